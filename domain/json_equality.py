@@ -1,4 +1,4 @@
-"""Equality of JSON texts."""
+"""Equality and containment of JSON texts."""
 
 import json
 from typing import Any
@@ -18,6 +18,22 @@ def same_json(one: JsonText, other: JsonText) -> bool:
         return _same(json.loads(one), json.loads(other))
     except (ValueError, RecursionError):
         return False
+
+
+def contains(whole: JsonText, part: JsonText) -> bool:
+    """Return whether a value contains another one, as `@>` of PostgreSQL's jsonb does.
+
+    Each member of an object must be in the other one, and each item of an array must be contained in an item there.
+    """
+    return _contains(json.loads(whole), json.loads(part))
+
+
+def _contains(whole: Any, part: Any) -> bool:
+    if isinstance(part, dict):
+        return isinstance(whole, dict) and all(n in whole and _contains(whole[n], part[n]) for n in part)
+    if isinstance(part, list):
+        return isinstance(whole, list) and all(any(_contains(item, wanted) for item in whole) for wanted in part)
+    return _same(whole, part)
 
 
 def _same(one: Any, other: Any) -> bool:

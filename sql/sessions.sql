@@ -185,16 +185,34 @@ WHERE
     c.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
     AND EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner);
 
--- name: select_session_page(owner, after, language, status, judged_at, rows_max, size, bytes_max)
--- Newest first: request_id begins with the time. Filters apply only to the rows that the index returns. Their number is
--- bounded, so one plan suits all filters, null or set. A page ends early if its contexts and metadata exceed bytes_max
--- together. `next_after` is the same in every row. A page without sessions is one row with nulls beside it. The owner
--- "*" selects the sessions of all owners. No session has the owner "*", so the first subquery then returns no rows. For
--- any other owner, PostgreSQL does not run the second subquery. Hidden sessions are not listed.
-WITH examined AS (
+-- name: select_session_page(owner, after, language, status, text, metadata, contexts, judged_at, rows_max, size, bytes_max)
+-- Newest first: request_id begins with the time. Filters apply only to the rows that an index returns. Their number is
+-- bounded, so one plan suits all filters, null or set. If the index of metadata has at most rows_max sessions for the
+-- filter, these are the rows. Otherwise they are the next rows_max sessions of the owner. A page ends early if its
+-- contexts and metadata exceed bytes_max together; without `contexts` each context is empty. `next_after` is the same in
+-- every row. A page without sessions is one row with nulls beside it. The owner "*" selects the sessions of all owners.
+-- No session has the owner "*", so the first subquery then returns no rows. For any other owner, PostgreSQL does not run
+-- the second subquery. Hidden sessions are not listed.
+WITH indexed AS MATERIALIZED (
+    SELECT s.request_id, s.language, s.title, s.closed_at, s.expires_at
+    FROM meta.sessions AS s
+    WHERE s.owned_metadata @> jsonb_set('{}', ARRAY[:owner::text], :metadata::jsonb) AND NOT s.hidden
+),
+found AS MATERIALIZED (
+    SELECT i.* FROM indexed AS i LIMIT :rows_max::bigint + 1
+),
+reading AS MATERIALIZED (
+    SELECT
+        :metadata::jsonb IS NOT NULL
+        AND :owner::text <> '*'
+        AND (SELECT count(*) FROM found) <= :rows_max::bigint AS by_metadata
+),
+examined AS (
     SELECT
         e.request_id,
         e.language,
+        e.title,
+        e.has_metadata,
         CASE
             WHEN e.closed_at IS NOT NULL THEN 'closed'
             WHEN :judged_at::timestamptz < e.expires_at THEN 'active'
@@ -202,21 +220,34 @@ WITH examined AS (
         END AS status,
         row_number() OVER (ORDER BY e.request_id DESC) AS position
     FROM (
-        SELECT o.request_id, o.language, o.closed_at, o.expires_at
+        SELECT f.request_id, f.language, f.title, f.closed_at, f.expires_at, TRUE AS has_metadata
+        FROM found AS f
+        WHERE
+            (SELECT r.by_metadata FROM reading AS r)
+            AND f.request_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+        UNION ALL
+        SELECT o.request_id, o.language, o.title, o.closed_at, o.expires_at, o.has_metadata
         FROM (
-            SELECT s.request_id, s.language, s.closed_at, s.expires_at
+            SELECT
+                s.request_id, s.language, s.title, s.closed_at, s.expires_at,
+                :metadata::jsonb IS NULL
+                OR s.owned_metadata @> jsonb_set('{}', ARRAY[s.owner], :metadata::jsonb) AS has_metadata
             FROM meta.sessions AS s
             WHERE
-                s.owner = :owner::text
+                NOT (SELECT r.by_metadata FROM reading AS r)
+                AND s.owner = :owner::text
                 AND NOT s.hidden
                 AND s.request_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
             ORDER BY s.request_id DESC
             LIMIT :rows_max::bigint + 1
         ) AS o
         UNION ALL
-        SELECT a.request_id, a.language, a.closed_at, a.expires_at
+        SELECT a.request_id, a.language, a.title, a.closed_at, a.expires_at, a.has_metadata
         FROM (
-            SELECT s.request_id, s.language, s.closed_at, s.expires_at
+            SELECT
+                s.request_id, s.language, s.title, s.closed_at, s.expires_at,
+                :metadata::jsonb IS NULL
+                OR s.owned_metadata @> jsonb_set('{}', ARRAY[s.owner], :metadata::jsonb) AS has_metadata
             FROM meta.sessions AS s
             WHERE
                 :owner::text = '*'
@@ -232,20 +263,28 @@ matching AS (
     FROM examined AS e
     WHERE
         e.position <= :rows_max::bigint
+        AND e.has_metadata
         AND (:language::text IS NULL OR e.language = :language::text)
         AND (:status::text IS NULL OR e.status = :status::text)
+        AND (:text::text IS NULL OR strpos(lower(e.language || '-' || e.title), lower(:text::text)) > 0)
     ORDER BY e.request_id DESC
     LIMIT :size::bigint + 1
 ),
-measured AS (
+listed AS (
     SELECT
-        s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
+        s.request_id, s.owner, s.language, s.title, s.script_hash,
+        CASE WHEN :contexts::boolean THEN s.context ELSE '{}' END AS context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-        s.execution_count, s.version, s.function_version, s.function_id, s.hidden,
-        row_number() OVER (ORDER BY s.request_id DESC) AS nth,
-        sum(octet_length(s.context) + octet_length(s.metadata)) OVER (ORDER BY s.request_id DESC) AS bytes
+        s.execution_count, s.version, s.function_version, s.function_id, s.hidden
     FROM matching AS m
     INNER JOIN meta.sessions AS s ON m.request_id = s.request_id
+),
+measured AS (
+    SELECT
+        l.*,
+        row_number() OVER (ORDER BY l.request_id DESC) AS nth,
+        sum(octet_length(l.context) + octet_length(l.metadata)) OVER (ORDER BY l.request_id DESC) AS bytes
+    FROM listed AS l
 ),
 shown AS (
     SELECT * FROM measured AS m

@@ -13,6 +13,8 @@ from adapters.memory.store import MemoryStore, newest_first, page_of
 from domain.audit import Act
 from domain.idempotency import IdempotencyKey
 from domain.identity import EVERY_OWNER, Owner, SessionRef
+from domain.json_equality import contains
+from domain.json_text import EMPTY_OBJECT
 from domain.paging import Page
 from domain.scripts.script import Script
 from domain.sessions.ports import HiddenSessionRepository, SessionFilter, SessionPurger, SessionRepository
@@ -60,15 +62,20 @@ class MemorySessionRepository(SessionRepository):
         return written
 
     @override
-    async def page(self, owner: Owner, wanted: SessionFilter, after: UUID | None, size: int) -> Page[Session]:
+    async def page(
+        self, owner: Owner, wanted: SessionFilter, after: UUID | None, size: int, *, contexts: bool = True
+    ) -> Page[Session]:
         self._store.require_available()
-        listed = (s for s in self._store.sessions.values() if owner in (s.ref.owner, EVERY_OWNER) and not s.hidden)
-        rows = newest_first(((s.ref.session_id, s) for s in listed), after)
-        if wanted.status is None and wanted.language is None:
-            return page_of(rows, size)
-        examined = rows[: max(size, self._examined_max)]
+        listed = [s for s in self._store.sessions.values() if owner in (s.ref.owner, EVERY_OWNER) and not s.hidden]
+        found = [s for s in listed if wanted.metadata is not None and contains(s.metadata, wanted.metadata)]
+        by_metadata = wanted.metadata is not None and owner != EVERY_OWNER and len(found) <= self._examined_max
+        rows = newest_first(((s.ref.session_id, s) for s in (found if by_metadata else listed)), after)
+        examined = rows if wanted.shows_all else rows[: max(size, self._examined_max)]
         beyond = examined[-1][0] if len(rows) > len(examined) else None
-        return page_of([row for row in examined if _is_wanted(row[1], wanted)], size, beyond)
+        shown = [
+            (key, s if contexts else evolve(s, context=EMPTY_OBJECT)) for key, s in examined if _is_wanted(s, wanted)
+        ]
+        return page_of(shown, size, beyond)
 
     def _owned(self, ref: SessionRef) -> SessionRef:
         """Return the ref with the session's own owner in place of EVERY_OWNER."""
@@ -123,7 +130,9 @@ class MemoryHiddenSessionRepository(HiddenSessionRepository):
 
 def _is_wanted(session: Session, wanted: SessionFilter) -> bool:
     by_language = wanted.language in (None, session.language_title.language)
-    return by_language and wanted.status in (None, session.status(wanted.judged_at))
+    by_text = wanted.text is None or wanted.text.lower() in str(session.language_title).lower()
+    by_metadata = wanted.metadata is None or contains(session.metadata, wanted.metadata)
+    return by_language and by_text and by_metadata and wanted.status in (None, session.status(wanted.judged_at))
 
 
 @define

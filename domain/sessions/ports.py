@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from attrs import frozen
+from attrs import field, frozen
 
 from domain.audit import Act
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
+from domain.json_text import JsonText
 from domain.paging import Page
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
@@ -18,11 +19,22 @@ from domain.sessions.session import Session, Status
 
 @frozen
 class SessionFilter:
-    """The sessions that a list shows; None shows all. Their status is judged at `judged_at`."""
+    """The sessions that a list shows; None shows all. Their status is judged at `judged_at`.
+
+    `text` is a part of the language-title, in upper or lower case. `metadata` is an object that the metadata contain:
+    each member has the same value, or contains it if it is an object or an array.
+    """
 
     judged_at: datetime
     status: Status | None = None
     language: Language | None = None
+    text: str | None = None
+    metadata: JsonText | None = field(default=None, repr=False)
+
+    @property
+    def shows_all(self) -> bool:
+        """Whether the list shows every session."""
+        return (self.status, self.language, self.text, self.metadata) == (None, None, None, None)
 
 
 @frozen
@@ -76,8 +88,14 @@ class SessionRepository(Protocol):
         """
         ...
 
-    async def page(self, owner: Owner, wanted: SessionFilter, after: UUID | None, size: int) -> Page[Session]:
-        """Return at most `size` of the owner's sessions, newest first, older than `after`; none that is hidden."""
+    async def page(
+        self, owner: Owner, wanted: SessionFilter, after: UUID | None, size: int, *, contexts: bool = True
+    ) -> Page[Session]:
+        """Return at most `size` of the owner's sessions, newest first, older than `after`; none that is hidden.
+
+        Without `contexts` the context of each is an empty object, whatever is stored. The bytes of a page are bounded,
+        so a page of large contexts holds fewer sessions.
+        """
         ...
 
 

@@ -95,9 +95,10 @@ class SessionPolicy:
 
 @frozen
 class ListRequest:
-    """A list of sessions, newest first: at most `size`, older than `after`.
+    """A list of sessions, newest first: at most `size`, older than `after`; see SessionFilter for the filters.
 
-    `judged_at` is the instant of the request for the first page; None for that page itself.
+    `judged_at` is the instant of the request for the first page; None for that page itself. Without `contexts` the
+    context of each session is an empty object.
     """
 
     owner: Owner
@@ -105,7 +106,10 @@ class ListRequest:
     after: UUID | None = None
     status: Status | None = None
     language: Language | None = None
+    text: str | None = None
+    metadata: JsonText | None = field(default=None, repr=False)
     judged_at: datetime | None = None
+    contexts: bool = True
 
 
 @frozen
@@ -177,7 +181,8 @@ class SessionService:
     async def patch(self, ref: SessionRef, patch: SessionPatch, condition: SessionCondition) -> Session:
         """Replace fields of a live session that fulfils the condition.
 
-        Raises SessionNotFound, SessionExpired, SessionClosed, VersionMismatch or UpdateConflict.
+        Raises SessionNotFound, SessionExpired, SessionClosed, VersionMismatch, UpdateConflict, or InvalidRequest if it
+        would shorten the lifetime.
         """
         now = self._clock.now()
 
@@ -231,8 +236,8 @@ class SessionService:
     async def list(self, request: ListRequest) -> SessionList:
         """Return a page of the owner's sessions."""
         judged_at = request.judged_at or self._clock.now()
-        wanted = SessionFilter(judged_at, request.status, request.language)
-        reading = self._sessions.page(request.owner, wanted, request.after, request.size)
+        wanted = SessionFilter(judged_at, request.status, request.language, request.text, request.metadata)
+        reading = self._sessions.page(request.owner, wanted, request.after, request.size, contexts=request.contexts)
         return SessionList(await self._budget().spend(reading, StorageUnavailable), judged_at)
 
     async def _add_keyed(

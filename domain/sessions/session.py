@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import ceil
 from typing import ClassVar
 from uuid import UUID
 
 from attrs import define, evolve, frozen
 
-from domain.errors import Conflict, Gone, NotFound, PreconditionFailed
+from domain.errors import Conflict, Gone, InvalidRequest, NotFound, PreconditionFailed, Problem
 from domain.functions.function import PinnedVersion
 from domain.identity import SessionRef, uuid7_time
 from domain.json_text import EMPTY_OBJECT, JsonText
@@ -201,9 +202,12 @@ class Session:
     def patch(self, patch: SessionPatch, now: datetime) -> "Session":
         """Return the session with fields replaced; a new length counts from `now` and never shortens the lifetime.
 
-        Raises SessionClosed or SessionExpired.
+        A sliding session takes a shorter length for its next renewals, and keeps its end until then. Raises
+        SessionClosed, SessionExpired, or InvalidRequest if the length would end a fixed session earlier.
         """
         self.require_live(now)
+        if patch.ttl_seconds is not None and (patch.renewal or self.renewal) is Renewal.FIXED:
+            self._require_no_earlier_end(now, patch.ttl_seconds)
         return evolve(
             self,
             context=self.context if patch.context is None else patch.context,
@@ -231,6 +235,17 @@ class Session:
     def revision(self) -> str:
         """A text that changes whenever its owner sees a difference: with the version, a count or a renewal."""
         return f"{self.version}.{self.execution_count}.{(self.expires_at - self.created_at) // _MICROSECOND}"
+
+    def _require_no_earlier_end(self, now: datetime, ttl_seconds: int) -> None:
+        # Lengths are whole seconds, and a repeated call may reach a controller whose clock is a little behind.
+        if now + timedelta(seconds=ttl_seconds + 1) > self.expires_at:
+            return
+        least = ceil((self.expires_at - now).total_seconds())
+        message = (
+            f"must be at least {least}, because the session lives until {self.expires_at:%Y-%m-%dT%H:%M:%SZ} and a "
+            "change never shortens a lifetime; close the session to end it earlier"
+        )
+        raise InvalidRequest((Problem("/ttl_seconds", message),))  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
 
     def _extended(self, now: datetime, ttl_seconds: int) -> datetime:
         until = min(now + timedelta(seconds=ttl_seconds), self.expires_max_at)

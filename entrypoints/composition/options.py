@@ -224,6 +224,7 @@ def http_options(settings: Settings) -> HttpOptions:
     """Return the limits of requests."""
     return HttpOptions(
         limits=limits_policy(settings),
+        ttl_seconds_max=settings.session_max_lifetime_seconds,
         script_size_max=settings.max_script_size,
         context_size_max=settings.max_context_size,
         params_size_max=settings.max_params_size,

@@ -19,6 +19,7 @@ class HttpOptions:
     """
 
     limits: LimitsPolicy
+    ttl_seconds_max: int = 30 * 86_400
     script_size_max: int = 1024 * 1024
     context_size_max: int = 256 * 1024
     metadata_size_max: int = 16 * 1024

@@ -118,14 +118,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool, Meta(description="Send time limits as start-up options; false for PgBouncer, which rejects them.")
     ] = True
 
-    session_expiry_seconds: Annotated[
-        int, Meta(ge=1, le=86_400, description="Length of a session if its caller sets none.")
-    ] = 3600
+    session_expiry_seconds: Annotated[Lifetime, Meta(description="Length of a session if its caller sets none.")] = 3600
     session_retention_seconds: Annotated[
         Lifetime, Meta(description="Time for which an ended session can be distinguished from one that never existed.")
     ] = 86_400
     session_max_lifetime_seconds: Annotated[
-        Lifetime, Meta(description="Limit of the lifetime of a session, renewals included.")
+        Lifetime, Meta(description="Limit of the lifetime of a session, renewals included, and of ttl_seconds.")
     ] = 2_592_000
     history: Annotated[
         HistoryMode, Meta(description="What the history keeps of executions: full, or summary, without payloads.")

@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from domain.identity import ANONYMOUS, EVERY_OWNER, SessionRef
-from domain.json_text import JsonText
+from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.script import Script
@@ -272,6 +272,80 @@ class SessionRepositoryContract(ABC):
         await storage.add(language_title=title)
         await storage.close(await storage.add())
         assert await storage.listed(language=Language.PYTHON, status=Status.CLOSED) == [closed]
+
+    async def test_pages_without_contexts_have_everything_else(self, storage):
+        session = await storage.add(context=JsonText('{"a": 1}'), metadata=JsonText('{"b": 2}'))
+        page = await storage.sessions.page(ANONYMOUS, SessionFilter(storage.clock.now()), None, 1, contexts=False)
+        assert page.items == [evolve(session, context=EMPTY_OBJECT)]
+
+    async def test_pages_show_a_part_of_the_title_in_upper_or_lower_case(self, storage):
+        session = await storage.add(language_title=LanguageTitle(Language.PYTHON, "Invoice_42%"))
+        await storage.add(language_title=LanguageTitle(Language.PYTHON, "t"))
+        for text in ("voice_42%", "THON-INV"):
+            assert await storage.listed(text=text) == [session]
+        assert await storage.listed(text="voice%42") == []
+
+    @pytest.mark.parametrize(
+        ("part", "is_contained"),
+        [
+            ('{"order": "4711"}', True),
+            ('{"order": 4711}', False),
+            ('{"n": 1e1, "order": "4711"}', True),
+            ('{"n": 10, "order": "4712"}', False),
+            ('{"flag": true, "none": null}', True),
+            ('{"flag": 1}', False),
+            ('{"missing": null}', False),
+            ('{"customer": {"id": 7}}', True),
+            ('{"id": 7}', False),
+            ('{"customer": {"id": 7, "more": {}}}', False),
+            ('{"tags": ["b", "a", "a"]}', True),
+            ('{"tags": ["c"]}', False),
+            ('{"tags": "a"}', False),
+            ('{"tags": [["x"]]}', True),
+            ('{"\\u00e9\\"": "\N{GRINNING FACE}"}', True),
+        ],
+    )
+    async def test_pages_show_sessions_whose_metadata_contain_an_object(self, storage, part, is_contained):
+        metadata = (
+            '{"order": "4711", "n": 10.0, "flag": true, "none": null, "customer": {"id": 7, "x": []}, '
+            '"tags": ["a", "b", ["x", "y"]], "\N{LATIN SMALL LETTER E WITH ACUTE}\\"": "\\ud83d\\ude00"}'
+        )
+        session = await storage.add(BOB, metadata=JsonText(metadata))
+        await storage.add(BOB)
+        await storage.add(ALICE, metadata=JsonText(metadata))
+        assert await storage.listed(BOB, metadata=JsonText(part)) == ([session] if is_contained else [])
+        assert len(await storage.listed(EVERY_OWNER, metadata=JsonText(part))) == (2 if is_contained else 0)
+
+    async def test_metadata_that_few_sessions_have_are_found_among_many(self, storage):
+        metadata = JsonText('{"order": "4711"}')
+        few = [await storage.add(metadata=metadata) for _ in range(EXAMINED_MAX)]
+        for _ in range(3 * EXAMINED_MAX):
+            await storage.add(metadata=JsonText('{"order": "4712"}'))
+        wanted = SessionFilter(storage.clock.now(), metadata=metadata)
+        first = await storage.sessions.page(ANONYMOUS, wanted, None, 3)
+        assert first.items == few[:-4:-1]
+        last = await storage.sessions.page(ANONYMOUS, wanted, first.next_after, 3)
+        assert (last.items, last.next_after) == (few[:1], None)
+
+    async def test_metadata_that_many_sessions_have_are_found_page_by_page(self, storage):
+        metadata = JsonText('{"env": "prod"}')
+        many = [await storage.add(metadata=metadata) for _ in range(2 * EXAMINED_MAX)]
+        others = [await storage.add() for _ in range(2 * EXAMINED_MAX)]
+        wanted = SessionFilter(storage.clock.now(), metadata=metadata)
+        page = await storage.sessions.page(ANONYMOUS, wanted, None, 2)
+        assert (page.items, page.next_after) == ([], others[EXAMINED_MAX].ref.session_id)
+        assert await storage.listed(metadata=metadata) == many[::-1]
+
+    async def test_lists_follow_changes_of_metadata(self, storage):
+        old, new = JsonText('{"order": "1"}'), JsonText('{"order": "2"}')
+        session = await storage.add(metadata=old)
+        changed = await storage.sessions.update(
+            session.ref, lambda s: s.patch(SessionPatch(metadata=new), storage.clock.now())
+        )
+        assert await storage.listed(metadata=old) == []
+        assert await storage.listed(metadata=new) == [changed]
+        await storage.close(session)
+        assert await storage.listed(metadata=new) == []
 
     async def test_a_filtered_page_examines_a_bounded_number_and_says_where_to_continue(self, storage):
         oldest = await storage.close(await storage.add())

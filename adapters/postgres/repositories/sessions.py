@@ -99,8 +99,9 @@ class PostgresSessionRepository(SessionRepository):
                 raise StorageUnavailable(stored="unknown", retry_after_ms=None) from error
 
     @override
-    async def page(self, owner: Owner, wanted: SessionFilter, after: UUID | None, size: int) -> Page[Session]:
-        unfiltered = wanted.status is None and wanted.language is None
+    async def page(
+        self, owner: Owner, wanted: SessionFilter, after: UUID | None, size: int, *, contexts: bool = True
+    ) -> Page[Session]:
         found = await self._gateway.fetch(
             self._statements.select_session_page,
             {
@@ -108,8 +109,11 @@ class PostgresSessionRepository(SessionRepository):
                 "after": after,
                 "language": wanted.language,
                 "status": wanted.status,
+                "text": wanted.text,
+                "metadata": wanted.metadata,
+                "contexts": contexts,
                 "judged_at": wanted.judged_at,
-                "rows_max": size if unfiltered else max(size, self._options.examined_max),
+                "rows_max": size if wanted.shows_all else max(size, self._options.examined_max),
                 "size": size,
                 "bytes_max": self._options.page_bytes_max,
             },

@@ -1,12 +1,16 @@
 """Endpoints of sessions."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from domain.access.principal import ANY_READ
 from domain.identity import Owner
+from domain.json_text import JsonText
 from domain.scripts.language import Language
 from domain.sessions.service import ListRequest, SessionList, SessionRequest, SessionService
 from domain.sessions.session import SessionPatch, Status
@@ -19,15 +23,23 @@ from entrypoints.http.parsing.sessions import limits_request
 from entrypoints.http.request import Request
 from entrypoints.http.response import REPLAYED, Headers, Response, etag, json_response, next_link, not_modified
 from entrypoints.http.schemas.fields import given
+from entrypoints.http.schemas.functions import TEXT_LENGTH_MAX
 from entrypoints.http.schemas.sessions import (
+    CONTEXT,
     FIELD_NAMES,
+    LISTED_NAMES,
     SCRIPT_CONTENT,
     InitializeBody,
     InitializeResponse,
     PatchBody,
-    SessionPage,
     SessionResponse,
 )
+
+_LISTS = frozenset({"fields"})
+_NEWEST = UUID(int=2**128 - 1)
+"""The place before all sessions."""
+
+_FILTERS = ("status", "language", "text", "metadata")
 
 
 class SessionEndpoints:
@@ -75,7 +87,7 @@ class SessionEndpoints:
         payload = SessionResponse.of(session, Status.ACTIVE)
         if fields is None:
             return json_response(payload, headers=(etag(revision),))
-        picked: dict[str, Any] = {name: getattr(payload, name) for name in fields if name != SCRIPT_CONTENT}
+        picked = _picked(payload, [name for name in fields if name != SCRIPT_CONTENT])
         if SCRIPT_CONTENT in fields:
             if session.function_version is not None:
                 request.caller.require_any(ANY_READ)
@@ -111,24 +123,22 @@ class SessionEndpoints:
 
     async def list(self, request: Request) -> Response:
         """Return a page of the sessions of the caller; an admin may list another owner's, or all."""
-        query = Query(request.query_string, request.route.query_names)
-        size, cursor = query.page_size(), query.cursor(SessionCursor)
-        status, language = query.choice("status", Status), query.choice("language", Language)
+        query = Query(request.query_string, request.route.query_names, lists=_LISTS)
+        size, cursor, fields = query.page_size(), query.cursor(SessionCursor), query.names("fields", FIELD_NAMES)
         owner = _listed_owner(request, query)
-        digest = None if owner == request.owner else owner_digest(owner)
-        if cursor is not None:
-            _require_same_list(query, cursor, status, language, digest)
-            status, language = cursor.status, cursor.language
+        start = _first_place(query, None if owner == request.owner else owner_digest(owner))
+        _require_same_list(query, start, cursor)
         query.require_valid()
-        after, judged_at = (cursor.after, cursor.judged_at) if cursor else (None, None)
-        found = await self._service.list(ListRequest(owner, size, after, status, language, judged_at))
-        following = _next_cursor(found, status, language, digest)
+        place, judged_at = cursor or start, None if cursor is None else cursor.judged_at
+        found = await self._service.list(_list_request(owner, size, place, judged_at, fields or LISTED_NAMES))
+        following = _next_cursor(place, found)
         headers: Headers = ()
         if following is not None:
-            parameters = {"status": status, "language": language, "limit": size, "cursor": following}
+            parameters = {"limit": size, "fields": None if fields is None else ",".join(fields), "cursor": following}
             headers = next_link(request.path, parameters | {"owner": query.text("owner")})
-        sessions = [SessionResponse.of(session, session.status(found.judged_at)) for session in found.page.items]
-        return json_response(SessionPage(sessions, following), headers=headers)
+        payloads = [SessionResponse.of(each, each.status(found.judged_at)) for each in found.page.items]
+        sessions = [_picked(payload, fields or LISTED_NAMES) for payload in payloads]
+        return json_response({"sessions": sessions, "next_cursor": following}, headers=headers)
 
 
 def _session_request(request: Request, body: InitializeBody) -> SessionRequest:
@@ -144,15 +154,14 @@ def _session_request(request: Request, body: InitializeBody) -> SessionRequest:
 
 
 def _selected_fields(request: Request) -> tuple[str, ...] | None:
-    query = Query(request.query_string, request.route.query_names, lists=frozenset({"fields"}))
-    text = query.text("fields")
-    names = tuple(dict.fromkeys(text.split(","))) if text is not None else ()
-    unknown = [name for name in names if name not in FIELD_NAMES and name != SCRIPT_CONTENT]
-    if unknown:
-        known = ", ".join((*FIELD_NAMES, SCRIPT_CONTENT))
-        query.add_problem("fields", f"has unknown fields: {', '.join(map(repr, unknown))}; known are: {known}")
+    query = Query(request.query_string, request.route.query_names, lists=_LISTS)
+    names = query.names("fields", (*FIELD_NAMES, SCRIPT_CONTENT))
     query.require_valid()
-    return names or None
+    return names
+
+
+def _picked(payload: SessionResponse, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(payload, name) for name in names}
 
 
 def _listed_owner(request: Request, query: Query) -> Owner:
@@ -161,18 +170,40 @@ def _listed_owner(request: Request, query: Query) -> Owner:
     return request.owner if named is None else request.caller.may_list(named)
 
 
-def _require_same_list(
-    query: Query, cursor: SessionCursor, status: Status | None, language: Language | None, digest: str | None
-) -> None:
-    query.require_same({"status": (status, cursor.status), "language": (language, cursor.language)})
-    if cursor.listed != digest:
+def _first_place(query: Query, digest: str | None) -> SessionCursor:
+    """Return the place before all sessions of a list with the filters of the query."""
+    status, language = query.choice("status", Status), query.choice("language", Language)
+    text, metadata = query.bounded_text("text", TEXT_LENGTH_MAX), query.metadata()
+    return SessionCursor(_NEWEST, 0, status, language, text, metadata, digest)
+
+
+def _require_same_list(query: Query, start: SessionCursor, cursor: SessionCursor | None) -> None:
+    """Report parameters that differ from those of the page with the cursor."""
+    if cursor is None:
+        return
+    query.require_same({name: (getattr(start, name), getattr(cursor, name)) for name in _FILTERS})
+    if cursor.listed != start.listed:
         query.add_problem("owner", "must have the value that it had on the page with this cursor")
 
 
-def _next_cursor(
-    found: SessionList, status: Status | None, language: Language | None, digest: str | None
-) -> str | None:
+def _list_request(
+    owner: Owner, size: int, place: SessionCursor, judged_at: datetime | None, fields: Sequence[str]
+) -> ListRequest:
+    return ListRequest(
+        owner,
+        size,
+        place.after,
+        place.status,
+        place.language,
+        place.text,
+        None if place.metadata is None else JsonText(place.metadata),
+        judged_at,
+        contexts=CONTEXT in fields,
+    )
+
+
+def _next_cursor(place: SessionCursor, found: SessionList) -> str | None:
     after = found.page.next_after
     if after is None:
         return None
-    return write_cursor(SessionCursor(after, microseconds(found.judged_at), status, language, digest))
+    return write_cursor(structs.replace(place, after=after, judged_at_us=microseconds(found.judged_at)))

@@ -98,6 +98,7 @@ def _bounded(schemas: Json, options: HttpOptions) -> Json:
 
 def _facets(options: HttpOptions) -> Mapping[str, Json]:
     return {
+        "ttl_seconds": {"maximum": options.ttl_seconds_max},
         "timeout_ms": {"maximum": options.limits.timeout_ms_max},
         "memory_mb": {"maximum": options.limits.memory_mb_max},
         "items": {"minItems": 1, "maxItems": options.batch_items_max},

@@ -28,8 +28,10 @@ from entrypoints.http.openapi.parameters import (
     REQUEST_ID,
     STATUS,
 )
+from entrypoints.http.parsing.cursors import METADATA_LENGTH_MAX
 from entrypoints.http.parsing.queries import Switch
-from entrypoints.http.schemas.sessions import FIELD_NAMES, SCRIPT_CONTENT, PickedFields
+from entrypoints.http.schemas.functions import TEXT_LENGTH_MAX
+from entrypoints.http.schemas.sessions import FIELD_NAMES, SCRIPT_CONTENT, PickedFields, PickedPage
 
 FIELDS = Parameter(
     "fields",
@@ -39,6 +41,29 @@ FIELDS = Parameter(
     ["status", "script_content"],
 )
 
+LISTED_FIELDS = Parameter(
+    "fields",
+    In.QUERY,
+    Annotated[list[Literal[FIELD_NAMES]], Meta(min_length=1)],  # type: ignore[valid-type]  # names
+    "Return only these fields of each session: repeat it, or use commas. Without it, each has all fields but its "
+    "context. A page with contexts ends early, after about 8 MiB.",
+    ["request_id", "context"],
+)
+METADATA = Parameter(
+    "metadata",
+    In.QUERY,
+    Annotated[str, Meta(min_length=2, max_length=METADATA_LENGTH_MAX)],
+    "Only sessions whose metadata contain this JSON object: the same names with the same values, at any depth. The "
+    'number 42 is not the string "42". An array is contained if each of its items is an item of the other one.',
+    '{"order":"4711"}',
+)
+TITLE_TEXT = Parameter(
+    "text",
+    In.QUERY,
+    Annotated[str, Meta(min_length=1, max_length=TEXT_LENGTH_MAX)],
+    "Only sessions whose language-title contains this text, in upper or lower case.",
+    "adder",
+)
 PURGE = Parameter("purge", In.QUERY, Switch, "Whether to erase its executions and their responses at once.", "true")
 KEPT_UNTIL = ResponseHeader(
     "Kept-Until",
@@ -82,6 +107,7 @@ _SESSION = {
     "status": "active",
     "created_at": "2026-11-25T12:00:00.000000Z",
     "expires_at": "2026-11-25T13:00:00.000000Z",
+    "ttl_seconds": 3600,
     "last_executed_at": None,
     "execution_count": 0,
     "renewal": "fixed",
@@ -92,6 +118,8 @@ _SESSION = {
     "function_version": None,
     "version": 1,
 }
+
+_LISTED = {name: value for name, value in _SESSION.items() if name != "context"}
 
 INITIALIZE = Contract(
     Tag.SESSIONS,
@@ -158,7 +186,9 @@ PATCH = Contract(
     Tag.SESSIONS,
     "Change a session",
     "Replaces the given fields completely. Absent fields stay as they are. The change applies from the next "
-    "execution on. ttl_seconds counts from now; a value that would shorten the lifetime does not change its end.",
+    "execution on. A script and its limits never change: initialize a new session for others. ttl_seconds counts from "
+    "now, and never shortens the lifetime. If it would end a fixed session earlier, the call fails with 400. A sliding "
+    "session takes it as the length of its next renewals.",
     parameters=(IF_MATCH, IF_NONE_MATCH),
     errors=(*_ENDED, VersionMismatch, UpdateConflict, StorageUnavailable),
     headers=(ETAG,),
@@ -167,8 +197,14 @@ PATCH = Contract(
             "context",
             "Another context, if the session has not changed since version 1",
             parameters={"If-Match": '"1"'},
-            body={"context": {"rate": 1.5}, "ttl_seconds": 1800},
-            response=_SESSION | {"context": {"rate": 1.5}, "version": 2},
+            body={"context": {"rate": 1.5}, "ttl_seconds": 7200},
+            response=_SESSION
+            | {
+                "context": {"rate": 1.5},
+                "version": 2,
+                "expires_at": "2026-11-25T14:00:00.000000Z",
+                "ttl_seconds": 7200,
+            },
         ),
     ),
     links=_FOLLOWING,
@@ -194,9 +230,10 @@ DELETE = Contract(
 LIST = Contract(
     Tag.SESSIONS,
     "List sessions",
-    "Lists the sessions of the caller, newest first. A page may be shorter than its limit although there is a next "
-    "page: only next_cursor shows whether there is one. All pages show the status at the time of the first page.",
-    parameters=(STATUS, LANGUAGE, OWNER, LIMIT, CURSOR),
+    "Lists the sessions of the caller, newest first, without their contexts. A page may be shorter than its limit "
+    "although there is a next page: only next_cursor shows whether there is one. All pages show the status at the time "
+    "of the first page.",
+    parameters=(STATUS, LANGUAGE, METADATA, TITLE_TEXT, OWNER, LISTED_FIELDS, LIMIT, CURSOR),
     errors=(ScopeMissing, StorageUnavailable),
     headers=(LINK,),
     examples=(
@@ -204,9 +241,16 @@ LIST = Contract(
             "active",
             "Live sessions in Python",
             parameters={"status": "active", "language": "python", "limit": 20},
-            response={"sessions": [_SESSION], "next_cursor": None},
+            response={"sessions": [_LISTED], "next_cursor": None},
+        ),
+        ApiExample(
+            "metadata",
+            "The ids and contexts of the sessions of one order",
+            parameters={"metadata": '{"order":"4711"}', "fields": ["request_id", "context"]},
+            response={"sessions": [{"request_id": REQUEST_ID.example, "context": {"rate": 1.2}}], "next_cursor": None},
         ),
     ),
+    alternative=PickedPage,
     links=(
         Link("get_session", "Read the first session.", {"request_id": "$response.body#/sessions/0/request_id"}),
         Link("list_sessions", "Read the next page.", {"query.cursor": "$response.body#/next_cursor"}),

@@ -18,12 +18,16 @@ from domain.identity import OWNER_SIZE_MAX
 from domain.scripts.language import TITLE_SIZE_MAX, Language
 from domain.scripts.report import Outcome
 from domain.sessions.session import Status
+from entrypoints.http.parsing.json_faults import filter_fault
 from entrypoints.http.schemas.functions import TAG_LENGTH_MAX, TEXT_LENGTH_MAX
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-CURSOR_LENGTH_MAX = 2048
+CURSOR_LENGTH_MAX = 4096
 CURSOR_PATTERN = "^[A-Za-z0-9_-]+$"
 _YEAR_9999_US = 253_402_300_799_999_999
+METADATA_LENGTH_MAX = 500
+"""Characters of a filter by metadata. A cursor contains it, and fits in the address of a request."""
+
 InstantUs = Annotated[int, Meta(ge=0, le=_YEAR_9999_US)]
 _NO_NUL = r"^[^\x00]*\Z"  # PostgreSQL stores no text with it
 _DIGEST_LENGTH = 16
@@ -31,6 +35,7 @@ _Digest = Annotated[str, Meta(max_length=_DIGEST_LENGTH)]
 _Title = Annotated[str, Meta(max_length=TITLE_SIZE_MAX, pattern=_NO_NUL)]
 _Owner = Annotated[str, Meta(max_length=OWNER_SIZE_MAX, pattern=_NO_NUL)]
 _Tag = Annotated[str, Meta(min_length=1, max_length=TAG_LENGTH_MAX, pattern=_NO_NUL)]
+_Metadata = Annotated[str, Meta(max_length=METADATA_LENGTH_MAX)]
 _Text = Annotated[str, Meta(min_length=1, max_length=TEXT_LENGTH_MAX, pattern=_NO_NUL)]
 
 
@@ -41,8 +46,14 @@ class SessionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="s"
     judged_at_us: InstantUs
     status: Status | None
     language: Language | None
+    text: _Text | None = None
+    metadata: _Metadata | None = None
     listed: _Digest | None = None
     """Digest of the owner whose sessions the list has; None for the sessions of the caller."""
+
+    def __post_init__(self) -> None:
+        if self.metadata is not None and filter_fault(self.metadata) is not None:
+            raise ValueError("PostgreSQL cannot search for this metadata")
 
     @property
     def judged_at(self) -> datetime:

@@ -7,8 +7,13 @@ from typing import Any, NoReturn
 
 from domain.errors import Problem
 from domain.json_pointer import pointer
-from domain.json_text import outside_strings
-from entrypoints.http.parsing.json_scan import DIGITS_MAX, FRACTION_DIGITS_MAX, may_have_unusual_numbers, repeated
+from domain.json_text import DEPTH_MAX, is_deeper, outside_strings
+from entrypoints.http.parsing.json_scan import (
+    DIGITS_MAX,
+    FRACTION_DIGITS_MAX,
+    may_have_unusual_numbers,
+    repeated,
+)
 
 NUL = "must not contain NUL (\\u0000), which PostgreSQL cannot store"
 HALF_PAIR = "must not contain half of a surrogate pair"
@@ -57,6 +62,27 @@ def value_faults(value: Any, path: tuple[str | int, ...], *, stored: bool) -> It
             todo.append(enumerate(item))
         elif found := _scalar_fault(item, stored=stored):
             yield Problem(pointer((*above, segment)), found)
+
+
+def filter_fault(text: str) -> str | None:
+    """Return why a text cannot filter by metadata; None for a JSON object that an index finds."""
+    if is_deeper(text.encode(), DEPTH_MAX):
+        return f"is nested deeper than {DEPTH_MAX} levels"
+    try:
+        value = read_json(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, Object) or not _has_scalar(value):
+        return 'must be a JSON object with a string, number, boolean or null in it, such as {"order": "4711"}'
+    found = next(value_faults(value, ("metadata",), stored=True), None)
+    return None if found is None else f"{found.message} (at {found.pointer})"
+
+
+def _has_scalar(value: Any) -> bool:
+    """Return whether there is a value in it that an index of `jsonb_path_ops` has an entry for."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return any(map(_has_scalar, value)) if isinstance(value, list) else True
 
 
 def _scalar_fault(item: Any, *, stored: bool) -> str | None:

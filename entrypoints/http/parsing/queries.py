@@ -1,7 +1,7 @@
 """Query strings and pages of lists; every problem of a query is reported at once."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from typing import Annotated, TypeVar
@@ -13,8 +13,10 @@ from msgspec import Meta
 from domain.errors import Problem
 from domain.identity import Owner, OwnerRefused, named_owner
 from domain.json_pointer import pointer
+from domain.json_text import JsonText
 from entrypoints.http.errors import invalid
-from entrypoints.http.parsing.cursors import Cursor, InvalidCursor, read_cursor
+from entrypoints.http.parsing.cursors import METADATA_LENGTH_MAX, Cursor, InvalidCursor, read_cursor
+from entrypoints.http.parsing.json_faults import filter_fault
 
 Choice = TypeVar("Choice", bound=Enum)
 
@@ -71,6 +73,27 @@ class Query:
         if value is not None and (not 1 <= len(value) <= length_max or "\0" in value):
             self.add_problem(name, f"must have 1 to {length_max} characters, and no NUL")
         return value
+
+    def metadata(self, name: str = "metadata") -> JsonText | None:
+        """Return the object that metadata must contain."""
+        value = self.bounded_text(name, METADATA_LENGTH_MAX)
+        fault = None if value is None else filter_fault(value)
+        if fault is not None:
+            self.add_problem(name, fault)
+        return None if value is None or fault is not None else JsonText(value)
+
+    def names(self, name: str, known: Sequence[str]) -> tuple[str, ...] | None:
+        """Return the names that a parameter lists with commas, each once."""
+        text = self._values.get(name)
+        if text is None:
+            return None
+        found = tuple(dict.fromkeys(text.split(",")))
+        unknown = [each for each in found if each not in known]
+        if unknown:
+            self.add_problem(
+                name, f"has unknown fields: {', '.join(map(repr, unknown))}; known are: {', '.join(known)}"
+            )
+        return found
 
     def choice(self, name: str, choices: type[Choice]) -> Choice | None:
         """Return a parameter as a member of `choices`."""

@@ -21,6 +21,7 @@ ESCAPED = 3
 
 _STORED = frozenset({"context", "metadata", "script_content"})
 _MISPLACED = {"language_title": "is not a field of the body: send it as the header Language-Title"}
+_UNCHANGING = dict.fromkeys(("script_content", "limits"), "never changes: initialize a new session for another value")
 
 
 def initialize_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[InitializeBody]:
@@ -41,8 +42,8 @@ def initialize_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[In
 
 def patch_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[PatchBody]:
     """Return the parser for the body of a patch."""
-    size_max, rules = _objects_size_max(options), _object_rules(options)
-    return BodyParser(PatchBody, size_max, options.body_timeout_s, rules, examiner, _STORED)
+    size_max, rules = _objects_size_max(options), _shared_rules(options)
+    return BodyParser(PatchBody, size_max, options.body_timeout_s, rules, examiner, _STORED, misplaced=_UNCHANGING)
 
 
 def limits_request(body: LimitsBody) -> LimitsRequest:
@@ -55,10 +56,10 @@ def _objects_size_max(options: HttpOptions) -> int:
 
 
 def _initialize_rules(options: HttpOptions) -> Callable[[InitializeBody], Iterator[BodyProblem]]:
-    objects = _object_rules(options)
+    shared = _shared_rules(options)
 
     def rules(body: InitializeBody) -> Iterator[BodyProblem]:
-        yield from objects(body)
+        yield from shared(body)
         yield from options.limits.problems(limits_request(body.limits))
         if isinstance(body.script_content, str):
             size = len(body.script_content.encode())
@@ -68,10 +69,12 @@ def _initialize_rules(options: HttpOptions) -> Callable[[InitializeBody], Iterat
     return rules
 
 
-def _object_rules(options: HttpOptions) -> Callable[[InitializeBody | PatchBody], Iterator[BodyProblem]]:
+def _shared_rules(options: HttpOptions) -> Callable[[InitializeBody | PatchBody], Iterator[BodyProblem]]:
     def rules(body: InitializeBody | PatchBody) -> Iterator[BodyProblem]:
         yield from _object_problems("/context", body.context, options.context_size_max)
         yield from _object_problems("/metadata", body.metadata, options.metadata_size_max)
+        if not isinstance(body.ttl_seconds, UnsetType) and body.ttl_seconds > options.ttl_seconds_max:
+            yield Problem("/ttl_seconds", f"must be at most {options.ttl_seconds_max}, the longest lifetime here")
 
     return rules
 

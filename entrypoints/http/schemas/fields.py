@@ -75,7 +75,15 @@ LastExecutedAt = Annotated[
 
 TtlSeconds = Annotated[
     int,
-    Meta(ge=1, le=86_400, description="Lifetime of the session in seconds from now. A change never shortens it."),
+    Meta(
+        ge=1,
+        description="Lifetime of the session in seconds from now, at most SESSION_MAX_LIFETIME_SECONDS of the server, "
+        "which is 30 days by default. A change never shortens it.",
+    ),
+]
+KeptTtlSeconds = Annotated[
+    int,
+    Meta(ge=1, description="The length in seconds that was set last. It is the length of each renewal, if sliding."),
 ]
 RenewalField = Annotated[
     Renewal,

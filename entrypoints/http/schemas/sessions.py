@@ -69,6 +69,7 @@ class SessionResponse(Struct):
     status: fields.StatusField
     created_at: fields.CreatedAt
     expires_at: fields.ExpiresAt
+    ttl_seconds: fields.KeptTtlSeconds
     last_executed_at: fields.LastExecutedAt
     execution_count: fields.ExecutionCount
     renewal: fields.RenewalField
@@ -90,6 +91,7 @@ class SessionResponse(Struct):
             status=status,
             created_at=kept.created_at,
             expires_at=kept.expires_at,
+            ttl_seconds=kept.ttl_seconds,
             last_executed_at=kept.last_executed_at,
             execution_count=kept.execution_count,
             renewal=kept.renewal,
@@ -102,22 +104,41 @@ class SessionResponse(Struct):
         )
 
 
-class SessionPage(Struct):
-    """A page of sessions; `next_cursor` is null on the last page."""
-
-    sessions: fields.Sessions[SessionResponse]
-    next_cursor: fields.NextCursor
-
-
+CONTEXT = "context"
 SCRIPT_CONTENT = "script_content"
-FIELD_NAMES = tuple(member.name for member in msgspec.structs.fields(SessionResponse))
-"""The fields that `?fields=` may name, except `script_content`."""
+_MEMBERS = msgspec.structs.fields(SessionResponse)
+FIELD_NAMES = tuple(member.name for member in _MEMBERS)
+"""The fields that `?fields=` may name; for one session also `script_content`."""
+
+LISTED_NAMES = tuple(name for name in FIELD_NAMES if name != CONTEXT)
+"""The fields of a session in a list that names none."""
+
+_OPTIONAL = [(member.name, member.type | UnsetType, UNSET) for member in _MEMBERS]
 
 PickedFields: Any = msgspec.defstruct(
     "PickedFields",
-    [
-        *((member.name, member.type | UnsetType, UNSET) for member in msgspec.structs.fields(SessionResponse)),
-        (SCRIPT_CONTENT, fields.StoredScript | UnsetType, UNSET),
-    ],
+    [*_OPTIONAL, (SCRIPT_CONTENT, fields.StoredScript | UnsetType, UNSET)],
     namespace={"__doc__": "The selected fields of a session."},
 )
+ListedSession: Any = msgspec.defstruct(
+    "ListedSession",
+    [(member.name, member.type) for member in _MEMBERS if member.name != CONTEXT],
+    namespace={"__doc__": "A session in a list, without its script and its context."},
+)
+ListedFields: Any = msgspec.defstruct(
+    "ListedFields", _OPTIONAL, namespace={"__doc__": "The selected fields of a session in a list."}
+)
+
+
+class SessionPage(Struct):
+    """A page of sessions; `next_cursor` is null on the last page."""
+
+    sessions: fields.Sessions[ListedSession]
+    next_cursor: fields.NextCursor
+
+
+class PickedPage(Struct):
+    """A page of sessions with the selected fields; `next_cursor` is null on the last page."""
+
+    sessions: fields.Sessions[ListedFields]
+    next_cursor: fields.NextCursor

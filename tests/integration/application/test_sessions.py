@@ -59,7 +59,7 @@ async def test_context_and_metadata_come_back_as_they_were_sent(api: Api) -> Non
     url = f"/api/v1/sessions/{session_id}"
     assert (await api.execute(session_id)).json()["result"] == [["z", "a", "big"], "float"]
     patched = f'{{"context": {texts[1]}, "metadata": {texts[0]}}}'
-    read = [await api.client.get(url), await api.client.get("/api/v1/sessions")]
+    read = [await api.client.get(url), await api.client.get("/api/v1/sessions?fields=context,metadata")]
     changed = [await api.client.patch(url, headers=headers, content=patched), await api.client.get(url)]
     for response, (context, metadata) in zip([*read, *changed], [texts, texts, texts[::-1], texts[::-1]], strict=True):
         assert f'"context":{context},"metadata":{metadata}' in response.text
@@ -142,3 +142,26 @@ def contents_of(database_url: str) -> str:
         return "\n".join(
             str(row) for (table,) in tables for row in connection.execute(f"SELECT t::text FROM meta.{table} AS t")
         )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1e308",
+        "1e-16383",
+        "9" * 300,
+        '"\\ud83d\\ude00"',
+        '"\\u0001\\\\\\""',
+        "null",
+        "[[[-0.0]]]",
+        '{"a":' * 50 + "1" + "}" * 50,
+    ],
+)
+async def test_sessions_are_found_by_every_value_that_metadata_can_have(api: Api, value: str) -> None:
+    metadata = f'{{"value": {value}}}'
+    body = f'{{"script_content": "result = 1", "metadata": {metadata}}}'
+    headers = {"Language-Title": "python-x", "Content-Type": "application/json"}
+    made = await api.client.post("/api/v1/initialize", content=body, headers=headers)
+    await api.initialize("python-x", "result = 1", metadata={"other": 1})
+    found = await api.client.get("/api/v1/sessions", params={"metadata": metadata})
+    assert [item["request_id"] for item in found.json()["sessions"]] == [made.json()["request_id"]]

@@ -64,6 +64,14 @@ SELECT exists(
     WHERE d.datname = current_database() AND NOT l.granted
 )
 """
+TABLES = """
+SELECT c.relname, string_agg(a.attname, ', ' ORDER BY a.attnum)
+FROM pg_class AS c
+INNER JOIN pg_attribute AS a ON c.oid = a.attrelid
+WHERE c.relnamespace = 'meta'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND a.attgenerated = ''
+    AND NOT a.attisdropped
+GROUP BY c.relname
+"""
 LOSSES = {
     "audit": "1 audited act",
     "usage": "2 days of usage",
@@ -104,22 +112,24 @@ def filled(database_url: str) -> str:
 
 
 def contents_of(url: str) -> dict[str, list[str]]:
-    """Return every row of every table."""
+    """Return every row of every table, without what PostgreSQL computes, and without acts of migrations."""
     with psycopg.connect(url) as connection:
-        tables = connection.execute(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'meta'::regnamespace AND relkind = 'r' ORDER BY 1"
-        ).fetchall()
-        return {
-            name: [str(row) for row in connection.execute(f"SELECT t::text FROM meta.{name} AS t ORDER BY 1")]
-            for (name,) in tables
+        found = {
+            name: connection.execute(f"SELECT ROW({columns})::text FROM meta.{name} ORDER BY 1").fetchall()
+            for name, columns in connection.execute(TABLES).fetchall()
         }
+    return {name: [row for (row,) in rows if ",migrations." not in row] for name, rows in found.items()}
 
 
 @pytest.mark.usefixtures("filled")
 async def test_a_dry_run_counts_what_each_step_would_delete(runner):
     steps = await runner.down(0, dry_run=True)
     assert {loss.kind: loss.text for step in steps for loss in step.losses} == LOSSES
-    assert [step.name for step in steps if not step.losses] == ["0011_texts_as_sent", "0008_execution_ids"]
+    assert [step.name for step in steps if not step.losses] == [
+        "0015_session_filters",
+        "0011_texts_as_sent",
+        "0008_execution_ids",
+    ]
 
 
 @pytest.mark.parametrize("kind", LOSSES)

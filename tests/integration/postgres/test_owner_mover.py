@@ -20,6 +20,7 @@ from domain.errors import StorageUnavailable
 from domain.functions.function import Definition, Function
 from domain.functions.ports import FunctionLookup
 from domain.identity import ANONYMOUS, Owner, SessionRef
+from domain.json_text import JsonText
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.session import Session, SessionNotFound
@@ -63,6 +64,16 @@ def numbers(sessions: int, keys: int, history: int, functions: int = 0) -> dict[
 
 async def walked(mover: PostgresOwnerMover, source: Owner = ANONYMOUS, target: Owner = ALICE) -> list[MoveStep]:
     return [step async for step in mover.move(source, target, act(ActName.OWNERS_MOVE))]
+
+
+async def test_lists_of_the_new_owner_find_what_moved_by_its_metadata(mover, storage):
+    metadata = JsonText('{"order": "4711"}')
+    session = await storage.add(metadata=metadata)
+    await walked(mover)
+    assert await storage.listed(ANONYMOUS, metadata=metadata) == []
+    assert await storage.listed(ALICE, metadata=metadata) == [
+        evolve(session, ref=SessionRef(ALICE, session.ref.session_id))
+    ]
 
 
 async def test_sessions_move_with_their_history_and_keys(mover, storage, add_key, database_url):

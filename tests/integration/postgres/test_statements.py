@@ -39,6 +39,16 @@ _IDS, _CLOCK = SequentialIds(), ManualClock()
 NIL = "00000000-0000-0000-0000-000000000000"
 SOME_ID = _IDS.new(_CLOCK.now())
 _ROWS_READ = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables"
+PAGE = {
+    "owner": "owner 7",
+    "after": None,
+    "language": None,
+    "status": None,
+    "text": None,
+    "metadata": None,
+    "contexts": False,
+    "judged_at": _CLOCK.now(),
+}
 SOME_KEY = {"request_ids": codec.uuids([SOME_ID]), "owners": codec.texts(["alice"])}
 
 
@@ -213,7 +223,7 @@ async def test_a_purge_of_a_session_reads_few_rows_of_a_long_history(database_ur
 
 
 async def test_a_page_of_sessions_reads_its_index(database_url, statements):
-    page = {"owner": "owner 7", "after": None, "language": "python", "status": "closed", "judged_at": _CLOCK.now()}
+    page = PAGE | {"language": "python", "status": "closed"}
     bounds = {"rows_max": 50, "size": 10, "bytes_max": 1000}
     with psycopg.connect(database_url, autocommit=True) as connection:
         _fill(connection)
@@ -223,6 +233,34 @@ async def test_a_page_of_sessions_reads_its_index(database_url, statements):
     assert "Scan Backward using sessions_pkey" not in plan
     assert "Scan Backward using sessions_pkey" in every
     assert "Seq Scan on" not in plan + every
+
+
+@pytest.mark.parametrize(
+    ("metadata", "rows_examined_max"),
+    [
+        ('{"order": "nobody"}', 0),
+        ('{"order": "77"}', 20),
+        ('{"env": "prod", "order": "none"}', 0),
+        ('{"env": "prod"}', 45),
+    ],
+)
+async def test_a_filter_by_metadata_examines_few_rows_of_many(database_url, statements, metadata, rows_examined_max):
+    bounds = {"rows_max": 20, "size": 10, "bytes_max": 1000}
+    statement = statements.sessions.select_session_page
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        _fill(connection, 20_000)
+        connection.execute(
+            "UPDATE meta.sessions SET metadata = "
+            "jsonb_build_object('env', 'prod', 'order', (hashtext(request_id::text) & 2047)::text)::text"
+        )
+        connection.execute("VACUUM ANALYZE meta.sessions")
+    conninfo = GatewayOptions(database_url).conninfo
+    connection = await GatewayConnection.connect(conninfo, autocommit=True, prepare_threshold=0, address_timeout_s=10)
+    async with connection, connection.transaction():
+        found = await connection.run(statement, {**PAGE, **bounds, "metadata": metadata})
+        cursor = await connection.execute(_ROWS_READ)
+        shown = sum(row[1] is not None for row in found)
+        assert 0 <= (await cursor.fetchall())[0][0] - shown <= rows_examined_max
 
 
 async def test_a_page_of_the_history_reads_only_its_own_partitions(database_url, statements):

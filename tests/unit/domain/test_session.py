@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
+from domain.errors import InvalidRequest
 from domain.sessions.session import (
     LifetimePolicy,
     Renewal,
@@ -105,11 +106,31 @@ def test_a_new_length_counts_from_now_and_becomes_the_sliding_length() -> None:
     assert patched.ttl_seconds == 200
 
 
-def test_a_new_length_never_shortens_the_lifetime() -> None:
-    session = session_at()
-    patched = session.patch(SessionPatch(ttl_seconds=1), START)
+def test_a_sliding_session_takes_a_shorter_length_for_its_next_renewals() -> None:
+    session = session_at(renewal=Renewal.SLIDING, ttl_seconds=100)
+    patched = session.patch(SessionPatch(ttl_seconds=10), START)
+    assert (patched.expires_at, patched.ttl_seconds) == (session.expires_at, 10)
+    later = START + timedelta(seconds=95)
+    assert patched.admit(later).expires_at == later + timedelta(seconds=10)
+
+
+def test_a_length_that_would_end_a_fixed_session_earlier_is_rejected() -> None:
+    session = session_at(ttl_seconds=100)
+    with pytest.raises(InvalidRequest) as caught:
+        session.patch(SessionPatch(ttl_seconds=10), START + timedelta(seconds=0.5))
+    (problem,) = caught.value.problems
+    assert problem.pointer == "/ttl_seconds"
+    assert problem.message.startswith(
+        f"must be at least 100, because the session lives until {session.expires_at:%Y-%m-%d}T"
+    )
+    with pytest.raises(InvalidRequest):
+        session_at(renewal=Renewal.SLIDING).patch(SessionPatch(ttl_seconds=10, renewal=Renewal.FIXED), START)
+
+
+def test_a_repeated_length_is_accepted_by_a_controller_whose_clock_is_a_little_behind() -> None:
+    session = session_at(ttl_seconds=100)
+    patched = session.patch(SessionPatch(ttl_seconds=100), START - timedelta(seconds=0.9))
     assert patched.expires_at == session.expires_at
-    assert patched.ttl_seconds == 1
 
 
 def test_an_expired_session_cannot_be_patched() -> None:

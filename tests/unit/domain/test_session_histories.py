@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from domain.errors import DomainError
+from domain.errors import DomainError, InvalidRequest
 from domain.sessions.session import Renewal, Session, SessionPatch, Status
 from tests.unit.domain.builders import START, session_at
 
@@ -47,6 +47,9 @@ class SessionHistory(RuleBasedStateMachine):
     def patch(self, length: int | None, renewal: Renewal | None) -> None:
         try:
             self._become(self.session.patch(SessionPatch(ttl_seconds=length, renewal=renewal), self.now))
+        except InvalidRequest:
+            assert length is not None
+            assert self.now + timedelta(seconds=length) < self.session.expires_at
         except DomainError:
             assert self.session.status(self.now) is not Status.ACTIVE
 

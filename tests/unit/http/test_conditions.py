@@ -85,27 +85,27 @@ async def test_a_session_is_read_only_in_the_state_of_if_match(client, session):
 
 @pytest.mark.parametrize("header", ['"1"', "*", '"7", "1"', 'W/"1", "1"', '"x" ,"1"'])
 async def test_patch_works_if_the_version_matches(client, session, header):
-    assert (await client.patch(session, json={"ttl_seconds": 5}, headers={"If-Match": header})).status_code == 200
+    assert (await client.patch(session, json={"ttl_seconds": 4000}, headers={"If-Match": header})).status_code == 200
 
 
 async def test_patch_by_version_works_whatever_was_executed_since(client, session):
     await execute(client, session)
-    assert (await client.patch(session, json={"ttl_seconds": 5}, headers={"If-Match": '"1"'})).status_code == 200
+    assert (await client.patch(session, json={"ttl_seconds": 4000}, headers={"If-Match": '"1"'})).status_code == 200
 
 
 async def test_patch_by_etag_works_until_the_session_is_executed(client, session):
     first = await tag_of(client, session)
-    patched = await client.patch(session, json={"ttl_seconds": 5}, headers={"If-Match": first})
+    patched = await client.patch(session, json={"ttl_seconds": 4000}, headers={"If-Match": first})
     assert patched.status_code == 200
     await execute(client, session)
-    again = await client.patch(session, json={"ttl_seconds": 6}, headers={"If-Match": patched.headers["etag"]})
+    again = await client.patch(session, json={"ttl_seconds": 4001}, headers={"If-Match": patched.headers["etag"]})
     assert error_of(again, 412)["details"] == {"version": 2}
 
 
 @pytest.mark.parametrize("header", ['"2"', 'W/"1"', '"01"', '"x"', '""', '"2", "3"', '"-1"', '"x1"', '"1.0"'])
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 async def test_a_change_of_another_version_is_412(client, session, method, header):
-    body = {"json": {"ttl_seconds": 5}} if method == "PATCH" else {}
+    body = {"json": {"ttl_seconds": 4000}} if method == "PATCH" else {}
     response = await client.request(method, session, headers={"If-Match": header}, **body)
     error = error_of(response, 412)
     assert (error["code"], error["details"]) == ("PRECONDITION_FAILED", {"version": 1})
@@ -116,7 +116,7 @@ async def test_a_change_of_another_version_is_412(client, session, method, heade
 @pytest.mark.parametrize("header", ["*", '"1"', 'W/"1"', '"3", "1"'])
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 async def test_a_change_of_a_session_that_must_not_be_there_is_412(client, session, method, header):
-    body = {"json": {"ttl_seconds": 5}} if method == "PATCH" else {}
+    body = {"json": {"ttl_seconds": 4000}} if method == "PATCH" else {}
     response = await client.request(method, session, headers={"If-None-Match": header}, **body)
     assert error_of(response, 412)["code"] == "PRECONDITION_FAILED"
     assert (await client.get(session)).status_code == 200
@@ -124,7 +124,7 @@ async def test_a_change_of_a_session_that_must_not_be_there_is_412(client, sessi
 
 async def test_a_change_is_made_if_no_excluded_version_matches(client, session):
     headers = {"If-None-Match": '"2", "x"'}
-    assert (await client.patch(session, json={"ttl_seconds": 5}, headers=headers)).status_code == 200
+    assert (await client.patch(session, json={"ttl_seconds": 4000}, headers=headers)).status_code == 200
 
 
 @pytest.mark.parametrize("form", ["{}", '"1"', "*"])
@@ -148,7 +148,7 @@ async def test_conditions_do_not_hide_that_a_session_is_not_there(client, sessio
     unknown = session[:-4] + "ffff"
     for headers in ({"If-Match": "*"}, {"If-None-Match": "*"}):
         assert error_of(await client.get(unknown, headers=headers), 404)
-        assert error_of(await client.patch(unknown, json={"ttl_seconds": 5}, headers=headers), 404)
+        assert error_of(await client.patch(unknown, json={"ttl_seconds": 4000}, headers=headers), 404)
         assert error_of(await client.delete(unknown, headers=headers), 404)
 
 

@@ -1,5 +1,6 @@
 """Lists and their pages over HTTP."""
 
+import json
 import re
 from base64 import urlsafe_b64encode
 from datetime import timedelta
@@ -7,7 +8,7 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from entrypoints.http.parsing.cursors import ExecutionCursor, SessionCursor, read_cursor
+from entrypoints.http.parsing.cursors import CURSOR_LENGTH_MAX, ExecutionCursor, SessionCursor, read_cursor
 from tests.unit.http.world import OPTIONS, Exchange, World, error_of, initialized, problems_of
 
 LIST = "/api/v1/sessions"
@@ -37,10 +38,74 @@ async def test_pages_have_every_session_once_newest_first(client, world):
     assert seen == made[::-1]
 
 
-async def test_an_item_is_the_whole_session(client):
+async def test_an_item_is_the_session_without_its_context(client):
     session_id = await initialized(client, context={"a": 1})
     item = (await client.get(LIST)).json()["sessions"][0]
-    assert item == (await client.get(f"{LIST}/{session_id}")).json()
+    session = (await client.get(f"{LIST}/{session_id}")).json()
+    assert session.pop("context") == {"a": 1}
+    assert item == session
+
+
+async def test_items_have_the_fields_that_are_asked_for_on_every_page(client):
+    made = [await initialized(client, context={"n": n}) for n in range(2)]
+    first = await client.get(f"{LIST}?limit=1&fields=context&fields=request_id,context")
+    second = await client.get(linked(first))
+    items = [item for page in (first, second) for item in page.json()["sessions"]]
+    assert items == [{"context": {"n": n}, "request_id": made[n]} for n in (1, 0)]
+
+
+@pytest.mark.parametrize("fields", ["script_content", "nothing", "", "status,"])
+async def test_unknown_fields_of_items_are_rejected(client, fields):
+    problems = problems_of(await client.get(LIST, params={"fields": fields}))
+    assert "known are: request_id," in problems["/query/fields"]
+
+
+async def test_lists_are_filtered_by_metadata_and_by_a_part_of_the_title(client):
+    metadata = {"order": "4711", "n": 1, "customer": {"id": 7}, "tags": ["a", "b"]}
+    wanted, _ = await initialized(client, metadata=metadata), await initialized(client, metadata={"order": 4711})
+
+    async def found(**query):
+        return [item["request_id"] for item in (await client.get(LIST, params=query)).json()["sessions"]]
+
+    for part in ('{"order": "4711"}', '{"n": 1.0, "customer": {"id": 7}}', '{"tags": ["b"]}'):
+        assert await found(metadata=part) == [wanted]
+    assert await found(metadata='{"order": "4712"}') == []
+    assert await found(metadata='{"order": "4711"}', text="ADD", status="active") == [wanted]
+    assert await found(text="nodejs") == []
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "",
+        "4711",
+        "[1]",
+        "{}",
+        "order=4711",
+        '{"a": {}, "b": [[]]}',
+        '{"a": 1',
+        '{"a": "\\u0000"}',
+        '{"a": "\\ud800"}',
+        '{"a": 1e400}',
+        '{"a": 1e-16384}',
+        '{"a":' + "[" * 100 + "1" + "]" * 100 + "}",
+        '{"a": "' + "x" * 500 + '"}',
+    ],
+)
+async def test_metadata_that_no_index_finds_are_rejected(client, metadata):
+    assert set(problems_of(await client.get(LIST, params={"metadata": metadata}))) == {"/query/metadata"}
+
+
+async def test_a_cursor_contains_the_longest_filters(client):
+    metadata = {"a": "\N{GRINNING FACE}" * 400}
+    world = World.of(evolve(OPTIONS, metadata_size_max=4000))
+    async with world.client() as other:
+        made = [await initialized(other, metadata=metadata) for _ in range(2)]
+        query = {"limit": 1, "metadata": json.dumps(metadata, ensure_ascii=False), "text": "python"}
+        cursor = (await other.get(LIST, params=query)).json()["next_cursor"]
+        page = await other.get(LIST, params={"cursor": cursor})
+    assert len(cursor) <= CURSOR_LENGTH_MAX
+    assert [item["request_id"] for item in page.json()["sessions"]] == made[:1]
 
 
 async def test_status_is_judged_once_for_all_pages(client, world):
@@ -73,7 +138,7 @@ async def test_a_cursor_contains_its_filters(client):
     assert len(response.json()["sessions"]) == 1
 
 
-@pytest.mark.parametrize("query", ["status=closed", "language=python"])
+@pytest.mark.parametrize("query", ["status=closed", "language=python", "text=a", "metadata=%7B%22a%22:1%7D"])
 async def test_a_cursor_with_other_filters_is_rejected(client, query):
     for _ in range(2):
         await initialized(client)
@@ -118,7 +183,9 @@ ID = "01a2101f-9ff2-79ec-8000-000000000001"
         forged(f'["s","{ID.upper()}",1,null,null]'),
         forged(f'["s","{ID}",1,null,null,1]'),
         forged(f'["e","{ID}","{ID}"]'),
-        forged(f'["s","{ID}",1,"dead",null]'),
+        forged(f'["s","{ID}",1,"dead",null,null,null,null]'),
+        forged(f'["s","{ID}",1,null,null,null,"{{}}",null]'),
+        forged(f'["s","{ID}",1,null,null,null,"{{\\"a\\":\\"\\\\u0000\\"}}",null]'),
         forged(f'["s", "{ID}",1,null,null]'),
         forged(f'["s","{ID}",1,null,null]') + "=",
         forged("[" * 300),
@@ -131,7 +198,10 @@ async def test_invalid_cursors_are_rejected(client, cursor):
 
 
 def test_a_cursor_is_read_as_it_was_written():
-    assert read_cursor(forged(f'["s","{ID}",1500000,"active","nodejs",null]'), SessionCursor).judged_at.second == 1
+    assert (
+        read_cursor(forged(f'["s","{ID}",1500000,"active","nodejs",null,null,null]'), SessionCursor).judged_at.second
+        == 1
+    )
 
 
 async def test_the_link_keeps_the_prefix_that_the_application_is_mounted_under(client, world):

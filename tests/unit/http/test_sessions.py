@@ -46,6 +46,7 @@ async def test_get_returns_the_session_as_it_was_initialized(client):
         "status": "active",
         "created_at": "2026-01-02T03:04:05.678901Z",
         "expires_at": "2026-01-02T03:05:05.678901Z",
+        "ttl_seconds": 60,
         "last_executed_at": None,
         "execution_count": 0,
         "renewal": "sliding",
@@ -115,6 +116,25 @@ async def test_patch_of_the_lifetime_counts_from_now(client, world):
     world.clock.advance(timedelta(seconds=100))
     response = await client.patch(f"/api/v1/sessions/{session_id}", json={"ttl_seconds": 7200})
     assert response.json()["expires_at"] == "2026-01-02T05:05:45.678901Z"
+
+
+async def test_a_lifetime_that_a_patch_would_shorten_is_rejected(client):
+    session_id = await initialized(client)
+    url = f"/api/v1/sessions/{session_id}"
+    response = await client.patch(url, json={"ttl_seconds": 10, "context": {"a": 1}})
+    assert problems_of(response)["/ttl_seconds"].startswith(
+        "must be at least 3600, because the session lives until 2026-"
+    )
+    assert (await client.get(url)).json()["context"] == {}
+    sliding = await client.patch(url, json={"ttl_seconds": 10, "renewal": "sliding"})
+    assert (sliding.json()["ttl_seconds"], sliding.json()["expires_at"]) == (10, "2026-01-02T04:04:05.678901Z")
+
+
+@pytest.mark.parametrize("field", ["script_content", "limits"])
+async def test_what_never_changes_is_rejected_with_advice(client, field):
+    session_id = await initialized(client)
+    response = await client.patch(f"/api/v1/sessions/{session_id}", json={field: {}})
+    assert problems_of(response) == {f"/{field}": "never changes: initialize a new session for another value"}
 
 
 async def test_patch_lost_to_other_writers_is_a_conflict(client, world):

@@ -20,6 +20,10 @@ _COMMENT = re.compile(r"--[^\n]*")
 _NO_DATA = re.compile(r"(DROP (INDEX|FUNCTION)|CREATE|COMMENT ON|ALTER TABLE meta\.\w+ (ADD|ALTER|DROP CONSTRAINT)) ")
 _TABLES = re.compile(r"(?:DROP TABLE|DELETE FROM|TRUNCATE|UPDATE) (meta\.\w+)(?: |$)")
 _COLUMN = re.compile(r"ALTER TABLE (meta\.\w+) DROP COLUMN (\w+)")
+_COMPUTED = re.compile(r"ALTER TABLE (meta\.\w+) ADD COLUMN (\w+) \w+ GENERATED ALWAYS AS ")
+COMPUTED = {column for step in STEPS for column in _COMPUTED.findall(step.up)}
+"""The columns that PostgreSQL computes from others. A migration that drops them deletes no data."""
+
 _CHOSEN = re.compile(r"meta\.\w+")
 
 
@@ -37,6 +41,8 @@ def is_declared(statement: str, down_migration: DownMigration) -> bool:
     if _NO_DATA.match(statement):
         return True
     if column := _COLUMN.fullmatch(statement):
+        if column.groups() in COMPUTED:
+            return True
         named = [column[1], column[2]]
     elif table := _TABLES.match(statement):
         named = [table[1]]
