@@ -34,7 +34,7 @@ run: $(RUN_STAMP) ## Serve on HOST:PORT with PostgreSQL embedded (or DATABASE_UR
 test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL, with branch coverage and its gates.
 	@$(COVERAGE) erase
 	@rm -rf $(GUEST_COVERAGE)
-	GUEST_COVERAGE='$(CURDIR)/$(GUEST_COVERAGE)' $(PYTEST) $(DURATIONS) -n 2 --dist loadfile --cov --cov-report= tests/unit tests/integration
+	GUEST_COVERAGE='$(CURDIR)/$(GUEST_COVERAGE)' $(PYTEST) $(DURATIONS) -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report= tests/integration tests/unit
 	$(COVERAGE) report
 	$(PYTHON) -m tests.guest_coverage $(GUEST_COVERAGE)
 	$(COVERAGE) report --include='domain/*' --fail-under=100 --format=total > /dev/null \

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import given
 
 from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.memory.audit import MemoryAudit
@@ -96,7 +96,6 @@ class TestMemoryKeyedCallRepository(KeyedCallRepositoryContract):
         return memory_storage(MemoryStore())
 
 
-@settings(max_examples=200, deadline=None)
 @given(history=steps)
 async def test_a_key_is_what_the_rules_say_after_any_history(history):
     await (await KeyHistory.of(memory_storage(MemoryStore()))).follow(history)

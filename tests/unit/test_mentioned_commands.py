@@ -25,8 +25,9 @@ ENDS_A_COMMAND = {"|", "||", "&&", ";", ">", PLACEHOLDER}
 
 
 def texts_of(source: Path) -> Iterator[str]:
-    """Yield the strings of a module, with a placeholder for each value in them."""
-    for node in ast.walk(ast.parse(source.read_text())):
+    """Yield the strings of a module that may mention a command, with a placeholder for each value in them."""
+    text = source.read_text()
+    for node in ast.walk(ast.parse(text)) if "pglambda" in text else ():
         if isinstance(node, ast.JoinedStr):
             yield "".join(str(each.value) if isinstance(each, ast.Constant) else PLACEHOLDER for each in node.values)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from attrs import define, field
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.memory.limits import MemoryRateStore
@@ -307,7 +307,6 @@ def most_within(instants_ms: list[int]) -> int:
     return max((sum(at_ms - 2 * PAUSE_MS < each <= at_ms for each in instants_ms) for at_ms in instants_ms), default=0)
 
 
-@settings(max_examples=300)
 @given(st.integers(1, 20), st.integers(1, 10), timetables())
 def test_controllers_exceed_a_policy_by_at_most_the_calls_of_the_others_in_two_settlements(count, window_s, timetable):
     """Each controller settles after every pause, and receives any number of calls."""

@@ -68,4 +68,4 @@ class SessionHistory(RuleBasedStateMachine):
 
 
 TestSessionHistory = SessionHistory.TestCase
-TestSessionHistory.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+TestSessionHistory.settings = settings(stateful_step_count=15)
