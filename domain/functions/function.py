@@ -16,6 +16,9 @@ from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
 from domain.scripts.script import Script
 
+_TAG_DIGITS = 8
+"""Random hexadecimal digits of the function's id in a tag."""
+
 
 class FunctionType(StrEnum):
     """The origin of a version: installed with the schema, or registered by a caller."""
@@ -178,6 +181,11 @@ class Function:
         return self
 
     @property
+    def tag(self) -> str:
+        """What differs for each version, also from that of another function that had the title before."""
+        return f"{self.version}.{self.function_id.hex[-_TAG_DIGITS:]}"
+
+    @property
     def pinned(self) -> "PinnedVersion":
         """The version, as sessions are pinned to it."""
         return PinnedVersion(self.function_id, self.version, self.language_title)
@@ -203,21 +211,21 @@ class Function:
 
 @frozen
 class Precondition:
-    """A condition on a function: that it has one of these versions, that it is registered, or that it is not.
+    """A condition on a function: that it has one of these tags, that it is registered, or that it is not.
 
-    None accepts every state.
+    A version alone, as text, stands for the tag of that version. None accepts every state.
     """
 
-    versions: frozenset[int] | None = None
+    tags: frozenset[str] | None = None
     registered: bool | None = None
 
     def require(self, title: LanguageTitle, stored: Function | None) -> None:
         """Raise FunctionConditionFailed unless the stored function fulfils the condition."""
-        version = None if stored is None or stored.deactivated_at is not None else stored.version
-        wrong_state = self.registered is not None and self.registered != (version is not None)
-        wrong_version = self.versions is not None and version not in self.versions
-        if wrong_state or wrong_version:
-            raise FunctionConditionFailed(title, version)
+        found = None if stored is None or stored.deactivated_at is not None else stored
+        wrong_state = self.registered is not None and self.registered != (found is not None)
+        wrong_tag = self.tags is not None and (found is None or self.tags.isdisjoint({found.tag, str(found.version)}))
+        if wrong_state or wrong_tag:
+            raise FunctionConditionFailed(title, None if found is None else found.version)
 
 
 def _same(one: JsonText | None, other: JsonText | None) -> bool:

@@ -65,7 +65,7 @@ class FunctionEndpoints:
         function = await self._service.get(request.owner, _name(request), _readable(request, owner), version)
         mark = _etag_mark(request, owner, function)
         function_match(request, mark).require(function.language_title, function)
-        tag = f"{function.version}{mark}"
+        tag = f"{function.tag}{mark}"
         if is_known(request, tag):
             return not_modified(tag)
         return json_response(FunctionResponse.whole(function), headers=(etag(tag),))
@@ -153,7 +153,7 @@ def _listed_owners(request: Request, owner: Owner | None) -> frozenset[Owner] | 
 
 
 def _etag_mark(request: Request, owner: Owner | None, function: Function) -> str:
-    """Return what the ETag has behind the version.
+    """Return what the ETag has behind the tag of the function.
 
     A shared function that was found for lack of one of the caller's own is marked: the caller's may get the same
     version later, and a write without an owner does not change the shared one.
@@ -178,4 +178,4 @@ def _write(request: Request) -> tuple[Write, bool]:
 def _registered(request: Request, registered: Registered) -> Response:
     function = request.function = registered.function
     status = HTTPStatus.CREATED if registered.created else HTTPStatus.OK
-    return json_response(FunctionResponse.whole(function), status, (etag(function.version),))
+    return json_response(FunctionResponse.whole(function), status, (etag(function.tag),))

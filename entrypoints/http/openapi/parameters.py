@@ -65,8 +65,8 @@ IF_MATCH = Parameter(
     "If-Match",
     In.HEADER,
     Annotated[str, Meta(pattern=TAGS_PATTERN)],
-    "Serve the call only if the current ETag is one of these, of at most eight, or `*`. For a session, the number of a "
-    'version in quotes, such as "1", also matches, whatever was executed since.',
+    "Serve the call only if the current ETag is one of these, of at most eight, or `*`. The number of a "
+    'version in quotes, such as "1", also matches.',
     '"1"',
 )
 IF_NONE_MATCH = Parameter(
@@ -128,7 +128,7 @@ OWNER = Parameter(
 
 ETAG = ResponseHeader(
     "ETag",
-    Annotated[str, Meta(pattern='^"[0-9.]+(?:shared)?"$')],
+    Annotated[str, Meta(pattern='^"[0-9a-f.]+(?:shared)?"$')],
     "A strong entity tag of what the response shows. That of a session also changes with each execution. Send it in "
     "If-Match or If-None-Match.",
     '"1.0.3600000000"',

@@ -17,7 +17,6 @@ TAGS_PATTERN = rf"^(?:\*|{_TAG}(?:[ \t]*,[ \t]*{_TAG}){{0,{_TAGS_MAX - 1}}})$"
 
 _TAGS = re.compile(TAGS_PATTERN)
 _EACH = re.compile(r'(W/)?"([!#-~]*)"')
-_VERSION = re.compile("[1-9][0-9]{0,17}")
 
 _Tags = frozenset[str]
 """Entity tags without quotes."""
@@ -46,8 +45,7 @@ def function_match(request: Request, mark: str = "") -> Precondition:
     matched = _matched(request)
     if matched is None:
         return Precondition(registered=True)
-    texts = [tag.removesuffix(mark) for tag in matched if tag.endswith(mark)]
-    return Precondition(frozenset(int(text) for text in texts if _VERSION.fullmatch(text)), registered=True)
+    return Precondition(frozenset(tag.removesuffix(mark) for tag in matched if tag.endswith(mark)), registered=True)
 
 
 def function_condition(request: Request) -> Precondition:

@@ -58,10 +58,10 @@ async def test_sessions_run_what_is_predefined(api: Api) -> None:
 
 async def test_a_session_keeps_its_version_and_its_schema(api: Api) -> None:
     created = await put(api)
-    assert (created.status_code, created.headers["etag"]) == (201, '"1"')
+    assert (created.status_code, created.headers["etag"][:3]) == (201, '"1.')
     first = await pinned(api, "python-adder")
-    replaced = await put(api, {"script_content": "result = 'new'"}, **{"If-Match": '"1"'})
-    assert (replaced.status_code, replaced.headers["etag"]) == (200, '"2"')
+    replaced = await put(api, {"script_content": "result = 'new'"}, **{"If-Match": created.headers["etag"]})
+    assert (replaced.status_code, replaced.headers["etag"][:3]) == (200, '"2.')
     second = await pinned(api, "python-adder")
     assert (await api.client.delete(URL)).status_code == 204
     assert (await api.execute(first, a=1, b=2)).json()["result"] == {"sum": 3}

@@ -98,7 +98,15 @@ def test_a_deactivated_function_is_not_found_until_it_is_registered_again():
     assert again.require_registered() is again
 
 
-@pytest.mark.parametrize("condition", [Precondition(), Precondition(frozenset({1, 7})), Precondition(registered=True)])
+@pytest.mark.parametrize(
+    "condition",
+    [
+        Precondition(),
+        Precondition(frozenset({"1", "7"})),
+        Precondition(frozenset({FUNCTION.tag})),
+        Precondition(registered=True),
+    ],
+)
 def test_a_condition_may_hold_for_a_registered_function(condition):
     condition.require(ADDER, FUNCTION)
 
@@ -112,10 +120,11 @@ def test_a_condition_may_hold_without_a_function(condition, stored):
 @pytest.mark.parametrize(
     ("condition", "stored", "version"),
     [
-        (Precondition(frozenset({2})), FUNCTION, 1),
+        (Precondition(frozenset({"2"})), FUNCTION, 1),
+        (Precondition(frozenset({FUNCTION.tag})), evolve(FUNCTION, function_id=UUID(int=99)), 1),
         (Precondition(registered=False), FUNCTION, 1),
-        (Precondition(frozenset({1})), None, None),
-        (Precondition(frozenset({1})), FUNCTION.deactivate(LATER), None),
+        (Precondition(frozenset({"1"})), None, None),
+        (Precondition(frozenset({"1"})), FUNCTION.deactivate(LATER), None),
         (Precondition(registered=True), None, None),
     ],
 )

@@ -156,7 +156,7 @@ async def test_versions_are_listed_read_pinned_and_rolled_back(guarded: Guarded)
     assert await source_of(guarded, "?version=1") == "result = 'one'"
     assert await result_for(guarded, "alice", "python-adder@1") == "one"
     back = await guarded.ask("POST", f"{URL}/rollback", WRITE, json={"version": 1}, headers={"If-Match": '"2"'})
-    assert (back.status_code, back.headers["etag"], back.json()["version"]) == (200, '"3"', 3)
+    assert (back.status_code, back.headers["etag"][:3], back.json()["version"]) == (200, '"3.', 3)
     assert await result_for(guarded, "alice") == "one"
 
 
@@ -195,17 +195,18 @@ async def test_a_title_with_a_version_is_for_initialize_only(guarded: Guarded) -
 
 async def test_the_etag_of_a_shared_function_is_no_etag_of_ones_own(guarded: Guarded) -> None:
     await publish(guarded)
-    found = await guarded.ask("GET", URL, READ)
-    assert found.headers["etag"] == '"1.shared"'
-    known = await guarded.ask("GET", URL, READ, headers={"If-None-Match": '"1.shared"', "If-Match": '"1.shared"'})
+    tag = (await guarded.ask("GET", URL, READ)).headers["etag"]
+    assert (tag[:3], tag[-8:]) == ('"1.', '.shared"')
+    known = await guarded.ask("GET", URL, READ, headers={"If-None-Match": tag, "If-Match": tag})
     assert known.status_code == 304
     assert (await guarded.ask("GET", URL, READ, headers={"If-Match": '"1"'})).status_code == 412
-    assert (await guarded.ask("GET", f"{URL}?owner=shared", READ)).headers["etag"] == '"1"'
+    own_tag = tag.replace(".shared", "")
+    assert (await guarded.ask("GET", f"{URL}?owner=shared", READ)).headers["etag"] == own_tag
     body = {"script_content": "result = 'mine'"}
-    assert (await guarded.ask("PUT", URL, WRITE, json=body, headers={"If-Match": '"1.shared"'})).status_code == 412
+    assert (await guarded.ask("PUT", URL, WRITE, json=body, headers={"If-Match": tag})).status_code == 412
     await put(guarded, "mine")
-    again = await guarded.ask("GET", URL, READ, headers={"If-None-Match": '"1.shared"'})
-    assert (again.status_code, again.headers["etag"]) == (200, '"1"')
+    again = await guarded.ask("GET", URL, READ, headers={"If-None-Match": f"{tag}, {own_tag}"})
+    assert (again.status_code, again.headers["etag"][:3]) == (200, '"1.')
 
 
 async def test_the_access_line_of_a_change_names_the_version_its_owner_and_its_author(

@@ -33,7 +33,8 @@ async def put(client, body=BODY, url=URL, **headers):
 
 async def test_a_function_is_read_as_it_was_registered(client, world):
     response = await put(client)
-    assert (response.status_code, response.headers["etag"]) == (201, '"1"')
+    tag = response.headers["etag"]
+    assert (response.status_code, tag[:3]) == (201, '"1.')
     registered_at = world.clock.now().isoformat().replace("+00:00", "Z")
     function = {
         "owner": "shared",
@@ -50,7 +51,7 @@ async def test_a_function_is_read_as_it_was_registered(client, world):
     }
     assert response.json() == function
     read = await client.get(URL)
-    assert (read.status_code, read.headers["etag"], read.json()) == (200, '"1"', function)
+    assert (read.status_code, read.headers["etag"], read.json()) == (200, tag, function)
 
 
 async def test_a_function_needs_no_more_than_a_script(client):
@@ -69,7 +70,9 @@ async def test_a_function_can_be_sent_back_as_it_was_read(client):
 async def test_a_replacement_has_the_next_version(client):
     await put(client)
     replaced = await put(client, BODY | {"description": "Other"}, If_Match='"7", "1"')
-    assert (replaced.status_code, replaced.headers["etag"], replaced.json()["version"]) == (200, '"2"', 2)
+    assert (replaced.status_code, replaced.headers["etag"][:3], replaced.json()["version"]) == (200, '"2.', 2)
+    again = await put(client, BODY, If_Match=replaced.headers["etag"])
+    assert (again.status_code, again.json()["version"]) == (200, 3)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +244,18 @@ async def test_a_deactivated_function_is_registered_again_as_the_next_version(cl
     assert (await client.delete(URL)).status_code == 204
     assert error_of(await client.get(URL), 404)["code"] == "FUNCTION_NOT_FOUND"
     again = await put(client, If_None_Match="*")
-    assert (again.status_code, again.headers["etag"]) == (201, '"2"')
+    assert (again.status_code, again.headers["etag"][:3]) == (201, '"2.')
+
+
+async def test_an_etag_from_before_a_removal_does_not_match_the_next_function_of_the_title(client, world):
+    old = (await put(client)).headers["etag"]
+    world.functions.functions.clear()
+    new = (await put(client)).headers["etag"]
+    assert (old[:3], new[:3]) == ('"1.', '"1.')
+    assert error_of(await put(client, BODY | {"tags": []}, If_Match=old), 412)["code"] == "PRECONDITION_FAILED"
+    assert error_of(await client.delete(URL, headers={"If-Match": old}), 412)
+    assert (await client.get(URL, headers={"If-None-Match": old})).status_code == 200
+    assert (await client.get(URL, headers={"If-None-Match": new})).status_code == 304
 
 
 @pytest.mark.parametrize(

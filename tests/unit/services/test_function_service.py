@@ -281,7 +281,7 @@ class TestVersions:
     async def test_rolling_back_has_conditions(self, world: World) -> None:
         await register(world)
         with pytest.raises(FunctionConditionFailed):
-            await world.function_service.roll_back(write(condition=Precondition(frozenset({7}))), 1, check=False)
+            await world.function_service.roll_back(write(condition=Precondition(frozenset({"7"}))), 1, check=False)
 
     async def test_a_version_that_is_not_kept_is_named_with_those_that_are(self, world: World) -> None:
         await register(world)
