@@ -34,8 +34,9 @@ class PostgresSessionPurger(SessionPurger):
 
     @override
     async def purge(self, ref: SessionRef, act: Act) -> None:
-        # A step that finds nothing ends it: the first one removes open records, and a finish that was under way then
-        # has written its row before the next one begins.
+        # The first step removes open records. It waits for a finish that is under way, and does not see the row that
+        # the finish writes. A later step that finds nothing ends the purge.
+        await self._step(ref, act)
         while await self._step(ref, act):
             pass
 

@@ -11,6 +11,8 @@ from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
 from adapters.postgres.repositories.purges import PostgresSessionPurger
 from adapters.postgres.statements import Statements
+from domain.audit import ActName
+from domain.executions.execution import ExecutionNotFound
 from domain.idempotency import KEPT_FOR
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
@@ -21,6 +23,8 @@ from tests.contracts.keyed_call_repository import KeyedCallRepositoryContract
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import SessionRepositoryContract
 from tests.contracts.storage import Storage
+from tests.integration.postgres.gateways import Rows, Run, SteeredGateway
+from tests.support.acts import act
 
 
 class TestPostgresSessionRepository(SessionRepositoryContract):
@@ -80,6 +84,25 @@ class TestPostgresSessionPurger(SessionPurgerContract):
     @pytest.fixture
     def audit(self, gateway: Gateway, statements: Statements) -> PostgresAuditReader:
         return PostgresAuditReader(gateway, statements.audit)
+
+    async def test_an_execution_that_finishes_during_the_first_step_is_erased(
+        self, storage: Storage, gateway: Gateway, statements: Statements
+    ) -> None:
+        steered = SteeredGateway(gateway)
+        session = await storage.add(ALICE)
+        running = await storage.begin(session.ref)
+        await storage.close(session)
+
+        async def meet_a_finish(_: Run) -> Rows:
+            """Find the open record gone, and do not see the row of the finish that has removed it."""
+            await storage.executions.finish(storage.finished(running))
+            return [(True, 0)]
+
+        steered.steps["purge_session"] = [meet_a_finish]
+        purger = PostgresSessionPurger(steered, statements.purges, storage.clock, KEPT_FOR)
+        await purger.purge(session.ref, act(ActName.SESSIONS_PURGE))
+        with pytest.raises(ExecutionNotFound):
+            await storage.executions.get(ALICE, running.execution_id)
 
 
 class TestPostgresApiKeyRepository(ApiKeyRepositoryContract):
