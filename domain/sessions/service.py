@@ -168,6 +168,14 @@ class SessionService:
             await budget.spend(self._sessions.add(session, script), _write_late)
             return initialized
 
+    def language(self, request: SessionRequest) -> Language:
+        """Return the language of a session to initialize; raises InvalidLanguageTitle or LanguageNotServed."""
+        return self._mapping.resolve_pinned(request.language_title)[0].language
+
+    async def require_capacity(self, owner: Owner) -> None:
+        """Raise QuotaReached if the owner can have no further session."""
+        await self._budget().spend(self._quotas.require_capacity(owner, 0), StorageUnavailable)
+
     async def get(self, ref: SessionRef) -> Session:
         """Return a live session; raises SessionNotFound, SessionExpired or SessionClosed."""
         session = await self._budget().spend(self._sessions.get(ref), StorageUnavailable)

@@ -12,11 +12,11 @@ from starlette.types import Receive, Scope, Send
 from domain.access.principal import NOBODY, Principal
 from domain.audit import AuditService
 from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
-from domain.executions.batches import BatchService
 from domain.executions.by_name import FunctionCalls
 from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionService
 from domain.functions.service import FunctionService
+from domain.json_text import JsonText
 from domain.sessions.service import SessionService
 from domain.usage import UsageService
 from entrypoints.http.endpoints.audit import AuditEndpoint
@@ -33,14 +33,15 @@ from entrypoints.http.middleware.requests import RequestGuard
 from entrypoints.http.openapi.components import Json
 from entrypoints.http.openapi.document import compact, document
 from entrypoints.http.options import HttpOptions
-from entrypoints.http.parsing.batches import BatchParser
+from entrypoints.http.parsing.batches import BatchParser, params_parser, sessions_parser
 from entrypoints.http.parsing.bodies import Examiner
 from entrypoints.http.parsing.functions import FunctionParser, rollback_parser
 from entrypoints.http.parsing.headers import IdempotencyKeys
-from entrypoints.http.parsing.sessions import initialize_parser, patch_parser
+from entrypoints.http.parsing.sessions import initialize_parser, item_parser, patch_parser
 from entrypoints.http.pipeline import Guard, InFlightLimiter, Pipeline, RequestObserver
 from entrypoints.http.route import Route, RouteTable
 from entrypoints.http.routes import Endpoints, routes
+from entrypoints.http.schemas.sessions import InitializeItemBody
 from entrypoints.telemetry.metrics.process import LoopLag, ProcessMetrics
 from entrypoints.telemetry.metrics.scrape import Scrape
 
@@ -125,7 +126,12 @@ class Application:
         return Endpoints(
             sessions=SessionEndpoints(services.sessions, initialize, patch, keys),
             executions=ExecutionEndpoints(services.executions, services.calls, services.history, execute, keys),
-            batches=self._batches(services, options, BatchParser.of(options, execute, examiner)),
+            batches=self._batches(
+                services,
+                options,
+                params_parser(options, execute, examiner),
+                sessions_parser(options, item_parser(options, examiner), examiner),
+            ),
             functions=FunctionEndpoints(
                 services.functions, FunctionParser.of(options, examiner), rollback_parser(options, examiner)
             ),
@@ -136,11 +142,18 @@ class Application:
             metrics=MetricsEndpoint(self.scrape),
         )
 
-    def _batches(self, services: Services, options: HttpOptions, parser: BatchParser) -> BatchEndpoints:
+    def _batches(
+        self,
+        services: Services,
+        options: HttpOptions,
+        params: BatchParser[JsonText],
+        sessions: BatchParser[InitializeItemBody],
+    ) -> BatchEndpoints:
         return BatchEndpoints(
-            BatchService(services.executions),
+            services.executions,
             services.sessions,
-            parser,
+            params,
+            sessions,
             self.limiter,
             FairTurns(BATCH, options.batches_max, options.owner_batches_max, options.batches_waiting_max * SIZE_MIN),
             structlog.get_logger().bind(logger="http"),

@@ -69,7 +69,7 @@ class Route:
     """A method and a path, the endpoint, and the types of the bodies of request and response.
 
     The in-flight limiter does not count an `exempt` route, so it responds under overload and during the drain. A route
-    with `shown=False` is not in the API document.
+    with `shown=False` is not in the API document. A body that `names_languages_in_body` is checked by its endpoint.
     """
 
     method: str
@@ -84,6 +84,7 @@ class Route:
     route_class: RouteClass | None = RouteClass.SESSIONS
     exempt: bool = False
     shown: bool = True
+    names_languages_in_body: bool = False
     query_names: frozenset[str] = field(init=False)
     """The parameters that a query string may have, from the contract."""
 

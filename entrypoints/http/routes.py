@@ -30,7 +30,7 @@ from entrypoints.http.openapi.functions import (
     VERSIONS,
 )
 from entrypoints.http.openapi.health import AUDIT, HEALTH, LIVEZ, READYZ, USAGE
-from entrypoints.http.openapi.sessions import DELETE, GET, INITIALIZE, LIST, PATCH
+from entrypoints.http.openapi.sessions import DELETE, GET, INITIALIZE, INITIALIZE_BATCH, LIST, PATCH
 from entrypoints.http.route import Access, Route, RouteClass
 from entrypoints.http.schemas.audit import AuditPage
 from entrypoints.http.schemas.executions import (
@@ -51,7 +51,9 @@ from entrypoints.http.schemas.functions import (
 )
 from entrypoints.http.schemas.health import HealthResponse, Liveness, Readiness
 from entrypoints.http.schemas.sessions import (
+    InitializeBatchBody,
     InitializeBody,
+    InitializeLine,
     InitializeResponse,
     PatchBody,
     SessionPage,
@@ -120,6 +122,16 @@ def _session_routes(
             INITIALIZE,
             InitializeBody,
             InitializeResponse,
+        ),
+        _initialize(
+            "POST",
+            f"{initialize}/batch",
+            batches.initialize,
+            "initialize_batch",
+            INITIALIZE_BATCH,
+            InitializeBatchBody,
+            InitializeLine,
+            names_languages_in_body=True,
         ),
         _execute("POST", execute, executions.execute, "execute_session", EXECUTE, ExecuteBody, ExecuteResponse),
         _execute("POST", f"{execute}/batch", batches.execute, "execute_batch", EXECUTE_BATCH, BatchBody, BatchLine),

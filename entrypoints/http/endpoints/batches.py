@@ -1,26 +1,35 @@
-"""The endpoint of batches."""
+"""The endpoints of batches."""
 
 import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
+from typing import Generic, TypeVar
 from uuid import uuid4
 
-from attrs import define
+from attrs import define, frozen
+from msgspec import Struct
 from structlog.typing import FilteringBoundLogger
 
+from domain.batches import Batch, ItemEnded, run_batch
 from domain.concurrency.budget import Budget
 from domain.concurrency.fair_turns import FairTurns
 from domain.errors import DomainError, Overloaded
-from domain.executions.batches import Batch, BatchService, ItemEnded
+from domain.executions.execution import Executed
+from domain.executions.service import ExecutionService
+from domain.json_text import JsonText
+from domain.sessions.ports import Initialized
 from domain.sessions.service import SessionService
+from entrypoints.http.endpoints.sessions import session_request
 from entrypoints.http.errors import error_content, internal_error_content, status_of
 from entrypoints.http.parsing.batches import BatchParser
-from entrypoints.http.parsing.headers import reject_idempotency_key
+from entrypoints.http.parsing.headers import idempotency_key, reject_idempotency_key
 from entrypoints.http.pipeline import InFlightLimiter
 from entrypoints.http.request import Request
 from entrypoints.http.response import NDJSON, TEXT, encode_json
 from entrypoints.http.schemas.executions import BatchLine
+from entrypoints.http.schemas.fields import given
+from entrypoints.http.schemas.sessions import InitializeItemBody, InitializeLine
 from entrypoints.http.streaming_response import SendLine, StreamingResponse
 
 BATCH = "the turn of a batch"
@@ -29,23 +38,42 @@ BATCH = "the turn of a batch"
 Charge = Callable[[Request, int], Awaitable[None]]
 """Counts the items of a batch under the rate limit before any of them begins; raises LimitReached to reject it."""
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 
 async def charge_nothing(_request: Request, _items: int) -> None:
     """Accept every batch."""
 
 
+@frozen
+class BatchKind(Generic[Item, Result]):
+    """One kind of batch: its parser, the call of an item, and the lines of results and of errors.
+
+    `admit` rejects a batch as a whole before any item begins. `keys` says where idempotency keys belong.
+    """
+
+    parser: BatchParser[Item]
+    admit: Callable[[Request], Awaitable[object]]
+    call: Callable[[Request, Item], Awaitable[Result]]
+    line: Callable[[int, int, Result], Struct]
+    failed: type[BatchLine] | type[InitializeLine]
+    keys: str
+
+
 @define(eq=False)
 class BatchEndpoints:
-    """Execute the script of a session many times, and send a line for each item as it ends.
+    """Make many calls of one kind, and send a line for each item as it ends.
 
     A batch has one of `turns` from before its body is read until its response has ended, and waits for it up to
     `wait_s`. The stream ends if the client takes nothing for `stall_s`. While the server drains, no further item
     begins.
     """
 
-    _service: BatchService
+    _executions: ExecutionService
     _sessions: SessionService
-    _parser: BatchParser
+    _params_parser: BatchParser[JsonText]
+    _sessions_parser: BatchParser[InitializeItemBody]
     _limiter: InFlightLimiter
     _turns: FairTurns
     _log: FilteringBoundLogger
@@ -54,39 +82,74 @@ class BatchEndpoints:
     _charge: Charge = charge_nothing
 
     async def execute(self, request: Request) -> StreamingResponse:
-        """Run the items, if the session is live."""
-        reject_idempotency_key(request)
+        """Execute the script of a session for each item, if the session is live."""
+        kind = BatchKind(
+            self._params_parser,
+            lambda request: self._sessions.get(request.session_ref),
+            self._execute,
+            BatchLine.of,
+            BatchLine,
+            "Execute the items one by one, each with a key of its own",
+        )
+        return await self._respond(request, kind)
+
+    async def initialize(self, request: Request) -> StreamingResponse:
+        """Store a session for each item, unless the owner has reached a quota."""
+        kind = BatchKind(
+            self._sessions_parser,
+            lambda request: self._sessions.require_capacity(request.owner),
+            self._initialize,
+            InitializeLine.of,
+            InitializeLine,
+            "Give each item an idempotency_key of its own",
+        )
+        return await self._respond(request, kind)
+
+    async def _execute(self, request: Request, params: JsonText) -> Executed:
+        return await self._executions.execute(request.session_ref, params)
+
+    async def _initialize(self, request: Request, item: InitializeItemBody) -> Initialized:
+        body = item.body
+        wanted = session_request(given(item.language_title) or request.header(b"language-title"), body)
+        request.caller.require_language(self._sessions.language(wanted))
+        hashed = idempotency_key(given(item.idempotency_key), (wanted.language_title, body))
+        return await self._sessions.initialize(request.owner, wanted, hashed)
+
+    async def _respond(self, request: Request, kind: BatchKind[Item, Result]) -> StreamingResponse:
+        reject_idempotency_key(request, kind.keys)
         await Budget(self.wait_s).spend(self._turns.acquire(request.owner, 0), lambda: Overloaded(BATCH))
         with contextlib.ExitStack() as turn:
             turn.callback(self._turns.release, request.owner)
-            batch = await self._parser.read(request)
+            batch = await kind.parser.read(request)
             await self._charge(request, len(batch.items))
-            await self._sessions.get(request.session_ref)
+            await kind.admit(request)
             return StreamingResponse(
                 int(HTTPStatus.OK),
                 content_type=_media_type(request),
-                produce=partial(self._run, request, batch),
+                produce=partial(self._run, request, kind, batch),
                 on_end=turn.pop_all().close,
                 stall_s=self.stall_s,
             )
 
-    async def _run(self, request: Request, batch: Batch, send_line: SendLine) -> None:
-        async def send_item(ended: ItemEnded) -> None:
-            await send_line(_in_one_line(encode_json(self._line(request, ended))))
+    async def _run(
+        self, request: Request, kind: BatchKind[Item, Result], batch: Batch[Item], send_line: SendLine
+    ) -> None:
+        async def send_item(ended: ItemEnded[Result]) -> None:
+            await send_line(_in_one_line(encode_json(self._line(request, kind, ended))))
 
-        await self._service.run(request.session_ref, batch, send_item, lambda: self._limiter.closed)
+        await run_batch(batch, partial(kind.call, request), send_item, lambda: self._limiter.closed)
 
-    def _line(self, request: Request, ended: ItemEnded) -> BatchLine:
-        if ended.executed is not None:
-            return BatchLine.of(ended.index, HTTPStatus.OK, ended.executed)
+    def _line(self, request: Request, kind: BatchKind[Item, Result], ended: ItemEnded[Result]) -> Struct:
+        if ended.result is not None:
+            return kind.line(ended.index, HTTPStatus.OK, ended.result)
         if isinstance(ended.error, DomainError):
-            return BatchLine(ended.index, status_of(ended.error), error=error_content(ended.error))
+            return kind.failed(ended.index, status_of(ended.error), error=error_content(ended.error))
         error_id = uuid4()
         x_request_id = request.id.decode()
         self._log.error(
             "internal_error", error_id=str(error_id), x_request_id=x_request_id, item=ended.index, exc_info=ended.error
         )
-        return BatchLine(ended.index, HTTPStatus.INTERNAL_SERVER_ERROR, error=internal_error_content(error_id))
+        return kind.failed(ended.index, HTTPStatus.INTERNAL_SERVER_ERROR, error=internal_error_content(error_id))
 
 
 def _media_type(request: Request) -> bytes:

@@ -61,7 +61,7 @@ class SessionEndpoints:
         """Store a new session."""
         key = self._keys.read(request)
         body = await self._initialize_parser.read(request)
-        wanted = _session_request(request, body)
+        wanted = session_request(request.header(b"language-title"), body)
         hashed = None if key is None else idempotency_key(key, (wanted.language_title, body))
         created = await self._service.initialize(request.owner, wanted, hashed)
         request.created_session_id = created.ref.session_id
@@ -141,9 +141,10 @@ class SessionEndpoints:
         return json_response({"sessions": sessions, "next_cursor": following}, headers=headers)
 
 
-def _session_request(request: Request, body: InitializeBody) -> SessionRequest:
+def session_request(language_title: str | None, body: InitializeBody) -> SessionRequest:
+    """Return the session that a body asks for."""
     return SessionRequest(
-        language_title=request.header(b"language-title"),
+        language_title=language_title,
         script_content=given(body.script_content),
         context=json_text(body.context),
         metadata=json_text(body.metadata),

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
+from domain.idempotency import KEY_PATTERN
 from domain.identity import OWNER_SIZE_MAX
 from domain.scripts.language import PINNED_PATTERN, PINNED_SIZE_MAX, TITLE_PATTERN, TITLE_SIZE_MAX, Language
 from domain.scripts.report import Outcome
@@ -12,7 +13,6 @@ from domain.sessions.session import Status
 from entrypoints.http.contract import In, Parameter, ResponseHeader
 from entrypoints.http.parsing.conditions import TAGS_PATTERN
 from entrypoints.http.parsing.cursors import CURSOR_LENGTH_MAX, CURSOR_PATTERN
-from entrypoints.http.parsing.headers import KEY_PATTERN
 from entrypoints.http.parsing.queries import PAGE_SIZE, PAGE_SIZE_MAX, Instant
 
 REQUEST_ID = Parameter(

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
+from attrs import evolve
 from msgspec import Meta
 
 from domain.access.principal import ScopeMissing
@@ -159,6 +160,41 @@ INITIALIZE = Contract(
     ),
     links=_FOLLOWING,
     body_optional=True,
+)
+
+INITIALIZE_BATCH = Contract(
+    Tag.SESSIONS,
+    "Initialize many sessions",
+    "Initializes a session for each item, as initialize does. As an item ends, the service sends a line of JSON for it "
+    "with its status and the session or the error: NDJSON, or plain text with `Accept: text/plain`. Up to 32 items are "
+    "in progress at once, so lines are not in the order of items. A failed item does not stop the others. The batch "
+    "ends if the client disconnects, or reads nothing of the response for 30 seconds: items in progress may be stored, "
+    "and no other item begins. An Idempotency-Key is rejected. Give each item an idempotency_key, and the batch can be "
+    "repeated.",
+    parameters=(
+        evolve(LANGUAGE_TITLE, required=False, description="The language-title of items that have none of their own."),
+    ),
+    errors=(StorageUnavailable,),
+    examples=(
+        ApiExample(
+            "tenants",
+            "A session for each of two tenants",
+            body={
+                "items": [
+                    {"language_title": "python-adder", **_ADDER, "metadata": {"tenant": name}, "idempotency_key": name}
+                    for name in ("tenant-1", "tenant-2")
+                ]
+            },
+            response={
+                "index": 0,
+                "status": 200,
+                **{name: value for name, value in _INITIALIZED.items() if name != "status"},
+                "replayed": False,
+            },
+        ),
+    ),
+    links=(Link("list_sessions", "List the sessions.", {"query.status": "active"}),),
+    is_stream=True,
 )
 
 GET = Contract(

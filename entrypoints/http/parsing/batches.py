@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from typing import Any, Generic, TypeVar
 
 from attrs import define, field
 from msgspec import Raw, UnsetType
 
+from domain.batches import Batch
 from domain.errors import FieldTooLarge, InvalidRequest, Problem
-from domain.executions.batches import Batch
 from domain.json_pointer import pointer
 from domain.json_text import JsonText
 from entrypoints.http.options import HttpOptions
@@ -16,36 +17,29 @@ from entrypoints.http.parsing.body_problems import PROBLEMS_MAX, BodyProblem, ra
 from entrypoints.http.parsing.json_scan import elements, starts_with
 from entrypoints.http.request import Request
 from entrypoints.http.schemas.executions import BatchEnvelope, ExecuteBody
+from entrypoints.http.schemas.sessions import InitializeBatchEnvelope, InitializeItemBody
+
+Item = TypeVar("Item")
+Envelope = BatchEnvelope | InitializeBatchEnvelope
+
+INITIALIZES_MAX = 32
+"""Items of a batch that are initialized at once: their checks and their rows leave together."""
 
 _SMALL_SIZE_MAX = 16 * 1024
 
 
 @define
-class BatchParser:
-    """Parses batches. The whole is limited in bytes and items, and each item like the body of an execute."""
+class BatchParser(Generic[Item]):
+    """Parses batches. The whole is limited in bytes and items, and each item like the body of a call of its own."""
 
     _size_max: int
     _items_max: int
     _timeout_s: float
     _examiner: Examiner
-    _envelopes: BodyParser[BatchEnvelope]
-    _item: Callable[[bytes], JsonText] = field(repr=False)
+    _envelopes: BodyParser[Any]
+    _item: Callable[[bytes], Item] = field(repr=False)
 
-    @classmethod
-    def of(cls, options: HttpOptions, items: BodyParser[ExecuteBody], examiner: Examiner) -> "BatchParser":
-        """Return the parser for these options; `items` parses each item."""
-        rules = partial(_envelope_rules, options.batch_items_max, options.batch_parallel_max)
-        size_max, timeout_s = options.batch_size_max, options.body_timeout_s
-        return cls(
-            size_max,
-            options.batch_items_max,
-            timeout_s,
-            examiner,
-            BodyParser(BatchEnvelope, size_max, timeout_s, rules, examiner, opaque=frozenset({"items"})),
-            lambda content: json_text(items.parse(content).params),
-        )
-
-    async def read(self, request: Request) -> Batch:
+    async def read(self, request: Request) -> Batch[Item]:
         """Return the batch of the request.
 
         Raises InvalidRequest with every problem at once, FieldTooLarge, UnsupportedMediaType, SlowBody, Overloaded or
@@ -56,14 +50,14 @@ class BatchParser:
             return self.parse(content)
         return await self._examiner.run(request.caller.owner, len(content), lambda: self.parse(content))
 
-    def parse(self, content: bytes) -> Batch:
+    def parse(self, content: bytes) -> Batch[Item]:
         """Return the batch of a body; raises InvalidRequest or FieldTooLarge."""
         envelope = self._envelopes.parse(content)
         assert not isinstance(envelope.items, UnsetType), "the rules require items"
-        return Batch(self._parsed(elements(envelope.items, self._items_max) or ()), envelope.parallel)
+        return Batch(self._parsed(elements(envelope.items, self._items_max) or ()), _parallel(envelope))
 
-    def _parsed(self, items: Iterable[Raw]) -> list[JsonText]:
-        parsed: list[JsonText] = []
+    def _parsed(self, items: Iterable[Raw]) -> list[Item]:
+        parsed: list[Item] = []
         problems: list[BodyProblem] = []
         for index, item in enumerate(items):
             try:
@@ -76,14 +70,39 @@ class BatchParser:
         return parsed
 
 
-def _envelope_rules(items_max: int, parallel_max: int, envelope: BatchEnvelope) -> Iterator[Problem]:
+def params_parser(options: HttpOptions, items: BodyParser[ExecuteBody], examiner: Examiner) -> BatchParser[JsonText]:
+    """Return the parser of batches of executions; `items` parses each item."""
+    return _parser(options, BatchEnvelope, lambda content: json_text(items.parse(content).params), examiner)
+
+
+def sessions_parser(
+    options: HttpOptions, items: BodyParser[InitializeItemBody], examiner: Examiner
+) -> BatchParser[InitializeItemBody]:
+    """Return the parser of batches of sessions; `items` parses each item."""
+    return _parser(options, InitializeBatchEnvelope, items.parse, examiner)
+
+
+def _parser(
+    options: HttpOptions, envelope: type[Envelope], item: Callable[[bytes], Item], examiner: Examiner
+) -> BatchParser[Item]:
+    rules = partial(_envelope_rules, options.batch_items_max, options.batch_parallel_max)
+    size_max, timeout_s = options.batch_size_max, options.body_timeout_s
+    envelopes: BodyParser[Any] = BodyParser(envelope, size_max, timeout_s, rules, examiner, opaque=frozenset({"items"}))
+    return BatchParser(size_max, options.batch_items_max, timeout_s, examiner, envelopes, item)
+
+
+def _parallel(envelope: Envelope) -> int:
+    return envelope.parallel if isinstance(envelope, BatchEnvelope) else INITIALIZES_MAX
+
+
+def _envelope_rules(items_max: int, parallel_max: int, envelope: Envelope) -> Iterator[Problem]:
     if isinstance(envelope.items, UnsetType):
-        yield Problem("/items", "is required: an array of objects with params")
+        yield Problem("/items", "is required: an array of objects")
     elif not starts_with(envelope.items, b"["):
         yield Problem("/items", "must be an array")
     elif not elements(envelope.items, items_max):
         yield Problem("/items", f"must have 1 to {items_max} items")
-    if envelope.parallel > parallel_max:
+    if isinstance(envelope, BatchEnvelope) and envelope.parallel > parallel_max:
         yield Problem("/parallel", f"must be at most {parallel_max}")
 
 

@@ -8,15 +8,15 @@ import msgspec
 from attrs import frozen
 
 from domain.errors import InvalidRequest, Problem
-from domain.idempotency import IdempotencyKey
+from domain.idempotency import KEY_PATTERN, KEY_SIZE_MAX, IdempotencyKey
 from entrypoints.http.errors import invalid
 from entrypoints.http.request import Request
 
-KEY_SIZE_MAX = 255
-KEY_PATTERN = f"^[\\x20-\\x7e]{{1,{KEY_SIZE_MAX}}}$"
-
 _KEY_HEADER = b"idempotency-key"
 _KEY = re.compile(KEY_PATTERN)
+NOT_STORED = "is not accepted: this server does not store responses. Omit it"
+"""Why a server without stored responses rejects a key: the caller relies on a promise that it does not make."""
+
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -32,8 +32,7 @@ class IdempotencyKeys:
         if key is None:
             return None
         if not self.accepted:
-            # The caller relies on a promise that this server does not make.
-            raise invalid_header("Idempotency-Key", "is not accepted: this server does not store responses. Omit it")
+            raise invalid_header("Idempotency-Key", NOT_STORED)
         several = sum(name == _KEY_HEADER for name, _ in request.scope["headers"]) > 1
         if several or not _KEY.fullmatch(key):
             raise invalid_header(
@@ -53,11 +52,10 @@ def payload_hash(payload: Any) -> str:
     return hashlib.sha256(_canonical(value)).hexdigest()
 
 
-def reject_idempotency_key(request: Request) -> None:
-    """Raise InvalidRequest if a batch has an idempotency key."""
+def reject_idempotency_key(request: Request, advice: str) -> None:
+    """Raise InvalidRequest with this advice if a batch as a whole has an idempotency key."""
     if request.header(_KEY_HEADER) is not None:
-        message = "is not accepted for a batch. Execute the items one by one, each with a key of its own"
-        raise invalid_header("Idempotency-Key", message)
+        raise invalid_header("Idempotency-Key", f"is not accepted for a batch. {advice}")
 
 
 def invalid_header(name: str, message: str) -> InvalidRequest:

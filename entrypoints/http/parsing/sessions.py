@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Iterator
 
-from msgspec import Raw, UnsetType
+from msgspec import UNSET, Raw, UnsetType
 
 from domain.errors import FieldTooLarge, Problem
 from domain.scripts.limits import LimitsRequest
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.parsing.bodies import BodyParser, Examiner
 from entrypoints.http.parsing.body_problems import BodyProblem
+from entrypoints.http.parsing.headers import NOT_STORED
 from entrypoints.http.parsing.json_scan import starts_with
 from entrypoints.http.schemas.fields import given
-from entrypoints.http.schemas.sessions import InitializeBody, LimitsBody, PatchBody
+from entrypoints.http.schemas.sessions import InitializeBody, InitializeItemBody, LimitsBody, PatchBody
 
 ENVELOPE_SIZE = 64 * 1024
 """Bytes of a body beside the fields that have limits of their own."""
@@ -38,6 +39,18 @@ def initialize_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[In
         optional=True,
         misplaced=_MISPLACED,
     )
+
+
+def item_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[InitializeItemBody]:
+    """Return the parser for an item of a batch of sessions."""
+    size_max, rules = options.batch_size_max, _initialize_rules(options)
+
+    def item_rules(body: InitializeItemBody) -> Iterator[BodyProblem]:
+        yield from rules(body)
+        if body.idempotency_key is not UNSET and not options.idempotency:
+            yield Problem("/idempotency_key", NOT_STORED)
+
+    return BodyParser(InitializeItemBody, size_max, options.body_timeout_s, item_rules, examiner, _STORED)
 
 
 def patch_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[PatchBody]:

@@ -129,8 +129,6 @@ Items = Annotated[list[ExecuteBody], Meta(description="The inputs of the executi
 Parallel = Annotated[
     int, Meta(ge=1, description="How many items may run at the same time; 1 runs them one after the other.")
 ]
-Index = Annotated[int, Meta(ge=0, description="The position of the item in the batch, from 0.")]
-ItemStatus = Annotated[int, Meta(description="The HTTP status that the item would have as a call of its own.")]
 
 
 class BatchBody(Struct, forbid_unknown_fields=True):
@@ -150,8 +148,8 @@ class BatchEnvelope(Struct, forbid_unknown_fields=True):
 class BatchLine(Struct, omit_defaults=True):
     """How one item ended: the response of execute, or an error."""
 
-    index: Index
-    status: ItemStatus
+    index: fields.Index
+    status: fields.ItemStatus
     request_id: fields.RequestId | UnsetType = UNSET
     execution_id: fields.ExecutionId | UnsetType = UNSET
     language_title: fields.Title | UnsetType = UNSET

@@ -171,6 +171,9 @@ NextCursor = Annotated[str | None, Meta(description="Send it as cursor to read t
 Sessions = Annotated[list[Item], Meta(description="The sessions of this page, newest first.")]
 Executions = Annotated[list[Item], Meta(description="The executions of this page, newest first.")]
 
+Index = Annotated[int, Meta(ge=0, description="The position of the item in the batch, from 0.")]
+ItemStatus = Annotated[int, Meta(description="The HTTP status that the item would have as a call of its own.")]
+
 Code = Annotated[str, Meta(description="The kind of error, for programs.")]
 Message = Annotated[str, Meta(description="What happened, why, and what to do next, for people.")]
 Details = Annotated[dict[str, Any], Meta(description="Facts about the error, for programs. They depend on the code.")]

@@ -1,14 +1,37 @@
 """Bodies of sessions."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from domain.idempotency import KEY_PATTERN
+from domain.scripts.language import PINNED_PATTERN, PINNED_SIZE_MAX
 from domain.sessions import session
+from domain.sessions.ports import Initialized
 from domain.sessions.session import Renewal, Status
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
+from entrypoints.http.schemas.errors import Error
+
+ItemTitle = Annotated[
+    str,
+    Meta(
+        description="The language-title of the session; the default is the header Language-Title.",
+        pattern=PINNED_PATTERN,
+        max_length=PINNED_SIZE_MAX,
+    ),
+]
+ItemKey = Annotated[
+    str,
+    Meta(
+        description="An idempotency key of the item, with the meaning of the header Idempotency-Key of initialize.",
+        pattern=KEY_PATTERN,
+    ),
+]
+Replayed = Annotated[
+    bool, Meta(description="Whether this is the response of the first call with the idempotency_key of the item.")
+]
 
 
 class LimitsBody(Struct, forbid_unknown_fields=True):
@@ -32,6 +55,30 @@ class InitializeBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     metadata: fields.Metadata | UnsetType = UNSET
 
 
+class InitializeItemBody(InitializeBody):
+    """A session to initialize in a batch."""
+
+    language_title: ItemTitle | UnsetType = UNSET
+    idempotency_key: ItemKey | UnsetType = UNSET
+
+    @property
+    def body(self) -> InitializeBody:
+        """The body of a call of its own; so an idempotency key has the same payload in both."""
+        return InitializeBody(**{name: getattr(self, name) for name in InitializeBody.__struct_fields__})
+
+
+class InitializeBatchBody(Struct, forbid_unknown_fields=True):
+    """Many sessions to initialize."""
+
+    items: Annotated[list[InitializeItemBody], Meta(description="The sessions to initialize.")]
+
+
+class InitializeBatchEnvelope(Struct, forbid_unknown_fields=True):
+    """A batch of sessions whose items are not decoded yet."""
+
+    items: fields.RawArray | UnsetType = UNSET
+
+
 class PatchBody(Struct, forbid_unknown_fields=True):
     """The fields of a session to replace. Absent fields stay as they are."""
 
@@ -50,6 +97,34 @@ class InitializeResponse(Struct, kw_only=True):
     expires_at: fields.ExpiresAt
     script_hash: fields.ScriptHash
     syntax_checked: fields.SyntaxChecked
+
+
+class InitializeLine(Struct, omit_defaults=True):
+    """How one item ended: the session, or an error."""
+
+    index: fields.Index
+    status: fields.ItemStatus
+    request_id: fields.RequestId | UnsetType = UNSET
+    language_title: fields.Title | UnsetType = UNSET
+    expires_at: fields.ExpiresAt | UnsetType = UNSET
+    script_hash: fields.ScriptHash | UnsetType = UNSET
+    syntax_checked: fields.SyntaxChecked | UnsetType = UNSET
+    replayed: Replayed | UnsetType = UNSET
+    error: Error | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, index: int, status: int, made: Initialized) -> "InitializeLine":
+        """Return the line for an item that succeeded."""
+        return cls(
+            index,
+            status,
+            request_id=made.ref.session_id,
+            language_title=str(made.language_title),
+            expires_at=made.expires_at,
+            script_hash=made.script_hash,
+            syntax_checked=made.syntax_checked,
+            replayed=made.replayed,
+        )
 
 
 class LimitsResponse(Struct):

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import uvicorn
 from attrs import define, field
@@ -18,6 +19,8 @@ from entrypoints.composition.controller import create_controller
 from entrypoints.http.app import Application
 from entrypoints.server.connection import BoundedConnection
 from tests.integration.application.conftest import Api, serving, settings_for
+from tests.integration.application.test_database_faults import DISK_FULL, NO_DISK_FULL
+from tests.integration.application.test_observation import scraped
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -49,6 +52,52 @@ async def test_a_hundred_items_run_in_order_on_one_warm_worker(api: Api) -> None
     assert [line["execution_count"] for line in lines] == list(range(1, 101))
     assert sum(line["cold_start"] for line in lines) <= 1
     assert len(await history(api, session_id)) == 100
+
+
+def tenants(number: int) -> list[dict[str, Any]]:
+    """Return items with scripts of their own, so that each of them has to be checked."""
+    return [{"script_content": f"result = {n}", "idempotency_key": f"tenant-{n}"} for n in range(number)]
+
+
+async def initialize_all(api: Api, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the lines in the order of the items."""
+    response = await api.client.post(
+        "/api/v1/initialize/batch", json={"items": items}, headers={"Language-Title": "python-tenant"}
+    )
+    assert response.status_code == 200, response.text
+    return sorted((json.loads(line) for line in response.text.splitlines()), key=lambda line: line["index"])
+
+
+async def test_many_sessions_are_initialized_in_few_statements_and_once(api: Api) -> None:
+    lines = await initialize_all(api, tenants(100))
+    assert [(line["status"], line["replayed"]) for line in lines] == [(200, False)] * 100
+    statements = (await scraped(api))["pglambda_db_statement_duration_seconds_count", "insert_keyed_sessions"]
+    assert statements <= 50
+    assert (await api.execute(lines[99]["request_id"])).json()["result"] == 99
+    again = await initialize_all(api, tenants(101))
+    assert [line["replayed"] for line in again] == [True] * 100 + [False]
+    assert [line["request_id"] for line in again[:100]] == [line["request_id"] for line in lines]
+
+
+async def test_after_a_fault_each_item_says_that_nothing_is_stored_and_can_be_repeated(
+    api: Api, database_url: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(DISK_FULL)
+        lines = await initialize_all(api, tenants(3))
+        assert [(line["status"], line["error"]["details"]["stored"]) for line in lines] == [(503, "no")] * 3
+        connection.execute(NO_DISK_FULL)
+    assert [(line["status"], line["replayed"]) for line in await initialize_all(api, tenants(3))] == [(200, False)] * 3
+
+
+async def test_a_quota_of_sessions_holds_exactly_within_a_batch(database_url: str, data_dir: Path) -> None:
+    settings = settings_for(database_url, data_dir, MAX_SESSIONS_PER_OWNER="40")
+    async with serving(create_controller(settings)) as api:
+        lines = await initialize_all(api, tenants(60))
+        assert sorted({line["status"] for line in lines}) == [200, 429]
+        assert sum(line["status"] == 200 for line in lines) == 40
+        (report,) = (await api.client.get("/api/v1/usage")).json()["owners"]
+        assert report["quotas"][0] == {"limit": "live_sessions", "observed": 40, "allowed": 40}
 
 
 @define

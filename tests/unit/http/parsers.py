@@ -2,9 +2,10 @@
 
 from attrs import frozen
 
+from domain.json_text import JsonText
 from entrypoints.http.endpoints.executions import execute_parser
 from entrypoints.http.options import HttpOptions
-from entrypoints.http.parsing.batches import BatchParser
+from entrypoints.http.parsing.batches import BatchParser, params_parser
 from entrypoints.http.parsing.bodies import BodyParser, Examiner
 from entrypoints.http.parsing.functions import FunctionParser
 from entrypoints.http.parsing.sessions import initialize_parser, patch_parser
@@ -20,7 +21,7 @@ class Parsers:
     initialize: BodyParser[InitializeBody]
     patch: BodyParser[PatchBody]
     execute: BodyParser[ExecuteBody]
-    batch: BatchParser
+    batch: BatchParser[JsonText]
     function: FunctionParser
 
     @classmethod
@@ -32,6 +33,6 @@ class Parsers:
             initialize_parser(options, examiner),
             patch_parser(options, examiner),
             execute,
-            BatchParser.of(options, execute, examiner),
+            params_parser(options, execute, examiner),
             FunctionParser.of(options, examiner),
         )

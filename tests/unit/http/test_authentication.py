@@ -37,6 +37,7 @@ ADMIN = frozenset({Scope.ADMIN})
 
 DECISIONS: dict[str, frozenset[Scope] | None] = {
     "initialize_session": EXECUTE,
+    "initialize_batch": EXECUTE,
     "execute_session": EXECUTE,
     "execute_batch": EXECUTE,
     "execute_function": EXECUTE,
