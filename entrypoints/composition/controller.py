@@ -201,6 +201,7 @@ class Controller(containers.DeclarativeContainer):
         mapping,
         anonymous_sessions.provided.warn,
     )
+    write_probe = providers.Singleton(WriteProbe, database.gateway, database.statements.provided.server.try_write)
     database_health = providers.Singleton(
         DatabaseHealth,
         database.gateway,
@@ -208,7 +209,7 @@ class Controller(containers.DeclarativeContainer):
         database.clock,
         database.cleanup,
         database.storage,
-        providers.Singleton(WriteProbe, database.gateway, database.statements.provided.server.try_write),
+        write_probe,
         database.statements.provided.server.select_connections_max,
         settings.provided.database_connections,
     )

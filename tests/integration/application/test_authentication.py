@@ -137,6 +137,7 @@ class Issuer:
 
     keys: list[Any] = field(factory=list)
     url: str = ""
+    fetched: asyncio.Event = field(factory=asyncio.Event)
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
@@ -150,6 +151,7 @@ class Issuer:
         body = json.dumps({"keys": self.keys}).encode()
         writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
         writer.close()
+        self.fetched.set()
 
 
 async def test_published_keys_are_fetched_and_followed(database_url: str, data_dir: Path) -> None:
@@ -157,6 +159,8 @@ async def test_published_keys_are_fetched_and_followed(database_url: str, data_d
     async with issuer.serving():
         settings = settings_for(database_url, data_dir, JWT_JWKS_URL=issuer.url)
         async with serving(create_controller(settings)) as api:
+            # Tokens come afterwards: one with an unknown key starts a fetch, at most once in ten seconds.
+            await asyncio.wait_for(issuer.fetched.wait(), 30)
             now = datetime.now(UTC)
             old = token(claims(now), {"alg": "RS256", "kid": "r"}, rs256())
             new = token(claims(now, scope="admin"), {"alg": "EdDSA", "kid": "o"}, eddsa())

@@ -1,5 +1,6 @@
 """A database that does not serve: callers get the reason, and the operator what the server said."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -10,7 +11,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from domain.storage.faults import StorageFault
-from entrypoints.composition.controller import create_controller
+from entrypoints.composition.controller import Controller
+from entrypoints.http.app import Application
+from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import Api, serving, settings_for
 from tests.support.waiting import until
 
@@ -46,6 +49,14 @@ def reader(database_url: str, server_url: str, change: Change) -> Iterator[str]:
     change(f"DROP OWNED BY {name}")
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f"DROP ROLE {name}")
+
+
+def create_controller(settings: Settings) -> Application:
+    """Return a controller whose attempts of writes are ten times as frequent: their interval is five seconds."""
+    controller = Controller(settings=settings)
+    controller.write_probe.add_kwargs(monotonic=lambda: 10 * time.monotonic())
+    application: Application = controller.application()
+    return application
 
 
 async def initialize(api: Api) -> httpx2.Response:
