@@ -1,15 +1,18 @@
 """A command that destroys something asks on a terminal."""
 
-import json
 import os
 from collections.abc import Iterator
 
 import pytest
 from attrs import frozen
 
+from domain.access.principal import Scope
+from domain.identity import Owner
+from entrypoints.settings.settings import Settings
+from tests.integration.application.test_authentication import keys_of
 from tests.integration.commands.conftest import Run
 
-# Each test starts several processes.
+# Each test waits for a process (PROCESS_LIMIT_S).
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -37,13 +40,16 @@ def terminal() -> Iterator[Terminal]:
     [("y\n", 0, ""), ("n\n", 1, "Error: Nothing was changed."), ("\x04", 130, "Interrupted.")],
     ids=["yes", "no", "end of input"],
 )
-def test_a_key_is_revoked_only_after_a_yes(run: Run, terminal: Terminal, typed: str, status: int, said: str) -> None:
-    made = json.loads(run("keys", "create", "--owner", "alice", "--scope", "admin", "--output", "json").stdout)
+async def test_a_key_is_revoked_only_after_a_yes(  # noqa: PLR0917  # the fixtures, and the case
+    run: Run, settings: Settings, terminal: Terminal, typed: str, status: int, said: str
+) -> None:
+    async with keys_of(settings) as keys:
+        made = (await keys.create(Owner("alice"), frozenset({Scope.ADMIN}), None)).key.key_id
     terminal.type(typed)
-    ended = run("keys", "revoke", made["id"], stdin=terminal.screen)
+    ended = run("keys", "revoke", made.hex, stdin=terminal.screen)
     assert ended.returncode == status, ended.stderr
-    assert f"This revokes 1 API key: {made['id']} of alice (admin).\n" in ended.stderr
+    assert f"This revokes 1 API key: {made.hex} of alice (admin).\n" in ended.stderr
     assert "This cannot be undone. Continue? [y/N]: " in ended.stderr
     assert said in ended.stderr
-    (listed,) = json.loads(run("keys", "list", "--output", "json").stdout)
-    assert (listed["revoked_at"] is not None) == (status == 0)
+    async with keys_of(settings) as keys:
+        assert ((await keys.find(made)).revoked_at is not None) == (status == 0)
