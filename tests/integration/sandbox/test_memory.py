@@ -50,9 +50,11 @@ class Kind:
 
     @asynccontextmanager
     async def opened(self, folder):
-        runner = SandboxScriptRunner(
-            SandboxOptions(folder, languages=[self.language], prewarmed=0, node_start=self.start)
+        # Patient, because a first worker may take seconds to start on a busy machine.
+        options = SandboxOptions(
+            folder, languages=[self.language], prewarmed=0, node_start=self.start, queue_timeout_s=30.0
         )
+        runner = SandboxScriptRunner(options)
         await runner.open()
         try:
             # The first worker shows what its interpreter takes.
