@@ -36,6 +36,30 @@ async def test_the_service_accepts_a_token_of_the_command(run: Run, settings: Se
         assert (await api.client.get("/api/v1/sessions", headers=bearer(made.stdout.strip()[:-2]))).status_code == 401
 
 
+async def test_the_sessions_of_a_batch_are_in_the_usage_of_their_owner(run: Run, settings: Settings) -> None:
+    caller, admin = (
+        bearer(run("token", "--owner", owner, "--scope", scope).stdout.strip())
+        for owner, scope in (("alice", "execute:python"), ("root", "admin"))
+    )
+    items = [
+        {"language_title": "python-x", "script_content": "result = 1"},
+        {"language_title": "nodejs-x", "script_content": "return 1"},
+    ]
+    async with serving(create_controller(settings)) as api:
+        made = await api.client.post("/api/v1/initialize/batch", json={"items": items}, headers=caller)
+        assert sorted(json.loads(line)["status"] for line in made.text.splitlines()) == [200, 403]
+        assert (await api.client.get("/api/v1/usage?owner=*", headers=caller)).status_code == 403
+        (own,) = (await api.client.get("/api/v1/usage", headers=caller)).json()["owners"]
+        reports = (await api.client.get("/api/v1/usage?owner=*", headers=admin)).json()["owners"]
+    assert [report["owner"] for report in reports] == ["alice", "shared"]
+    assert reports[0] == own
+    listed = {
+        report["owner"]: report["quotas"] for report in json.loads(run("owners", "usage", "--output", "json").stdout)
+    }
+    assert listed["alice"]["live_sessions"] == {"observed": 1, "allowed": None}
+    assert listed["shared"]["functions"]["observed"] > 0
+
+
 async def test_a_key_is_created_listed_used_and_revoked(run: Run, settings: Settings) -> None:
     made = run(
         "keys", "create", "--owner", "alice", "--scope", "execute:python", "--expires-in", "1d", "--output", "json"

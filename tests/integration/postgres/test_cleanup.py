@@ -12,6 +12,7 @@ from attrs import evolve
 from adapters.postgres.codec import day_at, first_id_of
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.audit import PostgresAuditReader
+from adapters.postgres.repositories.usage import PostgresExecutionCounts
 from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions, Retention
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
@@ -26,7 +27,7 @@ from domain.scripts.report import Outcome
 from domain.sessions.session import Session, SessionNotFound
 from domain.storage.storage import StorageBudget
 from tests.contracts.keyed_call_repository import KEY, OTHER, SAME_NAME
-from tests.contracts.storage import Storage
+from tests.contracts.storage import ALICE, Storage
 from tests.integration.postgres.conftest import storage_on
 from tests.integration.postgres.gateways import SteeredGateway, time_out
 from tests.support.acts import OPERATOR, recorded
@@ -399,3 +400,23 @@ class TestAudit:
         left = {entry.act_id for entry in await recorded(audit)}
         assert operators in left
         assert left - {operators} == set(callers[-3:])
+
+
+class TestUsage:
+    """What owners have executed is counted, and kept as long as the history."""
+
+    async def test_executions_are_counted_and_their_days_removed(self, storage, new_cleanup, gateway, statements):
+        counts, cleanup = PostgresExecutionCounts(gateway, statements.usage), new_cleanup()
+        began = storage.clock.now().date()
+        session = await storage.add(ALICE)
+        await storage.execute(session.ref)
+        await storage.begin(session.ref)
+        storage.clock.advance(timedelta(minutes=3))
+        await cleanup.run_once()
+        ((day,),) = await counts.days([ALICE], began)
+        # The second execution was begun, and its end was never recorded.
+        assert (day.executions, day.unknown) == (2, 1)
+        assert cleanup.stats().usage_lag_s == timedelta(minutes=2).total_seconds()
+        storage.clock.advance(8 * DAY)
+        await cleanup.run_once()
+        assert await counts.days([ALICE], began) == [[]]
