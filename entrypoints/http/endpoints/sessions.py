@@ -28,6 +28,7 @@ from entrypoints.http.schemas.sessions import (
     CONTEXT,
     FIELD_NAMES,
     LISTED_NAMES,
+    REQUEST_ID,
     SCRIPT_CONTENT,
     InitializeBody,
     InitializeResponse,
@@ -130,14 +131,15 @@ class SessionEndpoints:
         _require_same_list(query, start, cursor)
         query.require_valid()
         place, judged_at = cursor or start, None if cursor is None else cursor.judged_at
-        found = await self._service.list(_list_request(owner, size, place, judged_at, fields or LISTED_NAMES))
+        names = LISTED_NAMES if fields is None else tuple(dict.fromkeys((REQUEST_ID, *fields)))
+        found = await self._service.list(_list_request(owner, size, place, judged_at, names))
         following = _next_cursor(place, found)
         headers: Headers = ()
         if following is not None:
             parameters = {"limit": size, "fields": None if fields is None else ",".join(fields), "cursor": following}
             headers = next_link(request.path, parameters | {"owner": query.text("owner")})
         payloads = [SessionResponse.of(each, each.status(found.judged_at)) for each in found.page.items]
-        sessions = [_picked(payload, fields or LISTED_NAMES) for payload in payloads]
+        sessions = [_picked(payload, names) for payload in payloads]
         return json_response({"sessions": sessions, "next_cursor": following}, headers=headers)
 
 

@@ -46,9 +46,9 @@ LISTED_FIELDS = Parameter(
     "fields",
     In.QUERY,
     Annotated[list[Literal[FIELD_NAMES]], Meta(min_length=1)],  # type: ignore[valid-type]  # names
-    "Return only these fields of each session: repeat it, or use commas. Without it, each has all fields but its "
-    "context. A page with contexts ends early, after about 8 MiB.",
-    ["request_id", "context"],
+    "Return only request_id and these fields of each session: repeat it, or use commas. Without it, each has all "
+    "fields but its context. A page with contexts ends early, after about 8 MiB.",
+    ["status", "context"],
 )
 METADATA = Parameter(
     "metadata",
@@ -282,7 +282,7 @@ LIST = Contract(
         ApiExample(
             "metadata",
             "The ids and contexts of the sessions of one order",
-            parameters={"metadata": '{"order":"4711"}', "fields": ["request_id", "context"]},
+            parameters={"metadata": '{"order":"4711"}', "fields": ["context"]},
             response={"sessions": [{"request_id": REQUEST_ID.example, "context": {"rate": 1.2}}], "next_cursor": None},
         ),
     ),

@@ -179,6 +179,7 @@ class SessionResponse(Struct):
         )
 
 
+REQUEST_ID = "request_id"
 CONTEXT = "context"
 SCRIPT_CONTENT = "script_content"
 _MEMBERS = msgspec.structs.fields(SessionResponse)
@@ -201,7 +202,9 @@ ListedSession: Any = msgspec.defstruct(
     namespace={"__doc__": "A session in a list, without its script and its context."},
 )
 ListedFields: Any = msgspec.defstruct(
-    "ListedFields", _OPTIONAL, namespace={"__doc__": "The selected fields of a session in a list."}
+    "ListedFields",
+    [(REQUEST_ID, fields.RequestId), *(member for member in _OPTIONAL if member[0] != REQUEST_ID)],
+    namespace={"__doc__": "The id and the selected fields of a session in a list."},
 )
 
 

@@ -48,10 +48,10 @@ async def test_an_item_is_the_session_without_its_context(client):
 
 async def test_items_have_the_fields_that_are_asked_for_on_every_page(client):
     made = [await initialized(client, context={"n": n}) for n in range(2)]
-    first = await client.get(f"{LIST}?limit=1&fields=context&fields=request_id,context")
+    first = await client.get(f"{LIST}?limit=1&fields=context&fields=status,context")
     second = await client.get(linked(first))
     items = [item for page in (first, second) for item in page.json()["sessions"]]
-    assert items == [{"context": {"n": n}, "request_id": made[n]} for n in (1, 0)]
+    assert items == [{"request_id": made[n], "context": {"n": n}, "status": "active"} for n in (1, 0)]
 
 
 @pytest.mark.parametrize("fields", ["script_content", "nothing", "", "status,"])
