@@ -23,7 +23,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: commands native help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history bench-turns compare lock clean openapi openapi-lint conformance
+.PHONY: commands units native help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history bench-turns compare lock clean openapi openapi-lint conformance
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -63,6 +63,9 @@ native: $(DEV_STAMP) ## Build the addon of Node's zygote for each machine, and i
 
 commands: $(DEV_STAMP) ## Write docs/commands.md anew, out of the commands' own help.
 	$(PYTHON) -m tests.commands_page
+
+units: $(DEV_STAMP) ## Write deploy/systemd anew, out of the templates of `pglambda install`.
+	$(PYTHON) -m tests.systemd_units
 
 check: commits format lint types imports sql scripts test ## All that must hold before a change is taken.
 

@@ -14,6 +14,7 @@ INTERRUPTED = 130
 _COMMANDS = {
     "serve": ("entrypoints.cli.serve:serve", "Serve the HTTP API until Ctrl-C or SIGTERM."),
     "runtime-host": ("entrypoints.cli.serve:runtime_host", "Run scripts for controllers on other machines."),
+    "install": ("entrypoints.cli.install.command:install", "Write units of systemd for this installation."),
     "migrate": ("entrypoints.cli.migrate:migrate", "Apply or revert migrations of the database's schema."),
     "doctor": ("entrypoints.cli.doctor.command:doctor", "Check the installation, and say what to do."),
     "explain": ("entrypoints.cli.explain.command:explain", "Explain what happened to a session or an execution."),

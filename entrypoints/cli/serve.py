@@ -13,6 +13,7 @@ from entrypoints.cli.lazy_group import examples
 from entrypoints.server.banner import print_banner, print_runtime_host_banner
 from entrypoints.server.control import Targets
 from entrypoints.server.supervisor import Supervisor
+from entrypoints.server.systemd import ServiceManager
 from entrypoints.settings.near_names import near_names
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.logs import configure_service_logs
@@ -33,12 +34,13 @@ def serve(context: click.Context) -> None:
     PostgreSQL, with the data under DATA_DIR.
     """
     with failures_reported():
+        manager = ServiceManager.of(os.environ)
         settings = controller_settings()
         _configure_logs(settings)
         server = container_of(context)(settings=settings).embedded_postgres() if settings.embedded else None
         targets = Targets()
         greeting = partial(print_banner, authenticated=settings.authenticated)
-        asyncio.run(Supervisor(settings, targets.controller, targets, server, greeting).run())
+        asyncio.run(Supervisor(settings, targets.controller, targets, server, greeting, manager).run())
 
 
 @click.command(
@@ -51,10 +53,11 @@ def runtime_host() -> None:
     NODEJS_RUNTIME_URL and PYTHON_RUNTIME_URL of the controllers to its URL.
     """
     with failures_reported():
+        manager = ServiceManager.of(os.environ)
         settings = replace(runtime_host_settings(), web_concurrency=1, auto_migrate=False)
         _configure_logs(settings)
         targets = Targets()
-        asyncio.run(Supervisor(settings, targets.runtime_host, targets, None, print_runtime_host_banner).run())
+        asyncio.run(Supervisor(settings, targets.runtime_host, targets, None, print_runtime_host_banner, manager).run())
 
 
 def _configure_logs(settings: Settings) -> None:

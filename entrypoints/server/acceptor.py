@@ -18,6 +18,12 @@ _CHECKS_BEFORE_REJECTION = 5
 """How often a process with a request on every connection sees waiting clients before it accepts and rejects them."""
 _CHECKS_WITHOUT_SIBLINGS = 100
 """For how many checks a process accepts all clients after it has found its siblings full."""
+LAST_REQUEST_S = 1.0
+"""How long an idle connection may still begin a request while the process leaves its clients: one may be under way."""
+_CLOSING_ATTEMPTS_MAX = 50
+_CLOSING_POLL_S = 0.02
+LEAVING_TIMEOUT_S = LAST_REQUEST_S + _CLOSING_ATTEMPTS_MAX * _CLOSING_POLL_S
+"""The limit of `Acceptor.leave_clients`."""
 
 
 @define(eq=False)
@@ -39,6 +45,7 @@ class Acceptor:
     _protocol: Callable[[], asyncio.Protocol]
     _connections: OpenConnections
     _is_shared: bool = field(default=False, kw_only=True)
+    _last_request_s: float = field(default=LAST_REQUEST_S, kw_only=True)
     _waiting_checks: int = field(default=0, init=False)
     _checks_without_siblings: int = field(default=0, init=False)
     servers: list[asyncio.Server] = field(factory=list, init=False)
@@ -51,6 +58,8 @@ class Acceptor:
 
     async def check(self) -> None:
         """Stop or resume waiting, or accept clients that siblings left. Called ten times a second; never raises."""
+        if self._listener.fileno() < 0:
+            return
         self._checks_without_siblings = max(0, self._checks_without_siblings - 1)
         with contextlib.suppress(OSError):  # the client has gone, or no descriptor is free until the next check
             if self.servers:
@@ -64,6 +73,19 @@ class Acceptor:
         """Stop waiting, for good; accepted connections stay open."""
         self._pause()
         self._listener.close()
+
+    async def leave_clients(self) -> None:
+        """Stop waiting, and close each connection after its next response, or once it has no request.
+
+        New clients wait at the socket for another process. Takes `LEAVING_TIMEOUT_S` at most.
+        """
+        self.close()
+        self._connections.are_last = True
+        await asyncio.sleep(self._last_request_s)
+        for _ in range(_CLOSING_ATTEMPTS_MAX):
+            if not self._connections.close_idle():
+                break
+            await asyncio.sleep(_CLOSING_POLL_S)
 
     @property
     def _is_crowded(self) -> bool:

@@ -83,6 +83,7 @@ class ChildServer(uvicorn.Server):
         self._settings = assignment.settings
         self._channel = channel
         self._is_drainable = hasattr(app, "drain")
+        self._is_outlived = assignment.outlived
         self._metrics_server = _metrics_server(app, assignment)
         connections = OpenConnections(
             connections_within_limit(self._settings.max_connections, self._settings.max_warm_workers)
@@ -144,10 +145,15 @@ class ChildServer(uvicorn.Server):
             await self._metrics_server.close()
 
     async def drain(self) -> None:
-        """Reject new work and let running work finish in its time. Stop listening only after that."""
+        """Reject new work and let running work finish in its time. Stop listening only after that.
+
+        If the socket outlives the service, stop listening first: clients then wait there, and none is rejected.
+        """
         if hasattr(self._app, "leave"):
             self._app.leave()
         await asyncio.sleep(self._settings.drain_delay_seconds)
+        if self._is_outlived:
+            await self._acceptor.leave_clients()
         if self._is_drainable:
             await self._app.drain(self._settings.shutdown_timeout_seconds)
         self.should_exit = True

@@ -108,6 +108,8 @@ class BoundedConnection(HttpToolsProtocol):
         self.open_connections.mark_busy(self)
         self._in_head, self._overhead_bytes = False, 0
         super().on_headers_complete()
+        if self.open_connections.are_last:
+            self.cycle.keep_alive = False
         self.headers = []  # for trailers, which the application does not get
         self.cycle.scope["extensions"] = {SINGLE_WRITE: UvicornSingleWrite(self.cycle)}  # type: ignore[dict-item]
 

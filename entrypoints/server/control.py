@@ -35,13 +35,16 @@ class Assignment(msgspec.Struct, frozen=True):
 
     `target` is `module:function`. With the inherited descriptor `listener`, the function maps settings to an ASGI
     application, which is served there. Without it, the function is async, does one thing and returns an exit status.
-    `shared` says whether other processes serve on that listener too. `siblings` exchange metrics with this process.
+    `shared` says whether other processes serve on that listener too. `outlived` says whether the socket stays open
+    after the service: at the drain, new clients then wait there for the next start. `siblings` exchange metrics with
+    this process.
     """
 
     target: str
     settings: Settings
     listener: int | None = None
     shared: bool = False
+    outlived: bool = False
     siblings: Siblings | None = None
 
 

@@ -34,6 +34,8 @@ class OpenConnections:
     count_max: int = 4096
     evicted: int = field(default=0, init=False)
     """How many connections were closed in favour of new ones."""
+    are_last: bool = field(default=False, init=False)
+    """Whether each connection closes after its next response, because the process ends."""
     _open: set[KeptConnection] = field(factory=set, init=False)
     _idle: dict[KeptConnection, None] = field(factory=dict, init=False)
     _lingering: dict[KeptConnection, None] = field(factory=dict, init=False)
@@ -73,6 +75,13 @@ class OpenConnections:
             del self._lingering[oldest]
             oldest.abort()
         self._lingering[connection] = None
+
+    def close_idle(self) -> int:
+        """Close the idle connections that have nothing under way; return how many idle ones are left."""
+        for connection in list(self._idle):
+            if connection.close_if_unused():
+                self.remove(connection)
+        return len(self._idle)
 
     def remove(self, connection: KeptConnection) -> None:
         """Forget a closed connection."""

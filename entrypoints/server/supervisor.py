@@ -13,6 +13,7 @@ import structlog
 from attrs import define, field
 from msgspec.structs import replace
 
+from entrypoints.server.acceptor import LEAVING_TIMEOUT_S
 from entrypoints.server.banner import print_banner
 from entrypoints.server.child_supervisor import ChildSupervisor
 from entrypoints.server.control import SENDING_TIMEOUT_S, Assignment, Targets
@@ -27,7 +28,9 @@ from entrypoints.server.descriptors import (
 )
 from entrypoints.server.listener import listen, listen_on_path, url_of
 from entrypoints.server.metrics import SupervisorMetrics
+from entrypoints.server.migration import DatabaseMigration
 from entrypoints.server.process import PythonProcess, StartFailed, status_text
+from entrypoints.server.systemd import ServiceManager
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.scrape import Siblings
@@ -37,8 +40,6 @@ _RECORDING_TIMEOUT_S = 10.0
 """The time to record the ends of executions after the drain."""
 
 _STOP_TIMEOUT_S = 3.0
-_MIGRATION_DELAY_FIRST_S = 0.5
-_MIGRATION_DELAY_MAX_S = 30.0
 _RUNTIME_HOST = "runtime-host"
 _SUPERVISOR = "supervisor"
 
@@ -48,7 +49,8 @@ class Supervisor:
     """Runs the service until a signal.
 
     `server` is the embedded database, or None if the settings name a database. `target` is what the HTTP workers load.
-    `announce` receives the base URL of the service when the HTTP workers accept connections.
+    `announce` receives the base URL of the service when the HTTP workers accept connections. If `manager` has no
+    listener, the supervisor listens on HOST and PORT.
     """
 
     settings: Settings
@@ -56,11 +58,13 @@ class Supervisor:
     targets: Targets = field(factory=Targets)
     server: DatabaseServer | None = None
     announce: Callable[[str], Coroutine[Any, Any, None]] = print_banner
+    manager: ServiceManager = field(factory=ServiceManager)
     _ending: asyncio.Event = field(factory=asyncio.Event, init=False)
     _hurry: asyncio.Event = field(factory=asyncio.Event, init=False)
     _workers: list[ChildSupervisor] = field(factory=list, init=False)
     _others: list[ChildSupervisor] = field(factory=list, init=False)
     _database: ChildSupervisor | None = field(default=None, init=False)
+    _migration: DatabaseMigration | None = field(default=None, init=False)
     _listener: socket.socket | None = field(default=None, init=False)
     _metrics_listener: socket.socket | None = field(default=None, init=False)
     _private_folder: Path | None = field(default=None, init=False)
@@ -73,7 +77,7 @@ class Supervisor:
         self._raise_limit_of_descriptors()
         data_dir = DataDir.hold(self.settings.data_dir) if self.server else None
         try:
-            self._listener = listen(self.settings.host, self.settings.port)
+            self._listener = self.manager.listener or listen(self.settings.host, self.settings.port)
             if self.settings.metrics_port is not None:
                 self._metrics_listener = listen(self.settings.host, self.settings.metrics_port, "METRICS_PORT")
             self._handle_signals()
@@ -100,6 +104,8 @@ class Supervisor:
     async def _serve(self, data_dir: DataDir | None) -> None:
         if not await self._unless_ending(self._start(data_dir)):
             return
+        assert self._listener is not None
+        self.manager.ready(url_of(self._listener))
         tasks = [asyncio.create_task(task) for task in self._background_tasks()]
         await self._ending.wait()
         for task in tasks:
@@ -108,13 +114,16 @@ class Supervisor:
 
     def _background_tasks(self) -> list[Coroutine[Any, Any, None]]:
         assert self._listener is not None
-        late = [self._migrate_when_possible()] if self.settings.auto_migrate and self.server is None else []
-        return [self.announce(url_of(self._listener)), *late]
+        late = [] if self._migration is None else [self._migration.complete()]
+        return [self.announce(url_of(self._listener)), self.manager.keep_alive(), *late]
 
     async def _start(self, data_dir: DataDir | None) -> None:
         await self._open_metrics()
         if self.server is not None and data_dir is not None:
             await self._start_database(self.server, data_dir)
+        elif self.settings.auto_migrate:
+            self._migration = DatabaseMigration(self.targets.migration, self.settings)
+            await self._migration.begin()
         await self._start_runtime_host()
         await asyncio.gather(*(self._start_worker(number) for number in range(self.settings.web_concurrency)))
 
@@ -122,7 +131,8 @@ class Supervisor:
         self._database = ChildSupervisor("PostgreSQL", lambda: DatabaseProcess.spawn(server, data_dir))
         await self._database.start()
         self.settings = replace(self.settings, database_url=Secret(server.url))
-        if self.settings.auto_migrate and (status := await self._migrate()) != 0:
+        migration = DatabaseMigration(self.targets.migration, self.settings)
+        if self.settings.auto_migrate and (status := await migration.run()) != 0:
             raise StartFailed(
                 f"The migration of the database failed ({status_text(status)}). Its log above has the reason."
             )
@@ -167,7 +177,8 @@ class Supervisor:
     async def _start_worker(self, number: int) -> None:
         assert self._listener is not None
         shared = self.settings.web_concurrency > 1
-        assignment = Assignment(self.target, self.settings, shared=shared, siblings=self._siblings(str(number)))
+        outlived, siblings = self.manager.listener is not None, self._siblings(str(number))
+        assignment = Assignment(self.target, self.settings, shared=shared, outlived=outlived, siblings=siblings)
         child = self._python_child(f"HTTP worker {number}", assignment, self._listener)
         self._workers.append(child)
         await child.start()
@@ -181,21 +192,6 @@ class Supervisor:
 
         return ChildSupervisor(name, spawn)
 
-    async def _migrate(self) -> int:
-        process = PythonProcess.spawn("migration", Assignment(self.targets.migration, self.settings))
-        try:
-            return await process.ended()
-        finally:
-            process.kill()
-
-    async def _migrate_when_possible(self) -> None:
-        """Migrate while serving, with retries, because the database may be away."""
-        delay_s = _MIGRATION_DELAY_FIRST_S
-        while (status := await self._migrate()) != 0:
-            self._log.warning("migration_failed", status=status_text(status), retry_in_s=delay_s)
-            await asyncio.sleep(delay_s)
-            delay_s = min(delay_s * 2, _MIGRATION_DELAY_MAX_S)
-
     def _handle_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
@@ -204,6 +200,7 @@ class Supervisor:
     def _on_signal(self, number: signal.Signals) -> None:
         again = self._ending.is_set()
         self._log.info("signal_received", signal=number.name, action="stopping at once" if again else "stopping")
+        self.manager.stopping(self._drain_s + _STOP_TIMEOUT_S * 3 + FAST_STOP_TIMEOUT_S + IMMEDIATE_STOP_TIMEOUT_S)
         (self._hurry if again else self._ending).set()
 
     async def _unless_ending(self, start: Awaitable[None]) -> bool:
@@ -218,13 +215,20 @@ class Supervisor:
         await asyncio.wait([starting])
         return False
 
+    @property
+    def _drain_s(self) -> float:
+        """The limit of the drain of an HTTP worker."""
+        leaving_s = 0 if self.manager.listener is None else LEAVING_TIMEOUT_S
+        work_s = self.settings.drain_delay_seconds + self.settings.shutdown_timeout_seconds
+        return leaving_s + work_s + SENDING_TIMEOUT_S + _RECORDING_TIMEOUT_S
+
     async def _end(self) -> None:
         """End the HTTP workers first, then the runtime host, then the database."""
+        if self._migration is not None:
+            self._migration.cancel()
         if self._listener is not None:
             self._listener.close()  # the workers have it too, and close it after their drain
-        drain_s = self.settings.drain_delay_seconds + self.settings.shutdown_timeout_seconds
-        drain_s += SENDING_TIMEOUT_S + _RECORDING_TIMEOUT_S
-        await asyncio.gather(*(child.end(drain_s, _STOP_TIMEOUT_S, self._hurry) for child in self._workers))
+        await asyncio.gather(*(child.end(self._drain_s, _STOP_TIMEOUT_S, self._hurry) for child in self._workers))
         await asyncio.gather(*(child.end(_STOP_TIMEOUT_S, _STOP_TIMEOUT_S, self._hurry) for child in self._others))
         if self._database is not None and self.server is not None:
             await self._database.end(FAST_STOP_TIMEOUT_S, IMMEDIATE_STOP_TIMEOUT_S, asyncio.Event())

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -44,19 +45,45 @@ def processes() -> dict[int, tuple[int, str]]:
     return found
 
 
+AS_SYSTEMD = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""A program that passes a listening socket to another one, as systemd does."""
+
+
 class Service:
-    """A supervisor that runs as a program."""
+    """A supervisor that runs as a program.
+
+    With `activated` it gets its listening socket from this process. `host` is a command that runs it on another host.
+    """
 
     def __init__(
-        self, data_dir: Path, *, program: tuple[str, ...] = (minimal.HERE,), stderr: int | None = None, **settings: str
+        self,
+        data_dir: Path,
+        *,
+        program: tuple[str, ...] = (minimal.HERE,),
+        stderr: int | None = None,
+        activated: socket.socket | None = None,
+        host: tuple[str, ...] = (),
+        **settings: str,
     ) -> None:
-        self.port = int(settings.get("PORT") or free_port())
+        given = () if activated is None else (activated.fileno(),)
+        self.port = activated.getsockname()[1] if activated else int(settings.get("PORT") or free_port())
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = Path(tempfile.mkstemp(prefix="pgl-log-")[1])
         environ = {**os.environ, "DATA_DIR": str(data_dir), **settings, "PORT": str(self.port)}
+        launcher = [each for fd in given for each in (sys.executable, "-c", AS_SYSTEMD, str(fd))]
         with self.log.open("wb") as log:
             self.program = subprocess.Popen(
-                [sys.executable, "-m", *program], env=environ, cwd=ROOT, stdout=log, stderr=stderr or log
+                [*host, *launcher, sys.executable, "-m", *program],
+                env=environ,
+                cwd=ROOT,
+                stdout=log,
+                stderr=stderr or log,
+                pass_fds=given,
             )
 
     def get(self, path: str) -> httpx2.Response:
@@ -126,6 +153,14 @@ class Service:
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Return the lines of the log that need attention; those about a slow machine do not."""
+        return [
+            line
+            for line in self.lines()
+            if line["level"] not in {"debug", "info"} and line["event"] not in {"slow_statement", "node_fork_unchecked"}
+        ]
 
 
 def gone(family: set[tuple[int, str]]) -> bool:

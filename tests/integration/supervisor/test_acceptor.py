@@ -17,10 +17,13 @@ COUNT_MAX = 16
 
 
 class Connection(asyncio.Protocol):
-    """A connection without a request, which can always be closed."""
+    """A connection that can be closed, unless the test says that bytes are under way."""
+
+    closed = used = False
 
     def close_if_unused(self) -> bool:
-        return True
+        self.closed = not self.used
+        return self.closed
 
     def abort(self) -> None:
         raise AssertionError("no connection lingers in these tests")
@@ -37,7 +40,9 @@ class Sibling:
     acceptor: Acceptor = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.acceptor = Acceptor(self.listener.dup(), self.connection, self.connections, is_shared=True)
+        self.acceptor = Acceptor(
+            self.listener.dup(), self.connection, self.connections, is_shared=True, last_request_s=0
+        )
 
     def connection(self) -> asyncio.Protocol:
         connection = Connection()
@@ -187,3 +192,29 @@ async def test_a_crowded_process_accepts_no_more_clients_than_it_has_free_connec
     assert len(siblings[0].accepted) == 1
     for writer in writers:
         writer.close()
+
+
+async def test_clients_that_a_process_leaves_wait_for_the_next_one(listener, siblings):
+    leaving, next_one = siblings
+    (idle, busy) = leaving.keep(idle=1, busy=1)[::-1]
+    next_one.acceptor.close()
+    await leaving.acceptor.leave_clients()
+    assert (idle.closed, busy.closed) == (True, False)
+    assert leaving.connections.are_last
+    writer = await connect(listener)
+    await leaving.acceptor.check()
+    assert not leaving.accepted
+    started = Sibling(listener)
+    await started.acceptor.open()
+    await until(lambda: started.accepted, TIMEOUT_S)
+    started.acceptor.close()
+    writer.close()
+
+
+async def test_a_connection_whose_request_is_under_way_stays_open(siblings):
+    (used,) = siblings[0].keep(idle=1)
+    used.used = True
+    leaving = asyncio.create_task(siblings[0].acceptor.leave_clients())
+    await until(lambda: siblings[0].connections.are_last, TIMEOUT_S)
+    await leaving
+    assert not used.closed

@@ -1,12 +1,18 @@
 """The complete service, started by its command."""
 
+import contextlib
+import http.client
+import json
 import re
 import signal
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
 
+from entrypoints.server.listener import listen
 from tests.integration.embedded.conftest import seed
 from tests.integration.supervisor.conftest import Service, gone, wait_until
 
@@ -53,6 +59,7 @@ def test_sessions_in_both_languages_survive_a_stop_and_a_kill(command):
     first.send_signal(signal.SIGTERM)
     assert first.ended() == 0
     assert gone(family)
+    assert first.failures() == [], "it has migrated the database"
     second = command().ready()
     assert execute(second, adds, a=10, b=2) == (12, 2)
     family = second.family()
@@ -60,6 +67,52 @@ def test_sessions_in_both_languages_survive_a_stop_and_a_kill(command):
     wait_until(lambda: gone(family), 5)
     third = command().ready()
     assert execute(third, shouts, text="again") == ("AGAIN", 2)
+
+
+class Caller:
+    """Executes a session until it is stopped, on one connection as long as that is kept, or on one for each call."""
+
+    def __init__(self, port: int, session_id: str, stopped: threading.Event, *, keeps: bool) -> None:
+        self.port, self.session_id, self.stopped, self.keeps = port, session_id, stopped, keeps
+        self.succeeded = 0
+
+    def run(self) -> int:
+        while not self.stopped.is_set():
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+                self._call_while_open(connection)
+        return self.succeeded
+
+    def _call_while_open(self, connection: http.client.HTTPConnection) -> None:
+        is_open = True
+        while is_open and not self.stopped.is_set():
+            headers = {"Content-Type": "application/json"} | ({} if self.keeps else {"Connection": "close"})
+            connection.request("POST", f"/api/v1/execute/{self.session_id}", b'{"params": {}}', headers)
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+            assert response.status == 200, answer
+            self.succeeded += 1
+            is_open = not response.will_close
+
+
+@pytest.mark.timeout(120)
+def test_a_restart_on_the_socket_of_systemd_refuses_no_connection_and_loses_no_call(command):
+    with listen("127.0.0.1", 0) as systemds, ThreadPoolExecutor(4) as pool:
+        first = command(activated=systemds, HOST="192.0.2.1").ready()
+        session_id = initialize(first, "python-counter", "result = 1")
+        stopped = threading.Event()
+        callers = [Caller(first.port, session_id, stopped, keeps=keeps) for keeps in (False, False, True, True)]
+        running = [pool.submit(caller.run) for caller in callers]
+        try:
+            wait_until(lambda: all(caller.succeeded for caller in callers))
+            first.send_signal(signal.SIGTERM)
+            assert first.ended() == 0
+            before = [caller.succeeded for caller in callers]
+            second = command(activated=systemds).ready()
+            wait_until(lambda: all(caller.succeeded > count for caller, count in zip(callers, before, strict=True)))
+        finally:
+            stopped.set()
+        made = sum(each.result(timeout=30) for each in running)
+        assert execute(second, session_id) == (1, made + 1)
 
 
 def test_the_printed_example_works(command):

@@ -1,0 +1,1 @@
+"""The command `install`: units of systemd for this installation."""
