@@ -8,6 +8,8 @@ DEV_STAMP := $(VENV)/.dev.stamp
 BENCH_STAMP := $(VENV)/.bench.stamp
 OPENAPI_STAMP := $(VENV)/.openapi.stamp
 OPENAPI_TOOLS := $(VENV)/openapi
+KUBERNETES_STAMP := $(VENV)/.kubernetes.stamp
+KUBERNETES_TOOLS := $(VENV)/kubernetes
 UV ?= $(shell command -v uv 2> /dev/null)
 SOURCES := domain adapters entrypoints sql tests
 LOCK := pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --quiet
@@ -23,7 +25,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: commands units native help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history bench-turns compare lock clean openapi openapi-lint conformance
+.PHONY: commands units native help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history bench-turns compare lock clean openapi openapi-lint conformance kubernetes
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -103,6 +105,9 @@ openapi-lint: $(OPENAPI_STAMP) ## Lint docs/openapi.json with Redocly; every war
 conformance: $(OPENAPI_STAMP) ## Requests and clients made from the OpenAPI document, against the real service; four minutes.
 	$(PYTEST) $(DURATIONS) --show-capture=no tests/conformance
 
+kubernetes: $(KUBERNETES_STAMP) ## Render deploy/kubernetes and check it against the schemas of Kubernetes; needs kustomize.
+	PYTHONPATH='$(KUBERNETES_TOOLS)' $(PYTEST) tests/unit/test_kubernetes.py
+
 bench: $(BENCH_STAMP) ## Compare with others in about 7 minutes; BENCH="--grid" for all of it, BENCH="--help" for more.
 	@$(PYTHON) -m tests.benchmarks run $(BENCH)
 
@@ -149,6 +154,13 @@ $(OPENAPI_STAMP): .ci/openapi/package.json .ci/openapi/package-lock.json $(DEV_S
 	@cp .ci/openapi/package.json .ci/openapi/package-lock.json $(OPENAPI_TOOLS)
 	@$(NODE) cd $(OPENAPI_TOOLS) && PATH="$$node/bin:$$PATH" "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" \
 	    ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# Its schemas take 111 MB, so they are for this one check.
+$(KUBERNETES_STAMP): .ci/kubernetes/requirements.txt $(DEV_STAMP)
+	@if [ -n '$(UV)' ]; then '$(UV)' pip install --quiet --python $(PYTHON) --no-deps --target $(KUBERNETES_TOOLS) \
+	    --require-hashes -r $<; else $(PYTHON) -m pip install --quiet --no-deps --upgrade --target $(KUBERNETES_TOOLS) \
+	    --require-hashes -r $<; fi
 	@touch $@
 
 .PHONY: environment
