@@ -11,7 +11,7 @@ OPENAPI_TOOLS := $(VENV)/openapi
 KUBERNETES_STAMP := $(VENV)/.kubernetes.stamp
 KUBERNETES_TOOLS := $(VENV)/kubernetes
 UV ?= $(shell command -v uv 2> /dev/null)
-SOURCES := domain adapters entrypoints sql tests
+SOURCES := domain adapters entrypoints sql deploy tests
 LOCK := pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --quiet
 COVERAGE := $(PYTHON) -m coverage
 # What the programs inside the sandbox have run in the tests.
@@ -25,7 +25,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: commands units native help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history bench-turns compare lock clean openapi openapi-lint conformance kubernetes
+.PHONY: audit commands dist units native help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history bench-turns compare lock clean openapi openapi-lint conformance kubernetes
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -59,6 +59,13 @@ proof: $(DEV_STAMP) ## The long suites that CI leaves out: properties with 1,000
 
 soak: $(DEV_STAMP) ## Leaks over many executions, what neighbours of attackers notice, sessions in turn; SOAK=--help for options.
 	$(PYTHON) -m tests.soak $(SOAK)
+
+dist: $(DEV_STAMP) ## Write wheel, sdist, lock, component list (CycloneDX) and checksums to dist/; the same tree gives the same bytes.
+	rm -rf dist
+	$(PYTHON) -m tests.distribution dist
+
+audit: $(DEV_STAMP) ## Check the locks for known vulnerabilities; error 3 means that no database of them was reached.
+	$(PYTHON) -m tests.vulnerabilities requirements.lock requirements-dev.lock requirements-bench.lock
 
 native: $(DEV_STAMP) ## Build the addon of Node's zygote for each machine, and its hashes.
 	$(PYTHON) -m tests.native_addon

@@ -57,7 +57,9 @@ def command_in_shell(search_path: str | None = None) -> str:
 
     `search_path` replaces the PATH of the environment.
     """
-    own = Path(sys.executable).with_name(_NAME)
+    started = Path(sys.argv[0]).absolute()
+    # Scripts that pip installs for one user are not beside the interpreter.
+    own = started if started.name == _NAME else Path(sys.executable).with_name(_NAME)
     found = shutil.which(_NAME, path=search_path)
     if found is not None and own.exists() and Path(found).samefile(own):
         return _NAME

@@ -133,7 +133,7 @@ class PythonProcess(Process):
         with theirs:
             inherited = [theirs.fileno(), *([] if assignment.listener is None else [assignment.listener])]
             popen = launch(
-                (sys.executable, "-m", "entrypoints.server.child", str(theirs.fileno())),
+                (sys.executable, "-P", "-m", "entrypoints.server.child", str(theirs.fileno())),
                 env={**os.environ, "PYTHONPATH": _python_path()},
                 pass_fds=inherited,
             )

@@ -71,6 +71,12 @@ def test_the_command_is_named_by_its_path_unless_the_shell_finds_it(tmp_path):
     assert command_in_shell(str(tmp_path)) == str(own)
 
 
+def test_the_command_is_the_script_that_was_started_wherever_it_is(tmp_path, monkeypatch):
+    (tmp_path / "pglambda").write_text("#!/bin/sh\n")
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "pglambda"), "serve"])
+    assert command_in_shell("/nonexistent") == str(tmp_path / "pglambda")
+
+
 async def test_the_banner_of_a_runtime_host_has_its_address(capsys):
     await print_runtime_host_banner("http://here:1")
     assert "scripts for controllers on http://here:1" in capsys.readouterr().out
