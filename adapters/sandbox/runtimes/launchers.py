@@ -1,12 +1,15 @@
 """Programs of the system that build a sandbox: bubblewrap, and those that end it with the service."""
 
+import contextlib
 import importlib.util
 import shutil
+import subprocess
 from pathlib import Path
 
 from attrs import frozen
 
 _FOLDERS = "/usr/bin:/bin:/usr/sbin:/sbin"
+_TRIAL_TIMEOUT_S = 10
 
 
 class ProgramMissing(Exception):
@@ -31,6 +34,24 @@ def find_programs(bwrap: Path | None, folders: str = _FOLDERS) -> Programs:
         setpriv=_required("setpriv", "util-linux", folders),
         shell=_required("sh", "dash", folders),
     )
+
+
+def can_mount_proc(programs: Programs, uid: int | None) -> bool:
+    """Return whether the kernel lets a process namespace have its own /proc: not if parts of /proc are hidden."""
+    unshare = [str(programs.unshare), "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        ended = subprocess.run(  # noqa: S603  # our own command line
+            [*unshare, str(programs.shell), "-c", ":"],
+            user=uid,
+            group=uid,
+            extra_groups=None if uid is None else [],
+            env={},
+            capture_output=True,
+            timeout=_TRIAL_TIMEOUT_S,
+            check=False,
+        )
+        return ended.returncode == 0
+    return False
 
 
 def _found(name: str, folders: str) -> Path | None:

@@ -4,6 +4,8 @@ import contextlib
 from pathlib import Path
 
 _REFUSED = ("Operation not permitted", "Permission denied", "No permissions to create", "unshare failed")
+_NO_CHILD = ("ns/ns failed",)
+"""bubblewrap's message if it does not find its child in /proc."""
 _EXHAUSTED = ("No space left on device", "max_user_namespaces", "nesting depth")
 
 _APPARMOR = (
@@ -14,9 +16,14 @@ _APPARMOR = (
 _CLONE_OFF = "user namespaces are off for normal users. Set sysctl kernel.unprivileged_userns_clone=1."
 _NONE_LEFT = "the limit of user namespaces is reached: raise sysctl user.max_user_namespaces and max_mnt_namespaces"
 _CONTAINER = (
-    "this container's runtime refuses namespaces and mounts, as Docker and Podman do by default: run it with a seccomp "
-    "profile that allows clone, unshare, setns, mount, umount2, pivot_root, chroot and close_range (or --security-opt "
-    "seccomp=unconfined), and with --security-opt apparmor=unconfined if AppArmor is on; --privileged is not needed"
+    "this container's runtime refuses namespaces and mounts, as Docker and Podman do by default: run it with the "
+    "seccomp profile deploy/seccomp.json, which allows clone, unshare, setns, mount, umount2, pivot_root, chroot and "
+    "sethostname, and with --security-opt apparmor=unconfined if AppArmor is on; --privileged is not needed"
+)
+_HIDDEN_PROC = (
+    "this container's runtime hides parts of /proc, so the kernel refuses the sandbox a /proc of its own: run it with "
+    "--security-opt unmask=/proc/* (Podman), --security-opt systempaths=unconfined (Docker) or procMount: Unmasked "
+    "(Kubernetes)"
 )
 _OTHERWISE = "allow unprivileged user namespaces, and mounts within them"
 
@@ -29,8 +36,9 @@ def with_remedy(failure: str, root: Path = Path("/")) -> str:
 
 
 def _remedy(failure: str, root: Path) -> str | None:
-    if any(sign in failure for sign in _EXHAUSTED):
-        return _NONE_LEFT
+    for signs, remedy in ((_NO_CHILD, _HIDDEN_PROC), (_EXHAUSTED, _NONE_LEFT)):
+        if any(sign in failure for sign in signs):
+            return remedy
     if not any(sign in failure for sign in _REFUSED):
         return None
     if _text_of(root / "proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":

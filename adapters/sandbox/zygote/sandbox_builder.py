@@ -12,7 +12,7 @@ from adapters.sandbox.isolation.system_calls import MACHINES
 from adapters.sandbox.options import SandboxLevel, SandboxOptions
 from adapters.sandbox.runtimes.copies import Copies, ProgramUnreachable
 from adapters.sandbox.runtimes.interpreters import InterpreterMissing, find_interpreter, forked_node
-from adapters.sandbox.runtimes.launchers import ProgramMissing, Programs, find_programs
+from adapters.sandbox.runtimes.launchers import ProgramMissing, Programs, can_mount_proc, find_programs
 from adapters.sandbox.runtimes.node_start import FORKED_MACHINES, why_executed
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from domain.scripts.language import Language
@@ -84,6 +84,7 @@ class SandboxBuilder:
             worker_filter=worker_filter(),
             uid=self.uid,
             memory_mb=self.options.memory_mb,
+            mounts_proc=can_mount_proc(programs, self.uid),
             options=self.options,
             why_executed=why_not_forked,
         )

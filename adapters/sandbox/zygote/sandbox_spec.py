@@ -40,6 +40,8 @@ class SandboxSpec:
     worker_filter: bytes
     uid: int | None
     memory_mb: int
+    mounts_proc: bool
+    """Whether the launcher mounts a /proc for its process namespace. Otherwise it has the service's."""
     options: SandboxOptions
     why_executed: str = ""
     """Why workers execute their interpreter; empty if they are forks."""
@@ -55,8 +57,8 @@ class SandboxSpec:
         """
         files = [*self._files("", self.zygote.binds), *self._files("", self.zygote.guest_binds)]
         files += self._files(WORKER_ROOT, self.interpreter.worker_binds)
-        # The zygote needs /proc, in a root that no worker keeps. It gets the service's: a container that hides parts of
-        # its /proc does not allow a new mount of it. Nothing can be mounted after the last option.
+        # The zygote needs /proc, in a root that no worker keeps. It gets that of the launcher. Nothing can be mounted
+        # after the last option.
         files += [
             "--dir",
             _SCRATCH,
@@ -116,7 +118,10 @@ class SandboxSpec:
         # process, its end kills the process namespace that it makes, and that kills everything inside. (Entering a user
         # namespace clears the parent-death signal, so it is set afterwards; bubblewrap alone sets it too late.)
         unshare += [str(programs.setpriv), "--pdeathsig", "KILL"]
-        return [*unshare, str(programs.unshare), "--pid", "--fork", "--kill-child"]
+        # bubblewrap looks its child up in /proc, and fails if no process has that id. In the /proc of a host it finds a
+        # foreign process, which does no harm. In that of a container it may find none.
+        own_proc = ["--mount-proc"] if self.mounts_proc else []
+        return [*unshare, str(programs.unshare), "--pid", "--fork", "--kill-child", *own_proc]
 
     def _bubblewrap(self, inherited_filter: int) -> list[str]:
         # The zygote's only capability counts in the sandbox's own user namespace: to make process namespaces.

@@ -13,7 +13,10 @@ import pytest
 from adapters.sandbox.options import SandboxLevel
 from tests.integration.sandbox.service_program import ROOT, SERVICE, service
 
-CONTAINER = """
+NEW_PROCESSES = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+# The process with id 2 has ended, as in a container whose runtime has used some ids before its first process.
+CONTAINER = '/bin/true; exec "$@"'
+HIDING = """
 mount --make-rprivate / && mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys &&
 mount --bind /dev/null /proc/uptime && exec "$@"
 """
@@ -46,11 +49,26 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a container's view of /proc")
-async def test_the_sandbox_works_if_parts_of_proc_are_hidden_and_read_only_as_in_containers(runtimes_dir):
-    inside = ("unshare", "--mount", "sh", "-c", CONTAINER, "sh", sys.executable)
+async def test_the_sandbox_works_if_parts_of_proc_are_hidden_and_read_only_on_a_host(runtimes_dir):
+    inside = ("unshare", "--mount", "sh", "-c", HIDING, "sh", sys.executable)
     with service(runtimes_dir, python=inside) as process:
         assert [process.stdout.readline() for _ in range(2)] == ["42\n", "42\n"]
         process.stdin.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a container's view of /proc")
+async def test_the_sandbox_works_among_the_processes_of_a_container(runtimes_dir):
+    with service(runtimes_dir, python=(*NEW_PROCESSES, "sh", "-c", CONTAINER, "sh", sys.executable)) as process:
+        assert [process.stdout.readline() for _ in range(2)] == ["42\n", "42\n"]
+        process.stdin.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a container's view of /proc")
+async def test_a_container_that_hides_parts_of_proc_has_no_sandbox_and_the_reason_names_the_option(runtimes_dir):
+    inside = (*NEW_PROCESSES, "sh", "-c", HIDING, "sh", "sh", "-c", CONTAINER, "sh", sys.executable)
+    with service(runtimes_dir, python=inside) as process:
+        process.stdin.close()
+        assert "--security-opt unmask=/proc/* (Podman)" in process.stdout.read()
 
 
 async def test_a_service_that_was_started_with_lower_limits_has_a_working_sandbox(runtimes_dir):

@@ -136,5 +136,6 @@ _FIELDS = (
     "worker_filter",
     "uid",
     "memory_mb",
+    "mounts_proc",
     "options",
 )

@@ -211,11 +211,15 @@ def test_a_configured_bubblewrap_comes_first():
     assert find_programs(Path("/opt/bwrap")).bwrap == Path("/opt/bwrap")
 
 
-def spec_of(interpreter, tmp_path, memory_mb):
-    programs = find_programs(Path("/opt/bwrap"))
-    return SandboxSpec(
-        interpreter, interpreter, programs, tmp_path, b"", b"", None, memory_mb, SandboxOptions(tmp_path)
-    )
+def spec_of(interpreter, tmp_path, memory_mb, *, mounts_proc=True):
+    programs, options = find_programs(Path("/opt/bwrap")), SandboxOptions(tmp_path)
+    return SandboxSpec(interpreter, interpreter, programs, tmp_path, b"", b"", None, memory_mb, mounts_proc, options)
+
+
+@pytest.mark.parametrize("mounts_proc", [True, False])
+def test_the_launcher_mounts_a_proc_only_where_the_kernel_allows_it(interpreter, tmp_path, mounts_proc):
+    command = spec_of(interpreter, tmp_path, 64, mounts_proc=mounts_proc).command(7, 8)
+    assert ("--mount-proc" in command[: command.index("/opt/bwrap")]) is mounts_proc
 
 
 def test_the_limit_of_data_is_that_of_the_script_beside_what_its_interpreter_takes(interpreter, tmp_path):
