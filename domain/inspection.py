@@ -89,12 +89,16 @@ class MissingRight:
 
 @frozen
 class SchemaFacts:
-    """Names of migrations: pending, applied with another text, and applied but unknown to this release."""
+    """Names of migrations: pending, applied with another text, and applied but unknown to this release.
+
+    `newer` are those of newer releases, beside which this release works; `unknown` are the others.
+    """
 
     pending: Sequence[str]
     differing: Sequence[str]
     unknown: Sequence[str]
     applied: int
+    newer: Sequence[str] = ()
     other_owner: str | None = None
     """The role that owns the schema, if this role lacks the rights of that role."""
 

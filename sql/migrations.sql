@@ -20,11 +20,18 @@ CREATE TABLE IF NOT EXISTS meta.migrations (
 SELECT to_regclass('meta.migrations') IS NOT NULL;
 
 -- name: select_migrations()
-SELECT m.version, m.name, m.checksum, m.applied_at FROM meta.migrations AS m ORDER BY m.version;
+-- Databases that an early release has migrated lack the last column.
+SELECT
+    m.version, m.name, m.checksum, m.applied_at,
+    (to_jsonb(m) ->> 'works_beside')::integer AS works_beside
+FROM meta.migrations AS m
+ORDER BY m.version;
 
--- name: insert_migration(version, name, checksum, applied_at)!
-INSERT INTO meta.migrations (version, name, checksum, applied_at)
-VALUES (:version, :name, :checksum, :applied_at);
+-- name: insert_migration(step)!
+-- The step is a JSON object. A member without a column, as before the migration that adds it, is left out. So the list
+-- of columns is not fixed (AM04).
+INSERT INTO meta.migrations
+SELECT r.* FROM jsonb_populate_record(NULL::meta.migrations, :step::text::jsonb) AS r; -- noqa: AM04
 
 -- name: delete_migration(version)!
 DELETE FROM meta.migrations AS m WHERE m.version = :version;

@@ -49,6 +49,6 @@ class CheckedGateway:
             await self._gateway.close()
 
     async def _require_schema(self) -> None:
-        pending = await self._schema.pending()
+        pending = (await self._schema.state()).pending
         if pending:
-            raise RuntimeError(f"The schema lacks {', '.join(pending)}. Run `pglambda migrate up` first.")
+            raise RuntimeError(f"The schema lacks {', '.join(map(str, pending))}. Run `pglambda migrate up` first.")

@@ -80,14 +80,16 @@ class DatabaseHealth:
         return {"status": "ok", **facts}
 
     async def schema(self) -> Facts:
-        """Return whether migrations are pending."""
+        """Return whether migrations are pending, and those of a newer release, beside which this one works."""
         try:
-            pending = await self._schema.pending()
+            state = await self._schema.state()
         except (DomainError, MigrationsDiffer) as error:
             return {"status": "failing", "reason": str(error)}
-        if pending:
+        if state.pending:
+            pending = [str(step) for step in state.pending]
             return {"status": "failing", "reason": StorageFault.SCHEMA_MISSING.message, "pending": pending}
-        return {"status": "ok"}
+        newer = [str(each) for each in state.newer]
+        return {"status": "ok", "newer": newer} if newer else {"status": "ok"}
 
     async def writes(self) -> Facts:
         """Return whether the database accepts writes."""

@@ -11,7 +11,13 @@ from adapters.postgres.clock.disciplined import ClockSample, boottime_ns, from_n
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.inspection import InspectionConnection
 from adapters.postgres.gateway_options import GatewayOptions
-from adapters.postgres.migrations.migration import AppliedMigration, Migration, indexes_of, load_migrations
+from adapters.postgres.migrations.migration import (
+    AppliedMigration,
+    Migration,
+    SchemaState,
+    indexes_of,
+    load_migrations,
+)
 from adapters.postgres.statements import Statements
 from domain.identity import ANONYMOUS
 from domain.inspection import (
@@ -74,26 +80,30 @@ class DatabaseInspector:
 
     async def schema(self) -> SchemaFacts:
         """Return the state of the migrations."""
-        applied, known = await self._applied(), {step.version: step for step in self._steps}
+        applied = await self._applied()
         owners = await self._rows(self._statements.inspection.select_other_owner)
-        versions = {taken.version for taken in applied}
+        state = SchemaState.of(self._steps, applied)
         return SchemaFacts(
-            pending=[str(step) for step in self._steps if step.version not in versions],
-            differing=[
-                str(known[taken.version])
-                for taken in applied
-                if taken.version in known and known[taken.version].checksum != taken.checksum
-            ],
-            unknown=[f"{taken.version:04d}_{taken.name}" for taken in applied if taken.version not in known],
+            pending=[str(step) for step in state.pending],
+            differing=[str(each) for each in state.differing],
+            unknown=[str(each) for each in state.unknown],
+            newer=[str(each) for each in state.newer],
             applied=len(applied),
             other_owner=owners[0][0] if owners else None,
         )
 
     async def indexes(self) -> IndexFacts:
-        """Return the indexes of the schema, and those that the applied migrations make."""
-        versions = {taken.version for taken in await self._applied()}
+        """Return the indexes of the schema, and those that the applied migrations make.
+
+        After migrations of a newer release only the latter, because the release may need others.
+        """
+        applied = await self._applied()
+        versions = {taken.version for taken in applied}
         expected = indexes_of([step for step in self._steps if step.version in versions]) if versions else ()
-        return IndexFacts(dict(await self._pairs(self._statements.inspection.select_indexes)), expected)
+        found = dict(await self._pairs(self._statements.inspection.select_indexes))
+        if SchemaState.of(self._steps, applied).newer:
+            found = {name: is_valid for name, is_valid in found.items() if name in expected}
+        return IndexFacts(found, expected)
 
     async def tables(self) -> Sequence[TableFacts]:
         """Return the statistics of the tables."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -44,8 +44,8 @@ _to = click.option(
 def migrate() -> None:
     """Apply or revert migrations of the database's schema.
 
-    Up to 0.2.0 a migration may need the service stopped. `pglambda serve` migrates the embedded server when it starts,
-    and any other server if AUTO_MIGRATE is on.
+    Stop the service for migrations up to 16. Later ones work beside controllers of the release before. `pglambda serve`
+    migrates the embedded server when it starts, and any other server if AUTO_MIGRATE is on.
     """
 
 
@@ -114,7 +114,7 @@ def _losses(steps: "Sequence[PlannedDown]") -> Sequence[Loss]:
 @output_option
 @click.pass_context
 def status(context: click.Context, dry_run: bool, output: str) -> None:  # noqa: ARG001  # every migrate command accepts it
-    """List the migrations, and when each was applied."""
+    """List the migrations, and when each was applied; also those of a newer release, beside which this one works."""
     states = _on_migrations(context, lambda migrations: migrations.status())
     click.echo(_states(states, Output(output)))
 
@@ -160,7 +160,16 @@ def _reverted(step: "PlannedDown", *, dry_run: bool) -> str:
 
 
 def _states(states: "Sequence[MigrationStatus]", output: Output) -> str:
-    listed = [(each.name, each.applied_at.isoformat() if each.applied_at else None) for each in states]
     if output is Output.JSON:
-        return json.dumps([{"name": name, "applied_at": applied_at} for name, applied_at in listed], indent=2)
-    return "\n".join(f"{name}  {applied_at or 'not applied'}" for name, applied_at in listed)
+        return json.dumps([_status(each) for each in states], indent=2)
+    return "\n".join(_status_line(each) for each in states)
+
+
+def _status(state: "MigrationStatus") -> Mapping[str, object]:
+    applied_at = state.applied_at.isoformat() if state.applied_at else None
+    return {"name": state.name, "applied_at": applied_at, "newer": state.is_newer}
+
+
+def _status_line(state: "MigrationStatus") -> str:
+    applied = state.applied_at.isoformat() if state.applied_at else "not applied"
+    return f"{state.name}  {applied}" + ("  (of a newer release)" if state.is_newer else "")

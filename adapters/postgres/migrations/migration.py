@@ -1,6 +1,7 @@
 """The steps of the schema, in files and in a database."""
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,6 +13,7 @@ from typing_extensions import override
 from adapters.postgres.migrations.down import DownMigration, MigrationFailed, parse_down
 
 _NAME = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.up\.sql")
+_WORKS_BESIDE = re.compile(r"^-- works beside (\d{4})$", re.MULTILINE)
 
 
 @frozen
@@ -32,6 +34,20 @@ class Migration:
         """SHA-256 of the step, without the file for the way down, which may be corrected later."""
         return hashlib.sha256(self.up.encode()).hexdigest()
 
+    @property
+    def works_beside(self) -> int | None:
+        """The newest step of the oldest release that works while this step is applied; None if no older one does.
+
+        The `.up.sql` file declares it as `-- works beside NNNN`.
+        """
+        declared = _WORKS_BESIDE.search(self.up)
+        return int(declared[1]) if declared else None
+
+    def as_row(self, applied_at: datetime) -> str:
+        """Return the columns of an applied step as a JSON object."""
+        facts = {"version": self.version, "name": self.name, "checksum": self.checksum}
+        return json.dumps({**facts, "works_beside": self.works_beside, "applied_at": applied_at.isoformat()})
+
     @override
     def __str__(self) -> str:
         return f"{self.version:04d}_{self.name}"
@@ -39,12 +55,17 @@ class Migration:
 
 @frozen
 class AppliedMigration:
-    """A step that was applied to a database."""
+    """A step that was applied to a database; `works_beside` as in Migration."""
 
     version: int
     name: str
     checksum: str
     applied_at: datetime
+    works_beside: int | None = None
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.version:04d}_{self.name}"
 
 
 @frozen
@@ -53,10 +74,12 @@ class MigrationStatus:
 
     name: str
     applied_at: datetime | None
+    is_newer: bool = False
+    """Whether a newer release has applied it, and this one does not have it."""
 
 
 class MigrationsDiffer(MigrationFailed):
-    """The database has a step that this release does not have, or has with another content."""
+    """The database has a step beside which this release does not work, or has a step with another content."""
 
 
 class UnknownMigration(MigrationFailed):
@@ -88,18 +111,63 @@ def load_migrations(package: str = "sql.migrations") -> Sequence[Migration]:
     ]
 
 
-def require_same(steps: Sequence[Migration], applied: Sequence[AppliedMigration]) -> None:
-    """Raise MigrationsDiffer unless the database has only steps of this release, with the same content."""
-    known = {step.version: step for step in steps}
-    for each in applied:
-        step = known.get(each.version)
-        if step is None:
+@frozen
+class SchemaState:
+    """The schema of a database beside the steps of this release."""
+
+    pending: Sequence[Migration]
+    """Steps of this release that are not applied, in order."""
+
+    differing: Sequence[AppliedMigration]
+    """Applied steps of which this release has another content."""
+
+    newer: Sequence[AppliedMigration]
+    """Applied steps of newer releases, beside which this release works."""
+
+    unknown: Sequence[AppliedMigration]
+    """Other applied steps that this release does not have."""
+
+    _latest: Migration
+
+    @classmethod
+    def of(cls, steps: Sequence[Migration], applied: Sequence[AppliedMigration]) -> "SchemaState":
+        """Compare the steps of this release with the applied ones."""
+        known, latest = {step.version: step for step in steps}, steps[-1]
+        taken = {each.version for each in applied}
+        foreign = [each for each in applied if each.version not in known]
+        return cls(
+            pending=[step for step in steps if step.version not in taken],
+            differing=[
+                each for each in applied if each not in foreign and known[each.version].checksum != each.checksum
+            ],
+            newer=[each for each in foreign if _works_beside(each, latest)],
+            unknown=[each for each in foreign if not _works_beside(each, latest)],
+            latest=latest,
+        )
+
+    def require_usable(self) -> None:
+        """Raise MigrationsDiffer if this release does not work with the schema, pending steps aside."""
+        for each in self.unknown:
             raise MigrationsDiffer(
-                f"The database has migration {each.version:04d}_{each.name}, which this release does not have. "
-                "Run the release that has it, or migrate down with that one first."
+                f"The database has migration {each}, which this release does not have and does not work beside: the "
+                f"latest of this release is {self._latest}. Run the release that has it, or migrate down with that one "
+                "first."
             )
-        if step.checksum != each.checksum:
+        for each in self.differing:
             raise MigrationsDiffer(
-                f"Migration {step} has changed since it was applied on {each.applied_at.isoformat()}. "
+                f"Migration {each} has changed since it was applied on {each.applied_at.isoformat()}. "
                 "Restore its file; a change of the schema needs a migration of its own."
             )
+
+    def require_latest(self) -> None:
+        """Raise MigrationsDiffer if a newer release has applied steps, which only that release can revert."""
+        self.require_usable()
+        if self.newer:
+            raise MigrationsDiffer(
+                f"The database has migration {self.newer[-1]} of a newer release, and this release cannot revert it. "
+                f"Use that release to migrate down to {self._latest.version}."
+            )
+
+
+def _works_beside(each: AppliedMigration, latest: Migration) -> bool:
+    return each.works_beside is not None and each.works_beside <= latest.version < each.version

@@ -22,9 +22,9 @@ from adapters.postgres.migrations.migration import (
     AppliedMigration,
     Migration,
     MigrationStatus,
+    SchemaState,
     UnknownMigration,
     load_migrations,
-    require_same,
 )
 from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.server import explained_refusals, require_usable
@@ -61,7 +61,10 @@ class MigrationRunner:
     async def up(self, to: int | None = None, *, dry_run: bool = False) -> Sequence[Migration]:
         """Apply the pending steps up to version `to` (default: all), or none in a dry run; return them in order."""
         self._require_known(to)
-        pending = [step for step in await self.pending() if to is None or step.version <= to]
+        state = SchemaState.of(self._steps, await self._applied())
+        pending = [step for step in state.pending if to is None or step.version <= to]
+        if state.newer:
+            _log.warning("schema_newer", migrations=[str(each) for each in state.newer])
         if dry_run:
             return pending
         return [step for step in pending if await self._retried(partial(self._apply, step))]
@@ -87,14 +90,18 @@ class MigrationRunner:
         return reverted
 
     async def status(self) -> Sequence[MigrationStatus]:
-        """Return all steps, in order, and when each was applied."""
-        applied_at = {each.version: each.applied_at for each in await self._applied()}
-        return [MigrationStatus(str(step), applied_at.get(step.version)) for step in self._steps]
+        """Return all steps, in order, and when each was applied; then those of newer releases."""
+        applied = await self._applied()
+        applied_at = {each.version: each.applied_at for each in applied}
+        newer = SchemaState.of(self._steps, applied).newer
+        return [
+            *(MigrationStatus(str(step), applied_at.get(step.version)) for step in self._steps),
+            *(MigrationStatus(str(each), each.applied_at, is_newer=True) for each in newer),
+        ]
 
     async def pending(self) -> Sequence[Migration]:
         """Return the pending steps, in order; none if the database is ready for this release."""
-        applied = {each.version for each in await self._applied()}
-        return [step for step in self._steps if step.version not in applied]
+        return SchemaState.of(self._steps, await self._applied()).pending
 
     def _require_known(self, to: int | None) -> None:
         if to is not None and to > len(self._steps):
@@ -124,7 +131,13 @@ class MigrationRunner:
         ((exists,),) = await _fetch(connection, self._statements.select_migrations_exist)
         rows = await _fetch(connection, self._statements.select_migrations) if exists else []
         applied = [AppliedMigration(*row) for row in rows]
-        require_same(self._steps, applied)
+        SchemaState.of(self._steps, applied).require_usable()
+        return applied
+
+    async def _reverted_from(self, connection: Connection) -> Sequence[AppliedMigration]:
+        """Return the applied steps, if this release has them all; raises MigrationsDiffer."""
+        applied = await self._applied_in(connection)
+        SchemaState.of(self._steps, applied).require_latest()
         return applied
 
     async def _apply(self, step: Migration, lock_timeout_s: float) -> bool:
@@ -135,12 +148,7 @@ class MigrationRunner:
             await _fetch(
                 connection,
                 self._statements.insert_migration,
-                {
-                    "version": step.version,
-                    "name": step.name,
-                    "checksum": step.checksum,
-                    "applied_at": self._clock.now(),
-                },
+                {"step": step.as_row(self._clock.now())},
             )
             await self._record(connection, ActName.MIGRATIONS_UP, step, {})
         _log.info("migration_applied", migration=str(step))
@@ -149,7 +157,7 @@ class MigrationRunner:
     async def _plan(self, to: int | None, lock_timeout_s: float) -> Sequence[tuple[Migration, PlannedDown]]:
         async with self._transaction(lock_timeout_s) as connection:
             await _fetch(connection, self._statements.lock_migrations, {"key": _LOCK})
-            versions = {each.version for each in await self._applied_in(connection)}
+            versions = {each.version for each in await self._reverted_from(connection)}
             applied = [step for step in reversed(self._steps) if step.version in versions]
             latest = applied[:1] if to is None else [step for step in applied if step.version > to]
             return [(step, await _planned(connection, step)) for step in latest]
@@ -158,7 +166,7 @@ class MigrationRunner:
         self, step: Migration, destroy: Collection[str], reverted: Sequence[PlannedDown], lock_timeout_s: float
     ) -> PlannedDown | None:
         async with self._locked(lock_timeout_s) as connection:
-            if step.version not in {each.version for each in await self._applied_in(connection)}:
+            if step.version not in {each.version for each in await self._reverted_from(connection)}:
                 return None
             # Under the lock no row appears between the count and the deletion.
             await _run(connection, step.down_migration.lock)

@@ -64,8 +64,13 @@ def _judge_migrations(facts: SchemaFacts, settings: Settings) -> Iterator[Findin
     if facts.unknown:
         yield SCHEMA.problem(
             f"migrations are applied that this release does not have: {', '.join(facts.unknown)}",
-            "A service of this release is not ready: it does not know the schema.",
+            "A service of this release is not ready: it does not work beside them.",
             "Run the release that has them, or use that release to migrate down first.",
+        )
+    if facts.newer:
+        yield SCHEMA.note(
+            f"a newer release has applied migrations: {', '.join(facts.newer)}",
+            "This release works beside them. Only the newer release can revert them.",
         )
     if facts.differing:
         yield SCHEMA.problem(

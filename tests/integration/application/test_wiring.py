@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from adapters.postgres.migrations.migration import load_migrations
 from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
 from tests.integration.application.conftest import serving, settings_for
+from tests.support.waiting import until
 
 FIRST, *FURTHER = [str(step) for step in load_migrations()]
 
@@ -35,6 +37,24 @@ async def test_a_database_without_schema_is_not_ready_and_says_what_to_do(
     assert component["status"] == "failing"
     assert "pglambda migrate up" in component["reason"]
     assert component["pending"] == [FIRST, *FURTHER]
+
+
+async def test_beside_a_migration_of_a_newer_release_it_is_ready_and_names_it(
+    database_url: str, data_dir: Path
+) -> None:
+    newest = len(FURTHER) + 1
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO meta.migrations VALUES (%s, 'next', 'another', now(), %s)", (newest + 1, newest)
+        )
+    async with serving(create_controller(settings_for(database_url, data_dir))) as api:
+
+        async def is_ready() -> bool:
+            return (await api.client.get("/readyz")).status_code == 200
+
+        await until(is_ready, 30)
+        component = (await api.client.get("/health")).json()["components"]["migrations"]
+        assert component == {"status": "ok", "newer": [f"{newest + 1:04d}_next"]}
 
 
 async def test_migrations_go_up_and_down_by_name_and_refuse_to_destroy(empty_database_url: str, data_dir: Path) -> None:

@@ -61,7 +61,7 @@ def schema_of(url: str) -> list[tuple[object, ...]]:
         return connection.execute(
             """
             SELECT c.relname, c.reloptions::text, a.attname, a.attnotnull, a.attstorage, format_type(a.atttypid, a.atttypmod)
-            FROM pg_class AS c LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
+            FROM pg_class AS c LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
             WHERE c.relnamespace = to_regnamespace('meta')
             UNION ALL
             SELECT conname, pg_get_constraintdef(oid), NULL, NULL, NULL, NULL FROM pg_constraint
@@ -71,6 +71,11 @@ def schema_of(url: str) -> list[tuple[object, ...]]:
             ORDER BY 1, 2, 3
             """
         ).fetchall()
+
+
+def step_after(up: str) -> Migration:
+    """Return a step after those of this release."""
+    return Migration(len(STEPS) + 1, "next", up, "SELECT 1")
 
 
 def names(steps) -> list[str]:
@@ -237,6 +242,24 @@ class TestFunctionOwners:
             assert pins == [(None,), (None,)]
 
 
+class TestNewerSchema:
+    async def test_a_release_works_beside_a_newer_step_that_allows_it(self, runner, empty_database_url, runner_on):
+        newer = [*STEPS, step_after(f"-- works beside {len(STEPS):04d}")]
+        await runner_on(empty_database_url, newer).up()
+        assert await runner.pending() == await runner.up() == []
+        last = (await runner.status())[-1]
+        assert (last.name, last.is_newer, last.applied_at) == (str(newer[-1]), True, ManualClock().now())
+
+    async def test_only_the_newer_release_reverts_its_step(self, runner, empty_database_url, runner_on):
+        newer = [*STEPS, step_after(f"-- works beside {len(STEPS):04d}")]
+        await runner_on(empty_database_url, newer).up()
+        for to in (None, 3):
+            with pytest.raises(MigrationsDiffer, match=f"Use that release to migrate down to {len(STEPS)}"):
+                await runner.down(to)
+        assert names(await runner_on(empty_database_url, newer).down(len(STEPS))) == [str(newer[-1])]
+        assert names(await runner.down()) == [str(STEPS[-1])]
+
+
 class TestRefusals:
     async def test_a_changed_step_is_refused(self, runner, empty_database_url, runner_on):
         await runner.up()
@@ -245,10 +268,12 @@ class TestRefusals:
             with pytest.raises(MigrationsDiffer, match="has changed"):
                 await call()
 
-    async def test_a_step_of_another_release_is_refused(self, runner, empty_database_url, runner_on):
-        await runner.up()
-        with pytest.raises(MigrationsDiffer, match="does not have"):
-            await runner_on(empty_database_url, STEPS[:-1]).pending()
+    async def test_a_step_of_a_newer_release_that_declares_nothing_is_refused(
+        self, runner, empty_database_url, runner_on
+    ):
+        await runner_on(empty_database_url, [*STEPS, step_after("SELECT 1")]).up()
+        with pytest.raises(MigrationsDiffer, match=r"0\d{3}_next, which .* does not work beside"):
+            await runner.pending()
 
     def test_a_server_that_is_too_old_is_refused(self):
         with pytest.raises(UnsupportedServer, match=r"PostgreSQL 14.* 15 or later"):

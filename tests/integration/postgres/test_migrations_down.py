@@ -126,6 +126,7 @@ async def test_a_dry_run_counts_what_each_step_would_delete(runner):
     steps = await runner.down(0, dry_run=True)
     assert {loss.kind: loss.text for step in steps for loss in step.losses} == LOSSES
     assert [step.name for step in steps if not step.losses] == [
+        "0016_works_beside",
         "0015_session_filters",
         "0011_texts_as_sent",
         "0008_execution_ids",
@@ -190,5 +191,6 @@ async def test_no_step_changes_a_row_that_it_has_not_counted(runner, filled):
         before = contents_of(filled)
         (back,) = await runner.down(step.version - 1, destroy=LOSSES)
         after = contents_of(filled)
-        changed = [name for name in before if name != "migrations" and after.get(name) != before[name]]
+        gone = {name: set(rows) - set(after.get(name, [])) for name, rows in before.items() if name != "migrations"}
+        changed = [name for name, rows in gone.items() if rows]
         assert bool(back.losses) == bool(changed), (str(step), changed)

@@ -65,6 +65,7 @@ class Service:
         data_dir: Path,
         *,
         program: tuple[str, ...] = (minimal.HERE,),
+        root: Path = ROOT,
         stderr: int | None = None,
         activated: socket.socket | None = None,
         host: tuple[str, ...] = (),
@@ -80,7 +81,7 @@ class Service:
             self.program = subprocess.Popen(
                 [*host, *launcher, sys.executable, "-m", *program],
                 env=environ,
-                cwd=ROOT,
+                cwd=root,
                 stdout=log,
                 stderr=stderr or log,
                 pass_fds=given,

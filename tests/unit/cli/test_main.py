@@ -37,6 +37,7 @@ class ManualMigrations:
         return [
             MigrationStatus("0001_sessions", datetime(2026, 1, 2, tzinfo=UTC)),
             MigrationStatus("0002_history", None),
+            MigrationStatus("0003_more", datetime(2026, 1, 2, tzinfo=UTC), is_newer=True),
         ]
 
     async def up(self, to=None, *, dry_run=False):
@@ -319,13 +320,18 @@ def test_without_steps_there_is_nothing_to_do():
 
 
 def test_migrations_are_listed_with_the_times_of_their_application():
-    assert run("migrate", "status").output == "0001_sessions  2026-01-02T00:00:00+00:00\n0002_history  not applied\n"
+    assert run("migrate", "status").output.splitlines() == [
+        "0001_sessions  2026-01-02T00:00:00+00:00",
+        "0002_history  not applied",
+        "0003_more  2026-01-02T00:00:00+00:00  (of a newer release)",
+    ]
 
 
 def test_migrations_are_listed_as_json():
     assert json.loads(run("migrate", "status", "--output", "json").output) == [
-        {"name": "0001_sessions", "applied_at": "2026-01-02T00:00:00+00:00"},
-        {"name": "0002_history", "applied_at": None},
+        {"name": "0001_sessions", "applied_at": "2026-01-02T00:00:00+00:00", "newer": False},
+        {"name": "0002_history", "applied_at": None, "newer": False},
+        {"name": "0003_more", "applied_at": "2026-01-02T00:00:00+00:00", "newer": True},
     ]
 
 

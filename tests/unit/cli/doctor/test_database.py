@@ -172,6 +172,12 @@ class TestTheSchema:
         found = judge_schema(changed(SCHEMA, differing=["0002_a"], unknown=["0099_b"]), SETTINGS)
         assert len(seen(found, Level.PROBLEM)) == 2
 
+    def test_migrations_of_a_newer_release_beside_which_this_one_works_are_a_note(self):
+        found = judge_schema(changed(SCHEMA, newer=["0099_b"]), SETTINGS)
+        assert [(each.level, each.seen) for each in found] == [
+            (Level.NOTE, "a newer release has applied migrations: 0099_b")
+        ]
+
     def test_missing_and_invalid_indexes_are_problems_and_foreign_ones_a_note(self):
         found = judge_indexes(IndexFacts({"a": False, "own": True}, ["a", "b"]))
         assert seen(found, Level.PROBLEM) == ["indexes are missing: b", "indexes are not valid: a"]
