@@ -43,8 +43,8 @@ test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL, with bran
 	    || { echo 'domain/ is not covered whole'; exit 1; }
 	$(COVERAGE) report --fail-under=95 --format=total > /dev/null || { echo 'less than 95 % is covered'; exit 1; }
 
-faults: $(DEV_STAMP) ## Faults of server, network and controller under load, with a table of them; about five minutes.
-	$(PYTEST) --show-capture=no --durations=0 --durations-min=20 tests/faults
+faults: $(DEV_STAMP) ## Faults of server, network and controller under load, with a table of them, and upgrades; about six minutes.
+	$(PYTEST) --show-capture=no --durations=0 --durations-min=20 tests/faults tests/upgrade
 
 quick: $(DEV_STAMP) ## Rules and use cases over fakes that the contracts verify; about four seconds.
 	$(PYTEST) $(DURATIONS) tests/unit/domain tests/unit/services tests/unit/test_memory_contracts.py tests/unit/test_memory_script_runner.py
@@ -54,6 +54,7 @@ unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; und
 
 proof: $(DEV_STAMP) ## The long suites that CI leaves out: properties with 1,000 examples, all attacks, soak; long.
 	HYPOTHESIS_PROFILE=proof $(PYTEST) $(DURATIONS) -n 2 --timeout=900 tests/unit
+	DRILL=long $(PYTEST) --show-capture=no tests/upgrade
 	$(PYTHON) -m entrypoints selftest
 	$(PYTHON) -m tests.soak $(SOAK)
 

@@ -1,0 +1,151 @@
+"""Migrations up and down beside running controllers of the previous release, under load: no call fails."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+
+import httpx2
+import pytest
+from attrs import define, field
+
+from adapters.postgres.migrations.migration import Migration, load_migrations
+from adapters.postgres.migrations.runner import MigrationRunner
+from adapters.postgres.statements import load_statements
+from adapters.system_clock import SystemClock
+from tests.faults.trial import USUAL, Trial
+from tests.integration.supervisor.conftest import ROOT, Service, wait_until
+from tests.support.folders import shared_folder
+from tests.upgrade.__main__ import extract
+from tests.upgrade.conftest import RELEASES
+
+LONG = os.environ.get("DRILL") == "long"
+ROUNDS = 10 if LONG else 1
+CLIENTS = 32 if LONG else 12
+FURTHER_SESSIONS = 200_000 if LONG else 0
+TOGETHER_S = 3.0 if LONG else 1.0
+"""How long controllers of both releases serve beside each other in a round."""
+
+pytestmark = pytest.mark.timeout(900 if LONG else 120)
+
+STEPS = load_migrations()
+FIRST_BESIDE = [0, 2, 0]
+"""From this release on, migrations work beside the previous release."""
+
+SETTINGS = {
+    "LOG_LEVEL": "error",
+    "LOG_FORMAT": "json",
+    "MAX_WARM_WORKERS": "32",
+    "NODEJS_RUNTIME_URL": "http://127.0.0.1:9",
+}
+FILL = """
+INSERT INTO meta.sessions (
+    request_id, owner, language, title, timeout_ms, memory_mb, isolation, renewal, ttl_seconds, expires_at,
+    expires_max_at, context, metadata, script, script_hash
+)
+SELECT
+    gen_random_uuid(), 'filler', 'python', 'filler', 1000, 64, 'session', 'fixed', 86400, now() + interval '1 day',
+    now() + interval '1 day', '{}', '{}', repeat('#', 500), repeat('0', 64)
+FROM generate_series(1, %s)
+"""
+
+
+def following(latest):
+    """Return further steps, as a later release may have them: a column, a column of a partitioned table, and a table."""
+    expansions = [
+        ("note", "ALTER TABLE meta.sessions ADD COLUMN note text", "ALTER TABLE meta.sessions DROP COLUMN note"),
+        (
+            "weight",
+            "ALTER TABLE meta.executions ADD COLUMN weight integer NOT NULL DEFAULT 1",
+            "ALTER TABLE meta.executions DROP COLUMN weight",
+        ),
+        ("notes", "CREATE TABLE meta.notes (note_id uuid PRIMARY KEY)", "DROP TABLE meta.notes"),
+    ]
+    return [
+        Migration(latest + number, name, f"-- works beside {latest:04d}\n{up};", f"{down};")
+        for number, (name, up, down) in enumerate(expansions, start=1)
+    ]
+
+
+@pytest.fixture(scope="module")
+def previous():
+    """The source of the previous release and its newest migration; this tree, as long as no such release is recorded."""
+    released = [each for each in RELEASES if each.numbers >= FIRST_BESIDE]
+    if not released:
+        yield ROOT, STEPS[-1].version
+        return
+    with shared_folder() as folder:
+        commit = released[-1].facts["commit"]
+        extract(commit, folder)
+        yield folder, released[-1].latest
+
+
+@define
+class Rotation(httpx2.AsyncBaseTransport):
+    """Sends requests to the services in turn, as a load balancer does."""
+
+    ports: list[int] = field(factory=list)
+    _transport: httpx2.AsyncHTTPTransport = field(
+        factory=lambda: httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=64))
+    )
+    _turns: itertools.count = field(factory=itertools.count)
+
+    async def handle_async_request(self, request):
+        request.url = request.url.copy_with(port=self.ports[next(self._turns) % len(self.ports)])
+        return await self._transport.handle_async_request(request)
+
+    async def aclose(self):
+        await self._transport.aclose()
+
+
+@pytest.fixture
+def serving(url, data_dir):
+    """Start a controller from a source, and wait until it is ready."""
+    started = []
+
+    def begin(root):
+        service = Service(data_dir, program=("entrypoints", "serve"), root=root, DATABASE_URL=url, **SETTINGS)
+        started.append(service)
+        wait_until(lambda: service.status("/readyz") == 200 or service.program.poll() is not None)
+        assert service.program.poll() is None, service.output
+        return service
+
+    yield begin
+    for service in started:
+        service.end()
+
+
+async def test_no_call_fails_while_the_schema_goes_up_and_down(server, database, url, previous, serving, stored):  # noqa: PLR0917  # fixtures, given by name
+    source, latest = previous
+    newer = MigrationRunner(
+        url, load_statements().migrations, SystemClock(), steps=[*STEPS, *following(STEPS[-1].version)]
+    )
+    await newer.down(latest)
+    with server.admin(database) as admin:
+        admin.execute(FILL, [FURTHER_SESSIONS])
+    old = await asyncio.to_thread(serving, source)
+    rotation = Rotation([old.port])
+
+    @contextlib.asynccontextmanager
+    async def upgrades():
+        for _ in range(ROUNDS):
+            await newer.up()
+            new = await asyncio.to_thread(serving, ROOT)
+            rotation.ports = [old.port, new.port]
+            await asyncio.sleep(TOGETHER_S)
+            rotation.ports = [old.port]
+            new.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(new.ended) == 0
+            await newer.down(latest)
+        yield
+
+    def tells(callers, during_s):
+        failed = [call for call in callers.calls if call.failed]
+        assert not failed, f"{len(failed)} of {len(callers.calls)} calls failed: {failed[:5]}"
+
+    name = f"migrations up and down, {ROUNDS} rounds beside the previous release"
+    trial = Trial(name, clients=CLIENTS, lasting_s=0.0, errors=USUAL, bites=False, tells=tells)
+    async with httpx2.AsyncClient(transport=rotation, base_url="http://127.0.0.1", timeout=None) as client:
+        await trial.run(client, upgrades, stored)
+    assert not await newer.down(latest), "every step was reverted"
