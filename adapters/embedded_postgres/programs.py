@@ -1,9 +1,12 @@
 """The PostgreSQL programs: where they are, and how they run."""
 
+import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +19,10 @@ from adapters.embedded_postgres.account import Account, EmbeddedPostgresError
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
 """The whole environment of the programs."""
 
+_USUAL_FOLDERS = ("/usr/lib/postgresql/{}", "/usr/pgsql-{}", "/usr/local/pgsql-{}")
+_VERSION = re.compile(r"\(PostgreSQL\) (\d+\S*)")
 _OUTPUT_SHOWN = 2000
+_TICK_S = 1.0
 
 
 @frozen
@@ -96,8 +102,11 @@ class ProgramRunner:
     account: Account
     timeout_s: float
 
-    def run(self, *argv: str, text: str = "") -> None:
-        """Run a program with `text` as its input; raises EmbeddedPostgresError unless it succeeds in time."""
+    def run(self, *argv: str, text: str = "", tick: Callable[[], None] | None = None) -> str:
+        """Run a program with `text` as its input, and return its output; `tick` is called every second meanwhile.
+
+        Raises EmbeddedPostgresError unless the program succeeds in time.
+        """
         process = self.launch(
             argv,
             credentials=self.account.credentials,
@@ -109,14 +118,51 @@ class ProgramRunner:
         )
         with process:
             try:
-                output, _ = process.communicate(text.encode(), timeout=self.timeout_s)
-            except subprocess.TimeoutExpired:
+                output = self._output(argv[0], process, text, tick)
+            except BaseException:
                 process.kill()
-                raise EmbeddedPostgresError(
-                    f"{argv[0]} did not end within {self.timeout_s:.0f} s. Try again when the machine is less busy."
-                ) from None
+                raise
         if process.returncode != 0:
-            shown = output.decode(errors="replace").strip()[-_OUTPUT_SHOWN:]
             raise EmbeddedPostgresError(
-                f"{argv[0]} failed with status {process.returncode}. Correct what its output names:\n{shown}"
+                f"{argv[0]} failed with status {process.returncode}. Correct what its output names:\n"
+                f"{output.strip()[-_OUTPUT_SHOWN:]}"
             )
+        return output
+
+    def _output(
+        self, program: str, process: "subprocess.Popen[bytes]", text: str, tick: Callable[[], None] | None
+    ) -> str:
+        ends_at, given = time.monotonic() + self.timeout_s, text.encode()
+        while (left_s := ends_at - time.monotonic()) > 0:
+            with suppress(subprocess.TimeoutExpired):
+                output, _ = process.communicate(given, timeout=left_s if tick is None else min(left_s, _TICK_S))
+                return output.decode(errors="replace")
+            if tick is not None:
+                tick()
+        raise EmbeddedPostgresError(
+            f"{program} did not end within {self.timeout_s:.0f} s. Try again when the machine is less busy."
+        )
+
+
+def usual_folders(major: str) -> Sequence[Path]:
+    """Return where distributions have the programs of a major version."""
+    return [Path(folder.format(major)) for folder in _USUAL_FOLDERS]
+
+
+def find_earlier(major: str, folders: Sequence[Path], runner: ProgramRunner) -> PostgresPrograms:
+    """Return the programs of a major version from the first of these folders; raises EmbeddedPostgresError."""
+    for folder in folders:
+        program = folder / "bin" / "postgres"
+        if (
+            program.is_file()
+            and program.with_name("pg_dump").is_file()
+            and (said := _VERSION.search(runner.run(str(program), "--version")))
+        ):
+            found = PostgresPrograms(folder, said[1])
+            if found.major == major:
+                return found
+    raise EmbeddedPostgresError(
+        f"The data folder needs the programs of PostgreSQL {major}, and they are in none of "
+        f"{', '.join(map(str, folders))}. Install them (Debian: apt-get install postgresql-{major}), or name the "
+        "folder above their `bin` with --old-programs."
+    )

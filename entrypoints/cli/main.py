@@ -16,6 +16,10 @@ _COMMANDS = {
     "runtime-host": ("entrypoints.cli.serve:runtime_host", "Run scripts for controllers on other machines."),
     "install": ("entrypoints.cli.install.command:install", "Write units of systemd for this installation."),
     "migrate": ("entrypoints.cli.migrate:migrate", "Apply or revert migrations of the database's schema."),
+    "upgrade-database": (
+        "entrypoints.cli.upgrade_database:upgrade_database",
+        "Move the embedded PostgreSQL to the major version of this release.",
+    ),
     "doctor": ("entrypoints.cli.doctor.command:doctor", "Check the installation, and say what to do."),
     "explain": ("entrypoints.cli.explain.command:explain", "Explain what happened to a session or an execution."),
     "selftest": ("entrypoints.cli.selftest:selftest", "Try every known attack on this host's sandbox."),

@@ -11,6 +11,7 @@ from dependency_injector import containers, providers
 from msgspec.structs import replace
 
 from adapters.embedded_postgres.server import EmbeddedPostgres
+from adapters.embedded_postgres.upgrade import DatabaseUpgrade
 from adapters.jwt.issuer import issue_token
 from adapters.jwt.keys import InvalidKey
 from adapters.postgres.checked_gateway import CheckedGateway
@@ -49,11 +50,20 @@ from entrypoints.composition.options import (
 )
 from entrypoints.composition.runners import HostInspector
 from entrypoints.http.openapi.document import rendered
+from entrypoints.server.database import running
 from entrypoints.server.process import launch
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
 
-__all__ = ["Commands", "DatabaseInspector", "HostInspector", "MigrationRunner", "MigrationStatus", "PlannedDown"]
+__all__ = [
+    "Commands",
+    "DatabaseInspector",
+    "DatabaseUpgrade",
+    "HostInspector",
+    "MigrationRunner",
+    "MigrationStatus",
+    "PlannedDown",
+]
 __all__ += ["SelfTest", "Trial"]
 
 
@@ -95,6 +105,7 @@ class Commands(containers.DeclarativeContainer):
     embedded_postgres = providers.Factory(
         EmbeddedPostgres, providers.Callable(embedded_options, settings), providers.Object(launch)
     )
+    database_upgrade = providers.Factory(DatabaseUpgrade, embedded_postgres, providers.Object(running))
     database = providers.Container(Database, settings=settings, observe=providers.Object(None))
     actor = providers.Singleton(_operator)
     ids = providers.Factory(RandomIds)

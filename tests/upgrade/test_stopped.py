@@ -1,6 +1,7 @@
 """The upgrade from each recorded release with the service stopped: every row is there, and reads as it did before."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -19,6 +20,9 @@ pytestmark = pytest.mark.timeout(120)
 
 BEGINNING_CHARS = 65_536
 """0.1.0 returned the beginning of a longer text in the place of the value. Later releases have it in `beginnings`."""
+
+LEFT_OUT = re.compile(r"^/sessions/\d+/context is missing$")
+"""Lists of sessions have had no contexts since 0.2.0."""
 
 TABLES = ("sessions", "executions", "open_executions", "functions", "function_versions", "idempotency_keys", "api_keys")
 
@@ -69,7 +73,8 @@ async def changes(release, api):
             yield f"{each['path']}: status {response.status_code}, before {each['status']}"
         elif response.status_code < 300:
             for problem in differences(json.loads(each["answer"]), response.json()):
-                yield f"{each['path']}: {problem}"
+                if not LEFT_OUT.search(problem):
+                    yield f"{each['path']}: {problem}"
         if each["headers"]:
             assert response.headers["idempotent-replayed"] == "true", each["path"]
 

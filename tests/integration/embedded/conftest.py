@@ -25,8 +25,8 @@ def folder() -> Iterator[Path]:
 class RunningServer:
     """A server from its start to its end."""
 
-    def __init__(self, folder: Path, **options: float) -> None:
-        self.server = EmbeddedPostgres(EmbeddedPostgresOptions(folder, **options), launch)
+    def __init__(self, folder: Path, server: EmbeddedPostgres | None = None, **options: float) -> None:
+        self.server = server or EmbeddedPostgres(EmbeddedPostgresOptions(folder, **options), launch)
         self.server.prepare()
         self.process = self.server.start()
         wait_until(self.server.is_ready, self.process)

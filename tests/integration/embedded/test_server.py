@@ -1,7 +1,6 @@
 """The embedded server: first start, restart, kill, recovery."""
 
 import os
-import re
 import signal
 import stat
 import subprocess
@@ -140,15 +139,6 @@ def test_a_lost_password_file_is_replaced(start, folder):
     start().stop()
     (folder / "pgpass").unlink()
     assert query(start(), "SELECT 1") == (1,)
-
-
-def test_the_error_of_another_major_version_names_the_documented_steps(start, folder):
-    start().stop()
-    (folder / "postgres" / "PG_VERSION").write_text("17\n")
-    with pytest.raises(EmbeddedPostgresError, match=r"PostgreSQL 17 created.* This release has PostgreSQL 18") as error:
-        unstarted(folder).prepare()
-    (title,) = re.findall('under "(.*)"', str(error.value))
-    assert f"\n## {title}\n" in (Path(__file__).parents[3] / "docs/operations.md").read_text()
 
 
 def test_a_path_too_long_for_a_socket_links_to_a_short_one(start, folder):

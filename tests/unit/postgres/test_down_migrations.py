@@ -24,6 +24,9 @@ _COMPUTED = re.compile(r"ALTER TABLE (meta\.\w+) ADD COLUMN (\w+) \w+ GENERATED 
 COMPUTED = {column for step in STEPS for column in _COMPUTED.findall(step.up)}
 """The columns that PostgreSQL computes from others. A migration that drops them deletes no data."""
 
+DESCRIBES_STEPS = "meta.migrations"
+"""A table without data of callers."""
+
 _CHOSEN = re.compile(r"meta\.\w+")
 
 
@@ -41,7 +44,7 @@ def is_declared(statement: str, down_migration: DownMigration) -> bool:
     if _NO_DATA.match(statement):
         return True
     if column := _COLUMN.fullmatch(statement):
-        if column.groups() in COMPUTED:
+        if column.groups() in COMPUTED or column[1] == DESCRIBES_STEPS:
             return True
         named = [column[1], column[2]]
     elif table := _TABLES.match(statement):
