@@ -15,6 +15,7 @@ from adapters.postgres.migrations.migration import Migration, load_migrations
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.statements import load_statements
 from adapters.system_clock import SystemClock
+from entrypoints.cli.migrate import DESTROYED
 from tests.faults.trial import USUAL, Trial
 from tests.integration.supervisor.conftest import ROOT, Service, wait_until
 from tests.support.folders import shared_folder
@@ -122,36 +123,59 @@ def serving(url, data_dir):
         service.end()
 
 
-async def test_no_call_fails_while_the_schema_goes_up_and_down(server, database, url, previous, serving, stored):  # noqa: PLR0917  # fixtures, given by name
-    source, latest = previous
-    newer = MigrationRunner(
-        url, load_statements().migrations, SystemClock(), steps=[*STEPS, *following(STEPS[-1].version)]
+@pytest.fixture
+def drill(server, database, url, previous, serving, stored):  # noqa: PLR0917  # fixtures, given by name
+    """Apply and revert the steps since the previous release, and further ones, beside its controller under load."""
+
+    async def run(name, further, *, rounds, upgraded):
+        source, latest = previous
+        newer = MigrationRunner(url, load_statements().migrations, SystemClock(), steps=[*STEPS, *further])
+        await newer.down(latest, destroy=DESTROYED)
+        with server.admin(database) as admin:
+            admin.execute(FILL, [FURTHER_SESSIONS])
+        old = await asyncio.to_thread(serving, source)
+        rotation = Rotation([old.port])
+
+        @contextlib.asynccontextmanager
+        async def upgrades():
+            for _ in range(rounds):
+                await newer.up()
+                await upgraded(rotation)
+                await newer.down(latest, destroy=DESTROYED)
+            yield
+
+        def tells(callers, during_s):
+            failed = [call for call in callers.calls if call.failed]
+            assert not failed, f"{len(failed)} of {len(callers.calls)} calls failed: {failed[:5]}"
+
+        trial = Trial(name, clients=CLIENTS, lasting_s=0.0, errors=USUAL, bites=False, tells=tells)
+        async with httpx2.AsyncClient(transport=rotation, base_url="http://127.0.0.1", timeout=None) as client:
+            await trial.run(client, upgrades, stored)
+
+    return run
+
+
+async def test_no_call_fails_while_the_schema_goes_up_and_down(drill, serving):
+    async def upgraded(rotation):
+        """Let a controller of this tree serve beside the old one."""
+        new = await asyncio.to_thread(serving, ROOT)
+        rotation.ports.append(new.port)
+        await asyncio.sleep(TOGETHER_S)
+        rotation.ports.remove(new.port)
+        new.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(new.ended) == 0
+
+    name = f"migrations up and down beside the previous release ({ROUNDS} times)"
+    await drill(name, following(STEPS[-1].version), rounds=ROUNDS, upgraded=upgraded)
+
+
+async def test_a_step_that_takes_away_what_the_previous_release_uses_fails_the_drill(drill):
+    async def upgraded(rotation):
+        await asyncio.sleep(TOGETHER_S)
+
+    rename = "ALTER TABLE meta.sessions RENAME COLUMN {} TO {};"
+    breaking = Migration(
+        STEPS[-1].version + 1, "broken", rename.format("title", "name"), rename.format("name", "title")
     )
-    await newer.down(latest)
-    with server.admin(database) as admin:
-        admin.execute(FILL, [FURTHER_SESSIONS])
-    old = await asyncio.to_thread(serving, source)
-    rotation = Rotation([old.port])
-
-    @contextlib.asynccontextmanager
-    async def upgrades():
-        for _ in range(ROUNDS):
-            await newer.up()
-            new = await asyncio.to_thread(serving, ROOT)
-            rotation.ports = [old.port, new.port]
-            await asyncio.sleep(TOGETHER_S)
-            rotation.ports = [old.port]
-            new.send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(new.ended) == 0
-            await newer.down(latest)
-        yield
-
-    def tells(callers, during_s):
-        failed = [call for call in callers.calls if call.failed]
-        assert not failed, f"{len(failed)} of {len(callers.calls)} calls failed: {failed[:5]}"
-
-    name = f"migrations up and down, {ROUNDS} rounds beside the previous release"
-    trial = Trial(name, clients=CLIENTS, lasting_s=0.0, errors=USUAL, bites=False, tells=tells)
-    async with httpx2.AsyncClient(transport=rotation, base_url="http://127.0.0.1", timeout=None) as client:
-        await trial.run(client, upgrades, stored)
-    assert not await newer.down(latest), "every step was reverted"
+    with pytest.raises(AssertionError, match="not an error that may be seen here"):
+        await drill("a migration that breaks the previous release", [breaking], rounds=1, upgraded=upgraded)

@@ -31,7 +31,7 @@ NODEJS_ELSEWHERE = {"NODEJS_RUNTIME_URL": "http://127.0.0.1:9"}
 """A language without a sandbox on this host, which would only make the start slower."""
 
 pytestmark = [
-    pytest.mark.timeout(900 if LONG else 240),
+    pytest.mark.timeout(1800 if LONG else 400),
     pytest.mark.skipif(not OLD.exists(), reason=f"PostgreSQL 17 is not in {OLD}: apt-get install postgresql-17"),
 ]
 
