@@ -23,6 +23,8 @@ from tests.support.ports import free_port
 
 TIMEOUT_S = 30.0
 ROOT = Path(__file__).parents[3]
+RUNTIMES_ELSEWHERE = {f"{language}_RUNTIME_URL": "http://127.0.0.1:9" for language in ("NODEJS", "PYTHON")}
+"""Settings of a service without a sandbox, which would only make the start slower."""
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> Any:

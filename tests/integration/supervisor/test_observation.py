@@ -13,10 +13,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from tests.integration.embedded.conftest import seed
-from tests.integration.supervisor.conftest import Service, processes, wait_until
+from tests.integration.supervisor.conftest import RUNTIMES_ELSEWHERE, Service, processes, wait_until
 from tests.integration.supervisor.test_serve import execute, initialize
 from tests.support.folders import quick_parent, shared_folder
-from tests.support.ports import free_port
+from tests.support.ports import free_port, loopback_socket
 
 SECRET = "swordfish"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -193,10 +193,12 @@ def test_a_runtime_host_returns_its_own_metrics(command):
 
 
 def test_a_metrics_port_in_use_ends_the_start_and_is_named(command):
-    first = command().ready()
-    second = command(METRICS_PORT=str(first.port), DATABASE_URL="postgresql://127.0.0.1:1/none", PORT=str(free_port()))
-    assert second.ended() == 1
-    assert "set METRICS_PORT to another port" in second.output
+    listening, url = loopback_socket()
+    with listening:
+        listening.listen()
+        service = command(METRICS_PORT=str(httpx2.URL(url).port), DATABASE_URL="postgresql://127.0.0.1:1/none")
+        assert service.ended() == 1
+    assert "set METRICS_PORT to another port" in service.output
 
 
 @pytest.mark.parametrize(("look", "gone"), [("json", False), ("console", True)], ids=["is stuck", "has gone"])
@@ -204,7 +206,7 @@ def test_a_service_without_a_log_reader_works_and_stops_normally(command, look, 
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     try:
-        service = command(stderr=writer, LOG_FORMAT=look)
+        service = command(stderr=writer, LOG_FORMAT=look, **RUNTIMES_ELSEWHERE)
         os.close(writer)
         service.ready()
         if gone:
