@@ -31,6 +31,8 @@ class ActName(StrEnum):
     FUNCTIONS_PUT = "functions.put"
     FUNCTIONS_ROLLBACK = "functions.rollback"
     FUNCTIONS_DELETE = "functions.delete"
+    DATABASE_BACKUP = "database.backup"
+    DATABASE_RESTORE = "database.restore"
     MIGRATIONS_UP = "migrations.up"
     MIGRATIONS_DOWN = "migrations.down"
 
@@ -69,9 +71,9 @@ def new_act(clock: Clock, ids: IdGenerator, actor: Actor, name: ActName) -> Act:
 class AuditEntry:
     """The record of an act.
 
-    `owner` is the owner whose objects the act concerns, None for migrations. `subject` is the id or name of the object.
-    `details` has numbers and settings by name; it never has content, such as scripts, params or results. `act` is a
-    text, because a later release may know more kinds.
+    `owner` is the owner whose objects the act concerns, None for migrations and backups. `subject` is the id or name of
+    the object. `details` has numbers and settings by name; it never has content, such as scripts, params or results.
+    `act` is a text, because a later release may know more kinds.
     """
 
     act_id: UUID
@@ -88,7 +90,7 @@ class AuditEntry:
 
 
 class AuditReader(Protocol):
-    """Reads the audit record. Acts are recorded by the repositories, in the same write as the act itself."""
+    """Reads the audit record. Acts on the database are recorded by the repositories, in the same write as the act."""
 
     async def page(self, after: UUID | None, size: int) -> Page[AuditEntry]:
         """Return at most `size` entries, newest first, older than `after`.

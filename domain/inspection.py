@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 from attrs import frozen
 
@@ -148,6 +149,40 @@ class ReplicationFacts:
 
     standbys: Sequence[StandbyFacts]
     idle_slots: Sequence[str]
+
+
+@frozen
+class ArchiveFacts:
+    """Whether the server archives its WAL, and what became of it; the failures are those since the last reset."""
+
+    is_on: bool
+    last_archived_at: datetime | None
+    last_failed_at: datetime | None
+    failures: int
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last attempt failed."""
+        archived_at, failed_at = self.last_archived_at, self.last_failed_at
+        return self.is_on and failed_at is not None and (archived_at is None or archived_at < failed_at)
+
+
+@frozen
+class Contents:
+    """What a database holds: sessions, executions in the history, versions of functions, and API keys.
+
+    `newest_id` is the UUIDv7 of the newest session, execution or key; None if there is none. The numbers of what is
+    newer count those with a greater id than the one that was given.
+    """
+
+    sessions: int
+    executions: int
+    functions: int
+    api_keys: int
+    newest_id: UUID | None
+    newer_sessions: int
+    newer_executions: int
+    newer_api_keys: int
 
 
 @frozen

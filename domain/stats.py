@@ -53,11 +53,20 @@ class ClockStats:
     is_ready: bool
 
 
+@frozen
+class ArchiveStats:
+    """Whether the server's last attempt to archive WAL failed, and when it last succeeded."""
+
+    is_failing: bool
+    last_archived_at: datetime | None
+
+
 @define
 class CleanupStats:
     """What cleanup removed; the lag is the time since the oldest session passed its retention, in seconds.
 
     `usage_lag_s` is the time since the admission of the last execution that was counted for its owner, or could be.
+    `archive` is what cleanup saw of the server's archiving; None if the server archives no WAL.
     """
 
     sessions_removed: int = 0
@@ -71,6 +80,7 @@ class CleanupStats:
     runs_failed: int = 0
     lag_s: float | None = None
     usage_lag_s: float | None = None
+    archive: ArchiveStats | None = None
     last_run_at: datetime | None = None
 
 

@@ -19,6 +19,13 @@ removed AS (
 )
 SELECT count(*) FROM removed;
 
+-- name: select_archiving()
+-- Returns no row if the server archives no WAL.
+SELECT
+    coalesce(a.last_failed_time > coalesce(a.last_archived_time, 'epoch'), false) AS is_failing, a.last_archived_time
+FROM pg_stat_archiver AS a
+WHERE current_setting('archive_mode') <> 'off';
+
 -- name: select_oldest_expiry()
 SELECT s.expires_at FROM meta.sessions AS s ORDER BY s.expires_at LIMIT 1;
 

@@ -94,5 +94,30 @@ SELECT quote_ident(pg_get_userbyid(n.nspowner)) AS owner
 FROM pg_namespace AS n
 WHERE n.nspname = 'meta' AND NOT pg_has_role(n.nspowner, 'USAGE');
 
+-- name: select_archiver()
+-- Statistics since their last reset.
+SELECT
+    current_setting('archive_mode') <> 'off' AS is_on, a.last_archived_time, a.last_failed_time, a.failed_count
+FROM pg_stat_archiver AS a;
+
+-- name: select_last_act(act)
+SELECT a.act_id, a.subject FROM meta.audit AS a WHERE a.act = :act::text ORDER BY a.act_id DESC LIMIT 1;
+
+-- name: select_contents(after)
+-- Ids are UUIDv7, so that the greatest one is the newest.
+SELECT
+    (SELECT count(*) FROM meta.sessions) AS sessions,
+    (SELECT count(*) FROM meta.executions) AS executions,
+    (SELECT count(*) FROM meta.function_versions) AS functions,
+    (SELECT count(*) FROM meta.api_keys) AS api_keys,
+    greatest(
+        (SELECT s.request_id FROM meta.sessions AS s ORDER BY s.request_id DESC LIMIT 1),
+        (SELECT e.execution_id FROM meta.executions AS e ORDER BY e.execution_id DESC LIMIT 1),
+        (SELECT k.key_id FROM meta.api_keys AS k ORDER BY k.key_id DESC LIMIT 1)
+    ) AS newest_id,
+    (SELECT count(*) FROM meta.sessions AS s WHERE s.request_id > :after::uuid) AS newer_sessions,
+    (SELECT count(*) FROM meta.executions AS e WHERE e.execution_id > :after::uuid) AS newer_executions,
+    (SELECT count(*) FROM meta.api_keys AS k WHERE k.key_id > :after::uuid) AS newer_api_keys;
+
 -- name: select_api_keys_exist()
 SELECT exists(SELECT FROM meta.api_keys AS k WHERE k.revoked_at IS NULL);

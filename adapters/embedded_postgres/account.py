@@ -40,6 +40,10 @@ class Account:
         """Return whether the user may read the file (by modes, without ACLs)."""
         return self._may(path, stat.S_IROTH) and self.can_enter(path.parent)
 
+    def can_write(self, folder: Path) -> bool:
+        """Return whether the user may write files in the folder (by modes, without ACLs)."""
+        return self._may(folder, stat.S_IWOTH)
+
     def can_enter(self, folder: Path) -> bool:
         """Return whether the user may enter the folder and all above it (by modes, without ACLs)."""
         return all(self._may(each, stat.S_IXOTH) for each in (folder, *folder.parents))

@@ -13,8 +13,10 @@ from urllib.parse import urlencode
 from attrs import define, field, frozen
 
 from adapters.embedded_postgres.account import Account, EmbeddedPostgresError, choose_account
-from adapters.embedded_postgres.cluster import DATABASE, ROLE, Cluster
+from adapters.embedded_postgres.archive import archive_parameters, prepare_archive
+from adapters.embedded_postgres.cluster import DATABASE, ROLE, Cluster, restored_folder
 from adapters.embedded_postgres.leftovers import Leftovers
+from adapters.embedded_postgres.passfile import Passfile
 from adapters.embedded_postgres.programs import ENVIRONMENT, Launch, PostgresPrograms, ProgramRunner, find_programs
 
 _STATUS_LINE = 7
@@ -30,9 +32,14 @@ _SHORT_PREFIX = "pglambda-"
 
 @frozen
 class EmbeddedPostgresOptions:
-    """Where the server is, and how large it may become; times in seconds."""
+    """Where the server is, and how large it may become; times in seconds.
+
+    `wal_archive` is the folder that the server archives its WAL to. `parameters` are further ones of the server.
+    """
 
     data_dir: Path
+    wal_archive: Path | None = None
+    parameters: Mapping[str, str] = field(factory=dict)
     connections_max: int = 20
     shared_buffers_mb: int = 128
     init_timeout_s: float = 120
@@ -56,7 +63,8 @@ class EmbeddedPostgres:
     @property
     def exists(self) -> bool:
         """Whether the data folder exists. If not, `prepare` creates it."""
-        return (self._cluster_folder / "PG_VERSION").exists()
+        folder = self._cluster_folder
+        return any((each / "PG_VERSION").exists() for each in (folder, restored_folder(folder)))
 
     @property
     def leftovers(self) -> Leftovers:
@@ -72,8 +80,10 @@ class EmbeddedPostgres:
         self._require_access(account)
         self._account, self._programs = account, self.installed.reachable_by(account, self.options.data_dir)
         self.leftovers.end(self.options.leftover_timeout_s)
+        if self.options.wal_archive is not None:
+            prepare_archive(self.options.wal_archive, account)
         runner = ProgramRunner(self.launch, account, self.options.init_timeout_s)
-        Cluster(self._cluster_folder, self._passfile, self._programs, account, runner).ensure()
+        Cluster(self._cluster_folder, Passfile(self._passfile), self._programs, account, runner).ensure()
         # A restarted server keeps the socket folder that its clients know.
         self._socket_folder = self._socket_folder or make_socket_folder(self._preferred_socket_folder, account)
         _clear_socket_folder(self._socket_folder)
@@ -168,6 +178,7 @@ class EmbeddedPostgres:
             "max_connections": self.options.connections_max + _RESERVED_CONNECTIONS,
             "shared_buffers": f"{self.options.shared_buffers_mb}MB",
             "max_wal_size": "512MB",
+            "max_slot_wal_keep_size": "4GB",  # a backup whose reader stalls must not fill the disk
             "max_worker_processes": 4,
             "max_parallel_workers_per_gather": 0,
             "jit": "off",
@@ -176,6 +187,8 @@ class EmbeddedPostgres:
             "log_checkpoints": "off",
             "log_timezone": "UTC",
             "timezone": "UTC",
+            **archive_parameters(self.options.wal_archive),
+            **self.options.parameters,
         }
 
 

@@ -122,7 +122,9 @@ class DatabaseUpgrade:
                 # The start has removed the staging folders of interrupted runs.
                 staging = stack.enter_context(staging_folder(self._folder, choose_account(self._folder)))
                 self._dump(plan, source, staging, report, check_only=check_only)
-            with self.running(evolve(self.server, options=evolve(self._options, data_dir=staging))) as target:
+            with self.running(
+                evolve(self.server, options=evolve(self._options, data_dir=staging, wal_archive=None))
+            ) as target:
                 self._restore(plan, target, staging, report)
             if not check_only:
                 self._exchange(staging / self._folder.name)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Self
+from uuid import UUID
 
 from attrs import define
 
@@ -19,11 +20,14 @@ from adapters.postgres.migrations.migration import (
     load_migrations,
 )
 from adapters.postgres.statements import Statements
-from domain.identity import ANONYMOUS
+from domain.audit import ActName
+from domain.identity import ANONYMOUS, uuid7_time
 from domain.inspection import (
     AccessFacts,
+    ArchiveFacts,
     ClockFacts,
     ConnectionFacts,
+    Contents,
     IndexFacts,
     MissingRight,
     ReplicationFacts,
@@ -51,9 +55,11 @@ class DatabaseInspector:
 
     @classmethod
     @asynccontextmanager
-    async def connected(cls, options: GatewayOptions, statements: Statements) -> AsyncIterator[Self]:
-        """Connect, and yield an inspector; raises DatabaseUnreachable."""
-        async with InspectionConnection.opened(options, _TIMEOUT_S) as connection:
+    async def connected(
+        cls, options: GatewayOptions, statements: Statements, timeout_s: float = _TIMEOUT_S
+    ) -> AsyncIterator[Self]:
+        """Connect, and yield an inspector; each statement takes `timeout_s` at most. Raises DatabaseUnreachable."""
+        async with InspectionConnection.opened(options, timeout_s) as connection:
             yield cls(connection, statements, load_migrations())
 
     async def connection(self) -> ConnectionFacts:
@@ -140,6 +146,22 @@ class DatabaseInspector:
         ((sessions,),) = await self._rows(self._statements.owners.select_session_count, asked)
         ((has_keys,),) = await self._rows(self._statements.inspection.select_api_keys_exist)
         return AccessFacts(sessions, has_keys)
+
+    async def archive(self) -> ArchiveFacts:
+        """Return whether the server archives its WAL, and what became of it."""
+        (row,) = await self._rows(self._statements.inspection.select_archiver)
+        return ArchiveFacts(*row)
+
+    async def last_act(self, name: ActName) -> tuple[datetime, str] | None:
+        """Return when the newest act of a kind was made, and its subject; None if the audit record has none."""
+        ((exists,),) = await self._rows(self._statements.migrations.select_audit_exists)
+        rows = await self._rows(self._statements.inspection.select_last_act, {"act": name}) if exists else []
+        return (uuid7_time(rows[0][0]), rows[0][1]) if rows else None
+
+    async def contents(self, after: UUID) -> Contents:
+        """Count what is stored, and what has a greater id than a UUIDv7."""
+        (row,) = await self._rows(self._statements.inspection.select_contents, {"after": after})
+        return Contents(*row)
 
     async def stored_bytes(self) -> int:
         """Return the size of the schema's tables with their indexes."""

@@ -131,6 +131,7 @@ class AuditStatements:
     """Statements of `audit.sql`."""
 
     select_audit_page: Statement
+    insert_act: Statement
 
 
 @frozen
@@ -144,6 +145,7 @@ class CleanupStatements:
     delete_old_versions: Statement = field(metadata=_UNPREPARED)
     delete_deactivated_functions: Statement = field(metadata=_UNPREPARED)
     delete_old_acts: Statement = field(metadata=_UNPREPARED)
+    select_archiving: Statement
     select_filled_partitions: Statement = field(metadata=_UNPREPARED)
     empty_partition: Statement = field(metadata=_UNPREPARED)
 
@@ -213,6 +215,9 @@ class InspectionStatements:
     select_prepared_names: Statement
     select_rights: Statement
     select_other_owner: Statement
+    select_archiver: Statement
+    select_last_act: Statement
+    select_contents: Statement
     select_api_keys_exist: Statement
 
 

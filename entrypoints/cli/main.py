@@ -21,6 +21,8 @@ _COMMANDS = {
         "Move the embedded PostgreSQL to the major version of this release.",
     ),
     "doctor": ("entrypoints.cli.doctor.command:doctor", "Check the installation, and say what to do."),
+    "backup": ("entrypoints.cli.backup:backup", "Back up the embedded server while it serves."),
+    "restore": ("entrypoints.cli.restore:restore", "Restore a backup, to its end or to a point in time."),
     "explain": ("entrypoints.cli.explain.command:explain", "Explain what happened to a session or an execution."),
     "selftest": ("entrypoints.cli.selftest:selftest", "Try every known attack on this host's sandbox."),
     "storage": ("entrypoints.cli.storage:storage", "Show what is stored, and when the space runs out."),

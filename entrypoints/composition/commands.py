@@ -6,11 +6,16 @@ import secrets
 import socket
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 from dependency_injector import containers, providers
 from msgspec.structs import replace
 
+from adapters.embedded_postgres.backup import BaseBackup
+from adapters.embedded_postgres.programs import find_programs
+from adapters.embedded_postgres.restoration import LATEST, RecoveryTarget, Restoration
 from adapters.embedded_postgres.server import EmbeddedPostgres
+from adapters.embedded_postgres.unpacking import BackupLabel
 from adapters.embedded_postgres.upgrade import DatabaseUpgrade
 from adapters.jwt.issuer import issue_token
 from adapters.jwt.keys import InvalidKey
@@ -19,6 +24,7 @@ from adapters.postgres.inspection import DatabaseInspector
 from adapters.postgres.migrations.down import PlannedDown
 from adapters.postgres.migrations.migration import MigrationStatus
 from adapters.postgres.migrations.runner import MigrationRunner
+from adapters.postgres.repositories.audit import DatabaseActs
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.repositories.purges import PostgresOwnerPurger
 from adapters.postgres.repositories.timeline import PostgresTimelineReader
@@ -64,7 +70,7 @@ __all__ = [
     "MigrationStatus",
     "PlannedDown",
 ]
-__all__ += ["SelfTest", "Trial"]
+__all__ += ["LATEST", "BackupLabel", "RecoveryTarget", "Restoration", "SelfTest", "Trial"]
 
 
 def _operator() -> Actor:
@@ -97,6 +103,11 @@ def _self_test(settings: Settings, languages: Sequence[Language]) -> SelfTest:
     return SelfTest(sandbox_options(settings, tuple(languages)), load_attacks(languages))
 
 
+def scratch_folder(data_dir: Path) -> Path:
+    """Return the folder below DATA_DIR into which backups are restored before they are put in place."""
+    return data_dir / "scratch"
+
+
 class Commands(containers.DeclarativeContainer):
     """What one command is made of; objects that use the database need `database_access` to be open."""
 
@@ -106,6 +117,19 @@ class Commands(containers.DeclarativeContainer):
         EmbeddedPostgres, providers.Callable(embedded_options, settings), providers.Object(launch)
     )
     database_upgrade = providers.Factory(DatabaseUpgrade, embedded_postgres, providers.Object(running))
+    restoration = providers.Factory(
+        Restoration,
+        providers.Callable(embedded_options, settings),
+        providers.Object(launch),
+        providers.Callable(scratch_folder, settings.provided.data_dir),
+    )
+    base_backup = providers.Factory(
+        BaseBackup,
+        settings.provided.database_url.reveal.call(),
+        providers.Callable(find_programs),
+        providers.Object(launch),
+    )
+    wall_clock = providers.Factory(SystemClock)
     database = providers.Container(Database, settings=settings, observe=providers.Object(None))
     actor = providers.Singleton(_operator)
     ids = providers.Factory(RandomIds)
@@ -156,6 +180,7 @@ class Commands(containers.DeclarativeContainer):
         providers.Callable(usage_bounds, settings),
     )
     audit = database.audit
+    database_acts = providers.Factory(DatabaseActs, database.gateway, database.statements.provided.audit)
     timeline = providers.Factory(
         PostgresTimelineReader, database.gateway, database.statements, database.clock, KEPT_FOR
     )

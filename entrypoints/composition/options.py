@@ -135,8 +135,12 @@ def function_options(settings: Settings) -> FunctionRepositoryOptions:
 
 
 def embedded_options(settings: Settings) -> EmbeddedPostgresOptions:
-    """Return the folder of the embedded server, and a limit for the connections of all processes."""
-    return EmbeddedPostgresOptions(data_dir=settings.data_dir, connections_max=settings.database_connections)
+    """Return the folders of the embedded server, and a limit for the connections of all processes."""
+    return EmbeddedPostgresOptions(
+        data_dir=settings.data_dir,
+        wal_archive=settings.wal_archive_dir,
+        connections_max=settings.database_connections,
+    )
 
 
 def limits_policy(settings: Settings) -> LimitsPolicy:

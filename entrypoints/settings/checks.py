@@ -70,6 +70,18 @@ def connections_within_server(settings: Settings) -> Iterator[str]:
         )
 
 
+def wal_archive_is_separate(settings: Settings) -> Iterator[str]:
+    """Check that the embedded server is the one that archives, and that the archive is not part of its data."""
+    archive, cluster = settings.wal_archive_dir, settings.data_dir / "postgres"
+    if archive is not None and not settings.embedded:
+        yield (
+            "WAL_ARCHIVE_DIR: it has no effect with DATABASE_URL. Configure archiving on that server (docs/backup.md), "
+            "and unset it."
+        )
+    elif archive is not None and archive.is_relative_to(cluster):
+        yield f"WAL_ARCHIVE_DIR: it is inside {cluster}, whose loss it has to survive. Set it to another disk."
+
+
 def runtime_urls_are_valid(settings: Settings) -> Iterator[str]:
     """Check that runtime hosts have http, https or Unix socket addresses."""
     for name, urls in _runtime_urls(settings).items():
@@ -212,6 +224,7 @@ CONTROLLER_CHECKS: tuple[Check, ...] = (
     *_COMMON,
     retention_covers_executions,
     connections_within_server,
+    wal_archive_is_separate,
     database_url_is_postgresql,
     runtime_urls_are_valid,
     runtime_token_off_loopback,

@@ -109,6 +109,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Secret | None, Meta(description="URL of the PostgreSQL to use. Unset: the embedded server under DATA_DIR.")
     ] = None
     data_dir: Annotated[Path, Meta(description="Folder of the embedded server.")]
+    wal_archive_dir: Annotated[
+        Path | None,
+        Meta(description="Folder for the WAL of the embedded server, for restores to any point in time. Unset: none."),
+    ] = None
     auto_migrate: Annotated[
         bool, Meta(description="Migrate the database at start. Unset: true for the embedded server, else false.")
     ]

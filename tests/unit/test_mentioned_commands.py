@@ -82,7 +82,7 @@ def test_a_mentioned_command_exists_with_its_options(mention):
 @pytest.mark.parametrize(
     ("mention", "missing"),
     [
-        ("pglambda backup", ["backup"]),
+        ("pglambda clone", ["clone"]),
         ("pglambda migrate up|sideways", ["sideways"]),
         ("PORT=1 pglambda serve --daemon", ["--daemon"]),
         ("pglambda keys create --owner alice | less --quiet", []),

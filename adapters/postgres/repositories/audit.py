@@ -1,15 +1,17 @@
 """The audit record in PostgreSQL."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from attrs import define
 from typing_extensions import override
 
+from adapters.postgres import codec
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import AuditStatements
-from domain.audit import Actor, AuditEntry, AuditReader
+from domain.audit import Act, Actor, AuditEntry, AuditReader
 from domain.identity import Owner
 from domain.paging import Page
 
@@ -27,6 +29,19 @@ class PostgresAuditReader(AuditReader):
         rows = await self._gateway.fetch(self._statements.select_audit_page, parameters)
         shown = [entry_of(row) for row in rows[:size]]
         return Page(shown, shown[-1].act_id if len(rows) > size else None)
+
+
+@define(eq=False)
+class DatabaseActs:
+    """Records acts on the whole database, which no statement makes."""
+
+    _gateway: Gateway
+    _statements: AuditStatements
+
+    async def record(self, act: Act, subject: str, details: Mapping[str, object]) -> None:
+        """Record an act; raises StorageUnavailable or Overloaded."""
+        parameters = {**codec.act_columns(act), "subject": subject, "details": json.dumps(dict(details))}
+        await self._gateway.fetch(self._statements.insert_act, parameters)
 
 
 def entry_of(row: tuple[Any, ...]) -> AuditEntry:

@@ -18,7 +18,7 @@ from domain.audit import AuditRetention
 from domain.clock import Clock
 from domain.errors import StorageUnavailable, Unavailable
 from domain.identity import uuid7_at
-from domain.stats import CleanupStats
+from domain.stats import ArchiveStats, CleanupStats
 
 _HISTORY_DAYS_MAX = PARTITIONS - 2
 _NEXT_DAY_MARGIN = timedelta(hours=1)
@@ -97,6 +97,7 @@ class Cleanup:
         await self._history_budget.enforce(now)
         await self._in_batches(self._usage.count)
         await self._in_batches(self._usage.remove_old)
+        self._stats.archive = await self._archive()
         # Last, because they examine all functions: nothing else then waits for them.
         self._stats.functions_removed += await self._in_batches(self._remove_functions)
         self._stats.versions_removed += await self._in_batches(self._remove_versions)
@@ -112,6 +113,10 @@ class Cleanup:
         rows = await self._gateway.fetch(self._statements.select_oldest_expiry, {})
         due_at = now - self._retention.sessions
         return max(0.0, (due_at - rows[0][0]).total_seconds()) if rows else 0.0
+
+    async def _archive(self) -> ArchiveStats | None:
+        rows = await self._gateway.fetch(self._statements.select_archiving, {})
+        return ArchiveStats(*rows[0]) if rows else None
 
     async def _in_batches(self, remove: Callable[[int], Awaitable[int]]) -> int:
         """Repeat until a batch is not full; a batch that takes too long makes the next one smaller."""

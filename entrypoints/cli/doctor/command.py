@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
+from domain.audit import ActName
 from domain.inspection import AccessFacts, ClockFacts, DatabaseUnreachable, InspectionFailed, Obstacle
 from entrypoints.cli.database import command_database
 from entrypoints.cli.doctor import connection, host, schema, server, surroundings
@@ -44,9 +45,9 @@ _DATABASE_TIMEOUT_S = 60.0
 def doctor(context: click.Context, output: str) -> None:
     """Check the installation, and say what to do.
 
-    The checks cover the database (connection, server, rights, schema, indexes, tables, clock, standbys), this host (the
-    sandbox and its layers, interpreters, disk), runtime hosts, and the settings. Each finding is ok, a note, a
-    warning or a problem. Warnings and problems come with the consequence and the remedy. The command changes nothing.
+    The checks cover the database (connection, server, rights, schema, indexes, tables, clock, standbys, backups), this
+    host (the sandbox and its layers, interpreters, disk), runtime hosts, and the settings. Each finding is ok, a note,
+    a warning or a problem. Warnings and problems come with the consequence and the remedy. The command changes nothing.
     The exit status is 1 if there is a problem, and 2 if the settings are wrong.
 
     Run the command as the user of the service: for another user the sandbox, the disk and the embedded database are not
@@ -142,6 +143,12 @@ def database_checks(database: "DatabaseInspector", settings: Settings) -> Sequen
             server.REPLICATION,
             lambda facts, of: [server.judge_replication(facts, of), *schema.judge_slots(facts.idle_slots)],
             [database.replication, database.server],
+        ),
+        Check(server.BACKUPS, lambda facts: [server.judge_archive(facts)], [database.archive]),
+        Check(
+            server.BACKUPS,
+            lambda last, clock: [server.judge_backup(last, clock)],
+            [partial(database.last_act, ActName.DATABASE_BACKUP), database.clock],
         ),
         Check(host.ACCESS, partial(host.judge_access, settings=settings), [partial(_access, database)]),
         Check(host.DISK, partial(host.judge_stored, settings=settings), [database.stored_bytes]),

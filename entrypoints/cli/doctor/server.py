@@ -1,17 +1,19 @@
-"""The database server: its version, its limits, its durability, its standbys."""
+"""The database server: its version, its limits, its durability, its standbys, its backups."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
-from domain.inspection import ReplicationFacts, ServerFacts
+from domain.inspection import ArchiveFacts, ClockFacts, ReplicationFacts, ServerFacts
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.settings.settings import Settings
 
-SERVER, REPLICATION = Subject("server"), Subject("replication")
+SERVER, REPLICATION, BACKUPS = Subject("server"), Subject("replication"), Subject("backups")
 _VERSION_MIN = 150_000
 _LOCK_SHARE, _STATEMENT_SHARE, _SOCKET_SHARE = 0.15, 0.25, 0.35
 _UNFROZEN_MAX = 1_000_000_000
 """PostgreSQL freezes at 200 million by itself, and refuses writes at two thousand million."""
 
+_BACKUP_AGE_MAX = timedelta(days=7)
 _SYNCHRONOUS = frozenset({"sync", "quorum"})
 _NO_WRITES = "The server refuses every write. Reads work; initialize and execute get 503."
 _MAY_LOSE = "A failover may lose acknowledged sessions, and may run a call with an Idempotency-Key twice."
@@ -141,10 +143,47 @@ def judge_replication(facts: ReplicationFacts, server: ServerFacts) -> Finding:
 def _judge_no_standby(server: ServerFacts) -> Finding:
     if not server.waits_for_standbys:
         seen = "no standby: the data is on one disk"
-        return REPLICATION.note(seen, remedy="Make backups, or add a synchronous standby.")
+        return REPLICATION.note(seen, remedy="Make backups (`pglambda backup`), or add a synchronous standby.")
     return REPLICATION.warning(
         "the server waits for synchronous standbys, and there is none",
         "Every write waits forever. Calls get 503 at their time limit, and the waiting connections remain open on the "
         "server until reads fail too.",
         "Start a standby again, or empty synchronous_standby_names.",
+    )
+
+
+def judge_archive(facts: ArchiveFacts) -> Finding:
+    """Return whether the server archives its WAL."""
+    if facts.is_failing:
+        return BACKUPS.problem(
+            f"the server cannot archive its WAL since {facts.last_failed_at:%Y-%m-%d %H:%M:%S}Z or longer "
+            f"({facts.failures:,} failures)",
+            "A restore cannot reach any later time, and the WAL that waits fills the disk of the database.",
+            "Make room in the archive, and let the server write it. Its log has the reason. A folder that has WAL of "
+            "another database cannot be used: set WAL_ARCHIVE_DIR to an empty one.",
+        )
+    if not facts.is_on:
+        remedy = "Set WAL_ARCHIVE_DIR, or archive_mode on a server of your own."
+        return BACKUPS.note("the WAL is not archived: a restore loses all that is newer than its backup", remedy=remedy)
+    if facts.last_archived_at is None:
+        return BACKUPS.ok("the server archives its WAL; no segment was due yet")
+    return BACKUPS.ok(f"the server archives its WAL, the last time at {facts.last_archived_at:%Y-%m-%d %H:%M:%S}Z")
+
+
+def judge_backup(last: tuple[datetime, str] | None, clock: ClockFacts) -> Finding:
+    """Return when the last backup was made, as the audit record has it: the instant, and the file."""
+    if last is None:
+        return BACKUPS.note(
+            "no backup by `pglambda backup` is recorded",
+            remedy="Run it every day, on the embedded server. docs/backup.md has a guide for other servers.",
+        )
+    at, file = last
+    seen = f"the last backup is of {at:%Y-%m-%d %H:%M:%S}Z ({file})"
+    if clock.now - at <= _BACKUP_AGE_MAX:
+        return BACKUPS.ok(seen)
+    return BACKUPS.warning(
+        seen,
+        f"A restore of it loses all that is newer, unless the WAL is archived. It is older than {_BACKUP_AGE_MAX.days} "
+        "days.",
+        "pglambda backup FOLDER, every day",
     )

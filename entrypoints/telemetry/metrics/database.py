@@ -1,6 +1,7 @@
 """Metrics of the database adapters."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 
 from attrs import define
 from prometheus_client.core import Metric
@@ -86,6 +87,14 @@ _LAST_RUN = gauge(
     "pglambda_cleanup_last_success_timestamp_seconds", "Start of the last cleanup run that succeeded, as Unix time."
 )
 
+_ARCHIVE_FAILING = gauge(
+    "pglambda_wal_archive_failing",
+    "1 if the last attempt of the server to archive WAL failed, else 0. Absent if it archives none.",
+)
+_ARCHIVED = gauge(
+    "pglambda_wal_archive_last_success_timestamp_seconds", "Time at which the server last archived WAL, as Unix time."
+)
+
 _STORED = gauge("pglambda_storage_bytes", "Size of stored data with indexes at the last survey, by part.", "part")
 _STORED_MAX = gauge(
     "pglambda_storage_max_bytes",
@@ -142,7 +151,9 @@ def _cleanups(stats: CleanupStats) -> Iterable[Metric]:
     yield _EMPTIED.single(stats.partitions_emptied)
     yield _USAGE_LAG.single(stats.usage_lag_s)
     yield _RUNS.metric([(("succeeded",), stats.runs), (("failed",), stats.runs_failed)])
-    yield _LAST_RUN.single(None if stats.last_run_at is None else stats.last_run_at.timestamp())
+    yield _LAST_RUN.single(_unix_time(stats.last_run_at))
+    yield _ARCHIVE_FAILING.single(None if stats.archive is None else stats.archive.is_failing)
+    yield _ARCHIVED.single(None if stats.archive is None else _unix_time(stats.archive.last_archived_at))
 
 
 def _stored(stats: DatabaseStats) -> Iterable[Metric]:
@@ -150,6 +161,10 @@ def _stored(stats: DatabaseStats) -> Iterable[Metric]:
     yield _STORED.metric(((part.value,), amount.size_bytes) for part, amount in parts.items())
     yield _STORED_MAX.single(stats.budget.size_max_bytes)
     yield _SHORTENED.single(None if stats.storage is None else len(stats.storage.shortened))
+
+
+def _unix_time(at: datetime | None) -> float | None:
+    return None if at is None else at.timestamp()
 
 
 def _seconds(milliseconds: float | None) -> float | None:

@@ -420,3 +420,9 @@ class TestUsage:
         storage.clock.advance(8 * DAY)
         await cleanup.run_once()
         assert await counts.days([ALICE], began) == [[]]
+
+
+async def test_a_server_that_archives_no_wal_has_no_archive_in_the_figures(new_cleanup):
+    cleanup = new_cleanup()
+    await cleanup.run_once()
+    assert cleanup.stats().archive is None

@@ -159,6 +159,8 @@ def test_a_host_name_has_a_limited_length():
         ({"PYTHON_RUNTIME_URL": ",".join(f"http://localhost:{n}" for n in range(1, 34))}, "PYTHON_RUNTIME_URL"),
         ({"PYTHON_RUNTIME_URL": "http://10.0.0.1"}, "RUNTIME_TOKEN"),
         ({"RUNTIME_MAPPINGS_FILE": "/no/such/file"}, "RUNTIME_MAPPINGS_FILE"),
+        ({"WAL_ARCHIVE_DIR": "/wal", "DATABASE_URL": "postgresql://db/x"}, "WAL_ARCHIVE_DIR"),
+        ({"WAL_ARCHIVE_DIR": "/data/postgres/wal", "DATA_DIR": "/data"}, "WAL_ARCHIVE_DIR"),
         ({"NODEJS_PATH": "/no/such/node"}, "NODEJS_PATH"),
         ({"PORT": "9000", "METRICS_PORT": "9000"}, "METRICS_PORT"),
     ],

@@ -8,6 +8,7 @@ from attrs import define, evolve, field
 
 from domain.inspection import (
     AccessFacts,
+    ArchiveFacts,
     ClockFacts,
     ConnectionFacts,
     IndexFacts,
@@ -58,6 +59,7 @@ INDEXES = IndexFacts({"sessions_pkey": True}, ["sessions_pkey"])
 SESSIONS = TableFacts("sessions", 1000, 10, 5000, 4900, NOW, "fillfactor=80")
 CLOCK = ClockFacts(NOW, offset_ms=1.0, error_bound_ms=0.2, round_trip_ms=0.4)
 REPLICATION = ReplicationFacts([StandbyFacts("second", "sync")], [])
+ARCHIVE = ArchiveFacts(is_on=True, last_archived_at=NOW, last_failed_at=None, failures=0)
 SANDBOX = SandboxFacts(
     [LanguageFacts("python", "3.13.1", "/usr/bin/python3", None)],
     [LayerFacts("seccomp", True, True), LayerFacts("a control group", True, False)],
@@ -120,6 +122,12 @@ class ManualDatabase:
 
     async def replication(self):
         return self._fact("replication", REPLICATION)
+
+    async def archive(self):
+        return self._fact("archive", ARCHIVE)
+
+    async def last_act(self, name):
+        return self._fact(f"last {name}", (NOW, "/backups/today.tar.gz"))
 
     async def access(self, count_max):
         return self._fact("access", AccessFacts(0, has_api_keys=True))

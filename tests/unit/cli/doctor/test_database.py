@@ -16,8 +16,9 @@ from entrypoints.cli.doctor.schema import (
     judge_tables,
     judge_transactions,
 )
-from entrypoints.cli.doctor.server import judge_replication, judge_server
+from entrypoints.cli.doctor.server import judge_archive, judge_backup, judge_replication, judge_server
 from tests.unit.cli.doctor.facts import (
+    ARCHIVE,
     CLOCK,
     CONNECTION,
     INDEXES,
@@ -286,3 +287,33 @@ class TestStandbys:
     def test_a_possible_loss_has_its_level(self, modes, server, level, text):
         facts = changed(REPLICATION, standbys=[StandbyFacts("s", mode) for mode in modes])
         assert seen([judge_replication(facts, changed(SERVER, **server))], level)[0].startswith(text)
+
+
+class TestBackups:
+    def test_a_server_that_archives_is_ok(self):
+        assert seen([judge_archive(ARCHIVE)], Level.OK) == [
+            "the server archives its WAL, the last time at 2026-11-10 12:00:00Z"
+        ]
+        assert judge_archive(changed(ARCHIVE, last_archived_at=None)).level is Level.OK
+
+    def test_a_server_that_does_not_archive_is_a_note(self):
+        off = changed(ARCHIVE, is_on=False, last_failed_at=NOW + timedelta(hours=1))
+        assert seen([judge_archive(off)], Level.NOTE)[0].startswith("the WAL is not archived")
+
+    @pytest.mark.parametrize("archived_at", [None, NOW - timedelta(seconds=1)])
+    def test_a_failed_attempt_after_the_last_success_is_a_problem(self, archived_at):
+        failing = changed(ARCHIVE, last_archived_at=archived_at, last_failed_at=NOW, failures=3)
+        assert "cannot archive its WAL since 2026-11-10 12:00:00Z" in seen([judge_archive(failing)], Level.PROBLEM)[0]
+
+    def test_a_failure_before_the_last_success_is_over(self):
+        assert judge_archive(changed(ARCHIVE, last_failed_at=NOW - timedelta(seconds=1))).level is Level.OK
+
+    @pytest.mark.parametrize(
+        ("days", "level"), [(0, Level.OK), (7, Level.OK), (7.01, Level.WARNING)], ids=["now", "a week", "more"]
+    )
+    def test_the_age_of_the_last_backup_decides(self, days, level):
+        found = judge_backup((NOW - timedelta(days=days), "/backups/today.tar.gz"), CLOCK)
+        assert "(/backups/today.tar.gz)" in seen([found], level)[0]
+
+    def test_no_recorded_backup_is_a_note(self):
+        assert seen([judge_backup(None, CLOCK)], Level.NOTE) == ["no backup by `pglambda backup` is recorded"]

@@ -1,0 +1,52 @@
+"""The archive of write-ahead log (WAL): a folder to which the server copies each finished segment."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from adapters.embedded_postgres.account import Account, EmbeddedPostgresError
+
+_SEGMENT_TIMEOUT = "300s"
+"""A segment is archived after this time at the latest, so this much can be lost with the disk of the server."""
+
+
+def prepare_archive(folder: Path, account: Account) -> None:
+    """Create the folder if it does not exist; raises EmbeddedPostgresError if the server cannot write it."""
+    try:
+        if not folder.exists():
+            folder.mkdir(parents=True, mode=0o700)
+            account.adopt(folder)
+        writable = account.can_enter(folder) and account.can_write(folder)
+    except OSError as error:
+        raise EmbeddedPostgresError(
+            f"WAL_ARCHIVE_DIR {folder} cannot be used: {error.strerror}. Set it to a folder that this user may write."
+        ) from None
+    if not writable:
+        raise EmbeddedPostgresError(
+            f"PostgreSQL runs as user id {account.uid}, which may not write WAL_ARCHIVE_DIR {folder}. Make that user "
+            "its owner (chown), and let it enter the folders above (chmod o+x)."
+        )
+
+
+def archive_parameters(folder: Path | None) -> Mapping[str, str]:
+    """Return the parameters of a server that archives to the folder; without one it does not archive.
+
+    `basic_archive` syncs each copy to the disk before PostgreSQL removes the segment. It overwrites no file: it accepts
+    an existing copy with the same content, and fails if the content differs.
+    """
+    if folder is None:
+        return {}
+    return {
+        "archive_mode": "on",
+        "archive_library": "basic_archive",
+        "basic_archive.archive_directory": str(folder),
+        "archive_timeout": _SEGMENT_TIMEOUT,
+    }
+
+
+def fetch_command(folder: Path | None) -> str:
+    """Return the `restore_command` that copies a segment from the archive; without an archive it finds none."""
+    if folder is None:
+        return "false"
+    source = shlex.quote(str(folder).replace("%", "%%") + "/")
+    return f'cp {source}%f "%p"'
