@@ -98,7 +98,7 @@ class Subschema:
 
 @frozen
 class Weight:
-    """The price of the dearest part of a value, by the depth of the value; the last one holds for all deeper ones."""
+    """The price of the most expensive part of a value, by its depth; the last one holds for all deeper ones."""
 
     levels: tuple[Price, ...]
 

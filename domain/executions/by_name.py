@@ -35,7 +35,7 @@ from domain.sessions.session import (
 Result = TypeVar("Result")
 
 _ATTEMPTS = 3
-"""A session may end between its opening and the begin of the call, by its owner's hand."""
+"""Begins of one call at most: the owner may close the session between its opening and the begin."""
 
 _REMEMBERED_MAX = 10_000
 _OF_NAME = SessionRequest(None, renewal=Renewal.SLIDING)

@@ -65,7 +65,7 @@ def connections_within_server(settings: Settings) -> Iterator[str]:
     count = settings.database_connections
     if settings.embedded and count > EMBEDDED_CONNECTIONS_MAX:
         yield (
-            f"DB_POOL_MAX: times WEB_CONCURRENCY it is {count}, and the embedded server takes at most "
+            f"DB_POOL_MAX: multiplied by WEB_CONCURRENCY it is {count}, and the embedded server accepts at most "
             f"{EMBEDDED_CONNECTIONS_MAX} connections. Lower one of them, or set DATABASE_URL."
         )
 
@@ -111,8 +111,8 @@ def authentication_off_loopback(settings: Settings) -> Iterator[str]:
     if settings.auth is None and not settings.verifies_tokens and not is_loopback(settings.host):
         yield (
             f"AUTH: it is not set, and HOST {settings.host!r} is not on loopback. Set AUTH to required for API "
-            "keys; or "
-            "set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL for tokens; or set AUTH to none, which lets everybody in."
+            "keys; or set JWT_SECRET, JWT_PUBLIC_KEY or JWT_JWKS_URL for tokens; or set AUTH to none, which accepts "
+            "every caller."
         )
 
 

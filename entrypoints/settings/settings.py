@@ -96,9 +96,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     max_functions_per_owner: Annotated[
         Annotated[int, Meta(ge=1, le=20_000)] | None,
-        Meta(
-            description="Limit of functions of one owner, and of shared ones; deactivated ones count. Unset: no limit."
-        ),
+        Meta(description="Limit of registered functions of one owner, and of shared ones. Unset: no limit."),
     ] = None
     max_functions_mb_per_owner: Annotated[
         Annotated[int, Meta(ge=1, le=1_048_576)] | None,

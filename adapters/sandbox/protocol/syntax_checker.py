@@ -40,8 +40,8 @@ class SyntaxChecker:
     """One process that parses one batch of scripts at a time.
 
     It is replaced after a crash, a check over a limit, a check that took much memory (and left less for the next), and
-    after a number of checks: V8 begins to collect the garbage of its parser after about 1,900 scripts, for 9 ms and
-    more, which would count as a slow check. The next process starts ahead, so that no script waits for it.
+    after a number of checks. After about 1,900 scripts V8 begins to collect the garbage of its parser, which takes 9 ms
+    and more, and would count as a slow check. The next process starts ahead, so that no script waits for it.
     """
 
     start: Callable[[], Coroutine[None, None, WorkerProcess]]

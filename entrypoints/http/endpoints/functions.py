@@ -155,8 +155,8 @@ def _listed_owners(request: Request, owner: Owner | None) -> frozenset[Owner] | 
 def _etag_mark(request: Request, owner: Owner | None, function: Function) -> str:
     """Return what the ETag has behind the tag of the function.
 
-    A shared function that was found for lack of one of the caller's own is marked: the caller's may get the same
-    version later, and a write without an owner does not change the shared one.
+    A shared function that was found for lack of one of the caller's own is marked. The caller's own function may get
+    the same version later, and a write without an owner does not change the shared one.
     """
     is_fallback = owner is None and function.owner != request.caller.functions_owner
     return SHARED_MARK if is_fallback else ""

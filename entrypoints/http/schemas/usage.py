@@ -62,7 +62,7 @@ class OwnerUsageResponse(Struct):
     days: Annotated[list[UsedDayResponse], Meta(description="Days with executions, the oldest first.")]
     complete: Annotated[
         bool,
-        Meta(description="False if the owner may have more sessions or functions than were counted. Ask for it alone."),
+        Meta(description="False if the owner may have more sessions or functions than one call examines."),
     ]
 
     @classmethod
