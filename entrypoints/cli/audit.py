@@ -36,8 +36,8 @@ def audit(context: click.Context, limit: int, output: str) -> None:
     """List administrative acts, newest first.
 
     Each act has its time, who made it and from where: an owner and a client address, or user@host and "cli". The record
-    has acts on keys, functions and owners, purges of sessions, and migrations. It keeps them for AUDIT_RETENTION_DAYS,
-    and never has scripts, params or results.
+    has acts on keys, functions and owners, purges of sessions, backups, restores and migrations. It keeps them for
+    AUDIT_RETENTION_DAYS, and never has scripts, params or results.
     """
     with failures_reported(), command_database(container_of(context), patient(settings_in_force())) as commands:
         found = [_facts(entry) for entry in asyncio.run(_newest(commands, limit))]

@@ -46,8 +46,8 @@ AUDIT = Contract(
     Tag.OPERATIONS,
     "List administrative acts",
     "Lists who created and revoked keys, changed functions, purged sessions, moved or purged the objects of owners, "
-    "and migrated the schema: what, when and from where, newest first. Entries are kept for AUDIT_RETENTION_DAYS. They "
-    "never have scripts, params or results.",
+    "made or restored backups, and migrated the schema: what, when and from where, newest first. Entries are kept for "
+    "AUDIT_RETENTION_DAYS. They never have scripts, params or results.",
     parameters=(LIMIT, CURSOR),
     errors=(StorageUnavailable,),
     headers=(LINK,),
