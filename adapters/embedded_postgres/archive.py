@@ -1,6 +1,7 @@
 """The archive of write-ahead log (WAL): a folder to which the server copies each finished segment."""
 
 import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,21 +11,31 @@ _SEGMENT_TIMEOUT = "300s"
 """A segment is archived after this time at the latest, so this much can be lost with the disk of the server."""
 
 
+def archive_of(archives: Path, data_folder: Path) -> Path:
+    """Return the folder below `archives` for one database: names of segments are unique in one database only.
+
+    PostgreSQL identifies a database from its creation on, also after a restore, by the first 8 bytes of pg_control.
+    """
+    with (data_folder / "global/pg_control").open("rb") as control:
+        return archives / str(int.from_bytes(control.read(8), sys.byteorder))
+
+
 def prepare_archive(folder: Path, account: Account) -> None:
     """Create the folder if it does not exist; raises EmbeddedPostgresError if the server cannot write it."""
     try:
-        if not folder.exists():
-            folder.mkdir(parents=True, mode=0o700)
-            account.adopt(folder)
+        for each in (folder.parent, folder):
+            if not each.exists():
+                each.mkdir(parents=True, mode=0o700)
+                account.adopt(each)
         writable = account.can_enter(folder) and account.can_write(folder)
     except OSError as error:
         raise EmbeddedPostgresError(
-            f"WAL_ARCHIVE_DIR {folder} cannot be used: {error.strerror}. Set it to a folder that this user may write."
+            f"WAL_ARCHIVE_DIR: {folder} cannot be used: {error.strerror}. Set it to a folder that this user may write."
         ) from None
     if not writable:
         raise EmbeddedPostgresError(
-            f"PostgreSQL runs as user id {account.uid}, which may not write WAL_ARCHIVE_DIR {folder}. Make that user "
-            "its owner (chown), and let it enter the folders above (chmod o+x)."
+            f"PostgreSQL runs as user id {account.uid}, which may not write {folder} in WAL_ARCHIVE_DIR. Make that "
+            "user the owner (chown -R), and let it enter the folders above (chmod o+x)."
         )
 
 

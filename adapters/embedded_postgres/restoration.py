@@ -11,7 +11,7 @@ from typing import IO, Literal
 from attrs import define, field, frozen
 
 from adapters.embedded_postgres.account import Account, EmbeddedPostgresError, choose_account
-from adapters.embedded_postgres.archive import fetch_command, prepare_archive
+from adapters.embedded_postgres.archive import archive_of, fetch_command, prepare_archive
 from adapters.embedded_postgres.backup import url_as
 from adapters.embedded_postgres.cluster import Cluster, has_passwords, new_passwords, password_statements, run_sql
 from adapters.embedded_postgres.passfile import Passfile
@@ -87,9 +87,7 @@ class Restoration:
         """
         if isinstance(target.until, datetime) and target.until <= label.started_at:
             raise _too_early(target)  # PostgreSQL would stop at the end of the backup
-        archive = self.options.wal_archive if self.durable or target.until is not None else None
-        if archive is not None:
-            prepare_archive(archive, self._account)
+        archive = self._archive if self.durable or target.until is not None else None
         signal = self._folder / "recovery.signal"
         signal.touch(mode=0o600)
         self._account.adopt(signal)
@@ -160,6 +158,16 @@ class Restoration:
     @property
     def _programs(self) -> PostgresPrograms:
         return self.installed.reachable_by(self._account, self.options.data_dir)
+
+    @property
+    def _archive(self) -> Path | None:
+        """The archive of the database in the backup, which the server's user can read."""
+        archives = self.options.wal_archive
+        if archives is None:
+            return None
+        archive = archive_of(archives, self._folder)
+        prepare_archive(archive, self._account)
+        return archive
 
     def _passwords(self) -> Mapping[str, str]:
         """Return the passwords of DATA_DIR, so that its file fits the former data folder and the new one."""

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from attrs import define, field, frozen
 
 from adapters.embedded_postgres.account import Account, EmbeddedPostgresError, choose_account
-from adapters.embedded_postgres.archive import archive_parameters, prepare_archive
+from adapters.embedded_postgres.archive import archive_of, archive_parameters, prepare_archive
 from adapters.embedded_postgres.cluster import DATABASE, ROLE, Cluster, restored_folder
 from adapters.embedded_postgres.leftovers import Leftovers
 from adapters.embedded_postgres.passfile import Passfile
@@ -34,7 +34,7 @@ _SHORT_PREFIX = "pglambda-"
 class EmbeddedPostgresOptions:
     """Where the server is, and how large it may become; times in seconds.
 
-    `wal_archive` is the folder that the server archives its WAL to. `parameters` are further ones of the server.
+    `wal_archive` has a folder for the WAL of each database. `parameters` are further ones of the server.
     """
 
     data_dir: Path
@@ -80,10 +80,10 @@ class EmbeddedPostgres:
         self._require_access(account)
         self._account, self._programs = account, self.installed.reachable_by(account, self.options.data_dir)
         self.leftovers.end(self.options.leftover_timeout_s)
-        if self.options.wal_archive is not None:
-            prepare_archive(self.options.wal_archive, account)
         runner = ProgramRunner(self.launch, account, self.options.init_timeout_s)
         Cluster(self._cluster_folder, Passfile(self._passfile), self._programs, account, runner).ensure()
+        if self._wal_archive is not None:
+            prepare_archive(self._wal_archive, account)
         # A restarted server keeps the socket folder that its clients know.
         self._socket_folder = self._socket_folder or make_socket_folder(self._preferred_socket_folder, account)
         _clear_socket_folder(self._socket_folder)
@@ -137,6 +137,11 @@ class EmbeddedPostgres:
         return self.options.data_dir / "postgres"
 
     @property
+    def _wal_archive(self) -> Path | None:
+        archives = self.options.wal_archive
+        return None if archives is None else archive_of(archives, self._cluster_folder)
+
+    @property
     def _preferred_socket_folder(self) -> Path:
         return self.options.data_dir / "socket"
 
@@ -187,7 +192,7 @@ class EmbeddedPostgres:
             "log_checkpoints": "off",
             "log_timezone": "UTC",
             "timezone": "UTC",
-            **archive_parameters(self.options.wal_archive),
+            **archive_parameters(self._wal_archive),
             **self.options.parameters,
         }
 

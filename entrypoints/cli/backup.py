@@ -2,17 +2,16 @@
 
 import asyncio
 import fcntl
-import gzip
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
-from attrs import define
 
 from domain.audit import ActName
 from domain.errors import StorageUnavailable
@@ -31,9 +30,9 @@ STANDARD_OUTPUT = Path("-")
 _COMPRESSION_LEAST = 4
 """A compressed database is expected to need a quarter of its size. The write reports a disk that is full meanwhile."""
 
-_GZIP_LEVEL = 1
+_GZIP_LEVEL, _GZIP_FORMAT = 1, 31
 _PARTIAL = "pglambda-backup.partial"
-_SECRETS = "It has scripts, contexts and hashes of API keys. Only its owner can read it; encrypt it before you move it."
+_SECRETS = "It has scripts, contexts and hashes of API keys. Encrypt it before it leaves this machine."
 
 
 @click.command(
@@ -112,31 +111,25 @@ def _label() -> str:
 
 def _written(chunks: Iterable[bytes], size_bytes: int, file: IO[bytes], *, compressed: bool) -> int:
     """Write the chunks, and return the number of bytes that the file got."""
-    counted = _Counted(file)
-    sink: Any = gzip.GzipFile("", "wb", _GZIP_LEVEL, counted) if compressed else counted
+    written = 0
     with progress("Backing up", size_bytes) as advance:
-        for chunk in chunks:
-            sink.write(chunk)
-            advance(len(chunk))
-    if compressed:
-        sink.close()
+        counted = _advancing(chunks, advance)
+        for chunk in _gzipped(counted) if compressed else counted:
+            written += file.write(chunk)
     file.flush()
-    return counted.size_bytes
+    return written
 
 
-@define
-class _Counted:
-    """A file that counts what is written."""
+def _advancing(chunks: Iterable[bytes], advance: Callable[[int], None]) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+        advance(len(chunk))
 
-    _file: IO[bytes]
-    size_bytes: int = 0
 
-    def write(self, chunk: bytes) -> int:
-        self.size_bytes += len(chunk)
-        return self._file.write(chunk)
-
-    def flush(self) -> None:
-        self._file.flush()
+def _gzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_FORMAT)
+    yield from map(compressor.compress, chunks)
+    yield compressor.flush()
 
 
 def _checked(container: "type[Commands]", settings: Settings, file: Path, size_bytes: int) -> Staged:
@@ -215,7 +208,7 @@ async def _record(commands: "Commands", made: Mapping[str, Any]) -> None:
     details = {name: made[name] for name in ("size_bytes", "checked")}
     try:
         async with commands.database_access().opened():
-            await commands.database_acts().record(commands.new_act(ActName.DATABASE_BACKUP), made["file"], details)
+            await commands.database_acts().record(commands.new_act(ActName.DATABASE_BACKUP), _place(made), details)
     except (StorageUnavailable, RuntimeError) as error:
         click.echo(f"The audit record has no entry of this backup: {error}", err=True)
 
@@ -226,4 +219,8 @@ def _text(made: Mapping[str, Any]) -> str:
         if made["checked"]
         else "Not checked. `pglambda restore --dry-run` checks it."
     )
-    return f"Backed up to {made['file']} ({made['size_bytes']:,} bytes).\n{checked}\n{_SECRETS}"
+    return f"Backed up to {_place(made)} ({made['size_bytes']:,} bytes).\n{checked}\n{_SECRETS}"
+
+
+def _place(made: Mapping[str, Any]) -> str:
+    return "standard output" if made["file"] == str(STANDARD_OUTPUT) else made["file"]

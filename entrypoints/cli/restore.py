@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -16,13 +16,13 @@ from domain.audit import ActName
 from domain.errors import StorageUnavailable
 from domain.inspection import Contents, DatabaseUnreachable, InspectionFailed
 from entrypoints.cli.consent import Loss, consent_of, dry_run_option, require_consent, yes_option
-from entrypoints.cli.database import patient
+from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
 from entrypoints.cli.restore_report import Present, Until, facts_of_restore, loss, text
 from entrypoints.cli.staging import Staged, facts_of, require_embedded, staged, step
-from entrypoints.server.data_dir import DataDir, DataDirInUse
+from entrypoints.server.data_dir import DataDir, DataDirError, DataDirInUse
 from entrypoints.server.database import ServerFailed, running
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
@@ -71,10 +71,10 @@ def restore(  # noqa: PLR0913, PLR0917  # one for each argument and option
 ) -> None:
     """Restore a backup, to its end or to a point in time.
 
-    SOURCE is a file from `pglambda backup`, or - for standard input. Stop the service first. The backup is restored
-    into a scratch folder under DATA_DIR, where its server starts and all checksums, tables and indexes are checked.
-    Only then it takes the place of the data folder. The former data folder is kept beside it, named postgres.old-1, -2
-    and so on.
+    SOURCE is a file from `pglambda backup`, or - for standard input. Stop the service first; --dry-run, which only
+    checks the backup, may run beside it. The backup is restored into a scratch folder under DATA_DIR, where its server
+    starts and all checksums, tables and indexes are checked. Only then it takes the place of the data folder. The
+    former data folder is kept beside it, named postgres.old-1, -2 and so on.
 
     The command asks before it replaces a database. It says how many sessions, executions and API keys are newer than
     those in the backup: these are lost. If the command is killed, nothing is lost; run it again.
@@ -86,8 +86,9 @@ def restore(  # noqa: PLR0913, PLR0917  # one for each argument and option
         require_embedded(settings)
         if until is not None and settings.wal_archive_dir is None:
             raise click.UsageError("--until needs the archived WAL. Set WAL_ARCHIVE_DIR as for the service.")
-        with _stopped_service(settings.data_dir), _opened(source) as (stream, size_bytes):
-            consent = None if dry_run else consent_of(yes=yes)
+        consent = None if dry_run else consent_of(yes=yes)
+        stopped = nullcontext() if dry_run else _stopped_service(settings.data_dir)
+        with stopped, _opened(source) as (stream, size_bytes):
             found = _restored(container, settings, (stream, size_bytes), until, consent)
     click.echo(json.dumps(found, indent=2) if Output(output) is Output.JSON else text(found))
 
@@ -104,7 +105,7 @@ def _restored(
 
     with staged(container, settings, *source, RecoveryTarget(until), durable=consent is not None) as backup:
         _require_known(backup)
-        present = _present(container, settings, backup.contents)
+        present = _present(container, settings, backup.contents, beside=consent is None)
         facts = facts_of_restore(backup, present, until)
         if consent is None:
             return {**facts, "dry_run": True}
@@ -123,18 +124,28 @@ def _require_known(backup: Staged) -> None:
         )
 
 
-def _present(container: "type[Commands]", settings: Settings, restored: Contents | None) -> Present | None:
-    """Return what the restore replaces; None if there is no database."""
+def _present(
+    container: "type[Commands]", settings: Settings, restored: Contents | None, *, beside: bool
+) -> Present | None:
+    """Return what the restore replaces; None if there is no database. `beside` a service, its server is used."""
     server = container(settings=settings).embedded_postgres()
     if not server.exists:
         return None
     step("Counting what the present database holds")
     after = None if restored is None else restored.newest_id
     try:
-        with running(server) as url:
+        with _beside(container, settings) if beside else running(server) as url:
             return Present(asyncio.run(facts_of(container, settings, url, after))[1])
-    except (ServerFailed, DatabaseUnreachable, InspectionFailed) as error:
+    except (ServerFailed, DataDirError, DatabaseUnreachable, InspectionFailed) as error:
         return Present(None, str(error))
+
+
+@contextmanager
+def _beside(container: "type[Commands]", settings: Settings) -> Iterator[str]:
+    with command_database(container, settings) as commands:
+        database_url = commands.settings().database_url
+        assert database_url is not None
+        yield database_url.reveal()
 
 
 def _record(container: "type[Commands]", settings: Settings, backup: Staged, facts: dict[str, Any]) -> None:

@@ -63,12 +63,8 @@ def loss(facts: dict[str, Any], present: Present, data_dir: Path) -> str:
 def _lost(facts: dict[str, Any]) -> str:
     if facts["lost"] is None:
         return "What was stored after the backup is lost; it cannot be counted."
-    sessions, executions, api_keys = facts["lost"].values()
     newest = f" (the newest is of {facts['newest_at']})" if facts["newest_at"] else ""
-    return (
-        f"{sessions:,} sessions, {executions:,} executions and {api_keys:,} API keys are newer than those in the "
-        f"backup{newest}, and are lost."
-    )
+    return f"Newer than the backup{newest}: {listed(facts['lost'])}. A restore loses them."
 
 
 def text(facts: dict[str, Any]) -> str:

@@ -153,10 +153,10 @@ def step(label: str) -> None:
 
 
 _NAMES = {
-    "sessions": "sessions",
-    "executions": "executions",
-    "functions": "versions of functions",
-    "api_keys": "API keys",
+    "sessions": ("session", "sessions"),
+    "executions": ("execution", "executions"),
+    "functions": ("version of functions", "versions of functions"),
+    "api_keys": ("API key", "API keys"),
 }
 
 
@@ -169,4 +169,4 @@ def listed(counts: Mapping[str, int] | None) -> str:
     """Return these numbers as text."""
     if counts is None:
         return "no schema"
-    return ", ".join(f"{counts[name]:,} {noun}" for name, noun in _NAMES.items())
+    return ", ".join(f"{counts[name]:,} {nouns[counts[name] != 1]}" for name, nouns in _NAMES.items() if name in counts)

@@ -159,8 +159,8 @@ def judge_archive(facts: ArchiveFacts) -> Finding:
             f"the server cannot archive its WAL since {facts.last_failed_at:%Y-%m-%d %H:%M:%S}Z or longer "
             f"({facts.failures:,} failures)",
             "A restore cannot reach any later time, and the WAL that waits fills the disk of the database.",
-            "Make room in the archive, and let the server write it. Its log has the reason. A folder that has WAL of "
-            "another database cannot be used: set WAL_ARCHIVE_DIR to an empty one.",
+            "Make room in the archive, and let the server write it. Its log has the reason. If a second copy of "
+            "the same DATA_DIR runs, stop it or give it another WAL_ARCHIVE_DIR.",
         )
     if not facts.is_on:
         remedy = "Set WAL_ARCHIVE_DIR, or archive_mode on a server of your own."

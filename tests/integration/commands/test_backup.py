@@ -6,11 +6,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
-from tests.integration.commands.conftest import ROOT, pglambda
+from entrypoints.cli.main import cli
+from tests.integration.commands.conftest import QUIET, ROOT
 from tests.integration.embedded.conftest import folder, made, seed  # noqa: F401  # fixtures
 
-# The test starts several programs, each with a server.
+# The test starts several servers.
 pytestmark = pytest.mark.timeout(200)
 
 
@@ -18,8 +20,9 @@ def test_a_checked_backup_is_restored_after_a_yes_and_both_are_recorded(folder, 
     seed(made, folder)
 
     def run(*arguments: str, status: int = 0) -> str:
-        done = pglambda(*arguments, DATA_DIR=str(folder))
-        assert done.returncode == status, done.stderr
+        variables = {name: value or None for name, value in QUIET.items()}
+        done = CliRunner().invoke(cli, arguments, env={**variables, "DATABASE_URL": None, "DATA_DIR": str(folder)})
+        assert done.exit_code == status, done.stderr
         return done.stdout if status == 0 else done.stderr
 
     run("migrate", "up")
@@ -32,7 +35,7 @@ def test_a_checked_backup_is_restored_after_a_yes_and_both_are_recorded(folder, 
     assert "exists, and a backup overwrites nothing" in run("backup", str(file), status=1)
     run("keys", "create", "--owner", "alice", "--scope", "admin")
     asked = run("restore", str(file), status=2)
-    assert "0 sessions, 0 executions and 1 API keys are newer than those in the backup, and are lost." in asked
+    assert "Newer than the backup: 0 sessions, 0 executions, 1 API key. A restore loses them." in asked
     assert "Nothing was changed. To allow this, add --yes." in asked
     acts = [act["act"] for act in json.loads(run("audit", "--output", "json"))]
     assert acts[:2] == ["keys.create", "database.backup"]

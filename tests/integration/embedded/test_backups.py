@@ -126,7 +126,7 @@ def test_a_restore_reaches_any_point_in_time_and_then_continues_the_archive(star
     server = start(wal_archive=archive)
     query(server.server.url, "INSERT INTO numbers VALUES (4)")
     server.stop()
-    assert "00000002.history" in {path.name for path in archive.iterdir()}
+    assert len(list(archive.glob("*/00000002.history"))) == 1
     assert found_in(staged(folder, file, LATEST, wal_archive=archive), "SELECT array_agg(n) FROM numbers") == (
         [1, 2, 4],
     )
@@ -143,7 +143,8 @@ def test_a_time_that_the_archive_does_not_cover_is_a_clear_error(folder, archive
 def test_an_archived_segment_is_never_overwritten_and_the_server_says_so(start, folder, archive):
     server = start(wal_archive=archive)
     (segment,) = query(server.server.url, "SELECT pg_walfile_name(pg_current_wal_lsn())")
-    foreign = archive / segment
+    (own,) = archive.iterdir()
+    foreign = own / segment
     foreign.write_bytes(b"WAL of another database")
     query(server.server.url, "CREATE TABLE numbers (n bigint)")
     server.process.send_signal(server.server.fast_stop)
@@ -165,6 +166,15 @@ def backup(made, tmp_path_factory):
         first = RunningServer(folder)
         yield write_backup(first.server, tmp_path_factory.mktemp("backup") / "backup.tar")
         first.stop()
+
+
+def test_databases_may_share_a_folder_for_their_archives(start, folder, archive):
+    for fresh in (False, True):
+        server = start(fresh=fresh, wal_archive=archive)
+        server.stop()
+        (folder / "postgres").rename(folder / f"postgres.{fresh}")
+    found = {path.parent.name for path in archive.glob("*/000000010000000000000001")}
+    assert len(found) == 2
 
 
 def test_a_damaged_backup_is_refused_with_the_file_that_is_damaged(backup, folder, tmp_path):

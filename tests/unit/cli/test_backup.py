@@ -93,9 +93,9 @@ def test_a_second_restore_or_check_waits_for_the_first(backup_file, tmp_path):
 class TestTheReport:
     def test_consent_is_asked_with_all_numbers(self):
         asked = loss(FACTS, Present(None), Path("/data"))
-        assert "(135 sessions, 1,500 executions, 2 versions of functions, 1 API keys) by a backup with 120" in asked
-        assert "15 sessions, 40 executions and 0 API keys are newer than those in the backup" in asked
-        assert "(the newest is of 2026-11-27T14:30:01+00:00), and are lost." in asked
+        assert "(135 sessions, 1,500 executions, 2 versions of functions, 1 API key) by a backup with 120" in asked
+        assert "Newer than the backup (the newest is of 2026-11-27T14:30:01+00:00): 15 sessions, 40 exec" in asked
+        assert "40 executions, 0 API keys. A restore loses them." in asked
         assert asked.endswith("The present data folder is kept as /data/postgres.old-N.")
 
     def test_a_database_that_cannot_be_read_is_named(self):
@@ -105,7 +105,7 @@ class TestTheReport:
     def test_a_restore_says_what_is_lost_and_where_the_former_folder_is(self):
         lines = text(FACTS).splitlines()
         assert lines[0].startswith("Restored the backup of 2026-11-27T14:30:00+00:00: 120 sessions")
-        assert lines[1].startswith("15 sessions, 40 executions")
+        assert lines[1].endswith("15 sessions, 40 executions, 0 API keys. A restore loses them.")
         assert lines[2].startswith("The former data folder is /data/postgres.old-1.")
         assert lines[3] == "Start the service, and make a new backup."
 
@@ -120,7 +120,7 @@ class TestTheReport:
 
     def test_a_restore_where_there_was_no_database_loses_nothing(self):
         shown = text({**FACTS, "present": None, "lost": None, "former_folder": None})
-        assert "lost" not in shown
+        assert "loses" not in shown
 
     def test_a_database_that_could_not_be_read_was_not_counted(self):
         shown = text({**FACTS, "present": None, "lost": None})
