@@ -9,7 +9,7 @@ from pathlib import Path
 from attrs import define, evolve, field, frozen
 
 from adapters.embedded_postgres.account import Account, EmbeddedPostgresError, choose_account
-from adapters.embedded_postgres.cluster import NEXT, kept_folders, major_of, staging_folder, sync
+from adapters.embedded_postgres.cluster import NEXT, kept_folders, major_of, restored_folder, staging_folder, sync
 from adapters.embedded_postgres.programs import PostgresPrograms, ProgramRunner, find_earlier, usual_folders
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
 
@@ -84,6 +84,8 @@ class DatabaseUpgrade:
     def settle(self) -> None:
         """Complete, or take back, the exchange of an interrupted run."""
         following = self._folder.with_name(NEXT)
+        if restored_folder(self._folder).exists():
+            return  # a restore was interrupted, which the next start completes
         if not self._folder.exists():
             waiting = [following] if following.exists() else [each.path for each in self.kept]
             for path in waiting[:1]:
@@ -118,13 +120,12 @@ class DatabaseUpgrade:
             )
         report("preparing", 0)
         with ExitStack() as stack:
-            with self.running(evolve(self.server, installed=plan.old)) as source:
+            earlier = evolve(self._options, wal_archive=None)  # segments of both versions have the same names
+            with self.running(evolve(self.server, installed=plan.old, options=earlier)) as source:
                 # The start has removed the staging folders of interrupted runs.
                 staging = stack.enter_context(staging_folder(self._folder, choose_account(self._folder)))
                 self._dump(plan, source, staging, report, check_only=check_only)
-            with self.running(
-                evolve(self.server, options=evolve(self._options, data_dir=staging, wal_archive=None))
-            ) as target:
+            with self.running(evolve(self.server, options=evolve(earlier, data_dir=staging))) as target:
                 self._restore(plan, target, staging, report)
             if not check_only:
                 self._exchange(staging / self._folder.name)

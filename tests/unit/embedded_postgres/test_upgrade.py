@@ -58,6 +58,7 @@ class World:
     data_dir: Path = field(init=False)
     status: int = 0
     reports: list = field(factory=list)
+    archives: list = field(factory=list)
 
     def __attrs_post_init__(self):
         self.data_dir = self.root / "data"
@@ -74,6 +75,7 @@ class World:
     @contextlib.contextmanager
     def running(self, server):
         """Stand for a running server: it makes its data folder if there is none, as the real one does."""
+        self.archives.append(server.options.wal_archive)
         folder = server.options.data_dir / "postgres"
         if not folder.exists():
             data_folder(folder, int(server.installed.major), "new")
@@ -152,6 +154,24 @@ def test_an_interruption_at_any_step_is_settled_by_either_release(world, found, 
     assert state_of(world.data_dir) == settled
     upgrade.settle()
     assert state_of(world.data_dir) == settled
+
+
+def test_an_interrupted_restore_is_left_to_the_next_start(world):
+    (world.data_dir / "postgres").rename(world.data_dir / "postgres-17")
+    data_folder(world.data_dir / "postgres.restored", 18)
+    world.upgrade().settle()
+    assert state_of(world.data_dir) == {"postgres-17": "17old", "postgres.restored": "18"}
+
+
+def test_neither_server_archives_wal(world):
+    server = EmbeddedPostgres(
+        EmbeddedPostgresOptions(world.data_dir, wal_archive=world.root / "wal"),
+        launch,
+        world.upgrade().server.installed,
+    )
+    upgrade = DatabaseUpgrade(server, world.running)
+    upgrade.run(upgrade.plan(world.root / "17"), lambda *report: None)
+    assert world.archives == [None, None]
 
 
 def test_a_folder_is_not_created_while_an_exchange_is_incomplete(world):
