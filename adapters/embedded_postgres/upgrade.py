@@ -120,7 +120,9 @@ class DatabaseUpgrade:
             )
         report("preparing", 0)
         with ExitStack() as stack:
-            earlier = evolve(self._options, wal_archive=None)  # segments of both versions have the same names
+            earlier = evolve(
+                self._options, wal_archive=None
+            )  # a dump changes nothing, and no backup of the new folder exists
             with self.running(evolve(self.server, installed=plan.old, options=earlier)) as source:
                 # The start has removed the staging folders of interrupted runs.
                 staging = stack.enter_context(staging_folder(self._folder, choose_account(self._folder)))

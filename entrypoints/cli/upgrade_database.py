@@ -111,9 +111,8 @@ def _forward(upgrade: "DatabaseUpgrade", old_programs: Path | None, *, dry_run: 
     else:
         text = (
             f"Upgraded from PostgreSQL {plan.old.version} to {plan.new.version}. {_kept(upgrade)}\n"
-            "Backups and archived WAL of the earlier version do not fit the new one. Set WAL_ARCHIVE_DIR to an empty "
-            "folder if you archive WAL, start the service, and make a backup.\n"
-            "Then run `pglambda upgrade-database --finish` to free the space, or --back to return."
+            "Start the service, and make a backup: earlier ones do not fit the new version. Then run `pglambda "
+            "upgrade-database --finish` to free the space, or --back to return."
         )
     return {**facts, "message": text}
 
