@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from math import inf
 from typing import Generic, TypeVar
 
@@ -68,7 +68,9 @@ class SlotTable(Generic[Process]):
     idle: dict[Slot[Process], None] = field(factory=dict, init=False)
     """Idle slots, the least recently used first."""
     unmeasured: dict[Slot[Process], Process] = field(factory=dict, init=False)
-    """Those with an operation since their measurement, the oldest first. They may cost less or more than they count."""
+    """Those that count all that is resident, the oldest first. They cost less."""
+    outdated: dict[Slot[Process], Process] = field(factory=dict, init=False)
+    """Those with an operation since a measurement that still counts, the oldest first. They may cost more."""
     running: Counter[Owner] = field(factory=Counter, init=False)
     """Running slots of each owner."""
     held: Counter[Owner] = field(factory=Counter, init=False)
@@ -113,8 +115,10 @@ class SlotTable(Generic[Process]):
         slot.idle_since = self.now()
         self.idle[slot] = None
         self._count_memory(slot, process.meter.cost_bytes)
-        if not process.meter.is_cost_known:
+        if process.meter.counts_shared:
             self.unmeasured[slot] = process
+        elif not process.meter.is_cost_known:
+            self.outdated[slot] = process
         process.when_dead(lambda: self._on_death(slot))
 
     def is_at_limit(self, owner: Owner) -> bool:
@@ -145,7 +149,7 @@ class SlotTable(Generic[Process]):
         self._stop(slot)
         self._count_memory(slot, 0)
         self.idle.pop(slot, None)
-        self.unmeasured.pop(slot, None)
+        self._forget_measurement(slot)
         if slot.process is not None:
             slot.process.when_dead(None)
             slot.process.kill()
@@ -198,12 +202,19 @@ class SlotTable(Generic[Process]):
         return 0 if limit is None else others + self.limits.running_bytes(run.language, run.limits.memory_mb) - limit
 
     def _measure_idle(self, run: ScriptRun, gone: Iterable[Slot[Process]]) -> None:
-        """Measure idle workers until the memory is enough for this run, rather than evict them at once."""
-        for slot, process in list(islice(self.unmeasured.items(), _MEASURED_MAX)):
+        """Measure idle workers until the memory is enough for this run, rather than evict them at once.
+
+        Those that count too much come first. A measurement of the others seldom frees memory.
+        """
+        for slot, process in list(islice(chain(self.unmeasured.items(), self.outdated.items()), _MEASURED_MAX)):
             if self._missing_bytes(run, gone) > 0:
-                del self.unmeasured[slot]
+                self._forget_measurement(slot)
                 process.meter.measure_cost()
                 self._count_memory(slot, process.meter.cost_bytes)
+
+    def _forget_measurement(self, slot: Slot[Process]) -> None:
+        self.unmeasured.pop(slot, None)
+        self.outdated.pop(slot, None)
 
     def _add(self, run: ScriptRun) -> Slot[Process]:
         ref, limits = run.ref, run.limits
@@ -217,7 +228,7 @@ class SlotTable(Generic[Process]):
 
     def _reuse(self, slot: Slot[Process]) -> Slot[Process]:
         del self.idle[slot]
-        self.unmeasured.pop(slot, None)
+        self._forget_measurement(slot)
         self._start(slot)
         if slot.process is not None:
             slot.process.when_dead(None)

@@ -131,6 +131,11 @@ class UsageMeter:
         return max(0, self._resident_bytes - self._shared_bytes) + _KERNEL_BYTES
 
     @property
+    def counts_shared(self) -> bool:
+        """Whether `cost_bytes` counts all that is resident, also what is shared."""
+        return not self._shared_bytes
+
+    @property
     def is_cost_known(self) -> bool:
         """Whether its shared memory was measured after its last operation.
 

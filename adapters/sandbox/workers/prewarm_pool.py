@@ -29,6 +29,11 @@ class IdleMeter(Protocol):
         ...
 
     @property
+    def counts_shared(self) -> bool:
+        """Whether `cost_bytes` also counts memory that is shared with other processes."""
+        ...
+
+    @property
     def is_cost_known(self) -> bool:
         """Whether `measure_cost` would not change `cost_bytes`."""
         ...

@@ -19,11 +19,19 @@ from tests.contracts.script_runs import run_of
 
 @define
 class ManualMeter:
-    """Shows what a test says; with `private_bytes`, a measurement finds that the worker costs only so much."""
+    """Shows what a test says; with `private_bytes`, a measurement finds that the worker costs so much.
+
+    A former measurement of an outdated one still counts.
+    """
 
     cost_bytes: int = 128 * MIB
     private_bytes: int | None = None
+    is_outdated: bool = False
     has_background_activity: bool = False
+
+    @property
+    def counts_shared(self) -> bool:
+        return self.private_bytes is not None and not self.is_outdated
 
     @property
     def is_cost_known(self) -> bool:
@@ -106,9 +114,9 @@ async def taken(pool, session, **wanted):
     return slot
 
 
-def give_back(pool, slot, memory_mb=12, private_mb=None):
+def give_back(pool, slot, memory_mb=12, private_mb=None, *, is_outdated=False):
     """Give back a slot whose worker then counts `memory_mb`, and `private_mb` once it is measured."""
-    slot.process.meter = ManualMeter(memory_mb * MIB, None if private_mb is None else private_mb * MIB)
+    slot.process.meter = ManualMeter(memory_mb * MIB, None if private_mb is None else private_mb * MIB, is_outdated)
     pool.release(slot, reusable=True)
 
 

@@ -105,11 +105,11 @@ def test_a_measurement_holds_for_as_many_operations_as_there_were_before_it_and_
         meter.measure_cost()
         found = []
         for _ in range(4):
-            found.append((meter.cost_bytes < unmeasured - (24 << 20), meter.is_cost_known))
+            found.append((meter.cost_bytes < unmeasured - (24 << 20), meter.counts_shared, meter.is_cost_known))
             marked(meter)
         meter.close()
         parent.stdin.close()
-    assert found == [(True, True), (True, False), (True, False), (False, False)]
+    assert found == [(True, False, True), (True, False, False), (True, False, False), (False, True, False)]
 
 
 def test_shared_memory_that_a_later_operation_writes_is_found_by_another_measurement():

@@ -93,6 +93,27 @@ async def test_idle_workers_are_measured_before_one_is_evicted_for_memory():
     assert pool.table.memory_bytes == (2 + 2 + 30 + 128) * MIB, "no more are measured than needed"
 
 
+async def test_workers_that_count_shared_memory_are_measured_before_those_that_were_measured_before():
+    pool = pool_of(slots_max=99, memory_bytes_max=(40 * 2 + 30 + 100) * MIB)
+    for session in range(40):
+        slot = await taken(pool, session)
+        give_back(pool, slot, memory_mb=2, private_mb=2, is_outdated=True)
+    slot = await taken(pool, 40, memory_mb=30)
+    give_back(pool, slot, memory_mb=30, private_mb=2)
+    await taken(pool, 41)
+    assert pool.table.evictions == {}
+    assert len(pool.table.outdated) == 40, "no more are measured than needed"
+
+
+async def test_growth_since_a_measurement_is_found_when_nothing_else_frees_memory():
+    pool = pool_of(slots_max=9, memory_bytes_max=150 * MIB)
+    slot = await taken(pool, 1)
+    give_back(pool, slot, memory_mb=23, private_mb=24, is_outdated=True)
+    await taken(pool, 2)
+    assert slot.process.killed
+    assert not pool.table.outdated
+
+
 async def test_a_worker_that_shares_little_memory_is_evicted_after_its_measurement():
     pool = pool_of(slots_max=9, memory_bytes_max=150 * MIB)
     slot = await taken(pool, 1)

@@ -129,7 +129,8 @@ def check(pool):
 def could_be_served(pool, waiting):
     now = pool.table
     then = SlotTable(now.limits, now.now)
-    then.idle, then.slots, then.unmeasured = copy.deepcopy((now.idle, now.slots, now.unmeasured))
+    parts = copy.deepcopy((now.idle, now.slots, now.unmeasured, now.outdated))
+    then.idle, then.slots, then.unmeasured, then.outdated = parts
     then.running, then.held = now.running.copy(), now.held.copy()
     then.count, then.memory_bytes = now.count, now.memory_bytes
     return then.grant(waiting.run, waits_for_own=waiting.waits_for_own) is not None
