@@ -6,12 +6,18 @@ from pathlib import Path
 _REFUSED = ("Operation not permitted", "Permission denied", "No permissions to create", "unshare failed")
 _NO_CHILD = ("ns/ns failed",)
 """bubblewrap's message if it does not find its child in /proc."""
+_MODULE_SIGN = "unshare failed: Permission denied"
+"""The kernel itself answers `Operation not permitted`."""
 _EXHAUSTED = ("No space left on device", "max_user_namespaces", "nesting depth")
 
 _APPARMOR = (
     "this kernel (Ubuntu 23.10 and later) allows user namespaces only to programs with an AppArmor profile. Give the "
     "service's Python and bwrap a profile with `userns,`, or turn the restriction off: "
     "sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+)
+_MODULE = (
+    "a security module of the host, such as AppArmor, refuses user namespaces to unshare or bwrap. Give the program "
+    "that the kernel's log names (DENIED userns_create) a profile with `userns,`, or none"
 )
 _CLONE_OFF = "user namespaces are off for normal users. Set sysctl kernel.unprivileged_userns_clone=1."
 _NONE_LEFT = "the limit of user namespaces is reached: raise sysctl user.max_user_namespaces and max_mnt_namespaces"
@@ -21,9 +27,14 @@ _CONTAINER = (
     "sethostname, and with --security-opt apparmor=unconfined if AppArmor is on; --privileged is not needed"
 )
 _HIDDEN_PROC = (
-    "this container's runtime hides parts of /proc, so the kernel refuses the sandbox a /proc of its own: run it with "
+    "parts of /proc are hidden, so the kernel refuses the sandbox a /proc of its own: run the container with "
     "--security-opt unmask=/proc/* (Podman), --security-opt systempaths=unconfined (Docker) or procMount: Unmasked "
-    "(Kubernetes)"
+    "(Kubernetes); a unit of systemd needs ProtectProc=default"
+)
+_SYSCTLS = (
+    ("kernel/apparmor_restrict_unprivileged_userns", "1", _APPARMOR),
+    ("kernel/unprivileged_userns_clone", "0", _CLONE_OFF),
+    ("user/max_user_namespaces", "0", _NONE_LEFT),
 )
 _OTHERWISE = "allow unprivileged user namespaces, and mounts within them"
 
@@ -41,12 +52,11 @@ def _remedy(failure: str, root: Path) -> str | None:
             return remedy
     if not any(sign in failure for sign in _REFUSED):
         return None
-    if _text_of(root / "proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
-        return _APPARMOR
-    if _text_of(root / "proc/sys/kernel/unprivileged_userns_clone") == "0":
-        return _CLONE_OFF
-    if _text_of(root / "proc/sys/user/max_user_namespaces") == "0":
-        return _NONE_LEFT
+    for name, value, remedy in _SYSCTLS:
+        if _text_of(root / "proc/sys" / name) == value:
+            return remedy
+    if _MODULE_SIGN in failure:
+        return _MODULE
     in_container = any((root / name).exists() for name in (".dockerenv", "run/.containerenv"))
     return _CONTAINER if in_container else _OTHERWISE
 

@@ -20,6 +20,7 @@ REFUSED = "unshare: unshare failed: Operation not permitted"
         (REFUSED, {"proc/sys/kernel/unprivileged_userns_clone": "0\n"}, "unprivileged_userns_clone=1"),
         (REFUSED, {"proc/sys/user/max_user_namespaces": "0\n"}, "raise sysctl user.max_user_namespaces"),
         (REFUSED, {}, "allow unprivileged user namespaces"),
+        ("unshare: unshare failed: Permission denied", {"run/.containerenv": ""}, "a profile with `userns,`, or none"),
         ("bwrap: open /proc/2/ns/ns failed: No such file or directory", {"run/.containerenv": ""}, "unmask=/proc/*"),
         ("bwrap: No space left on device", {}, "raise sysctl user.max_user_namespaces"),
     ],
