@@ -9,7 +9,7 @@ from domain.scripts.limits import LimitsPolicy
 
 @frozen
 class HttpOptions:
-    """Sizes in bytes, times in seconds.
+    """Sizes in bytes, times in seconds. `metadata_values_max` values may be in metadata, at all levels together.
 
     `in_flight_max` requests are in flight at once, `batches_max` of them batches of up to `batch_size_max`, and
     `owner_batches_max` those of one owner; `batches_waiting_max` more wait. The client of a streaming response may read
@@ -23,6 +23,7 @@ class HttpOptions:
     script_size_max: int = 1024 * 1024
     context_size_max: int = 256 * 1024
     metadata_size_max: int = 16 * 1024
+    metadata_values_max: int = 256
     params_size_max: int = 1024 * 1024
     schema_size_max: int = 64 * 1024
     batch_size_max: int = 8 * 1024 * 1024

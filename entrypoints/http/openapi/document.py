@@ -106,19 +106,20 @@ def _facets(options: HttpOptions) -> Mapping[str, Json]:
     }
 
 
-def _sizes(options: HttpOptions) -> Mapping[str, int]:
+def _sizes(options: HttpOptions) -> Mapping[str, str]:
+    metadata = f"{options.metadata_size_max} bytes of UTF-8 and {options.metadata_values_max} values"
     return {
-        "script_content": options.script_size_max,
-        "context": options.context_size_max,
-        "metadata": options.metadata_size_max,
-        "params": options.params_size_max,
+        "script_content": f"{options.script_size_max} bytes of UTF-8",
+        "context": f"{options.context_size_max} bytes of UTF-8",
+        "metadata": f"{metadata}, at all levels together",
+        "params": f"{options.params_size_max} bytes of UTF-8",
     }
 
 
-def _with_bounds(schema: Json, facets: Mapping[str, Json], sizes: Mapping[str, int]) -> Json:
+def _with_bounds(schema: Json, facets: Mapping[str, Json], sizes: Mapping[str, str]) -> Json:
     members = {name: _optional(part) | facets.get(name, {}) for name, part in schema.get("properties", {}).items()}
     for name in members.keys() & sizes.keys():
-        description = f"{members[name]['description']} At most {sizes[name]} bytes of UTF-8."
+        description = f"{members[name]['description']} At most {sizes[name]}."
         members[name] = members[name] | {"description": description}
     return schema | {"properties": members}
 

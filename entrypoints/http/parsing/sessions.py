@@ -10,7 +10,7 @@ from entrypoints.http.options import HttpOptions
 from entrypoints.http.parsing.bodies import BodyParser, Examiner
 from entrypoints.http.parsing.body_problems import BodyProblem
 from entrypoints.http.parsing.headers import NOT_STORED
-from entrypoints.http.parsing.json_scan import starts_with
+from entrypoints.http.parsing.json_scan import has_more_values, starts_with
 from entrypoints.http.schemas.fields import given
 from entrypoints.http.schemas.sessions import InitializeBody, InitializeItemBody, LimitsBody, PatchBody
 
@@ -86,6 +86,7 @@ def _shared_rules(options: HttpOptions) -> Callable[[InitializeBody | PatchBody]
     def rules(body: InitializeBody | PatchBody) -> Iterator[BodyProblem]:
         yield from _object_problems("/context", body.context, options.context_size_max)
         yield from _object_problems("/metadata", body.metadata, options.metadata_size_max)
+        yield from _value_problems(body.metadata, options)
         if not isinstance(body.ttl_seconds, UnsetType) and body.ttl_seconds > options.ttl_seconds_max:
             yield Problem("/ttl_seconds", f"must be at most {options.ttl_seconds_max}, the longest lifetime here")
 
@@ -100,3 +101,11 @@ def _object_problems(pointer: str, raw: Raw | UnsetType, size_max: int) -> Itera
     size = len(memoryview(raw))
     if size > size_max:
         yield FieldTooLarge(pointer, size_max, size)
+
+
+def _value_problems(metadata: Raw | UnsetType, options: HttpOptions) -> Iterator[Problem]:
+    """Limit the entries in the index of metadata: each takes ten times the work of its bytes, and of the log."""
+    if isinstance(metadata, UnsetType) or len(memoryview(metadata)) > options.metadata_size_max:
+        return
+    if has_more_values(bytes(metadata), options.metadata_values_max):
+        yield Problem("/metadata", f"must have at most {options.metadata_values_max} values, at all levels together")

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from domain.errors import DomainError, InvalidRequest, Problem
 from entrypoints.http.errors import error_response
 from entrypoints.http.parsing.bodies import BodyParser, Examiner
 from entrypoints.http.parsing.body_schema import BodySchema
+from entrypoints.http.parsing.sessions import item_parser
 from tests.unit.http.parsers import Parsers
 from tests.unit.http.world import OPTIONS, SCRIPT, TITLE, Exchange, chunks, error_of, initialized, problems_of, stream
 
@@ -224,6 +226,19 @@ async def test_a_field_above_the_size_limit_is_413(client, field, value, limit):
     assert (error["details"]["pointer"], error["details"]["limit"]) == (f"/{field}", limit)
     assert error["details"]["observed"] > limit
     assert "connection" not in response.headers
+
+
+def test_metadata_have_a_limit_of_values_because_each_is_an_entry_of_an_index():
+    options = evolve(OPTIONS, metadata_size_max=16 * 1024, metadata_values_max=5)
+    parsers = Parsers.of(options)
+    most = [{"a": 1, "b": [1, {"c": ",[{,"}]}, {"a": [1, 2, 3, 4]}, {"a": ",[{" * 5000}]
+    for metadata in most:
+        body = json.dumps({"metadata": metadata, "context": {"free": list(range(100))}}).encode()
+        assert json.loads(str(parsers.initialize.parse(body).metadata, "utf-8")) == metadata
+    for parser in (parsers.initialize, parsers.patch, item_parser(options, parsers.examiner)):
+        with pytest.raises(InvalidRequest) as raised:
+            parser.parse(b'{"metadata": {"a": [1, 2, 3, 4, 5]}}')
+        assert raised.value.problems == (Problem("/metadata", "must have at most 5 values, at all levels together"),)
 
 
 async def test_an_escaped_script_is_as_large_as_its_characters(client):
