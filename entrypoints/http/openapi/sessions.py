@@ -30,6 +30,7 @@ from entrypoints.http.openapi.parameters import (
     STATUS,
 )
 from entrypoints.http.parsing.cursors import METADATA_LENGTH_MAX
+from entrypoints.http.parsing.json_faults import FILTER_VALUES_MAX
 from entrypoints.http.parsing.queries import Switch
 from entrypoints.http.schemas.functions import TEXT_LENGTH_MAX
 from entrypoints.http.schemas.sessions import FIELD_NAMES, SCRIPT_CONTENT, PickedFields, PickedPage
@@ -55,7 +56,8 @@ METADATA = Parameter(
     In.QUERY,
     Annotated[str, Meta(min_length=2, max_length=METADATA_LENGTH_MAX)],
     "Only sessions whose metadata contain this JSON object: the same names with the same values, at any depth. The "
-    'number 42 is not the string "42". An array is contained if each of its items is an item of the other one.',
+    'number 42 is not the string "42". An array is contained if each of its items is an item of the other one. '
+    f"At most {FILTER_VALUES_MAX} values, at all levels together.",
     '{"order":"4711"}',
 )
 TITLE_TEXT = Parameter(

@@ -16,6 +16,8 @@ from entrypoints.http.parsing.json_scan import (
 )
 
 NUL = "must not contain NUL (\\u0000), which PostgreSQL cannot store"
+FILTER_VALUES_MAX = 8
+"""Values of a filter by metadata. For each, the index may read an entry of every session of the owner."""
 HALF_PAIR = "must not contain half of a surrogate pair"
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
@@ -72,17 +74,20 @@ def filter_fault(text: str) -> str | None:
         value = read_json(text)
     except ValueError:
         value = None
-    if not isinstance(value, Object) or not _has_scalar(value):
+    scalars = _scalars(value) if isinstance(value, Object) else 0
+    if not scalars:
         return 'must be a JSON object with a string, number, boolean or null in it, such as {"order": "4711"}'
+    if scalars > FILTER_VALUES_MAX:
+        return f"must have at most {FILTER_VALUES_MAX} strings, numbers, booleans and nulls"
     found = next(value_faults(value, ("metadata",), stored=True), None)
     return None if found is None else f"{found.message} (at {found.pointer})"
 
 
-def _has_scalar(value: Any) -> bool:
-    """Return whether there is a value in it that an index of `jsonb_path_ops` has an entry for."""
+def _scalars(value: Any) -> int:
+    """Return the number of values in it that an index of `jsonb_path_ops` has an entry for."""
     if isinstance(value, dict):
         value = list(value.values())
-    return any(map(_has_scalar, value)) if isinstance(value, list) else True
+    return sum(map(_scalars, value)) if isinstance(value, list) else 1
 
 
 def _scalar_fault(item: Any, *, stored: bool) -> str | None:

@@ -90,10 +90,17 @@ async def test_lists_are_filtered_by_metadata_and_by_a_part_of_the_title(client)
         '{"a": 1e-16384}',
         '{"a":' + "[" * 100 + "1" + "]" * 100 + "}",
         '{"a": "' + "x" * 500 + '"}',
+        '{"a": [1, 2, 3, 4], "b": {"c": [5, 6, 7, 8]}, "d": null}',
     ],
 )
 async def test_metadata_that_no_index_finds_are_rejected(client, metadata):
     assert set(problems_of(await client.get(LIST, params={"metadata": metadata}))) == {"/query/metadata"}
+
+
+async def test_a_filter_by_metadata_may_have_eight_values_at_all_levels_together(client):
+    wanted = await initialized(client, metadata={"a": list(range(20)), "b": {"c": list(range(20))}})
+    page = await client.get(LIST, params={"metadata": '{"a": [1, 2, 3, 4], "b": {"c": [5, 6, 7, 8]}}'})
+    assert [item["request_id"] for item in page.json()["sessions"]] == [wanted]
 
 
 async def test_a_cursor_contains_the_longest_filters(client):
