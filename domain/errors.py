@@ -169,17 +169,27 @@ class StorageUnavailable(Unavailable):
 
 @define(eq=False)
 class Overloaded(Unavailable):
-    """A bounded queue is full, or the wait in it was too long. Nothing was started."""
+    """A bounded queue is full, or the wait in it was too long. Nothing was started.
+
+    `waited_s` is the time that the call waited if that was QUEUE_TIMEOUT_MS.
+    """
 
     code: ClassVar[str] = "OVERLOADED"
     queue: str
+    waited_s: float | None = None
     stored: str | None = "no"
     executed: str | None = "no"
     retry_after_ms: int | None = 1000
 
     @property
     def message(self) -> str:
-        return f"Too many calls are waiting for {self.queue}, so this call was not started. Repeat it after a moment."
+        if self.waited_s is None:
+            cause = f"Too many calls are waiting for {self.queue}, so this call was not started."
+        else:
+            cause = (
+                f"This call waited {self.waited_s:g} s for {self.queue}, until QUEUE_TIMEOUT_MS, and was not started."
+            )
+        return f"{cause} Repeat it after a moment."
 
 
 _QUOTA_MESSAGES: Mapping[str, str] = {

@@ -118,7 +118,7 @@ class HttpScriptRunner(ScriptRunner):
             async with asyncio.timeout(self._options.queue_timeout_s):
                 await turns.acquire(owner, SIZE_MIN)
         except TimeoutError:
-            raise Overloaded(_QUEUE) from None
+            raise Overloaded(_QUEUE, self._options.queue_timeout_s) from None
 
     def _ranked(self, language: Language, key: bytes) -> list[RemoteHost]:
         urls = self._urls.get(language)

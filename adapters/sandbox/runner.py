@@ -216,7 +216,7 @@ class SandboxScriptRunner(ScriptRunner):
                 async with asyncio.timeout(left_s):
                     slot.process = await runtime.take(slot.memory_mb, slot.owner)
             except TimeoutError:
-                raise Overloaded("a worker") from None
+                raise Overloaded("a worker", self.options.queue_timeout_s) from None
         return slot.process
 
     async def _maintain(self) -> None:

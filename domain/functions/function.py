@@ -39,8 +39,8 @@ class FunctionNotFound(NotFound):
     def message(self) -> str:
         where = "you or for everybody" if self.owner is None else self.owner
         return (
-            f"No function is registered as {self.language_title} for {where}. Register one with PUT "
-            f"/api/v1/functions/{self.language_title}, or send the session's own script as script_content."
+            f"No function is registered as {self.language_title} for {where}. Correct the title, register one with PUT "
+            f"/api/v1/functions/{self.language_title}, or initialize a session with a script_content of its own."
         )
 
     @property

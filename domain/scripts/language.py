@@ -49,7 +49,8 @@ class InvalidLanguageTitle(Invalid):
         return (
             "The language-title is not valid. Send <language>-<title>, like nodejs-calculator: lower-case letters and "
             f"digits, a hyphen, then letters, digits, '.', '_' or '-', at most {TITLE_SIZE_MAX} characters in all. "
-            "Only the Language-Title of initialize may end with a version, like nodejs-calculator@3."
+            "A version, like nodejs-calculator@3, may end it only to initialize a session, to execute a function by "
+            "name and to list its executions. To read a version, send ?version=3."
         )
 
     @property

@@ -205,7 +205,7 @@ class WorkerPool(Generic[Process]):
             self._serve()
         elif waiting in self.queue and not waiting.granted.done():
             self.queue.leave(waiting)
-            waiting.granted.set_exception(Overloaded(QUEUE))
+            waiting.granted.set_exception(Overloaded(QUEUE, self.limits.queue_timeout_s))
 
     def _leave(self, waiting: WaitingCall[Process]) -> None:
         if waiting in self.queue:

@@ -201,7 +201,7 @@ def node_version(program: Path) -> str:
         raise InterpreterMissing(f"{str(program)!r} cannot be started: {reason}.") from error
     version = _NODE_VERSION.fullmatch(printed)
     if version is None or int(version["major"]) < _NODE_MAJOR_MIN:
-        said = printed[:_SHOWN_MAX] or "nothing"
+        said = printed.partition("\n")[0][:_SHOWN_MAX] or "nothing"
         raise InterpreterMissing(
             f"{str(program)!r} is not Node.js {_NODE_MAJOR_MIN} or newer (`--version` printed {said!r})."
         )

@@ -1,6 +1,8 @@
 """The JSON Schema of a body, and everything in a value that violates it."""
 
 from collections.abc import Iterator, Mapping
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import msgspec
@@ -24,7 +26,8 @@ class BodySchema:
 
     def __init__(self, kind: type[Struct], misplaced: Mapping[str, str]) -> None:
         self._misplaced = misplaced
-        self._validator = Draft202012Validator(msgspec.json.schema(kind))
+        self._schema: Any = msgspec.json.schema(kind)
+        self._validator = Draft202012Validator(self._schema)
 
     def problems(self, value: Any) -> Iterator[Problem]:
         """Yield everything that violates the schema, with its JSON pointer."""
@@ -35,8 +38,10 @@ class BodySchema:
                 yield _schema_problem(error)
 
     def _unknown_fields(self, error: ValidationError) -> Iterator[Problem]:
+        *place, _ = error.schema_path
+        known = ", ".join(sorted(reduce(getitem, place, self._schema)["properties"]))
         for name in error.kind.as_dict()["unexpected"]:
-            message = self._misplaced.get(name.lower().replace("-", "_"), "is not a known field")
+            message = self._misplaced.get(name.lower().replace("-", "_"), f"is not a known field; known are: {known}")
             yield Problem(pointer((*error.instance_path, name)), message)
 
 

@@ -93,7 +93,7 @@ async def test_a_start_that_takes_too_long_fails(opened):
 
 async def test_without_a_worker_in_time_the_call_is_rejected_as_overload(opened):
     async with opened(languages=PYTHON, prewarmed=0, queue_timeout_s=0.001) as runner:
-        with pytest.raises(Overloaded):
+        with pytest.raises(Overloaded, match=r"waited 0\.001 s for a worker"):
             await runner.acquire(run_of("result = 1"))
 
 

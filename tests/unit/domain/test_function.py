@@ -164,6 +164,7 @@ def test_problems_of_a_part_are_problems_of_the_whole():
     ("error", "part", "details"),
     [
         (FunctionNotFound(ADDER), "PUT /api/v1/functions/python-adder", {"language_title": "python-adder"}),
+        (FunctionNotFound(ADDER), "initialize a session with a script_content", {"language_title": "python-adder"}),
         (FunctionNotFound(ADDER, BOB), "for bob", {"language_title": "python-adder", "owner": "bob"}),
         (
             FunctionVersionNotFound(BOB, ADDER, 3, [5, 4]),

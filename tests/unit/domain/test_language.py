@@ -69,9 +69,10 @@ def test_a_version_is_one_number_from_1(value: str | None) -> None:
         MAPPING.resolve_pinned(value)
 
 
-def test_no_title_has_a_version() -> None:
-    with pytest.raises(InvalidLanguageTitle):
+def test_a_version_where_none_is_accepted_is_refused_with_the_calls_that_accept_it() -> None:
+    with pytest.raises(InvalidLanguageTitle, match="initialize a session, to execute a function by name") as caught:
         MAPPING.resolve("python-x@3")
+    assert "To read a version, send ?version=3." in caught.value.message
 
 
 @given(st.text(max_size=140))

@@ -22,6 +22,7 @@ from tests.unit.http.world import OPTIONS, SCRIPT, TITLE, Exchange, chunks, erro
 INITIALIZE = "/api/v1/initialize"
 HEADERS = TITLE | {"Content-Type": "application/json"}
 PARSERS = Parsers.of(OPTIONS)
+FIELDS = "context, limits, metadata, renewal, script_content, ttl_seconds"
 
 
 async def problems_in(client, content, code="INVALID_REQUEST"):
@@ -48,9 +49,9 @@ async def test_every_invalid_field_is_reported_at_once(client):
         "/limits/timeout_ms": "must be at most 60000",
         "/limits/memory_mb": "must be an integer",
         "/limits/isolation": "must be one of: process, session",
-        "/limits/cpu": "is not a known field",
-        "/a~1b~0c": "is not a known field",
-        "/zz": "is not a known field",
+        "/limits/cpu": "is not a known field; known are: isolation, memory_mb, timeout_ms",
+        "/a~1b~0c": f"is not a known field; known are: {FIELDS}",
+        "/zz": f"is not a known field; known are: {FIELDS}",
     }
 
 

@@ -39,3 +39,9 @@ class TestOrder:
             await runner.acquire(run_of("result = 1", language=language))
         with pytest.raises(Overloaded, match="runtime hosts"):
             await runner.acquire(run_of("result = 1", ref=new_session()))
+
+    async def test_a_run_that_gets_no_turn_in_time_is_rejected_with_the_time_that_it_waited(self):
+        runner = HttpScriptRunner(RuntimeOptions(runs_max=1, queue_timeout_s=0.01), {Language.PYTHON: [HOST]})
+        await runner.acquire(run_for("alice"))
+        with pytest.raises(Overloaded, match=r"waited 0\.01 s for runtime hosts, until QUEUE_TIMEOUT_MS"):
+            await runner.acquire(run_for("alice"))
