@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from functools import partial
 
 import click
@@ -39,7 +40,7 @@ def serve(context: click.Context) -> None:
         _configure_logs(settings)
         server = container_of(context)(settings=settings).embedded_postgres() if settings.embedded else None
         targets = Targets()
-        greeting = partial(print_banner, authenticated=settings.authenticated)
+        greeting = partial(print_banner, credentials=credential_commands(settings))
         asyncio.run(Supervisor(settings, targets.controller, targets, server, greeting, manager).run())
 
 
@@ -58,6 +59,13 @@ def runtime_host() -> None:
         _configure_logs(settings)
         targets = Targets()
         asyncio.run(Supervisor(settings, targets.runtime_host, targets, None, print_runtime_host_banner, manager).run())
+
+
+def credential_commands(settings: Settings) -> Sequence[str]:
+    """Return the commands that make a credential for this service; none if callers need none."""
+    if not settings.authenticated:
+        return ()
+    return ("token", "keys create") if settings.jwt_secret else ("keys create",)
 
 
 def _configure_logs(settings: Settings) -> None:

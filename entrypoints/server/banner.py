@@ -4,6 +4,7 @@ import asyncio
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,9 +27,8 @@ _READY = """pglambda serves on {url}
 
 Ctrl-C stops it."""
 
-_CREDENTIAL = """Callers need a token or an API key, in $TOKEN. Each of these makes one, with the service's settings:
-  {command} token --owner me --scope execute:all
-  {command} keys create --owner me --scope execute:all
+_CREDENTIAL = """Callers need a token or an API key, in $TOKEN. Make one, with the service's settings:
+{commands}
 
 """
 _HEADER = '-H "Authorization: Bearer $TOKEN" '
@@ -36,8 +36,11 @@ _HEADER = '-H "Authorization: Bearer $TOKEN" '
 _NOT_READY = "pglambda listens on {url} and is not ready yet. /readyz responds: {body}"
 
 
-async def print_banner(url: str, *, authenticated: bool = False) -> None:
-    """Print the address and an example when the service is ready, and a note if that takes long."""
+async def print_banner(url: str, credentials: Sequence[str] = ()) -> None:
+    """Print the address and an example when the service is ready, and a note if that takes long.
+
+    `credentials` are the commands that make a credential; empty if callers need none.
+    """
     waited_s, delay_s, noted = 0.0, _DELAY_FIRST_S, False
     while True:
         status, body = await get(url, "/readyz")
@@ -48,7 +51,8 @@ async def print_banner(url: str, *, authenticated: bool = False) -> None:
             noted = True
         await asyncio.sleep(delay_s)
         waited_s, delay_s = waited_s + delay_s, min(delay_s * 1.5, _DELAY_MAX_S)
-    credential, header = (_CREDENTIAL.format(command=command_in_shell()), _HEADER) if authenticated else ("", "")
+    commands = "\n".join(f"  {command_in_shell()} {name} --owner me --scope execute:all" for name in credentials)
+    credential, header = (_CREDENTIAL.format(commands=commands), _HEADER) if credentials else ("", "")
     _print(_READY.format(url=url, credential=credential, header=header))
 
 

@@ -181,6 +181,7 @@ def test_a_key_file_or_program_that_cannot_be_used_is_found_before_anything_star
 def test_a_runtime_host_checks_its_interpreter():
     result = run("runtime-host", env={**ENV, "NODEJS_PATH": "/bin/true"})
     assert (result.exit_code, result.output.partition(" is")[0]) == (2, "Error: NODEJS_PATH: '/bin/true'")
+    assert "\\n" not in result.output, "the message shows the first line that the program printed"
 
 
 def test_the_settings_are_checked_without_a_start():

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from entrypoints.cli.serve import credential_commands
 from entrypoints.server.banner import command_in_shell, get, print_banner, print_runtime_host_banner
+from entrypoints.settings.loading import load_settings
 
 
 class ManualServer:
@@ -84,7 +86,21 @@ async def test_the_banner_of_a_runtime_host_has_its_address(capsys):
 
 async def test_the_example_has_a_credential_if_authentication_is_on(capsys):
     async with ManualServer(READY) as url:
-        await print_banner(url, authenticated=True)
+        await print_banner(url, ["keys create"])
     printed = capsys.readouterr().out
     assert f"{command_in_shell()} keys create --owner me" in printed
+    assert f"{command_in_shell()} token" not in printed
     assert printed.count('-H "Authorization: Bearer $TOKEN"') == 2
+
+
+@pytest.mark.parametrize(
+    ("environ", "commands"),
+    [
+        ({}, ()),
+        ({"AUTH": "required"}, ("keys create",)),
+        ({"JWT_JWKS_URL": "https://keys.example.com/"}, ("keys create",)),
+        ({"JWT_SECRET": "s" * 32}, ("token", "keys create")),
+    ],
+)
+def test_only_commands_that_the_service_has_the_key_for_make_a_credential(environ, commands):
+    assert credential_commands(load_settings(environ)) == commands
