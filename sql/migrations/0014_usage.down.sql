@@ -2,7 +2,7 @@
 LOCK TABLE meta.usage, meta.usage_progress IN ACCESS EXCLUSIVE MODE;
 
 -- destroys usage
-SELECT count(*) AS days_of_usage FROM meta.usage CROSS JOIN meta.usage_progress;
+SELECT count(*) AS usage_days FROM meta.usage CROSS JOIN meta.usage_progress;
 
 -- statements
 DROP TABLE meta.usage;

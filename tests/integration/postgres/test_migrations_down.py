@@ -74,7 +74,7 @@ GROUP BY c.relname
 """
 LOSSES = {
     "audit": "1 audited act",
-    "usage": "2 days of usage",
+    "usage": "2 usage days",
     "hidden-marks": "1 hidden mark",
     "owned-functions": "2 owned functions (3 versions, 1 session pin)",
     "function-authors": "2 function authors",
