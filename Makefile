@@ -10,6 +10,9 @@ OPENAPI_STAMP := $(VENV)/.openapi.stamp
 OPENAPI_TOOLS := $(VENV)/openapi
 KUBERNETES_STAMP := $(VENV)/.kubernetes.stamp
 KUBERNETES_TOOLS := $(VENV)/kubernetes
+CONTAINER ?= podman
+IMAGE ?= pglambda
+BASE ?= debian:trixie-slim
 UV ?= $(shell command -v uv 2> /dev/null)
 SOURCES := domain adapters entrypoints sql deploy tests
 LOCK := pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --quiet
@@ -25,7 +28,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: audit commands dist units native help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history bench-turns compare lock clean openapi openapi-lint conformance kubernetes
+.PHONY: audit commands dist image image-test units native help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-history bench-turns compare lock clean openapi openapi-lint conformance kubernetes
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -56,6 +59,7 @@ proof: $(DEV_STAMP) ## The long suites that CI leaves out: properties with 1,000
 	HYPOTHESIS_PROFILE=proof $(PYTEST) $(DURATIONS) -n 2 --timeout=900 tests/unit
 	DRILL=long $(PYTEST) --show-capture=no tests/upgrade
 	$(PYTHON) -m entrypoints selftest
+	$(PYTEST) $(DURATIONS) tests/image
 	$(PYTHON) -m tests.soak $(SOAK)
 
 soak: $(DEV_STAMP) ## Leaks over many executions, what neighbours of attackers notice, sessions in turn; SOAK=--help for options.
@@ -64,6 +68,12 @@ soak: $(DEV_STAMP) ## Leaks over many executions, what neighbours of attackers n
 dist: $(DEV_STAMP) ## Write wheel, sdist, lock, component list (CycloneDX) and checksums to dist/; the same tree gives the same bytes.
 	rm -rf dist
 	$(PYTHON) -m tests.distribution dist
+
+image: dist ## Build the container image IMAGE on BASE, with podman or CONTAINER=docker; BUILD has further options.
+	$(CONTAINER) build $(BUILD) --build-arg BASE=$(BASE) --file deploy/Containerfile --tag $(IMAGE) dist
+
+image-test: $(DEV_STAMP) ## Build the image and try it in real containers; needs podman and mmdebstrap; about five minutes.
+	$(PYTEST) $(DURATIONS) tests/image
 
 audit: $(DEV_STAMP) ## Check the locks for known vulnerabilities; error 3 means that no database of them was reached.
 	$(PYTHON) -m tests.vulnerabilities requirements.lock requirements-dev.lock requirements-bench.lock
