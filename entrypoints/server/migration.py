@@ -9,7 +9,6 @@ from entrypoints.server.control import Assignment
 from entrypoints.server.process import PythonProcess, status_text
 from entrypoints.settings.settings import Settings
 
-_FIRST_TIMEOUT_S = 10.0
 _DELAY_FIRST_S = 0.5
 _DELAY_MAX_S = 30.0
 
@@ -20,6 +19,7 @@ class DatabaseMigration:
 
     target: str
     settings: Settings
+    first_timeout_s: float = 10.0
     _attempt: asyncio.Task[int] | None = field(default=None, init=False)
     _log: structlog.typing.FilteringBoundLogger = field(factory=lambda: structlog.get_logger(__name__), init=False)
 
@@ -30,11 +30,12 @@ class DatabaseMigration:
             return await process.ended()
         finally:
             process.kill()
+            process.channel.close()
 
     async def begin(self) -> None:
-        """Wait for the end of a first attempt, for `_FIRST_TIMEOUT_S` at most: what reads the database starts next."""
+        """Wait for the end of a first attempt, for `first_timeout_s` at most: what reads the database starts next."""
         self._attempt = asyncio.create_task(self.run())
-        await asyncio.wait([self._attempt], timeout=_FIRST_TIMEOUT_S)
+        await asyncio.wait([self._attempt], timeout=self.first_timeout_s)
 
     async def complete(self) -> None:
         """Repeat the attempts until one succeeds, because the database may be away."""

@@ -160,6 +160,21 @@ async def refuse(settings: Settings) -> int:
     return 1
 
 
+async def hang(settings: Settings) -> int:
+    """A migration that does not end."""
+    settings.data_dir.joinpath("hangs").write_text(str(os.getpid()))
+    await asyncio.Event().wait()
+    return 0
+
+
+async def refuse_once(settings: Settings) -> int:
+    try:
+        settings.data_dir.joinpath("refused").touch(exist_ok=False)
+    except FileExistsError:
+        return 0
+    return 1
+
+
 def create_runtime_host(settings: Settings) -> Any:
     async def health(request: Request) -> Response:
         return JSONResponse({"pid": os.getpid()})
