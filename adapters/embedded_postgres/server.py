@@ -38,12 +38,12 @@ class EmbeddedPostgresOptions:
     """
 
     data_dir: Path
-    wal_archive: Path | None = None
-    parameters: Mapping[str, str] = field(factory=dict)
     connections_max: int = 20
     shared_buffers_mb: int = 128
     init_timeout_s: float = 120
     leftover_timeout_s: float = 10
+    wal_archive: Path | None = None
+    parameters: Mapping[str, str] = field(factory=dict)
 
 
 @define
