@@ -10,8 +10,8 @@ from attrs import define, field, frozen
 from domain.errors import Conflict
 
 KEY_SIZE_MAX = 255
-KEY_PATTERN = f"^[\\x20-\\x7e]{{1,{KEY_SIZE_MAX}}}$"
-"""The form of a key: printable ASCII characters."""
+KEY_PATTERN = f"^[!-~](?:[ -~]{{0,{KEY_SIZE_MAX - 2}}}[!-~])?$"
+"""The form of a key: printable ASCII characters, without a space at its ends, which a header cannot have."""
 
 KEPT_FOR = timedelta(hours=24)
 """How long a key is kept, from the call that took it."""

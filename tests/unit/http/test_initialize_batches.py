@@ -100,6 +100,12 @@ async def test_a_key_means_the_same_in_a_batch_and_in_a_call_of_its_own(client):
     assert (single.json()["request_id"], single.headers["idempotent-replayed"]) == (line["request_id"], "true")
 
 
+@pytest.mark.parametrize("key", ["k", "order of 4711", "~" * 255])
+async def test_keys_of_one_to_255_characters_are_accepted(client, key):
+    (line,) = await initialize(client, item(idempotency_key=key))
+    assert line["status"] == 200
+
+
 async def test_a_key_of_the_whole_batch_is_rejected(client, world):
     response = await client.post(PATH, json={"items": [item()]}, headers={"Idempotency-Key": "once"})
     assert "idempotency_key" in problems_of(response)["/headers/Idempotency-Key"]
@@ -123,6 +129,8 @@ async def test_keys_are_rejected_if_responses_are_not_stored(log_lines):
         ({"items": [item(), 3]}, "/items/1"),
         ({"items": [item(language_title="Python")]}, "/items/0/language_title"),
         ({"items": [item(), item(idempotency_key="ä")]}, "/items/1/idempotency_key"),
+        ({"items": [item(idempotency_key="once ")]}, "/items/0/idempotency_key"),
+        ({"items": [item(idempotency_key=" once")]}, "/items/0/idempotency_key"),
         ({"items": [item(context=1)]}, "/items/0/context"),
         ({"items": [item(limits={"memory_mb": 4096})]}, "/items/0/limits/memory_mb"),
     ],
