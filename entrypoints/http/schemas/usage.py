@@ -49,8 +49,9 @@ class UsedDayResponse(Struct):
 
     @classmethod
     def of(cls, day: usage.UsedDay) -> "UsedDayResponse":
-        """Return the body of a day."""
-        return cls(day.day, day.executions, day.failed, day.unknown, day.execution_time_ms, day.cpu_time_ms)
+        """Return the body of a day. Executions have times in microseconds; a sum of floats has more digits."""
+        times_ms = (round(day.execution_time_ms, 3), round(day.cpu_time_ms, 3))
+        return cls(day.day, day.executions, day.failed, day.unknown, *times_ms)
 
 
 class OwnerUsageResponse(Struct):

@@ -1,10 +1,14 @@
 """The usage of owners over HTTP."""
 
+from datetime import date
+
 import pytest
 
 from domain.access.principal import Principal, Scope
 from domain.errors import StorageUnavailable
 from domain.identity import Owner
+from domain.usage import UsedDay
+from entrypoints.http.schemas.usage import UsedDayResponse
 from tests.contracts.storage import Storage
 from tests.unit.http.world import World, error_of, initialized, problems_of
 
@@ -44,6 +48,11 @@ async def test_a_caller_reads_its_own_usage(client, world):
     }
     assert (day["day"], day["executions"], day["failed"]) == (str(world.clock.now().date()), 1, 0)
     assert (found["counted_until"][:4], found["next_cursor"]) == ("2030", None)
+
+
+def test_the_times_of_a_day_are_as_exact_as_those_of_executions():
+    response = UsedDayResponse.of(UsedDay(date(2026, 1, 2), 3, 1, 0, 0.1 + 0.2, 4794.161000000002))
+    assert (response.execution_time_ms, response.cpu_time_ms) == (0.3, 4794.161)
 
 
 async def test_an_admin_reads_all_owners_in_pages(admin, storage):
