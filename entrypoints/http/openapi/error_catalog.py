@@ -87,20 +87,61 @@ _AT = datetime(2026, 11, 25, 13, tzinfo=UTC)
 _ADDER = LanguageTitle(Language.PYTHON, "adder")
 _POLICY = RatePolicy("execute", 100, 60)
 _REPORT = ScriptReport(JsonText("8"), None, 0.9, memory_usage_bytes=11_534_336, cpu_time_ms=0.6)
-_LIMITS = {
-    FailureCode.EXECUTION_TIMEOUT: (5000, 5003),
-    FailureCode.CPU_LIMIT: (5000, 5001),
-    FailureCode.MEMORY_LIMIT: (134_217_728, 134_217_728),
-    FailureCode.OUTPUT_LIMIT: (1_048_576, 1_048_577),
-    FailureCode.RESULT_TOO_LARGE: (1_048_576, 2_097_152),
+_FAILURES: Mapping[FailureCode, Failure] = {
+    failure.code: failure
+    for failure in (
+        Failure(FailureCode.SCRIPT_ERROR, "division by zero", "ZeroDivisionError", line=2),
+        Failure(FailureCode.SCRIPT_EXITED, "The script ended its process with exit code 3. Return a value instead."),
+        Failure(
+            FailureCode.EXECUTION_TIMEOUT,
+            "The script was still running at its limit of 5000 ms and was stopped. Do less in one execution, or give "
+            "the session a higher limits.timeout_ms.",
+            limit=5000,
+            observed=5003,
+        ),
+        Failure(
+            FailureCode.CPU_LIMIT,
+            "The script was stopped because its threads had used more than 10000 ms of CPU time together. Compute less "
+            "in one execution, or give the session a higher limits.timeout_ms, which this limit follows.",
+            limit=10_000,
+            observed=10_021,
+        ),
+        Failure(
+            FailureCode.MEMORY_LIMIT,
+            "The script needed more memory than its limit of 128 MiB. Use less, or give the session a higher "
+            "limits.memory_mb.",
+            limit=134_217_728,
+            observed=134_217_728,
+        ),
+        Failure(
+            FailureCode.OUTPUT_LIMIT,
+            "The script was stopped because it wrote more than 262144 bytes to stdout or stderr. Write less.",
+            limit=262_144,
+        ),
+        Failure(
+            FailureCode.PROCESS_LIMIT,
+            "A script cannot start processes, and can have 32 threads at most. Use fewer threads. can't start new "
+            "thread",
+            "RuntimeError",
+            limit=32,
+        ),
+        Failure(
+            FailureCode.RESULT_NOT_SERIALIZABLE,
+            "The result is nested too deeply: more than 99 levels, as many as params may have. Return a flatter value.",
+        ),
+        Failure(
+            FailureCode.RESULT_TOO_LARGE,
+            "The result has 2097152 bytes as JSON; at most 1048576 are allowed. Return less.",
+            limit=1_048_576,
+            observed=2_097_152,
+        ),
+    )
 }
 
 
-def _failed(code: FailureCode) -> ExecutionFailed:
-    limit, observed = _LIMITS.get(code, (None, None))
-    name = "ZeroDivisionError" if code is FailureCode.SCRIPT_ERROR else None
-    message = "division by zero" if name else MEANINGS[code]
-    failure = Failure(code, message, name, line=2 if name else None, limit=limit, observed=observed)
+def failure_sample(code: FailureCode) -> ExecutionFailed:
+    """Return the error of an execution that failed in this way, with the message of the sandbox."""
+    failure = _FAILURES[code]
     return ExecutionFailed(_ID, _RUN, 1, ScriptReport(None, failure, 5.2, stdout="so far"), failure)
 
 
@@ -133,7 +174,7 @@ SAMPLES: tuple[DomainError, ...] = (
     VersionMismatch(2),
     FieldTooLarge("/script_content", 1_048_576, 1_048_577),
     UnsupportedMediaType("content-type", "text/plain"),
-    *(_failed(code) for code in FailureCode),
+    *(failure_sample(code) for code in FailureCode),
     QuotaReached("live_sessions", 1000, 1000),
     QuotaReached("concurrent_calls", 16, 16, "the sandbox", retry_after_ms=1000),
     RateLimited(_POLICY, RateDecision(False, 0, 0, 600_000_000)),

@@ -1,13 +1,15 @@
 """Every end of an execution without a result has its failure, with the limit and the reason."""
 
 import pytest
+from attrs import evolve
 
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.protocol.failures import FailureRules, ReportedFailure, without_engine_noise
+from adapters.sandbox.protocol.failures import FailureRules, ReportedFailure, too_deep, without_engine_noise
 from adapters.sandbox.workers.channel import Ending
 from adapters.sandbox.workers.process import Death, Exchange
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.report import ExecutionUnknown, FailureCode
+from entrypoints.http.openapi.error_catalog import failure_sample
 
 LIMITS = Limits(timeout_ms=500, memory_mb=64, isolation=Isolation.SESSION)
 
@@ -105,3 +107,23 @@ def test_its_own_limit_is_the_reason_even_while_others_are_killed(rules, held, s
 def test_what_the_engine_writes_when_it_dies_is_not_the_scripts_output():
     text = "mine\n\n<--- Last few GCs --->\nnumbers\nFATAL ERROR: heap"
     assert without_engine_noise(text).strip() == "mine"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        lambda rules: rules.ended(Exchange(Ending.TIMED_OUT, elapsed_s=5.003), ""),
+        lambda rules: rules.ended(Exchange(Ending.CPU_LIMIT, cpu_s=10.021), ""),
+        lambda rules: rules.ended(Exchange(Ending.OUTPUT_LIMIT), ""),
+        lambda rules: rules.ended(died(Death(3)), ""),
+        lambda rules: rules.reported(
+            ReportedFailure(FailureCode.PROCESS_LIMIT, "can't start new thread", "RuntimeError")
+        ),
+        lambda rules: rules.reported(ReportedFailure(FailureCode.RESULT_TOO_LARGE, "", observed=2_097_152)),
+        lambda rules: evolve(rules.memory_limit(), observed=134_217_728),
+        lambda _: too_deep(),
+    ],
+)
+def test_the_documented_example_of_a_failure_is_what_the_sandbox_reports(tmp_path, failure):
+    found = failure(FailureRules(SandboxOptions(tmp_path), Limits(5000, 128, Isolation.SESSION)))
+    assert failure_sample(found.code).failure == found
