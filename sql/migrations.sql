@@ -5,6 +5,10 @@
 -- do.
 SELECT pg_advisory_xact_lock(:key::bigint);
 
+-- name: lock_build(key)
+-- Held until the connection ends. It does not wait: CREATE INDEX CONCURRENTLY would wait for the transaction that waits.
+SELECT pg_try_advisory_lock(:key::bigint);
+
 -- name: create_schema()!
 CREATE SCHEMA IF NOT EXISTS meta;
 
@@ -43,6 +47,8 @@ SELECT to_regclass('meta.audit') IS NOT NULL;
 INSERT INTO meta.audit (act_id, actor, origin, act, subject, details)
 VALUES (:act_id, :actor, :origin, :act, :subject, :details::text::jsonb);
 
--- name: set_timeouts(lock_timeout, statement_timeout)
--- For this transaction only. The values are milliseconds as text.
-SELECT set_config('lock_timeout', :lock_timeout, TRUE), set_config('statement_timeout', :statement_timeout, TRUE);
+-- name: set_timeouts(lock_timeout, statement_timeout, local)
+-- For this transaction only, or for the connection. The values are milliseconds as text.
+SELECT
+    set_config('lock_timeout', :lock_timeout, :local),
+    set_config('statement_timeout', :statement_timeout, :local);

@@ -120,9 +120,7 @@ class DatabaseUpgrade:
             )
         report("preparing", 0)
         with ExitStack() as stack:
-            earlier = evolve(
-                self._options, wal_archive=None
-            )  # a dump changes nothing, and no backup of the new folder exists
+            earlier = evolve(self._options, wal_archive=None)  # a dump changes nothing
             with self.running(evolve(self.server, installed=plan.old, options=earlier)) as source:
                 # The start has removed the staging folders of interrupted runs.
                 staging = stack.enter_context(staging_folder(self._folder, choose_account(self._folder)))
@@ -137,8 +135,7 @@ class DatabaseUpgrade:
         earlier = [each for each in self.kept if self.major is not None and each.major < int(self.major)]
         if not earlier:
             raise EmbeddedPostgresError(
-                f"No data folder of an earlier PostgreSQL is kept beside {self._folder}, so there is no way back. "
-                "Nothing was changed."
+                f"No data folder of an earlier PostgreSQL is kept beside {self._folder}. There is no way back."
             )
         return earlier[0]
 

@@ -226,6 +226,7 @@ class MigrationStatements:
     """Statements of `migrations.sql`."""
 
     lock_migrations: Statement
+    lock_build: Statement
     create_schema: Statement
     create_migrations: Statement
     select_migrations_exist: Statement

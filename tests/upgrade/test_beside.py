@@ -47,6 +47,9 @@ SETTINGS = {
     "MAX_WARM_WORKERS": "32",
     "NODEJS_RUNTIME_URL": "http://127.0.0.1:9",
 }
+INDEX = """-- concurrently
+DROP INDEX CONCURRENTLY IF EXISTS meta.by_title;
+CREATE INDEX CONCURRENTLY by_title ON meta.sessions (title)"""
 FILLER = Stored(count=0, closed=False, mark=None)
 """A session that no caller has made; those of callers have a mark while they are open."""
 
@@ -63,7 +66,7 @@ FROM generate_series(1, %s)
 
 
 def following(latest):
-    """Return further steps, as a later release may have them: a column, a column of a partitioned table, and a table."""
+    """Return further steps, as a later release may have them: columns, one of a partitioned table, a table, and an index."""
     expansions = [
         ("note", "ALTER TABLE meta.sessions ADD COLUMN note text", "ALTER TABLE meta.sessions DROP COLUMN note"),
         (
@@ -72,6 +75,7 @@ def following(latest):
             "ALTER TABLE meta.executions DROP COLUMN weight",
         ),
         ("notes", "CREATE TABLE meta.notes (note_id uuid PRIMARY KEY)", "DROP TABLE meta.notes"),
+        ("index", INDEX, "DROP INDEX meta.by_title"),
     ]
     return [
         Migration(latest + number, name, f"-- works beside {latest:04d}\n{up};", f"{down};")

@@ -13,6 +13,7 @@ from typing_extensions import override
 from adapters.postgres.migrations.down import DownMigration, MigrationFailed, parse_down
 
 _NAME = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.up\.sql")
+_CONCURRENTLY = re.compile(r"^-- concurrently$", re.MULTILINE)
 _WORKS_BESIDE = re.compile(r"^-- works beside (\d{4})$", re.MULTILINE)
 
 
@@ -42,6 +43,14 @@ class Migration:
         """
         declared = _WORKS_BESIDE.search(self.up)
         return int(declared[1]) if declared else None
+
+    @property
+    def statements(self) -> Sequence[str]:
+        """The statements of a step that runs outside of a transaction, by a line `-- concurrently`; else none.
+
+        Each can be repeated: a run may end between two of them.
+        """
+        return [each for each in self.up.split(";\n") if each.strip()] if _CONCURRENTLY.search(self.up) else []
 
     def as_row(self, applied_at: datetime) -> str:
         """Return the columns of an applied step as a JSON object."""
@@ -86,7 +95,7 @@ class UnknownMigration(MigrationFailed):
     """There is no step with this version."""
 
 
-_INDEX = re.compile(r"^CREATE (?:UNIQUE )?INDEX (\w+) ON", re.MULTILINE)
+_INDEX = re.compile(r"^CREATE (?:UNIQUE )?INDEX (?:CONCURRENTLY )?(\w+) ON", re.MULTILINE)
 _TABLE = re.compile(r"^CREATE TABLE meta\.(\w+) \(", re.MULTILINE)
 
 

@@ -9,7 +9,8 @@ class MigrationOptions:
 
     The socket deadline ends a step if the server does not respond. A step gives up its wait for a lock sooner than the
     requests that wait behind it, and is retried. Every few attempts it waits for longer than a second: after that time
-    (`deadlock_timeout`) the server ends an autovacuum that holds the lock.
+    (`deadlock_timeout`) the server ends an autovacuum that holds the lock. A statement outside of a transaction, such
+    as CREATE INDEX CONCURRENTLY, has the times of a build.
     """
 
     connect_timeout_s: float = 5.0
@@ -18,6 +19,8 @@ class MigrationOptions:
     long_every: int = 5
     statement_timeout_s: float = 300.0
     socket_timeout_s: float = 310.0
+    build_timeout_s: float = 3600.0
+    build_socket_timeout_s: float = 3610.0
     attempts_max: int = 70
     pause_s: float = 1.0
 

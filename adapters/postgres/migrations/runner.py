@@ -7,16 +7,15 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import psycopg
 import structlog
 from attrs import define, field
 from psycopg.abc import QueryNoTemplate
 
-from adapters.postgres.connections.connection import Connection, GatewayConnection, Statement
-from adapters.postgres.connections.exchange import SocketDeadline
-from adapters.postgres.gateway_options import to_primary
+from adapters.postgres.connections.connection import Connection
+from adapters.postgres.migrations.connections import MigrationConnections, fetch, run
 from adapters.postgres.migrations.down import Destruction, PlannedDown, require_allowed
 from adapters.postgres.migrations.migration import (
     AppliedMigration,
@@ -27,7 +26,6 @@ from adapters.postgres.migrations.migration import (
     load_migrations,
 )
 from adapters.postgres.migrations.options import MigrationOptions
-from adapters.postgres.migrations.server import explained_refusals, require_usable
 from adapters.postgres.statements import MigrationStatements
 from domain.audit import UNNAMED, ActName, Actor
 from domain.clock import Clock
@@ -36,6 +34,9 @@ from domain.identity import uuid7_at
 
 _LOCK = 0x70676C616D626461
 """The key of the advisory lock of all runners: "pglambda" in ASCII."""
+_BUILD_LOCK = _LOCK + 1
+"""The key of the advisory lock of the runner that applies a step outside of a transaction."""
+
 _LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 Done = TypeVar("Done")
@@ -57,6 +58,10 @@ class MigrationRunner:
     _options: MigrationOptions = field(factory=MigrationOptions)
     _steps: Sequence[Migration] = field(factory=load_migrations)
     _actor: Actor = UNNAMED
+    _connections: MigrationConnections = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._connections = MigrationConnections(self._dsn, self._statements.set_timeouts, self._options)
 
     async def up(self, to: int | None = None, *, dry_run: bool = False) -> Sequence[Migration]:
         """Apply the pending steps up to version `to` (default: all), or none in a dry run; return them in order."""
@@ -67,7 +72,7 @@ class MigrationRunner:
             _log.warning("schema_newer", migrations=[str(each) for each in state.newer])
         if dry_run:
             return pending
-        return [step for step in pending if await self._retried(partial(self._apply, step))]
+        return [step for step in pending if await self._applied_now(step)]
 
     async def down(
         self, to: int | None = None, *, destroy: Collection[str] = (), dry_run: bool = False
@@ -122,14 +127,14 @@ class MigrationRunner:
 
     async def _applied(self) -> Sequence[AppliedMigration]:
         try:
-            async with self._transaction(self._options.lock_timeout_s) as connection:
+            async with self._connections.transaction(self._options.lock_timeout_s) as connection:
                 return await self._applied_in(connection)
         except psycopg.OperationalError as error:
             raise StorageUnavailable from error
 
     async def _applied_in(self, connection: Connection) -> Sequence[AppliedMigration]:
-        ((exists,),) = await _fetch(connection, self._statements.select_migrations_exist)
-        rows = await _fetch(connection, self._statements.select_migrations) if exists else []
+        ((exists,),) = await fetch(connection, self._statements.select_migrations_exist)
+        rows = await fetch(connection, self._statements.select_migrations) if exists else []
         applied = [AppliedMigration(*row) for row in rows]
         SchemaState.of(self._steps, applied).require_usable()
         return applied
@@ -140,12 +145,29 @@ class MigrationRunner:
         SchemaState.of(self._steps, applied).require_latest()
         return applied
 
+    async def _applied_now(self, step: Migration) -> bool:
+        """Apply a step, and return whether no other runner has."""
+        if step.statements:
+            await self._retried(partial(self._build, step))
+        return await self._retried(partial(self._apply, step))
+
+    async def _build(self, step: Migration, _: float) -> None:
+        """Run the statements of a step outside of a transaction; another run may have left some of their effects."""
+        async with self._connections.single_statements() as connection:
+            ((granted,),) = await fetch(connection, self._statements.lock_build, {"key": _BUILD_LOCK})
+            if not granted:
+                raise psycopg.errors.LockNotAvailable("another process applies this step")
+            if step.version not in {each.version for each in await self._applied_in(connection)}:
+                for statement in step.statements:
+                    await run(connection, statement)
+
     async def _apply(self, step: Migration, lock_timeout_s: float) -> bool:
         async with self._locked(lock_timeout_s) as connection:
             if step.version in {each.version for each in await self._applied_in(connection)}:
                 return False
-            await _run(connection, step.up)
-            await _fetch(
+            if not step.statements:
+                await run(connection, step.up)
+            await fetch(
                 connection,
                 self._statements.insert_migration,
                 {"step": step.as_row(self._clock.now())},
@@ -155,8 +177,8 @@ class MigrationRunner:
         return True
 
     async def _plan(self, to: int | None, lock_timeout_s: float) -> Sequence[tuple[Migration, PlannedDown]]:
-        async with self._transaction(lock_timeout_s) as connection:
-            await _fetch(connection, self._statements.lock_migrations, {"key": _LOCK})
+        async with self._connections.transaction(lock_timeout_s) as connection:
+            await fetch(connection, self._statements.lock_migrations, {"key": _LOCK})
             versions = {each.version for each in await self._reverted_from(connection)}
             applied = [step for step in reversed(self._steps) if step.version in versions]
             latest = applied[:1] if to is None else [step for step in applied if step.version > to]
@@ -169,11 +191,11 @@ class MigrationRunner:
             if step.version not in {each.version for each in await self._reverted_from(connection)}:
                 return None
             # Under the lock no row appears between the count and the deletion.
-            await _run(connection, step.down_migration.lock)
+            await run(connection, step.down_migration.lock)
             down = await _planned(connection, step)
             require_allowed([down], destroy, reverted)
-            await _run(connection, step.down_migration.statements)
-            await _fetch(connection, self._statements.delete_migration, {"version": step.version})
+            await run(connection, step.down_migration.statements)
+            await fetch(connection, self._statements.delete_migration, {"version": step.version})
             deleted = {name: number for loss in down.losses for name, number in loss.counts.items()}
             await self._record(connection, ActName.MIGRATIONS_DOWN, step, deleted)
         _log.info("migration_reverted", migration=str(step), deleted=", ".join(loss.text for loss in down.losses))
@@ -183,10 +205,10 @@ class MigrationRunner:
         self, connection: Connection, name: ActName, step: Migration, details: Mapping[str, object]
     ) -> None:
         """Record the step in its own transaction, if the schema has the audit record after it."""
-        ((exists,),) = await _fetch(connection, self._statements.select_audit_exists)
+        ((exists,),) = await fetch(connection, self._statements.select_audit_exists)
         if not exists:
             return
-        await _fetch(
+        await fetch(
             connection,
             self._statements.insert_migration_act,
             {
@@ -202,40 +224,11 @@ class MigrationRunner:
     @asynccontextmanager
     async def _locked(self, lock_timeout_s: float) -> AsyncIterator[Connection]:
         """Begin a transaction that excludes other runners, and create the table of steps if it is missing."""
-        async with self._transaction(lock_timeout_s) as connection:
-            await _fetch(connection, self._statements.lock_migrations, {"key": _LOCK})
-            await _fetch(connection, self._statements.create_schema)
-            await _fetch(connection, self._statements.create_migrations)
+        async with self._connections.transaction(lock_timeout_s) as connection:
+            await fetch(connection, self._statements.lock_migrations, {"key": _LOCK})
+            await fetch(connection, self._statements.create_schema)
+            await fetch(connection, self._statements.create_migrations)
             yield connection
-
-    @asynccontextmanager
-    async def _transaction(self, lock_timeout_s: float) -> AsyncIterator[Connection]:
-        options = self._options
-        connection = await GatewayConnection.connect(to_primary(self._dsn), address_timeout_s=options.connect_timeout_s)
-        with SocketDeadline(connection, options.socket_timeout_s):
-            async with connection:
-                require_usable(connection)
-                await _fetch(connection, self._statements.set_timeouts, self._timeouts(lock_timeout_s))
-                with explained_refusals():
-                    yield connection
-
-    def _timeouts(self, lock_timeout_s: float) -> Mapping[str, str]:
-        return {
-            "lock_timeout": str(round(lock_timeout_s * 1000)),
-            "statement_timeout": str(round(self._options.statement_timeout_s * 1000)),
-        }
-
-
-async def _fetch(
-    connection: Connection, statement: Statement, parameters: Mapping[str, object] | None = None
-) -> list[tuple[Any, ...]]:
-    cursor = await connection.execute(cast("QueryNoTemplate", statement.sql), parameters, prepare=False)
-    return await cursor.fetchall() if cursor.description is not None else []
-
-
-async def _run(connection: Connection, script: str) -> None:
-    """Run several statements; without parameters the server accepts them in one message."""
-    await connection.execute(cast("QueryNoTemplate", script))
 
 
 async def _planned(connection: Connection, step: Migration) -> PlannedDown:

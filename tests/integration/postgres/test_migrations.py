@@ -242,6 +242,36 @@ class TestFunctionOwners:
             assert pins == [(None,), (None,)]
 
 
+INDEX = """-- concurrently
+DROP INDEX CONCURRENTLY IF EXISTS meta.by_title;
+CREATE INDEX CONCURRENTLY by_title ON meta.sessions (title);
+"""
+IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('meta.by_title')"
+
+
+class TestOutsideOfATransaction:
+    async def test_an_index_is_built_while_calls_write_and_built_again_after_a_failure(self, database_url, runner_on):
+        step = Migration(len(STEPS) + 1, "index", INDEX, "DROP INDEX meta.by_title;")
+        runner = runner_on(database_url, [*STEPS, step], evolve(QUICK, build_timeout_s=0.5))
+        with psycopg.connect(database_url) as writer, psycopg.connect(database_url, autocommit=True) as others:
+            writer.execute("DELETE FROM meta.sessions WHERE FALSE")
+            others.execute("SET lock_timeout = '1s'")
+            with pytest.raises(StorageUnavailable):
+                await runner.up()
+            others.execute("DELETE FROM meta.sessions WHERE FALSE")
+            assert others.execute(IS_VALID).fetchall() == [(False,)]
+            writer.rollback()
+            assert await runner.up() == [step]
+            assert others.execute(IS_VALID).fetchall() == [(True,)]
+        assert names(await runner.down()) == [str(step)]
+
+    async def test_several_runners_at_once_build_once(self, database_url, runner_on):
+        step = Migration(len(STEPS) + 1, "index", INDEX, "DROP INDEX meta.by_title;")
+        runners = [runner_on(database_url, [*STEPS, step], MigrationOptions(pause_s=0.05)) for _ in range(3)]
+        taken = await asyncio.gather(*(runner.up() for runner in runners))
+        assert sorted(map(len, taken)) == [0, 0, 1]
+
+
 class TestNewerSchema:
     async def test_a_release_works_beside_a_newer_step_that_allows_it(self, runner, empty_database_url, runner_on):
         newer = [*STEPS, step_after(f"-- works beside {len(STEPS):04d}")]

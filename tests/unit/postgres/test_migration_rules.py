@@ -48,6 +48,29 @@ def test_every_migration_after_a_release_declares_to_work_beside_it():
         assert undeclared(steps, latest_of(version)) == []
 
 
+def blocking_indexes(steps, latest):
+    """Return the steps after `latest` that block the writers of an earlier table while they build an index."""
+    return [
+        str(step)
+        for step in steps
+        if step.version > latest
+        and any(
+            "CONCURRENTLY" not in index and f"CREATE TABLE {table} " not in step.up
+            for index, table in re.findall(r"^(CREATE (?:UNIQUE )?INDEX .*?)ON (meta\.\w+)", step.up, re.MULTILINE)
+        )
+    ]
+
+
+def test_no_migration_after_a_release_blocks_writers_by_an_index():
+    beside = [latest_of(each) for each in RELEASES if numbers(each) >= FIRST_BESIDE]
+    assert blocking_indexes(load_migrations(), min(beside, default=load_migrations()[-1].version)) == []
+    assert "0008_execution_ids" in blocking_indexes(load_migrations(), 1)
+    built = "-- concurrently\nCREATE INDEX CONCURRENTLY by_a ON meta.a (b);\n"
+    assert blocking_indexes([Migration(1, "step", built, "")], 0) == []
+    made = "CREATE TABLE meta.a (b int);\nCREATE INDEX by_a ON meta.a (b);\n"
+    assert blocking_indexes([Migration(1, "step", made, "")], 0) == []
+
+
 def test_the_numbers_of_migrations_have_no_gap():
     assert [step.version for step in load_migrations()] == list(range(1, len(load_migrations()) + 1))
 
