@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from uuid import uuid4
 
 from attrs import define, frozen
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from structlog.typing import FilteringBoundLogger
 
 from domain.batches import Batch, ItemEnded, run_batch
@@ -54,7 +54,7 @@ class BatchKind(Generic[Item, Result]):
     """
 
     parser: BatchParser[Item]
-    admit: Callable[[Request], Awaitable[object]]
+    admit: Callable[[Request, Batch[Item]], Awaitable[object]]
     call: Callable[[Request, Item], Awaitable[Result]]
     line: Callable[[int, int, Result], Struct]
     failed: type[BatchLine] | type[InitializeLine]
@@ -85,7 +85,7 @@ class BatchEndpoints:
         """Execute the script of a session for each item, if the session is live."""
         kind = BatchKind(
             self._params_parser,
-            lambda request: self._sessions.get(request.session_ref),
+            lambda request, _: self._sessions.get(request.session_ref),
             self._execute,
             BatchLine.of,
             BatchLine,
@@ -94,16 +94,21 @@ class BatchEndpoints:
         return await self._respond(request, kind)
 
     async def initialize(self, request: Request) -> StreamingResponse:
-        """Store a session for each item, unless the owner has reached a quota."""
+        """Store a session for each item. Without keys the owner must not have reached a quota."""
         kind = BatchKind(
             self._sessions_parser,
-            lambda request: self._sessions.require_capacity(request.owner),
+            self._require_capacity,
             self._initialize,
             InitializeLine.of,
             InitializeLine,
             "Give each item an idempotency_key of its own",
         )
         return await self._respond(request, kind)
+
+    async def _require_capacity(self, request: Request, batch: Batch[InitializeItemBody]) -> None:
+        """Reject the batch over a quota, unless it may be repeated: then its items get their first responses."""
+        if all(item.idempotency_key is UNSET for item in batch.items):
+            await self._sessions.require_capacity(request.owner)
 
     async def _execute(self, request: Request, params: JsonText) -> Executed:
         return await self._executions.execute(request.session_ref, params)
@@ -122,7 +127,7 @@ class BatchEndpoints:
             turn.callback(self._turns.release, request.owner)
             batch = await kind.parser.read(request)
             await self._charge(request, len(batch.items))
-            await kind.admit(request)
+            await kind.admit(request, batch)
             return StreamingResponse(
                 int(HTTPStatus.OK),
                 content_type=_media_type(request),

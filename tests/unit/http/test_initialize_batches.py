@@ -158,6 +158,16 @@ async def test_a_quota_holds_exactly_within_a_batch(log_lines):
     assert len(world.store.sessions) == 40
 
 
+async def test_a_batch_with_keys_can_be_repeated_by_an_owner_that_has_reached_a_quota(log_lines):
+    world = World.of(usage=UsagePolicy(live_sessions_max=2))
+    items = [item(idempotency_key=f"tenant-{n}") for n in range(2)]
+    async with world.client() as client:
+        first = await initialize(client, *items)
+        again = await initialize(client, *items, item(idempotency_key="tenant-2"), item())
+    assert [line["request_id"] for line in again[:2]] == [line["request_id"] for line in first]
+    assert [line["status"] for line in again] == [200, 200, 429, 429]
+
+
 async def test_items_in_a_language_without_a_scope_are_refused(log_lines):
     world = World.of(caller=Principal(Owner("alice"), frozenset({Scope.EXECUTE_PYTHON})))
     async with world.client() as client:
