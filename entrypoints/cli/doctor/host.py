@@ -66,12 +66,16 @@ def judge_access(facts: AccessFacts | None, settings: Settings) -> Iterator[Find
 
 @frozen
 class HostFacts:
-    """The folder of the service, the disk that it is on (bytes), and how many files a process may open."""
+    """The folder of the service, the disk that it is on (bytes), and how many files a process may open.
+
+    `kept` are the data folders that `pglambda upgrade-database` has kept.
+    """
 
     data_dir: str
     disk_free_bytes: int
     disk_size_bytes: int
     descriptors_max: int | None
+    kept: Sequence[str] = ()
 
 
 async def host_facts(settings: Settings) -> HostFacts:
@@ -79,12 +83,19 @@ async def host_facts(settings: Settings) -> HostFacts:
     folder = next(path for path in (settings.data_dir, *settings.data_dir.parents) if path.exists())
     disk = shutil.disk_usage(folder)
     descriptors_max = attainable(descriptors_needed(settings.max_connections, settings.max_warm_workers))
-    return HostFacts(str(settings.data_dir), disk.free, disk.total, descriptors_max)
+    kept = sorted(str(path.parent) for path in folder.glob("postgres-[0-9]*/PG_VERSION"))
+    return HostFacts(str(settings.data_dir), disk.free, disk.total, descriptors_max, kept)
 
 
 def judge_host(facts: HostFacts, settings: Settings) -> Iterator[Finding]:
     """Yield the findings about the disk of DATA_DIR, and about the limits of a process."""
     yield _judge_disk(facts, settings)
+    if facts.kept:
+        yield DISK.note(
+            f"data folders of another PostgreSQL are kept: {', '.join(facts.kept)}",
+            "They are the way back from an upgrade, and take space.",
+            "pglambda upgrade-database --finish",
+        )
     needed, granted = descriptors_needed(settings.max_connections, settings.max_warm_workers), facts.descriptors_max
     if granted is None or granted >= needed:
         yield PROCESS.ok(f"a process may open {granted or 'any number of'} files")

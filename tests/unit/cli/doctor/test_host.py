@@ -4,6 +4,7 @@ import pytest
 
 from domain.inspection import AccessFacts, LanguageFacts, LayerFacts
 from entrypoints.cli.doctor.host import (
+    host_facts,
     judge_access,
     judge_address,
     judge_host,
@@ -128,6 +129,15 @@ class TestTheDisk:
         found = list(judge_host(changed(HOST, disk_free_bytes=free), self.SETTINGS))
         assert levels(found) - {Level.OK} == {level} - {Level.OK}
         assert "the database" in found[0].seen
+
+    async def test_a_data_folder_that_an_upgrade_has_kept_is_a_note(self, tmp_path):
+        (tmp_path / "postgres-17").mkdir()
+        (tmp_path / "postgres-17/PG_VERSION").write_text("17")
+        (tmp_path / "postgres-17.9-programs").mkdir()
+        facts = await host_facts(settings_of(DATA_DIR=str(tmp_path)))
+        (note,) = [each for each in judge_host(facts, self.SETTINGS) if "are kept" in each.seen]
+        assert (note.level, note.remedy) == (Level.NOTE, "pglambda upgrade-database --finish")
+        assert note.seen.endswith(f": {tmp_path}/postgres-17")
 
     @pytest.mark.parametrize(("free", "level"), [(GIB, Level.OK), (GIB // 5, Level.PROBLEM)])
     def test_without_an_embedded_database_the_disk_needs_less_space(self, free, level):
