@@ -129,8 +129,8 @@ async def test_a_restore_has_every_session_acknowledged_before_the_end_of_the_ba
     )
 
 
-def killed_at(step, *arguments, **variables):
-    """Start a command, and kill it as soon as it names a step."""
+def killed_at(step, *arguments, number=signal.SIGKILL, **variables):
+    """Start a command, send it a signal as soon as it names a step, and return its exit status."""
     process = subprocess.Popen(
         [sys.executable, "-m", "entrypoints", *arguments],
         env={**os.environ, **QUIET, **variables},
@@ -142,8 +142,9 @@ def killed_at(step, *arguments, **variables):
     )
     with process:
         assert any(line.startswith(step) for line in process.stderr), f"{step} was not named"
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
+        process.send_signal(number)
+        process.stderr.read()
+    return process.returncode
 
 
 def test_a_restore_that_is_killed_at_any_step_loses_nothing_and_can_be_repeated(folder, made, tmp_path):  # noqa: F811
@@ -156,7 +157,7 @@ def test_a_restore_that_is_killed_at_any_step_loses_nothing_and_can_be_repeated(
     assert file.stat().st_mode & 0o777 == 0o600
     command(*create, **variables)
     for step in STEPS:
-        killed_at(step, "restore", str(file), "--yes", **variables)
+        assert killed_at(step, "restore", str(file), "--yes", **variables) == -signal.SIGKILL
     assert len(command(*keys, **variables)) == 1
     done = command("restore", str(file), "--yes", "--output", "json", **variables)
     assert done["lost"] == {"sessions": 0, "executions": 0, "api_keys": 1}
@@ -166,3 +167,47 @@ def test_a_restore_that_is_killed_at_any_step_loses_nothing_and_can_be_repeated(
         "postgres.old-1",
     }
     assert [path.name for path in (folder / "scratch").iterdir()] == ["lock"]
+
+
+@pytest.fixture
+def _attended():
+    """As in the foreground of a terminal: a suite that was started in the background ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_attended")
+def test_an_interrupted_backup_leaves_no_file_that_looks_complete(folder, made, tmp_path):  # noqa: F811
+    seed(made, folder)
+    variables = {"DATA_DIR": str(folder)}
+    partial = tmp_path / "pglambda-backup.partial"
+    for step in ("Backing up", "Checking tables and indexes"):
+        assert killed_at(step, "backup", str(tmp_path), number=signal.SIGINT, **variables) == 130
+        assert not list(tmp_path.iterdir())
+    assert killed_at("Backing up", "backup", str(tmp_path), **variables) == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == [partial]
+    assert partial.stat().st_mode & 0o777 == 0o600
+    file = Path(command("backup", str(tmp_path), "--no-check", "--output", "json", **variables)["file"])
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_program_that_reads_standard_output_and_ends_is_an_error(folder, made):  # noqa: F811
+    seed(made, folder)
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "entrypoints", "backup", "-"],
+        env={**os.environ, **QUIET, "DATA_DIR": str(folder)},
+        cwd=ROOT,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    os.close(write)
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "Error: The program that reads standard output has ended, so the backup is incomplete. Correct that program.\n"
+    )

@@ -164,6 +164,7 @@ def backup(made, tmp_path_factory):
     with shared_folder() as folder:
         seed(made, folder)
         first = RunningServer(folder)
+        query(first.server.url, "CREATE TABLE texts AS SELECT 'a marked row' AS text")
         yield write_backup(first.server, tmp_path_factory.mktemp("backup") / "backup.tar")
         first.stop()
 
@@ -183,6 +184,18 @@ def test_a_damaged_backup_is_refused_with_the_file_that_is_damaged(backup, folde
     (tmp_path / "damaged.tar").write_bytes(content)
     with pytest.raises(EmbeddedPostgresError, match=r"(?s)^The backup is damaged.*backup_label"):
         staged(folder, tmp_path / "damaged.tar")
+
+
+def test_a_damaged_table_is_found_where_the_server_had_damaged_it_before_the_backup(backup, folder):
+    (folder / "scratch").mkdir(mode=0o711)
+    restoration = Restoration(EmbeddedPostgresOptions(folder), launch, folder / "scratch", False)
+    with backup.open("rb") as source:
+        label = restoration.unpack(source, lambda _: None)
+    (table,) = (path for path in (folder / "scratch/postgres/base").glob("*/*") if b"a marked row" in path.read_bytes())
+    table.write_bytes(table.read_bytes().replace(b"a marked row", b"another one!"))
+    restoration.recover(label, RecoveryTarget())
+    with pytest.raises(EmbeddedPostgresError, match=r"(?s)^A table or an index in the backup is damaged.*texts"):
+        found_in(restoration, "SELECT 1")
 
 
 def test_a_backup_of_another_major_version_is_refused(backup, folder, tmp_path):

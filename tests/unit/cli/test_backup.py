@@ -1,14 +1,17 @@
 """The commands `backup` and `restore`: what they refuse, and what they say."""
 
 import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click import ClickException
 from click.testing import CliRunner
 
 from entrypoints.cli.main import cli
 from entrypoints.cli.restore_report import Present, loss, text
+from entrypoints.cli.staging import require_space
 from entrypoints.server.data_dir import DataDir
 
 ENV = {"DATABASE_URL": None, "WAL_ARCHIVE_DIR": None, "HOST": None, "PORT": None, "JWT_SECRET": None, "AUTH": None}
@@ -88,6 +91,16 @@ def test_a_second_restore_or_check_waits_for_the_first(backup_file, tmp_path):
     held.release()
     assert result.exit_code == 1
     assert f"A backup or a restore with process id {os.getpid()} uses" in result.stderr
+
+
+def test_a_disk_needs_room_for_all_that_is_written_to_it(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    for folder in (first, second):
+        folder.mkdir()
+    require_space({first: 1, second: 1})
+    free = shutil.disk_usage(tmp_path).free
+    with pytest.raises(ClickException, match=r"The disk of .*a and .*b has [\d,]+ free bytes, and [\d,]+ are needed"):
+        require_space({first: free * 2 // 3, second: free * 2 // 3})
 
 
 class TestTheReport:
