@@ -22,6 +22,7 @@ _FREE_MIN = 256 * _MIB
 _FREE_LOW = 2 * _GIB
 _FREE_SHARE_LOW = 0.05
 _BUDGET_SHARE_HIGH = 0.9
+_FORMER = ("postgres.old-*", "scratch/postgres")
 _UNAVAILABLE = "Initialize and execute get 503 RUNTIME_UNAVAILABLE for it."
 _TOKEN_SIGNS = ("401", "403")
 
@@ -68,7 +69,8 @@ def judge_access(facts: AccessFacts | None, settings: Settings) -> Iterator[Find
 class HostFacts:
     """The folder of the service, the disk that it is on (bytes), and how many files a process may open.
 
-    `kept` are the data folders that `pglambda upgrade-database` has kept.
+    `kept` are the data folders that `pglambda upgrade-database` has kept, `former` those that restores have replaced and
+    copies that a killed check has left.
     """
 
     data_dir: str
@@ -76,6 +78,7 @@ class HostFacts:
     disk_size_bytes: int
     descriptors_max: int | None
     kept: Sequence[str] = ()
+    former: Sequence[str] = ()
 
 
 async def host_facts(settings: Settings) -> HostFacts:
@@ -84,7 +87,8 @@ async def host_facts(settings: Settings) -> HostFacts:
     disk = shutil.disk_usage(folder)
     descriptors_max = attainable(descriptors_needed(settings.max_connections, settings.max_warm_workers))
     kept = sorted(str(path.parent) for path in folder.glob("postgres-[0-9]*/PG_VERSION"))
-    return HostFacts(str(settings.data_dir), disk.free, disk.total, descriptors_max, kept)
+    former = sorted(str(path) for pattern in _FORMER for path in folder.glob(pattern))
+    return HostFacts(str(settings.data_dir), disk.free, disk.total, descriptors_max, kept, former)
 
 
 def judge_host(facts: HostFacts, settings: Settings) -> Iterator[Finding]:
@@ -95,6 +99,12 @@ def judge_host(facts: HostFacts, settings: Settings) -> Iterator[Finding]:
             f"data folders of another PostgreSQL are kept: {', '.join(facts.kept)}",
             "They are the way back from an upgrade, and take space.",
             "pglambda upgrade-database --finish",
+        )
+    if facts.former:
+        yield DISK.note(
+            f"there are copies of the database beside it: {', '.join(facts.former)}",
+            "A restore has replaced them, or a check of a backup runs or was killed. They take space.",
+            "Remove those that you do not need. The next check removes what is left in scratch.",
         )
     needed, granted = descriptors_needed(settings.max_connections, settings.max_warm_workers), facts.descriptors_max
     if granted is None or granted >= needed:

@@ -139,6 +139,14 @@ class TestTheDisk:
         assert (note.level, note.remedy) == (Level.NOTE, "pglambda upgrade-database --finish")
         assert note.seen.endswith(f": {tmp_path}/postgres-17")
 
+    async def test_copies_of_the_database_that_backups_and_restores_have_left_are_a_note(self, tmp_path):
+        for name in ("postgres", "postgres.old-1", "scratch/postgres"):
+            (tmp_path / name).mkdir(parents=True)
+        facts = await host_facts(settings_of(DATA_DIR=str(tmp_path)))
+        (note,) = [each for each in judge_host(facts, self.SETTINGS) if "copies" in each.seen]
+        assert note.level is Level.NOTE
+        assert note.seen.endswith(f": {tmp_path}/postgres.old-1, {tmp_path}/scratch/postgres")
+
     @pytest.mark.parametrize(("free", "level"), [(GIB, Level.OK), (GIB // 5, Level.PROBLEM)])
     def test_without_an_embedded_database_the_disk_needs_less_space(self, free, level):
         assert levels(judge_host(changed(HOST, disk_free_bytes=free), settings_of())) == {Level.OK, level}
