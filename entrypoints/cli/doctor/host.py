@@ -69,8 +69,8 @@ def judge_access(facts: AccessFacts | None, settings: Settings) -> Iterator[Find
 class HostFacts:
     """The folder of the service, the disk that it is on (bytes), and how many files a process may open.
 
-    `kept` are the data folders that `pglambda upgrade-database` has kept, `former` those that restores have replaced and
-    copies that a killed check has left.
+    `kept` are the data folders that `pglambda upgrade-database` has kept. `former` are those that restores have
+    replaced, and copies that a killed check has left.
     """
 
     data_dir: str

@@ -143,7 +143,7 @@ class TestTheDisk:
         for name in ("postgres", "postgres.old-1", "scratch/postgres"):
             (tmp_path / name).mkdir(parents=True)
         facts = await host_facts(settings_of(DATA_DIR=str(tmp_path)))
-        (note,) = [each for each in judge_host(facts, self.SETTINGS) if "copies" in each.seen]
+        (note,) = [each for each in judge_host(facts, self.SETTINGS) if "beside it" in each.seen]
         assert note.level is Level.NOTE
         assert note.seen.endswith(f": {tmp_path}/postgres.old-1, {tmp_path}/scratch/postgres")
 
