@@ -44,7 +44,7 @@ def record(version: str, commit: str) -> None:
         service = Service(data_dir, program=("entrypoints", "serve"), root=source, **SETTINGS).ready()
         try:
             keys = {owner: _create_key(source, data_dir, owner, scopes) for owner, scopes in OWNERS.items()}
-            _command(source, data_dir, *_KEYS, "revoke", keys[REVOKED]["id"])
+            _command(source, data_dir, *_KEYS, "revoke", keys[REVOKED]["id"], *_consent(version))
             steps = json.loads(_command(source, data_dir, *_MIGRATE, "status", "--output", "json"))
             traffic = Traffic(service.url, {owner: key["key"] for owner, key in keys.items()})
             traffic.make()
@@ -62,6 +62,11 @@ def record(version: str, commit: str) -> None:
         **traffic.recorded(),
     }
     (FOLDER / f"{version}.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+
+
+def _consent(version: str) -> list[str]:
+    """Return the option that allows a loss; 0.1.0 asks for none."""
+    return [] if version == "0.1.0" else ["--yes"]
 
 
 def _create_key(source: Path, data_dir: Path, owner: str, scopes: tuple[str, ...]) -> Mapping[str, str]:
