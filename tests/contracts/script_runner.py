@@ -9,6 +9,7 @@ import pytest
 
 from domain.errors import Overloaded, StorageUnavailable
 from domain.identity import ANONYMOUS
+from domain.json_text import VALUE_DEPTH_MAX
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.ports import ScriptRunner, Worker
@@ -25,7 +26,7 @@ from tests.contracts.script_runs import (
     script_of,
 )
 
-DEEP = "[" * 100 + "]" * 100
+DEEP = "[" * VALUE_DEPTH_MAX + "]" * VALUE_DEPTH_MAX
 
 
 class ScriptRunnerContract:

@@ -118,8 +118,10 @@ async def test_nothing_of_a_purged_session_is_found_in_any_table(api: Api, datab
 
 
 async def test_an_execution_that_runs_while_its_session_is_purged_is_not_kept(api: Api, database_url: str) -> None:
-    session_id = await api.initialize("python-slow", "import time; time.sleep(1); result = params")
-    running = asyncio.create_task(api.execute(session_id, mark=MARK))
+    session_id = await api.initialize("python-slow", "import time; time.sleep(params['pause_s']); result = params")
+    # A first execution reads the script after it has begun, and finds the session closed then.
+    await api.execute(session_id, pause_s=0)
+    running = asyncio.create_task(api.execute(session_id, pause_s=1, mark=MARK))
 
     async def has_begun() -> bool:
         with psycopg.connect(database_url) as connection:
