@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from adapters.embedded_postgres.passfile import Passfile
 from adapters.embedded_postgres.programs import find_programs
 from entrypoints.composition.commands import Commands
 from entrypoints.server.database import running
@@ -61,7 +62,7 @@ class Database:
         """What libpq and its kind need to connect."""
         facts = conninfo_to_dict(self.url)
         names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE", "passfile": "PGPASSFILE"}
-        password = Path(str(facts["passfile"])).read_text(encoding="utf-8").strip().rpartition(":")[2]
+        password = Passfile(Path(str(facts["passfile"]))).read()[str(facts["user"])]
         return {variable: str(facts[name]) for name, variable in names.items()} | {"PGPASSWORD": password}
 
     def execute(self, statement: str, parameters: dict[str, object] | None = None) -> list[tuple[Any, ...]]:
