@@ -81,7 +81,7 @@ class Restoration:
         manifest.unlink()
 
     def recover(self, label: BackupLabel, target: RecoveryTarget) -> None:
-        """Replay WAL up to the target, on a new timeline, and set the passwords of this DATA_DIR.
+        """Replay WAL up to the target, on a new timeline, and give the roles new passwords.
 
         Raises EmbeddedPostgresError.
         """
@@ -91,7 +91,7 @@ class Restoration:
         signal = self._folder / "recovery.signal"
         signal.touch(mode=0o600)
         self._account.adopt(signal)
-        passwords = {**self._passwords(), _SUPERUSER: token_hex(32)}
+        passwords = {**new_passwords(), _SUPERUSER: token_hex(32)}
         parameters = {**target.parameters(archive), **self._parameters}
         runner = ProgramRunner(self.launch, self._account, _STEP_TIMEOUT_S)
         try:
@@ -125,13 +125,24 @@ class Restoration:
         The server of DATA_DIR must not run. After a kill at any point, the former folder is in place, or the next start
         puts the new one there.
         """
-        passfile = Passfile(self.options.data_dir / "pgpass")
-        if not has_passwords(passfile):  # without a file, the next start gives the roles new passwords
-            passfile.path.unlink(missing_ok=True)
-        runner = ProgramRunner(self.launch, self._account, self.options.init_timeout_s)
         assert self.durable
+        passfile = Passfile(self.options.data_dir / "pgpass")
+        runner = ProgramRunner(self.launch, self._account, self.options.init_timeout_s)
+        self._set_passwords(passfile, runner)
         cluster = Cluster(self._final, passfile, self._programs, self._account, runner)
         return cluster.replace_by(self._folder)
+
+    def _set_passwords(self, passfile: Passfile, runner: ProgramRunner) -> None:
+        """Give the recovered folder the passwords of DATA_DIR, so that their file fits it and the former folder.
+
+        A start of the former folder may have written the file since the recovery. Without a complete file, the next
+        start gives the roles new passwords.
+        """
+        if has_passwords(passfile):
+            statements = password_statements(passfile.read())
+            run_sql(runner, self._programs, self._folder, statements, self._parameters)
+        else:
+            passfile.path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove all that is in the scratch folder, and end a server that a killed command has left there."""
@@ -168,11 +179,6 @@ class Restoration:
         archive = archive_of(archives, self._folder)
         prepare_archive(archive, self._account)
         return archive
-
-    def _passwords(self) -> Mapping[str, str]:
-        """Return the passwords of DATA_DIR, so that its file fits the former data folder and the new one."""
-        passfile = Passfile(self.options.data_dir / "pgpass")
-        return passfile.read() if has_passwords(passfile) else new_passwords()
 
     @property
     def _parameters(self) -> Mapping[str, str]:

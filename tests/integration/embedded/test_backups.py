@@ -272,3 +272,17 @@ def test_each_former_folder_is_kept(start, folder, backup):
     restoration = staged(folder, backup, durable=True)
     assert restoration.put_in_place() == folder / "postgres.old-2"
     assert query(start().server.url, "SELECT 1") == (1,)
+
+
+def test_a_password_file_that_is_written_anew_during_a_restore_fits_both_folders(start, folder, backup):
+    start().stop()
+    (folder / "pgpass").unlink()
+    restoration = staged(folder, backup, durable=True)
+    start().stop()  # the restore counts what the former folder holds, and this start writes the file
+    kept = restoration.put_in_place()
+    restored = start()
+    assert query(restored.server.url, "SELECT 1") == (1,)
+    restored.stop()
+    (folder / "postgres").rename(folder / "postgres.undone")
+    kept.rename(folder / "postgres")
+    assert query(start().server.url, "SELECT 1") == (1,)
