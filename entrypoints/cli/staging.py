@@ -1,6 +1,7 @@
 """A backup, restored into the scratch folder of DATA_DIR: to check it, or to put it in place."""
 
 import asyncio
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -45,11 +46,22 @@ class Staged:
 
 
 def require_embedded(settings: Settings) -> None:
-    """Raise ClickException if the service uses a server of others."""
+    """Raise ClickException if the service uses a server of others, or if this is not the user of the service."""
     if not settings.embedded:
         raise click.ClickException(
             "DATABASE_URL is set, and this command works on the embedded server only. Back up that server with its own "
             "tools; docs/backup.md has a guide. To use the embedded server, unset DATABASE_URL."
+        )
+    _require_own(settings.data_dir)
+
+
+def _require_own(data_dir: Path) -> None:
+    """Refuse root in the folder of another user: files that root makes there lock the service out."""
+    found = next((path for path in (data_dir / "lock", data_dir) if path.exists()), None)
+    if os.geteuid() == 0 and found is not None and (uid := found.stat().st_uid) != 0:
+        raise click.ClickException(
+            f"DATA_DIR {data_dir} is used by the service of user id {uid}, which could not use files that root makes "
+            f"there. Nothing was changed. Run the command as that user: sudo -u '#{uid}' --preserve-env pglambda ..."
         )
 
 

@@ -49,6 +49,21 @@ def test_a_server_of_others_is_refused_with_a_guide(command, backup_file, tmp_pa
     assert "docs/backup.md" in result.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may write in the folders of others")
+@pytest.mark.parametrize("owned", ["lock", "."])
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_root_makes_no_files_in_the_data_folder_of_another_user(command, owned, backup_file, tmp_path):
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    (data_dir / owned).touch()
+    os.chown(data_dir / owned, 65534, 65534)
+    before = list(data_dir.iterdir())
+    result = run(command, backup_file, DATA_DIR=str(data_dir))
+    assert result.exit_code == 1
+    assert "Run the command as that user: sudo -u '#65534'" in result.stderr
+    assert list(data_dir.iterdir()) == before
+
+
 @pytest.mark.parametrize("command", ["backup", "restore"])
 def test_the_help_says_that_a_backup_is_sensitive(command):
     assert {"backup": "contains secrets", "restore": "that you trust"}[command] in " ".join(
