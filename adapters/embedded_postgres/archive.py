@@ -39,6 +39,21 @@ def prepare_archive(folder: Path, account: Account) -> None:
         )
 
 
+def archive_timelines(archive: Path, data_folder: Path, account: Account) -> None:
+    """Let the server archive the history of each timeline that the archive does not have.
+
+    A restore without the archive notes no history there, and may take the number of a timeline that the archive has.
+    Without this, WAL would follow that no restore finds, or that continues another timeline. With it, the archive gets
+    the history, or archiving fails before the first segment because the archive has another one.
+    """
+    for history in (data_folder / "pg_wal").glob("*.history"):
+        copy = archive / history.name
+        if not copy.exists() or copy.read_bytes() != history.read_bytes():
+            ready = history.parent / "archive_status" / f"{history.name}.ready"
+            ready.touch(mode=0o600)
+            account.adopt(ready)
+
+
 def archive_parameters(folder: Path | None) -> Mapping[str, str]:
     """Return the parameters of a server that archives to the folder; without one it does not archive.
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from attrs import define, field, frozen
 
 from adapters.embedded_postgres.account import Account, EmbeddedPostgresError, choose_account
-from adapters.embedded_postgres.archive import archive_of, archive_parameters, prepare_archive
+from adapters.embedded_postgres.archive import archive_of, archive_parameters, archive_timelines, prepare_archive
 from adapters.embedded_postgres.cluster import DATABASE, ROLE, Cluster, restored_folder
 from adapters.embedded_postgres.leftovers import Leftovers
 from adapters.embedded_postgres.passfile import Passfile
@@ -84,6 +84,7 @@ class EmbeddedPostgres:
         Cluster(self._cluster_folder, Passfile(self._passfile), self._programs, account, runner).ensure()
         if self._wal_archive is not None:
             prepare_archive(self._wal_archive, account)
+            archive_timelines(self._wal_archive, self._cluster_folder, account)
         # A restarted server keeps the socket folder that its clients know.
         self._socket_folder = self._socket_folder or make_socket_folder(self._preferred_socket_folder, account)
         _clear_socket_folder(self._socket_folder)

@@ -286,3 +286,25 @@ def test_a_password_file_that_is_written_anew_during_a_restore_fits_both_folders
     (folder / "postgres").rename(folder / "postgres.undone")
     kept.rename(folder / "postgres")
     assert query(start().server.url, "SELECT 1") == (1,)
+
+
+def test_after_a_restore_without_the_archive_the_archive_gets_the_timeline(start, folder, archive, archived):
+    file, _ = archived
+    staged(folder, file, durable=True).put_in_place()
+    server = start(wal_archive=archive)
+    query(server.server.url, "INSERT INTO numbers VALUES (4)")
+    server.stop()
+    restoration = staged(folder, file, LATEST, wal_archive=archive)
+    assert found_in(restoration, "SELECT array_agg(n) FROM numbers") == ([1, 4],)
+
+
+def test_a_timeline_whose_number_the_archive_has_is_not_archived(start, folder, archive, archived):
+    file, instant = archived
+    staged(folder, file, instant, wal_archive=archive, durable=True).put_in_place()
+    start(wal_archive=archive).stop()
+    staged(folder, file, durable=True).put_in_place()
+    before = {path.name for path in archive.glob("*/*")}
+    server = start(wal_archive=archive)
+    statement = "SELECT last_failed_wal FROM pg_stat_archiver"
+    wait_until(lambda: query(server.server.url, statement) == ("00000002.history",))
+    assert {path.name for path in archive.glob("*/*")} == before
