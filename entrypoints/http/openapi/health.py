@@ -37,7 +37,7 @@ HEALTH = Contract(
         ApiExample(
             "healthy",
             "All components are ok",
-            response={"status": "ok", "version": "0.1.0", "draining": False, "components": _POSTGRES},
+            response={"status": "ok", "version": "0.2.0", "draining": False, "components": _POSTGRES},
         ),
     ),
 )
