@@ -148,9 +148,14 @@ class DatabaseUpgrade:
         return present
 
     def finish(self) -> None:
-        """Remove the kept folders; there is no way back after that."""
+        """Remove the kept folders; there is no way back after that.
+
+        Each is renamed first. So after a kill no part of it is taken for a kept folder, and `settle` removes the rest.
+        """
+        following = self._folder.with_name(NEXT)
         for each in self.kept:
-            shutil.rmtree(each.path)
+            self._rename(each.path, following)
+            shutil.rmtree(following)
 
     def _dump(self, plan: UpgradePlan, url: str, staging: Path, report: Report, *, check_only: bool) -> None:
         dump = staging / "dump"

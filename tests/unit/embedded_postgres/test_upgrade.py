@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,24 @@ def test_the_way_back_keeps_the_new_folder_until_it_is_finished(world):
         upgrade.back()
     upgrade.finish()
     assert state_of(world.data_dir) == {"postgres": "17old"}
+
+
+def test_a_kept_folder_whose_removal_was_interrupted_is_no_way_back(world, monkeypatch):
+    upgrade = world.run()
+    remove = shutil.rmtree
+
+    def interrupted(folder):
+        (folder / "mark").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        upgrade.finish()
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    assert not upgrade.kept
+    upgrade.settle()
+    assert state_of(world.data_dir) == {"postgres": "18new"}
+    assert not list(world.data_dir.glob("postgres.*"))
 
 
 @pytest.mark.parametrize(
