@@ -58,6 +58,13 @@ class InvalidLanguageTitle(Invalid):
         return {"value": self.value if self.value is None else self.value[:TITLE_SIZE_MAX]}
 
 
+def pinned_title(value: str | None) -> str:
+    """Return a title that may end with a version, if it follows the grammar; raises InvalidLanguageTitle."""
+    if value is None or len(value) > PINNED_SIZE_MAX or not _PINNED.fullmatch(value):
+        raise InvalidLanguageTitle(value)
+    return value
+
+
 @define(eq=False)
 class LanguageNotServed(NotFound):
     """The title is valid, but no runtime serves its language."""
@@ -113,9 +120,7 @@ class LanguageMapping:
 
         Raises InvalidLanguageTitle or LanguageNotServed.
         """
-        if value is None or len(value) > PINNED_SIZE_MAX or not _PINNED.fullmatch(value):
-            raise InvalidLanguageTitle(value)
-        name, _, version = value.partition("@")
+        name, _, version = pinned_title(value).partition("@")
         return self.resolve(name), int(version) if version else None
 
     def _by_language(self, value: str) -> LanguageTitle | None:

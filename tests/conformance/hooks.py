@@ -60,4 +60,6 @@ def _codes(path: str, method: str, status: str) -> set[str]:
 def _whole(value: Any, name: str = "") -> Any:
     if isinstance(value, dict):
         return {member: _whole(each, member) for member, each in value.items()}
+    if isinstance(value, list):
+        return [_whole(each) for each in value]
     return int(value) if name in _WHOLE and isinstance(value, float) and value.is_integer() else value

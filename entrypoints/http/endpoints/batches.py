@@ -18,6 +18,7 @@ from domain.errors import DomainError, Overloaded
 from domain.executions.execution import Executed
 from domain.executions.service import ExecutionService
 from domain.json_text import JsonText
+from domain.scripts.language import pinned_title
 from domain.sessions.ports import Initialized
 from domain.sessions.service import SessionService
 from entrypoints.http.endpoints.sessions import session_request
@@ -97,7 +98,7 @@ class BatchEndpoints:
         """Store a session for each item. Without keys the owner must not have reached a quota."""
         kind = BatchKind(
             self._sessions_parser,
-            self._require_capacity,
+            self._require_valid,
             self._initialize,
             InitializeLine.of,
             InitializeLine,
@@ -105,8 +106,13 @@ class BatchEndpoints:
         )
         return await self._respond(request, kind)
 
-    async def _require_capacity(self, request: Request, batch: Batch[InitializeItemBody]) -> None:
-        """Reject the batch over a quota, unless it may be repeated: then its items get their first responses."""
+    async def _require_valid(self, request: Request, batch: Batch[InitializeItemBody]) -> None:
+        """Reject the batch for its header, and over a quota.
+
+        A batch that may be repeated is not rejected over a quota: its items get their first responses.
+        """
+        if (title := request.header(b"language-title")) is not None:
+            pinned_title(title)
         if all(item.idempotency_key is UNSET for item in batch.items):
             await self._sessions.require_capacity(request.owner)
 

@@ -176,7 +176,7 @@ INITIALIZE_BATCH = Contract(
     parameters=(
         evolve(LANGUAGE_TITLE, required=False, description="The language-title of items that have none of their own."),
     ),
-    errors=(StorageUnavailable,),
+    errors=(InvalidLanguageTitle, StorageUnavailable),
     examples=(
         ApiExample(
             "tenants",

@@ -67,6 +67,13 @@ async def test_more_items_than_are_made_at_once_are_all_stored(client, world):
     )
 
 
+@pytest.mark.parametrize("title", ["", "python", "Python-x", "python-x@0"])
+async def test_a_header_that_is_no_title_rejects_the_batch_also_if_no_item_needs_it(client, title):
+    response = await client.post(PATH, json={"items": [item()]}, headers={"Language-Title": title})
+    assert error_of(response, 400)["code"] == "INVALID_LANGUAGE_TITLE"
+    assert (await client.get("/api/v1/sessions")).json()["sessions"] == []
+
+
 async def test_the_header_names_items_without_a_title(client):
     lines = await initialize(client, {"script_content": SCRIPT}, item(language_title="nodejs-y"), **TITLE)
     assert [line["language_title"] for line in lines] == ["python-adder", "nodejs-y"]
