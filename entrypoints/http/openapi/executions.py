@@ -58,6 +58,20 @@ _KEPT = {
 }
 _OF_SESSION = {"request_id": "$request.path.request_id"}
 
+_RUN_ERRORS = (
+    IdempotencyConflict,
+    KeyInFlight,
+    KeyInterrupted,
+    ExecutionFailed,
+    StorageUnavailable,
+    ExecutionLost,
+    ExecutionNotStored,
+    RuntimeUnavailable,
+    SchemaUnusable,
+    ExecutionUnknown,
+)
+"""Of every call that executes one script: its key, the script, and the record of the execution."""
+
 EXECUTE = Contract(
     Tag.EXECUTIONS,
     "Execute the script of a session",
@@ -75,16 +89,7 @@ EXECUTE = Contract(
         PinnedVersionNotFound,
         SessionExpired,
         SessionClosed,
-        IdempotencyConflict,
-        KeyInFlight,
-        KeyInterrupted,
-        ExecutionFailed,
-        StorageUnavailable,
-        ExecutionLost,
-        ExecutionNotStored,
-        RuntimeUnavailable,
-        SchemaUnusable,
-        ExecutionUnknown,
+        *_RUN_ERRORS,
     ),
     examples=(ApiExample("sum", "Add two numbers", body={"params": {"a": 5, "b": 3}}, response=_EXECUTED),),
     links=(
@@ -117,16 +122,7 @@ EXECUTE_FUNCTION = Contract(
         FunctionVersionNotFound,
         PinnedVersionNotFound,
         UpdateConflict,
-        IdempotencyConflict,
-        KeyInFlight,
-        KeyInterrupted,
-        ExecutionFailed,
-        StorageUnavailable,
-        ExecutionLost,
-        ExecutionNotStored,
-        RuntimeUnavailable,
-        SchemaUnusable,
-        ExecutionUnknown,
+        *_RUN_ERRORS,
     ),
     examples=(ApiExample("sum", "Add two numbers", body={"params": {"a": 5, "b": 3}}, response=_EXECUTED),),
     links=(
