@@ -1,9 +1,12 @@
 """Ports to the origin, and to what is stored here about a takeover."""
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from domain.takeover.moving import InboundSession, Progress, Received, TakenSession, TakenState, Takeover
 from domain.takeover.stages import Stage
 
 
@@ -48,4 +51,83 @@ class Ownership(Protocol):
         turns out not to have the session alive, nothing is stored about it afterwards. It may also raise
         OriginUnavailable; a repetition then continues where it stopped.
         """
+        ...
+
+
+class TakeoverStore(Protocol):
+    """Stores the takeover, the copies of the origin's sessions (inbound), and the sessions that were taken.
+
+    Every method may raise StorageUnavailable or Overloaded; StorageUnavailable has `stored="unknown"` if a write may
+    be stored. Every method is one transaction, and may be repeated. A session that is FENCING is inbound too.
+    Any other one is inbound or taken, not both.
+    """
+
+    async def takeover(self) -> Takeover | None:
+        """Return the stored takeover; None if there is none."""
+        ...
+
+    async def begin(self, takeover: Takeover) -> Takeover:
+        """Store a takeover unless one is stored that is not finished, and return the stored one.
+
+        It replaces a finished one.
+        """
+        ...
+
+    async def change_stage(self, before: Stage, stage: Stage, now: datetime) -> bool:
+        """Change the stage if it is `before`; return whether it is `stage` now, with `now` if this call changed it."""
+        ...
+
+    async def note(self, command: str, progress: Progress) -> None:
+        """Store how far a command has come; without a takeover it does nothing."""
+        ...
+
+    async def receive(self, sessions: Sequence[InboundSession], command: str, progress: Progress) -> Received:
+        """Store copies and the progress of the command together. Each id occurs once.
+
+        A copy that is stored with the same values is not written. A copy that differs is replaced. An id that is taken
+        is left, unless it was returned: then the copy is stored, and the session is no longer taken.
+        """
+        ...
+
+    async def inbound(self, ids: Sequence[UUID]) -> Sequence[InboundSession]:
+        """Return the copies that are stored of these ids, in no order."""
+        ...
+
+    async def inbound_live(self, now: datetime, after: UUID | None, size: int) -> Sequence[UUID]:
+        """Return at most `size` ids of copies that live at `now`, in the order of their ids, greater than `after`."""
+        ...
+
+    async def discard(self, ids: Sequence[UUID]) -> int:
+        """Remove copies; return how many there were."""
+        ...
+
+    async def take(self, ids: Sequence[UUID]) -> Sequence[UUID]:
+        """Mark copies as FENCING; return the ids that are FENCING now, among them those that were before.
+
+        The copies stay until `own` or `give_up`, so they are inbound and FENCING in between.
+        """
+        ...
+
+    async def own(self, sessions: Sequence[InboundSession], fenced_at: datetime, now: datetime) -> Sequence[UUID]:
+        """Store sessions that are FENCING as sessions of this service, with the values given; return their ids.
+
+        From then on they are OWNED since `now`, and not inbound. `count_at_fence` is their count. An id that is not
+        FENCING is left out.
+        """
+        ...
+
+    async def give_up(self, ids: Sequence[UUID]) -> int:
+        """Forget sessions that are FENCING, and their copies; return how many there were."""
+        ...
+
+    async def taken(self, ids: Sequence[UUID]) -> Sequence[TakenSession]:
+        """Return what is stored about these ids, in no order; an id that was not taken is left out."""
+        ...
+
+    async def taken_page(self, state: TakenState, after: UUID | None, size: int) -> Sequence[TakenSession]:
+        """Return at most `size` taken sessions of one state, in the order of their ids, greater than `after`."""
+        ...
+
+    async def counts(self) -> Mapping[TakenState | None, int]:
+        """Return the number of sessions by state; None stands for those that are inbound only."""
         ...
