@@ -7,14 +7,14 @@ from uuid import UUID
 from typing_extensions import override
 
 from domain.clock import IdGenerator
-from domain.identity import uuid7_at
+from domain.identity import BUCKET_BITS, uuid7_at
 
-_RANDOM_BITS = 62
+_RANDOM_BITS = 54
 
 
 class RandomIds(IdGenerator):
-    """Makes UUIDv7 with the microsecond and 62 random bits."""
+    """Makes UUIDv7 with the microsecond, 54 random bits and bucket 0."""
 
     @override
     def new(self, now: datetime) -> UUID:
-        return uuid7_at(now, secrets.randbits(_RANDOM_BITS))
+        return uuid7_at(now, secrets.randbits(_RANDOM_BITS) << BUCKET_BITS)

@@ -36,5 +36,8 @@ class IdGenerator(Protocol):
     """Makes the ids of sessions and executions."""
 
     def new(self, now: datetime) -> UUID:
-        """Return a unique UUIDv7 with the instant `now` inside (see `domain.identity.uuid7_at`)."""
+        """Return a unique UUIDv7 with the instant `now` inside (see `domain.identity.uuid7_at`).
+
+        Its last BUCKET_BITS bits are zero: bucket 0, the only one of a database that is not distributed.
+        """
         ...

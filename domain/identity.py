@@ -25,6 +25,10 @@ _RESERVED = frozenset({ANONYMOUS, SHARED, EVERY_OWNER})
 INSTANT_MAX = datetime(3000, 1, 1, tzinfo=UTC)
 """The latest instant of an id: no clock is so far ahead, and time spans can still be added to it."""
 
+BUCKET_BITS = 8
+"""The last bits of an id name the bucket of its session: where its rows lie in a distributed database."""
+
+_UUID7 = 7
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _US_MAX = (INSTANT_MAX - _EPOCH) // _MICROSECOND
@@ -79,6 +83,14 @@ def uuid7_at(now: datetime, random_bits: int) -> UUID:
     since_ms, fraction_us = divmod(since_us, _US_PER_MS)
     ticks = -(-fraction_us * _TICKS_PER_MS // _US_PER_MS)
     return UUID(int=since_ms << 80 | 0x7 << 76 | ticks << 64 | 0b10 << 62 | random_bits)
+
+
+def is_own_id(identifier: UUID) -> bool:
+    """Return whether this service can have made the id: it is a UUIDv7 with an instant before INSTANT_MAX.
+
+    Sessions that were taken over from another service have ids of any kind.
+    """
+    return identifier.version == _UUID7 and uuid7_time(identifier) < INSTANT_MAX
 
 
 def uuid7_ms(identifier: UUID) -> int:

@@ -25,7 +25,8 @@ seen AS (
         ) OVER (PARTITION BY s.request_id) AS renewed_from,
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-        s.execution_count, s.version, s.function_version, s.function_id, s.hidden
+        s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
+        s.created_at
     FROM call AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
 ),
@@ -34,7 +35,8 @@ passing AS (
         c.ordinal, c.execution_id, c.slot, c.started_at, c.allowance, c.renewed_from,
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-        s.execution_count, s.version, s.function_version, s.function_id, s.hidden
+        s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
+        s.created_at
     FROM seen AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
     WHERE NOT :waits::boolean AND c.renewed_from IS NOT NULL
@@ -46,7 +48,8 @@ waiting AS (
         c.ordinal, c.execution_id, c.slot, c.started_at, c.allowance, c.renewed_from,
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-        s.execution_count, s.version, s.function_version, s.function_id, s.hidden
+        s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
+        s.created_at
     FROM seen AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
     WHERE :waits::boolean AND c.renewed_from IS NOT NULL
@@ -120,12 +123,13 @@ SELECT
     j.memory_mb, j.isolation, j.renewal, j.ttl_seconds,
     CASE WHEN j.admitted THEN coalesce(j.renewed_until, j.expires_at) ELSE j.expires_at END AS expires_at,
     j.expires_max_at, j.closed_at, j.last_executed_at, j.execution_count, j.version,
-    j.function_version, j.function_id, j.hidden
+    j.function_version, j.function_id, j.hidden, j.convention,
+    j.created_at
 FROM judged AS j
 UNION ALL
 SELECT
     s.ordinal, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM seen AS s
 WHERE s.renewed_from IS NOT NULL AND s.ordinal NOT IN (SELECT h.ordinal FROM held AS h);
 

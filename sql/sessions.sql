@@ -8,30 +8,31 @@
 -- batch, so it could join two parts of a statement in quadratic time. Therefore each part passes on the columns that
 -- later parts need, and `NOT IN` is executed as a hash table.
 
--- name: insert_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions, function_ids)!
+-- name: insert_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions, function_ids, conventions, created_ats)!
 -- Storing the same session again changes nothing.
 INSERT INTO meta.sessions (
     request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
-    expires_at, expires_max_at, context, metadata, script, function_version, function_id
+    expires_at, expires_max_at, context, metadata, script, function_version, function_id, convention, created_at
 )
 SELECT
     c.request_id, c.owner, c.language, c.title, c.script_hash, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
     c.ttl_seconds, c.expires_at, c.expires_max_at, c.context, c.metadata, c.script,
-    c.function_version, c.function_id
+    c.function_version, c.function_id, c.convention, c.created_at
 FROM
     unnest(
         :request_ids::uuid[], :owners::text[], :languages::text[], :titles::text[], :script_hashes::text[],
         :timeouts_ms::integer[], :memories_mb::integer[], :isolations::text[], :renewals::text[],
         :ttls_seconds::integer[], :expiries::timestamptz[], :expiries_max::timestamptz[], :contexts::text[],
-        :metadatas::text[], :scripts::text[], :function_versions::bigint[], :function_ids::uuid[]
+        :metadatas::text[], :scripts::text[], :function_versions::bigint[], :function_ids::uuid[],
+        :conventions::text[], :created_ats::timestamptz[]
     ) AS c (
         request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
-        expires_at, expires_max_at, context, metadata, script, function_version, function_id
+        expires_at, expires_max_at, context, metadata, script, function_version, function_id, convention, created_at
     )
 ORDER BY c.request_id
 ON CONFLICT (request_id) DO NOTHING;
 
--- name: open_hidden_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions, function_ids, nows)
+-- name: open_hidden_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions, function_ids, conventions, nows)
 -- Stores the hidden session of an owner and a version, or returns the id of the one that is stored. One that has
 -- expired lives again. The calls of a batch differ in owner or version.
 WITH call AS (
@@ -42,10 +43,11 @@ WITH call AS (
             :timeouts_ms::integer[], :memories_mb::integer[], :isolations::text[], :renewals::text[],
             :ttls_seconds::integer[], :expiries::timestamptz[], :expiries_max::timestamptz[], :contexts::text[],
             :metadatas::text[], :scripts::text[], :function_versions::bigint[], :function_ids::uuid[],
-            :nows::timestamptz[]
+            :conventions::text[], :nows::timestamptz[]
         ) WITH ORDINALITY AS c (
             request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
-            expires_at, expires_max_at, context, metadata, script, function_version, function_id, now, ordinal
+            expires_at, expires_max_at, context, metadata, script, function_version, function_id, convention, now,
+            ordinal
         )
 ),
 found AS (
@@ -58,12 +60,12 @@ found AS (
 opened AS (
     INSERT INTO meta.sessions AS s (
         request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
-        expires_at, expires_max_at, context, metadata, script, function_version, function_id, hidden
+        expires_at, expires_max_at, context, metadata, script, function_version, function_id, convention, hidden
     )
     SELECT
         c.request_id, c.owner, c.language, c.title, c.script_hash, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
         c.ttl_seconds, c.expires_at, c.expires_max_at, c.context, c.metadata, c.script, c.function_version,
-        c.function_id, TRUE
+        c.function_id, c.convention, TRUE
     FROM call AS c
     WHERE c.ordinal NOT IN (SELECT f.ordinal FROM found AS f)
     ORDER BY c.owner, c.function_id, c.function_version
@@ -111,7 +113,8 @@ LIMIT 1;
 SELECT
     c.ordinal, s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata,
     s.timeout_ms, s.memory_mb, s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at,
-    s.last_executed_at, s.execution_count, s.version, s.function_version, s.function_id, s.hidden
+    s.last_executed_at, s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
+    s.created_at
 FROM unnest(:request_ids::uuid[], :owners::text[]) WITH ORDINALITY AS c (request_id, owner, ordinal)
 INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner;
 
@@ -275,7 +278,8 @@ listed AS (
         s.request_id, s.owner, s.language, s.title, s.script_hash,
         CASE WHEN :contexts::boolean THEN s.context ELSE '{}' END AS context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-        s.execution_count, s.version, s.function_version, s.function_id, s.hidden
+        s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
+        s.created_at
     FROM matching AS m
     INNER JOIN meta.sessions AS s ON m.request_id = s.request_id
 ),
@@ -299,7 +303,8 @@ SELECT
     END AS next_after,
     s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
     s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-    s.execution_count, s.version, s.function_version, s.function_id, s.hidden
+    s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
+    s.created_at
 FROM (SELECT 1) AS page
 LEFT JOIN shown AS s ON TRUE
 ORDER BY s.nth;

@@ -7,16 +7,16 @@ from attrs import define
 from typing_extensions import override
 
 from domain.clock import IdGenerator
-from domain.identity import uuid7_at
+from domain.identity import BUCKET_BITS, uuid7_at
 
 
 @define
 class SequentialIds(IdGenerator):
-    """Makes UUIDv7 with the instant and a counter, so that ids of one instant are in order."""
+    """Makes UUIDv7 with the instant, a counter and bucket 0, so that ids of one instant are in order."""
 
     _made: int = 0
 
     @override
     def new(self, now: datetime) -> UUID:
         self._made += 1
-        return uuid7_at(now, self._made)
+        return uuid7_at(now, self._made << BUCKET_BITS)

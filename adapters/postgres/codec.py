@@ -14,6 +14,7 @@ from domain.audit import Act
 from domain.executions.execution import Execution, Payload
 from domain.identity import Owner, SessionRef, uuid7_at, uuid7_ms
 from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.report import Outcome
@@ -30,6 +31,7 @@ _FIRST_DATE = date(1970, 1, 1)
 
 _LANGUAGES = {str(language): language for language in Language}
 _ISOLATIONS = {str(isolation): isolation for isolation in Isolation}
+_CONVENTIONS = {str(convention): convention for convention in Convention}
 _RENEWALS = {str(renewal): renewal for renewal in Renewal}
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -96,6 +98,7 @@ def new_session_columns(sessions: Sequence[Session], scripts: Sequence[Script]) 
         "scripts": texts(script.source for script in scripts),
         "function_versions": numbers(session.function_version for session in sessions),
         "function_ids": uuids(session.function_id for session in sessions),
+        "conventions": texts(session.convention for session in sessions),
     }
 
 
@@ -114,6 +117,8 @@ def session_of(row: Row) -> Session:
         isolation,
         renewal,
         *lifetime,
+        convention,
+        created_at,
     ) = row
     return Session(
         SessionRef(Owner(owner), session_id),
@@ -123,7 +128,7 @@ def session_of(row: Row) -> Session:
         JsonText(metadata),
         Limits(timeout_ms, memory_mb, _ISOLATIONS[isolation]),
         _RENEWALS[renewal],
-        *lifetime,
+        *(*lifetime, _CONVENTIONS[convention], created_at),
     )
 
 

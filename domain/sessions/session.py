@@ -13,6 +13,7 @@ from domain.errors import Conflict, Gone, InvalidRequest, NotFound, Precondition
 from domain.functions.function import PinnedVersion
 from domain.identity import SessionRef, uuid7_time
 from domain.json_text import EMPTY_OBJECT, JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.language import LanguageTitle
 from domain.scripts.limits import Limits
 
@@ -140,6 +141,8 @@ class Session:
     maximum that was set when the session was opened. `script_hash` is None after the session was emptied.
     `function_id` and `function_version` name the function that the session is pinned to; None for a script of its own.
     A `hidden` session serves the calls of a function by its name: no list shows it, and it counts as no live session.
+    `context` is an object, or any JSON value under the convention of the origin. `foreign_created_at` is None if the
+    id carries the time, as that of every session does that this service has opened.
     """
 
     ref: SessionRef
@@ -159,11 +162,13 @@ class Session:
     function_version: int | None = None
     function_id: UUID | None = None
     hidden: bool = False
+    convention: Convention = Convention.OWN
+    foreign_created_at: datetime | None = None
 
     @property
     def created_at(self) -> datetime:
-        """The instant in the session's id."""
-        return uuid7_time(self.ref.session_id)
+        """The instant at which the session was opened, here or in the service that made its id."""
+        return self.foreign_created_at or uuid7_time(self.ref.session_id)
 
     @property
     def pinned(self) -> PinnedVersion | None:

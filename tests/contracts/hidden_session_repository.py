@@ -13,6 +13,7 @@ from domain.executions.execution import OpenExecution
 from domain.functions.function import Definition, Function
 from domain.idempotency import KEPT_FOR, IdempotencyKey
 from domain.identity import EVERY_OWNER, SHARED, Owner, SessionRef
+from domain.scripts.convention import Convention
 from domain.scripts.script import Script
 from domain.sessions.session import Renewal, Session, SessionExpired
 from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage
@@ -37,7 +38,7 @@ class HiddenSessionRepositoryContract(ABC):
         return await storage.hidden.open(self.new(storage, owner, version), SCRIPT)
 
     async def test_it_is_stored_as_it_was_opened(self, storage):
-        session = self.new(storage)
+        session = evolve(self.new(storage), convention=Convention.EVENT_FIRST)
         assert await storage.hidden.open(session, SCRIPT) == session.ref
         assert await storage.sessions.get(session.ref) == session
         assert await storage.sessions.script(session.ref) == SCRIPT

@@ -11,6 +11,7 @@ from domain.executions.execution import Executed, ExecutionLost, OpenExecution
 from domain.idempotency import KEPT_FOR, IdempotencyConflict, IdempotencyKey, KeyInFlight, KeyInterrupted
 from domain.identity import SessionRef
 from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.report import Failure, FailureCode
 from domain.sessions.ports import Initialized
 from domain.sessions.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound
@@ -34,7 +35,7 @@ class KeyedCallRepositoryContract(ABC):
 
     @pytest.fixture
     async def session(self, storage) -> Session:
-        return await storage.add()
+        return await storage.add(convention=Convention.ORIGIN, foreign_created_at=storage.clock.now() - MOMENT)
 
     async def test_the_first_execution_under_a_key_is_admitted_like_any_other(self, storage, session):
         request = storage.request(session.ref)
@@ -252,7 +253,7 @@ class KeyedCallRepositoryContract(ABC):
         assert (row.execution_id, row.execution_count) == (execution.execution_id, 1)
 
     async def test_a_repeated_initialize_gets_the_first_response(self, storage):
-        session, other = storage.new_session(), storage.new_session()
+        session, other = storage.new_session(convention=Convention.EVENT_FIRST), storage.new_session()
         made = made_of(session)
         assert await storage.keyed_sessions.initialized(session.ref.owner, KEY, storage.clock.now()) is None
         assert await storage.keyed_sessions.initialize(made, session, SCRIPT, KEY) == made

@@ -9,12 +9,14 @@ from attrs import evolve
 
 from domain.identity import ANONYMOUS, EVERY_OWNER, SessionRef
 from domain.json_text import EMPTY_OBJECT, JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.script import Script
 from domain.sessions.ports import SessionFilter
 from domain.sessions.session import Renewal, Session, SessionNotFound, SessionPatch, Status
 from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage
+from tests.foreign_ids import random_v4
 
 MOMENT = timedelta(microseconds=1)
 EXAMINED_MAX = 4
@@ -47,9 +49,22 @@ class SessionRepositoryContract(ABC):
             renewal=Renewal.SLIDING,
             function_version=2**40,
             function_id=storage.ids.new(storage.clock.now()),
+            convention=Convention.EVENT_FIRST,
         )
         assert await storage.sessions.get(session.ref) == session
         assert await storage.listed(BOB) == [session]
+
+    @pytest.mark.parametrize("context", ["[1, 2]", '"text"', "null", "17", '{"a": 1}'])
+    async def test_a_session_of_another_service_keeps_its_id_its_creation_and_its_context(self, storage, context):
+        ref, created_at = SessionRef(BOB, random_v4(1)[0]), storage.clock.now() - timedelta(microseconds=1)
+        foreign = {"ref": ref, "context": JsonText(context), "convention": Convention.ORIGIN}
+        session = await storage.add(BOB, **foreign, foreign_created_at=created_at)
+        assert session.created_at == created_at
+        assert await storage.sessions.get(ref) == session
+        assert await storage.listed(BOB) == [session]
+        assert (await storage.begin(ref)).session == session
+        patched = await storage.sessions.update(ref, lambda s: s.patch(SessionPatch(), storage.clock.now()))
+        assert await storage.sessions.get(ref) == patched == evolve(session, version=2)
 
     async def test_context_and_metadata_are_found_as_they_were_sent(self, storage):
         sent = JsonText('{ "z": 1e30,\n "a": {"y": 1.50, "x": -0.0}, "a": 12345678901234567890123, "é": "\\u00e9" }')

@@ -37,7 +37,11 @@ class InsertSessions(BatchStatement[_Addition, None]):
 
     @override
     def columns(self, calls: Sequence[_Addition]) -> Mapping[str, object]:
-        return codec.new_session_columns([session for session, _ in calls], [script for _, script in calls])
+        sessions = [session for session, _ in calls]
+        return {
+            **codec.new_session_columns(sessions, [script for _, script in calls]),
+            "created_ats": codec.instants(session.foreign_created_at for session in sessions),
+        }
 
     @override
     def absent(self, call: _Addition) -> None:

@@ -27,6 +27,9 @@ LEFT JOIN (
     VALUES (1, 1, '00000000-0000-7000-8000-000000000001'::uuid), (2, 1, '00000000-0000-7000-8000-000000000003'::uuid)
 ) AS p (n, version, function_id) ON n.n = p.n;
 UPDATE meta.sessions SET hidden = TRUE WHERE function_id = '00000000-0000-7000-8000-000000000003';
+UPDATE meta.sessions
+SET created_at = now(), convention = 'origin', context = '[1]', script = 'x', script_hash = repeat('0', 64)
+WHERE request_id = (SELECT s.request_id FROM meta.sessions AS s WHERE s.function_id IS NULL LIMIT 1);
 INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome)
 SELECT n, gen_random_uuid(), gen_random_uuid(), 'alice', 'unknown' FROM generate_series(0, 31) AS n;
 INSERT INTO meta.open_executions SELECT gen_random_uuid(), gen_random_uuid(), 'alice', 0, now();
@@ -73,6 +76,8 @@ WHERE c.relnamespace = 'meta'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
 GROUP BY c.relname
 """
 LOSSES = {
+    "foreign-sessions": "1 foreign session",
+    "creation-times": "1 creation time",
     "audit": "1 audited act",
     "usage": "2 usage days",
     "hidden-marks": "1 hidden mark",
