@@ -1,0 +1,63 @@
+"""Databases of the origin, made and filled."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from tests.faults.server import running_server
+
+_SQL = Path(__file__).parent / "sql"
+VARIANTS = {
+    "a": ("rest", "sessions_a", "functions"),
+    "b": ("rest", "users", "sessions_c", "sessions_b", "functions"),
+    "c": ("rest", "sessions_c", "functions"),
+    "d": ("rest", "sessions_d", "functions"),
+}
+"""The four schemas that operators have, each as files of `sql/`; all have the sample functions."""
+
+_USERS = "INSERT INTO meta.users (user_id) SELECT 'user ' || n FROM generate_series(0, 99) AS n UNION ALL SELECT ''"
+
+
+def run(url: str, *names: str, **parameters: Any) -> None:
+    """Run files of `sql/`."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for name in names:
+            connection.execute((_SQL / f"{name}.sql").read_text(), parameters or None)
+
+
+def fill(url: str, rows: int, row_bytes: int = 2048, *, users: bool = False) -> None:
+    """Insert sessions as days of use leave them; variant B needs its users first."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        if users:
+            connection.execute(_USERS)
+    run(url, "sessions", rows=rows, bytes=row_bytes)
+
+
+@contextlib.contextmanager
+def origin_database(server_url: str, variant: str = "a") -> Iterator[str]:
+    """Yield the address of a database with a schema of the origin on a server, dropped afterwards."""
+    name = f"origin_{uuid4().hex}"
+    with psycopg.connect(server_url, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY FILE_COPY").format(sql.Identifier(name)))
+    url = make_conninfo(server_url, dbname=name)
+    try:
+        run(url, *VARIANTS[variant])
+        yield url
+    finally:
+        with psycopg.connect(server_url, autocommit=True) as admin:
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextlib.contextmanager
+def made_database(variant: str, rows: int, row_bytes: int) -> Iterator[str]:
+    """Yield the address of such a database on a server of its own, gone afterwards."""
+    with running_server() as server, origin_database(server.dsn(), variant) as url:
+        if rows:
+            fill(url, rows, row_bytes, users=variant == "b")
+        yield url
