@@ -1,0 +1,1 @@
+"""Moving sessions of the origin."""
