@@ -79,7 +79,7 @@ _FLAGS: Mapping[Flag, str] = {
     Flag.COUNT_NEGATIVE: "The execution_count is negative. It is 0 here.",
     Flag.STATUS_IGNORED: "The status is not active, and the origin serves it all the same. So it is taken as live.",
     Flag.STATUS_HONOURED: "The status is not active, and --honour-status closes it.",
-    Flag.METADATA_SET_ASIDE: "The metadata is no JSON object within the limits of this service. It is kept for the way back.",
+    Flag.METADATA_SET_ASIDE: "The metadata is no JSON object within the limits here. It is set aside for the way back.",
     Flag.ARTIFACT_NOT_COPIED: "It has a compiled_artifact, which is not copied.",
     Flag.OWNER_DIFFERS: "Its user_id is not its owner here: it cannot be one, or another owner was chosen for it.",
 }
