@@ -8,6 +8,7 @@ from uuid import UUID
 from attrs import define, field, frozen
 
 from domain.errors import Conflict
+from domain.identity import NO_ID
 
 KEY_SIZE_MAX = 255
 KEY_PATTERN = f"^[!-~](?:[ -~]{{0,{KEY_SIZE_MAX - 2}}}[!-~])?$"
@@ -16,7 +17,7 @@ KEY_PATTERN = f"^[!-~](?:[ -~]{{0,{KEY_SIZE_MAX - 2}}}[!-~])?$"
 KEPT_FOR = timedelta(hours=24)
 """How long a key is kept, from the call that took it."""
 
-NO_SESSION = UUID(int=0)
+NO_SESSION = NO_ID
 """Stands in place of the session in keys of initialize."""
 
 _RETRY_MIN = timedelta(seconds=1)

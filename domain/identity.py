@@ -25,6 +25,12 @@ _RESERVED = frozenset({ANONYMOUS, SHARED, EVERY_OWNER})
 INSTANT_MAX = datetime(3000, 1, 1, tzinfo=UTC)
 """The latest instant of an id: no clock is so far ahead, and time spans can still be added to it."""
 
+NO_ID = UUID(int=0)
+"""The nil UUID; it is less than every id."""
+
+MAX_ID = UUID(int=(1 << 128) - 1)
+"""The max UUID; it is greater than every id."""
+
 BUCKET_BITS = 8
 """The last bits of an id name the bucket of its session: where its rows lie in a distributed database."""
 

@@ -172,7 +172,8 @@ class Contents:
     """What a database holds: sessions, executions in the history, versions of functions, and API keys.
 
     `newest_id` is the UUIDv7 of the newest session, execution or key; None if there is none. The numbers of what is
-    newer count those with a greater id than the one that was given.
+    newer count those with a greater id than the one that was given. `foreign_sessions` are those whose ids do not show
+    when they were stored, because another service made them; they do not count as newer.
     """
 
     sessions: int
@@ -183,6 +184,7 @@ class Contents:
     newer_sessions: int
     newer_executions: int
     newer_api_keys: int
+    foreign_sessions: int = 0
 
 
 @frozen

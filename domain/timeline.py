@@ -128,7 +128,7 @@ class Timeline:
 
     @property
     def made_at(self) -> datetime:
-        """The instant in the id, which is a UUIDv7."""
+        """The instant in the id; without meaning for an id that this service has not made."""
         return uuid7_time(self.identifier)
 
 
@@ -136,5 +136,5 @@ class TimelineReader(Protocol):
     """Reads what is stored about ids; changes nothing."""
 
     async def read(self, identifier: UUID) -> Timeline:
-        """Return what is stored about a UUIDv7; raises StorageUnavailable or Overloaded."""
+        """Return what is stored about an id, of whatever version; raises StorageUnavailable or Overloaded."""
         ...

@@ -104,20 +104,30 @@ FROM pg_stat_archiver AS a;
 SELECT a.act_id, a.subject FROM meta.audit AS a WHERE a.act = :act::text ORDER BY a.act_id DESC LIMIT 1;
 
 -- name: select_contents(after)
--- Ids are UUIDv7, so that the greatest one is the newest.
+-- Ids that this service makes are UUIDv7, so that the greatest one is the newest. Sessions of other ids were taken over
+-- from another service; their ids do not show when. A backup of the release before lacks the column of their creation.
 SELECT
     (SELECT count(*) FROM meta.sessions) AS sessions,
     (SELECT count(*) FROM meta.executions) AS executions,
     (SELECT count(*) FROM meta.function_versions) AS functions,
     (SELECT count(*) FROM meta.api_keys) AS api_keys,
     greatest(
-        (SELECT s.request_id FROM meta.sessions AS s ORDER BY s.request_id DESC LIMIT 1),
+        (
+            SELECT s.request_id FROM meta.sessions AS s
+            WHERE substr(s.request_id::text, 15, 1) = '7'
+            ORDER BY s.request_id DESC
+            LIMIT 1
+        ),
         (SELECT e.execution_id FROM meta.executions AS e ORDER BY e.execution_id DESC LIMIT 1),
         (SELECT k.key_id FROM meta.api_keys AS k ORDER BY k.key_id DESC LIMIT 1)
     ) AS newest_id,
-    (SELECT count(*) FROM meta.sessions AS s WHERE s.request_id > :after::uuid) AS newer_sessions,
+    (
+        SELECT count(*) FROM meta.sessions AS s
+        WHERE s.request_id > :after::uuid AND substr(s.request_id::text, 15, 1) = '7'
+    ) AS newer_sessions,
     (SELECT count(*) FROM meta.executions AS e WHERE e.execution_id > :after::uuid) AS newer_executions,
-    (SELECT count(*) FROM meta.api_keys AS k WHERE k.key_id > :after::uuid) AS newer_api_keys;
+    (SELECT count(*) FROM meta.api_keys AS k WHERE k.key_id > :after::uuid) AS newer_api_keys,
+    (SELECT count(*) FROM meta.sessions AS s WHERE substr(s.request_id::text, 15, 1) <> '7') AS foreign_sessions;
 
 -- name: select_api_keys_exist()
 SELECT exists(SELECT FROM meta.api_keys AS k WHERE k.revoked_at IS NULL);

@@ -42,8 +42,24 @@ SELECT e.is_done FROM emptied AS e;
 -- name: select_shortened_days()
 SELECT s.day, s.shortened_at, s.size_bytes FROM meta.shortened_days AS s ORDER BY s.day;
 
--- name: select_recent_sessions(rows_max)
-SELECT s.request_id, s.expires_at FROM meta.sessions AS s ORDER BY s.request_id DESC LIMIT :rows_max::bigint;
+-- name: select_session_sample(newest, rows_max)
+-- The newest sessions, and as many with ids of another service. Nearly all of these are random ids that are greater than
+-- the newest id of this service.
+(
+    SELECT s.request_id, s.created_at, s.expires_at
+    FROM meta.sessions AS s
+    WHERE s.request_id <= :newest::uuid
+    ORDER BY s.request_id DESC
+    LIMIT :rows_max::bigint
+)
+UNION ALL
+(
+    SELECT s.request_id, s.created_at, s.expires_at
+    FROM meta.sessions AS s
+    WHERE s.request_id > :newest::uuid
+    ORDER BY s.request_id
+    LIMIT :rows_max::bigint
+);
 
 -- name: select_oldest_execution(partition)
 -- Never prepared: a plan for the given partition locks only that one.
@@ -55,8 +71,13 @@ SELECT o.execution_id FROM meta.open_executions AS o ORDER BY o.execution_id LIM
 -- name: select_oldest_key_expiry()
 SELECT k.expires_at FROM meta.idempotency_keys AS k ORDER BY k.expires_at LIMIT 1;
 
--- name: select_oldest_session()
-SELECT s.request_id FROM meta.sessions AS s ORDER BY s.request_id LIMIT 1;
+-- name: select_oldest_session(newest)
+-- Passes over the few ids of another service that are less than those of this one.
+SELECT s.request_id
+FROM meta.sessions AS s
+WHERE s.created_at IS NULL AND s.request_id <= :newest::uuid
+ORDER BY s.request_id
+LIMIT 1;
 
 -- name: select_oldest_act()
 SELECT a.act_id FROM meta.audit AS a ORDER BY a.act_id LIMIT 1;

@@ -40,6 +40,16 @@ EXTREMES = [
 ]
 """No time, the largest one, times about the end of the calendar, and bits of version and variant that mean nothing."""
 
+TAKEN = [
+    UUID("00000000-0000-4000-8000-000000000000"),
+    UUID("01a2101f-a3da-4b64-8000-000000000002"),
+    UUID("ffffffff-ffff-4fff-bfff-ffffffffffff"),
+    uuid_of(7, 4_000_000_000_000),
+    *random_v4(3),
+]
+"""Ids that sessions of another service may have: with no time, a time of the
+service, the largest one, and a time to come."""
+
 UNKNOWN = UUID("01a2101f-a3da-7b64-8000-000000000002")
 """As the service makes them."""
 

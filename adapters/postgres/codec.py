@@ -12,7 +12,7 @@ from uuid import UUID
 
 from domain.audit import Act
 from domain.executions.execution import Execution, Payload
-from domain.identity import Owner, SessionRef, uuid7_at, uuid7_ms
+from domain.identity import Owner, SessionRef, is_own_id, uuid7_at, uuid7_ms
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language, LanguageTitle
@@ -180,6 +180,12 @@ def _quoted(value: str) -> str:
 def day_of(identifier: UUID) -> int:
     """Return the day of the time in an id, in UTC, counted from 1970-01-01."""
     return uuid7_ms(identifier) // _MS_PER_DAY
+
+
+def first_day_of(session_id: UUID, now: datetime) -> int:
+    """Return a day before which the session has no executions, counted from 1970-01-01; 0 if its id does not say."""
+    day = day_of(session_id)
+    return day if is_own_id(session_id) and day <= day_at(now) else 0
 
 
 def day_at(now: datetime) -> int:

@@ -158,7 +158,7 @@ class StorageStatements:
     select_first_executions: Statement = field(metadata=_UNPREPARED)
     shorten_history: Statement = field(metadata=_UNPREPARED)
     select_shortened_days: Statement
-    select_recent_sessions: Statement
+    select_session_sample: Statement
     select_oldest_execution: Statement = field(metadata=_UNPREPARED)
     select_oldest_open_execution: Statement
     select_oldest_key_expiry: Statement

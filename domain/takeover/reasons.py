@@ -26,7 +26,7 @@ class Reason(StrEnum):
 
 
 _REASONS: Mapping[Reason, str] = {
-    Reason.ID_NOT_CANONICAL: "The id is not the lower-case text of a UUID, so it cannot be kept here.",
+    Reason.ID_NOT_CANONICAL: "The id is not the lower-case text of a UUID, or all its bits are equal. It is left.",
     Reason.LANGUAGE_NOT_SERVED: "The language is rust, which is not served here. The front passes its calls on.",
     Reason.LANGUAGE_UNKNOWN: "The origin has no runtime for this language-title, so its calls fail there too.",
     Reason.CONTEXT_MISSING: "The context is SQL NULL, which the origin cannot read. Correct the row, or let it expire.",

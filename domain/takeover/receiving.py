@@ -10,7 +10,7 @@ from uuid import UUID
 from attrs import frozen
 
 from domain.functions.function import PinnedVersion
-from domain.identity import Owner, SessionRef
+from domain.identity import MAX_ID, NO_ID, Owner, SessionRef
 from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX, LanguageTitle
@@ -48,14 +48,17 @@ def received(row: SourceSession, policy: TakeoverPolicy, now: datetime) -> Accep
 
 
 def canonical_id(text: str) -> UUID | None:
-    """Return the id of a canonical text: lower-case with hyphens. Only such texts sort as their ids do."""
+    """Return the id of a canonical text: lower-case with hyphens. Only such texts sort as their ids do.
+
+    The nil and the max UUID are no ids: they stand for no session, and for the end of a list.
+    """
     if len(text) != _UUID_SIZE:
         return None
     try:
         identifier = UUID(text)
     except ValueError:
         return None
-    return identifier if str(identifier) == text else None
+    return identifier if str(identifier) == text and identifier not in (NO_ID, MAX_ID) else None
 
 
 @frozen

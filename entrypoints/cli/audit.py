@@ -9,6 +9,7 @@ from uuid import UUID
 import click
 
 from domain.audit import AuditEntry
+from domain.identity import MAX_ID
 from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
@@ -60,7 +61,7 @@ async def _newest(commands: "Commands", limit: int) -> Sequence[AuditEntry]:
     return entries
 
 
-_FIRST: UUID | None = UUID(int=2**128 - 1)
+_FIRST: UUID | None = MAX_ID
 """All acts are older than this id."""
 
 

@@ -33,14 +33,15 @@ def facts_of_restore(backup: Staged, present: Present | None, until: Until | Non
         "newest_at": uuid7_time(newest).isoformat() if newest else None,
         "restored": numbers(backup.contents),
         "present": numbers(now) if now else None,
-        "lost": None if now is None else _newer(now),
+        "lost": None if now is None else _newer(now, backup.contents),
         "pending_migrations": list(backup.schema.pending),
     }
 
 
-def _newer(contents: Contents) -> dict[str, int]:
+def _newer(contents: Contents, backup: Contents | None) -> dict[str, int]:
+    foreign = contents.foreign_sessions - (backup.foreign_sessions if backup else 0)
     return {
-        "sessions": contents.newer_sessions,
+        "sessions": contents.newer_sessions + max(0, foreign),
         "executions": contents.newer_executions,
         "api_keys": contents.newer_api_keys,
     }

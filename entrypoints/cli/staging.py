@@ -14,6 +14,7 @@ import click
 from attrs import frozen
 from msgspec.structs import replace
 
+from domain.identity import NO_ID
 from domain.inspection import Contents, SchemaFacts
 from entrypoints.cli.database import patient
 from entrypoints.server.data_dir import DataDir, DataDirInUse
@@ -30,8 +31,6 @@ DISK_RESERVE_BYTES = 256 * 1024**2
 _COUNT_TIMEOUT_S = 300.0
 _COUNT_BUDGET_MS = 1_200_000
 """The time limit of a statement is a quarter of this."""
-
-_NO_ID = UUID(int=0)
 
 
 @frozen
@@ -130,7 +129,7 @@ async def facts_of(
     given = replace(patient(settings, _COUNT_BUDGET_MS), database_url=Secret(url))
     async with container(settings=given).database_inspection(timeout_s=_COUNT_TIMEOUT_S) as inspector:
         schema = await inspector.schema()
-        return schema, await inspector.contents(after or _NO_ID) if schema.applied else None
+        return schema, await inspector.contents(after or NO_ID) if schema.applied else None
 
 
 def require_space(needed_bytes: Mapping[Path, int]) -> None:

@@ -16,6 +16,7 @@ from domain.json_text import JsonText
 from domain.scripts.report import Failure, FailureCode, Outcome
 from domain.sessions.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound
 from tests.contracts.storage import ALICE, ALLOWANCE, BOB, Storage, report_of
+from tests.foreign_ids import TAKEN
 
 MOMENT = timedelta(microseconds=1)
 UNKNOWN = Outcome.UNKNOWN
@@ -313,6 +314,21 @@ class ExecutionRepositoryContract(ABC):
         first = await storage.executions.page(session.ref, None, 3)
         rest = await storage.executions.page(session.ref, first.next_after, 3)
         assert [row.execution_count for row in (*first.items, *rest.items)] == [4, 3, 2, 1]
+
+    @pytest.mark.parametrize("session_id", TAKEN, ids=str)
+    async def test_the_history_of_a_session_is_found_whatever_its_id(self, storage, session_id):
+        session = await storage.add_foreign(session_id, ttl_seconds=10**6, lifetime_seconds_max=10**6)
+        own = await storage.add()
+        await storage.execute(own.ref)
+        for _ in range(3):
+            await storage.execute(session.ref)
+            storage.clock.advance(timedelta(days=1))
+        page = await storage.executions.page(session.ref, None, 5)
+        assert [row.execution_count for row in page.items] == [3, 2, 1]
+        both = await storage.executions.page_of(session.ref.owner, [session_id, own.ref.session_id], None, 5)
+        assert len(both.items) == 4
+        since = ExecutionFilter(since=storage.clock.now() - timedelta(days=2))
+        assert len((await storage.executions.page(session.ref, None, 5, since)).items) == 2
 
     async def test_a_page_of_one_outcome_shows_no_other(self, storage, session):
         failure = Failure(FailureCode.SCRIPT_ERROR, "bad")

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -12,6 +13,7 @@ from domain.sessions.ports import Initialized, SessionPurger
 from domain.sessions.session import Session, SessionNotFound
 from tests.contracts.keyed_call_repository import KEY
 from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage
+from tests.foreign_ids import TAKEN
 from tests.support.acts import OPERATOR, act, recorded
 
 PURGE = ActName.SESSIONS_PURGE
@@ -54,6 +56,19 @@ class SessionPurgerContract(ABC):
         assert (entry.act, entry.actor, entry.owner) == ("sessions.purge", OPERATOR, ALICE)
         assert entry.subject == str(session.ref.session_id)
         assert entry.details == {"executions": 6, "open_executions": 0, "idempotency_keys": 1}
+
+    @pytest.mark.parametrize("session_id", TAKEN, ids=str)
+    async def test_executions_are_erased_whatever_the_id_of_the_session(
+        self, storage: Storage, purger: SessionPurger, session_id: UUID
+    ) -> None:
+        session = await storage.add_foreign(session_id, ALICE)
+        ids = await self.executed(storage, session, 1)
+        await storage.close(session)
+        storage.clock.advance(timedelta(days=1))
+        await purger.purge(session.ref, act(PURGE))
+        for execution_id in ids:
+            with pytest.raises(ExecutionNotFound):
+                await storage.executions.get(ALICE, execution_id)
 
     async def test_the_key_of_its_initialize_is_free_again(self, storage: Storage, purger: SessionPurger) -> None:
         session = storage.new_session(ALICE)

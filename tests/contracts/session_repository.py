@@ -16,7 +16,7 @@ from domain.scripts.script import Script
 from domain.sessions.ports import SessionFilter
 from domain.sessions.session import Renewal, Session, SessionNotFound, SessionPatch, Status
 from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage
-from tests.foreign_ids import random_v4
+from tests.foreign_ids import TAKEN
 
 MOMENT = timedelta(microseconds=1)
 EXAMINED_MAX = 4
@@ -56,10 +56,10 @@ class SessionRepositoryContract(ABC):
 
     @pytest.mark.parametrize("context", ["[1, 2]", '"text"', "null", "17", '{"a": 1}'])
     async def test_a_session_of_another_service_keeps_its_id_its_creation_and_its_context(self, storage, context):
-        ref, created_at = SessionRef(BOB, random_v4(1)[0]), storage.clock.now() - timedelta(microseconds=1)
-        foreign = {"ref": ref, "context": JsonText(context), "convention": Convention.ORIGIN}
-        session = await storage.add(BOB, **foreign, foreign_created_at=created_at)
-        assert session.created_at == created_at
+        foreign = {"context": JsonText(context), "convention": Convention.ORIGIN}
+        session = await storage.add_foreign(TAKEN[-1], BOB, **foreign)
+        ref = session.ref
+        assert session.created_at == storage.clock.now() - timedelta(hours=1)
         assert await storage.sessions.get(ref) == session
         assert await storage.listed(BOB) == [session]
         assert (await storage.begin(ref)).session == session
@@ -234,6 +234,13 @@ class SessionRepositoryContract(ABC):
             await storage.add(BOB)
             storage.clock.advance(MOMENT)
         assert await storage.listed(ALICE) == list(reversed(mine))
+
+    async def test_sessions_of_another_service_are_listed_by_their_ids(self, storage):
+        own = await storage.add()
+        foreign = [await storage.add_foreign(session_id) for session_id in TAKEN]
+        by_id = sorted([own, *foreign], key=lambda session: session.ref.session_id, reverse=True)
+        assert await storage.listed(size=2) == by_id
+        assert await storage.listed(size=2, language=own.language_title.language) == by_id
 
     async def test_a_page_continues_after_the_last_one(self, storage):
         sessions = [await storage.add() for _ in range(5)]

@@ -60,6 +60,11 @@ class Storage:
         await self.sessions.add(session, SCRIPT)
         return session
 
+    async def add_foreign(self, session_id: UUID, owner: Owner = ANONYMOUS, **fields: Any) -> Session:
+        """Store a session that was taken over from another service, where it was made an hour ago."""
+        made = {"ref": SessionRef(owner, session_id), "foreign_created_at": self.clock.now() - timedelta(hours=1)}
+        return await self.add(owner, **made | fields)
+
     async def close(self, session: Session) -> Session:
         now = self.clock.now()
         return await self.sessions.update(session.ref, lambda stored: stored.close(now))

@@ -11,7 +11,7 @@ from typing_extensions import override
 from adapters.postgres import codec
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.statement import BatchStatement, Row
-from adapters.postgres.codec import PARTITIONS, day_at, day_of, partition_of, partitions_between
+from adapters.postgres.codec import PARTITIONS, day_at, day_of, first_day_of, partition_of, partitions_between
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import ExecutionStatements
 from domain.clock import Clock
@@ -93,7 +93,7 @@ class HistoryReader:
         found = await self._gateway.fetch(
             self._statements.select_execution_page,
             {
-                "partitions": codec.numbers(partitions_between(_first_day(min(session_ids), now, since), last_day)),
+                "partitions": codec.numbers(partitions_between(_first_day(session_ids, now, since), last_day)),
                 "request_ids": codec.uuids(session_ids),
                 "owner": owner,
                 "after": after,
@@ -134,7 +134,7 @@ class HistoryReader:
         raise ExecutionLost
 
 
-def _first_day(oldest: UUID, now: datetime, since: UUID | None) -> int:
+def _first_day(session_ids: Sequence[UUID], now: datetime, since: UUID | None) -> int:
     """Return the first day whose partition may hold the wanted executions."""
-    days = [day_of(oldest), day_at(now) - PARTITIONS + 2]
+    days = [min(first_day_of(each, now) for each in session_ids), day_at(now) - PARTITIONS + 2]
     return max(days if since is None else [*days, day_of(since)])

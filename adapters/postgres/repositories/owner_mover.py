@@ -1,7 +1,6 @@
 """Moves the rows of an owner to another owner."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from uuid import UUID
 
 from attrs import field, frozen, validators
 from typing_extensions import override
@@ -15,10 +14,9 @@ from domain.access.owner_move import MoveStep, OwnedData, OwnerMover
 from domain.audit import Act
 from domain.clock import Clock
 from domain.errors import StorageUnavailable
-from domain.identity import Owner
+from domain.identity import NO_ID, Owner
 from domain.scripts.language import Language, LanguageTitle
 
-_NIL = UUID(int=0)
 _BIGINT_MAX = 2**63 - 1
 _COLLISIONS_MAX = 10
 _HALVED_MAX = 16
@@ -89,7 +87,7 @@ class PostgresOwnerMover(OwnerMover):
         """Return the walks in order: the history follows its sessions."""
         statements, rows_max = self._statements, self._options.rows_max
         sessions = {**owners, "now": self._clock.now()}
-        first = {"after_request_id": _NIL, "after_execution_id": _NIL}
+        first = {"after_request_id": NO_ID, "after_execution_id": NO_ID}
         title = {"after_language": "", "after_title": ""}
         return [
             Walk(OwnedData.SESSIONS, statements.move_sessions, sessions, {"after": None}, self._options.sessions_max),

@@ -2,24 +2,21 @@
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
-from uuid import UUID
 
 from attrs import define, evolve
 from typing_extensions import override
 
 from adapters.postgres import codec
-from adapters.postgres.codec import PARTITIONS, day_at, day_of, partitions_between
+from adapters.postgres.codec import PARTITIONS, day_at, first_day_of, partitions_between
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover, Walk, steps
 from adapters.postgres.statements import PurgeStatements
 from domain.access.owner_move import MoveStep, OwnedData, OwnerPurger
 from domain.audit import Act
 from domain.clock import Clock
-from domain.identity import Owner, SessionRef, uuid7_time
+from domain.identity import NO_ID, Owner, SessionRef, uuid7_time
 from domain.sessions.ports import SessionPurger
 from domain.sessions.session import SessionNotFound
-
-_NIL = UUID(int=0)
 
 
 @define(eq=False)
@@ -41,11 +38,11 @@ class PostgresSessionPurger(SessionPurger):
             pass
 
     async def _step(self, ref: SessionRef, act: Act) -> int:
-        first_day, last_day = day_of(ref.session_id), day_at(self._clock.now())
+        now = self._clock.now()
         parameters = {
             "request_id": ref.session_id,
             "owner": ref.owner,
-            "partitions": codec.numbers(partitions_between(first_day, last_day)),
+            "partitions": codec.numbers(partitions_between(first_day_of(ref.session_id, now), day_at(now))),
             "key_expires_at": uuid7_time(ref.session_id) + self._key_lifetime,
             "rows_max": self._rows_max,
             **codec.act_columns(act),
@@ -81,8 +78,8 @@ class PostgresOwnerPurger(OwnerPurger):
     def _walks(self, named: Mapping[str, object]) -> list[Walk]:
         """Return the walks in order: sessions are closed first, so that no execution begins."""
         statements, rows_max = self._statements, self._options.rows_max
-        first = {"after_request_id": _NIL, "after_execution_id": _NIL}
-        key = {"after_request_id": _NIL, "after_owner": "", "after_key": ""}
+        first = {"after_request_id": NO_ID, "after_execution_id": NO_ID}
+        key = {"after_request_id": NO_ID, "after_owner": "", "after_key": ""}
         title = {"after_language": "", "after_title": ""}
         sessions = {**named, "now": self._clock.now()}
         history = Walk(OwnedData.HISTORY, statements.purge_history, named, first, rows_max)

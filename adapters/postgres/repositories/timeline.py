@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from adapters.postgres import codec
 from adapters.postgres.clock.disciplined import DisciplinedClock
-from adapters.postgres.codec import day_at, day_of, partition_of, partitions_between
+from adapters.postgres.codec import day_at, first_day_of, partition_of, partitions_between
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.audit import entry_of
@@ -18,7 +18,7 @@ from adapters.postgres.retention.gauge import StorageGauge
 from adapters.postgres.statements import Statements
 from domain.audit import AuditEntry
 from domain.executions.execution import Execution
-from domain.identity import Owner, SessionRef, uuid7_time
+from domain.identity import NO_ID, Owner, SessionRef, is_own_id, uuid7_at, uuid7_time
 from domain.scripts.report import Outcome
 from domain.sessions.session import Session
 from domain.timeline import (
@@ -80,7 +80,8 @@ class PostgresTimelineReader(TimelineReader):
         return codec.session_of(found[0]) if found else None
 
     async def _history(self, session_id: UUID) -> HistoryTrace:
-        partitions = list(partitions_between(day_of(session_id), day_at(self._clock.now())))
+        now = self._clock.now()
+        partitions = list(partitions_between(first_day_of(session_id, now), day_at(now)))
         if not partitions:
             return HistoryTrace()
         rows = await self._rows(
@@ -112,7 +113,7 @@ class PostgresTimelineReader(TimelineReader):
 
     async def _purge(self, session_id: UUID, session: Session | None) -> AuditEntry | None:
         subjects = [str(session_id), *([] if session is None else [session.ref.owner])]
-        parameters = {"subjects": codec.texts(subjects), "since": session_id}
+        parameters = {"subjects": codec.texts(subjects), "since": _least_act(session_id, session)}
         rows = await self._rows(self._statements.purges.select_purge, parameters)
         return entry_of(rows[0]) if rows else None
 
@@ -125,6 +126,13 @@ class PostgresTimelineReader(TimelineReader):
 
     async def _rows(self, statement: Statement, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
         return await self._gateway.fetch(statement, parameters)
+
+
+def _least_act(session_id: UUID, session: Session | None) -> UUID:
+    """Return an id that is less than that of every act since the session was made."""
+    if is_own_id(session_id):
+        return session_id
+    return NO_ID if session is None else uuid7_at(session.created_at, 0)
 
 
 def _session_of(trace: ExecutionTrace) -> UUID:

@@ -52,13 +52,10 @@ def explain(context: click.Context, identifier: UUID, output: str) -> None:
     """
     with failures_reported():
         settings = patient(settings_in_force(), _TIMEOUT_MS)
-        if not explanation.is_own(identifier):
-            found, timeline = explanation.explain_foreign(identifier), None
-        else:
-            with command_database(container_of(context), settings) as commands:
-                timeline = asyncio.run(_read(commands, identifier))
-                found = explanation.explain(timeline, commands.retention_times())
-    click.echo(_document(identifier, found, timeline) if Output(output) is Output.JSON else _text(found))
+        with command_database(container_of(context), settings) as commands:
+            timeline = asyncio.run(_read(commands, identifier))
+            found = explanation.explain(timeline, commands.retention_times())
+    click.echo(_document(found, timeline) if Output(output) is Output.JSON else _text(found))
 
 
 async def _read(commands: "Commands", identifier: UUID) -> Timeline:
@@ -72,15 +69,15 @@ def _text(found: Explanation) -> str:
     return "\n".join((click.style(found.summary, fg=_COLOURS.get(found.state, "yellow")), "", *lines))
 
 
-def _document(identifier: UUID, found: Explanation, timeline: Timeline | None) -> str:
-    clock = timeline and {
+def _document(found: Explanation, timeline: Timeline) -> str:
+    clock = {
         "now": timeline.clock.now.isoformat(),
         "offset_ms": round(timeline.clock.offset_ms, 3),
         "error_bound_ms": round(timeline.clock.error_bound_ms, 3),
     }
     return json.dumps(
         {
-            "id": str(identifier),
+            "id": str(timeline.identifier),
             "verdict": found.state,
             "summary": found.summary,
             "statements": [_statement(each) for each in found.statements],

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from uuid import UUID
 
 from domain.audit import ActName
 from domain.executions.execution import Execution
-from domain.identity import INSTANT_MAX, uuid7_time
+from domain.identity import INSTANT_MAX, is_own_id, uuid7_time
+from domain.scripts.convention import Convention
 from domain.scripts.report import Outcome
 from domain.sessions.session import Renewal, Session, Status
 from domain.timeline import ClockReading, ExecutionTrace, RetentionTimes, Timeline
@@ -22,20 +22,8 @@ _RENEWALS = {
 _DOUBT = " The clock is not known more precisely than that, so another controller may judge differently for a moment."
 
 
-def is_own(identifier: UUID) -> bool:
-    """Tell whether this service can have made an id: all of its ids are UUIDv7 with a present time."""
-    return identifier.version == _UUID7 and uuid7_time(identifier) < INSTANT_MAX
-
-
-def explain_foreign(identifier: UUID) -> Explanation:
-    """Return the explanation of an id that this service cannot have made."""
-    beyond, version = fact("id_beyond", year=INSTANT_MAX.year), identifier.version
-    reason = beyond if version == _UUID7 else fact("id_version", version=version or "none")
-    return Explanation(*summary("foreign", id=identifier), [reason])
-
-
 def explain(timeline: Timeline, retention: RetentionTimes) -> Explanation:
-    """Return the explanation of a UUIDv7."""
+    """Return the explanation of an id, of whatever version."""
     if timeline.execution is not None:
         return _explain_execution(timeline, retention, timeline.execution)
     if timeline.session is not None:
@@ -57,11 +45,12 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
     removed_at = session.expires_at + retention.sessions
     responses = counted(sum(key.is_answered for key in keys), "response")
     statements = _known(
-        fact("created", session.created_at),
+        fact("created" if session.foreign_created_at is None else "created_elsewhere", session.created_at),
         fact("owner", owner=session.ref.owner, title=session.language_title),
         fact("hidden") if session.hidden else None,
         fact("created_with_key", key=timeline.taken.name) if timeline.taken else None,
         *_script(timeline, session),
+        None if session.convention is Convention.OWN else fact("convention", convention=session.convention),
         *_executions(timeline, retention, session),
         *_open_executions(timeline),
         fact("keys", executions=counted(len(keys), "execution"), responses=responses) if keys else None,
@@ -103,7 +92,7 @@ def _executions(timeline: Timeline, retention: RetentionTimes, session: Session)
         yield fact("history", history.last_at, total=history.total, first=first_at, outcomes=outcomes)
     if count > history.total and timeline.purge is None:
         yield fact("history_lost", number=count - history.total, days=retention.history_days)
-        days = [str(each.day) for each in timeline.shortened if each.day >= timeline.made_at.date()]
+        days = [str(each.day) for each in timeline.shortened if each.day >= session.created_at.date()]
         if days:
             yield fact("history_shortened", days=", ".join(days))
 
@@ -206,23 +195,36 @@ def _explain_absence(timeline: Timeline, retention: RetentionTimes) -> Explanati
     history, keys, taken = timeline.history, timeline.keys, timeline.taken
     executions = counted(history.total, "execution")
     statements = _known(
-        fact("id_time", timeline.made_at),
+        *_id(timeline),
         fact("no_session"),
         fact("executions_of" if history.total else "no_executions_of", executions=executions, owner=history.owner),
         fact("created_with_key", key=taken.name) if taken else None,
         fact("keys_of", keys=counted(len(keys), "key")) if keys else None,
         fact("open_of", number=len(timeline.open)) if timeline.open else None,
         _purged(timeline),
-        _absent_execution(timeline, retention),
+        _absent_execution(timeline, retention) if is_own_id(timeline.identifier) else None,
         _clock(timeline.clock),
     )
     return Explanation(*_absence(timeline, retention), statements)
+
+
+def _id(timeline: Timeline) -> Iterator[Evidence]:
+    """Yield what the id itself says."""
+    version = timeline.identifier.version
+    if is_own_id(timeline.identifier):
+        yield fact("id_time", timeline.made_at)
+    elif version == _UUID7:
+        yield fact("id_beyond", year=INSTANT_MAX.year)
+    else:
+        yield fact("id_version", version=version or "none")
 
 
 def _absence(timeline: Timeline, retention: RetentionTimes) -> tuple[str, str]:
     clock, made_at = timeline.clock, timeline.made_at
     if timeline.history.total or timeline.taken or timeline.keys or timeline.open or timeline.purge:
         return summary("removed", retention=retention.sessions)
+    if not is_own_id(timeline.identifier):
+        return summary("foreign", id=timeline.identifier)
     if made_at > clock.now + clock.error_bound:
         return summary("ahead", ahead=made_at - clock.now)
     if clock.now < made_at + retention.sessions:

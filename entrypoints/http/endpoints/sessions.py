@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
 from msgspec import UNSET, structs
 
 from domain.access.principal import ANY_READ
-from domain.identity import Owner
+from domain.identity import MAX_ID, Owner
 from domain.json_text import JsonText
 from domain.scripts.language import Language
 from domain.sessions.service import ListRequest, SessionList, SessionRequest, SessionService
@@ -37,7 +36,6 @@ from entrypoints.http.schemas.sessions import (
 )
 
 _LISTS = frozenset({"fields"})
-_NEWEST = UUID(int=2**128 - 1)
 """The place before all sessions."""
 
 _FILTERS = ("status", "language", "text", "metadata")
@@ -177,7 +175,7 @@ def _first_place(query: Query, digest: str | None) -> SessionCursor:
     """Return the place before all sessions of a list with the filters of the query."""
     status, language = query.choice("status", Status), query.choice("language", Language)
     text, metadata = query.bounded_text("text", TEXT_LENGTH_MAX), query.metadata()
-    return SessionCursor(_NEWEST, 0, status, language, text, metadata, digest)
+    return SessionCursor(MAX_ID, 0, status, language, text, metadata, digest)
 
 
 def _require_same_list(query: Query, start: SessionCursor, cursor: SessionCursor | None) -> None:

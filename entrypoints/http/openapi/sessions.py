@@ -268,9 +268,9 @@ DELETE = Contract(
 LIST = Contract(
     Tag.SESSIONS,
     "List sessions",
-    "Lists the sessions of the caller, newest first, without their contexts. A page may be shorter than its limit "
-    "although there is a next page: only next_cursor shows whether there is one. All pages show the status at the time "
-    "of the first page.",
+    "Lists the sessions of the caller, newest first, without their contexts. The order is that of the ids, so sessions "
+    "with ids of another service come first. A page may be shorter than its limit although there is a next page: "
+    "only next_cursor shows whether there is one. All pages show the status at the time of the first page.",
     parameters=(STATUS, LANGUAGE, METADATA, TITLE_TEXT, OWNER, LISTED_FIELDS, LIMIT, CURSOR),
     errors=(ScopeMissing, StorageUnavailable),
     headers=(LINK,),

@@ -16,7 +16,7 @@ from entrypoints.cli.explain.sentences import Explanation
 from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
 from entrypoints.settings.settings import Settings
-from tests.foreign_ids import EXTREMES, random_v4, uuid_of
+from tests.foreign_ids import EXTREMES, TAKEN, random_v4, uuid_of
 from tests.integration.application.conftest import Api, serving
 from tests.integration.commands.conftest import Run
 
@@ -167,13 +167,37 @@ async def test_an_id_that_never_existed(settings: Settings, run: Run) -> None:
 
 
 async def test_every_id_has_an_explanation(settings: Settings) -> None:
-    absent = {"never-here", "removed-or-never-here"}
+    absent = {"foreign", "never-here", "removed-or-never-here"}
     sevens = [uuid_of(7, each.int >> 80) for each in random_v4(100)]
     commands = Commands(settings=settings)
     async with commands.database_access().opened():
         for identifier in [*EXTREMES, *random_v4(100), *sevens]:
             found = await commands.timeline().read(identifier)
             assert explain(found, commands.retention_times()).state in absent
+
+
+async def test_a_session_that_was_taken_over(api: Api, settings: Settings, write: Write) -> None:
+    session_id, taken = await api.initialize("python-x", "result = 1"), str(TAKEN[2])
+    write(
+        "UPDATE meta.sessions SET request_id = %(taken)s, created_at = '2026-01-02T00:00:00Z', convention = 'origin' "
+        "WHERE request_id = %(id)s",
+        taken=taken,
+        id=session_id,
+    )
+    execution_id = (await api.execute(taken)).json()["execution_id"]
+    async with Commands(settings=settings).database_inspection() as inspector:
+        contents = await inspector.contents(UUID(session_id))
+    await api.client.delete(f"/api/v1/sessions/{taken}?purge=true")
+    assert (contents.sessions, contents.foreign_sessions, contents.newer_sessions) == (1, 1, 0)
+    assert str(contents.newest_id) == execution_id
+    found = await explained(settings, taken)
+    assert found.state == "closed"
+    assert texts_of(found, "created")[0].startswith("It was created at 2026-01-02 00:00:00.000000Z, by the clock of")
+    assert "Its script is called by the convention origin." in texts_of(found, "script")
+    (purged,) = texts_of(found, "purged")
+    assert purged.endswith("Erased: 1 execution, 0 idempotency keys, 0 open executions.")
+    write("DELETE FROM meta.sessions WHERE request_id = %(id)s", id=taken)
+    assert (await explained(settings, taken)).state == "removed"
 
 
 async def test_a_function_that_is_no_longer_stored(api: Api, settings: Settings, write: Write) -> None:

@@ -8,6 +8,7 @@ import pytest
 from adapters.postgres.retention.survey import StorageSurvey
 from domain.identity import uuid7_at
 from domain.storage.storage import Part
+from tests.foreign_ids import TAKEN
 
 DAY = timedelta(days=1)
 _ADD_KEY = """
@@ -52,6 +53,19 @@ async def test_the_survey_has_the_oldest_rows_and_the_lifetime_of_sessions(stora
     assert facts.session_days == pytest.approx((7 + 3) / 2 + 2)
     assert (facts.history_days, facts.key_days) == (7, 1)
     assert abs(facts.measured_at - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+async def test_sessions_of_another_service_are_as_old_as_their_rows_say(storage, survey, database_url):
+    began_at = storage.clock.now()
+    first = await storage.add(ttl_seconds=86_400, lifetime_seconds_max=10**7)
+    for session_id in TAKEN:
+        await storage.add_foreign(session_id, ttl_seconds=86_400 - 3600, lifetime_seconds_max=10**7)
+    facts = await survey.facts()
+    assert facts.oldest[Part.SESSIONS] == began_at - timedelta(hours=1)
+    assert facts.session_days == pytest.approx(1 + 2)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM meta.sessions WHERE created_at IS NOT NULL")
+    assert (await survey.facts()).oldest[Part.SESSIONS] == began_at == first.created_at
 
 
 async def test_an_empty_database_has_sizes(survey, database_url):

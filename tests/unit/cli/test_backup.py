@@ -9,9 +9,11 @@ import pytest
 from click import ClickException
 from click.testing import CliRunner
 
+from adapters.embedded_postgres.unpacking import BackupLabel
+from domain.inspection import Contents, SchemaFacts
 from entrypoints.cli.main import cli
-from entrypoints.cli.restore_report import Present, loss, text
-from entrypoints.cli.staging import require_space
+from entrypoints.cli.restore_report import Present, facts_of_restore, loss, text
+from entrypoints.cli.staging import Staged, require_space
 from entrypoints.server.data_dir import DataDir
 
 ENV = {"DATABASE_URL": None, "WAL_ARCHIVE_DIR": None, "HOST": None, "PORT": None, "JWT_SECRET": None, "AUTH": None}
@@ -119,6 +121,14 @@ def test_a_disk_needs_room_for_all_that_is_written_to_it(tmp_path):
 
 
 class TestTheReport:
+    @pytest.mark.parametrize(("foreign_now", "lost"), [(7, 3 + 2), (5, 3), (4, 3)])
+    def test_sessions_of_another_service_count_as_lost_if_the_backup_has_fewer(self, foreign_now, lost):
+        label = BackupLabel(datetime(2026, 11, 27, tzinfo=UTC), "0" * 24, "pglambda 0.2.0", 1)
+        backup = Contents(10, 0, 0, 0, None, 10, 0, 0, foreign_sessions=5)
+        present = Present(Contents(20, 0, 0, 0, None, 3, 0, 0, foreign_sessions=foreign_now))
+        facts = facts_of_restore(Staged(None, label, SchemaFacts((), (), (), 17), backup), present, None)
+        assert facts["lost"] == {"sessions": lost, "executions": 0, "api_keys": 0}
+
     def test_consent_is_asked_with_all_numbers(self):
         asked = loss(FACTS, Present(None), Path("/data"))
         assert "(135 sessions, 1,500 executions, 2 versions of functions, 1 API key) by a backup with 120" in asked

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.identity import INSTANT_MAX, uuid7_at, uuid7_ms, uuid7_time
+from domain.identity import INSTANT_MAX, is_own_id, uuid7_at, uuid7_ms, uuid7_time
 from tests.foreign_ids import EXTREMES, random_v4, uuid_of
 
 _MICROSECONDS_MAX = 1000 * 365 * 24 * 3600 * 10**6
@@ -57,3 +57,19 @@ def test_a_time_beyond_the_latest_is_the_latest() -> None:
     just_before = uuid7_at(INSTANT_MAX - timedelta(microseconds=1), 0)
     assert uuid7_time(just_before) == INSTANT_MAX - timedelta(microseconds=1)
     assert uuid7_time(latest) == uuid7_time(uuid_of(7, (1 << 48) - 1)) == INSTANT_MAX
+
+
+@given(st.uuids())
+def test_an_id_is_own_only_with_version_7_and_a_time_to_come(identifier) -> None:
+    beyond = identifier.int >> 80 >= (INSTANT_MAX - _EPOCH) // timedelta(milliseconds=1)
+    assert is_own_id(identifier) == (identifier.version == 7 and not beyond)
+
+
+@given(instants.filter(lambda now: now < INSTANT_MAX), bits)
+def test_every_id_of_the_service_is_own(now: datetime, random_bits: int) -> None:
+    assert is_own_id(uuid7_at(now, random_bits))
+
+
+def test_random_and_extreme_ids_are_not_own() -> None:
+    assert not any(map(is_own_id, random_v4(10_000)))
+    assert [each for each in EXTREMES if is_own_id(each)] == [uuid_of(7, 0)]

@@ -1,11 +1,15 @@
 """The life of a session, on both sides of every instant."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domain.errors import InvalidRequest
+from domain.identity import ANONYMOUS, SessionRef
 from domain.sessions.session import (
     LifetimePolicy,
     Renewal,
@@ -29,6 +33,13 @@ def seconds(count: float) -> timedelta:
 
 def test_a_session_was_created_at_the_instant_in_its_id() -> None:
     assert session_at().created_at == START
+
+
+@given(st.uuids())
+def test_a_session_of_another_service_was_created_when_it_says_so(session_id: UUID) -> None:
+    session = session_at(ref=SessionRef(ANONYMOUS, session_id), foreign_created_at=START - US)
+    assert session.created_at == START - US
+    assert session.revision == f"1.0.{100 * 1_000_000 + 1}"
 
 
 def test_a_session_is_live_just_before_it_expires_and_expired_at_the_instant() -> None:

@@ -2,13 +2,16 @@
 
 import itertools
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from attrs import evolve
 
-from tests.foreign_ids import CALLS, EXTREMES, UNKNOWN, random_v4
-from tests.unit.http.world import TITLE, Exchange, Reply, World, chunks
+from domain.identity import MAX_ID, NO_ID, SessionRef
+from tests.foreign_ids import CALLS, EXTREMES, TAKEN, UNKNOWN, random_v4
+from tests.unit.http.world import TITLE, Exchange, Reply, World, chunks, initialized
 
 JSON = (b"content-type", b"application/json")
 
@@ -49,3 +52,20 @@ async def test_the_nil_id_does_not_reach_the_idempotency_keys_of_initialize(clie
     await client.post("/api/v1/initialize", headers=key, json={"script_content": "result = 1"})
     response = await client.post(f"/api/v1/execute/{UUID(int=0)}", headers={"Idempotency-Key": "k"})
     assert (response.status_code, response.json()["error"]["code"]) == (404, "SESSION_NOT_FOUND")
+
+
+@pytest.mark.parametrize("session_id", sorted({*TAKEN, *EXTREMES} - {NO_ID, MAX_ID}), ids=str)
+async def test_a_session_of_another_service_is_served_under_its_id(world, client, session_id):
+    made = UUID(await initialized(client))
+    stored, script = world.store.sessions.pop(made), world.store.scripts[made]
+    ref, created_at = SessionRef(stored.ref.owner, session_id), stored.created_at - timedelta(days=1)
+    await world.sessions.add(evolve(stored, ref=ref, foreign_created_at=created_at), script)
+    shown = (await client.get(f"/api/v1/sessions/{session_id}")).json()
+    assert (shown["request_id"], shown["created_at"]) == (str(session_id), "2026-01-01T03:04:05.678901Z")
+    executed = await client.post(f"/api/v1/execute/{session_id}", json={"params": 1})
+    assert (executed.status_code, executed.json()["result"]) == (200, 1)
+    (listed,) = (await client.get("/api/v1/sessions")).json()["sessions"]
+    assert (listed["request_id"], listed["created_at"]) == (str(session_id), shown["created_at"])
+    (row,) = (await client.get(f"/api/v1/sessions/{session_id}/executions")).json()["executions"]
+    assert row["execution_id"] == executed.json()["execution_id"]
+    assert (await client.delete(f"/api/v1/sessions/{session_id}?purge=true")).status_code == 204

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.functions.function import PinnedVersion
-from domain.identity import ANONYMOUS, SessionRef
+from domain.identity import ANONYMOUS, MAX_ID, NO_ID, SessionRef
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
@@ -80,6 +80,8 @@ def test_a_live_session_is_taken_column_by_column():
         ({"request_id": ID.upper()}, Reason.ID_NOT_CANONICAL),
         ({"request_id": ID.replace("-", "")}, Reason.ID_NOT_CANONICAL),
         ({"request_id": "x" * 36}, Reason.ID_NOT_CANONICAL),
+        ({"request_id": str(NO_ID)}, Reason.ID_NOT_CANONICAL),
+        ({"request_id": str(MAX_ID)}, Reason.ID_NOT_CANONICAL),
         ({"language_title": "rust-x"}, Reason.LANGUAGE_NOT_SERVED),
         ({"language_title": "x"}, Reason.LANGUAGE_UNKNOWN),
         ({"context": None}, Reason.CONTEXT_MISSING),
@@ -260,7 +262,7 @@ class TestWithHonourStatus:
 
 @given(st.uuids())
 def test_an_id_of_any_version_is_kept(identifier: UUID):
-    assert canonical_id(str(identifier)) == identifier
+    assert canonical_id(str(identifier)) == (None if identifier == MAX_ID else identifier)
 
 
 @given(st.text(max_size=40))

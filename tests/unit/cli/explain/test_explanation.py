@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from attrs import evolve
 
 from domain.executions.execution import Execution
-from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_at
+from domain.identity import ANONYMOUS, Owner, SessionRef, is_own_id, uuid7_at
+from domain.scripts.convention import Convention
 from domain.scripts.report import Outcome
 from domain.sessions.session import Renewal, Status
 from domain.storage.storage import ShortenedDay
@@ -23,7 +24,7 @@ from domain.timeline import (
     Timeline,
 )
 from entrypoints.cli.explain import explanation
-from entrypoints.cli.explain.explanation import explain, explain_foreign, is_own
+from entrypoints.cli.explain.explanation import explain
 from entrypoints.cli.explain.sentences import SENTENCES, span, written
 from tests.foreign_ids import EXTREMES, random_v4
 from tests.unit.domain.builders import START, session_at
@@ -49,29 +50,44 @@ def explained(after=SECOND * 10, session=None, **facts):
 
 class TestAForeignId:
     def test_an_id_that_is_not_a_uuid7_was_not_made_by_this_service(self):
-        assert not is_own(uuid4())
-        found = explain_foreign(UUID(int=0))
+        found = explain(evolve(timeline(), identifier=UUID(int=0)), RETENTION)
         assert found.state == "foreign"
         assert "not made by this service" in found.summary
         assert texts(found, "id") == ["Its version is none, not 7."]
+        assert texts(found, "execution") == []
 
     def test_an_id_with_an_impossible_time_was_not_made_by_this_service(self):
         beyond = UUID("ffffffff-ffff-7fff-bfff-ffffffffffff")
-        assert not is_own(beyond)
-        assert texts(explain_foreign(beyond), "id") == ["The time in it is after the year 3000."]
+        found = explain(evolve(timeline(), identifier=beyond), RETENTION)
+        assert texts(found, "id") == ["The time in it is after the year 3000."]
 
     @pytest.mark.parametrize("identifiers", [EXTREMES, random_v4(10_000)], ids=["extreme", "random"])
     def test_every_id_has_an_explanation(self, identifiers):
-        absent = {"foreign", "never-here", "removed-or-never-here"}
         for identifier in identifiers:
-            empty = evolve(timeline(), identifier=identifier)
-            found = explain(empty, RETENTION) if is_own(identifier) else explain_foreign(identifier)
-            assert found.state in absent
-            assert "never" in found.summary
-            assert explain(empty, RETENTION).state in absent
+            found = explain(evolve(timeline(), identifier=identifier), RETENTION)
+            assert found.state in ({"never-here", "removed-or-never-here"} if is_own_id(identifier) else {"foreign"})
 
-    def test_an_id_of_the_service_is_its_own(self):
-        assert is_own(ID)
+    def test_a_session_that_was_taken_over_has_its_creation_from_its_row(self):
+        ref, created_at = SessionRef(ANONYMOUS, random_v4(1)[0]), START - SECOND
+        taken = session_at(ref=ref, foreign_created_at=created_at, convention=Convention.ORIGIN)
+        found = explain(evolve(timeline(session=taken), identifier=ref.session_id), RETENTION)
+        assert found.state == "active"
+        assert texts(found, "created") == [
+            "It was created at 2026-01-02 03:04:04.678901Z, by the clock of the service that made its id."
+        ]
+        assert "Its script is called by the convention origin." in texts(found, "script")
+
+    def test_days_of_history_that_were_removed_count_from_its_creation(self):
+        ref = SessionRef(ANONYMOUS, random_v4(1)[0])
+        taken = session_at(ref=ref, foreign_created_at=START, execution_count=1, last_executed_at=START)
+        shortened = [ShortenedDay(START.date() + timedelta(days=n), START, 1) for n in (-1, 0)]
+        found = explain(evolve(timeline(session=taken, shortened=shortened), identifier=ref.session_id), RETENTION)
+        assert texts(found, "history")[-1].endswith("these days of history: 2026-01-02.")
+
+    def test_the_history_proves_one_that_was_removed(self):
+        history = HistoryTrace({Outcome.SUCCEEDED: 1}, BOB, ID, ID)
+        found = explain(evolve(timeline(history=history), identifier=random_v4(1)[0]), RETENTION)
+        assert found.state == "removed"
 
 
 class TestAbsence:
