@@ -16,6 +16,49 @@ removed AS (
     USING picked AS p
     WHERE s.request_id = p.request_id AND s.expires_at <= :expired_before::timestamptz
     RETURNING s.request_id
+),
+forgotten AS (
+    DELETE FROM meta.taken_sessions AS t
+    USING removed AS r
+    WHERE t.request_id = r.request_id
+)
+SELECT count(*) FROM removed;
+
+-- name: delete_expired_inbound(expired_before, rows_max)
+WITH picked AS MATERIALIZED (
+    SELECT i.request_id
+    FROM meta.inbound_sessions AS i
+    WHERE i.expires_at <= :expired_before::timestamptz
+    ORDER BY i.expires_at
+    LIMIT :rows_max::bigint
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM meta.inbound_sessions AS i
+    USING picked AS p
+    WHERE i.request_id = p.request_id AND i.expires_at <= :expired_before::timestamptz
+    RETURNING i.request_id
+)
+SELECT count(*) FROM removed;
+
+-- name: delete_expired_takings(expired_before, rows_max)
+-- Removes what is left of taken sessions that are not stored here: the origin has them again, or an older release has
+-- removed them.
+WITH picked AS MATERIALIZED (
+    SELECT t.request_id
+    FROM meta.taken_sessions AS t
+    WHERE
+        t.expires_at <= :expired_before::timestamptz
+        AND NOT EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = t.request_id)
+    ORDER BY t.expires_at
+    LIMIT :rows_max::bigint
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM meta.taken_sessions AS t
+    USING picked AS p
+    WHERE t.request_id = p.request_id AND t.expires_at <= :expired_before::timestamptz
+    RETURNING t.request_id
 )
 SELECT count(*) FROM removed;
 

@@ -87,6 +87,44 @@ SELECT
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM moved) AS moved;
 
+-- name: move_takings(owner_from, owner_to, after, rows_max, act_id, actor, origin, act)
+-- What is stored of a taken session follows the session. If the session is not stored here, it is moved. Copies of the
+-- origin's sessions have no owner before they are adopted, so they are not moved.
+WITH examined AS MATERIALIZED (
+    SELECT t.request_id
+    FROM meta.taken_sessions AS t
+    WHERE
+        t.owner = :owner_from::text
+        AND t.request_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
+    ORDER BY t.request_id
+    LIMIT :rows_max::bigint
+),
+picked AS MATERIALIZED (
+    SELECT e.request_id
+    FROM examined AS e
+    LEFT JOIN meta.sessions AS s ON e.request_id = s.request_id AND s.owner = :owner_from::text
+    WHERE s.request_id IS NULL
+),
+moved AS (
+    UPDATE meta.taken_sessions AS t
+    SET owner = :owner_to::text
+    FROM picked AS p
+    WHERE t.request_id = p.request_id AND t.owner = :owner_from::text
+    RETURNING t.request_id
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner_from::text, :owner_to::text,
+        jsonb_build_object('taken_sessions', (SELECT count(*) FROM moved))
+    WHERE EXISTS (SELECT FROM moved)
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+)
+SELECT
+    (SELECT e.request_id FROM examined AS e ORDER BY e.request_id DESC LIMIT 1) AS last_request_id,
+    (SELECT count(*) FROM examined) AS examined,
+    0 AS moved;
+
 -- name: move_initialize_keys(owner_from, owner_to, after, rows_max, act_id, actor, origin, act)
 -- Keys of initialize calls are stored under the nil session id. If the new owner has the same key, it belongs to
 -- another call. Then the key stays with the old owner until it expires.

@@ -2,7 +2,7 @@
 -- and adds its numbers to the one entry of the act in the audit record. Never prepared: each plan is for few rows.
 
 -- name: purge_session(request_id, owner, partitions, key_expires_at, rows_max, act_id, actor, origin, act)
--- Erases what belongs to a session beside its row. The owner "*" stands for every owner. Without its open record no
+-- Erases what belongs to a session beside its row, and what a taken session has of the origin. The owner "*" stands for every owner. Without its open record no
 -- execution that still runs enters the history. Executions of a session that was removed are erased too. Returns whether
 -- anything is known of the session, and how many rows were erased.
 WITH known AS MATERIALIZED (
@@ -45,6 +45,14 @@ keys AS (
     USING picked_keys AS p
     WHERE k.request_id = p.request_id AND k.owner = p.owner AND k.key = p.key
     RETURNING k.owner
+),
+taken AS (
+    UPDATE meta.taken_sessions AS t
+    SET user_id = NULL, leftovers = '{}'
+    WHERE
+        t.request_id = :request_id::uuid
+        AND :owner::text IN (t.owner, '*')
+        AND (t.user_id IS NOT NULL OR t.leftovers <> '{}')
 ),
 initialize_keys AS (
     DELETE FROM meta.idempotency_keys AS k
@@ -131,6 +139,65 @@ SELECT
     (SELECT e.request_id FROM examined AS e ORDER BY e.request_id DESC LIMIT 1) AS last_request_id,
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM purged) AS purged;
+
+-- name: purge_inbound(owner, after, rows_max, act_id, actor, origin, act)
+-- Removes copies of the origin's sessions. The origin still has the sessions. One that is moving here stays: the adoption
+-- that moves it ends soon.
+WITH examined AS MATERIALIZED (
+    SELECT i.request_id
+    FROM meta.inbound_sessions AS i
+    WHERE
+        i.owner = :owner::text
+        AND i.request_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
+    ORDER BY i.request_id
+    LIMIT :rows_max::bigint
+),
+purged AS (
+    DELETE FROM meta.inbound_sessions AS i
+    USING examined AS e
+    WHERE
+        i.request_id = e.request_id
+        AND i.owner = :owner::text
+        AND NOT EXISTS (SELECT FROM meta.taken_sessions AS t WHERE t.request_id = i.request_id)
+    RETURNING i.request_id
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner::text, :owner::text,
+        jsonb_build_object('inbound_sessions', (SELECT count(*) FROM purged))
+    WHERE EXISTS (SELECT FROM purged)
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+)
+SELECT
+    (SELECT e.request_id FROM examined AS e ORDER BY e.request_id DESC LIMIT 1) AS last_request_id,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM purged) AS purged;
+
+-- name: purge_takings(owner, after, rows_max)
+-- Erases what taken sessions have of the origin. Their rows stay: they state which side owns each session.
+WITH examined AS MATERIALIZED (
+    SELECT t.request_id
+    FROM meta.taken_sessions AS t
+    WHERE
+        t.owner = :owner::text
+        AND t.request_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
+    ORDER BY t.request_id
+    LIMIT :rows_max::bigint
+),
+purged AS (
+    UPDATE meta.taken_sessions AS t
+    SET user_id = NULL, leftovers = '{}'
+    FROM examined AS e
+    WHERE
+        t.request_id = e.request_id
+        AND t.owner = :owner::text
+        AND (t.user_id IS NOT NULL OR t.leftovers <> '{}')
+)
+SELECT
+    (SELECT e.request_id FROM examined AS e ORDER BY e.request_id DESC LIMIT 1) AS last_request_id,
+    (SELECT count(*) FROM examined) AS examined,
+    0 AS purged;
 
 -- name: purge_keys(owner, after_request_id, after_owner, after_key, rows_max, act_id, actor, origin, act)
 -- Walks through all keys: a session may have been removed before its keys.
@@ -251,6 +318,9 @@ SELECT
 -- name: select_filled_session_count(owner)
 -- An emptied session has no content.
 SELECT count(*) FROM meta.sessions AS s WHERE s.owner = :owner::text AND s.script_hash IS NOT NULL;
+
+-- name: select_inbound_count(owner)
+SELECT count(*) FROM meta.inbound_sessions AS i WHERE i.owner = :owner::text;
 
 -- name: select_purge(subjects, since)
 -- The latest act that has purged one of these subjects, a session or its owner, after the session was made.

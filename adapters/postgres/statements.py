@@ -108,6 +108,7 @@ class OwnerStatements:
     select_owned_function_count: Statement
     select_function_collisions: Statement
     move_sessions: Statement = field(metadata=_UNPREPARED)
+    move_takings: Statement = field(metadata=_UNPREPARED)
     move_initialize_keys: Statement = field(metadata=_UNPREPARED)
     move_history: Statement = field(metadata=_UNPREPARED)
     move_functions: Statement = field(metadata=_UNPREPARED)
@@ -122,6 +123,9 @@ class PurgeStatements:
     purge_keys: Statement = field(metadata=_UNPREPARED)
     purge_history: Statement = field(metadata=_UNPREPARED)
     purge_functions: Statement = field(metadata=_UNPREPARED)
+    purge_inbound: Statement = field(metadata=_UNPREPARED)
+    purge_takings: Statement = field(metadata=_UNPREPARED)
+    select_inbound_count: Statement
     select_filled_session_count: Statement
     select_purge: Statement
 
@@ -139,6 +143,8 @@ class CleanupStatements:
     """Statements of `cleanup.sql`."""
 
     delete_expired_sessions: Statement = field(metadata=_UNPREPARED)
+    delete_expired_inbound: Statement = field(metadata=_UNPREPARED)
+    delete_expired_takings: Statement = field(metadata=_UNPREPARED)
     select_oldest_expiry: Statement
     move_overdue_executions: Statement = field(metadata=_UNPREPARED)
     delete_expired_keys: Statement = field(metadata=_UNPREPARED)
@@ -186,6 +192,26 @@ class UsageStatements:
     delete_old_usage: Statement = field(metadata=_UNPREPARED)
     select_usage_days: Statement
     select_owners: Statement
+
+
+@frozen
+class TakeoverStatements:
+    """Statements of `takeover.sql`."""
+
+    select_takeover: Statement
+    insert_takeover: Statement
+    update_takeover_stage: Statement
+    update_takeover_progress: Statement
+    receive_inbound: Statement
+    select_inbound: Statement
+    select_live_inbound: Statement
+    delete_inbound: Statement
+    take_sessions: Statement
+    own_sessions: Statement
+    delete_fencing: Statement
+    select_taken: Statement
+    select_taken_page: Statement
+    select_takeover_counts: Statement
 
 
 @frozen
@@ -256,6 +282,7 @@ class Statements:
     storage: StorageStatements
     limits: LimitStatements
     usage: UsageStatements
+    takeover: TakeoverStatements
     explain: ExplainStatements
     inspection: InspectionStatements
     migrations: MigrationStatements
@@ -278,6 +305,7 @@ def load_statements() -> Statements:
         storage=load(StorageStatements, "storage.sql"),
         limits=load(LimitStatements, "limits.sql"),
         usage=load(UsageStatements, "usage.sql"),
+        takeover=load(TakeoverStatements, "takeover.sql"),
         explain=load(ExplainStatements, "explain.sql"),
         inspection=load(InspectionStatements, "inspection.sql"),
         migrations=load(MigrationStatements, "migrations.sql"),

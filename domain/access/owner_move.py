@@ -61,13 +61,17 @@ class OwnerPurger(Protocol):
     """
 
     async def count(self, owner: Owner) -> Mapping[OwnedData, int]:
-        """Return the number of the owner's objects by kind; sessions that were emptied do not count."""
+        """Return the number of the owner's objects by kind.
+
+        Sessions that were emptied do not count. Copies of the origin's sessions count as sessions.
+        """
         ...
 
     def purge(self, owner: Owner, act: Act) -> AsyncIterator[MoveStep]:
         """Erase all objects of the owner, step by step.
 
-        Sessions are closed and emptied; their rows stay until their retention is over. A function stays if a session of
+        Sessions are closed and emptied; their rows stay until their retention is over. Copies of the origin's sessions
+        are removed, while the origin keeps the sessions. A function stays if a session of
         another owner uses a version of it. The act is recorded with the first step, and each step adds its numbers to
         the entry.
         """

@@ -21,6 +21,7 @@ class Part(StrEnum):
     HISTORY = "history"
     IDEMPOTENCY_KEYS = "idempotency_keys"
     FUNCTIONS = "functions"
+    TAKEOVER = "takeover"
     AUDIT = "audit"
     OTHER = "other"
 

@@ -14,6 +14,7 @@ from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKe
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
+from adapters.memory.takeover import MemoryTakeoverStore
 from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS
 from domain.sessions.ports import SessionFilter
@@ -27,6 +28,7 @@ from tests.contracts.keyed_call_repository import KEY, KeyedCallRepositoryContra
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import EXAMINED_MAX, SessionRepositoryContract, same
 from tests.contracts.storage import SCRIPT, Storage
+from tests.contracts.takeover_store import TakeoverStoreContract, fails_as_a_whole
 
 
 def memory_storage(store: MemoryStore) -> Storage:
@@ -88,6 +90,24 @@ class TestMemoryApiKeyRepository(ApiKeyRepositoryContract):
     @pytest.fixture
     def keys(self) -> MemoryApiKeyRepository:
         return MemoryApiKeyRepository()
+
+
+class TestMemoryTakeoverStore(TakeoverStoreContract):
+    @pytest.fixture
+    def memory(self) -> MemoryStore:
+        return MemoryStore()
+
+    @pytest.fixture
+    def storage(self, memory: MemoryStore) -> Storage:
+        return memory_storage(memory)
+
+    @pytest.fixture
+    def store(self, memory: MemoryStore) -> MemoryTakeoverStore:
+        return MemoryTakeoverStore(memory)
+
+    async def test_a_store_with_a_failure_fails_every_call(self, memory, storage, store):
+        memory.failure = StorageUnavailable()
+        await fails_as_a_whole(store, storage)
 
 
 class TestMemoryKeyedCallRepository(KeyedCallRepositoryContract):

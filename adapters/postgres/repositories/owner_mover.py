@@ -91,6 +91,7 @@ class PostgresOwnerMover(OwnerMover):
         title = {"after_language": "", "after_title": ""}
         return [
             Walk(OwnedData.SESSIONS, statements.move_sessions, sessions, {"after": None}, self._options.sessions_max),
+            Walk(OwnedData.SESSIONS, statements.move_takings, owners, {"after": None}, rows_max),
             Walk(OwnedData.KEYS, statements.move_initialize_keys, owners, {"after": ""}, rows_max),
             *(
                 Walk(OwnedData.HISTORY, statements.move_history, {**owners, "partition": partition}, first, rows_max)

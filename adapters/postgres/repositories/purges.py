@@ -66,8 +66,10 @@ class PostgresOwnerPurger(OwnerPurger):
 
     @override
     async def count(self, owner: Owner) -> Mapping[OwnedData, int]:
-        ((filled,),) = await self._gateway.fetch(self._statements.select_filled_session_count, {"owner": owner})
-        return {**await self._mover.count(owner), OwnedData.SESSIONS: filled}
+        named = {"owner": owner}
+        ((filled,),) = await self._gateway.fetch(self._statements.select_filled_session_count, named)
+        ((inbound,),) = await self._gateway.fetch(self._statements.select_inbound_count, named)
+        return {**await self._mover.count(owner), OwnedData.SESSIONS: filled + inbound}
 
     @override
     async def purge(self, owner: Owner, act: Act) -> AsyncIterator[MoveStep]:
@@ -85,6 +87,8 @@ class PostgresOwnerPurger(OwnerPurger):
         history = Walk(OwnedData.HISTORY, statements.purge_history, named, first, rows_max)
         return [
             Walk(OwnedData.SESSIONS, statements.purge_sessions, sessions, {"after": None}, self._options.sessions_max),
+            Walk(OwnedData.SESSIONS, statements.purge_inbound, named, {"after": None}, self._options.sessions_max),
+            Walk(OwnedData.SESSIONS, statements.purge_takings, named, {"after": None}, rows_max),
             Walk(OwnedData.KEYS, statements.purge_keys, named, key, rows_max),
             *(evolve(history, parameters={**named, "partition": partition}) for partition in range(PARTITIONS)),
             Walk(OwnedData.FUNCTIONS, statements.purge_functions, named, title, rows_max),

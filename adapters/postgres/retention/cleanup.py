@@ -10,6 +10,7 @@ from attrs import define, evolve, field, frozen, validators
 
 from adapters.postgres import codec
 from adapters.postgres.codec import PARTITIONS, day_at, first_id_of
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
@@ -90,6 +91,8 @@ class Cleanup:
         now = self._clock.now()
         self._stats.lag_s = await self._lag_s(now)
         self._stats.sessions_removed += await self._in_batches(self._remove_sessions)
+        await self._in_batches(self._remove_inbound)
+        await self._in_batches(self._remove_takings)
         self._stats.executions_overdue += await self._in_batches(self._move_overdue)
         self._stats.keys_removed += await self._in_batches(self._remove_keys)
         self._stats.partitions_emptied += await self._empty_partitions(now)
@@ -138,10 +141,17 @@ class Cleanup:
         return removed
 
     async def _remove_sessions(self, rows_max: int) -> int:
+        return await self._remove_expired(self._statements.delete_expired_sessions, rows_max)
+
+    async def _remove_inbound(self, rows_max: int) -> int:
+        return await self._remove_expired(self._statements.delete_expired_inbound, rows_max)
+
+    async def _remove_takings(self, rows_max: int) -> int:
+        return await self._remove_expired(self._statements.delete_expired_takings, rows_max)
+
+    async def _remove_expired(self, statement: Statement, rows_max: int) -> int:
         expired_before = self._clock.now() - self._retention.sessions
-        ((removed,),) = await self._gateway.fetch(
-            self._statements.delete_expired_sessions, {"expired_before": expired_before, "rows_max": rows_max}
-        )
+        ((removed,),) = await self._gateway.fetch(statement, {"expired_before": expired_before, "rows_max": rows_max})
         return int(removed)
 
     async def _move_overdue(self, rows_max: int) -> int:

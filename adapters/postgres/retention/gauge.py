@@ -19,6 +19,9 @@ _PARTS = {
     "idempotency_keys": Part.IDEMPOTENCY_KEYS,
     "functions": Part.FUNCTIONS,
     "function_versions": Part.FUNCTIONS,
+    "takeover": Part.TAKEOVER,
+    "inbound_sessions": Part.TAKEOVER,
+    "taken_sessions": Part.TAKEOVER,
     "audit": Part.AUDIT,
 }
 

@@ -10,6 +10,7 @@ from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
 from adapters.postgres.repositories.purges import PostgresSessionPurger
+from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.statements import Statements
 from domain.audit import ActName
 from domain.executions.execution import ExecutionNotFound
@@ -23,6 +24,7 @@ from tests.contracts.keyed_call_repository import KeyedCallRepositoryContract
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import SessionRepositoryContract
 from tests.contracts.storage import Storage
+from tests.contracts.takeover_store import TakeoverStoreContract
 from tests.integration.postgres.gateways import Rows, Run, SteeredGateway
 from tests.support.acts import act
 
@@ -70,6 +72,16 @@ class TestPostgresFunctionRepository(FunctionRepositoryContract):
                 other.execute("UPDATE meta.functions SET owner = %s WHERE owner = %s", (BOB, ALICE))
 
         return move
+
+
+class TestPostgresTakeoverStore(TakeoverStoreContract):
+    @pytest.fixture
+    def storage(self, storage: Storage) -> Storage:
+        return storage
+
+    @pytest.fixture
+    def store(self, gateway: Gateway, statements: Statements) -> PostgresTakeoverStore:
+        return PostgresTakeoverStore(gateway, statements.takeover)
 
 
 class TestPostgresSessionPurger(SessionPurgerContract):

@@ -58,6 +58,14 @@ FROM generate_series(1, 3) AS n;
 INSERT INTO meta.rates VALUES ('alice', 'execute', now(), interval '1 s');
 INSERT INTO meta.shortened_days VALUES (1, now(), now(), 1), (2, now(), now(), 1);
 INSERT INTO meta.usage VALUES ('alice', '2026-11-25', 1, 0, 0, 1, 1), ('alice', '2026-11-26', 1, 0, 0, 1, 1);
+INSERT INTO meta.takeover VALUES (TRUE, gen_random_uuid(), '{}', '{}', 'adopt', '2026-11-27');
+INSERT INTO meta.inbound_sessions VALUES (
+    gen_random_uuid(), 'alice', 'python', 'x', NULL, 1, 16, 'session', 'fixed', 1, '2026-11-27', '2026-11-27',
+    '2026-11-27', NULL, NULL, 0, 1, 'origin', NULL, NULL, '{}', '{}', NULL, 'python-x', NULL, '{}', sha256('')
+);
+INSERT INTO meta.taken_sessions VALUES
+(gen_random_uuid(), 'alice', 'owned', 'python-x', NULL, '{}', '2026-11-27'),
+(gen_random_uuid(), 'alice', 'returned', 'python-x', NULL, '{}', '2026-11-27');
 INSERT INTO meta.audit VALUES (gen_random_uuid(), 'root@example', 'cli', 'keys.create', 'alice', 'k', '{}');
 """
 ADD_KEY = "INSERT INTO meta.api_keys VALUES (gen_random_uuid(), 'alice', ARRAY['admin'], sha256(''))"
@@ -76,6 +84,7 @@ WHERE c.relnamespace = 'meta'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
 GROUP BY c.relname
 """
 LOSSES = {
+    "takeover": "2 taken sessions (1 inbound session, 1 takeover)",
     "foreign-sessions": "1 foreign session",
     "creation-times": "1 creation time",
     "audit": "1 audited act",

@@ -1,0 +1,154 @@
+"""A takeover in memory."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from attrs import define, evolve, field
+from typing_extensions import override
+
+from adapters.memory.store import MemoryStore
+from domain.takeover.moving import InboundSession, Progress, Received, TakenSession, TakenState, Takeover
+from domain.takeover.ports import TakeoverStore
+from domain.takeover.stages import Stage
+
+_NIL = UUID(int=0)
+
+
+@define(eq=False)
+class MemoryTakeoverStore(TakeoverStore):
+    """Sessions that are owned enter the rows of the fake repositories."""
+
+    _store: MemoryStore
+    _takeover: Takeover | None = field(default=None, init=False)
+    _inbound: dict[UUID, InboundSession] = field(factory=dict, init=False)
+    _taken: dict[UUID, TakenSession] = field(factory=dict, init=False)
+
+    @override
+    async def takeover(self) -> Takeover | None:
+        self._store.require_available()
+        return self._takeover
+
+    @override
+    async def begin(self, takeover: Takeover) -> Takeover:
+        self._store.require_available()
+        stored = self._takeover
+        if stored is None or (stored.stage is Stage.FINISHED and stored.takeover_id != takeover.takeover_id):
+            self._takeover = stored = evolve(takeover, progress={})
+        return stored
+
+    @override
+    async def change_stage(self, before: Stage, stage: Stage, now: datetime) -> bool:
+        self._store.require_available()
+        if self._takeover is not None and self._takeover.stage is before:
+            self._takeover = evolve(self._takeover, stage=stage, stage_at=now)
+        return self._takeover is not None and self._takeover.stage is stage
+
+    @override
+    async def note(self, command: str, progress: Progress) -> None:
+        self._store.require_available()
+        if self._takeover is not None:
+            self._takeover = evolve(self._takeover, progress={**self._takeover.progress, command: progress})
+
+    @override
+    async def receive(self, sessions: Sequence[InboundSession], command: str, progress: Progress) -> Received:
+        await self.note(command, progress)
+        given = {each.session.ref.session_id: each for each in sessions}
+        returned = {found.session_id for found in self._of(given) if found.state is TakenState.RETURNED}
+        taken = {found.session_id for found in self._of(given)} - returned
+        equal = {session_id for session_id, each in given.items() if self._inbound.get(session_id) == each}
+        written = given.keys() - taken - equal
+        self._inbound |= {session_id: given[session_id] for session_id in written}
+        self._forget(returned)
+        return Received(len(written), len(equal), len(taken))
+
+    @override
+    async def inbound(self, ids: Sequence[UUID]) -> Sequence[InboundSession]:
+        self._store.require_available()
+        return [self._inbound[session_id] for session_id in ids if session_id in self._inbound]
+
+    @override
+    async def inbound_live(self, now: datetime, after: UUID | None, size: int) -> Sequence[UUID]:
+        self._store.require_available()
+        live = [
+            session_id
+            for session_id, each in self._inbound.items()
+            if session_id > (after or _NIL) and each.session.closed_at is None and each.session.expires_at > now
+        ]
+        return sorted(live)[:size]
+
+    @override
+    async def discard(self, ids: Sequence[UUID]) -> int:
+        self._store.require_available()
+        return sum(self._inbound.pop(session_id, None) is not None for session_id in ids)
+
+    @override
+    async def take(self, ids: Sequence[UUID]) -> Sequence[UUID]:
+        for each in await self.inbound(ids):
+            session_id, owner = each.session.ref.session_id, each.session.ref.owner
+            taken = TakenSession(session_id, owner, TakenState.FENCING, each.original, each.session.expires_at)
+            self._taken.setdefault(session_id, taken)
+        return self._fencing(ids)
+
+    @override
+    async def own(self, sessions: Sequence[InboundSession], fenced_at: datetime, now: datetime) -> Sequence[UUID]:
+        self._store.require_available()
+        owned = self._fencing([each.session.ref.session_id for each in sessions])
+        for each in sessions:
+            if each.session.ref.session_id in owned:
+                self._own(each, fenced_at, now)
+        return owned
+
+    def _own(self, inbound: InboundSession, fenced_at: datetime, now: datetime) -> None:
+        session = inbound.session
+        self._store.sessions.setdefault(session.ref.session_id, session)
+        if inbound.script is not None:
+            self._store.scripts.setdefault(session.ref.session_id, inbound.script)
+        self._inbound.pop(session.ref.session_id, None)
+        self._taken[session.ref.session_id] = TakenSession(
+            session.ref.session_id,
+            session.ref.owner,
+            TakenState.OWNED,
+            inbound.original,
+            session.expires_at,
+            count_at_fence=session.execution_count,
+            fenced_at=fenced_at,
+            owned_at=now,
+        )
+
+    @override
+    async def give_up(self, ids: Sequence[UUID]) -> int:
+        self._store.require_available()
+        fencing = self._fencing(ids)
+        self._forget(fencing)
+        await self.discard(fencing)
+        return len(fencing)
+
+    @override
+    async def taken(self, ids: Sequence[UUID]) -> Sequence[TakenSession]:
+        self._store.require_available()
+        return self._of(ids)
+
+    @override
+    async def taken_page(self, state: TakenState, after: UUID | None, size: int) -> Sequence[TakenSession]:
+        self._store.require_available()
+        later = [each for each in self._taken.values() if each.state is state and each.session_id > (after or _NIL)]
+        return sorted(later, key=lambda each: each.session_id)[:size]
+
+    @override
+    async def counts(self) -> Mapping[TakenState | None, int]:
+        self._store.require_available()
+        states = Counter(each.state for each in self._taken.values())
+        inbound_only = len(self._inbound.keys() - set(self._fencing(self._inbound)))
+        return {**{state: states[state] for state in TakenState}, None: inbound_only}
+
+    def _of(self, ids: Iterable[UUID]) -> Sequence[TakenSession]:
+        return [self._taken[session_id] for session_id in ids if session_id in self._taken]
+
+    def _fencing(self, ids: Iterable[UUID]) -> Sequence[UUID]:
+        return [each.session_id for each in self._of(ids) if each.state is TakenState.FENCING]
+
+    def _forget(self, ids: Iterable[UUID]) -> None:
+        for session_id in ids:
+            self._taken.pop(session_id, None)

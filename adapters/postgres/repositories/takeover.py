@@ -1,0 +1,211 @@
+"""Stores a takeover: its state, copies of the origin's sessions, and the sessions that were taken."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from attrs import asdict, define
+from typing_extensions import override
+
+from adapters.postgres import codec
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.statements import TakeoverStatements
+from domain.identity import Owner
+from domain.json_text import JsonText
+from domain.scripts.script import Script
+from domain.takeover.moving import InboundSession, Original, Progress, Received, TakenSession, TakenState, Takeover
+from domain.takeover.ports import TakeoverStore
+from domain.takeover.stages import Stage
+
+
+@define(eq=False)
+class PostgresTakeoverStore(TakeoverStore):
+    """Every method is one statement."""
+
+    _gateway: Gateway
+    _statements: TakeoverStatements
+
+    @override
+    async def takeover(self) -> Takeover | None:
+        rows = await self._gateway.fetch(self._statements.select_takeover, {})
+        return _takeover(rows[0]) if rows else None
+
+    @override
+    async def begin(self, takeover: Takeover) -> Takeover:
+        parameters = {
+            "takeover_id": takeover.takeover_id,
+            "source": json.dumps(dict(takeover.source)),
+            "options": json.dumps(dict(takeover.options)),
+            "stage": takeover.stage,
+            "stage_at": takeover.stage_at,
+        }
+        await self._gateway.fetch(self._statements.insert_takeover, parameters)
+        return await self.takeover() or takeover
+
+    @override
+    async def change_stage(self, before: Stage, stage: Stage, now: datetime) -> bool:
+        parameters = {"before": before, "stage": stage, "now": now}
+        return bool(await self._gateway.fetch(self._statements.update_takeover_stage, parameters))
+
+    @override
+    async def note(self, command: str, progress: Progress) -> None:
+        await self._gateway.fetch(self._statements.update_takeover_progress, _noted(command, progress))
+
+    @override
+    async def receive(self, sessions: Sequence[InboundSession], command: str, progress: Progress) -> Received:
+        parameters = {**_columns(sessions), **_noted(command, progress)}
+        (counts,) = await self._gateway.fetch(self._statements.receive_inbound, parameters)
+        return Received(*counts)
+
+    @override
+    async def inbound(self, ids: Sequence[UUID]) -> Sequence[InboundSession]:
+        return [_inbound(row) for row in await self._gateway.fetch(self._statements.select_inbound, _named(ids))]
+
+    @override
+    async def inbound_live(self, now: datetime, after: UUID | None, size: int) -> Sequence[UUID]:
+        parameters = {"now": now, "after": after, "rows_max": size}
+        return [row[0] for row in await self._gateway.fetch(self._statements.select_live_inbound, parameters)]
+
+    @override
+    async def discard(self, ids: Sequence[UUID]) -> int:
+        ((removed,),) = await self._gateway.fetch(self._statements.delete_inbound, _named(ids))
+        return int(removed)
+
+    @override
+    async def take(self, ids: Sequence[UUID]) -> Sequence[UUID]:
+        return [row[0] for row in await self._gateway.fetch(self._statements.take_sessions, _named(ids))]
+
+    @override
+    async def own(self, sessions: Sequence[InboundSession], fenced_at: datetime, now: datetime) -> Sequence[UUID]:
+        parameters = {**_columns(sessions), "fenced_at": fenced_at, "now": now}
+        return [row[0] for row in await self._gateway.fetch(self._statements.own_sessions, parameters)]
+
+    @override
+    async def give_up(self, ids: Sequence[UUID]) -> int:
+        ((removed,),) = await self._gateway.fetch(self._statements.delete_fencing, _named(ids))
+        return int(removed)
+
+    @override
+    async def taken(self, ids: Sequence[UUID]) -> Sequence[TakenSession]:
+        return [_taken(row) for row in await self._gateway.fetch(self._statements.select_taken, _named(ids))]
+
+    @override
+    async def taken_page(self, state: TakenState, after: UUID | None, size: int) -> Sequence[TakenSession]:
+        parameters = {"state": state, "after": after, "rows_max": size}
+        return [_taken(row) for row in await self._gateway.fetch(self._statements.select_taken_page, parameters)]
+
+    @override
+    async def counts(self) -> Mapping[TakenState | None, int]:
+        found = dict.fromkeys([*TakenState, None], 0)
+        for state, sessions in await self._gateway.fetch(self._statements.select_takeover_counts, {}):
+            found[state and TakenState(state)] = sessions
+        return found
+
+
+def _named(ids: Iterable[UUID]) -> dict[str, object]:
+    return {"request_ids": codec.uuids(ids)}
+
+
+def _noted(command: str, progress: Progress) -> dict[str, object]:
+    return {"command": command, "progress": json.dumps(asdict(progress))}
+
+
+def _takeover(row: tuple[Any, ...]) -> Takeover:
+    takeover_id, source, options, stage, stage_at, progress = row
+    noted = {command: Progress(**values) for command, values in json.loads(progress).items()}
+    return Takeover(takeover_id, json.loads(source), json.loads(options), Stage(stage), stage_at, noted)
+
+
+_COLUMNS = (
+    "request_ids",
+    "owners",
+    "languages",
+    "titles",
+    "script_hashes",
+    "timeouts_ms",
+    "memories_mb",
+    "isolations",
+    "renewals",
+    "ttls_seconds",
+    "created_ats",
+    "expiries",
+    "expiries_max",
+    "closings",
+    "executions",
+    "counts",
+    "versions",
+    "conventions",
+    "function_ids",
+    "function_versions",
+    "contexts",
+    "metadatas",
+    "spelled_titles",
+    "user_ids",
+    "leftovers",
+)
+"""The parameters of copies, in the order of `_texts`; the script follows, and then the digest."""
+
+
+def _texts(inbound: InboundSession) -> tuple[str | None, ...]:
+    """Return what is stored of a copy beside its script, as texts that PostgreSQL reads."""
+    session, limits, original = inbound.session, inbound.session.limits, inbound.original
+    return (
+        session.ref.session_id.hex,
+        session.ref.owner,
+        session.language_title.language,
+        session.language_title.title,
+        session.script_hash,
+        str(limits.timeout_ms),
+        str(limits.memory_mb),
+        limits.isolation,
+        session.renewal,
+        str(session.ttl_seconds),
+        session.created_at.isoformat(),
+        session.expires_at.isoformat(),
+        session.expires_max_at.isoformat(),
+        None if session.closed_at is None else session.closed_at.isoformat(),
+        None if session.last_executed_at is None else session.last_executed_at.isoformat(),
+        str(session.execution_count),
+        str(session.version),
+        session.convention,
+        None if session.function_id is None else session.function_id.hex,
+        None if session.function_version is None else str(session.function_version),
+        session.context,
+        session.metadata,
+        original.spelled_title,
+        original.user_id,
+        original.leftovers,
+    )
+
+
+def _columns(inbound: Sequence[InboundSession]) -> dict[str, object]:
+    """Return the parameters of copies; the digest of each is the SHA-256 of what is stored of it."""
+    rows = [_texts(each) for each in inbound]
+    columns = zip(*rows, strict=True) if rows else [()] * len(_COLUMNS)
+    return {
+        **{name: codec.texts(column) for name, column in zip(_COLUMNS, columns, strict=True)},
+        "scripts": codec.texts(None if each.script is None else each.script.source for each in inbound),
+        "source_digests": codec.texts(map(_digest, rows)),
+    }
+
+
+def _digest(texts: tuple[str | None, ...]) -> str:
+    """Return the digest of a copy as a literal of `bytea`; the hash of its script stands for the script."""
+    joined = "".join(["-" if text is None else f"{len(text)}:{text}" for text in texts])
+    return f"\\x{hashlib.sha256(joined.encode()).hexdigest()}"
+
+
+def _inbound(row: tuple[Any, ...]) -> InboundSession:
+    spelled_title, user_id, leftovers, script, *columns = row
+    session = codec.session_of(columns)
+    source = None if session.script_hash is None else Script(script, session.script_hash)
+    return InboundSession(session, source, Original(spelled_title, user_id, JsonText(leftovers)))
+
+
+def _taken(row: tuple[Any, ...]) -> TakenSession:
+    session_id, owner, state, spelled_title, user_id, leftovers, *fence = row
+    original = Original(spelled_title, user_id, JsonText(leftovers))
+    return TakenSession(session_id, Owner(owner), TakenState(state), original, *fence)

@@ -1,0 +1,277 @@
+-- Statements about a takeover; sessions.sql describes the format.
+
+-- name: select_takeover()
+SELECT
+    t.takeover_id, t.source::text AS source, t.options::text AS options, t.stage, t.stage_at,
+    t.progress::text AS progress
+FROM meta.takeover AS t;
+
+-- name: insert_takeover(takeover_id, source, options, stage, stage_at)!
+-- One that is finished is replaced, with its progress.
+INSERT INTO meta.takeover AS t (takeover_id, source, options, stage, stage_at)
+VALUES (:takeover_id::uuid, :source::jsonb, :options::jsonb, :stage::text, :stage_at::timestamptz)
+ON CONFLICT (only_row) DO UPDATE SET
+    takeover_id = excluded.takeover_id,
+    source = excluded.source,
+    options = excluded.options,
+    stage = excluded.stage,
+    stage_at = excluded.stage_at,
+    progress = '{}'
+WHERE t.stage = 'finished' AND t.takeover_id <> excluded.takeover_id;
+
+-- name: update_takeover_stage(before, stage, now)
+-- Returns a row if the takeover is at the new stage now.
+WITH changed AS (
+    UPDATE meta.takeover AS t
+    SET stage = :stage::text, stage_at = :now::timestamptz
+    WHERE t.stage = :before::text
+    RETURNING t.stage
+)
+SELECT c.stage FROM changed AS c
+UNION ALL
+SELECT t.stage FROM meta.takeover AS t WHERE t.stage = :stage::text AND NOT EXISTS (SELECT FROM changed);
+
+-- name: update_takeover_progress(command, progress)!
+UPDATE meta.takeover AS t
+SET progress = t.progress || jsonb_build_object(:command::text, :progress::jsonb);
+
+-- name: receive_inbound(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, created_ats, expiries, expiries_max, closings, executions, counts, versions, conventions, function_ids, function_versions, contexts, metadatas, scripts, spelled_titles, user_ids, leftovers, source_digests, command, progress)
+-- Stores copies, each unless it is stored already or its session is taken. A row lock of a copy that is equal would be
+-- a write, so equal ones are left out before the insertion.
+WITH taken AS MATERIALIZED (
+    SELECT t.request_id, t.state
+    FROM meta.taken_sessions AS t
+    WHERE t.request_id = any(:request_ids::uuid[])
+),
+equal AS MATERIALIZED (
+    SELECT i.request_id
+    FROM unnest(:request_ids::uuid[], :source_digests::bytea[]) AS c (request_id, source_digest)
+    INNER JOIN meta.inbound_sessions AS i ON c.request_id = i.request_id AND c.source_digest = i.source_digest
+),
+written AS (
+    INSERT INTO meta.inbound_sessions (
+        request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
+        created_at, expires_at, expires_max_at, closed_at, last_executed_at, execution_count, version, convention,
+        function_id, function_version, context, metadata, script, spelled_title, user_id, leftovers, source_digest
+    )
+    SELECT
+        c.request_id, c.owner, c.language, c.title, c.script_hash, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
+        c.ttl_seconds, c.created_at, c.expires_at, c.expires_max_at, c.closed_at, c.last_executed_at,
+        c.execution_count, c.version, c.convention, c.function_id, c.function_version, c.context, c.metadata,
+        c.script, c.spelled_title, c.user_id, c.leftovers, c.source_digest
+    FROM
+        unnest(
+            :request_ids::uuid[], :owners::text[], :languages::text[], :titles::text[], :script_hashes::text[],
+            :timeouts_ms::integer[], :memories_mb::integer[], :isolations::text[], :renewals::text[],
+            :ttls_seconds::integer[], :created_ats::timestamptz[], :expiries::timestamptz[],
+            :expiries_max::timestamptz[], :closings::timestamptz[], :executions::timestamptz[], :counts::bigint[],
+            :versions::bigint[], :conventions::text[], :function_ids::uuid[], :function_versions::bigint[],
+            :contexts::text[], :metadatas::text[], :scripts::text[], :spelled_titles::text[], :user_ids::text[],
+            :leftovers::text[], :source_digests::bytea[]
+        ) AS c (
+            request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
+            created_at, expires_at, expires_max_at, closed_at, last_executed_at, execution_count, version, convention,
+            function_id, function_version, context, metadata, script, spelled_title, user_id, leftovers, source_digest
+        )
+    WHERE
+        c.request_id NOT IN (SELECT e.request_id FROM equal AS e)
+        AND c.request_id NOT IN (SELECT t.request_id FROM taken AS t WHERE t.state <> 'returned')
+    ORDER BY c.request_id
+    ON CONFLICT (request_id) DO UPDATE SET
+        owner = excluded.owner,
+        language = excluded.language,
+        title = excluded.title,
+        script_hash = excluded.script_hash,
+        timeout_ms = excluded.timeout_ms,
+        memory_mb = excluded.memory_mb,
+        isolation = excluded.isolation,
+        renewal = excluded.renewal,
+        ttl_seconds = excluded.ttl_seconds,
+        created_at = excluded.created_at,
+        expires_at = excluded.expires_at,
+        expires_max_at = excluded.expires_max_at,
+        closed_at = excluded.closed_at,
+        last_executed_at = excluded.last_executed_at,
+        execution_count = excluded.execution_count,
+        version = excluded.version,
+        convention = excluded.convention,
+        function_id = excluded.function_id,
+        function_version = excluded.function_version,
+        context = excluded.context,
+        metadata = excluded.metadata,
+        script = excluded.script,
+        spelled_title = excluded.spelled_title,
+        user_id = excluded.user_id,
+        leftovers = excluded.leftovers,
+        source_digest = excluded.source_digest
+    RETURNING request_id
+),
+forgotten AS (
+    DELETE FROM meta.taken_sessions AS t
+    USING taken AS x
+    WHERE t.request_id = x.request_id AND x.state = 'returned' AND t.state = 'returned'
+),
+noted AS (
+    UPDATE meta.takeover AS t
+    SET progress = t.progress || jsonb_build_object(:command::text, :progress::jsonb)
+)
+SELECT
+    (SELECT count(*) FROM written) AS written,
+    (SELECT count(*) FROM equal) AS unchanged,
+    (SELECT count(*) FROM taken AS t WHERE t.state <> 'returned') AS taken;
+
+-- name: select_inbound(request_ids)
+SELECT
+    i.spelled_title, i.user_id, i.leftovers, i.script,
+    i.request_id, i.owner, i.language, i.title, i.script_hash, i.context, i.metadata, i.timeout_ms, i.memory_mb,
+    i.isolation, i.renewal, i.ttl_seconds, i.expires_at, i.expires_max_at, i.closed_at, i.last_executed_at,
+    i.execution_count, i.version, i.function_version, i.function_id, FALSE AS hidden, i.convention, i.created_at
+FROM meta.inbound_sessions AS i
+WHERE i.request_id = any(:request_ids::uuid[]);
+
+-- name: select_live_inbound(now, after, rows_max)
+SELECT i.request_id
+FROM meta.inbound_sessions AS i
+WHERE
+    i.request_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
+    AND i.expires_at > :now::timestamptz
+    AND i.closed_at IS NULL
+ORDER BY i.request_id
+LIMIT :rows_max::bigint;
+
+-- name: delete_inbound(request_ids)
+WITH removed AS (
+    DELETE FROM meta.inbound_sessions AS i WHERE i.request_id = any(:request_ids::uuid[]) RETURNING i.request_id
+)
+SELECT count(*) FROM removed;
+
+-- name: take_sessions(request_ids)
+WITH fencing AS (
+    INSERT INTO meta.taken_sessions (request_id, owner, state, spelled_title, user_id, leftovers, expires_at)
+    SELECT i.request_id, i.owner, 'fencing', i.spelled_title, i.user_id, i.leftovers, i.expires_at
+    FROM meta.inbound_sessions AS i
+    WHERE i.request_id = any(:request_ids::uuid[])
+    ORDER BY i.request_id
+    ON CONFLICT (request_id) DO NOTHING
+    RETURNING request_id
+)
+SELECT f.request_id FROM fencing AS f
+UNION ALL
+SELECT t.request_id
+FROM meta.taken_sessions AS t
+WHERE t.request_id = any(:request_ids::uuid[]) AND t.state = 'fencing';
+
+-- name: own_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, created_ats, expiries, expiries_max, closings, executions, counts, versions, conventions, function_ids, function_versions, contexts, metadatas, scripts, spelled_titles, user_ids, leftovers, fenced_at, now)
+-- A session becomes one of this service in the statement that ends its copy, so at each instant it is one of both.
+WITH given AS MATERIALIZED (
+    SELECT c.request_id, c.owner, c.spelled_title, c.user_id, c.leftovers, c.expires_at, c.execution_count
+    FROM
+        unnest(
+            :request_ids::uuid[], :owners::text[], :spelled_titles::text[], :user_ids::text[], :leftovers::text[],
+            :expiries::timestamptz[], :counts::bigint[]
+        ) AS c (request_id, owner, spelled_title, user_id, leftovers, expires_at, execution_count)
+),
+picked AS MATERIALIZED (
+    SELECT t.request_id
+    FROM meta.taken_sessions AS t
+    WHERE t.request_id = any(:request_ids::uuid[]) AND t.state = 'fencing'
+    ORDER BY t.request_id
+    FOR NO KEY UPDATE
+),
+owned AS (
+    UPDATE meta.taken_sessions AS t
+    SET
+        state = 'owned',
+        owner = g.owner,
+        spelled_title = g.spelled_title,
+        user_id = g.user_id,
+        leftovers = g.leftovers,
+        expires_at = g.expires_at,
+        count_at_fence = g.execution_count,
+        late_count = NULL,
+        fenced_at = :fenced_at::timestamptz,
+        owned_at = :now::timestamptz,
+        returned_at = NULL
+    FROM picked AS p
+    INNER JOIN given AS g ON p.request_id = g.request_id
+    WHERE t.request_id = p.request_id
+    RETURNING t.request_id
+),
+stored AS (
+    INSERT INTO meta.sessions (
+        request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
+        created_at, expires_at, expires_max_at, closed_at, last_executed_at, execution_count, version, convention,
+        function_id, function_version, context, metadata, script
+    )
+    SELECT
+        c.request_id, c.owner, c.language, c.title, c.script_hash, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
+        c.ttl_seconds, c.created_at, c.expires_at, c.expires_max_at, c.closed_at, c.last_executed_at,
+        c.execution_count, c.version, c.convention, c.function_id, c.function_version, c.context, c.metadata, c.script
+    FROM
+        unnest(
+            :request_ids::uuid[], :owners::text[], :languages::text[], :titles::text[], :script_hashes::text[],
+            :timeouts_ms::integer[], :memories_mb::integer[], :isolations::text[], :renewals::text[],
+            :ttls_seconds::integer[], :created_ats::timestamptz[], :expiries::timestamptz[],
+            :expiries_max::timestamptz[], :closings::timestamptz[], :executions::timestamptz[], :counts::bigint[],
+            :versions::bigint[], :conventions::text[], :function_ids::uuid[], :function_versions::bigint[],
+            :contexts::text[], :metadatas::text[], :scripts::text[]
+        ) AS c (
+            request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
+            created_at, expires_at, expires_max_at, closed_at, last_executed_at, execution_count, version, convention,
+            function_id, function_version, context, metadata, script
+        )
+    INNER JOIN picked AS p ON c.request_id = p.request_id
+    ORDER BY c.request_id
+    ON CONFLICT (request_id) DO NOTHING
+),
+ended AS (
+    DELETE FROM meta.inbound_sessions AS i
+    USING picked AS p
+    WHERE i.request_id = p.request_id
+)
+SELECT o.request_id FROM owned AS o;
+
+-- name: delete_fencing(request_ids)
+WITH removed AS (
+    DELETE FROM meta.taken_sessions AS t
+    WHERE t.request_id = any(:request_ids::uuid[]) AND t.state = 'fencing'
+    RETURNING t.request_id
+),
+ended AS (
+    DELETE FROM meta.inbound_sessions AS i
+    USING removed AS r
+    WHERE i.request_id = r.request_id
+)
+SELECT count(*) FROM removed;
+
+-- name: select_taken(request_ids)
+SELECT
+    t.request_id, t.owner, t.state, t.spelled_title, t.user_id, t.leftovers, t.expires_at, t.count_at_fence,
+    t.late_count, t.fenced_at, t.owned_at, t.returned_at
+FROM meta.taken_sessions AS t
+WHERE t.request_id = any(:request_ids::uuid[]);
+
+-- name: select_taken_page(state, after, rows_max)
+SELECT
+    t.request_id, t.owner, t.state, t.spelled_title, t.user_id, t.leftovers, t.expires_at, t.count_at_fence,
+    t.late_count, t.fenced_at, t.owned_at, t.returned_at
+FROM meta.taken_sessions AS t
+WHERE
+    t.state = :state::text
+    AND t.request_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
+ORDER BY t.request_id
+LIMIT :rows_max::bigint;
+
+-- name: select_takeover_counts()
+-- Copies of sessions that are fencing count as fencing.
+SELECT t.state, count(*) AS sessions FROM meta.taken_sessions AS t GROUP BY t.state
+UNION ALL
+SELECT
+    NULL,
+    (SELECT count(*) FROM meta.inbound_sessions)
+    - (
+        SELECT count(*)
+        FROM meta.taken_sessions AS t
+        INNER JOIN meta.inbound_sessions AS i ON t.request_id = i.request_id
+        WHERE t.state = 'fencing'
+    );

@@ -1,0 +1,178 @@
+"""What is stored about a takeover follows the sessions: it is moved, purged and cleaned up with them."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import psycopg
+import pytest
+from attrs import evolve
+
+from adapters.postgres.repositories.audit import PostgresAuditReader
+from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
+from adapters.postgres.repositories.purges import PostgresOwnerPurger, PostgresSessionPurger
+from adapters.postgres.repositories.takeover import PostgresTakeoverStore
+from adapters.postgres.retention.cleanup import Cleanup, Retention
+from adapters.postgres.retention.gauge import StorageGauge
+from adapters.postgres.retention.history_budget import HistoryBudget
+from adapters.postgres.retention.usage_counter import UsageCounter
+from domain.access.owner_move import OwnedData
+from domain.audit import ActName
+from domain.idempotency import KEPT_FOR
+from domain.identity import SessionRef
+from domain.storage.storage import Part, StorageBudget
+from domain.takeover.moving import InboundSession, Received, TakenState
+from tests.contracts.storage import ALICE, BOB, Storage
+from tests.contracts.takeover_store import id_of, inbound, origin_id, owned, receive
+from tests.support.acts import act, recorded
+
+DAY = timedelta(days=1)
+SMALL = OwnerMoverOptions(sessions_max=2, rows_max=3)
+
+
+@pytest.fixture
+def store(gateway, statements) -> PostgresTakeoverStore:
+    return PostgresTakeoverStore(gateway, statements.takeover)
+
+
+@pytest.fixture
+def mover(gateway, statements, storage) -> PostgresOwnerMover:
+    return PostgresOwnerMover(gateway, statements.owners, storage.clock, SMALL)
+
+
+@pytest.fixture
+def purger(gateway, statements, storage, mover) -> PostgresOwnerPurger:
+    return PostgresOwnerPurger(gateway, statements.purges, storage.clock, mover, SMALL)
+
+
+@pytest.fixture
+def audit(gateway, statements) -> PostgresAuditReader:
+    return PostgresAuditReader(gateway, statements.audit)
+
+
+@pytest.fixture
+def cleanup(gateway, statements, storage) -> Cleanup:
+    return Cleanup(
+        gateway,
+        statements.cleanup,
+        storage.clock,
+        Retention(sessions=DAY, history=7 * DAY),
+        HistoryBudget.of(gateway, statements, StorageBudget(None, 7)),
+        UsageCounter(gateway, statements.usage, storage.clock, 7),
+    )
+
+
+def of_owner(storage: Storage, owner: str, number: int) -> InboundSession:
+    return inbound(storage, number, ref=SessionRef(owner, origin_id(number)))
+
+
+async def mark(database_url: str, state: TakenState, *ids: UUID) -> None:
+    """Give taken sessions a state, as the commands do."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE meta.taken_sessions SET state = %s WHERE request_id = ANY(%s)", (state, list(ids)))
+
+
+async def test_a_copy_of_a_returned_session_makes_it_inbound_again(storage, store, database_url):
+    copy = inbound(storage)
+    await owned(store, storage, copy)
+    await mark(database_url, TakenState.RETURNED, id_of(copy))
+    assert await receive(store, copy) == Received(written=1)
+    assert await store.taken([id_of(copy)]) == []
+    assert await store.inbound([id_of(copy)]) == [copy]
+
+
+async def test_nothing_is_written_for_a_copy_that_is_stored(storage, store, database_url):
+    copies = [inbound(storage, number) for number in range(3)]
+    await receive(store, *copies)
+    query = "SELECT array_agg((i.ctid, i.xmin, i.xmax) ORDER BY i.request_id)::text FROM meta.inbound_sessions AS i"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        before = connection.execute(query).fetchone()
+        await receive(store, *copies)
+        assert connection.execute(query).fetchone() == before
+
+
+async def test_the_cleanup_removes_what_was_taken_with_its_session(storage, store, cleanup):
+    copy = inbound(storage)
+    await owned(store, storage, copy)
+    storage.clock.advance(copy.session.expires_at + DAY - storage.clock.now() - timedelta(microseconds=1))
+    await cleanup.run_once()
+    assert len(await store.taken([id_of(copy)])) == 1
+    storage.clock.advance(timedelta(microseconds=1))
+    await cleanup.run_once()
+    assert await store.taken([id_of(copy)]) == []
+    assert cleanup.stats().sessions_removed == 1
+
+
+async def test_the_cleanup_removes_expired_copies_and_returned_sessions(storage, store, cleanup, database_url):
+    copies = [inbound(storage, number) for number in range(4)]
+    until = copies[0].session.expires_at + DAY
+    later = inbound(storage, 4, expires_at=until, expires_max_at=until)
+    await receive(store, *copies, later)
+    ids = [id_of(copy) for copy in copies]
+    await store.take(ids[2:])
+    await mark(database_url, TakenState.RETURNED, ids[3])
+    storage.clock.advance(until - storage.clock.now())
+    await cleanup.run_once()
+    assert await store.inbound([*ids, id_of(later)]) == [later]
+    assert await store.taken(ids) == []
+
+
+async def test_what_was_taken_stays_while_its_session_lives_longer(storage, store, cleanup):
+    until = storage.clock.now() + 3 * DAY
+    copy = inbound(storage, expires_max_at=until)
+    await owned(store, storage, copy)
+    await storage.sessions.update(copy.session.ref, lambda read: evolve(read, expires_at=until))
+    storage.clock.advance(copy.session.expires_at + DAY - storage.clock.now())
+    await cleanup.run_once()
+    assert len(await store.taken([id_of(copy)])) == 1
+
+
+async def test_a_purge_of_an_owner_erases_copies_and_what_was_taken(storage, store, purger, audit):
+    mine = [of_owner(storage, ALICE, number) for number in range(7)]
+    other = of_owner(storage, BOB, 7)
+    await owned(store, storage, *mine[:2])
+    await receive(store, *mine[2:], other)
+    await store.take([id_of(mine[6])])
+    assert (await purger.count(ALICE))[OwnedData.SESSIONS] == 7
+    async for step in purger.purge(ALICE, act(ActName.OWNERS_PURGE)):
+        assert step.examined <= 3
+    kept = {id_of(copy) for copy in await store.inbound([id_of(copy) for copy in [*mine, other]])}
+    assert kept == {id_of(mine[6]), id_of(other)}
+    taken = await store.taken([id_of(copy) for copy in mine])
+    assert {(each.state, each.original.user_id, each.original.leftovers) for each in taken} == {
+        (TakenState.OWNED, None, "{}"),
+        (TakenState.FENCING, None, "{}"),
+    }
+    entry, *_ = await recorded(audit)
+    assert (entry.details["sessions"], entry.details["inbound_sessions"]) == (2, 4)
+
+
+async def test_a_purge_of_a_session_erases_what_was_taken_with_it(storage, store, gateway, statements):
+    copy, other = of_owner(storage, ALICE, 1), of_owner(storage, ALICE, 2)
+    await owned(store, storage, copy, other)
+    purger = PostgresSessionPurger(gateway, statements.purges, storage.clock, KEPT_FOR)
+    await purger.purge(copy.session.ref, act(ActName.SESSIONS_PURGE))
+    found = {each.session_id: each.original.user_id for each in await store.taken([id_of(copy), id_of(other)])}
+    assert found == {id_of(copy): None, id_of(other): "alice\t"}
+
+
+async def test_what_was_taken_moves_with_its_session(storage, store, mover, database_url):
+    copies = [of_owner(storage, ALICE, number) for number in range(5)]
+    await owned(store, storage, *copies)
+    await receive(store, waiting := of_owner(storage, ALICE, 5))
+    running, returned = copies[0], copies[1]
+    await storage.begin(running.session.ref)
+    await mark(database_url, TakenState.RETURNED, id_of(returned))
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM meta.sessions WHERE request_id = %s", [id_of(returned)])
+    moved = [step.moved async for step in mover.move(ALICE, BOB, act())]
+    assert sum(moved) == 3
+    owners = {each.session_id: each.owner for each in await store.taken([id_of(copy) for copy in copies])}
+    assert owners == {id_of(copy): ALICE if copy is running else BOB for copy in copies}
+    assert await store.inbound([id_of(waiting)]) == [waiting]
+
+
+async def test_copies_count_as_storage_of_the_takeover(storage, store, gateway, statements):
+    gauge = StorageGauge(gateway, statements.storage)
+    before = (await gauge.stored()).parts[Part.TAKEOVER].size_bytes
+    await receive(store, *[inbound(storage, number) for number in range(200)])
+    assert (await gauge.stored()).parts[Part.TAKEOVER].size_bytes > before + 20_000
