@@ -1,12 +1,13 @@
 """Ports to the origin, and to what is stored here about a takeover."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
 from domain.takeover.moving import InboundSession, Progress, Received, TakenSession, TakenState, Takeover
+from domain.takeover.passing import Header, OriginRequest
 from domain.takeover.stages import Stage
 
 
@@ -130,4 +131,43 @@ class TakeoverStore(Protocol):
 
     async def counts(self) -> Mapping[TakenState | None, int]:
         """Return the number of sessions by state; None stands for those that are inbound only."""
+        ...
+
+
+class OriginReply(Protocol):
+    """The reply of the origin to one request, whose body may still be arriving."""
+
+    status: int
+    """100 to 599; never of an interim reply."""
+    reason: bytes
+    """The reason phrase as received, which may be empty."""
+    headers: Sequence[Header]
+    """In the order and spelling of the origin, with those about the connection; no trailers."""
+    body: bytes | None
+    """The body if it has arrived completely. If it is None, `pieces` has it."""
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """Return the body piece by piece, none of them empty; raises OriginUnavailable if it breaks off.
+
+        While pieces wait for their reader, the origin is not read beyond a bounded buffer.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the exchange. A reply that is not complete ends the origin's work on it, as far as the origin notices."""
+        ...
+
+
+class OriginClient(Protocol):
+    """Sends calls to the origin over HTTP/1.1."""
+
+    async def send(self, request: OriginRequest) -> OriginReply:
+        """Send a request once, and return the reply when its head has arrived. The caller closes the reply.
+
+        A request is never repeated. The reply may come before the body was sent; the rest of the body is sent until the
+        reply is complete. Cancelling the call ends the exchange. An error that the request's body raises is raised
+        here, or by the reply's `pieces`. Raises OriginUnavailable with `executed="no"` if no connection was made, and
+        with "unknown" if the connection breaks, or what arrives is no reply of HTTP/1.1 or has a head of more than
+        64 KiB or 256 headers.
+        """
         ...

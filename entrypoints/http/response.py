@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -12,7 +12,9 @@ from attrs import define
 from msgspec import Raw, Struct, structs
 from starlette.types import Receive, Scope, Send
 
-Headers = tuple[tuple[bytes, bytes], ...]
+from entrypoints.http.request import Header
+
+Headers = tuple[Header, ...]
 
 SINGLE_WRITE = "pglambda.single_write"
 """The name of an ASGI extension with which the server sends a whole response at once."""
@@ -32,11 +34,47 @@ _DISCARDED_SIZE_MAX = 16 * 1024 * 1024
 _DISCARD_TIMEOUT_S = 2.0
 
 
+class Relay(Protocol):
+    """Sends a response of another server as it was received: reason phrase, spelling of headers and framing.
+
+    A client that has disconnected gets nothing, silently.
+    """
+
+    async def send(self, status: int, reason: bytes, headers: Sequence[Header], body: bytes) -> None:
+        """Send a complete response at once."""
+        ...
+
+    async def start(self, status: int, reason: bytes, headers: Sequence[Header], *, is_last: bool) -> None:
+        """Send the head of a response. With `is_last` the connection takes no further request."""
+        ...
+
+    async def write(self, piece: bytes) -> None:
+        """Send a piece of the body, which is not empty; returns when the client may take another."""
+        ...
+
+    async def finish(self) -> None:
+        """Send the end of the body."""
+        ...
+
+    def abort(self) -> None:
+        """Close the connection at once, so that the client does not take the response for complete."""
+        ...
+
+
 class SingleWrite(Protocol):
     """What the extension offers."""
 
+    @property
+    def target(self) -> bytes:
+        """The target of the request as it was received."""
+        ...
+
     def __call__(self, status: int, headers: Headers, body: bytes) -> bool:
         """Send the response and return True; if that is not possible, send nothing and return False."""
+        ...
+
+    def relay(self) -> Relay | None:
+        """Return what sends a response of another server instead; None after the response."""
         ...
 
     def abort(self) -> None:

@@ -111,7 +111,8 @@ class BoundedConnection(HttpToolsProtocol):
         if self.open_connections.are_last:
             self.cycle.keep_alive = False
         self.headers = []  # for trailers, which the application does not get
-        self.cycle.scope["extensions"] = {SINGLE_WRITE: UvicornSingleWrite(self.cycle)}  # type: ignore[dict-item]
+        write = UvicornSingleWrite(self.cycle, self.url)
+        self.cycle.scope["extensions"] = {SINGLE_WRITE: write}  # type: ignore[dict-item]
 
     @override
     def on_body(self, body: bytes) -> None:

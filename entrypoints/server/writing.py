@@ -9,6 +9,7 @@ from attrs import frozen
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from entrypoints.http.request import Header
+from entrypoints.server.relay import UvicornRelay, complete
 
 _BODY_BYTES_MAX = 64 * 1024
 """Larger bodies are written separately: joining them to the head would copy them."""
@@ -21,10 +22,11 @@ class UvicornSingleWrite:
     a request.
     """
 
-    __slots__ = ("_cycle",)
+    __slots__ = ("_cycle", "_target")
 
-    def __init__(self, cycle: RequestResponseCycle) -> None:
+    def __init__(self, cycle: RequestResponseCycle, target: bytes) -> None:
         self._cycle: RequestResponseCycle | None = cycle
+        self._target = target
 
     def __call__(self, status: int, headers: Iterable[Header], body: bytes) -> bool:
         """Send the response; return False if it has to be sent by ASGI messages."""
@@ -47,23 +49,23 @@ class UvicornSingleWrite:
         content += (b"\r\n", b"" if cycle.scope["method"] == "HEAD" else body)
         cycle.transport.write(b"".join(content))
         self._cycle = None  # breaks the reference cycle between this and the scope, for the garbage collector
-        _complete(cycle)
+        complete(cycle)
         return True
+
+    @property
+    def target(self) -> bytes:
+        """The target of the request as it was received."""
+        return self._target
+
+    def relay(self) -> UvicornRelay | None:
+        """Return what sends a response of another server instead; None after the response."""
+        cycle, self._cycle = self._cycle, None
+        return None if cycle is None else UvicornRelay(cycle)
 
     def abort(self) -> None:
         """Close the connection at once; unsent bytes are lost."""
         if self._cycle is not None:
             self._cycle.transport.abort()
-
-
-def _complete(cycle: RequestResponseCycle) -> None:
-    """Leave the cycle in the state that its own `send` leaves after the last message."""
-    cycle.response_started = cycle.response_complete = True
-    cycle.waiting_for_100_continue = False
-    cycle.message_event.set()
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
 
 
 @frozen

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from attrs import define
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from entrypoints.http.response import SINGLE_WRITE, Headers, SingleWrite
+from entrypoints.http.response import SINGLE_WRITE, Headers, Relay, SingleWrite
 
 ANY_ORIGIN = "*"
 
@@ -75,8 +75,17 @@ class _GrantedSingleWrite:
     _write: SingleWrite
     _added: Headers
 
+    @property
+    def target(self) -> bytes:
+        """The target of the request as it was received."""
+        return self._write.target
+
     def __call__(self, status: int, headers: Headers, body: bytes) -> bool:
         return self._write(status, (*headers, *self._added), body)
+
+    def relay(self) -> Relay | None:
+        """Return what sends a response of another server, which has such headers of its own."""
+        return self._write.relay()
 
     def abort(self) -> None:
         """Close the connection at once."""
