@@ -1,5 +1,6 @@
-"""The stages of a takeover."""
+"""The stages of a takeover, and which command leads from one to another."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -17,3 +18,56 @@ class Stage(StrEnum):
     ADOPT = "adopt"
     BACK = "back"
     FINISHED = "finished"
+
+
+class StageCommand(StrEnum):
+    """A command that changes the stage."""
+
+    OPEN = "open"
+    ADOPT = "adopt"
+    BACK = "back"
+    FINISH = "finish"
+
+
+class TakeoverRefused(RuntimeError):
+    """A command of the takeover cannot run now; the text says why, and what to do."""
+
+
+_NEXT: Mapping[StageCommand, Mapping[Stage, Stage]] = {
+    StageCommand.OPEN: {
+        Stage.LOOK: Stage.OPEN,
+        Stage.FRONT: Stage.OPEN,
+        Stage.OPEN: Stage.OPEN,
+        Stage.ADOPT: Stage.ADOPT,
+        Stage.BACK: Stage.OPEN,
+    },
+    StageCommand.ADOPT: {Stage.OPEN: Stage.ADOPT, Stage.ADOPT: Stage.ADOPT},
+    StageCommand.BACK: {Stage.OPEN: Stage.BACK, Stage.ADOPT: Stage.BACK, Stage.BACK: Stage.BACK},
+    StageCommand.FINISH: {
+        Stage.OPEN: Stage.FINISHED,
+        Stage.ADOPT: Stage.FINISHED,
+        Stage.BACK: Stage.LOOK,
+        Stage.FINISHED: Stage.FINISHED,
+    },
+}
+
+_ADVICE: Mapping[StageCommand, str] = {
+    StageCommand.OPEN: "The takeover is finished. Run `pglambda takeover copy` to begin another one.",
+    StageCommand.ADOPT: (
+        "Sessions move here only after new ones are created here. Run `pglambda takeover open` first, and watch for a "
+        "while."
+    ),
+    StageCommand.BACK: "There is nothing to return before `open`, and no way back after `finish`.",
+    StageCommand.FINISH: "Nothing was opened, so there is nothing to finish.",
+}
+
+
+def next_stage(command: StageCommand, stage: Stage) -> Stage:
+    """Return the stage in which a command works; the command that ends a takeover leads to LOOK after a return.
+
+    Raises TakeoverRefused.
+    """
+    following = _NEXT[command].get(stage)
+    if following is None:
+        raise TakeoverRefused(f"`takeover {command}` does not run in the stage {stage}. {_ADVICE[command]}")
+    return following
