@@ -275,3 +275,20 @@ SELECT
         INNER JOIN meta.inbound_sessions AS i ON t.request_id = i.request_id
         WHERE t.state = 'fencing'
     );
+
+-- name: select_stage()
+SELECT t.stage FROM meta.takeover AS t;
+
+-- name: select_holding(request_id)
+-- One snapshot, so that a session that moves is found on one side.
+SELECT
+    coalesce(
+        (
+            SELECT CASE t.state WHEN 'owned' THEN 'served' ELSE t.state END
+            FROM meta.taken_sessions AS t
+            WHERE t.request_id = :request_id::uuid
+        ),
+        (SELECT 'served' FROM meta.sessions AS s WHERE s.request_id = :request_id::uuid),
+        (SELECT 'inbound' FROM meta.inbound_sessions AS i WHERE i.request_id = :request_id::uuid),
+        'unknown'
+    ) AS holding;

@@ -212,6 +212,8 @@ class TakeoverStatements:
     select_taken: Statement
     select_taken_page: Statement
     select_takeover_counts: Statement
+    select_stage: Statement
+    select_holding: Statement
 
 
 @frozen

@@ -12,6 +12,7 @@ from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
 from adapters.memory.manual_clock import ManualClock
+from adapters.memory.ownership import MemoryOwnership
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from adapters.memory.takeover import MemoryTakeoverStore
@@ -25,10 +26,11 @@ from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMIN
 from tests.contracts.hidden_session_repository import FUNCTION, HiddenSessionRepositoryContract
 from tests.contracts.key_histories import KeyHistory, steps
 from tests.contracts.keyed_call_repository import KEY, KeyedCallRepositoryContract, made_of
+from tests.contracts.ownership import OwnershipContract, ownership_fails_as_a_whole
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import EXAMINED_MAX, SessionRepositoryContract, same
 from tests.contracts.storage import SCRIPT, Storage
-from tests.contracts.takeover_store import TakeoverStoreContract, fails_as_a_whole
+from tests.contracts.takeover_store import TakeoverStoreContract, fails_as_a_whole, origin_id
 
 
 def memory_storage(store: MemoryStore) -> Storage:
@@ -108,6 +110,32 @@ class TestMemoryTakeoverStore(TakeoverStoreContract):
     async def test_a_store_with_a_failure_fails_every_call(self, memory, storage, store):
         memory.failure = StorageUnavailable()
         await fails_as_a_whole(store, storage)
+
+
+class TestMemoryOwnership(OwnershipContract):
+    @pytest.fixture
+    def memory(self) -> MemoryStore:
+        return MemoryStore()
+
+    @pytest.fixture
+    def storage(self, memory: MemoryStore) -> Storage:
+        return memory_storage(memory)
+
+    @pytest.fixture
+    def store(self, memory: MemoryStore) -> MemoryTakeoverStore:
+        return MemoryTakeoverStore(memory)
+
+    @pytest.fixture
+    def ownership(self, memory: MemoryStore, store: MemoryTakeoverStore) -> MemoryOwnership:
+        return MemoryOwnership(memory, store)
+
+    async def test_a_store_with_a_failure_fails_every_look(self, memory, ownership):
+        memory.failure = StorageUnavailable()
+        await ownership_fails_as_a_whole(ownership)
+
+    async def test_sessions_that_are_to_be_moved_on_are_noted(self, ownership):
+        await ownership.settle(origin_id(1))
+        assert ownership.settled == [origin_id(1)]
 
 
 class TestMemoryKeyedCallRepository(KeyedCallRepositoryContract):

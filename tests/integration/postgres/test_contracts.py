@@ -1,6 +1,7 @@
 """The repositories in PostgreSQL keep the contracts."""
 
 from collections.abc import Callable
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -9,22 +10,25 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
+from adapters.postgres.repositories.ownership import PostgresOwnership
 from adapters.postgres.repositories.purges import PostgresSessionPurger
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.statements import Statements
 from domain.audit import ActName
 from domain.executions.execution import ExecutionNotFound
 from domain.idempotency import KEPT_FOR
+from domain.takeover.ports import Holding
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
 from tests.contracts.function_repository import ALICE, BOB, VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMINED_MAX
 from tests.contracts.hidden_session_repository import HiddenSessionRepositoryContract
 from tests.contracts.keyed_call_repository import KeyedCallRepositoryContract
+from tests.contracts.ownership import OwnershipContract
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import SessionRepositoryContract
 from tests.contracts.storage import Storage
-from tests.contracts.takeover_store import TakeoverStoreContract
+from tests.contracts.takeover_store import TakeoverStoreContract, id_of, inbound, owned
 from tests.integration.postgres.gateways import Rows, Run, SteeredGateway
 from tests.support.acts import act
 
@@ -82,6 +86,41 @@ class TestPostgresTakeoverStore(TakeoverStoreContract):
     @pytest.fixture
     def store(self, gateway: Gateway, statements: Statements) -> PostgresTakeoverStore:
         return PostgresTakeoverStore(gateway, statements.takeover)
+
+
+class TestPostgresOwnership(OwnershipContract):
+    @pytest.fixture
+    def storage(self, storage: Storage) -> Storage:
+        return storage
+
+    @pytest.fixture
+    def store(self, gateway: Gateway, statements: Statements) -> PostgresTakeoverStore:
+        return PostgresTakeoverStore(gateway, statements.takeover)
+
+    @pytest.fixture
+    def settled(self) -> list[UUID]:
+        return []
+
+    @pytest.fixture
+    def ownership(self, gateway: Gateway, statements: Statements, settled: list[UUID]) -> PostgresOwnership:
+        async def settle(session_id: UUID) -> None:
+            settled.append(session_id)
+
+        return PostgresOwnership(gateway, statements.takeover, settle)
+
+    @pytest.mark.parametrize("state", ["returning", "returned"])
+    async def test_a_session_that_moves_back_is_found_at_every_step(
+        self, state, storage, store, ownership, database_url
+    ):
+        copy = inbound(storage)
+        await owned(store, storage, copy)
+        with psycopg.connect(database_url) as other:
+            other.execute("UPDATE meta.taken_sessions SET state = %s", (state,))
+        assert await ownership.of(id_of(copy)) is Holding(state)
+
+    async def test_a_session_is_moved_on_by_what_can_do_it(self, ownership, settled):
+        await ownership.settle(UUID(int=1))
+        assert settled == [UUID(int=1)]
 
 
 class TestPostgresSessionPurger(SessionPurgerContract):

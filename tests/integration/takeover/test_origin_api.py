@@ -345,7 +345,7 @@ async def test_bytes_that_nobody_asked_for_end_an_idle_connection():
 
 async def test_an_origin_without_the_expected_tls_gets_nothing():
     async with peer(replying(OK)) as origin:
-        api = HttpOrigin(OriginClientOptions(origin.url.replace("http:", "https:")))
+        api = HttpOrigin(OriginClientOptions(origin.url.replace("http:", "https:"), connect_timeout_s=0.2))
         with pytest.raises(OriginUnavailable) as caught:
             await api.send(POST)
         assert caught.value.executed == "no"
