@@ -11,6 +11,7 @@ Any other status has an ErrorReply. A 4xx or 503 means that nothing was started.
 only a part of these fields; the fields of replies are optional for their sake.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, TypeVar
 from uuid import UUID
@@ -20,6 +21,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from domain.identity import Owner
 from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 
@@ -28,6 +30,13 @@ ESCAPED_BYTES = 6
 
 TIME_LEFT_MS_MAX = 4_200_000
 """The longest wait of a controller: SCRIPT_TIMEOUT_MAX_MS and RUNTIME_TIMEOUT_SECONDS, both at their upper limits."""
+
+_CALLED: Mapping[str, tuple[Language, Convention]] = {
+    str(language) if convention is Convention.OWN else f"{language}+{convention}": (language, convention)
+    for language in Language
+    for convention in Convention
+}
+_NAMES = {called: name for name, called in _CALLED.items()}
 
 _TimeLeft = Annotated[int, Meta(ge=0, le=TIME_LEFT_MS_MAX)]
 _SessionLeft = Annotated[int, Meta(ge=0, le=1 << 53)]
@@ -74,7 +83,8 @@ class ExecuteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     still waits for the reply, `session_left_ms` how long the session still lives. The controller measures them when it
     sends the request. The host counts them on its own monotonic clock, from the head of the request.
 
-    Hosts of the old form read `request_id`, `params`, `context` and `script_content` alone.
+    `language` is a name of `language_name`. Hosts of the old form read `request_id`, `params`, `context` and
+    `script_content` alone.
     """
 
     request_id: UUID
@@ -83,7 +93,7 @@ class ExecuteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     script_content: str | None = None
     execution_id: UUID
     owner: _OwnerName
-    language: Language
+    language: str
     isolation: Isolation
     limits: LimitFields
     time_left_ms: _TimeLeft
@@ -92,9 +102,9 @@ class ExecuteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class CheckRequest(Struct, frozen=True):
-    """A script to parse."""
+    """A script to parse; `language` is a name of `language_name`."""
 
-    language: Language
+    language: str
     owner: _OwnerName
     script_content: str
 
@@ -182,6 +192,23 @@ def decode(message_type: type[_Message], body: bytes | Raw) -> _Message:
         return msgspec.json.decode(body, type=message_type)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedMessage(str(error)) from error
+
+
+def language_name(language: Language, convention: Convention) -> str:
+    """Return the name of a language, followed by `+` and the calling convention unless that is OWN: `python+origin`.
+
+    A host of an earlier release refuses such a language. It would ignore a further member, and run the script under
+    OWN.
+    """
+    return _NAMES[language, convention]
+
+
+def language_called(name: str) -> tuple[Language, Convention]:
+    """Return the language and the calling convention of a name; raises MalformedMessage."""
+    called = _CALLED.get(name)
+    if called is None:
+        raise MalformedMessage(f"language must be one of {', '.join(_CALLED)}")
+    return called
 
 
 def json_text(raw: Raw) -> JsonText:

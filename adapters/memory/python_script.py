@@ -12,11 +12,11 @@ from collections.abc import Callable, Coroutine, Mapping
 from attrs import field, frozen
 
 from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.report import Failure, FailureCode
 from domain.scripts.script import ScriptSyntaxError, SyntaxFault
 
 _FILE = "<script>"
-_ENTRY_POINTS = ("handler", "handle")
 
 NO_RESULT = object()
 """What a script gives that gives no result."""
@@ -60,15 +60,16 @@ async def evaluate(function: Callable[[Mapping[str, object]], object], event: Ma
     return Ended(result, None, out.getvalue(), err.getvalue())
 
 
-def python_function(source: str) -> Callable[[Mapping[str, object]], object]:
+def python_function(source: str, convention: Convention = Convention.OWN) -> Callable[[Mapping[str, object]], object]:
     """Return the script as a function of its event: `handler`, else `handle`, else the value of `result`."""
+    entry_points = ("handle",) if convention is Convention.ORIGIN else ("handler", "handle")
 
     def call(event: Mapping[str, object]) -> object:
         namespace = {"__name__": "__script__", "params": event["params"], "context": event["context"]}
         exec(compile(source, _FILE, "exec"), namespace)  # noqa: S102  # it runs scripts of tests
-        for name in _ENTRY_POINTS:
+        for name in entry_points:
             if callable(entry := namespace.get(name)):
-                value = entry(**_arguments(entry, event))
+                value = _called(entry, event, convention)
                 return value if _returns_values(source, name) else _nothing_from(value)
         return namespace.get("result", NO_RESULT)
 
@@ -96,6 +97,14 @@ def _nothing_from(value: object) -> object:
 
 class _Unserializable(Exception):
     """The result has no JSON form."""
+
+
+def _called(entry: Callable[..., object], event: Mapping[str, object], convention: Convention) -> object:
+    if convention is Convention.ORIGIN:
+        return entry(event["params"])
+    if convention is Convention.EVENT_FIRST and len(inspect.signature(entry).parameters) == 1:
+        return entry(event)
+    return entry(**_arguments(entry, event))
 
 
 def _arguments(entry: Callable[..., object], event: Mapping[str, object]) -> dict[str, object]:

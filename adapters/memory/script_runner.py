@@ -13,6 +13,7 @@ from typing_extensions import override
 from adapters.memory.python_script import Ended, evaluate, parse, python_function
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.identity import Owner
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
@@ -72,14 +73,16 @@ class MemoryScriptRunner(ScriptRunner):
         await self._take_worker()
         try:
             script = await self._script(run)
-            function = self._function(run.language, script)
+            function = self._function(run, script)
         except BaseException:
             await self.release_worker()
             raise
         return MemoryWorker(self, run, function, (time.monotonic() - waited_since) * 1000)
 
     @override
-    async def check(self, language: Language, script: Script, owner: Owner) -> bool:
+    async def check(
+        self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
+    ) -> bool:
         self._require_available(language)
         if language is not Language.PYTHON:
             return False
@@ -142,11 +145,11 @@ class MemoryScriptRunner(ScriptRunner):
             self._sources[run.script_hash] = await run.source()
         return self._sources[run.script_hash]
 
-    def _function(self, language: Language, script: Script) -> _Function:
-        if language is Language.PYTHON:
-            return python_function(script.source)
+    def _function(self, run: ScriptRun, script: Script) -> _Function:
+        if run.language is Language.PYTHON:
+            return python_function(script.source, run.convention)
         if script.source not in self.node_functions:
-            raise RuntimeUnavailable(language, "the fake has no function for this source")
+            raise RuntimeUnavailable(run.language, "the fake has no function for this source")
         return self.node_functions[script.source]
 
     @contextmanager

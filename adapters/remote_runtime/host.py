@@ -22,12 +22,18 @@ from adapters.remote_runtime.replies import (
     read_check,
     read_execute,
 )
-from adapters.runtime_protocol import CheckRequest, EvictRequest, ExecuteRequest, LimitFields, MalformedMessage
+from adapters.runtime_protocol import (
+    CheckRequest,
+    EvictRequest,
+    ExecuteRequest,
+    LimitFields,
+    MalformedMessage,
+    language_name,
+)
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.fair_turns import FairTurns
 from domain.errors import Overloaded
 from domain.identity import Owner
-from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun
 from domain.scripts.report import ExecutionUnknown, ScriptReport
 from domain.scripts.script import Script
@@ -94,8 +100,11 @@ class RemoteHost:
         except (Uncertain, HostSilent, MalformedMessage) as error:
             raise self._unknown(run, str(error)) from error
 
-    async def check(self, language: Language, script: Script, owner: Owner, ends_at: float) -> bool:
-        """Return whether the host parsed the script; raises ScriptSyntaxError, Overloaded or RunRefused."""
+    async def check(self, language: str, script: Script, owner: Owner, ends_at: float) -> bool:
+        """Return whether the host parsed the script; raises ScriptSyntaxError, Overloaded or RunRefused.
+
+        `language` is a name of the protocol.
+        """
         try:
             async with asyncio.timeout_at(ends_at):
                 await self._checks.acquire(owner, len(script.source))
@@ -165,7 +174,7 @@ def _execute_body(run: ScriptRun, script: Script | None, time_left_s: float) -> 
             script_content=None if script is None else script.source,
             execution_id=run.execution_id,
             owner=run.ref.owner,
-            language=run.language,
+            language=language_name(run.language, run.convention),
             isolation=run.limits.isolation,
             limits=LimitFields(run.limits.timeout_ms, run.limits.memory_mb),
             time_left_ms=_whole_ms(time_left_s),

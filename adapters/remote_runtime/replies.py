@@ -219,6 +219,8 @@ def _own_error(status: int, error: HostErrorFields | None) -> Exception:
         return Uncertain(error.message)
     if code == HostErrorCode.SCRIPT_NEEDED:
         return ScriptNeeded()
+    if code == HostErrorCode.INVALID_REQUEST:
+        return RunRefused(f"{_summary(status, error)} Use the same release for controllers and runtime hosts")
     if 400 <= status < 500 or status == _SERVICE_UNAVAILABLE:
         return _not_started(status, error)
     return Uncertain(_summary(status, error))

@@ -13,9 +13,11 @@ from adapters.remote_runtime.connection import HostConnection, no_headers
 from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.replies import RunRefused, ScriptNeeded
+from adapters.runtime_protocol import language_name
 from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.identity import Owner
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ScriptReport
@@ -90,12 +92,14 @@ class HttpScriptRunner(ScriptRunner):
         return RemoteWorker(run, hosts, script, turns, self._options, (time.monotonic() - asked_at) * 1000)
 
     @override
-    async def check(self, language: Language, script: Script, owner: Owner) -> bool:
+    async def check(
+        self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
+    ) -> bool:
         ends_at = _in(self._options.check_timeout_s)
         refusals = []
         for host in self._ranked(language, script.hash.encode()):
             try:
-                return await host.check(language, script, owner, ends_at)
+                return await host.check(language_name(language, convention), script, owner, ends_at)
             except RunRefused as refusal:
                 refusals.append(f"{host.name}: {refusal}")
         raise RuntimeUnavailable(language, "; ".join(refusals))

@@ -42,6 +42,7 @@ class SandboxOptions:
     - `node_path` is a system Node.js (>= 20) instead of the wheel's, and `bwrap_path` likewise for bubblewrap.
     - An execution may use `cpu_per_wall` times its wall limit of CPU time, and a worker `cpu_s_max` in its life.
     - `memory_budget_mb` limits the memory of all workers of sessions; None stands for half of the host's memory.
+    - Node.js scripts of the calling convention `origin` have the environment variable NODE_ENV with `node_env`.
     - `running_max` limits the executions that run at once. Every owner has a fair share of it, and runs at most
       `owner_running_max`.
     - `prewarmed` workers of each language are kept ready while new sessions execute, and at most two otherwise.
@@ -62,6 +63,7 @@ class SandboxOptions:
     node_path: Path | None = None
     bwrap_path: Path | None = None
     node_start: NodeStart = NodeStart.AUTO
+    node_env: str = "production"
 
     queue_timeout_s: float = field(default=2.0, validator=gt(0))
     queue_length_max: int = field(default=1024, validator=ge(1))

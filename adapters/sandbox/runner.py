@@ -26,6 +26,7 @@ from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.identity import Owner
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ScriptReport
@@ -139,8 +140,10 @@ class SandboxScriptRunner(ScriptRunner):
         return SandboxWorker(process, self, slot, run, script, (time.perf_counter() - called_at) * 1000)
 
     @override
-    async def check(self, language: Language, script: Script, owner: Owner) -> bool:
-        fault = await self._runtime(language).check(script, owner)
+    async def check(
+        self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
+    ) -> bool:
+        fault = await self._runtime(language).check(script, owner, convention)
         if fault is not None:
             raise ScriptSyntaxError(fault)
         return True

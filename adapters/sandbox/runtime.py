@@ -20,6 +20,7 @@ from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from domain.errors import RuntimeUnavailable
 from domain.histogram import Histogram
 from domain.identity import Owner
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.script import Script, SyntaxFault
 from domain.stats import StartStats
@@ -104,12 +105,12 @@ class LanguageRuntime:
         """Take back a worker that was not used after all."""
         self._prewarm_pool(memory_mb).put(worker)
 
-    async def check(self, script: Script, owner: Owner) -> SyntaxFault | None:
+    async def check(self, script: Script, owner: Owner, convention: Convention) -> SyntaxFault | None:
         """Return why the script does not parse; raises RuntimeUnavailable and Overloaded."""
         if self._check_queue is None:
             raise self.unavailable(self._reason or "")
         try:
-            return await self._check_queue.check(script, owner)
+            return await self._check_queue.check(script, owner, convention)
         except LaunchFailed as error:
             raise self.unavailable(with_remedy(str(error))) from error
 

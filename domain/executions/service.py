@@ -248,6 +248,7 @@ class ExecutionService:
             context=session.context,
             params=call.params,
             source=source,
+            convention=session.convention,
         )
 
     async def _source(self, ref: SessionRef) -> Script:

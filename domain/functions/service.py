@@ -135,7 +135,8 @@ class FunctionService:
         title, budget = self._mapping.resolve(write.name), self._budget()
         definition = await self._definition(request)
         await budget.spend(self._quota.require(write.owner, title, definition), StorageUnavailable)
-        await parsed(self._runners[title.language], title.language, definition.script, write.author, budget)
+        checking = self._runners[title.language].check(title.language, definition.script, write.author)
+        await parsed(checking, title.language, budget)
         if check:
             await self._require_examples(write.author, title, definition)
         now, created = self._clock.now(), False

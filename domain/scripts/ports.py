@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Limits
 from domain.scripts.report import ScriptReport
@@ -21,7 +22,7 @@ class ScriptRun:
 
     It has no instants, because a runner has no clock that agrees with the database's. `session_left` is the time until
     the session expires, from the creation of this object. `source` is called only if no worker has the script yet; it
-    raises what reading the script raises.
+    raises what reading the script raises. The runs of one session have one `convention`.
     """
 
     ref: SessionRef
@@ -33,6 +34,7 @@ class ScriptRun:
     context: JsonText = field(repr=False)
     params: JsonText = field(repr=False)
     source: Callable[[], Awaitable[Script]] = field(repr=False, eq=False)
+    convention: Convention = Convention.OWN
 
 
 class Worker(Protocol):
@@ -41,6 +43,7 @@ class Worker(Protocol):
     async def run(self) -> ScriptReport:
         """Run the script to its end, within its limits, and return its report, also of a failure.
 
+        The script is called by `run.convention`. A runner that does not know it raises RuntimeUnavailable.
         Called at most once. User code never runs twice. Raises ExecutionUnknown if the script may have started and its
         end is unknown. Any other DomainError (RuntimeUnavailable, Overloaded, what `run.source` raises if a runtime has
         lost the script) means that nothing was started.
@@ -63,8 +66,12 @@ class ScriptRunner(Protocol):
         """
         ...
 
-    async def check(self, language: Language, script: Script, owner: Owner) -> bool:
+    async def check(
+        self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
+    ) -> bool:
         """Parse the script without running it; return False if the runtime cannot parse this language.
+
+        What parses under one calling convention may not parse under another one.
 
         Raises ScriptSyntaxError, RuntimeUnavailable or Overloaded.
         """

@@ -158,7 +158,8 @@ class SessionService:
         size = len(script.source) + len(request.context) + len(request.metadata)
         await budget.spend(self._quotas.require_capacity(owner, size), StorageUnavailable)
         with self._quotas.adding(owner, size):
-            checked = await parsed(self._runners[title.language], title.language, script, owner, budget)
+            checking = self._runners[title.language].check(title.language, script, owner)
+            checked = await parsed(checking, title.language, budget)
             now = self._clock.now()
             ref = SessionRef(owner, self._ids.new(now))
             session = self._policy.open(ref, now, title, script, request, function)

@@ -248,6 +248,7 @@ def sandbox_options(settings: Settings, languages: tuple[Language, ...]) -> Sand
         level=SandboxLevel(settings.sandbox_level),
         node_start=NodeStart(settings.sandbox_node_start),
         node_path=settings.nodejs_path,
+        node_env=settings.script_node_env,
         queue_timeout_s=settings.queue_timeout_ms / 1000,
         warm_workers_max=workers_within_limit(settings.max_warm_workers),
         running_max=settings.max_executions,

@@ -36,7 +36,7 @@ from entrypoints.runtime_host.errors import (
     host_error_response,
 )
 from entrypoints.runtime_host.executions import SeenExecutions, StartDeadline
-from entrypoints.runtime_host.messages import read_message, script_run, write_report
+from entrypoints.runtime_host.messages import read_language, read_message, script_run, write_report
 from entrypoints.runtime_host.options import ENVELOPE_SIZE_MAX, RuntimeHostOptions
 from entrypoints.server.lifespan import Lifespan
 from entrypoints.telemetry.metrics.process import LoopLag
@@ -123,8 +123,9 @@ class HostApi:
         """Parse a script without running it. A disconnect cancels the check."""
         self._require_open()
         message = read_message(CheckRequest, await self._body(request, self._options.script_body_size_max))
+        language, convention = read_language(message.language)
         script = Script.of(message.script_content, self._options.script_size_max)
-        check = self._runner.check(message.language, script, message.owner)
+        check = self._runner.check(language, script, message.owner, convention)
         parsed = await until_disconnect(request.receive, check)
         self._scripts.put(script.hash, script)
         return Response(HTTPStatus.OK, encode_json(CheckReply(parsed)))

@@ -6,8 +6,18 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET, Raw, Struct
 
-from adapters.runtime_protocol import ExecuteReply, ExecuteRequest, FailureFields, MalformedMessage, decode, json_text
+from adapters.runtime_protocol import (
+    ExecuteReply,
+    ExecuteRequest,
+    FailureFields,
+    MalformedMessage,
+    decode,
+    json_text,
+    language_called,
+)
 from domain.identity import SessionRef
+from domain.scripts.convention import Convention
+from domain.scripts.language import Language
 from domain.scripts.limits import Limits
 from domain.scripts.ports import ScriptRun
 from domain.scripts.report import Failure, ScriptReport
@@ -25,6 +35,14 @@ def read_message(message_type: type[_Message], body: bytes) -> _Message:
         raise MalformedRequest(str(error)) from error
 
 
+def read_language(name: str) -> tuple[Language, Convention]:
+    """Return the language and the calling convention of a name of the protocol; raises MalformedRequest."""
+    try:
+        return language_called(name)
+    except MalformedMessage as error:
+        raise MalformedRequest(str(error)) from error
+
+
 def script_run(request: ExecuteRequest, script: Script) -> ScriptRun:
     """Return the run that the request describes; raises MalformedRequest."""
 
@@ -35,16 +53,18 @@ def script_run(request: ExecuteRequest, script: Script) -> ScriptRun:
         context, params = json_text(request.context), json_text(request.params)
     except MalformedMessage as error:
         raise MalformedRequest(str(error)) from error
+    language, convention = read_language(request.language)
     return ScriptRun(
         ref=SessionRef(request.owner, request.request_id),
         execution_id=request.execution_id,
-        language=request.language,
+        language=language,
         limits=Limits(request.limits.timeout_ms, request.limits.memory_mb, request.isolation),
         session_left=timedelta(milliseconds=request.session_left_ms),
         script_hash=request.script_hash,
         context=context,
         params=params,
         source=source,
+        convention=convention,
     )
 
 

@@ -190,6 +190,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         NodeStartChoice,
         Meta(description="Start of workers for Node.js: fork (of a zygote), exec, or auto (fork where it was tested)."),
     ] = NodeStartChoice.AUTO
+    script_node_env: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Za-z0-9_.-]{1,64}$",
+            description="process.env.NODE_ENV of Node.js scripts of the calling convention origin. Others have none.",
+        ),
+    ] = "production"
     max_warm_workers: Annotated[
         int, Meta(ge=1, le=4096, description="Limit of the workers that are kept for their sessions.")
     ] = 512

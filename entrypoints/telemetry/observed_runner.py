@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from domain.errors import DomainError
 from domain.identity import Owner
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ExecutionUnknown, Outcome, ScriptReport
@@ -96,8 +97,10 @@ class ObservedRunner(ScriptRunner):
         return ObservedWorker(worker, run, self._metrics, caller)
 
     @override
-    async def check(self, language: Language, script: Script, owner: Owner) -> bool:
-        return await self._inner.check(language, script, owner)
+    async def check(
+        self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
+    ) -> bool:
+        return await self._inner.check(language, script, owner, convention)
 
     @override
     async def evict(self, session_id: UUID) -> None:

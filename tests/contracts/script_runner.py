@@ -10,6 +10,7 @@ import pytest
 from domain.errors import Overloaded, StorageUnavailable
 from domain.identity import ANONYMOUS
 from domain.json_text import VALUE_DEPTH_MAX
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.ports import ScriptRunner, Worker
@@ -26,6 +27,7 @@ from tests.contracts.script_runs import (
     script_of,
 )
 
+EVENT_NAMES = ["context", "params", "request_id"]
 DEEP = "[" * VALUE_DEPTH_MAX + "]" * VALUE_DEPTH_MAX
 
 
@@ -125,6 +127,28 @@ class ScriptRunnerContract:
     async def test_every_form_of_the_script_contract_runs(self, runner, source, result):
         run = run_of(source, '{"n": 7}', context='{"c": 8}')
         assert json.loads(await result_of(runner, run)) == result
+
+    @pytest.mark.parametrize(
+        ("source", "results"),
+        [
+            ("result = params['n']", [7, 7, 7]),
+            ("def handle(params, scale=2): return params['n'] * scale", [14, 14, 14]),
+            ("def handle(value): return sorted(value)", [EVENT_NAMES, ["n"], EVENT_NAMES]),
+            ("def handle(context): return sorted(context)", [["c"], ["n"], EVENT_NAMES]),
+            ("def handle(params, context=None): return context", [{"c": 8}, None, {"c": 8}]),
+            ("result = 2\ndef handler(event): return 1", [1, 2, 1]),
+            ("def handler(context=None): return sorted(context)", [["c"], None, EVENT_NAMES]),
+        ],
+    )
+    async def test_a_script_is_called_by_the_convention_of_its_run(self, runner, source, results):
+        runs = [run_of(source, '{"n": 7}', context='{"c": 8}', convention=convention) for convention in Convention]
+        assert [json.loads(await result_of(runner, run)) for run in runs] == results
+
+    async def test_a_script_is_checked_under_a_convention(self, runner):
+        for convention in Convention:
+            assert await runner.check(Language.PYTHON, script_of("result = 1"), ANONYMOUS, convention)
+            with pytest.raises(ScriptSyntaxError):
+                await runner.check(Language.PYTHON, script_of("result ="), ANONYMOUS, convention)
 
     @pytest.mark.parametrize(
         "source",

@@ -8,6 +8,7 @@ from attrs import define
 
 from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_at
 from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.ports import ScriptRun, ScriptRunner
@@ -56,6 +57,7 @@ def run_of(
     limits: Limits = LIMITS,
     execution_id: UUID | None = None,
     session_left: timedelta = timedelta(hours=1),
+    convention: Convention = Convention.OWN,
 ) -> ScriptRun:
     """Return a run of this source, in a session of its own unless `ref` says which."""
     asked = source if isinstance(source, Source) else Source(script_of(source))
@@ -69,6 +71,7 @@ def run_of(
         context=JsonText(context),
         params=JsonText(params),
         source=asked,
+        convention=convention,
     )
 
 

@@ -64,6 +64,13 @@ def test_workers_that_are_kept_and_executions_that_run_at_once_are_bounded_apart
 
 
 @pytest.mark.parametrize(
+    ("said", "expected"), [({}, "production"), ({"SCRIPT_NODE_ENV": "development"}, "development")]
+)
+def test_node_env_of_scripts_is_a_setting(said, expected):
+    assert sandbox_options(load_settings(said), (Language.NODEJS,)).node_env == expected
+
+
+@pytest.mark.parametrize(
     ("variable", "value", "problem"),
     [
         ("JWT_PUBLIC_KEY", "no key", "JWT_PUBLIC_KEY: it is not a public key in PEM"),

@@ -14,6 +14,7 @@ from adapters.sandbox.pool.eviction import EvictedSessions, groups
 from adapters.sandbox.workers.prewarm_pool import Startable
 from domain.concurrency.capacity_limiter import is_fair
 from domain.identity import ANONYMOUS, Owner
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 from domain.scripts.ports import ScriptRun
@@ -36,6 +37,7 @@ class Slot(Generic[Process]):
     """The memory limit of its worker."""
     stays_warm: bool
     """Whether its worker may run again for the session."""
+    convention: Convention = Convention.OWN
     memory_bytes: int = 0
     """What it counts for in the pool's memory: what it may take, or while it is idle, what its end would free."""
     is_running: bool = False
@@ -54,6 +56,7 @@ class Slot(Generic[Process]):
             and run.language is self.language
             and run.limits.memory_mb == self.memory_mb
             and run.limits.isolation is Isolation.SESSION
+            and run.convention is self.convention
         )
 
 
@@ -219,7 +222,8 @@ class SlotTable(Generic[Process]):
     def _add(self, run: ScriptRun) -> Slot[Process]:
         ref, limits = run.ref, run.limits
         stays_warm = limits.isolation is Isolation.SESSION
-        slot: Slot[Process] = Slot(ref.session_id.int, ref.owner, run.language, limits.memory_mb, stays_warm)
+        session = ref.session_id.int
+        slot: Slot[Process] = Slot(session, ref.owner, run.language, limits.memory_mb, stays_warm, run.convention)
         self._start(slot)
         self.slots.setdefault(slot.session, []).append(slot)
         self.count += 1

@@ -18,6 +18,7 @@ from adapters.sandbox.protocol.failures import (
 from adapters.sandbox.workers.channel import Ending, Frame, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import Exchange, WorkerProcess
 from domain.json_text import VALUE_DEPTH_MAX, JsonText, has_unreadable_number, is_deeper
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun
 from domain.scripts.report import Failure, FailureCode, ScriptReport
@@ -137,7 +138,14 @@ def _operations(run: ScriptRun, script: Script | None, nonce: str, options: Sand
     operations = encode_frame(header, event)
     if script is None:
         return operations
-    return encode_frame(b'{"op":"load","nonce":""}', script.source.encode()) + operations
+    return encode_frame(_load_header(run, options), script.source.encode()) + operations
+
+
+def _load_header(run: ScriptRun, options: SandboxOptions) -> bytes:
+    if run.convention is Convention.OWN:
+        return b'{"op":"load","nonce":""}'
+    environment = {"NODE_ENV": options.node_env} if run.convention is Convention.ORIGIN else {}
+    return msgspec.json.encode({"op": "load", "nonce": "", "convention": run.convention, "environment": environment})
 
 
 def _outcome(

@@ -3,17 +3,18 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from attrs import define, field, frozen
 
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.protocol.syntax_checker import SyntaxCheckResult
+from adapters.sandbox.protocol.syntax_checker import CheckedScript, SyntaxCheckResult
 from domain.concurrency.budget import TimerWheel
 from domain.concurrency.fair_queue import FairQueue
 from domain.concurrency.fair_turns import QueueCapacity
 from domain.errors import Overloaded
 from domain.identity import Owner
+from domain.scripts.convention import Convention
 from domain.scripts.script import SyntaxFault
 
 QUEUE = "the syntax check"
@@ -24,7 +25,7 @@ _MEASURED_EXCHANGES = 8
 class ScriptChecker(Protocol):
     """Parses one batch of scripts at a time."""
 
-    async def check(self, sources: Sequence[str], cpu_s_max: float) -> SyntaxCheckResult:
+    async def check(self, scripts: Sequence[CheckedScript], cpu_s_max: float) -> SyntaxCheckResult:
         """Parse the first scripts within this CPU time; raises LaunchFailed."""
         ...
 
@@ -66,19 +67,27 @@ class CheckCall:
         self._period = TimerWheel.of(loop).schedule(self, loop.time() + timeout_s)
 
 
+CheckKey: TypeAlias = tuple[Owner, str, Convention]
+"""An owner, the hash of a script, and the calling convention under which it is to parse."""
+
+
 @define(eq=False)
 class PendingCheck:
     """A check that waits or runs, for all calls that wait for its verdict."""
 
-    owner: Owner
-    script_hash: str
-    source: str = field(repr=False)
+    key: CheckKey
+    script: CheckedScript = field(repr=False)
     size: int
     calls: set[CheckCall] = field(factory=set, init=False)
     batcher: "CheckBatcher" = field(init=False, repr=False)
     is_running: bool = field(default=False, init=False)
     is_alone: bool = field(default=False, init=False)
     """Whether it was in a batch whose exchange failed, so that it may be the cause."""
+
+    @property
+    def owner(self) -> Owner:
+        """The owner whose script it is."""
+        return self.key[0]
 
     def end(self, fault: SyntaxFault | None) -> None:
         """Give all calls the verdict."""
@@ -183,7 +192,7 @@ class CheckBatcher:
 
     async def _check(self, batch: list[PendingCheck]) -> None:
         try:
-            result = await self.checker.check([check.source for check in batch], self._cpu_s_max(batch))
+            result = await self.checker.check([check.script for check in batch], self._cpu_s_max(batch))
         except Exception as error:  # noqa: BLE001  # the calls that wait raise it
             for check in batch:
                 self.fail(check, error)

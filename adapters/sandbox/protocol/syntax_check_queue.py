@@ -11,6 +11,7 @@ from adapters.sandbox.protocol.syntax_check_batcher import (
     BatchLimits,
     CheckBatcher,
     CheckCall,
+    CheckKey,
     PendingCheck,
     ScriptChecker,
 )
@@ -21,6 +22,7 @@ from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import Overloaded
 from domain.identity import Owner
+from domain.scripts.convention import Convention
 from domain.scripts.script import Script, SyntaxFault
 
 _SLOW_OWNERS_MAX = 4096
@@ -50,8 +52,8 @@ class SyntaxCheckQueue:
     _large: CheckBatcher = field(init=False)
     _slow: CheckBatcher = field(init=False)
     _slow_until: BoundedCache[Owner, float] = field(init=False)
-    _pending: dict[tuple[Owner, str], PendingCheck] = field(factory=dict, init=False)
-    _known: BoundedCache[tuple[Owner, str], _KnownResult] = field(init=False)
+    _pending: dict[CheckKey, PendingCheck] = field(factory=dict, init=False)
+    _known: BoundedCache[CheckKey, _KnownResult] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         options = self.options
@@ -66,17 +68,17 @@ class SyntaxCheckQueue:
         """The number of checks that wait for a checker."""
         return sum(len(batcher) for batcher in self._batchers)
 
-    async def check(self, script: Script, owner: Owner) -> SyntaxFault | None:
+    async def check(self, script: Script, owner: Owner, convention: Convention = Convention.OWN) -> SyntaxFault | None:
         """Return why the script does not parse; None if it does.
 
         Raises Overloaded if the wait for a checker is too long or too many checks wait, and LaunchFailed. Cancelling
         the call removes a check that has not begun, unless other calls wait for it.
         """
-        key = (owner, script.hash)
+        key = (owner, script.hash, convention)
         known = self._known.get(key)
         if known is not None:
             return known.fault
-        check = self._pending.get(key) or self._begin(script, owner)
+        check = self._pending.get(key) or self._begin(key, script)
         call = CheckCall(check, self.options)
         check.calls.add(call)
         try:
@@ -102,16 +104,18 @@ class SyntaxCheckQueue:
         limits = BatchLimits(batch_max, cpu_s_max)
         return CheckBatcher(self.options, limits, self.make_checker(), self._settle, self._fail)
 
-    def _begin(self, script: Script, owner: Owner) -> PendingCheck:
-        check = PendingCheck(owner, script.hash, script.source, len(script.source.encode()))
+    def _begin(self, key: CheckKey, script: Script) -> PendingCheck:
+        owner, _, convention = key
+        checked = script.source if convention is Convention.OWN else (script.source, convention)
+        check = PendingCheck(key, checked, len(script.source.encode()))
         batcher = self._large if check.size > self.options.large_script_size else self._small
         (self._slow if self._is_slow(owner) else batcher).add(check)
-        self._pending[owner, script.hash] = check
+        self._pending[key] = check
         return check
 
     def _forget(self, check: PendingCheck) -> None:
-        if self._pending.get((check.owner, check.script_hash)) is check:
-            del self._pending[check.owner, check.script_hash]
+        if self._pending.get(check.key) is check:
+            del self._pending[check.key]
             check.batcher.remove(check)
 
     # What the results of the batchers mean.
@@ -136,7 +140,7 @@ class SyntaxCheckQueue:
     def _end(self, check: PendingCheck, fault: SyntaxFault | None) -> None:
         # A loaded host may be too slow for a script that it can check at another time.
         if fault != TOO_HARD:
-            self._known.put((check.owner, check.script_hash), _KnownResult(fault))
+            self._known.put(check.key, _KnownResult(fault))
         self._forget(check)
         check.end(fault)
 

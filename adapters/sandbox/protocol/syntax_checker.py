@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
+from typing import TypeAlias
 
 import msgspec
 from attrs import define, field, frozen
@@ -13,7 +14,11 @@ from adapters.sandbox.protocol.execution import ReportedFault, read_reply
 from adapters.sandbox.workers.channel import Ending, Frame, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.zygote.launch import LaunchFailed
+from domain.scripts.convention import Convention
 from domain.scripts.script import SyntaxFault
+
+CheckedScript: TypeAlias = str | tuple[str, Convention]
+"""The source of a script, with its calling convention unless that is OWN."""
 
 TOO_HARD = SyntaxFault("too large or too deep to check")
 _MEMORY_SHARE = 0.5
@@ -50,15 +55,15 @@ class SyntaxChecker:
     _next: asyncio.Task[WorkerProcess] | None = field(default=None, init=False)
     _checks: int = field(default=0, init=False)
 
-    async def check(self, sources: Sequence[str], cpu_s_max: float) -> SyntaxCheckResult:
+    async def check(self, scripts: Sequence[CheckedScript], cpu_s_max: float) -> SyntaxCheckResult:
         """Parse the first script, and those that begin within `check_batch_cpu_s`; raises LaunchFailed.
 
         The process ends if all together take more than `cpu_s_max` of CPU time.
         """
-        process = await self._ready(len(sources))
+        process = await self._ready(len(scripts))
         nonce = secrets.token_hex(12)
         header = b'{"op":"check","nonce":"%s","cpu_s":%r}' % (nonce.encode(), self.options.check_batch_cpu_s)
-        operation = encode_frame(header, msgspec.json.encode(sources))
+        operation = encode_frame(header, msgspec.json.encode(scripts))
         exchange = await process.exchange(operation, self.options.check_timeout_s, cpu_s_max)
         cpu_s = exchange.elapsed_s if exchange.cpu_s is None else exchange.cpu_s
         if (exchange.memory_bytes or 0) > _MEMORY_SHARE * self.options.check_memory_mb * MIB:
@@ -67,7 +72,7 @@ class SyntaxChecker:
         ending = exchange.ending
         if ending is Ending.REPLIED:
             try:
-                faults = _faults(exchange.frame, nonce, len(sources))
+                faults = _faults(exchange.frame, nonce, len(scripts))
             except ProtocolBroken:
                 process.kill()
                 ending = Ending.PROTOCOL_BROKEN

@@ -7,6 +7,7 @@ from pathlib import Path
 from attrs import field, frozen
 from typing_extensions import override
 
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.report import FailureCode
 
@@ -35,7 +36,8 @@ class Attack:
 
     A script returns what it got. The attack succeeds if its last script returns anything but null. `ends` are the
     failures that may end it besides null. `trace` is a text that proves success in the output of the last script.
-    `in_control` says that it is harmless outside a sandbox, and must succeed there.
+    `in_control` says that it is harmless outside a sandbox, and must succeed there. Its scripts are called by
+    `convention`.
     """
 
     language: Language
@@ -48,6 +50,7 @@ class Attack:
     timeout_ms: int
     trace: str | None
     in_control: bool
+    convention: Convention
 
     @override
     def __str__(self) -> str:
@@ -88,6 +91,7 @@ def read_attack(language: Language, category: str, name: str, text: str, prelude
         timeout_ms=int(facts.pop("timeout", _TIMEOUT_MS)),
         trace=facts.pop("trace", None),
         in_control=facts.pop("control", "no") == "yes",
+        convention=Convention(facts.pop("convention", Convention.OWN)),
     )
     if facts or not steps:
         raise ValueError(f"{attack} has unknown facts ({', '.join(facts)}), or no script")

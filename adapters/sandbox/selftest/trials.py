@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from uuid import uuid4
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from adapters.sandbox.isolation.system_calls import MACHINES
 from adapters.sandbox.options import SandboxOptions
@@ -53,7 +53,7 @@ class Attacker:
                 continue
             if step.in_another_session:
                 sessions.append(_new_session())
-            reports.append(await self._run(attack.language, step.source, sessions[-1], attack.timeout_ms))
+            reports.append(await self._run(attack, step.source, sessions[-1]))
         await self._evict(sessions)
         harm = await self._harm(attack.language)
         verdict, evidence = Judge(self.options, self.options.memory_mb).judge(attack, reports, harm)
@@ -68,7 +68,7 @@ class Attacker:
         for _ in range(self.options.prewarmed + 2):
             await self._evict(sessions)
             sessions.append(_new_session())
-            reports.append(await self._run(attack.language, source, sessions[-1], attack.timeout_ms))
+            reports.append(await self._run(attack, source, sessions[-1]))
             if reports[-1].failure is not None or reports[-1].result not in {None, "null"}:
                 break
         return reports
@@ -94,13 +94,17 @@ class Attacker:
     async def _neighbour_harmed(self, language: Language) -> str | None:
         session = self._neighbours.setdefault(language, _new_session())
         try:
-            report = await self._run(language, _NEIGHBOURS[language], session, 5000)
+            report = await self._report(self._script_run(language, _NEIGHBOURS[language], session, 5000))
         except DomainError as error:
             return f"another session's call was refused: {error}"
         return None if report.result == "42" else "another session's call failed"
 
-    async def _run(self, language: Language, source: str, session: SessionRef, timeout_ms: int) -> ScriptReport:
-        worker = await self.runner.acquire(self._script_run(language, source, session, timeout_ms))
+    async def _run(self, attack: Attack, source: str, session: SessionRef) -> ScriptReport:
+        run = self._script_run(attack.language, source, session, attack.timeout_ms)
+        return await self._report(evolve(run, convention=attack.convention))
+
+    async def _report(self, run: ScriptRun) -> ScriptReport:
+        worker = await self.runner.acquire(run)
         try:
             return await worker.run()
         finally:

@@ -34,7 +34,7 @@ class HeldChecks(MemoryScriptRunner):
         self.open: dict[Owner, asyncio.Event] = {ALICE: asyncio.Event(), BOB: asyncio.Event()}
 
     @override
-    async def check(self, language, script, owner):
+    async def check(self, _language, _script, owner, _convention):
         self.running[owner] += 1
         try:
             await self.open[owner].wait()

@@ -10,6 +10,7 @@ from respx import MockResponse
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded, RuntimeUnavailable
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionUnknown, FailureCode
 from tests.contracts.script_runs import Source, failure_of, report_of, result_of, run_of, script_of
@@ -30,6 +31,22 @@ class TestRequests:
         assert host.calls[0].request.headers["authorization"] == "Bearer s3cret"
         assert host.calls[0].request.headers["content-type"] == "application/json"
         assert 5000 < sent(host)["time_left_ms"] <= 10_000
+
+    @pytest.mark.parametrize(
+        ("convention", "language"),
+        [
+            (Convention.OWN, "python"),
+            (Convention.ORIGIN, "python+origin"),
+            (Convention.EVENT_FIRST, "python+event-first"),
+        ],
+    )
+    async def test_a_request_names_the_convention_behind_the_language(self, runner, host, convention, language):
+        host.post(EXECUTE).respond(content=own())
+        host.post(f"{HOST}/check").respond(json={"parsed": True})
+        await report_of(runner, run_of("result = 1", convention=convention))
+        await runner.check(Language.PYTHON, script_of("result = 1"), "anonymous", convention)
+        assert [sent(host, index)["language"] for index in (0, 1)] == [language, language]
+        assert "convention" not in sent(host, 0)
 
     async def test_a_redirect_is_not_followed(self, runner, host):
         host.post(EXECUTE).respond(307, headers={"Location": "http://elsewhere.test/execute"})
@@ -142,6 +159,15 @@ class TestNothingStarted:
         with pytest.raises(RuntimeUnavailable, match="the very reason"):
             await report_of(runner, run_of("result = 1"))
         assert len(host.calls) == 1
+
+    async def test_a_host_that_does_not_know_the_convention_runs_nothing(self, runner, host):
+        fault = "Invalid enum value 'python+origin' - at `$.language`."
+        host.post(EXECUTE).respond(400, content=error_body("INVALID_REQUEST", fault))
+        with pytest.raises(
+            RuntimeUnavailable, match="Use the same release for controllers and runtime hosts"
+        ) as raised:
+            await report_of(runner, run_of("result = 1", convention=Convention.ORIGIN))
+        assert "python+origin" in raised.value.message
 
     async def test_a_full_host_is_overloaded(self, runner, host):
         host.post(EXECUTE).respond(503, content=error_body("OVERLOADED"))

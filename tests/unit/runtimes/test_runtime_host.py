@@ -189,6 +189,9 @@ class TestExecute:
             {"session_left_ms": 1 << 54},
             {"session_left_ms": "2026-03-04T05:07:17Z"},
             {"language": "cobol"},
+            {"language": "python+own"},
+            {"language": "python+none"},
+            {"language": 5},
             {"isolation": "none"},
             {"owner": ""},
             {"limits": {"timeout_ms": 0, "memory_mb": 1}},
@@ -389,7 +392,7 @@ class TestDisconnects:
         class HeldChecks(MemoryScriptRunner):
             started, cancelled = asyncio.Event(), asyncio.Event()
 
-            async def check(self, language, script, owner):
+            async def check(self, *_):
                 self.started.set()
                 try:
                     await asyncio.Event().wait()

@@ -7,6 +7,7 @@ from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.selftest.corpus import load_attacks, read_attack
 from adapters.sandbox.selftest.results import AttackResult, Judge
 from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.report import Failure, FailureCode, ScriptReport
 
@@ -58,6 +59,12 @@ def test_the_corpus_has_many_attacks_in_both_languages():
 )
 def test_every_category_is_tried_in_both_languages(category):
     assert {attack.language for attack in load_attacks() if attack.category == category} == set(Language)
+
+
+def test_an_attack_names_the_convention_of_its_scripts():
+    text = "tries: a\nsucceeds: b\n{}---\none\n"
+    attacks = [read_attack(Language.PYTHON, "c", "n", text.format(fact), "") for fact in ("", "convention: origin\n")]
+    assert [attack.convention for attack in attacks] == [Convention.OWN, Convention.ORIGIN]
 
 
 def test_an_attack_is_read_with_its_steps():

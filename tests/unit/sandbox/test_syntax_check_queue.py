@@ -9,11 +9,12 @@ from attrs import define, field
 
 from adapters.sandbox.options import KIB, SandboxOptions
 from adapters.sandbox.protocol.syntax_check_queue import SyntaxCheckQueue
-from adapters.sandbox.protocol.syntax_checker import TOO_HARD, SyntaxCheckResult
+from adapters.sandbox.protocol.syntax_checker import TOO_HARD, CheckedScript, SyntaxCheckResult
 from adapters.sandbox.workers.channel import Ending
 from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
+from domain.scripts.convention import Convention
 from domain.scripts.script import SyntaxFault
 from tests.contracts.script_runs import script_of
 
@@ -27,18 +28,18 @@ class ManualChecker:
     """A checker whose batches end when the test says so."""
 
     limits_s: list[float] = field(factory=list)
-    batches: list[list[str]] = field(factory=list)
+    batches: list[list[CheckedScript]] = field(factory=list)
     ended: "asyncio.Future[SyntaxCheckResult] | None" = None
     is_closed: bool = False
 
     @property
-    def running(self) -> list[str]:
+    def running(self) -> list[CheckedScript]:
         return [] if self.ended is None else self.batches[-1]
 
-    async def check(self, sources: Sequence[str], cpu_s_max: float) -> SyntaxCheckResult:
+    async def check(self, scripts: Sequence[CheckedScript], cpu_s_max: float) -> SyntaxCheckResult:
         assert self.ended is None
         self.limits_s.append(round(cpu_s_max, 3))
-        self.batches.append([source.strip() for source in sources])
+        self.batches.append([script.strip() if isinstance(script, str) else script for script in scripts])
         self.ended = asyncio.get_running_loop().create_future()
         try:
             return await self.ended
@@ -150,6 +151,17 @@ async def waiting_batch(queue, checker, *texts, owner=ALICE):
     assert await first is None
     assert checker.running == list(texts)
     return calls
+
+
+async def test_a_verdict_counts_for_one_convention_alone(queue, small):
+    script, fault = script_of("let module"), SyntaxFault("declared already")
+    calls = [await started(queue.check(script, ALICE, convention)) for convention in Convention]
+    await small.reply(fault)
+    assert small.running == [("let module", "origin"), ("let module", "event-first")]
+    await small.reply(None, fault)
+    assert await asyncio.gather(*calls) == [fault, None, fault]
+    again = [await queue.check(script, ALICE, convention) for convention in Convention]
+    assert (again, len(small.batches)) == ([fault, None, fault], 2)
 
 
 class TestBatches:

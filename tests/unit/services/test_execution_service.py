@@ -11,6 +11,7 @@ from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionLost, ExecutionNotStored
 from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionUnknown, Outcome
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
@@ -43,6 +44,15 @@ async def test_a_run_carries_the_time_that_its_session_has_left(world: World) ->
     (run,) = runner.runs
     assert (run.ref, run.session_left) == (ref, timedelta(seconds=60))
     assert run.execution_id in world.store.history
+
+
+@pytest.mark.parametrize("convention", Convention)
+async def test_a_run_carries_the_convention_of_its_session(world: World, convention: Convention) -> None:
+    runner = world.runner = NotingRunner()
+    ref = await world.session()
+    world.store.sessions[ref.session_id] = evolve(world.store.sessions[ref.session_id], convention=convention)
+    await world.execution_service.execute(ref, PARAMS)
+    assert [run.convention for run in runner.runs] == [convention]
 
 
 async def test_twenty_concurrent_executions_have_twenty_counts(world: World) -> None:

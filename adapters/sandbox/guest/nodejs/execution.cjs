@@ -133,6 +133,7 @@ function looksLasting(source) {
 class ExecutionScope {
   constructor() {
     this.environment = process.env;
+    this.variables = {};
     this.arguments = process.argv;
     this.argumentTexts = [...process.argv];
     this.prepareStackTrace = Error.prepareStackTrace;
@@ -140,6 +141,12 @@ class ExecutionScope {
     this.restoreProcess();
     this.freeDescriptor = lowestFreeDescriptor();
     this.listeners = listenersOf(process);
+  }
+
+  // Gives scripts these environment variables from now on.
+  provide(variables) {
+    Object.assign(process.env, variables);
+    this.variables = variables;
   }
 
   // Returns whether the execution has left nothing behind. A quiet one has had no means to change the process.
@@ -156,6 +163,7 @@ class ExecutionScope {
     // No code of a script runs here: it may have put another object in place of each.
     if (process.env !== this.environment) process.env = this.environment;
     for (const name of Object.keys(process.env)) delete process.env[name];
+    Object.assign(process.env, this.variables);
     if (process.argv !== this.arguments) process.argv = this.arguments;
     if (!areSame(process.argv, this.argumentTexts)) process.argv.splice(0, process.argv.length, ...this.argumentTexts);
     process.exitCode = undefined;

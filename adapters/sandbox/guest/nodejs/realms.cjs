@@ -44,14 +44,19 @@ function valueOfGlobal(name, execution) {
   return Object.hasOwn(OWN_GLOBALS, name) ? OWN_GLOBALS[name](execution) : globalThis[name];
 }
 
-// A script that is evaluated to a function in each realm.
+const partsOfRealms = new Map();
+
+// Returns a script that is evaluated to a function in each realm. A fork of the zygote has no files: what it may need is
+// in its memory.
 function partOfRealm(name) {
-  const filename = `${__dirname}/${name}`;
-  return new vm.Script(fs.readFileSync(filename, 'utf8'), { filename });
+  if (!partsOfRealms.has(name)) {
+    const filename = `${__dirname}/${name}`;
+    partsOfRealms.set(name, new vm.Script(fs.readFileSync(filename, 'utf8'), { filename }));
+  }
+  return partsOfRealms.get(name);
 }
 
-const callInRealm = partOfRealm('call.cjs');
-const sealInRealm = partOfRealm('seal.cjs');
+const CALL = 'call.cjs', CALL_ORIGIN = 'call_origin.cjs';
 
 class NewRealm {
   constructor(context, configurable = true) {
@@ -64,7 +69,14 @@ class NewRealm {
       const set = Object.freeze((value) => this.execution.globals.set(name, value));
       Object.defineProperty(context, name, { get, set, enumerable: false, configurable });
     }
-    this.call = callInRealm.runInContext(context);
+    this.useCall(CALL);
+  }
+
+  // Calls scripts by the convention that this part is for.
+  useCall(name) {
+    if (this.callName === name) return;
+    this.callName = name;
+    this.call = partOfRealm(name).runInContext(this.context);
   }
 
   // Removes what the execution has left; returns whether the next one finds the same realm.
@@ -76,7 +88,7 @@ class NewRealm {
 class SharedRealm extends NewRealm {
   constructor(context) {
     for (const name of Object.keys(OWN_GLOBALS)) delete context[name];
-    const isUnchanged = sealInRealm.runInContext(context)();
+    const isUnchanged = partOfRealm('seal.cjs').runInContext(context)();
     super(context, false);
     this.isUnchanged = isUnchanged;
     this.names = new Set(Reflect.ownKeys(context));
@@ -96,18 +108,21 @@ class SharedRealm extends NewRealm {
 class Realms {
   constructor() {
     this.areNew = false;
+    this.callName = CALL;
     this.realm = new SharedRealm(firstContext);
   }
 
-  // Chooses the kind of realm that the script needs.
-  choose(source) {
+  // Chooses the kind of realm that the script needs, and how it is called.
+  choose(source, convention) {
     this.areNew = looksLikeAdding.test(source);
+    this.callName = convention === 'origin' ? CALL_ORIGIN : CALL;
   }
 
   // Returns the realm for the next execution. A new one takes longer than most scripts.
   ready() {
     const kind = this.areNew ? NewRealm : SharedRealm;
     if (this.realm?.constructor !== kind) this.realm = new kind(vm.createContext(vm.constants.DONT_CONTEXTIFY));
+    this.realm.useCall(this.callName);
     return this.realm;
   }
 

@@ -11,9 +11,10 @@ const { RehearsedSystem } = require('./system.cjs');
 const TURNS = 30;
 const UNIX = 1, STREAM = 1, CLOSED_ON_EXEC = 0x80000, WRITING = 1;
 const SCRIPTS = [
-  'return event.params.a + 1;',
-  'module.exports = async (event) => ({ a: [event.params.a] });',
-  'return { a: "b" };',
+  ['return event.params.a + 1;', 'own'],
+  ['module.exports = async (event) => ({ a: [event.params.a] });', 'own'],
+  ['return { a: "b" };', 'own'],
+  ['return { a: event.params.a };', 'origin'],
 ];
 const EVENT = '{"params":{"a":1},"context":{},"request_id":"00000000-0000-0000-0000-000000000000"}';
 const LIMITS = ['nproc', 'data', 'fsize', 'nofile', 'core', 'cpu', 'stack', 'sigpending', 'memlock', 'msgqueue', 'nice'];
@@ -22,8 +23,8 @@ const LIMITS = ['nproc', 'data', 'fsize', 'nofile', 'core', 'cpu', 'stack', 'sig
 function rehearse(system, worker, setup, then) {
   rehearseStart(system.addon, setup);
   const [ours, theirs] = system.pair('socketpair', UNIX, STREAM | CLOSED_ON_EXEC, 0);
-  for (const script of SCRIPTS) {
-    fs.writeSync(ours, frame({ op: 'load', nonce: '' }, script));
+  for (const [script, convention] of SCRIPTS) {
+    fs.writeSync(ours, frame({ op: 'load', nonce: '', convention }, script));
     for (let turn = 0; turn < TURNS; turn += 1) {
       fs.writeSync(ours, frame({ op: 'run', nonce: '', result_size_max: EVENT.length }, EVENT));
     }

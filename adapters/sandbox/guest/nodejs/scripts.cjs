@@ -5,38 +5,48 @@ const vm = require('node:vm');
 const { firstContext } = require('./realms.cjs');
 
 const FILE_NAME = 'script.js';
-const PARAMETERS = ['event', 'require', 'module', 'exports'];
+// The functions around a script. Scripts that were written for the origin may declare `require`, `module` and `exports`
+// themselves, so these are parameters further outside.
+const OWN = {
+  parameters: 'event, require, module, exports',
+  opening: '(async function (event, require, module, exports) {',
+};
+const ORIGIN = { parameters: 'event', opening: '((require, module, exports) => async (event) => {' };
 const LINE_END = /\r\n|[\n\r\u2028\u2029]/;
 // That of Node's own realm makes no functions from text: by it, scripts would reach the global object of that realm.
 const AsyncFunction = vm.runInContext('(async () => {}).constructor', firstContext);
 
-// Returns the script, which evaluates to a function of PARAMETERS in the context that runs it.
-function parse(source) {
-  const script = compile(source);
+const wrapperOf = (convention) => (convention === 'origin' ? ORIGIN : OWN);
+
+// Returns the script, which evaluates to its wrapper in the context that runs it.
+function parse(source, convention) {
+  const wrapper = wrapperOf(convention);
+  const script = compile(source, wrapper);
   // A script that closes the wrapper is valid inside it, but not as the body of a function.
   try {
-    new AsyncFunction(...PARAMETERS, source);
+    new AsyncFunction(wrapper.parameters, source);
   } catch (error) {
     throw new (error.name === 'RangeError' ? RangeError : SyntaxError)(error.message);
   }
   return script;
 }
 
-function compile(source, opening = '{') {
+function compile(source, { opening }, furtherOpening = '') {
   // The wrapper has its own line, so that the script keeps its line and column numbers.
-  return new vm.Script(`(async function (${PARAMETERS.join(', ')}) ${opening}\n${source}\n})`, {
+  return new vm.Script(`${opening}${furtherOpening}\n${source}\n})`, {
     filename: FILE_NAME,
     lineOffset: -1,
     importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   });
 }
 
-// Returns the faults of the first script and of those that begin within this CPU time; null for one that parses.
-function checkAll(sources, cpuSeconds) {
+// Returns the faults of the first script and of those that begin within this CPU time; null for one that parses. A
+// script is its source, or a pair of its source and its calling convention.
+function checkAll(scripts, cpuSeconds) {
   const faults = [];
   const before = process.cpuUsage();
-  for (const source of sources) {
-    faults.push(check(source));
+  for (const script of scripts) {
+    faults.push(typeof script === 'string' ? check(script) : check(...script));
     const { user, system } = process.cpuUsage(before);
     if (user + system >= cpuSeconds * 1e6) break;
   }
@@ -44,16 +54,16 @@ function checkAll(sources, cpuSeconds) {
 }
 
 // Returns null, or the fault of a script that does not parse.
-function check(source) {
+function check(source, convention = 'own') {
   try {
-    parse(source);
+    parse(source, convention);
     return null;
   } catch (error) {
-    return faultOf(error, source);
+    return faultOf(error, source, wrapperOf(convention));
   }
 }
 
-function faultOf(error, source) {
+function faultOf(error, source, wrapper) {
   if (error instanceof RangeError) return { message: 'too large or too deep to check', line: null, column: null };
   if (error.message === 'Single function literal required') {
     return { message: 'the script closes the function around it: a closing brace is too many', line: null, column: null };
@@ -61,7 +71,7 @@ function faultOf(error, source) {
   const message = explainModuleSyntax(String(error.message));
   const line = lineOf(error);
   if (!(line >= 1)) return { message, line: null, column: null };
-  if (isBehind(line, source)) return faultAtEnd(message, source);
+  if (isBehind(line, source)) return faultAtEnd(message, source, wrapper);
   const caret = /^( *)\^/m.exec(String(error.stack));
   return { message, line, column: caret === null ? 1 : caret[1].length + 1 };
 }
@@ -75,8 +85,8 @@ function isBehind(line, source) {
 }
 
 // Returns the fault of a script where V8 reports a token of the wrapper, which the author does not know.
-function faultAtEnd(message, source) {
-  if (message === "Unexpected token '}'" && hasClosedWrapper(source)) {
+function faultAtEnd(message, source, wrapper) {
+  if (message === "Unexpected token '}'" && hasClosedWrapper(source, wrapper)) {
     return { message, ...placeBehind(source.slice(0, source.lastIndexOf('}'))) };
   }
   const isToken = /^(Unexpected|Invalid or unexpected) /.test(message);
@@ -85,9 +95,9 @@ function faultAtEnd(message, source) {
 
 // Tells whether the last closing brace is one too many. A script that ends too early fails behind its end even with a
 // further opening brace.
-function hasClosedWrapper(source) {
+function hasClosedWrapper(source, wrapper) {
   try {
-    compile(source, '{{');
+    compile(source, wrapper, '{');
     return true;
   } catch (error) {
     return !isBehind(lineOf(error), source);

@@ -68,7 +68,7 @@ class Worker {
       const faults = checkAll(JSON.parse(body), operation.cpu_s);
       this.channel.writeFrame({ nonce: operation.nonce, kind: 'checked', faults });
     } else if (operation.op === 'load') {
-      this.load(body);
+      this.load(body, operation.convention ?? 'own', operation.environment ?? {});
     } else {
       this.run(operation, body);
       return false;
@@ -76,14 +76,15 @@ class Worker {
     return true;
   }
 
-  load(source) {
+  load(source, convention, environment) {
     try {
-      this.script = parse(source);
+      this.script = parse(source, convention);
     } catch (error) {
       this.script = error;
     }
     this.isLasting = looksLasting(source);
-    this.realms.choose(source);
+    this.realms.choose(source, convention);
+    this.scope.provide(environment);
   }
 
   run({ nonce, result_size_max: resultSizeMax }, eventText) {

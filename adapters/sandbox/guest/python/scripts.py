@@ -15,6 +15,8 @@ import time
 import types
 import warnings
 
+from .results import result_text
+
 TYPE_CHECKING = False  # importing typing would cost a tenth of the start
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,12 +37,15 @@ def parse(source: str) -> types.CodeType:
     return compile(source, FILE_NAME, "exec", dont_inherit=True)
 
 
-def check_all(sources: Sequence[str], cpu_s: float) -> list[dict[str, Any] | None]:
-    """Return the faults of the first script and of those that begin within this CPU time; None for one that parses."""
+def check_all(scripts: Sequence[str | list[str]], cpu_s: float) -> list[dict[str, Any] | None]:
+    """Return the faults of the first script and of those that begin within this CPU time; None for one that parses.
+
+    A script is its source, or a pair of its source and its calling convention, by which Python parses nothing else.
+    """
     warnings.simplefilter("ignore")
     faults, ends_at = [], time.process_time() + cpu_s
-    for source in sources:
-        faults.append(check(source))
+    for script in scripts:
+        faults.append(check(script if isinstance(script, str) else script[0]))
         if time.process_time() >= ends_at:
             break
     return faults
@@ -75,19 +80,33 @@ class CompiledScript:
 
     def run(self, event: dict[str, Any]) -> Any:
         """Run it in a new module, and return what its handler returns, or its `result`; NO_RESULT if it gives none."""
-        linecache.cache[FILE_NAME] = (self.size, None, self.lines, FILE_NAME)
-        module = types.ModuleType("script")
-        names = module.__dict__
-        names["__builtins__"] = builtins.__dict__
+        names = self.new_names()
         names.update(event, event=event)
-        sys.modules["script"] = module
         exec(self.code, names)  # noqa: S102  # the purpose of this program
         for name in ("handler", "handle"):
             function = names.get(name)
             if callable(function):
-                value = awaited(function(*arguments_for(function, name, event)))
+                value = awaited(function(*self.arguments_for(function, name, event)))
                 return NO_RESULT if value is None and not self.returns_values(function) else value
         return awaited(names.get("result", NO_RESULT))
+
+    def new_names(self) -> dict[str, Any]:
+        """Return the names of a new module for one execution."""
+        linecache.cache[FILE_NAME] = (self.size, None, self.lines, FILE_NAME)
+        module = types.ModuleType("script")
+        names = module.__dict__
+        names["__builtins__"] = builtins.__dict__
+        sys.modules["script"] = module
+        return names
+
+    def arguments_for(self, function: Callable[..., Any], name: str, event: dict[str, Any]) -> list[Any]:
+        """Return what the handler of this name receives: by the names of its parameters, or the event."""
+        required, optional = parameters_of(function)
+        return arguments_by_name(name, required, optional, event)
+
+    def text_of(self, result: Any, size_max: int) -> bytes:
+        """Return a result as JSON; raises NotSerializable and ResultTooLarge."""
+        return result_text(result, size_max)
 
     def returns_values(self, function: Callable[..., Any]) -> bool:
         """Return whether a function has a `return` with a value. Python returns None from one without it, too."""
@@ -128,9 +147,20 @@ def columns_of_returns(line: str) -> set[int]:
     return columns
 
 
-def arguments_for(function: Callable[..., Any], name: str, event: dict[str, Any]) -> list[Any]:
+class EventFirstScript(CompiledScript):
+    """A script whose handler receives the event if it has one parameter, whatever the parameter's name is."""
+
+    def arguments_for(  # type: ignore[explicit-override]  # `typing` takes long to import
+        self, function: Callable[..., Any], name: str, event: dict[str, Any]
+    ) -> list[Any]:
+        required, optional = parameters_of(function)
+        if len(required) + len(optional) == 1:
+            return [event]
+        return arguments_by_name(name, required, optional, event)
+
+
+def arguments_by_name(name: str, required: Sequence[str], optional: Sequence[str], event: dict[str, Any]) -> list[Any]:
     available = {"event": event, **event}
-    required, optional = parameters_of(function)
     if len(required) == 1 and required[0] not in available:
         return [event]
     unknown = [parameter for parameter in required if parameter not in available]

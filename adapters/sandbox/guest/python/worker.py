@@ -16,9 +16,8 @@ import threading
 
 from .failures import failure_of
 from .frames import ServiceChannel
-from .results import result_text
 from .scope import ExecutionScope, enter_scratch, restore_builtins
-from .scripts import FILE_NAME, NO_RESULT, CompiledScript, check_all
+from .scripts import FILE_NAME, NO_RESULT, CompiledScript, EventFirstScript, check_all
 
 TYPE_CHECKING = False  # importing typing would cost a tenth of the start
 if TYPE_CHECKING:
@@ -32,10 +31,24 @@ PREPARED = (
 THREAD_STACK_SIZE = 2 << 20
 
 
+# By calling convention. That of the origin is added when it is needed: few workers are, and it takes long to import.
+KINDS: dict[str, type[CompiledScript]] = {"own": CompiledScript, "event-first": EventFirstScript}
+
+
 def prepare() -> None:
-    """Import, once for all workers, what scripts often use and what takes long to import."""
+    """Import, once for all workers, what scripts often use, what takes long to import, and the rest of this program."""
     for name in PREPARED:
         __import__(name)
+    kind_of("origin")
+
+
+def kind_of(convention: str) -> type[CompiledScript]:
+    """Return the kind of the scripts that are called by this convention."""
+    if convention == "origin" and convention not in KINDS:
+        from .origin import OriginScript  # noqa: PLC0415  # see KINDS
+
+        KINDS[convention] = OriginScript
+    return KINDS[convention]
 
 
 def main(descriptor: int) -> None:
@@ -61,15 +74,15 @@ def serve(channel: ServiceChannel) -> None:
             faults = check_all(json.loads(body), operation["cpu_s"])
             channel.write_frame({"nonce": nonce, "kind": "checked", "faults": faults})
         elif operation["op"] == "load":
-            script = load(body.decode())
+            script = load(body.decode(), operation.get("convention", "own"))
         else:
             header, result = perform(script, scope, json.loads(body), operation["result_size_max"])
             channel.write_frame({"nonce": nonce, **header}, result)
 
 
-def load(source: str) -> CompiledScript | Exception:
+def load(source: str, convention: str) -> CompiledScript | Exception:
     try:
-        return CompiledScript(source)
+        return kind_of(convention)(source)
     except Exception as error:  # noqa: BLE001  # each execution of it raises this
         return error
 
@@ -79,8 +92,10 @@ def perform(
 ) -> tuple[dict[str, Any], bytes]:
     """Return the header of the reply, and the result as JSON; it is empty if the script gives none."""
     try:
+        if isinstance(script, Exception):
+            raise script  # noqa: TRY301  # it fails as the script does
         result = run(script, event)
-        body = b"" if result is NO_RESULT else result_text(result, size_max)
+        body = b"" if result is NO_RESULT else script.text_of(result, size_max)
         header: dict[str, Any] = {"kind": "result"}
     except BaseException as error:  # noqa: BLE001  # a script may raise SystemExit and KeyboardInterrupt too
         header, body = {"kind": "failure", "failure": failure_of(error)}, b""
@@ -91,9 +106,7 @@ def perform(
     return header, body
 
 
-def run(script: CompiledScript | Exception, event: dict[str, Any]) -> Any:
-    if isinstance(script, Exception):
-        raise script
+def run(script: CompiledScript, event: dict[str, Any]) -> Any:
     try:
         return contextvars.Context().run(script.run, event)
     finally:
