@@ -1,23 +1,16 @@
 """All statements, by name, as the SQL files contain them."""
 
-from collections.abc import Iterator
-from importlib.resources import as_file, files
 from typing import TypeVar
 
-import aiosql
-from aiosql.queries import Queries
 from attrs import field, fields, frozen
 
 from adapters.postgres.connections.connection import Statement
+from adapters.sql_files import read_statements
 
 Holder = TypeVar("Holder")
 
 _UNPREPARED = {"prepare": False}
 """Planned for each set of values."""
-
-
-class StatementsDiffer(Exception):
-    """A file of statements and its class do not name the same statements."""
 
 
 @frozen
@@ -316,19 +309,6 @@ def load_statements() -> Statements:
 
 def load(holder: type[Holder], file_name: str, package: str = "sql") -> Holder:
     """Read one file into its holder; raises StatementsDiffer if a statement is missing or unused."""
-    with as_file(files(package) / file_name) as path:
-        queries = aiosql.from_path(path, "apsycopg")
-    written = set(_names(queries))
-    used = {wanted.name: wanted.metadata.get("prepare", True) for wanted in fields(holder)}  # type: ignore[arg-type]  # each is an attrs class
-    if written != set(used):
-        missing, unused = sorted(set(used) - written), sorted(written - set(used))
-        raise StatementsDiffer(
-            f"{file_name} does not fit the code: missing {missing}, unused {unused}. Correct the file or "
-            f"{holder.__name__}."
-        )
-    return holder(**{name: Statement(name, getattr(queries, name).sql, prepare) for name, prepare in used.items()})
-
-
-def _names(queries: Queries) -> Iterator[str]:
-    """Yield the names in the file; aiosql adds a variant of its own to each."""
-    return (name for name in queries.available_queries if not name.endswith("_cursor"))
+    prepared = {wanted.name: wanted.metadata.get("prepare", True) for wanted in fields(holder)}  # type: ignore[arg-type]  # each is an attrs class
+    read = read_statements(file_name, prepared, package)
+    return holder(**{name: Statement(name, sql, prepared[name]) for name, sql in read.items()})

@@ -1,0 +1,173 @@
+"""Facts about the origin's database, each read in a short transaction."""
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from attrs import define
+
+from adapters.origin.database import OriginDatabase, OriginDatabaseOptions
+from adapters.origin.statements import OriginInspectionStatements, OriginStatements
+from domain.takeover.fence import HIDDEN_BEFORE
+from domain.takeover.inspection import (
+    ReadSpeed,
+    SessionHead,
+    SourceColumn,
+    SourceConstraint,
+    SourceCounts,
+    SourceFunction,
+    SourceSchema,
+    SourceServer,
+    SourceTable,
+)
+from domain.takeover.source_session import SourceSession
+
+_PAGE = 5000
+_SAMPLES = 5
+_SAMPLE_ROWS_MAX = 200
+_OLDER_ROWS_MAX = 50_000
+_FUNCTIONS_MAX = 10_000
+
+
+@define(eq=False)
+class OriginInspector:
+    """Reads facts; every method may raise SourceUnavailable or SourceRefused."""
+
+    _database: OriginDatabase
+    _statements: OriginInspectionStatements
+
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, options: OriginDatabaseOptions, statements: OriginStatements) -> AsyncIterator[Self]:
+        """Connect, and yield an inspector; raises SourceUnavailable or SourceRefused."""
+        async with OriginDatabase.opened(options, statements.connection) as database:
+            yield cls(database, statements.inspection)
+
+    async def server(self) -> SourceServer:
+        """Return the server, the database and the role."""
+        (row,) = await self._rows(self._statements.select_server)
+        *facts, shows_identifier = row
+        identifier = None
+        if shows_identifier:
+            ((identifier,),) = await self._rows(self._statements.select_system_identifier)
+        schema = self._database.options.address.schema
+        return SourceServer(schema, identifier, *facts)
+
+    async def schema(self) -> SourceSchema:
+        """Return the tables, and the columns, constraints and triggers of the sessions."""
+        statements, named = self._statements, {"schema": self._database.options.address.schema}
+        tables = [SourceTable(*row) for row in await self._rows(statements.select_relations, named)]
+        columns = [SourceColumn(*row) for row in await self._rows(statements.select_columns, named)]
+        constraints = [SourceConstraint(*row) for row in await self._rows(statements.select_constraints, named)]
+        active = [(name, kind) for name, kind in await self._rows(statements.select_triggers, named)]
+        return SourceSchema(
+            tables={table.name: table for table in tables},
+            columns={column.name: column for column in columns},
+            constraints=constraints,
+            triggers=[name for name, kind in active if kind == "trigger"],
+            rules=[name for name, kind in active if kind == "rule"],
+        )
+
+    async def other_schemas(self) -> Mapping[str, bool]:
+        """Return the schemas with a table of sessions, and whether it is one of the origin (else of this service)."""
+        rows = await self._rows(self._statements.select_schemas)
+        return {name: is_of_origin and not is_own for name, is_of_origin, is_own in rows}
+
+    async def clock_offset(self) -> tuple[timedelta, timedelta]:
+        """Return how far the server's clock is ahead of this host's monotonic one, and the bound of the error.
+
+        The offset has a meaning only in comparison with another one that is measured in this process.
+        """
+        samples = [await self._clock_sample() for _ in range(_SAMPLES)]
+        return min(samples, key=lambda sample: sample[1])
+
+    async def now(self) -> datetime:
+        """Return the server's present instant."""
+        ((now,),) = await self._rows(self._statements.select_clock)
+        return _utc(now)
+
+    async def counts(self, retained_after: datetime) -> SourceCounts:
+        """Return the numbers of sessions; retained are those that expired after an instant."""
+        bounds = {"retained_after": retained_after, "fenced_before": HIDDEN_BEFORE}
+        ((live, retained, fenced, last_s),) = await self._rows(self._statements.select_counts, bounds)
+        return SourceCounts(live, retained, fenced, None if last_s is None else timedelta(seconds=last_s))
+
+    async def heads(self, expired_after: datetime) -> AsyncIterator[Sequence[SessionHead]]:
+        """Yield sessions that expire after an instant in pages, by id, each in a transaction of its own."""
+        after = ""
+        while True:
+            bounds = {"after": after, "retained_after": expired_after, "size": _PAGE}
+            page = [_head(row) for row in await self._rows(self._statements.select_session_heads, bounds)]
+            yield page
+            if len(page) < _PAGE:
+                return
+            after = page[-1].row.request_id
+
+    async def scripts(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the scripts of some sessions by id; one without a script is left out."""
+        rows = await self._rows(self._statements.select_scripts, {"request_ids": list(ids)})
+        return {request_id: script for request_id, script in rows if script}
+
+    async def read_speed(self) -> ReadSpeed:
+        """Measure how fast whole rows come."""
+        began_s = time.monotonic()
+        rows = await self._rows(self._statements.select_sample, {"rows_max": _SAMPLE_ROWS_MAX})
+        return ReadSpeed(len(rows), sum(size or 0 for size, *_ in rows), time.monotonic() - began_s)
+
+    async def written_by_older(self) -> bool:
+        """Return whether a live session was executed by a release that reads sessions from Redis or from memory."""
+        ((found,),) = await self._rows(self._statements.select_written_by_older, {"rows_max": _OLDER_ROWS_MAX})
+        return bool(found)
+
+    async def functions(self) -> Sequence[SourceFunction]:
+        """Return the functions, at most 10,000."""
+        rows = await self._rows(self._statements.select_functions, {"rows_max": _FUNCTIONS_MAX})
+        return [SourceFunction(*row) for row in rows]
+
+    async def logs(self) -> Mapping[str, int]:
+        """Return the estimated number of rows in the tables of logs."""
+        return dict(await self._rows(self._statements.select_logs))
+
+    async def _clock_sample(self) -> tuple[timedelta, timedelta]:
+        sent_s = time.monotonic()
+        at = await self.now()
+        received_s = time.monotonic()
+        middle = timedelta(seconds=(sent_s + received_s) / 2)
+        return at - _EPOCH - middle, timedelta(seconds=(received_s - sent_s) / 2)
+
+    async def _rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+        return await self._database.fetch(sql, parameters)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _utc(at: datetime) -> datetime:
+    return at.astimezone(UTC)
+
+
+def _head(row: tuple[Any, ...]) -> SessionHead:
+    request_id, title, user_id, created_at, expires_at, executed_at, fit, count, status, context, script, *rest = row
+    metadata, artifact_bytes, script_bytes, context_bytes, digest = rest
+    source = SourceSession(
+        request_id=request_id,
+        language_title=title,
+        user_id=user_id,
+        created_at=created_at and created_at.replace(tzinfo=UTC),
+        expires_at=expires_at and expires_at.replace(tzinfo=UTC),
+        last_executed_at=executed_at and executed_at.replace(tzinfo=UTC),
+        instants_fit=fit,
+        execution_count=count,
+        status=status,
+        context=context,
+        script_content=script,
+        script_hash=None,
+        compile_options=None,
+        compile_status=None,
+        compile_error=None,
+        metadata=metadata,
+        artifact_bytes=artifact_bytes,
+    )
+    return SessionHead(source, script_bytes or 0, context_bytes or 0, digest)

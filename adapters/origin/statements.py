@@ -1,0 +1,62 @@
+"""The statements for the origin's tables, by name, as the SQL files contain them."""
+
+from typing import TypeVar
+
+from attrs import fields, frozen
+
+from adapters.sql_files import read_statements
+
+Holder = TypeVar("Holder")
+
+
+@frozen
+class OriginConnectionStatements:
+    """Statements of `origin_connection.sql`."""
+
+    begin: str
+    commit: str
+    rollback: str
+    set_limits: str
+    try_lock: str
+
+
+@frozen
+class OriginInspectionStatements:
+    """Statements of `origin_inspection.sql`."""
+
+    select_server: str
+    select_system_identifier: str
+    select_clock: str
+    select_relations: str
+    select_columns: str
+    select_constraints: str
+    select_triggers: str
+    select_schemas: str
+    select_counts: str
+    select_written_by_older: str
+    select_session_heads: str
+    select_scripts: str
+    select_sample: str
+    select_functions: str
+    select_logs: str
+
+
+@frozen
+class OriginStatements:
+    """All statements, by their file."""
+
+    connection: OriginConnectionStatements
+    inspection: OriginInspectionStatements
+
+
+def load_origin_statements() -> OriginStatements:
+    """Read the SQL files; raises StatementsDiffer if a statement is missing or unused."""
+    return OriginStatements(
+        connection=_load(OriginConnectionStatements, "origin_connection.sql"),
+        inspection=_load(OriginInspectionStatements, "origin_inspection.sql"),
+    )
+
+
+def _load(holder: type[Holder], file_name: str) -> Holder:
+    names = [wanted.name for wanted in fields(holder)]  # type: ignore[arg-type]  # each is an attrs class
+    return holder(**read_statements(file_name, names))
