@@ -143,10 +143,10 @@ class FunctionCalls:
             return await _before_run(budget, self._open(owner, function))
 
     async def _open(self, owner: Owner, function: Function) -> SessionRef:
-        now, script = self._clock.now(), function.definition.script
+        now, made = self._clock.now(), function.definition
         ref = SessionRef(owner, self._ids.new(now))
-        session = self._policy.open(ref, now, function.language_title, script, _OF_NAME, function, hidden=True)
-        return await self._hidden.open(session, script)
+        session = self._policy.open(ref, now, function.language_title, made, _OF_NAME, function, hidden=True)
+        return await self._hidden.open(session, made.script)
 
 
 async def _before_run(budget: Budget, work: Awaitable[Result]) -> Result:

@@ -73,14 +73,14 @@ class ExampleRuns:
         outcomes = []
         try:
             for example in definition.examples:
-                run = self._run(ref, title, definition.script, example, until_s - loop.time())
+                run = self._run(ref, title, definition, example, until_s - loop.time())
                 outcomes.append(await self._outcome(runner, run, example, schema))
         finally:
             self._tasks.spawn(runner.evict(ref.session_id))
         return tuple(outcomes)
 
     def _run(
-        self, ref: SessionRef, title: LanguageTitle, script: Script, example: Example, left_s: float
+        self, ref: SessionRef, title: LanguageTitle, definition: Definition, example: Example, left_s: float
     ) -> ScriptRun | None:
         """Return a run that ends within the time that is left; None if no time is left."""
         if left_s <= 0:
@@ -88,7 +88,7 @@ class ExampleRuns:
         limits = evolve(self._policy.limits, timeout_ms=max(1, min(self._policy.limits.timeout_ms, int(left_s * 1000))))
 
         async def source() -> Script:
-            return script
+            return definition.script
 
         return ScriptRun(
             ref=ref,
@@ -96,10 +96,11 @@ class ExampleRuns:
             language=title.language,
             limits=limits,
             session_left=timedelta(seconds=self._policy.total_s + self._policy.run_overhead_s),
-            script_hash=script.hash,
+            script_hash=definition.script.hash,
             context=EMPTY_OBJECT,
             params=example.params,
             source=source,
+            convention=definition.convention,
         )
 
     async def _outcome(

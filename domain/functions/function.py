@@ -13,6 +13,7 @@ from domain.functions.schema import FunctionSchema
 from domain.identity import Owner
 from domain.json_equality import same_json
 from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.language import LanguageTitle
 from domain.scripts.script import Script
 
@@ -133,6 +134,7 @@ class Definition:
     schema: FunctionSchema = field(factory=FunctionSchema)
     examples: tuple[Example, ...] = ()
     tags: tuple[str, ...] = ()
+    convention: Convention = Convention.OWN
 
     @property
     def size(self) -> int:
@@ -142,9 +144,9 @@ class Definition:
 
     def same(self, other: "Definition") -> bool:
         """Return whether another definition is equal, however its JSON is written."""
-        plain = (self.script, self.description, self.tags) == (other.script, other.description, other.tags)
+        plain, others_plain = ((each.script, each.description, each.tags, each.convention) for each in (self, other))
         texts, others = list(self.texts()), list(other.texts())
-        return plain and len(texts) == len(others) and all(map(_same, texts, others))
+        return plain == others_plain and len(texts) == len(others) and all(map(_same, texts, others))
 
     def texts(self) -> Iterator[JsonText | None]:
         """Yield the JSON texts of the schemas and examples; None for a schema that is not given."""

@@ -22,6 +22,7 @@ from domain.functions.quota import FunctionQuota
 from domain.functions.schema import FunctionSchema, SchemaRefused, in_one_line, within
 from domain.identity import Owner
 from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language, LanguageMapping, LanguageTitle
 from domain.scripts.ports import ScriptRunner
 from domain.scripts.script import Script
@@ -45,12 +46,13 @@ class FunctionRequest:
     schema: FunctionSchema = field(factory=FunctionSchema)
     examples: tuple[Example, ...] = ()
     tags: tuple[str, ...] = ()
+    convention: Convention = Convention.OWN
 
     @classmethod
     def of(cls, definition: Definition) -> "FunctionRequest":
         """Return the request that registers a definition again."""
         source, schema = definition.script.source, definition.schema
-        return cls(source, definition.description, schema, definition.examples, definition.tags)
+        return cls(source, definition.description, schema, definition.examples, definition.tags, definition.convention)
 
 
 @frozen
@@ -135,7 +137,8 @@ class FunctionService:
         title, budget = self._mapping.resolve(write.name), self._budget()
         definition = await self._definition(request)
         await budget.spend(self._quota.require(write.owner, title, definition), StorageUnavailable)
-        checking = self._runners[title.language].check(title.language, definition.script, write.author)
+        runner, convention = self._runners[title.language], definition.convention
+        checking = runner.check(title.language, definition.script, write.author, convention)
         await parsed(checking, title.language, budget)
         if check:
             await self._require_examples(write.author, title, definition)
@@ -227,7 +230,8 @@ class FunctionService:
         problems += await misfits(request.examples, params, result)
         if problems:
             raise InvalidRequest(problems)  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
-        return Definition(script, request.description, request.schema, request.examples, request.tags)
+        description, schema, examples, tags = request.description, request.schema, request.examples, request.tags
+        return Definition(script, description, schema, examples, tags, request.convention)
 
     async def _compiled(self, text: JsonText | None, pointer: str) -> tuple[Schema | None, tuple[Problem, ...]]:
         try:

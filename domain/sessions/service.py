@@ -12,13 +12,14 @@ from domain.clock import Clock, IdGenerator
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.budget import Budget
 from domain.errors import InvalidRequest, Problem, StorageUnavailable
-from domain.functions.function import Function
+from domain.functions.function import Definition, Function
 from domain.functions.ports import FunctionLookup, FunctionRepository
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.limits.ports import Quotas, Unlimited
 from domain.paging import Page
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language, LanguageMapping, LanguageTitle
 from domain.scripts.limits import LimitsPolicy, LimitsRequest
 from domain.scripts.ports import ScriptRunner
@@ -41,7 +42,8 @@ from domain.sessions.session import (
 class SessionRequest:
     """A session to initialize; None takes the server's default.
 
-    `language_title` may name a version of a function, such as `python-adder@3`.
+    `language_title` may name a version of a function, such as `python-adder@3`. `convention` is that of a script of its
+    own; a session that is pinned to a function has that of the function.
     """
 
     language_title: str | None
@@ -51,6 +53,7 @@ class SessionRequest:
     ttl_seconds: int | None = None
     renewal: Renewal = Renewal.FIXED
     limits: LimitsRequest = field(factory=LimitsRequest)
+    convention: Convention = Convention.OWN
 
 
 @frozen
@@ -68,7 +71,7 @@ class SessionPolicy:
         ref: SessionRef,
         now: datetime,
         title: LanguageTitle,
-        script: Script,
+        definition: Definition,
         request: SessionRequest,
         function: Function | None,
         *,
@@ -79,7 +82,7 @@ class SessionPolicy:
         return Session(
             ref=ref,
             language_title=title,
-            script_hash=script.hash,
+            script_hash=definition.script.hash,
             context=request.context,
             metadata=request.metadata,
             limits=self.limits.grant(request.limits),
@@ -90,6 +93,7 @@ class SessionPolicy:
             function_version=None if function is None else function.version,
             function_id=None if function is None else function.function_id,
             hidden=hidden,
+            convention=definition.convention,
         )
 
 
@@ -154,15 +158,16 @@ class SessionService:
                 return first
         title, version = self._mapping.resolve_pinned(request.language_title)
         function = await self._function(owner, title, version, request, budget)
-        script = function.definition.script if function else self._own_script(request)
+        definition = function.definition if function else self._own_definition(request)
+        script = definition.script
         size = len(script.source) + len(request.context) + len(request.metadata)
         await budget.spend(self._quotas.require_capacity(owner, size), StorageUnavailable)
         with self._quotas.adding(owner, size):
-            checking = self._runners[title.language].check(title.language, script, owner)
+            checking = self._runners[title.language].check(title.language, script, owner, definition.convention)
             checked = await parsed(checking, title.language, budget)
             now = self._clock.now()
             ref = SessionRef(owner, self._ids.new(now))
-            session = self._policy.open(ref, now, title, script, request, function)
+            session = self._policy.open(ref, now, title, definition, request, function)
             initialized = Initialized(session.ref, title, session.expires_at, script.hash, checked)
             if idempotency_key is not None:
                 return await self._add_keyed(initialized, session, script, idempotency_key, budget)
@@ -279,9 +284,10 @@ class SessionService:
             raise InvalidRequest((problem,))  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
         return None
 
-    def _own_script(self, request: SessionRequest) -> Script:
+    def _own_definition(self, request: SessionRequest) -> Definition:
         assert request.script_content is not None, "without it there is a function"
-        return Script.of(request.script_content, self._policy.script_size_max)
+        script = Script.of(request.script_content, self._policy.script_size_max)
+        return Definition(script, convention=request.convention)
 
 
 @define

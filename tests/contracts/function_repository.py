@@ -32,6 +32,7 @@ from domain.functions.ports import FunctionLookup, FunctionRepository, FunctionU
 from domain.functions.schema import FunctionSchema
 from domain.identity import SHARED, Owner
 from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
 from tests.support.acts import OPERATOR, act, recorded
@@ -47,6 +48,7 @@ MADE = Definition(
     FunctionSchema(JsonText('{"type": "object"}'), JsonText("true")),
     (Example(JsonText('{"a": "\\u0000"}'), JsonText("1e3")), Example(JsonText("[]"), JsonText("null"))),
     ('a "tag"', "b,c"),
+    Convention.EVENT_FIRST,
 )
 OTHER = Definition(Script.of("return 2;", 1000))
 

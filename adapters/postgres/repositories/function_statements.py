@@ -23,6 +23,7 @@ from domain.functions.ports import FunctionLookup
 from domain.functions.schema import FunctionSchema
 from domain.identity import Owner
 from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
 
@@ -140,14 +141,16 @@ def schema_size(schema: FunctionSchema) -> int:
 
 def _function_of(row: Row) -> Function:
     function_id, owner, language, title, created_at, deactivated_at, version, kind, author, registered_at, *parts = row
-    source, script_hash, description, params_schema, result_schema, examples, tags = parts
+    source, script_hash, description, params_schema, result_schema, examples, tags, convention = parts
     schema = FunctionSchema(_json_text(params_schema), _json_text(result_schema))
     pairs = tuple(Example(JsonText(params), JsonText(result)) for params, result in json.loads(examples))
     return Function(
         function_id=function_id,
         owner=Owner(owner),
         language_title=LanguageTitle(Language(language), title),
-        definition=Definition(Script(source, script_hash), description, schema, pairs, tuple(tags)),
+        definition=Definition(
+            Script(source, script_hash), description, schema, pairs, tuple(tags), Convention(convention)
+        ),
         created_at=created_at,
         updated_at=registered_at,
         version=version,

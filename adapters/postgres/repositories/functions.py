@@ -197,6 +197,7 @@ def _columns(read: Function | None, changed: Function) -> dict[str, Any]:
         "script_hash": definition.script.hash,
         "params_schema": definition.schema.params,
         "result_schema": definition.schema.result,
+        "convention": definition.convention,
         "examples": json.dumps([[example.params, example.result] for example in definition.examples]),
     }
 

@@ -10,6 +10,7 @@ from msgspec import UNSET, structs
 from domain.access.principal import ANY_READ
 from domain.identity import MAX_ID, Owner
 from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.sessions.service import ListRequest, SessionList, SessionRequest, SessionService
 from domain.sessions.session import SessionPatch, Status
@@ -151,6 +152,7 @@ def session_request(language_title: str | None, body: InitializeBody) -> Session
         ttl_seconds=given(body.ttl_seconds),
         renewal=body.renewal,
         limits=limits_request(body.limits),
+        convention=given(body.convention) or Convention.OWN,
     )
 
 

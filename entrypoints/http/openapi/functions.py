@@ -128,6 +128,7 @@ _DEFINITION = {
         "result": {"type": "number"},
     },
     "examples": [{"params": {"a": 5, "b": 3}, "result": 8}],
+    "convention": "own",
 }
 _FUNCTION = {
     **_SUMMARY,

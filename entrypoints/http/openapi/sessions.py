@@ -119,6 +119,7 @@ _SESSION = {
     "metadata": {},
     "script_hash": _INITIALIZED["script_hash"],
     "function_version": None,
+    "convention": "own",
     "version": 1,
 }
 

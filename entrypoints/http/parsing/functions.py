@@ -76,6 +76,7 @@ class FunctionParser:
             schema=FunctionSchema(_schema(body.schema.params), _schema(body.schema.result)),
             examples=tuple(self._parsed(_elements(body.examples, EXAMPLES_MAX) or ())),
             tags=tuple(msgspec.json.decode(tag, type=str) for tag in _elements(body.tags, TAGS_MAX) or ()),
+            convention=body.convention,
         )
 
     def _parsed(self, examples: Iterable[Raw]) -> list[Example]:

@@ -22,7 +22,10 @@ ESCAPED = 3
 
 _STORED = frozenset({"context", "metadata", "script_content"})
 _MISPLACED = {"language_title": "is not a field of the body: send it as the header Language-Title"}
-_UNCHANGING = dict.fromkeys(("script_content", "limits"), "never changes: initialize a new session for another value")
+_OF_FUNCTION = "must be absent without script_content: the session has the calling convention of its function"
+_UNCHANGING = dict.fromkeys(
+    ("script_content", "limits", "convention"), "never changes: initialize a new session for another value"
+)
 
 
 def initialize_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[InitializeBody]:
@@ -78,6 +81,8 @@ def _initialize_rules(options: HttpOptions) -> Callable[[InitializeBody], Iterat
             size = len(body.script_content.encode())
             if size > options.script_size_max:
                 yield FieldTooLarge("/script_content", options.script_size_max, size)
+        elif body.convention is not UNSET:
+            yield Problem("/convention", _OF_FUNCTION)
 
     return rules
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Raw
 
 from domain.executions.history import PAYLOAD_LENGTH_MAX
+from domain.scripts.convention import Convention
 from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX
 from domain.scripts.limits import MEMORY_MB_MIN, Isolation
 from domain.scripts.report import Outcome
@@ -88,6 +89,14 @@ KeptTtlSeconds = Annotated[
 RenewalField = Annotated[
     Renewal,
     Meta(description="fixed: the session expires at its set end. sliding: each execution renews it, up to a maximum."),
+]
+ConventionField = Annotated[
+    Convention,
+    Meta(
+        description="How the script is called, and how its result becomes JSON. own: as documented. origin: "
+        "as lambda-microservice does. event-first: as own, but a function with one parameter receives the event, "
+        "whatever the parameter's name is."
+    ),
 ]
 StatusField = Annotated[Status, Meta(description="The status of the session at the time of the response.")]
 

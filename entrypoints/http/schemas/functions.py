@@ -8,6 +8,7 @@ from domain.functions import function, lists
 from domain.functions.function import FunctionType
 from domain.functions.service import FunctionVersions
 from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
@@ -93,6 +94,7 @@ class FunctionBody(Struct, forbid_unknown_fields=True):
         field(default_factory=list)
     )
     tags: Tags = field(default_factory=list)
+    convention: fields.ConventionField = Convention.OWN
 
 
 class FunctionEnvelope(Struct, forbid_unknown_fields=True):
@@ -103,6 +105,7 @@ class FunctionEnvelope(Struct, forbid_unknown_fields=True):
     schema: NewSchemas = field(default_factory=NewSchemas)
     examples: fields.RawArray | UnsetType = UNSET
     tags: fields.RawArray | UnsetType = UNSET
+    convention: fields.ConventionField = Convention.OWN
 
 
 class ExampleEnvelope(Struct, forbid_unknown_fields=True):
@@ -154,6 +157,7 @@ class FunctionResponse(FunctionSummaryResponse, kw_only=True):
     script_content: Source
     schema: FunctionSchemas
     examples: Annotated[list[FunctionExample], Meta(description="Examples that can be run.")]
+    convention: fields.ConventionField
 
     @classmethod
     def whole(cls, kept: function.Function) -> "FunctionResponse":
@@ -165,6 +169,7 @@ class FunctionResponse(FunctionSummaryResponse, kw_only=True):
             script_content=definition.script.source,
             schema=FunctionSchemas(_or_null(definition.schema.params), _or_null(definition.schema.result)),
             examples=[FunctionExample(embedded(one.params), embedded(one.result)) for one in definition.examples],
+            convention=definition.convention,
         )
 
 

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from domain.idempotency import KEY_PATTERN
+from domain.scripts.convention import Convention
 from domain.scripts.language import PINNED_PATTERN, PINNED_SIZE_MAX
 from domain.sessions import session
 from domain.sessions.ports import Initialized
@@ -34,6 +35,15 @@ Replayed = Annotated[
 ]
 
 
+NewConvention = Annotated[
+    Convention,
+    Meta(
+        description="The calling convention of script_content; the default is own. A session without script_content "
+        "has that of its function."
+    ),
+]
+
+
 class LimitsBody(Struct, forbid_unknown_fields=True):
     """Limits of each execution. An absent limit gets the default of the server."""
 
@@ -53,6 +63,7 @@ class InitializeBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     renewal: fields.RenewalField = Renewal.FIXED
     limits: LimitsBody = field(default_factory=LimitsBody)
     metadata: fields.Metadata | UnsetType = UNSET
+    convention: NewConvention | UnsetType = UNSET
 
 
 class InitializeItemBody(InitializeBody):
@@ -153,6 +164,7 @@ class SessionResponse(Struct):
     metadata: fields.Metadata
     script_hash: fields.ScriptHash
     function_version: fields.PinnedVersion
+    convention: fields.ConventionField
     version: fields.Version
 
     @classmethod
@@ -175,6 +187,7 @@ class SessionResponse(Struct):
             metadata=embedded(kept.metadata),
             script_hash=kept.script_hash,
             function_version=kept.function_version,
+            convention=kept.convention,
             version=kept.version,
         )
 

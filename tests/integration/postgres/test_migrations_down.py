@@ -48,6 +48,10 @@ SELECT
     repeat('0', 64), '[]', now()
 FROM (VALUES (1, 1, NULL), (1, 2, 'bob'), (2, 1, 'bob'), (3, 1, 'alice'), (3, 2, 'alice'), (4, 1, 'bob'))
     AS v (n, version, author);
+UPDATE meta.function_versions SET convention = 'event-first'
+WHERE (function_id, version) IN (
+    ('00000000-0000-7000-8000-000000000002', 1), ('00000000-0000-7000-8000-000000000001', 1)
+);
 INSERT INTO meta.idempotency_keys (
     request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, answer
 )
@@ -85,6 +89,7 @@ GROUP BY c.relname
 """
 LOSSES = {
     "takeover": "2 taken sessions (1 inbound session, 1 takeover)",
+    "foreign-functions": "1 foreign function (2 foreign versions)",
     "foreign-sessions": "1 foreign session",
     "creation-times": "1 creation time",
     "audit": "1 audited act",
@@ -104,8 +109,9 @@ LOSSES = {
 """What there is before the first step."""
 
 DELETED = LOSSES | {
-    "registration-times": "3 registration times",
-    "functions": "3 functions (3 versions, 1 session pin)",
+    "function-authors": "1 function author",
+    "registration-times": "1 registration time",
+    "functions": "2 functions (1 version, 1 session pin)",
 }
 """What each step deletes when those before it have deleted their part."""
 

@@ -30,6 +30,7 @@ from domain.functions.schema import (
 from domain.identity import Owner
 from domain.json_equality import same_json
 from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.language import LanguageTitle
 from domain.scripts.script import Script
 from tests.unit.domain.builders import START
@@ -41,6 +42,7 @@ MADE = Definition(
     FunctionSchema(params=JsonText('{"type": "object"}')),
     (Example(JsonText("{}"), JsonText("1")),),
     ("one",),
+    Convention.EVENT_FIRST,
 )
 ALICE, BOB = Owner("alice"), Owner("bob")
 FUNCTION = Function(UUID(int=1), ALICE, ADDER, MADE, START, START, author=ALICE)
@@ -73,6 +75,7 @@ def test_an_equal_definition_makes_no_version(same):
         OTHER,
         evolve(MADE, script=Script.of("result = 2", 100)),
         evolve(MADE, tags=()),
+        evolve(MADE, convention=Convention.OWN),
         evolve(MADE, schema=FunctionSchema()),
         evolve(MADE, schema=FunctionSchema(JsonText("true"))),
         evolve(MADE, examples=()),

@@ -48,6 +48,7 @@ async def test_a_function_is_read_as_it_was_registered(client, world):
         "author": "anonymous",
         "script_hash": hashlib.sha256(SOURCE.encode()).hexdigest(),
         **BODY,
+        "convention": "own",
     }
     assert response.json() == function
     read = await client.get(URL)
@@ -65,6 +66,20 @@ async def test_a_function_can_be_sent_back_as_it_was_read(client):
     body = {name: read[name] for name in BODY}
     again = await put(client, body)
     assert (again.status_code, again.json()) == (200, read)
+
+
+async def test_another_calling_convention_makes_a_version_that_keeps_it(client):
+    await put(client)
+    replaced = (await put(client, BODY | {"convention": "event-first"})).json()
+    assert (replaced["version"], replaced["convention"]) == (2, "event-first")
+    assert (await client.get(f"{URL}?version=1")).json()["convention"] == "own"
+    back = await client.post(f"{URL}/rollback", json={"version": 2})
+    assert (back.json()["version"], back.json()["convention"]) == (2, "event-first")
+
+
+async def test_a_function_of_an_unknown_calling_convention_is_rejected(client):
+    problems = problems_of(await put(client, BODY | {"convention": 7}))
+    assert list(problems) == ["/convention"]
 
 
 async def test_a_replacement_has_the_next_version(client):

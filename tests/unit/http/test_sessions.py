@@ -55,6 +55,7 @@ async def test_get_returns_the_session_as_it_was_initialized(client):
         "metadata": asked["metadata"],
         "script_hash": hashlib.sha256(SCRIPT.encode()).hexdigest(),
         "function_version": None,
+        "convention": "own",
         "version": 1,
     }
 
@@ -130,7 +131,56 @@ async def test_a_lifetime_that_a_patch_would_shorten_is_rejected(client):
     assert (sliding.json()["ttl_seconds"], sliding.json()["expires_at"]) == (10, "2026-01-02T04:04:05.678901Z")
 
 
-@pytest.mark.parametrize("field", ["script_content", "limits"])
+@pytest.mark.parametrize("convention", ["own", "origin", "event-first"])
+async def test_a_session_has_the_calling_convention_that_was_chosen(client, convention):
+    session_id = await initialized(client, convention=convention)
+    assert (await client.get(f"/api/v1/sessions/{session_id}")).json()["convention"] == convention
+    (listed,) = (await client.get("/api/v1/sessions")).json()["sessions"]
+    assert listed["convention"] == convention
+
+
+async def test_an_unknown_calling_convention_is_rejected_with_those_that_exist(client):
+    body = {"script_content": SCRIPT, "convention": "theirs"}
+    problems = problems_of(await client.post("/api/v1/initialize", headers=TITLE, json=body))
+    assert problems == {"/convention": "must be one of: event-first, origin, own"}
+
+
+async def test_a_session_without_a_script_has_the_convention_of_its_function(client):
+    function = {"script_content": SCRIPT, "convention": "event-first"}
+    await client.put("/api/v1/functions/python-adder", json=function)
+    problems = problems_of(await client.post("/api/v1/initialize", headers=TITLE, json={"convention": "event-first"}))
+    assert problems == {
+        "/convention": "must be absent without script_content: the session has the calling convention of its function"
+    }
+    pinned = (await client.post("/api/v1/initialize", headers=TITLE)).json()["request_id"]
+    assert (await client.get(f"/api/v1/sessions/{pinned}")).json()["convention"] == "event-first"
+
+
+@pytest.mark.parametrize(
+    ("convention", "result"),
+    [(None, ["c"]), ("own", ["c"]), ("origin", ["p"]), ("event-first", ["context", "params", "request_id"])],
+)
+async def test_the_script_of_a_session_is_called_by_its_convention(client, convention, result):
+    script = "def handle(context): return sorted(context)"
+    body = {"script_content": script, "context": {"c": 1}} | ({} if convention is None else {"convention": convention})
+    session_id = await initialized(client, **body)
+    executed = await client.post(f"/api/v1/execute/{session_id}", json={"params": {"p": 2}})
+    assert executed.json()["result"] == result
+
+
+async def test_a_function_and_its_examples_are_called_by_its_convention(client):
+    function = {
+        "script_content": "def handle(context): return context['params']['p']",
+        "examples": [{"params": {"p": 2}, "result": 2}],
+        "convention": "event-first",
+    }
+    url = "/api/v1/functions/python-adder"
+    assert (await client.put(f"{url}?check=true", json=function)).status_code == 201
+    called = await client.post(f"{url}/execute", json={"params": {"p": 3}})
+    assert called.json()["result"] == 3
+
+
+@pytest.mark.parametrize("field", ["script_content", "limits", "convention"])
 async def test_what_never_changes_is_rejected_with_advice(client, field):
     session_id = await initialized(client)
     response = await client.patch(f"/api/v1/sessions/{session_id}", json={field: {}})

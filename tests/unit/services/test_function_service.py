@@ -21,6 +21,7 @@ from domain.functions.schema import FunctionSchema, ParamsRefused, PinnedVersion
 from domain.functions.service import ExamplesFailed, FunctionRequest, Registered, Write
 from domain.identity import SHARED, Owner, SessionRef
 from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from domain.scripts.language import LanguageTitle
 from domain.scripts.limits import Isolation, LimitsRequest
 from domain.scripts.report import ExecutionUnknown, Failure, FailureCode
@@ -263,7 +264,7 @@ class TestVersions:
 
     async def test_an_older_version_is_read_and_rolled_back_to(self, world: World) -> None:
         first = (await register(world)).function
-        await register(world, evolve(REQUEST, description="Other"))
+        await register(world, evolve(REQUEST, convention=Convention.EVENT_FIRST))
         assert await world.function_service.get(ALICE, NAME, version=1) == first
         back = await world.function_service.roll_back(write(), 1, check=True)
         assert (back.function.version, back.function.definition, back.created) == (3, first.definition, False)
