@@ -189,10 +189,15 @@ class Contents:
 
 @frozen
 class AccessFacts:
-    """The number of sessions of `anonymous` (counted up to a bound), and whether any API key exists."""
+    """The number of sessions of `anonymous` (counted up to a bound), and of API keys that are valid.
+
+    Of these, `keys_expiring` end soon, and `keys_unused` have not been used for long.
+    """
 
     anonymous_sessions: int
-    has_api_keys: bool
+    api_keys: int
+    keys_expiring: int = 0
+    keys_unused: int = 0
 
 
 @frozen

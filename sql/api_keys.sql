@@ -15,7 +15,7 @@ SELECT
 FROM added AS a;
 
 -- name: select_api_keys(key_ids)
-SELECT c.ordinal, k.key_id, k.owner, k.scopes, k.secret_hash, k.expires_at, k.revoked_at
+SELECT c.ordinal, k.key_id, k.owner, k.scopes, k.secret_hash, k.expires_at, k.revoked_at, k.last_used_at
 FROM unnest(:key_ids::uuid[]) WITH ORDINALITY AS c (key_id, ordinal)
 INNER JOIN meta.api_keys AS k ON c.key_id = k.key_id;
 
@@ -25,7 +25,7 @@ WITH revoked AS (
     UPDATE meta.api_keys AS k
     SET revoked_at = coalesce(k.revoked_at, :now::timestamptz)
     WHERE k.key_id = :key_id::uuid
-    RETURNING k.key_id, k.owner, k.scopes, k.secret_hash, k.expires_at, k.revoked_at
+    RETURNING k.key_id, k.owner, k.scopes, k.secret_hash, k.expires_at, k.revoked_at, k.last_used_at
 ),
 recorded AS (
     INSERT INTO meta.audit (act_id, actor, origin, act, owner, subject, details)
@@ -34,10 +34,24 @@ recorded AS (
     WHERE r.revoked_at = :now::timestamptz
     ON CONFLICT (act_id) DO NOTHING
 )
-SELECT r.key_id, r.owner, r.scopes, r.secret_hash, r.expires_at, r.revoked_at FROM revoked AS r;
+SELECT r.key_id, r.owner, r.scopes, r.secret_hash, r.expires_at, r.revoked_at, r.last_used_at FROM revoked AS r;
+
+-- name: record_api_key_uses(key_ids, used_ats)!
+-- A key whose row is locked is skipped: its next use is recorded.
+WITH used AS (
+    SELECT k.key_id, c.used_at
+    FROM unnest(:key_ids::uuid[], :used_ats::timestamptz[]) AS c (key_id, used_at)
+    INNER JOIN meta.api_keys AS k ON c.key_id = k.key_id
+    WHERE k.last_used_at IS NULL OR k.last_used_at < c.used_at
+    FOR NO KEY UPDATE OF k SKIP LOCKED
+)
+UPDATE meta.api_keys AS k
+SET last_used_at = u.used_at
+FROM used AS u
+WHERE k.key_id = u.key_id;
 
 -- name: select_api_key_page(owner, after, rows_max)
-SELECT k.key_id, k.owner, k.scopes, k.secret_hash, k.expires_at, k.revoked_at
+SELECT k.key_id, k.owner, k.scopes, k.secret_hash, k.expires_at, k.revoked_at, k.last_used_at
 FROM meta.api_keys AS k
 WHERE
     (:owner::text IS NULL OR k.owner = :owner::text)

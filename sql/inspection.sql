@@ -129,5 +129,16 @@ SELECT
     (SELECT count(*) FROM meta.api_keys AS k WHERE k.key_id > :after::uuid) AS newer_api_keys,
     (SELECT count(*) FROM meta.sessions AS s WHERE substr(s.request_id::text, 15, 1) <> '7') AS foreign_sessions;
 
--- name: select_api_keys_exist()
-SELECT exists(SELECT FROM meta.api_keys AS k WHERE k.revoked_at IS NULL);
+-- name: count_api_keys(now, expires_until, used_before, made_before)
+-- A key without a recorded use is judged by its id, which has the instant at which it was made.
+SELECT
+    count(*) AS valid,
+    count(*) FILTER (WHERE k.expires_at <= :expires_until::timestamptz) AS expiring,
+    count(*) FILTER (
+        WHERE CASE
+            WHEN k.last_used_at IS NULL THEN k.key_id < :made_before::uuid
+            ELSE k.last_used_at <= :used_before::timestamptz
+        END
+    ) AS unused
+FROM meta.api_keys AS k
+WHERE k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > :now::timestamptz);

@@ -1,9 +1,10 @@
 """API keys in memory."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from attrs import define, field
+from attrs import define, evolve, field
 from typing_extensions import override
 
 from adapters.memory.audit import MemoryAudit
@@ -49,6 +50,14 @@ class MemoryApiKeyRepository(ApiKeyRepository):
             self.keys[key_id] = key.revoke(now)
             self.audit.record(act, key.owner, str(key_id), {})
         return self.keys[key_id]
+
+    @override
+    async def record_uses(self, used_at: Mapping[UUID, datetime]) -> None:
+        self._require_available()
+        for key_id, at in used_at.items():
+            key = self.keys.get(key_id)
+            if key is not None and (key.last_used_at is None or key.last_used_at < at):
+                self.keys[key_id] = evolve(key, last_used_at=at)
 
     @override
     async def page(self, owner: Owner | None, after: UUID | None, size: int) -> Page[ApiKey]:

@@ -20,8 +20,9 @@ from adapters.postgres.migrations.migration import (
     load_migrations,
 )
 from adapters.postgres.statements import Statements
+from domain.access.api_key import EXPIRY_NOTICE, UNUSED_AFTER
 from domain.audit import ActName
-from domain.identity import ANONYMOUS, uuid7_time
+from domain.identity import ANONYMOUS, uuid7_at, uuid7_time
 from domain.inspection import (
     AccessFacts,
     ArchiveFacts,
@@ -141,11 +142,21 @@ class DatabaseInspector:
         )
 
     async def access(self, count_max: int) -> AccessFacts:
-        """Return the number of anonymous sessions, counted up to `count_max`, and whether there are API keys."""
+        """Return the number of anonymous sessions, counted up to `count_max`, and of API keys."""
         asked = {"owner": ANONYMOUS, "rows_max": count_max}
         ((sessions,),) = await self._rows(self._statements.owners.select_session_count, asked)
-        ((has_keys,),) = await self._rows(self._statements.inspection.select_api_keys_exist)
-        return AccessFacts(sessions, has_keys)
+        now = (await self.clock()).now
+        used_before = now - UNUSED_AFTER
+        ((keys, expiring, unused),) = await self._rows(
+            self._statements.inspection.count_api_keys,
+            {
+                "now": now,
+                "expires_until": now + EXPIRY_NOTICE,
+                "used_before": used_before,
+                "made_before": uuid7_at(used_before, 0),
+            },
+        )
+        return AccessFacts(sessions, keys, expiring, unused)
 
     async def archive(self) -> ArchiveFacts:
         """Return whether the server archives its WAL, and what became of it."""

@@ -88,6 +88,7 @@ class ApiKeyStatements:
     insert_api_key: Statement
     select_api_keys: Statement
     revoke_api_key: Statement
+    record_api_key_uses: Statement
     select_api_key_page: Statement
 
 
@@ -239,7 +240,7 @@ class InspectionStatements:
     select_archiver: Statement
     select_last_act: Statement
     select_contents: Statement
-    select_api_keys_exist: Statement
+    count_api_keys: Statement
 
 
 @frozen

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
@@ -20,6 +20,12 @@ PREFIX = "pgl_"
 
 SECRET_BYTES = 32
 """Bytes of randomness in a secret."""
+
+EXPIRY_NOTICE = timedelta(days=14)
+"""How long before its end a key counts as expiring, so that its holder can replace it in time."""
+
+UNUSED_AFTER = timedelta(days=90)
+"""The time without a use after which a key counts as unused, so that an operator can revoke it."""
 
 _GRAMMAR = re.compile(r"pgl_([0-9a-f]{32})_([A-Za-z0-9_-]{43})")
 _UNKNOWN = "the API key is unknown"
@@ -69,7 +75,10 @@ def split_key(text: str) -> tuple[str, str]:
 
 @frozen
 class ApiKey:
-    """A stored key. Instants are aware and in UTC; a key without `expires_at` is valid until it is revoked."""
+    """A stored key. Instants are aware and in UTC; a key without `expires_at` is valid until it is revoked.
+
+    `last_used_at` may be late by a minute; it is None before the first recorded use.
+    """
 
     key_id: UUID
     owner: Owner
@@ -77,6 +86,7 @@ class ApiKey:
     secret_hash: bytes = field(repr=False)
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
     principal: Principal = field(init=False, eq=False, repr=False)
 
     @principal.default
@@ -101,7 +111,17 @@ class ApiKey:
             raise CredentialRefused("the API key has expired")
         if is_reserved(self.owner):
             raise CredentialRefused(f"its owner {self.owner} is a reserved name; create a key for another owner")
-        return self.principal
+        return evolve(self.principal, expires_at=self.expires_at) if self.expires_soon(now) else self.principal
+
+    def expires_soon(self, now: datetime, span: timedelta = EXPIRY_NOTICE) -> bool:
+        """Return whether the key is valid, and ends within the span."""
+        ends_at = self.expires_at
+        return self.revoked_at is None and ends_at is not None and now < ends_at <= now + span
+
+    def is_unused(self, now: datetime, span: timedelta) -> bool:
+        """Return whether the key is valid, and neither was created nor has a recorded use within the span."""
+        is_valid = self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+        return is_valid and (self.last_used_at or self.created_at) <= now - span
 
     def revoke(self, now: datetime) -> "ApiKey":
         """Return the revoked key; revoking it again changes nothing."""

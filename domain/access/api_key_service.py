@@ -1,7 +1,7 @@
 """The use cases of API keys: create, list and revoke them."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from attrs import define, frozen
@@ -35,6 +35,10 @@ class ApiKeyService:
     _keys: ApiKeyRepository
     _secret: Callable[[], str]
     _actor: Actor
+
+    def now(self) -> datetime:
+        """Return the instant by which keys are judged."""
+        return self._clock.now()
 
     async def create(self, owner: Owner, scopes: frozenset[Scope], lifetime: timedelta | None) -> IssuedKey:
         """Store a new key; without a lifetime it is valid until it is revoked."""

@@ -1,5 +1,6 @@
 """Authentication: from a credential to the principal that shows it."""
 
+import contextlib
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,11 +11,15 @@ from domain.access.credentials import CREDENTIAL_SIZE_MAX, CredentialRefused
 from domain.access.ports import ApiKeyRepository, TokenVerifier
 from domain.access.principal import Principal
 from domain.clock import Clock
+from domain.concurrency.background_tasks import DemandLoop
 from domain.concurrency.budget import Budget
 from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
 from domain.concurrency.ttl_cache import TtlCache
-from domain.errors import Overloaded, StorageUnavailable
+from domain.errors import Overloaded, StorageUnavailable, Unavailable
 from domain.identity import ANONYMOUS
+
+USES_RECORDED_S = 60.0
+"""Seconds between two records of the uses of API keys."""
 
 _LOOKUP = "the lookup of an API key"
 
@@ -50,6 +55,8 @@ class KeyRing:
 
     Unknown ids have a cache of their own, and the number of their lookups is bounded. So a caller that guesses keys
     neither displaces nor delays keys in use.
+
+    While `run` runs, the uses of keys are recorded in the background; `close` records what is left.
     """
 
     _clock: Clock
@@ -59,11 +66,15 @@ class KeyRing:
     _unknown: TtlCache[str, bool] = field(init=False)
     _remembered: TtlCache[str, _FoundKey] = field(init=False)
     _lookups: FairTurns = field(init=False)
+    _used_at: dict[str, datetime] = field(factory=dict, init=False)
+    _recording: DemandLoop = field(factory=DemandLoop, init=False)
+    _expiring: TtlCache[str, bool] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._fresh = TtlCache(self._options.size_max)
         self._unknown = TtlCache(self._options.size_max)
         self._remembered = TtlCache(self._options.size_max)
+        self._expiring = TtlCache(self._options.size_max)
         turns_max, waiting_max = self._options.lookups_max, self._options.lookups_waiting_max
         self._lookups = FairTurns(_LOOKUP, turns_max, turns_max, waiting_max * SIZE_MIN)
 
@@ -72,11 +83,52 @@ class KeyRing:
         key_id, secret = split_key(text)
         now = self._clock.now()
         key = self._fresh.get(key_id, now)
-        if key is not None:
-            return key.admit(secret, now)
-        if self._unknown.get(key_id, now):
-            raise unknown_key()
-        return (await self._found(key_id, now)).admit(secret, now)
+        if key is None:
+            if self._unknown.get(key_id, now):
+                raise unknown_key()
+            key = await self._found(key_id, now)
+        principal = key.admit(secret, now)
+        self._note_use(key_id, now)
+        if principal.expires_at is not None:
+            self._expiring.put(key_id, value=True, until=principal.expires_at)
+        return principal
+
+    async def run(self) -> None:
+        """Record the uses of keys for ever: at once after a quiet time, else after a pause."""
+        await self._recording.run(self._record)
+
+    async def record_uses(self) -> None:
+        """Record the uses since the last record; raises StorageUnavailable or Overloaded, and keeps them."""
+        used_at, self._used_at = self._used_at, {}
+        self._recording.clear()
+        try:
+            await self._keys.record_uses({UUID(key_id): at for key_id, at in used_at.items()})
+        except BaseException:
+            self._used_at = used_at | self._used_at
+            raise
+
+    async def close(self) -> None:
+        """Record the uses that are left, if the database responds."""
+        with contextlib.suppress(Unavailable):
+            await self.record_uses()
+
+    def expiring(self) -> int | None:
+        """Return the number of keys that were admitted and end within EXPIRY_NOTICE; None if the time is unknown."""
+        try:
+            return self._expiring.count(self._clock.now())
+        except StorageUnavailable:
+            return None
+
+    async def _record(self) -> float:
+        await self.close()
+        return USES_RECORDED_S
+
+    def _note_use(self, key_id: str, now: datetime) -> None:
+        if key_id not in self._used_at:
+            if len(self._used_at) >= self._options.size_max:
+                return  # later uses are recorded
+            self._recording.request()
+        self._used_at[key_id] = now
 
     async def _found(self, key_id: str, now: datetime) -> ApiKey:
         # The lookup sees all writes before `now`, so no key stays in the cache for longer than promised.

@@ -1,5 +1,6 @@
 """Ports to credentials: signed tokens and stored API keys."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -38,6 +39,13 @@ class ApiKeyRepository(Protocol):
         """Revoke the key at `now`, record the act with it, and return the key.
 
         Only the first revocation counts and is recorded. Raises ApiKeyNotFound.
+        """
+        ...
+
+    async def record_uses(self, used_at: Mapping[UUID, datetime]) -> None:
+        """Keep the latest use of each key; an earlier instant, and an unknown key, change nothing.
+
+        The use of a key that another transaction has locked may be dropped.
         """
         ...
 

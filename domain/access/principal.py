@@ -1,10 +1,11 @@
 """Principals: the caller and its scopes."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from domain.errors import Forbidden
 from domain.identity import ANONYMOUS, EVERY_OWNER, SHARED, Owner
@@ -76,10 +77,14 @@ class FunctionsOfAnother(Forbidden):
 
 @frozen
 class Principal:
-    """A caller: the owner of the objects that it makes, and its scopes."""
+    """A caller: the owner of the objects that it makes, and its scopes.
+
+    `expires_at` is set if the caller's API key ends within EXPIRY_NOTICE.
+    """
 
     owner: Owner
     scopes: frozenset[Scope]
+    expires_at: datetime | None = field(default=None, eq=False)
 
     @property
     def reach(self) -> Owner:

@@ -35,6 +35,10 @@ class TtlCache(Generic[Key, Value]):
             del self._entries[next(iter(self._entries))]
         self._entries[key] = value, until
 
+    def count(self, now: datetime) -> int:
+        """Return the number of values that have not expired."""
+        return sum(now < until for _, until in self._entries.values())
+
     def clear(self) -> None:
         """Drop all values."""
         self._entries.clear()

@@ -58,13 +58,34 @@ def create(
     click.echo(_ONCE, err=True)
 
 
-@keys.command("list", epilog=examples("pglambda keys list --owner alice"))
+@keys.command("list", epilog=examples("pglambda keys list --owner alice", "pglambda keys list --unused-for 90d"))
 @click.option("--owner", type=any_owner, metavar="OWNER", help="Only keys of this owner.")
+@click.option("--expires-within", type=span, metavar="TIME", help="Only valid keys that end within this time.")
+@click.option("--unused-for", type=span, metavar="TIME", help="Only valid keys without a use in this time.")
 @output_option
 @click.pass_context
-def list_keys(context: click.Context, owner: Owner | None, output: str) -> None:
-    """List the keys, newest first, without their secrets."""
-    found = [_facts(key) for key in _on_keys(context, lambda service: _every(service, owner))]
+def list_keys(
+    context: click.Context,
+    owner: Owner | None,
+    expires_within: timedelta | None,
+    unused_for: timedelta | None,
+    output: str,
+) -> None:
+    """List the keys, newest first, without their secrets.
+
+    The last use may be late by a minute. Uses before release 0.3.0 are not recorded.
+    """
+
+    async def use(service: ApiKeyService) -> Sequence[ApiKey]:
+        now = service.now()
+        return [
+            key
+            for key in await _every(service, owner)
+            if (expires_within is None or key.expires_soon(now, expires_within))
+            and (unused_for is None or key.is_unused(now, unused_for))
+        ]
+
+    found = [_facts(key) for key in _on_keys(context, use)]
     if Output(output) is Output.JSON:
         click.echo(json.dumps(found, indent=2))
     elif found:
@@ -156,6 +177,7 @@ def _facts(key: ApiKey) -> dict[str, Any]:
         "created_at": _instant(key.created_at),
         "expires_at": _instant(key.expires_at),
         "revoked_at": _instant(key.revoked_at),
+        "last_used_at": _instant(key.last_used_at),
     }
 
 

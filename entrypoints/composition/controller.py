@@ -47,8 +47,8 @@ from entrypoints.http.app import Application, Hooks, Services
 from entrypoints.http.endpoints.health import HealthChecks, Probe
 from entrypoints.server.lifespan import Lifespan, bounded, together
 from entrypoints.settings.settings import Settings
+from entrypoints.telemetry.metrics.callers import CallerMetrics
 from entrypoints.telemetry.metrics.database import DatabaseMetrics
-from entrypoints.telemetry.metrics.rate_limits import RateLimitMetrics
 from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
 from entrypoints.telemetry.metrics.scrape import metrics_registry
 from entrypoints.telemetry.metrics.sessions import CountedSessions
@@ -200,6 +200,7 @@ class Controller(containers.DeclarativeContainer):
         database.sessions,
         mapping,
         anonymous_sessions.provided.warn,
+        limits.provided.unknown_callers,
     )
     write_probe = providers.Singleton(WriteProbe, database.gateway, database.statements.provided.server.try_write)
     database_health = providers.Singleton(
@@ -232,7 +233,12 @@ class Controller(containers.DeclarativeContainer):
         telemetry.executions,
         sessions.provided.operations,
         telemetry.statements,
-        providers.Singleton(RateLimitMetrics, limits.provided.rate_limiter),
+        providers.Singleton(
+            CallerMetrics,
+            limits.provided.rate_limiter,
+            limits.provided.unknown_callers,
+            security.provided.ring,
+        ),
         providers.Singleton(DatabaseMetrics, database_stats.provided.read),
         providers.Singleton(SandboxMetrics, runners.provided.sandbox_stats),
     )

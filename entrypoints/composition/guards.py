@@ -18,6 +18,7 @@ from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.identity import Owner
 from domain.limits.ports import Quotas, RateStore, Unlimited, UsageReader
 from domain.limits.rate_limiter import RateLimiter
+from domain.limits.unknown_callers import UnknownCallers
 from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
 from domain.scripts.language import LanguageMapping
 from domain.sessions.ports import SessionRepository
@@ -27,11 +28,11 @@ from entrypoints.http.endpoints.batches import Charge, charge_nothing
 from entrypoints.http.endpoints.health import Probe
 from entrypoints.http.middleware.authentication import AuthenticationGuard, LanguageGuard
 from entrypoints.http.middleware.hosts import HostGuard
-from entrypoints.http.middleware.rates import RateGuard
+from entrypoints.http.middleware.rates import RateGuard, UnknownCallerGuard
 from entrypoints.http.pipeline import Guard
 from entrypoints.server.lifespan import Step
 from entrypoints.settings.checks import is_loopback
-from entrypoints.settings.edge import allowed_hosts, rate_policies
+from entrypoints.settings.edge import allowed_hosts, rate_policies, unknown_policy
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
@@ -47,6 +48,7 @@ class Security:
     """How callers are authenticated; `caller` is the principal of a request unless a guard sets another."""
 
     caller: Principal
+    ring: KeyRing | None = None
     authentication: Sequence[Guard] = ()
     authorization: Sequence[Guard] = ()
     """Guards that may query the database; rate limits come before them."""
@@ -63,20 +65,23 @@ class Security:
         sessions: SessionRepository,
         mapping: LanguageMapping,
         warn_of_anonymous: Step,
+        unknown_callers: UnknownCallers | None = None,
     ) -> "Security":
         """Return the security that the settings ask for; raises SettingsError for a key that is not valid."""
         url = settings.jwt_jwks_url if settings.authenticated else None
         jwks = None if url is None else Jwks(url)
         tokens = _token_verifier(settings, clock, jwks)
+        unknown = None if unknown_callers is None else UnknownCallerGuard(unknown_callers)
         if not settings.authenticated:
-            return cls(ANYBODY)
+            return cls(ANYBODY, authentication=[] if unknown is None else [unknown])
         ring = KeyRing(clock, api_keys, key_cache_options(settings))
         return cls(
             NOBODY,
-            authentication=[AuthenticationGuard(Authentication(ring, tokens))],
+            ring=ring,
+            authentication=[AuthenticationGuard(Authentication(ring, tokens), unknown)],
             authorization=[LanguageGuard(mapping, SessionLanguages(sessions, lookup_timeout_s(settings)))],
-            background=[warn_of_anonymous, *([] if jwks is None else [jwks.run])],
-            close=[] if jwks is None else [jwks.close],
+            background=[warn_of_anonymous, ring.run, *([] if jwks is None else [jwks.run])],
+            close=[ring.close, *([] if jwks is None else [jwks.close])],
             probes={} if jwks is None else {"token_keys": jwks.health},
         )
 
@@ -91,6 +96,7 @@ class OwnerLimits:
     _usage_reader: UsageReader
     executions: CapacityLimiter = field(init=False)
     rate_limiter: RateLimiter | None = field(default=None, init=False)
+    unknown_callers: UnknownCallers | None = field(default=None, init=False)
     _rate_guard: RateGuard | None = field(default=None, init=False)
     _usage: UsageLimiter | None = field(default=None, init=False)
 
@@ -124,6 +130,9 @@ class OwnerLimits:
         if policies:
             self.rate_limiter = RateLimiter(self._rate_store, self._clock, time.monotonic_ns, random.uniform)
             self._rate_guard = RateGuard(self.rate_limiter, policies)
+        unknown = unknown_policy(self._settings.rate_limits)
+        if unknown is not None:
+            self.unknown_callers = UnknownCallers(unknown, time.monotonic_ns)
 
     def _limit_usage(self) -> None:
         settings = self._settings

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 from domain.limits.rate import RatePolicy
+from domain.limits.unknown_callers import UNKNOWN
 from entrypoints.settings.settings import Settings
 
 ROUTE_CLASSES = ("sessions", "execute", "functions")
-"""The classes of calls that have a rate."""
+"""The classes of calls that have a rate for each owner."""
 
 ANY = "*"
 
@@ -21,7 +22,16 @@ _LISTED_MAX = 64
 
 
 def rate_policies(texts: Sequence[str]) -> tuple[RatePolicy, ...]:
-    """Parse texts such as `execute=100/60` (class, calls, seconds); raises ValueError."""
+    """Return the rates of owners in texts such as `execute=100/60` (class, calls, seconds); raises ValueError."""
+    return tuple(policy for policy in _policies(texts) if policy.name != UNKNOWN)
+
+
+def unknown_policy(texts: Sequence[str]) -> RatePolicy | None:
+    """Return the rate of unknown callers; raises ValueError."""
+    return next((policy for policy in _policies(texts) if policy.name == UNKNOWN), None)
+
+
+def _policies(texts: Sequence[str]) -> Sequence[RatePolicy]:
     policies = {policy.name: policy for policy in map(_rate_policy, texts)}
     if len(policies) < len(texts):
         raise ValueError("it names a class twice, and each class has one rate. Name it once")
@@ -33,8 +43,8 @@ def _rate_policy(text: str) -> RatePolicy:
     if parts is None:
         raise ValueError(f"{text!r} is not a rate. Set it to CLASS=CALLS/SECONDS, such as execute=100/60")
     name, count, window_s = parts["name"], int(parts["count"]), int(parts["window_s"])
-    if name not in ROUTE_CLASSES:
-        raise ValueError(f"{text!r} does not name a class of calls. Use one of {', '.join(ROUTE_CLASSES)}")
+    if name not in {*ROUTE_CLASSES, UNKNOWN}:
+        raise ValueError(f"{text!r} does not name a class of calls. Use one of {', '.join(ROUTE_CLASSES)}, {UNKNOWN}")
     if not (1 <= count <= _COUNT_MAX and 1 <= window_s <= _WINDOW_S_MAX):
         raise ValueError(f"{text!r} is out of range. Allow 1 to {_COUNT_MAX} calls in 1 to {_WINDOW_S_MAX} seconds")
     return RatePolicy(name, count, window_s)

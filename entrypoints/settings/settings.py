@@ -79,7 +79,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     rate_limits: Annotated[
         Texts,
-        Meta(description="Rates of each owner as CLASS=CALLS/SECONDS, e.g. execute=100/60. Unset: no limit."),
+        Meta(
+            description="Rates of each owner as CLASS=CALLS/SECONDS, e.g. execute=100/60; `unknown` is that of "
+            "each address without a valid credential. Unset: no limit."
+        ),
     ] = ()
     max_concurrent_per_owner: Annotated[
         Annotated[int, Meta(ge=1, le=100_000)] | None,

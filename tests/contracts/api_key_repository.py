@@ -75,6 +75,23 @@ class ApiKeyRepositoryContract:
         with pytest.raises(ApiKeyNotFound):
             await keys.revoke(self.key().key_id, self.now, self.act(ActName.KEYS_REVOKE))
 
+    async def test_the_latest_use_of_a_key_is_kept(self, keys: ApiKeyRepository) -> None:
+        key, other = self.key(), self.key(BOB)
+        await keys.add(key, self.act(ActName.KEYS_CREATE))
+        await keys.add(other, self.act(ActName.KEYS_CREATE))
+        await keys.record_uses({key.key_id: self.now + HOUR, other.key_id: self.now})
+        await keys.record_uses({key.key_id: self.now, self.key().key_id: self.now})
+        await keys.record_uses({})
+        assert [await self._used_at(keys, each) for each in (key, other)] == [self.now + HOUR, self.now]
+        assert [each.last_used_at for each in await self._all(keys, BOB)] == [self.now]
+
+    async def test_a_revoked_key_keeps_its_last_use(self, keys: ApiKeyRepository) -> None:
+        key = self.key()
+        await keys.add(key, self.act(ActName.KEYS_CREATE))
+        await keys.record_uses({key.key_id: self.now})
+        revoked = await keys.revoke(key.key_id, self.now + HOUR, self.act(ActName.KEYS_REVOKE))
+        assert revoked.last_used_at == self.now
+
     async def test_pages_show_every_key_once_newest_first(self, keys: ApiKeyRepository) -> None:
         added = [self.key(BOB if n % 2 else ALICE, self.now + n * HOUR) for n in range(7)]
         for key in added:
@@ -113,6 +130,11 @@ class ApiKeyRepositoryContract:
         for each in acts:
             await keys.add(self.key(), each)
         assert [entry.act_id for entry in await recorded(audit, size=2)] == [each.act_id for each in acts[::-1]]
+
+    async def _used_at(self, keys: ApiKeyRepository, key: ApiKey) -> datetime | None:
+        found = await keys.find(key.key_id)
+        assert found is not None
+        return found.last_used_at
 
     async def _all(self, keys: ApiKeyRepository, owner: Owner | None) -> list[ApiKey]:
         found: list[ApiKey] = []

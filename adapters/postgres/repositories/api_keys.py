@@ -92,6 +92,12 @@ class PostgresApiKeyRepository(ApiKeyRepository):
         return _key_of(*found[0])
 
     @override
+    async def record_uses(self, used_at: Mapping[UUID, datetime]) -> None:
+        if used_at:
+            parameters = {"key_ids": codec.uuids(used_at), "used_ats": codec.instants(used_at.values())}
+            await self._gateway.fetch(self._statements.record_api_key_uses, parameters)
+
+    @override
     async def page(self, owner: Owner | None, after: UUID | None, size: int) -> Page[ApiKey]:
         found = await self._gateway.fetch(
             self._statements.select_api_key_page, {"owner": owner, "after": after, "rows_max": size + 1}

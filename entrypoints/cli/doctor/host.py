@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
+from domain.access.api_key import EXPIRY_NOTICE, UNUSED_AFTER
 from domain.inspection import AccessFacts, LanguageFacts, RuntimeHostFacts, SandboxFacts
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.server.descriptors import attainable, descriptors_needed
@@ -50,11 +51,23 @@ def judge_access(facts: AccessFacts | None, settings: Settings) -> Iterator[Find
     """Yield what keeps callers from their sessions, if they have to authenticate."""
     if facts is None or not settings.authenticated:
         return
-    if not (facts.has_api_keys or settings.verifies_tokens):
+    if not (facts.api_keys or settings.verifies_tokens):
         yield ACCESS.problem(
             "authentication is required, and there is neither an API key nor a key that verifies tokens",
             "Nobody can call.",
             "pglambda keys create --owner OWNER --scope execute:all",
+        )
+    if facts.keys_expiring:
+        yield ACCESS.warning(
+            f"{facts.keys_expiring:,} API keys end within {EXPIRY_NOTICE.days} days",
+            "Their holders get 401 from then on.",
+            f"`pglambda keys list --expires-within {EXPIRY_NOTICE.days}d` shows them. Create new ones in time.",
+        )
+    if facts.keys_unused:
+        yield ACCESS.note(
+            f"{facts.keys_unused:,} API keys have not been used for {UNUSED_AFTER.days} days",
+            "A key that nobody needs can only leak.",
+            f"`pglambda keys list --unused-for {UNUSED_AFTER.days}d` shows them. `pglambda keys revoke` revokes one.",
         )
     if facts.anonymous_sessions:
         more = "more than " if facts.anonymous_sessions > COUNT_MAX else ""

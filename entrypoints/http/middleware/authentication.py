@@ -5,11 +5,12 @@ import asyncio
 from typing_extensions import override
 
 from domain.access.authentication import Authentication
-from domain.access.credentials import CredentialMissing
+from domain.access.credentials import CredentialMissing, CredentialRefused
 from domain.access.principal import NOBODY, Principal, Scope
 from domain.errors import DomainError
 from domain.scripts.language import Language, LanguageMapping
 from domain.sessions.service import SessionLanguages
+from entrypoints.http.middleware.rates import UnknownCallerGuard
 from entrypoints.http.pipeline import Guard
 from entrypoints.http.request import Request
 from entrypoints.http.response import Headers
@@ -19,11 +20,18 @@ DETAIL_TIMEOUT_S = 0.15
 """Time to authenticate a caller of the health routes, which must respond within a second in every state."""
 
 
+KEY_EXPIRES_AT = b"x-api-key-expires-at"
+"""The header that tells a caller in time when its API key ends."""
+
+_INSTANT = "%Y-%m-%dT%H:%M:%SZ"
+
+
 class AuthenticationGuard(Guard):
     """Admits callers with a valid token or key that has the scope of the route."""
 
-    def __init__(self, authentication: Authentication) -> None:
+    def __init__(self, authentication: Authentication, unknown: UnknownCallerGuard | None = None) -> None:
         self._authentication = authentication
+        self._unknown = unknown
 
     @override
     async def admit(self, request: Request, route: Route) -> Headers:
@@ -34,10 +42,20 @@ class AuthenticationGuard(Guard):
             request.caller = await self._optional_caller(request)
         else:
             # Set before the scope is checked, so that logs name the caller of a rejected call too.
-            request.caller = await self._authentication.principal(_credential(request))
+            request.caller = await self._identified(request)
             if access in SCOPES:
                 request.caller.require_any(SCOPES[access])
+            if request.caller.expires_at is not None:
+                return ((KEY_EXPIRES_AT, f"{request.caller.expires_at:{_INSTANT}}".encode()),)
         return ()
+
+    async def _identified(self, request: Request) -> Principal:
+        try:
+            return await self._authentication.principal(_credential(request))
+        except (CredentialMissing, CredentialRefused):
+            if self._unknown is not None:
+                self._unknown.charge(request)
+            raise
 
     async def _optional_caller(self, request: Request) -> Principal:
         """Return the caller, or NOBODY if authentication fails or takes too long."""

@@ -16,7 +16,8 @@ _REQUEST_HEADERS = (
     b"traceparent, tracestate"
 )
 _RESPONSE_HEADERS = (
-    b"ETag, Idempotent-Replayed, Link, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-ID"
+    b"ETag, Idempotent-Replayed, Link, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, "
+    b"X-Api-Key-Expires-At, X-Request-ID"
 )
 _MAX_AGE_S = 7200
 _VARY: Headers = ((b"vary", b"Origin"),)

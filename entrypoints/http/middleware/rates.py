@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from domain.limits.rate import RateDecision, RateLimited, RatePolicy
 from domain.limits.rate_limiter import RateLimiter
+from domain.limits.unknown_callers import UnknownCallers
 from entrypoints.http.pipeline import Guard
 from entrypoints.http.request import Header, Request
 from entrypoints.http.response import Headers
@@ -76,3 +77,25 @@ class RateGuard(Guard):
             request.response_headers += headers.after(decision)
             raise RateLimited(headers.policy, decision, items) from None
         request.response_headers += headers.after(decision)
+
+
+class UnknownCallerGuard(Guard):
+    """Counts each request of a limited class by its client's address, while no caller shows a credential."""
+
+    def __init__(self, callers: UnknownCallers) -> None:
+        self._callers = callers
+        self._headers = RateHeaders.of(callers.policy)
+
+    @override
+    async def admit(self, request: Request, route: Route) -> Headers:
+        if route.route_class is not None:
+            self.charge(request)
+        return ()
+
+    def charge(self, request: Request) -> None:
+        """Count the request, and report the rate in its response; raises RateLimited."""
+        try:
+            request.response_headers += self._headers.after(self._callers.charge(request.client))
+        except RateLimited as error:
+            request.response_headers += self._headers.after(error.decision)
+            raise

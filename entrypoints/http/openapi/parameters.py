@@ -1,5 +1,6 @@
 """Parameters of requests and headers of responses that several routes share."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -167,6 +168,13 @@ RATE_LIMIT = ResponseHeader(
     str,
     "The calls that are left (r), and the seconds until there is one more (t). Present if a rate limit is set.",
     '"execute";r=99;t=1',
+    always=False,
+)
+KEY_EXPIRES_AT = ResponseHeader(
+    "X-Api-Key-Expires-At",
+    datetime,
+    "When the caller's API key ends. Present from 14 days before that on.",
+    "2026-12-01T12:00:00Z",
     always=False,
 )
 RATE_LIMIT_POLICY = ResponseHeader(

@@ -10,6 +10,7 @@ from entrypoints.http.openapi.error_catalog import samples_of
 from entrypoints.http.openapi.errors import error_responses
 from entrypoints.http.openapi.parameters import (
     IF_NONE_MATCH,
+    KEY_EXPIRES_AT,
     PATH_PARAMETERS,
     RATE_LIMIT,
     RATE_LIMIT_POLICY,
@@ -146,7 +147,7 @@ def _value(route: Route, contract: Contract, components: Components) -> Json:
 
 
 def _headers(own: tuple[ResponseHeader, ...], route: Route, components: Components) -> Json:
-    limited = () if route.route_class is None else (RATE_LIMIT, RATE_LIMIT_POLICY)
+    limited = () if route.route_class is None else (RATE_LIMIT, RATE_LIMIT_POLICY, KEY_EXPIRES_AT)
     return {header.name: components.header(header) for header in (*own, REQUEST_ID_HEADER, *limited)}
 
 

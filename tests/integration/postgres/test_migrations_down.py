@@ -90,6 +90,7 @@ GROUP BY c.relname
 LOSSES = {
     "takeover": "2 taken sessions (1 inbound session, 1 takeover)",
     "foreign-functions": "1 foreign function (2 foreign versions)",
+    "key-uses": "1 key use",
     "foreign-sessions": "1 foreign session",
     "creation-times": "1 creation time",
     "audit": "1 audited act",
@@ -128,6 +129,7 @@ def filled(database_url: str) -> str:
     with psycopg.connect(database_url) as connection:
         connection.execute(FILL)
         connection.execute(ADD_KEY)
+        connection.execute("UPDATE meta.api_keys SET last_used_at = now()")
     return database_url
 
 

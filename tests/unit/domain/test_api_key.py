@@ -7,13 +7,14 @@ import pytest
 from attrs import evolve
 
 from adapters.memory.manual_clock import ManualClock
-from domain.access.api_key import ApiKey, ApiKeyNotFound, ApiKeyText, split_key
+from domain.access.api_key import EXPIRY_NOTICE, ApiKey, ApiKeyNotFound, ApiKeyText, split_key
 from domain.access.credentials import CredentialRefused
 from domain.access.principal import Principal, Scope
 from domain.identity import Owner, uuid7_at
 
 NOW = ManualClock().now()
 HOUR = timedelta(hours=1)
+MICROSECOND = timedelta(microseconds=1)
 SECRET = "Ab-_" * 10 + "xyz"
 TEXT = ApiKeyText(uuid7_at(NOW, 7), SECRET)
 KEY = ApiKey(TEXT.key_id, Owner("alice"), frozenset({Scope.EXECUTE_ALL}), TEXT.secret_hash, NOW + HOUR)
@@ -93,3 +94,29 @@ def test_the_error_for_an_unknown_id_says_what_to_do() -> None:
 
 def test_an_id_is_a_version_7() -> None:
     assert UUID(split_key(str(TEXT))[0]).version == 7
+
+
+class TestItsEnd:
+    """KEY ends after an hour; its caller is told from two weeks before."""
+
+    def test_a_caller_learns_the_end_of_a_key_that_ends_soon(self) -> None:
+        assert KEY.admit(SECRET, NOW).expires_at == KEY.expires_at
+        later = evolve(KEY, expires_at=NOW + EXPIRY_NOTICE + HOUR)
+        assert later.admit(SECRET, NOW).expires_at is None
+        assert later.admit(SECRET, NOW + HOUR).expires_at == later.expires_at
+
+    @pytest.mark.parametrize("key", [KEY.revoke(NOW), evolve(KEY, expires_at=None), evolve(KEY, expires_at=NOW)])
+    def test_a_key_that_is_revoked_or_over_or_endless_does_not_end_soon(self, key: ApiKey) -> None:
+        assert not key.expires_soon(NOW)
+
+    def test_a_key_is_unused_from_its_last_use_or_its_creation_on(self) -> None:
+        endless = evolve(KEY, expires_at=None)
+        assert not endless.is_unused(NOW + HOUR - MICROSECOND, HOUR)
+        assert endless.is_unused(NOW + HOUR, HOUR)
+        used = evolve(endless, last_used_at=NOW + HOUR)
+        assert not used.is_unused(NOW + HOUR, HOUR)
+        assert used.is_unused(NOW + 2 * HOUR, HOUR)
+
+    def test_a_key_that_is_no_longer_valid_is_not_unused(self) -> None:
+        assert not KEY.is_unused(NOW + 2 * HOUR, HOUR)
+        assert not evolve(KEY, expires_at=None).revoke(NOW).is_unused(NOW + 2 * HOUR, HOUR)

@@ -1,7 +1,7 @@
 """Credentials become principals, with few lookups and bounded caches."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from attrs import define, evolve, field
 from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
-from domain.access.api_key import ApiKeyNotFound, split_key
+from domain.access.api_key import EXPIRY_NOTICE, ApiKeyNotFound, split_key
 from domain.access.api_key_service import ApiKeyService
 from domain.access.authentication import Authentication, KeyCacheOptions, KeyRing
 from domain.access.credentials import CREDENTIAL_SIZE_MAX, CredentialMissing, CredentialRefused, JwksUnavailable
@@ -300,3 +300,73 @@ async def test_a_revoked_stale_key_is_refused_at_its_next_lookup() -> None:
     assert await world.authentication.principal(key) == ALICE
     keys.unavailable = False
     assert "revoked" in await world.refused(key)
+
+
+class TestUses:
+    """The uses of keys are recorded together, in the background."""
+
+    @pytest.fixture
+    def ring(self, world: World) -> KeyRing:
+        return KeyRing(world.clock, world.keys, world.options)
+
+    def used_at(self, world: World) -> list[datetime | None]:
+        return [key.last_used_at for key in world.keys.keys.values()]
+
+    async def test_the_latest_uses_are_recorded_once(self, world: World, ring: KeyRing) -> None:
+        first, second = await world.issue(), await world.issue()
+        for text in (first, second, first):
+            await ring.principal(text)
+            world.clock.advance(TICK)
+        await ring.record_uses()
+        now = world.clock.now()
+        assert self.used_at(world) == [now - TICK, now - 2 * TICK]
+        world.keys.failure = StorageUnavailable()
+        with pytest.raises(StorageUnavailable):  # it writes, though nothing is left to record
+            await ring.record_uses()
+
+    async def test_a_wrong_secret_is_no_use(self, world: World, ring: KeyRing) -> None:
+        text = await world.issue()
+        with pytest.raises(CredentialRefused):
+            await ring.principal(text[:-1] + "A")
+        await ring.record_uses()
+        assert self.used_at(world) == [None]
+
+    async def test_uses_that_could_not_be_recorded_are_recorded_later(self, world: World, ring: KeyRing) -> None:
+        text = await world.issue()
+        await ring.principal(text)
+        world.keys.failure = StorageUnavailable()
+        await ring.close()
+        world.keys.failure = None
+        assert self.used_at(world) == [None]
+        await ring.close()
+        assert self.used_at(world) == [world.clock.now()]
+
+    async def test_the_first_use_after_a_quiet_time_is_recorded_at_once(self, world: World, ring: KeyRing) -> None:
+        await ring.principal(await world.issue())
+        background = asyncio.ensure_future(ring.run())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        background.cancel()
+        assert self.used_at(world) == [world.clock.now()]
+
+    async def test_uses_in_memory_are_bounded(self, world: World) -> None:
+        ring = KeyRing(world.clock, world.keys, evolve(world.options, size_max=1))
+        for text in (await world.issue(), await world.issue()):
+            await ring.principal(text)
+        await ring.close()
+        assert self.used_at(world) == [world.clock.now(), None]
+
+    async def test_keys_that_end_soon_are_counted_until_they_end(self, world: World, ring: KeyRing) -> None:
+        for lifetime in (None, EXPIRY_NOTICE, EXPIRY_NOTICE + TICK):
+            await ring.principal(await world.issue(lifetime))
+        assert ring.expiring() == 1
+        world.clock.advance(EXPIRY_NOTICE)
+        assert ring.expiring() == 0
+
+    async def test_without_the_common_time_their_number_is_unknown(self, world: World) -> None:
+        assert KeyRing(UnknownTime(), world.keys).expiring() is None
+
+
+class UnknownTime(ManualClock):
+    def now(self) -> datetime:
+        raise StorageUnavailable

@@ -1,6 +1,7 @@
 """Authentication and scopes, for every route and every set of scopes."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any
 
@@ -9,7 +10,10 @@ import pytest
 from attrs import define, field
 
 from adapters.memory.api_keys import MemoryApiKeyRepository
+from adapters.memory.manual_clock import ManualClock
+from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.sessions import MemorySessionRepository
+from domain.access.api_key_service import ApiKeyService
 from domain.access.authentication import Authentication, KeyRing
 from domain.access.credentials import CredentialRefused, JwksUnavailable
 from domain.access.ports import TokenVerifier
@@ -24,6 +28,7 @@ from entrypoints.http.pipeline import Guard
 from entrypoints.http.request import Request
 from entrypoints.http.response import Headers
 from entrypoints.http.route import Access, Route
+from tests.support.acts import OPERATOR
 from tests.unit.http.world import OPTIONS, SCRIPT, TITLE, Exchange, World, error_of, initialized
 
 ANYONE: frozenset[Scope] | None = None
@@ -435,3 +440,18 @@ async def test_failed_attempts_do_not_count_as_in_flight(guarded: Guarded) -> No
     rejected = await guarded.client.get("/api/v1/sessions", headers={"Authorization": "Bearer none"})
     assert rejected.status_code == 401
     assert (await guarded.ask("GET", "/api/v1/sessions", ())).status_code == 503
+
+
+@pytest.mark.parametrize(("days", "is_told"), [(14, True), (15, False), (None, False)])
+async def test_a_caller_is_told_when_its_key_ends_soon(days: int | None, is_told: bool, log_lines: Any) -> None:
+    clock, keys = ManualClock(), MemoryApiKeyRepository()
+    service = ApiKeyService(clock, SequentialIds(), keys, lambda: "s" * 43, OPERATOR)
+    lifetime = None if days is None else timedelta(days=days)
+    issued = await service.create(Owner("alice"), frozenset({Scope.EXECUTE_ALL}), lifetime)
+    guard = AuthenticationGuard(Authentication(KeyRing(clock, keys)))
+    async with World.of(hooks=Hooks(guards=(guard,))).client() as client:
+        response = await client.get("/api/v1/sessions", headers={"Authorization": f"Bearer {issued.text}"})
+    assert response.status_code == 200
+    ends_at = issued.key.expires_at and issued.key.expires_at.replace(microsecond=0)
+    told = response.headers.get("x-api-key-expires-at")
+    assert (told and datetime.fromisoformat(told)) == (ends_at if is_told else None)

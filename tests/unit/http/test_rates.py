@@ -5,12 +5,16 @@ import re
 import httpx2
 import pytest
 
+from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.memory.limits import MemoryRateStore
 from adapters.memory.manual_clock import ManualClock, no_jitter
+from domain.access.authentication import Authentication, KeyRing
 from domain.limits.rate import RateDecision, RatePolicy
 from domain.limits.rate_limiter import RateLimiter
+from domain.limits.unknown_callers import UNKNOWN, UnknownCallers
 from entrypoints.http.app import Hooks
-from entrypoints.http.middleware.rates import RateGuard, RateHeaders
+from entrypoints.http.middleware.authentication import AuthenticationGuard
+from entrypoints.http.middleware.rates import RateGuard, RateHeaders, UnknownCallerGuard
 from tests.unit.http.world import World, error_of, initialized
 
 POLICIES = (RatePolicy("execute", 3, 3600), RatePolicy("sessions", 100, 60))
@@ -137,3 +141,30 @@ async def test_probes_are_never_limited(client):
         response = await client.get("/livez")
     assert response.status_code == 200
     assert "ratelimit" not in response.headers
+
+
+class TestUnknownCallers:
+    """Callers without a valid credential, two requests an hour for each address."""
+
+    guard = staticmethod(lambda: UnknownCallerGuard(UnknownCallers(RatePolicy(UNKNOWN, 2, 3600), lambda: 0)))
+
+    async def test_an_address_without_a_valid_credential_is_limited(self, log_lines) -> None:
+        keys = Authentication(KeyRing(ManualClock(), MemoryApiKeyRepository()))
+        world = World.of(hooks=Hooks(guards=(AuthenticationGuard(keys, self.guard()),)))
+        async with world.client() as client:
+            responses = [
+                await client.get("/api/v1/sessions", headers=headers)
+                for headers in ({}, {"Authorization": "Bearer wrong"}, {}, {})
+            ]
+            open_route = await client.get("/livez")
+        assert [response.status_code for response in responses] == [401, 401, 429, 429]
+        assert responses[0].headers["ratelimit"] == '"unknown";r=1;t=1800'
+        assert responses[-1].json()["error"]["details"]["policy"] == "unknown"
+        assert responses[-1].headers["retry-after"] == "1800"
+        assert open_route.status_code == 200
+
+    async def test_without_authentication_each_request_of_a_limited_class_counts(self, log_lines) -> None:
+        async with World.of(hooks=Hooks(guards=(self.guard(),))).client() as client:
+            responses = [await client.get(path) for path in ("/livez", *["/api/v1/sessions"] * 3, "/openapi.json")]
+        assert [response.status_code for response in responses] == [200, 200, 200, 429, 200]
+        assert "ratelimit" not in responses[0].headers

@@ -6,7 +6,7 @@ from domain.limits.rate import RatePolicy
 from entrypoints.composition.options import http_options
 from entrypoints.http.route import RouteClass
 from entrypoints.settings.checks import is_loopback
-from entrypoints.settings.edge import ROUTE_CLASSES, allowed_hosts, rate_policies
+from entrypoints.settings.edge import ROUTE_CLASSES, allowed_hosts, rate_policies, unknown_policy
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.loading import load_settings
 
@@ -24,6 +24,13 @@ def test_rates_are_parsed_by_class():
     settings = load_settings({"RATE_LIMITS": "execute=100/60, functions=60/60"})
     assert rate_policies(settings.rate_limits) == (RatePolicy("execute", 100, 60), RatePolicy("functions", 60, 60))
     assert rate_policies(load_settings({}).rate_limits) == ()
+
+
+def test_unknown_callers_have_a_rate_of_their_own():
+    settings = load_settings({"RATE_LIMITS": "execute=100/60, unknown=10/60"})
+    assert rate_policies(settings.rate_limits) == (RatePolicy("execute", 100, 60),)
+    assert unknown_policy(settings.rate_limits) == RatePolicy("unknown", 10, 60)
+    assert unknown_policy(()) is None
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ class ManualDatabase:
         return self._fact(f"last {name}", (NOW, "/backups/today.tar.gz"))
 
     async def access(self, count_max):
-        return self._fact("access", AccessFacts(0, has_api_keys=True))
+        return self._fact("access", AccessFacts(0, api_keys=1))
 
     async def stored_bytes(self):
         return self._fact("stored_bytes", GIB)

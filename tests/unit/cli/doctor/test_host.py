@@ -35,19 +35,24 @@ class TestCallers:
         assert levels(judge_address(CLOSED)) == {Level.OK}
 
     def test_anonymous_sessions_are_a_warning_if_callers_have_to_authenticate(self):
-        facts = AccessFacts(3, has_api_keys=False)
+        facts = AccessFacts(3, api_keys=0)
         assert list(judge_access(facts, settings_of())) == []
         assert seen(judge_access(facts, CLOSED), Level.WARNING) == ["3 sessions belong to `anonymous`"]
         assert next(judge_access(facts, CLOSED)).remedy == "pglambda owners move anonymous OWNER"
 
     def test_anonymous_sessions_are_counted_up_to_a_limit(self):
-        found = judge_access(AccessFacts(10_001, has_api_keys=True), CLOSED)
+        found = judge_access(AccessFacts(10_001, api_keys=1), CLOSED)
         assert seen(found, Level.WARNING) == ["more than 10,000 sessions belong to `anonymous`"]
 
+    def test_keys_that_end_soon_or_are_not_used_are_shown(self):
+        found = list(judge_access(AccessFacts(0, 3, keys_expiring=1, keys_unused=2), CLOSED))
+        assert seen(found, Level.WARNING) == ["1 API keys end within 14 days"]
+        assert seen(found, Level.NOTE) == ["2 API keys have not been used for 90 days"]
+
     def test_authentication_without_any_key_is_a_problem(self):
-        found = judge_access(AccessFacts(0, has_api_keys=False), settings_of(AUTH="required"))
+        found = judge_access(AccessFacts(0, api_keys=0), settings_of(AUTH="required"))
         assert levels(found) == {Level.PROBLEM}
-        assert list(judge_access(AccessFacts(0, has_api_keys=True), settings_of(AUTH="required"))) == []
+        assert list(judge_access(AccessFacts(0, api_keys=1), settings_of(AUTH="required"))) == []
         assert list(judge_access(None, settings_of(AUTH="required"))) == []
 
 
