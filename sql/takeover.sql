@@ -31,6 +31,9 @@ SELECT c.stage FROM changed AS c
 UNION ALL
 SELECT t.stage FROM meta.takeover AS t WHERE t.stage = :stage::text AND NOT EXISTS (SELECT FROM changed);
 
+-- name: update_takeover_options(options)!
+UPDATE meta.takeover AS t SET options = :options::jsonb, progress = '{}';
+
 -- name: update_takeover_progress(command, progress)!
 UPDATE meta.takeover AS t
 SET progress = t.progress || jsonb_build_object(:command::text, :progress::jsonb);
@@ -117,7 +120,10 @@ noted AS (
 )
 SELECT
     (SELECT count(*) FROM written) AS written,
-    (SELECT count(*) FROM equal) AS unchanged,
+    (
+        SELECT count(*) FROM equal AS e
+        WHERE e.request_id NOT IN (SELECT t.request_id FROM taken AS t WHERE t.state <> 'returned')
+    ) AS unchanged,
     (SELECT count(*) FROM taken AS t WHERE t.state <> 'returned') AS taken;
 
 -- name: select_inbound(request_ids)

@@ -46,6 +46,12 @@ class MemoryTakeoverStore(TakeoverStore):
         return self._takeover is not None and self._takeover.stage is stage
 
     @override
+    async def choose(self, options: Mapping[str, object]) -> None:
+        self._store.require_available()
+        if self._takeover is not None:
+            self._takeover = evolve(self._takeover, options=options, progress={})
+
+    @override
     async def note(self, command: str, progress: Progress) -> None:
         self._store.require_available()
         if self._takeover is not None:
@@ -57,7 +63,7 @@ class MemoryTakeoverStore(TakeoverStore):
         given = {each.session.ref.session_id: each for each in sessions}
         returned = {found.session_id for found in self._of(given) if found.state is TakenState.RETURNED}
         taken = {found.session_id for found in self._of(given)} - returned
-        equal = {session_id for session_id, each in given.items() if self._inbound.get(session_id) == each}
+        equal = {session_id for session_id, each in given.items() if self._inbound.get(session_id) == each} - taken
         written = given.keys() - taken - equal
         self._inbound |= {session_id: given[session_id] for session_id in written}
         self._forget(returned)

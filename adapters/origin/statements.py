@@ -42,11 +42,23 @@ class OriginInspectionStatements:
 
 
 @frozen
+class OriginRowStatements:
+    """Statements of `origin_rows.sql`."""
+
+    select_has_expiry_index: str
+    select_row_count: str
+    select_heads_by_expiry: str
+    select_heads_by_id: str
+    select_rows: str
+
+
+@frozen
 class OriginStatements:
     """All statements, by their file."""
 
     connection: OriginConnectionStatements
     inspection: OriginInspectionStatements
+    rows: OriginRowStatements
 
 
 def load_origin_statements() -> OriginStatements:
@@ -54,6 +66,7 @@ def load_origin_statements() -> OriginStatements:
     return OriginStatements(
         connection=_load(OriginConnectionStatements, "origin_connection.sql"),
         inspection=_load(OriginInspectionStatements, "origin_inspection.sql"),
+        rows=_load(OriginRowStatements, "origin_rows.sql"),
     )
 
 

@@ -43,7 +43,11 @@ def uuids(values: Iterable[UUID | None]) -> str:
 
 def texts(values: Iterable[str | None]) -> str:
     """Return a literal of `text[]`."""
-    return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
+    known = list(values)
+    if not known or None in known:
+        return "{" + ",".join(["NULL" if value is None else f'"{_escaped(value)}"' for value in known]) + "}"
+    # No text has a NUL character, so all of them are escaped at once.
+    return '{"' + _escaped("\0".join(known)).replace("\0", '","') + '"}'  # type: ignore[arg-type]  # None is not among them
 
 
 def numbers(values: Iterable[float | None]) -> str:
@@ -172,9 +176,8 @@ def _payload_columns(text: str, length: str, payloads: Sequence[Payload | None])
     }
 
 
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def day_of(identifier: UUID) -> int:

@@ -195,6 +195,7 @@ class TakeoverStatements:
     select_takeover: Statement
     insert_takeover: Statement
     update_takeover_stage: Statement
+    update_takeover_options: Statement
     update_takeover_progress: Statement
     receive_inbound: Statement
     select_inbound: Statement

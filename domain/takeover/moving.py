@@ -21,7 +21,6 @@ class Progress:
     after: JsonText | None = None
     passes: int = 0
     examined: int = 0
-    written: int = 0
     size_bytes: int = 0
 
 

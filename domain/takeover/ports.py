@@ -78,6 +78,10 @@ class TakeoverStore(Protocol):
         """Change the stage if it is `before`; return whether it is `stage` now, with `now` if this call changed it."""
         ...
 
+    async def choose(self, options: Mapping[str, object]) -> None:
+        """Replace the options and forget how far each command has come; without a takeover it does nothing."""
+        ...
+
     async def note(self, command: str, progress: Progress) -> None:
         """Store how far a command has come; without a takeover it does nothing."""
         ...

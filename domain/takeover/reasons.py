@@ -18,6 +18,7 @@ class Reason(StrEnum):
     NO_SCRIPT = "no_script"
     OWNER_UNKNOWN = "owner_unknown"
     EXPIRED = "expired"
+    TOO_LARGE = "too_large"
 
     @property
     def words(self) -> str:
@@ -38,6 +39,7 @@ _REASONS: Mapping[Reason, str] = {
     ),
     Reason.OWNER_UNKNOWN: "The owner file does not list its user_id. Add it, or name --default-owner.",
     Reason.EXPIRED: "It has expired, and --expired leaves it.",
+    Reason.TOO_LARGE: "It is larger than --batch-bytes, so it was not read. Repeat with a larger value to take it.",
 }
 
 

@@ -23,8 +23,8 @@ from tests.contracts.storage import Storage
 HOUR = timedelta(hours=1)
 SOURCE = {"system_identifier": "7462", "database": "lambda_microservice", "schema": "meta"}
 OPTIONS = {"owner": "anonymous", "expired": "none"}
-FIRST = Progress(JsonText('{"request_id":"a"}'), 0, 3, 3, 6_000)
-LAST = Progress(None, 1, 3, 3, 6_000)
+FIRST = Progress(JsonText('{"request_id":"a"}'), 0, 3, 6_000)
+LAST = Progress(None, 1, 3, 6_000)
 HOSTILE = 'line\n"quoted" \\back\\ {a,b} NULL tab\t \x01 é 😀'
 
 
@@ -107,6 +107,14 @@ class TakeoverStoreContract:
         assert await store.begin(first) == await store.takeover()
         assert await store.begin(second) == second
         assert await store.takeover() == second
+
+    async def test_options_are_replaced_and_commands_start_again(self, storage, store):
+        await store.choose({"owner": "user_id"})
+        assert await store.takeover() is None
+        await store.begin(takeover_of(storage))
+        await store.note("copy", FIRST)
+        await store.choose({"owner": "user_id"})
+        assert await store.takeover() == evolve(takeover_of(storage), options={"owner": "user_id"})
 
     async def test_a_stage_changes_once(self, storage, store):
         await store.begin(takeover_of(storage))
@@ -218,7 +226,7 @@ class TakeoverStoreContract:
         await receive(store, fencing)
         await store.take([id_of(fencing)])
         changed = [evolve(copy, session=evolve(copy.session, execution_count=8)) for copy in (mine, fencing)]
-        assert await receive(store, *changed) == Received(taken=2)
+        assert await receive(store, *changed) == await receive(store, mine, fencing) == Received(taken=2)
         assert await store.inbound([id_of(mine), id_of(fencing)]) == [fencing]
 
     async def test_a_session_that_is_given_up_is_forgotten(self, storage, store):
@@ -264,6 +272,7 @@ async def fails_as_a_whole(store: TakeoverStore, storage: Storage) -> None:
         store.begin(takeover_of(storage)),
         store.change_stage(Stage.LOOK, Stage.FRONT, now),
         store.note("copy", FIRST),
+        store.choose(OPTIONS),
         receive(store, copy),
         store.inbound([id_of(copy)]),
         store.inbound_live(now, None, 1),

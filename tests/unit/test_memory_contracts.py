@@ -12,6 +12,7 @@ from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
 from adapters.memory.manual_clock import ManualClock
+from adapters.memory.origin import MemoryOriginReader
 from adapters.memory.ownership import MemoryOwnership
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
@@ -26,6 +27,7 @@ from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMIN
 from tests.contracts.hidden_session_repository import FUNCTION, HiddenSessionRepositoryContract
 from tests.contracts.key_histories import KeyHistory, steps
 from tests.contracts.keyed_call_repository import KEY, KeyedCallRepositoryContract, made_of
+from tests.contracts.origin_reader import OriginReaderContract, Store
 from tests.contracts.ownership import OwnershipContract, ownership_fails_as_a_whole
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import EXAMINED_MAX, SessionRepositoryContract, same
@@ -136,6 +138,16 @@ class TestMemoryOwnership(OwnershipContract):
     async def test_sessions_that_are_to_be_moved_on_are_noted(self, ownership):
         await ownership.settle(origin_id(1))
         assert ownership.settled == [origin_id(1)]
+
+
+class TestMemoryOriginReader(OriginReaderContract):
+    @pytest.fixture
+    def reader(self) -> MemoryOriginReader:
+        return MemoryOriginReader()
+
+    @pytest.fixture
+    def store(self, reader: MemoryOriginReader) -> Store:
+        return lambda row: reader.rows.update({row.request_id: row})
 
 
 class TestMemoryKeyedCallRepository(KeyedCallRepositoryContract):

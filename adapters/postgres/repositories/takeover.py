@@ -51,6 +51,10 @@ class PostgresTakeoverStore(TakeoverStore):
         return bool(await self._gateway.fetch(self._statements.update_takeover_stage, parameters))
 
     @override
+    async def choose(self, options: Mapping[str, object]) -> None:
+        await self._gateway.fetch(self._statements.update_takeover_options, {"options": json.dumps(dict(options))})
+
+    @override
     async def note(self, command: str, progress: Progress) -> None:
         await self._gateway.fetch(self._statements.update_takeover_progress, _noted(command, progress))
 
@@ -194,7 +198,7 @@ def _columns(inbound: Sequence[InboundSession]) -> dict[str, object]:
 
 def _digest(texts: tuple[str | None, ...]) -> str:
     """Return the digest of a copy as a literal of `bytea`; the hash of its script stands for the script."""
-    joined = "".join(["-" if text is None else f"{len(text)}:{text}" for text in texts])
+    joined = "\0".join(["\0N" if text is None else text for text in texts])  # no text has a NUL character
     return f"\\x{hashlib.sha256(joined.encode()).hexdigest()}"
 
 

@@ -1,0 +1,79 @@
+"""Reads the sessions of the origin in bounded pages."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from attrs import define, field
+from typing_extensions import override
+
+from adapters.origin.database import OriginDatabase
+from adapters.origin.statements import OriginRowStatements
+from domain.json_text import JsonText
+from domain.takeover.reader_ports import OriginReader, RowHead
+from domain.takeover.source_session import SourceSession
+
+_FIRST_AT = "-infinity"
+_FIRST_ID = ""
+
+
+@define(eq=False)
+class PostgresOriginReader(OriginReader):
+    """Each page is a short transaction."""
+
+    _database: OriginDatabase
+    _statements: OriginRowStatements
+    _has_expiry_index: bool | None = field(default=None, init=False)
+
+    @override
+    async def count(self, expired_after: datetime | None) -> int:
+        ((rows,),) = await self._database.fetch(
+            self._statements.select_row_count, {"expired_after": _instant(expired_after)}
+        )
+        return int(rows)
+
+    @override
+    async def heads(self, after: JsonText | None, expired_after: datetime | None, size: int) -> Sequence[RowHead]:
+        by_expiry = expired_after is not None and await self._by_expiry()
+        cursor = {} if after is None else json.loads(after)
+        parameters = {
+            "after_at": cursor.get("expires_at", _instant(expired_after)),
+            "after_id": cursor.get("request_id", _FIRST_ID),
+            "expired_after": _instant(expired_after),
+            "rows_max": size,
+        }
+        statements = self._statements
+        sql = statements.select_heads_by_expiry if by_expiry else statements.select_heads_by_id
+        return [RowHead(*row) for row in await self._database.fetch(sql, parameters)]
+
+    @override
+    async def sessions(self, ids: Sequence[str]) -> Sequence[SourceSession]:
+        rows = await self._database.fetch(self._statements.select_rows, {"request_ids": list(ids)})
+        return [_session(*row) for row in rows]
+
+    async def _by_expiry(self) -> bool:
+        if self._has_expiry_index is None:
+            named = {"schema": self._database.options.address.schema}
+            ((self._has_expiry_index,),) = await self._database.fetch(self._statements.select_has_expiry_index, named)
+        return self._has_expiry_index
+
+
+def _instant(at: datetime | None) -> str:
+    return _FIRST_AT if at is None else at.isoformat()
+
+
+def _session(  # noqa: PLR0913, PLR0917  # the columns of a row
+    request_id: str,
+    title: str,
+    user_id: str | None,
+    created_at: datetime | None,
+    expires_at: datetime | None,
+    executed_at: datetime | None,
+    *rest: Any,
+) -> SourceSession:
+    return SourceSession(request_id, title, user_id, _utc(created_at), _utc(expires_at), _utc(executed_at), *rest)
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return None if at is None else at.replace(tzinfo=UTC)

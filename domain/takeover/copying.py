@@ -1,0 +1,206 @@
+"""Copies the sessions of the origin, batch by batch, beside everything that uses them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from attrs import define, evolve, field, frozen, validators
+
+from domain.clock import Clock
+from domain.concurrency.pace import Pace
+from domain.concurrency.pipeline import ahead, overlapped
+from domain.errors import DomainError
+from domain.takeover.moving import InboundSession, Progress, Received
+from domain.takeover.ports import TakeoverStore
+from domain.takeover.reader_ports import OriginReader, RowHead
+from domain.takeover.reasons import Flag, Reason
+from domain.takeover.receiving import received
+from domain.takeover.source_session import AcceptedSession, Expired, LeftSession, SourceSession, TakeoverPolicy
+
+COPY = "copy"
+"""The name under which the progress is stored."""
+
+_ROWS_MAX = 1000
+
+
+@frozen
+class CopyLimits:
+    """The rows and bytes of one batch."""
+
+    rows_max: int = field(default=_ROWS_MAX, validator=[validators.ge(1), validators.le(_ROWS_MAX)])
+    bytes_max: int = field(default=8 * 1024 * 1024, validator=validators.ge(1))
+
+
+@frozen
+class FlaggedSession:
+    """A session that is copied, with what is unusual about it."""
+
+    request_id: str
+    flags: Sequence[Flag]
+
+
+@frozen
+class CopyStep:
+    """A batch that is stored: what was examined, what the store did with it, and what the operator should know."""
+
+    examined: int
+    size_bytes: int
+    received: Received
+    left: Sequence[LeftSession]
+    flagged: Sequence[FlaggedSession]
+
+
+@define(eq=False)
+class NoRoom(DomainError):
+    """The target has not enough space for the next batch; the sizes are in bytes."""
+
+    code: ClassVar[str] = "NO_ROOM"
+    free_bytes: int
+    needed_bytes: int
+
+    @property
+    def message(self) -> str:
+        return (
+            f"The copy stopped before the disk or STORAGE_MAX_GB is full: {self.free_bytes:,} bytes are left, and the "
+            f"next batch needs about {self.needed_bytes:,}. What was copied is kept. Make room, and repeat the "
+            "command: it continues."
+        )
+
+
+@frozen
+class _Batch:
+    """The rows of consecutive heads."""
+
+    heads: Sequence[RowHead]
+    rows: Sequence[SourceSession]
+    large: Sequence[RowHead]
+    """Those that are larger than a batch, and were not read."""
+
+
+@frozen
+class _JudgedBatch:
+    """The rows of a batch, and what becomes of them."""
+
+    batch: _Batch
+    accepted: Sequence[InboundSession]
+    left: Sequence[LeftSession]
+    flagged: Sequence[FlaggedSession]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(head.size_bytes for head in self.batch.heads)
+
+
+@define(eq=False)
+class Copier:
+    """Reads rows, converts them, and stores them with the progress. A killed run continues behind its last batch.
+
+    `room` returns how many bytes may still be stored, None if that is unknown. `pace` is that of rows.
+    """
+
+    _reader: OriginReader
+    _store: TakeoverStore
+    _policy: TakeoverPolicy
+    _clock: Clock
+    _limits: CopyLimits
+    _room: Callable[[], Awaitable[int | None]]
+    _pace: Pace
+    _progress: Progress = field(init=False, factory=Progress)
+
+    async def total(self) -> int:
+        """Return how many rows a pass examines; raises SourceUnavailable or SourceRefused."""
+        return await self._reader.count(self._expired_after())
+
+    async def run(self, *, dry_run: bool = False) -> AsyncIterator[CopyStep]:
+        """Make one pass, or complete the one that was interrupted; without writing if it is a dry run.
+
+        Raises NoRoom before a batch that does not fit, SourceUnavailable, SourceRefused, StorageUnavailable or
+        Overloaded. Repeating continues.
+        """
+        self._progress = Progress() if dry_run else await self._stored_progress()
+        store = self._forget if dry_run else self._receive
+        async with (
+            aclosing(ahead(self._batches())) as batches,
+            aclosing(overlapped(self._judged(batches), store)) as steps,
+        ):
+            async for step in steps:
+                yield step
+        self._progress = evolve(self._progress, after=None, passes=self._progress.passes + 1)
+        if not dry_run:
+            await self._store.note(COPY, self._progress)
+
+    async def _stored_progress(self) -> Progress:
+        takeover = await self._store.takeover()
+        return Progress() if takeover is None else takeover.progress.get(COPY, Progress())
+
+    def _expired_after(self) -> datetime | None:
+        """Return the instant before which rows have expired so long ago that they are left without being read."""
+        kept = {Expired.NONE: timedelta(), Expired.RETAINED: self._policy.retention}
+        return None if self._policy.expired is Expired.ALL else self._clock.now() - kept[self._policy.expired]
+
+    async def _batches(self) -> AsyncIterator[_Batch]:
+        after, expired_after = self._progress.after, self._expired_after()
+        while heads := await self._reader.heads(after, expired_after, self._limits.rows_max):
+            for batch in self._divided(heads):
+                await self._pace.wait(len(batch))
+                small = [head for head in batch if head.size_bytes <= self._limits.bytes_max]
+                rows = await self._reader.sessions([head.request_id for head in small]) if small else ()
+                yield _Batch(batch, rows, [head for head in batch if head.size_bytes > self._limits.bytes_max])
+            after = heads[-1].cursor
+
+    def _divided(self, heads: Sequence[RowHead]) -> Iterator[Sequence[RowHead]]:
+        """Yield consecutive heads that are together within the bytes of a batch; a larger one is not read."""
+        batch: list[RowHead] = []
+        size_bytes = 0
+        for head in heads:
+            read_bytes = head.size_bytes if head.size_bytes <= self._limits.bytes_max else 0
+            if batch and size_bytes + read_bytes > self._limits.bytes_max:
+                yield batch
+                batch, size_bytes = [], 0
+            batch.append(head)
+            size_bytes += read_bytes
+        yield batch
+
+    async def _judged(self, batches: AsyncIterator[_Batch]) -> AsyncIterator[_JudgedBatch]:
+        async for batch in batches:
+            yield self._judge(batch)
+
+    def _judge(self, batch: _Batch) -> _JudgedBatch:
+        now = self._clock.now()
+        found = [received(row, self._policy, now) for row in batch.rows]
+        accepted = [each for each in found if isinstance(each, AcceptedSession)]
+        return _JudgedBatch(
+            batch,
+            [each.inbound for each in accepted],
+            [each for each in found if isinstance(each, LeftSession)]
+            + [LeftSession(head.request_id, Reason.TOO_LARGE) for head in batch.large],
+            [FlaggedSession(str(each.inbound.session.ref.session_id), each.flags) for each in accepted if each.flags],
+        )
+
+    async def _receive(self, judged: _JudgedBatch) -> CopyStep:
+        await self._require_room(judged.size_bytes)
+        before = self._progress
+        self._progress = evolve(
+            before,
+            after=judged.batch.heads[-1].cursor,
+            examined=before.examined + len(judged.batch.heads),
+            size_bytes=before.size_bytes + judged.size_bytes,
+        )
+        return self._step(judged, await self._store.receive(judged.accepted, COPY, self._progress))
+
+    async def _forget(self, judged: _JudgedBatch) -> CopyStep:
+        return self._step(judged, Received())
+
+    def _step(self, judged: _JudgedBatch, stored: Received) -> CopyStep:
+        return CopyStep(len(judged.batch.heads), judged.size_bytes, stored, judged.left, judged.flagged)
+
+    async def _require_room(self, needed_bytes: int) -> None:
+        """Raise NoRoom if a batch, with its indexes and log, may not fit."""
+        free_bytes = await self._room()
+        if free_bytes is not None and free_bytes < _ROOM_FACTOR * needed_bytes:
+            raise NoRoom(free_bytes, _ROOM_FACTOR * needed_bytes)
+
+
+_ROOM_FACTOR = 3
+"""The log has each row too, and indexes grow by pages."""

@@ -1,0 +1,93 @@
+"""The contract of OriginReader."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from domain.takeover.reader_ports import OriginReader
+from domain.takeover.source_session import SourceSession
+from tests.contracts.takeover_store import origin_id
+from tests.unit.takeover.builders import HOUR, NOW, row
+
+Store = Callable[[SourceSession], None]
+MOMENT = timedelta(microseconds=1)
+
+
+def session(number: int = 0, **changes: object) -> SourceSession:
+    return row(request_id=str(origin_id(number)), **changes)
+
+
+async def all_heads(reader: OriginReader, expired_after=None, size: int = 2) -> list[str]:
+    """Return the ids of all pages."""
+    ids: list[str] = []
+    after = None
+    while page := await reader.heads(after, expired_after, size):
+        assert len(page) <= size
+        ids += [head.request_id for head in page]
+        after = page[-1].cursor
+    return ids
+
+
+class OriginReaderContract:
+    """Subclasses have a fixture `reader`, and `store`, which stores a row there."""
+
+    @pytest.fixture
+    def reader(self) -> OriginReader:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def store(self, reader: OriginReader) -> Store:
+        raise NotImplementedError
+
+    async def test_an_empty_origin_has_no_rows(self, reader):
+        assert await reader.count(None) == 0
+        assert await reader.heads(None, None, 10) == []
+        assert await reader.sessions([str(origin_id(1))]) == []
+
+    @pytest.mark.parametrize("expired_after", [None, NOW - 2 * HOUR])
+    async def test_pages_have_every_row_once_in_the_same_order(self, reader, store, expired_after):
+        for number in range(5):
+            store(session(number, expires_at=NOW + HOUR * (number % 3)))
+        found = await all_heads(reader, expired_after)
+        assert sorted(found) == sorted(str(origin_id(number)) for number in range(5))
+        assert await all_heads(reader, expired_after, size=3) == found
+        assert await reader.count(expired_after) == 5
+
+    async def test_rows_that_expired_earlier_are_left_out(self, reader, store):
+        for number, expires_at in enumerate((NOW - MOMENT, NOW, NOW + MOMENT)):
+            store(session(number, expires_at=expires_at))
+        assert await all_heads(reader, NOW) == [str(origin_id(2))]
+        assert await reader.count(NOW) == 1
+        assert len(await all_heads(reader)) == await reader.count(None) == 3
+
+    async def test_a_row_that_is_stored_behind_the_cursor_is_found(self, reader, store):
+        ids = sorted(str(origin_id(number)) for number in range(2))
+        store(row(request_id=ids[0]))
+        (head,) = await reader.heads(None, NOW, 10)
+        store(row(request_id=ids[1], expires_at=NOW + 2 * HOUR))
+        assert [each.request_id for each in await reader.heads(head.cursor, NOW, 10)] == [ids[1]]
+
+    async def test_the_size_of_a_row_covers_its_texts(self, reader, store):
+        store(session(1, script_content="é" * 5000, context='{"a": 1}'))
+        (head,) = await reader.heads(None, None, 1)
+        assert 10_000 <= head.size_bytes <= 10_100
+
+    async def test_rows_are_read_with_all_values(self, reader, store):
+        full = session(
+            1,
+            user_id="a\t",
+            status="odd",
+            script_hash="0" * 64,
+            compile_options='{"a": [1, 2.50]}',
+            compile_status="pending",
+            compile_error="no",
+            metadata="[1]",
+            artifact_bytes=3,
+            execution_count=-1,
+        )
+        empty = session(2, context="null", script_content=None, last_executed_at=None, artifact_bytes=None)
+        for each in (full, empty):
+            store(each)
+        found = await reader.sessions([full.request_id, empty.request_id, str(origin_id(3))])
+        assert sorted(found, key=lambda each: each.status) == [empty, full]
