@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from domain.errors import Invalid, NotFound
 
@@ -14,6 +14,9 @@ TITLE_PATTERN = "^[a-z][a-z0-9]*-[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 TITLE_SIZE_MAX = 128
 """Characters of a language-title."""
+
+EMPTY_TITLE = "_"
+"""The title of a text that is a prefix alone, such as `nodejs-`, which the origin accepts."""
 
 PINNED_PATTERN = TITLE_PATTERN.removesuffix("$") + "(?:@[1-9][0-9]{0,17})?$"
 """The grammar of language-titles that may name a version, such as `python-adder@3`."""
@@ -115,6 +118,14 @@ class LanguageMapping:
             raise InvalidLanguageTitle(value)
         return (self._by_language(value) or self._by_prefix(value) or self._by_pattern(value)) or _refuse(value)
 
+    def resolve_loosely(self, value: str) -> LanguageTitle:
+        """Return the title of a text that need not follow the grammar, as the origin reads it.
+
+        What follows the prefix may be any text; `_` stands for none. Raises LanguageNotServed.
+        """
+        found = self._by_language(value) or self._by_prefix(value) or self._by_pattern(value) or _refuse(value)
+        return found if found.title else evolve(found, title=EMPTY_TITLE)
+
     def resolve_pinned(self, value: str | None) -> tuple[LanguageTitle, int | None]:
         """Return the canonical title, and the version behind an `@` if there is one.
 
@@ -124,8 +135,8 @@ class LanguageMapping:
         return self.resolve(name), int(version) if version else None
 
     def _by_language(self, value: str) -> LanguageTitle | None:
-        prefix, _, title = value.partition("-")
-        language = _BY_NAME.get(prefix)
+        prefix, hyphen, title = value.partition("-")
+        language = _BY_NAME.get(prefix) if hyphen else None
         return None if language is None else LanguageTitle(language, title)
 
     def _by_prefix(self, value: str) -> LanguageTitle | None:

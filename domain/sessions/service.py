@@ -42,11 +42,11 @@ from domain.sessions.session import (
 class SessionRequest:
     """A session to initialize; None takes the server's default.
 
-    `language_title` may name a version of a function, such as `python-adder@3`. `convention` is that of a script of its
-    own; a session that is pinned to a function has that of the function.
+    `language_title` may name a version of a function, such as `python-adder@3`; a resolved one is taken as it is.
+    `convention` is that of a script of its own; a session that is pinned to a function has that of the function.
     """
 
-    language_title: str | None
+    language_title: LanguageTitle | str | None
     script_content: str | None = field(default=None, repr=False)
     context: JsonText = field(default=EMPTY_OBJECT, repr=False)
     metadata: JsonText = field(default=EMPTY_OBJECT, repr=False)
@@ -147,8 +147,8 @@ class SessionService:
 
         A repeated call with the same idempotency key returns the first response and makes no session; another call with
         the key raises IdempotencyConflict. Raises InvalidLanguageTitle, LanguageNotServed, FunctionNotFound,
-        FunctionVersionNotFound, InvalidRequest (a version beside a script), FieldTooLarge, QuotaReached,
-        ScriptSyntaxError or RuntimeUnavailable.
+        FunctionVersionNotFound, InvalidRequest (a version beside a script, or a context that is no object, which only
+        scripts of the origin take), FieldTooLarge, QuotaReached, ScriptSyntaxError or RuntimeUnavailable.
         """
         budget = self._budget()
         if idempotency_key is not None:
@@ -156,10 +156,11 @@ class SessionService:
             first = await budget.spend(stored, StorageUnavailable)
             if first is not None:
                 return first
-        title, version = self._mapping.resolve_pinned(request.language_title)
+        title, version = self._title(request)
         function = await self._function(owner, title, version, request, budget)
         definition = function.definition if function else self._own_definition(request)
         script = definition.script
+        _require_suitable(request.context, definition.convention)
         size = len(script.source) + len(request.context) + len(request.metadata)
         await budget.spend(self._quotas.require_capacity(owner, size), StorageUnavailable)
         with self._quotas.adding(owner, size):
@@ -176,7 +177,7 @@ class SessionService:
 
     def language(self, request: SessionRequest) -> Language:
         """Return the language of a session to initialize; raises InvalidLanguageTitle or LanguageNotServed."""
-        return self._mapping.resolve_pinned(request.language_title)[0].language
+        return self._title(request)[0].language
 
     async def require_capacity(self, owner: Owner) -> None:
         """Raise QuotaReached if the owner can have no further session."""
@@ -272,6 +273,10 @@ class SessionService:
     def _budget(self) -> Budget:
         return Budget(self._policy.request_timeout_s)
 
+    def _title(self, request: SessionRequest) -> tuple[LanguageTitle, int | None]:
+        named = request.language_title
+        return (named, None) if isinstance(named, LanguageTitle) else self._mapping.resolve_pinned(named)
+
     async def _function(
         self, owner: Owner, title: LanguageTitle, version: int | None, request: SessionRequest, budget: Budget
     ) -> Function | None:
@@ -309,6 +314,12 @@ class SessionLanguages:
             del self._known[next(iter(self._known))]
         self._known[ref.session_id] = session.ref.owner, session.language_title.language
         return session.language_title.language
+
+
+def _require_suitable(context: JsonText, convention: Convention) -> None:
+    if convention is not Convention.ORIGIN and not context.startswith("{"):
+        message = f"must be an object under the calling convention {convention}"
+        raise InvalidRequest((Problem("/context", message),))  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
 
 
 def _write_late() -> StorageUnavailable:

@@ -55,7 +55,7 @@ def runtime_host() -> None:
     """
     with failures_reported():
         manager = ServiceManager.of(os.environ)
-        settings = replace(runtime_host_settings(), web_concurrency=1, auto_migrate=False)
+        settings = replace(runtime_host_settings(), web_concurrency=1, auto_migrate=False, origin_port=None)
         _configure_logs(settings)
         targets = Targets()
         asyncio.run(Supervisor(settings, targets.runtime_host, targets, None, print_runtime_host_banner, manager).run())

@@ -28,7 +28,7 @@ from domain.functions.params import ParamsCheck
 from domain.functions.service import FunctionService
 from domain.usage import UsageService
 from entrypoints.composition.database import Database
-from entrypoints.composition.guards import OwnerLimits, Security, guards
+from entrypoints.composition.guards import OwnerLimits, Security, admission, guards
 from entrypoints.composition.options import (
     example_policy,
     execution_policy,
@@ -36,6 +36,7 @@ from entrypoints.composition.options import (
     function_quota,
     http_options,
     language_mapping,
+    origin_options,
     owner_policy,
     request_timeout_s,
     session_policy,
@@ -43,8 +44,10 @@ from entrypoints.composition.options import (
 )
 from entrypoints.composition.runners import Runners
 from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
-from entrypoints.http.app import Application, Hooks, Services
+from entrypoints.http.app import Api, Application, Hooks, Services
 from entrypoints.http.endpoints.health import HealthChecks, Probe
+from entrypoints.origin.application import OriginApi, OriginHooks
+from entrypoints.server.control import ORIGIN
 from entrypoints.server.lifespan import Lifespan, bounded, together
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.callers import CallerMetrics
@@ -89,6 +92,10 @@ def _lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
 
 def _merged(*probes: Mapping[str, Probe]) -> Mapping[str, Probe]:
     return {name: probe for each in probes for name, probe in each.items()}
+
+
+def _apis(settings: Settings, origin: OriginApi) -> Mapping[str, Api]:
+    return {} if settings.origin_port is None else {ORIGIN: origin}
 
 
 class Controller(containers.DeclarativeContainer):
@@ -277,7 +284,14 @@ class Controller(containers.DeclarativeContainer):
         limits.provided.charge,
         security.provided.caller,
     )
-    application = providers.Singleton(Application, services, http_options, hooks)
+    origin_hooks = providers.Singleton(
+        OriginHooks, providers.Callable(admission, settings, security, limits), security.provided.authorization
+    )
+    origin_api = providers.Singleton(
+        OriginApi, services, http_options, providers.Callable(origin_options, settings), mapping, origin_hooks
+    )
+    apis = providers.Callable(_apis, settings, origin_api)
+    application = providers.Singleton(Application, services, http_options, hooks, apis)
 
 
 def create_controller(settings: Settings) -> Application:

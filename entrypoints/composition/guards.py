@@ -148,9 +148,14 @@ class OwnerLimits:
 
 def guards(settings: Settings, security: Security, limits: OwnerLimits) -> Sequence[Guard]:
     """Return all guards in their order: the host, the caller, the caller's rates, the caller's rights."""
+    return (*admission(settings, security, limits), *security.authorization)
+
+
+def admission(settings: Settings, security: Security, limits: OwnerLimits) -> Sequence[Guard]:
+    """Return the guards that do not look at sessions: the host, the caller, the caller's rates."""
     hosts = allowed_hosts(settings, on_loopback=is_loopback(settings.host))
     host_guards = (HostGuard(hosts),) if hosts else ()
-    return (*host_guards, *security.authentication, *limits.guards, *security.authorization)
+    return (*host_guards, *security.authentication, *limits.guards)
 
 
 def claim_rules(settings: Settings) -> ClaimRules:

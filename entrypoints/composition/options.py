@@ -22,6 +22,7 @@ from domain.functions.examples import ExamplePolicy
 from domain.functions.ports import FunctionRepository
 from domain.functions.quota import FunctionQuota
 from domain.functions.service import FunctionPolicy
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language, LanguageMapping
 from domain.scripts.limits import Limits, LimitsPolicy
 from domain.sessions.service import SessionPolicy
@@ -30,6 +31,7 @@ from domain.storage.storage import StorageBudget
 from domain.timeline import RetentionTimes
 from domain.usage import OwnerPolicy, UsageBounds
 from entrypoints.http.options import HttpOptions
+from entrypoints.origin.options import OriginOptions
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.server.descriptors import workers_within_limit
 from entrypoints.settings.choices import HistoryMode, Idempotency
@@ -238,6 +240,11 @@ def http_options(settings: Settings) -> HttpOptions:
         idempotency=settings.idempotency is Idempotency.ON,
         cors_origins=settings.cors_origins,
     )
+
+
+def origin_options(settings: Settings) -> OriginOptions:
+    """Return how the origin's clients are served."""
+    return OriginOptions(Convention(settings.script_convention), settings.origin_lenient)
 
 
 def sandbox_options(settings: Settings, languages: tuple[Language, ...]) -> SandboxOptions:

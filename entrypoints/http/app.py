@@ -1,17 +1,21 @@
 """The ASGI application of a controller."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import MappingProxyType
+from uuid import UUID
 
 import structlog
 from attrs import field, frozen
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+from structlog.typing import FilteringBoundLogger
 
 from domain.access.principal import NOBODY, Principal
 from domain.audit import AuditService
 from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
+from domain.errors import DomainError
 from domain.executions.by_name import FunctionCalls
 from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionService
@@ -27,6 +31,7 @@ from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.health import HealthChecks, HealthEndpoints, MetricsEndpoint, ProbeRunner
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
+from entrypoints.http.errors import respond_to_bug, respond_to_error
 from entrypoints.http.instrumentation import AccessLog, RequestMetrics
 from entrypoints.http.middleware.cors import Cors
 from entrypoints.http.middleware.requests import RequestGuard
@@ -39,6 +44,8 @@ from entrypoints.http.parsing.functions import FunctionParser, rollback_parser
 from entrypoints.http.parsing.headers import IdempotencyKeys
 from entrypoints.http.parsing.sessions import initialize_parser, item_parser, patch_parser
 from entrypoints.http.pipeline import Guard, InFlightLimiter, Pipeline, RequestObserver
+from entrypoints.http.request import Request
+from entrypoints.http.response import Response
 from entrypoints.http.route import Route, RouteTable
 from entrypoints.http.routes import Endpoints, routes
 from entrypoints.http.schemas.sessions import InitializeItemBody
@@ -82,22 +89,62 @@ class Hooks:
     caller: Principal = NOBODY
 
 
-class Application:
-    """Serves the HTTP API. The pipeline handles requests; Starlette handles the lifespan and other protocols."""
+@frozen
+class Shared:
+    """What the APIs of a process share: places for requests in flight, observers, and what is examined or measured."""
 
-    def __init__(self, services: Services, options: HttpOptions, hooks: Hooks | None = None) -> None:
+    limiter: InFlightLimiter
+    examiner: Examiner
+    health: HealthEndpoints
+    metrics: RequestMetrics
+    observers: Sequence[RequestObserver]
+    caller: Principal
+    log: FilteringBoundLogger
+
+    def pipeline(
+        self,
+        table: RouteTable,
+        listed: Iterable[Route],
+        guards: Sequence[Guard],
+        respond: Callable[[DomainError, Request], Response] = respond_to_error,
+        respond_to_bug: Callable[[UUID, Request], Response] = respond_to_bug,
+    ) -> Pipeline:
+        """Return the pipeline of an API; `listed` are the routes of the table."""
+        self.metrics.count(listed)
+        log = self.log.bind(logger="http")
+        return Pipeline(table, self.limiter, log, guards, self.observers, self.caller, respond, respond_to_bug)
+
+
+Api = Callable[[Shared], ASGIApp]
+"""Makes the ASGI application of an API that has a listener of its own."""
+
+
+class Application:
+    """Serves the HTTP API. The pipeline handles requests; Starlette handles the lifespan and other protocols.
+
+    `apis` are further ones, by the names of their listeners; `listeners` has their applications.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        options: HttpOptions,
+        hooks: Hooks | None = None,
+        apis: Mapping[str, Api] = MappingProxyType({}),
+    ) -> None:
         self.limiter = InFlightLimiter(options.in_flight_max)
         self._options = options
         self._version = services.process.version
         self._hooks = hooks or Hooks()
         self.loop_lag = LoopLag()
         self.scrape = Scrape(services.metrics)
-        self.routes: tuple[Route, ...] = routes(self._endpoints(services, options))
-        metrics = RequestMetrics(self.routes, lambda: self.limiter.in_flight)
-        for collector in (metrics, self.loop_lag, ProcessMetrics()):
+        shared = self._shared(services)
+        for collector in (shared.metrics, self.loop_lag, ProcessMetrics()):
             services.metrics.register(collector)
-        pipeline = self._pipeline(metrics)
+        self.routes: tuple[Route, ...] = routes(self._endpoints(services, shared))
+        pipeline = shared.pipeline(RouteTable(self.routes), self.routes, (*self._hooks.guards, RequestGuard()))
         self._http = Cors(pipeline, options.cors_origins) if options.cors_origins else pipeline
+        self.listeners: Mapping[str, ASGIApp] = {name: api(shared) for name, api in apis.items()}
         self._other = Starlette(lifespan=self._lifespan)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,8 +166,21 @@ class Application:
         """Reject new requests, wait for those in flight, and return how many are left."""
         return await self.limiter.drain(timeout_s)
 
-    def _endpoints(self, services: Services, options: HttpOptions) -> Endpoints:
-        examiner = Examiner(options.examination_wait_s, options.examination_bytes_max)
+    def _shared(self, services: Services) -> Shared:
+        log, options = structlog.get_logger(), self._options
+        metrics = RequestMetrics(lambda: self.limiter.in_flight)
+        return Shared(
+            self.limiter,
+            Examiner(options.examination_wait_s, options.examination_bytes_max),
+            HealthEndpoints(services.process, ProbeRunner(options.probe_timeout_s), self.limiter),
+            metrics,
+            (metrics, AccessLog(log), *self._hooks.observers),
+            self._hooks.caller,
+            log,
+        )
+
+    def _endpoints(self, services: Services, shared: Shared) -> Endpoints:
+        options, examiner = self._options, shared.examiner
         keys, execute = IdempotencyKeys(options.idempotency), execute_parser(options, examiner)
         initialize, patch = initialize_parser(options, examiner), patch_parser(options, examiner)
         return Endpoints(
@@ -137,7 +197,7 @@ class Application:
             ),
             audit=AuditEndpoint(services.audit),
             usage=UsageEndpoint(services.usage),
-            health=HealthEndpoints(services.process, ProbeRunner(options.probe_timeout_s), self.limiter),
+            health=shared.health,
             documents=DocumentEndpoints(lambda: compact(self.document())),
             metrics=MetricsEndpoint(self.scrape),
         )
@@ -161,12 +221,6 @@ class Application:
             options.examination_wait_s,
             self._hooks.charge,
         )
-
-    def _pipeline(self, metrics: RequestMetrics) -> Pipeline:
-        log, hooks = structlog.get_logger(), self._hooks
-        observers = (metrics, AccessLog(log), *hooks.observers)
-        guards = (*hooks.guards, RequestGuard())
-        return Pipeline(RouteTable(self.routes), self.limiter, log.bind(logger="http"), guards, observers, hooks.caller)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:

@@ -31,6 +31,7 @@ from domain.errors import (
 )
 from domain.executions.execution import ExecutionFailed
 from domain.scripts.report import FailureCode
+from entrypoints.http.request import Request
 from entrypoints.http.response import REPLAYED, Headers, Response, embedded, json_response
 from entrypoints.http.schemas.errors import Error, ErrorBody
 
@@ -180,11 +181,21 @@ def status_of(error: DomainError) -> HTTPStatus:
     return STATUS_OF_CODE.get(error.code) or next(by_category)
 
 
+def respond_to_error(error: DomainError, request: Request) -> Response:
+    """Return the response to an error of this request."""
+    return error_response(error, request.parameters.get("request_id"))
+
+
+def respond_to_bug(error_id: UUID, request: Request) -> Response:
+    """Return the response of this request to an unexpected exception."""
+    return internal_error_response(error_id, request.parameters.get("request_id"))
+
+
 def error_response(error: DomainError, session_id: UUID | None) -> Response:
     """Return the response to an error; `session_id` is the session in the path, if there is one."""
     content = error_content(error)
     body = ErrorBody(content, session_id or msgspec.UNSET)
-    return json_response(body, status_of(error), _headers(error), is_body_unread=_is_whole_body_too_large(error))
+    return json_response(body, status_of(error), error_headers(error), is_body_unread=is_body_unread(error))
 
 
 def internal_error_response(error_id: UUID, session_id: UUID | None) -> Response:
@@ -210,7 +221,8 @@ def internal_error_content(error_id: UUID) -> Error:
     return Error(INTERNAL_ERROR, message, {"error_id": error_id})
 
 
-def _headers(error: DomainError) -> Headers:
+def error_headers(error: DomainError) -> Headers:
+    """Return the headers that programs need: when to repeat, what is allowed, which credential is missing."""
     headers: list[tuple[bytes, bytes]] = []
     retry_after_ms = error.details.get("retry_after_ms")
     if isinstance(retry_after_ms, int):
@@ -221,12 +233,13 @@ def _headers(error: DomainError) -> Headers:
         headers.append((b"allow", ", ".join(error.allowed).encode()))
     if isinstance(error, Unauthorized | Forbidden):
         headers.append(_challenge(error))
-    if isinstance(error, SlowBody | ShuttingDown) or _is_whole_body_too_large(error):
+    if isinstance(error, SlowBody | ShuttingDown) or is_body_unread(error):
         headers.append(_CLOSE)
     return tuple(headers)
 
 
-def _is_whole_body_too_large(error: DomainError) -> bool:
+def is_body_unread(error: DomainError) -> bool:
+    """Return whether the error stops the request while its client may still send the body."""
     return isinstance(error, FieldTooLarge) and not error.pointer
 
 

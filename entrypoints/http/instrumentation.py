@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from domain.histogram import Histogram
 from domain.identity import Owner
+from entrypoints.http.errors import INTERNAL_ERROR
 from entrypoints.http.pipeline import RequestObserver
 from entrypoints.http.request import Request
 from entrypoints.http.route import Route
@@ -100,7 +101,7 @@ class AccessLog(RequestObserver):
             round(request.database_s * 1000, 3) if self._has_owners else None,
             request.id.decode() or None,
             owner_hash(request.caller.owner) if self._has_owners else None,
-            route.path if route is not None else None,
+            route.label if route is not None else None,
             request.client,
             request.error_code,
             request.created_session_id or request.parameters.get("request_id"),
@@ -145,6 +146,12 @@ _LIMITED = counter(
     "pglambda_http_requests_rate_limited_total", "Requests with status 429, by the class of their route.", "route_class"
 )
 
+_BUGS = counter(
+    "pglambda_http_internal_errors_total",
+    "Requests that failed because of an error in the server. The log has each cause.",
+    "route",
+)
+
 UNMATCHED = "unmatched"
 """The route of requests for unknown paths or methods."""
 
@@ -154,18 +161,19 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class _RouteMetrics:
     """The counts of one route."""
 
-    __slots__ = ("durations", "labels", "route_class", "statuses")
+    __slots__ = ("bugs", "durations", "labels", "route_class", "statuses")
 
     def __init__(self, method: str, route: str, route_class: str | None = None) -> None:
         self.labels = (method, route)
         self.route_class = route_class
+        self.bugs = 0
         self.durations = Histogram(_DURATIONS.bounds)
         self.statuses: dict[int, int] = {}
 
     @classmethod
     def of(cls, route: Route) -> "_RouteMetrics":
         """Return counts with a zero for status 500: Prometheus sees no increase in the first value of a series."""
-        metrics = cls(route.method, route.path, route.route_class)
+        metrics = cls(route.method, route.label, route.route_class)
         metrics.statuses[int(HTTPStatus.INTERNAL_SERVER_ERROR)] = 0
         return metrics
 
@@ -173,16 +181,22 @@ class _RouteMetrics:
 class RequestMetrics(RequestObserver, Collector):
     """Counts requests by the path template of their route, so that callers cannot create new series."""
 
-    def __init__(self, routes: Iterable[Route], in_flight: Callable[[], int]) -> None:
-        self._by_route = {route.name: _RouteMetrics.of(route) for route in routes}
+    def __init__(self, in_flight: Callable[[], int]) -> None:
+        self._by_route: dict[str, _RouteMetrics] = {}
         self._unmatched: dict[str, _RouteMetrics] = {}
         self._in_flight = in_flight
+
+    def count(self, routes: Iterable[Route]) -> None:
+        """Count the requests of these routes too."""
+        self._by_route |= {route.name: _RouteMetrics.of(route) for route in routes}
 
     @override
     def on_response(self, request: Request, status: int, duration_s: float) -> None:
         metrics = self._unmatched_by(request) if request.route is None else self._by_route[request.route.name]
         metrics.durations.add(duration_s)
         metrics.statuses[status] = metrics.statuses.get(status, 0) + 1
+        if request.error_code is INTERNAL_ERROR:
+            metrics.bugs += 1
 
     @override
     def collect(self) -> Iterable[Metric]:
@@ -191,8 +205,17 @@ class RequestMetrics(RequestObserver, Collector):
             ((*each.labels, str(status)), count) for each in every for status, count in each.statuses.items()
         )
         yield _DURATIONS.buckets((each.labels, each.durations) for each in every if any(each.durations.counts))
+        yield _BUGS.metric(((route,), count) for route, count in self._bugs(every).items())
         yield _IN_FLIGHT.single(self._in_flight())
         yield _LIMITED.metric(((name,), count) for name, count in self._limited().items())
+
+    @staticmethod
+    def _bugs(every: Iterable[_RouteMetrics]) -> dict[str, int]:
+        bugs: dict[str, int] = {}
+        for each in every:
+            _, route = each.labels
+            bugs[route] = bugs.get(route, 0) + each.bugs
+        return bugs
 
     def _limited(self) -> dict[str, int]:
         limited: dict[str, int] = {}
@@ -227,4 +250,4 @@ class RequestTraces(RequestObserver):
     @override
     def on_response(self, request: Request, status: int, duration_s: float) -> None:
         if request.trace is not None:
-            self._tracing.end(request.trace, request.route.path if request.route else None, status)
+            self._tracing.end(request.trace, request.route.label if request.route else None, status)

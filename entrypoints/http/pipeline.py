@@ -19,7 +19,7 @@ from domain.access.principal import NOBODY, Principal
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import DomainError, ShuttingDown
 from domain.identity import Owner
-from entrypoints.http.errors import INTERNAL_ERROR, error_response, internal_error_response
+from entrypoints.http.errors import INTERNAL_ERROR, respond_to_bug, respond_to_error
 from entrypoints.http.request import ClientDisconnected, Request
 from entrypoints.http.response import Headers, Response
 from entrypoints.http.route import PATH_PARSERS, WITHOUT_CREDENTIAL, Route, RouteTable
@@ -127,8 +127,8 @@ class Pipeline:
     _guards: Sequence[Guard] = ()
     _observers: Sequence[RequestObserver] = ()
     _caller: Principal = NOBODY
-    _respond: Callable[[DomainError, UUID | None], Response] = error_response
-    _respond_to_bug: Callable[[UUID, UUID | None], Response] = internal_error_response
+    _respond: Callable[[DomainError, Request], Response] = respond_to_error
+    _respond_to_bug: Callable[[UUID, Request], Response] = respond_to_bug
     _request_ids: RequestIds | None = field(factory=RequestIds)
     _on_request: Sequence[Callable[[Request], None]] = field(init=False)
 
@@ -168,7 +168,7 @@ class Pipeline:
             error_id = uuid4()
             request.error_code = INTERNAL_ERROR
             self._log.exception("internal_error", error_id=str(error_id), x_request_id=request.id.decode())
-            return self._respond_to_bug(error_id, request.parameters.get("request_id"))
+            return self._respond_to_bug(error_id, request)
 
     async def _handled(self, request: Request) -> Response:
         try:
@@ -180,7 +180,7 @@ class Pipeline:
             return await route.endpoint(request)
         except DomainError as error:
             request.error_code = error.code
-            return self._respond(error, request.parameters.get("request_id"))
+            return self._respond(error, request)
 
     async def _admit(self, request: Request, route: Route) -> None:
         for guard in self._guards:

@@ -86,20 +86,23 @@ class SingleWrite(Protocol):
 class Response:
     """Status, headers with names in lower case, and body. An ASGI application that sends them.
 
-    `is_body_unread` says that the client may still be sending the body of its request.
+    `is_body_unread` says that the client may still be sending the body of its request. Without a body there need be no
+    content type.
     """
 
     status: int
     body: bytes = b""
     headers: Headers = ()
     is_body_unread: bool = False
-    content_type: bytes = JSON
+    content_type: bytes | None = JSON
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response, in a single write if the server offers that."""
         headers = self.headers
         if self.status not in _WITHOUT_BODY:
-            headers += ((b"content-type", self.content_type), (b"content-length", b"%d" % len(self.body)))
+            if self.content_type is not None:
+                headers += ((b"content-type", self.content_type),)
+            headers += ((b"content-length", b"%d" % len(self.body)),)
         if not self.is_body_unread:
             write = single_write(scope)
             if write is not None and write(self.status, headers, self.body):

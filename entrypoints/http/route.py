@@ -85,8 +85,14 @@ class Route:
     exempt: bool = False
     shown: bool = True
     names_languages_in_body: bool = False
+    label: str = field()
+    """What logs, metrics and traces call the route; the default is its path."""
     query_names: frozenset[str] = field(init=False)
     """The parameters that a query string may have, from the contract."""
+
+    @label.default
+    def _label(self) -> str:
+        return self.path
 
     @query_names.default
     def _query_names(self) -> frozenset[str]:
@@ -149,7 +155,8 @@ class RouteTable:
             node.methods["HEAD"] = route
 
 
-def _session_id(text: str) -> UUID:
+def session_id_of(text: str) -> UUID:
+    """Return the id of a session in a path; raises SessionNotFound if no session can have it."""
     # The nil UUID is no session: the idempotency keys of calls that create sessions are stored under it.
     if not _UUID.fullmatch(text) or (session_id := msgspec.convert(text, UUID)) == NO_SESSION:
         raise SessionNotFound
@@ -163,11 +170,14 @@ def _execution_id(text: str) -> UUID:
 
 
 PATH_PARSERS: Mapping[str, Callable[[str], Any]] = {
-    "request_id": _session_id,
+    "request_id": session_id_of,
     "execution_id": _execution_id,
     "language_title": str,
+    "id": str,
 }
 """How each path parameter is parsed, by its name in path templates. A text that is no UUID names nothing: 404.
+
+Endpoints that serve ids of another service parse `id` themselves.
 
 msgspec makes a UUID of a text in a third of the time of UUID itself.
 """

@@ -13,6 +13,7 @@ from domain.errors import Conflict, DomainError, Invalid, Unauthorized, Unavaila
 from domain.scripts.report import ExecutionUnknown
 from domain.scripts.script import ScriptSyntaxError
 from entrypoints.http.errors import MethodNotAllowed, RouteNotFound, SlowBody, status_of
+from entrypoints.http.request import Request
 from entrypoints.http.response import Headers, Response, encode_json
 
 
@@ -86,7 +87,7 @@ class ExecutionSeen(Conflict):
         return "This host has received the execution before and starts it once only. Do not send it again."
 
 
-def host_error_response(error: DomainError, _session_id: UUID | None) -> Response:
+def host_error_response(error: DomainError, _request: Request) -> Response:
     """Return the response to an error: 500 if the script may have run, else a 4xx or 503, and nothing was started."""
     status, code, message = status_of(error), error.code, error.message
     if isinstance(error, ExecutionUnknown):
@@ -101,7 +102,7 @@ def host_error_response(error: DomainError, _session_id: UUID | None) -> Respons
     return Response(int(status), encode_json({"error": content}), _headers(error))
 
 
-def host_bug_response(_error_id: UUID, _session_id: UUID | None) -> Response:
+def host_bug_response(_error_id: UUID, _request: Request) -> Response:
     """Return the response to any other exception. The script may have run.
 
     It is no JSON: a controller that does not know the host yet would take a message for the failure of the script.

@@ -18,7 +18,7 @@ _HTTP_OK = 200
 _NAME = "pglambda"
 
 _READY = """pglambda serves on {url}
-
+{origin}
 {credential}Try it: 5 + 3 in Node.js
   id=$(curl -s {url}/api/v1/initialize {header}-H 'Language-Title: nodejs-adder' -H 'Content-Type: application/json' \\
     -d '{{"script_content": "return event.params.a + event.params.b;"}}' |
@@ -26,6 +26,9 @@ _READY = """pglambda serves on {url}
   curl -s {url}/api/v1/execute/$id {header}-H 'Content-Type: application/json' -d '{{"params": {{"a": 5, "b": 3}}}}'
 
 Ctrl-C stops it."""
+
+_ORIGIN = """Clients of lambda-microservice call {url}
+"""
 
 _CREDENTIAL = """Callers need a token or an API key, in $TOKEN. Make one, with the service's settings:
 {commands}
@@ -36,10 +39,11 @@ _HEADER = '-H "Authorization: Bearer $TOKEN" '
 _NOT_READY = "pglambda listens on {url} and is not ready yet. /readyz responds: {body}"
 
 
-async def print_banner(url: str, credentials: Sequence[str] = ()) -> None:
-    """Print the address and an example when the service is ready, and a note if that takes long.
+async def print_banner(url: str, origin_url: str | None = None, credentials: Sequence[str] = ()) -> None:
+    """Print the addresses and an example when the service is ready, and a note if that takes long.
 
-    `credentials` are the commands that make a credential; empty if callers need none.
+    `origin_url` is that of the origin's API, if it is served. `credentials` are the commands that make a credential;
+    empty if callers need none.
     """
     waited_s, delay_s, noted = 0.0, _DELAY_FIRST_S, False
     while True:
@@ -53,7 +57,8 @@ async def print_banner(url: str, credentials: Sequence[str] = ()) -> None:
         waited_s, delay_s = waited_s + delay_s, min(delay_s * 1.5, _DELAY_MAX_S)
     commands = "\n".join(f"  {command_in_shell()} {name} --owner me --scope execute:all" for name in credentials)
     credential, header = (_CREDENTIAL.format(commands=commands), _HEADER) if credentials else ("", "")
-    _print(_READY.format(url=url, credential=credential, header=header))
+    origin = "" if origin_url is None else _ORIGIN.format(url=origin_url)
+    _print(_READY.format(url=url, origin=origin, credential=credential, header=header))
 
 
 def command_in_shell(search_path: str | None = None) -> str:
@@ -70,7 +75,7 @@ def command_in_shell(search_path: str | None = None) -> str:
     return shlex.quote(str(own)) if own.exists() else f"{shlex.quote(sys.executable)} -m entrypoints"
 
 
-async def print_runtime_host_banner(url: str) -> None:
+async def print_runtime_host_banner(url: str, _origin_url: str | None = None) -> None:
     """Print the address of a runtime host."""
     _print(f"pglambda runs scripts for controllers on {url}\nCtrl-C stops it.")
 

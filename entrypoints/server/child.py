@@ -10,8 +10,8 @@ import math
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any
 
@@ -27,10 +27,14 @@ from entrypoints.server.control import SENDING_TIMEOUT_S, UP, Assignment, Comman
 from entrypoints.server.descriptors import connections_within_limit
 from entrypoints.server.open_connections import OpenConnections
 from entrypoints.server.process import WRONG_SETTING_STATUS
+from entrypoints.server.writing import own_error
 from entrypoints.settings.environment import SettingsError
 from entrypoints.telemetry.logs import configure_service_logs
 from entrypoints.telemetry.metrics.connections import ConnectionMetrics
 from entrypoints.telemetry.metrics.scrape import MetricsServer
+
+MAIN = "main"
+"""The name of the listener that serves the application itself."""
 
 _ORPHAN_TIMEOUT_S = 3
 _STOPPING_TIMEOUT_S = 1
@@ -65,7 +69,9 @@ async def _perform(assignment: Assignment, channel: socket.socket) -> int:
     target = _load(assignment.target)
     if assignment.listener is None:
         return int(await target(assignment.settings))
-    server = ChildServer(target(assignment.settings), assignment, channel, socket.socket(fileno=assignment.listener))
+    listeners = {name: socket.socket(fileno=descriptor) for name, descriptor in assignment.further.items()}
+    listeners[MAIN] = socket.socket(fileno=assignment.listener)
+    server = ChildServer(target(assignment.settings), assignment, channel, listeners)
     await server.serve(sockets=[])
     return 0
 
@@ -76,9 +82,14 @@ def _load(target: str) -> Callable[..., Any]:
 
 
 class ChildServer(uvicorn.Server):
-    """A uvicorn server that follows its supervisor instead of signals."""
+    """A uvicorn server that follows its supervisor instead of signals.
 
-    def __init__(self, app: Any, assignment: Assignment, channel: socket.socket, listener: socket.socket) -> None:
+    Connections of all listeners count together. `app.listeners` has the applications of further ones.
+    """
+
+    def __init__(
+        self, app: Any, assignment: Assignment, channel: socket.socket, listeners: Mapping[str, socket.socket]
+    ) -> None:
         self._app = app
         self._settings = assignment.settings
         self._channel = channel
@@ -93,22 +104,33 @@ class ChildServer(uvicorn.Server):
         )
         if hasattr(app, "scrape"):
             app.scrape.registry.register(metrics)
-        self._acceptor = Acceptor(listener, self._new_protocol, connections, is_shared=assignment.shared)
-        shutdown_s = SENDING_TIMEOUT_S if self._is_drainable else math.ceil(self._settings.shutdown_timeout_seconds)
-        super().__init__(
-            uvicorn.Config(
-                _with_addresses_only(app) if self._settings.trusted_proxies else app,
-                http=_protocol(connections, metrics.rejected),
-                ws="none",
-                lifespan="on",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=bool(self._settings.trusted_proxies),
-                forwarded_allow_ips=list(self._settings.trusted_proxies),
-                timeout_keep_alive=_KEEP_ALIVE_S,
-                timeout_graceful_shutdown=shutdown_s,
-            )
+        apps = {name: app if name == MAIN else app.listeners[name] for name in listeners}
+        configs = {
+            name: self._config(each, _protocol(connections, metrics.rejected, each)) for name, each in apps.items()
+        }
+        for config in configs.values():
+            config.load()
+        super().__init__(configs[MAIN])
+        self._acceptors = [
+            Acceptor(listener, partial(self._new_protocol, configs[name]), connections, is_shared=assignment.shared)
+            for name, listener in listeners.items()
+        ]
+
+    def _config(self, app: ASGIApp, protocol: type[BoundedConnection]) -> uvicorn.Config:
+        settings = self._settings
+        shutdown_s = SENDING_TIMEOUT_S if self._is_drainable else math.ceil(settings.shutdown_timeout_seconds)
+        return uvicorn.Config(
+            _with_addresses_only(app) if settings.trusted_proxies else app,
+            http=protocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=shutdown_s,
         )
 
     @override
@@ -121,8 +143,8 @@ class ChildServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve, report that, and read commands from then on."""
         await super().startup(sockets)
-        await self._acceptor.open()
-        self.servers = self._acceptor.servers
+        for acceptor in self._acceptors:
+            await acceptor.open()
         if self._metrics_server is not None:
             await self._metrics_server.open()
         _tune_interpreter()
@@ -133,13 +155,15 @@ class ChildServer(uvicorn.Server):
     @override
     async def on_tick(self, counter: int) -> bool:
         """Do the same as uvicorn, ten times a second, and check for new connections."""
-        await self._acceptor.check()
+        for acceptor in self._acceptors:
+            await acceptor.check()
         return await super().on_tick(counter)
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close connections and the application; metrics are served to the end."""
-        self._acceptor.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         await super().shutdown(sockets)
         if self._metrics_server is not None:
             await self._metrics_server.close()
@@ -153,7 +177,7 @@ class ChildServer(uvicorn.Server):
             self._app.leave()
         await asyncio.sleep(self._settings.drain_delay_seconds)
         if self._is_outlived:
-            await self._acceptor.leave_clients()
+            await asyncio.gather(*(acceptor.leave_clients() for acceptor in self._acceptors))
         if self._is_drainable:
             await self._app.drain(self._settings.shutdown_timeout_seconds)
         self.should_exit = True
@@ -167,9 +191,9 @@ class ChildServer(uvicorn.Server):
         for connection in self.server_state.connections:
             connection.transport.abort()
 
-    def _new_protocol(self) -> asyncio.Protocol:
-        return self.config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn itself does
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+    def _new_protocol(self, config: uvicorn.Config) -> asyncio.Protocol:
+        return config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn itself does
+            config=config, server_state=self.server_state, app_state=self.lifespan.state
         )
 
 
@@ -226,9 +250,16 @@ def _is_address(text: str) -> bool:
     return "%" not in text  # the zone of an IPv6 address may be any text
 
 
-def _protocol(connections: OpenConnections, rejected: Callable[[HTTPStatus], None]) -> type[BoundedConnection]:
-    """Return the class of connections that count among these, and report rejections."""
-    members = {"open_connections": connections, "on_rejection": staticmethod(rejected)}
+def _protocol(
+    connections: OpenConnections, rejected: Callable[[HTTPStatus], None], app: ASGIApp
+) -> type[BoundedConnection]:
+    """Return the class of connections that count among these, and report rejections, in the form of the application."""
+    error_body = getattr(app, "error_body", own_error)
+    members = {
+        "open_connections": connections,
+        "on_rejection": staticmethod(rejected),
+        "error_body": staticmethod(error_body),
+    }
     return type("Connection", (BoundedConnection,), members)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import sys
 import termios
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from entrypoints.http.response import SINGLE_WRITE
 from entrypoints.server.open_connections import OpenConnections
 from entrypoints.server.request_target import origin_form
-from entrypoints.server.writing import UvicornSingleWrite, WriteLimits, WriteWatch, error_response
+from entrypoints.server.writing import UvicornSingleWrite, WriteLimits, WriteWatch, error_response, own_error
 
 _MALFORMED = "The request is not valid HTTP/1.1. Nothing was done; correct it and send it again."
 _LARGE_HEAD = "The request line and the headers have more than the {} bytes that are allowed. Send less."
@@ -58,6 +59,11 @@ class BoundedConnection(HttpToolsProtocol):
     @staticmethod
     def on_rejection(status: HTTPStatus) -> None:
         """Handle a rejection before a request exists; subclasses count it."""
+
+    @staticmethod
+    def error_body(code: str, message: str, details: Mapping[str, object]) -> object:
+        """Return the body of an error; subclasses have the shape of another API."""
+        return own_error(code, message, details)
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn types it
@@ -224,7 +230,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._overhead_bytes = 0
         self.on_rejection(status)
         if self._can_respond():
-            self.transport.write(error_response(status, message))
+            self.transport.write(error_response(status, message, body_of=self.error_body))
             _disconnect(self.cycle)  # so that a later response of the application is dropped
             self.transport.write_eof()
             self._linger()
@@ -236,7 +242,8 @@ class BoundedConnection(HttpToolsProtocol):
         details = {"stored": "no", "executed": "no", "retry_after_ms": 1000}
         self.on_rejection(HTTPStatus.SERVICE_UNAVAILABLE)
         message = _CROWDED.format(self.open_connections.count_max)
-        self.transport.write(error_response(HTTPStatus.SERVICE_UNAVAILABLE, message, "OVERLOADED", details))
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        self.transport.write(error_response(status, message, "OVERLOADED", details, self.error_body))
         self._linger()
 
     def _linger(self) -> None:

@@ -16,6 +16,10 @@ SENDING_TIMEOUT_S = 2
 """The time that a drained server has to send its last responses."""
 
 
+ORIGIN = "origin"
+"""The name of the listener for clients of the origin's API."""
+
+
 @frozen
 class Targets:
     """What children load, as `module:function`.
@@ -35,6 +39,7 @@ class Assignment(msgspec.Struct, frozen=True):
 
     `target` is `module:function`. With the inherited descriptor `listener`, the function maps settings to an ASGI
     application, which is served there. Without it, the function is async, does one thing and returns an exit status.
+    `further` are the descriptors of listeners by name, for the application's further ones.
     `shared` says whether other processes serve on that listener too. `outlived` says whether the socket stays open
     after the service: at the drain, new clients then wait there for the next start. `siblings` exchange metrics with
     this process.
@@ -46,6 +51,7 @@ class Assignment(msgspec.Struct, frozen=True):
     shared: bool = False
     outlived: bool = False
     siblings: Siblings | None = None
+    further: dict[str, int] = {}
 
 
 class Command(StrEnum):

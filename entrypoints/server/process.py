@@ -131,7 +131,8 @@ class PythonProcess(Process):
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         with theirs:
-            inherited = [theirs.fileno(), *([] if assignment.listener is None else [assignment.listener])]
+            listener = [] if assignment.listener is None else [assignment.listener]
+            inherited = [theirs.fileno(), *listener, *assignment.further.values()]
             popen = launch(
                 (sys.executable, "-P", "-m", "entrypoints.server.child", str(theirs.fileno())),
                 env={**os.environ, "PYTHONPATH": _python_path()},

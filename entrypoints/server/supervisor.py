@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from entrypoints.server.acceptor import LEAVING_TIMEOUT_S
 from entrypoints.server.banner import print_banner
 from entrypoints.server.child_supervisor import ChildSupervisor
-from entrypoints.server.control import SENDING_TIMEOUT_S, Assignment, Targets
+from entrypoints.server.control import ORIGIN, SENDING_TIMEOUT_S, Assignment, Targets
 from entrypoints.server.data_dir import DataDir
 from entrypoints.server.database import FAST_STOP_TIMEOUT_S, IMMEDIATE_STOP_TIMEOUT_S, DatabaseProcess, DatabaseServer
 from entrypoints.server.descriptors import (
@@ -49,15 +49,15 @@ class Supervisor:
     """Runs the service until a signal.
 
     `server` is the embedded database, or None if the settings name a database. `target` is what the HTTP workers load.
-    `announce` receives the base URL of the service when the HTTP workers accept connections. If `manager` has no
-    listener, the supervisor listens on HOST and PORT.
+    `announce` receives the base URLs of the service and of the origin's API, if that is served, when the HTTP workers
+    accept connections. If `manager` has no listener, the supervisor listens on HOST and PORT, or ORIGIN_PORT.
     """
 
     settings: Settings
     target: str
     targets: Targets = field(factory=Targets)
     server: DatabaseServer | None = None
-    announce: Callable[[str], Coroutine[Any, Any, None]] = print_banner
+    announce: Callable[[str, str | None], Coroutine[Any, Any, None]] = print_banner
     manager: ServiceManager = field(factory=ServiceManager)
     _ending: asyncio.Event = field(factory=asyncio.Event, init=False)
     _hurry: asyncio.Event = field(factory=asyncio.Event, init=False)
@@ -66,6 +66,7 @@ class Supervisor:
     _database: ChildSupervisor | None = field(default=None, init=False)
     _migration: DatabaseMigration | None = field(default=None, init=False)
     _listener: socket.socket | None = field(default=None, init=False)
+    _origin_listener: socket.socket | None = field(default=None, init=False)
     _metrics_listener: socket.socket | None = field(default=None, init=False)
     _private_folder: Path | None = field(default=None, init=False)
     _process_names: tuple[str, ...] = field(default=(), init=False)
@@ -78,6 +79,9 @@ class Supervisor:
         data_dir = DataDir.hold(self.settings.data_dir) if self.server else None
         try:
             self._listener = self.manager.listener or listen(self.settings.host, self.settings.port)
+            if self.settings.origin_port is not None:
+                given, host, port = self.manager.origin_listener, self.settings.host, self.settings.origin_port
+                self._origin_listener = given or listen(host, port, "ORIGIN_PORT")
             if self.settings.metrics_port is not None:
                 self._metrics_listener = listen(self.settings.host, self.settings.metrics_port, "METRICS_PORT")
             self._handle_signals()
@@ -115,7 +119,8 @@ class Supervisor:
     def _background_tasks(self) -> list[Coroutine[Any, Any, None]]:
         assert self._listener is not None
         late = [] if self._migration is None else [self._migration.complete()]
-        return [self.announce(url_of(self._listener)), self.manager.keep_alive(), *late]
+        origin_url = None if self._origin_listener is None else url_of(self._origin_listener)
+        return [self.announce(url_of(self._listener), origin_url), self.manager.keep_alive(), *late]
 
     async def _start(self, data_dir: DataDir | None) -> None:
         await self._open_metrics()
@@ -178,7 +183,10 @@ class Supervisor:
         assert self._listener is not None
         shared = self.settings.web_concurrency > 1
         outlived, siblings = self.manager.listener is not None, self._siblings(str(number))
-        assignment = Assignment(self.target, self.settings, shared=shared, outlived=outlived, siblings=siblings)
+        further = {} if self._origin_listener is None else {ORIGIN: self._origin_listener.fileno()}
+        assignment = Assignment(
+            self.target, self.settings, further=further, shared=shared, outlived=outlived, siblings=siblings
+        )
         child = self._python_child(f"HTTP worker {number}", assignment, self._listener)
         self._workers.append(child)
         await child.start()
@@ -226,8 +234,8 @@ class Supervisor:
         """End the HTTP workers first, then the runtime host, then the database."""
         if self._migration is not None:
             self._migration.cancel()
-        if self._listener is not None:
-            self._listener.close()  # the workers have it too, and close it after their drain
+        for listener in filter(None, (self._listener, self._origin_listener)):
+            listener.close()  # the workers have it too, and close it after their drain
         await asyncio.gather(*(child.end(self._drain_s, _STOP_TIMEOUT_S, self._hurry) for child in self._workers))
         await asyncio.gather(*(child.end(_STOP_TIMEOUT_S, _STOP_TIMEOUT_S, self._hurry) for child in self._others))
         if self._database is not None and self.server is not None:

@@ -11,22 +11,30 @@ from collections.abc import MutableMapping
 import structlog
 from attrs import field, frozen
 
+from entrypoints.server.control import ORIGIN
 from entrypoints.server.listener import CannotListen
+from entrypoints.settings.checks import is_loopback
 
 _FIRST_DESCRIPTOR = 3  # SD_LISTEN_FDS_START
 _LISTEN = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 _ONE_SOCKET = "Leave one ListenStream= with an IP address and a port in the .socket unit, and Accept=no."
+_NAMED = (
+    "It listens on one, and on a second one for ORIGIN_PORT whose .socket unit has FileDescriptorName=origin. Leave "
+    "these."
+)
 
 
 @frozen
 class ServiceManager:
     """The systemd that has started this process. Without an address it gets no reports; no report raises.
 
-    `listener` is the listening socket if systemd has opened it. `watchdog_s` is the time after which systemd takes the
+    `listener` is the listening socket if systemd has opened it, and `origin_listener` that of the origin's API, by the
+    name `origin`. `watchdog_s` is the time after which systemd takes the
     service for stuck; None if it does not watch.
     """
 
     listener: socket.socket | None = None
+    origin_listener: socket.socket | None = field(default=None, kw_only=True)
     watchdog_s: float | None = None
     _address: str = ""
     _log: structlog.typing.FilteringBoundLogger = field(factory=lambda: structlog.get_logger(__name__), kw_only=True)
@@ -36,12 +44,14 @@ class ServiceManager:
         """Return the service manager that the variables of the protocol name; raises CannotListen.
 
         The variables are removed, because they are for this process only. With a listener, HOST and PORT become its
-        address, so that checks of the settings judge the address that callers reach.
+        address, so that checks of the settings judge the address that callers reach. ORIGIN_PORT becomes that of
+        the other one. Of two addresses HOST becomes one that other machines reach.
         """
-        listener = _take_listener(environ, descriptor)
+        listener, origin_listener = _take_listeners(environ, descriptor)
         address, pid, period_us = (environ.pop(name, "") for name in ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"))
         is_watched = period_us.isdigit() and pid in {"", str(os.getpid())}
-        return cls(listener, int(period_us) / 1e6 if is_watched else None, address)
+        watchdog_s = int(period_us) / 1e6 if is_watched else None
+        return cls(listener, watchdog_s, address, origin_listener=origin_listener)
 
     def ready(self, url: str) -> None:
         """Report that the service accepts connections at the URL."""
@@ -69,16 +79,25 @@ class ServiceManager:
             self._log.warning("notification_failed", states=lines, reason=str(error))
 
 
-def _take_listener(environ: MutableMapping[str, str], descriptor: int) -> socket.socket | None:
-    pid, count, _ = (environ.pop(name, "") for name in _LISTEN)
+def _take_listeners(
+    environ: MutableMapping[str, str], descriptor: int
+) -> tuple[socket.socket | None, socket.socket | None]:
+    """Return the listener of the API, and that of the origin's API, which has its name."""
+    pid, count, names = (environ.pop(name, "") for name in _LISTEN)
     if pid != str(os.getpid()) or count in {"", "0"}:
-        return None
-    if count != "1":
-        raise CannotListen(f"systemd has passed {count} sockets, and the service listens on one. {_ONE_SOCKET}")
-    listener = _listener(descriptor)
-    host, port = listener.getsockname()[:2]
-    environ.update(HOST=host, PORT=str(port))
-    return listener
+        return None, None
+    named = names.split(":")
+    origins = [index for index in range(len(named)) if named[index] == ORIGIN]
+    others = [index for index in range(int(count)) if index not in origins]
+    if len(origins) > 1 or len(others) > 1:
+        raise CannotListen(f"systemd has passed {count} sockets to the service. {_NAMED}")
+    listener, origin_listener = (_listener(descriptor + each[0]) if each else None for each in (others, origins))
+    bound = {"PORT": listener, "ORIGIN_PORT": origin_listener}
+    addresses = {name: each.getsockname()[:2] for name, each in bound.items() if each is not None}
+    hosts = [host for host, _ in addresses.values()]
+    environ.update({name: str(port) for name, (_, port) in addresses.items()})
+    environ["HOST"] = next((host for host in hosts if not is_loopback(host)), hosts[0])
+    return listener, origin_listener
 
 
 def _listener(descriptor: int) -> socket.socket:

@@ -1,7 +1,7 @@
 """Writing responses to a connection: in one system call if possible, and at a minimum rate."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 
 import msgspec
@@ -106,11 +106,24 @@ class WriteWatch:
             self.start()
 
 
+ErrorBody = Callable[[str, str, Mapping[str, object]], object]
+"""Returns the body of an error with this code, message and details."""
+
+
+def own_error(code: str, message: str, details: Mapping[str, object]) -> object:
+    """Return the body of an error in the one shape of the API."""
+    return {"error": {"code": code, "message": message, "details": details}}
+
+
 def error_response(
-    status: HTTPStatus, message: str, code: str = "INVALID_REQUEST", details: Mapping[str, object] | None = None
+    status: HTTPStatus,
+    message: str,
+    code: str = "INVALID_REQUEST",
+    details: Mapping[str, object] | None = None,
+    body_of: ErrorBody = own_error,
 ) -> bytes:
-    """Return an error in the one shape of the API, for a connection that closes after it."""
-    body = msgspec.json.encode({"error": {"code": code, "message": message, "details": details or {}}})
+    """Return an error, for a connection that closes after it."""
+    body = msgspec.json.encode(body_of(code, message, details or {}))
     retry_after = "retry-after: 1\r\n" if details else ""
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n{retry_after}"

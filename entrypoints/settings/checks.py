@@ -156,9 +156,16 @@ def database_url_is_postgresql(settings: Settings) -> Iterator[str]:
 
 
 def metrics_port_is_separate(settings: Settings) -> Iterator[str]:
-    """Check that metrics do not have the port of the API."""
-    if settings.metrics_port == settings.port:
-        yield f"METRICS_PORT: {settings.port} is PORT too. Set it to another port, or unset it."
+    """Check that metrics do not have the port of an API."""
+    for name, port in (("PORT", settings.port), ("ORIGIN_PORT", settings.origin_port)):
+        if settings.metrics_port is not None and settings.metrics_port == port:
+            yield f"METRICS_PORT: {port} is {name} too. Set it to another port, or unset it."
+
+
+def origin_port_is_separate(settings: Settings) -> Iterator[str]:
+    """Check that the clients of the origin have a port of their own; 0 is a free one."""
+    if settings.origin_port and settings.origin_port == settings.port:
+        yield f"ORIGIN_PORT: {settings.port} is PORT too. Set PORT to another port: old clients keep theirs."
 
 
 def traces_can_be_sent(settings: Settings) -> Iterator[str]:
@@ -222,6 +229,7 @@ _COMMON: tuple[Check, ...] = (defaults_within_maxima, files_exist, metrics_port_
 
 CONTROLLER_CHECKS: tuple[Check, ...] = (
     *_COMMON,
+    origin_port_is_separate,
     retention_covers_executions,
     connections_within_server,
     wal_archive_is_separate,

@@ -56,6 +56,13 @@ class Idempotency(StrEnum):
     OFF = "off"
 
 
+class NewConvention(StrEnum):
+    """The calling convention of sessions that clients of the origin's API initialize."""
+
+    OWN = "own"
+    ORIGIN = "origin"
+
+
 class AuthenticationMode(StrEnum):
     """Who may call: everybody, or callers with a token or an API key."""
 

@@ -13,6 +13,7 @@ from entrypoints.settings.choices import (
     Idempotency,
     LogFormat,
     LogLevel,
+    NewConvention,
     NodeStartChoice,
     SandboxRequirement,
     Traces,
@@ -37,6 +38,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: Annotated[str, Meta(min_length=1, max_length=253, description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="TCP port to listen on. 0 takes a free port.")] = 8080
+    origin_port: Annotated[
+        Port | None,
+        Meta(description="TCP port on HOST for clients of lambda-microservice, which keep its API. Unset: none."),
+    ] = None
+    origin_lenient: Annotated[
+        bool, Meta(description="Accept at ORIGIN_PORT sessions whose executions can only fail, as the origin does.")
+    ] = False
+    script_convention: Annotated[
+        NewConvention, Meta(description="Calling convention of sessions initialized at ORIGIN_PORT: origin, or own.")
+    ] = NewConvention.ORIGIN
     auth: Annotated[
         AuthenticationMode | None,
         Meta(

@@ -163,6 +163,7 @@ def host_checks(inspector: "HostInspector", settings: Settings, *, is_other_user
     return [
         Check(surroundings.VARIABLES, partial(surroundings.judge_names, os.environ)),
         Check(host.ACCESS, partial(host.judge_address, settings)),
+        Check(surroundings.VARIABLES, partial(surroundings.judge_origin_clients, settings)),
         *of_user[:1],
         Check(host.RUNTIME_HOSTS, host.judge_runtime_hosts, [inspector.runtime_hosts]),
         *of_user[1:],

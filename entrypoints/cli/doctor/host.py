@@ -31,6 +31,8 @@ _TOKEN_SIGNS = ("401", "403")
 def judge_address(settings: Settings) -> Iterator[Finding]:
     """Yield who may call the service, and read its metrics."""
     where = f"{settings.host} port {settings.port}"
+    if settings.origin_port is not None:
+        where += f" and (clients of lambda-microservice) {settings.origin_port}"
     if settings.authenticated:
         yield ACCESS.ok(f"callers at {where} need a token or an API key")
     elif is_loopback(settings.host):

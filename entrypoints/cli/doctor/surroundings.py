@@ -8,9 +8,17 @@ from attrs import frozen
 
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.settings.near_names import near_names
-from entrypoints.settings.settings import Settings
+from entrypoints.settings.settings import MEBI, Settings
 
 USER, VARIABLES = Subject("user"), Subject("settings")
+
+_ORIGIN_LIMITS = {
+    "max_context_size": 2 * MEBI,
+    "max_params_size": 2 * MEBI,
+    "max_result_size": 64 * MEBI,
+    "script_timeout_ms": 30_000,
+}
+"""What the origin accepts by default: its limits of a body and of the time of a script; a result has none there."""
 
 
 @frozen
@@ -48,6 +56,20 @@ def _user_name(uid: int | None) -> str:
         return pwd.getpwuid(uid or 0).pw_name
     except KeyError:
         return f"#{uid}"
+
+
+def judge_origin_clients(settings: Settings) -> Iterator[Finding]:
+    """Yield what clients of the origin may miss at ORIGIN_PORT, and who else may call there."""
+    if settings.origin_port is None:
+        return
+    if not settings.cors_origins:
+        seen = f"web pages of every origin may call port {settings.origin_port} from the browsers of your users"
+        yield VARIABLES.note(seen, remedy="Set CORS_ORIGINS to the origins of your own pages.")
+    for name, usual in _ORIGIN_LIMITS.items():
+        value = getattr(settings, name)
+        if value < usual:
+            seen = f"{name.upper()} is {value}, and clients of lambda-microservice may rely on {usual}"
+            yield VARIABLES.note(seen, remedy=f"Set {name.upper()}={usual}, unless your clients need less.")
 
 
 def judge_names(environ: Mapping[str, str]) -> Iterator[Finding]:

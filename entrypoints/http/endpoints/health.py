@@ -97,7 +97,7 @@ class HealthEndpoints:
 
         Callers that are not admins see the status only.
         """
-        components = await self._probes.run({**self._checks.required, **self._checks.components})
+        components = await self._components()
         if not request.is_admin:
             return json_response({"status": self._summary(components)})
         payload = {
@@ -107,6 +107,13 @@ class HealthEndpoints:
             "components": _grouped(components),
         }
         return json_response(payload)
+
+    async def summary(self) -> Mapping[str, str]:
+        """Return the status of the service and its version."""
+        return {"status": self._summary(await self._components()), "version": self._checks.version}
+
+    async def _components(self) -> Mapping[str, Mapping[str, object]]:
+        return await self._probes.run({**self._checks.required, **self._checks.components})
 
     def _summary(self, components: Mapping[str, Mapping[str, object]]) -> str:
         statuses = {name: _status_of(facts) for name, facts in components.items()}

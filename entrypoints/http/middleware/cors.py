@@ -21,23 +21,29 @@ _RESPONSE_HEADERS = (
 )
 _MAX_AGE_S = 7200
 _VARY: Headers = ((b"vary", b"Origin"),)
-_PREFLIGHT: Headers = (
-    (b"access-control-allow-methods", _METHODS),
-    (b"access-control-allow-headers", _REQUEST_HEADERS),
-    (b"access-control-max-age", b"%d" % _MAX_AGE_S),
-)
-_EXPOSED: Headers = ((b"access-control-expose-headers", _RESPONSE_HEADERS),)
 
 
 class Cors:
     """Responds to preflights of every path, and lets pages of the origins read every response, errors included.
 
     It wraps the pipeline, because a preflight has no route, no caller and no token. It never allows credentials that a
-    browser adds by itself: callers send tokens.
+    browser adds by itself: callers send tokens. Pages may send `request_headers` and read `response_headers`.
     """
 
-    def __init__(self, app: ASGIApp, origins: Iterable[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        origins: Iterable[str],
+        request_headers: bytes = _REQUEST_HEADERS,
+        response_headers: bytes = _RESPONSE_HEADERS,
+    ) -> None:
         self._app = app
+        self._preflight: Headers = (
+            (b"access-control-allow-methods", _METHODS),
+            (b"access-control-allow-headers", request_headers),
+            (b"access-control-max-age", b"%d" % _MAX_AGE_S),
+        )
+        self._exposed: Headers = ((b"access-control-expose-headers", response_headers),)
         self._origins = frozenset(origin.encode() for origin in origins)
         self._any = ANY_ORIGIN.encode() in self._origins
 
@@ -49,9 +55,9 @@ class Cors:
             return
         granted = self._granted(origin)
         if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
-            await _send_preflight(send, granted)
+            await _send_preflight(send, (*granted, *(self._preflight if granted else ())))
             return
-        added = (*_VARY, *granted, *(_EXPOSED if granted else ()))
+        added = (*_VARY, *granted, *(self._exposed if granted else ()))
 
         async def send_granted(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -94,6 +100,6 @@ class _GrantedSingleWrite:
 
 
 async def _send_preflight(send: Send, granted: Headers) -> None:
-    headers = [*_VARY, *granted, *(_PREFLIGHT if granted else ())]
-    await send({"type": "http.response.start", "status": int(HTTPStatus.NO_CONTENT), "headers": headers})
+    start = {"type": "http.response.start", "status": int(HTTPStatus.NO_CONTENT), "headers": [*_VARY, *granted]}
+    await send(start)
     await send({"type": "http.response.body", "body": b""})

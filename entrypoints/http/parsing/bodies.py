@@ -31,6 +31,8 @@ from entrypoints.http.request import ClientDisconnected, Request
 Result = TypeVar("Result")
 
 _JSON = re.compile(r'application/json[ \t]*(?:;[ \t]*charset="?utf-?8"?[ \t]*)?;?[ \t]*', re.IGNORECASE)
+"""The media type of bodies, without other parameters: their meaning would be lost."""
+
 _LENGTH_DIGITS_MAX = 15
 _QUEUE = "the examination of large bodies"
 _PLAIN_SIZE_MAX = 64 * 1024
@@ -46,15 +48,15 @@ def json_text(raw: Raw | UnsetType) -> JsonText:
     return EMPTY_OBJECT if isinstance(raw, UnsetType) else JsonText(str(raw, "utf-8"))
 
 
-async def read_body(request: Request, size_max: int, timeout_s: float) -> bytes:
-    """Return the body, which may be empty.
+async def read_body(request: Request, size_max: int, timeout_s: float, media_types: re.Pattern[str] = _JSON) -> bytes:
+    """Return the body, which may be empty, of one of the media types.
 
     Raises UnsupportedMediaType, FieldTooLarge (by the declared length before anything is read), SlowBody or
     ClientDisconnected.
     """
     media_type = request.header(b"content-type")
     if media_type is not None:
-        _require_json(request, media_type)
+        _require_json(request, media_type, media_types)
     _require_length(request.header(b"content-length"), size_max)
     content = await Budget(timeout_s).spend(_received(request.receive, size_max), lambda: SlowBody(timeout_s))
     if content and media_type is None:
@@ -62,8 +64,8 @@ async def read_body(request: Request, size_max: int, timeout_s: float) -> bytes:
     return content
 
 
-def _require_json(request: Request, media_type: str) -> None:
-    if not _JSON.fullmatch(media_type):
+def _require_json(request: Request, media_type: str, media_types: re.Pattern[str]) -> None:
+    if not media_types.fullmatch(media_type):
         raise UnsupportedMediaType("content-type", media_type)
     coding = request.header(b"content-encoding")
     if coding is not None and coding.lower() != "identity":
@@ -149,6 +151,7 @@ class BodyParser(Generic[Body]):
     opaque: frozenset[str] = frozenset()
     optional: bool = False
     misplaced: Mapping[str, str] = field(factory=dict)
+    media_types: re.Pattern[str] = _JSON
     explanation: BodyExplanation[Body] = field(init=False)
     _decoder: msgspec.json.Decoder[Body] = field(init=False)
     _fields: BodyFields = field(init=False)
@@ -168,7 +171,7 @@ class BodyParser(Generic[Body]):
         Raises InvalidRequest or InvalidParams with every problem at once, FieldTooLarge, UnsupportedMediaType,
         SlowBody, Overloaded or ClientDisconnected.
         """
-        content = await read_body(request, self.size_max, self.timeout_s)
+        content = await read_body(request, self.size_max, self.timeout_s, self.media_types)
         if not content and self.optional:
             return self.body_type()
         if len(content) < _SMALL_SIZE_MAX:

@@ -83,9 +83,13 @@ class BodyFields:
                 yield Problem(where, f"{found} {_NOT_LOCATED}")
 
     def has_hidden_fault(self, content: bytes) -> bool:
-        """Return whether a body that its decoder accepts has a repeated name or a fault."""
+        """Return whether a body that its decoder accepts has a repeated name or a fault, or too many members to say."""
         outermost = members(content)
-        return any(each.repeated for _, each in self.envelopes(outermost)) or any(self.faults(outermost))
+        return (
+            outermost.is_cut
+            or any(each.repeated for _, each in self.envelopes(outermost))
+            or any(self.faults(outermost))
+        )
 
 
 @define

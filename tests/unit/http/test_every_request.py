@@ -192,8 +192,8 @@ async def test_a_mount_prefix_is_not_part_of_routes(world):
 
 
 def leaf_errors(category=DomainError):
-    # Whatever was imported before: errors of a runtime host are not the API's.
-    if category.__module__.startswith("entrypoints.runtime_host."):
+    # Whatever was imported before: errors of a runtime host, or of the origin's API, are not the API's.
+    if category.__module__.startswith(("entrypoints.runtime_host.", "entrypoints.origin.")):
         return []
     # attrs creates a class with slots twice; this is the one that its module names.
     if getattr(sys.modules[category.__module__], category.__name__, None) is not category:

@@ -16,12 +16,16 @@ from domain.functions.examples import ExamplePolicy
 from domain.functions.service import FunctionPolicy
 from domain.limits.ports import Quotas, Unlimited
 from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
+from domain.scripts.language import LanguageMapping
 from domain.scripts.limits import Isolation, Limits, LimitsPolicy
 from domain.sessions.service import SessionPolicy
 from domain.sessions.session import LifetimePolicy
 from entrypoints.http.app import Application, Hooks
 from entrypoints.http.endpoints.health import HealthChecks
 from entrypoints.http.options import HttpOptions
+from entrypoints.origin.application import OriginApi, OriginHooks
+from entrypoints.origin.options import OriginOptions
+from entrypoints.server.control import ORIGIN
 from tests.support.controller import Fakes
 
 POLICY = LimitsPolicy(Limits(5000, 128, Isolation.SESSION), timeout_ms_max=60_000, memory_mb_max=512)
@@ -55,13 +59,17 @@ class World(Fakes):
         hooks: Hooks | None = None,
         caller: Principal = ANYBODY,
         usage: UsagePolicy | None = None,
+        *,
+        origin: OriginOptions | None = None,
+        mapping: LanguageMapping | None = None,
+        origin_hooks: OriginHooks | None = None,
     ) -> "World":
         world = cls()
         quotas: Quotas = Unlimited()
         if usage is not None:
             quotas = UsageLimiter(usage, MemoryUsageReader(world.store), world.clock, lambda: 1, lambda _: 0)
         lifetime = LifetimePolicy(3600, 86_400 * 30)
-        world.app = world.controller(
+        controller = world.controller(
             request_timeout_s=1.0,
             session_policy=SessionPolicy(lifetime, options.limits, options.script_size_max, 1.0),
             execution_policy=ExecutionPolicy(1.0, 1.0),
@@ -71,7 +79,13 @@ class World(Fakes):
             http_options=options,
             hooks=evolve(hooks or Hooks(), caller=caller),
             quotas=quotas,
-        ).application()
+            mapping=mapping or LanguageMapping(),
+        )
+        services, apis = controller.services(), {}
+        if origin is not None:
+            further = origin_hooks or OriginHooks()
+            apis = {ORIGIN: OriginApi(services, options, origin, controller.mapping(), further)}
+        world.app = Application(services, options, controller.hooks(), apis)
         return world
 
     def client(self) -> httpx2.AsyncClient:

@@ -86,7 +86,7 @@ async def test_the_banner_of_a_runtime_host_has_its_address(capsys):
 
 async def test_the_example_has_a_credential_if_authentication_is_on(capsys):
     async with ManualServer(READY) as url:
-        await print_banner(url, ["keys create"])
+        await print_banner(url, None, ["keys create"])
     printed = capsys.readouterr().out
     assert f"{command_in_shell()} keys create --owner me" in printed
     assert f"{command_in_shell()} token" not in printed

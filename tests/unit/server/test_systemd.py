@@ -50,9 +50,42 @@ def test_sockets_for_another_process_are_left_alone(environ):
     assert left == {"HOST": "10.0.0.1"}
 
 
-def test_several_sockets_are_an_error_that_says_what_to_change():
-    with pytest.raises(CannotListen, match=r"passed 2 sockets.*Leave one ListenStream="):
-        passed(-1, LISTEN_FDS="2")
+def both_passed(*hosts: str, **environ: str) -> tuple[ServiceManager, Mapping[str, str]]:
+    """Return what a service takes of sockets on these hosts, which systemd passes with neighbouring descriptors."""
+    sockets = [listen(host, 0) for host in hosts]
+    first = max(each.fileno() for each in sockets) + 1
+    for number, each in enumerate(sockets):
+        os.dup2(each.detach(), first + number)
+    return passed(first, LISTEN_FDS=str(len(hosts)), **environ)
+
+
+@pytest.mark.parametrize(("names", "origin"), [("http:origin", 1), ("origin:http", 0), ("origin:", 0)])
+def test_a_second_socket_is_for_clients_of_the_origin_by_its_name(names, origin):
+    manager, left = both_passed("127.0.0.1", "127.0.0.1", LISTEN_FDNAMES=names, PORT="1")
+    with manager.listener, manager.origin_listener:
+        ports = {"PORT": manager.listener, "ORIGIN_PORT": manager.origin_listener}
+        assert left == {"HOST": "127.0.0.1"} | {name: str(each.getsockname()[1]) for name, each in ports.items()}
+        assert (manager.origin_listener.fileno() < manager.listener.fileno()) is (origin == 0)
+
+
+def test_one_socket_may_be_for_clients_of_the_origin():
+    manager, left = both_passed("127.0.0.1", LISTEN_FDNAMES="origin", PORT="1")
+    with manager.origin_listener as listener:
+        assert manager.listener is None
+        assert left == {"HOST": "127.0.0.1", "PORT": "1", "ORIGIN_PORT": str(listener.getsockname()[1])}
+
+
+@pytest.mark.parametrize("hosts", [("127.0.0.1", "0.0.0.0"), ("0.0.0.0", "127.0.0.1")])
+def test_host_becomes_the_address_that_other_machines_reach(hosts):
+    manager, left = both_passed(*hosts, LISTEN_FDNAMES="http:origin")
+    with manager.listener, manager.origin_listener:
+        assert left["HOST"] == "0.0.0.0"
+
+
+@pytest.mark.parametrize("names", ["", "http:http", "origin:origin"])
+def test_other_sockets_are_an_error_that_says_what_to_change(names):
+    with pytest.raises(CannotListen, match=r"passed 2 sockets.*FileDescriptorName=origin"):
+        passed(-1, LISTEN_FDS="2", LISTEN_FDNAMES=names)
 
 
 def test_a_descriptor_that_is_no_socket_is_an_error(tmp_path):

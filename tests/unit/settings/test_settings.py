@@ -163,6 +163,9 @@ def test_a_host_name_has_a_limited_length():
         ({"WAL_ARCHIVE_DIR": "/data/postgres/wal", "DATA_DIR": "/data"}, "WAL_ARCHIVE_DIR"),
         ({"NODEJS_PATH": "/no/such/node"}, "NODEJS_PATH"),
         ({"PORT": "9000", "METRICS_PORT": "9000"}, "METRICS_PORT"),
+        ({"ORIGIN_PORT": "9000", "METRICS_PORT": "9000"}, "METRICS_PORT"),
+        ({"ORIGIN_PORT": "8080"}, "ORIGIN_PORT"),
+        ({"SCRIPT_CONVENTION": "event-first"}, "SCRIPT_CONVENTION"),
     ],
 )
 def test_contradictory_settings_are_an_error(environ, named):
@@ -185,6 +188,7 @@ def test_contradictory_settings_are_an_error(environ, named):
         {"HOST": "::1"},
         {"HOST": "localhost"},
         {"METRICS_PORT": "9000", "TRACES": "otlp"},
+        {"PORT": "0", "ORIGIN_PORT": "0", "ORIGIN_LENIENT": "true", "SCRIPT_CONVENTION": "own"},
         {"PYTHON_RUNTIME_URL": "https://10.0.0.1:1", "RUNTIME_TOKEN": "t"},
     ],
 )

@@ -13,7 +13,7 @@ from entrypoints.cli.doctor.host import (
     judge_stored,
 )
 from entrypoints.cli.doctor.report import Level
-from entrypoints.cli.doctor.surroundings import UserFacts, judge_names, judge_user
+from entrypoints.cli.doctor.surroundings import UserFacts, judge_names, judge_origin_clients, judge_user
 from entrypoints.settings.loading import load_settings
 from entrypoints.version import VERSION
 from tests.unit.cli.doctor.facts import GIB, HOST, RUNTIME_HOST, SANDBOX, changed, levels, seen, settings_of
@@ -30,6 +30,26 @@ class TestCallers:
     def test_open_access_on_other_addresses_is_a_warning(self):
         assert seen(judge_address(OPEN), Level.WARNING) == ["everyone who can reach 0.0.0.0 port 8080 may call"]
         assert "may read the metrics" in seen(judge_address(OPEN), Level.NOTE)[0]
+
+    def test_the_port_of_old_clients_is_named_too(self):
+        both = settings_of(HOST="0.0.0.0", AUTH="none", ORIGIN_PORT="8081")
+        expected = "everyone who can reach 0.0.0.0 port 8080 and (clients of lambda-microservice) 8081 may call"
+        assert seen(judge_address(both), Level.WARNING) == [expected]
+
+    def test_what_old_clients_may_miss_is_a_note(self):
+        assert list(judge_origin_clients(settings_of())) == []
+        found = list(judge_origin_clients(settings_of(ORIGIN_PORT="8081")))
+        assert levels(found) == {Level.NOTE}
+        assert [finding.remedy.split(",")[0] for finding in found] == [
+            "Set CORS_ORIGINS to the origins of your own pages.",
+            "Set MAX_CONTEXT_SIZE=2097152",
+            "Set MAX_PARAMS_SIZE=2097152",
+            "Set MAX_RESULT_SIZE=67108864",
+            "Set SCRIPT_TIMEOUT_MS=30000",
+        ]
+        sizes = {"MAX_CONTEXT_SIZE": "2097152", "MAX_PARAMS_SIZE": "2097152", "MAX_RESULT_SIZE": "67108864"}
+        others = {"SCRIPT_TIMEOUT_MS": "30000", "CORS_ORIGINS": "https://app.example.com"}
+        assert list(judge_origin_clients(settings_of(ORIGIN_PORT="8081", **sizes, **others))) == []
 
     def test_access_with_authentication_is_ok(self):
         assert levels(judge_address(CLOSED)) == {Level.OK}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from entrypoints.http.errors import INTERNAL_ERROR
 from entrypoints.http.instrumentation import RequestMetrics
 from entrypoints.http.route import Route, RouteClass
 
@@ -13,14 +14,17 @@ DURATION = "pglambda_http_request_duration_seconds"
 
 
 class AnyRequest:
-    def __init__(self, method, route):
+    def __init__(self, method, route, error_code=None):
         self.scope = {"method": method}
         self.route = route
+        self.error_code = error_code
 
 
 @pytest.fixture
 def metrics():
-    return RequestMetrics([GET, PUT, LIVEZ], lambda: 7)
+    metrics = RequestMetrics(lambda: 7)
+    metrics.count([GET, PUT, LIVEZ])
+    return metrics
 
 
 def samples(metrics, name):
@@ -53,6 +57,13 @@ def test_internal_errors_are_zero_from_the_start(metrics):
         ("GET", "/livez", "500"): 0,
     }
     assert samples(metrics, f"{DURATION}_count") == {}
+
+
+def test_bugs_are_counted_apart_from_other_errors_with_status_500(metrics):
+    for route, code in ((GET, "SCRIPT_ERROR"), (PUT, INTERNAL_ERROR), (None, INTERNAL_ERROR)):
+        metrics.on_response(AnyRequest("PUT", route, code), 500, 0.1)
+    found = samples(metrics, "pglambda_http_internal_errors_total")
+    assert found == {("/things/{thing}",): 1, ("/livez",): 0, ("unmatched",): 1}
 
 
 def test_durations_are_counted_by_bucket(metrics):

@@ -1,0 +1,1 @@
+"""The origin's API over fakes."""
