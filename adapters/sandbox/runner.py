@@ -18,6 +18,7 @@ from adapters.sandbox.pool.slot_table import Slot
 from adapters.sandbox.pool.worker_pool import WorkerPool
 from adapters.sandbox.protocol.execution import execute
 from adapters.sandbox.protocol.failures import PROTOCOL_BROKEN
+from adapters.sandbox.protocol.script_examiner import SandboxScriptExaminer
 from adapters.sandbox.runtime import LanguageRuntime
 from adapters.sandbox.snapshot import SandboxSnapshot
 from adapters.sandbox.workers.process import WorkerProcess
@@ -147,6 +148,10 @@ class SandboxScriptRunner(ScriptRunner):
         if fault is not None:
             raise ScriptSyntaxError(fault)
         return True
+
+    def examiner(self) -> SandboxScriptExaminer:
+        """Return an examiner of scripts. Its caller closes it before the runner."""
+        return SandboxScriptExaminer(lambda language: self._runtime(language).start_checker(), self.options)
 
     @override
     async def evict(self, session_id: UUID) -> None:

@@ -78,8 +78,7 @@ class LanguageRuntime:
             self._reason = str(error)
             return
         self._spec = spec
-        start_checker = self._starter(self.options.check_memory_mb)
-        self._check_queue = SyntaxCheckQueue(lambda: SyntaxChecker(start_checker, self.options), self.options)
+        self._check_queue = SyntaxCheckQueue(lambda: SyntaxChecker(self._start_checker, self.options), self.options)
         await self._prewarm_pool(self.options.memory_mb).open()
 
     async def close(self) -> None:
@@ -111,6 +110,15 @@ class LanguageRuntime:
             raise self.unavailable(self._reason or "")
         try:
             return await self._check_queue.check(script, owner, convention)
+        except LaunchFailed as error:
+            raise self.unavailable(with_remedy(str(error))) from error
+
+    async def start_checker(self) -> WorkerProcess:
+        """Return a new process that may read scripts, and never runs them; raises RuntimeUnavailable."""
+        if self._spec is None:
+            raise self.unavailable(self._reason or "")
+        try:
+            return await self._start_checker()
         except LaunchFailed as error:
             raise self.unavailable(with_remedy(str(error))) from error
 
@@ -158,6 +166,9 @@ class LanguageRuntime:
             pool = PrewarmPool(start, kept, self.options.starting_max, self.options.retry_s)
             self._prewarm_pools[memory_mb] = pool
         return pool
+
+    async def _start_checker(self) -> WorkerProcess:
+        return await self._start(self.options.check_memory_mb)
 
     def _starter(self, memory_mb: int) -> Callable[[], Coroutine[None, None, WorkerProcess]]:
         return lambda: self._start(memory_mb)

@@ -54,7 +54,7 @@ from entrypoints.composition.options import (
     storage_budget,
     usage_bounds,
 )
-from entrypoints.composition.runners import HostInspector
+from entrypoints.composition.runners import HostInspector, script_examiner
 from entrypoints.http.openapi.document import rendered
 from entrypoints.server.database import running
 from entrypoints.server.process import launch
@@ -197,6 +197,7 @@ class Commands(containers.DeclarativeContainer):
     storage_budget = providers.Callable(storage_budget, settings)
     database_inspection = providers.Callable(DatabaseInspector.connected, gateway_options, database.statements)
     host_inspector = providers.Factory(HostInspector, settings)
+    script_examiner = providers.Callable(script_examiner, settings)
     token = providers.Callable(_token, settings)
     document = providers.Callable(_document, settings)
     self_test = providers.Callable(_self_test, settings)

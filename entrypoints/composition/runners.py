@@ -1,15 +1,17 @@
 """The runner of each language: this host's sandbox, or runtime hosts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from adapters.remote_runtime.inspection import inspect_runtime_hosts
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from adapters.sandbox.inspection import inspect_sandbox
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.inspection import RuntimeHostFacts, SandboxFacts
+from domain.scripts.examination import ScriptExaminer
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
 from domain.stats import SandboxStats
@@ -73,6 +75,19 @@ class Runners:
             await self.remote.close()
         if self.sandbox is not None:
             await self.sandbox.close(CLOSE_GRACE_S)
+
+
+@asynccontextmanager
+async def script_examiner(settings: Settings) -> AsyncIterator[ScriptExaminer]:
+    """Open a sandbox on this host that examines scripts of every language, and close it at the end."""
+    sandbox = SandboxScriptRunner(evolve(sandbox_options(settings, tuple(Language)), prewarmed=0))
+    await sandbox.open()
+    examiner = sandbox.examiner()
+    try:
+        yield examiner
+    finally:
+        examiner.close()
+        await sandbox.close(CLOSE_GRACE_S)
 
 
 @define(eq=False)

@@ -1,7 +1,7 @@
 """One execution of a script in a worker process, from the operation to the report."""
 
 import os
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 from attrs import evolve
@@ -39,14 +39,19 @@ class ReportedFault(msgspec.Struct):
     column: int | None = None
 
 
+ReportedFinding: TypeAlias = tuple[str, int, str]
+"""A code, a line and a text."""
+
+
 class WorkerReply(msgspec.Struct):
     """The header of a reply."""
 
     nonce: str
-    kind: Literal["ready", "result", "failure", "checked"]
+    kind: Literal["ready", "result", "failure", "checked", "examined"]
     reusable: bool = False
     failure: ReportedFailure | None = None
     faults: tuple[ReportedFault | None, ...] = ()
+    findings: tuple[tuple[ReportedFinding, ...], ...] = ()
 
 
 _REPLIES = msgspec.json.Decoder(WorkerReply)

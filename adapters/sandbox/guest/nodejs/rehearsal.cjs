@@ -29,6 +29,7 @@ function rehearse(system, worker, setup, then) {
       fs.writeSync(ours, frame({ op: 'run', nonce: '', result_size_max: EVENT.length }, EVENT));
     }
   }
+  fs.writeSync(ours, frame({ op: 'examine', nonce: '', cpu_s: 1 }, '["return 1"]'));
   system.call('shutdown', ours, WRITING);
   worker.begin(theirs, () => {
     for (const each of [ours, theirs]) fs.closeSync(each);

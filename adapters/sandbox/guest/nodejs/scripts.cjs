@@ -40,17 +40,17 @@ function compile(source, { opening }, furtherOpening = '') {
   });
 }
 
-// Returns the faults of the first script and of those that begin within this CPU time; null for one that parses. A
-// script is its source, or a pair of its source and its calling convention.
-function checkAll(scripts, cpuSeconds) {
-  const faults = [];
+// Returns the judgements of the first script and of those that begin within this CPU time. A script is its source, or a
+// pair of its source and its calling convention.
+function judgeAll(judge, scripts, cpuSeconds) {
+  const judgements = [];
   const before = process.cpuUsage();
   for (const script of scripts) {
-    faults.push(typeof script === 'string' ? check(script) : check(...script));
+    judgements.push(typeof script === 'string' ? judge(script) : judge(...script));
     const { user, system } = process.cpuUsage(before);
     if (user + system >= cpuSeconds * 1e6) break;
   }
-  return faults;
+  return judgements;
 }
 
 // Returns null, or the fault of a script that does not parse.
@@ -114,4 +114,4 @@ function explainModuleSyntax(message) {
   return isOfModules ? `${message}. ES module syntax is not supported here: use require() and module.exports` : message;
 }
 
-module.exports = { parse, checkAll, explainModuleSyntax };
+module.exports = { parse, check, judgeAll, explainModuleSyntax };

@@ -5,7 +5,7 @@
 'use strict';
 
 const { Channel, END } = require('./frames.cjs');
-const { parse, checkAll } = require('./scripts.cjs');
+const { check, judgeAll, parse } = require('./scripts.cjs');
 const { Realms } = require('./realms.cjs');
 const {
   Execution, ExecutionScope, isBuiltin, looksLasting, memoryUsage, noteLastingFunctions,
@@ -65,8 +65,12 @@ class Worker {
   // Returns whether the operation is over; `run` continues to serve when it is.
   perform(operation, body) {
     if (operation.op === 'check') {
-      const faults = checkAll(JSON.parse(body), operation.cpu_s);
+      const faults = judgeAll(check, JSON.parse(body), operation.cpu_s);
       this.channel.writeFrame({ nonce: operation.nonce, kind: 'checked', faults });
+    } else if (operation.op === 'examine') {
+      const { examine } = require('./examination.cjs');
+      const findings = judgeAll(examine, JSON.parse(body), operation.cpu_s);
+      this.channel.writeFrame({ nonce: operation.nonce, kind: 'examined', findings });
     } else if (operation.op === 'load') {
       this.load(body, operation.convention ?? 'own', operation.environment ?? {});
     } else {

@@ -1,7 +1,4 @@
-"""Scripts that were written for the origin: what they find, and how their results become JSON.
-
-Zygotes import this once for their workers. Other workers import it when they load such a script.
-"""
+"""Scripts that were written for the origin: what they find, and how their results become JSON."""
 
 # ruff: noqa: D103  # functions of one program, which names explain
 

@@ -37,18 +37,18 @@ def parse(source: str) -> types.CodeType:
     return compile(source, FILE_NAME, "exec", dont_inherit=True)
 
 
-def check_all(scripts: Sequence[str | list[str]], cpu_s: float) -> list[dict[str, Any] | None]:
-    """Return the faults of the first script and of those that begin within this CPU time; None for one that parses.
+def judge_all(judge: Callable[[str], Any], scripts: Sequence[str | list[str]], cpu_s: float) -> list[Any]:
+    """Return the judgements of the first script and of those that begin within this CPU time.
 
     A script is its source, or a pair of its source and its calling convention, by which Python parses nothing else.
     """
     warnings.simplefilter("ignore")
-    faults, ends_at = [], time.process_time() + cpu_s
+    judgements, ends_at = [], time.process_time() + cpu_s
     for script in scripts:
-        faults.append(check(script if isinstance(script, str) else script[0]))
+        judgements.append(judge(script if isinstance(script, str) else script[0]))
         if time.process_time() >= ends_at:
             break
-    return faults
+    return judgements
 
 
 def check(source: str) -> dict[str, Any] | None:

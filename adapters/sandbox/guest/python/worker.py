@@ -14,10 +14,12 @@ import json
 import sys
 import threading
 
+from .examination import examine
 from .failures import failure_of
 from .frames import ServiceChannel
+from .origin import OriginScript
 from .scope import ExecutionScope, enter_scratch, restore_builtins
-from .scripts import FILE_NAME, NO_RESULT, CompiledScript, EventFirstScript, check_all
+from .scripts import FILE_NAME, NO_RESULT, CompiledScript, EventFirstScript, check, judge_all
 
 TYPE_CHECKING = False  # importing typing would cost a tenth of the start
 if TYPE_CHECKING:
@@ -31,24 +33,14 @@ PREPARED = (
 THREAD_STACK_SIZE = 2 << 20
 
 
-# By calling convention. That of the origin is added when it is needed: few workers are, and it takes long to import.
-KINDS: dict[str, type[CompiledScript]] = {"own": CompiledScript, "event-first": EventFirstScript}
+KINDS = {"own": CompiledScript, "origin": OriginScript, "event-first": EventFirstScript}
+"""By calling convention."""
 
 
 def prepare() -> None:
-    """Import, once for all workers, what scripts often use, what takes long to import, and the rest of this program."""
+    """Import, once for all workers, what scripts often use and what takes long to import."""
     for name in PREPARED:
         __import__(name)
-    kind_of("origin")
-
-
-def kind_of(convention: str) -> type[CompiledScript]:
-    """Return the kind of the scripts that are called by this convention."""
-    if convention == "origin" and convention not in KINDS:
-        from .origin import OriginScript  # noqa: PLC0415  # see KINDS
-
-        KINDS[convention] = OriginScript
-    return KINDS[convention]
 
 
 def main(descriptor: int) -> None:
@@ -71,8 +63,11 @@ def serve(channel: ServiceChannel) -> None:
         operation, body = channel.read_frame()
         nonce = operation["nonce"]
         if operation["op"] == "check":
-            faults = check_all(json.loads(body), operation["cpu_s"])
+            faults = judge_all(check, json.loads(body), operation["cpu_s"])
             channel.write_frame({"nonce": nonce, "kind": "checked", "faults": faults})
+        elif operation["op"] == "examine":
+            findings = judge_all(examine, json.loads(body), operation["cpu_s"])
+            channel.write_frame({"nonce": nonce, "kind": "examined", "findings": findings})
         elif operation["op"] == "load":
             script = load(body.decode(), operation.get("convention", "own"))
         else:
@@ -82,7 +77,7 @@ def serve(channel: ServiceChannel) -> None:
 
 def load(source: str, convention: str) -> CompiledScript | Exception:
     try:
-        return kind_of(convention)(source)
+        return KINDS[convention](source)
     except Exception as error:  # noqa: BLE001  # each execution of it raises this
         return error
 
