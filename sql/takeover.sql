@@ -113,6 +113,13 @@ forgotten AS (
     DELETE FROM meta.taken_sessions AS t
     USING taken AS x
     WHERE t.request_id = x.request_id AND x.state = 'returned' AND t.state = 'returned'
+    RETURNING t.request_id
+),
+emptied AS (
+    -- What stayed here since the return. The copy that is stored now has the session as it is.
+    DELETE FROM meta.sessions AS s
+    USING forgotten AS f
+    WHERE s.request_id = f.request_id AND s.closed_at IS NOT NULL
 ),
 noted AS (
     UPDATE meta.takeover AS t
@@ -147,14 +154,21 @@ LIMIT :rows_max::bigint;
 
 -- name: delete_inbound(request_ids)
 WITH removed AS (
-    DELETE FROM meta.inbound_sessions AS i WHERE i.request_id = any(:request_ids::uuid[]) RETURNING i.request_id
+    DELETE FROM meta.inbound_sessions AS i
+    WHERE
+        i.request_id = any(:request_ids::uuid[])
+        AND NOT EXISTS (SELECT FROM meta.taken_sessions AS t WHERE t.request_id = i.request_id)
+    RETURNING i.request_id
 )
 SELECT count(*) FROM removed;
 
--- name: take_sessions(request_ids)
+-- name: take_sessions(request_ids, now)
 WITH fencing AS (
-    INSERT INTO meta.taken_sessions (request_id, owner, state, spelled_title, user_id, leftovers, expires_at)
-    SELECT i.request_id, i.owner, 'fencing', i.spelled_title, i.user_id, i.leftovers, i.expires_at
+    INSERT INTO meta.taken_sessions (
+        request_id, owner, state, spelled_title, user_id, leftovers, expires_at, fenced_at
+    )
+    SELECT
+        i.request_id, i.owner, 'fencing', i.spelled_title, i.user_id, i.leftovers, i.expires_at, :now::timestamptz
     FROM meta.inbound_sessions AS i
     WHERE i.request_id = any(:request_ids::uuid[])
     ORDER BY i.request_id

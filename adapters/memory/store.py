@@ -15,6 +15,7 @@ from domain.paging import Page
 from domain.scripts.language import LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.session import Session, SessionNotFound
+from domain.takeover.moving import InboundSession, TakenSession
 
 Item = TypeVar("Item")
 StoredKey = tuple[Owner, UUID, str]
@@ -31,6 +32,8 @@ class MemoryStore:
     history: dict[UUID, Execution] = field(factory=dict)
     functions: Mapping[tuple[Owner, LanguageTitle], Function] = field(factory=dict)
     keys: dict[StoredKey, KeptCall[Any]] = field(factory=dict)
+    inbound: dict[UUID, InboundSession] = field(factory=dict)
+    taken: dict[UUID, TakenSession] = field(factory=dict)
     failure: Exception | None = None
 
     def require_available(self) -> None:

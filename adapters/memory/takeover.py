@@ -22,8 +22,6 @@ class MemoryTakeoverStore(TakeoverStore):
 
     _store: MemoryStore
     _takeover: Takeover | None = field(default=None, init=False)
-    _inbound: dict[UUID, InboundSession] = field(factory=dict, init=False)
-    _taken: dict[UUID, TakenSession] = field(factory=dict, init=False)
 
     @override
     async def takeover(self) -> Takeover | None:
@@ -63,23 +61,28 @@ class MemoryTakeoverStore(TakeoverStore):
         given = {each.session.ref.session_id: each for each in sessions}
         returned = {found.session_id for found in self._of(given) if found.state is TakenState.RETURNED}
         taken = {found.session_id for found in self._of(given)} - returned
-        equal = {session_id for session_id, each in given.items() if self._inbound.get(session_id) == each} - taken
+        equal = {
+            session_id for session_id, each in given.items() if self._store.inbound.get(session_id) == each
+        } - taken
         written = given.keys() - taken - equal
-        self._inbound |= {session_id: given[session_id] for session_id in written}
+        self._store.inbound.update({session_id: given[session_id] for session_id in written})
         self._forget(returned)
+        for session_id in returned:
+            self._store.sessions.pop(session_id, None)
+            self._store.scripts.pop(session_id, None)
         return Received(len(written), len(equal), len(taken))
 
     @override
     async def inbound(self, ids: Sequence[UUID]) -> Sequence[InboundSession]:
         self._store.require_available()
-        return [self._inbound[session_id] for session_id in ids if session_id in self._inbound]
+        return [self._store.inbound[session_id] for session_id in ids if session_id in self._store.inbound]
 
     @override
     async def inbound_live(self, now: datetime, after: UUID | None, size: int) -> Sequence[UUID]:
         self._store.require_available()
         live = [
             session_id
-            for session_id, each in self._inbound.items()
+            for session_id, each in self._store.inbound.items()
             if session_id > (after or _NIL) and each.session.closed_at is None and each.session.expires_at > now
         ]
         return sorted(live)[:size]
@@ -87,14 +90,16 @@ class MemoryTakeoverStore(TakeoverStore):
     @override
     async def discard(self, ids: Sequence[UUID]) -> int:
         self._store.require_available()
-        return sum(self._inbound.pop(session_id, None) is not None for session_id in ids)
+        untaken = [session_id for session_id in ids if session_id not in self._store.taken]
+        return sum(self._store.inbound.pop(session_id, None) is not None for session_id in untaken)
 
     @override
-    async def take(self, ids: Sequence[UUID]) -> Sequence[UUID]:
+    async def take(self, ids: Sequence[UUID], now: datetime) -> Sequence[UUID]:
         for each in await self.inbound(ids):
             session_id, owner = each.session.ref.session_id, each.session.ref.owner
-            taken = TakenSession(session_id, owner, TakenState.FENCING, each.original, each.session.expires_at)
-            self._taken.setdefault(session_id, taken)
+            known = (TakenState.FENCING, each.original, each.session.expires_at)
+            taken = TakenSession(session_id, owner, *known, fenced_at=now)
+            self._store.taken.setdefault(session_id, taken)
         return self._fencing(ids)
 
     @override
@@ -111,8 +116,8 @@ class MemoryTakeoverStore(TakeoverStore):
         self._store.sessions.setdefault(session.ref.session_id, session)
         if inbound.script is not None:
             self._store.scripts.setdefault(session.ref.session_id, inbound.script)
-        self._inbound.pop(session.ref.session_id, None)
-        self._taken[session.ref.session_id] = TakenSession(
+        self._store.inbound.pop(session.ref.session_id, None)
+        self._store.taken[session.ref.session_id] = TakenSession(
             session.ref.session_id,
             session.ref.owner,
             TakenState.OWNED,
@@ -139,22 +144,22 @@ class MemoryTakeoverStore(TakeoverStore):
     @override
     async def taken_page(self, state: TakenState, after: UUID | None, size: int) -> Sequence[TakenSession]:
         self._store.require_available()
-        later = [each for each in self._taken.values() if each.state is state and each.session_id > (after or _NIL)]
-        return sorted(later, key=lambda each: each.session_id)[:size]
+        later = {key: each for key, each in sorted(self._store.taken.items()) if key > (after or _NIL)}
+        return [each for each in later.values() if each.state is state][:size]
 
     @override
     async def counts(self) -> Mapping[TakenState | None, int]:
         self._store.require_available()
-        states = Counter(each.state for each in self._taken.values())
-        inbound_only = len(self._inbound.keys() - set(self._fencing(self._inbound)))
+        states = Counter(each.state for each in self._store.taken.values())
+        inbound_only = len(self._store.inbound.keys() - set(self._fencing(self._store.inbound)))
         return {**{state: states[state] for state in TakenState}, None: inbound_only}
 
     def _of(self, ids: Iterable[UUID]) -> Sequence[TakenSession]:
-        return [self._taken[session_id] for session_id in ids if session_id in self._taken]
+        return [self._store.taken[session_id] for session_id in ids if session_id in self._store.taken]
 
     def _fencing(self, ids: Iterable[UUID]) -> Sequence[UUID]:
         return [each.session_id for each in self._of(ids) if each.state is TakenState.FENCING]
 
     def _forget(self, ids: Iterable[UUID]) -> None:
         for session_id in ids:
-            self._taken.pop(session_id, None)
+            self._store.taken.pop(session_id, None)

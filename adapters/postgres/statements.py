@@ -212,6 +212,24 @@ class TakeoverStatements:
 
 
 @frozen
+class SessionReturnStatements:
+    """Statements of `session_returns.sql`."""
+
+    hold_takeover: Statement
+    leave_takeover: Statement
+    select_held: Statement
+    select_returnable: Statement
+    close_sessions: Statement
+    divert_sessions: Statement
+    select_outgoing: Statement
+    release_sessions: Statement
+    reopen_sessions: Statement
+    select_unsettled: Statement
+    add_late_counts: Statement
+    select_moves: Statement
+
+
+@frozen
 class ExplainStatements:
     """Statements of `explain.sql`."""
 
@@ -280,6 +298,7 @@ class Statements:
     limits: LimitStatements
     usage: UsageStatements
     takeover: TakeoverStatements
+    session_returns: SessionReturnStatements
     explain: ExplainStatements
     inspection: InspectionStatements
     migrations: MigrationStatements
@@ -303,6 +322,7 @@ def load_statements() -> Statements:
         limits=load(LimitStatements, "limits.sql"),
         usage=load(UsageStatements, "usage.sql"),
         takeover=load(TakeoverStatements, "takeover.sql"),
+        session_returns=load(SessionReturnStatements, "session_returns.sql"),
         explain=load(ExplainStatements, "explain.sql"),
         inspection=load(InspectionStatements, "inspection.sql"),
         migrations=load(MigrationStatements, "migrations.sql"),

@@ -67,7 +67,7 @@ class SessionMover:
     async def take(self, ids: Sequence[UUID]) -> Moved:
         """Move copies here with the fewest steps; settle what stands in the way."""
         moved = Moved()
-        taken = await self._store.take(ids)
+        taken = await self._store.take(ids, self._clock.now())
         further = await self._fence_and_own(taken, moved)
         return await self.settle({*ids}.difference(taken).union(further), Direction.HERE, moved)
 
@@ -128,7 +128,7 @@ class SessionMover:
             case Step.COPY:
                 return await self._copy(ids, look, moved)
             case Step.TAKE:
-                return await self._fence_and_own(await self._store.take(ids), moved)
+                return await self._fence_and_own(await self._store.take(ids, self._clock.now()), moved)
             case Step.FENCE:
                 return await self._fence_and_own(ids, moved)
             case Step.OWN:
@@ -195,15 +195,16 @@ class SessionMover:
         """Give RETURNING sessions to the origin; return those that still execute, since their counts are not final."""
         outgoing = await self._returns.outgoing(ids)
         ready = [each.content for each in outgoing if each.content is not None and not each.is_executing]
-        empty = [each.session_id for each in outgoing if each.content is None]
-        await self._unfence(empty, look)
+        never_here = [each.session_id for each in outgoing if not each.is_stored]
+        ended = [each.session_id for each in outgoing if each.is_stored and each.content is None]
+        await self._unfence(never_here, look)
         restored = {*await self._origin.restore(ready)} if ready else set()
         refused = {each.session.ref.session_id for each in ready} - restored
-        await self._returns.release([*empty, *restored], self._clock.now())
+        await self._returns.release([*never_here, *ended, *restored], self._clock.now())
         await self._returns.reopen(sorted(refused))
-        moved.returned |= restored.union(empty)
+        moved.returned |= restored.union(never_here)
         moved.refused |= refused
-        return [each.session_id for each in outgoing if each.is_executing]
+        return [each.session_id for each in outgoing if each.content is not None and each.is_executing]
 
     async def _unfence(self, ids: Sequence[UUID], look: _Look) -> None:
         hidden = [look.seen[each] for each in ids if look.views[each] is View.FENCED]

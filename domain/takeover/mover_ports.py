@@ -76,10 +76,14 @@ class Held:
 
 @frozen
 class OutgoingSession:
-    """A session that is RETURNING. `content` is None if it has none here, because it never came here."""
+    """A session that is RETURNING.
+
+    It is not stored if it never came here. A stored one has no content if its owner has erased it.
+    """
 
     session_id: UUID
     is_executing: bool
+    is_stored: bool
     content: InboundSession | None
 
 
@@ -141,4 +145,27 @@ class ReturnStore(Protocol):
 
     async def add_late(self, counts: Sequence[LateCount]) -> int:
         """Add late counts to sessions whose late count is unknown, once; return how many executions were added."""
+        ...
+
+
+@frozen
+class TakeoverClaim:
+    """The command that moves sessions, and the instant until which it does so without renewing its claim."""
+
+    holder: str
+    until: datetime
+
+
+class TakeoverClaims(Protocol):
+    """Lets one command at a time move the sessions of a takeover. Every method may raise StorageUnavailable."""
+
+    async def hold(self, holder: str, now: datetime, until: datetime) -> TakeoverClaim | None:
+        """Claim the takeover, or renew the claim; return the claim that holds now, None without a takeover.
+
+        Another holder's claim holds until its end.
+        """
+        ...
+
+    async def leave(self, holder: str) -> None:
+        """End the claim of this holder, if it has one."""
         ...

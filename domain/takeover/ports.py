@@ -90,7 +90,7 @@ class TakeoverStore(Protocol):
         """Store copies and the progress of the command together. Each id occurs once.
 
         A copy that is stored with the same values is not written. A copy that differs is replaced. An id that is taken
-        is left, unless it was returned: then the copy is stored, and the session is no longer taken.
+        is left, unless it was returned: then the copy is stored, and the session is neither taken nor stored here.
         """
         ...
 
@@ -103,11 +103,11 @@ class TakeoverStore(Protocol):
         ...
 
     async def discard(self, ids: Sequence[UUID]) -> int:
-        """Remove copies; return how many there were."""
+        """Remove copies of sessions that are not FENCING; return how many there were."""
         ...
 
-    async def take(self, ids: Sequence[UUID]) -> Sequence[UUID]:
-        """Mark copies as FENCING; return the ids that are FENCING now, among them those that were before.
+    async def take(self, ids: Sequence[UUID], now: datetime) -> Sequence[UUID]:
+        """Mark copies as FENCING since `now`; return the ids that are FENCING, among them those that were before.
 
         The copies stay until `own` or `give_up`, so they are inbound and FENCING in between.
         """

@@ -8,7 +8,9 @@ CREATE TABLE meta.takeover (
     options jsonb NOT NULL CHECK (jsonb_typeof(options) = 'object'),
     stage text NOT NULL CHECK (stage IN ('look', 'front', 'open', 'adopt', 'back', 'finished')),
     stage_at timestamptz NOT NULL,
-    progress jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(progress) = 'object')
+    progress jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(progress) = 'object'),
+    holder text,
+    held_until timestamptz
 );
 
 COMMENT ON TABLE meta.takeover IS 'One row: the takeover of an origin, if there is one.';
@@ -19,6 +21,10 @@ COMMENT ON COLUMN meta.takeover.stage IS 'Which side creates sessions, and in wh
 COMMENT ON COLUMN meta.takeover.stage_at IS 'When the stage was changed last.';
 COMMENT ON COLUMN meta.takeover.progress IS
 'How far each command has come, by its name; written in the transaction of the rows that it counts.';
+
+COMMENT ON COLUMN meta.takeover.holder IS 'The command that moves sessions now; null if none does.';
+COMMENT ON COLUMN meta.takeover.held_until IS
+'From here on another command may move sessions, because the holder has not renewed its claim.';
 
 CREATE TABLE meta.inbound_sessions (
     request_id uuid PRIMARY KEY,
@@ -110,6 +116,8 @@ COMMENT ON COLUMN meta.taken_sessions.expires_at IS
 COMMENT ON COLUMN meta.taken_sessions.count_at_fence IS 'What the origin had counted when the session was taken.';
 COMMENT ON COLUMN meta.taken_sessions.late_count IS
 'How many executions were added that the origin ended later; null until that was looked at.';
-COMMENT ON COLUMN meta.taken_sessions.fenced_at IS 'When the origin stopped to serve the session.';
+COMMENT ON COLUMN meta.taken_sessions.fenced_at IS
+'When the session began to move here; when it is owned, the instant of its fence.';
 COMMENT ON COLUMN meta.taken_sessions.owned_at IS 'From here on it is served here.';
-COMMENT ON COLUMN meta.taken_sessions.returned_at IS 'From here on the origin serves it again.';
+COMMENT ON COLUMN meta.taken_sessions.returned_at IS
+'When the session began to move to the origin; when it is returned, the instant from which the origin serves it.';

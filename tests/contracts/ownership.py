@@ -35,7 +35,7 @@ class OwnershipContract:
         assert await ownership.of(id_of(copy)) is Holding.UNKNOWN
         await receive(store, copy)
         assert await ownership.of(id_of(copy)) is Holding.INBOUND
-        await store.take([id_of(copy)])
+        await store.take([id_of(copy)], storage.clock.now())
         assert await ownership.of(id_of(copy)) is Holding.FENCING
         now = storage.clock.now()
         await store.own([copy], now, now)
@@ -44,7 +44,7 @@ class OwnershipContract:
     async def test_a_session_that_was_given_up_is_unknown(self, storage, store, ownership):
         copy = inbound(storage)
         await receive(store, copy)
-        await store.take([id_of(copy)])
+        await store.take([id_of(copy)], storage.clock.now())
         await store.give_up([id_of(copy)])
         assert await ownership.of(id_of(copy)) is Holding.UNKNOWN
 

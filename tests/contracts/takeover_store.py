@@ -76,7 +76,7 @@ async def owned(store: TakeoverStore, storage: Storage, *copies: InboundSession)
     """Receive, take and own the copies."""
     ids = [id_of(copy) for copy in copies]
     await receive(store, *copies)
-    assert set(await store.take(ids)) == set(ids)
+    assert set(await store.take(ids, storage.clock.now())) == set(ids)
     now = storage.clock.now()
     assert set(await store.own(copies, now, now)) == set(ids)
 
@@ -179,16 +179,17 @@ class TakeoverStoreContract:
     async def test_only_a_copy_can_be_taken_and_taking_it_again_changes_nothing(self, storage, store):
         copy, absent = inbound(storage, 1), inbound(storage, 2)
         await receive(store, copy)
+        known = (id_of(copy), ANONYMOUS, TakenState.FENCING, copy.original, copy.session.expires_at)
+        taken = TakenSession(*known, fenced_at=storage.clock.now())
         for _ in range(2):
-            assert await store.take([id_of(copy), id_of(absent)]) == [id_of(copy)]
-            taken = TakenSession(id_of(copy), ANONYMOUS, TakenState.FENCING, copy.original, copy.session.expires_at)
+            assert await store.take([id_of(copy), id_of(absent)], storage.clock.now()) == [id_of(copy)]
             assert await store.taken([id_of(copy), id_of(absent)]) == [taken]
         assert await store.inbound([id_of(copy)]) == [copy]
 
     async def test_an_owned_session_is_served_with_the_values_at_the_fence(self, storage, store):
         copy = inbound(storage)
         await receive(store, copy)
-        await store.take([id_of(copy)])
+        await store.take([id_of(copy)], storage.clock.now())
         fenced_at = storage.clock.now()
         storage.clock.advance(timedelta(milliseconds=5))
         fenced = evolve(
@@ -224,7 +225,7 @@ class TakeoverStoreContract:
         mine, fencing = inbound(storage, 1), inbound(storage, 2)
         await owned(store, storage, mine)
         await receive(store, fencing)
-        await store.take([id_of(fencing)])
+        await store.take([id_of(fencing)], storage.clock.now())
         changed = [evolve(copy, session=evolve(copy.session, execution_count=8)) for copy in (mine, fencing)]
         assert await receive(store, *changed) == await receive(store, mine, fencing) == Received(taken=2)
         assert await store.inbound([id_of(mine), id_of(fencing)]) == [fencing]
@@ -233,7 +234,7 @@ class TakeoverStoreContract:
         mine, gone, kept = (inbound(storage, number) for number in range(3))
         await owned(store, storage, mine)
         await receive(store, gone, kept)
-        await store.take([id_of(gone)])
+        await store.take([id_of(gone)], storage.clock.now())
         ids = [id_of(copy) for copy in (mine, gone, kept)]
         assert await store.give_up(ids) == 1
         assert await store.inbound(ids) == [kept]
@@ -243,7 +244,7 @@ class TakeoverStoreContract:
         copies = [inbound(storage, number) for number in range(5)]
         await owned(store, storage, *copies[:3])
         await receive(store, *copies[3:])
-        await store.take([id_of(copies[3])])
+        await store.take([id_of(copies[3])], storage.clock.now())
         ids = sorted(id_of(copy) for copy in copies[:3])
         page = await store.taken_page(TakenState.OWNED, None, 2)
         assert [taken.session_id for taken in page] == ids[:2]
@@ -277,7 +278,7 @@ async def fails_as_a_whole(store: TakeoverStore, storage: Storage) -> None:
         store.inbound([id_of(copy)]),
         store.inbound_live(now, None, 1),
         store.discard([id_of(copy)]),
-        store.take([id_of(copy)]),
+        store.take([id_of(copy)], storage.clock.now()),
         store.own([copy], now, now),
         store.give_up([id_of(copy)]),
         store.taken([id_of(copy)]),

@@ -14,6 +14,7 @@ from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKe
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.origin import MemoryOriginReader
 from adapters.memory.ownership import MemoryOwnership
+from adapters.memory.session_returns import MemoryReturnStore
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from adapters.memory.takeover import MemoryTakeoverStore
@@ -29,6 +30,7 @@ from tests.contracts.key_histories import KeyHistory, steps
 from tests.contracts.keyed_call_repository import KEY, KeyedCallRepositoryContract, made_of
 from tests.contracts.origin_reader import OriginReaderContract, Store
 from tests.contracts.ownership import OwnershipContract, ownership_fails_as_a_whole
+from tests.contracts.return_store import ReturnStoreContract
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import EXAMINED_MAX, SessionRepositoryContract, same
 from tests.contracts.storage import SCRIPT, Storage
@@ -148,6 +150,24 @@ class TestMemoryOriginReader(OriginReaderContract):
     @pytest.fixture
     def store(self, reader: MemoryOriginReader) -> Store:
         return lambda row: reader.rows.update({row.request_id: row})
+
+
+class TestMemoryReturnStore(ReturnStoreContract):
+    @pytest.fixture
+    def memory(self) -> MemoryStore:
+        return MemoryStore()
+
+    @pytest.fixture
+    def storage(self, memory: MemoryStore) -> Storage:
+        return memory_storage(memory)
+
+    @pytest.fixture
+    def store(self, memory: MemoryStore) -> MemoryTakeoverStore:
+        return MemoryTakeoverStore(memory)
+
+    @pytest.fixture
+    def returns(self, memory: MemoryStore) -> MemoryReturnStore:
+        return MemoryReturnStore(memory)
 
 
 class TestMemoryKeyedCallRepository(KeyedCallRepositoryContract):

@@ -66,7 +66,7 @@ class PostgresTakeoverStore(TakeoverStore):
 
     @override
     async def inbound(self, ids: Sequence[UUID]) -> Sequence[InboundSession]:
-        return [_inbound(row) for row in await self._gateway.fetch(self._statements.select_inbound, _named(ids))]
+        return [inbound_of(row) for row in await self._gateway.fetch(self._statements.select_inbound, _named(ids))]
 
     @override
     async def inbound_live(self, now: datetime, after: UUID | None, size: int) -> Sequence[UUID]:
@@ -79,8 +79,9 @@ class PostgresTakeoverStore(TakeoverStore):
         return int(removed)
 
     @override
-    async def take(self, ids: Sequence[UUID]) -> Sequence[UUID]:
-        return [row[0] for row in await self._gateway.fetch(self._statements.take_sessions, _named(ids))]
+    async def take(self, ids: Sequence[UUID], now: datetime) -> Sequence[UUID]:
+        parameters = {**_named(ids), "now": now}
+        return [row[0] for row in await self._gateway.fetch(self._statements.take_sessions, parameters)]
 
     @override
     async def own(self, sessions: Sequence[InboundSession], fenced_at: datetime, now: datetime) -> Sequence[UUID]:
@@ -94,12 +95,12 @@ class PostgresTakeoverStore(TakeoverStore):
 
     @override
     async def taken(self, ids: Sequence[UUID]) -> Sequence[TakenSession]:
-        return [_taken(row) for row in await self._gateway.fetch(self._statements.select_taken, _named(ids))]
+        return [taken_of(row) for row in await self._gateway.fetch(self._statements.select_taken, _named(ids))]
 
     @override
     async def taken_page(self, state: TakenState, after: UUID | None, size: int) -> Sequence[TakenSession]:
         parameters = {"state": state, "after": after, "rows_max": size}
-        return [_taken(row) for row in await self._gateway.fetch(self._statements.select_taken_page, parameters)]
+        return [taken_of(row) for row in await self._gateway.fetch(self._statements.select_taken_page, parameters)]
 
     @override
     async def counts(self) -> Mapping[TakenState | None, int]:
@@ -202,14 +203,16 @@ def _digest(texts: tuple[str | None, ...]) -> str:
     return f"\\x{hashlib.sha256(joined.encode()).hexdigest()}"
 
 
-def _inbound(row: tuple[Any, ...]) -> InboundSession:
+def inbound_of(row: tuple[Any, ...]) -> InboundSession:
+    """Return the session in a row: what it has of the origin, its script, and the columns of a session."""
     spelled_title, user_id, leftovers, script, *columns = row
     session = codec.session_of(columns)
     source = None if session.script_hash is None else Script(script, session.script_hash)
     return InboundSession(session, source, Original(spelled_title, user_id, JsonText(leftovers)))
 
 
-def _taken(row: tuple[Any, ...]) -> TakenSession:
+def taken_of(row: tuple[Any, ...]) -> TakenSession:
+    """Return the taken session in a row."""
     session_id, owner, state, spelled_title, user_id, leftovers, *fence = row
     original = Original(spelled_title, user_id, JsonText(leftovers))
     return TakenSession(session_id, Owner(owner), TakenState(state), original, *fence)

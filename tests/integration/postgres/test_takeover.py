@@ -108,7 +108,7 @@ async def test_the_cleanup_removes_expired_copies_and_returned_sessions(storage,
     later = inbound(storage, 4, expires_at=until, expires_max_at=until)
     await receive(store, *copies, later)
     ids = [id_of(copy) for copy in copies]
-    await store.take(ids[2:])
+    await store.take(ids[2:], storage.clock.now())
     await mark(database_url, TakenState.RETURNED, ids[3])
     storage.clock.advance(until - storage.clock.now())
     await cleanup.run_once()
@@ -131,7 +131,7 @@ async def test_a_purge_of_an_owner_erases_copies_and_what_was_taken(storage, sto
     other = of_owner(storage, BOB, 7)
     await owned(store, storage, *mine[:2])
     await receive(store, *mine[2:], other)
-    await store.take([id_of(mine[6])])
+    await store.take([id_of(mine[6])], storage.clock.now())
     assert (await purger.count(ALICE))[OwnedData.SESSIONS] == 7
     async for step in purger.purge(ALICE, act(ActName.OWNERS_PURGE)):
         assert step.examined <= 3

@@ -134,7 +134,7 @@ async def test_a_dry_run_needs_no_takeover():
 async def test_sessions_that_were_taken_are_counted_and_not_copied():
     copying = await Copying(*rows(2)).begin()
     await copying.run()
-    await copying.store.take([origin_id(0)])
+    await copying.store.take([origin_id(0)], copying.clock.now())
     assert total(await copying.run()) == (0, 1, 1)
 
 

@@ -10,7 +10,7 @@ import pytest
 from domain.identity import ANONYMOUS, SessionRef, uuid7_at
 from domain.takeover.fence import Fence
 from domain.takeover.mover import Moved
-from domain.takeover.moving import TakenState
+from domain.takeover.moving import Progress, TakenState
 from domain.takeover.ownership import Direction, Step, View, next_step
 from domain.takeover.ports import Holding
 from tests.unit.domain.builders import session_at
@@ -38,6 +38,10 @@ def killed_after(turns: int, work: Coroutine[Any, Any, Any]) -> bool:
     return was_running
 
 
+def holding(world: World) -> Holding:
+    return completed(world.returns.held([SESSION]))[SESSION].holding
+
+
 def empty(world: World) -> None:
     """The origin has one live session, and nothing is stored here."""
     now = world.clock.now()
@@ -47,7 +51,7 @@ def empty(world: World) -> None:
 
 def copied(world: World) -> None:
     empty(world)
-    completed(world.store.receive([inbound_of(SESSION, world.origin.rows[SESSION])], "copy", None))
+    completed(world.store.receive([inbound_of(SESSION, world.origin.rows[SESSION])], "copy", Progress()))
 
 
 def owned(world: World) -> None:
@@ -64,7 +68,7 @@ def settled(world: World) -> None:
 def born_here(world: World) -> None:
     """A session that was made here, and was executed three times."""
     now = world.clock.now()
-    world.store.sessions[SESSION] = session_at(
+    world.memory.sessions[SESSION] = session_at(
         now,
         ref=SessionRef(ANONYMOUS, SESSION),
         script_hash=SCRIPT.hash,
@@ -90,7 +94,7 @@ SIDES = {Direction.HERE: "here", Direction.THERE: "there"}
 
 
 def count_at(world: World, side: str) -> int:
-    return world.origin.rows[SESSION].count if side == "there" else world.store.sessions[SESSION].execution_count
+    return world.origin.rows[SESSION].count if side == "there" else world.memory.sessions[SESSION].execution_count
 
 
 def finish(world: World, direction: Direction) -> None:
@@ -126,9 +130,9 @@ def test_repeating_a_command_writes_nothing(beginning: Callable[[World], None], 
     world = World()
     beginning(world)
     finish(world, direction)
-    before = (dict(world.store.sessions), dict(world.store.states), dict(world.origin.rows))
+    before = (dict(world.memory.sessions), dict(world.memory.taken), dict(world.origin.rows))
     completed(COMMANDS[direction](world))
-    assert (dict(world.store.sessions), dict(world.store.states), dict(world.origin.rows)) == before
+    assert (dict(world.memory.sessions), dict(world.memory.taken), dict(world.origin.rows)) == before
 
 
 @pytest.mark.parametrize("direction", Direction)
@@ -152,12 +156,12 @@ def test_two_takeovers_of_one_origin_do_not_both_own_a_session() -> None:
     others.origin.rows = mine.origin.rows
     others.origin.fence_of = OTHERS_FENCE
     copied(others)
-    completed(mine.store.take([SESSION]))
+    completed(mine.store.take([SESSION], mine.clock.now()))
     completed(others.origin.fence([SESSION]))
     moved: Moved = completed(mine.mover.settle([SESSION], Direction.HERE))
     assert moved.foreign == {SESSION}
     assert mine.owners(SESSION) == []
-    assert mine.store.holding(SESSION) is Holding.UNKNOWN
+    assert holding(mine) is Holding.UNKNOWN
 
 
 def test_a_session_that_expired_before_the_fence_is_dropped() -> None:
@@ -166,7 +170,7 @@ def test_a_session_that_expired_before_the_fence_is_dropped() -> None:
     world.clock.advance(HOUR)
     moved: Moved = completed(world.mover.take([SESSION]))
     assert moved.dropped == {SESSION}
-    assert world.store.holding(SESSION) is Holding.UNKNOWN
+    assert holding(world) is Holding.UNKNOWN
 
 
 def test_a_session_that_cannot_be_kept_here_stays_with_the_origin() -> None:
@@ -192,12 +196,12 @@ def test_counts_of_executions_that_the_origin_ends_after_the_fence_are_added_onc
     world.origin.rows[SESSION].count = 7
     world.origin.rows[SESSION].last_executed_at = world.clock.now()
     completed(world.sweep(10))
-    assert world.store.sessions[SESSION].execution_count == 5
+    assert world.memory.sessions[SESSION].execution_count == 5
     world.clock.advance(SETTLE)
     completed(world.sweep(10))
     completed(world.sweep(10))
-    assert world.store.sessions[SESSION].execution_count == 7
-    assert world.store.states[SESSION].late_count == 2
+    assert world.memory.sessions[SESSION].execution_count == 7
+    assert world.memory.taken[SESSION].late_count == 2
 
 
 @pytest.mark.parametrize("is_gone", [True, False])
@@ -209,8 +213,8 @@ def test_a_late_write_of_a_smaller_count_or_a_removed_row_adds_nothing(is_gone: 
         del world.origin.rows[SESSION]
     world.clock.advance(SETTLE)
     completed(world.sweep(10))
-    assert world.store.sessions[SESSION].execution_count == 5
-    assert world.store.states[SESSION].late_count == 0
+    assert world.memory.sessions[SESSION].execution_count == 5
+    assert world.memory.taken[SESSION].late_count == 0
 
 
 def test_a_session_is_not_returned_before_its_late_count_is_known() -> None:
@@ -227,7 +231,7 @@ def test_a_session_that_executes_waits_closed_until_its_count_is_final() -> None
     moved: Moved = completed(world.mover.settle([SESSION], Direction.THERE))
     assert moved.waiting == {SESSION}
     assert world.owners(SESSION) == []
-    world.finish_here(SESSION)
+    world.finish_here(world.executing_here[0])
     completed(world.mover.settle([SESSION], Direction.THERE))
     assert world.owners(SESSION) == ["there"]
     assert world.origin.rows[SESSION].count == 6
@@ -255,20 +259,20 @@ def test_a_session_is_fenced_again_if_the_origin_was_restored_and_its_newer_coun
     world = World()
     settled(world)
     completed(world.call(SESSION))
-    world.finish_here(SESSION)
+    world.finish_here(world.executing_here[0])
     now = world.clock.now()
     world.origin.rows[SESSION] = OriginRow(now - SETTLE, now + HOUR - SETTLE, count=2)
     moved: Moved = completed(world.mover.settle([SESSION], Direction.HERE))
     assert moved.fenced_again == {SESSION}
     assert world.owners(SESSION) == ["here"]
-    assert world.store.sessions[SESSION].execution_count == 6
+    assert world.memory.sessions[SESSION].execution_count == 6
 
 
 def test_a_session_that_a_restore_of_this_side_has_lost_is_taken_from_behind_the_fence() -> None:
     world = World()
     owned(world)
-    world.store.sessions.clear()
-    world.store.states.clear()
+    world.memory.sessions.clear()
+    world.memory.taken.clear()
     completed(world.adopt(10))
     assert world.owners(SESSION) == ["here"]
 
@@ -278,7 +282,7 @@ def test_a_session_that_was_returned_can_come_again() -> None:
     returned(world)
     completed(world.adopt(10))
     assert world.owners(SESSION) == ["here"]
-    assert world.store.states[SESSION].state is TakenState.OWNED
+    assert world.memory.taken[SESSION].state is TakenState.OWNED
 
 
 def test_a_mover_that_wakes_up_after_the_way_back_leaves_one_owner_and_the_next_run_returns_the_session() -> None:
@@ -287,7 +291,7 @@ def test_a_mover_that_wakes_up_after_the_way_back_leaves_one_owner_and_the_next_
     asleep = Process("asleep", world.mover.take([SESSION]))
     for _ in range(2):
         asleep.turn()
-    assert world.store.holding(SESSION) is Holding.FENCING
+    assert holding(world) is Holding.FENCING
     completed(world.back(10))
     assert world.owners(SESSION) == ["there"]
     asleep.finish()
@@ -300,6 +304,6 @@ def test_a_session_made_here_has_an_id_of_its_own_at_the_origin() -> None:
     world = World()
     now = world.clock.now()
     session_id = uuid7_at(now, 0)
-    world.store.sessions[session_id] = session_at(now, expires_at=now + HOUR, expires_max_at=now + HOUR)
+    world.memory.sessions[session_id] = session_at(now, expires_at=now + HOUR, expires_max_at=now + HOUR)
     completed(world.back(10))
     assert world.owners(session_id) == ["there"]

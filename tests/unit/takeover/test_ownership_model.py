@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from domain.takeover.moving import Progress
 from domain.takeover.ownership import Direction
 from tests.unit.takeover.world import SETTLE, OriginRow, Process, World, inbound_of
 
@@ -31,7 +32,7 @@ class OwnershipModel(RuleBasedStateMachine):
     def copy(self, session_id: UUID) -> None:
         row = self.world.origin.rows[session_id]
         if self.world.origin.serves(session_id) and not row.is_odd:
-            self._start("copy", self.world.store.receive([inbound_of(session_id, row)], "copy", None))
+            self._start("copy", self.world.store.receive([inbound_of(session_id, row)], "copy", Progress()))
             self.processes[-1].finish()
 
     @rule(size=st.integers(1, 3))
@@ -110,8 +111,8 @@ class OwnershipModel(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self._quiet()
-        for session_id in list(self.world.executing_here):
-            self.world.finish_here(session_id)
+        for execution in list(self.world.executing_here):
+            self.world.finish_here(execution)
         for session_id in list(self.world.executing_there):
             self.world.finish_there(session_id)
         self.world.clock.advance(SETTLE)
@@ -134,8 +135,8 @@ class OwnershipModel(RuleBasedStateMachine):
             self._quiet()
             Process("command", self.world.back(2)).finish()
             works = [self.world.back(2)]
-        for session_id in list(self.world.executing_here):
-            self.world.finish_here(session_id)
+        for execution in list(self.world.executing_here):
+            self.world.finish_here(execution)
         for session_id in list(self.world.executing_there):
             self.world.finish_there(session_id)
         for work in works:
@@ -148,7 +149,7 @@ class OwnershipModel(RuleBasedStateMachine):
             here = self.world.direction is Direction.HERE and session_id != ODD
             assert self.world.owners(session_id) == ["here" if here else "there"]
             row = self.world.origin.rows[session_id]
-            count = self.world.store.sessions[session_id].execution_count if here else row.count
+            count = self.world.memory.sessions[session_id].execution_count if here else row.count
             assert count == self.world.acknowledged.get(session_id, 0)
 
     def _quiet(self) -> None:

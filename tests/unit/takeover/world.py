@@ -4,22 +4,29 @@ Each call of a port is one transaction. A process pauses before and after it, so
 kill may hit before the transaction or between it and what follows.
 """
 
-from collections.abc import Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from attrs import define, evolve, field
+from attrs import define, field
 
+from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.manual_clock import ManualClock
+from adapters.memory.sequential_ids import SequentialIds
+from adapters.memory.session_returns import MemoryReturnStore
+from adapters.memory.store import MemoryStore
+from adapters.memory.takeover import MemoryTakeoverStore
+from domain.executions.execution import FinishedExecution, OpenExecution
 from domain.identity import ANONYMOUS, SessionRef
-from domain.json_text import EMPTY_OBJECT
+from domain.json_text import EMPTY_OBJECT, JsonText
+from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script
-from domain.sessions.session import Session
+from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, Status
 from domain.takeover.fence import HIDDEN_BEFORE, Fence
 from domain.takeover.mover import SessionMover
-from domain.takeover.mover_ports import Held, LateCount, OriginSession, OriginSessions, OutgoingSession, ReturnStore
-from domain.takeover.moving import InboundSession, Original, Progress, Received, TakenSession, TakenState
+from domain.takeover.mover_ports import OriginSession, OriginSessions
+from domain.takeover.moving import InboundSession, Original, TakenState
 from domain.takeover.ownership import Direction
 from domain.takeover.ports import Holding
 from tests.unit.domain.builders import session_at
@@ -28,12 +35,6 @@ TAKEOVER_ID = UUID("019ac000-0000-7000-8000-0000deadbe00")
 FENCE = Fence.of(TAKEOVER_ID)
 SCRIPT = Script.of("return 1", 1000)
 SETTLE = timedelta(seconds=150)
-HOLDINGS = {
-    TakenState.FENCING: Holding.FENCING,
-    TakenState.OWNED: Holding.SERVED,
-    TakenState.RETURNING: Holding.RETURNING,
-    TakenState.RETURNED: Holding.RETURNED,
-}
 
 
 class Pause:
@@ -138,198 +139,22 @@ def inbound_of(session_id: UUID, row: OriginRow, fence: Fence = FENCE) -> Inboun
     return InboundSession(session, SCRIPT, Original(str(session.language_title), None, EMPTY_OBJECT))
 
 
-@define
-class SimulatedStore(ReturnStore):
-    """What is stored here; every method is one transaction."""
+class Gated:
+    """A port whose every method is one transaction between two pauses."""
 
-    clock: ManualClock
-    sessions: dict[UUID, Session] = field(factory=dict)
-    copies: dict[UUID, InboundSession] = field(factory=dict)
-    states: dict[UUID, TakenSession] = field(factory=dict)
-    open_executions: dict[UUID, int] = field(factory=dict)
+    def __init__(self, port: object) -> None:
+        self._port = port
 
-    def serves(self, session_id: UUID) -> bool:
-        session = self.sessions.get(session_id)
-        return session is not None and session.closed_at is None and session.expires_at > self.clock.now()
+    def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+        method = getattr(self._port, name)
 
-    def holding(self, session_id: UUID) -> Holding:
-        state = self.states.get(session_id)
-        if state is not None:
-            return HOLDINGS[state.state]
-        if session_id in self.copies:
-            return Holding.INBOUND
-        return Holding.SERVED if session_id in self.sessions else Holding.UNKNOWN
+        async def call(*given: Any) -> Any:
+            await Pause()
+            found = await method(*given)
+            await Pause()
+            return found
 
-    async def held(self, ids: Sequence[UUID]) -> Mapping[UUID, Held]:
-        await Pause()
-        found = {each: Held(self.holding(each), self._known_at(each)) for each in ids}
-        await Pause()
-        return found
-
-    async def receive(self, sessions: Sequence[InboundSession], command: str, progress: Progress) -> Received:
-        await Pause()
-        for each in sessions:
-            session_id = each.session.ref.session_id
-            if self.holding(session_id) is Holding.RETURNED:
-                del self.states[session_id]
-                self.sessions.pop(session_id, None)
-            if self.holding(session_id) in {Holding.UNKNOWN, Holding.INBOUND}:
-                self.copies[session_id] = each
-        await Pause()
-        return Received(len(sessions))
-
-    async def discard(self, ids: Sequence[UUID]) -> int:
-        await Pause()
-        found = [each for each in ids if self.holding(each) is Holding.INBOUND]
-        for each in found:
-            del self.copies[each]
-        await Pause()
-        return len(found)
-
-    async def take(self, ids: Sequence[UUID]) -> Sequence[UUID]:
-        await Pause()
-        for each in ids:
-            if self.holding(each) is Holding.INBOUND:
-                self.states[each] = self._taken(self.copies[each], TakenState.FENCING)
-        found = [each for each in ids if self.holding(each) is Holding.FENCING]
-        await Pause()
-        return found
-
-    async def own(self, sessions: Sequence[InboundSession], fenced_at: datetime, now: datetime) -> Sequence[UUID]:
-        await Pause()
-        owned = [each for each in sessions if self.holding(each.session.ref.session_id) is Holding.FENCING]
-        for each in owned:
-            session_id = each.session.ref.session_id
-            self.sessions[session_id] = each.session
-            del self.copies[session_id]
-            self.states[session_id] = evolve(
-                self._taken(each, TakenState.OWNED),
-                count_at_fence=each.session.execution_count,
-                fenced_at=fenced_at,
-                owned_at=now,
-            )
-        await Pause()
-        return [each.session.ref.session_id for each in owned]
-
-    async def give_up(self, ids: Sequence[UUID]) -> int:
-        await Pause()
-        found = [each for each in ids if self.holding(each) is Holding.FENCING]
-        for each in found:
-            del self.states[each]
-            del self.copies[each]
-        await Pause()
-        return len(found)
-
-    async def returnable(self, now: datetime, after: UUID | None, size: int) -> Sequence[UUID]:
-        await Pause()
-        found = sorted(each for each in self.sessions if self._is_returnable(each))
-        return [each for each in found if after is None or each > after][:size]
-
-    async def close(self, ids: Sequence[UUID], now: datetime) -> Sequence[UUID]:
-        await Pause()
-        for each in ids:
-            if self._is_returnable(each):
-                session = self.sessions[each]
-                self.sessions[each] = evolve(session, closed_at=now, version=session.version + 1)
-                known = self.states.get(each)
-                content = InboundSession(session, SCRIPT, Original(str(session.language_title), None, EMPTY_OBJECT))
-                self.states[each] = evolve(known or self._taken(content, TakenState.OWNED), state=TakenState.RETURNING)
-        found = [each for each in ids if self.holding(each) is Holding.RETURNING]
-        await Pause()
-        return found
-
-    async def divert(self, ids: Sequence[UUID], now: datetime) -> None:
-        await Pause()
-        for each in ids:
-            holding = self.holding(each)
-            if holding in {Holding.INBOUND, Holding.FENCING}:
-                self.states[each] = self._taken(self.copies.pop(each), TakenState.RETURNING)
-            elif holding is Holding.RETURNED:
-                self.states[each] = evolve(self.states[each], state=TakenState.RETURNING)
-        await Pause()
-
-    async def outgoing(self, ids: Sequence[UUID]) -> Sequence[OutgoingSession]:
-        await Pause()
-        found = [self._outgoing(each) for each in ids if self.holding(each) is Holding.RETURNING]
-        await Pause()
-        return found
-
-    async def release(self, ids: Sequence[UUID], now: datetime) -> None:
-        await Pause()
-        for each in ids:
-            if self.holding(each) is Holding.RETURNING:
-                self.states[each] = evolve(self.states[each], state=TakenState.RETURNED, returned_at=now)
-        await Pause()
-
-    async def reopen(self, ids: Sequence[UUID]) -> None:
-        await Pause()
-        for each in ids:
-            if self.holding(each) not in {Holding.RETURNING, Holding.RETURNED}:
-                continue
-            if each in self.sessions:
-                self.sessions[each] = evolve(self.sessions[each], closed_at=None)
-                self.states[each] = evolve(self.states[each], state=TakenState.OWNED, late_count=0)
-            else:
-                del self.states[each]
-        await Pause()
-
-    async def unsettled(self, owned_before: datetime, after: UUID | None, size: int) -> Sequence[TakenSession]:
-        await Pause()
-        found = [
-            each
-            for _, each in sorted(self.states.items())
-            if each.state is TakenState.OWNED
-            and each.late_count is None
-            and (each.owned_at is None or each.owned_at <= owned_before)
-            and (after is None or each.session_id > after)
-        ]
-        return found[:size]
-
-    async def add_late(self, counts: Sequence[LateCount]) -> int:
-        await Pause()
-        added = 0
-        for each in counts:
-            state = self.states.get(each.session_id)
-            if state is not None and state.state is TakenState.OWNED and state.late_count is None:
-                session = self.sessions[each.session_id]
-                self.states[each.session_id] = evolve(state, late_count=each.count)
-                self.sessions[each.session_id] = evolve(session, execution_count=session.execution_count + each.count)
-                added += each.count
-        await Pause()
-        return added
-
-    async def begin_execution(self, session_id: UUID) -> bool:
-        await Pause()
-        if not self.serves(session_id):
-            return False
-        self.open_executions[session_id] = self.open_executions.get(session_id, 0) + 1
-        return True
-
-    def finish_execution(self, session_id: UUID) -> None:
-        self.open_executions[session_id] -= 1
-        session = self.sessions[session_id]
-        self.sessions[session_id] = evolve(session, execution_count=session.execution_count + 1)
-
-    def _known_at(self, session_id: UUID) -> datetime | None:
-        if session_id in self.copies:
-            return self.copies[session_id].session.expires_at
-        state = self.states.get(session_id)
-        return None if state is None else state.expires_at
-
-    def _is_returnable(self, session_id: UUID) -> bool:
-        state = self.states.get(session_id)
-        is_settled = state is None or (state.state is TakenState.OWNED and state.late_count is not None)
-        return is_settled and self.serves(session_id)
-
-    def _outgoing(self, session_id: UUID) -> OutgoingSession:
-        session = self.sessions.get(session_id)
-        original = self.states[session_id].original
-        content = None if session is None else InboundSession(session, SCRIPT, original)
-        return OutgoingSession(session_id, bool(self.open_executions.get(session_id)), content)
-
-    def _taken(self, copy: InboundSession, state: TakenState) -> TakenSession:
-        session = copy.session
-        return TakenSession(session.ref.session_id, session.ref.owner, state, copy.original, session.expires_at)
+        return call
 
 
 @define
@@ -368,18 +193,24 @@ class World:
     direction: Direction = Direction.HERE
     acknowledged: dict[UUID, int] = field(factory=dict)
     executing_there: dict[UUID, tuple[int, datetime]] = field(factory=dict)
-    executing_here: list[UUID] = field(factory=list)
+    executing_here: list[OpenExecution] = field(factory=list)
+    memory: MemoryStore = field(factory=MemoryStore)
+    ids: SequentialIds = field(factory=SequentialIds)
     origin: SimulatedOrigin = field(init=False)
-    store: SimulatedStore = field(init=False)
+    store: Any = field(init=False)
+    returns: Any = field(init=False)
     mover: SessionMover = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.origin = SimulatedOrigin(self.clock)
-        self.store = SimulatedStore(self.clock)
-        self.mover = SessionMover(self.origin, self.store, self.store, self.clock, FENCE)
+        self.store = Gated(MemoryTakeoverStore(self.memory))
+        self.returns = Gated(MemoryReturnStore(self.memory))
+        self.mover = SessionMover(self.origin, self.store, self.returns, self.clock, FENCE)
 
     def owners(self, session_id: UUID) -> list[str]:
-        sides = {"here": self.store.serves(session_id), "there": self.origin.serves(session_id)}
+        session = self.memory.sessions.get(session_id)
+        here = session is not None and session.status(self.clock.now()) is Status.ACTIVE
+        sides = {"here": here, "there": self.origin.serves(session_id)}
         return [side for side, serves in sides.items() if serves]
 
     async def adopt(self, size: int) -> None:
@@ -392,7 +223,7 @@ class World:
         """Bring all sessions to the origin, as the command does."""
         await self._settle_pending(Direction.THERE)
         await self._each(
-            lambda after, size: self.store.returnable(self.clock.now(), after, size), size, self._settle_there
+            lambda after, size: self.returns.returnable(self.clock.now(), after, size), size, self._settle_there
         )
         await self._each(self.origin.fenced, size, self._settle_there)
 
@@ -406,7 +237,7 @@ class World:
     async def call(self, session_id: UUID) -> str:
         """Execute a session as the front does; returns what the caller is told."""
         for _ in range(20):
-            holding = (await self.store.held([session_id]))[session_id].holding
+            holding = (await self.returns.held([session_id]))[session_id].holding
             if holding is Holding.INBOUND and self.direction is Direction.HERE:
                 await self.mover.take([session_id])
             elif holding in {Holding.FENCING, Holding.RETURNING}:
@@ -423,12 +254,17 @@ class World:
         return "503"
 
     async def _is_still(self, session_id: UUID, holding: Holding) -> bool:
-        return (await self.store.held([session_id]))[session_id].holding is holding
+        return (await self.returns.held([session_id]))[session_id].holding is holding
 
     async def _execute_here(self, session_id: UUID) -> bool:
-        if not await self.store.begin_execution(session_id):
+        await Pause()
+        try:
+            execution_id = self.ids.new(self.clock.now())
+            ref = SessionRef(ANONYMOUS, session_id)
+            execution = await self._executions.begin(execution_id, ref, timedelta(seconds=5))
+        except (SessionNotFound, SessionClosed, SessionExpired):
             return False
-        self.executing_here.append(session_id)
+        self.executing_here.append(execution)
         return True
 
     async def _execute_there(self, session_id: UUID) -> bool:
@@ -442,10 +278,13 @@ class World:
         await Pause()
         return True
 
-    def finish_here(self, session_id: UUID) -> None:
-        """An execution ends; no transaction of another process can be inside of this one."""
-        self.executing_here.remove(session_id)
-        self.store.finish_execution(session_id)
+    def finish_here(self, execution: OpenExecution) -> None:
+        """An execution ends here, in one transaction."""
+        self.executing_here.remove(execution)
+        report = ScriptReport(JsonText("1"), None, 1.0)
+        finished = FinishedExecution(execution, self.clock.now(), EMPTY_OBJECT, report)
+        Process("finish", self._executions.finish(finished)).finish()
+        session_id = execution.ref.session_id
         self.acknowledged[session_id] = self.acknowledged.get(session_id, 0) + 1
 
     def finish_there(self, session_id: UUID) -> None:
@@ -462,7 +301,7 @@ class World:
             after = ids[-1]
 
     async def _take(self, ids: Sequence[UUID]) -> None:
-        held = await self.store.held(ids)
+        held = await self.returns.held(ids)
         inbound = [each for each in ids if held[each].holding is Holding.INBOUND]
         await self.mover.take(inbound)
         await self.mover.settle(set(ids) - set(inbound), Direction.HERE)
@@ -474,8 +313,10 @@ class World:
         await self.mover.settle(ids, Direction.THERE)
 
     async def _settle_pending(self, direction: Direction) -> None:
-        await Pause()
-        pending = [
-            each for each in self.store.states if self.store.holding(each) in {Holding.FENCING, Holding.RETURNING}
-        ]
-        await self.mover.settle(pending, direction)
+        for state in (TakenState.FENCING, TakenState.RETURNING):
+            pending = await self.store.taken_page(state, None, 1000)
+            await self.mover.settle([each.session_id for each in pending], direction)
+
+    @property
+    def _executions(self) -> MemoryExecutionRepository:
+        return MemoryExecutionRepository(self.memory, self.clock)
