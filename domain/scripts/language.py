@@ -121,10 +121,12 @@ class LanguageMapping:
     def resolve_loosely(self, value: str) -> LanguageTitle:
         """Return the title of a text that need not follow the grammar, as the origin reads it.
 
-        What follows the prefix may be any text; `_` stands for none. Raises LanguageNotServed.
+        Patterns come first, because an origin with patterns does not look at prefixes. What follows the language may be
+        any text; `_` stands for none. Raises LanguageNotServed.
         """
-        found = self._by_language(value) or self._by_prefix(value) or self._by_pattern(value) or _refuse(value)
-        return found if found.title else evolve(found, title=EMPTY_TITLE)
+        found = self._by_pattern(value) or self._by_language(value) or self._by_prefix(value) or _refuse(value)
+        title = found.title.removeprefix(f"{found.language}-") if found.title == value else found.title
+        return evolve(found, title=title or EMPTY_TITLE)
 
     def resolve_pinned(self, value: str | None) -> tuple[LanguageTitle, int | None]:
         """Return the canonical title, and the version behind an `@` if there is one.

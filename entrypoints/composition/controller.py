@@ -13,6 +13,7 @@ from adapters.postgres.batching.coalescer import Coalescer
 from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.health import DatabaseHealth
+from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.stats import DatabaseStatsReader
 from adapters.postgres.write_probe import WriteProbe
@@ -26,6 +27,7 @@ from domain.executions.service import ExecutionService
 from domain.functions.examples import ExampleRuns
 from domain.functions.params import ParamsCheck
 from domain.functions.service import FunctionService
+from domain.takeover.spelling import KeptSpellings
 from domain.usage import UsageService
 from entrypoints.composition.database import Database
 from entrypoints.composition.guards import OwnerLimits, Security, admission, guards
@@ -284,8 +286,16 @@ class Controller(containers.DeclarativeContainer):
         limits.provided.charge,
         security.provided.caller,
     )
+    spellings = providers.Singleton(
+        KeptSpellings,
+        providers.Singleton(PostgresTakeoverStore, database.gateway, database.statements.provided.takeover),
+        request_timeout_s,
+    )
     origin_hooks = providers.Singleton(
-        OriginHooks, providers.Callable(admission, settings, security, limits), security.provided.authorization
+        OriginHooks,
+        providers.Callable(admission, settings, security, limits),
+        security.provided.authorization,
+        spelled=spellings.provided.of,
     )
     origin_api = providers.Singleton(
         OriginApi, services, http_options, providers.Callable(origin_options, settings), mapping, origin_hooks

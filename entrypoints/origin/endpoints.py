@@ -22,6 +22,7 @@ from domain.scripts.language import (
 )
 from domain.sessions.ports import Initialized
 from domain.sessions.service import SessionRequest, SessionService
+from domain.takeover.spelling import failing_script, spelling, unambiguous, whole_title
 from entrypoints.http.endpoints.health import HealthEndpoints
 from entrypoints.http.errors import RouteNotFound, invalid
 from entrypoints.http.parsing.bodies import BodyParser, json_text
@@ -41,7 +42,6 @@ from entrypoints.origin.schemas import (
     OriginListedFunction,
     OriginSessionState,
 )
-from entrypoints.origin.unserved import failing_script, spelling, unambiguous, whole_title
 
 Spelled = Callable[[UUID], Awaitable[str | None]]
 """Returns the language-title of a session that was taken over, as its client wrote it; None for other sessions."""

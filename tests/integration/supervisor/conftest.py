@@ -48,18 +48,22 @@ def processes() -> dict[int, tuple[int, str]]:
 
 
 AS_SYSTEMD = """
-import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+import fcntl, os, sys
+passed = [fcntl.fcntl(int(each), fcntl.F_DUPFD, 64) for each in sys.argv[1].split(",")]
+for descriptor, given in enumerate(passed, 3):
+    os.dup2(given, descriptor)
+names = ":".join(["pglambda.socket", "origin"][: len(passed)])
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(passed)), LISTEN_FDNAMES=names)
 os.execv(sys.argv[2], sys.argv[2:])
 """
-"""A program that passes a listening socket to another one, as systemd does."""
+"""A program that passes listening sockets to another one, as systemd does."""
 
 
 class Service:
     """A supervisor that runs as a program.
 
-    With `activated` it gets its listening socket from this process. `host` is a command that runs it on another host.
+    With `activated` it gets its listening socket from this process, and with `origin` that for clients of the origin.
+    `host` is a command that runs it on another host.
     """
 
     def __init__(
@@ -70,15 +74,16 @@ class Service:
         root: Path = ROOT,
         stderr: int | None = None,
         activated: socket.socket | None = None,
+        origin: socket.socket | None = None,
         host: tuple[str, ...] = (),
         **settings: str,
     ) -> None:
-        given = () if activated is None else (activated.fileno(),)
+        given = tuple(each.fileno() for each in (activated, origin) if each is not None)
         self.port = activated.getsockname()[1] if activated else int(settings.get("PORT") or free_port())
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = Path(tempfile.mkstemp(prefix="pgl-log-")[1])
         environ = {**os.environ, "DATA_DIR": str(data_dir), **settings, "PORT": str(self.port)}
-        launcher = [each for fd in given for each in (sys.executable, "-c", AS_SYSTEMD, str(fd))]
+        launcher = [sys.executable, "-c", AS_SYSTEMD, ",".join(map(str, given))] if given else []
         with self.log.open("wb") as log:
             self.program = subprocess.Popen(
                 [*host, *launcher, sys.executable, "-m", *program],

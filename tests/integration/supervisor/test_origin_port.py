@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from entrypoints.server.listener import listen, url_of
 from tests.contracts.origin_api import TITLE, OriginApiContract, execute, initialized
 from tests.integration.embedded.conftest import seed
 from tests.integration.supervisor.conftest import Service, gone, wait_until
@@ -110,3 +111,11 @@ def test_a_stop_lets_a_call_of_the_second_port_end(service):
         assert call.result().json()["result"] == 7
     assert started.ended() == 0
     assert gone(family)
+
+
+def test_systemd_may_pass_the_second_socket_too(service):
+    with listen("127.0.0.1", 0) as own, listen("127.0.0.1", 0) as origin:
+        started = service(program=("entrypoints", "serve"), activated=own, origin=origin).ready()
+        response = httpx2.get(f"{url_of(origin)}/health", timeout=10)
+        assert list(response.json()) == ["status", "version"]
+        assert f"Clients of lambda-microservice call {url_of(origin)}" in started.output

@@ -39,6 +39,29 @@ def test_a_title_outside_the_grammar_is_refused(value: str) -> None:
     assert len(str(caught.value.details["value"])) <= 128
 
 
+@pytest.mark.parametrize(
+    ("value", "language", "title"),
+    [
+        ("nodejs-", "nodejs", "_"),
+        ("python- a/b@3", "python", " a/b@3"),
+        ("js-x y", "nodejs", "x y"),
+        ("nodejs-nodejs-x", "nodejs", "nodejs-x"),
+        ("nodejs-calc", "python", "nodejs-calc"),
+        ("python-calc", "python", "calc"),
+        ("my calculator", "python", "my calculator"),
+    ],
+)
+def test_a_title_may_be_resolved_as_the_origin_reads_it(value: str, language: str, title: str) -> None:
+    mapping = LanguageMapping(MAPPING.prefixes, ((re.compile(".*calc.*"), Language.PYTHON),))
+    assert mapping.resolve_loosely(value) == LanguageTitle(Language(language), title)
+
+
+@pytest.mark.parametrize("value", ["nodejs", "", "-x", "rust-x", "js-", "pythonx"])
+def test_a_text_of_no_language_is_refused_by_the_origin_too(value: str) -> None:
+    with pytest.raises(LanguageNotServed):
+        MAPPING.resolve_loosely(value)
+
+
 def test_a_missing_title_is_refused_with_the_header_to_send() -> None:
     with pytest.raises(InvalidLanguageTitle, match=r"Send Language-Title: nodejs-NAME or python-NAME\.") as caught:
         MAPPING.resolve(None)
