@@ -50,7 +50,7 @@ class PostgresOriginReader(OriginReader):
     @override
     async def sessions(self, ids: Sequence[str]) -> Sequence[SourceSession]:
         rows = await self._database.fetch(self._statements.select_rows, {"request_ids": list(ids)})
-        return [_session(*row) for row in rows]
+        return [session_of(*row) for row in rows]
 
     async def _by_expiry(self) -> bool:
         if self._has_expiry_index is None:
@@ -63,7 +63,7 @@ def _instant(at: datetime | None) -> str:
     return _FIRST_AT if at is None else at.isoformat()
 
 
-def _session(  # noqa: PLR0913, PLR0917  # the columns of a row
+def session_of(  # noqa: PLR0913, PLR0917  # the columns of a row
     request_id: str,
     title: str,
     user_id: str | None,
@@ -72,8 +72,10 @@ def _session(  # noqa: PLR0913, PLR0917  # the columns of a row
     executed_at: datetime | None,
     *rest: Any,
 ) -> SourceSession:
-    return SourceSession(request_id, title, user_id, _utc(created_at), _utc(expires_at), _utc(executed_at), *rest)
+    """Return the session in the columns of `select_rows`."""
+    return SourceSession(request_id, title, user_id, utc(created_at), utc(expires_at), utc(executed_at), *rest)
 
 
-def _utc(at: datetime | None) -> datetime | None:
+def utc(at: datetime | None) -> datetime | None:
+    """Return an instant that the server gave without its zone, which is UTC."""
     return None if at is None else at.replace(tzinfo=UTC)

@@ -53,12 +53,29 @@ class OriginRowStatements:
 
 
 @frozen
+class OriginMoveStatements:
+    """Statements of `origin_moves.sql`."""
+
+    select_live_ids: str
+    select_fenced_ids: str
+    select_seen: str
+    fence_sessions: str
+    unfence_sessions: str
+    lock_sessions: str
+    update_sessions: str
+    correct_counts: str
+    insert_users: str
+    insert_sessions: str
+
+
+@frozen
 class OriginStatements:
     """All statements, by their file."""
 
     connection: OriginConnectionStatements
     inspection: OriginInspectionStatements
     rows: OriginRowStatements
+    moves: OriginMoveStatements
 
 
 def load_origin_statements() -> OriginStatements:
@@ -67,6 +84,7 @@ def load_origin_statements() -> OriginStatements:
         connection=_load(OriginConnectionStatements, "origin_connection.sql"),
         inspection=_load(OriginInspectionStatements, "origin_inspection.sql"),
         rows=_load(OriginRowStatements, "origin_rows.sql"),
+        moves=_load(OriginMoveStatements, "origin_moves.sql"),
     )
 
 

@@ -214,8 +214,7 @@ class SessionMover:
 
 def _late(taken: TakenSession, seen: OriginSession | None) -> LateCount:
     """Return what the origin has counted since the fence; nothing if the row is gone."""
-    if seen is None or seen.inbound is None:
+    if seen is None:
         return LateCount(taken.session_id, 0, None)
-    session = seen.inbound.session
-    count = max(0, session.execution_count - (taken.count_at_fence or 0))
-    return LateCount(taken.session_id, count, session.last_executed_at if count else None)
+    count = max(0, seen.execution_count - (taken.count_at_fence or 0))
+    return LateCount(taken.session_id, count, seen.last_executed_at if count else None)

@@ -25,6 +25,8 @@ class OriginSession:
     stored_at: datetime
     is_live: bool
     would_live: bool
+    execution_count: int
+    last_executed_at: datetime | None
     inbound: InboundSession | None
 
 

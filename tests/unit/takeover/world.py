@@ -119,7 +119,10 @@ class SimulatedOrigin(OriginSessions):
         row = self.rows[session_id]
         inbound = None if row.is_odd else inbound_of(session_id, row, self.fence_of)
         is_live = self.serves(session_id)
-        return OriginSession(session_id, row.created_at, row.expires_at, is_live, self._would_live(row), inbound)
+        judged = (is_live, self._would_live(row))
+        return OriginSession(
+            session_id, row.created_at, row.expires_at, *judged, row.count, row.last_executed_at, inbound
+        )
 
     def _page(self, ids: Sequence[UUID], after: UUID | None, size: int) -> Sequence[UUID]:
         return sorted(each for each in ids if after is None or each > after)[:size]
