@@ -31,6 +31,7 @@ SELECT
     greatest(c.reltuples, 0)::bigint AS rows_estimated,
     pg_total_relation_size(c.oid) AS size_bytes,
     pg_relation_size(c.oid) AS table_bytes,
+    pg_indexes_size(c.oid) AS index_bytes,
     (SELECT count(*) FROM pg_index AS x WHERE x.indrelid = c.oid) AS indexes,
     has_schema_privilege(n.oid, 'USAGE') AS can_use,
     has_table_privilege(c.oid, 'SELECT') AS can_select,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shlex
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -61,8 +62,16 @@ class OriginDatabaseOptions:
             # The driver's error quotes the part that it cannot parse, which may be the password.
             raise SourceRefused(_ADDRESS_REFUSED, remedy=_ADDRESS_REMEDY) from None
 
+    @property
+    def dump_command(self) -> str:
+        """The command that backs the origin's tables up; pg_dump asks for the password, or takes it from PGPASSWORD."""
+        given = {name: value for name, value in conninfo_to_dict(self.address.dsn).items() if name in _SHOWN}
+        parts = [f"--schema={self.address.schema}", "--schema=public", f"--dbname={make_conninfo('', **given)}"]
+        return shlex.join(["pg_dump", "--format=custom", "--file=origin-before-takeover.dump", *parts])
+
 
 _NAME = "pglambda takeover"
+_SHOWN = ("host", "hostaddr", "port", "dbname", "user", "sslmode", "sslrootcert")
 
 
 @define(eq=False)

@@ -45,6 +45,11 @@ class OriginInspector:
         async with OriginDatabase.opened(options, statements.connection) as database:
             yield cls(database, statements.inspection)
 
+    @property
+    def dump_command(self) -> str:
+        """The command that backs the origin's tables up, without a password."""
+        return self._database.options.dump_command
+
     async def server(self) -> SourceServer:
         """Return the server, the database and the role."""
         (row,) = await self._rows(self._statements.select_server)

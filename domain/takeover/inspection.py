@@ -72,6 +72,7 @@ class SourceTable:
     rows_estimated: int
     size_bytes: int
     table_bytes: int
+    index_bytes: int
     indexes: int
     can_use: bool
     can_select: bool
@@ -129,6 +130,23 @@ class SourceSchema:
         return self.columns["expires_at"].type == "timestamp without time zone"
 
     @property
+    def unreadable(self) -> Sequence[str]:
+        """The columns that every variant has and this table lacks, or has with another type."""
+        types = {name: column.type for name, column in self.columns.items()}
+        return [name for name, known in _COLUMNS.items() if types.get(name) not in known]
+
+    @property
+    def missing(self) -> Sequence[str]:
+        """The columns of the variants A to C that this table lacks."""
+        return [name for name in _LATER_COLUMNS if name not in self.columns]
+
+    @property
+    def required(self) -> Sequence[str]:
+        """The columns that the origin does not know, and an insert must give a value."""
+        known = {*_COLUMNS, *_LATER_COLUMNS}
+        return [name for name, column in self.columns.items() if column.is_required and name not in known]
+
+    @property
     def refers_to_users(self) -> bool:
         """Whether each user_id must be in the table of users."""
         return any(each.kind == "f" and "user_id" in each.definition for each in self.constraints)
@@ -138,6 +156,29 @@ class SourceSchema:
         """Whether ids are unique, and found by an index."""
         return any(each.kind in {"p", "u"} and "(request_id)" in each.definition for each in self.constraints)
 
+
+_TEXTS = frozenset({"character varying", "text", "character"})
+_INSTANTS = frozenset({"timestamp with time zone", "timestamp without time zone"})
+_COLUMNS: Mapping[str, frozenset[str]] = {
+    "request_id": _TEXTS,
+    "language_title": _TEXTS,
+    "user_id": _TEXTS,
+    "created_at": _INSTANTS,
+    "expires_at": _INSTANTS,
+    "status": _TEXTS,
+    "context": frozenset({"jsonb"}),
+    "script_content": _TEXTS,
+    "compile_options": frozenset({"jsonb"}),
+}
+_LATER_COLUMNS = (
+    "last_executed_at",
+    "execution_count",
+    "script_hash",
+    "compiled_artifact",
+    "compile_status",
+    "compile_error",
+    "metadata",
+)
 
 UPDATE_TRIGGER = "update_session_on_execute"
 """The trigger of the variants B and C that adds one to a count that has grown, once more."""

@@ -30,6 +30,10 @@ _COMMANDS = {
     "keys": ("entrypoints.cli.keys:keys", "Create, list and revoke API keys."),
     "audit": ("entrypoints.cli.audit:audit", "List administrative acts, newest first."),
     "owners": ("entrypoints.cli.owners:owners", "Show, move or erase what belongs to an owner."),
+    "takeover": (
+        "entrypoints.cli.takeover.group:takeover",
+        "Move the sessions of a live lambda-microservice, the origin, to this service.",
+    ),
     "bench": ("entrypoints.cli.bench.command:bench", "Measure a running service from this machine."),
     "config": ("entrypoints.cli.config:config", "Show and check the settings."),
     "openapi": ("entrypoints.cli.openapi:openapi", "Print the OpenAPI document of the API."),

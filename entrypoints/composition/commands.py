@@ -55,6 +55,13 @@ from entrypoints.composition.options import (
     usage_bounds,
 )
 from entrypoints.composition.runners import HostInspector, script_examiner
+from entrypoints.composition.takeover import (
+    origin_inspector,
+    origin_version,
+    script_runners,
+    takeover_policy,
+    with_shared_functions,
+)
 from entrypoints.http.openapi.document import rendered
 from entrypoints.server.database import running
 from entrypoints.server.process import launch
@@ -198,6 +205,11 @@ class Commands(containers.DeclarativeContainer):
     database_inspection = providers.Callable(DatabaseInspector.connected, gateway_options, database.statements)
     host_inspector = providers.Factory(HostInspector, settings)
     script_examiner = providers.Callable(script_examiner, settings)
+    origin_inspector = providers.Callable(origin_inspector)
+    origin_version = providers.Callable(origin_version)
+    takeover_policy = providers.Callable(takeover_policy, settings)
+    with_shared_functions = providers.Callable(with_shared_functions, functions=database.functions)
+    script_runners = providers.Callable(script_runners, settings)
     token = providers.Callable(_token, settings)
     document = providers.Callable(_document, settings)
     self_test = providers.Callable(_self_test, settings)

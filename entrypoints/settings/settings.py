@@ -42,6 +42,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Port | None,
         Meta(description="TCP port on HOST for clients of lambda-microservice, which keep its API. Unset: none."),
     ] = None
+    origin_url: Annotated[
+        str | None,
+        Meta(description="URL of lambda-microservice, to which ORIGIN_PORT passes on what it owns. Unset: nothing."),
+    ] = None
     origin_lenient: Annotated[
         bool, Meta(description="Accept at ORIGIN_PORT sessions whose executions can only fail, as the origin does.")
     ] = False
@@ -242,6 +246,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runtime_token: Annotated[Secret | None, Meta(description="Secret that controllers and runtime hosts share.")] = None
     runtime_mappings_file: Annotated[
         Path | None, Meta(description="JSON file with further prefixes and patterns of language-titles.")
+    ] = None
+
+    takeover_source_url: Annotated[
+        Secret | None, Meta(description="URL of the PostgreSQL of lambda-microservice, for a takeover. Unset: none.")
+    ] = None
+    takeover_source_schema: Annotated[
+        str, Meta(min_length=1, max_length=63, description="Schema of the tables of lambda-microservice.")
+    ] = "meta"
+    takeover_redis_url: Annotated[
+        Secret | None, Meta(description="URL of the Redis of lambda-microservice, for releases that used it.")
     ] = None
 
     log_level: Annotated[LogLevel, Meta(description="Least severe level that is logged.")] = LogLevel.INFO

@@ -3,19 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import evolve
 
-from domain.takeover.inspection import SourceConstraint, SourceSchema, SourceServer
-from tests.unit.takeover.builders import NOW
-
-SERVER = SourceServer(
-    version_number=140011,
-    role="reader",
-    database="lambda",
-    database_oid="16384",
-    started_at=NOW,
-    is_standby=False,
-    schema="meta",
-    system_identifier="77",
-)
+from domain.takeover.inspection import SourceColumn, SourceConstraint, SourceSchema
+from tests.unit.takeover.builders import COLUMNS, SCHEMA, SERVER
 
 
 @pytest.mark.parametrize(("number", "version"), [(90624, "9.6"), (100023, "10"), (140011, "14"), (180006, "18")])
@@ -50,3 +39,14 @@ def test_an_id_that_is_not_unique_is_no_key():
     assert not schema.has_key
     assert schema.sessions is None
     assert not schema.refers_to_users
+
+
+def test_columns_that_are_missing_or_have_another_type_are_named():
+    assert (SCHEMA.unreadable, SCHEMA.missing, SCHEMA.required) == ([], [], [])
+    changed = {name: column for name, column in COLUMNS.items() if name not in {"status", "metadata"}}
+    changed["context"] = SourceColumn("context", "text", is_required=False)
+    changed["tenant"] = SourceColumn("tenant", "integer", is_required=True)
+    schema = evolve(SCHEMA, columns=changed)
+    assert schema.unreadable == ["status", "context"]
+    assert schema.missing == ["metadata"]
+    assert schema.required == ["tenant"]

@@ -1,0 +1,22 @@
+"""The command `takeover`."""
+
+import click
+
+from entrypoints.cli.lazy_group import LazyGroup, examples
+
+_COMMANDS = {
+    "plan": ("entrypoints.cli.takeover.plan:plan", "Look at the origin, and say what a takeover would take and leave."),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    deferred=_COMMANDS,
+    epilog=examples("pglambda takeover plan --source postgresql://reader@old.example.com/lambda_microservice"),
+)
+def takeover() -> None:
+    """Move the sessions of a live lambda-microservice, the origin, to this service.
+
+    Each session has one owner at every instant: the origin, or this service. What cannot be taken stays with the origin
+    until it expires. Each command may be interrupted at any point and repeated.
+    """

@@ -1,0 +1,193 @@
+"""The options that commands of a takeover share."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+from attrs import frozen
+
+from domain.identity import Owner
+from domain.takeover.generation import Generation
+from domain.takeover.languages import MappingRefused, OriginLanguages, read_rules
+from domain.takeover.options import TakeoverOptions
+from domain.takeover.owners import (
+    AnonymousOwner,
+    LabelOwner,
+    ListedOwner,
+    OwnerRule,
+    OwnersRefused,
+    read_owners,
+)
+from domain.takeover.source import SourceAddress
+from domain.takeover.source_session import Expired, Scriptless
+from entrypoints.cli.arguments import owner
+from entrypoints.settings.settings import Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_ANONYMOUS = "anonymous"
+_USER_ID = "user_id"
+_MAPPINGS_SIZE_MAX = 1024 * 1024
+_OWNERS_SIZE_MAX = 64 * 1024 * 1024
+
+
+def _timezone(text: str) -> str:
+    try:
+        return ZoneInfo(text).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise click.BadParameter(f"{text!r} is no time zone; write a name such as UTC or Asia/Tokyo") from None
+
+
+def _option(*names: str, **given: Any) -> Callable[[Command], Command]:
+    return click.option(*names, **given)
+
+
+_SOURCE: Sequence[Callable[[Any], Any]] = (
+    _option("--source", metavar="URL", help="The PostgreSQL of the origin. Default: TAKEOVER_SOURCE_URL."),
+    _option("--schema", metavar="NAME", help="The schema of its tables. Default: TAKEOVER_SOURCE_SCHEMA."),
+    _option(
+        "--timezone", type=_timezone, metavar="ZONE", help="The time zone of instants that are stored without one."
+    ),
+    _option(
+        "--generation",
+        type=click.Choice(["auto", *(each.value for each in Generation)]),
+        default="auto",
+        show_default=True,
+        help="Where the origin keeps sessions: g1 in Redis too, g2 in memory too, g3 in PostgreSQL alone.",
+    ),
+)
+_POLICY: Sequence[Callable[[Any], Any]] = (
+    _option(
+        "--owner",
+        "owner_rule",
+        metavar="anonymous|user_id|FILE",
+        default=_ANONYMOUS,
+        show_default=True,
+        help="The owner of sessions here: anonymous, their user_id, or as a CSV file with user_id,owner says.",
+    ),
+    _option("--default-owner", type=owner, metavar="OWNER", help="The owner of sessions whose user_id gives none."),
+    _option(
+        "--mappings",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        metavar="FILE",
+        help="The RUNTIME_MAPPINGS_FILE of the origin, if its RUNTIME_SELECTION_STRATEGY is config.",
+    ),
+    _option(
+        "--expired",
+        type=click.Choice([each.value for each in Expired]),
+        default=Expired.RETAINED.value,
+        show_default=True,
+        help="Expired sessions to take: those within SESSION_RETENTION_SECONDS, none, or all.",
+    ),
+    _option(
+        "--scriptless",
+        type=click.Choice([each.value for each in Scriptless]),
+        default=Scriptless.LEAVE.value,
+        show_default=True,
+        help="Sessions without a script: leave them, or pin them to the function of their language-title.",
+    ),
+    _option("--honour-status", is_flag=True, help="Close sessions whose status is not active. The origin serves them."),
+)
+
+
+def source_options(command: Command) -> Command:
+    """Add the options about the origin; `SourceChoice.of` reads them."""
+    return _with(command, _SOURCE)
+
+
+def policy_options(command: Command) -> Command:
+    """Add the options about what is taken; `chosen_options` reads them."""
+    return _with(command, _POLICY)
+
+
+report_option = _option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="A new file for one JSON object in each line: what was left or is unusual, with the reason.",
+)
+
+
+def _with(command: Command, options: Sequence[Callable[[Any], Any]]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@frozen
+class SourceChoice:
+    """Where the origin is, and of which generation it is if the operator says so."""
+
+    address: SourceAddress
+    generation: Generation | None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], settings: Settings) -> "SourceChoice":
+        """Read the options, and the settings in their place; raises UsageError without a source."""
+        named = given["source"] or (settings.takeover_source_url and settings.takeover_source_url.reveal())
+        if not named:
+            raise click.UsageError("Name the database of the origin with --source or TAKEOVER_SOURCE_URL.")
+        schema = given["schema"] or settings.takeover_source_schema
+        generation = given["generation"]
+        return cls(
+            SourceAddress(named, schema, given["timezone"]), None if generation == "auto" else Generation(generation)
+        )
+
+
+def chosen_options(given: Mapping[str, Any], settings: Settings) -> TakeoverOptions:
+    """Read the options about what is taken, and their files; raises BadParameter."""
+    return TakeoverOptions(
+        owners=_owner_rule(given["owner_rule"], given["default_owner"], settings),
+        languages=OriginLanguages() if given["mappings"] is None else origin_languages(given["mappings"]),
+        expired=Expired(given["expired"]),
+        scriptless=Scriptless(given["scriptless"]),
+        honours_status=given["honour_status"],
+    )
+
+
+def origin_languages(path: Path) -> OriginLanguages:
+    """Return the rules of the origin's mapping file; raises BadParameter."""
+    try:
+        return read_rules(json.loads(_text(path, _MAPPINGS_SIZE_MAX)))
+    except (MappingRefused, ValueError) as error:
+        raise click.BadParameter(f"{str(path)!r}: {error}", param_hint="--mappings") from None
+
+
+def _owner_rule(named: str, default: Owner | None, settings: Settings) -> OwnerRule:
+    if named == _ANONYMOUS:
+        if settings.authenticated:
+            raise click.BadParameter(
+                "with authentication no caller is anonymous, so nobody could use the sessions; name user_id or a file",
+                param_hint="--owner",
+            )
+        return AnonymousOwner()
+    if not settings.authenticated:
+        raise click.BadParameter(
+            "without authentication every caller is anonymous, and sessions of other owners are hidden from it; set "
+            "AUTH to required, or leave --owner out",
+            param_hint="--owner",
+        )
+    if named == _USER_ID:
+        if default is None:
+            raise click.BadParameter("is needed for sessions without a valid user_id", param_hint="--default-owner")
+        return LabelOwner(default)
+    return ListedOwner(_listed(Path(named)), default)
+
+
+def _listed(path: Path) -> Mapping[str, Owner]:
+    try:
+        return read_owners(_text(path, _OWNERS_SIZE_MAX).splitlines(keepends=True))
+    except (OSError, OwnersRefused, ValueError) as error:
+        raise click.BadParameter(f"{str(path)!r}: {error}", param_hint="--owner") from None
+
+
+def _text(path: Path, size_max: int) -> str:
+    """Return the text of a file; raises ValueError if it is too large or not UTF-8, or OSError."""
+    with path.open("rb") as file:
+        content = file.read(size_max + 1)
+    if len(content) > size_max:
+        raise ValueError(f"it is larger than {size_max:,} bytes")
+    return content.decode()

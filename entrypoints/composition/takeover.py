@@ -1,0 +1,77 @@
+"""The parts of a takeover."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+
+from attrs import evolve
+
+from adapters.origin.database import OriginDatabaseOptions
+from adapters.origin.health import origin_version
+from adapters.origin.inspection import OriginInspector
+from adapters.origin.statements import load_origin_statements
+from domain.functions.lists import FIRST_PLACE, FunctionFilter
+from domain.functions.ports import FunctionLookup, FunctionRepository
+from domain.identity import SHARED
+from domain.scripts.language import Language, LanguageTitle
+from domain.scripts.limits import Limits
+from domain.scripts.ports import ScriptRunner
+from domain.takeover.options import TakeoverOptions
+from domain.takeover.source import SourceAddress
+from domain.takeover.source_session import FunctionScript, TakeoverPolicy
+from entrypoints.composition.runners import Runners
+from entrypoints.settings.settings import Settings
+
+__all__ = ["OriginInspector", "origin_version"]
+
+_PAGE = 100
+
+
+def origin_inspector(address: SourceAddress) -> AbstractAsyncContextManager[OriginInspector]:
+    """Return an inspector of the database at an address, to be entered; that raises SourceUnavailable or SourceRefused.
+
+    It serves as well to compare the database of this service with that of the origin.
+    """
+    return OriginInspector.connected(OriginDatabaseOptions(address), load_origin_statements())
+
+
+def takeover_policy(settings: Settings, options: TakeoverOptions) -> TakeoverPolicy:
+    """Return how sessions are taken with these settings; an execution may take as much as any session here."""
+    return TakeoverPolicy(
+        languages=options.languages,
+        owners=options.owners,
+        limits=Limits(settings.script_timeout_ms, settings.script_memory_max_mb, settings.isolation),
+        lifetime_max=timedelta(seconds=settings.session_max_lifetime_seconds),
+        retention=timedelta(seconds=settings.session_retention_seconds),
+        script_size_max=settings.max_script_size,
+        context_size_max=settings.max_context_size,
+        expired=options.expired,
+        scriptless=options.scriptless,
+        honours_status=options.honours_status,
+    )
+
+
+async def with_shared_functions(policy: TakeoverPolicy, functions: FunctionRepository) -> TakeoverPolicy:
+    """Return the policy with all shared functions, to which sessions without a script can be pinned."""
+    found: dict[LanguageTitle, FunctionScript] = {}
+    after = FIRST_PLACE
+    while True:
+        page = await functions.page(FunctionFilter(owners=frozenset({SHARED})), after, _PAGE)
+        for item in page.items:
+            function = await functions.find(FunctionLookup.exact(SHARED, item.language_title))
+            definition = function.definition
+            found[item.language_title] = FunctionScript(function.pinned, definition.script, definition.convention)
+        if page.next_after is None:
+            return evolve(policy, functions=found)
+        after = page.next_after
+
+
+@asynccontextmanager
+async def script_runners(settings: Settings) -> AsyncIterator[Mapping[Language, ScriptRunner]]:
+    """Open the runner of each language, and close them at the end."""
+    runners = Runners.of(settings)
+    await runners.open()
+    try:
+        yield runners.by_language
+    finally:
+        await runners.close()

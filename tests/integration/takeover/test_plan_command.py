@@ -1,0 +1,63 @@
+"""The plan of a takeover from a real origin, with the scripts checked in real sandboxes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.origin.databases import fill
+
+ROOT = Path(__file__).parents[3]
+
+
+def as_url(conninfo: str) -> str:
+    given = conninfo_to_dict(conninfo)
+    return f"postgresql://{given['user']}@/{given['dbname']}?host={given['host']}"
+
+
+def plan(database_url: str, origin_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    given = {"DATABASE_URL": as_url(database_url), "TAKEOVER_SOURCE_URL": as_url(origin_url)}
+    given |= dict.fromkeys(["HOST", "AUTH", "JWT_SECRET", "ORIGIN_URL"], "")
+    return subprocess.run(
+        [sys.executable, "-m", "entrypoints", "takeover", "plan", *arguments],
+        env={**os.environ, **given},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+def test_the_plan_of_an_origin_with_odd_rows_counts_each_of_them(odd_origin_url, database_url, tmp_path):
+    fill(odd_origin_url, 100, 64)
+    report = tmp_path / "left.jsonl"
+    done = plan(database_url, odd_origin_url, "--output", "json", "--report", str(report))
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    counts, left, taken = found["counts"], found["left"], found["taken"]
+    assert (counts["live"], counts["retained"], counts["fenced"]) == (110, 10, 0)
+    assert taken["live"] + sum(left["live"].values()) == counts["live"]
+    assert left["live"] == {
+        "id_not_canonical": 3,
+        "context_missing": 1,
+        "no_script": 2,
+        "language_not_served": 21,
+        "language_unknown": 1,
+        "instant_out_of_range": 3,
+        "created_after_expiry": 1,
+    }
+    assert taken["flags"]["count_negative"] == 1
+    assert [script for script in found["scripts"] if script["fault"]], "one of the odd scripts does not parse"
+    assert all(script["checked"] for script in found["scripts"])
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    assert sum("left" in line for line in lines) == sum(left["all"].values())
+
+
+def test_the_database_of_the_origin_is_no_target(origin_url):
+    done = plan(origin_url, origin_url)
+    assert done.returncode == 1
+    assert "is the database of the origin" in done.stdout

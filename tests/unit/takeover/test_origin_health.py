@@ -1,0 +1,29 @@
+import httpx2
+import pytest
+
+from adapters.origin.health import origin_version
+
+
+def answering(content: bytes | Exception) -> httpx2.MockTransport:
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        assert str(request.url) == "http://old:8080/health"
+        if isinstance(content, Exception):
+            raise content
+        return httpx2.Response(200, content=content)
+
+    return httpx2.MockTransport(handle)
+
+
+async def test_the_version_is_that_of_health():
+    assert await origin_version("http://old:8080/", answering(b'{"status":"ok","version":"0.2.0"}')) == "0.2.0"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"version": 1}', b"<html>", httpx2.ConnectError("refused"), httpx2.ReadTimeout("")]
+)
+async def test_an_origin_that_does_not_state_it_has_none(content: bytes | Exception):
+    assert await origin_version("http://old:8080", answering(content)) is None
+
+
+async def test_a_version_is_bounded():
+    assert len(await origin_version("http://old:8080", answering(b'{"version": "%s"}' % (b"1" * 1000))) or "") == 64
