@@ -219,8 +219,6 @@ def _own_error(status: int, error: HostErrorFields | None) -> Exception:
         return Uncertain(error.message)
     if code == HostErrorCode.SCRIPT_NEEDED:
         return ScriptNeeded()
-    if code == HostErrorCode.INVALID_REQUEST:
-        return RunRefused(f"{_summary(status, error)} Use the same release for controllers and runtime hosts")
     if 400 <= status < 500 or status == _SERVICE_UNAVAILABLE:
         return _not_started(status, error)
     return Uncertain(_summary(status, error))
@@ -239,7 +237,10 @@ def _old_error(reply: HostReply) -> Exception:
 def _not_started(status: int, error: HostErrorFields | None) -> Exception:
     if status == _TOO_MANY_REQUESTS or (error is not None and error.code == HostErrorCode.OVERLOADED):
         return Overloaded("the runtime host")
-    return RunRefused(_summary(status, error))
+    summary = _summary(status, error)
+    if error is not None and error.code == HostErrorCode.INVALID_REQUEST:
+        summary += " Use the same release for controllers and runtime hosts"
+    return RunRefused(summary)
 
 
 def _summary(status: int, error: HostErrorFields | None) -> str:

@@ -163,11 +163,12 @@ class TestNothingStarted:
     async def test_a_host_that_does_not_know_the_convention_runs_nothing(self, runner, host):
         fault = "Invalid enum value 'python+origin' - at `$.language`."
         host.post(EXECUTE).respond(400, content=error_body("INVALID_REQUEST", fault))
-        with pytest.raises(
-            RuntimeUnavailable, match="Use the same release for controllers and runtime hosts"
-        ) as raised:
+        host.post(f"{HOST}/check").respond(400, content=error_body("INVALID_REQUEST", fault))
+        remedy = r"python\+origin.* Use the same release for controllers and runtime hosts"
+        with pytest.raises(RuntimeUnavailable, match=remedy):
             await report_of(runner, run_of("result = 1", convention=Convention.ORIGIN))
-        assert "python+origin" in raised.value.message
+        with pytest.raises(RuntimeUnavailable, match=remedy):
+            await runner.check(Language.PYTHON, script_of("result = 1"), "anonymous", Convention.ORIGIN)
 
     async def test_a_full_host_is_overloaded(self, runner, host):
         host.post(EXECUTE).respond(503, content=error_body("OVERLOADED"))

@@ -9,20 +9,20 @@ is the boundary. This code keeps executions of one session apart, and explains f
 from __future__ import annotations
 
 import contextvars
+import importlib
 import io
 import json
 import sys
 import threading
 
-from .examination import examine
 from .failures import failure_of
 from .frames import ServiceChannel
-from .origin import OriginScript
 from .scope import ExecutionScope, enter_scratch, restore_builtins
 from .scripts import FILE_NAME, NO_RESULT, CompiledScript, EventFirstScript, check, judge_all
 
 TYPE_CHECKING = False  # importing typing would cost a tenth of the start
 if TYPE_CHECKING:
+    import types
     from typing import Any
 
 PREPARED = (
@@ -31,16 +31,26 @@ PREPARED = (
     "secrets", "statistics", "string", "textwrap", "time", "typing", "urllib.parse", "uuid", "zoneinfo",
 )  # fmt: skip
 THREAD_STACK_SIZE = 2 << 20
-
-
-KINDS = {"own": CompiledScript, "origin": OriginScript, "event-first": EventFirstScript}
-"""By calling convention."""
+parts: dict[str, types.ModuleType] = {}
+"""Modules of this package that few workers need."""
 
 
 def prepare() -> None:
-    """Import, once for all workers, what scripts often use and what takes long to import."""
+    """Import, once for all workers, what scripts often use and what takes long to import.
+
+    What few workers need comes last, so that it lies apart from what all of them write to, and have copies of.
+    """
     for name in PREPARED:
         __import__(name)
+    for name in ("examination", "origin"):
+        part(name)
+
+
+def part(name: str) -> types.ModuleType:
+    """Return a module of this package. A fork of the zygote has no files to import it from."""
+    if name not in parts:
+        parts[name] = importlib.import_module(f".{name}", __package__)
+    return parts[name]
 
 
 def main(descriptor: int) -> None:
@@ -66,7 +76,7 @@ def serve(channel: ServiceChannel) -> None:
             faults = judge_all(check, json.loads(body), operation["cpu_s"])
             channel.write_frame({"nonce": nonce, "kind": "checked", "faults": faults})
         elif operation["op"] == "examine":
-            findings = judge_all(examine, json.loads(body), operation["cpu_s"])
+            findings = judge_all(part("examination").examine, json.loads(body), operation["cpu_s"])
             channel.write_frame({"nonce": nonce, "kind": "examined", "findings": findings})
         elif operation["op"] == "load":
             script = load(body.decode(), operation.get("convention", "own"))
@@ -76,10 +86,13 @@ def serve(channel: ServiceChannel) -> None:
 
 
 def load(source: str, convention: str) -> CompiledScript | Exception:
+    kinds = {"own": CompiledScript, "event-first": EventFirstScript}
     try:
-        return KINDS[convention](source)
+        kind = part("origin").OriginScript if convention == "origin" else kinds[convention]
+        loaded: CompiledScript = kind(source)
     except Exception as error:  # noqa: BLE001  # each execution of it raises this
         return error
+    return loaded
 
 
 def perform(
