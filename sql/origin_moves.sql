@@ -140,7 +140,7 @@ FROM unnest(:user_ids::text[]) AS c (user_id)
 WHERE c.user_id IS NOT NULL
 ON CONFLICT DO NOTHING;
 
--- name: insert_sessions(request_ids, titles, user_ids, creations, expiries, lasts, counts, statuses, contexts, scripts, hashes, choices, compile_statuses, compile_errors, metadatas)!
+-- name: insert_sessions(request_ids, titles, user_ids, creations, expiries, lasts, counts, statuses, contexts, scripts, script_hashes, options, compile_statuses, compile_errors, metadatas)!
 INSERT INTO sessions (
     request_id, language_title, user_id, created_at, expires_at, last_executed_at, execution_count, status, context,
     script_content, script_hash, compile_options, compile_status, compile_error, metadata
@@ -153,7 +153,7 @@ FROM
     unnest(
         :request_ids::text[], :titles::text[], :user_ids::text[], :creations::timestamptz[], :expiries::timestamptz[],
         :lasts::timestamptz[], :counts::integer[], :statuses::text[], :contexts::text[], :scripts::text[],
-        :hashes::text[], :choices::text[], :compile_statuses::text[], :compile_errors::text[], :metadatas::text[]
+        :script_hashes::text[], :options::text[], :compile_statuses::text[], :compile_errors::text[], :metadatas::text[]
     ) AS c (
         request_id, language_title, user_id, created_at, expires_at, last_executed_at, execution_count, status, context,
         script_content, script_hash, compile_options, compile_status, compile_error, metadata

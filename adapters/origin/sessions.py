@@ -215,8 +215,8 @@ def _columns(rows: Sequence[SourceSession]) -> Mapping[str, object]:
         "creations": [row.created_at for row in rows],
         "statuses": [row.status for row in rows],
         "scripts": [row.script_content for row in rows],
-        "hashes": [row.script_hash for row in rows],
-        "choices": [row.compile_options for row in rows],
+        "script_hashes": [row.script_hash for row in rows],
+        "options": [row.compile_options for row in rows],
         "compile_statuses": [row.compile_status for row in rows],
         "compile_errors": [row.compile_error for row in rows],
     }
