@@ -4,24 +4,24 @@ import asyncio
 import contextlib
 import gc
 import importlib
-import ipaddress
 import logging
 import math
 import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import uvicorn
 import uvloop
 from attrs import define
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 from typing_extensions import override
 
 from entrypoints.server.acceptor import Acceptor
+from entrypoints.server.client_addresses import with_addresses_only
 from entrypoints.server.connection import BoundedConnection
 from entrypoints.server.control import SENDING_TIMEOUT_S, UP, Assignment, Command, receive
 from entrypoints.server.descriptors import connections_within_limit
@@ -41,7 +41,6 @@ _STOPPING_TIMEOUT_S = 1
 _ORPHANED_STATUS = 70
 _KEEP_ALIVE_S = 75
 _COLLECTION_THRESHOLDS = (10_000, 20, 20)
-_ADDRESSES_MAX = 4096
 _SWITCH_INTERVAL_S = 0.0001
 """How long a thread that parses a large body keeps the event loop waiting; the default is fifty times this."""
 
@@ -120,7 +119,7 @@ class ChildServer(uvicorn.Server):
         settings = self._settings
         shutdown_s = SENDING_TIMEOUT_S if self._is_drainable else math.ceil(settings.shutdown_timeout_seconds)
         return uvicorn.Config(
-            _with_addresses_only(app) if settings.trusted_proxies else app,
+            with_addresses_only(app) if settings.trusted_proxies else app,
             http=protocol,
             ws="none",
             lifespan="on",
@@ -224,30 +223,6 @@ def _metrics_server(app: Any, assignment: Assignment) -> MetricsServer | None:
         return None
     app.scrape.siblings = assignment.siblings
     return MetricsServer(assignment.siblings, app.scrape.registry)
-
-
-def _with_addresses_only(app: ASGIApp) -> ASGIApp:
-    """Return the application with no client where a trusted proxy passed on something that is no address.
-
-    What a client writes into `X-Forwarded-For` would stand in the log otherwise.
-    """
-
-    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
-        client = scope.get("client")
-        if client is not None and not _is_address(client[0]):
-            scope["client"] = None
-        await app(scope, receive, send)
-
-    return checked
-
-
-@lru_cache(maxsize=_ADDRESSES_MAX)
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return "%" not in text  # the zone of an IPv6 address may be any text
 
 
 def _protocol(
