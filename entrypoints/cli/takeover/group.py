@@ -5,6 +5,10 @@ import click
 from entrypoints.cli.lazy_group import LazyGroup, examples
 
 _COMMANDS = {
+    "config": (
+        "entrypoints.cli.takeover.config:config",
+        "Convert the settings of the origin, and explain what means something else here.",
+    ),
     "plan": ("entrypoints.cli.takeover.plan:plan", "Look at the origin, and say what a takeover would take and leave."),
 }
 

@@ -45,6 +45,12 @@ def _option(*names: str, **given: Any) -> Callable[[Command], Command]:
     return click.option(*names, **given)
 
 
+mappings_option = _option(
+    "--mappings",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="The RUNTIME_MAPPINGS_FILE of the origin, if its RUNTIME_SELECTION_STRATEGY is config.",
+)
 _SOURCE: Sequence[Callable[[Any], Any]] = (
     _option("--source", metavar="URL", help="The PostgreSQL of the origin. Default: TAKEOVER_SOURCE_URL."),
     _option("--schema", metavar="NAME", help="The schema of its tables. Default: TAKEOVER_SOURCE_SCHEMA."),
@@ -69,12 +75,7 @@ _POLICY: Sequence[Callable[[Any], Any]] = (
         help="The owner of sessions here: anonymous, their user_id, or as a CSV file with user_id,owner says.",
     ),
     _option("--default-owner", type=owner, metavar="OWNER", help="The owner of sessions whose user_id gives none."),
-    _option(
-        "--mappings",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        metavar="FILE",
-        help="The RUNTIME_MAPPINGS_FILE of the origin, if its RUNTIME_SELECTION_STRATEGY is config.",
-    ),
+    mappings_option,
     _option(
         "--expired",
         type=click.Choice([each.value for each in Expired]),
@@ -151,7 +152,7 @@ def chosen_options(given: Mapping[str, Any], settings: Settings) -> TakeoverOpti
 def origin_languages(path: Path) -> OriginLanguages:
     """Return the rules of the origin's mapping file; raises BadParameter."""
     try:
-        return read_rules(json.loads(_text(path, _MAPPINGS_SIZE_MAX)))
+        return read_rules(json.loads(text_of(path, _MAPPINGS_SIZE_MAX)))
     except (MappingRefused, ValueError) as error:
         raise click.BadParameter(f"{str(path)!r}: {error}", param_hint="--mappings") from None
 
@@ -179,15 +180,18 @@ def _owner_rule(named: str, default: Owner | None, settings: Settings) -> OwnerR
 
 def _listed(path: Path) -> Mapping[str, Owner]:
     try:
-        return read_owners(_text(path, _OWNERS_SIZE_MAX).splitlines(keepends=True))
+        return read_owners(text_of(path, _OWNERS_SIZE_MAX).splitlines(keepends=True))
     except (OSError, OwnersRefused, ValueError) as error:
         raise click.BadParameter(f"{str(path)!r}: {error}", param_hint="--owner") from None
 
 
-def _text(path: Path, size_max: int) -> str:
-    """Return the text of a file; raises ValueError if it is too large or not UTF-8, or OSError."""
-    with path.open("rb") as file:
-        content = file.read(size_max + 1)
+def text_of(path: Path, size_max: int) -> str:
+    """Return the text of a file, or of standard input for `-`.
+
+    Raises ValueError if it is too large or not UTF-8, or OSError.
+    """
+    with click.open_file(path, "rb") as file:
+        content: bytes = file.read(size_max + 1)
     if len(content) > size_max:
         raise ValueError(f"it is larger than {size_max:,} bytes")
     return content.decode()

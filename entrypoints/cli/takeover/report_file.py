@@ -1,10 +1,11 @@
-"""The file of a command's report: one JSON object in each line."""
+"""New files that commands write: only this user may read them."""
 
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -24,15 +25,22 @@ def report_file(path: Path | None) -> Iterator[Note]:
     if path is None:
         yield _discard
         return
+    with new_file(path, "--report") as file:
+        yield lambda line: print(json.dumps(line, default=str), file=file)
+
+
+@contextmanager
+def new_file(path: Path, option: str) -> Iterator[IO[str]]:
+    """Make a file that only this user may read, and yield it; raises ClickException if it exists, or on a failure."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            yield lambda line: print(json.dumps(line, default=str), file=file)
+            yield file
     except FileExistsError:
-        raise click.ClickException(f"{str(path)!r} exists. Name a new file with --report.") from None
+        raise click.ClickException(f"{str(path)!r} exists. Name a new file with {option}.") from None
     except OSError as error:
         raise click.ClickException(
-            f"{str(path)!r} cannot be written: {error.strerror}. Name another place with --report."
+            f"{str(path)!r} cannot be written: {error.strerror}. Name another place with {option}."
         ) from error
 
 
