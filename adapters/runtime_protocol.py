@@ -24,6 +24,7 @@ from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
+from domain.scripts.script import ScriptForm
 
 ESCAPED_BYTES = 6
 """The most bytes that JSON takes for one byte of text, as in `\\u0000`."""
@@ -158,10 +159,11 @@ class ExecuteReply(Struct, frozen=True):
         return bytes(self.error) not in {b"", b"null"}
 
 
-class CheckReply(Struct, frozen=True):
-    """Whether the script was parsed."""
+class CheckReply(Struct, frozen=True, omit_defaults=True):
+    """Whether the script was parsed, and its form."""
 
     parsed: bool
+    form: ScriptForm = ScriptForm.PLAIN
 
 
 class FaultFields(Struct, frozen=True):

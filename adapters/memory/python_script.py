@@ -14,7 +14,7 @@ from attrs import field, frozen
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.report import Failure, FailureCode
-from domain.scripts.script import ScriptSyntaxError, SyntaxFault
+from domain.scripts.script import ScriptForm, ScriptSyntaxError, SyntaxFault
 
 _FILE = "<script>"
 
@@ -32,12 +32,17 @@ class Ended:
     stderr: str = field(default="", repr=False)
 
 
-def parse(source: str) -> None:
-    """Parse without running; raises ScriptSyntaxError."""
+def parse(source: str) -> ScriptForm:
+    """Parse without running, and return the form; raises ScriptSyntaxError."""
     try:
-        ast.parse(source, _FILE)
+        tree = ast.parse(source, _FILE)
     except SyntaxError as error:
         raise ScriptSyntaxError(SyntaxFault(error.msg, error.lineno, error.offset)) from error
+    handlers = [each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name in {"handle", "handler"}]
+    takes_context = bool(handlers) and [each.arg for each in handlers[-1].args.args] == ["context"]
+    reads = {f"context{reading}" for reading in ("['params']", ".get('params')", ".get('params', {})")}
+    is_event = takes_context and any(ast.unparse(each) in reads for each in ast.walk(tree))
+    return ScriptForm.EVENT_IN_CONTEXT if is_event else ScriptForm.PLAIN
 
 
 async def evaluate(function: Callable[[Mapping[str, object]], object], event: Mapping[str, object]) -> Ended:

@@ -18,7 +18,7 @@ from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ExecutionUnknown, Failure, FailureCode, ScriptReport
-from domain.scripts.script import Script
+from domain.scripts.script import Script, ScriptForm
 
 _Function = Callable[[Mapping[str, object]], object]
 
@@ -82,12 +82,9 @@ class MemoryScriptRunner(ScriptRunner):
     @override
     async def check(
         self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
-    ) -> bool:
+    ) -> ScriptForm | None:
         self._require_available(language)
-        if language is not Language.PYTHON:
-            return False
-        parse(script.source)
-        return True
+        return parse(script.source) if language is Language.PYTHON else None
 
     @override
     async def evict(self, session_id: UUID) -> None:

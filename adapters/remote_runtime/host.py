@@ -36,7 +36,7 @@ from domain.errors import Overloaded
 from domain.identity import Owner
 from domain.scripts.ports import ScriptRun
 from domain.scripts.report import ExecutionUnknown, ScriptReport
-from domain.scripts.script import Script
+from domain.scripts.script import Script, ScriptForm
 
 _OK = 200
 _SMALL_REPLY_SIZE_MAX = 262_144
@@ -100,10 +100,10 @@ class RemoteHost:
         except (Uncertain, HostSilent, MalformedMessage) as error:
             raise self._unknown(run, str(error)) from error
 
-    async def check(self, language: str, script: Script, owner: Owner, ends_at: float) -> bool:
-        """Return whether the host parsed the script; raises ScriptSyntaxError, Overloaded or RunRefused.
+    async def check(self, language: str, script: Script, owner: Owner, ends_at: float) -> ScriptForm | None:
+        """Return the form of the script, None if the host did not parse it; `language` is a name of the protocol.
 
-        `language` is a name of the protocol.
+        Raises ScriptSyntaxError, Overloaded or RunRefused.
         """
         try:
             async with asyncio.timeout_at(ends_at):
@@ -114,12 +114,12 @@ class RemoteHost:
             reply = await self._post_check(CheckRequest(language, owner, script.source), ends_at)
         finally:
             self._checks.release(owner)
-        parsed = read_check(reply)
+        form = read_check(reply)
         if reply.status == _OK:
             self._learn(Form.OWN, script.hash)
         elif self.form is Form.UNKNOWN:
             self.form = Form.OLD
-        return parsed
+        return form
 
     async def evict(self, session_id: UUID, ends_at: float) -> None:
         """Drop the session's warm workers, if the host can be reached and has this request."""

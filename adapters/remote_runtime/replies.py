@@ -23,7 +23,7 @@ from adapters.runtime_protocol import (
 from domain.errors import Overloaded
 from domain.json_text import JsonText
 from domain.scripts.report import Failure, FailureCode, ScriptReport
-from domain.scripts.script import ScriptSyntaxError, SyntaxFault
+from domain.scripts.script import ScriptForm, ScriptSyntaxError, SyntaxFault
 
 _OK = 200
 _BAD_REQUEST = 400
@@ -77,10 +77,10 @@ def read_execute(reply: HostReply, form: Form) -> ExecuteReply:
     raise _old_error(reply)
 
 
-def read_check(reply: HostReply) -> bool:
-    """Return whether the script was parsed; raises ScriptSyntaxError, Overloaded or RunRefused."""
+def read_check(reply: HostReply) -> ScriptForm | None:
+    """Return the form of the script, None if it was not parsed; raises ScriptSyntaxError, Overloaded or RunRefused."""
     if reply.status in NO_SUCH_PATH:
-        return False
+        return None
     if reply.status == _OK:
         return _parsed(reply)
     error = _error_of(reply)
@@ -197,11 +197,12 @@ def _ended(reply: HostReply) -> ExecuteReply:
         raise Uncertain(f"its reply is malformed: {error}") from error
 
 
-def _parsed(reply: HostReply) -> bool:
+def _parsed(reply: HostReply) -> ScriptForm | None:
     try:
-        return decode(CheckReply, reply.body).parsed
+        checked = decode(CheckReply, reply.body)
     except MalformedMessage as error:
         raise RunRefused(f"its reply is malformed: {error}") from error
+    return checked.form if checked.parsed else None
 
 
 def _error_of(reply: HostReply) -> HostErrorFields | None:

@@ -31,7 +31,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ScriptReport
-from domain.scripts.script import Script, ScriptSyntaxError
+from domain.scripts.script import Script, ScriptForm, ScriptSyntaxError, SyntaxFault
 from domain.stats import SandboxStats
 
 _CHECK_EVERY_S = 0.25
@@ -143,11 +143,11 @@ class SandboxScriptRunner(ScriptRunner):
     @override
     async def check(
         self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
-    ) -> bool:
-        fault = await self._runtime(language).check(script, owner, convention)
-        if fault is not None:
-            raise ScriptSyntaxError(fault)
-        return True
+    ) -> ScriptForm:
+        verdict = await self._runtime(language).check(script, owner, convention)
+        if isinstance(verdict, SyntaxFault):
+            raise ScriptSyntaxError(verdict)
+        return verdict
 
     def examiner(self) -> SandboxScriptExaminer:
         """Return an examiner of scripts. Its caller closes it before the runner."""

@@ -8,7 +8,7 @@ from attrs import define, evolve, field
 
 from adapters.sandbox.options import NodeStart, SandboxOptions
 from adapters.sandbox.protocol.syntax_check_queue import SyntaxCheckQueue
-from adapters.sandbox.protocol.syntax_checker import SyntaxChecker
+from adapters.sandbox.protocol.syntax_checker import SyntaxChecker, Verdict
 from adapters.sandbox.runtimes.node_start import FORKED_MEMORY_MB_MIN
 from adapters.sandbox.workers.prewarm_pool import STARTS_S, PrewarmPool
 from adapters.sandbox.workers.process import WorkerProcess
@@ -22,7 +22,7 @@ from domain.histogram import Histogram
 from domain.identity import Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
-from domain.scripts.script import Script, SyntaxFault
+from domain.scripts.script import Script
 from domain.stats import StartStats
 
 _CHECK_WAIT_S = 1.0
@@ -104,8 +104,8 @@ class LanguageRuntime:
         """Take back a worker that was not used after all."""
         self._prewarm_pool(memory_mb).put(worker)
 
-    async def check(self, script: Script, owner: Owner, convention: Convention) -> SyntaxFault | None:
-        """Return why the script does not parse; raises RuntimeUnavailable and Overloaded."""
+    async def check(self, script: Script, owner: Owner, convention: Convention) -> Verdict:
+        """Return why the script does not parse, or its form; raises RuntimeUnavailable and Overloaded."""
         if self._check_queue is None:
             raise self.unavailable(self._reason or "")
         try:

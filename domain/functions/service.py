@@ -26,7 +26,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import Language, LanguageMapping, LanguageTitle
 from domain.scripts.ports import ScriptRunner
 from domain.scripts.script import Script
-from domain.scripts.syntax_check import parsed
+from domain.scripts.syntax_check import ScriptWarning, parsed, warnings_of
 
 
 @frozen
@@ -68,10 +68,11 @@ class Write:
 
 @frozen
 class Registered:
-    """A registered function, and whether the title was free before."""
+    """A registered function, whether the title was free before, and warnings about its script."""
 
     function: Function
     created: bool
+    warnings: tuple[ScriptWarning, ...] = ()
 
 
 @frozen
@@ -139,7 +140,7 @@ class FunctionService:
         await budget.spend(self._quota.require(write.owner, title, definition), StorageUnavailable)
         runner, convention = self._runners[title.language], definition.convention
         checking = runner.check(title.language, definition.script, write.author, convention)
-        await parsed(checking, title.language, budget)
+        form = await parsed(checking, title.language, budget)
         if check:
             await self._require_examples(write.author, title, definition)
         now, created = self._clock.now(), False
@@ -151,7 +152,8 @@ class FunctionService:
             created = stored is None or stored.deactivated_at is not None
             return new if stored is None else stored.replace(definition, write.author, now)
 
-        return Registered(await self._changed(write, title, change, budget, act), created)
+        function = await self._changed(write, title, change, budget, act)
+        return Registered(function, created, warnings_of(form, convention))
 
     async def roll_back(self, write: Write, version: int, *, check: bool) -> Registered:
         """Register the definition of an older version as the next one, also of a deactivated function.

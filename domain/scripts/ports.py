@@ -13,7 +13,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Limits
 from domain.scripts.report import ScriptReport
-from domain.scripts.script import Script
+from domain.scripts.script import Script, ScriptForm
 
 
 @frozen
@@ -68,8 +68,8 @@ class ScriptRunner(Protocol):
 
     async def check(
         self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
-    ) -> bool:
-        """Parse the script without running it; return False if the runtime cannot parse this language.
+    ) -> ScriptForm | None:
+        """Parse the script without running it, and return its form; None if the runtime cannot parse this language.
 
         What parses under one calling convention may not parse under another one.
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import ClassVar
 
 from attrs import define, field, frozen
@@ -23,6 +24,17 @@ class Script:
         if len(encoded) > size_max:
             raise FieldTooLarge("/script_content", size_max, len(encoded))
         return cls(source, hashlib.sha256(encoded).hexdigest())
+
+
+class ScriptForm(StrEnum):
+    """How a script takes its input, as far as that tells which calling convention it was written for.
+
+    EVENT_IN_CONTEXT is a handler with the one parameter `context` that reads "params" in it. A context has no params,
+    but the event has. PLAIN is every other form.
+    """
+
+    PLAIN = "plain"
+    EVENT_IN_CONTEXT = "event-in-context"
 
 
 @frozen

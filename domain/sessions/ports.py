@@ -14,6 +14,7 @@ from domain.json_text import JsonText
 from domain.paging import Page
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
+from domain.scripts.syntax_check import ScriptWarning
 from domain.sessions.session import Session, Status
 
 
@@ -51,6 +52,7 @@ class Initialized:
     script_hash: str
     syntax_checked: bool
     replayed: bool = False
+    warnings: tuple[ScriptWarning, ...] = ()
 
 
 class SessionRepository(Protocol):

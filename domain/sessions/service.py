@@ -24,7 +24,7 @@ from domain.scripts.language import Language, LanguageMapping, LanguageTitle
 from domain.scripts.limits import LimitsPolicy, LimitsRequest
 from domain.scripts.ports import ScriptRunner
 from domain.scripts.script import Script
-from domain.scripts.syntax_check import parsed
+from domain.scripts.syntax_check import parsed, warnings_of
 from domain.sessions.ports import Initialized, KeyedSessionRepository, SessionFilter, SessionPurger, SessionRepository
 from domain.sessions.session import (
     UNCONDITIONAL,
@@ -165,11 +165,18 @@ class SessionService:
         await budget.spend(self._quotas.require_capacity(owner, size), StorageUnavailable)
         with self._quotas.adding(owner, size):
             checking = self._runners[title.language].check(title.language, script, owner, definition.convention)
-            checked = await parsed(checking, title.language, budget)
+            form = await parsed(checking, title.language, budget)
             now = self._clock.now()
             ref = SessionRef(owner, self._ids.new(now))
             session = self._policy.open(ref, now, title, definition, request, function)
-            initialized = Initialized(session.ref, title, session.expires_at, script.hash, checked)
+            initialized = Initialized(
+                session.ref,
+                title,
+                session.expires_at,
+                script.hash,
+                syntax_checked=form is not None,
+                warnings=warnings_of(form, definition.convention),
+            )
             if idempotency_key is not None:
                 return await self._add_keyed(initialized, session, script, idempotency_key, budget)
             await budget.spend(self._sessions.add(session, script), _write_late)

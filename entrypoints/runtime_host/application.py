@@ -19,7 +19,7 @@ from domain.errors import DomainError, Overloaded, RuntimeUnavailable, ShuttingD
 from domain.identity import ANONYMOUS
 from domain.scripts.ports import ScriptRun, ScriptRunner
 from domain.scripts.report import ScriptReport
-from domain.scripts.script import Script
+from domain.scripts.script import Script, ScriptForm
 from entrypoints.http.endpoints.health import MetricsEndpoint
 from entrypoints.http.errors import MethodNotAllowed, RouteNotFound
 from entrypoints.http.parsing.bodies import read_body
@@ -126,9 +126,9 @@ class HostApi:
         language, convention = read_language(message.language)
         script = Script.of(message.script_content, self._options.script_size_max)
         check = self._runner.check(language, script, message.owner, convention)
-        parsed = await until_disconnect(request.receive, check)
+        form = await until_disconnect(request.receive, check)
         self._scripts.put(script.hash, script)
-        return Response(HTTPStatus.OK, encode_json(CheckReply(parsed)))
+        return Response(HTTPStatus.OK, encode_json(CheckReply(form is not None, form or ScriptForm.PLAIN)))
 
     async def evict(self, request: Request) -> Response:
         """Drop the warm workers of a session."""

@@ -13,6 +13,7 @@ from domain.identity import SessionRef
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.report import Failure, FailureCode
+from domain.scripts.syntax_check import ScriptWarning
 from domain.sessions.ports import Initialized
 from domain.sessions.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound
 from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage, report_of
@@ -254,7 +255,7 @@ class KeyedCallRepositoryContract(ABC):
 
     async def test_a_repeated_initialize_gets_the_first_response(self, storage):
         session, other = storage.new_session(convention=Convention.EVENT_FIRST), storage.new_session()
-        made = made_of(session)
+        made = evolve(made_of(session), warnings=(ScriptWarning.EVENT_IN_CONTEXT,))
         assert await storage.keyed_sessions.initialized(session.ref.owner, KEY, storage.clock.now()) is None
         assert await storage.keyed_sessions.initialize(made, session, SCRIPT, KEY) == made
         assert await storage.sessions.get(session.ref) == session

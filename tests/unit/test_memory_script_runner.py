@@ -58,7 +58,7 @@ class TestSwitches:
         runner.node_functions = {"return event.params.a;": lambda event: event["params"]["a"]}
         run = run_of("return event.params.a;", '{"a": 5}', language=Language.NODEJS)
         assert await result_of(runner, run) == "5"
-        assert await runner.check(Language.NODEJS, script_of("return 1;"), ANONYMOUS) is False
+        assert await runner.check(Language.NODEJS, script_of("return 1;"), ANONYMOUS) is None
 
     async def test_a_node_script_without_a_function_is_unavailable(self, runner):
         with pytest.raises(RuntimeUnavailable):

@@ -18,6 +18,7 @@ from domain.idempotency import KEPT_FOR, NO_SESSION, IdempotencyKey, KeptCall
 from domain.identity import Owner, SessionRef
 from domain.scripts.language import LanguageTitle
 from domain.scripts.script import Script
+from domain.scripts.syntax_check import ScriptWarning
 from domain.sessions.ports import Initialized, KeyedSessionRepository
 from domain.sessions.session import Session
 
@@ -132,11 +133,13 @@ class PostgresKeyedSessionRepository(KeyedSessionRepository):
 
 def initialized_text(initialized: Initialized) -> str:
     """Return as JSON what the response contains beside the row of its key."""
-    facts = {
+    facts: dict[str, object] = {
         "expires_at": initialized.expires_at.isoformat(),
         "script_hash": initialized.script_hash,
         "syntax_checked": initialized.syntax_checked,
     }
+    if initialized.warnings:
+        facts["warnings"] = initialized.warnings
     return json.dumps(facts, separators=(",", ":"))
 
 
@@ -150,5 +153,6 @@ def _replayed_initialize(owner: Owner, key: IdempotencyKey, now: datetime, kept:
         facts["script_hash"],
         facts["syntax_checked"],
         replayed=True,
+        warnings=tuple(map(ScriptWarning, facts.get("warnings", ()))),
     )
     return replayed(KeptCall(winner, payload_hash, winner, deadline_at, expires_at, response), key, now)

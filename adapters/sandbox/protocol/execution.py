@@ -52,6 +52,8 @@ class WorkerReply(msgspec.Struct):
     failure: ReportedFailure | None = None
     faults: tuple[ReportedFault | None, ...] = ()
     findings: tuple[tuple[ReportedFinding, ...], ...] = ()
+    events_in_context: tuple[int, ...] = ()
+    """The places of checked scripts with the form EVENT_IN_CONTEXT."""
 
 
 _REPLIES = msgspec.json.Decoder(WorkerReply)

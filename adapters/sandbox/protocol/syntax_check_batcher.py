@@ -8,14 +8,13 @@ from typing import Protocol, TypeAlias
 from attrs import define, field, frozen
 
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.protocol.syntax_checker import CheckedScript, SyntaxCheckResult
+from adapters.sandbox.protocol.syntax_checker import CheckedScript, SyntaxCheckResult, Verdict
 from domain.concurrency.budget import TimerWheel
 from domain.concurrency.fair_queue import FairQueue
 from domain.concurrency.fair_turns import QueueCapacity
 from domain.errors import Overloaded
 from domain.identity import Owner
 from domain.scripts.convention import Convention
-from domain.scripts.script import SyntaxFault
 
 QUEUE = "the syntax check"
 _MEASURED_EXCHANGES = 8
@@ -44,7 +43,7 @@ class CheckCall:
     __slots__ = ("_check", "_is_last", "_options", "_period", "verdict")
 
     def __init__(self, check: "PendingCheck", options: SandboxOptions) -> None:
-        self.verdict: asyncio.Future[SyntaxFault | None] = asyncio.get_running_loop().create_future()
+        self.verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         self._check = check
         self._options = options
         self._is_last = False
@@ -89,11 +88,11 @@ class PendingCheck:
         """The owner whose script it is."""
         return self.key[0]
 
-    def end(self, fault: SyntaxFault | None) -> None:
+    def end(self, verdict: Verdict) -> None:
         """Give all calls the verdict."""
         for call in self.calls:
             if not call.verdict.done():
-                call.verdict.set_result(fault)
+                call.verdict.set_result(verdict)
 
     def fail(self, error: Exception) -> None:
         """Raise this error in all calls."""
@@ -122,7 +121,7 @@ class CheckBatcher:
     limits: BatchLimits
     checker: ScriptChecker
     settle: Callable[[Sequence[PendingCheck], SyntaxCheckResult], None]
-    """Takes checks and their faults, or the one check whose exchange ended otherwise."""
+    """Takes checks and their verdicts, or the one check whose exchange ended otherwise."""
     fail: Callable[[PendingCheck, Exception], None]
     """Takes a check that cannot be made."""
     _queue: FairQueue[PendingCheck] = field(factory=FairQueue, init=False)
@@ -197,9 +196,9 @@ class CheckBatcher:
             for check in batch:
                 self.fail(check, error)
             return
-        self._measure(result.elapsed_s, len(result.faults) or len(batch))
-        has_failed = not result.faults
-        checked = len(result.faults) if len(batch) > 1 else 1
+        self._measure(result.elapsed_s, len(result.verdicts) or len(batch))
+        has_failed = not result.verdicts
+        checked = len(result.verdicts) if len(batch) > 1 else 1
         self._put_back(batch[checked:], alone=has_failed)
         if checked:
             self.settle(batch[:checked], result)

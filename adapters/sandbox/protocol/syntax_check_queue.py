@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.protocol.syntax_check_batcher import (
@@ -15,7 +15,7 @@ from adapters.sandbox.protocol.syntax_check_batcher import (
     PendingCheck,
     ScriptChecker,
 )
-from adapters.sandbox.protocol.syntax_checker import TOO_HARD, SyntaxCheckResult
+from adapters.sandbox.protocol.syntax_checker import TOO_HARD, SyntaxCheckResult, Verdict
 from adapters.sandbox.workers.channel import Ending
 from adapters.sandbox.workers.prewarm_pool import STOPPING
 from adapters.sandbox.zygote.launch import LaunchFailed
@@ -23,14 +23,9 @@ from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import Overloaded
 from domain.identity import Owner
 from domain.scripts.convention import Convention
-from domain.scripts.script import Script, SyntaxFault
+from domain.scripts.script import Script
 
 _SLOW_OWNERS_MAX = 4096
-
-
-@frozen
-class _KnownResult:
-    fault: SyntaxFault | None
 
 
 @define(eq=False)
@@ -53,7 +48,7 @@ class SyntaxCheckQueue:
     _slow: CheckBatcher = field(init=False)
     _slow_until: BoundedCache[Owner, float] = field(init=False)
     _pending: dict[CheckKey, PendingCheck] = field(factory=dict, init=False)
-    _known: BoundedCache[CheckKey, _KnownResult] = field(init=False)
+    _known: BoundedCache[CheckKey, Verdict] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         options = self.options
@@ -68,8 +63,8 @@ class SyntaxCheckQueue:
         """The number of checks that wait for a checker."""
         return sum(len(batcher) for batcher in self._batchers)
 
-    async def check(self, script: Script, owner: Owner, convention: Convention = Convention.OWN) -> SyntaxFault | None:
-        """Return why the script does not parse; None if it does.
+    async def check(self, script: Script, owner: Owner, convention: Convention = Convention.OWN) -> Verdict:
+        """Return why the script does not parse, or its form.
 
         Raises Overloaded if the wait for a checker is too long or too many checks wait, and LaunchFailed. Cancelling
         the call removes a check that has not begun, unless other calls wait for it.
@@ -77,7 +72,7 @@ class SyntaxCheckQueue:
         key = (owner, script.hash, convention)
         known = self._known.get(key)
         if known is not None:
-            return known.fault
+            return known
         check = self._pending.get(key) or self._begin(key, script)
         call = CheckCall(check, self.options)
         check.calls.add(call)
@@ -124,9 +119,9 @@ class SyntaxCheckQueue:
         """End these checks, or repeat the one whose exchange ended without a reply."""
         if len(checks) == 1:
             self._judge_owner(checks[0], result)
-        for check, fault in zip(checks, result.faults, strict=False):
-            self._end(check, fault)
-        if not result.faults:
+        for check, verdict in zip(checks, result.verdicts, strict=False):
+            self._end(check, verdict)
+        if not result.verdicts:
             self._settle_failed(checks[0], result.ending)
 
     def _settle_failed(self, check: PendingCheck, ending: Ending) -> None:
@@ -137,12 +132,12 @@ class SyntaxCheckQueue:
         else:
             self._end(check, TOO_HARD)
 
-    def _end(self, check: PendingCheck, fault: SyntaxFault | None) -> None:
+    def _end(self, check: PendingCheck, verdict: Verdict) -> None:
         # A loaded host may be too slow for a script that it can check at another time.
-        if fault != TOO_HARD:
-            self._known.put(check.key, _KnownResult(fault))
+        if verdict != TOO_HARD:
+            self._known.put(check.key, verdict)
         self._forget(check)
-        check.end(fault)
+        check.end(verdict)
 
     def _fail(self, check: PendingCheck, error: Exception) -> None:
         self._forget(check)

@@ -15,10 +15,13 @@ from adapters.sandbox.workers.channel import Ending, Frame, ProtocolBroken, enco
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.scripts.convention import Convention
-from domain.scripts.script import SyntaxFault
+from domain.scripts.script import ScriptForm, SyntaxFault
 
 CheckedScript: TypeAlias = str | tuple[str, Convention]
 """The source of a script, with its calling convention unless that is OWN."""
+
+Verdict: TypeAlias = SyntaxFault | ScriptForm
+"""Why a script does not parse, or its form."""
 
 TOO_HARD = SyntaxFault("too large or too deep to check")
 _MEMORY_SHARE = 0.5
@@ -28,13 +31,13 @@ _AHEAD_SHARE = 0.5
 
 @frozen
 class SyntaxCheckResult:
-    """Why each of the first scripts does not parse, None if it does; the time that it took, and how it ended.
+    """The verdicts on the first scripts, the time that they took, and how it ended.
 
-    A reply has the faults of at least one script, and no other ending has any. A check that was `TIMED_OUT` says
+    A reply has the verdict on at least one script, and no other ending has any. A check that was `TIMED_OUT` says
     nothing about the scripts: the processors were too busy for it.
     """
 
-    faults: Sequence[SyntaxFault | None]
+    verdicts: Sequence[Verdict]
     cpu_s: float
     elapsed_s: float = 0.0
     ending: Ending = Ending.REPLIED
@@ -68,15 +71,15 @@ class SyntaxChecker:
         cpu_s = exchange.elapsed_s if exchange.cpu_s is None else exchange.cpu_s
         if (exchange.memory_bytes or 0) > _MEMORY_SHARE * self.options.check_memory_mb * MIB:
             process.kill()
-        faults: Sequence[SyntaxFault | None] = ()
+        verdicts: Sequence[Verdict] = ()
         ending = exchange.ending
         if ending is Ending.REPLIED:
             try:
-                faults = _faults(exchange.frame, nonce, len(scripts))
+                verdicts = _verdicts(exchange.frame, nonce, len(scripts))
             except ProtocolBroken:
                 process.kill()
                 ending = Ending.PROTOCOL_BROKEN
-        return SyntaxCheckResult(faults, cpu_s, exchange.elapsed_s, ending)
+        return SyntaxCheckResult(verdicts, cpu_s, exchange.elapsed_s, ending)
 
     async def close(self) -> None:
         """Start no process ahead any more."""
@@ -107,13 +110,15 @@ class SyntaxChecker:
         return await self.start()
 
 
-def _faults(frame: Frame | None, nonce: str, scripts: int) -> tuple[SyntaxFault | None, ...]:
-    """Return the faults of the first scripts of the batch; raises ProtocolBroken."""
-    faults = () if frame is None else read_reply(frame, nonce).faults
-    if not 1 <= len(faults) <= scripts:
+def _verdicts(frame: Frame | None, nonce: str, scripts: int) -> tuple[Verdict, ...]:
+    """Return the verdicts on the first scripts of the batch; raises ProtocolBroken."""
+    reply = None if frame is None else read_reply(frame, nonce)
+    if reply is None or not 1 <= len(reply.faults) <= scripts:
         raise ProtocolBroken("a reply with the faults of too many scripts, or of none")
-    return tuple(None if fault is None else _as_fault(fault) for fault in faults)
+    return tuple(_verdict(fault, place in reply.events_in_context) for place, fault in enumerate(reply.faults))
 
 
-def _as_fault(fault: ReportedFault) -> SyntaxFault:
+def _verdict(fault: ReportedFault | None, is_event_in_context: bool) -> Verdict:
+    if fault is None:
+        return ScriptForm.EVENT_IN_CONTEXT if is_event_in_context else ScriptForm.PLAIN
     return SyntaxFault(fault.message.replace("\0", "\ufffd"), fault.line, fault.column)

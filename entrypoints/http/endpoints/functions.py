@@ -178,4 +178,5 @@ def _write(request: Request) -> tuple[Write, bool]:
 def _registered(request: Request, registered: Registered) -> Response:
     function = request.function = registered.function
     status = HTTPStatus.CREATED if registered.created else HTTPStatus.OK
-    return json_response(FunctionResponse.whole(function), status, (etag(function.tag),))
+    payload = FunctionResponse.whole(function, registered.warnings)
+    return json_response(payload, status, (etag(function.tag),))

@@ -22,7 +22,7 @@ from entrypoints.http.parsing.queries import Query, Switch
 from entrypoints.http.parsing.sessions import limits_request
 from entrypoints.http.request import Request
 from entrypoints.http.response import REPLAYED, Headers, Response, etag, json_response, next_link, not_modified
-from entrypoints.http.schemas.fields import given
+from entrypoints.http.schemas.fields import given, warning_bodies
 from entrypoints.http.schemas.functions import TEXT_LENGTH_MAX
 from entrypoints.http.schemas.sessions import (
     CONTEXT,
@@ -72,6 +72,7 @@ class SessionEndpoints:
             expires_at=created.expires_at,
             script_hash=created.script_hash,
             syntax_checked=created.syntax_checked,
+            warnings=warning_bodies(created.warnings),
         )
         return json_response(payload, headers=REPLAYED if created.replayed else ())
 

@@ -1,16 +1,18 @@
 """Types of fields in bodies with their descriptions."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Raw
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from domain.executions.history import PAYLOAD_LENGTH_MAX
 from domain.scripts.convention import Convention
 from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX
 from domain.scripts.limits import MEMORY_MB_MIN, Isolation
 from domain.scripts.report import Outcome
+from domain.scripts.syntax_check import ScriptWarning
 from domain.sessions.session import Renewal, Status
 
 Item = TypeVar("Item")
@@ -97,6 +99,18 @@ ConventionField = Annotated[
         "as lambda-microservice does. event-first: as own, but a function with one parameter receives the event, "
         "whatever the parameter's name is."
     ),
+]
+
+
+class WarningBody(Struct):
+    """What a script that was accepted may do otherwise than its author expects."""
+
+    code: Annotated[ScriptWarning, Meta(description="The code of the warning.")]
+    message: Annotated[str, Meta(description="The warning for people, with what to do.")]
+
+
+Warnings = Annotated[
+    list[WarningBody], Meta(description="What the script may do otherwise than expected. Absent if there is nothing.")
 ]
 StatusField = Annotated[Status, Meta(description="The status of the session at the time of the response.")]
 
@@ -191,3 +205,8 @@ Details = Annotated[dict[str, Any], Meta(description="Facts about the error, for
 def given(value: Any) -> Any:
     """Return a value, or None if the field was absent."""
     return None if value is UNSET else value
+
+
+def warning_bodies(warnings: Sequence[ScriptWarning]) -> list[WarningBody] | UnsetType:
+    """Return the member `warnings` of a response; absent without any."""
+    return [WarningBody(each, each.message) for each in warnings] or UNSET

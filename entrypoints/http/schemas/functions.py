@@ -1,5 +1,6 @@
 """Bodies of functions."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
@@ -10,6 +11,7 @@ from domain.functions.service import FunctionVersions
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
+from domain.scripts.syntax_check import ScriptWarning
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
 
@@ -158,10 +160,11 @@ class FunctionResponse(FunctionSummaryResponse, kw_only=True):
     schema: FunctionSchemas
     examples: Annotated[list[FunctionExample], Meta(description="Examples that can be run.")]
     convention: fields.ConventionField
+    warnings: fields.Warnings | UnsetType = UNSET
 
     @classmethod
-    def whole(cls, kept: function.Function) -> "FunctionResponse":
-        """Return the body for a function."""
+    def whole(cls, kept: function.Function, warnings: Sequence[ScriptWarning] = ()) -> "FunctionResponse":
+        """Return the body for a function, with the warnings of its registration."""
         definition = kept.definition
         return cls(
             **_summary(lists.FunctionSummary.of(kept)),
@@ -170,6 +173,7 @@ class FunctionResponse(FunctionSummaryResponse, kw_only=True):
             schema=FunctionSchemas(_or_null(definition.schema.params), _or_null(definition.schema.result)),
             examples=[FunctionExample(embedded(one.params), embedded(one.result)) for one in definition.examples],
             convention=definition.convention,
+            warnings=fields.warning_bodies(warnings),
         )
 
 

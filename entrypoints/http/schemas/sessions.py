@@ -108,6 +108,7 @@ class InitializeResponse(Struct, kw_only=True):
     expires_at: fields.ExpiresAt
     script_hash: fields.ScriptHash
     syntax_checked: fields.SyntaxChecked
+    warnings: fields.Warnings | UnsetType = UNSET
 
 
 class InitializeLine(Struct, omit_defaults=True):
@@ -121,6 +122,7 @@ class InitializeLine(Struct, omit_defaults=True):
     script_hash: fields.ScriptHash | UnsetType = UNSET
     syntax_checked: fields.SyntaxChecked | UnsetType = UNSET
     replayed: Replayed | UnsetType = UNSET
+    warnings: fields.Warnings | UnsetType = UNSET
     error: Error | UnsetType = UNSET
 
     @classmethod
@@ -135,6 +137,7 @@ class InitializeLine(Struct, omit_defaults=True):
             script_hash=made.script_hash,
             syntax_checked=made.syntax_checked,
             replayed=made.replayed,
+            warnings=fields.warning_bodies(made.warnings),
         )
 
 

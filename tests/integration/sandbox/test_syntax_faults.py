@@ -1,16 +1,61 @@
 """A syntax check parses a script in a sandbox without running it, and finds the position of a fault."""
 
+import asyncio
+
 import pytest
 
 from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
-from domain.scripts.script import ScriptSyntaxError
+from domain.scripts.script import ScriptForm, ScriptSyntaxError
 from tests.contracts.script_runs import script_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MEASURES_GUEST = True
 
 NODE, PYTHON = Language.NODEJS, Language.PYTHON
+
+
+_READS = "return context['params']"
+EVENT_IN_CONTEXT = [
+    f"def handler(context): {_READS}",
+    f"async def handle(context=None, /):\n    {_READS}",
+    f"def handler(\n    context: dict\n):\n    if True:\n        {_READS}",
+    "handle = handler = lambda context: context.get('params')",
+    f"def handle(params): return 1\ndef handler(context): {_READS}",
+    f"def handle(context): return 1\ndef handle(context): {_READS}",
+    "def handler(context):\n    return [context.get('params', {}) for _ in (1,)]",
+]
+PLAIN = [
+    f"def handler(context, *more): {_READS}",
+    f"def handler(context, *, more=1): {_READS}",
+    f"def handler(context, **more): {_READS}",
+    f"def handle(context): {_READS}\ndef handler(params): return 1",
+    f"def handle(context): {_READS}\nhandle = lambda params: params",
+    f"class A:\n    def handler(context): {_READS}",
+    "def handler(context): return context.params",
+    "def handler(context): return context.get(*['params'])",
+    "def handler(context): return context.get()",
+    "def handler(context): return other['params'], 'params'",
+    f"text = 'def handler(context): ' \\\n    \"{_READS}\"",
+    f"def handler(context): {_READS}\n" + "#" * (16 << 10),  # no tree is built for a large script
+]
+
+
+@pytest.mark.parametrize("source", EVENT_IN_CONTEXT)
+async def test_a_python_handler_that_reads_the_event_in_context_is_recognized(shared, source):
+    assert await shared.check(PYTHON, script_of(source), ANONYMOUS) is ScriptForm.EVENT_IN_CONTEXT
+
+
+@pytest.mark.parametrize("source", PLAIN)
+async def test_any_other_python_script_is_plain(shared, source):
+    assert await shared.check(PYTHON, script_of(source), ANONYMOUS) is ScriptForm.PLAIN
+
+
+async def test_forms_are_those_of_each_script_of_a_batch(shared):
+    sources = [f"# {n}\n{source}" for n, source in enumerate([*EVENT_IN_CONTEXT, *PLAIN[:-1]])]
+    found = await asyncio.gather(*(shared.check(PYTHON, script_of(source), ANONYMOUS) for source in sources))
+    forms = [ScriptForm.EVENT_IN_CONTEXT] * len(EVENT_IN_CONTEXT) + [ScriptForm.PLAIN] * (len(PLAIN) - 1)
+    assert found == forms
 
 
 async def fault_of(runner, language, source):
@@ -34,7 +79,7 @@ async def fault_of(runner, language, source):
     ],
 )
 async def test_a_node_script_that_parses_passes_and_does_not_run(shared, source):
-    assert await shared.check(NODE, script_of(source), ANONYMOUS) is True
+    assert await shared.check(NODE, script_of(source), ANONYMOUS) is ScriptForm.PLAIN
 
 
 @pytest.mark.parametrize(
@@ -112,4 +157,4 @@ async def test_a_python_script_that_does_not_parse_has_a_fault_with_its_position
 
 
 async def test_a_warning_of_the_compiler_is_no_fault(shared):
-    assert await shared.check(PYTHON, script_of("x = '\\d'\ny = 1 is 1"), ANONYMOUS) is True
+    assert await shared.check(PYTHON, script_of("x = '\\d'\ny = 1 is 1"), ANONYMOUS) is ScriptForm.PLAIN

@@ -1,6 +1,7 @@
 """Sessions over HTTP."""
 
 import hashlib
+import json
 from datetime import timedelta
 from uuid import UUID
 
@@ -166,6 +167,47 @@ async def test_the_script_of_a_session_is_called_by_its_convention(client, conve
     session_id = await initialized(client, **body)
     executed = await client.post(f"/api/v1/execute/{session_id}", json={"params": {"p": 2}})
     assert executed.json()["result"] == result
+
+
+EVENT_IN_CONTEXT = "def handle(context): return context.get('params')"
+WARNINGS = [
+    {
+        "code": "EVENT_IN_CONTEXT",
+        "message": 'The handler has the one parameter `context`, and reads "params" in it. It receives the context of '
+        "the session. If it expects the event, name the parameter `event`, or send the convention event-first.",
+    }
+]
+
+
+@pytest.mark.parametrize(
+    ("convention", "warnings"),
+    [
+        ({}, WARNINGS),
+        ({"convention": "own"}, WARNINGS),
+        ({"convention": "event-first"}, None),
+        ({"convention": "origin"}, None),
+    ],
+)
+async def test_a_script_that_reads_the_event_in_context_is_accepted_with_a_warning(client, convention, warnings):
+    body, headers = {"script_content": EVENT_IN_CONTEXT} | convention, TITLE | {"Idempotency-Key": "k"}
+    for replayed in (None, "true"):
+        response = await client.post("/api/v1/initialize", headers=headers, json=body)
+        assert (response.status_code, response.headers.get("idempotent-replayed")) == (200, replayed)
+        assert response.json().get("warnings") == warnings
+    batch = {"items": [body, {"script_content": SCRIPT}]}
+    lines = (await client.post("/api/v1/initialize/batch", headers=TITLE, json=batch)).text.splitlines()
+    assert {each["index"]: each.get("warnings") for each in map(json.loads, lines)} == {0: warnings, 1: None}
+
+
+async def test_a_function_that_reads_the_event_in_context_is_registered_with_a_warning(client):
+    url = "/api/v1/functions/python-adder"
+    first = await client.put(url, json={"script_content": EVENT_IN_CONTEXT})
+    assert (first.status_code, first.json()["warnings"]) == (201, WARNINGS)
+    assert "warnings" not in (await client.get(url)).json()
+    second = await client.put(url, json={"script_content": EVENT_IN_CONTEXT, "convention": "event-first"})
+    assert (second.json()["version"], "warnings" in second.json()) == (2, False)
+    back = await client.post(f"{url}/rollback", json={"version": 1})
+    assert (back.json()["version"], back.json()["warnings"]) == (3, WARNINGS)
 
 
 async def test_a_function_and_its_examples_are_called_by_its_convention(client):

@@ -9,18 +9,19 @@ from attrs import define, field
 
 from adapters.sandbox.options import KIB, SandboxOptions
 from adapters.sandbox.protocol.syntax_check_queue import SyntaxCheckQueue
-from adapters.sandbox.protocol.syntax_checker import TOO_HARD, CheckedScript, SyntaxCheckResult
+from adapters.sandbox.protocol.syntax_checker import TOO_HARD, CheckedScript, SyntaxCheckResult, Verdict
 from adapters.sandbox.workers.channel import Ending
 from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.convention import Convention
-from domain.scripts.script import SyntaxFault
+from domain.scripts.script import ScriptForm, SyntaxFault
 from tests.contracts.script_runs import script_of
 
 NEIGHBOUR, ALICE, BOB = Owner("neighbour"), Owner("alice"), Owner("bob")
 HOSTILE = [Owner(f"hostile {n}") for n in range(3)]
 LARGE = 100 * KIB
+PLAIN = ScriptForm.PLAIN
 
 
 @define(eq=False)
@@ -49,9 +50,9 @@ class ManualChecker:
     async def close(self) -> None:
         self.is_closed = True
 
-    async def reply(self, *faults: SyntaxFault | None, cpu_s: float = 0.001, elapsed_s: float = 0.001) -> None:
-        """End the batch with these faults, or with none for all its scripts."""
-        await self._end(SyntaxCheckResult(faults or [None] * len(self.running), cpu_s, elapsed_s))
+    async def reply(self, *verdicts: Verdict, cpu_s: float = 0.001, elapsed_s: float = 0.001) -> None:
+        """End the batch with these verdicts, or with that all its scripts parse."""
+        await self._end(SyntaxCheckResult(verdicts or [PLAIN] * len(self.running), cpu_s, elapsed_s))
 
     async def end(self, ending: Ending, cpu_s: float = 0.3) -> None:
         await self._end(SyntaxCheckResult((), cpu_s, cpu_s, ending))
@@ -131,15 +132,13 @@ def queue(open_queue) -> SyntaxCheckQueue:
     return open_queue()
 
 
-async def started(check: Awaitable[SyntaxFault | None]) -> "asyncio.Future[SyntaxFault | None]":
+async def started(check: Awaitable[Verdict]) -> "asyncio.Future[Verdict]":
     future = asyncio.ensure_future(check)
     await settle()
     return future
 
 
-async def submitted(
-    queue: SyntaxCheckQueue, owner: Owner, text: str, size: int = 0
-) -> "asyncio.Future[SyntaxFault | None]":
+async def submitted(queue: SyntaxCheckQueue, owner: Owner, text: str, size: int = 0) -> "asyncio.Future[Verdict]":
     return await started(queue.check(script_of(text + " " * (size - len(text))), owner))
 
 
@@ -148,7 +147,7 @@ async def waiting_batch(queue, checker, *texts, owner=ALICE):
     first = await submitted(queue, owner, "first")
     calls = [await submitted(queue, owner, text) for text in texts]
     await checker.reply()
-    assert await first is None
+    assert await first is PLAIN
     assert checker.running == list(texts)
     return calls
 
@@ -158,39 +157,39 @@ async def test_a_verdict_counts_for_one_convention_alone(queue, small):
     calls = [await started(queue.check(script, ALICE, convention)) for convention in Convention]
     await small.reply(fault)
     assert small.running == [("let module", "origin"), ("let module", "event-first")]
-    await small.reply(None, fault)
-    assert await asyncio.gather(*calls) == [fault, None, fault]
+    await small.reply(PLAIN, fault)
+    assert await asyncio.gather(*calls) == [fault, PLAIN, fault]
     again = [await queue.check(script, ALICE, convention) for convention in Convention]
-    assert (again, len(small.batches)) == ([fault, None, fault], 2)
+    assert (again, len(small.batches)) == ([fault, PLAIN, fault], 2)
 
 
 class TestBatches:
     async def test_all_scripts_that_wait_are_the_next_batch(self, queue, small):
         calls = await waiting_batch(queue, small, "a", "b", "c")
         fault = SyntaxFault("invalid syntax", 1, 2)
-        await small.reply(None, fault, None)
-        assert await asyncio.gather(*calls) == [None, fault, None]
+        await small.reply(PLAIN, fault, PLAIN)
+        assert await asyncio.gather(*calls) == [PLAIN, fault, PLAIN]
         assert small.batches == [["first"], ["a", "b", "c"]]
 
     async def test_a_batch_has_a_maximum_of_scripts(self, queue, small):
         calls = [await submitted(queue, ANONYMOUS, f"script {n}") for n in range(150)]
         await small.reply_to_all()
-        assert await asyncio.gather(*calls) == [None] * 150
+        assert await asyncio.gather(*calls) == [PLAIN] * 150
         assert [len(batch) for batch in small.batches] == [1, 64, 64, 21]
 
     async def test_a_batch_has_a_maximum_of_bytes(self, queue, small):
         calls = [await submitted(queue, ANONYMOUS, f"script {n}", 30 * KIB) for n in range(6)]
         await small.reply_to_all()
-        assert await asyncio.gather(*calls) == [None] * 6
+        assert await asyncio.gather(*calls) == [PLAIN] * 6
         assert [len(batch) for batch in small.batches] == [1, 2, 2, 1]
 
     async def test_scripts_that_the_checker_left_out_are_first_in_the_next_batch(self, queue, small):
         calls = await waiting_batch(queue, small, "a", "b", "c")
         later = await submitted(queue, ALICE, "d")
-        await small.reply(None)
+        await small.reply(PLAIN)
         assert small.running == ["b", "c", "d"]
         await small.reply()
-        assert await asyncio.gather(*calls, later) == [None] * 4
+        assert await asyncio.gather(*calls, later) == [PLAIN] * 4
 
     async def test_a_batch_may_take_the_time_of_its_slowest_script_more(self, queue, small):
         await waiting_batch(queue, small, "a", "b")
@@ -205,7 +204,7 @@ class TestBatches:
         later = await submitted(queue, BOB, "later")
         assert small.running == ["a"]
         await small.reply_to_all()
-        assert await asyncio.gather(*calls, later) == [None] * 4
+        assert await asyncio.gather(*calls, later) == [PLAIN] * 4
         assert [batch for batch in small.batches if len(batch) == 1][1:] == [["a"], ["hostile"], ["later"], ["c"]]
 
     async def test_only_the_script_that_ends_its_checker_has_the_fault(self, queue, small, slow):
@@ -217,7 +216,7 @@ class TestBatches:
         # Its owner is slow now, and so are the other scripts of this owner.
         assert slow.running == ["c"]
         await slow.reply()
-        assert await asyncio.gather(*calls) == [None, TOO_HARD, None]
+        assert await asyncio.gather(*calls) == [PLAIN, TOO_HARD, PLAIN]
 
     async def test_a_script_of_another_owner_stays_among_the_small_ones(self, queue, small, slow):
         first = await submitted(queue, BOB, "first")
@@ -229,7 +228,7 @@ class TestBatches:
         await small.end(Ending.CPU_LIMIT)
         assert slow.running == ["hostile"]
         await slow.end(Ending.CPU_LIMIT)
-        assert await asyncio.gather(first, innocent, hostile) == [None, None, TOO_HARD]
+        assert await asyncio.gather(first, innocent, hostile) == [PLAIN, PLAIN, TOO_HARD]
 
     async def test_an_unexpected_error_is_raised_in_the_calls_and_checks_go_on(self, queue, small):
         calls = await waiting_batch(queue, small, "a", "b")
@@ -239,7 +238,7 @@ class TestBatches:
                 await call
         again = await submitted(queue, ALICE, "a")
         await small.reply()
-        assert await again is None
+        assert await again is PLAIN
 
 
 class TestFairness:
@@ -252,8 +251,8 @@ class TestFairness:
         await small.reply()
         assert small.running[:4] == [*(f"{owner} 0" for owner in HOSTILE), "neighbour"]
         assert small.running[4:7] == [f"{owner} 1" for owner in HOSTILE]
-        await small.reply(*[None] * 4)
-        assert await neighbour is None
+        await small.reply(*[PLAIN] * 4)
+        assert await neighbour is PLAIN
 
     async def test_small_scripts_do_not_wait_for_large_ones(self, queue, small, large):
         for owner in (ALICE, BOB, *HOSTILE):
@@ -265,7 +264,7 @@ class TestFairness:
     async def test_large_scripts_are_checked_one_by_one(self, queue, large):
         calls = [await submitted(queue, owner, f"large {n}", LARGE) for n in range(2) for owner in (ALICE, BOB)]
         await large.reply_to_all()
-        assert await asyncio.gather(*calls) == [None] * 4
+        assert await asyncio.gather(*calls) == [PLAIN] * 4
         assert large.batches == [["large 0"], ["large 0"], ["large 1"], ["large 1"]]
 
     async def test_slow_owners_wait_only_for_each_other(self, queue, small, large, slow):
@@ -291,7 +290,7 @@ class TestFairness:
         assert (small.running, large.running, slow.running) == ([], ["large 0"], ["small"])
         await large.reply()
         await slow.reply_to_all()
-        assert await asyncio.gather(*waiting) == [None] * 3
+        assert await asyncio.gather(*waiting) == [PLAIN] * 3
         assert slow.batches == [["small"], ["large 1"]]
 
     async def test_a_slow_check_of_a_small_script_is_repeated_with_the_full_time(self, queue, small, slow):
@@ -299,7 +298,7 @@ class TestFairness:
         await small.end(Ending.CPU_LIMIT)
         assert not call.done()
         await slow.reply(cpu_s=0.1)
-        assert await call is None
+        assert await call is PLAIN
         assert (small.limits_s, slow.limits_s) == ([0.01], [0.15])
 
     async def test_a_check_that_is_too_slow_among_the_slow_ones_is_refused(self, queue, small, slow):
@@ -349,7 +348,7 @@ class TestSharing:
         assert first.done()
         assert not second.done()
         await small.reply()
-        assert await second is None
+        assert await second is PLAIN
         assert small.batches == [["same"], ["same"]]
 
     async def test_a_result_is_kept_for_its_owner(self, queue, small):
@@ -374,7 +373,7 @@ class TestSharing:
         await settle()
         assert first.cancelled()
         await small.reply_to_all()
-        assert await second is None
+        assert await second is PLAIN
         assert small.batches[-1] == ["same"]
 
     async def test_when_the_first_call_runs_out_of_time_the_others_get_the_result(self, queue, small):
@@ -384,7 +383,7 @@ class TestSharing:
         with pytest.raises(TimeoutError):
             await first
         await small.reply_to_all()
-        assert await second is None
+        assert await second is PLAIN
 
     async def test_a_check_without_calls_does_not_begin(self, queue, small):
         await submitted(queue, ALICE, "before")
@@ -403,7 +402,7 @@ class TestSharing:
         again = asyncio.ensure_future(queue.check(script_of("same"), ALICE))
         await settle()
         await small.reply_to_all()
-        assert await again is None
+        assert await again is PLAIN
         assert small.batches == [["before"], ["same"]]
 
     async def test_a_check_that_has_begun_continues_without_calls_and_its_result_is_kept(self, queue, small):
@@ -412,7 +411,7 @@ class TestSharing:
         await settle()
         assert small.running == ["same"]
         await small.reply()
-        assert await queue.check(script_of("same"), ALICE) is None
+        assert await queue.check(script_of("same"), ALICE) is PLAIN
         assert small.batches == [["same"]]
 
     async def test_a_slow_check_without_calls_is_not_repeated(self, queue, small, slow):
@@ -440,7 +439,7 @@ class TestSharing:
                 await call
         again = await submitted(queue, ALICE, "same")
         await small.reply()
-        assert await again is None
+        assert await again is PLAIN
 
 
 class TestBounds:
@@ -453,7 +452,7 @@ class TestBounds:
         assert queue.waiting == 0
         # What has begun is not cut short by the bound of the wait.
         await small.reply()
-        assert await running is None
+        assert await running is PLAIN
         assert small.batches == [["first"]]
 
     async def test_a_check_that_is_repeated_waits_no_longer_than_its_timeouts(self, open_queue, small, slow):
@@ -492,7 +491,7 @@ class TestBounds:
     async def test_many_checks_of_an_owner_wait(self, queue, small):
         calls = [await submitted(queue, ANONYMOUS, f"script {n}") for n in range(1000)]
         await small.reply_to_all()
-        assert await asyncio.gather(*calls) == [None] * 1000
+        assert await asyncio.gather(*calls) == [PLAIN] * 1000
 
     async def test_the_bytes_of_waiting_scripts_are_limited(self, open_queue, small, large):
         queue = open_queue(checks_waiting_bytes_max=300 * KIB)
@@ -502,7 +501,7 @@ class TestBounds:
         call = await submitted(queue, ANONYMOUS, "small")
         await large.reply_to_all()
         await small.reply_to_all()
-        assert await asyncio.gather(*calls, call) == [None] * 4
+        assert await asyncio.gather(*calls, call) == [PLAIN] * 4
         again = await submitted(queue, ANONYMOUS, "one more", LARGE)
         assert not again.done()
 
@@ -530,7 +529,7 @@ class TestBounds:
         with pytest.raises(Overloaded):
             await calls[1]
         await slow.reply()
-        assert await calls[0] is None
+        assert await calls[0] is PLAIN
         assert not (await submitted(queue, NEIGHBOUR, "small")).done()
 
     async def test_a_check_that_the_host_had_no_time_for_says_nothing_about_the_script(self, queue, small):
@@ -540,7 +539,7 @@ class TestBounds:
             await call
         again = await submitted(queue, ALICE, "same")
         await small.reply()
-        assert await again is None
+        assert await again is PLAIN
 
     async def test_closing_fails_the_waiting_calls(self, queue, checkers):
         calls = [await submitted(queue, ALICE, f"script {n}") for n in range(3)]

@@ -12,7 +12,7 @@ from adapters.sandbox.protocol.syntax_checker import SyntaxChecker
 from adapters.sandbox.workers.channel import Ending, Frame
 from adapters.sandbox.workers.process import Exchange
 from adapters.sandbox.zygote.launch import LaunchFailed
-from domain.scripts.script import SyntaxFault
+from domain.scripts.script import ScriptForm, SyntaxFault
 
 
 @define(eq=False)
@@ -20,6 +20,7 @@ class ReplyingProcess:
     """A process that replies at once with its faults, or with none for each script."""
 
     faults: object = None
+    events_in_context: object = ()
     ending: Ending = Ending.REPLIED
     is_alive: bool = True
     received: list[tuple[list[str], float]] = field(factory=list)
@@ -33,7 +34,12 @@ class ReplyingProcess:
         sources = json.loads(operations[8 + header_size :][:body_size])
         self.received.append((sources, header["cpu_s"]))
         faults = [None] * len(sources) if self.faults is None else self.faults
-        reply = {"nonce": header["nonce"], "kind": "checked", "faults": faults}
+        reply = {
+            "nonce": header["nonce"],
+            "kind": "checked",
+            "faults": faults,
+            "events_in_context": self.events_in_context,
+        }
         frame = Frame(json.dumps(reply).encode(), b"") if self.ending is Ending.REPLIED else None
         return Exchange(self.ending, frame, elapsed_s=0.002, cpu_s=0.001)
 
@@ -70,25 +76,32 @@ async def test_a_batch_is_one_exchange_with_a_fault_for_each_script(checker_of):
     process = ReplyingProcess([None, {"message": "no\0", "line": 1, "column": 2}])
     result = await checker_of(Starter([process])).check(["a = 1", "é ="], 1.0)
     assert process.received == [(["a = 1", "é ="], 0.01)]
-    assert result.faults == (None, SyntaxFault("no\ufffd", 1, 2))
+    assert result.verdicts == (ScriptForm.PLAIN, SyntaxFault("no\ufffd", 1, 2))
     assert (result.cpu_s, result.elapsed_s, result.ending) == (0.001, 0.002, Ending.REPLIED)
+
+
+async def test_the_form_of_a_script_is_that_of_its_place(checker_of):
+    process = ReplyingProcess([None, {"message": "no"}, None, None], [1, 2, 9, -1])
+    result = await checker_of(Starter([process])).check(["a", "b", "c", "d"], 1.0)
+    forms = (ScriptForm.PLAIN, SyntaxFault("no"), ScriptForm.EVENT_IN_CONTEXT, ScriptForm.PLAIN)
+    assert result.verdicts == forms
 
 
 async def test_a_checker_may_leave_out_the_last_scripts(checker_of):
     result = await checker_of(Starter([ReplyingProcess([None])])).check(["a", "b", "c"], 1.0)
-    assert result.faults == (None,)
+    assert result.verdicts == (ScriptForm.PLAIN,)
 
 
 @pytest.mark.parametrize("faults", [[], [None] * 3, "no", [1], [{"line": 1}]])
 async def test_a_reply_with_other_faults_breaks_the_protocol_and_ends_the_process(checker_of, faults):
     process = ReplyingProcess(faults)
     result = await checker_of(Starter([process])).check(["a", "b"], 1.0)
-    assert (result.faults, result.ending, process.is_alive) == ((), Ending.PROTOCOL_BROKEN, False)
+    assert (result.verdicts, result.ending, process.is_alive) == ((), Ending.PROTOCOL_BROKEN, False)
 
 
 async def test_an_exchange_without_a_reply_has_no_faults(checker_of):
     result = await checker_of(Starter([ReplyingProcess(ending=Ending.CPU_LIMIT)])).check(["a"], 1.0)
-    assert (result.faults, result.ending) == ((), Ending.CPU_LIMIT)
+    assert (result.verdicts, result.ending) == ((), Ending.CPU_LIMIT)
 
 
 async def test_the_next_process_starts_ahead_and_takes_over_after_the_maximum(checker_of):
@@ -113,7 +126,7 @@ async def test_a_process_that_failed_ahead_is_started_again(checker_of, ahead):
     start = Starter([ReplyingProcess(), ahead, ReplyingProcess()])
     checker = checker_of(start, checks_per_checker_max=2)
     for text in "abc":
-        assert (await checker.check([text], 1.0)).faults == (None,)
+        assert (await checker.check([text], 1.0)).verdicts == (ScriptForm.PLAIN,)
     assert start.begun == 3
 
 

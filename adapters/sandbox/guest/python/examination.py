@@ -7,6 +7,8 @@ from __future__ import annotations
 import ast
 import sys
 
+from .forms import reads_event_in_context
+
 TYPE_CHECKING = False  # importing typing would cost a tenth of the start
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,7 +126,7 @@ class Examination:
             self.add("P2", function, "handler")
         else:
             self.judge_handle(function, parameters, reads_event=reads_event)
-        if parameters == ["context"] and reads_event:
+        if reads_event_in_context(function):
             self.add("event-first", function, function.name)
 
     def judge_handle(

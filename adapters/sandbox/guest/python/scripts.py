@@ -15,6 +15,7 @@ import time
 import types
 import warnings
 
+from .forms import is_event_in_context
 from .results import result_text
 
 TYPE_CHECKING = False  # importing typing would cost a tenth of the start
@@ -51,13 +52,13 @@ def judge_all(judge: Callable[[str], Any], scripts: Sequence[str | list[str]], c
     return judgements
 
 
-def check(source: str) -> dict[str, Any] | None:
-    """Return the fault of a script that does not parse."""
+def check(source: str) -> tuple[dict[str, Any] | None, bool]:
+    """Return the fault of a script that does not parse, and whether one that parses reads the event in `context`."""
     try:
         parse(source)
     except Exception as error:  # noqa: BLE001  # every error of the compiler is a fault of the script
-        return fault_of(error)
-    return None
+        return fault_of(error), False
+    return None, is_event_in_context(source)
 
 
 def fault_of(error: Exception) -> dict[str, Any]:

@@ -73,8 +73,9 @@ def serve(channel: ServiceChannel) -> None:
         operation, body = channel.read_frame()
         nonce = operation["nonce"]
         if operation["op"] == "check":
-            faults = judge_all(check, json.loads(body), operation["cpu_s"])
-            channel.write_frame({"nonce": nonce, "kind": "checked", "faults": faults})
+            checked = judge_all(check, json.loads(body), operation["cpu_s"])
+            faults, found = [fault for fault, _ in checked], [n for n, (_, is_found) in enumerate(checked) if is_found]
+            channel.write_frame({"nonce": nonce, "kind": "checked", "faults": faults, "events_in_context": found})
         elif operation["op"] == "examine":
             findings = judge_all(part("examination").examine, json.loads(body), operation["cpu_s"])
             channel.write_frame({"nonce": nonce, "kind": "examined", "findings": findings})
