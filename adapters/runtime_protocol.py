@@ -24,7 +24,7 @@ from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
-from domain.scripts.script import ScriptForm
+from domain.scripts.script import InputForm
 
 ESCAPED_BYTES = 6
 """The most bytes that JSON takes for one byte of text, as in `\\u0000`."""
@@ -163,7 +163,7 @@ class CheckReply(Struct, frozen=True, omit_defaults=True):
     """Whether the script was parsed, and its form."""
 
     parsed: bool
-    form: ScriptForm = ScriptForm.PLAIN
+    form: InputForm = InputForm.PLAIN
 
 
 class FaultFields(Struct, frozen=True):

@@ -14,7 +14,7 @@ from attrs import field, frozen
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.report import Failure, FailureCode
-from domain.scripts.script import ScriptForm, ScriptSyntaxError, SyntaxFault
+from domain.scripts.script import InputForm, ScriptSyntaxError, SyntaxFault
 
 _FILE = "<script>"
 
@@ -32,7 +32,7 @@ class Ended:
     stderr: str = field(default="", repr=False)
 
 
-def parse(source: str) -> ScriptForm:
+def parse(source: str) -> InputForm:
     """Parse without running, and return the form; raises ScriptSyntaxError."""
     try:
         tree = ast.parse(source, _FILE)
@@ -42,7 +42,7 @@ def parse(source: str) -> ScriptForm:
     takes_context = bool(handlers) and [each.arg for each in handlers[-1].args.args] == ["context"]
     reads = {f"context{reading}" for reading in ("['params']", ".get('params')", ".get('params', {})")}
     is_event = takes_context and any(ast.unparse(each) in reads for each in ast.walk(tree))
-    return ScriptForm.EVENT_IN_CONTEXT if is_event else ScriptForm.PLAIN
+    return InputForm.EVENT_IN_CONTEXT if is_event else InputForm.PLAIN
 
 
 async def evaluate(function: Callable[[Mapping[str, object]], object], event: Mapping[str, object]) -> Ended:

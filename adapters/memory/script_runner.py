@@ -18,7 +18,7 @@ from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ExecutionUnknown, Failure, FailureCode, ScriptReport
-from domain.scripts.script import Script, ScriptForm
+from domain.scripts.script import InputForm, Script
 
 _Function = Callable[[Mapping[str, object]], object]
 
@@ -82,7 +82,7 @@ class MemoryScriptRunner(ScriptRunner):
     @override
     async def check(
         self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
-    ) -> ScriptForm | None:
+    ) -> InputForm | None:
         self._require_available(language)
         return parse(script.source) if language is Language.PYTHON else None
 

@@ -36,7 +36,7 @@ from domain.errors import Overloaded
 from domain.identity import Owner
 from domain.scripts.ports import ScriptRun
 from domain.scripts.report import ExecutionUnknown, ScriptReport
-from domain.scripts.script import Script, ScriptForm
+from domain.scripts.script import InputForm, Script
 
 _OK = 200
 _SMALL_REPLY_SIZE_MAX = 262_144
@@ -100,7 +100,7 @@ class RemoteHost:
         except (Uncertain, HostSilent, MalformedMessage) as error:
             raise self._unknown(run, str(error)) from error
 
-    async def check(self, language: str, script: Script, owner: Owner, ends_at: float) -> ScriptForm | None:
+    async def check(self, language: str, script: Script, owner: Owner, ends_at: float) -> InputForm | None:
         """Return the form of the script, None if the host did not parse it; `language` is a name of the protocol.
 
         Raises ScriptSyntaxError, Overloaded or RunRefused.

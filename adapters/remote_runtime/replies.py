@@ -23,7 +23,7 @@ from adapters.runtime_protocol import (
 from domain.errors import Overloaded
 from domain.json_text import JsonText
 from domain.scripts.report import Failure, FailureCode, ScriptReport
-from domain.scripts.script import ScriptForm, ScriptSyntaxError, SyntaxFault
+from domain.scripts.script import InputForm, ScriptSyntaxError, SyntaxFault
 
 _OK = 200
 _BAD_REQUEST = 400
@@ -77,7 +77,7 @@ def read_execute(reply: HostReply, form: Form) -> ExecuteReply:
     raise _old_error(reply)
 
 
-def read_check(reply: HostReply) -> ScriptForm | None:
+def read_check(reply: HostReply) -> InputForm | None:
     """Return the form of the script, None if it was not parsed; raises ScriptSyntaxError, Overloaded or RunRefused."""
     if reply.status in NO_SUCH_PATH:
         return None
@@ -197,7 +197,7 @@ def _ended(reply: HostReply) -> ExecuteReply:
         raise Uncertain(f"its reply is malformed: {error}") from error
 
 
-def _parsed(reply: HostReply) -> ScriptForm | None:
+def _parsed(reply: HostReply) -> InputForm | None:
     try:
         checked = decode(CheckReply, reply.body)
     except MalformedMessage as error:

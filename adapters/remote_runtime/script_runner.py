@@ -21,7 +21,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ScriptReport
-from domain.scripts.script import Script, ScriptForm
+from domain.scripts.script import InputForm, Script
 
 _QUEUE = "runtime hosts"
 _SENDS_MAX = 2
@@ -94,7 +94,7 @@ class HttpScriptRunner(ScriptRunner):
     @override
     async def check(
         self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
-    ) -> ScriptForm | None:
+    ) -> InputForm | None:
         ends_at = _in(self._options.check_timeout_s)
         refusals = []
         for host in self._ranked(language, script.hash.encode()):

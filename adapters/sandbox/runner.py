@@ -31,7 +31,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ScriptReport
-from domain.scripts.script import Script, ScriptForm, ScriptSyntaxError, SyntaxFault
+from domain.scripts.script import InputForm, Script, ScriptSyntaxError, SyntaxFault
 from domain.stats import SandboxStats
 
 _CHECK_EVERY_S = 0.25
@@ -143,7 +143,7 @@ class SandboxScriptRunner(ScriptRunner):
     @override
     async def check(
         self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
-    ) -> ScriptForm:
+    ) -> InputForm:
         verdict = await self._runtime(language).check(script, owner, convention)
         if isinstance(verdict, SyntaxFault):
             raise ScriptSyntaxError(verdict)

@@ -13,7 +13,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Limits
 from domain.scripts.report import ScriptReport
-from domain.scripts.script import Script, ScriptForm
+from domain.scripts.script import InputForm, Script
 
 
 @frozen
@@ -68,7 +68,7 @@ class ScriptRunner(Protocol):
 
     async def check(
         self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
-    ) -> ScriptForm | None:
+    ) -> InputForm | None:
         """Parse the script without running it, and return its form; None if the runtime cannot parse this language.
 
         What parses under one calling convention may not parse under another one.

@@ -26,7 +26,7 @@ class Script:
         return cls(source, hashlib.sha256(encoded).hexdigest())
 
 
-class ScriptForm(StrEnum):
+class InputForm(StrEnum):
     """How a script takes its input, as far as that tells which calling convention it was written for.
 
     EVENT_IN_CONTEXT is a handler with the one parameter `context` that reads "params" in it. A context has no params,

@@ -7,7 +7,7 @@ from domain.concurrency.budget import Budget
 from domain.errors import RuntimeUnavailable
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
-from domain.scripts.script import ScriptForm
+from domain.scripts.script import InputForm
 
 _SHARE = 0.9
 """The check's share of the time that is left; storing the object needs the rest."""
@@ -27,7 +27,7 @@ class ScriptWarning(StrEnum):
         )
 
 
-async def parsed(check: Awaitable[ScriptForm | None], language: Language, budget: Budget) -> ScriptForm | None:
+async def parsed(check: Awaitable[InputForm | None], language: Language, budget: Budget) -> InputForm | None:
     """Return what `check`, a `ScriptRunner.check`, returns within the budget.
 
     Raises ScriptSyntaxError, RuntimeUnavailable or Overloaded.
@@ -39,7 +39,7 @@ async def parsed(check: Awaitable[ScriptForm | None], language: Language, budget
     return await budget.spend(check, late, _SHARE)
 
 
-def warnings_of(form: ScriptForm | None, convention: Convention) -> tuple[ScriptWarning, ...]:
+def warnings_of(form: InputForm | None, convention: Convention) -> tuple[ScriptWarning, ...]:
     """Return the warnings about a script of this form that is called by this convention."""
-    is_doubtful = form is ScriptForm.EVENT_IN_CONTEXT and convention is Convention.OWN
+    is_doubtful = form is InputForm.EVENT_IN_CONTEXT and convention is Convention.OWN
     return (ScriptWarning.EVENT_IN_CONTEXT,) if is_doubtful else ()

@@ -19,7 +19,7 @@ from domain.errors import DomainError, Overloaded, RuntimeUnavailable, ShuttingD
 from domain.identity import ANONYMOUS
 from domain.scripts.ports import ScriptRun, ScriptRunner
 from domain.scripts.report import ScriptReport
-from domain.scripts.script import Script, ScriptForm
+from domain.scripts.script import InputForm, Script
 from entrypoints.http.endpoints.health import MetricsEndpoint
 from entrypoints.http.errors import MethodNotAllowed, RouteNotFound
 from entrypoints.http.parsing.bodies import read_body
@@ -128,7 +128,7 @@ class HostApi:
         check = self._runner.check(language, script, message.owner, convention)
         form = await until_disconnect(request.receive, check)
         self._scripts.put(script.hash, script)
-        return Response(HTTPStatus.OK, encode_json(CheckReply(form is not None, form or ScriptForm.PLAIN)))
+        return Response(HTTPStatus.OK, encode_json(CheckReply(form is not None, form or InputForm.PLAIN)))
 
     async def evict(self, request: Request) -> Response:
         """Drop the warm workers of a session."""

@@ -13,7 +13,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ExecutionUnknown, Outcome, ScriptReport
-from domain.scripts.script import Script, ScriptForm
+from domain.scripts.script import InputForm, Script
 from entrypoints.telemetry.metrics.instruments import Collectors, Counts, Histograms, counter, histogram
 from entrypoints.telemetry.tracing.trace import NO_SPAN, ExecutionSpan, Trace
 
@@ -99,7 +99,7 @@ class ObservedRunner(ScriptRunner):
     @override
     async def check(
         self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
-    ) -> ScriptForm | None:
+    ) -> InputForm | None:
         return await self._inner.check(language, script, owner, convention)
 
     @override

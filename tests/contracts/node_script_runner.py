@@ -8,7 +8,7 @@ from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner
 from domain.scripts.report import FailureCode
-from domain.scripts.script import ScriptForm, ScriptSyntaxError
+from domain.scripts.script import InputForm, ScriptSyntaxError
 from tests.contracts.script_runs import failure_of, gives_result, new_session, report_of, result_of, run_of, script_of
 
 
@@ -97,10 +97,10 @@ class NodeScriptRunnerContract:
 
     async def test_a_script_that_parses_passes_the_check(self, runner):
         source = script_of("const a = await event.params; return a;")
-        assert await runner.check(Language.NODEJS, source, ANONYMOUS) is ScriptForm.PLAIN
+        assert await runner.check(Language.NODEJS, source, ANONYMOUS) is InputForm.PLAIN
 
     async def test_a_check_runs_nothing(self, runner):
-        assert await runner.check(Language.NODEJS, script_of("throw new Error('run');"), ANONYMOUS) is ScriptForm.PLAIN
+        assert await runner.check(Language.NODEJS, script_of("throw new Error('run');"), ANONYMOUS) is InputForm.PLAIN
 
     async def test_a_script_that_does_not_parse_is_refused_with_its_line(self, runner):
         with pytest.raises(ScriptSyntaxError) as refused:

@@ -15,7 +15,7 @@ from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.ports import ScriptRunner, Worker
 from domain.scripts.report import FailureCode, Outcome
-from domain.scripts.script import ScriptForm, ScriptSyntaxError
+from domain.scripts.script import InputForm, ScriptSyntaxError
 from tests.contracts.script_runs import (
     Source,
     failure_of,
@@ -339,17 +339,17 @@ class ScriptRunnerContract:
     # Checks and health.
 
     async def test_a_script_that_parses_passes_the_check(self, runner):
-        assert await runner.check(Language.PYTHON, script_of("def handler(): return 1"), ANONYMOUS) is ScriptForm.PLAIN
+        assert await runner.check(Language.PYTHON, script_of("def handler(): return 1"), ANONYMOUS) is InputForm.PLAIN
 
     @pytest.mark.parametrize(
         ("source", "form"),
         [
-            ("def handler(context):\n    return context.get('params', {})", ScriptForm.EVENT_IN_CONTEXT),
-            ("def handle(context):\n    return context['params']", ScriptForm.EVENT_IN_CONTEXT),
-            ("def handle(context):\n    return context['user']", ScriptForm.PLAIN),
-            ("def handle(params, context):\n    return context['params']", ScriptForm.PLAIN),
-            ("def handle(event):\n    return event['params']", ScriptForm.PLAIN),
-            ("result = context.get('params')", ScriptForm.PLAIN),
+            ("def handler(context):\n    return context.get('params', {})", InputForm.EVENT_IN_CONTEXT),
+            ("def handle(context):\n    return context['params']", InputForm.EVENT_IN_CONTEXT),
+            ("def handle(context):\n    return context['user']", InputForm.PLAIN),
+            ("def handle(params, context):\n    return context['params']", InputForm.PLAIN),
+            ("def handle(event):\n    return event['params']", InputForm.PLAIN),
+            ("result = context.get('params')", InputForm.PLAIN),
         ],
     )
     @pytest.mark.parametrize("convention", Convention)
@@ -357,7 +357,7 @@ class ScriptRunnerContract:
         assert await runner.check(Language.PYTHON, script_of(source), ANONYMOUS, convention) is form
 
     async def test_a_check_runs_nothing(self, runner):
-        assert await runner.check(Language.PYTHON, script_of("raise SystemExit"), ANONYMOUS) is ScriptForm.PLAIN
+        assert await runner.check(Language.PYTHON, script_of("raise SystemExit"), ANONYMOUS) is InputForm.PLAIN
 
     @pytest.mark.parametrize(
         ("source", "line"),

@@ -15,12 +15,12 @@ from adapters.sandbox.workers.channel import Ending, Frame, ProtocolBroken, enco
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.scripts.convention import Convention
-from domain.scripts.script import ScriptForm, SyntaxFault
+from domain.scripts.script import InputForm, SyntaxFault
 
 CheckedScript: TypeAlias = str | tuple[str, Convention]
 """The source of a script, with its calling convention unless that is OWN."""
 
-Verdict: TypeAlias = SyntaxFault | ScriptForm
+Verdict: TypeAlias = SyntaxFault | InputForm
 """Why a script does not parse, or its form."""
 
 TOO_HARD = SyntaxFault("too large or too deep to check")
@@ -120,5 +120,5 @@ def _verdicts(frame: Frame | None, nonce: str, scripts: int) -> tuple[Verdict, .
 
 def _verdict(fault: ReportedFault | None, is_event_in_context: bool) -> Verdict:
     if fault is None:
-        return ScriptForm.EVENT_IN_CONTEXT if is_event_in_context else ScriptForm.PLAIN
+        return InputForm.EVENT_IN_CONTEXT if is_event_in_context else InputForm.PLAIN
     return SyntaxFault(fault.message.replace("\0", "\ufffd"), fault.line, fault.column)

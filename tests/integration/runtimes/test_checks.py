@@ -15,7 +15,7 @@ from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.language import Language
-from domain.scripts.script import ScriptForm
+from domain.scripts.script import InputForm
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.script_runs import script_of
@@ -39,7 +39,7 @@ class HeldChecks(MemoryScriptRunner):
         self.running[owner] += 1
         try:
             await self.open[owner].wait()
-            return ScriptForm.PLAIN
+            return InputForm.PLAIN
         finally:
             self.running[owner] -= 1
 
@@ -76,10 +76,10 @@ async def test_a_flood_by_one_owner_leaves_turns_for_another(client, behind):
         flood = [checked(runner, ALICE, n) for n in range(200)]
         await until(lambda: behind.running[ALICE] == RuntimeOptions().owner_checks_max)
         behind.open[BOB].set()
-        assert await asyncio.gather(*(checked(runner, BOB, n) for n in range(50))) == [ScriptForm.PLAIN] * 50
+        assert await asyncio.gather(*(checked(runner, BOB, n) for n in range(50))) == [InputForm.PLAIN] * 50
         assert behind.running[ALICE] == RuntimeOptions().owner_checks_max
         behind.open[ALICE].set()
-        assert await asyncio.gather(*flood) == [ScriptForm.PLAIN] * 200
+        assert await asyncio.gather(*flood) == [InputForm.PLAIN] * 200
 
 
 async def test_a_check_whose_time_ends_before_its_turn_is_overloaded(behind):
@@ -94,7 +94,7 @@ async def test_a_check_whose_time_ends_before_its_turn_is_overloaded(behind):
         with pytest.raises(Overloaded, match="the syntax check"):
             await host.check(Language.PYTHON, script_of("a = 2"), ALICE, asyncio.get_running_loop().time() + 0.01)
         behind.open[ALICE].set()
-        assert await first is ScriptForm.PLAIN
+        assert await first is InputForm.PLAIN
         await host.connection.close()
 
 
@@ -106,7 +106,7 @@ async def test_waiting_scripts_are_bounded(client, behind):
         ended, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_EXCEPTION)
         assert all(isinstance(call.exception(), Overloaded) for call in ended)
         behind.open[ALICE].set()
-        assert await asyncio.gather(*waiting) == [ScriptForm.PLAIN] * 5
+        assert await asyncio.gather(*waiting) == [InputForm.PLAIN] * 5
 
 
 async def test_a_cancelled_check_ends_on_the_host(client, behind):
@@ -123,7 +123,7 @@ async def test_the_turn_of_a_cancelled_check_goes_to_the_next(client, behind):
         await until(lambda: behind.running[ALICE])
         cancelled.cancel()
         behind.open[ALICE].set()
-        assert await next_one is ScriptForm.PLAIN
+        assert await next_one is InputForm.PLAIN
 
 
 async def test_no_check_waits_for_a_connection(client, behind):
@@ -133,4 +133,4 @@ async def test_no_check_waits_for_a_connection(client, behind):
         calls = [checked(runner, ANONYMOUS, n) for n in range(200)]
         await until(lambda: behind.running[ANONYMOUS] == options.checks_max)
         behind.open[ANONYMOUS].set()
-        assert await asyncio.gather(*calls) == [ScriptForm.PLAIN] * 200
+        assert await asyncio.gather(*calls) == [InputForm.PLAIN] * 200

@@ -12,7 +12,7 @@ from adapters.sandbox.runner import SandboxScriptRunner
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.language import Language
-from domain.scripts.script import ScriptForm, ScriptSyntaxError
+from domain.scripts.script import InputForm, ScriptSyntaxError
 from tests.contracts.hostile_scripts import hostile_script
 from tests.contracts.ordinary_scripts import ORDINARY_SCRIPTS
 from tests.contracts.script_runs import script_of
@@ -55,7 +55,7 @@ async def test_a_script_that_takes_too_much_cpu_time_is_rejected_and_others_are_
     hostile = [patient.check(language, hostile_script(language, owner), Owner(owner)) for owner in "ab"]
     quick = [patient.check(language, script_of(f"a = {n}"), Owner(f"quick {n}")) for n in range(20)]
     ended = await asyncio.gather(*hostile, *quick, return_exceptions=True)
-    assert ended[2:] == [ScriptForm.PLAIN] * 20
+    assert ended[2:] == [InputForm.PLAIN] * 20
     for error in ended[:2]:
         assert error.fault.message == "too large or too deep to check"
 
@@ -74,7 +74,7 @@ async def test_a_neighbours_checks_do_not_wait_for_those_of_hostile_owners(patie
     attacks = [asyncio.ensure_future(attack(Owner(f"hostile {each}"), n)) for each in range(3) for n in range(14)]
     try:
         for n in range(50):
-            assert await patient.check(language, script_of(f"a = {n}"), Owner("neighbour")) is ScriptForm.PLAIN
+            assert await patient.check(language, script_of(f"a = {n}"), Owner("neighbour")) is InputForm.PLAIN
         # If each check waited for a hostile one, 50 would have ended.
         assert ended < 40
     finally:
@@ -90,7 +90,7 @@ async def test_a_neighbours_checks_do_not_wait_for_those_of_hostile_owners(patie
 async def test_an_ordinary_script_of_any_size_passes(patient, language, kind, size):
     script = script_of(ORDINARY_SCRIPTS[language][kind](size))
     assert 0.7 * size < len(script.source.encode()) <= size
-    assert await patient.check(language, script, Owner(f"{kind} {size}")) is ScriptForm.PLAIN
+    assert await patient.check(language, script, Owner(f"{kind} {size}")) is InputForm.PLAIN
 
 
 async def test_a_check_that_the_host_has_no_time_for_is_overload_and_not_a_fault(opened):
@@ -102,7 +102,7 @@ async def test_a_check_that_the_host_has_no_time_for_is_overload_and_not_a_fault
 async def test_a_checker_is_replaced_after_its_maximum_of_checks(opened):
     async with opened(checks_per_checker_max=2, prewarmed=0, languages=[PYTHON]) as runner:
         for n in range(5):
-            assert await runner.check(PYTHON, script_of(f"a = {n}"), ANONYMOUS) is ScriptForm.PLAIN
+            assert await runner.check(PYTHON, script_of(f"a = {n}"), ANONYMOUS) is InputForm.PLAIN
 
 
 @pytest.mark.parametrize("language", list(Language))
@@ -111,8 +111,7 @@ async def test_all_scripts_of_a_burst_are_checked(patient, language, different):
     new = secrets.token_hex(8)
     scripts = [script_of(f"a = '{new}'; b = {n if different else 0}") for n in range(200)]
     assert (
-        await asyncio.gather(*(patient.check(language, each, ANONYMOUS) for each in scripts))
-        == [ScriptForm.PLAIN] * 200
+        await asyncio.gather(*(patient.check(language, each, ANONYMOUS) for each in scripts)) == [InputForm.PLAIN] * 200
     )
 
 
@@ -128,7 +127,7 @@ async def test_innocent_scripts_pass_in_batches_with_hostile_ones(patient, langu
     attacks = [asyncio.ensure_future(attack(n, source)) for n, source in enumerate(hostile)]
     innocent = [script_of(f"a = '{new}'; b = {n}") for n in range(150)]
     checks = (patient.check(language, each, Owner(f"innocent {n % 3}")) for n, each in enumerate(innocent))
-    assert await asyncio.gather(*checks) == [ScriptForm.PLAIN] * 150
+    assert await asyncio.gather(*checks) == [InputForm.PLAIN] * 150
     await asyncio.gather(*attacks)
 
 
@@ -138,6 +137,6 @@ async def test_each_script_of_a_batch_has_its_own_fault(patient, language):
     sources = [f"a = '{new}'; b = {n}" if n % 2 else f"a = '{new}'\n\nb = {n} +" for n in range(64)]
     checks = (patient.check(language, script_of(source), ANONYMOUS) for source in sources)
     checked = await asyncio.gather(*checks, return_exceptions=True)
-    assert checked[1::2] == [ScriptForm.PLAIN] * 32
+    assert checked[1::2] == [InputForm.PLAIN] * 32
 
     assert [fault.fault.line for fault in checked[::2]] == [3] * 32

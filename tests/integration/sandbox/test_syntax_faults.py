@@ -6,7 +6,7 @@ import pytest
 
 from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
-from domain.scripts.script import ScriptForm, ScriptSyntaxError
+from domain.scripts.script import InputForm, ScriptSyntaxError
 from tests.contracts.script_runs import script_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -43,18 +43,18 @@ PLAIN = [
 
 @pytest.mark.parametrize("source", EVENT_IN_CONTEXT)
 async def test_a_python_handler_that_reads_the_event_in_context_is_recognized(shared, source):
-    assert await shared.check(PYTHON, script_of(source), ANONYMOUS) is ScriptForm.EVENT_IN_CONTEXT
+    assert await shared.check(PYTHON, script_of(source), ANONYMOUS) is InputForm.EVENT_IN_CONTEXT
 
 
 @pytest.mark.parametrize("source", PLAIN)
 async def test_any_other_python_script_is_plain(shared, source):
-    assert await shared.check(PYTHON, script_of(source), ANONYMOUS) is ScriptForm.PLAIN
+    assert await shared.check(PYTHON, script_of(source), ANONYMOUS) is InputForm.PLAIN
 
 
 async def test_forms_are_those_of_each_script_of_a_batch(shared):
     sources = [f"# {n}\n{source}" for n, source in enumerate([*EVENT_IN_CONTEXT, *PLAIN[:-1]])]
     found = await asyncio.gather(*(shared.check(PYTHON, script_of(source), ANONYMOUS) for source in sources))
-    forms = [ScriptForm.EVENT_IN_CONTEXT] * len(EVENT_IN_CONTEXT) + [ScriptForm.PLAIN] * (len(PLAIN) - 1)
+    forms = [InputForm.EVENT_IN_CONTEXT] * len(EVENT_IN_CONTEXT) + [InputForm.PLAIN] * (len(PLAIN) - 1)
     assert found == forms
 
 
@@ -79,7 +79,7 @@ async def fault_of(runner, language, source):
     ],
 )
 async def test_a_node_script_that_parses_passes_and_does_not_run(shared, source):
-    assert await shared.check(NODE, script_of(source), ANONYMOUS) is ScriptForm.PLAIN
+    assert await shared.check(NODE, script_of(source), ANONYMOUS) is InputForm.PLAIN
 
 
 @pytest.mark.parametrize(
@@ -157,4 +157,4 @@ async def test_a_python_script_that_does_not_parse_has_a_fault_with_its_position
 
 
 async def test_a_warning_of_the_compiler_is_no_fault(shared):
-    assert await shared.check(PYTHON, script_of("x = '\\d'\ny = 1 is 1"), ANONYMOUS) is ScriptForm.PLAIN
+    assert await shared.check(PYTHON, script_of("x = '\\d'\ny = 1 is 1"), ANONYMOUS) is InputForm.PLAIN

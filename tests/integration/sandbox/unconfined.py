@@ -21,7 +21,7 @@ from domain.identity import Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
-from domain.scripts.script import Script, ScriptForm
+from domain.scripts.script import InputForm, Script
 
 GUEST = Path(guest.__file__).parent
 
@@ -113,7 +113,7 @@ class UnconfinedRunner(ScriptRunner):
         await process.start()
         return UnconfinedWorker(process, run, spec.options)
 
-    async def check(self, language: Language, script: Script, owner: Owner, convention: Convention) -> ScriptForm:
+    async def check(self, language: Language, script: Script, owner: Owner, convention: Convention) -> InputForm:
         raise NotImplementedError
 
     async def evict(self, session_id: UUID) -> None:

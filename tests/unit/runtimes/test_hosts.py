@@ -13,7 +13,7 @@ from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
 from domain.identity import ANONYMOUS, SessionRef
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionUnknown
-from domain.scripts.script import ScriptForm, ScriptSyntaxError
+from domain.scripts.script import InputForm, ScriptSyntaxError
 from tests.contracts.script_runs import Source, new_session, report_of, result_of, run_of, script_of
 from tests.unit.runtimes.conftest import HOST
 from tests.unit.runtimes.replies import OLD, error_body, own
@@ -198,7 +198,7 @@ class TestChecks:
     )
     async def test_a_check_without_a_result_goes_to_the_next_host(self, cluster, httpx2_mock, response):
         httpx2_mock.route().mock(side_effect=[response, MockResponse(200, json={"parsed": True})])
-        assert await cluster.check(Language.PYTHON, script_of("x"), ANONYMOUS) is ScriptForm.PLAIN
+        assert await cluster.check(Language.PYTHON, script_of("x"), ANONYMOUS) is InputForm.PLAIN
         assert len(httpx2_mock.calls) == 2
 
     async def test_a_check_without_a_result_from_any_host_is_unavailable(self, cluster, httpx2_mock):

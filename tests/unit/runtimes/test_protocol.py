@@ -10,7 +10,7 @@ from adapters.memory.script_runner import MemoryScriptRunner
 from domain.identity import Owner, SessionRef
 from domain.scripts.language import Language
 from domain.scripts.report import Failure, FailureCode, ScriptReport
-from domain.scripts.script import ScriptForm
+from domain.scripts.script import InputForm
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.script_runs import report_of, run_of, script_of
@@ -90,7 +90,7 @@ async def test_a_controller_sends_the_script_once_and_its_hash_from_then_on(runn
 async def test_a_controller_sends_checks_and_evictions(runner, host):
     host.post(f"{HOST}/check").respond(json={"parsed": True})
     host.post(f"{HOST}/evict").respond(204)
-    assert await runner.check(Language.NODEJS, script_of("return 1;"), Owner("älice")) is ScriptForm.PLAIN
+    assert await runner.check(Language.NODEJS, script_of("return 1;"), Owner("älice")) is InputForm.PLAIN
     assert sent(host) == '{"language":"nodejs","owner":"älice","script_content":"return 1;"}'
     await runner.evict(SESSION)
     assert sent(host) == '{"request_id":"00000000-0000-0000-0000-000000000001"}'

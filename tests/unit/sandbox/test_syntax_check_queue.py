@@ -15,13 +15,13 @@ from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.convention import Convention
-from domain.scripts.script import ScriptForm, SyntaxFault
+from domain.scripts.script import InputForm, SyntaxFault
 from tests.contracts.script_runs import script_of
 
 NEIGHBOUR, ALICE, BOB = Owner("neighbour"), Owner("alice"), Owner("bob")
 HOSTILE = [Owner(f"hostile {n}") for n in range(3)]
 LARGE = 100 * KIB
-PLAIN = ScriptForm.PLAIN
+PLAIN = InputForm.PLAIN
 
 
 @define(eq=False)

@@ -12,7 +12,7 @@ from adapters.sandbox.protocol.syntax_checker import SyntaxChecker
 from adapters.sandbox.workers.channel import Ending, Frame
 from adapters.sandbox.workers.process import Exchange
 from adapters.sandbox.zygote.launch import LaunchFailed
-from domain.scripts.script import ScriptForm, SyntaxFault
+from domain.scripts.script import InputForm, SyntaxFault
 
 
 @define(eq=False)
@@ -76,20 +76,20 @@ async def test_a_batch_is_one_exchange_with_a_fault_for_each_script(checker_of):
     process = ReplyingProcess([None, {"message": "no\0", "line": 1, "column": 2}])
     result = await checker_of(Starter([process])).check(["a = 1", "é ="], 1.0)
     assert process.received == [(["a = 1", "é ="], 0.01)]
-    assert result.verdicts == (ScriptForm.PLAIN, SyntaxFault("no\ufffd", 1, 2))
+    assert result.verdicts == (InputForm.PLAIN, SyntaxFault("no\ufffd", 1, 2))
     assert (result.cpu_s, result.elapsed_s, result.ending) == (0.001, 0.002, Ending.REPLIED)
 
 
 async def test_the_form_of_a_script_is_that_of_its_place(checker_of):
     process = ReplyingProcess([None, {"message": "no"}, None, None], [1, 2, 9, -1])
     result = await checker_of(Starter([process])).check(["a", "b", "c", "d"], 1.0)
-    forms = (ScriptForm.PLAIN, SyntaxFault("no"), ScriptForm.EVENT_IN_CONTEXT, ScriptForm.PLAIN)
+    forms = (InputForm.PLAIN, SyntaxFault("no"), InputForm.EVENT_IN_CONTEXT, InputForm.PLAIN)
     assert result.verdicts == forms
 
 
 async def test_a_checker_may_leave_out_the_last_scripts(checker_of):
     result = await checker_of(Starter([ReplyingProcess([None])])).check(["a", "b", "c"], 1.0)
-    assert result.verdicts == (ScriptForm.PLAIN,)
+    assert result.verdicts == (InputForm.PLAIN,)
 
 
 @pytest.mark.parametrize("faults", [[], [None] * 3, "no", [1], [{"line": 1}]])
@@ -126,7 +126,7 @@ async def test_a_process_that_failed_ahead_is_started_again(checker_of, ahead):
     start = Starter([ReplyingProcess(), ahead, ReplyingProcess()])
     checker = checker_of(start, checks_per_checker_max=2)
     for text in "abc":
-        assert (await checker.check([text], 1.0)).verdicts == (ScriptForm.PLAIN,)
+        assert (await checker.check([text], 1.0)).verdicts == (InputForm.PLAIN,)
     assert start.begun == 3
 
 

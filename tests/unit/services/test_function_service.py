@@ -25,7 +25,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import LanguageTitle
 from domain.scripts.limits import Isolation, LimitsRequest
 from domain.scripts.report import ExecutionUnknown, Failure, FailureCode
-from domain.scripts.script import ScriptForm
+from domain.scripts.script import InputForm
 from domain.sessions.service import SessionRequest
 from tests.support.acts import recorded
 from tests.unit.services.conftest import World
@@ -210,7 +210,7 @@ async def test_an_unavailable_runtime_is_raised(world: World) -> None:
 
 async def test_a_silent_syntax_check_ends_with_the_budget(world: World) -> None:
     class SilentRunner:
-        async def check(self, *_: object) -> ScriptForm:
+        async def check(self, *_: object) -> InputForm:
             await asyncio.Event().wait()
             raise AssertionError
 
