@@ -200,8 +200,9 @@ class ScriptCheck:
         if runner is None:
             return False, None
         try:
-            return await runner.check(language, Script.of(source, sys.maxsize), ANONYMOUS, Convention.ORIGIN), None
+            form = await runner.check(language, Script.of(source, sys.maxsize), ANONYMOUS, Convention.ORIGIN)
         except ScriptSyntaxError as error:
             return True, error.fault.message
         except (Overloaded, RuntimeUnavailable):
             return False, None
+        return form is not None, None
