@@ -4,11 +4,12 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.faults.server import running_server
 
@@ -31,12 +32,20 @@ def run(url: str, *names: str, **parameters: Any) -> None:
             connection.execute((_SQL / f"{name}.sql").read_text(), parameters or None)
 
 
-def fill(url: str, rows: int, row_bytes: int = 2048, *, users: bool = False) -> None:
-    """Insert sessions as days of use leave them; variant B needs its users first."""
+def fill(url: str, rows: int, row_bytes: int = 2048, *, users: bool = False, pending: bool = False) -> None:
+    """Insert sessions as days of use leave them.
+
+    Variant B needs its users first. Generations g1 and g2 leave `pending` behind.
+    """
     with psycopg.connect(url, autocommit=True) as connection:
         if users:
             connection.execute(_USERS)
-    run(url, "sessions", rows=rows, bytes=row_bytes)
+    run(url, "sessions", rows=rows, bytes=row_bytes, pending=pending)
+
+
+def url_of(server_url: str, database: str) -> str:
+    """Return the URL of another database on a server, whose address may be a libpq string."""
+    return f"postgresql:///?{urlencode(conninfo_to_dict(server_url) | {'dbname': database})}"
 
 
 @contextlib.contextmanager
@@ -45,7 +54,7 @@ def origin_database(server_url: str, variant: str = "a") -> Iterator[str]:
     name = f"origin_{uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY FILE_COPY").format(sql.Identifier(name)))
-    url = make_conninfo(server_url, dbname=name)
+    url = url_of(server_url, name)
     try:
         run(url, *VARIANTS[variant])
         yield url

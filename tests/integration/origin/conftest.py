@@ -1,21 +1,28 @@
 """The fake origin as tests of the takeover use it: a database, a process, a client."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.rows import dict_row
 
-from tests.origin.databases import origin_database
+from tests.origin.databases import origin_database, run, url_of
 from tests.origin.process import Origin, Redis, running_origin, running_redis
+from tests.origin.service import Service, variables_for
+from tests.support.folders import shared_folder
 
 
 @pytest.fixture(scope="module")
 def origin_url(server_url: str) -> Iterator[str]:
-    """The address of a database of variant A."""
+    """The address of a database of variant A, with a function more."""
     with origin_database(server_url) as url:
+        run(url, "own_function")
         yield url
 
 
@@ -30,6 +37,34 @@ def origin(origin_url: str) -> Iterator[Origin]:
 def redis_server() -> Iterator[Redis]:
     with running_redis() as redis:
         yield redis
+
+
+@pytest.fixture(scope="module")
+def alone(server_url: str, template: str) -> Iterator[Service]:
+    """The service itself with a listener for clients of the origin, which is gone."""
+    with _serving(server_url, template) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def front(server_url: str, template: str, origin: Origin, origin_url: str) -> Iterator[Service]:
+    """The service in front of the origin, before a takeover."""
+    with _serving(server_url, template, origin=origin, source_url=origin_url) as service:
+        yield service
+
+
+@contextlib.contextmanager
+def _serving(server_url: str, template: str, **options: Any) -> Iterator[Service]:
+    name = f"served_{uuid4().hex}"
+    with shared_folder() as folder, psycopg.connect(server_url, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+        service = Service(variables_for(folder, url_of(server_url, name), **options), folder)
+        try:
+            asyncio.run(service.ready())
+            yield service
+        finally:
+            service.stop()
+            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture

@@ -19,9 +19,6 @@ WITH registered AS (
         '{"type": "object", "properties": {"data": {"type": "object"}}}',
         '[{"data": {"age": 25}, "result": {"valid": true}}]',
         '2025-07-15T01:02:03.000003Z', '2025-07-15T01:02:03.000003Z', 'system', '{validation,rust}'
-    ), (
-        'python', 'own', 'python-own', NULL, NULL, NULL,
-        '2025-07-15T01:02:03.123Z', '2025-07-15T01:02:03Z', NULL, NULL
     )
     RETURNING id, title
 )
@@ -50,6 +47,5 @@ INNER JOIN (
         return {"error": f"Unknown action: {given.get(''action'')}"}
     return {"result": actions[given["action"]](given.get("text", ""))}'
     ),
-    ('data_validator', 'pub fn handler(data: &str) -> bool { !data.is_empty() }'),
-    ('own', 'result = params')
+    ('data_validator', 'pub fn handler(data: &str) -> bool { !data.is_empty() }')
 ) AS scripts (title, content) ON registered.title = scripts.title;

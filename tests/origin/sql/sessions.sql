@@ -7,8 +7,8 @@ SELECT
     gen_random_uuid()::text,
     (ARRAY['nodejs-calculator', 'python-text', 'python-a b/c', 'rust-validator', 'nodejs-'])[1 + n %% 5],
     CASE n %% 4 WHEN 0 THEN 'user ' || n %% 100 WHEN 1 THEN '' END,
-    now() - interval '1 hour' + n %% 3600 * interval '1.000001 second',
-    now() + CASE WHEN n %% 10 = 9 THEN interval '-1 minute' ELSE interval '1 hour' END + n * interval '1 microsecond',
+    made.at,
+    made.at + CASE WHEN n %% 10 = 9 THEN interval '60 seconds' ELSE interval '7200 seconds' END,
     CASE WHEN n %% 2 = 0 THEN now() - n %% 3000 * interval '1.000003 second' END,
     CASE WHEN n %% 2 = 0 THEN n %% 1000 + 1 ELSE 0 END,
     CASE WHEN n %% 50 = 7 THEN 'expired' ELSE 'active' END,
@@ -20,6 +20,7 @@ SELECT
         WHEN n %% 5 IN (0, 4) THEN 'return event.params.n + 1; // ' ELSE 'result = params.get("n", 0) + 1  # '
     END || repeat(md5(n::text), %(bytes)s / 32),
     CASE WHEN n %% 3 = 0 THEN '{"optimize": true}'::jsonb END,
-    CASE WHEN n %% 7 = 0 THEN 'pending' END,
+    CASE WHEN n %% 7 = 0 AND %(pending)s THEN 'pending' END,
     CASE WHEN n %% 11 = 0 THEN '{"trace": "abc"}'::jsonb END
-FROM generate_series(1, %(rows)s) AS n;
+FROM generate_series(1, %(rows)s) AS n
+CROSS JOIN LATERAL (SELECT now() - interval '1 hour' + n %% 3000 * interval '1.000001 second') AS made (at);
