@@ -97,11 +97,3 @@ async def test_many_scripts_are_examined_in_their_order_and_few_findings_kept(ex
     found = await examiner.examine(language, sources)
     assert [len(findings) for findings in found] == [0, 1, 50, 2, *(min(number, 50) for number in range(60))]
     assert all(isinstance(each, ScriptFinding) for findings in found for each in findings)
-
-
-async def test_a_script_that_ends_the_process_costs_no_other_its_findings(opened):
-    async with opened(languages=[Language.NODEJS], prewarmed=0, check_timeout_s=2.0) as runner:
-        examiner = runner.examiner()
-        found = await examiner.examine(Language.NODEJS, ["NaN", "for (;;) NaN", "[" * 2_000_000, "NaN"])
-        assert [[each.code for each in findings or ()] for findings in found][0::3] == [["N1"], ["N1"]]
-        examiner.close()
