@@ -237,6 +237,14 @@ class SandboxFacts:
 
 
 @frozen
+class OriginFacts:
+    """The origin, to which calls are passed on; `reason` says why it does not respond as it should, None if it does."""
+
+    url: str
+    reason: str | None
+
+
+@frozen
 class RuntimeHostFacts:
     """A runtime host: its health, the languages that it serves, and its release."""
 

@@ -72,7 +72,7 @@ class HttpOrigin(OriginClient):
             raise
         return call
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the idle connections."""
         for connection in self._idle:
             connection.abort()

@@ -44,7 +44,7 @@ class ReceivedReply:
 
     def __init__(self, *, is_head: bool) -> None:
         self._is_head = is_head
-        self._parser = HttpResponseParser(self)
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
         self._pieces: deque[bytes] = deque()
         self._overhead = 0
         self._has_length = False
@@ -56,7 +56,7 @@ class ReceivedReply:
 
     def feed(self, received: bytes) -> None:
         """Take bytes from the connection; raises MalformedReply."""
-        if self.is_complete:
+        if self._parser is None:
             self.is_reusable = False  # nobody asked for these bytes
             return
         self._overhead += len(received)
@@ -106,6 +106,7 @@ class ReceivedReply:
         """Take the end of a head; an interim one is dropped."""
         if self.has_head:
             return
+        assert self._parser is not None, "the reply is complete"
         status = self._parser.get_status_code()
         if status < _CONTINUE or status > _STATUS_MAX or status == 101:
             raise MalformedReply(f"the status {status}, which no request asks for")
@@ -133,8 +134,11 @@ class ReceivedReply:
             self._complete()
 
     def _complete(self) -> None:
+        assert self._parser is not None, "the reply is complete"
         self.is_complete = True
         self.is_reusable = self._parser.should_keep_alive()
+        # The parser refers to this object: without the garbage collector neither would be freed.
+        self._parser = None
 
 
 _LENGTHS = frozenset({b"content-length", b"transfer-encoding"})

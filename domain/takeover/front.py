@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 
 from domain.clock import MonotonicClock
 from domain.concurrency.budget import Budget
-from domain.errors import StorageUnavailable, Unavailable
+from domain.errors import Unavailable
 from domain.takeover.passing import OriginUnavailable
 from domain.takeover.ports import Holding, Ownership
 from domain.takeover.stages import Stage
@@ -55,7 +55,6 @@ class SessionMoving(Unavailable):
     """The session moves from one side to the other, and that takes longer than the call may wait."""
 
     code: ClassVar[str] = "SESSION_MOVING"
-    waited_s: float
     stored: str | None = "no"
     executed: str | None = "no"
     retry_after_ms: int | None = 1000
@@ -63,8 +62,25 @@ class SessionMoving(Unavailable):
     @property
     def message(self) -> str:
         return (
-            f"This session has been moving between the origin and this service for {self.waited_s:g} s, so nothing was "
-            "done. Repeat the call after a moment."
+            "The session moves between the origin and this service, which took longer than REQUEST_TIMEOUT_MS. Nothing "
+            "was done. Repeat the call after a moment."
+        )
+
+
+@define(eq=False)
+class StageUnknown(Unavailable):
+    """The stage of the takeover was not read in time, so a session may have moved."""
+
+    code: ClassVar[str] = "STAGE_UNKNOWN"
+    stored: str | None = "no"
+    executed: str | None = "no"
+    retry_after_ms: int | None = 1000
+
+    @property
+    def message(self) -> str:
+        return (
+            f"The database has not told the stage of the takeover for {STAGE_TRUSTED_S:g} s. So it is not known who "
+            "serves this call, and nothing was done. Repeat it after a moment."
         )
 
 
@@ -78,28 +94,34 @@ class KnownStage:
     _read_at_ns: int | None = field(default=None, init=False)
 
     @property
-    def current(self) -> Stage:
-        """The stage; raises StorageUnavailable if it was not read in time, because a session may have moved since."""
-        if self._read_at_ns is None or self._monotonic() - self._read_at_ns > STAGE_TRUSTED_S * _NS_PER_S:
-            raise StorageUnavailable(stored="no", executed="no")
-        return self._stage
+    def known(self) -> Stage | None:
+        """The stage; None if it was not read in time."""
+        is_late = self._read_at_ns is None or self._monotonic() - self._read_at_ns > STAGE_TRUSTED_S * _NS_PER_S
+        return None if is_late else self._stage
 
-    async def read(self) -> None:
-        """Read the stage; raises StorageUnavailable or Overloaded."""
+    @property
+    def current(self) -> Stage:
+        """The stage; raises StageUnknown."""
+        stage = self.known
+        if stage is None:
+            raise StageUnknown
+        return stage
+
+    async def read(self) -> bool:
+        """Read the stage; return whether that succeeded."""
         asked_at_ns = self._monotonic()
-        self._stage = await self._ownership.stage()
+        try:
+            self._stage = await self._ownership.stage()
+        except Unavailable:
+            return False
         self._read_at_ns = asked_at_ns
+        return True
 
     async def run(self) -> None:
-        """Read the stage each second; never returns. A read that fails is tried again."""
+        """Read the stage each second, and sooner after a failure; never returns."""
         while True:
-            try:
-                await self.read()
-            except Unavailable:
-                pause_s = STAGE_READ_EACH_S / 10
-            else:
-                pause_s = STAGE_READ_EACH_S
-            await asyncio.sleep(pause_s)
+            is_read = await self.read()
+            await asyncio.sleep(STAGE_READ_EACH_S if is_read else STAGE_READ_EACH_S / 10)
 
 
 @frozen
@@ -115,7 +137,7 @@ class FrontPolicy:
 class Front:
     """Decides for each call who serves it, by the stage and by what is stored about its session.
 
-    Every method may raise StorageUnavailable or Overloaded; then nothing was done for the call.
+    Every method may raise StageUnknown, StorageUnavailable or Overloaded; then nothing was done for the call.
     """
 
     _ownership: Ownership
@@ -153,9 +175,8 @@ class Front:
         return missed_by if session_id is None or is_certain else await self._look(session_id, stage)
 
     async def _look(self, session_id: UUID, stage: Stage) -> Side:
-        wait_s = self._policy.wait_s
         look = self._settled(session_id, moves_here=stage is Stage.ADOPT)
-        holding = await Budget(wait_s).spend(look, lambda: SessionMoving(wait_s))
+        holding = await Budget(self._policy.wait_s).spend(look, SessionMoving)
         made_by = Side.HERE if session_id.version == _OWN_VERSION else Side.ORIGIN
         return _SERVED_BY.get(holding, made_by)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from dependency_injector import containers, providers
 
@@ -13,6 +14,7 @@ from adapters.postgres.batching.coalescer import Coalescer
 from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.health import DatabaseHealth
+from adapters.postgres.repositories.ownership import PostgresOwnership
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.stats import DatabaseStatsReader
@@ -30,6 +32,7 @@ from domain.functions.service import FunctionService
 from domain.takeover.spelling import KeptSpellings
 from domain.usage import UsageService
 from entrypoints.composition.database import Database
+from entrypoints.composition.front import Fronting
 from entrypoints.composition.guards import OwnerLimits, Security, admission, guards
 from entrypoints.composition.options import (
     example_policy,
@@ -77,14 +80,16 @@ def _lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
     security: Security,
     limits: OwnerLimits,
     tracing: Tracing,
+    fronting: Fronting,
 ) -> Lifespan:
     """Return the order of the start and the end; no part that is unreachable stops a start."""
     return Lifespan(
-        startup=[gateway.open, together(clock.measure, runners.open)],
-        background=[clock.run, cleanup.run, *security.background, *limits.background],
+        startup=[gateway.open, together(clock.measure, runners.open, *fronting.startup)],
+        background=[clock.run, cleanup.run, *security.background, *limits.background, *fronting.background],
         shutdown=[partial(tasks.drain, _RECORDING_TIMEOUT_S), runners.close],
         close=[
             *security.close,
+            *fronting.close,
             *(bounded(each.close, _RECORDING_TIMEOUT_S) for each in coalescers),
             gateway.close,
             partial(asyncio.to_thread, tracing.close),
@@ -98,6 +103,10 @@ def _merged(*probes: Mapping[str, Probe]) -> Mapping[str, Probe]:
 
 def _apis(settings: Settings, origin: OriginApi) -> Mapping[str, Api]:
     return {} if settings.origin_port is None else {ORIGIN: origin}
+
+
+async def _settle_nothing(_session_id: UUID) -> None:
+    """Move no session: only commands do."""
 
 
 class Controller(containers.DeclarativeContainer):
@@ -211,6 +220,10 @@ class Controller(containers.DeclarativeContainer):
         anonymous_sessions.provided.warn,
         limits.provided.unknown_callers,
     )
+    ownership = providers.Singleton(
+        PostgresOwnership, database.gateway, database.statements.provided.takeover, providers.Object(_settle_nothing)
+    )
+    fronting = providers.Singleton(Fronting.of, settings, ownership, mapping)
     write_probe = providers.Singleton(WriteProbe, database.gateway, database.statements.provided.server.try_write)
     database_health = providers.Singleton(
         DatabaseHealth,
@@ -227,7 +240,13 @@ class Controller(containers.DeclarativeContainer):
         HealthChecks,
         VERSION,
         database_health.provided.required,
-        providers.Callable(_merged, runners.provided.probes, database_health.provided.others, security.provided.probes),
+        providers.Callable(
+            _merged,
+            runners.provided.probes,
+            database_health.provided.others,
+            security.provided.probes,
+            fronting.provided.probes,
+        ),
     )
     database_stats = providers.Singleton(
         DatabaseStatsReader,
@@ -250,6 +269,7 @@ class Controller(containers.DeclarativeContainer):
         ),
         providers.Singleton(DatabaseMetrics, database_stats.provided.read),
         providers.Singleton(SandboxMetrics, runners.provided.sandbox_stats),
+        fronting.provided.metrics,
     )
     lifespan = providers.Singleton(
         _lifespan,
@@ -262,6 +282,7 @@ class Controller(containers.DeclarativeContainer):
         security,
         limits,
         telemetry.tracing,
+        fronting,
     )
 
     http_options = providers.Callable(http_options, settings)
@@ -295,7 +316,8 @@ class Controller(containers.DeclarativeContainer):
         OriginHooks,
         providers.Callable(admission, settings, security, limits),
         security.provided.authorization,
-        spelled=spellings.provided.of,
+        fronting.provided.hook,
+        spellings.provided.of,
     )
     origin_api = providers.Singleton(
         OriginApi, services, http_options, providers.Callable(origin_options, settings), mapping, origin_hooks

@@ -6,18 +6,21 @@ from functools import partial
 
 from attrs import define, evolve, field
 
+from adapters.origin.http import HttpOrigin, OriginClientOptions
 from adapters.remote_runtime.inspection import inspect_runtime_hosts
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from adapters.sandbox.inspection import inspect_sandbox
 from adapters.sandbox.runner import SandboxScriptRunner
-from domain.inspection import RuntimeHostFacts, SandboxFacts
+from domain.inspection import OriginFacts, RuntimeHostFacts, SandboxFacts
 from domain.scripts.examination import ScriptExaminer
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
 from domain.stats import SandboxStats
 from entrypoints.composition.options import runtime_options, sandbox_options
 from entrypoints.http.endpoints.health import Probe
+from entrypoints.origin.health import OriginHealth
 from entrypoints.settings.settings import Settings
+from entrypoints.telemetry.metrics.front import FrontMetrics
 
 CLOSE_GRACE_S = 2.0
 """For executions that still run when the service stops."""
@@ -100,6 +103,17 @@ class HostInspector:
         """Return the facts about this host's sandbox; None if every language runs on runtime hosts."""
         sandbox = Runners.of(self._settings).sandbox
         return None if sandbox is None else await inspect_sandbox(sandbox.options)
+
+    async def origin(self) -> OriginFacts | None:
+        """Return how the origin responds; None without ORIGIN_URL."""
+        url = self._settings.origin_url
+        if url is None:
+            return None
+        origin = HttpOrigin(OriginClientOptions(url))
+        try:
+            return OriginFacts(url, await OriginHealth(url, origin, FrontMetrics()).reason())
+        finally:
+            await origin.close()
 
     async def runtime_hosts(self) -> Sequence[RuntimeHostFacts]:
         """Return the facts about each runtime host."""

@@ -37,7 +37,8 @@ class AccessLine(Struct, omit_defaults=True):
     """The fields of a line. It does not name the owner, and contains no text of callers except plain ids.
 
     `function` is the version that the call made or deactivated, as its language-title with the version. Its owner is
-    `function_owner_hash`, and its author `owner_hash`.
+    `function_owner_hash`, and its author `owner_hash`. `passed_on` says that the origin has served
+    the call.
     """
 
     timestamp: datetime
@@ -59,6 +60,7 @@ class AccessLine(Struct, omit_defaults=True):
     span_id: str | None = None
     function: str | None = None
     function_owner_hash: str | None = None
+    passed_on: bool | None = None
 
 
 class AccessLog(RequestObserver):
@@ -110,6 +112,7 @@ class AccessLog(RequestObserver):
             span.span_id if span is not None else None,
             f"{function.language_title}@{function.version}" if function is not None else None,
             owner_hash(function.owner) if function is not None else None,
+            request.is_passed_on or None,
         )
 
 

@@ -38,8 +38,9 @@ class Request:
     `route` is the row of the route table, None until it is found. `parameters` are those of the path, parsed; a runtime
     host adds the ids of its messages. `id` is empty if the server gives requests none.
     `response_headers` are added to the response, also to an error. `in_flight` says that the in-flight limiter counts
-    the request. `created_session_id`, `execution_id`, `function`, which the call has changed, and `error_code` go to
-    the access log. `database_s` is the time in seconds spent waiting for the database.
+    the request, and `is_passed_on` that the origin serves it. `created_session_id`, `execution_id`, `function`, which
+    the call has changed, and `error_code` go to the access log. `database_s` is the time in seconds spent waiting for
+    the database.
     """
 
     __slots__ = (
@@ -52,6 +53,7 @@ class Request:
         "function",
         "id",
         "in_flight",
+        "is_passed_on",
         "parameters",
         "receive",
         "response_headers",
@@ -69,6 +71,7 @@ class Request:
         self.route: Any = None
         self.response_headers: tuple[Header, ...] = ()
         self.in_flight = False
+        self.is_passed_on = False
         self.created_session_id: UUID | None = None
         self.execution_id: UUID | None = None
         self.function: Function | None = None

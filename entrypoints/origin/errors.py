@@ -29,6 +29,8 @@ from domain.functions.function import FunctionNotFound
 from domain.scripts.language import LanguageNotServed
 from domain.scripts.report import ExecutionUnknown
 from domain.sessions.session import SessionNotFound
+from domain.takeover.front import SessionMoving, StageUnknown
+from domain.takeover.passing import OriginTimeout, OriginUnavailable
 from entrypoints.http.errors import (
     INTERNAL_ERROR,
     RouteNotFound,
@@ -161,7 +163,8 @@ def _may_be_repeated(error: DomainError) -> bool:
 class _Row:
     """What the errors of these classes become, if the condition holds.
 
-    A plain one is a text, as the origin's framework writes it.
+    A plain one is a text, as the origin's framework writes it. One of the front says in `executed` whether the script
+    ran: "no" or "unknown".
     """
 
     kinds: tuple[type[DomainError], ...]
@@ -169,11 +172,14 @@ class _Row:
     wording: Wording
     plain: bool = False
     when: Callable[[DomainError], bool] = _always
+    shows_executed: bool = False
 
     def covers(self, error: DomainError) -> bool:
         """Return whether the row is for this error."""
         return isinstance(error, self.kinds) and self.when(error)
 
+
+_FRONT_AWAY = (OriginUnavailable, StageUnknown, SessionMoving)
 
 _TABLE: tuple[_Row, ...] = (
     _Row((BodyRefused, QueryRefused, MediaTypeRefused, SlowBody), HTTPStatus.BAD_REQUEST, _alone, plain=True),
@@ -189,6 +195,10 @@ _TABLE: tuple[_Row, ...] = (
     _Row((ExecutionNotStored,), HTTPStatus.INTERNAL_SERVER_ERROR, _not_saved),
     _Row((ExecutionLost,), HTTPStatus.INTERNAL_SERVER_ERROR, _after("Database error: ")),
     _Row((ExecutionUnknown, RuntimeUnavailable), HTTPStatus.INTERNAL_SERVER_ERROR, _after("Runtime error: ")),
+    _Row((OriginTimeout,), HTTPStatus.GATEWAY_TIMEOUT, _after(), shows_executed=True),
+    _Row(
+        (OriginUnavailable, StageUnknown, SessionMoving), HTTPStatus.SERVICE_UNAVAILABLE, _after(), shows_executed=True
+    ),
     _Row((StorageUnavailable,), HTTPStatus.INTERNAL_SERVER_ERROR, _after("Database error: ")),
     _Row((Unavailable,), HTTPStatus.SERVICE_UNAVAILABLE, _after(), when=_may_be_repeated),
     _Row((DomainError,), HTTPStatus.INTERNAL_SERVER_ERROR, _after()),
@@ -197,7 +207,7 @@ _TABLE: tuple[_Row, ...] = (
 
 The origin has no status but 400, 404, 413 and 500. States that it does not have get the status of HTTP: an unknown
 caller, a missing scope, a limit, and a call that was refused before anything began. Proxies repeat calls after 503 by
-themselves, so a call that may have had an effect is never 503.
+themselves, so a call that may have had an effect is never 503, but where the origin is away: its own proxies say so.
 """
 
 
@@ -222,7 +232,8 @@ def _response(row: _Row, text: str, error: DomainError) -> Response:
     if row.plain:
         body = text.encode(errors="replace")
         return Response(int(row.status), body, headers + PRIVATE, is_body_unread=unread, content_type=TEXT)
-    return json_response({"error": text}, row.status, headers, is_body_unread=unread)
+    executed = {"executed": error.details["executed"]} if row.shows_executed else {}
+    return json_response({"error": text, **executed}, row.status, headers, is_body_unread=unread)
 
 
 def _code(code: str) -> tuple[bytes, bytes]:

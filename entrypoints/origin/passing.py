@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 
 from attrs import define, field
@@ -15,6 +16,7 @@ from domain.takeover.passing import REQUEST_SIZE_MAX, OriginRequest, OriginTimeo
 from domain.takeover.ports import OriginClient, OriginReply
 from entrypoints.http.request import ClientDisconnected, Request, until_disconnect
 from entrypoints.http.response import Relay, Response, discard_body, single_write
+from entrypoints.telemetry.metrics.front import FrontMetrics, PassedOutcome
 
 _ABORT_TIMEOUT_S = 1.0
 
@@ -88,7 +90,8 @@ class PassedResponse(Response):
     budget: Budget
     late: Callable[[], OriginTimeout]
     request: Request
-    on_end: Callable[[], None] = field(default=lambda: None)
+    outcome: PassedOutcome = PassedOutcome.DISCONNECTED
+    on_end: Callable[[PassedOutcome], None] = field(default=lambda _: None)
     _is_closed: bool = field(default=False, init=False)
 
     @override
@@ -109,7 +112,7 @@ class PassedResponse(Response):
         if not self._is_closed:
             self._is_closed = True
             self.reply.close()
-            self.on_end()
+            self.on_end(self.outcome)
 
     async def _send(self, relay: Relay, scope: Scope, receive: Receive) -> None:
         reply, headers = self.reply, returned_headers(self.reply.headers)
@@ -120,9 +123,10 @@ class PassedResponse(Response):
         try:
             await self.budget.spend(until_disconnect(self.upload.receive, self._stream(relay)), self.late)
         except (OriginUnavailable, OriginTimeout) as error:
-            self.request.error_code = error.code
+            self.request.error_code, self.outcome = error.code, _outcome(error)
             await _abort(relay, receive)
             return
+        self.outcome = PassedOutcome.REPLIED
         if not self.upload.is_complete:
             self.close()
             await discard_body(scope, receive)
@@ -139,26 +143,36 @@ class PassedResponse(Response):
 
 @define(eq=False)
 class PassedCalls:
-    """Sends requests to the origin, each once and within `timeout_s` in all, with a fair share of places per owner."""
+    """Sends requests to the origin, each once and within `timeout_s` in all, with a fair share of calls per owner."""
 
     _origin: OriginClient
     _calls: CapacityLimiter
     _timeout_s: float
+    _metrics: FrontMetrics = field(factory=FrontMetrics)
 
     async def pass_on(self, request: Request) -> PassedResponse:
         """Return the reply as a response, which must be sent or closed.
 
         Raises OriginUnavailable, OriginTimeout, Overloaded, QuotaReached, FieldTooLarge or ClientDisconnected.
         """
-        owner = request.caller.owner
+        owner, started_s = request.caller.owner, time.perf_counter()
         self._calls.acquire(owner)
+        self._metrics.in_flight = self._calls.in_use
+        request.is_passed_on = True
+
+        def end(outcome: PassedOutcome) -> None:
+            self._calls.release(owner)
+            self._metrics.in_flight = self._calls.in_use
+            self._metrics.ended(outcome, time.perf_counter() - started_s)
+
         try:
             response = await self._response(request)
-        except BaseException:
-            self._calls.release(owner)
+        except BaseException as error:
+            end(_outcome(error))
             raise
-        response.on_end = lambda: self._calls.release(owner)
+        response.on_end = end
         if response.reply.body is not None and response.upload.is_complete:
+            response.outcome = PassedOutcome.REPLIED
             response.close()
         return response
 
@@ -179,6 +193,12 @@ class PassedCalls:
 
     def _late(self) -> OriginTimeout:
         return OriginTimeout(self._timeout_s)
+
+
+def _outcome(error: BaseException) -> PassedOutcome:
+    if isinstance(error, OriginUnavailable):
+        return PassedOutcome.REFUSED if error.executed == "no" else PassedOutcome.BROKEN
+    return PassedOutcome.LATE if isinstance(error, OriginTimeout) else PassedOutcome.DISCONNECTED
 
 
 def _target(scope: Scope) -> bytes:

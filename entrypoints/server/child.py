@@ -95,9 +95,9 @@ class ChildServer(uvicorn.Server):
         self._is_drainable = hasattr(app, "drain")
         self._is_outlived = assignment.outlived
         self._metrics_server = _metrics_server(app, assignment)
-        connections = OpenConnections(
-            connections_within_limit(self._settings.max_connections, self._settings.max_warm_workers)
-        )
+        to_origin, workers = self._settings.origin_connections, self._settings.max_warm_workers
+        within_limit = connections_within_limit(self._settings.max_connections + to_origin, workers)
+        connections = OpenConnections(max(1, within_limit - to_origin))
         metrics = ConnectionMetrics(
             lambda: len(self.server_state.connections), connections.count_max, lambda: connections.evicted
         )

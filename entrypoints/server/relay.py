@@ -51,9 +51,10 @@ class UvicornRelay:
         self._cycle.transport.abort()
 
     async def _can_write(self) -> bool:
-        if self._cycle.flow.write_paused and not self._cycle.disconnected:
-            await self._cycle.flow.drain()
-        return not self._cycle.disconnected
+        cycle = self._cycle
+        if cycle.flow.write_paused and not cycle.disconnected:
+            await cycle.flow.drain()
+        return not cycle.disconnected
 
     def _head(self, status: int, reason: bytes, headers: Sequence[Header], *, is_last: bool) -> list[bytes]:
         cycle = self._cycle

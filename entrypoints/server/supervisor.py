@@ -93,7 +93,7 @@ class Supervisor:
 
     def _raise_limit_of_descriptors(self) -> None:
         connections, workers = self.settings.max_connections, self.settings.max_warm_workers
-        needed = descriptors_needed(connections, workers)
+        needed = descriptors_needed(connections + self.settings.origin_connections, workers)
         raise_limit(needed)
         granted = attainable(needed)
         if granted is not None and granted < needed:

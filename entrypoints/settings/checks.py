@@ -168,6 +168,19 @@ def origin_port_is_separate(settings: Settings) -> Iterator[str]:
         yield f"ORIGIN_PORT: {settings.port} is PORT too. Set PORT to another port: old clients keep theirs."
 
 
+def origin_url_is_valid(settings: Settings) -> Iterator[str]:
+    """Check that the origin has an address, and is not this service."""
+    url = settings.origin_url
+    if url is None:
+        return
+    if not _is_origin_url(url):
+        yield f"ORIGIN_URL: {url!r} is not an address. Set it to http://host:port or https://host:port, without a path."
+        return
+    parts = urlsplit(url)
+    if is_loopback(parts.hostname or "") and parts.port in {settings.port, settings.origin_port}:
+        yield f"ORIGIN_URL: {url!r} is this service, which would call itself. Set it to the address of the origin."
+
+
 def traces_can_be_sent(settings: Settings) -> Iterator[str]:
     """Check that the packages that send spans are installed."""
     if settings.traces == "otlp" and not (_is_installed("opentelemetry.sdk") and _is_installed(_OTLP)):
@@ -213,6 +226,16 @@ def _is_runtime_url(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
+def _is_origin_url(url: str) -> bool:
+    parts = urlsplit(url) if _is_runtime_url(url) else None
+    return (
+        parts is not None
+        and parts.scheme != "unix"
+        and parts.geturl() == f"{parts.scheme}://{parts.netloc}"
+        and ("@" not in parts.netloc)
+    )
+
+
 def _is_key_url(url: str) -> bool:
     if not _is_runtime_url(url):
         return False
@@ -230,6 +253,7 @@ _COMMON: tuple[Check, ...] = (defaults_within_maxima, files_exist, metrics_port_
 CONTROLLER_CHECKS: tuple[Check, ...] = (
     *_COMMON,
     origin_port_is_separate,
+    origin_url_is_valid,
     retention_covers_executions,
     connections_within_server,
     wal_archive_is_separate,

@@ -20,6 +20,11 @@ from entrypoints.settings.choices import (
 )
 from entrypoints.settings.secret import Secret
 
+ORIGIN_CALLS_MAX = 512
+"""Calls of one process that are passed on at once: half of its requests in flight, so a slow origin leaves room."""
+
+ORIGIN_IDLE_MAX = 128
+
 KIBI = 1024
 MEBI = 1024 * KIBI
 
@@ -46,6 +51,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str | None,
         Meta(description="URL of lambda-microservice, to which ORIGIN_PORT passes on what it owns. Unset: nothing."),
     ] = None
+    origin_timeout_seconds: Annotated[
+        float, Meta(gt=0, le=3600, description="Time that the origin has for a call, up to the end of its reply.")
+    ] = 160
     origin_lenient: Annotated[
         bool, Meta(description="Accept at ORIGIN_PORT sessions whose executions can only fail, as the origin does.")
     ] = False
@@ -293,6 +301,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def embedded(self) -> bool:
         """Whether the service uses the embedded PostgreSQL."""
         return self.database_url is None
+
+    @property
+    def origin_connections(self) -> int:
+        """The limit of connections of each HTTP worker to the origin: for calls, and idle ones."""
+        return 0 if self.origin_url is None else ORIGIN_CALLS_MAX + ORIGIN_IDLE_MAX
 
     @property
     def database_connections(self) -> int:

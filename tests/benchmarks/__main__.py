@@ -13,7 +13,8 @@ import click
 
 from entrypoints.settings.choices import LogFormat, LogLevel
 from entrypoints.telemetry.logs import configure_logs
-from tests.benchmarks import cleanup, compare, fairness, history, plot, report, turns
+from tests.benchmarks import cleanup, compare, fairness, front, history, plot, report
+from tests.benchmarks import turns as turns_benchmark
 from tests.benchmarks.database import Database, database, migrate
 from tests.benchmarks.http_runs import Times
 from tests.benchmarks.load import LoadFailed
@@ -134,7 +135,19 @@ def fair(*, seconds: float) -> None:
 def sessions_in_turn(*, places: int, warm: int, seconds: float) -> None:
     """Use sessions in turn, more than there are places and as many; then start 200 at once. Two minutes."""
     with _bench() as (postgres, _, folder), _strangers() as seen:
-        for text in turns.run(postgres, folder, places, warm, seconds):
+        for text in turns_benchmark.run(postgres, folder, places, warm, seconds):
+            click.echo(text)
+    for note in seen:
+        click.echo(note)
+
+
+@cli.command("front")
+@click.option("--turns", default=5, show_default=True, help="Turns of the origin called directly, and of the front.")
+@click.option("--seconds", default=3.0, show_default=True, help="Measured, for each line of a turn.")
+def passed_calls(*, turns: int, seconds: float) -> None:
+    """Pass calls on to an origin, and report what that adds to them; under a minute."""
+    with _bench() as (postgres, cores, folder), _strangers() as seen:
+        for text in front.run(postgres, cores, folder, turns, seconds):
             click.echo(text)
     for note in seen:
         click.echo(note)

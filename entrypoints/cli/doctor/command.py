@@ -166,6 +166,7 @@ def host_checks(inspector: "HostInspector", settings: Settings, *, is_other_user
         Check(surroundings.VARIABLES, partial(surroundings.judge_origin_clients, settings)),
         *of_user[:1],
         Check(host.RUNTIME_HOSTS, host.judge_runtime_hosts, [inspector.runtime_hosts]),
+        Check(host.ORIGIN, host.judge_origin, [inspector.origin]),
         *of_user[1:],
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from attrs import frozen
 
 from domain.access.api_key import EXPIRY_NOTICE, UNUSED_AFTER
-from domain.inspection import AccessFacts, LanguageFacts, RuntimeHostFacts, SandboxFacts
+from domain.inspection import AccessFacts, LanguageFacts, OriginFacts, RuntimeHostFacts, SandboxFacts
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.server.descriptors import attainable, descriptors_needed
 from entrypoints.settings.checks import is_loopback
@@ -14,7 +14,7 @@ from entrypoints.settings.settings import Settings
 from entrypoints.version import VERSION
 
 ACCESS, DISK, PROCESS = Subject("access"), Subject("disk"), Subject("process")
-SANDBOX, RUNTIME_HOSTS = Subject("sandbox"), Subject("runtime hosts")
+SANDBOX, RUNTIME_HOSTS, ORIGIN = Subject("sandbox"), Subject("runtime hosts"), Subject("origin")
 COUNT_MAX = 10_000
 """Sessions are counted up to this number."""
 
@@ -100,10 +100,14 @@ async def host_facts(settings: Settings) -> HostFacts:
     """Return the facts about this machine; raises OSError if the disk cannot be read."""
     folder = next(path for path in (settings.data_dir, *settings.data_dir.parents) if path.exists())
     disk = shutil.disk_usage(folder)
-    descriptors_max = attainable(descriptors_needed(settings.max_connections, settings.max_warm_workers))
+    descriptors_max = attainable(_descriptors_needed(settings))
     kept = sorted(str(path.parent) for path in folder.glob("postgres-[0-9]*/PG_VERSION"))
     former = sorted(str(path) for pattern in _FORMER for path in folder.glob(pattern))
     return HostFacts(str(settings.data_dir), disk.free, disk.total, descriptors_max, kept, former)
+
+
+def _descriptors_needed(settings: Settings) -> int:
+    return descriptors_needed(settings.max_connections + settings.origin_connections, settings.max_warm_workers)
 
 
 def judge_host(facts: HostFacts, settings: Settings) -> Iterator[Finding]:
@@ -121,7 +125,7 @@ def judge_host(facts: HostFacts, settings: Settings) -> Iterator[Finding]:
             "A restore has replaced them, or a check of a backup runs or was killed. They take space.",
             "Remove those that you do not need. The next check removes what is left in scratch.",
         )
-    needed, granted = descriptors_needed(settings.max_connections, settings.max_warm_workers), facts.descriptors_max
+    needed, granted = _descriptors_needed(settings), facts.descriptors_max
     if granted is None or granted >= needed:
         yield PROCESS.ok(f"a process may open {granted or 'any number of'} files")
     else:
@@ -215,6 +219,20 @@ def _judge_user(facts: SandboxFacts) -> Finding:
             "Set SANDBOX_UID to a number that no account has, or leave it out.",
         )
     return SANDBOX.ok(f"workers run under user id {facts.uid}, which no account has")
+
+
+def judge_origin(facts: OriginFacts | None) -> Iterator[Finding]:
+    """Yield whether the origin responds; nothing without ORIGIN_URL."""
+    if facts is None:
+        return
+    if facts.reason is None:
+        yield ORIGIN.ok(f"{facts.url} responds")
+        return
+    yield ORIGIN.problem(
+        f"{facts.url} does not respond as it should: {facts.reason}",
+        "Calls that are passed on to it are 503.",
+        "Start it, let this machine reach it, or correct ORIGIN_URL. Unset ORIGIN_URL once the takeover is finished.",
+    )
 
 
 def judge_runtime_hosts(hosts: Sequence[RuntimeHostFacts]) -> Sequence[Finding]:

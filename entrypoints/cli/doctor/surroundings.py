@@ -60,6 +60,12 @@ def _user_name(uid: int | None) -> str:
 
 def judge_origin_clients(settings: Settings) -> Iterator[Finding]:
     """Yield what clients of the origin may miss at ORIGIN_PORT, and who else may call there."""
+    if settings.origin_port is None and settings.origin_url is not None:
+        yield VARIABLES.warning(
+            "ORIGIN_URL is set without ORIGIN_PORT",
+            "Nothing is passed on: there is no port for clients of lambda-microservice.",
+            "Set ORIGIN_PORT to the port that they call.",
+        )
     if settings.origin_port is None:
         return
     if not settings.cors_origins:

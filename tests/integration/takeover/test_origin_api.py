@@ -26,7 +26,7 @@ async def client(serve: Serve, **options: float) -> AsyncIterator[tuple[HttpOrig
             async with asyncio.timeout(10):
                 yield api, origin
         finally:
-            api.close()
+            await api.close()
 
 
 async def whole(reply: OriginReply) -> bytes:

@@ -82,7 +82,7 @@ async def fronted(serve: Serve, places_max: int = 8, timeout_s: float = 10.0) ->
             yield FrontedClient(reader, writer, places, seen)
             writer.close()
             await until(lambda: places.in_use == 0)
-        api.close()
+        await api.close()
 
 
 @define

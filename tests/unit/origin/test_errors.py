@@ -11,6 +11,8 @@ from domain.identity import ANONYMOUS, Owner
 from domain.scripts.language import LanguageMapping
 from domain.scripts.report import ScriptReport
 from domain.sessions.service import SessionLanguages
+from domain.takeover.front import SessionMoving, StageUnknown
+from domain.takeover.passing import OriginTimeout, OriginUnavailable
 from entrypoints.http.middleware.authentication import LanguageGuard
 from entrypoints.http.middleware.hosts import HostGuard
 from entrypoints.http.pipeline import Guard
@@ -19,6 +21,7 @@ from tests.contracts.origin_api import execute, initialize, initialized
 from tests.unit.origin.conftest import caller_of, world_of
 
 ID = UUID("01a2101f-9ff2-79ec-8000-000000000000")
+OF_THE_FRONT = {OriginUnavailable, OriginTimeout, SessionMoving, StageUnknown}
 ENDED = ScriptReport(None, None, 1.0)
 
 
@@ -48,6 +51,11 @@ class Broken(Guard):
         (ExecutionNotStored(ID, ENDED), 500, "Failed to update session: Database error: The script ran, but", None),
         (ExecutionLost(), 500, "Failed to execute function: Database error: The script ran, but", None),
         (Overloaded("a worker"), 503, "Failed to execute function: Too many calls are waiting", "1"),
+        (OriginUnavailable("refused", "no"), 503, "Failed to execute function: The origin cannot be reached", "1"),
+        (OriginUnavailable("reset"), 503, "Failed to execute function: The origin received the call", None),
+        (OriginTimeout(160), 504, "Failed to execute function: The origin did not reply within 160 s", None),
+        (SessionMoving(), 503, "Failed to execute function: The session moves", "1"),
+        (StageUnknown(), 503, "Failed to execute function: The database has not told", "1"),
         (ShuttingDown(), 503, "Failed to execute function: This server is shutting down", "1"),
     ],
 )
@@ -56,6 +64,7 @@ async def test_a_call_that_could_not_be_served_says_why(error, status, begins, r
         response = await execute(client, "x")
     assert response.status_code == status
     assert response.json()["error"].startswith(begins)
+    assert response.json().get("executed") == (error.executed if type(error) in OF_THE_FRONT else None)
     assert response.headers["x-error-code"] == error.code
     assert response.headers.get("retry-after") == retry_after
 

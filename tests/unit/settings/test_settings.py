@@ -165,6 +165,20 @@ def test_a_host_name_has_a_limited_length():
         ({"PORT": "9000", "METRICS_PORT": "9000"}, "METRICS_PORT"),
         ({"ORIGIN_PORT": "9000", "METRICS_PORT": "9000"}, "METRICS_PORT"),
         ({"ORIGIN_PORT": "8080"}, "ORIGIN_PORT"),
+        *(
+            ({"ORIGIN_PORT": "8081", "ORIGIN_URL": url}, "ORIGIN_URL")
+            for url in (
+                "old:8080",
+                "ftp://old",
+                "http://",
+                "unix:/x",
+                "http://old/path",
+                "http://old:8080/",
+                "http://u:p@old",
+            )
+        ),
+        ({"ORIGIN_PORT": "8081", "ORIGIN_URL": "http://localhost:8081"}, "ORIGIN_URL"),
+        ({"ORIGIN_PORT": "8081", "ORIGIN_URL": "http://127.0.0.1:8080"}, "ORIGIN_URL"),
         ({"SCRIPT_CONVENTION": "event-first"}, "SCRIPT_CONVENTION"),
     ],
 )
@@ -188,6 +202,8 @@ def test_contradictory_settings_are_an_error(environ, named):
         {"HOST": "::1"},
         {"HOST": "localhost"},
         {"METRICS_PORT": "9000", "TRACES": "otlp"},
+        {"ORIGIN_PORT": "8081", "ORIGIN_URL": "http://127.0.0.1:8082", "ORIGIN_TIMEOUT_SECONDS": "0.5"},
+        {"ORIGIN_PORT": "8081", "ORIGIN_URL": "https://[::1]"},
         {"PORT": "0", "ORIGIN_PORT": "0", "ORIGIN_LENIENT": "true", "SCRIPT_CONVENTION": "own"},
         {"PYTHON_RUNTIME_URL": "https://10.0.0.1:1", "RUNTIME_TOKEN": "t"},
     ],

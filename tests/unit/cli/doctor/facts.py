@@ -155,6 +155,9 @@ class ManualHost:
     async def runtime_hosts(self):
         return self._fact("runtime_hosts", [])
 
+    async def origin(self):
+        return self._fact("origin", None)
+
     def _fact(self, name, default):
         fact = self.facts.get(name, default)
         if isinstance(fact, Exception):

@@ -2,12 +2,13 @@
 
 import pytest
 
-from domain.inspection import AccessFacts, LanguageFacts, LayerFacts
+from domain.inspection import AccessFacts, LanguageFacts, LayerFacts, OriginFacts
 from entrypoints.cli.doctor.host import (
     host_facts,
     judge_access,
     judge_address,
     judge_host,
+    judge_origin,
     judge_runtime_hosts,
     judge_sandbox,
     judge_stored,
@@ -38,6 +39,8 @@ class TestCallers:
 
     def test_what_old_clients_may_miss_is_a_note(self):
         assert list(judge_origin_clients(settings_of())) == []
+        (unused,) = judge_origin_clients(settings_of(ORIGIN_URL="http://old:8080"))
+        assert (unused.level, unused.remedy) == (Level.WARNING, "Set ORIGIN_PORT to the port that they call.")
         found = list(judge_origin_clients(settings_of(ORIGIN_PORT="8081")))
         assert levels(found) == {Level.NOTE}
         assert [finding.remedy.split(",")[0] for finding in found] == [
@@ -124,6 +127,21 @@ class TestTheSandbox:
     def test_a_user_id_of_another_account_is_a_warning(self):
         found = judge_sandbox(changed(SANDBOX, uid=70, account="postgres"))
         assert seen(found, Level.WARNING) == ["workers run under user id 70, which belongs to postgres"]
+
+
+class TestOrigin:
+    def test_without_an_origin_nothing_is_said(self):
+        assert list(judge_origin(None)) == []
+
+    def test_an_origin_that_responds_is_ok(self):
+        (finding,) = judge_origin(OriginFacts("http://old:8080", None))
+        assert (finding.level, finding.seen) == (Level.OK, "http://old:8080 responds")
+
+    def test_an_origin_that_is_away_is_a_problem(self):
+        (finding,) = judge_origin(OriginFacts("http://old:8080", "Connection refused"))
+        assert finding.level is Level.PROBLEM
+        assert "Connection refused" in finding.seen
+        assert "ORIGIN_URL" in finding.remedy
 
 
 class TestRuntimeHosts:

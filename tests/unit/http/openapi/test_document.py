@@ -26,8 +26,12 @@ DOCUMENTED_ELSEWHERE = {
     "ApiKeyNotFound",  # raised by a command only
     "ExpectationFailed",  # in the description of the API
     "MethodNotAllowed",
+    "OriginTimeout",  # at ORIGIN_PORT only, like the next ones of the front: docs/front.md
+    "OriginUnavailable",
     "RouteNotFound",
+    "SessionMoving",
     "SlowBody",  # an INVALID_REQUEST like others
+    "StageUnknown",
 }
 
 

@@ -1,0 +1,170 @@
+"""The front: each request is served here or passed on to the origin, by who owns what it is about."""
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from uuid import UUID
+
+from attrs import define, evolve, field
+from starlette.types import Message, Receive
+
+from domain.access.principal import Scope
+from domain.scripts.language import Language, LanguageMapping, LanguageNotServed
+from domain.sessions.session import SessionNotFound
+from domain.takeover.front import Front, SessionMoving, Side
+from entrypoints.http.request import Request
+from entrypoints.http.response import Response
+from entrypoints.http.route import Access, Endpoint, Route, RouteClass, session_id_of
+from entrypoints.origin.passing import PassedCalls, PassedResponse
+from entrypoints.telemetry.metrics.front import FrontMetrics
+
+_NOT_FOUND = 404
+_KEPT_SIZE_MAX = 2 * 1024 * 1024
+"""Bytes of a body that are kept until it is certain who serves the call: the limit of the origin."""
+
+_EXECUTE_ALL = frozenset({Scope.EXECUTE_ALL})
+
+Fronted = Callable[[Endpoint, Request], Awaitable[Response]]
+"""Serves a request here, by the endpoint of its route, or passes it on."""
+
+
+class KeptBody:
+    """The messages of a request, which can be received a second time: the session may have moved during the call."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._messages: list[Message] | None = []
+        self._size = 0
+
+    async def receive(self) -> Message:
+        """Return the next message, and keep it if it is a part of the body."""
+        message = await self._receive()
+        if self._messages is not None and message["type"] == "http.request":
+            self._size += len(message.get("body", b""))
+            self._messages.append(message)
+            if self._size > _KEPT_SIZE_MAX:
+                self._messages = None
+        return message
+
+    def again(self) -> Receive:
+        """Return what receives the same messages, and then new ones; raises SessionMoving if the body is too large."""
+        if self._messages is None:
+            raise SessionMoving
+        kept = iter(self._messages)
+
+        async def receive() -> Message:
+            return next(kept, None) or await self._receive()
+
+        return receive
+
+
+@define(eq=False)
+class OriginFront:
+    """Gives each route of the listener an endpoint that decides who serves the request.
+
+    The origin knows neither owners nor languages. So a caller needs `execute:all` to have a call passed on whose
+    language is not known here.
+    """
+
+    _front: Front
+    _calls: PassedCalls
+    _mapping: LanguageMapping
+    _metrics: FrontMetrics = field(factory=FrontMetrics)
+
+    def __call__(self, route: Route) -> Route:
+        """Return the route with such an endpoint."""
+        fronted: dict[str, Fronted] = {
+            "origin_initialize": self._initialize,
+            "origin_execute": self._session,
+            "origin_get_session": self._session,
+            "origin_list_functions": self._functions,
+            "origin_get_function": self._functions,
+            "origin_unmatched": self._rest,
+        }
+        decide = fronted.get(route.name)
+        if decide is None:
+            return route
+        endpoint = partial(decide, route.endpoint)
+        if route.name != "origin_unmatched":
+            return evolve(route, endpoint=endpoint)
+        # What the origin would do for an unknown path is not known here: it may run a script.
+        return evolve(route, endpoint=endpoint, access=Access.EXECUTE, route_class=RouteClass.EXECUTE, exempt=False)
+
+    async def _initialize(self, here: Endpoint, request: Request) -> Response:
+        language = self._language(request)
+        is_here = self._front.side_of_new() is Side.HERE
+        if is_here and (language is not None or self._front.side_of_rest() is Side.HERE):
+            return await here(request)
+        if language is None:
+            request.caller.require_any(_EXECUTE_ALL)
+        else:
+            request.caller.require_language(language)
+        return await self._calls.pass_on(request)
+
+    async def _functions(self, here: Endpoint, request: Request) -> Response:
+        is_here = self._front.side_of_new() is Side.HERE
+        return await (here(request) if is_here else self._calls.pass_on(request))
+
+    async def _rest(self, here: Endpoint, request: Request) -> Response:
+        is_here = self._front.side_of_rest() is Side.HERE
+        return await (here(request) if is_here else self._pass_on(request))
+
+    async def _session(self, here: Endpoint, request: Request) -> Response:
+        """Serve a call about a session. If one side does not find it, it may have moved to the other one meanwhile."""
+        session_id, started_s = _session_id(request), time.perf_counter()
+        side, kept = await self._front.side_of(session_id), KeptBody(request.receive)
+        self._metrics.decided(side, time.perf_counter() - started_s)
+        request.receive = kept.receive
+        attempt = self._here if side is Side.HERE else self._there
+        response = await attempt(session_id, here, request)
+        if response is not None:
+            return response
+        request.receive = kept.again()
+        return await (self._pass_on(request) if side is Side.HERE else here(request))
+
+    async def _here(self, session_id: UUID | None, here: Endpoint, request: Request) -> Response | None:
+        """Return the response of this service; None if the session is the origin's now."""
+        try:
+            return await here(request)
+        except SessionNotFound:
+            if await self._front.side_after(session_id, Side.HERE) is Side.HERE:
+                raise
+        return None
+
+    async def _there(self, session_id: UUID | None, _here: Endpoint, request: Request) -> Response | None:
+        """Return the reply of the origin; None if the session is here now."""
+        passed = await self._pass_on(request)
+        if passed.status != _NOT_FOUND:
+            return passed
+        try:
+            is_there = await self._front.side_after(session_id, Side.ORIGIN) is Side.ORIGIN
+        except BaseException:
+            passed.close()
+            raise
+        if is_there:
+            return passed
+        passed.close()
+        return None
+
+    async def _pass_on(self, request: Request) -> PassedResponse:
+        """Pass a request on whose language is not known."""
+        if request.route.access is Access.EXECUTE:
+            request.caller.require_any(_EXECUTE_ALL)
+        return await self._calls.pass_on(request)
+
+    def _language(self, request: Request) -> Language | None:
+        """Return the language of a session to create; None for one that is not served here."""
+        try:
+            return self._mapping.resolve_loosely(request.header(b"language-title") or "").language
+        except LanguageNotServed:
+            return None
+
+
+def _session_id(request: Request) -> UUID | None:
+    """Return the id in the path, also for the log; None if it is no UUID."""
+    try:
+        session_id = session_id_of(request.parameters["id"])
+    except SessionNotFound:
+        return None
+    request.parameters["request_id"] = session_id
+    return session_id

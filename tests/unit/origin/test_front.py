@@ -1,0 +1,253 @@
+"""The front: which requests are served here, which are passed on, and which are tried on the other side."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from attrs import define, field
+from starlette.types import Message
+from typing_extensions import override
+
+from adapters.memory.manual_clock import ManualClock
+from domain.access.principal import ANYBODY, Principal, Scope, ScopeMissing
+from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.errors import StorageUnavailable
+from domain.identity import Owner
+from domain.scripts.language import LanguageMapping
+from domain.sessions.session import SessionNotFound
+from domain.takeover.front import Front, FrontPolicy, KnownStage, SessionMoving, Side
+from domain.takeover.passing import Header, OriginRequest
+from domain.takeover.ports import Holding, OriginClient, OriginReply
+from domain.takeover.stages import Stage
+from entrypoints.http.request import Request
+from entrypoints.http.response import SINGLE_WRITE, Response
+from entrypoints.http.route import Access, Route, RouteClass
+from entrypoints.origin.front import OriginFront
+from entrypoints.origin.passing import PassedCalls, PassedResponse
+from entrypoints.telemetry.metrics.front import FrontMetrics
+from tests.unit.takeover.test_front import ManualOwnership
+
+FOREIGN = str(uuid4())
+BODY = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.request", "body": b"}"}]
+ONLY_PYTHON = Principal(Owner("alice"), frozenset({Scope.EXECUTE_PYTHON, Scope.READ_FUNCTIONS}))
+EVERYTHING = Principal(Owner("alice"), frozenset({Scope.EXECUTE_ALL, Scope.READ_FUNCTIONS}))
+
+
+@define
+class ManualReply(OriginReply):
+    """A complete reply."""
+
+    status: int
+    reason: bytes = b""
+    headers: Sequence[Header] = ()
+    body: bytes | None = b""
+    closed: int = 0
+
+    @override
+    async def pieces(self) -> AsyncIterator[bytes]:
+        yield self.body or b""
+
+    @override
+    def close(self) -> None:
+        self.closed += 1
+
+
+@define
+class ManualOrigin(OriginClient):
+    """Replies with a status and a body, and keeps targets and bodies of the requests."""
+
+    status: int = 200
+    body: bytes | None = b""
+    received: list[tuple[bytes, bytes]] = field(factory=list)
+    replies: list[ManualReply] = field(factory=list)
+
+    @override
+    async def send(self, request: OriginRequest) -> OriginReply:
+        body = request.body if isinstance(request.body, bytes) else b"".join([piece async for piece in request.body])
+        self.received.append((request.target, body))
+        self.replies.append(ManualReply(self.status, body=self.body))
+        return self.replies[-1]
+
+
+class Target:
+    """What the server says of a request."""
+
+    target = b"/target"
+
+
+@define
+class World:
+    """A front with everything that it stands before."""
+
+    ownership: ManualOwnership = field(factory=ManualOwnership)
+    origin: ManualOrigin = field(factory=ManualOrigin)
+    calls: CapacityLimiter = field(factory=lambda: CapacityLimiter("a call to the origin", 2))
+    served: list[bytes] = field(factory=list)
+    error: Exception | None = None
+    metrics: FrontMetrics = field(factory=FrontMetrics)
+
+    async def route(self, name: str) -> Route:
+        """Return the fronted route of this name, whose own endpoint reads the body."""
+        known = KnownStage(self.ownership, ManualClock().monotonic_ns)
+        await known.read()
+        front = Front(self.ownership, known, FrontPolicy(5.0, look_each_s=0))
+        passed = PassedCalls(self.origin, self.calls, 5.0, self.metrics)
+        fronted = OriginFront(front, passed, LanguageMapping(), self.metrics)
+        access = Access.EXECUTE if name == "origin_execute" else Access.OWNER
+        return fronted(Route("POST", "/", self._serve, name=name, access=access))
+
+    async def call(self, name: str, caller: Principal = ANYBODY, **facts: Any) -> Response:
+        """Call the endpoint of a route; `id` is that of the path, other facts are headers."""
+        route = await self.route(name)
+        messages: list[Message] = list(facts.pop("body", BODY))
+
+        async def receive() -> Message:
+            return messages.pop(0)
+
+        session_id = facts.pop("id", FOREIGN)
+        headers = [(key.encode().replace(b"_", b"-"), value.encode()) for key, value in facts.items()]
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/",
+            "headers": headers,
+            "extensions": {SINGLE_WRITE: Target},
+        }
+        request = Request(scope, receive)
+        request.caller, request.route = caller, route
+        request.parameters["id"] = session_id
+        return await route.endpoint(request)
+
+    async def _serve(self, request: Request) -> Response:
+        body = b""
+        while True:
+            message = await request.receive()
+            body += message["body"]
+            if not message.get("more_body"):
+                break
+        self.served.append(body)
+        if self.error is not None:
+            raise self.error
+        return Response(200)
+
+
+def side(world: World) -> Side | None:
+    if world.served and world.origin.received:
+        return None
+    return Side.HERE if world.served else Side.ORIGIN
+
+
+@pytest.mark.parametrize(
+    ("stage", "initialize", "functions", "session", "unmatched"),
+    [
+        (Stage.FRONT, "origin", "origin", "origin", "origin"),
+        (Stage.OPEN, "here", "here", "origin", "origin"),
+        (Stage.BACK, "origin", "origin", "origin", "origin"),
+        (Stage.FINISHED, "here", "here", "here", "here"),
+    ],
+)
+async def test_each_route_is_served_by_the_side_of_the_stage(stage, initialize, functions, session, unmatched):
+    expected = {
+        "origin_initialize": initialize,
+        "origin_list_functions": functions,
+        "origin_get_function": functions,
+        "origin_execute": session,
+        "origin_get_session": session,
+        "origin_unmatched": unmatched,
+    }
+    for name, where in expected.items():
+        world = World(ManualOwnership(stage))
+        await world.call(name, language_title="python-a")
+        assert side(world) == where, name
+        assert [*world.served, *(body for _, body in world.origin.received)] == [b"{}"]
+        assert world.calls.in_use == 0
+
+
+async def test_the_health_of_the_service_is_its_own():
+    world = World(ManualOwnership(Stage.FRONT))
+    route = await world.route("origin_health")
+    assert route.endpoint == world._serve
+
+
+@pytest.mark.parametrize(("title", "where"), [("python-a", Side.HERE), ("nodejs-", Side.HERE), ("rust-a", Side.ORIGIN)])
+async def test_sessions_in_languages_that_are_not_served_here_are_created_by_the_origin(title, where):
+    world = World(ManualOwnership(Stage.OPEN))
+    await world.call("origin_initialize", language_title=title)
+    assert side(world) is where
+
+
+async def test_a_session_that_moved_here_while_the_origin_was_called_is_served_here():
+    world = World(ManualOwnership(Stage.ADOPT, [Holding.UNKNOWN, Holding.FENCING, Holding.SERVED]))
+    world.origin.status = 404
+    response = await world.call("origin_execute")
+    assert (response.status, world.served, world.origin.received) == (200, [b"{}"], [(b"/target", b"{}")])
+    assert (world.origin.replies[0].closed, world.calls.in_use) == (1, 0)
+
+
+async def test_a_session_that_neither_side_has_gets_the_reply_of_the_origin():
+    world = World(ManualOwnership(Stage.ADOPT))
+    world.origin.status = 404
+    response = await world.call("origin_execute")
+    assert isinstance(response, PassedResponse)
+    assert (response.status, world.served) == (404, [])
+
+
+async def test_a_session_that_was_returned_while_it_was_looked_for_here_is_passed_on():
+    world = World(ManualOwnership(Stage.BACK, [Holding.SERVED, Holding.RETURNING, Holding.RETURNED]))
+    world.error = SessionNotFound()
+    response = await world.call("origin_execute")
+    assert (response.status, world.served, world.origin.received) == (200, [b"{}"], [(b"/target", b"{}")])
+
+
+async def test_a_session_that_is_not_found_here_and_was_not_returned_is_not_found():
+    world = World(ManualOwnership(Stage.FINISHED), error=SessionNotFound())
+    with pytest.raises(SessionNotFound):
+        await world.call("origin_execute")
+    assert world.origin.received == []
+
+
+async def test_an_id_that_is_no_uuid_is_passed_on():
+    world = World(ManualOwnership(Stage.ADOPT), ManualOrigin(404))
+    await world.call("origin_get_session", id="x")
+    assert (side(world), world.ownership.looks) == (Side.ORIGIN, 0)
+
+
+async def test_a_body_that_is_too_large_to_be_sent_twice_may_be_repeated():
+    large = [{"type": "http.request", "body": b"x" * 2**20, "more_body": True}] * 2 + BODY
+    world = World(ManualOwnership(Stage.ADOPT, [Holding.UNKNOWN, Holding.SERVED]), ManualOrigin(404))
+    with pytest.raises(SessionMoving):
+        await world.call("origin_execute", body=large)
+    assert (world.served, world.calls.in_use) == ([], 0)
+
+
+async def test_a_reply_is_closed_if_it_cannot_be_known_whether_the_session_has_moved():
+    world = World(ManualOwnership(Stage.ADOPT, [Holding.UNKNOWN, StorageUnavailable()]), ManualOrigin(404, None))
+    with pytest.raises(StorageUnavailable):
+        await world.call("origin_execute")
+    assert (world.origin.replies[0].closed, world.calls.in_use) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "headers"),
+    [("origin_execute", {}), ("origin_unmatched", {}), ("origin_initialize", {"language_title": "rust-a"})],
+)
+async def test_a_call_whose_language_is_not_known_needs_the_right_to_execute_all(name, headers):
+    world = World(ManualOwnership(Stage.FRONT))
+    with pytest.raises(ScopeMissing):
+        await world.call(name, ONLY_PYTHON, **headers)
+    assert world.origin.received == []
+    await world.call(name, EVERYTHING, **headers)
+    assert len(world.origin.received) == 1
+
+
+async def test_a_session_to_create_needs_the_right_to_its_language():
+    world = World(ManualOwnership(Stage.FRONT))
+    await world.call("origin_initialize", ONLY_PYTHON, language_title="python-a")
+    with pytest.raises(ScopeMissing):
+        await world.call("origin_initialize", ONLY_PYTHON, language_title="nodejs-a")
+
+
+async def test_unknown_paths_need_a_credential_and_count_as_executions():
+    route = await World(ManualOwnership(Stage.FRONT)).route("origin_unmatched")
+    assert (route.access, route.route_class, route.exempt) == (Access.EXECUTE, RouteClass.EXECUTE, False)

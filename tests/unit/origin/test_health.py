@@ -1,0 +1,56 @@
+"""What `/health` says of the origin."""
+
+import pytest
+from attrs import define
+from typing_extensions import override
+
+from domain.takeover.passing import OriginRequest, OriginUnavailable
+from domain.takeover.ports import OriginReply
+from domain.takeover.stages import Stage
+from entrypoints.origin.health import OriginHealth
+from entrypoints.telemetry.metrics.front import FrontMetrics, PassedOutcome
+from tests.unit.origin.test_front import ManualOrigin
+
+
+@define
+class Away(ManualOrigin):
+    """Cannot be reached."""
+
+    @override
+    async def send(self, request: OriginRequest) -> OriginReply:
+        raise OriginUnavailable("refused", "no")
+
+
+async def test_an_origin_that_responds_is_ok_and_calls_are_counted():
+    metrics = FrontMetrics(lambda: Stage.OPEN)
+    for outcome in (PassedOutcome.REPLIED, PassedOutcome.REPLIED, PassedOutcome.LATE):
+        metrics.ended(outcome, 0.1)
+    origin = ManualOrigin()
+    assert await OriginHealth("http://old:8080", origin, metrics).probe() == {
+        "status": "ok",
+        "url": "http://old:8080",
+        "stage": "open",
+        "passed_on": 3,
+        "not_replied": 1,
+    }
+    assert origin.received == [(b"/health", b"")]
+    assert origin.replies[0].closed == 1
+
+
+@pytest.mark.parametrize(
+    ("origin", "reason"), [(Away(), "refused"), (ManualOrigin(503), "/health responds with status 503")]
+)
+async def test_an_origin_that_does_not_respond_well_degrades_the_service(origin, reason):
+    facts = await OriginHealth("http://old:8080", origin, FrontMetrics()).probe()
+    assert (facts["status"], facts["stage"], facts["reason"]) == ("degraded", "unknown", reason)
+
+
+def test_a_process_without_a_front_exposes_no_samples():
+    assert [metric.samples for metric in FrontMetrics().collect()] == [[]] * 5
+
+
+def test_a_front_exposes_every_outcome_from_the_start():
+    metrics = FrontMetrics(lambda: Stage.ADOPT, in_flight=0)
+    calls, in_flight, _, _, stage = metrics.collect()
+    assert {sample.labels["outcome"] for sample in calls.samples} == {*PassedOutcome}
+    assert (in_flight.samples[0].value, stage.samples[0].labels) == (0, {"stage": "adopt"})
