@@ -33,7 +33,7 @@ _COLUMNS = ("owner", "sessions", "stored bytes", "functions", "executions", "fai
 
 
 @frozen
-class Moved:
+class OwnerChange:
     """What belonged to an owner before and after the command."""
 
     before: Mapping[OwnedData, int]
@@ -161,23 +161,23 @@ def _report_row(report: OwnerReport) -> Sequence[str]:
     return report.owner, *stored, f"{executions:,}", f"{failed:,}", f"{cpu_s:,.1f}"
 
 
-async def _purged(commands: "Commands", owner: Owner, consent: Collection[str] | None) -> Moved:
+async def _purged(commands: "Commands", owner: Owner, consent: Collection[str] | None) -> OwnerChange:
     """Purge if there is consent; None counts only."""
     async with commands.database_access().opened():
         purger = commands.owner_purger()
         before = await purger.count(owner)
         if consent is None:
-            return Moved(before, before)
+            return OwnerChange(before, before)
         require_consent([Loss(f"This erases {_listed(before)} of {owner}.")], consent)
         with click.progressbar(length=sum(before.values()), label="Purging", file=sys.stderr) as bar:
             async for step in purger.purge(owner, commands.new_act(ActName.OWNERS_PURGE)):
                 bar.update(step.moved)
-        return Moved(before, await purger.count(owner))
+        return OwnerChange(before, await purger.count(owner))
 
 
 async def _moved(
     commands: "Commands", source: Owner, target: Owner, consent: Collection[str] | None, *, functions: bool
-) -> Moved:
+) -> OwnerChange:
     """Move if there is consent; None counts only."""
     async with commands.database_access().opened():
         mover = commands.owner_mover()
@@ -185,14 +185,14 @@ async def _moved(
             await _require_no_collision(mover, source, target)
         before = await _counted(mover, source, functions=functions)
         if consent is None:
-            return Moved(before, before)
+            return OwnerChange(before, before)
         if any(before.values()):
             require_consent([Loss(f"This moves {_listed(before)} from {source} to {target}.")], consent)
         with click.progressbar(length=sum(before.values()), label="Moving", file=sys.stderr) as bar:
             act = commands.new_act(ActName.OWNERS_MOVE)
             async for step in mover.move(source, target, act, functions=functions):
                 bar.update(step.moved)
-        return Moved(before, await _counted(mover, source, functions=functions))
+        return OwnerChange(before, await _counted(mover, source, functions=functions))
 
 
 async def _require_no_collision(mover: OwnerMover, source: Owner, target: Owner) -> None:
@@ -210,12 +210,12 @@ async def _counted(mover: OwnerMover, owner: Owner, *, functions: bool) -> Mappi
     return {part: number for part, number in counts.items() if functions or part is not OwnedData.FUNCTIONS}
 
 
-def _print(found: Moved, output: Output, words: tuple[str, str, str], *, dry_run: bool) -> None:
+def _print(found: OwnerChange, output: Output, words: tuple[str, str, str], *, dry_run: bool) -> None:
     """Print what was found; the words are the verb, the verb in the past, and why something may be left."""
     click.echo(_document(found, dry_run) if output is Output.JSON else _text(found, dry_run, *words))
 
 
-def _text(found: Moved, dry_run: bool, verb: str, past: str, why_left: str) -> str:
+def _text(found: OwnerChange, dry_run: bool, verb: str, past: str, why_left: str) -> str:
     if dry_run:
         return f"Would {verb} {_listed(found.before)}."
     went = {part: number - found.after[part] for part, number in found.before.items()}
@@ -227,7 +227,7 @@ def _listed(numbers: Mapping[OwnedData, int]) -> str:
     return ", ".join(f"{number:,} {_NAMES[part][number != 1]}" for part, number in numbers.items())
 
 
-def _document(found: Moved, dry_run: bool) -> str:
+def _document(found: OwnerChange, dry_run: bool) -> str:
     sides = {"before": found.before} if dry_run else {"before": found.before, "after": found.after}
     return json.dumps(
         {side: {part.replace(" ", "_"): number for part, number in numbers.items()} for side, numbers in sides.items()},

@@ -18,7 +18,7 @@ _TIMEOUT_MS = 10_000
 
 
 @frozen
-class Step:
+class AttackStep:
     """One execution of an attack, and whether it runs in another session than the steps before.
 
     A step of later sessions runs once in each of several: the workers of those before have ended, and new workers may
@@ -45,7 +45,7 @@ class Attack:
     name: str
     tries: str
     succeeds: str
-    steps: Sequence[Step]
+    steps: Sequence[AttackStep]
     ends: frozenset[FailureCode]
     timeout_ms: int
     trace: str | None
@@ -77,7 +77,7 @@ def read_attack(language: Language, category: str, name: str, text: str, prelude
     parts = _STEP.split(text)
     facts = dict(line.split(": ", 1) for line in parts[0].splitlines())
     steps = [
-        Step(prelude + source, where == " another session", where == " later sessions")
+        AttackStep(prelude + source, where == " another session", where == " later sessions")
         for where, source in zip(parts[1::2], parts[2::2], strict=True)
     ]
     attack = Attack(
