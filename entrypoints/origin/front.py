@@ -9,6 +9,7 @@ from attrs import define, evolve, field
 from starlette.types import Message, Receive
 
 from domain.access.principal import Scope
+from domain.errors import Gone
 from domain.scripts.language import Language, LanguageMapping, LanguageNotServed
 from domain.sessions.session import SessionNotFound
 from domain.takeover.front import Front, SessionMoving, Side
@@ -126,7 +127,7 @@ class OriginFront:
         """Return the response of this service; None if the session is the origin's now."""
         try:
             return await here(request)
-        except SessionNotFound:
+        except (SessionNotFound, Gone):  # a session that goes back to the origin is closed here
             if await self._front.side_after(session_id, Side.HERE) is Side.HERE:
                 raise
         return None

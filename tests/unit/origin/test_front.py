@@ -15,7 +15,7 @@ from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import StorageUnavailable
 from domain.identity import Owner
 from domain.scripts.language import LanguageMapping
-from domain.sessions.session import SessionNotFound
+from domain.sessions.session import SessionClosed, SessionNotFound
 from domain.takeover.front import Front, FrontPolicy, KnownStage, SessionMoving, Side
 from domain.takeover.passing import Header, OriginRequest
 from domain.takeover.ports import Holding, OriginClient, OriginReply
@@ -193,9 +193,9 @@ async def test_a_session_that_neither_side_has_gets_the_reply_of_the_origin():
     assert (response.status, world.served) == (404, [])
 
 
-async def test_a_session_that_was_returned_while_it_was_looked_for_here_is_passed_on():
-    world = World(ManualOwnership(Stage.BACK, [Holding.SERVED, Holding.RETURNING, Holding.RETURNED]))
-    world.error = SessionNotFound()
+@pytest.mark.parametrize("error", [SessionNotFound(), SessionClosed(ManualClock().now())], ids=["absent", "closed"])
+async def test_a_session_that_was_returned_while_it_was_looked_for_here_is_passed_on(error):
+    world = World(ManualOwnership(Stage.BACK, [Holding.SERVED, Holding.RETURNING, Holding.RETURNED]), error=error)
     response = await world.call("origin_execute")
     assert (response.status, world.served, world.origin.received) == (200, [b"{}"], [(b"/target", b"{}")])
 
