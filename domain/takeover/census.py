@@ -15,7 +15,7 @@ from domain.takeover.source_session import AcceptedSession, LeftSession, Takeove
 OWNERS_MAX = 1000
 """Owners that are counted one by one; the others are counted together."""
 
-SCRIPTS_MAX = 100_000
+SCRIPTS_MAX = 20_000
 """Different scripts that are counted one by one."""
 
 _ROW_BYTES = 400

@@ -1,0 +1,115 @@
+"""The sessions of the origin's first generation, which serves them from Redis first."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TypeAlias
+from uuid import UUID
+
+from attrs import define, evolve, field
+
+from domain.clock import Clock
+from domain.takeover.cache_ports import OriginCache
+from domain.takeover.cached import Execution, merged, read_cached
+from domain.takeover.fence import HIDDEN_BEFORE
+from domain.takeover.mover_ports import OriginSession, OriginSessions
+from domain.takeover.moving import InboundSession
+from domain.takeover.source_session import SourceSession
+
+Convert: TypeAlias = Callable[[SourceSession], InboundSession | None]
+"""Returns what is stored here for a session; None if it is left."""
+
+_SETTLED = timedelta(minutes=1)
+"""The origin writes the key first, and the row a moment later."""
+
+
+@define(eq=False)
+class CachedOriginSessions(OriginSessions):
+    """Hides sessions in the table, and then takes their keys away.
+
+    A key may be there without a row, if the database was made anew while Redis lived. Its session is stored in the
+    table first, so that there is a row to hide, which carries its own undo. A hidden session may have a key, if a fence
+    was interrupted, or if an execution has ended after it. A look takes such a key away. `runs_ahead` tells whether a
+    trigger makes counts in the table run ahead; it is asked until it has told so once.
+    """
+
+    _rows: OriginSessions
+    _cache: OriginCache
+    _clock: Clock
+    _convert: Convert
+    _runs_ahead: Callable[[], Awaitable[bool]]
+    _known_ahead: bool | None = field(default=None, init=False)
+
+    async def live(self, after: UUID | None, size: int) -> Sequence[UUID]:
+        """Return a page as the port says; before the first one, sessions without a row are stored."""
+        if after is None:
+            async for page in self._cache.ids():
+                await self._store_missing(page)
+        return await self._rows.live(after, size)
+
+    async def fenced(self, after: UUID | None, size: int) -> Sequence[UUID]:
+        return await self._rows.fenced(after, size)
+
+    async def look(self, ids: Sequence[UUID]) -> Sequence[OriginSession]:
+        texts = [str(each) for each in ids]
+        seen = await self._rows.look(ids)
+        missing = set(texts) - {str(each.session_id) for each in seen}
+        if missing and await self._store_missing(sorted(missing)):
+            seen = await self._rows.look(ids)
+        hidden = [str(each.session_id) for each in seen if each.stored_at < HIDDEN_BEFORE]
+        live = [str(each.session_id) for each in seen if each.is_live]
+        cached = {**await self._cache.get(live), **await self._cache.take(hidden)}
+        return await self._all_merged(seen, cached)
+
+    async def fence(self, ids: Sequence[UUID]) -> Sequence[OriginSession]:
+        fenced = await self._rows.fence(ids)
+        cached = await self._cache.take([str(each.session_id) for each in fenced])
+        return await self._all_merged(fenced, cached)
+
+    async def restore(self, sessions: Sequence[InboundSession]) -> Sequence[UUID]:
+        """Restore as the port says. The origin reads a session without a key from the table, so a stale key goes."""
+        restored = await self._rows.restore(sessions)
+        await self._cache.take([str(each) for each in restored])
+        return restored
+
+    async def unfence(self, sessions: Sequence[OriginSession]) -> None:
+        await self._rows.unfence(sessions)
+
+    async def _store_missing(self, ids: Sequence[str]) -> int:
+        """Store the live sessions of these keys that have no row; return how many there were."""
+        cached = await self._cache.get(ids)
+        wanted = {each.request_id: each for text in cached.values() if (each := read_cached(text)) is not None}
+        live = [each for each in wanted.values() if self._is_live(each)]
+        found = [inbound for each in live if (inbound := self._convert(each)) is not None]
+        if not found:
+            return 0
+        known = await self._rows.look([each.session.ref.session_id for each in found])
+        there = {each.session_id for each in known}
+        return len(await self._rows.restore([each for each in found if each.session.ref.session_id not in there]))
+
+    def _is_live(self, row: SourceSession) -> bool:
+        now = self._clock.now()
+        assert row.created_at is not None
+        assert row.expires_at is not None
+        return row.expires_at > now and now - row.created_at > _SETTLED
+
+    async def _all_merged(self, seen: Sequence[OriginSession], cached: Mapping[str, str]) -> Sequence[OriginSession]:
+        if cached and self._known_ahead is None:
+            self._known_ahead = await self._runs_ahead()
+        return [self._merged(each, read_cached(cached.get(str(each.session_id), ""))) for each in seen]
+
+    def _merged(self, seen: OriginSession, row: SourceSession | None) -> OriginSession:
+        """Return a session with the executions that are true of its row and its key."""
+        if row is None:
+            return seen
+        executed = merged(
+            Execution(seen.execution_count, seen.last_executed_at),
+            Execution(row.execution_count or 0, row.last_executed_at),
+            runs_ahead=bool(self._known_ahead),
+        )
+        seen = evolve(seen, execution_count=executed.count, last_executed_at=executed.last_at)
+        if seen.inbound is None:
+            return seen
+        session = evolve(
+            seen.inbound.session, execution_count=max(executed.count, 0), last_executed_at=executed.last_at
+        )
+        return evolve(seen, inbound=evolve(seen.inbound, session=session))

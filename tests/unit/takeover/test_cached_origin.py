@@ -1,0 +1,204 @@
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from attrs import define, evolve, field
+
+from adapters.memory.manual_clock import ManualClock
+from domain.takeover.cache_ports import OriginCache
+from domain.takeover.cached_origin import CachedOriginSessions
+from domain.takeover.fence import HIDDEN_BEFORE
+from domain.takeover.moving import InboundSession
+from domain.takeover.source_session import SourceSession
+from tests.contracts.origin_cache import OriginCacheContract
+from tests.unit.takeover.test_cached import MEMBERS
+from tests.unit.takeover.world import OriginRow, SimulatedOrigin, inbound_of
+
+ONE, TWO = UUID(int=1 << 80), UUID(int=2 << 80)
+HOUR = timedelta(hours=1)
+
+
+@define
+class ManualCache(OriginCache):
+    values: dict[str, str] = field(factory=dict)
+
+    async def get(self, ids: Sequence[str]) -> Mapping[str, str]:
+        return {each: self.values[each] for each in ids if each in self.values}
+
+    async def take(self, ids: Sequence[str]) -> Mapping[str, str]:
+        return {each: self.values.pop(each) for each in ids if each in self.values}
+
+    async def count(self, keys_max: int) -> int:
+        return min(len(self.values), keys_max)
+
+    async def ids(self) -> AsyncIterator[Sequence[str]]:
+        yield list(self.values)
+
+
+class TestManualCache(OriginCacheContract):
+    @pytest.fixture
+    def cache(self) -> ManualCache:
+        self.manual = ManualCache()
+        return self.manual
+
+    async def put(self, session_id: str, value: str) -> None:
+        self.manual.values[session_id] = value
+
+
+@define
+class Origin:
+    """An origin with a table and a Redis, and what stands before both."""
+
+    clock: ManualClock = field(factory=ManualClock)
+    cache: ManualCache = field(factory=ManualCache)
+    has_trigger: bool = False
+    asked: int = 0
+    rows: SimulatedOrigin = field(init=False)
+    sessions: CachedOriginSessions = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.rows = SimulatedOrigin(self.clock)
+        self.sessions = CachedOriginSessions(self.rows, self.cache, self.clock, self.convert, self.runs_ahead)
+
+    async def runs_ahead(self) -> bool:
+        self.asked += 1
+        return self.has_trigger
+
+    def convert(self, row: SourceSession) -> InboundSession | None:
+        if row.language_title == "rust-x":
+            return None
+        assert row.created_at is not None
+        assert row.expires_at is not None
+        stored = OriginRow(row.created_at, row.expires_at, row.execution_count or 0, row.last_executed_at)
+        return inbound_of(UUID(row.request_id), stored, self.rows.fence_of)
+
+    def add_row(self, session_id: UUID, count: int = 0) -> None:
+        now = self.clock.now()
+        self.rows.rows[session_id] = OriginRow(now - HOUR, now + HOUR, count)
+
+    def add_key(self, session_id: UUID, count: int = 0, age: timedelta = HOUR, **changes: object) -> None:
+        now = self.clock.now()
+        instants = {"created_at": now - age, "expires_at": now + HOUR}
+        given = {**MEMBERS, **{name: at.isoformat() for name, at in instants.items()}, **changes}
+        self.cache.values[str(session_id)] = json.dumps(
+            {**given, "request_id": str(session_id), "execution_count": count}
+        )
+
+
+@pytest.fixture
+def origin() -> Origin:
+    return Origin()
+
+
+async def test_a_fence_hides_the_row_and_takes_the_key_with_its_count(origin):
+    origin.add_row(ONE, count=3)
+    origin.add_key(ONE, count=5)
+    (fenced,) = await origin.sessions.fence([ONE])
+    assert fenced.stored_at < HIDDEN_BEFORE
+    assert (fenced.execution_count, fenced.inbound.session.execution_count) == (5, 5)
+    assert origin.cache.values == {}
+
+
+async def test_where_a_trigger_counts_twice_the_count_of_the_key_is_true(origin):
+    origin.has_trigger = True
+    for session_id in (ONE, TWO):
+        origin.add_row(session_id, count=6)
+        origin.add_key(session_id, count=3)
+        (fenced,) = await origin.sessions.fence([session_id])
+        assert fenced.execution_count == 3
+    assert origin.asked == 1
+
+
+async def test_a_session_without_a_key_is_that_of_its_row(origin):
+    origin.add_row(ONE, count=3)
+    (fenced,) = await origin.sessions.fence([ONE])
+    assert fenced.execution_count == 3
+
+
+async def test_a_look_at_a_live_session_leaves_its_key(origin):
+    origin.add_row(ONE, count=3)
+    origin.add_key(ONE, count=5)
+    (seen,) = await origin.sessions.look([ONE])
+    assert (seen.execution_count, seen.is_live) == (5, True)
+    assert list(origin.cache.values) == [str(ONE)]
+
+
+async def test_a_key_that_an_interrupted_fence_left_goes_with_the_next_look(origin):
+    origin.add_row(ONE, count=3)
+    origin.add_key(ONE, count=5)
+    await origin.rows.fence([ONE])
+    (seen,) = await origin.sessions.look([ONE])
+    assert (seen.execution_count, seen.is_live) == (5, False)
+    assert origin.cache.values == {}
+
+
+async def test_a_key_that_a_late_execution_wrote_goes_with_the_next_look(origin):
+    origin.add_row(ONE, count=3)
+    await origin.sessions.fence([ONE])
+    origin.add_key(ONE, count=4)
+    (seen,) = await origin.sessions.look([ONE])
+    assert (seen.execution_count, origin.cache.values) == (4, {})
+
+
+async def test_a_session_that_has_a_key_alone_is_stored_before_it_is_moved(origin):
+    origin.add_row(ONE)
+    origin.add_key(TWO, count=7)
+    assert await origin.sessions.live(None, 10) == [ONE, TWO]
+    assert origin.rows.rows[TWO].count == 7
+    (fenced,) = await origin.sessions.fence([TWO])
+    assert (fenced.execution_count, origin.cache.values) == (7, {})
+    assert await origin.sessions.fenced(None, 10) == [TWO]
+
+
+async def test_the_first_touch_stores_a_session_that_has_a_key_alone(origin):
+    origin.add_key(TWO, count=7)
+    (seen,) = await origin.sessions.look([TWO])
+    assert (seen.is_live, seen.execution_count) == (True, 7)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"expires_at": "2020-01-01T00:00:00Z"},
+        {"age": timedelta(seconds=30)},
+        {"language_title": "rust-x"},
+        {"status": None},
+    ],
+    ids=["expired", "its row may still come", "left", "unreadable"],
+)
+async def test_other_keys_without_a_row_are_left_alone(origin, changes):
+    origin.add_key(TWO, **changes)
+    assert await origin.sessions.live(None, 10) == []
+    assert await origin.sessions.look([TWO]) == []
+    assert len(origin.cache.values) == 1
+
+
+async def test_only_the_first_page_looks_for_keys(origin):
+    origin.add_key(TWO)
+    assert await origin.sessions.live(ONE, 10) == []
+
+
+async def test_a_session_that_cannot_be_kept_here_has_its_executions_too(origin):
+    origin.add_row(ONE, count=3)
+    origin.rows.rows[ONE].is_odd = True
+    origin.add_key(ONE, count=5)
+    (seen,) = await origin.sessions.look([ONE])
+    assert (seen.inbound, seen.execution_count) == (None, 5)
+
+
+async def test_what_is_given_back_is_read_from_the_table(origin):
+    origin.add_row(ONE, count=3)
+    (fenced,) = await origin.sessions.fence([ONE])
+    origin.add_key(ONE, count=3)
+    back = evolve(fenced.inbound, session=evolve(fenced.inbound.session, execution_count=9))
+    assert await origin.sessions.restore([back]) == [ONE]
+    assert (origin.rows.rows[ONE].count, origin.cache.values) == (9, {})
+
+
+async def test_a_fence_is_taken_away_in_the_table(origin):
+    origin.add_row(ONE)
+    (fenced,) = await origin.sessions.fence([ONE])
+    await origin.sessions.unfence([fenced])
+    assert await origin.sessions.live(None, 10) == [ONE]
