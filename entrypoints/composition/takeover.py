@@ -1,8 +1,9 @@
 """The parts of a takeover."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 from attrs import evolve
 
@@ -16,8 +17,9 @@ from domain.identity import SHARED
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.limits import Limits
 from domain.scripts.ports import ScriptRunner
+from domain.takeover.cache_ports import OriginCache
 from domain.takeover.options import TakeoverOptions
-from domain.takeover.source import SourceAddress
+from domain.takeover.source import SourceAddress, SourceRefused
 from domain.takeover.source_session import FunctionScript, TakeoverPolicy
 from entrypoints.composition.runners import Runners
 from entrypoints.settings.settings import Settings
@@ -64,6 +66,31 @@ async def with_shared_functions(policy: TakeoverPolicy, functions: FunctionRepos
         if page.next_after is None:
             return evolve(policy, functions=found)
         after = page.next_after
+
+
+def origin_cache(url: str) -> AbstractAsyncContextManager[OriginCache]:
+    """Return the Redis of the origin, to be entered; raises SourceRefused without the package that it needs."""
+    with _redis_needed():
+        from adapters.origin.cache import RedisOriginCache  # noqa: PLC0415  # an extra
+    return RedisOriginCache.connected(url)
+
+
+def loaded_dump(path: Path) -> AbstractContextManager[str]:
+    """Return the URL of a Redis that has loaded a dump, to be entered; raises as `origin_cache`."""
+    with _redis_needed():
+        from adapters.origin.dump import loaded_dump as loaded  # noqa: PLC0415  # an extra
+    return loaded(path)
+
+
+@contextmanager
+def _redis_needed() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise SourceRefused(
+            "The Redis of the origin cannot be read: the package redis is not installed.",
+            remedy="Install it with: pip install 'pglambda[takeover]'",
+        ) from error
 
 
 @asynccontextmanager
