@@ -72,22 +72,27 @@ INNER JOIN meta.function_versions AS v ON f.function_id = v.function_id
 WHERE f.function_id = :function_id::uuid AND v.version > f.version - :versions_kept::bigint
 ORDER BY v.version DESC;
 
--- name: upsert_function(function_id, owner, language, title, version_read, registered_read, version, type, author, created_at, updated_at, description, tags, script, script_hash, params_schema, result_schema, examples, convention, act_id, actor, origin, act)
+-- name: upsert_function(function_id, owner, language, title, version_read, registered_read, version, type, author, created_at, updated_at, deactivated_at, description, tags, script, script_hash, params_schema, result_schema, examples, convention, act_id, actor, origin, act)
 -- Compare and set by owner, version and state. A first version, for which version_read is 0, is stored only if the
 -- function does not exist. A next version is stored only if the function has not changed, and has not been moved to
 -- another owner, since it was read. A call that lost a race returns no row.
 WITH added AS (
-    INSERT INTO meta.functions AS f (function_id, owner, language, title, version, created_at, updated_at)
+    INSERT INTO meta.functions AS f (
+        function_id, owner, language, title, version, created_at, updated_at, deactivated_at
+    )
     SELECT
         :function_id::uuid, :owner::text, :language::text, :title::text, :version::bigint, :created_at::timestamptz,
-        :updated_at::timestamptz
+        :updated_at::timestamptz, :deactivated_at::timestamptz
     WHERE :version_read::bigint = 0
     ON CONFLICT (owner, language, title) DO NOTHING
     RETURNING f.function_id, f.owner, f.language, f.title, f.version
 ),
 replaced AS (
     UPDATE meta.functions AS f
-    SET version = :version::bigint, updated_at = :updated_at::timestamptz, deactivated_at = NULL
+    SET
+        version = :version::bigint,
+        updated_at = :updated_at::timestamptz,
+        deactivated_at = :deactivated_at::timestamptz
     WHERE
         f.function_id = :function_id::uuid
         AND f.owner = :owner::text

@@ -36,7 +36,6 @@ class OriginInspectionStatements:
     select_written_by_older: str
     select_session_heads: str
     select_scripts: str
-    select_cached_rows: str
     select_sample: str
     select_functions: str
     select_logs: str
@@ -70,6 +69,13 @@ class OriginMoveStatements:
 
 
 @frozen
+class OriginFunctionStatements:
+    """Statements of `origin_functions.sql`."""
+
+    select_functions: str
+
+
+@frozen
 class OriginStatements:
     """All statements, by their file."""
 
@@ -77,6 +83,7 @@ class OriginStatements:
     inspection: OriginInspectionStatements
     rows: OriginRowStatements
     moves: OriginMoveStatements
+    functions: OriginFunctionStatements
 
 
 def load_origin_statements() -> OriginStatements:
@@ -86,6 +93,7 @@ def load_origin_statements() -> OriginStatements:
         inspection=_load(OriginInspectionStatements, "origin_inspection.sql"),
         rows=_load(OriginRowStatements, "origin_rows.sql"),
         moves=_load(OriginMoveStatements, "origin_moves.sql"),
+        functions=_load(OriginFunctionStatements, "origin_functions.sql"),
     )
 
 

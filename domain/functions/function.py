@@ -17,6 +17,16 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import LanguageTitle
 from domain.scripts.script import Script
 
+DESCRIPTION_SIZE_MAX = 4096
+"""Bytes of UTF-8 in a description."""
+
+EXAMPLES_MAX = 16
+EXAMPLES_SIZE_MAX = 256 * 1024
+"""Bytes of UTF-8 in the examples of a function together."""
+
+TAGS_MAX = 16
+TAG_LENGTH_MAX = 64
+
 _TAG_DIGITS = 8
 """Random hexadecimal digits of the function's id in a tag."""
 

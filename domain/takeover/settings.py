@@ -61,13 +61,12 @@ class Place:
     """Where this service and the origin will be, as far as the operator says.
 
     `port` is that of the own API, `origin_url` where the front reaches the origin, and `mappings` the path of the
-    converted mapping file. `has_redis` says that the origin is of generation 1, which keeps sessions in Redis.
+    converted mapping file.
     """
 
     port: int | None = None
     origin_url: str | None = None
     mappings: str | None = None
-    has_redis: bool = False
 
 
 def converted(origin: Mapping[str, str], place: Place) -> ConvertedSettings:
@@ -123,8 +122,7 @@ class _Conversion:
 
     def databases(self) -> None:
         """Name the databases of the origin as the sources of the takeover."""
-        named = {"DATABASE_URL": "TAKEOVER_SOURCE_URL"}
-        for old, new in {**named, **({"REDIS_URL": "TAKEOVER_REDIS_URL"} if self.place.has_redis else {})}.items():
+        for old, new in (("DATABASE_URL", "TAKEOVER_SOURCE_URL"), ("REDIS_URL", "TAKEOVER_REDIS_URL")):
             if old in self.origin:
                 self.settings[new] = self.origin[old]
             elif f"{old}_FILE" in self.origin:

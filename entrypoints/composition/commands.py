@@ -56,8 +56,8 @@ from entrypoints.composition.options import (
 )
 from entrypoints.composition.runners import HostInspector, script_examiner
 from entrypoints.composition.takeover import (
-    loaded_dump,
-    origin_cache,
+    function_importer,
+    origin_functions,
     origin_inspector,
     origin_version,
     script_runners,
@@ -209,11 +209,11 @@ class Commands(containers.DeclarativeContainer):
     script_examiner = providers.Callable(script_examiner, settings)
     origin_inspector = providers.Callable(origin_inspector)
     origin_version = providers.Callable(origin_version)
-    origin_cache = providers.Callable(origin_cache)
-    loaded_dump = providers.Callable(loaded_dump)
     takeover_policy = providers.Callable(takeover_policy, settings)
     with_shared_functions = providers.Callable(with_shared_functions, functions=database.functions)
     script_runners = providers.Callable(script_runners, settings)
+    origin_functions = providers.Callable(origin_functions, settings)
+    function_importer = providers.Callable(function_importer, settings, database.functions, database.clock, ids, actor)
     token = providers.Callable(_token, settings)
     document = providers.Callable(_document, settings)
     self_test = providers.Callable(_self_test, settings)

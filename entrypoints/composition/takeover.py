@@ -1,32 +1,41 @@
 """The parts of a takeover."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 
 from attrs import evolve
 
+from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.origin.database import OriginDatabaseOptions
+from adapters.origin.functions import PostgresOriginFunctions
 from adapters.origin.health import origin_version
 from adapters.origin.inspection import OriginInspector
 from adapters.origin.statements import load_origin_statements
+from domain.audit import Actor
+from domain.clock import Clock, IdGenerator
+from domain.concurrency.background_tasks import BackgroundTasks
+from domain.functions.examples import ExampleRuns
 from domain.functions.lists import FIRST_PLACE, FunctionFilter
 from domain.functions.ports import FunctionLookup, FunctionRepository
-from domain.identity import SHARED
+from domain.identity import SHARED, Owner
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.limits import Limits
 from domain.scripts.ports import ScriptRunner
-from domain.takeover.cache_ports import OriginCache
+from domain.takeover.function_import import FunctionImporter
+from domain.takeover.languages import OriginLanguages
 from domain.takeover.options import TakeoverOptions
-from domain.takeover.source import SourceAddress, SourceRefused
+from domain.takeover.source import SourceAddress
 from domain.takeover.source_session import FunctionScript, TakeoverPolicy
+from entrypoints.composition.options import example_policy
 from entrypoints.composition.runners import Runners
 from entrypoints.settings.settings import Settings
 
 __all__ = ["OriginInspector", "origin_version"]
 
 _PAGE = 100
+_JSON_SIZE_MAX = 1024 * 1024
+_DRAIN_S = 5.0
 
 
 def origin_inspector(address: SourceAddress) -> AbstractAsyncContextManager[OriginInspector]:
@@ -68,29 +77,31 @@ async def with_shared_functions(policy: TakeoverPolicy, functions: FunctionRepos
         after = page.next_after
 
 
-def origin_cache(url: str) -> AbstractAsyncContextManager[OriginCache]:
-    """Return the Redis of the origin, to be entered; raises SourceRefused without the package that it needs."""
-    with _redis_needed():
-        from adapters.origin.cache import RedisOriginCache  # noqa: PLC0415  # an extra
-    return RedisOriginCache.connected(url)
+def origin_functions(
+    settings: Settings, address: SourceAddress
+) -> AbstractAsyncContextManager[PostgresOriginFunctions]:
+    """Return a reader of the origin's functions, to be entered; that raises SourceUnavailable or SourceRefused."""
+    bytes_max = max(settings.max_script_size, _JSON_SIZE_MAX)
+    return PostgresOriginFunctions.connected(OriginDatabaseOptions(address), load_origin_statements(), bytes_max)
 
 
-def loaded_dump(path: Path) -> AbstractContextManager[str]:
-    """Return the URL of a Redis that has loaded a dump, to be entered; raises as `origin_cache`."""
-    with _redis_needed():
-        from adapters.origin.dump import loaded_dump as loaded  # noqa: PLC0415  # an extra
-    return loaded(path)
-
-
-@contextmanager
-def _redis_needed() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise SourceRefused(
-            "The Redis of the origin cannot be read: the package redis is not installed.",
-            remedy="Install it with: pip install 'pglambda[takeover]'",
-        ) from error
+@asynccontextmanager
+async def function_importer(  # noqa: PLR0913, PLR0917  # what the container has, and the operator's choice
+    settings: Settings,
+    functions: FunctionRepository,
+    clock: Clock,
+    ids: IdGenerator,
+    actor: Actor,
+    owner: Owner,
+    languages: OriginLanguages,
+) -> AsyncIterator[FunctionImporter]:
+    """Open the runners, and yield what registers functions of the origin for an owner."""
+    async with script_runners(settings) as runners:
+        schemas, tasks = JsonSchemaCompiler(), BackgroundTasks()
+        examples = ExampleRuns(clock, ids, schemas, runners, example_policy(settings), tasks)
+        choice = owner, languages, settings.max_script_size
+        yield FunctionImporter(functions, schemas, runners, examples, clock, ids, actor, *choice)
+        await tasks.drain(_DRAIN_S)
 
 
 @asynccontextmanager

@@ -137,6 +137,22 @@ class FunctionRepositoryContract(ABC):
         assert (await functions.find(exact())).definition == OTHER
         assert await functions.schema(added.function_id, 1) == FunctionSchema()
 
+    async def test_a_version_may_be_stored_deactivated(self, functions):
+        def new(_: Function | None) -> Function:
+            return evolve(self.function(), deactivated_at=self.now)
+
+        def following(stored: Function | None) -> Function:
+            assert stored is not None
+            return evolve(stored.replace(OTHER, BOB, self.now + HOUR), deactivated_at=self.now + 2 * HOUR)
+
+        for change in (new, following):
+            changed = await functions.update(ALICE, ADDER, change, act())
+            assert await functions.find(exact()) == changed
+            assert changed.deactivated_at is not None
+            with pytest.raises(FunctionNotFound):
+                await functions.callable(exact())
+        assert (await functions.find(exact(version=1))).definition == MADE
+
     async def test_a_function_that_was_never_registered_is_not_found(self, functions):
         await self.add(functions)
         for title in (LanguageTitle(Language.PYTHON, "adder"), LanguageTitle(Language.NODEJS, "Adder")):

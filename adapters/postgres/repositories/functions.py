@@ -169,7 +169,7 @@ class PostgresFunctionRepository(FunctionRepository):
 
         The statement is not retried by itself: it would lose the race against its own first write.
         """
-        if read is not None and changed.deactivated_at is not None:
+        if read is not None and changed.version == read.version:
             statement, facts = self._statements.deactivate_function, {"deactivated_at": changed.deactivated_at}
         else:
             statement, facts = self._statements.upsert_function, _columns(read, changed)
@@ -191,6 +191,7 @@ def _columns(read: Function | None, changed: Function) -> dict[str, Any]:
         "type": changed.type,
         "created_at": changed.created_at,
         "updated_at": changed.updated_at,
+        "deactivated_at": changed.deactivated_at,
         "description": definition.description,
         "tags": codec.texts(definition.tags),
         "script": definition.script.source,

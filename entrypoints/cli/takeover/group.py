@@ -9,6 +9,7 @@ _COMMANDS = {
         "entrypoints.cli.takeover.config:config",
         "Convert the settings of the origin, and explain what means something else here.",
     ),
+    "functions": ("entrypoints.cli.takeover.functions:functions", "Register the functions of the origin here."),
     "plan": ("entrypoints.cli.takeover.plan:plan", "Look at the origin, and say what a takeover would take and leave."),
 }
 

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from msgspec import UnsetType, structs
 
-from domain.functions.function import Function, FunctionType
+from domain.functions.function import TAG_LENGTH_MAX, Function, FunctionType
 from domain.functions.lists import FIRST_PLACE, FunctionFilter, FunctionPlace
 from domain.functions.service import FunctionService, Registered, Write
 from domain.identity import EVERY_OWNER, SHARED, Owner
@@ -18,7 +18,6 @@ from entrypoints.http.request import Request, until_disconnect
 from entrypoints.http.response import Headers, Response, etag, json_response, next_link, not_modified
 from entrypoints.http.schemas.function_checks import FunctionCheck
 from entrypoints.http.schemas.functions import (
-    TAG_LENGTH_MAX,
     TEXT_LENGTH_MAX,
     FunctionList,
     FunctionResponse,

@@ -7,6 +7,7 @@ from msgspec import Meta
 from domain.access.principal import FunctionsOfAnother
 from domain.errors import RuntimeUnavailable, StorageUnavailable
 from domain.functions.function import (
+    TAG_LENGTH_MAX,
     FunctionConditionFailed,
     FunctionConflict,
     FunctionNotFound,
@@ -28,7 +29,7 @@ from entrypoints.http.openapi.parameters import (
     LIMIT,
     LINK,
 )
-from entrypoints.http.schemas.functions import TAG_LENGTH_MAX, TEXT_LENGTH_MAX, FunctionResponse
+from entrypoints.http.schemas.functions import TEXT_LENGTH_MAX, FunctionResponse
 
 TYPE = Parameter(
     "type",

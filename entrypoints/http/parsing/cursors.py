@@ -13,13 +13,13 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-from domain.functions.function import FunctionType
+from domain.functions.function import TAG_LENGTH_MAX, FunctionType
 from domain.identity import OWNER_SIZE_MAX
 from domain.scripts.language import TITLE_SIZE_MAX, Language
 from domain.scripts.report import Outcome
 from domain.sessions.session import Status
 from entrypoints.http.parsing.json_faults import filter_fault
-from entrypoints.http.schemas.functions import TAG_LENGTH_MAX, TEXT_LENGTH_MAX
+from entrypoints.http.schemas.functions import TEXT_LENGTH_MAX
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CURSOR_LENGTH_MAX = 4096

@@ -7,7 +7,14 @@ from attrs import define
 from msgspec import Raw, UnsetType
 
 from domain.errors import FieldTooLarge, InvalidRequest, Problem
-from domain.functions.function import Example
+from domain.functions.function import (
+    DESCRIPTION_SIZE_MAX,
+    EXAMPLES_MAX,
+    EXAMPLES_SIZE_MAX,
+    TAG_LENGTH_MAX,
+    TAGS_MAX,
+    Example,
+)
 from domain.functions.schema import FunctionSchema
 from domain.functions.service import FunctionRequest
 from domain.json_pointer import pointer
@@ -19,11 +26,6 @@ from entrypoints.http.parsing.json_scan import elements, starts_with
 from entrypoints.http.parsing.sessions import ENVELOPE_SIZE, ESCAPED
 from entrypoints.http.request import Request
 from entrypoints.http.schemas.functions import (
-    DESCRIPTION_SIZE_MAX,
-    EXAMPLES_MAX,
-    EXAMPLES_SIZE_MAX,
-    TAG_LENGTH_MAX,
-    TAGS_MAX,
     ExampleEnvelope,
     FunctionEnvelope,
     RollbackEnvelope,

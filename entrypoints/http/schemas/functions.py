@@ -6,7 +6,13 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from domain.functions import function, lists
-from domain.functions.function import FunctionType
+from domain.functions.function import (
+    DESCRIPTION_SIZE_MAX,
+    EXAMPLES_MAX,
+    TAG_LENGTH_MAX,
+    TAGS_MAX,
+    FunctionType,
+)
 from domain.functions.service import FunctionVersions
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
@@ -15,12 +21,7 @@ from domain.scripts.syntax_check import ScriptWarning
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
 
-DESCRIPTION_SIZE_MAX = 4096
-TAGS_MAX = 16
-TAG_LENGTH_MAX = 64
 TEXT_LENGTH_MAX = 100
-EXAMPLES_MAX = 16
-EXAMPLES_SIZE_MAX = 256 * 1024
 
 _JSON_SCHEMA: dict[str, Any] = {"type": ["object", "boolean", "null"]}
 
