@@ -16,18 +16,23 @@ class SourceAddress:
     timezone: str | None = None
 
 
+REDIS = "Redis"
+"""The other store of the origin."""
+
+
 @define(eq=False)
 class SourceUnavailable(DomainError):
-    """The origin's database did not serve a statement; repeating the command may succeed."""
+    """The origin's database, or its Redis, did not serve; repeating the command may succeed."""
 
     code: ClassVar[str] = "SOURCE_UNAVAILABLE"
     reason: str
+    store: str = field(default="database", kw_only=True)
 
     @property
     def message(self) -> str:
         return (
-            f"The database of the origin did not serve: {self.reason} What was done before is kept. Remove the reason, "
-            "and repeat the command: it continues."
+            f"The {self.store} of the origin did not serve: {self.reason} What was done before is kept. Remove the "
+            "reason, and repeat the command: it continues."
         )
 
 

@@ -1,6 +1,10 @@
 """The Redis of the origin's first generation, live and from a dump."""
 
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -102,7 +106,9 @@ def test_without_the_program_a_dump_is_refused(tmp_path):
 
 
 async def test_a_redis_that_is_away_is_told():
-    with pytest.raises(SourceUnavailable, match="its Redis failed"):
+    with pytest.raises(
+        SourceUnavailable, match=r"The Redis of the origin did not serve: there is no answer from 127\.0\.0\.1:1 "
+    ):
         async with RedisOriginCache.connected("redis://127.0.0.1:1"):
             pass
 
@@ -112,3 +118,111 @@ async def test_an_address_that_is_none_is_refused_without_its_text():
         async with RedisOriginCache.connected("secret@nowhere"):
             pass
     assert "secret" not in str(caught.value)
+
+
+@pytest.fixture
+def user(client: redis.Redis) -> Iterator[str]:
+    """A user who may read, whose password is secret."""
+    client.acl_setuser("reader", enabled=True, passwords=["+hush"], keys=["session:*"], categories=["+@read"])
+    client.acl_setuser("reader", enabled=True, keys=["session:*"], commands=["+ping", "+hello", "+client"])
+    yield "reader"
+    client.acl_deluser("reader")
+
+
+@pytest.mark.parametrize("password", ["wrong-hush", ""])
+async def test_a_refused_login_is_told_without_the_password(server, user, password):
+    with pytest.raises(SourceRefused, match="refuses the login") as caught:
+        async with RedisOriginCache.connected(f"redis://{user}:{password}@127.0.0.1:{server.port}/0"):
+            pass
+    assert "hush" not in str(caught.value)
+
+
+async def test_a_right_that_is_missing_is_told_with_its_remedy(server, client, user):
+    client.set("session:a", "1")
+    async with RedisOriginCache.connected(f"redis://{user}:hush@127.0.0.1:{server.port}/0") as cache:
+        assert await cache.get(["a"]) == {"a": "1"}
+        with pytest.raises(SourceRefused, match=r"denies this user a right.* ACL SETUSER") as caught:
+            await cache.take(["a"])
+    assert "hush" not in str(caught.value)
+    assert client.get("session:a") == b"1"
+
+
+async def test_a_replica_is_read_and_not_written(server, client, cache):
+    client.set("session:a", "1")
+    client.replicaof("127.0.0.1", "1")
+    try:
+        assert await cache.get(["a"]) == {"a": "1"}
+        with pytest.raises(SourceRefused, match="Name the primary"):
+            await cache.take(["a"])
+    finally:
+        client.replicaof("NO", "ONE")
+
+
+async def test_a_redis_that_is_killed_is_told_and_its_successor_is_used(server, client, cache):
+    server.kill()
+    try:
+        with pytest.raises(SourceUnavailable, match="The Redis of the origin did not serve"):
+            await cache.get(["a"])
+    finally:
+        server.start()
+    client.set("session:a", "1")
+    assert await cache.get(["a"]) == {"a": "1"}
+
+
+async def test_keys_that_are_no_text_are_left_alone(client, cache):
+    client.rpush("session:list", "1")
+    client.set("session:a", b"\xff{}")
+    found = await cache.get(["list", "a"])
+    assert list(found) == ["a"]
+    assert read_cached(found["a"]) is None
+    assert list(await cache.take(["list", "a"])) == ["a"]
+    assert client.keys() == [b"session:list"]
+
+
+async def test_large_values_come_one_by_one_and_larger_ones_are_refused(client, cache):
+    client.set("session:a", b"1" * 9_000_000)
+    client.set("session:b", b"2" * 9_000_000)
+    assert {each: len(value) for each, value in (await cache.get(["a", "b"])).items()} == {
+        "a": 9_000_000,
+        "b": 9_000_000,
+    }
+    client.setrange("session:b", 64 * 1024 * 1024, b"x")
+    with pytest.raises(SourceRefused, match=r"session:b has 67,108,865 bytes.* Delete the key"):
+        await cache.get(["a", "b"])
+
+
+def test_without_a_file_there_is_no_dump(tmp_path):
+    with pytest.raises(SourceRefused, match="There is no dump at"), loaded_dump(tmp_path / "missing.rdb", "sh"):
+        pass
+
+
+_HOLDER = """
+import sys
+from pathlib import Path
+from adapters.origin.dump import loaded_dump
+from entrypoints.server.process import launch
+with loaded_dump(Path(sys.argv[1]), launch=launch) as url:
+    print(url, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_server_of_a_dump_ends_with_a_killed_command(server, client, tmp_path):
+    client.save()
+    place = client.config_get("dir", "dbfilename")
+    dump = shutil.copy(Path(place["dir"]) / place["dbfilename"], tmp_path / "old.rdb")
+    argv = [sys.executable, "-c", _HOLDER, str(dump)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        url = holder.stdout.readline().strip()
+        holder.send_signal(signal.SIGKILL)
+    ends_s = time.monotonic() + 10
+    with redis.Redis.from_url(url) as loaded:
+        while is_there(loaded):
+            assert time.monotonic() < ends_s, "the server outlives the command"
+
+
+def is_there(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
