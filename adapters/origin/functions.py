@@ -10,12 +10,12 @@ from typing_extensions import override
 from adapters.origin.database import OriginDatabase, OriginDatabaseOptions
 from adapters.origin.rows import utc
 from adapters.origin.statements import OriginFunctionStatements, OriginStatements
-from domain.takeover.function_import import OriginFunctions
-from domain.takeover.functions import OriginFunction
+from domain.takeover.function_import import FunctionReader
+from domain.takeover.functions import FunctionRow
 
 
 @define(eq=False)
-class PostgresOriginFunctions(OriginFunctions):
+class PostgresOriginFunctions(FunctionReader):
     """Scripts and JSON are read up to `bytes_max` each."""
 
     _database: OriginDatabase
@@ -32,13 +32,13 @@ class PostgresOriginFunctions(OriginFunctions):
             yield cls(database, statements.functions, bytes_max)
 
     @override
-    async def page(self, after: str, size: int) -> Sequence[OriginFunction]:
+    async def page(self, after: str, size: int) -> Sequence[FunctionRow]:
         bounds = {"after_title": after, "bytes_max": self._bytes_max, "rows_max": size}
         return [_function(*row) for row in await self._database.fetch(self._statements.select_functions, bounds)]
 
 
-def _function(*row: Any) -> OriginFunction:
+def _function(*row: Any) -> FunctionRow:
     title, description, schema, examples, created_at, updated_at, created_by, is_active, version, tags, *content = row
     times = utc(created_at), utc(updated_at)
     labels: tuple[Any, ...] = (created_by, is_active, version, tuple(tags))
-    return OriginFunction(title, description, schema, examples, *times, *labels, *content)
+    return FunctionRow(title, description, schema, examples, *times, *labels, *content)

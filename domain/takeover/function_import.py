@@ -29,8 +29,8 @@ from domain.takeover.functions import (
     FunctionFlag,
     FunctionOffer,
     FunctionReason,
+    FunctionRow,
     LeftFunction,
-    OriginFunction,
     offered,
 )
 from domain.takeover.languages import OriginLanguages
@@ -44,13 +44,13 @@ _CONVENTION_FLAGS = {
 }
 
 
-class OriginFunctions(Protocol):
+class FunctionReader(Protocol):
     """Reads the functions of the origin. Each method is one short transaction.
 
     It may raise SourceUnavailable or SourceRefused.
     """
 
-    async def page(self, after: str, size: int) -> Sequence[OriginFunction]:
+    async def page(self, after: str, size: int) -> Sequence[FunctionRow]:
         """Return at most `size` functions in the order of their titles, behind the title `after`."""
         ...
 
@@ -90,7 +90,7 @@ class FunctionImporter:
     _languages: OriginLanguages
     _script_size_max: int
 
-    async def add(self, row: OriginFunction, *, dry_run: bool = False) -> ImportedFunction | LeftFunction:
+    async def add(self, row: FunctionRow, *, dry_run: bool = False) -> ImportedFunction | LeftFunction:
         """Register a function, unless a version of it here has the same script, schema and convention.
 
         Its examples are run in the sandbox, and those that hold are kept. Raises RuntimeUnavailable, Overloaded,

@@ -23,7 +23,7 @@ _TITLE = re.compile(TITLE_PATTERN)
 
 
 @frozen
-class OriginFunction:
+class FunctionRow:
     """A row of the origin's `meta.functions` with its script. JSON is the text that PostgreSQL gives for it.
 
     A script that is larger than the reader takes is None, and such JSON is a text that is no JSON. Times that are
@@ -134,7 +134,7 @@ class FunctionOffer:
     flags: tuple[FunctionFlag, ...]
 
 
-def offered(row: OriginFunction, languages: OriginLanguages, script_size_max: int) -> FunctionOffer | LeftFunction:
+def offered(row: FunctionRow, languages: OriginLanguages, script_size_max: int) -> FunctionOffer | LeftFunction:
     """Return what a row of the origin can be here, or why it is left."""
     title = languages.resolve(row.language_title)
     reason = next(_reasons(row, title, script_size_max), None)
@@ -159,7 +159,7 @@ def offered(row: OriginFunction, languages: OriginLanguages, script_size_max: in
 
 
 def _reasons(
-    row: OriginFunction, title: LanguageTitle | OriginRuntime | None, script_size_max: int
+    row: FunctionRow, title: LanguageTitle | OriginRuntime | None, script_size_max: int
 ) -> Iterator[FunctionReason]:
     if title is None:
         yield FunctionReason.LANGUAGE_UNKNOWN
@@ -173,7 +173,7 @@ def _reasons(
         yield FunctionReason.NO_SCRIPT
 
 
-def _flags(row: OriginFunction, *, is_readable: bool) -> Iterator[FunctionFlag]:
+def _flags(row: FunctionRow, *, is_readable: bool) -> Iterator[FunctionFlag]:
     if _is_long(row.description):
         yield FunctionFlag.DESCRIPTION_LEFT
     if tuple(_tags(row.tags))[:TAGS_MAX] != row.tags:

@@ -23,7 +23,7 @@ from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.script import InputForm, ScriptSyntaxError, SyntaxFault
 from domain.takeover.function_import import FunctionImporter, ImportedFunction, ImportOutcome
-from domain.takeover.functions import FunctionFlag, FunctionReason, LeftFunction, OriginFunction
+from domain.takeover.functions import FunctionFlag, FunctionReason, FunctionRow, LeftFunction
 from domain.takeover.languages import OriginLanguages
 from tests.support.acts import OPERATOR
 from tests.unit.takeover.test_functions import ROW
@@ -46,7 +46,7 @@ class World:
     def _runners(self) -> dict[Language, Any]:
         return {Language.PYTHON: self.runner}
 
-    async def add(self, row: OriginFunction = ROW, **given: Any) -> ImportedFunction | LeftFunction:
+    async def add(self, row: FunctionRow = ROW, **given: Any) -> ImportedFunction | LeftFunction:
         schemas, limits = JsonSchemaCompiler(), Limits(1000, 128, Isolation.SESSION)
         policy = ExamplePolicy(limits, 5.0, 5.0)
         runs = ExampleRuns(self.clock, self.ids, schemas, self.runners, policy, BackgroundTasks())
@@ -55,7 +55,7 @@ class World:
         )
         return await importer.add(row, **given)
 
-    async def added(self, row: OriginFunction = ROW, **given: Any) -> ImportedFunction:
+    async def added(self, row: FunctionRow = ROW, **given: Any) -> ImportedFunction:
         found = await self.add(row, **given)
         assert isinstance(found, ImportedFunction), found
         return found

@@ -15,14 +15,14 @@ from domain.takeover.functions import (
     FunctionFlag,
     FunctionOffer,
     FunctionReason,
+    FunctionRow,
     LeftFunction,
-    OriginFunction,
     offered,
 )
 from domain.takeover.languages import MappingRule, OriginLanguages, OriginRuntime
 from tests.unit.takeover.builders import NOW
 
-ROW = OriginFunction(
+ROW = FunctionRow(
     language_title="python-adder",
     description="Adds",
     schema_definition='{"type": "object"}',
@@ -38,7 +38,7 @@ ROW = OriginFunction(
 )
 
 
-def offer_of(row: OriginFunction) -> FunctionOffer:
+def offer_of(row: FunctionRow) -> FunctionOffer:
     found = offered(row, OriginLanguages(), 100)
     assert isinstance(found, FunctionOffer)
     return found
