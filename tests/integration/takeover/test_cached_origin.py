@@ -1,0 +1,105 @@
+"""Sessions of the origin's first generation are hidden in its table and its Redis, and given back."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import httpx2
+import psycopg
+import pytest
+import redis
+from attrs import evolve
+
+from adapters.origin.cache import RedisOriginCache
+from adapters.system_clock import SystemClock
+from domain.takeover.cached_origin import CachedOriginSessions
+from domain.takeover.fence import HIDDEN_BEFORE
+from tests.integration.takeover.test_origin_sessions import converted, opened
+from tests.origin.process import Origin, Redis, running_origin, running_redis
+
+TITLE = {"Language-Title": "python-x"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Redis]:
+    with running_redis() as server:
+        yield server
+
+
+@pytest.fixture
+def origin(origin_url: str, server: Redis) -> Iterator[Origin]:
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+    with running_origin(origin_url, generation="g1", redis_url=server.url) as origin:
+        yield origin
+
+
+@asynccontextmanager
+async def both(url: str, server: Redis, *, runs_ahead: bool = False) -> AsyncIterator[CachedOriginSessions]:
+    clock = SystemClock()
+
+    async def ahead() -> bool:
+        return runs_ahead
+
+    async with opened(url) as rows, RedisOriginCache.connected(server.url) as cache:
+        yield CachedOriginSessions(rows, cache, clock, lambda row: converted(row, clock.now()), ahead)
+
+
+def made(origin: Origin) -> UUID:
+    body = {"context": {"a": 1}, "script_content": "result = params['n'] + context['a']"}
+    answer = httpx2.post(f"{origin.url}/api/v1/initialize", json=body, headers=TITLE, timeout=30)
+    return UUID(answer.json()["request_id"])
+
+
+def called(origin: Origin, session_id: UUID) -> object:
+    body = {"params": {"n": 1}}
+    answer = httpx2.post(f"{origin.url}/api/v1/execute/{session_id}", json=body, timeout=30)
+    return answer.json()["result"] if answer.status_code == 200 else answer.status_code
+
+
+async def test_the_origin_finds_a_fenced_session_neither_in_its_table_nor_in_its_redis(origin, origin_url, server):
+    session_id, other_id = made(origin), made(origin)
+    assert [called(origin, session_id), called(origin, session_id)] == [2, 2]
+    async with both(origin_url, server) as sessions:
+        (fenced,) = await sessions.fence([session_id])
+        assert (fenced.execution_count, fenced.inbound.session.execution_count) == (2, 2)
+        assert called(origin, session_id) == 404
+        assert called(origin, other_id) == 2
+        assert await sessions.live(None, 10) == [other_id]
+        back = evolve(fenced.inbound, session=evolve(fenced.inbound.session, execution_count=9))
+        assert await sessions.restore([back]) == [session_id]
+        assert called(origin, session_id) == 2
+        (seen,) = await sessions.look([session_id])
+    assert (seen.execution_count, seen.is_live) == (10, True)
+
+
+async def test_a_fence_that_was_killed_before_the_key_is_completed_by_the_next_look(origin, origin_url, server):
+    session_id = made(origin)
+    async with opened(origin_url) as rows:
+        await rows.fence([session_id])
+    assert called(origin, session_id) == 2, "the key alone is enough for the origin"
+    async with both(origin_url, server) as sessions:
+        (seen,) = await sessions.look([session_id])
+        assert (seen.is_live, seen.would_live, seen.execution_count) == (False, True, 1)
+        assert called(origin, session_id) == 404
+
+
+async def test_a_session_whose_row_was_lost_is_stored_hidden_and_given_back(origin, origin_url, server):
+    session_id = made(origin)
+    assert called(origin, session_id) == 2
+    with redis.Redis.from_url(server.url) as client:
+        members = json.loads(client.get(f"session:{session_id}"))
+        made_at = datetime.fromisoformat(members["created_at"]) - timedelta(minutes=2)
+        members["created_at"] = made_at.isoformat().replace("+00:00", "Z")
+        client.set(f"session:{session_id}", json.dumps(members), ex=3600)
+    with psycopg.connect(origin_url, autocommit=True) as admin:
+        admin.execute("DELETE FROM meta.sessions")
+    async with both(origin_url, server) as sessions:
+        assert await sessions.live(None, 10) == [session_id]
+        (fenced,) = await sessions.fence([session_id])
+        assert (fenced.stored_at < HIDDEN_BEFORE, fenced.execution_count) == (True, 1)
+        assert called(origin, session_id) == 404
+        assert await sessions.restore([fenced.inbound]) == [session_id]
+        assert called(origin, session_id) == 2
