@@ -187,6 +187,10 @@ class _SentCall(OriginReply):
         self._is_sent = not upload.cancelled() and upload.exception() is None
         self._connection.wake()
 
+    def debug_snapshot(self) -> dict[str, bool]:
+        """Return what tests look at."""
+        return {"is_complete": self._received.is_complete, "is_reusable": self._received.is_reusable}
+
     async def _progress(self) -> None:
         if self._upload is not None and self._upload.done():
             self._upload.result()  # raises what the caller's body has raised

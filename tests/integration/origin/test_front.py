@@ -1,6 +1,7 @@
 """The service in front of the origin: the same answers before, and one owner of each session at every step."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from domain.takeover.stages import Stage
 from tests.contracts.takeover_store import inbound, receive
 from tests.integration.origin.fronting import Fronting, fronting_of, store_stage
 from tests.integration.postgres.conftest import storage_on
-from tests.origin.process import Origin
+from tests.origin.process import Origin, running_origin
 from tests.support.folders import shared_folder
 from tests.support.ports import free_port
 from tests.support.waiting import until
@@ -159,3 +160,43 @@ async def test_callers_are_known_before_a_call_is_passed_on(fronting: Fronting):
     async with fronting(AUTH="required") as port:
         for sent in {name: sent for name, sent in CALLS.items() if name != "a large body"}.values():
             assert (await reply(port, sent)).split(b"\r\n")[0] == b"HTTP/1.1 401 Unauthorized"
+
+
+async def test_no_call_runs_twice_and_none_is_lost_if_the_origin_is_killed(
+    database_url: str, data_dir: Path, origin_url: str
+):
+    with running_origin(origin_url) as mortal:
+        async with fronting_of(database_url, data_dir, mortal.url)() as port, calling(port) as client:
+            sessions = [await initialized(client) for _ in range(8)]
+            outcomes: dict[UUID, Counter[str]] = {each: Counter() for each in sessions}
+            is_back = asyncio.Event()
+
+            async def call(session_id: UUID) -> None:
+                calls_after = 0
+                while calls_after < 3:
+                    calls_after += is_back.is_set()
+                    response = await client.post(f"/execute/{session_id}", json={"params": {"a": 1}})
+                    outcomes[session_id][outcome(response)] += 1
+
+            callers = [asyncio.create_task(call(each)) for each in sessions]
+            await until(lambda: all(found["done"] > 2 for found in outcomes.values()), 20)
+            mortal.kill()
+            await until(lambda: all(found["no"] for found in outcomes.values()), 20)
+            await asyncio.to_thread(mortal.start)
+            is_back.set()
+            await asyncio.gather(*callers)
+        with psycopg.connect(origin_url) as connection:
+            rows = connection.execute("SELECT request_id, execution_count FROM meta.sessions").fetchall()
+        counted = {UUID(request_id): count for request_id, count in rows}
+        for session_id, found in outcomes.items():
+            assert set(found) <= {"done", "no", "unknown"}
+            assert found["done"] <= counted[session_id] <= found["done"] + found["unknown"]
+
+
+def outcome(response: httpx2.Response) -> str:
+    """Return what the caller knows about its execution."""
+    if response.status_code == 200:
+        return "done"
+    assert response.status_code == 503, response.text
+    executed: str = response.json()["executed"]
+    return executed

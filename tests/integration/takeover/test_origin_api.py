@@ -343,6 +343,24 @@ async def test_bytes_that_nobody_asked_for_end_an_idle_connection():
         await until(lambda: api.idle_connections == 0)
 
 
+async def test_bytes_behind_a_complete_reply_end_the_connection():
+    async def serve(connection: PeerConnection) -> None:
+        await connection.request()
+        await connection.send(OK)
+        await may_send.wait()
+        await connection.send(b"HTTP/1.1 200 OK\r\n")
+        is_sent.set()
+
+    may_send, is_sent = asyncio.Event(), asyncio.Event()
+    async with client(serve) as (api, _):
+        reply = await api.send(GET)
+        may_send.set()
+        await is_sent.wait()
+        await until(lambda: not reply.debug_snapshot()["is_reusable"])  # type: ignore[attr-defined]  # of the class
+        assert await whole(reply) == b"ok"
+        assert api.idle_connections == 0
+
+
 async def test_an_origin_without_the_expected_tls_gets_nothing():
     async with peer(replying(OK)) as origin:
         api = HttpOrigin(OriginClientOptions(origin.url.replace("http:", "https:"), connect_timeout_s=0.2))

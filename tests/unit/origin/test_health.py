@@ -1,5 +1,7 @@
 """What `/health` says of the origin."""
 
+import asyncio
+
 import pytest
 from attrs import define
 from typing_extensions import override
@@ -37,8 +39,22 @@ async def test_an_origin_that_responds_is_ok_and_calls_are_counted():
     assert origin.replies[0].closed == 1
 
 
+@define
+class Silent(ManualOrigin):
+    """Never replies."""
+
+    @override
+    async def send(self, request: OriginRequest) -> OriginReply:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]  # it has no result
+
+
 @pytest.mark.parametrize(
-    ("origin", "reason"), [(Away(), "refused"), (ManualOrigin(503), "/health responds with status 503")]
+    ("origin", "reason"),
+    [
+        (Away(), "refused"),
+        (ManualOrigin(503), "/health responds with status 503"),
+        (Silent(), "/health did not respond within 0.5 s"),
+    ],
 )
 async def test_an_origin_that_does_not_respond_well_degrades_the_service(origin, reason):
     facts = await OriginHealth("http://old:8080", origin, FrontMetrics()).probe()
