@@ -24,6 +24,13 @@ RawArray = Annotated[Raw, Meta(extra_json_schema={"type": "array"})]
 """An array whose elements are decoded one by one, by a parser of their own."""
 
 Context = Annotated[JsonObject, Meta(description="A JSON object that every execution receives beside its params.")]
+StoredContext = Annotated[
+    Raw,
+    Meta(
+        description="What every execution receives beside its params: a JSON object. In a session that was taken over "
+        "with the calling convention origin it is any JSON value."
+    ),
+]
 Metadata = Annotated[JsonObject, Meta(description="Notes of the caller. Scripts do not receive them.")]
 ScriptContent = Annotated[
     str,

@@ -163,7 +163,7 @@ class SessionResponse(Struct):
     execution_count: fields.ExecutionCount
     renewal: fields.RenewalField
     limits: LimitsResponse
-    context: fields.Context
+    context: fields.StoredContext
     metadata: fields.Metadata
     script_hash: fields.ScriptHash
     function_version: fields.PinnedVersion

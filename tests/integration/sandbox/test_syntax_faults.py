@@ -51,6 +51,22 @@ async def test_any_other_python_script_is_plain(shared, source):
     assert await shared.check(PYTHON, script_of(source), ANONYMOUS) is InputForm.PLAIN
 
 
+@pytest.mark.parametrize("depth", [90, 250, 2000])
+@pytest.mark.parametrize(
+    "deep", [("(", "1", ")"), ("-", "1", ""), ("", "a", ".b"), ("lambda:", "1", ""), ("", "a", "[0]")]
+)
+async def test_a_tree_that_is_deep_does_not_change_the_verdict(shared, deep, depth):
+    opening, middle, closing = deep
+    verdicts = []
+    for parameter in ("context", "CONTEXT"):
+        source = f"def handler({parameter}): return {opening * depth}{middle}{closing * depth}"
+        try:
+            verdicts.append(await shared.check(PYTHON, script_of(source), ANONYMOUS))
+        except ScriptSyntaxError as error:
+            verdicts.append(error.fault)
+    assert verdicts[0] == verdicts[1]
+
+
 async def test_forms_are_those_of_each_script_of_a_batch(shared):
     sources = [f"# {n}\n{source}" for n, source in enumerate([*EVENT_IN_CONTEXT, *PLAIN[:-1]])]
     found = await asyncio.gather(*(shared.check(PYTHON, script_of(source), ANONYMOUS) for source in sources))

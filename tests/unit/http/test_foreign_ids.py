@@ -10,6 +10,8 @@ import pytest
 from attrs import evolve
 
 from domain.identity import MAX_ID, NO_ID, SessionRef
+from domain.json_text import JsonText
+from domain.scripts.convention import Convention
 from tests.foreign_ids import CALLS, EXTREMES, TAKEN, UNKNOWN, random_v4
 from tests.unit.http.world import TITLE, Exchange, Reply, World, chunks, initialized
 
@@ -59,9 +61,11 @@ async def test_a_session_of_another_service_is_served_under_its_id(world, client
     made = UUID(await initialized(client))
     stored, script = world.store.sessions.pop(made), world.store.scripts[made]
     ref, created_at = SessionRef(stored.ref.owner, session_id), stored.created_at - timedelta(days=1)
-    await world.sessions.add(evolve(stored, ref=ref, foreign_created_at=created_at), script)
+    taken = evolve(stored, ref=ref, foreign_created_at=created_at, context=JsonText("[1, null]"))
+    await world.sessions.add(evolve(taken, convention=Convention.ORIGIN), script)
     shown = (await client.get(f"/api/v1/sessions/{session_id}")).json()
     assert (shown["request_id"], shown["created_at"]) == (str(session_id), "2026-01-01T03:04:05.678901Z")
+    assert (shown["context"], shown["convention"]) == ([1, None], "origin")
     executed = await client.post(f"/api/v1/execute/{session_id}", json={"params": 1})
     assert (executed.status_code, executed.json()["result"]) == (200, 1)
     (listed,) = (await client.get("/api/v1/sessions")).json()["sessions"]
