@@ -48,7 +48,7 @@ _WORDS = {
 
 
 @frozen
-class Execution:
+class ExecutionCount:
     """How often a session was executed, and when last."""
 
     count: int
@@ -93,7 +93,7 @@ def _session(found: Mapping[str, JsonText]) -> SourceSession:
     )
 
 
-def merged(row: Execution, cached: Execution, *, runs_ahead: bool) -> Execution:
+def merged(row: ExecutionCount, cached: ExecutionCount, *, runs_ahead: bool) -> ExecutionCount:
     """Return what is true of both: that of the later execution.
 
     If both are of the same one, the greater count is true, or that of Redis if a trigger makes the table's run ahead.
@@ -102,7 +102,7 @@ def merged(row: Execution, cached: Execution, *, runs_ahead: bool) -> Execution:
     if abs(row_at - cached_at) > _SAME_EXECUTION:
         return max(row, cached, key=lambda each: each.last_at or _NEVER)
     count = cached.count if runs_ahead else max(row.count, cached.count)
-    return Execution(count, max(row_at, cached_at) if row.last_at or cached.last_at else None)
+    return ExecutionCount(count, max(row_at, cached_at) if row.last_at or cached.last_at else None)
 
 
 def disagreements(row: SourceSession, cached: SourceSession) -> Iterator[Disagreement]:

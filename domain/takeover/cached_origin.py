@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 
 from domain.clock import Clock
 from domain.takeover.cache_ports import OriginCache
-from domain.takeover.cached import Execution, merged, read_cached
+from domain.takeover.cached import ExecutionCount, merged, read_cached
 from domain.takeover.fence import HIDDEN_BEFORE
 from domain.takeover.mover_ports import OriginSession, OriginSessions
 from domain.takeover.moving import InboundSession
@@ -102,8 +102,8 @@ class CachedOriginSessions(OriginSessions):
         if row is None:
             return seen
         executed = merged(
-            Execution(seen.execution_count, seen.last_executed_at),
-            Execution(row.execution_count or 0, row.last_executed_at),
+            ExecutionCount(seen.execution_count, seen.last_executed_at),
+            ExecutionCount(row.execution_count or 0, row.last_executed_at),
             runs_ahead=bool(self._known_ahead),
         )
         seen = evolve(seen, execution_count=executed.count, last_executed_at=executed.last_at)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from attrs import field, frozen
 
 from domain.scripts.language import Language
+from domain.takeover.cache_census import CacheCensus
 from domain.takeover.census import Census
 from domain.takeover.generation import Generation, GenerationEvidence
 from domain.takeover.inspection import (
@@ -92,6 +93,7 @@ class PlanFacts:
     functions: Sequence[SourceFunction] = ()
     logs: Mapping[str, int] = field(factory=dict)
     scripts: ScriptSurvey = ScriptSurvey()
+    cache: CacheCensus | None = field(default=None, repr=False)
     room_bytes: int | None = None
 
     @property

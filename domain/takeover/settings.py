@@ -61,12 +61,13 @@ class Place:
     """Where this service and the origin will be, as far as the operator says.
 
     `port` is that of the own API, `origin_url` where the front reaches the origin, and `mappings` the path of the
-    converted mapping file.
+    converted mapping file. `has_redis` says that the origin is of generation 1, which keeps sessions in Redis.
     """
 
     port: int | None = None
     origin_url: str | None = None
     mappings: str | None = None
+    has_redis: bool = False
 
 
 def converted(origin: Mapping[str, str], place: Place) -> ConvertedSettings:
@@ -122,7 +123,8 @@ class _Conversion:
 
     def databases(self) -> None:
         """Name the databases of the origin as the sources of the takeover."""
-        for old, new in (("DATABASE_URL", "TAKEOVER_SOURCE_URL"), ("REDIS_URL", "TAKEOVER_REDIS_URL")):
+        named = {"DATABASE_URL": "TAKEOVER_SOURCE_URL"}
+        for old, new in {**named, **({"REDIS_URL": "TAKEOVER_REDIS_URL"} if self.place.has_redis else {})}.items():
             if old in self.origin:
                 self.settings[new] = self.origin[old]
             elif f"{old}_FILE" in self.origin:

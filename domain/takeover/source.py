@@ -9,11 +9,15 @@ from domain.errors import DomainError
 
 @frozen
 class SourceAddress:
-    """Where the origin's tables are. `timezone` is that of instants without a zone; None if none was named."""
+    """Where the origin's tables are, and its Redis, if it is of the generation that keeps sessions there.
+
+    `timezone` is that of instants without a zone; None if none was named.
+    """
 
     dsn: str = field(repr=False)
     schema: str = "meta"
     timezone: str | None = None
+    cache_url: str | None = field(default=None, repr=False)
 
 
 REDIS = "Redis"

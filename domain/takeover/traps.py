@@ -21,10 +21,10 @@ TRAPS: Mapping[str, str] = {
         "together are an error."
     ),
     "REDIS_URL": (
-        "It becomes TAKEOVER_REDIS_URL. Only releases before 2025-07-15 keep sessions there; later ones demand the "
-        "setting and never connect."
+        "Only generation 1, the releases before 2025-07-15, keeps sessions there; later ones demand the setting and "
+        "never connect. If `pglambda takeover plan` finds generation 1, it becomes TAKEOVER_REDIS_URL (--with-redis)."
     ),
-    "REDIS_URL_FILE": "It becomes TAKEOVER_REDIS_URL, as REDIS_URL does. If both are set, the origin uses REDIS_URL.",
+    "REDIS_URL_FILE": "As REDIS_URL. If both are set, the origin uses REDIS_URL.",
     "REDIS_CACHE_URL": "Nothing in the origin reads it. It is left out.",
     "REDIS_CACHE_URL_FILE": "Nothing in the origin reads it. It is left out.",
     "SESSION_EXPIRY_SECONDS": (

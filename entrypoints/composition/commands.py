@@ -57,6 +57,8 @@ from entrypoints.composition.options import (
 from entrypoints.composition.runners import HostInspector, script_examiner
 from entrypoints.composition.takeover import (
     function_importer,
+    loaded_dump,
+    origin_cache,
     origin_functions,
     origin_inspector,
     origin_version,
@@ -209,6 +211,8 @@ class Commands(containers.DeclarativeContainer):
     script_examiner = providers.Callable(script_examiner, settings)
     origin_inspector = providers.Callable(origin_inspector)
     origin_version = providers.Callable(origin_version)
+    origin_cache = providers.Callable(origin_cache)
+    loaded_dump = providers.Callable(loaded_dump)
     takeover_policy = providers.Callable(takeover_policy, settings)
     with_shared_functions = providers.Callable(with_shared_functions, functions=database.functions)
     script_runners = providers.Callable(script_runners, settings)

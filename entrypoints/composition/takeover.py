@@ -1,8 +1,9 @@
 """The parts of a takeover."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 from attrs import evolve
 
@@ -22,10 +23,11 @@ from domain.identity import SHARED, Owner
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.limits import Limits
 from domain.scripts.ports import ScriptRunner
+from domain.takeover.cache_ports import OriginCache
 from domain.takeover.function_import import FunctionImporter
 from domain.takeover.languages import OriginLanguages
 from domain.takeover.options import TakeoverOptions
-from domain.takeover.source import SourceAddress
+from domain.takeover.source import SourceAddress, SourceRefused
 from domain.takeover.source_session import FunctionScript, TakeoverPolicy
 from entrypoints.composition.options import example_policy
 from entrypoints.composition.runners import Runners
@@ -102,6 +104,31 @@ async def function_importer(  # noqa: PLR0913, PLR0917  # what the container has
         choice = owner, languages, settings.max_script_size
         yield FunctionImporter(functions, schemas, runners, examples, clock, ids, actor, *choice)
         await tasks.drain(_DRAIN_S)
+
+
+def origin_cache(url: str) -> AbstractAsyncContextManager[OriginCache]:
+    """Return the Redis of the origin, to be entered; raises SourceRefused without the package that it needs."""
+    with _redis_needed():
+        from adapters.origin.cache import RedisOriginCache  # noqa: PLC0415  # an extra
+    return RedisOriginCache.connected(url)
+
+
+def loaded_dump(path: Path) -> AbstractContextManager[str]:
+    """Return the URL of a Redis that has loaded a dump, to be entered; raises as `origin_cache`."""
+    with _redis_needed():
+        from adapters.origin.dump import loaded_dump as loaded  # noqa: PLC0415  # an extra
+    return loaded(path)
+
+
+@contextmanager
+def _redis_needed() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise SourceRefused(
+            "The Redis of the origin cannot be read: the package redis is not installed.",
+            remedy="Install it with: pip install 'pglambda[takeover]'",
+        ) from error
 
 
 @asynccontextmanager

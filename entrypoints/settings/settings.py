@@ -263,7 +263,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(min_length=1, max_length=63, description="Schema of the tables of lambda-microservice.")
     ] = "meta"
     takeover_redis_url: Annotated[
-        Secret | None, Meta(description="URL of the Redis of lambda-microservice, for releases that used it.")
+        Secret | None,
+        Meta(description="URL of the Redis of lambda-microservice, if sessions are there. Unset: none."),
     ] = None
 
     log_level: Annotated[LogLevel, Meta(description="Least severe level that is logged.")] = LogLevel.INFO

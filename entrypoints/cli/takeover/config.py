@@ -50,6 +50,7 @@ _NO_MAPPINGS = (
     help="A new file for the converted mapping file.",
 )
 @click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="The port of the own API.")
+@click.option("--with-redis", is_flag=True, help="The origin is of generation 1, and keeps sessions in Redis too.")
 @click.option("--origin-url", metavar="URL", help="Where the front will reach the origin.")
 @click.option(
     "--out",
@@ -67,6 +68,7 @@ def config(  # noqa: PLR0913, PLR0917  # one for each option
     mappings: Path | None,
     mappings_out: Path | None,
     port: int | None,
+    with_redis: bool,
     origin_url: str | None,
     out: Path | None,
     show_secrets: bool,
@@ -83,7 +85,7 @@ def config(  # noqa: PLR0913, PLR0917  # one for each option
     """
     languages = None if mappings is None else origin_languages(mappings)
     path = None if languages is None or mappings_out is None else str(mappings_out.absolute())
-    found = converted(_with_files(_variables(environments)), Place(port, origin_url, path))
+    found = converted(_with_files(_variables(environments)), Place(port, origin_url, path, with_redis))
     faults = [(each.variable, each.words) for each in found.faults]
     if found.mappings is not None and path is None:
         faults.append(("RUNTIME_MAPPINGS_FILE", _NO_MAPPINGS))

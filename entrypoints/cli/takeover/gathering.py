@@ -17,6 +17,7 @@ from domain.scripts.examination import ScriptExaminer
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
 from domain.scripts.script import Script, ScriptSyntaxError
+from domain.takeover.cache_census import CacheCensus
 from domain.takeover.census import Census, ScriptUse
 from domain.takeover.fence import HIDDEN_BEFORE
 from domain.takeover.generation import GenerationEvidence
@@ -59,6 +60,7 @@ class Gathering:
             found = await self._first_facts(origin, target)
             if found.is_countable:
                 found = await self._counted(found, origin)
+                found = await self._with_cache(found, origin)
         if found.census is not None and found.census.scripts:
             return evolve(found, scripts=await self._checked(found.census))
         return found
@@ -123,6 +125,21 @@ class Gathering:
             functions=await origin.functions() if has_functions else (),
             logs=await origin.logs(),
         )
+
+    async def _with_cache(self, found: PlanFacts, origin: "OriginInspector") -> PlanFacts:
+        """Compare the keys of Redis with their rows, if there is a Redis."""
+        url = self.source.address.cache_url
+        if url is None:
+            return found
+        census = CacheCensus(await origin.now())
+        async with self.commands.origin_cache(url) as cache:
+            keys = found.counts.live if found.counts else 0
+            with click.progressbar(length=keys, label="Comparing keys", file=sys.stderr) as bar:
+                async for page in cache.ids():
+                    census.add(await cache.get(page), await origin.cached_rows(page))
+                    bar.update(len(page))
+            is_first = await cache.count(1) > 0
+        return evolve(found, cache=census, evidence=evolve(found.evidence, redis_keys=census.keys if is_first else 0))
 
     async def _checked(self, census: Census) -> ScriptSurvey:
         """Check the scripts of most sessions in the sandbox, where they are parsed and examined, and never run."""

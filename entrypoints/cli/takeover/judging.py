@@ -10,13 +10,14 @@ from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.cli.takeover.judging_database import TARGET, database_findings
 
 GENERATION, SESSIONS, SCRIPTS = Subject("generation"), Subject("sessions"), Subject("scripts")
-FUNCTIONS, LOGS = Subject("functions"), Subject("logs")
+FUNCTIONS, LOGS, REDIS = Subject("functions"), Subject("logs"), Subject("redis")
 
 
 def findings(facts: PlanFacts) -> Iterator[Finding]:
     """Yield every finding of the plan, in the order of its report."""
     yield from database_findings(facts)
     yield from _generation(facts)
+    yield from _cache(facts)
     yield from _sessions(facts)
     yield from _scripts(facts)
     yield from _beside(facts)
@@ -25,7 +26,7 @@ def findings(facts: PlanFacts) -> Iterator[Finding]:
 _GENERATIONS: Mapping[Generation, tuple[str, str]] = {
     Generation.G1: (
         "Sessions are read from Redis first, so the fence deletes their keys too, and counts are merged.",
-        "Set TAKEOVER_REDIS_URL, or load a dump of the Redis with --rdb.",
+        "Set TAKEOVER_REDIS_URL for the service and each command of the takeover.",
     ),
     Generation.G2: (
         "Each controller answers from its memory, whatever the database says. The front is the only fence.",
@@ -48,6 +49,28 @@ def _generation(facts: PlanFacts) -> Iterator[Finding]:
         "What has to be fenced differs: Redis (g1), the memory of the controllers (g2), or the table alone (g3).",
         "Set ORIGIN_URL, so that its /health is asked, and TAKEOVER_REDIS_URL if it uses Redis; or name --generation.",
     )
+
+
+def _cache(facts: PlanFacts) -> Iterator[Finding]:
+    census = facts.cache
+    if census is None:
+        return
+    yield REDIS.ok(f"{census.keys:,} keys of sessions")
+    if not census.keys:
+        yield REDIS.note(
+            "there is no key of a session", "Generations 2 and 3 never use it.", "Unset TAKEOVER_REDIS_URL."
+        )
+    if census.without_row:
+        yield REDIS.warning(
+            f"{_live(census.without_row)} without a row",
+            "The database was made anew while Redis lived. Generation 1 serves them all the same; adopt stores them in "
+            "the table first. Generations 2 and 3 do not serve them.",
+            "Find out the generation of the origin, and name it with --generation.",
+        )
+    for difference, number in sorted(census.differing.items()):
+        yield REDIS.note(f"keys that differ from their rows, {number:,}: {difference}", difference.words)
+    if census.unreadable:
+        yield REDIS.note(f"{census.unreadable:,} keys are none of sessions", "The origin cannot read them either.")
 
 
 def _sessions(facts: PlanFacts) -> Iterator[Finding]:

@@ -55,6 +55,11 @@ _SOURCE: Sequence[Callable[[Any], Any]] = (
     _option("--source", metavar="URL", help="The PostgreSQL of the origin. Default: TAKEOVER_SOURCE_URL."),
     _option("--schema", metavar="NAME", help="The schema of its tables. Default: TAKEOVER_SOURCE_SCHEMA."),
     _option(
+        "--redis",
+        metavar="URL",
+        help="The Redis of the origin, if it is of generation 1. Default: TAKEOVER_REDIS_URL.",
+    ),
+    _option(
         "--timezone", type=_timezone, metavar="ZONE", help="The time zone of instants that are stored without one."
     ),
     _option(
@@ -132,10 +137,13 @@ class SourceChoice:
         if not named:
             raise click.UsageError("Name the database of the origin with --source or TAKEOVER_SOURCE_URL.")
         schema = given["schema"] or settings.takeover_source_schema
-        generation = given["generation"]
-        return cls(
-            SourceAddress(named, schema, given["timezone"]), None if generation == "auto" else Generation(generation)
-        )
+        generation = None if given["generation"] == "auto" else Generation(given["generation"])
+        redis, cache_url = settings.takeover_redis_url, given["redis"]
+        if cache_url is None and redis is not None:
+            cache_url = redis.reveal()
+        if generation not in (None, Generation.G1):
+            cache_url = None
+        return cls(SourceAddress(named, schema, given["timezone"], cache_url), generation)
 
 
 def chosen_options(given: Mapping[str, Any], settings: Settings) -> TakeoverOptions:

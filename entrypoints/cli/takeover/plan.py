@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +42,25 @@ if TYPE_CHECKING:
 )
 @source_options
 @policy_options
+@click.option(
+    "--rdb",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="A dump of the Redis, to be read by a redis-server of its own.",
+)
 @report_option
 @dry_run_option
 @output_option
 @click.pass_context
-def plan(context: click.Context, /, report: Path | None, dry_run: bool, output: str, **given: Any) -> None:  # noqa: ARG001  # it never writes
+def plan(  # one for each option of its own
+    context: click.Context,
+    /,
+    rdb: Path | None,
+    report: Path | None,
+    dry_run: bool,  # noqa: ARG001  # it never writes
+    output: str,
+    **given: Any,
+) -> None:
     """Look at the origin, and say what a takeover would take and leave.
 
     The command reads the origin in short transactions, and changes nothing. It tells the server, the schema with all
@@ -53,11 +68,16 @@ def plan(context: click.Context, /, report: Path | None, dry_run: bool, output: 
     clocks. It counts the sessions by what becomes of them. It parses their scripts in the sandbox, and never runs them.
     Then it explains each setting of the origin, and lists the stages.
 
+    With TAKEOVER_REDIS_URL, --redis or --rdb it compares the keys of the Redis of generation 1 with their rows. A dump
+    is as old as its file, and so are its counts.
+
     With ORIGIN_URL the command asks /health of the origin for its release. The exit status is 1 if something must be
     changed first, or if live sessions would be left with the origin.
     """
-    with failures_reported(), report_file(report) as note:
+    with failures_reported(), report_file(report) as note, ExitStack() as stack:
         settings = patient(settings_in_force())
+        if rdb is not None:
+            given["redis"] = stack.enter_context(container_of(context)(settings=settings).loaded_dump(rdb))
         source, options = SourceChoice.of(given, settings), chosen_options(given, settings)
 
         async def use(commands: "Commands") -> PlanFacts:

@@ -177,6 +177,13 @@ def _document(facts: PlanFacts, found: Sequence[Finding]) -> Mapping[str, Any]:
             for verdict in facts.scripts.verdicts
         ],
         "scripts_not_looked_at_sessions": facts.scripts.others,
+        "redis": facts.cache
+        and {
+            "keys": facts.cache.keys,
+            "without_row": facts.cache.without_row,
+            "unreadable": facts.cache.unreadable,
+            "differing": dict(facts.cache.differing),
+        },
         "functions": [
             {"language_title": each.language_title, "active": each.is_active, "has_script": each.has_script}
             for each in facts.functions

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
+import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.origin.databases import fill
+from tests.origin.process import running_origin, running_redis
 
 ROOT = Path(__file__).parents[3]
 
@@ -18,12 +21,12 @@ def as_url(conninfo: str) -> str:
     return f"postgresql://{given['user']}@/{given['dbname']}?host={given['host']}"
 
 
-def plan(database_url: str, origin_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def plan(database_url: str, origin_url: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     given = {"DATABASE_URL": as_url(database_url), "TAKEOVER_SOURCE_URL": as_url(origin_url)}
     given |= dict.fromkeys(["HOST", "AUTH", "JWT_SECRET", "ORIGIN_URL"], "")
     return subprocess.run(
         [sys.executable, "-m", "entrypoints", "takeover", "plan", *arguments],
-        env={**os.environ, **given},
+        env={**os.environ, **given, **variables},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -55,6 +58,24 @@ def test_the_plan_of_an_origin_with_odd_rows_counts_each_of_them(odd_origin_url,
     assert all(script["checked"] for script in found["scripts"])
     lines = [json.loads(line) for line in report.read_text().splitlines()]
     assert sum("left" in line for line in lines) == sum(left["all"].values())
+
+
+def test_the_plan_of_a_first_generation_compares_its_redis_and_asks_its_release(origin_url, database_url):
+    with running_redis() as redis, running_origin(as_url(origin_url), generation="g1", redis_url=redis.url) as origin:
+        body, title = {"context": {}, "script_content": "result = 1"}, {"Language-Title": "python-x"}
+        for _ in range(3):
+            httpx2.post(f"{origin.url}/api/v1/initialize", json=body, headers=title, timeout=30).raise_for_status()
+        with psycopg.connect(origin_url, autocommit=True) as admin:
+            admin.execute("DELETE FROM meta.sessions WHERE ctid IN (SELECT ctid FROM meta.sessions LIMIT 1)")
+            admin.execute(
+                "UPDATE meta.sessions SET execution_count = 5 WHERE ctid IN (SELECT ctid FROM meta.sessions LIMIT 1)"
+            )
+        options = ["--redis", redis.url, "--output", "json"]
+        done = plan(database_url, origin_url, *options, ORIGIN_URL=origin.url)
+    found = json.loads(done.stdout)
+    assert found["redis"] == {"keys": 3, "without_row": 1, "unreadable": 0, "differing": {"count": 1}}
+    assert found["generations"] == ["g1"]
+    assert found["evidence"][0] == "/health of the origin says version 0.1.0."
 
 
 def test_the_database_of_the_origin_is_no_target(origin_url):

@@ -6,7 +6,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.takeover.cached import Disagreement, Execution, disagreements, merged, read_cached
+from domain.takeover.cached import Disagreement, ExecutionCount, disagreements, merged, read_cached
 from tests.unit.takeover.builders import NOW, ROW, row
 
 SECOND = timedelta(seconds=1)
@@ -80,13 +80,13 @@ def test_what_the_origin_cannot_read_is_no_session(text: str):
 @pytest.mark.parametrize(
     ("in_row", "in_key", "runs_ahead", "expected"),
     [
-        (Execution(3, NOW), Execution(5, NOW + 2 * SECOND), False, Execution(5, NOW + 2 * SECOND)),
-        (Execution(6, NOW), Execution(5, NOW + 2 * SECOND), False, Execution(5, NOW + 2 * SECOND)),
-        (Execution(6, NOW + 2 * SECOND), Execution(5, NOW), False, Execution(6, NOW + 2 * SECOND)),
-        (Execution(6, NOW), Execution(5, NOW + SECOND), False, Execution(6, NOW + SECOND)),
-        (Execution(6, NOW), Execution(5, NOW + SECOND), True, Execution(5, NOW + SECOND)),
-        (Execution(0, None), Execution(1, NOW), False, Execution(1, NOW)),
-        (Execution(0, None), Execution(0, None), False, Execution(0, None)),
+        (ExecutionCount(3, NOW), ExecutionCount(5, NOW + 2 * SECOND), False, ExecutionCount(5, NOW + 2 * SECOND)),
+        (ExecutionCount(6, NOW), ExecutionCount(5, NOW + 2 * SECOND), False, ExecutionCount(5, NOW + 2 * SECOND)),
+        (ExecutionCount(6, NOW + 2 * SECOND), ExecutionCount(5, NOW), False, ExecutionCount(6, NOW + 2 * SECOND)),
+        (ExecutionCount(6, NOW), ExecutionCount(5, NOW + SECOND), False, ExecutionCount(6, NOW + SECOND)),
+        (ExecutionCount(6, NOW), ExecutionCount(5, NOW + SECOND), True, ExecutionCount(5, NOW + SECOND)),
+        (ExecutionCount(0, None), ExecutionCount(1, NOW), False, ExecutionCount(1, NOW)),
+        (ExecutionCount(0, None), ExecutionCount(0, None), False, ExecutionCount(0, None)),
     ],
 )
 def test_the_later_execution_is_true_of_both(in_row, in_key, runs_ahead, expected):

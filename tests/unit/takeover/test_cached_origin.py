@@ -1,5 +1,4 @@
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -7,34 +6,17 @@ import pytest
 from attrs import define, evolve, field
 
 from adapters.memory.manual_clock import ManualClock
-from domain.takeover.cache_ports import OriginCache
 from domain.takeover.cached_origin import CachedOriginSessions
 from domain.takeover.fence import HIDDEN_BEFORE
 from domain.takeover.moving import InboundSession
 from domain.takeover.source_session import SourceSession
 from tests.contracts.origin_cache import OriginCacheContract
+from tests.support.origin_cache import ManualCache
 from tests.unit.takeover.test_cached import MEMBERS
 from tests.unit.takeover.world import OriginRow, SimulatedOrigin, inbound_of
 
 ONE, TWO = UUID(int=1 << 80), UUID(int=2 << 80)
 HOUR = timedelta(hours=1)
-
-
-@define
-class ManualCache(OriginCache):
-    values: dict[str, str] = field(factory=dict)
-
-    async def get(self, ids: Sequence[str]) -> Mapping[str, str]:
-        return {each: self.values[each] for each in ids if each in self.values}
-
-    async def take(self, ids: Sequence[str]) -> Mapping[str, str]:
-        return {each: self.values.pop(each) for each in ids if each in self.values}
-
-    async def count(self, keys_max: int) -> int:
-        return min(len(self.values), keys_max)
-
-    async def ids(self) -> AsyncIterator[Sequence[str]]:
-        yield list(self.values)
 
 
 class TestManualCache(OriginCacheContract):

@@ -47,7 +47,6 @@ def test_the_sample_of_the_origin_becomes_settings_of_this_service():
         "AUTH": "none",
         "CORS_ORIGINS": "*",
         "TAKEOVER_SOURCE_URL": "postgresql://postgres:postgres@postgres:5432/lambda_microservice",
-        "TAKEOVER_REDIS_URL": "redis://redis:6379",
         "SESSION_EXPIRY_SECONDS": "3600",
         "SCRIPT_TIMEOUT_MS": "30000",
         "MAX_SCRIPT_SIZE": "1048576",
@@ -74,8 +73,13 @@ def test_nothing_but_the_origin_decides_where_its_parts_will_be():
     assert found["RUNTIME_MAPPINGS_FILE"] == "/etc/mappings.json"
 
 
+def test_the_redis_counts_only_for_an_origin_that_keeps_sessions_there():
+    assert "TAKEOVER_REDIS_URL" not in settings()
+    assert converted(SAMPLE, Place(has_redis=True)).settings["TAKEOVER_REDIS_URL"] == "redis://redis:6379"
+
+
 def test_secrets_are_masked():
-    found = converted(SAMPLE, NOWHERE)
+    found = converted(SAMPLE, Place(has_redis=True))
     assert found.masked["TAKEOVER_SOURCE_URL"] == found.masked["TAKEOVER_REDIS_URL"] == "********"
     assert found.masked["PORT"] == "9080"
     assert "postgres" not in repr(found)
@@ -83,7 +87,7 @@ def test_secrets_are_masked():
 
 def test_the_path_of_a_secret_is_kept_if_there_is_no_url():
     old = {"DATABASE_URL": "", "REDIS_URL": "", "DATABASE_URL_FILE": "/run/db", "REDIS_URL_FILE": "/run/redis"}
-    found = settings(**old)
+    found = converted({**SAMPLE, **old}, Place(has_redis=True)).settings
     assert (found["TAKEOVER_SOURCE_URL_FILE"], found["TAKEOVER_REDIS_URL_FILE"]) == ("/run/db", "/run/redis")
     assert "TAKEOVER_SOURCE_URL" not in found
 

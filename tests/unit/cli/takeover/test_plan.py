@@ -1,7 +1,7 @@
 """The command `takeover plan`, on an origin that is described by hand."""
 
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 import pytest
 from attrs import define, evolve, field
@@ -19,7 +19,9 @@ from domain.takeover.source import SourceRefused
 from domain.takeover.traps import TRAPS
 from entrypoints.cli.main import cli
 from tests.support.commands import commands_with
+from tests.support.origin_cache import ManualCache
 from tests.unit.takeover.builders import HOUR, NOW, SCHEMA, SERVER, head, table
+from tests.unit.takeover.test_cached import value
 
 URL = "postgresql://reader:secret@old/lambda"
 ENV = {"DATABASE_URL": "postgresql://nobody/nothing", "TAKEOVER_SOURCE_URL": URL}
@@ -58,6 +60,9 @@ class ManualInspector:
     async def scripts(self, ids):
         return dict.fromkeys(ids, self.origin.script)
 
+    async def cached_rows(self, ids):
+        return {}
+
     async def read_speed(self):
         return ReadSpeed(1, 100, 0.1)
 
@@ -95,6 +100,8 @@ class ManualOrigin:
     refusal: Exception | None = None
     unavailable: str | None = None
     bounds: list = field(factory=list)
+    keys: dict = field(factory=dict)
+    caches: list = field(factory=list)
 
     @asynccontextmanager
     async def inspector(self, address):
@@ -110,6 +117,11 @@ class ManualOrigin:
     async def examiner(self):
         yield ManualExaminer(self.unavailable)
 
+    @asynccontextmanager
+    async def cache(self, url):
+        self.caches.append(url)
+        yield ManualCache(self.keys)
+
     async def version(self, url):
         return "0.2.0"
 
@@ -121,6 +133,8 @@ def run(*arguments, origin=None, **env):
         script_runners=providers.Callable(origin.runners),
         script_examiner=providers.Callable(origin.examiner),
         origin_version=providers.Callable(origin.version),
+        origin_cache=providers.Callable(origin.cache),
+        loaded_dump=providers.Callable(lambda path: nullcontext(f"unix://{path}")),
     )
     return CliRunner().invoke(cli, ["takeover", "plan", *arguments], obj=container, env={**ENV, **env})
 
@@ -143,7 +157,7 @@ def test_the_json_report_has_the_same_and_is_stable():
     found = json.loads(result.stdout)
     assert list(found) == [
         "format", "version", "status", "source", "variant", "generations", "evidence", "clock_ahead_seconds", "counts",
-        "taken", "left", "largest_bytes", "estimate", "scripts", "scripts_not_looked_at_sessions", "functions",
+        "taken", "left", "largest_bytes", "estimate", "scripts", "scripts_not_looked_at_sessions", "redis", "functions",
         "logs_rows_estimated", "grants", "findings", "settings", "backup", "stages",
     ]  # fmt: skip
     assert (found["format"], found["variant"], found["generations"]) == (1, "a", ["g3"])
@@ -223,6 +237,38 @@ def test_the_sessions_that_are_read_are_those_that_are_taken(expired, bound):
     origin = ManualOrigin()
     run("--expired", expired, origin=origin)
     assert origin.bounds == [bound]
+
+
+def test_the_keys_of_redis_are_compared_and_tell_the_generation():
+    origin = ManualOrigin(keys={"a": value(), "b": "{}"})
+    result = run("--redis", "redis://old", "--output", "json", origin=origin)
+    found = json.loads(result.stdout)
+    assert found["redis"] == {"keys": 2, "without_row": 1, "unreadable": 1, "differing": {}}
+    assert found["generations"] == ["g1"]
+    assert "Redis has 2 keys session:* with a time to live; only generation 1 makes them." in found["evidence"]
+
+
+def test_a_redis_without_keys_is_none_of_the_origin():
+    found = json.loads(run("--output", "json", TAKEOVER_REDIS_URL="redis://old").stdout)
+    assert "Unset TAKEOVER_REDIS_URL." in [each["remedy"] for each in found["findings"]]
+
+
+def test_a_dump_is_read_as_a_redis(tmp_path):
+    origin, dump = ManualOrigin(), tmp_path / "dump.rdb"
+    dump.touch()
+    assert run("--rdb", str(dump), origin=origin).exit_code == 0
+    assert origin.caches == [f"unix://{dump}"]
+
+
+def test_a_generation_without_redis_asks_none():
+    origin = ManualOrigin()
+    assert (
+        json.loads(run("--redis", "redis://old", "--generation", "g3", "--output", "json", origin=origin).stdout)[
+            "redis"
+        ]
+        is None
+    )
+    assert origin.caches == []
 
 
 def test_a_source_that_refuses_ends_the_command_with_its_words():
