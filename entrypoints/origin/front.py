@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from http import HTTPStatus
 from uuid import UUID
 
 from attrs import define, evolve, field
@@ -13,13 +14,13 @@ from domain.errors import Gone
 from domain.scripts.language import Language, LanguageMapping, LanguageNotServed
 from domain.sessions.session import SessionNotFound
 from domain.takeover.front import Front, SessionMoving, Side
+from domain.takeover.ports import CallRecorder
 from entrypoints.http.request import Request
 from entrypoints.http.response import Response
 from entrypoints.http.route import Access, Endpoint, Route, RouteClass, session_id_of
 from entrypoints.origin.passing import PassedCalls, PassedResponse
 from entrypoints.telemetry.metrics.front import FrontMetrics
 
-_NOT_FOUND = 404
 _KEPT_SIZE_MAX = 2 * 1024 * 1024
 """Bytes of a body that are kept until it is certain who serves the call: the limit of the origin."""
 
@@ -47,6 +48,11 @@ class KeptBody:
                 self._messages = None
         return message
 
+    @property
+    def content(self) -> bytes | None:
+        """The body so far; None if it is too large to be kept."""
+        return None if self._messages is None else b"".join(each.get("body", b"") for each in self._messages)
+
     def again(self) -> Receive:
         """Return what receives the same messages, and then new ones; raises SessionMoving if the body is too large."""
         if self._messages is None:
@@ -71,6 +77,7 @@ class OriginFront:
     _calls: PassedCalls
     _mapping: LanguageMapping
     _metrics: FrontMetrics = field(factory=FrontMetrics)
+    _recorder: CallRecorder | None = None
 
     def __call__(self, route: Route) -> Route:
         """Return the route with such an endpoint."""
@@ -113,11 +120,15 @@ class OriginFront:
     async def _session(self, here: Endpoint, request: Request) -> Response:
         """Serve a call about a session. If one side does not find it, it may have moved to the other one meanwhile."""
         session_id, started_s = _session_id(request), time.perf_counter()
+        if self._recorder is not None:
+            _ask_for_plain_reply(request)
         side, kept = await self._front.side_of(session_id), KeptBody(request.receive)
         self._metrics.decided(side, time.perf_counter() - started_s)
         request.receive = kept.receive
         attempt = self._here if side is Side.HERE else self._there
         response = await attempt(session_id, here, request)
+        if isinstance(response, PassedResponse):
+            self._record(session_id, kept.content, response, request)
         if response is not None:
             return response
         request.receive = kept.again()
@@ -135,7 +146,7 @@ class OriginFront:
     async def _there(self, session_id: UUID | None, _here: Endpoint, request: Request) -> Response | None:
         """Return the reply of the origin; None if the session is here now."""
         passed = await self._pass_on(request)
-        if passed.status != _NOT_FOUND:
+        if passed.status != HTTPStatus.NOT_FOUND:
             return passed
         try:
             is_there = await self._front.side_after(session_id, Side.ORIGIN) is Side.ORIGIN
@@ -146,6 +157,13 @@ class OriginFront:
             return passed
         passed.close()
         return None
+
+    def _record(self, session_id: UUID | None, sent: bytes | None, response: PassedResponse, request: Request) -> None:
+        """Record an execution that has succeeded, if calls are recorded."""
+        if self._recorder is None or session_id is None or sent is None:
+            return
+        if request.route.name == "origin_execute" and response.status == HTTPStatus.OK:
+            response.on_body = partial(self._recorder.record, session_id, sent)
 
     async def _pass_on(self, request: Request) -> PassedResponse:
         """Pass a request on whose language is not known."""
@@ -169,3 +187,8 @@ def _session_id(request: Request) -> UUID | None:
         return None
     request.parameters["request_id"] = session_id
     return session_id
+
+
+def _ask_for_plain_reply(request: Request) -> None:
+    """Let the origin not compress its reply, which is recorded."""
+    request.scope["headers"] = [header for header in request.scope["headers"] if header[0] != b"accept-encoding"]

@@ -18,6 +18,8 @@ from entrypoints.http.request import ClientDisconnected, Request, until_disconne
 from entrypoints.http.response import Relay, Response, discard_body, single_write
 from entrypoints.telemetry.metrics.front import FrontMetrics, PassedOutcome
 
+TOLD_SIZE_MAX = 256 * 1024
+
 _ABORT_TIMEOUT_S = 1.0
 
 
@@ -82,7 +84,8 @@ class PassedResponse(Response):
     """The reply of the origin, sent as it is: nothing of this service is added but `Date` and the framing.
 
     A body that breaks off, or does not end within the budget, ends the client's connection, so that no client takes it
-    for complete. `on_end` is called once, however the response ends.
+    for complete. `on_end` is called once, however the response ends. `on_body` gets the whole body if it has at most
+    `TOLD_SIZE_MAX` bytes.
     """
 
     reply: OriginReply
@@ -92,6 +95,7 @@ class PassedResponse(Response):
     request: Request
     outcome: PassedOutcome = PassedOutcome.DISCONNECTED
     on_end: Callable[[PassedOutcome], None] = field(default=lambda _: None)
+    on_body: Callable[[bytes], None] | None = None
     _is_closed: bool = field(default=False, init=False)
 
     @override
@@ -118,6 +122,7 @@ class PassedResponse(Response):
         reply, headers = self.reply, returned_headers(self.reply.headers)
         if reply.body is not None and self.upload.is_complete:
             await relay.send(reply.status, reply.reason, headers, reply.body)
+            self._tell(reply.body)
             return
         await relay.start(reply.status, reply.reason, headers, is_last=not self.upload.is_complete)
         try:
@@ -137,8 +142,16 @@ class PassedResponse(Response):
             await relay.write(self.reply.body)
         if self.reply.body is not None:
             return
+        told = b""
         async for piece in self.reply.pieces():
+            if self.on_body is not None and len(told) <= TOLD_SIZE_MAX:
+                told += piece
             await relay.write(piece)
+        self._tell(told)
+
+    def _tell(self, body: bytes) -> None:
+        if self.on_body is not None and len(body) <= TOLD_SIZE_MAX:
+            self.on_body(body)
 
 
 @define(eq=False)

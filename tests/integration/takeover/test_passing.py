@@ -1,7 +1,7 @@
 """Calls passed on to the origin, byte by byte on both sides."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,6 +14,7 @@ from domain.access.principal import ANYBODY
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from entrypoints.http.pipeline import InFlightLimiter, Pipeline, RequestObserver
 from entrypoints.http.request import Request
+from entrypoints.http.response import Response
 from entrypoints.http.route import Access, Route, RouteTable
 from entrypoints.origin.passing import PassedCalls
 from entrypoints.server.connection import BoundedConnection
@@ -70,12 +71,20 @@ class FrontedClient:
 
 
 @asynccontextmanager
-async def fronted(serve: Serve, places_max: int = 8, timeout_s: float = 10.0) -> AsyncIterator[FrontedClient]:
+async def fronted(
+    serve: Serve, places_max: int = 8, timeout_s: float = 10.0, on_body: Callable[[bytes], None] | None = None
+) -> AsyncIterator[FrontedClient]:
     async with peer(serve) as origin:
         api = HttpOrigin(OriginClientOptions(origin.url))
         places, seen = CapacityLimiter("a call to the origin", places_max), Seen()
         calls = PassedCalls(api, places, timeout_s)
-        route = Route("", "every", calls.pass_on, name="every", access=Access.OPEN)
+
+        async def pass_on(request: Request) -> Response:
+            response = await calls.pass_on(request)
+            response.on_body = on_body
+            return response
+
+        route = Route("", "every", pass_on, name="every", access=Access.OPEN)
         log = structlog.get_logger()
         pipeline = Pipeline(Every(route), InFlightLimiter(64), log, observers=[seen], caller=ANYBODY)
         async with connected(BoundedConnection, pipeline) as (reader, writer):
@@ -359,3 +368,30 @@ async def test_a_call_without_a_free_place_is_refused_and_nothing_reaches_the_or
             assert (await client.head()).startswith(b"HTTP/1.1 503 ")
         assert client.seen.ended == [(503, "OVERLOADED")]
         assert origin.requests == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ([b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nabcd"], [b"abcd"]),
+        ([b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n", b"ab", b"cd"], [b"abcd"]),
+        ([b"HTTP/1.1 200 OK\r\ncontent-length: 300000\r\n\r\n", b"x" * 300_000], []),
+    ],
+    ids=["at once", "in pieces", "too large"],
+)
+async def test_the_body_of_a_reply_is_told_whole_or_not_at_all(parts, told):
+    bodies: list[bytes] = []
+
+    async def serve(connection: PeerConnection) -> None:
+        await connection.request()
+        await connection.send(parts[0])
+        await has_head.wait()
+        await connection.send(*parts[1:])
+
+    has_head = asyncio.Event()
+    async with fronted(serve, on_body=bodies.append) as client:
+        client.writer.write(GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+        await client.head()
+        has_head.set()
+        await client.reader.read()
+    assert bodies == told

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from attrs import define, field
@@ -86,6 +86,11 @@ class World:
     served: list[bytes] = field(factory=list)
     error: Exception | None = None
     metrics: FrontMetrics = field(factory=FrontMetrics)
+    recorded: list[tuple[UUID, bytes, bytes]] = field(factory=list)
+
+    def record(self, session_id: UUID, request: bytes, reply: bytes) -> None:
+        """Keep a call, as a CallRecorder."""
+        self.recorded.append((session_id, request, reply))
 
     async def route(self, name: str) -> Route:
         """Return the fronted route of this name, whose own endpoint reads the body."""
@@ -93,7 +98,7 @@ class World:
         await known.read()
         front = Front(self.ownership, known, FrontPolicy(5.0, look_each_s=0))
         passed = PassedCalls(self.origin, self.calls, 5.0, self.metrics)
-        fronted = OriginFront(front, passed, LanguageMapping(), self.metrics)
+        fronted = OriginFront(front, passed, LanguageMapping(), self.metrics, self)
         access = Access.EXECUTE if name == "origin_execute" else Access.OWNER
         return fronted(Route("POST", "/", self._serve, name=name, access=access))
 
@@ -246,6 +251,22 @@ async def test_a_session_to_create_needs_the_right_to_its_language():
     await world.call("origin_initialize", ONLY_PYTHON, language_title="python-a")
     with pytest.raises(ScopeMissing):
         await world.call("origin_initialize", ONLY_PYTHON, language_title="nodejs-a")
+
+
+async def test_only_executions_that_the_origin_has_served_are_recorded():
+    world = World(ManualOwnership(Stage.FRONT), ManualOrigin(200, b'{"result": 1}'))
+    for name in ("origin_get_session", "origin_initialize", "origin_unmatched"):
+        assert (await world.call(name)).on_body is None
+    (await world.call("origin_execute")).on_body(b'{"result": 1}')
+    world.origin.status = 500
+    assert (await world.call("origin_execute")).on_body is None
+    assert world.recorded == [(UUID(FOREIGN), b"{}", b'{"result": 1}')]
+
+
+async def test_executions_that_are_served_here_are_not_recorded():
+    world = World(ManualOwnership(Stage.FINISHED))
+    await world.call("origin_execute")
+    assert world.recorded == []
 
 
 async def test_unknown_paths_need_a_credential_and_count_as_executions():
