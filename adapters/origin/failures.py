@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import psycopg
 
-from domain.errors import DomainError
-from domain.takeover.source import SourceRefused, SourceUnavailable
+from domain.takeover.source import SourceFailure, SourceRefused, SourceUnavailable
 
 _CONNECTION_REMEDY = "Correct --source or TAKEOVER_SOURCE_URL, or let pg_hba.conf accept this role from this machine."
 _LOGIN = frozenset({"28000", "28P01", "3D000"})
@@ -24,7 +23,7 @@ _UNAVAILABLE: Mapping[str, str] = {
 }
 
 
-def connection_failure(error: psycopg.Error) -> DomainError:
+def connection_failure(error: psycopg.Error) -> SourceFailure:
     """Return the error for a connection that could not be made."""
     text = one_line(error)
     if error.sqlstate in _LOGIN or "does not exist" in text or "authentication" in text or "pg_hba" in text:
@@ -32,7 +31,7 @@ def connection_failure(error: psycopg.Error) -> DomainError:
     return SourceUnavailable(f"there is no connection ({text}).")
 
 
-def statement_failure(error: psycopg.Error, schema: str) -> DomainError:
+def statement_failure(error: psycopg.Error, schema: str) -> SourceFailure:
     """Return the error for a statement or commit that failed."""
     state, text = error.sqlstate or "", one_line(error)
     if state == _PRIVILEGE:

@@ -1,10 +1,6 @@
 """The origin's database: its address, and its failures, for an operator."""
 
-from typing import ClassVar
-
 from attrs import define, field, frozen
-
-from domain.errors import DomainError
 
 
 @frozen
@@ -24,11 +20,22 @@ REDIS = "Redis"
 """The other store of the origin."""
 
 
+class SourceFailure(RuntimeError):
+    """A failure of what the origin stores, for an operator: no caller of the API gets it."""
+
+    @property
+    def message(self) -> str:
+        """What happened, why, and what to do next."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.message
+
+
 @define(eq=False)
-class SourceUnavailable(DomainError):
+class SourceUnavailable(SourceFailure):
     """The origin's database, or its Redis, did not serve; repeating the command may succeed."""
 
-    code: ClassVar[str] = "SOURCE_UNAVAILABLE"
     reason: str
     store: str = field(default="database", kw_only=True)
 
@@ -41,10 +48,9 @@ class SourceUnavailable(DomainError):
 
 
 @define(eq=False)
-class SourceRefused(DomainError):
+class SourceRefused(SourceFailure):
     """The origin's database cannot be the source of a takeover as it is; `remedy` says what to do."""
 
-    code: ClassVar[str] = "SOURCE_REFUSED"
     reason: str
     remedy: str = field(kw_only=True)
 
