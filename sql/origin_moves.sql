@@ -78,6 +78,9 @@ CROSS JOIN LATERAL ( -- noqa: ST05
 ) AS i
 WHERE s.request_id = ANY(:request_ids);
 
+-- name: select_counts(request_ids)
+SELECT s.request_id::text, s.execution_count FROM sessions AS s WHERE s.request_id = ANY(:request_ids);
+
 -- name: fence_sessions(request_ids, shift)
 -- A row that a transaction of the origin has locked is left out; the caller tries it again.
 WITH picked AS (

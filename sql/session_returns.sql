@@ -47,6 +47,33 @@ WHERE
 ORDER BY s.request_id
 LIMIT :rows_max::bigint;
 
+-- name: select_return_census(now)
+-- Numbers of the sessions that select_returnable returns.
+SELECT
+    count(*) AS sessions,
+    count(*) FILTER (WHERE t.request_id IS NULL) AS made_here,
+    count(*) FILTER (WHERE s.renewal = 'sliding') AS sliding,
+    count(*) FILTER (WHERE s.function_id IS NOT NULL) AS pinned,
+    count(*) FILTER (WHERE s.convention <> 'origin' AND s.function_id IS NULL) AS unlike,
+    count(*) FILTER (WHERE t.request_id IS NULL AND char_length(s.owner) > 128) AS nameless,
+    count(*) FILTER (WHERE s.execution_count > 2147483647) AS capped,
+    count(*) FILTER (
+        WHERE EXISTS (
+            SELECT FROM meta.idempotency_keys AS k WHERE k.request_id = s.request_id AND k.expires_at > :now::timestamptz
+        )
+    ) AS keyed,
+    count(*) FILTER (
+        WHERE EXISTS (SELECT FROM meta.open_executions AS o WHERE o.request_id = s.request_id)
+    ) AS executing
+FROM meta.sessions AS s
+LEFT JOIN meta.taken_sessions AS t ON s.request_id = t.request_id
+WHERE
+    NOT s.hidden
+    AND s.closed_at IS NULL
+    AND s.script_hash IS NOT NULL
+    AND s.expires_at > :now::timestamptz
+    AND (t.request_id IS NULL OR (t.state = 'owned' AND t.late_count IS NOT NULL));
+
 -- name: close_sessions(request_ids, now)
 -- A closed session admits no execution, and one in progress still counts. So no other statement needs to know of returns.
 -- A session that was made here gets what a taken one has of the origin.

@@ -19,13 +19,22 @@ ON CONFLICT (only_row) DO UPDATE SET
     progress = '{}'
 WHERE t.stage = 'finished' AND t.takeover_id <> excluded.takeover_id;
 
--- name: update_takeover_stage(before, stage, now)
+-- name: update_takeover_stage(before, stage, now, act_id, actor, origin, act, details)
 -- Returns a row if the takeover is at the new stage now.
 WITH changed AS (
     UPDATE meta.takeover AS t
     SET stage = :stage::text, stage_at = :now::timestamptz
     WHERE t.stage = :before::text
-    RETURNING t.stage
+    RETURNING t.stage, t.takeover_id
+),
+recorded AS (
+    INSERT INTO meta.audit (act_id, actor, origin, act, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, c.takeover_id::text,
+        jsonb_build_object('from', :before::text, 'to', c.stage) || :details::jsonb
+    FROM changed AS c
+    WHERE :act_id::uuid IS NOT NULL AND :before::text <> c.stage
+    ON CONFLICT (act_id) DO NOTHING
 )
 SELECT c.stage FROM changed AS c
 UNION ALL
@@ -180,6 +189,11 @@ UNION ALL
 SELECT t.request_id
 FROM meta.taken_sessions AS t
 WHERE t.request_id = any(:request_ids::uuid[]) AND t.state = 'fencing';
+
+-- name: untake_sessions(request_ids)!
+DELETE FROM meta.taken_sessions AS t
+USING meta.inbound_sessions AS i
+WHERE t.request_id = any(:request_ids::uuid[]) AND t.state = 'fencing' AND i.request_id = t.request_id;
 
 -- name: own_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, created_ats, expiries, expiries_max, closings, executions, counts, versions, conventions, function_ids, function_versions, contexts, metadatas, scripts, spelled_titles, user_ids, leftovers, fenced_at, now)
 -- A session becomes one of this service in the statement that ends its copy, so at each instant it is one of both.

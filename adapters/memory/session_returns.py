@@ -10,13 +10,23 @@ from typing_extensions import override
 from adapters.memory.store import MemoryStore
 from domain.identity import ANONYMOUS
 from domain.json_text import EMPTY_OBJECT
-from domain.sessions.session import Session, Status
-from domain.takeover.mover_ports import Held, LateCount, OutgoingSession, ReturnStore, TakeoverClaim, TakeoverClaims
+from domain.scripts.convention import Convention
+from domain.sessions.session import Renewal, Session, Status
+from domain.takeover.mover_ports import (
+    Held,
+    LateCount,
+    OutgoingSession,
+    ReturnCensus,
+    ReturnStore,
+    TakeoverClaim,
+    TakeoverClaims,
+)
 from domain.takeover.moving import InboundSession, Original, TakenSession, TakenState
 from domain.takeover.ports import Holding
 
 _NIL = UUID(int=0)
 _USER_SIZE_MAX = 128
+_COUNT_MAX = 2**31 - 1
 _LEFT = {TakenState.RETURNING, TakenState.RETURNED}
 
 
@@ -50,6 +60,25 @@ class MemoryReturnStore(ReturnStore, TakeoverClaims):
         self._store.require_available()
         later = [each for each in self._store.sessions.values() if each.ref.session_id > (after or _NIL)]
         return sorted(each.ref.session_id for each in later if self._is_returnable(each, now))[:size]
+
+    @override
+    async def census(self, now: datetime) -> ReturnCensus:
+        self._store.require_available()
+        found = [each for each in self._store.sessions.values() if self._is_returnable(each, now)]
+        made_here = [each for each in found if each.ref.session_id not in self._store.taken]
+        executing = {each.session.ref.session_id for each in self._store.open_executions.values()}
+        keyed = {session_id for _, session_id, _ in self._store.keys}
+        return ReturnCensus(
+            sessions=len(found),
+            made_here=len(made_here),
+            sliding=sum(each.renewal is Renewal.SLIDING for each in found),
+            pinned=sum(each.pinned is not None for each in found),
+            unlike=sum(each.convention is not Convention.ORIGIN and each.pinned is None for each in found),
+            nameless=sum(len(each.ref.owner) > _USER_SIZE_MAX for each in made_here),
+            capped=sum(each.execution_count > _COUNT_MAX for each in found),
+            keyed=sum(each.ref.session_id in keyed for each in found),
+            executing=sum(each.ref.session_id in executing for each in found),
+        )
 
     @override
     async def close(self, ids: Sequence[UUID], now: datetime) -> Sequence[UUID]:

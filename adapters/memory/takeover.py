@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 from typing_extensions import override
 
 from adapters.memory.store import MemoryStore
-from domain.takeover.moving import InboundSession, Progress, Received, TakenSession, TakenState, Takeover
+from domain.takeover.moving import InboundSession, Progress, Received, StageChange, TakenSession, TakenState, Takeover
 from domain.takeover.ports import TakeoverStore
 from domain.takeover.stages import Stage
 
@@ -22,6 +22,7 @@ class MemoryTakeoverStore(TakeoverStore):
 
     _store: MemoryStore
     _takeover: Takeover | None = field(default=None, init=False)
+    changes: list[StageChange] = field(factory=list, init=False)
 
     @override
     async def takeover(self) -> Takeover | None:
@@ -37,10 +38,12 @@ class MemoryTakeoverStore(TakeoverStore):
         return stored
 
     @override
-    async def change_stage(self, before: Stage, stage: Stage, now: datetime) -> bool:
+    async def change_stage(self, before: Stage, stage: Stage, now: datetime, change: StageChange | None = None) -> bool:
         self._store.require_available()
         if self._takeover is not None and self._takeover.stage is before:
             self._takeover = evolve(self._takeover, stage=stage, stage_at=now)
+            if change is not None:
+                self.changes.append(change)
         return self._takeover is not None and self._takeover.stage is stage
 
     @override
@@ -101,6 +104,11 @@ class MemoryTakeoverStore(TakeoverStore):
             taken = TakenSession(session_id, owner, *known, fenced_at=now)
             self._store.taken.setdefault(session_id, taken)
         return self._fencing(ids)
+
+    @override
+    async def untake(self, ids: Sequence[UUID]) -> None:
+        self._store.require_available()
+        self._forget(each for each in self._fencing(ids) if each in self._store.inbound)
 
     @override
     async def own(self, sessions: Sequence[InboundSession], fenced_at: datetime, now: datetime) -> Sequence[UUID]:

@@ -195,7 +195,7 @@ async def _connect(options: OriginDatabaseOptions) -> psycopg.AsyncConnection[tu
     except psycopg.Error as error:
         raise connection_failure(error) from error
     except TimeoutError:
-        raise SourceUnavailable(f"it did not greet within {options.silence_s:g} s.") from None
+        raise SourceUnavailable(f"it did not greet within {options.silence_s:g} s.", sent=False) from None
     encoding = connection.info.parameter_status("server_encoding")
     if encoding not in (None, "UTF8"):
         await connection.close()

@@ -28,7 +28,7 @@ def connection_failure(error: psycopg.Error) -> SourceFailure:
     text = one_line(error)
     if error.sqlstate in _LOGIN or "does not exist" in text or "authentication" in text or "pg_hba" in text:
         return SourceRefused(f"The database of the origin refuses the connection: {text}.", remedy=_CONNECTION_REMEDY)
-    return SourceUnavailable(f"there is no connection ({text}).")
+    return SourceUnavailable(f"there is no connection ({text}).", sent=False)
 
 
 def statement_failure(error: psycopg.Error, schema: str) -> SourceFailure:

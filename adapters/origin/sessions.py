@@ -117,6 +117,13 @@ class PostgresOriginSessions(OriginSessions):
         async with self._connections.transaction(writes=True) as transaction:
             await transaction.fetch(self._statements.unfence_sessions, parameters)
 
+    @override
+    async def counts(self, ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        parameters = {"request_ids": [str(each) for each in ids]}
+        async with self._connections.transaction() as transaction:
+            found = await transaction.fetch(self._statements.select_counts, parameters)
+        return {UUID(request_id): count for request_id, count in found}
+
     async def _restore_parts(self, sessions: Sequence[InboundSession]) -> Sequence[UUID]:
         """Restore both halves of a batch that the origin refuses for its values; one session alone is left out."""
         if len(sessions) == 1:

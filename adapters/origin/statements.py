@@ -60,6 +60,7 @@ class OriginMoveStatements:
     select_live_ids: str
     select_fenced_ids: str
     select_seen: str
+    select_counts: str
     fence_sessions: str
     unfence_sessions: str
     lock_sessions: str

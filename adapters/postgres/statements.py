@@ -202,6 +202,7 @@ class TakeoverStatements:
     select_live_inbound: Statement
     delete_inbound: Statement
     take_sessions: Statement
+    untake_sessions: Statement
     own_sessions: Statement
     delete_fencing: Statement
     select_taken: Statement
@@ -219,6 +220,7 @@ class SessionReturnStatements:
     leave_takeover: Statement
     select_held: Statement
     select_returnable: Statement
+    select_return_census: Statement
     close_sessions: Statement
     divert_sessions: Statement
     select_outgoing: Statement

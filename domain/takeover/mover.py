@@ -11,7 +11,8 @@ from domain.takeover.fence import Fence
 from domain.takeover.mover_ports import Held, LateCount, OriginSession, OriginSessions, ReturnStore
 from domain.takeover.moving import Progress, TakenSession
 from domain.takeover.ownership import Direction, Step, View, next_step
-from domain.takeover.ports import TakeoverStore
+from domain.takeover.ports import Holding, TakeoverStore
+from domain.takeover.source import SourceRefused, SourceUnavailable
 
 ADOPT = "adopt"
 """The name under which copies are counted that a move makes."""
@@ -65,10 +66,18 @@ class SessionMover:
     _fence: Fence
 
     async def take(self, ids: Sequence[UUID]) -> Moved:
-        """Move copies here with the fewest steps; settle what stands in the way."""
+        """Move copies here with the fewest steps; settle what stands in the way.
+
+        If the origin refuses the fence, or cannot be reached, the sessions stay its own.
+        """
         moved = Moved()
         taken = await self._store.take(ids, self._clock.now())
-        further = await self._fence_and_own(taken, moved)
+        try:
+            further = await self._fence_and_own(taken, moved)
+        except (SourceUnavailable, SourceRefused) as error:
+            if isinstance(error, SourceRefused) or not error.sent:
+                await self._store.untake(taken)
+            raise
         return await self.settle({*ids}.difference(taken).union(further), Direction.HERE, moved)
 
     async def settle(self, ids: Collection[UUID], direction: Direction, moved: Moved | None = None) -> Moved:
@@ -83,6 +92,11 @@ class SessionMover:
             ids = await self._advance(sorted(ids), direction, moved)
         moved.waiting |= set(ids)
         return moved
+
+    async def views(self, ids: Sequence[UUID]) -> Mapping[UUID, View]:
+        """Return what the origin shows of sessions that are not served here."""
+        look = await self._look(ids)
+        return {each: look.views[each] for each in ids if look.held[each].holding is not Holding.SERVED}
 
     async def add_late(self, owned_before: datetime, after: UUID | None, size: int) -> tuple[UUID | None, int]:
         """Add what the origin counted after the fence to sessions owned since before an instant, at most `size`.

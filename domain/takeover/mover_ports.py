@@ -63,6 +63,10 @@ class OriginSessions(Protocol):
         """
         ...
 
+    async def counts(self, ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        """Return what the origin has counted of these sessions; an id that it does not have is left out."""
+        ...
+
     async def unfence(self, sessions: Sequence[OriginSession]) -> None:
         """Take this takeover's fence away from sessions that are stored as they were seen."""
         ...
@@ -98,6 +102,27 @@ class LateCount:
     last_executed_at: datetime | None
 
 
+@frozen
+class ReturnCensus:
+    """The sessions that would return, and how many of them have what the origin cannot express.
+
+    `made_here` did not come from the origin. `sliding` end at their present expiry. `pinned` follow a
+    version of a function. `unlike` have scripts that the origin calls in another way. `nameless` have an owner that is
+    too long for the origin. `capped` have a count beyond four bytes. `keyed` have responses under idempotency keys.
+    `executing` have an execution in progress.
+    """
+
+    sessions: int
+    made_here: int
+    sliding: int
+    pinned: int
+    unlike: int
+    nameless: int
+    capped: int
+    keyed: int
+    executing: int
+
+
 class ReturnStore(Protocol):
     """Stores which sessions return to the origin, and what the origin counted late.
 
@@ -113,6 +138,10 @@ class ReturnStore(Protocol):
 
         Neither hidden sessions are among them nor those whose late executions were not looked at.
         """
+        ...
+
+    async def census(self, now: datetime) -> ReturnCensus:
+        """Return the numbers of sessions that are `returnable`."""
         ...
 
     async def close(self, ids: Sequence[UUID], now: datetime) -> Sequence[UUID]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from domain.audit import Act
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.scripts.script import Script
@@ -34,6 +35,14 @@ class Takeover:
     stage: Stage
     stage_at: datetime
     progress: Mapping[str, Progress] = field(factory=dict)
+
+
+@frozen
+class StageChange:
+    """The act that changes the stage, and the numbers that are recorded with it."""
+
+    act: Act
+    details: Mapping[str, object]
 
 
 @frozen

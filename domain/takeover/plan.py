@@ -11,10 +11,8 @@ from domain.takeover.census import Census
 from domain.takeover.generation import Generation, GenerationEvidence
 from domain.takeover.inspection import (
     FUNCTIONS,
-    HASH_TRIGGER,
     SCRIPTS,
     SESSIONS,
-    UPDATE_TRIGGER,
     USERS,
     ReadSpeed,
     SourceCounts,
@@ -154,11 +152,9 @@ def missing_grants(schema: SourceSchema, source: SourceServer) -> Mapping[str, S
 
 def _back_grants(schema: SourceSchema, within: str, to: str) -> Sequence[str]:
     table = schema.tables[SESSIONS]
-    can = {"INSERT": table.can_insert, "UPDATE": table.can_update, "DELETE": table.can_delete}
+    can = {"INSERT": table.can_insert, "UPDATE": table.can_update}
     lacking = [right for right, given in can.items() if not given]
     grants = [f"GRANT {', '.join(lacking)} ON {within}.{SESSIONS} TO {to};"] if lacking else []
-    if {UPDATE_TRIGGER, HASH_TRIGGER}.intersection(schema.triggers) and not table.is_owner:
-        grants.append(f"ALTER TABLE {within}.{SESSIONS} OWNER TO {to};")
     users = schema.tables.get(USERS)
     if schema.refers_to_users and users is not None and not (users.can_select and users.can_insert):
         grants.append(f"GRANT SELECT, INSERT ON {within}.{USERS} TO {to};")

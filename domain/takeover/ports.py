@@ -6,7 +6,15 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from domain.takeover.moving import InboundSession, Progress, Received, TakenSession, TakenState, Takeover
+from domain.takeover.moving import (
+    InboundSession,
+    Progress,
+    Received,
+    StageChange,
+    TakenSession,
+    TakenState,
+    Takeover,
+)
 from domain.takeover.passing import Header, OriginRequest
 from domain.takeover.stages import Stage
 
@@ -74,8 +82,11 @@ class TakeoverStore(Protocol):
         """
         ...
 
-    async def change_stage(self, before: Stage, stage: Stage, now: datetime) -> bool:
-        """Change the stage if it is `before`; return whether it is `stage` now, with `now` if this call changed it."""
+    async def change_stage(self, before: Stage, stage: Stage, now: datetime, change: StageChange | None = None) -> bool:
+        """Change the stage if it is `before`; return whether it is `stage` now, with `now` if this call changed it.
+
+        A call that changes it records the act.
+        """
         ...
 
     async def choose(self, options: Mapping[str, object]) -> None:
@@ -111,6 +122,10 @@ class TakeoverStore(Protocol):
 
         The copies stay until `own` or `give_up`, so they are inbound and FENCING in between.
         """
+        ...
+
+    async def untake(self, ids: Sequence[UUID]) -> None:
+        """Make sessions that are FENCING inbound again."""
         ...
 
     async def own(self, sessions: Sequence[InboundSession], fenced_at: datetime, now: datetime) -> Sequence[UUID]:

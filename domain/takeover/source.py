@@ -38,6 +38,8 @@ class SourceUnavailable(SourceFailure):
 
     reason: str
     store: str = field(default="database", kw_only=True)
+    sent: bool = field(default=True, kw_only=True)
+    """Whether a statement may have reached the server."""
 
     @property
     def message(self) -> str:

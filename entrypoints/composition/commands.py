@@ -55,6 +55,7 @@ from entrypoints.composition.options import (
     usage_bounds,
 )
 from entrypoints.composition.runners import HostInspector, script_examiner
+from entrypoints.composition.session_moves import TakeoverParts, origin_sessions
 from entrypoints.composition.takeover import (
     function_importer,
     loaded_dump,
@@ -218,6 +219,10 @@ class Commands(containers.DeclarativeContainer):
     script_runners = providers.Callable(script_runners, settings)
     origin_functions = providers.Callable(origin_functions, settings)
     function_importer = providers.Callable(function_importer, settings, database.functions, database.clock, ids, actor)
+    origin_sessions = providers.Callable(origin_sessions)
+    takeover_parts = providers.Factory(
+        TakeoverParts, database.takeover_store, database.return_store, database.clock, ids, actor
+    )
     token = providers.Callable(_token, settings)
     document = providers.Callable(_document, settings)
     self_test = providers.Callable(_self_test, settings)

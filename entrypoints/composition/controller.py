@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from dependency_injector import containers, providers
 
@@ -15,12 +14,11 @@ from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.health import DatabaseHealth
 from adapters.postgres.repositories.ownership import PostgresOwnership
-from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.stats import DatabaseStatsReader
 from adapters.postgres.write_probe import WriteProbe
 from adapters.random_ids import RandomIds
-from domain.audit import AuditService
+from domain.audit import UNNAMED, AuditService
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.executions.by_name import FunctionCalls
@@ -32,6 +30,7 @@ from domain.functions.service import FunctionService
 from domain.takeover.spelling import KeptSpellings
 from domain.usage import UsageService
 from entrypoints.composition.database import Database
+from entrypoints.composition.first_touch import FirstTouch
 from entrypoints.composition.front import Fronting
 from entrypoints.composition.guards import OwnerLimits, Security, admission, guards
 from entrypoints.composition.options import (
@@ -48,6 +47,7 @@ from entrypoints.composition.options import (
     usage_bounds,
 )
 from entrypoints.composition.runners import Runners
+from entrypoints.composition.session_moves import TakeoverParts
 from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
 from entrypoints.http.app import Api, Application, Hooks, Services
 from entrypoints.http.endpoints.health import HealthChecks, Probe
@@ -81,6 +81,7 @@ def _lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
     limits: OwnerLimits,
     tracing: Tracing,
     fronting: Fronting,
+    first_touch: FirstTouch,
 ) -> Lifespan:
     """Return the order of the start and the end; no part that is unreachable stops a start."""
     return Lifespan(
@@ -90,6 +91,7 @@ def _lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
         close=[
             *security.close,
             *fronting.close,
+            first_touch.close,
             *(bounded(each.close, _RECORDING_TIMEOUT_S) for each in coalescers),
             gateway.close,
             partial(asyncio.to_thread, tracing.close),
@@ -103,10 +105,6 @@ def _merged(*probes: Mapping[str, Probe]) -> Mapping[str, Probe]:
 
 def _apis(settings: Settings, origin: OriginApi) -> Mapping[str, Api]:
     return {} if settings.origin_port is None else {ORIGIN: origin}
-
-
-async def _settle_nothing(_session_id: UUID) -> None:
-    """Move no session: only commands do."""
 
 
 class Controller(containers.DeclarativeContainer):
@@ -220,8 +218,24 @@ class Controller(containers.DeclarativeContainer):
         anonymous_sessions.provided.warn,
         limits.provided.unknown_callers,
     )
+    first_touch = providers.Singleton(
+        FirstTouch,
+        settings,
+        providers.Factory(
+            TakeoverParts,
+            database.takeover_store,
+            database.return_store,
+            database.clock,
+            ids,
+            providers.Object(UNNAMED),
+        ),
+        database.functions,
+    )
     ownership = providers.Singleton(
-        PostgresOwnership, database.gateway, database.statements.provided.takeover, providers.Object(_settle_nothing)
+        PostgresOwnership,
+        database.gateway,
+        database.statements.provided.takeover,
+        first_touch.provided.move,
     )
     fronting = providers.Singleton(Fronting.of, settings, ownership, mapping)
     write_probe = providers.Singleton(WriteProbe, database.gateway, database.statements.provided.server.try_write)
@@ -283,6 +297,7 @@ class Controller(containers.DeclarativeContainer):
         limits,
         telemetry.tracing,
         fronting,
+        first_touch,
     )
 
     http_options = providers.Callable(http_options, settings)
@@ -307,11 +322,7 @@ class Controller(containers.DeclarativeContainer):
         limits.provided.charge,
         security.provided.caller,
     )
-    spellings = providers.Singleton(
-        KeptSpellings,
-        providers.Singleton(PostgresTakeoverStore, database.gateway, database.statements.provided.takeover),
-        request_timeout_s,
-    )
+    spellings = providers.Singleton(KeptSpellings, database.takeover_store, request_timeout_s)
     origin_hooks = providers.Singleton(
         OriginHooks,
         providers.Callable(admission, settings, security, limits),

@@ -22,7 +22,9 @@ from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecuti
 from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRepository
 from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
 from adapters.postgres.repositories.purges import PostgresSessionPurger
+from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
+from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.repositories.usage import PostgresExecutionCounts
 from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.history_budget import HistoryBudget
@@ -87,6 +89,8 @@ class Database(containers.DeclarativeContainer):
         providers.Callable(function_options, settings),
     )
     api_keys = providers.Singleton(PostgresApiKeyRepository, gateway, statements.provided.api_keys)
+    takeover_store = providers.Singleton(PostgresTakeoverStore, gateway, statements.provided.takeover)
+    return_store = providers.Singleton(PostgresReturnStore, gateway, statements.provided.session_returns)
     audit = providers.Singleton(PostgresAuditReader, gateway, statements.provided.audit)
     purger = providers.Singleton(PostgresSessionPurger, gateway, statements.provided.purges, clock, KEPT_FOR)
     schema = providers.Singleton(SchemaCheck, gateway, statements.provided.migrations)

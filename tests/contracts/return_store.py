@@ -8,10 +8,20 @@ from attrs import evolve
 
 from domain.identity import ANONYMOUS, Owner, SessionRef
 from domain.json_text import EMPTY_OBJECT
-from domain.sessions.session import SessionClosed, SessionNotFound
-from domain.takeover.mover_ports import Held, LateCount, OutgoingSession, ReturnStore, TakeoverClaim, TakeoverClaims
+from domain.scripts.convention import Convention
+from domain.sessions.session import Renewal, SessionClosed, SessionNotFound
+from domain.takeover.mover_ports import (
+    Held,
+    LateCount,
+    OutgoingSession,
+    ReturnCensus,
+    ReturnStore,
+    TakeoverClaim,
+    TakeoverClaims,
+)
 from domain.takeover.moving import InboundSession, Original, Received, TakenState
 from domain.takeover.ports import Holding, TakeoverStore
+from tests.contracts.keyed_call_repository import KEY
 from tests.contracts.storage import ALICE, SCRIPT, Storage
 from tests.contracts.takeover_store import HOUR, id_of, inbound, origin_id, owned, receive, takeover_of
 
@@ -79,6 +89,18 @@ class ReturnStoreContract:
         assert await returns.close([*wanted, id_of(unsettled)], now) is not None
         assert await self.holding(returns, id_of(unsettled)) is Holding.SERVED
         assert await returns.returnable(now, None, 10) == []
+
+    async def test_what_the_origin_cannot_express_is_counted(self, storage, store, returns):
+        await self.settled(store, storage, returns, inbound(storage, 1, execution_count=2**31))
+        await owned(store, storage, inbound(storage, 2))
+        assert await returns.census(storage.clock.now()) == ReturnCensus(1, 0, 0, 0, 0, 0, 1, 0, 0)
+        running = await storage.add(Owner("x" * 129), renewal=Renewal.SLIDING)
+        await storage.begin(running.ref)
+        await storage.add(function_id=origin_id(7), function_version=1)
+        await storage.close(await storage.add())
+        keyed = await storage.add(convention=Convention.ORIGIN)
+        await storage.keyed_executions.begin(*storage.request(keyed.ref), KEY)
+        assert await returns.census(storage.clock.now()) == ReturnCensus(4, 3, 1, 1, 1, 1, 1, 1, 2)
 
     async def test_a_session_that_returns_is_closed_and_keeps_its_content(self, storage, store, returns):
         copy = inbound(storage, 1)

@@ -176,6 +176,17 @@ class TakeoverStoreContract:
         assert await store.discard([id_of(gone), id_of(inbound(storage, 3))]) == 1
         assert await store.inbound([id_of(kept), id_of(gone)]) == [kept]
 
+    async def test_a_session_that_is_no_longer_taken_is_a_copy_again(self, storage, store):
+        copies = [inbound(storage, number) for number in range(2)]
+        ids = [id_of(copy) for copy in copies]
+        await owned(store, storage, copies[0])
+        await receive(store, copies[1])
+        await store.take(ids, storage.clock.now())
+        await store.untake(ids)
+        assert [each.session_id for each in await store.taken(ids)] == ids[:1]
+        assert await store.inbound(ids) == copies[1:]
+        assert await store.take(ids, storage.clock.now()) == ids[1:]
+
     async def test_only_a_copy_can_be_taken_and_taking_it_again_changes_nothing(self, storage, store):
         copy, absent = inbound(storage, 1), inbound(storage, 2)
         await receive(store, copy)

@@ -12,7 +12,15 @@ from adapters.postgres import codec
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.takeover import inbound_of, taken_of
 from adapters.postgres.statements import SessionReturnStatements
-from domain.takeover.mover_ports import Held, LateCount, OutgoingSession, ReturnStore, TakeoverClaim, TakeoverClaims
+from domain.takeover.mover_ports import (
+    Held,
+    LateCount,
+    OutgoingSession,
+    ReturnCensus,
+    ReturnStore,
+    TakeoverClaim,
+    TakeoverClaims,
+)
 from domain.takeover.moving import TakenSession
 from domain.takeover.ports import Holding
 
@@ -43,6 +51,11 @@ class PostgresReturnStore(ReturnStore, TakeoverClaims):
     async def returnable(self, now: datetime, after: UUID | None, size: int) -> Sequence[UUID]:
         parameters = {"now": now, "after": after, "rows_max": size}
         return [row[0] for row in await self._gateway.fetch(self._statements.select_returnable, parameters)]
+
+    @override
+    async def census(self, now: datetime) -> ReturnCensus:
+        (numbers,) = await self._gateway.fetch(self._statements.select_return_census, {"now": now})
+        return ReturnCensus(*numbers)
 
     @override
     async def close(self, ids: Sequence[UUID], now: datetime) -> Sequence[UUID]:

@@ -16,7 +16,16 @@ from adapters.postgres.statements import TakeoverStatements
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.scripts.script import Script
-from domain.takeover.moving import InboundSession, Original, Progress, Received, TakenSession, TakenState, Takeover
+from domain.takeover.moving import (
+    InboundSession,
+    Original,
+    Progress,
+    Received,
+    StageChange,
+    TakenSession,
+    TakenState,
+    Takeover,
+)
 from domain.takeover.ports import TakeoverStore
 from domain.takeover.stages import Stage
 
@@ -46,8 +55,8 @@ class PostgresTakeoverStore(TakeoverStore):
         return await self.takeover() or takeover
 
     @override
-    async def change_stage(self, before: Stage, stage: Stage, now: datetime) -> bool:
-        parameters = {"before": before, "stage": stage, "now": now}
+    async def change_stage(self, before: Stage, stage: Stage, now: datetime, change: StageChange | None = None) -> bool:
+        parameters = {"before": before, "stage": stage, "now": now, **_recorded(change)}
         return bool(await self._gateway.fetch(self._statements.update_takeover_stage, parameters))
 
     @override
@@ -84,6 +93,10 @@ class PostgresTakeoverStore(TakeoverStore):
         return [row[0] for row in await self._gateway.fetch(self._statements.take_sessions, parameters)]
 
     @override
+    async def untake(self, ids: Sequence[UUID]) -> None:
+        await self._gateway.fetch(self._statements.untake_sessions, _named(ids))
+
+    @override
     async def own(self, sessions: Sequence[InboundSession], fenced_at: datetime, now: datetime) -> Sequence[UUID]:
         parameters = {**_columns(sessions), "fenced_at": fenced_at, "now": now}
         return [row[0] for row in await self._gateway.fetch(self._statements.own_sessions, parameters)]
@@ -108,6 +121,12 @@ class PostgresTakeoverStore(TakeoverStore):
         for state, sessions in await self._gateway.fetch(self._statements.select_takeover_counts, {}):
             found[state and TakenState(state)] = sessions
         return found
+
+
+def _recorded(change: StageChange | None) -> dict[str, object]:
+    if change is None:
+        return dict.fromkeys(("act_id", "actor", "origin", "act", "details"))
+    return {**codec.act_columns(change.act), "details": json.dumps(dict(change.details))}
 
 
 def _named(ids: Iterable[UUID]) -> dict[str, object]:

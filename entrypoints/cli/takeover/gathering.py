@@ -80,7 +80,7 @@ class Gathering:
             target=None if target is None else await target.server(),
             schema=await origin.schema(),
             other_schemas=await origin.other_schemas(),
-            clock=None if target is None else await _clock_difference(origin, target),
+            clock=None if target is None else await clock_difference(origin, target),
             evidence=GenerationEvidence(version=await self._version()),
             chosen=self.source.generation,
             dump_command=origin.dump_command,
@@ -168,7 +168,8 @@ def _expected(found: PlanFacts, counts: SourceCounts, policy: TakeoverPolicy) ->
     return counts.live + ended.get(policy.expired, 0 if table is None else table.rows_estimated)
 
 
-async def _clock_difference(origin: "OriginInspector", target: "OriginInspector") -> ClockDifference:
+async def clock_difference(origin: "OriginInspector", target: "OriginInspector") -> ClockDifference:
+    """Return how far the clock of the origin's database is ahead of that of this service's."""
     (there, there_error), (here, here_error) = await origin.clock_offset(), await target.clock_offset()
     return ClockDifference(there - here, there_error + here_error)
 

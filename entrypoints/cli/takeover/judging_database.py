@@ -121,14 +121,14 @@ def _variant(schema: SourceSchema) -> Iterator[Finding]:
     if UPDATE_TRIGGER in schema.triggers:
         yield SCHEMA.warning(
             f"the trigger {UPDATE_TRIGGER} adds 1 again whenever a count grows",
-            "Counts in the table are ahead of the true ones. The way back would add 1 to each count.",
-            "back disables the trigger in its transaction, for which the role must own the table.",
+            "Counts in the table are ahead of the true ones.",
+            "Nothing needs to be done: back corrects each count in the same transaction.",
         )
     if HASH_TRIGGER in schema.triggers:
         yield SCHEMA.warning(
             f"the trigger {HASH_TRIGGER} fails for scripts with a backslash",
-            "Such scripts never came into the table, and could not be written on the way back.",
-            "back disables the trigger in its transaction, for which the role must own the table.",
+            "Such scripts never came into the table. back cannot insert sessions that have one.",
+            "Drop the trigger before back, or let sessions with such scripts expire here.",
         )
     others = [name for name in schema.triggers if name not in {UPDATE_TRIGGER, HASH_TRIGGER}]
     if others or schema.rules:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,12 +92,12 @@ def plan(  # one for each option of its own
         context.exit(1)
 
 
-async def taking_policy(commands: "Commands", options: TakeoverOptions) -> TakeoverPolicy:
-    """Return how sessions are taken with the options and the settings."""
+async def taking_policy(commands: "Commands", options: TakeoverOptions, *, opened: bool = False) -> TakeoverPolicy:
+    """Return how sessions are taken with the options and the settings; the database may be `opened` already."""
     policy: TakeoverPolicy = commands.takeover_policy(options)
     if options.scriptless is Scriptless.LEAVE:
         return policy
-    async with commands.database_access().opened():
+    async with nullcontext() if opened else commands.database_access().opened():
         pinning: TakeoverPolicy = await commands.with_shared_functions(policy)
     return pinning
 

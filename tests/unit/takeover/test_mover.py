@@ -13,6 +13,7 @@ from domain.takeover.mover import Moved
 from domain.takeover.moving import Progress, TakenState
 from domain.takeover.ownership import Direction, Step, View, next_step
 from domain.takeover.ports import Holding
+from domain.takeover.source import SourceRefused, SourceUnavailable
 from tests.unit.domain.builders import session_at
 from tests.unit.takeover.world import SCRIPT, SETTLE, OriginRow, Process, World, inbound_of
 
@@ -307,3 +308,25 @@ def test_a_session_made_here_has_an_id_of_its_own_at_the_origin() -> None:
     world.memory.sessions[session_id] = session_at(now, expires_at=now + HOUR, expires_max_at=now + HOUR)
     completed(world.back(10))
     assert world.owners(session_id) == ["there"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "then"),
+    [
+        (SourceUnavailable("there is no connection.", sent=False), Holding.INBOUND),
+        (SourceRefused("The role lacks a right.", remedy="GRANT it."), Holding.INBOUND),
+        (SourceUnavailable("the connection broke."), Holding.FENCING),
+    ],
+)
+def test_a_session_stays_the_origins_unless_its_fence_may_have_reached_the_origin(
+    failure: Exception, then: Holding
+) -> None:
+    world = World()
+    copied(world)
+    world.origin.failure = failure
+    with pytest.raises(type(failure)):
+        completed(world.mover.take([SESSION]))
+    assert holding(world) is then
+    world.origin.failure = None
+    completed(world.adopt(10))
+    assert world.owners(SESSION) == ["here"]

@@ -4,7 +4,7 @@ Each call of a port is one transaction. A process pauses before and after it, so
 kill may hit before the transaction or between it and what follows.
 """
 
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -63,6 +63,7 @@ class SimulatedOrigin(OriginSessions):
     fence_of: Fence = FENCE
     rows: dict[UUID, OriginRow] = field(factory=dict)
     refused: set[UUID] = field(factory=set)
+    failure: Exception | None = None
 
     def serves(self, session_id: UUID) -> bool:
         row = self.rows.get(session_id)
@@ -84,6 +85,8 @@ class SimulatedOrigin(OriginSessions):
 
     async def fence(self, ids: Sequence[UUID]) -> Sequence[OriginSession]:
         await Pause()
+        if self.failure is not None:
+            raise self.failure
         live = [each for each in ids if self.serves(each)]
         for each in live:
             self.rows[each].expires_at = self.fence_of.hidden(self.rows[each].expires_at)
@@ -103,6 +106,10 @@ class SimulatedOrigin(OriginSessions):
             row.count = max(row.count, session.execution_count)
         await Pause()
         return [each.session.ref.session_id for each in accepted]
+
+    async def counts(self, ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        await Pause()
+        return {each: self.rows[each].count for each in ids if each in self.rows}
 
     async def unfence(self, sessions: Sequence[OriginSession]) -> None:
         await Pause()
@@ -200,13 +207,15 @@ class World:
     memory: MemoryStore = field(factory=MemoryStore)
     ids: SequentialIds = field(factory=SequentialIds)
     origin: SimulatedOrigin = field(init=False)
+    takeovers: MemoryTakeoverStore = field(init=False)
     store: Any = field(init=False)
     returns: Any = field(init=False)
     mover: SessionMover = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.origin = SimulatedOrigin(self.clock)
-        self.store = Gated(MemoryTakeoverStore(self.memory))
+        self.takeovers = MemoryTakeoverStore(self.memory)
+        self.store = Gated(self.takeovers)
         self.returns = Gated(MemoryReturnStore(self.memory))
         self.mover = SessionMover(self.origin, self.store, self.returns, self.clock, FENCE)
 
@@ -289,6 +298,11 @@ class World:
         Process("finish", self._executions.finish(finished)).finish()
         session_id = execution.ref.session_id
         self.acknowledged[session_id] = self.acknowledged.get(session_id, 0) + 1
+
+    def finish_here_now(self) -> None:
+        """All executions here end."""
+        for execution in list(self.executing_here):
+            self.finish_here(execution)
 
     def finish_there(self, session_id: UUID) -> None:
         """The origin ends an execution, whether or not the front still waits for it."""

@@ -1,0 +1,244 @@
+"""The runs of `takeover adopt` and `takeover back`: batch after batch, until every session is where it belongs."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+from attrs import define, field, fields, frozen, validators
+
+from domain.clock import Clock, MonotonicClock
+from domain.takeover.claim import Claim
+from domain.takeover.mover import Moved, SessionMover
+from domain.takeover.mover_ports import OriginSessions, ReturnStore
+from domain.takeover.moving import TakenState
+from domain.takeover.ownership import Direction, View
+from domain.takeover.ports import Holding, TakeoverStore
+
+SETTLE_S = 150.0
+"""The longest that an execution of the origin takes: an attempt at OpenFaaS and four at a container, of 30 s each."""
+
+_NAMED_MAX = 100
+_PASSES_MAX = 20
+_PAUSE_S = 0.2
+_NS = 1_000_000_000
+
+Page = Callable[[UUID | None, int], Awaitable[Sequence[UUID]]]
+Work = Callable[[Sequence[UUID]], Awaitable[Moved]]
+Tell = Callable[[str, int], None]
+"""Is told of progress: what is done, and with how many sessions so far."""
+
+
+@frozen
+class MoveLimits:
+    """Rows of a batch, the seconds that a batch may take, the settle time, and how long an execution is waited for.
+
+    A session is ownerless for as long as its batch takes. So batches become smaller while they take too long.
+    """
+
+    rows_max: int = field(default=1000, validator=[validators.ge(1), validators.le(1000)])
+    batch_s: float = 0.04
+    settle_s: float = field(default=SETTLE_S, validator=validators.ge(0))
+    wait_s: float = 60.0
+
+
+@define
+class BatchSize:
+    """The rows of the next batch: half as many after a long one, twice as many after a short one."""
+
+    limits: MoveLimits
+    rows: int = 32
+
+    def took(self, duration_s: float) -> None:
+        """Note how long a batch of this size took."""
+        if duration_s > self.limits.batch_s:
+            self.rows = max(1, self.rows // 2)
+        elif duration_s < self.limits.batch_s / 2:
+            self.rows = min(self.limits.rows_max, self.rows * 2)
+
+
+@define
+class Tally:
+    """The numbers of a run by what became of sessions, as `Moved` has them, and the first ids of each."""
+
+    numbers: Counter[str] = field(factory=Counter)
+    named: dict[str, list[UUID]] = field(factory=dict)
+    late: int = 0
+    left_there: int = 0
+    waiting: int = 0
+
+    def add(self, moved: Moved) -> None:
+        """Count what a batch has done."""
+        for outcome in fields(Moved):
+            ids: Collection[UUID] = getattr(moved, outcome.name)
+            self.numbers[outcome.name] += len(ids)
+            known = self.named.setdefault(outcome.name, [])
+            known += sorted(ids)[: _NAMED_MAX - len(known)]
+
+
+@frozen
+class AdoptPreview:
+    """What a run would do: live sessions that would move here, those of them that are copied, those that would stay.
+
+    `lost` are hidden at the origin and not served here; `foreign` are hidden by another takeover.
+    """
+
+    movable: int = 0
+    copied: int = 0
+    left: int = 0
+    lost: int = 0
+    foreign: int = 0
+
+
+@define(eq=False)
+class MoveRun:
+    """One run of a command. Every method may raise what SessionMover does, and TakeoverRefused without the claim."""
+
+    _mover: SessionMover
+    _origin: OriginSessions
+    _store: TakeoverStore
+    _returns: ReturnStore
+    _claim: Claim
+    _clock: Clock
+    _monotonic: MonotonicClock
+    _sleep: Callable[[float], Awaitable[None]]
+    _tell: Tell
+    _limits: MoveLimits = field(factory=MoveLimits)
+    tally: Tally = field(factory=Tally, init=False)
+
+    async def adopt(self) -> Tally:
+        """Bring every session here that can be kept here, then add what the origin counts late."""
+        await self._batches("adopted", self._copies, self._mover.take)
+        for _ in range(_PASSES_MAX):
+            before = self.tally.numbers["owned"]
+            await self._batches("examined at the origin", self._origin.live, self._settle_here)
+            if self.tally.numbers["owned"] == before:
+                break
+        await self._batches("fences examined", self._origin.fenced, self._settle_lost)
+        await self._settle_pending(Direction.HERE)
+        await self._batches("copies examined", self._copies, self._settle_here)
+        await self.add_late()
+        self.tally.left_there = len(await self._origin.live(None, self._limits.rows_max))
+        return self.tally
+
+    async def preview(self) -> AdoptPreview:
+        """Return what `adopt` would do now; it writes nothing."""
+        movable = copied = left = lost = foreign = 0
+        async for ids in self._read_pages(self._origin.live):
+            held, seen = await self._returns.held(ids), await self._origin.look(ids)
+            kept = [each.session_id for each in seen if each.is_live and each.inbound is not None]
+            movable += len(kept)
+            copied += sum(held[each].holding is Holding.INBOUND for each in kept)
+            left += len(seen) - len(kept)
+        async for ids in self._read_pages(self._origin.fenced):
+            views = await self._mover.views(ids)
+            lost += sum(view is View.FENCED for view in views.values())
+            foreign += sum(view is View.FOREIGN for view in views.values())
+        return AdoptPreview(movable, copied, left, lost, foreign)
+
+    async def _read_pages(self, page: Page) -> AsyncIterator[Sequence[UUID]]:
+        after: UUID | None = None
+        while ids := await page(after, self._limits.rows_max):
+            yield ids
+            after = ids[-1]
+
+    async def back(self) -> Tally:
+        """Bring every session to the origin: those that came from there, and those that were made here."""
+        await self._settle_pending(Direction.THERE)
+        await self.add_late()
+        for _ in range(_PASSES_MAX):
+            before = self.tally.numbers["returned"]
+            await self._batches("returned", self._returnable, self._settle_there)
+            await self._wait_for_executions()
+            if self.tally.numbers["returned"] == before:
+                break
+        await self._batches("fences examined", self._origin.fenced, self._release_lost)
+        self.tally.waiting = len(await self._pending(TakenState.RETURNING, None, self._limits.rows_max))
+        return self.tally
+
+    async def add_late(self) -> int:
+        """Add late counts of all sessions, each when its settle time is over; return how many executions there were."""
+        while unsettled := await self._returns.unsettled(self._clock.now(), None, 1):
+            owned_at = unsettled[0].owned_at or self._clock.now()
+            due_s = (owned_at - self._clock.now()).total_seconds() + self._limits.settle_s
+            if not await self._sweep() and due_s > 0:
+                self._tell("seconds until the origin's last executions have ended", round(due_s))
+            await self._claim.keep()
+            await self._sleep(min(max(due_s, _PAUSE_S), 1.0))
+        return self.tally.late
+
+    async def _sweep(self) -> bool:
+        """Add late counts that are due; return whether there were sessions to look at."""
+        owned_before = self._clock.now() - timedelta(seconds=self._limits.settle_s)
+        after, found = None, False
+        while True:
+            await self._claim.keep()
+            after, added = await self._mover.add_late(owned_before, after, self._limits.rows_max)
+            self.tally.late += added
+            if after is None:
+                return found
+            found = True
+
+    async def _batches(self, name: str, page: Page, work: Work) -> None:
+        """Work through all pages, in batches of a size that keeps each batch short."""
+        size, done = BatchSize(self._limits), 0
+        async for ids in self._pages(page, size):
+            started_ns = self._monotonic()
+            self.tally.add(await work(ids))
+            size.took((self._monotonic() - started_ns) / _NS)
+            done += len(ids)
+            self._tell(name, done)
+
+    async def _pages(self, page: Page, size: BatchSize) -> AsyncIterator[Sequence[UUID]]:
+        after: UUID | None = None
+        await self._claim.keep()
+        while ids := await page(after, size.rows):
+            yield ids
+            after = ids[-1]
+            await self._claim.keep()
+
+    async def _settle_pending(self, direction: Direction) -> None:
+        """Complete what a killed run has left."""
+        for state in (TakenState.FENCING, TakenState.RETURNING):
+            await self._batches("completed", partial(self._pending, state), self._settle(direction))
+
+    async def _wait_for_executions(self) -> None:
+        """Return the sessions that still execute, as soon as they have ended."""
+        waits = max(1, round(self._limits.wait_s / _PAUSE_S))
+        for _ in range(waits):
+            pending = await self._pending(TakenState.RETURNING, None, self._limits.rows_max)
+            if not pending:
+                return
+            await self._claim.keep()
+            self.tally.add(await self._mover.settle(pending, Direction.THERE))
+            self._tell("waiting for executions", len(pending))
+            await self._sleep(_PAUSE_S)
+
+    async def _pending(self, state: TakenState, after: UUID | None, size: int) -> Sequence[UUID]:
+        return [each.session_id for each in await self._store.taken_page(state, after, size)]
+
+    async def _copies(self, after: UUID | None, size: int) -> Sequence[UUID]:
+        return await self._store.inbound_live(self._clock.now(), after, size)
+
+    async def _returnable(self, after: UUID | None, size: int) -> Sequence[UUID]:
+        return await self._returns.returnable(self._clock.now(), after, size)
+
+    async def _settle_here(self, ids: Sequence[UUID]) -> Moved:
+        return await self._mover.settle(ids, Direction.HERE)
+
+    async def _settle_there(self, ids: Sequence[UUID]) -> Moved:
+        return await self._mover.settle(ids, Direction.THERE)
+
+    def _settle(self, direction: Direction) -> Work:
+        return self._settle_here if direction is Direction.HERE else self._settle_there
+
+    async def _settle_lost(self, ids: Sequence[UUID]) -> Moved:
+        """Take sessions that are hidden at the origin, and not served here: a kill or a restore has left them."""
+        held = await self._returns.held(ids)
+        return await self._settle_here([each for each in ids if held[each].holding is not Holding.SERVED])
+
+    async def _release_lost(self, ids: Sequence[UUID]) -> Moved:
+        """Give sessions back that are hidden at the origin, and not served here."""
+        held = await self._returns.held(ids)
+        return await self._settle_there([each for each in ids if held[each].holding is not Holding.SERVED])

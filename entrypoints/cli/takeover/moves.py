@@ -1,0 +1,258 @@
+"""The commands `takeover adopt` and `takeover back`."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from attrs import asdict, define, field
+
+from domain.takeover.mover_ports import ReturnCensus
+from domain.takeover.moving_runs import SETTLE_S, AdoptPreview, MoveLimits, MoveRun, Tally
+from domain.takeover.stages import StageCommand
+from entrypoints.cli.consent import dry_run_option
+from entrypoints.cli.database import command_database, patient
+from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
+from entrypoints.cli.lazy_group import examples
+from entrypoints.cli.output import Output, output_option, table
+from entrypoints.cli.takeover.connecting import TIMEOUT_MS, Connected, connected
+from entrypoints.cli.takeover.holder import has_ended, holder_of
+from entrypoints.cli.takeover.options import SourceChoice, report_option, source_options
+from entrypoints.cli.takeover.report_file import Note, report_file
+
+_TOLD_EACH_S = 0.5
+_settle_option = click.option(
+    "--settle-seconds",
+    type=click.FloatRange(0, 3600),
+    default=SETTLE_S,
+    show_default=True,
+    help="The longest time that an execution of the origin takes. Then the counts that it wrote late are added.",
+)
+_ADOPTED: Mapping[str, str] = {
+    "owned": "moved here",
+    "fenced_again": "hidden again: the origin was restored to an earlier state, and served them too",
+    "dropped": "copies of sessions that have ended",
+    "foreign": "hidden by another takeover of the same origin, which owns them",
+    "waiting": "locked at the origin, and not moved",
+}
+_RETURNED: Mapping[str, str] = {
+    "returned": "moved to the origin",
+    "refused": "refused by the tables of the origin, and still served here",
+    "waiting": "still executing, and moved by the front when they have ended",
+    "dropped": "copies of sessions that have ended",
+}
+_CENSUS: Mapping[str, str] = {
+    "sessions": "live sessions that would move to the origin",
+    "made_here": "of them were made here",
+    "sliding": "end at their present expiry, because the origin does not renew sessions",
+    "pinned": "keep the script of their function, and follow it no more",
+    "unlike": "have scripts that the origin calls in another way, so they may fail there",
+    "nameless": "have an owner of more than 128 characters, and lose it",
+    "capped": "have a count beyond four bytes, which is cut to 2,147,483,647",
+    "keyed": "have responses under idempotency keys, which the origin does not know",
+    "executing": "execute now, and move when their executions have ended",
+}
+
+
+@define
+class ProgressLine:
+    """Shows progress on standard error: one line that changes on a terminal, else a line now and then."""
+
+    _told_s: float = field(default=0.0, init=False)
+    _name: str = field(default="", init=False)
+
+    def tell(self, name: str, number: int) -> None:
+        """Show a step with its number, at most twice a second."""
+        now_s = time.monotonic()
+        if name == self._name and now_s - self._told_s < _TOLD_EACH_S:
+            return
+        self._name, self._told_s = name, now_s
+        line = f"{name}: {number:,}"
+        click.echo(f"\r\x1b[K{line}" if sys.stderr.isatty() else line, nl=not sys.stderr.isatty(), err=True)
+
+    def end(self) -> None:
+        """End the line."""
+        if sys.stderr.isatty() and self._name:
+            click.echo(err=True)
+
+
+@click.command(
+    epilog=examples(
+        "pglambda takeover adopt --source postgresql://mover@old.example.com/lambda_microservice",
+        "pglambda takeover adopt --dry-run",
+        "pglambda takeover adopt --settle-seconds 60 --output json",
+    )
+)
+@source_options
+@_settle_option
+@report_option
+@dry_run_option
+@output_option
+@click.pass_context
+def adopt(  # one for each option
+    context: click.Context,
+    /,
+    settle_seconds: float,
+    report: Path | None,
+    dry_run: bool,
+    output: str,
+    **given: Any,
+) -> None:
+    """Move live sessions of the origin here, and stay until its late counts were added.
+
+    The command moves sessions in batches, each in one short transaction on either side. A session that a caller uses
+    meanwhile moves at once. What cannot be kept here stays with the origin until it expires. Repeat the command at any
+    time: it completes what a killed one has left, and repairs what a restored backup on either side has undone. The
+    exit status is 1 if sessions are left with the origin.
+    """
+    limits = MoveLimits(settle_s=settle_seconds)
+    with failures_reported(), report_file(report) as note:
+        if dry_run:
+            preview = _use(context, given, StageCommand.ADOPT, lambda sides: _preview(sides, limits))
+            click.echo(_previewed(preview, Output(output)))
+            left = preview.left + preview.foreign
+        else:
+            tally = _use(context, given, StageCommand.ADOPT, lambda sides: _moved(sides, StageCommand.ADOPT, limits))
+            _note(tally, note, ("foreign", "fenced_again", "waiting", "left"))
+            click.echo(_told(tally, _ADOPTED, Output(output)))
+            left = tally.left_there
+    if left:
+        context.exit(1)
+
+
+@click.command(
+    epilog=examples(
+        "pglambda takeover back --dry-run",
+        "pglambda takeover back --make-users --source postgresql://mover@old.example.com/lambda_microservice",
+    )
+)
+@source_options
+@_settle_option
+@click.option("--make-users", is_flag=True, help="Add users to whom sessions refer and whom the origin lacks.")
+@report_option
+@dry_run_option
+@output_option
+@click.pass_context
+def back(  # noqa: PLR0913, PLR0917  # one for each option
+    context: click.Context,
+    /,
+    settle_seconds: float,
+    make_users: bool,
+    report: Path | None,
+    dry_run: bool,
+    output: str,
+    **given: Any,
+) -> None:
+    """Move all live sessions to the origin, those that came from there and those that were made here.
+
+    From then on the origin creates new sessions. Each session has every column as it was, but counts that grew. The dry
+    run tells what the origin cannot express. The exit status is 1 if sessions are left here.
+    """
+    limits = MoveLimits(settle_s=settle_seconds)
+    with failures_reported(), report_file(report) as note:
+        if dry_run:
+            census = _use(context, given, StageCommand.BACK, _census)
+            click.echo(_counted(census, Output(output)))
+            return
+        tally = _use(
+            context,
+            given,
+            StageCommand.BACK,
+            lambda sides: _moved(sides, StageCommand.BACK, limits),
+            make_users=make_users,
+        )
+        _note(tally, note, ("refused", "waiting"))
+        click.echo(_told(tally, _RETURNED, Output(output)))
+    if tally.numbers["refused"] or tally.waiting:
+        context.exit(1)
+
+
+def _use(
+    context: click.Context,
+    given: Mapping[str, Any],
+    command: StageCommand,
+    use: Callable[[Connected], Any],
+    *,
+    make_users: bool = False,
+) -> Any:
+    """Connect to both sides, and return what `use` does with them."""
+    settings = patient(settings_in_force(), TIMEOUT_MS)
+    source = SourceChoice.of(given, settings)
+
+    async def run(commands: Any) -> Any:
+        async with connected(commands, source, command, makes_users=make_users) as sides:
+            await sides.service.require(command)
+            return await use(sides)
+
+    with command_database(container_of(context), settings) as commands:
+        return asyncio.run(run(commands))
+
+
+async def _moved(sides: Connected, command: StageCommand, limits: MoveLimits) -> Tally:
+    line = ProgressLine()
+    claim = sides.parts.claim(holder_of(command), has_ended)
+    await claim.take()
+    try:
+        await sides.service.enter(command)
+        run = sides.parts.run(sides.origin, sides.takeover, claim, line.tell, limits)
+        return await (run.adopt() if command is StageCommand.ADOPT else run.back())
+    finally:
+        line.end()
+        await claim.leave()
+
+
+async def _preview(sides: Connected, limits: MoveLimits) -> AdoptPreview:
+    line = ProgressLine()
+    claim = sides.parts.claim(holder_of("adopt"), has_ended)
+    run: MoveRun = sides.parts.run(sides.origin, sides.takeover, claim, line.tell, limits)
+    try:
+        return await run.preview()
+    finally:
+        line.end()
+
+
+async def _census(sides: Connected) -> ReturnCensus:
+    return await sides.parts.returns.census(sides.parts.clock.now())
+
+
+def _note(tally: Tally, note: Note, outcomes: Sequence[str]) -> None:
+    for outcome in outcomes:
+        for session_id in tally.named.get(outcome, ()):
+            note({"request_id": str(session_id), "outcome": outcome})
+
+
+def _told(tally: Tally, words: Mapping[str, str], output: Output) -> str:
+    numbers = {outcome: tally.numbers[outcome] for outcome in words}
+    if output is Output.JSON:
+        found = {**numbers, "late_executions": tally.late, "left": tally.left_there}
+        named = {outcome: [str(each) for each in tally.named.get(outcome, ())] for outcome in words}
+        return json.dumps({**found, "first_ids": {name: ids for name, ids in named.items() if ids}}, indent=2)
+    rows = [(f"{numbers[outcome]:,}", text) for outcome, text in words.items() if numbers[outcome] or not any(numbers)]
+    rows.append((f"{tally.late:,}", "executions that the origin counted late were added"))
+    if tally.left_there:
+        rows.append((f"{tally.left_there:,}", "live sessions are left with the origin: `takeover plan` says why"))
+    return table(rows, frozenset({0}))
+
+
+def _previewed(preview: AdoptPreview, output: Output) -> str:
+    if output is Output.JSON:
+        return json.dumps(asdict(preview), indent=2)
+    rows = [
+        (f"{preview.movable:,}", "live sessions would move here"),
+        (f"{preview.copied:,}", "of them are copied already"),
+        (f"{preview.left:,}", "would stay with the origin: `takeover plan` says why"),
+        (f"{preview.lost:,}", "are hidden at the origin and not served here, and would move here"),
+        (f"{preview.foreign:,}", "are hidden by another takeover of the same origin"),
+    ]
+    return table(rows, frozenset({0}))
+
+
+def _counted(census: ReturnCensus, output: Output) -> str:
+    numbers = asdict(census)
+    if output is Output.JSON:
+        return json.dumps(numbers, indent=2)
+    return table([(f"{numbers[name]:,}", text) for name, text in _CENSUS.items()], frozenset({0}))

@@ -1,0 +1,182 @@
+"""The commands `takeover open`, `takeover status` and `takeover finish`."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
+
+import click
+
+from domain.takeover.options import TakeoverOptions
+from domain.takeover.service import TakeoverState
+from domain.takeover.stages import Stage, StageCommand, next_stage
+from entrypoints.cli.consent import dry_run_option
+from entrypoints.cli.database import command_database, patient
+from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
+from entrypoints.cli.lazy_group import examples
+from entrypoints.cli.output import Output, output_option, table
+from entrypoints.cli.takeover.connecting import TIMEOUT_MS, Connected, connected
+from entrypoints.cli.takeover.holder import has_ended, holder_of
+from entrypoints.cli.takeover.options import SourceChoice, chosen_options, policy_options, source_options
+
+_STATES: Mapping[str, str] = {
+    "inbound": "copied, and the origin's",
+    "fencing": "moving here",
+    "owned": "moved here",
+    "returning": "moving to the origin",
+    "returned": "moved to the origin",
+}
+_STAGES: Mapping[Stage, str] = {
+    Stage.LOOK: "the origin creates new sessions, and owns its own",
+    Stage.FRONT: "the origin creates new sessions, and owns its own",
+    Stage.OPEN: "this service creates new sessions",
+    Stage.ADOPT: "this service creates new sessions, and sessions of the origin move here",
+    Stage.BACK: "the origin creates new sessions, and sessions move there",
+    Stage.FINISHED: "the takeover is over; this service owns everything",
+}
+
+
+@click.command(
+    "open",
+    epilog=examples(
+        "pglambda takeover open --source postgresql://mover@old.example.com/lambda_microservice",
+        "pglambda takeover open --dry-run",
+    ),
+)
+@source_options
+@policy_options
+@dry_run_option
+@output_option
+@click.pass_context
+def open_(context: click.Context, /, dry_run: bool, output: str, **given: Any) -> None:
+    """Create new sessions here, and leave those of the origin where they are.
+
+    Every front knows it after 3 s. Without a copy, the options about what is taken count from here on. The way back is
+    `takeover back`.
+    """
+    with failures_reported():
+        settings = settings_in_force()
+        options = chosen_options(given, settings)
+
+        async def enter(sides: Connected) -> Mapping[str, object]:
+            stage = sides.takeover.stage
+            to = next_stage(StageCommand.OPEN, stage)
+            if not dry_run:
+                await _opened(sides)
+            return {"before": str(stage), "stage": str(to), "changed": to is not stage and not dry_run}
+
+        found = _use(context, given, "open", enter, None if dry_run else options)
+    if Output(output) is Output.JSON:
+        click.echo(json.dumps(found, indent=2))
+        return
+    verb = "Would change" if dry_run else "Changed" if found["changed"] else "Kept"
+    click.echo(f"{verb} the stage: {found['before']} -> {found['stage']}. {_STAGES[Stage(found['stage'])]}.")
+
+
+@click.command(epilog=examples("pglambda takeover status", "pglambda takeover status --output json"))
+@source_options
+@dry_run_option
+@output_option
+@click.pass_context
+def status(context: click.Context, /, dry_run: bool, output: str, **given: Any) -> None:  # noqa: ARG001  # it never writes
+    """Show how far the takeover is, and what speaks against its end.
+
+    The command names sessions by which somebody calls the origin behind the front: they were made there after `open`,
+    or executed there after they had moved. The exit status is 1 while the takeover cannot be finished.
+    """
+    with failures_reported():
+        state: TakeoverState = _use(context, given, "status", lambda sides: sides.service.state())
+    click.echo(_shown(state, Output(output)))
+    if not state.is_over:
+        context.exit(1)
+
+
+@click.command(epilog=examples("pglambda takeover finish --dry-run", "pglambda takeover finish"))
+@source_options
+@dry_run_option
+@output_option
+@click.pass_context
+def finish(context: click.Context, /, dry_run: bool, output: str, **given: Any) -> None:
+    """End the takeover, and remove the copies that are left.
+
+    Refused while the origin owns a live session, while sessions are between the two sides, or while somebody calls the
+    origin behind the front. Afterwards there is no way back. After `back`, this ends the takeover for the origin: it is
+    refused while this service owns a live session.
+    """
+
+    async def end(sides: Connected) -> TakeoverState:
+        await sides.service.require(StageCommand.FINISH)
+        return await (sides.service.state() if dry_run else sides.service.finish())
+
+    with failures_reported():
+        state: TakeoverState = _use(context, given, "finish", end)
+    if Output(output) is Output.JSON or dry_run:
+        click.echo(_shown(state, Output(output)))
+    else:
+        click.echo("The takeover is over. Run `pglambda audit` to see its record.")
+    if dry_run and not state.is_over:
+        context.exit(1)
+
+
+def _use(
+    context: click.Context,
+    given: Mapping[str, Any],
+    command: str,
+    use: Callable[[Connected], Awaitable[Any]],
+    options: TakeoverOptions | None = None,
+) -> Any:
+    settings = patient(settings_in_force(), TIMEOUT_MS)
+    source = SourceChoice.of(given, settings)
+
+    async def run(commands: Any) -> Any:
+        async with connected(commands, source, command, options) as sides:
+            return await use(sides)
+
+    with command_database(container_of(context), settings) as commands:
+        return asyncio.run(run(commands))
+
+
+async def _opened(sides: Connected) -> None:
+    claim = sides.parts.claim(holder_of("open"), has_ended)
+    await claim.take()
+    try:
+        await sides.service.enter(StageCommand.OPEN)
+    finally:
+        await claim.leave()
+
+
+def _shown(state: TakeoverState, output: Output) -> str:
+    if output is Output.JSON:
+        return json.dumps(_document(state), indent=2, default=str)
+    return "\n".join(_lines(state))
+
+
+def _document(state: TakeoverState) -> Mapping[str, object]:
+    return {
+        "stage": state.takeover.stage,
+        "since": state.takeover.stage_at.isoformat(),
+        "source": dict(state.takeover.source),
+        "sessions": {str(name or "inbound"): number for name, number in state.sessions.items()},
+        "unsettled": state.unsettled,
+        "live_at_origin": state.live_there,
+        "live_here": state.live_here,
+        "behind_the_front": [
+            {"request_id": each.session_id, "created_at": each.created_at, "executions": each.executions}
+            for each in state.behind
+        ],
+        "can_finish": state.is_over,
+    }
+
+
+def _lines(state: TakeoverState) -> Iterator[str]:
+    takeover = state.takeover
+    yield f"Stage {takeover.stage} since {takeover.stage_at:%Y-%m-%dT%H:%M:%SZ}: {_STAGES[takeover.stage]}."
+    sessions = {str(name or "inbound"): number for name, number in state.sessions.items()}
+    rows = [(f"{sessions[name]:,}", text) for name, text in _STATES.items()]
+    rows.append((f"{state.unsettled:,}", "of those moved here wait for the origin's last executions"))
+    rows.append((f"{state.live_there:,}", "live at the origin"))
+    rows.append((f"{state.live_here:,}", "live here"))
+    yield table(rows, frozenset({0}))
+    for each in state.behind:
+        made = "" if each.created_at is None else f"made at {each.created_at:%Y-%m-%dT%H:%M:%SZ}, "
+        yield f"Behind the front: {each.session_id}, {made}executed {each.executions} times at the origin."

@@ -1,0 +1,87 @@
+"""The parts of the commands that move sessions, and of the front's first touch."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from attrs import frozen
+
+from adapters.origin.database import OriginDatabase, OriginDatabaseOptions
+from adapters.origin.sessions import OriginConnections, PostgresOriginSessions
+from adapters.origin.statements import load_origin_statements
+from adapters.postgres.repositories.session_returns import PostgresReturnStore
+from adapters.postgres.repositories.takeover import PostgresTakeoverStore
+from domain.audit import Act, ActName, Actor, new_act
+from domain.clock import Clock, IdGenerator
+from domain.takeover.claim import Claim
+from domain.takeover.fence import Fence
+from domain.takeover.mover import SessionMover
+from domain.takeover.mover_ports import OriginSessions
+from domain.takeover.moving import InboundSession, Takeover
+from domain.takeover.moving_runs import MoveLimits, MoveRun, Tell
+from domain.takeover.receiving import received
+from domain.takeover.service import TakeoverService
+from domain.takeover.source import SourceAddress
+from domain.takeover.source_session import AcceptedSession, SourceSession, TakeoverPolicy
+
+
+@frozen
+class TakeoverParts:
+    """What the commands that move sessions are made of; the database of this service must be open."""
+
+    store: PostgresTakeoverStore
+    returns: PostgresReturnStore
+    clock: Clock
+    ids: IdGenerator
+    actor: Actor
+
+    def new_act(self, name: ActName) -> Act:
+        """Return an act of this command that happens now."""
+        return new_act(self.clock, self.ids, self.actor, name)
+
+    def service(self, origin: OriginSessions) -> TakeoverService:
+        """Return the use cases of the stages."""
+        return TakeoverService(origin, self.store, self.returns, self.clock, self.new_act, asyncio.sleep)
+
+    def claim(self, holder: str, is_dead: Callable[[str], bool]) -> Claim:
+        """Return the claim of this command."""
+        return Claim(self.returns, self.clock, time.monotonic_ns, holder, is_dead)
+
+    def run(self, origin: OriginSessions, takeover: Takeover, claim: Claim, tell: Tell, limits: MoveLimits) -> MoveRun:
+        """Return a run of a command that moves sessions."""
+        mover, timing = self.mover(origin, takeover), (self.clock, time.monotonic_ns, asyncio.sleep)
+        return MoveRun(mover, origin, self.store, self.returns, claim, *timing, tell, limits)
+
+    def mover(self, origin: OriginSessions, takeover: Takeover) -> SessionMover:
+        """Return what moves sessions of a takeover."""
+        return SessionMover(origin, self.store, self.returns, self.clock, Fence.of(takeover.takeover_id))
+
+
+@asynccontextmanager
+async def origin_sessions(
+    address: SourceAddress,
+    takeover_id: UUID,
+    policy: TakeoverPolicy,
+    *,
+    makes_users: bool = False,
+    connections: int = 1,
+) -> AsyncIterator[PostgresOriginSessions]:
+    """Yield the sessions of the origin as one takeover hides them; connections are made when they are needed."""
+    statements, options = load_origin_statements(), OriginDatabaseOptions(address)
+    databases = [OriginDatabase(options, statements.connection) for _ in range(connections)]
+    pool = OriginConnections(databases)
+    try:
+        yield PostgresOriginSessions(
+            pool, statements.moves, Fence.of(takeover_id), partial(_converted, policy), makes_users
+        )
+    finally:
+        await pool.close()
+
+
+def _converted(policy: TakeoverPolicy, row: SourceSession, now: datetime) -> InboundSession | None:
+    found = received(row, policy, now)
+    return found.inbound if isinstance(found, AcceptedSession) else None

@@ -1,0 +1,160 @@
+"""Sessions move from a real origin and back by the commands, between real databases."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import dict_row
+
+from domain.takeover.source import SourceAddress, SourceRefused, SourceUnavailable
+from domain.takeover.stages import TakeoverRefused
+from entrypoints.cli.takeover.connecting import connected
+from entrypoints.cli.takeover.holder import has_ended, holder_of
+from entrypoints.cli.takeover.options import SourceChoice
+from entrypoints.composition.commands import Commands
+from tests.integration.application.conftest import settings_for
+from tests.integration.origin.test_first_touch import OPTIONS
+from tests.origin.databases import fill, origin_database
+
+ROOT = Path(__file__).parents[3]
+
+
+def as_url(conninfo: str) -> str:
+    given = conninfo_to_dict(conninfo)
+    return f"postgresql://{given['user']}@/{given['dbname']}?host={given['host']}"
+
+
+def environment(database_url: str, origin_url: str) -> dict[str, str]:
+    given = {"DATABASE_URL": as_url(database_url), "TAKEOVER_SOURCE_URL": as_url(origin_url)}
+    return {**os.environ, **given, **dict.fromkeys(["HOST", "AUTH", "JWT_SECRET", "ORIGIN_URL"], "")}
+
+
+def takeover(database_url: str, origin_url: str, *arguments: str, status: int = 0) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-m", "entrypoints", "takeover", *arguments, "--output", "json"],
+        env=environment(database_url, origin_url),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == status, done.stderr + done.stdout
+    return json.loads(done.stdout) if done.stdout else done.stderr
+
+
+def rows_of(url: str) -> dict[str, dict[str, Any]]:
+    with psycopg.connect(url, row_factory=dict_row) as admin:
+        found = admin.execute("SELECT s.*, s.expires_at > now() AS is_live FROM meta.sessions AS s").fetchall()
+    return {row["request_id"]: row for row in found}
+
+
+def live_there(url: str) -> set[str]:
+    return {request_id for request_id, row in rows_of(url).items() if row["is_live"]}
+
+
+def live_here(url: str) -> dict[str, dict[str, Any]]:
+    with psycopg.connect(url, row_factory=dict_row) as admin:
+        found = admin.execute(
+            "SELECT * FROM meta.sessions AS s WHERE s.closed_at IS NULL AND s.expires_at > now()"
+        ).fetchall()
+    return {str(row["request_id"]): row for row in found}
+
+
+@pytest.mark.timeout(300)  # seven programs, and four waits of 3 s for the fronts
+def test_every_session_comes_and_returns_with_every_column_as_it_was(server_url, database_url):
+    with origin_database(server_url, "b") as url:
+        fill(url, 60, 64, users=True)
+        before, live = rows_of(url), live_there(url)
+        assert takeover(database_url, url, "open") == {"before": "look", "stage": "open", "changed": True}
+        preview = takeover(database_url, url, "adopt", "--dry-run", status=1)
+        assert preview["movable"] + preview["left"] == len(live)
+        adopted = takeover(database_url, url, "adopt", "--settle-seconds", "0", status=1)
+        left = live_there(url)
+        assert (adopted["owned"], adopted["left"]) == (preview["movable"], len(left))
+        assert (live_here(database_url).keys() & left, live_here(database_url).keys() | left) == (set(), live)
+        state = takeover(database_url, url, "status", status=1)
+        assert (state["stage"], state["live_at_origin"], state["unsettled"]) == ("adopt", len(left), 0)
+        census = takeover(database_url, url, "back", "--dry-run")
+        assert (census["sessions"], census["made_here"]) == (adopted["owned"], 0)
+        assert takeover(database_url, url, "back")["returned"] == adopted["owned"]
+        assert (rows_of(url), live_here(database_url)) == (before, {})
+        assert takeover(database_url, url, "finish")["can_finish"]
+    with psycopg.connect(database_url) as admin:
+        found = admin.execute("SELECT a.act, a.details FROM meta.audit AS a ORDER BY a.act_id").fetchall()
+    acts = [(act, details["from"], details["to"]) for act, details in found if act.startswith("takeover")]
+    assert acts == [
+        ("takeover.open", "look", "open"),
+        ("takeover.adopt", "open", "adopt"),
+        ("takeover.back", "adopt", "back"),
+        ("takeover.finish", "back", "look"),
+    ]
+
+
+Made = Callable[[], Commands]
+
+
+@pytest.fixture
+def commands(database_url: str, tmp_path: Path) -> Made:
+    """Return what makes the parts of one command."""
+    return lambda: Commands(settings=settings_for(database_url, tmp_path))
+
+
+async def refusal(commands: Made, url: str, command: str = "adopt", **given: Any) -> str:
+    """Return why a command does not run."""
+    source = SourceChoice(SourceAddress(url), None)
+    with pytest.raises((SourceRefused, TakeoverRefused, SourceUnavailable)) as refused:
+        async with connected(commands(), source, command, **given):
+            pass
+    return str(refused.value)
+
+
+async def begun(commands: Made, url: str) -> None:
+    async with connected(commands(), SourceChoice(SourceAddress(url), None), "open", OPTIONS):
+        pass
+
+
+async def test_a_command_refuses_what_cannot_be_the_source_of_this_takeover(
+    server_url, origin_url, database_url, commands
+):
+    assert "There is no takeover here" in await refusal(commands, origin_url)
+    await begun(commands, origin_url)
+    assert "is the database of the origin" in await refusal(commands, database_url)
+    with origin_database(server_url) as other:
+        assert "not the source of the takeover: database" in await refusal(commands, other)
+    assert "no connection" in await refusal(commands, "postgresql://nobody@127.0.0.1:1/x")
+
+
+async def test_a_command_names_the_grants_that_it_lacks(origin_url, commands):
+    await begun(commands, origin_url)
+    role = f"reader_{uuid4().hex}"
+    with psycopg.connect(origin_url, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {role} LOGIN")
+        try:
+            admin.execute(f"GRANT USAGE ON SCHEMA meta TO {role}")
+            admin.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA meta TO {role}")
+            url = psycopg.conninfo.make_conninfo(origin_url, options=f"-c role={role}")
+            assert f'GRANT UPDATE (expires_at) ON "meta".sessions TO {role};' in await refusal(commands, url)
+            assert f'GRANT INSERT, UPDATE ON "meta".sessions TO {role};' in await refusal(commands, url, "back")
+        finally:
+            admin.execute(f"DROP OWNED BY {role}")
+            admin.execute(f"DROP ROLE {role}")
+
+
+def test_a_process_that_has_ended_holds_no_claim():
+    assert not has_ended(holder_of("adopt"))
+    assert not has_ended("somebody else")
+    name = holder_of("adopt")
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    assert has_ended(name.replace(f"process {os.getpid()}", f"process {ended.pid}"))
+    assert has_ended(name.replace("started ", "started 1"))
+    assert not has_ended(name.replace("started ", "started 1") + ".example.com")
