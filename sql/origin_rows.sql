@@ -62,8 +62,9 @@ CROSS JOIN absent
 CROSS JOIN LATERAL (SELECT compile_error, metadata FROM (SELECT s.*) AS own) AS o -- noqa: ST05
 ORDER BY s.request_id;
 
--- name: select_rows(request_ids)
--- Whole sessions without the artifact, which nothing reads. Instants that Python cannot have are null.
+-- name: select_rows(request_ids, shift)
+-- Whole sessions without the artifact, which nothing reads. Instants that Python cannot have are null. A session that a
+-- takeover has hidden has the expiry that it had before, `shift` later.
 WITH absent AS (
     SELECT
         NULL::timestamptz AS last_executed_at, NULL::integer AS execution_count, NULL::text AS script_hash,
@@ -97,8 +98,97 @@ CROSS JOIN LATERAL ( -- noqa: ST05
 ) AS o
 CROSS JOIN LATERAL ( -- noqa: ST05
     SELECT
-        s.created_at::timestamptz AS created_at, s.expires_at::timestamptz AS expires_at,
+        s.created_at::timestamptz AS created_at,
+        CASE
+            WHEN s.expires_at < '1500-01-01 00:00:00+00' AND isfinite(s.expires_at)
+                THEN s.expires_at::timestamptz + cast(:shift AS interval)
+            ELSE s.expires_at::timestamptz
+        END AS expires_at,
         o.last_executed_at::timestamptz AS executed_at,
         '1970-01-01 00:00:00+00'::timestamptz AS first_at, '10000-01-01 00:00:00+00'::timestamptz AS end_at
 ) AS i
+WHERE s.request_id = ANY(:request_ids);
+
+-- name: select_digests(after_id, expired_after, shift, rows_max, bytes_max)
+-- What identifies and describes each session as text, and the SHA-256 of its contents. Both sides of a comparison make
+-- them in the same way; verification.sql has the other one. Rows that expired earlier have null. A page has whole rows,
+-- of about bytes_max, and at least one row. Instants are in UTC, and JSON is as jsonb writes it. The limit of `shown`
+-- keeps PostgreSQL from making its texts twice.
+WITH picked AS (
+    SELECT s.* FROM sessions AS s
+    WHERE s.request_id > :after_id
+    ORDER BY s.request_id
+    LIMIT :rows_max
+),
+measured AS (
+    SELECT s.*, coalesce(octet_length(s.script_content), 0) + coalesce(pg_column_size(s.context), 0) AS size_bytes
+    FROM picked AS s
+),
+sized AS (
+    SELECT
+        s.*,
+        sum(s.size_bytes) OVER (
+            ORDER BY s.request_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS before_bytes
+    FROM measured AS s
+),
+absent AS (
+    SELECT
+        NULL::timestamptz AS last_executed_at, NULL::integer AS execution_count, NULL::text AS script_hash,
+        NULL::text AS compile_status, NULL::text AS compile_error, NULL::jsonb AS metadata
+),
+shown AS (
+    SELECT
+        s.request_id, s.size_bytes, h.is_hidden, h.is_hidden OR s.expires_at > :expired_after AS is_examined,
+        s.language_title, s.user_id, s.created_at::timestamptz AS created_at,
+        CASE
+            WHEN h.is_hidden THEN s.expires_at::timestamptz + cast(:shift AS interval)
+            ELSE s.expires_at::timestamptz
+        END AS expires_at,
+        o.last_executed_at::timestamptz AS executed_at, coalesce(o.execution_count, 0) AS execution_count, s.status,
+        s.script_content, o.script_hash, o.compile_status, o.compile_error,
+        CASE WHEN h.is_hidden OR s.expires_at > :expired_after THEN s.context::text END AS context,
+        CASE WHEN h.is_hidden OR s.expires_at > :expired_after THEN o.metadata::text END AS metadata,
+        CASE WHEN h.is_hidden OR s.expires_at > :expired_after THEN s.compile_options::text END AS compile_options
+    FROM sized AS s
+    CROSS JOIN absent
+    CROSS JOIN LATERAL ( -- noqa: ST05
+        SELECT last_executed_at, execution_count, script_hash, compile_status, compile_error, metadata
+        FROM (SELECT s.*) AS own -- noqa: ST05
+    ) AS o
+    CROSS JOIN LATERAL ( -- noqa: ST05
+        SELECT s.expires_at < '1500-01-01 00:00:00+00' AND isfinite(s.expires_at) AS is_hidden
+    ) AS h
+    WHERE coalesce(s.before_bytes, 0) < :bytes_max
+    ORDER BY s.request_id
+    LIMIT :rows_max
+)
+SELECT
+    s.request_id::text,
+    CASE WHEN s.is_hidden THEN 'hidden' WHEN s.is_examined THEN 'shown' ELSE 'expired' END AS standing,
+    CASE WHEN s.is_examined THEN concat_ws(
+        ' ', quote_nullable(s.language_title), quote_nullable(s.user_id),
+        to_char(s.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'),
+        to_char(s.expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')
+    ) END AS identity,
+    CASE WHEN s.is_examined THEN concat_ws(
+        ' ', coalesce(to_char(s.executed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), '-'), s.execution_count
+    ) END AS use,
+    CASE WHEN s.is_examined THEN sha256(convert_to(concat(
+        concat_ws(
+            ' ', coalesce(octet_length(s.context)::text, '-'), coalesce(octet_length(s.script_content)::text, '-'),
+            coalesce(octet_length(s.metadata)::text, '-'), coalesce(octet_length(s.compile_options)::text, '-'),
+            coalesce(octet_length(s.compile_error)::text, '-'), quote_nullable(s.status), quote_nullable(s.script_hash),
+            quote_nullable(s.compile_status)
+        ),
+        s.context, s.script_content, s.metadata, s.compile_options, s.compile_error
+    ), 'UTF8')) END AS content,
+    s.size_bytes
+FROM shown AS s
+ORDER BY s.request_id;
+
+-- name: select_hidden(request_ids)
+-- Whether a takeover has hidden each of these sessions.
+SELECT s.request_id::text, s.expires_at < '1500-01-01 00:00:00+00' AND isfinite(s.expires_at) AS is_hidden
+FROM sessions AS s
 WHERE s.request_id = ANY(:request_ids);

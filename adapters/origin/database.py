@@ -79,12 +79,13 @@ class OriginDatabase:
     """One connection, made when it is needed and again after a loss.
 
     Each transaction sets its own limits and needs nothing of the one before. So PgBouncer in transaction mode may be
-    between.
+    between. Transactions that begin together run one after the other.
     """
 
     options: OriginDatabaseOptions
     _statements: OriginConnectionStatements
     _connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = field(default=None, init=False)
+    _turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     @classmethod
     @asynccontextmanager
@@ -111,6 +112,11 @@ class OriginDatabase:
 
         Raises SourceUnavailable, also if it is not known whether the commit succeeded, or SourceRefused.
         """
+        async with self._turn, self._alone(writes=writes) as transaction:
+            yield transaction
+
+    @asynccontextmanager
+    async def _alone(self, *, writes: bool) -> AsyncIterator["OriginTransaction"]:
         statements, options = self._statements, self.options
         transaction = OriginTransaction(await self._connected(), options.silence_s)
         try:

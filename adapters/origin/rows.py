@@ -1,8 +1,8 @@
 """Reads the sessions of the origin in bounded pages."""
 
 import json
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from attrs import define, field
@@ -13,9 +13,15 @@ from adapters.origin.statements import OriginRowStatements
 from domain.json_text import JsonText
 from domain.takeover.reader_ports import OriginReader, RowHead
 from domain.takeover.source_session import SourceSession
+from domain.takeover.verification import OriginDigest
 
 _FIRST_AT = "-infinity"
 _FIRST_ID = ""
+_NO_SHIFT = timedelta(0)
+_SECOND = timedelta(seconds=1)
+_MICROSECOND = timedelta(microseconds=1)
+DIGEST_BYTES_MAX = 64 * 1024 * 1024
+"""What one page of digests reads: a statement has seconds, and PostgreSQL hashes some hundred megabytes in a second."""
 
 
 @define(eq=False)
@@ -24,6 +30,8 @@ class PostgresOriginReader(OriginReader):
 
     _database: OriginDatabase
     _statements: OriginRowStatements
+    _shift: timedelta = _NO_SHIFT
+    """By how much the takeover moves the expiry of a session that it hides."""
     _has_expiry_index: bool | None = field(default=None, init=False)
 
     @override
@@ -49,14 +57,34 @@ class PostgresOriginReader(OriginReader):
 
     @override
     async def sessions(self, ids: Sequence[str]) -> Sequence[SourceSession]:
-        rows = await self._database.fetch(self._statements.select_rows, {"request_ids": list(ids)})
-        return [session_of(*row) for row in rows]
+        parameters = {"request_ids": list(ids), "shift": _interval(self._shift)}
+        return [session_of(*row) for row in await self._database.fetch(self._statements.select_rows, parameters)]
+
+    @override
+    async def hidden(self, ids: Sequence[str]) -> Mapping[str, bool]:
+        return dict(await self._database.fetch(self._statements.select_hidden, {"request_ids": list(ids)}))
+
+    @override
+    async def digests(self, after: str, expired_after: datetime | None, size: int) -> Sequence[OriginDigest]:
+        parameters = {
+            "after_id": after,
+            "expired_after": _instant(expired_after),
+            "shift": _interval(self._shift),
+            "rows_max": size,
+            "bytes_max": DIGEST_BYTES_MAX,
+        }
+        return [OriginDigest(*row) for row in await self._database.fetch(self._statements.select_digests, parameters)]
 
     async def _by_expiry(self) -> bool:
         if self._has_expiry_index is None:
             named = {"schema": self._database.options.address.schema}
             ((self._has_expiry_index,),) = await self._database.fetch(self._statements.select_has_expiry_index, named)
         return self._has_expiry_index
+
+
+def _interval(span: timedelta) -> str:
+    """Return a span as PostgreSQL reads it; in seconds, since a day is not always as long in every time zone."""
+    return f"{span // _SECOND} seconds {span % _SECOND // _MICROSECOND} microseconds"
 
 
 def _instant(at: datetime | None) -> str:

@@ -51,6 +51,8 @@ class OriginRowStatements:
     select_heads_by_expiry: str
     select_heads_by_id: str
     select_rows: str
+    select_digests: str
+    select_hidden: str
 
 
 @frozen

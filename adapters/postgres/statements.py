@@ -213,6 +213,15 @@ class TakeoverStatements:
 
 
 @frozen
+class VerificationStatements:
+    """Statements of `verification.sql`."""
+
+    select_stored_digests: Statement
+    select_next_stored: Statement
+    select_taken_contents: Statement
+
+
+@frozen
 class SessionReturnStatements:
     """Statements of `session_returns.sql`."""
 
@@ -301,6 +310,7 @@ class Statements:
     usage: UsageStatements
     takeover: TakeoverStatements
     session_returns: SessionReturnStatements
+    verification: VerificationStatements
     explain: ExplainStatements
     inspection: InspectionStatements
     migrations: MigrationStatements
@@ -325,6 +335,7 @@ def load_statements() -> Statements:
         usage=load(UsageStatements, "usage.sql"),
         takeover=load(TakeoverStatements, "takeover.sql"),
         session_returns=load(SessionReturnStatements, "session_returns.sql"),
+        verification=load(VerificationStatements, "verification.sql"),
         explain=load(ExplainStatements, "explain.sql"),
         inspection=load(InspectionStatements, "inspection.sql"),
         migrations=load(MigrationStatements, "migrations.sql"),

@@ -1,6 +1,6 @@
 """Copies the sessions of the origin, batch by batch, beside everything that uses them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -112,7 +112,7 @@ class Copier:
         """Return how many rows a pass examines; raises SourceUnavailable or SourceRefused."""
         return await self._reader.count(self._expired_after())
 
-    async def run(self, *, dry_run: bool = False) -> AsyncIterator[CopyStep]:
+    async def run(self, *, dry_run: bool = False) -> AsyncGenerator[CopyStep]:
         """Make one pass, or complete the one that was interrupted; without writing if it is a dry run.
 
         Raises NoRoom before a batch that does not fit, SourceUnavailable, SourceRefused, StorageUnavailable or

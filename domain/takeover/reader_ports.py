@@ -1,14 +1,16 @@
 """Ports to the rows that the origin has stored."""
 
 import json
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Protocol
+from uuid import UUID
 
 from attrs import frozen
 
 from domain.json_text import JsonText
 from domain.takeover.source_session import SourceSession
+from domain.takeover.verification import OriginDigest, StoredDigest, StoredSession
 
 
 @frozen
@@ -43,5 +45,38 @@ class OriginReader(Protocol):
         ...
 
     async def sessions(self, ids: Sequence[str]) -> Sequence[SourceSession]:
-        """Return the rows with these ids, in no order; one that is gone is left out."""
+        """Return the rows with these ids, in no order; one that is gone is left out.
+
+        A session that the takeover has hidden has the expiry that it had before.
+        """
+        ...
+
+    async def hidden(self, ids: Sequence[str]) -> Mapping[str, bool]:
+        """Return whether a takeover has hidden each of these sessions; one that is gone is left out."""
+        ...
+
+    async def digests(self, after: str, expired_after: datetime | None, size: int) -> Sequence[OriginDigest]:
+        """Return at most `size` digests in the order of their ids, greater than `after`; none if there are no more.
+
+        Rows that expired before an instant are EXPIRED, unless the takeover has hidden them; None: none is. The bytes
+        of a page are bounded, so a page of large rows has fewer.
+        """
+        ...
+
+
+class StoredReader(Protocol):
+    """Reads copies and taken sessions for the comparison with the origin.
+
+    Every method may raise StorageUnavailable or Overloaded.
+    """
+
+    async def digests(self, after: UUID, lifetime_max: timedelta, size: int) -> Sequence[StoredDigest]:
+        """Return at most `size` digests in the order of their ids, greater than `after`; none if there are no more.
+
+        `lifetime_max` is the maximum lifetime of sessions by the present settings.
+        """
+        ...
+
+    async def sessions(self, ids: Sequence[UUID]) -> Mapping[UUID, StoredSession]:
+        """Return what is stored of these ids; one of which nothing is stored is left out."""
         ...

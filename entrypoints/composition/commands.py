@@ -27,7 +27,9 @@ from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.repositories.audit import DatabaseActs
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.repositories.purges import PostgresOwnerPurger
+from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.repositories.timeline import PostgresTimelineReader
+from adapters.postgres.repositories.verification import PostgresStoredReader
 from adapters.postgres.retention.survey import StorageSurvey
 from adapters.random_ids import RandomIds
 from adapters.sandbox.selftest.corpus import load_attacks
@@ -41,6 +43,9 @@ from domain.audit import COMMAND, Actor, new_act
 from domain.idempotency import KEPT_FOR
 from domain.identity import SHARED, Owner
 from domain.scripts.language import Language
+from domain.takeover.copying import Copier
+from domain.takeover.start import TakeoverStart
+from domain.takeover.verifier import Verifier
 from domain.usage import UsageService
 from entrypoints.composition.controller import create_controller
 from entrypoints.composition.database import Database
@@ -62,6 +67,7 @@ from entrypoints.composition.takeover import (
     origin_cache,
     origin_functions,
     origin_inspector,
+    origin_reader,
     origin_version,
     script_runners,
     takeover_policy,
@@ -211,9 +217,20 @@ class Commands(containers.DeclarativeContainer):
     host_inspector = providers.Factory(HostInspector, settings)
     script_examiner = providers.Callable(script_examiner, settings)
     origin_inspector = providers.Callable(origin_inspector)
+    origin_reader = providers.Callable(origin_reader)
     origin_version = providers.Callable(origin_version)
     origin_cache = providers.Callable(origin_cache)
     loaded_dump = providers.Callable(loaded_dump)
+    takeover_store = providers.Factory(PostgresTakeoverStore, database.gateway, database.statements.provided.takeover)
+    takeover_start = providers.Factory(TakeoverStart, takeover_store, database.clock, ids)
+    stored_reader = providers.Factory(
+        PostgresStoredReader,
+        database.gateway,
+        database.statements.provided.verification,
+        database.statements.provided.takeover,
+    )
+    copier = providers.Factory(Copier, store=takeover_store, clock=database.clock)
+    verifier = providers.Factory(Verifier, stored=stored_reader, clock=database.clock)
     takeover_policy = providers.Callable(takeover_policy, settings)
     with_shared_functions = providers.Callable(with_shared_functions, functions=database.functions)
     script_runners = providers.Callable(script_runners, settings)

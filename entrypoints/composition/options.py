@@ -62,6 +62,10 @@ _WRONG_URL = (
 )
 
 
+_SLOW_SHARE = 40
+"""A statement is slow if it takes more than this part of the budget: 50 ms of 2 s, and 500 ms in a command."""
+
+
 def gateway_options(settings: Settings) -> GatewayOptions:
     """Return the address of the database and the limits of every wait; DB_POOL_MAX counts all connections of a process.
 
@@ -77,6 +81,7 @@ def gateway_options(settings: Settings) -> GatewayOptions:
             request_timeout_s=request_timeout_s(settings),
             prepares=settings.db_prepare,
             server_timeouts=settings.db_server_timeouts,
+            slow_statement_s=request_timeout_s(settings) / _SLOW_SHARE,
         )
     except WrongAddress as error:
         raise SettingsError([_WRONG_URL]) from error

@@ -8,10 +8,11 @@ from pathlib import Path
 from attrs import evolve
 
 from adapters.json_schema.compiler import JsonSchemaCompiler
-from adapters.origin.database import OriginDatabaseOptions
+from adapters.origin.database import OriginDatabase, OriginDatabaseOptions
 from adapters.origin.functions import PostgresOriginFunctions
 from adapters.origin.health import origin_version
 from adapters.origin.inspection import OriginInspector
+from adapters.origin.rows import PostgresOriginReader
 from adapters.origin.statements import load_origin_statements
 from domain.audit import Actor
 from domain.clock import Clock, IdGenerator
@@ -27,6 +28,7 @@ from domain.takeover.cache_ports import OriginCache
 from domain.takeover.function_import import FunctionImporter
 from domain.takeover.languages import OriginLanguages
 from domain.takeover.options import TakeoverOptions
+from domain.takeover.reader_ports import OriginReader
 from domain.takeover.source import SourceAddress, SourceRefused
 from domain.takeover.source_session import FunctionScript, TakeoverPolicy
 from entrypoints.composition.options import example_policy
@@ -46,6 +48,17 @@ def origin_inspector(address: SourceAddress) -> AbstractAsyncContextManager[Orig
     It serves as well to compare the database of this service with that of the origin.
     """
     return OriginInspector.connected(OriginDatabaseOptions(address), load_origin_statements())
+
+
+@asynccontextmanager
+async def origin_reader(address: SourceAddress, shift: timedelta = timedelta(0)) -> AsyncIterator[OriginReader]:
+    """Yield what reads the rows at an address; `shift` is that of the takeover's fence.
+
+    Raises SourceUnavailable or SourceRefused.
+    """
+    statements = load_origin_statements()
+    async with OriginDatabase.opened(OriginDatabaseOptions(address), statements.connection) as database:
+        yield PostgresOriginReader(database, statements.rows, shift)
 
 
 def takeover_policy(settings: Settings, options: TakeoverOptions) -> TakeoverPolicy:

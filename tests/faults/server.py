@@ -26,8 +26,8 @@ CONNECTIONS_MAX = 40
 class Server:
     """A server of the suite's own, new or a standby of another; durable against kills, not against the machine."""
 
-    def __init__(self, folder, account, primary=None):
-        self._folder, self._account = folder, account
+    def __init__(self, folder, account, primary=None, settings=()):
+        self._folder, self._account, self._settings = folder, account, settings
         self._binaries = find_programs().reachable_by(account, folder)
         self.port = free_port()
         self._program = None
@@ -58,6 +58,7 @@ class Server:
             "shared_buffers=64MB",
             "jit=off",
             "timezone=UTC",
+            *self._settings,
         ]
         argv = [self._binaries.path("postgres"), "-D", str(self._folder / "cluster")]
         options = [part for setting in settings for part in ("-c", setting)]
@@ -144,13 +145,13 @@ def execute(server, database, *statements):
 
 
 @contextlib.contextmanager
-def running_server(primary=None):
-    """Yield a fresh server, or a standby of `primary`, which is gone afterwards."""
+def running_server(primary=None, settings=()):
+    """Yield a fresh server, or a standby of `primary`, which is gone afterwards; `settings` replace those of tests."""
     with tempfile.TemporaryDirectory(prefix="pgl-", dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         account = choose_account(folder / "cluster")
         account.adopt(folder)
-        server = Server(folder, account, primary)
+        server = Server(folder, account, primary, settings)
         try:
             yield server
         finally:

@@ -12,7 +12,7 @@ from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
 from adapters.memory.manual_clock import ManualClock
-from adapters.memory.origin import MemoryOriginReader
+from adapters.memory.origin import MemoryOriginReader, MemoryStoredReader
 from adapters.memory.ownership import MemoryOwnership
 from adapters.memory.session_returns import MemoryReturnStore
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
@@ -35,6 +35,8 @@ from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import EXAMINED_MAX, SessionRepositoryContract, same
 from tests.contracts.storage import SCRIPT, Storage
 from tests.contracts.takeover_store import TakeoverStoreContract, fails_as_a_whole, origin_id
+from tests.contracts.takeover_verification import FENCE, TakeoverVerificationContract, World, clock_at
+from tests.unit.takeover.builders import NOW
 
 
 def memory_storage(store: MemoryStore) -> Storage:
@@ -168,6 +170,22 @@ class TestMemoryReturnStore(ReturnStoreContract):
     @pytest.fixture
     def returns(self, memory: MemoryStore) -> MemoryReturnStore:
         return MemoryReturnStore(memory)
+
+
+class TestMemoryTakeoverVerification(TakeoverVerificationContract):
+    @pytest.fixture
+    def world(self) -> World:
+        memory = MemoryStore()
+        storage = clock_at(memory_storage(memory), NOW)
+        reader = MemoryOriginReader(shift=FENCE.shift)
+        return World(
+            storage,
+            MemoryTakeoverStore(memory),
+            MemoryStoredReader(memory),
+            reader,
+            lambda row: reader.rows.update({row.request_id: row}),
+            lambda request_id: reader.rows.pop(request_id) and None,
+        )
 
 
 class TestMemoryKeyedCallRepository(KeyedCallRepositoryContract):

@@ -5,17 +5,22 @@ import click
 from entrypoints.cli.lazy_group import LazyGroup, examples
 
 _COMMANDS = {
+    "plan": ("entrypoints.cli.takeover.plan:plan", "Look at the origin, and say what a takeover would take and leave."),
     "config": (
         "entrypoints.cli.takeover.config:config",
         "Convert the settings of the origin, and explain what means something else here.",
     ),
     "functions": ("entrypoints.cli.takeover.functions:functions", "Register the functions of the origin here."),
+    "copy": ("entrypoints.cli.takeover.copy:copy", "Copy the sessions of the origin, which keeps serving them."),
+    "verify": (
+        "entrypoints.cli.takeover.verify:verify",
+        "Compare each session of the origin with what is stored here.",
+    ),
     "open": ("entrypoints.cli.takeover.stages:open_", "Create new sessions here."),
     "adopt": ("entrypoints.cli.takeover.moves:adopt", "Move live sessions of the origin here."),
     "status": ("entrypoints.cli.takeover.stages:status", "Show how far the takeover is."),
     "back": ("entrypoints.cli.takeover.moves:back", "Move live sessions to the origin, and create new ones there."),
     "finish": ("entrypoints.cli.takeover.stages:finish", "End the takeover."),
-    "plan": ("entrypoints.cli.takeover.plan:plan", "Look at the origin, and say what a takeover would take and leave."),
 }
 
 

@@ -39,10 +39,10 @@ def insert(url: str, row: SourceSession) -> None:
 
 
 @asynccontextmanager
-async def opened(url: str, **address: str) -> AsyncIterator[OriginReader]:
+async def opened(url: str, shift: timedelta = timedelta(0), **address: str) -> AsyncIterator[OriginReader]:
     options = OriginDatabaseOptions(SourceAddress(url, **address))
     async with OriginDatabase.opened(options, STATEMENTS.connection) as database:
-        yield PostgresOriginReader(database, STATEMENTS.rows)
+        yield PostgresOriginReader(database, STATEMENTS.rows, shift)
 
 
 class TestPostgresOriginReader(OriginReaderContract):

@@ -1,0 +1,226 @@
+"""The commands `takeover copy` and `takeover verify`, over an origin and a service in memory."""
+
+import json
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from attrs import define, evolve, field
+from click.testing import CliRunner
+from dependency_injector import providers
+
+from adapters.memory.manual_clock import ManualClock
+from adapters.memory.origin import MemoryOriginReader, MemoryStoredReader
+from adapters.memory.sequential_ids import SequentialIds
+from adapters.memory.store import MemoryStore
+from adapters.memory.takeover import MemoryTakeoverStore
+from domain.storage.growth import StorageFacts
+from domain.storage.storage import Amount, Part, StorageBudget, Stored
+from domain.takeover.copying import Copier
+from domain.takeover.source import SourceUnavailable
+from domain.takeover.source_session import SourceSession
+from domain.takeover.start import TakeoverStart
+from domain.takeover.verifier import Verifier
+from entrypoints.cli.main import cli
+from tests.contracts.origin_reader import session
+from tests.contracts.takeover_store import origin_id
+from tests.support.commands import commands_with
+from tests.unit.takeover.builders import NOW, SERVER
+
+URL = "postgresql://reader:secret@old/lambda"
+ENV = {"DATABASE_URL": "postgresql://nobody/nothing", "TAKEOVER_SOURCE_URL": URL}
+DAY = timedelta(days=1)
+
+
+@define
+class ManualSurvey:
+    """Measures this size."""
+
+    size_bytes: int
+
+    async def facts(self):
+        parts = {part: Amount() for part in Part} | {Part.SESSIONS: Amount(self.size_bytes, 1)}
+        return StorageFacts(Stored(parts, []), NOW, {}, None, 7, 1.0)
+
+
+@define
+class ManualServer:
+    """Tells which database it is."""
+
+    address: str
+
+    async def server(self):
+        return SERVER if self.address == URL else evolve(SERVER, system_identifier="78")
+
+
+@define
+class Sides:
+    """The origin, and what is stored here."""
+
+    reader: MemoryOriginReader = field(factory=MemoryOriginReader)
+    memory: MemoryStore = field(factory=MemoryStore)
+    clock: ManualClock = field(factory=lambda: ManualClock(NOW))
+    budget_bytes: int | None = None
+    stored_bytes: int = 0
+    shifts: list = field(factory=list)
+    store: MemoryTakeoverStore = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.store = MemoryTakeoverStore(self.memory)
+
+    def put(self, *rows: SourceSession) -> "Sides":
+        self.reader.rows |= {row.request_id: row for row in rows}
+        return self
+
+    @asynccontextmanager
+    async def origin_reader(self, address, shift=timedelta(0)):
+        self.shifts.append(shift)
+        self.reader.shift = shift
+        yield self.reader
+
+    @asynccontextmanager
+    async def inspector(self, address):
+        yield ManualServer(address.dsn)
+
+    def run(self, *arguments: str, **env: str):
+        container = commands_with(
+            origin_inspector=providers.Callable(self.inspector),
+            origin_reader=providers.Callable(self.origin_reader),
+            takeover_start=providers.Object(TakeoverStart(self.store, self.clock, SequentialIds())),
+            copier=providers.Factory(Copier, store=self.store, clock=self.clock),
+            verifier=providers.Factory(Verifier, stored=MemoryStoredReader(self.memory), clock=self.clock),
+            storage_budget=providers.Object(StorageBudget(self.budget_bytes, 7)),
+            storage_survey=providers.Object(ManualSurvey(self.stored_bytes)),
+        )
+        return CliRunner().invoke(cli, ["takeover", *arguments], obj=container, env={**ENV, **env})
+
+
+@pytest.fixture
+def sides() -> Sides:
+    return Sides().put(*[session(number) for number in range(3)])
+
+
+def lines_of(path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_sessions_are_copied_and_a_second_run_writes_nothing(sides):
+    first, second = sides.run("copy"), sides.run("copy", "--output", "json")
+    assert (first.exit_code, second.exit_code) == (0, 0), first.output
+    assert first.stdout.startswith("Copied 3 of 3 sessions: 0 were stored already, 0 were taken before, 0 are left.")
+    assert json.loads(second.stdout) == {
+        "dry_run": False, "examined": 3, "written": 0, "unchanged": 3, "taken": 0, "size_bytes": 51, "left": {},
+        "flagged": {},
+    }  # fmt: skip
+    assert len(sides.memory.inbound) == 3
+
+
+def test_a_dry_run_tells_the_same_and_stores_nothing(sides):
+    result = sides.put(session(4, language_title="rust-x")).run("copy", "--dry-run")
+    assert result.exit_code == 1
+    assert "Would copy 3 of 4 sessions." in result.stdout
+    assert "language_not_served" in result.stdout
+    assert sides.memory.inbound == {}
+
+
+def test_sessions_that_are_left_or_unusual_are_reported(sides, tmp_path):
+    report = tmp_path / "left.jsonl"
+    sides.put(session(4, language_title="rust-x"), session(5, execution_count=-1))
+    result = sides.run("copy", "--report", str(report))
+    assert result.exit_code == 1
+    assert lines_of(report) == [
+        {"request_id": str(origin_id(4)), "left": "language_not_served"},
+        {"request_id": str(origin_id(5)), "flags": ["count_negative"]},
+    ]
+    assert "count_negative" in result.stdout
+    assert report.stat().st_mode & 0o777 == 0o600
+
+
+def test_expired_sessions_that_are_left_are_no_finding(sides):
+    ended = session(4, expires_at=NOW - 3 * DAY, created_at=NOW - 4 * DAY)
+    assert sides.put(ended).run("copy").exit_code == 0
+
+
+def test_the_database_of_the_service_is_no_source(sides):
+    result = sides.run("copy", DATABASE_URL=URL)
+    assert result.exit_code == 1
+    assert "database of this service" in result.output
+    assert "secret" not in result.output
+
+
+def test_the_copy_stops_before_the_budget_is_exceeded():
+    sides = Sides(budget_bytes=1_000_000_000, stored_bytes=999_999_900).put(*[session(n) for n in range(9)])
+    result = sides.run("copy")
+    assert result.exit_code == 1
+    assert "100 bytes are left" in result.output
+    assert sides.memory.inbound == {}
+    sides.stored_bytes = 0
+    assert sides.run("copy").exit_code == 0
+
+
+@pytest.mark.parametrize("size", ["0MiB", "8", "8 MiB", "1000MiB", "8GB"])
+def test_a_wrong_size_of_a_batch_is_a_wrong_usage(sides, size):
+    result = sides.run("copy", "--batch-bytes", size)
+    assert result.exit_code == 2
+    assert "is not a size of a batch" in result.output
+
+
+def test_a_session_that_is_larger_than_a_batch_is_left(sides):
+    sides.put(session(4, script_content="x" * 2000))
+    result = sides.run("copy", "--batch-bytes", "1KiB", "--rate", "100000")
+    assert "too_large" in result.stdout
+
+
+def test_an_origin_that_is_away_is_told(sides):
+    sides.run("copy")
+    sides.reader.failure = SourceUnavailable("it is being stopped.")
+    for command in ("copy", "verify"):
+        result = sides.run(command)
+        assert result.exit_code == 1
+        assert "did not serve: it is being stopped." in result.output
+
+
+def test_without_a_source_the_usage_is_wrong(sides):
+    for command in ("copy", "verify"):
+        assert sides.run(command, TAKEOVER_SOURCE_URL="").exit_code == 2
+
+
+def test_both_sides_are_the_same_after_a_copy(sides):
+    sides.run("copy")
+    result = sides.run("verify")
+    assert result.exit_code == 0, result.output
+    assert "Compared 3 sessions of the origin." in result.stdout
+    assert "       3  same" in result.stdout
+
+
+def test_differences_are_listed_with_their_fields_and_make_the_exit_status_1(sides, tmp_path):
+    report = tmp_path / "differences.jsonl"
+    sides.put(session(4, language_title="rust-x"))
+    sides.run("copy")
+    sides.put(session(0, execution_count=9), session(6))
+    result = sides.run("verify", "--output", "json", "--report", str(report))
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert found == {
+        "examined": 5,
+        "verdicts": {"same": 2, "moved-on": 0, "left": 1, "differs": 1, "missing": 1, "extra": 0},
+        "left": {"language_not_served": 1},
+    }
+    assert sorted(lines_of(report), key=lambda line: line["verdict"]) == [
+        {"request_id": str(origin_id(0)), "verdict": "differs", "fields": ["execution_count"]},
+        {"request_id": str(origin_id(4)), "verdict": "left", "reason": "language_not_served"},
+        {"request_id": str(origin_id(6)), "verdict": "missing"},
+    ]
+
+
+def test_the_comparison_knows_the_fence_of_the_takeover(sides):
+    sides.run("copy")
+    sides.run("verify")
+    assert sides.shifts[0] == timedelta(0)
+    assert sides.shifts[1] > 365_000 * DAY
+
+
+def test_there_is_nothing_to_compare_before_a_copy(sides):
+    result = sides.run("verify")
+    assert result.exit_code == 1
+    assert "Run `pglambda takeover copy` first" in result.output

@@ -1,0 +1,96 @@
+"""A takeover has one source and one choice of options, whatever command comes first."""
+
+import pytest
+from attrs import evolve
+
+from adapters.memory.manual_clock import ManualClock
+from adapters.memory.sequential_ids import SequentialIds
+from adapters.memory.store import MemoryStore
+from adapters.memory.takeover import MemoryTakeoverStore
+from domain.takeover.languages import OriginLanguages
+from domain.takeover.moving import Progress
+from domain.takeover.options import TakeoverOptions
+from domain.takeover.owners import AnonymousOwner
+from domain.takeover.source_session import Expired, Scriptless
+from domain.takeover.stages import Stage, TakeoverRefused
+from domain.takeover.start import TakeoverStart
+from tests.unit.takeover.builders import NOW, SERVER
+
+TARGET = evolve(SERVER, system_identifier="78")
+OPTIONS = TakeoverOptions(AnonymousOwner(), OriginLanguages(), Expired.RETAINED, Scriptless.LEAVE, honours_status=False)
+OTHER = evolve(OPTIONS, expired=Expired.ALL)
+
+
+class Starting:
+    """A start over a fake store."""
+
+    def __init__(self) -> None:
+        self.store, self.clock = MemoryTakeoverStore(MemoryStore()), ManualClock(NOW)
+        self.start = TakeoverStart(self.store, self.clock, SequentialIds())
+
+    async def at(self, stage: Stage) -> "Starting":
+        await self.start.begun(SERVER, TARGET, OPTIONS)
+        await self.store.change_stage(Stage.LOOK, stage, NOW)
+        return self
+
+
+async def test_a_takeover_begins_with_its_source_and_options():
+    takeover = await Starting().start.begun(SERVER, TARGET, OPTIONS)
+    assert (takeover.source, takeover.options) == (SERVER.fingerprint, OPTIONS.stored())
+    assert (takeover.stage, takeover.stage_at, takeover.progress) == (Stage.LOOK, NOW, {})
+
+
+async def test_it_continues_with_the_same_source_and_options():
+    starting = Starting()
+    takeover = await starting.start.begun(SERVER, TARGET, OPTIONS)
+    await starting.store.note("copy", Progress(passes=3))
+    again = await starting.start.begun(SERVER, TARGET, OPTIONS)
+    assert again == evolve(takeover, progress={"copy": Progress(passes=3)})
+    assert await starting.start.stored(SERVER) == again
+
+
+async def test_the_database_of_the_service_is_no_source():
+    starting = Starting()
+    with pytest.raises(TakeoverRefused, match="database of this service"):
+        await starting.start.begun(SERVER, SERVER, OPTIONS)
+    assert await starting.store.takeover() is None
+
+
+async def test_another_source_is_refused_by_what_differs():
+    starting = await Starting().at(Stage.LOOK)
+    other = evolve(SERVER, database="other", database_oid="9")
+    for refused in (starting.start.begun(other, TARGET, OPTIONS), starting.start.stored(other)):
+        with pytest.raises(TakeoverRefused, match="database other instead of") as caught:
+            await refused
+        assert "database_oid 9 instead of" in str(caught.value)
+
+
+async def test_what_a_role_may_not_see_is_not_compared():
+    starting = await Starting().at(Stage.LOOK)
+    assert await starting.start.stored(evolve(SERVER, system_identifier=None)) is not None
+
+
+async def test_other_options_are_taken_until_a_session_is():
+    starting = await Starting().at(Stage.OPEN)
+    await starting.store.note("copy", Progress(passes=3))
+    takeover = await starting.start.begun(SERVER, TARGET, OTHER)
+    assert (takeover.options, takeover.progress, takeover.stage) == (OTHER.stored(), {}, Stage.OPEN)
+
+
+@pytest.mark.parametrize("stage", [Stage.ADOPT, Stage.BACK])
+async def test_other_options_are_refused_once_a_session_was_taken(stage):
+    starting = await Starting().at(stage)
+    assert (await starting.start.begun(SERVER, TARGET, OPTIONS)).stage is stage
+    with pytest.raises(TakeoverRefused, match=f"in the stage {stage}"):
+        await starting.start.begun(SERVER, TARGET, OTHER)
+
+
+async def test_a_finished_takeover_is_followed_by_another_one():
+    starting = await Starting().at(Stage.FINISHED)
+    other = evolve(SERVER, database_oid="9")
+    assert (await starting.start.begun(other, TARGET, OTHER)).source == other.fingerprint
+
+
+async def test_there_may_be_no_takeover():
+    with pytest.raises(TakeoverRefused, match="no takeover here"):
+        await Starting().start.stored(SERVER)
