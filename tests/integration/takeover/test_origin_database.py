@@ -8,11 +8,14 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.origin.database import OriginDatabase, OriginDatabaseOptions
 from adapters.origin.statements import load_origin_statements
 from domain.takeover.source import SourceAddress, SourceRefused, SourceUnavailable
+from tests.faults.pgbouncer import find_pgbouncer, running_pgbouncer
+from tests.faults.server import SERVICE_ROLE, running_server
+from tests.origin.databases import origin_database, run
 
 STATEMENTS = load_origin_statements()
 UPDATE = "UPDATE sessions SET status = 'seen'"
@@ -163,7 +166,7 @@ async def test_an_address_that_is_none_is_refused_without_its_text():
 @asynccontextmanager
 async def silent_after_greeting(url: str):
     """The address of a proxy that passes on what comes at the beginning, and nothing after the first statement."""
-    folder = psycopg.conninfo.conninfo_to_dict(url)["host"]
+    folder = conninfo_to_dict(url)["host"]
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         to_server, from_server = None, None
@@ -179,3 +182,23 @@ async def silent_after_greeting(url: str):
     port = server.sockets[0].getsockname()[1]
     async with server:
         yield make_conninfo(url, host="127.0.0.1", port=port, sslmode="disable", gssencmode="disable")
+
+
+@pytest.mark.skipif(find_pgbouncer() is None, reason="pgbouncer is not installed")
+async def test_a_pooler_that_changes_the_connection_with_each_transaction_may_be_between():
+    with running_server() as server, origin_database(server.dsn()) as url:
+        name = conninfo_to_dict(url)["dbname"]
+        with psycopg.connect(url, autocommit=True) as admin:
+            run(url, "oddities")
+            admin.execute(sql.SQL("GRANT USAGE ON SCHEMA meta TO {}").format(sql.Identifier(SERVICE_ROLE)))
+            admin.execute(sql.SQL("GRANT ALL ON meta.sessions TO {}").format(sql.Identifier(SERVICE_ROLE)))
+        with running_pgbouncer(server, prepared_statements_max=0) as port:
+            pooled = server.dsn(name, SERVICE_ROLE, port)
+            async with opened(pooled) as one, opened(pooled) as other:
+                async with one.transaction(writes=True) as transaction, other.transaction() as reading:
+                    await transaction.fetch(UPDATE)
+                    assert await reading.fetch(COUNT) == [(0,)]
+                assert await other.fetch(COUNT) == [(20,)]
+                assert await one.fetch("SELECT current_setting('statement_timeout')") == [("5s",)]
+        with psycopg.connect(url, autocommit=True) as admin:
+            admin.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(SERVICE_ROLE)))
