@@ -71,6 +71,10 @@ class CachedOriginSessions(OriginSessions):
         await self._cache.take([str(each) for each in restored])
         return restored
 
+    async def counts(self, ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        """Return the counts of the table, into which the origin writes each count after its key."""
+        return await self._rows.counts(ids)
+
     async def unfence(self, sessions: Sequence[OriginSession]) -> None:
         await self._rows.unfence(sessions)
 

@@ -99,6 +99,11 @@ class FirstTouch:
         policy = takeover_policy(self._settings, options)
         if options.scriptless is Scriptless.PIN:
             policy = await with_shared_functions(policy, self._functions)
-        address = SourceAddress(self._settings.takeover_source_url.reveal(), self._settings.takeover_source_schema)
-        sessions = origin_sessions(address, takeover.takeover_id, policy, connections=_CONNECTIONS)
+        redis = self._settings.takeover_redis_url
+        address = SourceAddress(
+            self._settings.takeover_source_url.reveal(),
+            self._settings.takeover_source_schema,
+            cache_url=None if redis is None else redis.reveal(),
+        )
+        sessions = origin_sessions(address, takeover.takeover_id, policy, self._parts.clock, connections=_CONNECTIONS)
         return self._parts.mover(await self._stack.enter_async_context(sessions), takeover)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from domain.takeover.generation import Generation, GenerationEvidence
 from domain.takeover.inspection import SourceServer
 from domain.takeover.mover_ports import OriginSessions
 from domain.takeover.moving import Takeover
@@ -38,7 +39,8 @@ class Connected:
     origin: OriginSessions
     service: TakeoverService
     takeover: Takeover
-    server: SourceServer
+    generations: frozenset[Generation]
+    """Those that fit what was seen of the origin."""
 
 
 @asynccontextmanager
@@ -60,12 +62,32 @@ async def connected(
         takeover = await parts.store.takeover()
         async with commands.origin_inspector(source.address) as inspector:
             server = await _checked(commands, inspector, command)
+            generations = await _generations(commands, source, inspector)
             takeover = await _begun(parts, takeover, server, options)
             _require_same(takeover.source, server.fingerprint)
         policy = await taking_policy(commands, TakeoverOptions.of(takeover.options), opened=True)
         sessions = commands.origin_sessions(source.address, takeover.takeover_id, policy, makes_users=makes_users)
         async with sessions as origin:
-            yield Connected(parts, origin, parts.service(origin), takeover, server)
+            yield Connected(parts, origin, parts.service(origin), takeover, generations)
+
+
+async def _generations(
+    commands: "Commands", source: SourceChoice, inspector: "OriginInspector"
+) -> frozenset[Generation]:
+    """Return the generations that are possible; raises SourceRefused if it may be the first one, without its Redis."""
+    if source.generation is not None:
+        possible = frozenset({source.generation})
+    else:
+        url = commands.settings().origin_url
+        version = None if url is None else await commands.origin_version(url)
+        possible = GenerationEvidence(version, await inspector.written_by_older()).possible
+    is_seen = Generation.G1 in possible and Generation.G3 not in possible
+    if is_seen and source.address.cache_url is None:
+        raise SourceRefused(
+            "The origin may be of generation 1, which serves sessions from Redis although their rows are hidden.",
+            remedy="Name its Redis with --redis or TAKEOVER_REDIS_URL, or say --generation g2 if it has none.",
+        )
+    return possible
 
 
 async def _begun(

@@ -11,6 +11,7 @@ from typing import Any
 import click
 from attrs import asdict, define, field
 
+from domain.takeover.generation import Generation
 from domain.takeover.mover_ports import ReturnCensus
 from domain.takeover.moving_runs import SETTLE_S, AdoptPreview, MoveLimits, MoveRun, Tally
 from domain.takeover.stages import StageCommand
@@ -56,6 +57,12 @@ _CENSUS: Mapping[str, str] = {
     "keyed": "have responses under idempotency keys, which the origin does not know",
     "executing": "execute now, and move when their executions have ended",
 }
+
+
+_IN_MEMORY = (
+    "The origin may be of generation 2, whose controllers keep sessions in memory. So nothing but the front keeps "
+    "calls from them: restart the controllers when the command has ended."
+)
 
 
 @define
@@ -198,6 +205,8 @@ async def _moved(sides: Connected, command: StageCommand, limits: MoveLimits) ->
     await claim.take()
     try:
         await sides.service.enter(command)
+        if Generation.G2 in sides.generations and Generation.G3 not in sides.generations:
+            click.echo(_IN_MEMORY, err=True)
         run = sides.parts.run(sides.origin, sides.takeover, claim, line.tell, limits)
         return await (run.adopt() if command is StageCommand.ADOPT else run.back())
     finally:

@@ -14,6 +14,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
+from domain.takeover.cached_origin import CachedOriginSessions
+from domain.takeover.generation import Generation
 from domain.takeover.source import SourceAddress, SourceRefused, SourceUnavailable
 from domain.takeover.stages import TakeoverRefused
 from entrypoints.cli.takeover.connecting import connected
@@ -23,6 +25,7 @@ from entrypoints.composition.commands import Commands
 from tests.integration.application.conftest import settings_for
 from tests.integration.origin.test_first_touch import OPTIONS
 from tests.origin.databases import fill, origin_database
+from tests.origin.process import running_redis
 
 ROOT = Path(__file__).parents[3]
 
@@ -158,3 +161,17 @@ def test_a_process_that_has_ended_holds_no_claim():
     assert has_ended(name.replace(f"process {os.getpid()}", f"process {ended.pid}"))
     assert has_ended(name.replace("started ", "started 1"))
     assert not has_ended(name.replace("started ", "started 1") + ".example.com")
+
+
+async def test_an_origin_of_the_first_generation_needs_its_redis(origin_url, commands):
+    await begun(commands, origin_url)
+    first = SourceChoice(SourceAddress(origin_url), Generation.G1)
+    with pytest.raises(SourceRefused, match="--redis"):
+        async with connected(commands(), first, "adopt"):
+            pass
+    with running_redis() as server:
+        address = SourceAddress(origin_url, cache_url=server.url)
+        async with connected(commands(), SourceChoice(address, Generation.G1), "adopt") as sides:
+            assert isinstance(sides.origin, CachedOriginSessions)
+            assert await sides.origin.live(None, 10) == []
+            assert sides.generations == {Generation.G1}

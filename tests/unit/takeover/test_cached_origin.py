@@ -184,3 +184,9 @@ async def test_a_fence_is_taken_away_in_the_table(origin):
     (fenced,) = await origin.sessions.fence([ONE])
     await origin.sessions.unfence([fenced])
     assert await origin.sessions.live(None, 10) == [ONE]
+
+
+async def test_counts_are_those_of_the_table(origin):
+    origin.add_row(ONE, count=3)
+    origin.add_key(ONE, count=5)
+    assert await origin.sessions.counts([ONE, TWO]) == {ONE: 3}
