@@ -7,6 +7,8 @@ from uuid import UUID
 
 from attrs import frozen
 
+from domain.takeover.stages import Stage
+
 
 class Obstacle(StrEnum):
     """Why a database cannot be reached."""
@@ -165,6 +167,16 @@ class ArchiveFacts:
         """Whether the last attempt failed."""
         archived_at, failed_at = self.last_archived_at, self.last_failed_at
         return self.is_on and failed_at is not None and (archived_at is None or archived_at < failed_at)
+
+
+@frozen
+class TakeoverFacts:
+    """Sessions that neither side of a takeover serves, its stage, and until when a command holds it."""
+
+    unserved: int
+    stage: Stage
+    stage_at: datetime
+    held_until: datetime | None
 
 
 @frozen

@@ -66,7 +66,8 @@ class CleanupStats:
     """What cleanup removed; the lag is the time since the oldest session passed its retention, in seconds.
 
     `usage_lag_s` is the time since the admission of the last execution that was counted for its owner, or could be.
-    `archive` is what cleanup saw of the server's archiving; None if the server archives no WAL.
+    `archive` is what cleanup saw of the server's archiving; None if the server archives no WAL. `unserved` is how many
+    sessions neither side of a takeover serves; None without a takeover.
     """
 
     sessions_removed: int = 0
@@ -81,6 +82,7 @@ class CleanupStats:
     lag_s: float | None = None
     usage_lag_s: float | None = None
     archive: ArchiveStats | None = None
+    unserved: int | None = None
     last_run_at: datetime | None = None
 
 

@@ -13,6 +13,7 @@ from domain.identity import Owner, SessionRef, uuid7_time
 from domain.scripts.report import Outcome
 from domain.sessions.session import Session
 from domain.storage.storage import ShortenedDay
+from domain.takeover.moving import TakenState
 
 
 @frozen
@@ -84,6 +85,18 @@ class FunctionTrace:
 
 
 @frozen
+class MoveTrace:
+    """Where a session of the origin is, or one that moved there; `state` is None while it is copied only."""
+
+    state: TakenState | None
+    spelled_title: str
+    count_at_fence: int | None = None
+    late_count: int | None = None
+    owned_at: datetime | None = None
+    returned_at: datetime | None = None
+
+
+@frozen
 class OpenTrace:
     """An open record: its execution runs, or is overdue."""
 
@@ -112,6 +125,7 @@ class Timeline:
 
     `session` and `execution` say what the id is; `history`, `open` and `keys` are those of the session with the id,
     `taken` is the key that the call had which made the id. `purge` is the latest act that erased the session's content.
+    `move` is what a takeover has stored about the session.
     """
 
     identifier: UUID
@@ -124,6 +138,7 @@ class Timeline:
     taken: KeyTrace | None = None
     function: FunctionTrace | None = None
     purge: AuditEntry | None = None
+    move: MoveTrace | None = None
     shortened: Sequence[ShortenedDay] = ()
 
     @property

@@ -213,3 +213,17 @@ WHERE EXISTS (SELECT FROM meta.executions AS e WHERE e.slot = d.slot AND e.slot 
 
 -- name: empty_partition(partition, kept_from)
 SELECT meta.empty_slot(:partition::smallint, :kept_from::uuid);
+
+-- name: select_unserved()
+-- Sessions that neither side of a takeover serves, at most 10,000 of them, and whether a command moves sessions. Returns no
+-- row without a takeover.
+SELECT
+    (
+        SELECT count(*)
+        FROM (
+            SELECT FROM meta.taken_sessions AS t WHERE t.state IN ('fencing', 'returning') LIMIT 10000
+        ) AS moving
+    ) AS sessions,
+    t.stage, t.stage_at, t.held_until
+FROM meta.takeover AS t
+WHERE t.stage <> 'finished';

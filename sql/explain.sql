@@ -62,3 +62,14 @@ SELECT f.owner, f.version, f.deactivated_at, v.registered_at, v.author
 FROM meta.functions AS f
 LEFT JOIN meta.function_versions AS v ON f.function_id = v.function_id AND v.version = :version::bigint
 WHERE f.function_id = :function_id::uuid;
+
+-- name: select_move_trace(request_id)
+SELECT t.state, t.spelled_title, t.count_at_fence, t.late_count, t.owned_at, t.returned_at
+FROM meta.taken_sessions AS t
+WHERE t.request_id = :request_id::uuid
+UNION ALL
+SELECT NULL, i.spelled_title, NULL, NULL, NULL, NULL
+FROM meta.inbound_sessions AS i
+WHERE
+    i.request_id = :request_id::uuid
+    AND NOT EXISTS (SELECT FROM meta.taken_sessions AS t WHERE t.request_id = i.request_id);

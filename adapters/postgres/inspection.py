@@ -36,7 +36,9 @@ from domain.inspection import (
     ServerFacts,
     StandbyFacts,
     TableFacts,
+    TakeoverFacts,
 )
+from domain.takeover.stages import Stage
 
 _TIMEOUT_S = 3.0
 """The time limit of one connection attempt, and of one statement."""
@@ -162,6 +164,13 @@ class DatabaseInspector:
         """Return whether the server archives its WAL, and what became of it."""
         (row,) = await self._rows(self._statements.inspection.select_archiver)
         return ArchiveFacts(*row)
+
+    async def takeover(self) -> TakeoverFacts | None:
+        """Return how far a takeover is; None if there is none that is not finished."""
+        if (await self.schema()).pending:
+            return None
+        rows = await self._rows(self._statements.cleanup.select_unserved)
+        return TakeoverFacts(rows[0][0], Stage(rows[0][1]), *rows[0][2:]) if rows else None
 
     async def last_act(self, name: ActName) -> tuple[datetime, str] | None:
         """Return when the newest act of a kind was made, and its subject; None if the audit record has none."""

@@ -140,6 +140,7 @@ class CleanupStatements:
     delete_expired_inbound: Statement = field(metadata=_UNPREPARED)
     delete_expired_takings: Statement = field(metadata=_UNPREPARED)
     select_oldest_expiry: Statement
+    select_unserved: Statement
     move_overdue_executions: Statement = field(metadata=_UNPREPARED)
     delete_expired_keys: Statement = field(metadata=_UNPREPARED)
     delete_old_versions: Statement = field(metadata=_UNPREPARED)
@@ -252,6 +253,7 @@ class ExplainStatements:
     select_key_traces: Statement
     select_taken_key: Statement
     select_function_trace: Statement
+    select_move_trace: Statement
 
 
 @frozen

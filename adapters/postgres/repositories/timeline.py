@@ -21,12 +21,14 @@ from domain.executions.execution import Execution
 from domain.identity import NO_ID, Owner, SessionRef, is_own_id, uuid7_at, uuid7_time
 from domain.scripts.report import Outcome
 from domain.sessions.session import Session
+from domain.takeover.moving import TakenState
 from domain.timeline import (
     ClockReading,
     ExecutionTrace,
     FunctionTrace,
     HistoryTrace,
     KeyTrace,
+    MoveTrace,
     OpenTrace,
     Timeline,
     TimelineReader,
@@ -61,6 +63,7 @@ class PostgresTimelineReader(TimelineReader):
             taken=await self._taken(identifier),
             function=None if session is None else await self._function(session),
             purge=await self._purge(session_id, session),
+            move=await self._move(session_id),
             shortened=await StorageGauge(self._gateway, self._statements.storage).shortened(),
         )
 
@@ -123,6 +126,13 @@ class PostgresTimelineReader(TimelineReader):
         parameters = {"function_id": session.pinned.function_id, "version": session.pinned.version}
         rows = await self._rows(self._statements.explain.select_function_trace, parameters)
         return FunctionTrace(*rows[0]) if rows else None
+
+    async def _move(self, session_id: UUID) -> MoveTrace | None:
+        rows = await self._rows(self._statements.explain.select_move_trace, {"request_id": session_id})
+        if not rows:
+            return None
+        state, *facts = rows[0]
+        return MoveTrace(state and TakenState(state), *facts)
 
     async def _rows(self, statement: Statement, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
         return await self._gateway.fetch(statement, parameters)

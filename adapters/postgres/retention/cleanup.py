@@ -101,6 +101,7 @@ class Cleanup:
         await self._in_batches(self._usage.count)
         await self._in_batches(self._usage.remove_old)
         self._stats.archive = await self._archive()
+        self._stats.unserved = await self._unserved()
         # Last, because they examine all functions: nothing else then waits for them.
         self._stats.functions_removed += await self._in_batches(self._remove_functions)
         self._stats.versions_removed += await self._in_batches(self._remove_versions)
@@ -120,6 +121,10 @@ class Cleanup:
     async def _archive(self) -> ArchiveStats | None:
         rows = await self._gateway.fetch(self._statements.select_archiving, {})
         return ArchiveStats(*rows[0]) if rows else None
+
+    async def _unserved(self) -> int | None:
+        rows = await self._gateway.fetch(self._statements.select_unserved, {})
+        return int(rows[0][0]) if rows else None
 
     async def _in_batches(self, remove: Callable[[int], Awaitable[int]]) -> int:
         """Repeat until a batch is not full; a batch that takes too long makes the next one smaller."""

@@ -1,13 +1,15 @@
-"""The database server: its version, its limits, its durability, its standbys, its backups."""
+"""The database server: its version, limits, durability, standbys and backups, and sessions that move to or from it."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from domain.inspection import ArchiveFacts, ClockFacts, ReplicationFacts, ServerFacts
+from domain.inspection import ArchiveFacts, ClockFacts, ReplicationFacts, ServerFacts, TakeoverFacts
+from domain.takeover.stages import Stage
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.settings.settings import Settings
 
 SERVER, REPLICATION, BACKUPS = Subject("server"), Subject("replication"), Subject("backups")
+TAKEOVER = Subject("takeover")
 _VERSION_MIN = 150_000
 _LOCK_SHARE, _STATEMENT_SHARE, _SOCKET_SHARE = 0.15, 0.25, 0.35
 _UNFROZEN_MAX = 1_000_000_000
@@ -187,3 +189,18 @@ def judge_backup(last: tuple[datetime, str] | None, clock: ClockFacts) -> Findin
         "days.",
         "pglambda backup FOLDER, every day",
     )
+
+
+def judge_takeover(facts: TakeoverFacts | None, clock: ClockFacts) -> Iterator[Finding]:
+    """Yield a finding if sessions move between two sides, and one if no command moves them any more."""
+    if facts is None:
+        return
+    held = facts.held_until is not None and facts.held_until > clock.now
+    if facts.unserved and not held:
+        yield TAKEOVER.warning(
+            f"{facts.unserved:,} sessions are served by neither side, and no command moves them",
+            "Their callers wait, and then get 503.",
+            f"pglambda takeover {'back' if facts.stage is Stage.BACK else 'adopt'}",
+        )
+    else:
+        yield TAKEOVER.note(f"a takeover is in the stage {facts.stage} since {facts.stage_at:%Y-%m-%d %H:%M:%S}Z")

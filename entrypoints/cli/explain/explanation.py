@@ -9,6 +9,7 @@ from domain.identity import INSTANT_MAX, is_own_id, uuid7_time
 from domain.scripts.convention import Convention
 from domain.scripts.report import Outcome
 from domain.sessions.session import Renewal, Session, Status
+from domain.takeover.moving import TakenState
 from domain.timeline import ClockReading, ExecutionTrace, RetentionTimes, Timeline
 from entrypoints.cli.explain.sentences import Evidence, Explanation, counted, fact, summary, written
 
@@ -49,6 +50,7 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
         fact("owner", owner=session.ref.owner, title=session.language_title),
         fact("hidden") if session.hidden else None,
         fact("created_with_key", key=timeline.taken.name) if timeline.taken else None,
+        *_moves(timeline),
         *_script(timeline, session),
         None if session.convention is Convention.OWN else fact("convention", convention=session.convention),
         *_executions(timeline, retention, session),
@@ -64,7 +66,39 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
     left = session.expires_at - clock.now
     doubt = _DOUBT if abs(left) <= clock.error_bound else ""
     at = session.closed_at or session.expires_at
-    return Explanation(*summary(str(status), at=at, left=left, doubt=doubt), statements)
+    moved = _moved_summary(timeline)
+    return Explanation(*(moved or summary(str(status), at=at, left=left, doubt=doubt)), statements)
+
+
+def _moves(timeline: Timeline) -> Iterator[Evidence]:
+    """Yield what a takeover has stored about the session."""
+    move = timeline.move
+    if move is None:
+        return
+    match move.state:
+        case None:
+            yield fact("copied", title=move.spelled_title)
+        case TakenState.FENCING:
+            yield fact("moving_here", title=move.spelled_title)
+        case TakenState.OWNED:
+            executions = counted(move.count_at_fence or 0, "execution")
+            yield fact("moved_here", move.owned_at, title=move.spelled_title, executions=executions)
+            if move.late_count is None:
+                yield fact("moved_unsettled")
+            elif move.late_count:
+                yield fact("moved_late", executions=counted(move.late_count, "execution"))
+        case TakenState.RETURNING:
+            yield fact("moving_back")
+        case TakenState.RETURNED:
+            yield fact("moved_back", move.returned_at)
+
+
+def _moved_summary(timeline: Timeline) -> tuple[str, str] | None:
+    """Return the summary of a session that this service does not own; None if it owns it, or knows of no takeover."""
+    if timeline.move is None or timeline.move.state is TakenState.OWNED:
+        return None
+    between = timeline.move.state in {TakenState.FENCING, TakenState.RETURNING}
+    return summary("between" if between else "at_origin")
 
 
 def _script(timeline: Timeline, session: Session) -> Iterator[Evidence]:
@@ -196,6 +230,7 @@ def _explain_absence(timeline: Timeline, retention: RetentionTimes) -> Explanati
     executions = counted(history.total, "execution")
     statements = _known(
         *_id(timeline),
+        *_moves(timeline),
         fact("no_session"),
         fact("executions_of" if history.total else "no_executions_of", executions=executions, owner=history.owner),
         fact("created_with_key", key=taken.name) if taken else None,
@@ -221,6 +256,9 @@ def _id(timeline: Timeline) -> Iterator[Evidence]:
 
 def _absence(timeline: Timeline, retention: RetentionTimes) -> tuple[str, str]:
     clock, made_at = timeline.clock, timeline.made_at
+    moved = _moved_summary(timeline)
+    if moved is not None:
+        return moved
     if timeline.history.total or timeline.taken or timeline.keys or timeline.open or timeline.purge:
         return summary("removed", retention=retention.sessions)
     if not is_own_id(timeline.identifier):

@@ -95,6 +95,11 @@ _ARCHIVED = gauge(
     "pglambda_wal_archive_last_success_timestamp_seconds", "Time at which the server last archived WAL, as Unix time."
 )
 
+_UNSERVED = gauge(
+    "pglambda_takeover_unserved_sessions",
+    "Sessions that neither side of a takeover serves, because they are moving. Absent without a takeover.",
+)
+
 _STORED = gauge("pglambda_storage_bytes", "Size of stored data with indexes at the last survey, by part.", "part")
 _STORED_MAX = gauge(
     "pglambda_storage_max_bytes",
@@ -153,6 +158,7 @@ def _cleanups(stats: CleanupStats) -> Iterable[Metric]:
     yield _RUNS.metric([(("succeeded",), stats.runs), (("failed",), stats.runs_failed)])
     yield _LAST_RUN.single(_unix_time(stats.last_run_at))
     yield _ARCHIVE_FAILING.single(None if stats.archive is None else stats.archive.is_failing)
+    yield _UNSERVED.single(stats.unserved)
     yield _ARCHIVED.single(None if stats.archive is None else _unix_time(stats.archive.last_archived_at))
 
 

@@ -7,10 +7,13 @@ import psycopg
 import pytest
 from attrs import evolve
 
+from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock
+from adapters.postgres.clock.probe import database_time
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.repositories.purges import PostgresOwnerPurger, PostgresSessionPurger
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
+from adapters.postgres.repositories.timeline import PostgresTimelineReader
 from adapters.postgres.retention.cleanup import Cleanup, Retention
 from adapters.postgres.retention.gauge import StorageGauge
 from adapters.postgres.retention.history_budget import HistoryBudget
@@ -22,7 +25,7 @@ from domain.identity import SessionRef
 from domain.storage.storage import Part, StorageBudget
 from domain.takeover.moving import InboundSession, Received, TakenState
 from tests.contracts.storage import ALICE, BOB, Storage
-from tests.contracts.takeover_store import id_of, inbound, origin_id, owned, receive
+from tests.contracts.takeover_store import id_of, inbound, origin_id, owned, receive, takeover_of
 from tests.support.acts import act, recorded
 
 DAY = timedelta(days=1)
@@ -176,3 +179,29 @@ async def test_copies_count_as_storage_of_the_takeover(storage, store, gateway, 
     before = (await gauge.stored()).parts[Part.TAKEOVER].size_bytes
     await receive(store, *[inbound(storage, number) for number in range(200)])
     assert (await gauge.stored()).parts[Part.TAKEOVER].size_bytes > before + 20_000
+
+
+async def test_the_cleanup_counts_sessions_that_neither_side_serves(storage, store, cleanup):
+    await cleanup.run_once()
+    assert cleanup.stats().unserved is None
+    await store.begin(takeover_of(storage))
+    copies = [inbound(storage, number) for number in range(3)]
+    await owned(store, storage, copies[0])
+    await receive(store, *copies[1:])
+    await store.take([id_of(copies[1])], storage.clock.now())
+    await cleanup.run_once()
+    assert cleanup.stats().unserved == 1
+
+
+async def test_an_id_is_explained_by_where_its_session_is(storage, store, gateway, statements, database_url):
+    copies = [inbound(storage, number) for number in range(3)]
+    await owned(store, storage, copies[0])
+    await receive(store, *copies[1:])
+    await store.take([id_of(copies[1])], storage.clock.now())
+    clock = DisciplinedClock(database_time(gateway.fetch, statements.clock.select_clock, 1.0), ClockOptions())
+    await clock.measure()
+    reader = PostgresTimelineReader(gateway, statements, clock, KEPT_FOR)
+    moves = [(await reader.read(id_of(copy))).move for copy in [*copies, inbound(storage, 9)]]
+    assert [move and move.state for move in moves] == [TakenState.OWNED, TakenState.FENCING, None, None]
+    assert [move and move.spelled_title for move in moves] == ["nodejs-adder"] * 3 + [None]
+    assert (moves[0].count_at_fence, moves[0].owned_at) == (7, storage.clock.now())

@@ -129,6 +129,9 @@ class ManualDatabase:
     async def last_act(self, name):
         return self._fact(f"last {name}", (NOW, "/backups/today.tar.gz"))
 
+    async def takeover(self):
+        return self._fact("takeover", None)
+
     async def access(self, count_max):
         return self._fact("access", AccessFacts(0, api_keys=1))
 

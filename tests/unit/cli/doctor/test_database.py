@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from domain.inspection import DatabaseUnreachable, IndexFacts, MissingRight, Obstacle, StandbyFacts
+from domain.inspection import DatabaseUnreachable, IndexFacts, MissingRight, Obstacle, StandbyFacts, TakeoverFacts
+from domain.takeover.stages import Stage
 from entrypoints.cli.doctor.connection import judge_clock, judge_connection, judge_unreachable
 from entrypoints.cli.doctor.report import Level
 from entrypoints.cli.doctor.schema import (
@@ -16,7 +17,13 @@ from entrypoints.cli.doctor.schema import (
     judge_tables,
     judge_transactions,
 )
-from entrypoints.cli.doctor.server import judge_archive, judge_backup, judge_replication, judge_server
+from entrypoints.cli.doctor.server import (
+    judge_archive,
+    judge_backup,
+    judge_replication,
+    judge_server,
+    judge_takeover,
+)
 from tests.unit.cli.doctor.facts import (
     ARCHIVE,
     CLOCK,
@@ -317,3 +324,30 @@ class TestBackups:
 
     def test_no_recorded_backup_is_a_note(self):
         assert seen([judge_backup(None, CLOCK)], Level.NOTE) == ["no backup by `pglambda backup` is recorded"]
+
+
+class TestATakeover:
+    FACTS = TakeoverFacts(unserved=0, stage=Stage.ADOPT, stage_at=NOW, held_until=None)
+
+    def found(self, **facts):
+        return list(judge_takeover(changed(self.FACTS, **facts), CLOCK))
+
+    def test_without_one_there_is_no_finding(self):
+        assert list(judge_takeover(None, CLOCK)) == []
+
+    def test_its_stage_is_a_note(self):
+        (finding,) = self.found()
+        assert finding.level is Level.NOTE
+        assert "in the stage adopt since" in finding.seen
+
+    @pytest.mark.parametrize(("stage", "remedy"), [(Stage.ADOPT, "adopt"), (Stage.BACK, "back")])
+    def test_sessions_that_nobody_serves_and_no_command_moves_are_a_warning(self, stage, remedy):
+        for held_until in (None, CLOCK.now):
+            (finding,) = self.found(unserved=1200, stage=stage, held_until=held_until)
+            assert finding.level is Level.WARNING
+            assert "1,200 sessions are served by neither side" in finding.seen
+            assert finding.remedy == f"pglambda takeover {remedy}"
+
+    def test_a_command_that_moves_them_is_no_warning(self):
+        (finding,) = self.found(unserved=1200, held_until=CLOCK.now + timedelta(seconds=1))
+        assert finding.level is Level.NOTE

@@ -13,12 +13,14 @@ from domain.scripts.convention import Convention
 from domain.scripts.report import Outcome
 from domain.sessions.session import Renewal, Status
 from domain.storage.storage import ShortenedDay
+from domain.takeover.moving import TakenState
 from domain.timeline import (
     ClockReading,
     ExecutionTrace,
     FunctionTrace,
     HistoryTrace,
     KeyTrace,
+    MoveTrace,
     OpenTrace,
     RetentionTimes,
     Timeline,
@@ -46,6 +48,45 @@ def texts(found, topic):
 
 def explained(after=SECOND * 10, session=None, **facts):
     return explain(timeline(after, session=session or session_at(), **facts), RETENTION)
+
+
+class TestATakeover:
+    def explained(self, state, **facts):
+        move = MoveTrace(state, "nodejs-adder", **facts)
+        return explained(move=move), explain(timeline(move=move), RETENTION)
+
+    @pytest.mark.parametrize(
+        ("state", "summary", "text"),
+        [
+            (None, "at-origin", "A copy is stored here"),
+            (TakenState.FENCING, "between", "pglambda takeover adopt"),
+            (TakenState.RETURNING, "between", "pglambda takeover back"),
+            (TakenState.RETURNED, "at-origin", "It moved to the origin at 2026"),
+        ],
+    )
+    def test_a_session_that_this_service_does_not_own_is_at_the_origin_or_between(self, state, summary, text):
+        for found in self.explained(state, returned_at=START):
+            assert found.state == summary
+            (evidence,) = texts(found, "takeover")
+            assert text in evidence
+
+    def test_a_session_that_was_taken_over_is_one_of_this_service(self):
+        found, absent = self.explained(TakenState.OWNED, count_at_fence=1, owned_at=START)
+        assert (found.state, absent.state) == ("active", "never-here")
+        assert texts(found, "takeover") == [
+            (
+                "It was taken over from the origin at 2026-01-02 03:04:05.678901Z, where it is called 'nodejs-adder'. The "
+                "origin had counted 1 execution."
+            ),
+            "Executions that ended at the origin after that were not looked at yet.",
+        ]
+
+    @pytest.mark.parametrize(
+        ("late", "told"), [(0, []), (2, ["2 executions ended at the origin after that, and were added."])]
+    )
+    def test_executions_that_ended_later_were_added(self, late, told):
+        found, _ = self.explained(TakenState.OWNED, count_at_fence=1, owned_at=START, late_count=late)
+        assert texts(found, "takeover")[1:] == told
 
 
 class TestAForeignId:
