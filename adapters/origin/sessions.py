@@ -76,6 +76,10 @@ class PostgresOriginSessions(OriginSessions):
     _makes_users: bool = False
 
     @override
+    async def prepare(self) -> None:
+        """Nothing is to be done: a fence needs the row alone."""
+
+    @override
     async def live(self, after: UUID | None, size: int) -> Sequence[UUID]:
         return await self._ids(self._statements.select_live_ids, {"after": _text(after), "rows_max": size})
 

@@ -107,6 +107,9 @@ class SessionMover:
         if not page:
             return None, 0
         seen = {each.session_id: each for each in await self._origin.look([each.session_id for each in page])}
+        served = [each.session_id for each in seen.values() if each.is_live]  # by a late write, or after a restore
+        fenced = await self._origin.fence(served) if served else ()
+        seen |= {each.session_id: each for each in fenced}
         late = [_late(each, seen.get(each.session_id)) for each in page]
         return page[-1].session_id, await self._returns.add_late(late)
 

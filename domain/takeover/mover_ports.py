@@ -37,6 +37,13 @@ class OriginSessions(Protocol):
     be stored, or SourceRefused.
     """
 
+    async def prepare(self) -> None:
+        """Give each session that the origin serves what a fence needs, before sessions move here; it may be repeated.
+
+        Only afterwards, `live` finds all of them.
+        """
+        ...
+
     async def live(self, after: UUID | None, size: int) -> Sequence[UUID]:
         """Return at most `size` ids of sessions that the origin serves, in order, greater than `after`."""
         ...

@@ -109,6 +109,7 @@ class MoveRun:
 
     async def adopt(self) -> Tally:
         """Bring every session here that can be kept here, then add what the origin counts late."""
+        await self._origin.prepare()
         await self._batches("adopted", self._copies, self._mover.take)
         for _ in range(_PASSES_MAX):
             before = self.tally.numbers["owned"]

@@ -90,7 +90,8 @@ async def origin_sessions(  # noqa: PLR0913  # where they are, whose fence hides
             return
         async with origin_cache(address.cache_url) as cache:
             convert = partial(_converted_now, policy, clock)
-            yield CachedOriginSessions(rows, cache, clock, convert, partial(_runs_ahead, address))
+            fence = Fence.of(takeover_id)
+            yield CachedOriginSessions(rows, cache, clock, convert, fence, partial(_runs_ahead, address))
     finally:
         await pool.close()
 

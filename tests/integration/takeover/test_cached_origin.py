@@ -16,7 +16,8 @@ from adapters.origin.cache import RedisOriginCache
 from adapters.system_clock import SystemClock
 from domain.takeover.cached_origin import CachedOriginSessions
 from domain.takeover.fence import HIDDEN_BEFORE
-from tests.integration.takeover.test_origin_sessions import converted, opened
+from tests.integration.takeover.test_move_commands import live_here, rows_of, takeover
+from tests.integration.takeover.test_origin_sessions import FENCE, converted, opened
 from tests.origin.process import Origin, Redis, running_origin, running_redis
 
 TITLE = {"Language-Title": "python-x"}
@@ -44,7 +45,7 @@ async def both(url: str, server: Redis, *, runs_ahead: bool = False) -> AsyncIte
         return runs_ahead
 
     async with opened(url) as rows, RedisOriginCache.connected(server.url) as cache:
-        yield CachedOriginSessions(rows, cache, clock, lambda row: converted(row, clock.now()), ahead)
+        yield CachedOriginSessions(rows, cache, clock, lambda row: converted(row, clock.now()), FENCE, ahead)
 
 
 def made(origin: Origin) -> UUID:
@@ -75,14 +76,16 @@ async def test_the_origin_finds_a_fenced_session_neither_in_its_table_nor_in_its
     assert (seen.execution_count, seen.is_live) == (10, True)
 
 
-async def test_a_fence_that_was_killed_before_the_key_is_completed_by_the_next_look(origin, origin_url, server):
+async def test_a_fence_that_was_killed_before_the_key_is_completed_by_the_next_one(origin, origin_url, server):
     session_id = made(origin)
     async with opened(origin_url) as rows:
         await rows.fence([session_id])
     assert called(origin, session_id) == 2, "the key alone is enough for the origin"
     async with both(origin_url, server) as sessions:
         (seen,) = await sessions.look([session_id])
-        assert (seen.is_live, seen.would_live, seen.execution_count) == (False, True, 1)
+        assert (seen.is_live, seen.execution_count) == (True, 1)
+        (fenced,) = await sessions.fence([session_id])
+        assert (fenced.is_live, fenced.execution_count) == (False, 1)
         assert called(origin, session_id) == 404
 
 
@@ -97,9 +100,34 @@ async def test_a_session_whose_row_was_lost_is_stored_hidden_and_given_back(orig
     with psycopg.connect(origin_url, autocommit=True) as admin:
         admin.execute("DELETE FROM meta.sessions")
     async with both(origin_url, server) as sessions:
+        await sessions.prepare()
         assert await sessions.live(None, 10) == [session_id]
         (fenced,) = await sessions.fence([session_id])
         assert (fenced.stored_at < HIDDEN_BEFORE, fenced.execution_count) == (True, 1)
         assert called(origin, session_id) == 404
         assert await sessions.restore([fenced.inbound]) == [session_id]
         assert called(origin, session_id) == 2
+
+
+@pytest.mark.timeout(300)  # three programs, each with a wait of 3 s for the fronts
+def test_the_commands_move_sessions_of_the_first_generation_here_and_back(origin, origin_url, database_url, server):
+    session_id, keyless_id = made(origin), made(origin)
+    assert [called(origin, session_id), called(origin, keyless_id)] == [2, 2]
+    with redis.Redis.from_url(server.url) as client:
+        members = json.loads(client.get(f"session:{keyless_id}"))
+        made_at = datetime.fromisoformat(members["created_at"]) - timedelta(minutes=2)
+        members["created_at"] = made_at.isoformat().replace("+00:00", "Z")
+        client.set(f"session:{keyless_id}", json.dumps(members), ex=3600)
+    with psycopg.connect(origin_url, autocommit=True) as admin:
+        admin.execute("DELETE FROM meta.sessions WHERE request_id = %s", [str(keyless_id)])
+    where = "--redis", server.url
+    takeover(database_url, origin_url, "open", *where)
+    preview = takeover(database_url, origin_url, "adopt", "--dry-run", *where)
+    assert (preview["movable"], len(rows_of(origin_url))) == (1, 1), "a dry run stores nothing"
+    adopted = takeover(database_url, origin_url, "adopt", "--settle-seconds", "0", *where)
+    assert (adopted["owned"], adopted["left"]) == (2, 0)
+    assert [called(origin, session_id), called(origin, keyless_id)] == [404, 404]
+    assert {row["execution_count"] for row in live_here(database_url).values()} == {1}
+    assert takeover(database_url, origin_url, "back", *where)["returned"] == 2
+    assert [called(origin, session_id), called(origin, keyless_id)] == [2, 2]
+    assert {row["execution_count"] for row in rows_of(origin_url).values()} == {2}

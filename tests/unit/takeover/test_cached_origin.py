@@ -7,16 +7,17 @@ from attrs import define, evolve, field
 
 from adapters.memory.manual_clock import ManualClock
 from domain.takeover.cached_origin import CachedOriginSessions
-from domain.takeover.fence import HIDDEN_BEFORE
+from domain.takeover.fence import HIDDEN_BEFORE, Fence
 from domain.takeover.moving import InboundSession
 from domain.takeover.source_session import SourceSession
 from tests.contracts.origin_cache import OriginCacheContract
 from tests.support.origin_cache import ManualCache
 from tests.unit.takeover.test_cached import MEMBERS
-from tests.unit.takeover.world import OriginRow, SimulatedOrigin, inbound_of
+from tests.unit.takeover.world import FENCE, OriginRow, SimulatedOrigin, inbound_of
 
 ONE, TWO = UUID(int=1 << 80), UUID(int=2 << 80)
 HOUR = timedelta(hours=1)
+OTHERS = Fence.of(UUID("019ac000-0000-7000-8000-00000000cc00"))
 
 
 class TestManualCache(OriginCacheContract):
@@ -42,7 +43,7 @@ class Origin:
 
     def __attrs_post_init__(self) -> None:
         self.rows = SimulatedOrigin(self.clock)
-        self.sessions = CachedOriginSessions(self.rows, self.cache, self.clock, self.convert, self.runs_ahead)
+        self.sessions = CachedOriginSessions(self.rows, self.cache, self.clock, self.convert, FENCE, self.runs_ahead)
 
     async def runs_ahead(self) -> bool:
         self.asked += 1
@@ -107,37 +108,48 @@ async def test_a_look_at_a_live_session_leaves_its_key(origin):
     assert list(origin.cache.values) == [str(ONE)]
 
 
-async def test_a_key_that_an_interrupted_fence_left_goes_with_the_next_look(origin):
+async def test_a_session_with_a_key_is_live_though_its_row_is_hidden_and_the_next_fence_takes_the_key(origin):
     origin.add_row(ONE, count=3)
     origin.add_key(ONE, count=5)
     await origin.rows.fence([ONE])
     (seen,) = await origin.sessions.look([ONE])
-    assert (seen.execution_count, seen.is_live) == (5, False)
-    assert origin.cache.values == {}
-
-
-async def test_a_key_that_a_late_execution_wrote_goes_with_the_next_look(origin):
-    origin.add_row(ONE, count=3)
-    await origin.sessions.fence([ONE])
-    origin.add_key(ONE, count=4)
+    assert (seen.execution_count, seen.is_live, list(origin.cache.values)) == (5, True, [str(ONE)])
+    (fenced,) = await origin.sessions.fence([ONE])
+    assert (fenced.execution_count, fenced.is_live, origin.cache.values) == (5, False, {})
     (seen,) = await origin.sessions.look([ONE])
-    assert (seen.execution_count, origin.cache.values) == (4, {})
+    assert (seen.is_live, seen.would_live) == (False, True)
+    assert await origin.sessions.fence([ONE]) == []
 
 
-async def test_a_session_that_has_a_key_alone_is_stored_before_it_is_moved(origin):
+async def test_a_key_of_a_session_that_another_takeover_hides_is_left_alone(origin):
     origin.add_row(ONE)
+    origin.add_key(ONE)
+    origin.rows.fence_of = OTHERS
+    await origin.rows.fence([ONE])
+    assert [each.is_live for each in await origin.sessions.look([ONE])] == [False]
+    assert await origin.sessions.fence([ONE]) == []
+    assert list(origin.cache.values) == [str(ONE)]
+
+
+async def test_a_key_that_has_expired_makes_no_session_live(origin):
+    origin.add_row(ONE)
+    await origin.rows.fence([ONE])
+    origin.add_key(ONE, expires_at="2020-01-01T00:00:00Z")
+    assert [each.is_live for each in await origin.sessions.look([ONE])] == [False]
+
+
+async def test_a_session_that_has_a_key_alone_is_stored_before_sessions_move(origin):
+    origin.add_row(ONE)
+    origin.add_key(ONE)
     origin.add_key(TWO, count=7)
+    assert await origin.sessions.live(None, 10) == [ONE], "whoever only looks changes nothing"
+    await origin.sessions.prepare()
+    await origin.sessions.prepare()
     assert await origin.sessions.live(None, 10) == [ONE, TWO]
-    assert origin.rows.rows[TWO].count == 7
+    assert await origin.sessions.counts([TWO]) == {TWO: 7}
     (fenced,) = await origin.sessions.fence([TWO])
-    assert (fenced.execution_count, origin.cache.values) == (7, {})
+    assert (fenced.execution_count, list(origin.cache.values)) == (7, [str(ONE)])
     assert await origin.sessions.fenced(None, 10) == [TWO]
-
-
-async def test_the_first_touch_stores_a_session_that_has_a_key_alone(origin):
-    origin.add_key(TWO, count=7)
-    (seen,) = await origin.sessions.look([TWO])
-    assert (seen.is_live, seen.execution_count) == (True, 7)
 
 
 @pytest.mark.parametrize(
@@ -152,14 +164,9 @@ async def test_the_first_touch_stores_a_session_that_has_a_key_alone(origin):
 )
 async def test_other_keys_without_a_row_are_left_alone(origin, changes):
     origin.add_key(TWO, **changes)
-    assert await origin.sessions.live(None, 10) == []
+    await origin.sessions.prepare()
     assert await origin.sessions.look([TWO]) == []
     assert len(origin.cache.values) == 1
-
-
-async def test_only_the_first_page_looks_for_keys(origin):
-    origin.add_key(TWO)
-    assert await origin.sessions.live(ONE, 10) == []
 
 
 async def test_a_session_that_cannot_be_kept_here_has_its_executions_too(origin):

@@ -69,6 +69,9 @@ class SimulatedOrigin(OriginSessions):
         row = self.rows.get(session_id)
         return row is not None and row.expires_at > self.clock.now()
 
+    async def prepare(self) -> None:
+        """Nothing is to be done."""
+
     async def live(self, after: UUID | None, size: int) -> Sequence[UUID]:
         await Pause()
         return self._page([each for each in self.rows if self.serves(each)], after, size)
