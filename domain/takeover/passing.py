@@ -18,6 +18,9 @@ _HOP_BY_HOP = frozenset(
 )
 """Headers about one connection, which end with it (RFC 9110, section 7.6.1)."""
 
+_ABOUT_MESSAGE = frozenset({b"content-length", b"host"})
+"""Headers that pass although `Connection` names them. Without its length, a body would pass for a second request."""
+
 _LISTS_HEADERS = b"connection"
 _AUTHORIZATION = b"authorization"
 _DATE = b"date"
@@ -62,7 +65,8 @@ def _about_connection(headers: Iterable[Header]) -> frozenset[bytes]:
     listed = [value for name, value in headers if name == _LISTS_HEADERS]
     if not listed:
         return _HOP_BY_HOP
-    return _HOP_BY_HOP | {name.strip(b" \t").lower() for value in listed for name in value.split(b",")}
+    named = {name.strip(b" \t").lower() for value in listed for name in value.split(b",")}
+    return _HOP_BY_HOP | (named - _ABOUT_MESSAGE)
 
 
 @define(eq=False)

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
 
+from httptools import HttpParserError, HttpParserUpgrade
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from entrypoints.http.response import SINGLE_WRITE
 from entrypoints.server.open_connections import OpenConnections
+from entrypoints.server.refused_upgrade import behind_upgrade
 from entrypoints.server.request_target import origin_form
 from entrypoints.server.writing import UvicornSingleWrite, WriteLimits, WriteWatch, error_response, own_error
 
@@ -20,6 +22,7 @@ _MALFORMED = "The request is not valid HTTP/1.1. Nothing was done; correct it an
 _LARGE_HEAD = "The request line and the headers have more than the {} bytes that are allowed. Send less."
 _LARGE_TARGET = "The path and the query leave no room in the {} bytes that are allowed with the headers. Send less."
 _LARGE_FRAMING = "The framing of the body, or its trailers, have more than the {} bytes that are allowed. Send less."
+_TUNNEL = "This server opens no tunnels. Nothing was done; send the request itself instead of CONNECT."
 _MANY_HEADERS = "The request has more than the {} headers that are allowed. Send fewer."
 _CROWDED = (
     "All {} connections of this process (MAX_CONNECTIONS) have a request in flight. Nothing was done; repeat the call "
@@ -35,6 +38,7 @@ class BoundedConnection(HttpToolsProtocol):
     - `head_bytes_max` limits each head, and the framing and trailers of a body. Trailers are dropped: they would pass
       for headers.
     - A new connection has `head_timeout_s` for its head. After a response it has `timeout_keep_alive`.
+    - A request for another protocol is served in HTTP, and its connection stays there.
     - A client that does not read is disconnected, as is one with more than `pipelined_max` requests in the queue, each
       of which takes a hundred times the memory of its bytes.
     """
@@ -93,7 +97,7 @@ class BoundedConnection(HttpToolsProtocol):
             return
         self._received_bytes = len(data)
         self._overhead_bytes += len(data)
-        super().data_received(data)
+        self._feed(data)
         if self._overhead_bytes and not self.transport.is_closing():  # rarely: nearly every head arrives complete
             self._check_overhead(is_first=self._overhead_bytes == len(data))
 
@@ -110,6 +114,9 @@ class BoundedConnection(HttpToolsProtocol):
         if len(self.pipeline) >= self.pipelined_max:
             raise ValueError  # a response now would pass for that of an earlier request
         self.url = origin_form(self.url, self.headers)
+        if self.parser.should_upgrade() and self.parser.get_method() == b"CONNECT":
+            self._rejection = HTTPStatus.NOT_IMPLEMENTED, _TUNNEL
+            raise ValueError
         self._clear_timeout()
         self.open_connections.mark_busy(self)
         self._in_head, self._overhead_bytes = False, 0
@@ -127,6 +134,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     @override
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # the parser has skipped the body
         super().on_message_complete()
         self._in_head, self._overhead_bytes = True, 0
 
@@ -176,13 +185,14 @@ class BoundedConnection(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
         self._write_watch.start()
 
-    @override
-    def _unsupported_upgrade_warning(self) -> None:
-        """Log nothing: a request for another protocol gets a response in HTTP, and nothing has to be installed."""
-
-    @override
-    def send_400_response(self, msg: str) -> None:
-        self._reject(*self._rejection)
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except HttpParserError:
+            self._reject(*self._rejection)
+        except HttpParserUpgrade as upgrade:
+            self.parser, head = behind_upgrade(self, self.scope["headers"])
+            self._feed(head + data[upgrade.args[0] :])
 
     def _set_timeout(self, timeout_s: float) -> None:
         self._clear_timeout()

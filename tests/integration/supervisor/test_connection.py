@@ -360,6 +360,51 @@ async def test_a_request_for_another_protocol_gets_http_and_logs_nothing(caplog)
     assert not caplog.records
 
 
+UPGRADE = b"Host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n"
+UPGRADED = {
+    "no body": (b"GET / HTTP/1.1\r\n" + UPGRADE + b"\r\n", b"0"),
+    "a length": (b"POST / HTTP/1.1\r\n" + UPGRADE + b"Content-Length: 3\r\n\r\nabc", b"3"),
+    "chunks": (
+        b"POST / HTTP/1.1\r\n"
+        + UPGRADE
+        + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n2;x=y\r\ncd\r\n0\r\nX: y\r\n\r\n",
+        b"4",
+    ),
+    "a body that looks like a request": (
+        b"POST / HTTP/1.1\r\n" + UPGRADE + b"Content-Length: %d\r\n\r\n%b" % (len(REQUEST), REQUEST),
+        b"%d" % len(REQUEST),
+    ),
+}
+
+
+@pytest.mark.parametrize("is_split", [False, True])
+@pytest.mark.parametrize(("request_", "size"), UPGRADED.values(), ids=UPGRADED)
+async def test_a_request_for_another_protocol_keeps_its_body_and_the_requests_behind_it(request_, size, is_split):
+    async with connected(Patient) as (reader, writer):
+        for piece in request_.partition(b"\r\n\r\n") if is_split else [request_]:
+            writer.write(piece)
+            await writer.drain()
+        writer.write(REQUEST + request_)
+        for expected in (size, b"0", size):
+            assert await response_of(reader) == (b"HTTP/1.1 200 OK", expected)
+
+
+async def test_a_malformed_body_behind_a_request_for_another_protocol_is_rejected():
+    async with connected(Patient) as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\n" + UPGRADE + b"Transfer-Encoding: chunked\r\n\r\nno\r\n")
+        assert (await response_of(reader))[0] == b"HTTP/1.1 400 Bad Request"
+
+
+@pytest.mark.parametrize("target", [b"/", b"x:80"])
+async def test_a_request_for_a_tunnel_is_rejected(target):
+    async with connected(Patient) as (reader, writer):
+        writer.write(b"CONNECT %b HTTP/1.1\r\nHost: x\r\n\r\n" % target)
+        assert (await response_of(reader))[0] == (
+            b"HTTP/1.1 501 Not Implemented" if target == b"/" else b"HTTP/1.1 400 Bad Request"
+        )
+        assert await reader.read() == b""
+
+
 class Ahead(BoundedConnection):
     pipelined_max = 3
 

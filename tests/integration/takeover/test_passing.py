@@ -128,6 +128,8 @@ REQUESTS = {
         b"GET / HTTP/1.1\r\nHost: o\r\nConnection: keep-alive, X-Hop\r\nKeep-Alive: 5\r\nX-Hop: 1\r\nX-End: 2\r\n\r\n",
         b"GET / HTTP/1.1\r\nhost: o\r\nx-end: 2\r\n\r\n",
     ),
+    "a length that is called one of the connection": (POST[:-7] + b"\r\nConnection: content-length\r\n\r\nabc", POST),
+    "another protocol": (POST[:-7] + b"\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\nabc", POST),
     "header bytes": (
         b"GET / HTTP/1.1\r\nHost: o\r\nX-A:  \xe9 \r\nX-A: 2\r\nAuthorization: Bearer x\r\n\r\n",
         b"GET / HTTP/1.1\r\nhost: o\r\nx-a: \xe9 \r\nx-a: 2\r\nauthorization: Bearer x\r\n\r\n",

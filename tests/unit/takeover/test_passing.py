@@ -31,6 +31,14 @@ def test_headers_that_connection_names_do_not_pass():
     assert returned_headers([(b"Connection", b" x-A ,"), (b"X-a", b"1"), (b"X-B", b"2")]) == [(b"X-B", b"2")]
 
 
+def test_headers_about_the_message_pass_although_connection_names_them():
+    message = [HOST, (b"content-length", b"3")]
+    assert passed((b"connection", b"Content-Length, host"), *message) == message
+    assert returned_headers([(b"Connection", b"content-length"), (b"Content-Length", b"3")]) == [
+        (b"Content-Length", b"3")
+    ]
+
+
 def test_a_request_without_a_host_gets_that_of_the_origin():
     assert passed((b"x-a", b"1")) == [(b"host", b"controller:8080"), (b"x-a", b"1")]
 
