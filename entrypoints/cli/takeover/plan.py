@@ -79,13 +79,17 @@ def plan(  # one for each option of its own
         if rdb is not None:
             given["redis"] = stack.enter_context(container_of(context)(settings=settings).loaded_dump(rdb))
         source, options = SourceChoice.of(given, settings), chosen_options(given, settings)
+        container = container_of(context)
 
         async def use(commands: "Commands") -> PlanFacts:
-            taking = await taking_policy(commands, options)
+            # The report on the storage opens the database of `commands`, which can be opened once.
+            others = container(settings=commands.settings())
+            has_database = commands.settings().database_url is not None
+            taking = await taking_policy(others, options) if has_database else commands.takeover_policy(options)
             disk = settings.data_dir if settings.embedded else None
             return await Gathering(commands, source, taking, disk, note).facts()
 
-        facts = _on_database(container_of(context), settings, use)
+        facts = _on_database(container, settings, use)
     found = list(findings(facts))
     click.echo(written(facts, found, Output(output)))
     if has_problem(found) or (facts.census is not None and facts.census.left):

@@ -70,7 +70,7 @@ def test_the_plan_of_a_first_generation_compares_its_redis_and_asks_its_release(
             admin.execute(
                 "UPDATE meta.sessions SET execution_count = 5 WHERE ctid IN (SELECT ctid FROM meta.sessions LIMIT 1)"
             )
-        options = ["--redis", redis.url, "--output", "json"]
+        options = ["--redis", redis.url, "--scriptless", "pin", "--output", "json"]
         done = plan(database_url, origin_url, *options, ORIGIN_URL=origin.url)
     found = json.loads(done.stdout)
     assert found["redis"] == {"keys": 3, "without_row": 1, "unreadable": 0, "differing": {"count": 1}}

@@ -78,6 +78,12 @@ def test_the_redis_counts_only_for_an_origin_that_keeps_sessions_there():
     assert converted(SAMPLE, Place(has_redis=True)).settings["TAKEOVER_REDIS_URL"] == "redis://redis:6379"
 
 
+def test_an_origin_without_variables_has_the_settings_of_its_defaults():
+    found = converted({}, Place(has_redis=True)).settings
+    assert (found["HOST"], found["ORIGIN_PORT"], found["SCRIPT_TIMEOUT_MS"]) == ("0.0.0.0", "8080", "30000")
+    assert not {"TAKEOVER_SOURCE_URL", "TAKEOVER_REDIS_URL"} & found.keys()
+
+
 def test_secrets_are_masked():
     found = converted(SAMPLE, Place(has_redis=True))
     assert found.masked["TAKEOVER_SOURCE_URL"] == found.masked["TAKEOVER_REDIS_URL"] == "********"

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import asynccontextmanager, nullcontext
+from uuid import uuid4
 
 import pytest
 from attrs import define, evolve, field
@@ -11,11 +12,15 @@ from dependency_injector import providers
 
 from adapters.memory.script_runner import MemoryScriptRunner
 from domain.errors import RuntimeUnavailable
+from domain.functions.function import PinnedVersion
+from domain.scripts.convention import Convention
 from domain.scripts.examination import ScriptFinding
-from domain.scripts.language import Language
+from domain.scripts.language import Language, LanguageTitle
+from domain.scripts.script import Script
 from domain.takeover.inspection import ReadSpeed, SourceCounts
 from domain.takeover.scripts import MEANINGS
 from domain.takeover.source import SourceRefused
+from domain.takeover.source_session import FunctionScript
 from domain.takeover.traps import TRAPS
 from entrypoints.cli.main import cli
 from tests.support.commands import commands_with
@@ -126,6 +131,12 @@ class ManualOrigin:
         return "0.2.0"
 
 
+async def with_one_function(policy):
+    title = LanguageTitle(Language.NODEJS, "adder")
+    function = FunctionScript(PinnedVersion(uuid4(), 1, title), Script.of("return 1;", 100), Convention.ORIGIN)
+    return evolve(policy, functions={title: function})
+
+
 def run(*arguments, origin=None, **env):
     origin = origin or ManualOrigin()
     container = commands_with(
@@ -134,6 +145,7 @@ def run(*arguments, origin=None, **env):
         script_examiner=providers.Callable(origin.examiner),
         origin_version=providers.Callable(origin.version),
         origin_cache=providers.Callable(origin.cache),
+        with_shared_functions=providers.Callable(with_one_function),
         loaded_dump=providers.Callable(lambda path: nullcontext(f"unix://{path}")),
     )
     return CliRunner().invoke(cli, ["takeover", "plan", *arguments], obj=container, env={**ENV, **env})
@@ -275,6 +287,17 @@ def test_a_source_that_refuses_ends_the_command_with_its_words():
     result = run(origin=ManualOrigin(refusal=SourceRefused("It is SQL_ASCII.", remedy="Restore it.")))
     assert (result.exit_code, result.stdout) == (1, "")
     assert "It is SQL_ASCII. Restore it." in result.stderr
+
+
+@pytest.mark.parametrize("database_url", [ENV["DATABASE_URL"], ""], ids=["a database", "no database yet"])
+def test_sessions_without_a_script_are_pinned_to_functions_that_are_registered(database_url, tmp_path):
+    origin = ManualOrigin(heads=[head(None)])
+    given = {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path)}
+    found = json.loads(run("--scriptless", "pin", "--output", "json", origin=origin, **given).stdout)
+    if database_url:
+        assert (found["taken"]["live"], found["taken"]["flags"]) == (1, {"script_pinned": 1})
+    else:
+        assert found["left"]["live"] == {"no_script": 1}
 
 
 def test_without_a_source_the_usage_is_wrong():
