@@ -110,7 +110,7 @@ class OriginSessionEndpoints:
         except FunctionNotFound:
             if not self.options.lenient:
                 raise
-            return await self._failing(request, title, f"No function is registered as {title}", body)
+            return await self._failing(request, title, f"No function is registered as {spelling(title)}", body)
 
     async def _failing(
         self, request: Request, title: LanguageTitle, reason: str, body: OriginInitializeBody

@@ -1,5 +1,6 @@
 """The front: each request is served here or passed on to the origin, by who owns what it is about."""
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -11,6 +12,7 @@ from starlette.types import Message, Receive
 
 from domain.access.principal import Scope
 from domain.errors import Gone
+from domain.identity import is_own_id
 from domain.scripts.language import Language, LanguageMapping, LanguageNotServed
 from domain.sessions.session import SessionNotFound
 from domain.takeover.front import Front, SessionMoving, Side
@@ -24,6 +26,9 @@ from entrypoints.telemetry.metrics.front import FrontMetrics
 _KEPT_SIZE_MAX = 2 * 1024 * 1024
 """Bytes of a body that are kept until it is certain who serves the call: the limit of the origin."""
 
+_ONE_SEGMENT = re.compile(r"(?!\.)[^/\\%\ufffd]+")
+"""Names that no server takes for several segments of a path, such as a proxy before the origin that decodes `..%2F`."""
+
 _EXECUTE_ALL = frozenset({Scope.EXECUTE_ALL})
 
 Fronted = Callable[[Endpoint, Request], Awaitable[Response]]
@@ -31,33 +36,37 @@ Fronted = Callable[[Endpoint, Request], Awaitable[Response]]
 
 
 class KeptBody:
-    """The messages of a request, which can be received a second time: the session may have moved during the call."""
+    """The body of a request, which can be received a second time: the session may have moved during the call.
+
+    Messages are not kept: one for each byte that a client sends alone would take a hundred times its memory.
+    """
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._messages: list[Message] | None = []
-        self._size = 0
+        self._content: bytearray | None = bytearray()
+        self._is_begun = self._is_complete = False
 
     async def receive(self) -> Message:
         """Return the next message, and keep it if it is a part of the body."""
         message = await self._receive()
-        if self._messages is not None and message["type"] == "http.request":
-            self._size += len(message.get("body", b""))
-            self._messages.append(message)
-            if self._size > _KEPT_SIZE_MAX:
-                self._messages = None
+        if self._content is not None and message["type"] == "http.request":
+            self._is_begun, self._is_complete = True, not message.get("more_body", False)
+            self._content += message.get("body", b"")
+            if len(self._content) > _KEPT_SIZE_MAX:
+                self._content = None
         return message
 
     @property
     def content(self) -> bytes | None:
         """The body so far; None if it is too large to be kept."""
-        return None if self._messages is None else b"".join(each.get("body", b"") for each in self._messages)
+        return None if self._content is None else bytes(self._content)
 
     def again(self) -> Receive:
-        """Return what receives the same messages, and then new ones; raises SessionMoving if the body is too large."""
-        if self._messages is None:
+        """Return what receives the same body, and then new messages; raises SessionMoving if it is too large."""
+        if self._content is None:
             raise SessionMoving
-        kept = iter(self._messages)
+        message = {"type": "http.request", "body": bytes(self._content), "more_body": not self._is_complete}
+        kept = iter([message] if self._is_begun else [])
 
         async def receive() -> Message:
             return next(kept, None) or await self._receive()
@@ -111,7 +120,7 @@ class OriginFront:
 
     async def _functions(self, here: Endpoint, request: Request) -> Response:
         is_here = self._front.side_of_new() is Side.HERE
-        return await (here(request) if is_here else self._calls.pass_on(request))
+        return await (here(request) if is_here else self._pass_on(request))
 
     async def _rest(self, here: Endpoint, request: Request) -> Response:
         is_here = self._front.side_of_rest() is Side.HERE
@@ -166,8 +175,8 @@ class OriginFront:
             response.on_body = partial(self._recorder.record, session_id, sent)
 
     async def _pass_on(self, request: Request) -> PassedResponse:
-        """Pass a request on whose language is not known."""
-        if request.route.access is Access.EXECUTE:
+        """Pass a request on whose language is not known, or whose path may lead elsewhere at the origin."""
+        if request.route.access is Access.EXECUTE or not _is_certain(request):
             request.caller.require_any(_EXECUTE_ALL)
         return await self._calls.pass_on(request)
 
@@ -179,11 +188,19 @@ class OriginFront:
             return None
 
 
+def _is_certain(request: Request) -> bool:
+    """Return whether the origin understands the path as this service does."""
+    return all(isinstance(each, UUID) or _ONE_SEGMENT.fullmatch(each) for each in request.parameters.values())
+
+
 def _session_id(request: Request) -> UUID | None:
-    """Return the id in the path, also for the log; None if it is no UUID."""
+    """Return the id in the path, also for the log; None if it is no UUID, or another text for one in the origin."""
+    text = request.parameters["id"]
     try:
-        session_id = session_id_of(request.parameters["id"])
+        session_id = session_id_of(text)
     except SessionNotFound:
+        return None
+    if str(session_id) != text and not is_own_id(session_id):
         return None
     request.parameters["request_id"] = session_id
     return session_id

@@ -23,7 +23,7 @@ from domain.takeover.stages import Stage
 from entrypoints.http.request import Request
 from entrypoints.http.response import SINGLE_WRITE, Response
 from entrypoints.http.route import Access, Route, RouteClass
-from entrypoints.origin.front import OriginFront
+from entrypoints.origin.front import KeptBody, OriginFront
 from entrypoints.origin.passing import PassedCalls, PassedResponse
 from entrypoints.telemetry.metrics.front import FrontMetrics
 from tests.unit.takeover.test_front import ManualOwnership
@@ -110,7 +110,7 @@ class World:
         async def receive() -> Message:
             return messages.pop(0)
 
-        session_id = facts.pop("id", FOREIGN)
+        parameters = facts.pop("parameters", {"id": facts.pop("id", FOREIGN)})
         headers = [(key.encode().replace(b"_", b"-"), value.encode()) for key, value in facts.items()]
         scope = {
             "type": "http",
@@ -121,7 +121,7 @@ class World:
         }
         request = Request(scope, receive)
         request.caller, request.route = caller, route
-        request.parameters["id"] = session_id
+        request.parameters.update(parameters)
         return await route.endpoint(request)
 
     async def _serve(self, request: Request) -> Response:
@@ -218,6 +218,36 @@ async def test_an_id_that_is_no_uuid_is_passed_on():
     assert (side(world), world.ownership.looks) == (Side.ORIGIN, 0)
 
 
+async def test_an_id_in_capitals_is_not_the_session_of_the_origin_with_the_same_id_in_small_letters():
+    world = World(ManualOwnership(Stage.ADOPT, [Holding.SERVED] * 2))
+    await world.call("origin_get_session", id="C0FFEE00-0000-4000-8000-000000000001")
+    assert (side(world), world.ownership.looks) == (Side.ORIGIN, 0)
+    await world.call("origin_get_session", id="01A21EBF-A598-7EAD-8086-4D292174BF00")
+    assert world.served == [b"{}"]
+
+
+async def test_a_body_that_arrives_byte_by_byte_is_kept_as_one_message():
+    """Each message would take a hundred times the memory of its byte."""
+    sent = iter([{"type": "http.request", "body": b"x", "more_body": more} for more in [True] * 999 + [False]])
+
+    async def receive() -> Message:
+        return next(sent)
+
+    kept = KeptBody(receive)
+    while (await kept.receive())["more_body"]:
+        pass
+    assert await kept.again()() == {"type": "http.request", "body": b"x" * 1000, "more_body": False}
+
+
+async def test_a_request_of_which_nothing_was_received_is_received_as_it_comes():
+    message = {"type": "http.disconnect"}
+
+    async def receive() -> Message:
+        return message
+
+    assert await KeptBody(receive).again()() == message
+
+
 async def test_a_body_that_is_too_large_to_be_sent_twice_may_be_repeated():
     large = [{"type": "http.request", "body": b"x" * 2**20, "more_body": True}] * 2 + BODY
     world = World(ManualOwnership(Stage.ADOPT, [Holding.UNKNOWN, Holding.SERVED]), ManualOrigin(404))
@@ -244,6 +274,18 @@ async def test_a_call_whose_language_is_not_known_needs_the_right_to_execute_all
     assert world.origin.received == []
     await world.call(name, EVERYTHING, **headers)
     assert len(world.origin.received) == 1
+
+
+@pytest.mark.parametrize("name", ["..%2Fadmin", "a%2F..%2Fb", "..", ".", "..;", "a\\b", "\ufffd\ufffd"])
+async def test_a_name_that_may_lead_to_another_path_of_the_origin_needs_the_right_to_execute_all(name):
+    for route, parameter in (("origin_get_session", "id"), ("origin_get_function", "language_title")):
+        world = World(ManualOwnership(Stage.FRONT))
+        with pytest.raises(ScopeMissing):
+            await world.call(route, ONLY_PYTHON, parameters={parameter: name})
+        assert world.origin.received == []
+        await world.call(route, EVERYTHING, parameters={parameter: name})
+        await world.call(route, ONLY_PYTHON, parameters={parameter: FOREIGN})
+        assert len(world.origin.received) == 2
 
 
 async def test_a_session_to_create_needs_the_right_to_its_language():
