@@ -19,7 +19,7 @@ from domain.takeover.options import TakeoverOptions
 from domain.takeover.reader_ports import OriginReader
 from domain.takeover.reasons import Flag, Reason
 from domain.takeover.source import SourceAddress
-from domain.takeover.source_session import Scriptless, TakeoverPolicy
+from domain.takeover.source_session import TakeoverPolicy
 from entrypoints.cli.consent import dry_run_option
 from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
@@ -32,6 +32,7 @@ from entrypoints.cli.takeover.options import (
     report_option,
     source_options,
 )
+from entrypoints.cli.takeover.plan import taking_policy
 from entrypoints.cli.takeover.report_file import Note, report_file
 from entrypoints.settings.settings import Settings
 
@@ -162,7 +163,7 @@ def copy(  # noqa: PLR0913, PLR0917  # one for each option
 async def _copied(commands: "Commands", settings: Settings, choice: CopyChoice, note: Note) -> CopyTotals:
     async with commands.database_access().opened():
         await _begin(commands, choice)
-        policy = await taking_policy(commands, choice.options)
+        policy = await taking_policy(commands, choice.options, opened=True)
         async with commands.origin_reader(choice.address) as reader:
             copying = _Copying(commands, settings, choice, reader, policy, note)
             totals = await copying.one_pass()
@@ -182,15 +183,6 @@ async def _begin(commands: "Commands", choice: CopyChoice) -> None:
     own = SourceAddress(url.reveal())
     async with commands.origin_inspector(choice.address) as origin, commands.origin_inspector(own) as target:
         await commands.takeover_start().begun(await origin.server(), await target.server(), choice.options)
-
-
-async def taking_policy(commands: "Commands", options: TakeoverOptions) -> TakeoverPolicy:
-    """Return how sessions are taken with the options and the settings, on a database that is open."""
-    policy: TakeoverPolicy = commands.takeover_policy(options)
-    if options.scriptless is Scriptless.LEAVE:
-        return policy
-    pinning: TakeoverPolicy = await commands.with_shared_functions(policy)
-    return pinning
 
 
 @define(eq=False)

@@ -12,6 +12,7 @@ from domain.identity import SHARED, Owner
 from domain.takeover.function_import import ImportedFunction
 from domain.takeover.functions import LeftFunction
 from domain.takeover.languages import OriginLanguages
+from domain.takeover.source import SourceAddress
 from entrypoints.cli.arguments import owner
 from entrypoints.cli.consent import dry_run_option
 from entrypoints.cli.database import command_database, patient
@@ -30,6 +31,13 @@ _FUNCTIONS_MAX = 100_000
 
 Result = ImportedFunction | LeftFunction
 
+function_owner_option = click.option(
+    "--function-owner",
+    type=owner,
+    metavar="OWNER",
+    help="Whose functions they are here. Default: shared, whose functions everybody may use.",
+)
+
 
 @click.command(
     epilog=examples(
@@ -39,12 +47,7 @@ Result = ImportedFunction | LeftFunction
 )
 @source_options
 @mappings_option
-@click.option(
-    "--function-owner",
-    type=owner,
-    metavar="OWNER",
-    help="Whose functions they are here. Default: shared, whose functions everybody may use.",
-)
+@function_owner_option
 @dry_run_option
 @output_option
 @click.pass_context
@@ -73,7 +76,10 @@ def functions(  # one option each
 
         async def add(commands: "Commands") -> Sequence[Result]:
             return [
-                each async for each in _added(commands, source, function_owner or SHARED, languages, dry_run=dry_run)
+                each
+                async for each in added_functions(
+                    commands, source.address, function_owner or SHARED, languages, dry_run=dry_run
+                )
             ]
 
         with command_database(container_of(context), settings) as commands:
@@ -83,12 +89,13 @@ def functions(  # one option each
         context.exit(1)
 
 
-async def _added(
-    commands: "Commands", source: SourceChoice, function_owner: Owner, languages: OriginLanguages, *, dry_run: bool
+async def added_functions(
+    commands: "Commands", address: SourceAddress, function_owner: Owner, languages: OriginLanguages, *, dry_run: bool
 ) -> AsyncIterator[Result]:
+    """Register the functions of the origin one by one, and yield what became of each; or what would, in a dry run."""
     async with (
         commands.database_access().opened(),
-        commands.origin_functions(source.address) as origin,
+        commands.origin_functions(address) as origin,
         commands.function_importer(function_owner, languages) as importer,
     ):
         after = ""

@@ -4,14 +4,18 @@ import asyncio
 import json
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import define, field
+from attrs import define, field, frozen
 
+from domain.identity import SHARED, Owner
 from domain.takeover.fence import Fence
+from domain.takeover.function_import import ImportOutcome
+from domain.takeover.functions import LeftFunction
 from domain.takeover.options import TakeoverOptions
 from domain.takeover.source import SourceAddress
 from domain.takeover.verification import FAULTS, Verdict, VerifiedRow
@@ -21,8 +25,10 @@ from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
-from entrypoints.cli.takeover.copy import batch_bytes_option, taking_policy
+from entrypoints.cli.takeover.copy import batch_bytes_option
+from entrypoints.cli.takeover.functions import added_functions, function_owner_option
 from entrypoints.cli.takeover.options import SourceChoice, report_option, source_options
+from entrypoints.cli.takeover.plan import taking_policy
 from entrypoints.cli.takeover.report_file import Note, report_file
 
 if TYPE_CHECKING:
@@ -38,12 +44,20 @@ _WORDS = {
 }
 
 
+_OUTCOMES: Mapping[ImportOutcome, Verdict] = {
+    ImportOutcome.UNCHANGED: Verdict.SAME,
+    ImportOutcome.NEXT_VERSION: Verdict.DIFFERS,
+    ImportOutcome.NEW: Verdict.MISSING,
+}
+
+
 @define
 class VerifyTotals:
-    """What was compared, by verdict and by the reason why rows are left."""
+    """What was compared, by verdict and by the reason why rows are left; `functions` is None if none were compared."""
 
     verdicts: Counter[Verdict] = field(factory=Counter)
     reasons: Counter[str] = field(factory=Counter)
+    functions: Counter[Verdict] | None = None
 
     def add(self, step: VerifyStep) -> None:
         """Count compared rows."""
@@ -57,21 +71,40 @@ class VerifyTotals:
 
     @property
     def faults(self) -> int:
-        """The rows on which an operator must act."""
-        return sum(self.verdicts[verdict] for verdict in FAULTS)
+        """The rows and functions on which an operator must act."""
+        return sum((self.verdicts + (self.functions or Counter()))[verdict] for verdict in FAULTS)
 
 
-@click.command(epilog=examples("pglambda takeover verify", "pglambda takeover verify --report differences.jsonl"))
+@frozen
+class VerifyChoice:
+    """What the operator wants to compare; `function_owner` is None without functions."""
+
+    address: SourceAddress
+    bytes_max: int
+    function_owner: Owner | None
+
+
+@click.command(
+    epilog=examples(
+        "pglambda takeover verify",
+        "pglambda takeover verify --report differences.jsonl",
+        "pglambda takeover verify --functions",
+    )
+)
 @source_options
 @batch_bytes_option
+@click.option("--functions", is_flag=True, help="Compare functions too, after `takeover functions`.")
+@function_owner_option
 @report_option
 @dry_run_option
 @output_option
 @click.pass_context
-def verify(
+def verify(  # noqa: PLR0913, PLR0917  # one for each option
     context: click.Context,
     /,
     batch_bytes: int,
+    functions: bool,
+    function_owner: Owner | None,
     report: Path | None,
     dry_run: bool,  # noqa: ARG001  # it never writes
     output: str,
@@ -88,22 +121,24 @@ def verify(
     """
     with failures_reported(), report_file(report) as note:
         settings = patient(settings_in_force())
-        address = SourceChoice.of(given, settings).address
+        owner = (function_owner or SHARED) if functions else None
+        choice = VerifyChoice(SourceChoice.of(given, settings).address, batch_bytes, owner)
         with command_database(container_of(context), settings) as commands:
-            totals = asyncio.run(_verified(commands, address, batch_bytes, note))
+            totals = asyncio.run(_verified(commands, choice, note))
     click.echo(_document(totals) if Output(output) is Output.JSON else _text(totals))
     if totals.faults:
         context.exit(1)
 
 
-async def _verified(commands: "Commands", address: SourceAddress, bytes_max: int, note: Note) -> VerifyTotals:
+async def _verified(commands: "Commands", choice: VerifyChoice, note: Note) -> VerifyTotals:
+    totals = VerifyTotals()
     async with commands.database_access().opened():
-        async with commands.origin_inspector(address) as origin:
+        async with commands.origin_inspector(choice.address) as origin:
             takeover = await commands.takeover_start().stored(await origin.server())
-        policy = await taking_policy(commands, TakeoverOptions.of(takeover.options))
-        async with commands.origin_reader(address, Fence.of(takeover.takeover_id).shift) as reader:
-            verifier = commands.verifier(origin=reader, policy=policy, bytes_max=bytes_max)
-            totals = VerifyTotals()
+        options = TakeoverOptions.of(takeover.options)
+        policy = await taking_policy(commands, options, opened=True)
+        async with commands.origin_reader(choice.address, Fence.of(takeover.takeover_id).shift) as reader:
+            verifier = commands.verifier(origin=reader, policy=policy, bytes_max=choice.bytes_max)
             rows = await reader.count(None)
             with click.progressbar(length=rows, label="Comparing", file=sys.stderr) as bar:
                 async with aclosing(verifier.run()) as steps:
@@ -112,7 +147,23 @@ async def _verified(commands: "Commands", address: SourceAddress, bytes_max: int
                         for row in step.rows:
                             note(_line(row))
                         bar.update(step.examined)
-            return totals
+    if choice.function_owner is not None:
+        totals.functions = await _functions(commands, choice.address, choice.function_owner, options, note)
+    return totals
+
+
+async def _functions(
+    commands: "Commands", address: SourceAddress, owner: Owner, options: TakeoverOptions, note: Note
+) -> Counter[Verdict]:
+    """Compare functions by what a repeated registration would do: nothing if both sides have the same."""
+    counts: Counter[Verdict] = Counter()
+    async for each in added_functions(commands, address, owner, options.languages, dry_run=True):
+        verdict = Verdict.LEFT if isinstance(each, LeftFunction) else _OUTCOMES[each.outcome]
+        counts[verdict] += 1
+        if verdict is not Verdict.SAME:
+            reason = {"reason": each.reason} if isinstance(each, LeftFunction) else {}
+            note({"language_title": str(each.language_title), "verdict": verdict, **reason})
+    return counts
 
 
 def _line(row: VerifiedRow) -> dict[str, object]:
@@ -126,10 +177,20 @@ def _line(row: VerifiedRow) -> dict[str, object]:
 
 def _document(totals: VerifyTotals) -> str:
     verdicts = {str(verdict): totals.verdicts[verdict] for verdict in Verdict}
-    return json.dumps({"examined": totals.examined, "verdicts": verdicts, "left": totals.reasons}, indent=2)
+    document = {"examined": totals.examined, "verdicts": verdicts, "left": totals.reasons}
+    if totals.functions is not None:
+        document["functions"] = {str(verdict): totals.functions[verdict] for verdict in Verdict}
+    return json.dumps(document, indent=2)
 
 
 def _text(totals: VerifyTotals) -> str:
-    rows = [(f"{totals.verdicts[each]:,}", str(each), _WORDS[each]) for each in Verdict if totals.verdicts[each]]
     compared = f"Compared {totals.examined:,} sessions of the origin."
-    return "\n\n".join([compared, table([("sessions", "verdict", ""), *rows], frozenset({0}))])
+    parts = [compared, _table("sessions", totals.verdicts)]
+    if totals.functions is not None:
+        parts += [f"Compared {totals.functions.total():,} functions.", _table("functions", totals.functions)]
+    return "\n\n".join(parts)
+
+
+def _table(name: str, verdicts: Counter[Verdict]) -> str:
+    rows = [(f"{verdicts[each]:,}", str(each), _WORDS[each]) for each in Verdict if verdicts[each]]
+    return table([(name, "verdict", ""), *rows], frozenset({0}))

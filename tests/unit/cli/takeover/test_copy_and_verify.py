@@ -14,6 +14,7 @@ from adapters.memory.origin import MemoryOriginReader, MemoryStoredReader
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.store import MemoryStore
 from adapters.memory.takeover import MemoryTakeoverStore
+from domain.identity import SHARED
 from domain.storage.growth import StorageFacts
 from domain.storage.storage import Amount, Part, StorageBudget, Stored
 from domain.takeover.copying import Copier
@@ -25,7 +26,9 @@ from entrypoints.cli.main import cli
 from tests.contracts.origin_reader import session
 from tests.contracts.takeover_store import origin_id
 from tests.support.commands import commands_with
+from tests.unit.cli.takeover.test_functions import ManualImport
 from tests.unit.takeover.builders import NOW, SERVER
+from tests.unit.takeover.test_functions import ROW
 
 URL = "postgresql://reader:secret@old/lambda"
 ENV = {"DATABASE_URL": "postgresql://nobody/nothing", "TAKEOVER_SOURCE_URL": URL}
@@ -63,6 +66,7 @@ class Sides:
     budget_bytes: int | None = None
     stored_bytes: int = 0
     shifts: list = field(factory=list)
+    imports: ManualImport = field(factory=ManualImport)
     store: MemoryTakeoverStore = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -86,6 +90,8 @@ class Sides:
         container = commands_with(
             origin_inspector=providers.Callable(self.inspector),
             origin_reader=providers.Callable(self.origin_reader),
+            origin_functions=providers.Callable(self.imports.origin),
+            function_importer=providers.Callable(self.imports.importer),
             takeover_start=providers.Object(TakeoverStart(self.store, self.clock, SequentialIds())),
             copier=providers.Factory(Copier, store=self.store, clock=self.clock),
             verifier=providers.Factory(Verifier, stored=MemoryStoredReader(self.memory), clock=self.clock),
@@ -224,3 +230,27 @@ def test_there_is_nothing_to_compare_before_a_copy(sides):
     result = sides.run("verify")
     assert result.exit_code == 1
     assert "Run `pglambda takeover copy` first" in result.output
+
+
+def test_functions_are_compared_by_what_their_registration_would_do(sides, tmp_path):
+    report = tmp_path / "differences.jsonl"
+    sides.run("copy")
+    result = sides.run("verify", "--functions", "--output", "json", "--report", str(report))
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["functions"] == {
+        "same": 0, "moved-on": 0, "left": 1, "differs": 1, "missing": 0, "extra": 0,
+    }  # fmt: skip
+    assert lines_of(report) == [
+        {"language_title": "python-adder", "verdict": "differs"},
+        {"language_title": "rust-x", "verdict": "left", "reason": "language_not_served"},
+    ]
+    assert sides.imports.asked == [(SHARED, 0), ("python-adder", True), ("rust-x", True)]
+
+
+def test_functions_may_belong_to_an_owner_and_left_ones_are_no_fault(sides):
+    sides.imports.rows = [evolve(ROW, language_title="rust-x")]
+    sides.run("copy")
+    result = sides.run("verify", "--functions", "--function-owner", "alice")
+    assert result.exit_code == 0
+    assert "Compared 1 functions." in result.stdout
+    assert sides.imports.asked[0] == ("alice", 0)
