@@ -17,6 +17,7 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisError,
     ResponseError,
+    WatchError,
 )
 from typing_extensions import override
 
@@ -32,6 +33,9 @@ _KEYS_MAX = 500
 _SCAN_COUNT = 1000
 _PART_BYTES_MAX = 8 * 1024 * 1024
 _VALUE_BYTES_MAX = 64 * 1024 * 1024
+_PROBE = f"{KEY_PREFIX}takeover-probe".encode()
+"""A key that no session has."""
+
 _EXACT = "surrogateescape"
 """Keeps bytes that are no UTF-8, so that a value is compared as it is."""
 
@@ -41,7 +45,7 @@ _URL_REMEDY = (
 )
 _LOGIN_REMEDY = "Correct the user and the password in --redis or TAKEOVER_REDIS_URL."
 _RIGHTS_REMEDY = (
-    "Let the user run STRLEN, PTTL, MGET and SCAN to read, and MULTI, EXEC and DEL to move: "
+    "Let the user run STRLEN, PTTL, MGET and SCAN to read, and WATCH, MULTI, EXEC, DEL and SET to move: "
     "ACL SETUSER name ~session:* +@read +@write +@transaction +@connection."
 )
 _REPLICA_REMEDY = "Name the primary with --redis. Only plan, copy and verify can use a replica."
@@ -50,7 +54,7 @@ _LARGE_REMEDY = "Delete the key: the origin reads the session from its table the
 
 @define(eq=False)
 class RedisOriginCache(OriginCache):
-    """Reads and removes up to 500 keys and about 8 MiB at once, each time within 5 s, with commands of Redis 2.8."""
+    """Reads and writes up to 500 keys and about 8 MiB at once, each time within 5 s, with commands of Redis 2.8."""
 
     _redis: Any
     _shown: str
@@ -58,22 +62,47 @@ class RedisOriginCache(OriginCache):
     @classmethod
     @asynccontextmanager
     async def connected(cls, url: str) -> AsyncIterator[Self]:
-        """Connect to a URL, and yield the cache; raises SourceUnavailable or SourceRefused."""
+        """Yield the cache at a URL, to which it connects when that is needed; raises SourceRefused."""
         cache = cls(_client(url), _without_password(url))
         try:
-            with cache._translated():
-                await cache._redis.ping()
             yield cache
         finally:
             await cache._redis.aclose()
 
     @override
     async def get(self, ids: Sequence[str]) -> Mapping[str, str]:
-        return await self._exchanged(ids, removes=False)
+        found: dict[str, str] = {}
+        for part in _parts(ids, lambda _: 0):
+            with self._translated():
+                found |= await self._read(part)
+        return found
 
     @override
-    async def take(self, ids: Sequence[str]) -> Mapping[str, str]:
-        return await self._exchanged(ids, removes=True)
+    async def require_writable(self) -> None:
+        with self._translated():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                await pipeline.watch(_PROBE)
+                pipeline.multi()
+                pipeline.delete(_PROBE)
+                pipeline.set(_PROBE, b"", xx=True, ex=1)  # only if it were there
+                await pipeline.execute()
+
+    @override
+    async def remove(self, values: Mapping[str, str]) -> Sequence[str]:
+        changed: list[str] = []
+        for part in _parts(values.items(), lambda item: len(item[1])):
+            with self._translated():
+                changed += await self._remove(dict(part))
+        return changed
+
+    @override
+    async def put(self, values: Mapping[str, str], lives_s: Mapping[str, int]) -> None:
+        for part in _parts(values.items(), lambda item: len(item[1])):
+            with self._translated():
+                async with self._redis.pipeline(transaction=False) as pipeline:
+                    for each, value in part:
+                        pipeline.set(_key(each), value.encode(errors=_EXACT), ex=lives_s[each])
+                    await pipeline.execute()
 
     @override
     async def ids(self) -> AsyncIterator[Sequence[str]]:
@@ -94,32 +123,34 @@ class RedisOriginCache(OriginCache):
                 break
         return min(found, keys_max)
 
-    async def _exchanged(self, ids: Sequence[str], *, removes: bool) -> Mapping[str, str]:
-        found: dict[str, str] = {}
-        for asked in _parts(ids, lambda _: 0):
-            with self._translated():
-                sizes = await self._sizes(asked)
-                for part in _parts(_sized(asked, sizes), lambda item: item[1]):
-                    found |= await self._values([each for each, _ in part], removes=removes)
-        return found
-
-    async def _sizes(self, ids: Sequence[str]) -> Sequence[Any]:
+    async def _read(self, ids: Sequence[str]) -> Mapping[str, str]:
         async with self._redis.pipeline(transaction=False) as pipeline:
             for each in ids:
                 pipeline.strlen(_key(each))
-            sizes: Sequence[Any] = await pipeline.execute(raise_on_error=False)
-            return sizes
+            sizes = await pipeline.execute(raise_on_error=False)
+        found: dict[str, str] = {}
+        for part in _parts(_sized(ids, sizes), lambda item: item[1]):
+            values = await self._redis.mget([_key(each) for each, _ in part])
+            pairs = zip(part, values, strict=True)
+            found |= {each: value.decode(errors=_EXACT) for (each, _), value in pairs if value is not None}
+        return found
 
-    async def _values(self, ids: Sequence[str], *, removes: bool) -> Mapping[str, str]:
-        """Read values. A read and its removal are one transaction, so that no write comes between."""
-        keys = [_key(each) for each in ids]
-        async with self._redis.pipeline(transaction=removes) as pipeline:
-            pipeline.mget(keys)
-            if removes:
-                pipeline.delete(*keys)
-            values = (await pipeline.execute())[0]
-        pairs = zip(ids, values, strict=True)
-        return {each: value.decode(errors=_EXACT) for each, value in pairs if value is not None}
+    async def _remove(self, values: Mapping[str, str]) -> Sequence[str]:
+        """Remove values in one transaction, which a change of one of them meanwhile prevents."""
+        keys = [_key(each) for each in values]
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            await pipeline.watch(*keys)
+            found = dict(zip(values, await pipeline.mget(keys), strict=True))
+            wanted = {each: value.encode(errors=_EXACT) for each, value in values.items()}
+            same = [each for each in values if found[each] == wanted[each]]
+            pipeline.multi()
+            if same:
+                pipeline.delete(*(_key(each) for each in same))
+            try:
+                await pipeline.execute()
+            except WatchError:
+                return list(values)
+        return [each for each in values if found[each] not in (None, wanted[each])]
 
     async def _limited(self, ids: Sequence[str]) -> int:
         """Return how many of the keys have a time to live."""

@@ -76,8 +76,12 @@ class PostgresOriginSessions(OriginSessions):
     _makes_users: bool = False
 
     @override
-    async def prepare(self) -> None:
-        """Nothing is to be done: a fence needs the row alone."""
+    async def require_writable(self) -> None:
+        """Do nothing: commands compare their rights before, and a lost connection is made again."""
+
+    @override
+    async def prepare(self) -> int:
+        return 0
 
     @override
     async def live(self, after: UUID | None, size: int) -> Sequence[UUID]:
@@ -106,7 +110,7 @@ class PostgresOriginSessions(OriginSessions):
             async with self._connections.transaction(writes=True) as transaction:
                 await self._write(transaction, [outgoing_row(each) for each in sessions])
         except (SourceUnavailable, SourceRefused) as error:
-            if not _refuses_values(error):
+            if not refuses_values(error):
                 raise
             return await self._restore_parts(sessions)
         return [each.session.ref.session_id for each in sessions]
@@ -152,7 +156,7 @@ class PostgresOriginSessions(OriginSessions):
         if self._makes_users:
             user_ids = {"user_ids": [row.user_id for row in rows]}
             await transaction.fetch(self._statements.insert_users, user_ids)
-        await transaction.fetch(self._statements.insert_sessions, _columns(rows))
+        await transaction.fetch(self._statements.insert_sessions, columns_of(rows))
 
     async def _ids(self, sql: str, parameters: Mapping[str, object]) -> Sequence[UUID]:
         async with self._connections.transaction() as transaction:
@@ -190,7 +194,8 @@ def _text(after: UUID | None) -> str:
     return "" if after is None else str(after)
 
 
-def _refuses_values(error: Exception) -> bool:
+def refuses_values(error: Exception) -> bool:
+    """Return whether the origin's database refused a statement for its values."""
     cause = error.__cause__
     return isinstance(cause, psycopg.Error) and (cause.sqlstate or "")[:2] in _REFUSES_VALUES
 
@@ -218,7 +223,8 @@ def _changes(rows: Sequence[SourceSession]) -> Mapping[str, object]:
     }
 
 
-def _columns(rows: Sequence[SourceSession]) -> Mapping[str, object]:
+def columns_of(rows: Sequence[SourceSession]) -> Mapping[str, object]:
+    """Return the parameters of `insert_sessions`."""
     return {
         **_changes(rows),
         "titles": [row.language_title for row in rows],

@@ -80,6 +80,15 @@ class OriginFunctionStatements:
 
 
 @frozen
+class OriginRepairStatements:
+    """Statements of `origin_repairs.sql`."""
+
+    select_now: str
+    select_runs_ahead: str
+    select_executions: str
+
+
+@frozen
 class OriginStatements:
     """All statements, by their file."""
 
@@ -87,6 +96,7 @@ class OriginStatements:
     inspection: OriginInspectionStatements
     rows: OriginRowStatements
     moves: OriginMoveStatements
+    repairs: OriginRepairStatements
     functions: OriginFunctionStatements
 
 
@@ -97,6 +107,7 @@ def load_origin_statements() -> OriginStatements:
         inspection=_load(OriginInspectionStatements, "origin_inspection.sql"),
         rows=_load(OriginRowStatements, "origin_rows.sql"),
         moves=_load(OriginMoveStatements, "origin_moves.sql"),
+        repairs=_load(OriginRepairStatements, "origin_repairs.sql"),
         functions=_load(OriginFunctionStatements, "origin_functions.sql"),
     )
 

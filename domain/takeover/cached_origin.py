@@ -1,54 +1,56 @@
 """The sessions of the origin's first generation, which serves them from Redis first."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID
 
-from attrs import define, evolve, field
+from attrs import define, evolve, frozen
 
-from domain.clock import Clock
-from domain.takeover.cache_ports import OriginCache
-from domain.takeover.cached import ExecutionCount, merged, read_cached
-from domain.takeover.fence import Fence
+from domain.takeover.cache_ports import OriginCache, OriginRepairs
+from domain.takeover.cached import ExecutionCount, cached_value, lives_s, merged, read_cached
+from domain.takeover.fence import HIDDEN_BEFORE, Fence
 from domain.takeover.mover_ports import OriginSession, OriginSessions
 from domain.takeover.moving import InboundSession
+from domain.takeover.outgoing import outgoing_row
+from domain.takeover.source import REDIS, SourceUnavailable
 from domain.takeover.source_session import SourceSession
 
-Convert: TypeAlias = Callable[[SourceSession], InboundSession | None]
-"""Returns what is stored here for a session; None if it is left."""
+Accepts: TypeAlias = Callable[[SourceSession, datetime], bool]
+"""Returns whether a session can be kept here, at an instant of the origin's clock."""
 
-_BATCH = 100
-"""Keys that are read at once: a value may have megabytes."""
-
+_ROUNDS_MAX = 8
 _SETTLED = timedelta(minutes=1)
 """The origin writes the key first, and the row a moment later."""
+
+_BUSY = (
+    "{:,} sessions come back whenever their keys are removed. A client calls the origin beside the front: let all "
+    "clients use the front."
+)
 
 
 @define(eq=False)
 class CachedOriginSessions(OriginSessions):
-    """Hides sessions in the table, and then takes their keys away.
+    """Hides sessions in the table, and then removes their keys.
 
-    A key may be there without a row, if the database was made anew while Redis lived. `prepare` stores its session in
-    the table, so that there is a row to hide, which carries its own undo. A hidden session may have a key, if its fence
-    was interrupted, or if an execution has ended after it. The origin serves it then, so it counts as live, and the
-    next fence takes the key. `runs_ahead` tells whether a trigger makes counts in the table run ahead; it is asked
-    until it has told so once.
+    Before a key is removed, what only Redis knows is written to the row. So nothing is lost, whatever is killed. A
+    hidden session may have a key, if its fence was killed, or if an execution has ended after it. The origin serves it
+    then, so it counts as live, and the next fence removes the key in the same way. `_fence` is that of this takeover.
     """
 
     _rows: OriginSessions
+    _repairs: OriginRepairs
     _cache: OriginCache
-    _clock: Clock
-    _convert: Convert
+    _missing: "MissingRows"
     _fence: Fence
-    _runs_ahead: Callable[[], Awaitable[bool]]
-    _known_ahead: bool | None = field(default=None, init=False)
 
-    async def prepare(self) -> None:
-        await self._rows.prepare()
-        async for page in self._cache.ids():
-            for start in range(0, len(page), _BATCH):
-                await self._store_missing(page[start : start + _BATCH])
+    async def require_writable(self) -> None:
+        await self._rows.require_writable()
+        await self._cache.require_writable()
+
+    async def prepare(self) -> int:
+        await self.require_writable()
+        return await self._rows.prepare() + await self._missing.add()
 
     async def live(self, after: UUID | None, size: int) -> Sequence[UUID]:
         return await self._rows.live(after, size)
@@ -57,79 +59,124 @@ class CachedOriginSessions(OriginSessions):
         return await self._rows.fenced(after, size)
 
     async def look(self, ids: Sequence[UUID]) -> Sequence[OriginSession]:
-        seen = await self._rows.look(ids)
-        return await self._all_merged(seen, await self._cache.get([str(each.session_id) for each in seen]))
-
-    async def fence(self, ids: Sequence[UUID]) -> Sequence[OriginSession]:
-        """Hide rows and take keys as the port says, also those of rows that were hidden before."""
-        fenced = await self._rows.fence(ids)
-        hidden = await self._hidden_with_keys({*ids} - {each.session_id for each in fenced})
-        cached = await self._cache.take([str(each.session_id) for each in (*fenced, *hidden)])
-        merged_ones = await self._all_merged([*fenced, *hidden], cached)
-        return [evolve(each, is_live=False) for each in merged_ones]
-
-    async def _hidden_with_keys(self, ids: Collection[UUID]) -> Sequence[OriginSession]:
-        """Return the sessions that this takeover has hidden in the table, and that have a key all the same."""
-        seen = await self._rows.look(sorted(ids)) if ids else ()
-        cached = await self._cache.get([str(each.session_id) for each in seen])
-        return [each for each in seen if self._is_served(each, read_cached(cached.get(str(each.session_id), "")))]
-
-    def _is_served(self, seen: OriginSession, cached: SourceSession | None) -> bool:
-        """Return whether the origin serves a session, whose row this takeover has hidden, by its key."""
-        if cached is None or cached.expires_at is None or cached.expires_at <= self._clock.now():
-            return False
-        return self._fence.is_own(seen.stored_at, seen.created_at, cached.expires_at)
-
-    async def restore(self, sessions: Sequence[InboundSession]) -> Sequence[UUID]:
-        """Restore as the port says. The origin reads a session without a key from the table, so a stale key goes."""
-        restored = await self._rows.restore(sessions)
-        await self._cache.take([str(each) for each in restored])
-        return restored
+        return await self._with_keys(await self._rows.look(ids))
 
     async def counts(self, ids: Sequence[UUID]) -> Mapping[UUID, int]:
-        """Return the counts of the table, into which the origin writes each count after its key."""
         return await self._rows.counts(ids)
+
+    async def fence(self, ids: Sequence[UUID]) -> Sequence[OriginSession]:
+        """Hide sessions as the port says, also those whose rows were hidden before."""
+        await self._require_cache()
+        fenced = await self._rows.fence(ids)
+        others = {*ids}.difference(each.session_id for each in fenced)
+        seen = await self._with_keys(await self._rows.look(sorted(others))) if others else ()
+        kept = [each.session_id for each in seen if each.is_live and each.stored_at < HIDDEN_BEFORE]
+        hidden = [*(each.session_id for each in fenced), *kept]
+        is_changed = await self._absorb(hidden)
+        return await self._rows.look(hidden) if is_changed or kept else fenced
+
+    async def restore(self, sessions: Sequence[InboundSession]) -> Sequence[UUID]:
+        """Restore as the port says. The key is written too, since a late execution may have left an older value."""
+        restored = await self._rows.restore(sessions)
+        by_id = {each.session.ref.session_id: each for each in sessions}
+        await self._publish(by_id, await self._rows.look(restored) if restored else ())
+        return restored
 
     async def unfence(self, sessions: Sequence[OriginSession]) -> None:
         await self._rows.unfence(sessions)
 
-    async def _store_missing(self, ids: Sequence[str]) -> None:
-        """Store the live sessions of these keys that have no row."""
-        cached = await self._cache.get(ids)
-        wanted = {each.request_id: each for text in cached.values() if (each := read_cached(text)) is not None}
-        live = [each for each in wanted.values() if self._is_live(each)]
-        found = [inbound for each in live if (inbound := self._convert(each)) is not None]
-        known = await self._rows.look([each.session.ref.session_id for each in found]) if found else ()
-        there = {each.session_id for each in known}
-        missing = [each for each in found if each.session.ref.session_id not in there]
+    async def _with_keys(self, seen: Sequence[OriginSession]) -> Sequence[OriginSession]:
+        """Return sessions as the origin shows them: it serves one that has a key, although its row is hidden."""
+        hidden = [str(each.session_id) for each in seen if each.stored_at < HIDDEN_BEFORE]
+        values = await self._cache.get(hidden) if hidden else {}
+        if not values:
+            return seen
+        now = await self._repairs.now()
+        return [evolve(each, is_live=each.is_live or self._is_served(each, values, now)) for each in seen]
+
+    def _is_served(self, seen: OriginSession, values: Mapping[str, str], now: datetime) -> bool:
+        cached = read_cached(values.get(str(seen.session_id), ""))
+        if cached is None or cached.expires_at is None or cached.expires_at <= now:
+            return False
+        return self._fence.is_own(seen.stored_at, seen.created_at, cached.expires_at)
+
+    async def _require_cache(self) -> None:
+        """Raise SourceUnavailable or SourceRefused before anything is hidden, if Redis does not serve."""
+        try:
+            await self._cache.require_writable()
+        except SourceUnavailable as error:
+            raise SourceUnavailable(error.reason, store=error.store, sent=False) from error
+
+    async def _publish(self, sessions: Mapping[UUID, InboundSession], stored: Iterable[OriginSession]) -> None:
+        now = await self._repairs.now()
+        values, lives = {}, {}
+        for each in stored:
+            session, request_id = sessions[each.session_id].session, str(each.session_id)
+            row = outgoing_row(sessions[each.session_id])
+            row = evolve(row, execution_count=each.execution_count, last_executed_at=each.last_executed_at)
+            if life_s := lives_s(session.expires_at, now):
+                values[request_id], lives[request_id] = cached_value(row, session.script_hash), life_s
+        await self._cache.put(values, lives)
+
+    async def _absorb(self, ids: Sequence[UUID]) -> bool:
+        """Write what keys of hidden sessions know better to the rows, and remove them; return whether rows changed."""
+        left, is_changed = [str(each) for each in ids], False
+        for _ in range(_ROUNDS_MAX):
+            values = await self._cache.get(left) if left else {}
+            if not values:
+                return is_changed
+            is_changed |= await self._correct(values)
+            left = list(await self._cache.remove(values))
+        raise SourceUnavailable(_BUSY.format(len(left)), store=REDIS)
+
+    async def _correct(self, values: Mapping[str, str]) -> bool:
+        rows, runs_ahead = await self._repairs.executions(list(values)), await self._repairs.runs_ahead()
+        wanted: dict[str, ExecutionCount] = {}
+        for request_id, row in rows.items():
+            cached = read_cached(values[request_id])
+            if cached is None or cached.request_id != request_id:
+                continue
+            executed = ExecutionCount(cached.execution_count or 0, cached.last_executed_at)
+            wanted[request_id] = merged(row, executed, runs_ahead=runs_ahead)
+        corrected = {each: executed for each, executed in wanted.items() if executed != rows[each]}
+        if corrected:
+            await self._repairs.correct(corrected)
+        return bool(corrected)
+
+
+async def without_row(cache: OriginCache, repairs: OriginRepairs) -> AsyncIterator[Mapping[str, str]]:
+    """Yield the values of keys whose sessions have no row; one may come twice."""
+    async for ids in cache.ids():
+        rows = await repairs.executions(ids)
+        missing = [each for each in dict.fromkeys(ids) if each not in rows]
         if missing:
-            await self._rows.restore(missing)
+            yield await cache.get(missing)
 
-    def _is_live(self, row: SourceSession) -> bool:
-        now = self._clock.now()
-        assert row.created_at is not None
-        assert row.expires_at is not None
-        return row.expires_at > now and now - row.created_at > _SETTLED
 
-    async def _all_merged(self, seen: Sequence[OriginSession], cached: Mapping[str, str]) -> Sequence[OriginSession]:
-        if cached and self._known_ahead is None:
-            self._known_ahead = await self._runs_ahead()
-        return [self._merged(each, read_cached(cached.get(str(each.session_id), ""))) for each in seen]
+@frozen
+class MissingRows:
+    """Writes rows for sessions that have a key alone, so that there is a row to hide, which carries its own undo.
 
-    def _merged(self, seen: OriginSession, row: SourceSession | None) -> OriginSession:
-        """Return a session with what is true of its row and its key."""
-        if row is None:
-            return seen
-        is_live = seen.is_live or self._is_served(seen, row)
-        executed = merged(
-            ExecutionCount(seen.execution_count, seen.last_executed_at),
-            ExecutionCount(row.execution_count or 0, row.last_executed_at),
-            runs_ahead=bool(self._known_ahead),
-        )
-        seen = evolve(seen, is_live=is_live, execution_count=executed.count, last_executed_at=executed.last_at)
-        if seen.inbound is None:
-            return seen
-        session = evolve(
-            seen.inbound.session, execution_count=max(executed.count, 0), last_executed_at=executed.last_at
-        )
-        return evolve(seen, inbound=evolve(seen.inbound, session=session))
+    The database was made anew while Redis lived, or an insert has failed. The first generation serves such a session;
+    later ones do not.
+    """
+
+    _repairs: OriginRepairs
+    _cache: OriginCache
+    _accepts: Accepts
+
+    async def add(self) -> int:
+        """Write the rows of live sessions that can be kept here; return how many there were."""
+        now, added = await self._repairs.now(), 0
+        async for values in without_row(self._cache, self._repairs):
+            rows = [row for each, value in values.items() if (row := self._lost(each, value, now)) is not None]
+            added += len(await self._repairs.add(rows)) if rows else 0
+        return added
+
+    def _lost(self, request_id: str, value: str, now: datetime) -> SourceSession | None:
+        """Return the session of a key whose row will not come any more; None for any other."""
+        row = read_cached(value)
+        if row is None or row.request_id != request_id or row.created_at is None or row.expires_at is None:
+            return None
+        is_lost = row.expires_at > now and now - row.created_at > _SETTLED
+        return row if is_lost and self._accepts(row, now) else None

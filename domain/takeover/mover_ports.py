@@ -37,10 +37,14 @@ class OriginSessions(Protocol):
     be stored, or SourceRefused.
     """
 
-    async def prepare(self) -> None:
-        """Give each session that the origin serves what a fence needs, before sessions move here; it may be repeated.
+    async def require_writable(self) -> None:
+        """Raise what a change would raise now for want of a server or a right, and change nothing."""
+        ...
 
-        Only afterwards, `live` finds all of them.
+    async def prepare(self) -> int:
+        """Write a row for each session that the origin serves without one; return how many there were.
+
+        Only afterwards, `live` finds all sessions, and a fence can hide them. It raises what `require_writable` does.
         """
         ...
 

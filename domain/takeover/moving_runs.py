@@ -65,6 +65,7 @@ class Tally:
     numbers: Counter[str] = field(factory=Counter)
     named: dict[str, list[UUID]] = field(factory=dict)
     late: int = 0
+    added_rows: int = 0
     left_there: int = 0
     waiting: int = 0
 
@@ -109,7 +110,7 @@ class MoveRun:
 
     async def adopt(self) -> Tally:
         """Bring every session here that can be kept here, then add what the origin counts late."""
-        await self._origin.prepare()
+        self.tally.added_rows = await self._origin.prepare()
         await self._batches("adopted", self._copies, self._mover.take)
         for _ in range(_PASSES_MAX):
             before = self.tally.numbers["owned"]
@@ -146,6 +147,7 @@ class MoveRun:
 
     async def back(self) -> Tally:
         """Bring every session to the origin: those that came from there, and those that were made here."""
+        await self._origin.require_writable()
         await self._settle_pending(Direction.THERE)
         await self.add_late()
         for _ in range(_PASSES_MAX):

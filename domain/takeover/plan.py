@@ -100,6 +100,12 @@ class PlanFacts:
         return self.evidence.possible if self.chosen is None else frozenset({self.chosen})
 
     @property
+    def uses_redis(self) -> bool:
+        """Whether the origin keeps sessions in Redis too, beyond doubt, or as far as its keys tell."""
+        has_keys = self.cache is not None and self.cache.keys > 0
+        return Generation.G1 in self.generations and (has_keys or len(self.generations) == 1)
+
+    @property
     def is_countable(self) -> bool:
         """Whether the sessions can be read as they are."""
         table = self.schema.sessions
@@ -135,8 +141,13 @@ def fence_log_bytes(table: SourceTable, sessions: int) -> int:
     return round(sessions * (row_bytes + _INDEX_LOG_BYTES * table.indexes) + pages * _PAGE_BYTES)
 
 
-def missing_grants(schema: SourceSchema, source: SourceServer) -> Mapping[str, Sequence[str]]:
-    """Return by command the statements by which the owner of the tables gives this role what the command lacks."""
+def missing_grants(
+    schema: SourceSchema, source: SourceServer, *, with_redis: bool = False
+) -> Mapping[str, Sequence[str]]:
+    """Return by command the statements by which the owner of the tables gives this role what the command lacks.
+
+    With Redis, what only Redis knows of a session is written to its row before the session moves.
+    """
     table = schema.tables.get(SESSIONS)
     if table is None:
         return {}
@@ -147,14 +158,18 @@ def missing_grants(schema: SourceSchema, source: SourceServer) -> Mapping[str, S
     ]
     reads += [f"GRANT SELECT ON {within}.{name} TO {to};" for name in read]
     fence = [] if table.can_fence else [f"GRANT UPDATE (expires_at) ON {within}.{SESSIONS} TO {to};"]
-    return {"plan, copy, verify": reads, "adopt": fence, "back": list(_back_grants(schema, within, to))}
+    adopt = _row_grants(table, within, to) if with_redis else fence
+    return {"plan, copy, verify": reads, "adopt": adopt, "back": list(_back_grants(schema, within, to))}
+
+
+def _row_grants(table: SourceTable, within: str, to: str) -> list[str]:
+    can = {"INSERT": table.can_insert, "UPDATE": table.can_update}
+    lacking = [right for right, given in can.items() if not given]
+    return [f"GRANT {', '.join(lacking)} ON {within}.{SESSIONS} TO {to};"] if lacking else []
 
 
 def _back_grants(schema: SourceSchema, within: str, to: str) -> Sequence[str]:
-    table = schema.tables[SESSIONS]
-    can = {"INSERT": table.can_insert, "UPDATE": table.can_update}
-    lacking = [right for right, given in can.items() if not given]
-    grants = [f"GRANT {', '.join(lacking)} ON {within}.{SESSIONS} TO {to};"] if lacking else []
+    grants = _row_grants(schema.tables[SESSIONS], within, to)
     users = schema.tables.get(USERS)
     if schema.refers_to_users and users is not None and not (users.can_select and users.can_insert):
         grants.append(f"GRANT SELECT, INSERT ON {within}.{USERS} TO {to};")

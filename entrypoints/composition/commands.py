@@ -236,7 +236,7 @@ class Commands(containers.DeclarativeContainer):
     script_runners = providers.Callable(script_runners, settings)
     origin_functions = providers.Callable(origin_functions, settings)
     function_importer = providers.Callable(function_importer, settings, database.functions, database.clock, ids, actor)
-    origin_sessions = providers.Callable(origin_sessions, clock=database.clock)
+    origin_sessions = providers.Callable(origin_sessions)
     takeover_parts = providers.Factory(
         TakeoverParts, database.takeover_store, database.return_store, database.clock, ids, actor
     )

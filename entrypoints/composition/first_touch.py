@@ -105,5 +105,5 @@ class FirstTouch:
             self._settings.takeover_source_schema,
             cache_url=None if redis is None else redis.reveal(),
         )
-        sessions = origin_sessions(address, takeover.takeover_id, policy, self._parts.clock, connections=_CONNECTIONS)
+        sessions = origin_sessions(address, takeover.takeover_id, policy, connections=_CONNECTIONS)
         return self._parts.mover(await self._stack.enter_async_context(sessions), takeover)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
 from uuid import UUID
@@ -11,16 +11,16 @@ from uuid import UUID
 from attrs import frozen
 
 from adapters.origin.database import OriginDatabase, OriginDatabaseOptions
+from adapters.origin.repairs import PostgresOriginRepairs
 from adapters.origin.sessions import OriginConnections, PostgresOriginSessions
 from adapters.origin.statements import load_origin_statements
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from domain.audit import Act, ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
-from domain.takeover.cached_origin import CachedOriginSessions
+from domain.takeover.cached_origin import CachedOriginSessions, MissingRows
 from domain.takeover.claim import Claim
 from domain.takeover.fence import Fence
-from domain.takeover.inspection import UPDATE_TRIGGER
 from domain.takeover.mover import SessionMover
 from domain.takeover.mover_ports import OriginSessions
 from domain.takeover.moving import InboundSession, Takeover
@@ -29,7 +29,7 @@ from domain.takeover.receiving import received
 from domain.takeover.service import TakeoverService
 from domain.takeover.source import SourceAddress
 from domain.takeover.source_session import AcceptedSession, SourceSession, TakeoverPolicy
-from entrypoints.composition.takeover import origin_cache, origin_inspector
+from entrypoints.composition.takeover import origin_cache
 
 
 @frozen
@@ -65,45 +65,33 @@ class TakeoverParts:
 
 
 @asynccontextmanager
-async def origin_sessions(  # noqa: PLR0913  # where they are, whose fence hides them, and how they are taken
+async def origin_sessions(
     address: SourceAddress,
     takeover_id: UUID,
     policy: TakeoverPolicy,
-    clock: Clock,
     *,
     makes_users: bool = False,
     connections: int = 1,
 ) -> AsyncIterator[OriginSessions]:
-    """Yield the sessions of the origin as one takeover hides them, those in its Redis too.
+    """Yield the sessions of the origin as one takeover hides them; connections are made when they are needed.
 
-    Connections to its PostgreSQL are made when they are needed.
+    Raises SourceRefused if the address has a Redis that cannot be used.
     """
     statements, options = load_origin_statements(), OriginDatabaseOptions(address)
     databases = [OriginDatabase(options, statements.connection) for _ in range(connections)]
-    pool = OriginConnections(databases)
-    rows = PostgresOriginSessions(
-        pool, statements.moves, Fence.of(takeover_id), partial(_converted, policy), makes_users
-    )
-    try:
+    convert = partial(_converted, policy)
+    async with AsyncExitStack() as stack:
+        pool = OriginConnections(databases)
+        stack.push_async_callback(pool.close)
+        fence = Fence.of(takeover_id)
+        rows = PostgresOriginSessions(pool, statements.moves, fence, convert, makes_users)
         if address.cache_url is None:
             yield rows
             return
-        async with origin_cache(address.cache_url) as cache:
-            convert = partial(_converted_now, policy, clock)
-            fence = Fence.of(takeover_id)
-            yield CachedOriginSessions(rows, cache, clock, convert, fence, partial(_runs_ahead, address))
-    finally:
-        await pool.close()
-
-
-async def _runs_ahead(address: SourceAddress) -> bool:
-    """Return whether a trigger makes the counts of the table run ahead of those in Redis."""
-    async with origin_inspector(address) as inspector:
-        return UPDATE_TRIGGER in (await inspector.schema()).triggers
-
-
-def _converted_now(policy: TakeoverPolicy, clock: Clock, row: SourceSession) -> InboundSession | None:
-    return _converted(policy, row, clock.now())
+        cache = await stack.enter_async_context(origin_cache(address.cache_url))
+        repairs = PostgresOriginRepairs(pool, address.schema, statements.moves, statements.repairs)
+        missing = MissingRows(repairs, cache, lambda row, now: convert(row, now) is not None)
+        yield CachedOriginSessions(rows, repairs, cache, missing, fence)
 
 
 def _converted(policy: TakeoverPolicy, row: SourceSession, now: datetime) -> InboundSession | None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from domain.takeover.generation import Generation, GenerationEvidence
 from domain.takeover.inspection import SourceServer
@@ -61,12 +61,14 @@ async def connected(
         parts: TakeoverParts = commands.takeover_parts()
         takeover = await parts.store.takeover()
         async with commands.origin_inspector(source.address) as inspector:
-            server = await _checked(commands, inspector, command)
+            server = await _checked(commands, source, inspector, command)
             generations = await _generations(commands, source, inspector)
             takeover = await _begun(parts, takeover, server, options)
             _require_same(takeover.source, server.fingerprint)
         policy = await taking_policy(commands, TakeoverOptions.of(takeover.options), opened=True)
-        sessions = commands.origin_sessions(source.address, takeover.takeover_id, policy, makes_users=makes_users)
+        # Later generations have the address of a Redis, and never connect to it.
+        address = source.address if Generation.G1 in generations else evolve(source.address, cache_url=None)
+        sessions = commands.origin_sessions(address, takeover.takeover_id, policy, makes_users=makes_users)
         async with sessions as origin:
             yield Connected(parts, origin, parts.service(origin), takeover, generations)
 
@@ -101,7 +103,9 @@ async def _begun(
     return await parts.store.begin(Takeover(parts.ids.new(now), server.fingerprint, options.stored(), Stage.LOOK, now))
 
 
-async def _checked(commands: "Commands", inspector: "OriginInspector", command: str) -> SourceServer:
+async def _checked(
+    commands: "Commands", source: SourceChoice, inspector: "OriginInspector", command: str
+) -> SourceServer:
     server = await inspector.server()
     if server.is_standby:
         raise SourceRefused(
@@ -123,7 +127,7 @@ async def _checked(commands: "Commands", inspector: "OriginInspector", command: 
             f"{OFFSET_MAX.seconds} s are allowed: each side judges by its own clock which sessions live.",
             remedy="Let both servers take their time from the network, and repeat the command.",
         )
-    lacking = missing_grants(await inspector.schema(), server)
+    lacking = missing_grants(await inspector.schema(), server, with_redis=source.address.cache_url is not None)
     statements = [*lacking.get("plan, copy, verify", ()), *lacking.get(command, ())]
     if statements:
         raise SourceRefused(

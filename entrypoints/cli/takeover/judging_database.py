@@ -170,7 +170,7 @@ def _structure(schema: SourceSchema) -> Iterator[Finding]:
 
 
 def _rights(facts: PlanFacts) -> Iterator[Finding]:
-    grants = missing_grants(facts.schema, facts.source)
+    grants = missing_grants(facts.schema, facts.source, with_redis=facts.uses_redis)
     for command, statements in grants.items():
         if not statements:
             yield RIGHTS.ok(f"the role has the rights for {command}")

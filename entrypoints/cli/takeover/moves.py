@@ -237,11 +237,14 @@ def _note(tally: Tally, note: Note, outcomes: Sequence[str]) -> None:
 def _told(tally: Tally, words: Mapping[str, str], output: Output) -> str:
     numbers = {outcome: tally.numbers[outcome] for outcome in words}
     if output is Output.JSON:
-        found = {**numbers, "late_executions": tally.late, "left": tally.left_there}
+        found = {**numbers, "late_executions": tally.late, "added_rows": tally.added_rows}
+        found["left"] = tally.left_there
         named = {outcome: [str(each) for each in tally.named.get(outcome, ())] for outcome in words}
         return json.dumps({**found, "first_ids": {name: ids for name, ids in named.items() if ids}}, indent=2)
     rows = [(f"{numbers[outcome]:,}", text) for outcome, text in words.items() if numbers[outcome] or not any(numbers)]
     rows.append((f"{tally.late:,}", "executions that the origin counted late were added"))
+    if tally.added_rows:
+        rows.append((f"{tally.added_rows:,}", "sessions were in Redis alone, and got a row at the origin first"))
     if tally.left_there:
         rows.append((f"{tally.left_there:,}", "live sessions are left with the origin: `takeover plan` says why"))
     return table(rows, frozenset({0}))

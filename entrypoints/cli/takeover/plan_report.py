@@ -193,7 +193,10 @@ def _document(facts: PlanFacts, found: Sequence[Finding]) -> Mapping[str, Any]:
             for each in facts.functions
         ],
         "logs_rows_estimated": dict(facts.logs),
-        "grants": {command: list(grants) for command, grants in missing_grants(facts.schema, source).items()},
+        "grants": {
+            command: list(grants)
+            for command, grants in missing_grants(facts.schema, source, with_redis=facts.uses_redis).items()
+        },
         "findings": [
             {"subject": each.subject, "status": each.level, "seen": each.seen, "why": each.why, "remedy": each.remedy}
             for each in found

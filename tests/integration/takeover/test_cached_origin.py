@@ -13,12 +13,19 @@ import redis
 from attrs import evolve
 
 from adapters.origin.cache import RedisOriginCache
-from adapters.system_clock import SystemClock
-from domain.takeover.cached_origin import CachedOriginSessions
+from adapters.origin.database import OriginDatabase, OriginDatabaseOptions
+from adapters.origin.repairs import PostgresOriginRepairs
+from adapters.origin.sessions import OriginConnections
+from domain.takeover.cached import ExecutionCount
+from domain.takeover.cached_origin import CachedOriginSessions, MissingRows
 from domain.takeover.fence import HIDDEN_BEFORE
+from domain.takeover.source import SourceAddress
+from tests.contracts.origin_repairs import OriginRepairsContract
 from tests.integration.takeover.test_move_commands import live_here, rows_of, takeover
-from tests.integration.takeover.test_origin_sessions import FENCE, converted, opened
+from tests.integration.takeover.test_origin_sessions import FENCE, STATEMENTS, converted, opened
+from tests.origin.databases import origin_database
 from tests.origin.process import Origin, Redis, running_origin, running_redis
+from tests.unit.takeover.builders import ID, NOW, row
 
 TITLE = {"Language-Title": "python-x"}
 
@@ -38,14 +45,36 @@ def origin(origin_url: str, server: Redis) -> Iterator[Origin]:
 
 
 @asynccontextmanager
-async def both(url: str, server: Redis, *, runs_ahead: bool = False) -> AsyncIterator[CachedOriginSessions]:
-    clock = SystemClock()
+async def repairing(url: str) -> AsyncIterator[PostgresOriginRepairs]:
+    connections = OriginConnections([OriginDatabase(OriginDatabaseOptions(SourceAddress(url)), STATEMENTS.connection)])
+    yield PostgresOriginRepairs(connections, "meta", STATEMENTS.moves, STATEMENTS.repairs)
+    await connections.close()
 
-    async def ahead() -> bool:
-        return runs_ahead
 
-    async with opened(url) as rows, RedisOriginCache.connected(server.url) as cache:
-        yield CachedOriginSessions(rows, cache, clock, lambda row: converted(row, clock.now()), FENCE, ahead)
+@asynccontextmanager
+async def both(url: str, server: Redis) -> AsyncIterator[CachedOriginSessions]:
+    redis_of = RedisOriginCache.connected(server.url)
+    async with opened(url) as rows, repairing(url) as repairs, redis_of as cache:
+        missing = MissingRows(repairs, cache, lambda row, now: converted(row, now) is not None)
+        yield CachedOriginSessions(rows, repairs, cache, missing, FENCE)
+
+
+class TestPostgresOriginRepairs(OriginRepairsContract):
+    @pytest.fixture
+    async def repairs(self, origin_url: str) -> AsyncIterator[PostgresOriginRepairs]:
+        async with repairing(origin_url) as repairs:
+            yield repairs
+
+
+@pytest.mark.parametrize("variant", ["b", "c"])
+async def test_where_a_trigger_counts_twice_rows_are_corrected_exactly(server_url, variant):
+    with origin_database(server_url, variant) as url:
+        async with repairing(url) as repairs:
+            assert await repairs.runs_ahead() is True
+            assert await repairs.add([row()]) == [ID]
+            for executed in (ExecutionCount(9, NOW), ExecutionCount(4, NOW)):
+                await repairs.correct({ID: executed})
+                assert await repairs.executions([ID]) == {ID: executed}
 
 
 def made(origin: Origin) -> UUID:
@@ -100,7 +129,7 @@ async def test_a_session_whose_row_was_lost_is_stored_hidden_and_given_back(orig
     with psycopg.connect(origin_url, autocommit=True) as admin:
         admin.execute("DELETE FROM meta.sessions")
     async with both(origin_url, server) as sessions:
-        await sessions.prepare()
+        assert await sessions.prepare() == 1
         assert await sessions.live(None, 10) == [session_id]
         (fenced,) = await sessions.fence([session_id])
         assert (fenced.stored_at < HIDDEN_BEFORE, fenced.execution_count) == (True, 1)
@@ -125,7 +154,7 @@ def test_the_commands_move_sessions_of_the_first_generation_here_and_back(origin
     preview = takeover(database_url, origin_url, "adopt", "--dry-run", *where)
     assert (preview["movable"], len(rows_of(origin_url))) == (1, 1), "a dry run stores nothing"
     adopted = takeover(database_url, origin_url, "adopt", "--settle-seconds", "0", *where)
-    assert (adopted["owned"], adopted["left"]) == (2, 0)
+    assert (adopted["owned"], adopted["added_rows"], adopted["left"]) == (2, 1, 0)
     assert [called(origin, session_id), called(origin, keyless_id)] == [404, 404]
     assert {row["execution_count"] for row in live_here(database_url).values()} == {1}
     assert takeover(database_url, origin_url, "back", *where)["returned"] == 2

@@ -54,7 +54,8 @@ async def test_keys_of_others_are_neither_listed_nor_counted(cache, client):
     client.set("session:forever", "{}")
     assert [page async for page in cache.ids()] == [["forever"]]
     assert await cache.count(10) == 0
-    assert await cache.take(["forever"]) == {"forever": "{}"}, "the origin would serve it all the same"
+    assert await cache.remove({"forever": "{}"}) == [], "the origin would serve it all the same"
+    assert client.keys() == [b"wasm:0"]
 
 
 async def test_what_the_first_generation_wrote_is_read_as_its_row(origin_url, server, cache):
@@ -85,10 +86,11 @@ async def test_a_dump_is_read_by_a_server_that_is_gone_afterwards(server, client
     before = content_of(dump)
     with loaded_dump(dump) as url:
         async with RedisOriginCache.connected(url) as cache:
-            assert await cache.take(["a"]) == {"a": "{}"}
+            assert await cache.get(["a"]) == {"a": "{}"}
+            assert await cache.remove({"a": "{}"}) == []
     with pytest.raises(SourceUnavailable):
-        async with RedisOriginCache.connected(url):
-            pass
+        async with RedisOriginCache.connected(url) as cache:
+            await cache.get(["a"])
     assert content_of(dump) == before
 
 
@@ -109,8 +111,8 @@ async def test_a_redis_that_is_away_is_told():
     with pytest.raises(
         SourceUnavailable, match=r"The Redis of the origin did not serve: there is no answer from 127\.0\.0\.1:1 "
     ):
-        async with RedisOriginCache.connected("redis://127.0.0.1:1"):
-            pass
+        async with RedisOriginCache.connected("redis://127.0.0.1:1") as cache:
+            await cache.get(["a"])
 
 
 async def test_an_address_that_is_none_is_refused_without_its_text():
@@ -132,8 +134,8 @@ def user(client: redis.Redis) -> Iterator[str]:
 @pytest.mark.parametrize("password", ["wrong-hush", ""])
 async def test_a_refused_login_is_told_without_the_password(server, user, password):
     with pytest.raises(SourceRefused, match="refuses the login") as caught:
-        async with RedisOriginCache.connected(f"redis://{user}:{password}@127.0.0.1:{server.port}/0"):
-            pass
+        async with RedisOriginCache.connected(f"redis://{user}:{password}@127.0.0.1:{server.port}/0") as cache:
+            await cache.get(["a"])
     assert "hush" not in str(caught.value)
 
 
@@ -142,9 +144,25 @@ async def test_a_right_that_is_missing_is_told_with_its_remedy(server, client, u
     async with RedisOriginCache.connected(f"redis://{user}:hush@127.0.0.1:{server.port}/0") as cache:
         assert await cache.get(["a"]) == {"a": "1"}
         with pytest.raises(SourceRefused, match=r"denies this user a right.* ACL SETUSER") as caught:
-            await cache.take(["a"])
+            await cache.require_writable()
     assert "hush" not in str(caught.value)
     assert client.get("session:a") == b"1"
+
+
+async def test_the_rights_that_the_document_names_are_enough(server, client):
+    document = (Path(__file__).parents[3] / "docs" / "takeover-redis.md").read_text()
+    (rights,) = [line.split()[2:] for line in document.splitlines() if line.startswith("ACL SETUSER")]
+    client.execute_command("ACL", "SETUSER", *rights)
+    client.set("wasm:0", "x")
+    try:
+        async with RedisOriginCache.connected(f"redis://pglambda:password@127.0.0.1:{server.port}/0") as cache:
+            await cache.require_writable()
+            await cache.put({"a": "1"}, {"a": 60})
+            assert ([page async for page in cache.ids()], await cache.count(10)) == ([["a"]], 1)
+            assert await cache.get(["a"]) == {"a": "1"}
+            assert await cache.remove({"a": "1"}) == []
+    finally:
+        client.acl_deluser("pglambda")
 
 
 async def test_a_replica_is_read_and_not_written(server, client, cache):
@@ -153,7 +171,7 @@ async def test_a_replica_is_read_and_not_written(server, client, cache):
     try:
         assert await cache.get(["a"]) == {"a": "1"}
         with pytest.raises(SourceRefused, match="Name the primary"):
-            await cache.take(["a"])
+            await cache.require_writable()
     finally:
         client.replicaof("NO", "ONE")
 
@@ -175,7 +193,7 @@ async def test_keys_that_are_no_text_are_left_alone(client, cache):
     found = await cache.get(["list", "a"])
     assert list(found) == ["a"]
     assert read_cached(found["a"]) is None
-    assert list(await cache.take(["list", "a"])) == ["a"]
+    assert await cache.remove(found) == []
     assert client.keys() == [b"session:list"]
 
 

@@ -3,8 +3,9 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
+from domain.takeover.cache_census import CacheCensus
 from domain.takeover.census import Census
-from domain.takeover.generation import Generation
+from domain.takeover.generation import Generation, GenerationEvidence
 from domain.takeover.inspection import ReadSpeed, SourceColumn, SourceConstraint, SourceCounts
 from domain.takeover.plan import ClockDifference, fence_log_bytes, missing_grants, quoted
 from tests.unit.takeover.builders import COLUMNS, FACTS, NOW, POLICY, SCHEMA, SERVER, head, table
@@ -37,6 +38,24 @@ def test_each_command_is_told_its_grants():
         "adopt": ['GRANT UPDATE (expires_at) ON "meta".sessions TO reader;'],
         "back": ['GRANT INSERT, UPDATE ON "meta".sessions TO reader;'],
     }
+
+
+def test_with_redis_rows_are_written_before_sessions_move():
+    assert missing_grants(SCHEMA, SERVER, with_redis=True)["adopt"] == []
+    schema = evolve(SCHEMA, tables={"sessions": table(can_insert=False, can_update=False)})
+    assert missing_grants(schema, SERVER, with_redis=True)["adopt"] == [
+        'GRANT INSERT, UPDATE ON "meta".sessions TO reader;'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "keys", "expected"),
+    [(Generation.G1, None, True), (Generation.G3, 5, False), (None, 5, True), (None, 0, False), (None, None, False)],
+)
+def test_the_origin_uses_redis_if_that_is_said_or_seen(chosen, keys, expected):
+    cache = None if keys is None else CacheCensus(NOW, keys=keys)
+    evidence = GenerationEvidence("0.1.0", redis_keys=None)
+    assert evolve(FACTS, chosen=chosen, cache=cache, evidence=evidence).uses_redis is expected
 
 
 def test_users_need_their_own_grant_and_triggers_none():

@@ -69,8 +69,13 @@ class SimulatedOrigin(OriginSessions):
         row = self.rows.get(session_id)
         return row is not None and row.expires_at > self.clock.now()
 
-    async def prepare(self) -> None:
-        """Nothing is to be done."""
+    async def require_writable(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+    async def prepare(self) -> int:
+        await self.require_writable()
+        return 0
 
     async def live(self, after: UUID | None, size: int) -> Sequence[UUID]:
         await Pause()
