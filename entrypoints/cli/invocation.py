@@ -15,6 +15,7 @@ from entrypoints.server.process import StartFailed, WronglySet
 from entrypoints.settings.checks import RUNTIME_HOST_CHECKS
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.loading import load_settings
+from entrypoints.settings.near_names import ORIGIN_REMEDY, origin_names
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.logs import configure_logs
 
@@ -38,11 +39,18 @@ def failures_reported() -> Iterator[None]:
     except click.Abort:  # a RuntimeError: the operator has ended a question
         raise
     except (SettingsError, WronglySet) as error:
-        raise WrongSettings(str(error)) from error
+        raise WrongSettings("\n".join((str(error), *_origin_advice()))) from error
     except StorageUnavailable as error:
         raise click.ClickException(f"{error} Run `pglambda doctor` to see why.") from error
     except _FAILURES as error:
         raise click.ClickException(str(error)) from error
+
+
+def _origin_advice() -> Iterator[str]:
+    """Yield what to do with settings of lambda-microservice, if the environment has some."""
+    if names := origin_names(os.environ):
+        found = ", ".join(names)
+        yield f"There are settings of lambda-microservice ({found}), and some mean something else here. {ORIGIN_REMEDY}"
 
 
 def controller_settings() -> Settings:

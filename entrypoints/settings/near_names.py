@@ -1,6 +1,6 @@
-"""Variables of the environment that are no settings, and nearly have the name of one."""
+"""Variables of the environment that are no settings: those that nearly have the name of one, and those of others."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from attrs import frozen
@@ -15,6 +15,17 @@ _LIKENESS_MIN = 0.85
 
 _OTHERS = frozenset({"NODE_PATH", "PGLAMBDA_TOKEN"})
 """Variables of Node.js and of `pglambda bench`."""
+
+
+_OF_ORIGIN = frozenset(
+    (
+        *("OPENFAAS_GATEWAY_URL", "REDIS_CACHE_URL", "RUNTIME_FALLBACK_TIMEOUT_SECONDS", "RUNTIME_MAX_RETRIES"),
+        *("RUNTIME_SELECTION_STRATEGY", "RUST_RUNTIME_URL", "WASM_COMPILE_TIMEOUT_SECONDS"),
+    )
+)
+"""Variables of lambda-microservice that no other program is likely to have."""
+
+ORIGIN_REMEDY = "Convert its settings with: pglambda takeover config --env FILE"
 
 
 @frozen
@@ -35,3 +46,8 @@ def near_names(environ: Mapping[str, str]) -> Iterator[NearName]:
     for variable in sorted(environ.keys() - known - _OTHERS):
         for setting in get_close_matches(variable.removeprefix(_PREFIX), known, 1, _LIKENESS_MIN):
             yield NearName(variable, setting)
+
+
+def origin_names(environ: Mapping[str, str]) -> Sequence[str]:
+    """Return the variables of lambda-microservice: some of its settings mean something else here."""
+    return sorted(environ.keys() & _OF_ORIGIN)

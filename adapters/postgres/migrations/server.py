@@ -43,7 +43,10 @@ def explained_refusals() -> Iterator[None]:
     except psycopg.errors.InsufficientPrivilege as error:
         raise _forbidden(error, "Migrate as the role that owns the database, or grant it to this one.") from error
     except (psycopg.errors.DuplicateTable, psycopg.errors.DuplicateObject) as error:
-        advice = "The schema `meta` was not created by these migrations. Use a database of its own for the service."
+        advice = (
+            "The schema `meta` was not created by these migrations. Use a database of its own for the service. If "
+            "this is that of lambda-microservice, `pglambda takeover plan` says how to take its sessions over."
+        )
         raise _forbidden(error, advice) from error
     except psycopg.errors.ReadOnlySqlTransaction as error:
         advice = "Name a writable server in DATABASE_URL. `pglambda doctor` says why this one is read-only."

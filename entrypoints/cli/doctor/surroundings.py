@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from attrs import frozen
 
 from entrypoints.cli.doctor.report import Finding, Subject
-from entrypoints.settings.near_names import near_names
+from entrypoints.settings.near_names import ORIGIN_REMEDY, near_names, origin_names
 from entrypoints.settings.settings import MEBI, Settings
 
 USER, VARIABLES = Subject("user"), Subject("settings")
@@ -85,4 +85,10 @@ def judge_names(environ: Mapping[str, str]) -> Iterator[Finding]:
             f"{near.variable} is not a setting",
             f"It has no effect. {near.setting} has its default, unless that is set too.",
             f"Rename it to {near.setting}, or unset it.",
+        )
+    if names := origin_names(environ):
+        yield VARIABLES.warning(
+            f"there are settings of lambda-microservice: {', '.join(names)}",
+            "They have no effect. Others of its settings mean something else here, such as RUNTIME_TIMEOUT_SECONDS.",
+            f"{ORIGIN_REMEDY}.",
         )

@@ -332,7 +332,7 @@ class TestRefusals:
         with psycopg.connect(empty_database_url, autocommit=True) as connection:
             connection.execute("CREATE SCHEMA meta")
             connection.execute("CREATE TABLE meta.sessions (theirs int)")
-        with pytest.raises(StepForbidden, match=r"\"sessions\" already exists.* a database of its own"):
+        with pytest.raises(StepForbidden, match=r"\"sessions\" already exists.* a database of its own.* takeover plan"):
             await runner.up()
 
     async def test_a_read_only_server_is_refused(self, empty_database_url, runner_on):

@@ -8,7 +8,7 @@ from entrypoints.settings.checks import RUNTIME_HOST_CHECKS
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.listing import setting_document, setting_lines
 from entrypoints.settings.loading import load_settings
-from entrypoints.settings.near_names import NearName, near_names
+from entrypoints.settings.near_names import NearName, near_names, origin_names
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
 
@@ -53,6 +53,14 @@ def test_variables_of_other_programs_are_not_taken_for_settings():
         "PGLAMBDA_TOKEN PGLAMBDA_TEST_DATABASE_URL PYTHONPATH OTEL_TRACES_SAMPLER XDG_DATA_HOME DATABASE_URL_FILE PORT"
     )
     assert list(near_names(dict.fromkeys(f"{others} {ours}".split(), "1"))) == []
+
+
+def test_settings_of_the_origin_are_told_from_others():
+    assert origin_names({"RUST_RUNTIME_URL": "http://x", "PORT": "1", "RUNTIME_MAX_RETRIES": "3"}) == [
+        "RUNTIME_MAX_RETRIES",
+        "RUST_RUNTIME_URL",
+    ]
+    assert origin_names({"PORT": "1", "REDIS_URL": "redis://x", "NODE_ENV": "x"}) == []
 
 
 def test_texts_become_values_of_the_type_of_their_setting():

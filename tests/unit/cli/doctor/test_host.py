@@ -79,6 +79,12 @@ class TestCallers:
         assert list(judge_access(None, settings_of(AUTH="required"))) == []
 
 
+def test_settings_of_the_origin_are_a_warning_with_the_command_that_converts_them():
+    (finding,) = judge_names({"RUST_RUNTIME_URL": "http://x"})
+    assert (finding.level, "RUST_RUNTIME_URL" in finding.seen) == (Level.WARNING, True)
+    assert finding.remedy == "Convert its settings with: pglambda takeover config --env FILE."
+
+
 def test_a_variable_that_looks_like_a_setting_is_a_warning():
     (finding,) = judge_names({"SCRIPT_TIMEOUT": "100", "PATH": "/bin"})
     assert (finding.level, finding.seen) == (Level.WARNING, "SCRIPT_TIMEOUT is not a setting")

@@ -93,3 +93,11 @@ def test_a_file_of_another_form_is_a_wrong_argument(tmp_path):
     path.write_text("services:\n  controller: {}\n")
     result = run("--env", str(path))
     assert (result.exit_code, "line 1 is not NAME=value" in result.output) == (2, True)
+
+
+def test_an_unchanged_environment_of_the_origin_is_refused_with_the_command_that_converts_it():
+    result = CliRunner().invoke(cli, ["config", "check"], env={**SAMPLE, "AUTH": ""})
+    assert result.exit_code == 2
+    assert "AUTH: it is not set" in result.output
+    assert "RUNTIME_SELECTION_STRATEGY" in result.output
+    assert "pglambda takeover config --env FILE" in result.output
