@@ -43,7 +43,7 @@ SELECT
 FROM generate_series(%(first)s::integer, %(last)s::integer) AS n
 """
 _FILLED_AT_ONCE = 100_000
-_SERVER = ("fsync=on", "shared_buffers=1GB", "max_wal_size=8GB", "checkpoint_timeout=30min")
+_SERVER = ("fsync=on", "shared_buffers=1GB", "max_wal_size=4GB", "checkpoint_timeout=30min")
 _BASE = """
 CREATE SCHEMA figures;
 CREATE TABLE figures.sessions (
@@ -243,15 +243,34 @@ def compare(sides: Sides, rows: int, turns: int) -> None:
         sys.stdout.flush()
 
 
+def alone(sides: Sides, rows: int) -> None:
+    """Print what both commands take by themselves."""
+    for name, ours, verdict in (
+        ("copy", copied(sides), "written"),
+        ("verify", sides.command("verify", "--output", "json"), "same"),
+    ):
+        found = json.loads(ours.output)
+        assert found.get("verdicts", found)[verdict] == rows
+        sys.stdout.write(
+            f"{name:6}  {rows:>9,} rows  {ours.wall_s:7.2f} s  {ours.cpu_s / rows * 1e6:.1f} us a row  "
+            f"peak memory {ours.rss_mb:.1f} MB\n"
+        )
+        sys.stdout.flush()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--alone", action="store_true", help="measure time and memory without a comparison")
     options = parser.parse_args()
     with two_sides() as sides, tempfile.TemporaryDirectory() as folder:
         for rows in sorted(options.rows):
             fill(sides, rows)
-            compare(sides, rows, options.turns)
+            if options.alone:
+                alone(sides, rows)
+            else:
+                compare(sides, rows, options.turns)
         wanted = planted(sides)
         found = found_by(sides, Path(folder))
         sys.stdout.write(f"planted {len(wanted):,}, found {len(found & wanted):,}, false {len(found - wanted):,}\n")
