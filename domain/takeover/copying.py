@@ -3,14 +3,12 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
-from typing import ClassVar
 
 from attrs import define, evolve, field, frozen, validators
 
 from domain.clock import Clock
 from domain.concurrency.pace import Pace
 from domain.concurrency.pipeline import ahead, overlapped
-from domain.errors import DomainError
 from domain.takeover.moving import InboundSession, Progress, Received
 from domain.takeover.ports import TakeoverStore
 from domain.takeover.reader_ports import OriginReader, RowHead
@@ -52,10 +50,9 @@ class CopyStep:
 
 
 @define(eq=False)
-class NoRoom(DomainError):
-    """The target has not enough space for the next batch; the sizes are in bytes."""
+class NoRoom(RuntimeError):
+    """The target has not enough space for the next batch; the sizes are in bytes. No caller of the API gets it."""
 
-    code: ClassVar[str] = "NO_ROOM"
     free_bytes: int
     needed_bytes: int
 
@@ -66,6 +63,9 @@ class NoRoom(DomainError):
             f"next batch needs about {self.needed_bytes:,}. What was copied is kept. Make room, and repeat the "
             "command: it continues."
         )
+
+    def __str__(self) -> str:
+        return self.message
 
 
 @frozen
