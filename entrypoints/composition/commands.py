@@ -1,5 +1,6 @@
 """The commands of an operator."""
 
+import asyncio
 import os
 import pwd
 import secrets
@@ -27,7 +28,6 @@ from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.repositories.audit import DatabaseActs
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.repositories.purges import PostgresOwnerPurger
-from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.repositories.timeline import PostgresTimelineReader
 from adapters.postgres.repositories.verification import PostgresStoredReader
 from adapters.postgres.retention.survey import StorageSurvey
@@ -221,15 +221,15 @@ class Commands(containers.DeclarativeContainer):
     origin_version = providers.Callable(origin_version)
     origin_cache = providers.Callable(origin_cache)
     loaded_dump = providers.Callable(loaded_dump)
-    takeover_store = providers.Factory(PostgresTakeoverStore, database.gateway, database.statements.provided.takeover)
-    takeover_start = providers.Factory(TakeoverStart, takeover_store, database.clock, ids)
+    takeover_start = providers.Factory(TakeoverStart, database.takeover_store, database.clock, ids)
     stored_reader = providers.Factory(
         PostgresStoredReader,
         database.gateway,
         database.statements.provided.verification,
         database.statements.provided.takeover,
     )
-    copier = providers.Factory(Copier, store=takeover_store, clock=database.clock)
+    pause = providers.Object(asyncio.sleep)
+    copier = providers.Factory(Copier, store=database.takeover_store, clock=database.clock)
     verifier = providers.Factory(Verifier, stored=stored_reader, clock=database.clock)
     takeover_policy = providers.Callable(takeover_policy, settings)
     with_shared_functions = providers.Callable(with_shared_functions, functions=database.functions)

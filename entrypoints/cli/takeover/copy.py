@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections import Counter
 from contextlib import aclosing
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from attrs import define, field, frozen
 
 from domain.concurrency.pace import Pace
 from domain.takeover.copying import CopyLimits, CopyStep
+from domain.takeover.fence import Fence
 from domain.takeover.options import TakeoverOptions
 from domain.takeover.reader_ports import OriginReader
 from domain.takeover.reasons import Flag, Reason
@@ -162,27 +164,28 @@ def copy(  # noqa: PLR0913, PLR0917  # one for each option
 
 async def _copied(commands: "Commands", settings: Settings, choice: CopyChoice, note: Note) -> CopyTotals:
     async with commands.database_access().opened():
-        await _begin(commands, choice)
+        shift = await _begun(commands, choice)
         policy = await taking_policy(commands, choice.options, opened=True)
-        async with commands.origin_reader(choice.address) as reader:
+        async with commands.origin_reader(choice.address, shift) as reader:
             copying = _Copying(commands, settings, choice, reader, policy, note)
             totals = await copying.one_pass()
             while choice.follows and not choice.dry_run:
                 click.echo(_text(totals, dry_run=False), err=True)
-                await asyncio.sleep(_PASS_PAUSE_S)
+                await commands.pause()(_PASS_PAUSE_S)
                 totals = await copying.one_pass()
             return totals
 
 
-async def _begin(commands: "Commands", choice: CopyChoice) -> None:
-    """Begin the takeover, or check that this is its source; a dry run changes nothing."""
+async def _begun(commands: "Commands", choice: CopyChoice) -> timedelta:
+    """Begin the takeover, or check that this is its source; return the shift of its fence, 0 in a dry run."""
     if choice.dry_run:
-        return
+        return timedelta(0)
     url = commands.settings().database_url
-    assert url is not None
+    assert url is not None, "the database is open"
     own = SourceAddress(url.reveal())
     async with commands.origin_inspector(choice.address) as origin, commands.origin_inspector(own) as target:
-        await commands.takeover_start().begun(await origin.server(), await target.server(), choice.options)
+        takeover = await commands.takeover_start().begun(await origin.server(), await target.server(), choice.options)
+    return Fence.of(takeover.takeover_id).shift
 
 
 @define(eq=False)

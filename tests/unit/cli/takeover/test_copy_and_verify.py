@@ -1,5 +1,6 @@
 """The commands `takeover copy` and `takeover verify`, over an origin and a service in memory."""
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -66,6 +67,7 @@ class Sides:
     budget_bytes: int | None = None
     stored_bytes: int = 0
     shifts: list = field(factory=list)
+    pauses: list = field(factory=list)
     imports: ManualImport = field(factory=ManualImport)
     store: MemoryTakeoverStore = field(init=False)
 
@@ -86,12 +88,20 @@ class Sides:
     async def inspector(self, address):
         yield ManualServer(address.dsn)
 
+    async def pause(self, span_s: float) -> None:
+        """Let a session begin at the origin, or end the origin after the second pass."""
+        self.pauses.append(span_s)
+        self.put(session(8))
+        if len(self.pauses) == 2:
+            self.reader.failure = SourceUnavailable("it is being stopped.")
+
     def run(self, *arguments: str, **env: str):
         container = commands_with(
             origin_inspector=providers.Callable(self.inspector),
             origin_reader=providers.Callable(self.origin_reader),
             origin_functions=providers.Callable(self.imports.origin),
             function_importer=providers.Callable(self.imports.importer),
+            pause=providers.Object(self.pause),
             takeover_start=providers.Object(TakeoverStart(self.store, self.clock, SequentialIds())),
             copier=providers.Factory(Copier, store=self.store, clock=self.clock),
             verifier=providers.Factory(Verifier, stored=MemoryStoredReader(self.memory), clock=self.clock),
@@ -119,6 +129,18 @@ def test_sessions_are_copied_and_a_second_run_writes_nothing(sides):
         "flagged": {},
     }  # fmt: skip
     assert len(sides.memory.inbound) == 3
+
+
+def test_copies_follow_the_origin_until_the_command_ends(sides):
+    result = sides.run("copy", "--follow")
+    assert result.exit_code == 1
+    assert "did not serve" in result.output
+    assert [line.split(":")[0] for line in result.stderr.splitlines() if line.startswith("Copied")] == [
+        "Copied 3 of 3 sessions",
+        "Copied 1 of 4 sessions",
+    ]
+    assert sides.pauses == [5.0, 5.0]
+    assert origin_id(8) in sides.memory.inbound
 
 
 def test_a_dry_run_tells_the_same_and_stores_nothing(sides):
@@ -219,11 +241,22 @@ def test_differences_are_listed_with_their_fields_and_make_the_exit_status_1(sid
     ]
 
 
-def test_the_comparison_knows_the_fence_of_the_takeover(sides):
+def test_both_commands_know_the_fence_of_the_takeover(sides):
+    sides.run("copy", "--dry-run")
     sides.run("copy")
     sides.run("verify")
     assert sides.shifts[0] == timedelta(0)
-    assert sides.shifts[1] > 365_000 * DAY
+    assert sides.shifts[1] == sides.shifts[2] > 365_000 * DAY
+
+
+def test_a_session_that_was_taken_is_no_copy_again(sides):
+    sides.run("copy")
+    ids = [origin_id(0)]
+    asyncio.run(sides.store.take(ids, NOW))
+    shift = sides.shifts[0]
+    sides.put(session(0, expires_at=session(0).expires_at - shift))
+    found = json.loads(sides.run("copy", "--expired", "all", "--output", "json").stdout)
+    assert (found["taken"], found["left"]) == (1, {})
 
 
 def test_there_is_nothing_to_compare_before_a_copy(sides):
