@@ -28,7 +28,7 @@ class MemoryOriginReader(OriginReader):
     failure: Exception | None = None
 
     @override
-    async def count(self, expired_after: datetime | None) -> int:
+    async def estimate(self, expired_after: datetime | None) -> int:
         return len(await self.heads(None, expired_after, len(self.rows)))
 
     @override

@@ -35,11 +35,10 @@ class PostgresOriginReader(OriginReader):
     _has_expiry_index: bool | None = field(default=None, init=False)
 
     @override
-    async def count(self, expired_after: datetime | None) -> int:
-        ((rows,),) = await self._database.fetch(
-            self._statements.select_row_count, {"expired_after": _instant(expired_after)}
-        )
-        return int(rows)
+    async def estimate(self, expired_after: datetime | None) -> int:
+        parameters = {"expired_after": _instant(expired_after)}
+        (((plan,),),) = await self._database.fetch(self._statements.explain_rows, parameters)
+        return int(plan["Plan"]["Plan Rows"])
 
     @override
     async def heads(self, after: JsonText | None, expired_after: datetime | None, size: int) -> Sequence[RowHead]:

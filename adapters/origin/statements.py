@@ -47,7 +47,7 @@ class OriginRowStatements:
     """Statements of `origin_rows.sql`."""
 
     select_has_expiry_index: str
-    select_row_count: str
+    explain_rows: str
     select_heads_by_expiry: str
     select_heads_by_id: str
     select_rows: str

@@ -109,8 +109,8 @@ class Copier:
     _progress: Progress = field(init=False, factory=Progress)
 
     async def total(self) -> int:
-        """Return how many rows a pass examines; raises SourceUnavailable or SourceRefused."""
-        return await self._reader.count(self._expired_after())
+        """Return about how many rows a pass examines; raises SourceUnavailable or SourceRefused."""
+        return await self._reader.estimate(self._expired_after())
 
     async def run(self, *, dry_run: bool = False) -> AsyncGenerator[CopyStep]:
         """Make one pass, or complete the one that was interrupted; without writing if it is a dry run.

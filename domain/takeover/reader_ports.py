@@ -33,8 +33,8 @@ class OriginReader(Protocol):
     Every method is one short transaction that reads, and may raise SourceUnavailable or SourceRefused.
     """
 
-    async def count(self, expired_after: datetime | None) -> int:
-        """Return the number of rows that expire after an instant; None counts all."""
+    async def estimate(self, expired_after: datetime | None) -> int:
+        """Return about how many rows expire after an instant, None: how many there are; for a bar of progress only."""
         ...
 
     async def heads(self, after: JsonText | None, expired_after: datetime | None, size: int) -> Sequence[RowHead]:

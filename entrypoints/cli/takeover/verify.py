@@ -139,7 +139,7 @@ async def _verified(commands: "Commands", choice: VerifyChoice, note: Note) -> V
         policy = await taking_policy(commands, options, opened=True)
         async with commands.origin_reader(choice.address, Fence.of(takeover.takeover_id).shift) as reader:
             verifier = commands.verifier(origin=reader, policy=policy, bytes_max=choice.bytes_max)
-            rows = await reader.count(None)
+            rows = await reader.estimate(None)
             with click.progressbar(length=rows, label="Comparing", file=sys.stderr) as bar:
                 async with aclosing(verifier.run()) as steps:
                     async for step in steps:

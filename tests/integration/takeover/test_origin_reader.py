@@ -115,3 +115,12 @@ async def test_live_rows_are_found_by_the_index_of_expiries(origin_url):
         plan = admin.execute("EXPLAIN " + STATEMENTS.rows.select_heads_by_expiry, given).fetchall()
     assert any("idx_sessions_expires_at" in line for (line,) in plan)
     assert not any("Seq Scan" in line for (line,) in plan)
+
+
+async def test_the_number_of_rows_is_estimated_without_counting_them(origin_url):
+    fill(origin_url, 3000, 64)
+    with psycopg.connect(origin_url, autocommit=True) as admin:
+        admin.execute("ANALYZE meta.sessions")
+    async with opened(origin_url) as reader:
+        assert 2900 <= await reader.estimate(None) <= 3100
+        assert await reader.estimate(datetime(2200, 1, 1, tzinfo=UTC)) < 100
