@@ -33,6 +33,7 @@ from domain.takeover.source import SourceAddress, SourceRefused
 from domain.takeover.source_session import FunctionScript, TakeoverPolicy
 from entrypoints.composition.options import example_policy
 from entrypoints.composition.runners import Runners
+from entrypoints.server.process import launch
 from entrypoints.settings.settings import Settings
 
 __all__ = ["OriginInspector", "origin_version"]
@@ -127,10 +128,10 @@ def origin_cache(url: str) -> AbstractAsyncContextManager[OriginCache]:
 
 
 def loaded_dump(path: Path) -> AbstractContextManager[str]:
-    """Return the URL of a Redis that has loaded a dump, to be entered; raises as `origin_cache`."""
+    """Return the URL of a Redis that has loaded a dump, to be entered by the main thread; raises as `origin_cache`."""
     with _redis_needed():
         from adapters.origin.dump import loaded_dump as loaded  # noqa: PLC0415  # an extra
-    return loaded(path)
+    return loaded(path, launch=launch)
 
 
 @contextmanager

@@ -187,6 +187,15 @@ def traces_can_be_sent(settings: Settings) -> Iterator[str]:
         yield "TRACES: otlp needs packages that are not installed. Install them with: pip install 'pglambda[otel]'"
 
 
+def redis_can_be_used(settings: Settings) -> Iterator[str]:
+    """Check that the package that reads Redis is installed."""
+    if settings.takeover_redis_url is not None and not _is_installed("redis"):
+        yield (
+            "TAKEOVER_REDIS_URL: needs a package that is not installed. Install it with: pip install "
+            "'pglambda[takeover]'. Unset TAKEOVER_REDIS_URL if the sessions of lambda-microservice are not in Redis."
+        )
+
+
 def files_exist(settings: Settings) -> Iterator[str]:
     """Check that the files that settings name exist."""
     named = {"RUNTIME_MAPPINGS_FILE": settings.runtime_mappings_file, "NODEJS_PATH": settings.nodejs_path}
@@ -248,7 +257,13 @@ def _is_local(url: str) -> bool:
     return parts.scheme == "unix" or is_loopback(parts.hostname or "")
 
 
-_COMMON: tuple[Check, ...] = (defaults_within_maxima, files_exist, metrics_port_is_separate, traces_can_be_sent)
+_COMMON: tuple[Check, ...] = (
+    defaults_within_maxima,
+    files_exist,
+    metrics_port_is_separate,
+    redis_can_be_used,
+    traces_can_be_sent,
+)
 
 CONTROLLER_CHECKS: tuple[Check, ...] = (
     *_COMMON,

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
+import httpx2
 import psycopg
 import pytest
+import redis
 
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
@@ -25,7 +27,7 @@ from tests.integration.origin.fronting import fronting_of, store_stage
 from tests.integration.origin.test_front import calling, result
 from tests.integration.takeover.test_origin_sessions import opened
 from tests.integration.takeover.test_plan_command import as_url
-from tests.origin.process import Origin
+from tests.origin.process import Origin, Redis, running_origin
 from tests.support.folders import shared_folder
 
 TAKEOVER_ID = UUID("019ac000-0000-7000-8000-0000deadbe00")
@@ -103,6 +105,27 @@ async def test_a_call_completes_what_a_killed_back_has_left(front, store, return
         assert await result(client, old) == 2
         assert stored(origin_url, old) == (True, 2)
         assert [each.state for each in await store.taken([old])] == [TakenState.RETURNED]
+
+
+async def test_a_session_of_the_first_generation_leaves_redis_at_its_first_call(
+    store, database_url, data_dir, origin_url, redis_server
+):
+    with running_origin(origin_url, generation="g1", redis_url=redis_server.url) as first:
+        where = {"TAKEOVER_SOURCE_URL": as_url(origin_url), "TAKEOVER_REDIS_URL": redis_server.url}
+        async with fronting_of(database_url, data_dir, first.url)(**where) as port, calling(port) as client:
+            old = made_at_origin(origin_url)
+            await copied(store, origin_url, old)
+            async with httpx2.AsyncClient(base_url=first.url) as direct:
+                assert (await direct.get(f"/api/v1/sessions/{old}")).status_code == 200
+                assert keys_of(redis_server) == [f"session:{old}".encode()]
+                assert await result(client, old) == 2
+                assert (await direct.get(f"/api/v1/sessions/{old}")).status_code == 404
+            assert (keys_of(redis_server), stored(database_url, old)) == ([], (True, 1))
+
+
+def keys_of(server: Redis) -> list[bytes]:
+    with redis.Redis.from_url(server.url) as client:
+        return client.keys("session:*")
 
 
 async def test_a_source_that_is_away_leaves_the_session_with_the_origin(

@@ -322,6 +322,15 @@ def test_traces_without_the_packages_that_send_them_are_an_error(monkeypatch):
     )
 
 
+def test_a_redis_without_the_package_that_reads_it_is_an_error(monkeypatch):
+    assert problems(TAKEOVER_REDIS_URL="redis://old") == []
+    for name in [name for name in sys.modules if name.partition(".")[0] == "redis"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "redis", None)
+    (problem,) = problems(TAKEOVER_REDIS_URL="redis://old")
+    assert "pip install 'pglambda[takeover]'" in problem
+
+
 def test_credentials_in_urls_are_masked():
     settings = load_settings(
         {
