@@ -45,6 +45,11 @@ class Service:
             except subprocess.TimeoutExpired:
                 self.kill()
 
+    def run(self, *command: str) -> None:
+        """Run a command of `pglambda` with the settings of this service."""
+        argv = [sys.executable, "-m", "entrypoints", *command]
+        subprocess.run(argv, cwd=_ROOT, env=self._variables, check=True, capture_output=True, timeout=_START_S)
+
     async def ready(self) -> None:
         await until(self._answers, _START_S)
 

@@ -48,9 +48,16 @@ def alone(server_url: str, template: str) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def front(server_url: str, template: str, origin: Origin, origin_url: str) -> Iterator[Service]:
-    """The service in front of the origin, before a takeover."""
+    """The service in front of the origin."""
     with _serving(server_url, template, origin=origin, source_url=origin_url) as service:
         yield service
+
+
+@pytest.fixture(scope="module")
+def opened(front: Service) -> Service:
+    """The front since `pglambda takeover open`."""
+    front.run("takeover", "open")
+    return front
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import pytest
 from tests.integration.origin.calls import execute, initialize
 
 PAGE = (Path(__file__).parents[3] / "docs" / "takeover-clients.md").read_text()
-SIDES = ("before", "alone")
+SIDES = ("before", "after", "alone")
 PROGRAMS = {"bash": ["bash", "-c"], "javascript": ["node", "-e"], "python": [sys.executable, "-c"]}
 BLOCK = re.compile(r"^### (.+?)\n.*?^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PRELUDE = PAGE.partition("```bash\n")[2].partition("```")[0]
@@ -65,9 +65,10 @@ def test_a_script_gives_what_the_page_says(asked, row):
         assert answer.json()["result"] == json.loads(expected.strip("`"))
 
 
-@pytest.fixture(params=SIDES)
+@pytest.fixture(scope="module", params=["origin", "front", "opened", "alone"])
 def asked(request):
-    """The side that answers, and a client of it."""
-    service = request.getfixturevalue({"before": "origin"}.get(request.param, request.param))
+    """The column of what answers, and a client of it; the same front passes everything on before it is opened."""
+    service = request.getfixturevalue(request.param)
+    column = {"origin": "before", "front": "before", "opened": "after"}.get(request.param, request.param)
     with httpx2.Client(base_url=service.url, timeout=30) as client:
-        yield request.param, client
+        yield column, client
