@@ -66,6 +66,8 @@ def move(  # noqa: PLR0913, PLR0917  # one for each argument and option
 ) -> None:
     """Move everything of SOURCE to TARGET: functions, sessions, their executions and idempotency keys.
 
+    Copies of the origin's sessions get their owner when they are adopted, so they are not moved.
+
     The command asks first: afterwards nothing tells what came from SOURCE. The move runs in small steps while
     controllers serve. You can stop it and start it again at any time. To move from `anonymous`, turn authentication on
     first: then no caller is `anonymous` any more. Nothing is moved if both owners have a function of the same title.
@@ -91,7 +93,8 @@ def purge(context: click.Context, owner: Owner, dry_run: bool, yes: bool, output
     """Erase all content of OWNER: sessions, their executions, idempotency keys and functions.
 
     The command asks first. Sessions are closed and emptied; their rows, without content, stay until their retention is
-    over. API keys stay: revoke them first, so that nothing new comes. The erasure runs in small steps while controllers
+    over. Copies of the origin's sessions are removed too; the origin still has the sessions. API keys stay: revoke
+    them first, so that nothing new comes. The erasure runs in small steps while controllers
     serve. You can stop it and start it again at any time. The audit record says that it happened, with the numbers.
     Dumps and replicas that you keep are not changed. The exit status is 1 if something is left.
     """
