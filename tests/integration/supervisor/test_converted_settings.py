@@ -1,8 +1,9 @@
 """The settings that `takeover config` prints start the complete service."""
 
 import httpx2
+from click.testing import CliRunner
 
-from tests.integration.commands.conftest import pglambda
+from entrypoints.cli.main import cli
 from tests.integration.embedded.conftest import seed
 from tests.integration.supervisor.conftest import Service
 from tests.support.folders import quick_parent, shared_folder
@@ -16,8 +17,8 @@ def test_the_converted_sample_of_the_origin_starts_the_service_for_its_clients(m
     mappings, converted = tmp_path / "old.json", tmp_path / "new.json"
     mappings.write_text('[{"pattern": "ml", "runtime_type": "python", "is_regex": false}]')
     options = ["--mappings", str(mappings), "--mappings-out", str(converted), "--port", str(free_port())]
-    done = pglambda("takeover", "config", "--env", str(old), "--out", str(new), *options)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(cli, ["takeover", "config", "--env", str(old), "--out", str(new), *options])
+    assert done.exit_code == 0, done.output
     settings = dict(line.partition("=")[::2] for line in new.read_text().splitlines())
     assert settings["RUNTIME_MAPPINGS_FILE"] == str(converted)
     with shared_folder(quick_parent()) as folder:

@@ -76,9 +76,3 @@ def test_the_plan_of_a_first_generation_compares_its_redis_and_asks_its_release(
     assert found["redis"] == {"keys": 3, "without_row": 1, "unreadable": 0, "differing": {"count": 1}}
     assert found["generations"] == ["g1"]
     assert found["evidence"][0] == "/health of the origin says version 0.1.0."
-
-
-def test_the_database_of_the_origin_is_no_target(origin_url):
-    done = plan(origin_url, origin_url)
-    assert done.returncode == 1
-    assert "is the database of the origin" in done.stdout
