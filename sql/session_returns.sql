@@ -33,17 +33,24 @@ LEFT JOIN meta.taken_sessions AS t ON c.request_id = t.request_id
 LEFT JOIN meta.inbound_sessions AS i ON c.request_id = i.request_id;
 
 -- name: select_returnable(now, after, rows_max)
--- Sessions whose late executions were not looked at stay: the origin may still write an older count.
+-- Sessions whose late executions were not looked at stay: the origin may still write an older count. The subquery is
+-- looked up for each row, while a join could read all taken sessions for each page.
 SELECT s.request_id
 FROM meta.sessions AS s
-LEFT JOIN meta.taken_sessions AS t ON s.request_id = t.request_id
 WHERE
     s.request_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
     AND NOT s.hidden
     AND s.closed_at IS NULL
     AND s.script_hash IS NOT NULL
     AND s.expires_at > :now::timestamptz
-    AND (t.request_id IS NULL OR (t.state = 'owned' AND t.late_count IS NOT NULL))
+    AND coalesce(
+        (
+            SELECT t.state = 'owned' AND t.late_count IS NOT NULL
+            FROM meta.taken_sessions AS t
+            WHERE t.request_id = s.request_id
+        ),
+        TRUE
+    )
 ORDER BY s.request_id
 LIMIT :rows_max::bigint;
 
@@ -203,40 +210,42 @@ ORDER BY t.request_id
 LIMIT :rows_max::bigint;
 
 -- name: add_late_counts(request_ids, counts, lasts)
--- Once: the statement that adds a count also records that it was added.
-WITH picked AS MATERIALIZED (
-    SELECT s.request_id
-    FROM meta.sessions AS s
-    WHERE s.request_id = any(:request_ids::uuid[])
-    ORDER BY s.request_id
-    FOR NO KEY UPDATE OF s
+-- Once: the statement that adds a count also records that it was added. A session that was removed here has no count.
+WITH call AS (
+    SELECT *
+    FROM
+        unnest(:request_ids::uuid[], :counts::bigint[], :lasts::timestamptz[])
+            AS c (request_id, late, last_at)
 ),
-late AS (
+picked AS MATERIALIZED (
+    SELECT c.request_id, c.late, c.last_at
+    FROM call AS c
+    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
+    INNER JOIN meta.taken_sessions AS t ON c.request_id = t.request_id
+    WHERE t.state = 'owned' AND t.late_count IS NULL
+    ORDER BY c.request_id
+    FOR NO KEY UPDATE OF s, t
+),
+recorded AS (
     UPDATE meta.taken_sessions AS t
-    SET late_count = c.count
-    FROM unnest(:request_ids::uuid[], :counts::bigint[], :lasts::timestamptz[]) AS c (request_id, count, last_at)
-    WHERE t.request_id = c.request_id AND t.state = 'owned' AND t.late_count IS NULL
-    RETURNING c.request_id, c.count, c.last_at
+    SET late_count = p.late
+    FROM picked AS p
+    WHERE t.request_id = p.request_id
+),
+removed AS (
+    UPDATE meta.taken_sessions AS t
+    SET late_count = c.late
+    FROM call AS c
+    WHERE
+        t.request_id = c.request_id
+        AND t.state = 'owned'
+        AND t.late_count IS NULL
+        AND NOT EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = t.request_id)
 ),
 added AS (
     UPDATE meta.sessions AS s
-    SET
-        execution_count = s.execution_count + l.count,
-        last_executed_at = greatest(s.last_executed_at, l.last_at)
-    FROM late AS l
-    INNER JOIN picked AS p ON l.request_id = p.request_id
-    WHERE s.request_id = l.request_id AND l.count > 0
+    SET execution_count = s.execution_count + p.late, last_executed_at = greatest(s.last_executed_at, p.last_at)
+    FROM picked AS p
+    WHERE s.request_id = p.request_id AND p.late > 0
 )
-SELECT coalesce(sum(l.count), 0)::bigint AS executions FROM late AS l;
-
--- name: select_moves(now)
--- What a takeover shows while it runs: sessions by state, and since when the oldest of them is between the two sides.
-SELECT
-    t.state,
-    count(*) AS sessions,
-    count(*) FILTER (WHERE t.state = 'owned' AND t.late_count IS NULL) AS unsettled,
-    extract(
-        EPOCH FROM :now::timestamptz - min(CASE t.state WHEN 'fencing' THEN t.fenced_at WHEN 'returning' THEN t.returned_at END)
-    )::double precision AS oldest_s
-FROM meta.taken_sessions AS t
-GROUP BY t.state;
+SELECT coalesce(sum(p.late), 0)::bigint AS executions FROM picked AS p;

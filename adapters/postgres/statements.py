@@ -238,7 +238,6 @@ class SessionReturnStatements:
     reopen_sessions: Statement
     select_unsettled: Statement
     add_late_counts: Statement
-    select_moves: Statement
 
 
 @frozen

@@ -151,7 +151,7 @@ class SessionMover:
             case Step.OWN:
                 return await self._own([look.seen[each] for each in ids], moved)
             case Step.CLOSE:
-                return await self._close(ids, moved)
+                return await self._close(ids, look, moved)
             case Step.RETURN:
                 return await self._return(ids, look, moved)
             case Step.FENCE_AGAIN:
@@ -203,22 +203,25 @@ class SessionMover:
         moved.dropped.update(ids)
         return ()
 
-    async def _close(self, ids: Sequence[UUID], moved: Moved) -> Collection[UUID]:
-        closed = {*await self._returns.close(ids, self._clock.now())}
-        moved.left |= {*ids} - closed
-        return closed
+    async def _close(self, ids: Sequence[UUID], look: _Look, moved: Moved) -> Collection[UUID]:
+        """Close sessions and give them to the origin; return those that still execute."""
+        closed = await self._returns.close(ids, self._clock.now())
+        moved.left |= {*ids}.difference(closed)
+        return await self._return(closed, look, moved)
 
     async def _return(self, ids: Sequence[UUID], look: _Look, moved: Moved) -> Collection[UUID]:
         """Give RETURNING sessions to the origin; return those that still execute, since their counts are not final."""
-        outgoing = await self._returns.outgoing(ids)
+        outgoing = await self._returns.outgoing(ids) if ids else ()
         ready = [each.content for each in outgoing if each.content is not None and not each.is_executing]
         never_here = [each.session_id for each in outgoing if not each.is_stored]
         ended = [each.session_id for each in outgoing if each.is_stored and each.content is None]
         await self._unfence(never_here, look)
         restored = {*await self._origin.restore(ready)} if ready else set()
         refused = {each.session.ref.session_id for each in ready} - restored
-        await self._returns.release([*never_here, *ended, *restored], self._clock.now())
-        await self._returns.reopen(sorted(refused))
+        if done := [*never_here, *ended, *restored]:
+            await self._returns.release(done, self._clock.now())
+        if refused:
+            await self._returns.reopen(sorted(refused))
         moved.returned |= restored.union(never_here)
         moved.refused |= refused
         return [each.session_id for each in outgoing if each.content is not None and each.is_executing]

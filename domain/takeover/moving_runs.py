@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
-from attrs import define, field, fields, frozen, validators
+from attrs import Factory, define, field, fields, frozen, validators
 
 from domain.clock import Clock, MonotonicClock
 from domain.takeover.claim import Claim
@@ -20,6 +20,7 @@ SETTLE_S = 150.0
 """The longest that an execution of the origin takes: an attempt at OpenFaaS and four at a container, of 30 s each."""
 
 _NAMED_MAX = 100
+_FIRST_ROWS = 64
 _PASSES_MAX = 20
 _PAUSE_S = 0.2
 _NS = 1_000_000_000
@@ -34,11 +35,13 @@ Tell = Callable[[str, int], None]
 class MoveLimits:
     """Rows of a batch, the seconds that a batch may take, the settle time, and how long an execution is waited for.
 
-    A session is ownerless for as long as its batch takes. So batches become smaller while they take too long.
+    A session is ownerless for as long as its batch takes. So batches become smaller while they take too long, down to a
+    size at which most of the time is that of the round trips.
     """
 
     rows_max: int = field(default=1000, validator=[validators.ge(1), validators.le(1000)])
-    batch_s: float = 0.04
+    rows_min: int = 16
+    batch_s: float = 0.025
     settle_s: float = field(default=SETTLE_S, validator=validators.ge(0))
     wait_s: float = 60.0
 
@@ -48,12 +51,12 @@ class BatchSize:
     """The rows of the next batch: half as many after a long one, twice as many after a short one."""
 
     limits: MoveLimits
-    rows: int = 32
+    rows: int = field(default=Factory(lambda self: min(_FIRST_ROWS, self.limits.rows_max), takes_self=True))
 
     def took(self, duration_s: float) -> None:
         """Note how long a batch of this size took."""
         if duration_s > self.limits.batch_s:
-            self.rows = max(1, self.rows // 2)
+            self.rows = max(min(self.limits.rows_min, self.limits.rows_max), self.rows // 2)
         elif duration_s < self.limits.batch_s / 2:
             self.rows = min(self.limits.rows_max, self.rows * 2)
 
@@ -194,12 +197,14 @@ class MoveRun:
             self._tell(name, done)
 
     async def _pages(self, page: Page, size: BatchSize) -> AsyncIterator[Sequence[UUID]]:
+        """Yield batches of the present size; a page of ids serves many of them."""
         after: UUID | None = None
-        await self._claim.keep()
-        while ids := await page(after, size.rows):
-            yield ids
-            after = ids[-1]
-            await self._claim.keep()
+        while ids := await page(after, self._limits.rows_max):
+            after, start = ids[-1], 0
+            while batch := ids[start : start + size.rows]:
+                await self._claim.keep()
+                yield batch
+                start += len(batch)
 
     async def _settle_pending(self, direction: Direction) -> None:
         """Complete what a killed run has left."""

@@ -99,10 +99,15 @@ def count_at(world: World, side: str) -> int:
 
 
 def finish(world: World, direction: Direction) -> None:
-    completed(COMMANDS[direction](world))
+    """Run a command to its end, with the sweep; no turn leaves the session with two owners."""
+
+    def check() -> None:
+        assert len(world.owners(SESSION)) <= 1
+
+    Process("command", COMMANDS[direction](world)).finish(check)
     world.clock.advance(SETTLE)
-    completed(world.sweep(10))
-    completed(COMMANDS[direction](world))
+    Process("sweep", world.sweep(10)).finish(check)
+    Process("command", COMMANDS[direction](world)).finish(check)
 
 
 @pytest.mark.parametrize("then", Direction)
@@ -118,9 +123,9 @@ def test_after_a_kill_between_any_two_transactions_the_next_run_completes_the_mo
         was_running = killed_after(turns, COMMANDS[killed](world))
         assert len(world.owners(SESSION)) <= 1
         finish(world, then)
-        # A session that was made here has nothing to come from.
         assert world.owners(SESSION) == [SIDES[then]], f"killed after {turns} turns"
         assert count_at(world, SIDES[then]) == world.acknowledged[SESSION]
+        assert holding(world) not in {Holding.FENCING, Holding.RETURNING}
         turns += 1
     assert turns > 1
 
@@ -276,6 +281,14 @@ def test_a_session_that_a_restore_of_this_side_has_lost_is_taken_from_behind_the
     world.memory.taken.clear()
     completed(world.adopt(10))
     assert world.owners(SESSION) == ["here"]
+
+
+def test_a_copy_of_a_hidden_session_gives_it_back_on_the_way_back() -> None:
+    world = World()
+    copied(world)
+    completed(world.origin.fence([SESSION]))
+    completed(world.back(10))
+    assert world.owners(SESSION) == ["there"]
 
 
 def test_a_session_that_was_returned_can_come_again() -> None:

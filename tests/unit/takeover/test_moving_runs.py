@@ -193,13 +193,10 @@ async def test_a_run_without_the_claim_stops():
 
 
 def test_batches_become_smaller_while_they_take_too_long_and_larger_while_they_are_quick():
-    size = BatchSize(MoveLimits(rows_max=100, batch_s=0.04), 32)
-    for took_s, rows in ((0.01, 64), (0.01, 100), (0.03, 100), (0.05, 50), (1, 25)):
+    size = BatchSize(MoveLimits(rows_max=100, rows_min=20, batch_s=0.04), 32)
+    for took_s, rows in ((0.01, 64), (0.01, 100), (0.03, 100), (0.05, 50), (1, 25), (1, 20), (1, 20)):
         size.took(took_s)
         assert size.rows == rows
-    size.rows = 1
-    size.took(1)
-    assert size.rows == 1
 
 
 def test_a_tally_names_the_first_sessions_of_each_outcome():

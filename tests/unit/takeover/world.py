@@ -191,11 +191,12 @@ class Process:
             self.is_running = False
             self.result = ended.value
 
-    def finish(self, turns_max: int = 10_000) -> None:
+    def finish(self, check: Callable[[], None] = lambda: None, turns_max: int = 10_000) -> None:
         for _ in range(turns_max):
             if not self.is_running:
                 return
             self.turn()
+            check()
         raise AssertionError(f"{self.name} does not end")
 
     def kill(self) -> None:

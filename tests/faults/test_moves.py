@@ -1,0 +1,78 @@
+"""A command that is killed before and after each transaction by which it moves sessions, on real servers."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from domain.takeover.stages import Stage
+from tests.faults import report
+from tests.integration.origin.fronting import store_stage
+from tests.integration.origin.test_first_touch import OPTIONS
+from tests.origin.databases import fill, origin_database
+
+pytestmark = pytest.mark.timeout(600)
+
+ROOT = Path(__file__).parents[2]
+STEPS_MAX = 60
+LIVE_HERE = "SELECT s.request_id::text FROM meta.sessions AS s WHERE s.closed_at IS NULL AND s.expires_at > now()"
+LIVE_THERE = "SELECT s.request_id FROM meta.sessions AS s WHERE s.expires_at > now()"
+
+
+def ids(url: str, query: str) -> set[str]:
+    with psycopg.connect(url) as admin:
+        return {request_id for (request_id,) in admin.execute(query)}
+
+
+def rows_of(url: str) -> dict[str, dict[str, Any]]:
+    with psycopg.connect(url, row_factory=dict_row) as admin:
+        return {row["request_id"]: row for row in admin.execute("SELECT * FROM meta.sessions")}
+
+
+def move(direction: str, step: int, database_url: str, origin_url: str) -> bool:
+    """Run the command, and return whether it was killed."""
+    argv = [sys.executable, "-m", "tests.faults.mortal_mover", direction, str(step), database_url, origin_url]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode != 0
+
+
+def test_a_command_that_is_killed_at_a_transaction_is_completed_by_the_next_one(server, url):
+    kills = {"HERE": 0, "THERE": 0}
+    with origin_database(server.dsn()) as origin_url:
+        fill(origin_url, 40, 64)
+        before, all_live = rows_of(origin_url), ids(origin_url, LIVE_THERE)
+        begin(url)
+        for step in range(STEPS_MAX):
+            left: set[str] = set()
+            for direction, stage in (("HERE", Stage.ADOPT), ("THERE", Stage.BACK)):
+                store_stage(url, stage)
+                killed = move(direction, step, url, origin_url)
+                kills[direction] += killed
+                here, there = ids(url, LIVE_HERE), ids(origin_url, LIVE_THERE)
+                assert not here & there, f"{direction} killed at step {step}: two owners"
+                assert not move(direction, -1, url, origin_url)
+                here, there = ids(url, LIVE_HERE), ids(origin_url, LIVE_THERE)
+                assert (here & there, here | there) == (set(), all_live)
+                left = there if direction == "HERE" else left
+                assert here == (all_live - left if direction == "HERE" else set())
+            assert rows_of(origin_url) == before
+            if not killed:
+                break
+    assert min(kills.values()) >= 8
+    told = ", ".join(f"{number} kills of {direction}" for direction, number in kills.items())
+    report.NOTES.append(
+        f"moves of sessions, killed before and after each transaction: {told}; 0 lost, 0 with two owners"
+    )
+
+
+def begin(url: str) -> None:
+    store_stage(url, Stage.ADOPT)
+    with psycopg.connect(url) as admin:
+        admin.execute("UPDATE meta.takeover SET options = %s::jsonb", [json.dumps(dict(OPTIONS.stored()))])
