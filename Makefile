@@ -28,7 +28,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: audit commands dist image image-test units native help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-front bench-history bench-turns compare lock clean openapi openapi-lint conformance kubernetes
+.PHONY: audit commands dist image image-test units native help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-front bench-history bench-takeover bench-turns compare lock clean openapi openapi-lint conformance kubernetes
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -140,6 +140,9 @@ bench-turns: $(BENCH_STAMP) ## Sessions in turn, more than places for warm worke
 
 bench-front: $(BENCH_STAMP) ## What the front adds to calls that it passes on to the origin; under a minute.
 	@$(PYTHON) -m tests.benchmarks front $(BENCH)
+
+bench-takeover: $(BENCH_STAMP) ## Copy and compare the origin's sessions, in turns with COPY and with bare scans; BENCH="--help" for sizes.
+	@$(PYTHON) -m tests.origin.figures $(BENCH)
 
 bench-history: $(BENCH_STAMP) ## Record and page at 5 million rows of history beside 50 thousand; takes BENCH as well.
 	@$(PYTHON) -m tests.benchmarks history $(BENCH)
