@@ -162,22 +162,6 @@ SELECT s.request_id::text, s.script_content
 FROM sessions AS s
 WHERE s.request_id = ANY(:request_ids);
 
--- name: select_cached_rows(request_ids)
--- What the values of keys are compared with.
-WITH picked AS (SELECT s.* FROM sessions AS s WHERE s.request_id = ANY(:request_ids)),
-absent AS (SELECT 0 AS execution_count)
-SELECT
-    s.request_id::text, s.language_title::text,
-    CASE
-        WHEN s.expires_at >= '0001-01-01 00:00:00+00'::timestamptz AND s.expires_at < '10000-01-01 00:00:00+00'::timestamptz
-            THEN s.expires_at::timestamptz AT TIME ZONE 'UTC'
-    END,
-    o.execution_count,
-    md5(s.script_content)
-FROM picked AS s
-CROSS JOIN absent
-CROSS JOIN LATERAL (SELECT execution_count FROM (SELECT s.*) AS own) AS o; -- noqa: ST05
-
 -- name: select_sample(rows_max)
 -- Whole rows, to measure how fast they come.
 WITH picked AS (

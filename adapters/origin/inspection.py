@@ -10,7 +10,6 @@ from attrs import define
 
 from adapters.origin.database import OriginDatabase, OriginDatabaseOptions
 from adapters.origin.statements import OriginInspectionStatements, OriginStatements
-from domain.takeover.cache_census import CachedRow
 from domain.takeover.fence import HIDDEN_BEFORE
 from domain.takeover.inspection import (
     ReadSpeed,
@@ -115,14 +114,6 @@ class OriginInspector:
         """Return the scripts of some sessions by id; one without a script is left out."""
         rows = await self._rows(self._statements.select_scripts, {"request_ids": list(ids)})
         return {request_id: script for request_id, script in rows if script}
-
-    async def cached_rows(self, ids: Sequence[str]) -> Mapping[str, CachedRow]:
-        """Return the rows with these ids, as keys of Redis are compared with them."""
-        rows = await self._rows(self._statements.select_cached_rows, {"request_ids": list(ids)})
-        return {
-            request_id: CachedRow(title, expires_at and expires_at.replace(tzinfo=UTC), count, digest)
-            for request_id, title, expires_at, count, digest in rows
-        }
 
     async def read_speed(self) -> ReadSpeed:
         """Measure how fast whole rows come."""

@@ -36,7 +36,6 @@ class OriginInspectionStatements:
     select_written_by_older: str
     select_session_heads: str
     select_scripts: str
-    select_cached_rows: str
     select_sample: str
     select_functions: str
     select_logs: str

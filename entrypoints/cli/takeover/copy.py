@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 from collections import Counter
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import click
 from attrs import define, field, frozen
 
 from domain.concurrency.pace import Pace
+from domain.takeover.cache_census import CacheCensus
 from domain.takeover.copying import CopyLimits, CopyStep
 from domain.takeover.fence import Fence
 from domain.takeover.options import TakeoverOptions
@@ -35,6 +36,7 @@ from entrypoints.cli.takeover.options import (
     source_options,
 )
 from entrypoints.cli.takeover.plan import taking_policy
+from entrypoints.cli.takeover.redis_keys import compared_keys, keys_document, keys_text, rdb_option, with_dump
 from entrypoints.cli.takeover.report_file import Note, report_file
 from entrypoints.settings.settings import Settings
 
@@ -79,6 +81,7 @@ class CopyChoice:
     rows_per_s: float | None
     follows: bool
     dry_run: bool
+    has_dump: bool
 
 
 @define
@@ -92,6 +95,7 @@ class CopyTotals:
     size_bytes: int = 0
     left: Counter[Reason] = field(factory=Counter)
     flagged: Counter[Flag] = field(factory=Counter)
+    redis: CacheCensus | None = None
 
     def add(self, step: CopyStep) -> None:
         """Count a batch."""
@@ -126,6 +130,7 @@ class CopyTotals:
     help="The sessions to read in a second on average. Default: no limit.",
 )
 @batch_bytes_option
+@rdb_option
 @report_option
 @dry_run_option
 @output_option
@@ -136,6 +141,7 @@ def copy(  # noqa: PLR0913, PLR0917  # one for each option
     follow: bool,
     rate: int | None,
     batch_bytes: int,
+    rdb: Path | None,
     report: Path | None,
     dry_run: bool,
     output: str,
@@ -147,14 +153,19 @@ def copy(  # noqa: PLR0913, PLR0917  # one for each option
     at any time and start it again: it continues behind the last batch. A second pass writes only what has changed, and
     finds new sessions. It stops before the disk or STORAGE_MAX_GB is full.
 
+    The rows alone are copied. With a Redis of generation 1, its keys are then compared with their rows: adopt writes
+    what only Redis knows to the rows before it moves them.
+
     The report has each session that is left or unusual, with the reason. The exit status is 1 if sessions are left that
     have not expired.
     """
-    with failures_reported(), report_file(report) as note:
+    with failures_reported(), report_file(report) as note, ExitStack() as stack:
         settings = patient(settings_in_force())
+        given = {**stack.enter_context(with_dump(container_of(context)(settings=settings), rdb, given))}
         limits = CopyLimits(min(rate or CopyLimits().rows_max, CopyLimits().rows_max), batch_bytes)
         address = SourceChoice.of(given, settings).address
-        choice = CopyChoice(address, chosen_options(given, settings), limits, rate, follow, dry_run)
+        options = chosen_options(given, settings)
+        choice = CopyChoice(address, options, limits, rate, follow, dry_run, rdb is not None)
         with command_database(container_of(context), settings) as commands:
             totals = asyncio.run(_copied(commands, settings, choice, note))
     click.echo(_written(totals, Output(output), dry_run=dry_run))
@@ -173,7 +184,8 @@ async def _copied(commands: "Commands", settings: Settings, choice: CopyChoice, 
                 click.echo(_text(totals, dry_run=False), err=True)
                 await commands.pause()(_PASS_PAUSE_S)
                 totals = await copying.one_pass()
-            return totals
+    totals.redis = await compared_keys(commands, choice.address, totals.examined, note, is_dump=choice.has_dump)
+    return totals
 
 
 async def _begun(commands: "Commands", choice: CopyChoice) -> timedelta:
@@ -244,7 +256,8 @@ def _written(totals: CopyTotals, output: Output, *, dry_run: bool) -> str:
 
 def _document(totals: CopyTotals, *, dry_run: bool) -> str:
     numbers = {name: getattr(totals, name) for name in ("examined", "written", "unchanged", "taken", "size_bytes")}
-    return json.dumps({"dry_run": dry_run, **numbers, "left": totals.left, "flagged": totals.flagged}, indent=2)
+    found = {"dry_run": dry_run, **numbers, "left": totals.left, "flagged": totals.flagged}
+    return json.dumps(found if totals.redis is None else {**found, "redis": keys_document(totals.redis)}, indent=2)
 
 
 def _text(totals: CopyTotals, *, dry_run: bool) -> str:
@@ -258,6 +271,7 @@ def _text(totals: CopyTotals, *, dry_run: bool) -> str:
     reasons = [(f"{number:,}", reason, reason.words) for reason, number in totals.left.most_common()]
     flags = [(f"{number:,}", flag, flag.words) for flag, number in totals.flagged.most_common()]
     parts = [done, *(_listed(title, rows) for title, rows in (("left", reasons), ("taken", flags)) if rows)]
+    parts += [] if totals.redis is None else [keys_text(totals.redis)]
     return "\n\n".join(parts)
 
 

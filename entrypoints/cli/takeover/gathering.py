@@ -17,7 +17,6 @@ from domain.scripts.examination import ScriptExaminer
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
 from domain.scripts.script import Script, ScriptSyntaxError
-from domain.takeover.cache_census import CacheCensus
 from domain.takeover.census import Census, ScriptUse
 from domain.takeover.fence import HIDDEN_BEFORE
 from domain.takeover.generation import GenerationEvidence
@@ -28,6 +27,7 @@ from domain.takeover.source import SourceAddress
 from domain.takeover.source_session import Expired, TakeoverPolicy
 from entrypoints.cli.storage import storage_report
 from entrypoints.cli.takeover.options import SourceChoice
+from entrypoints.cli.takeover.redis_keys import compared_keys
 from entrypoints.cli.takeover.report_file import Note
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Gathering:
     disk: Path | None
     """A folder on the disk of this service's database, if that is here."""
     note: Note
+    is_dump: bool = False
+    """Whether the Redis of the source has loaded a dump."""
 
     async def facts(self) -> PlanFacts:
         """Return everything that can be read; raises SourceUnavailable or SourceRefused without a connection."""
@@ -60,7 +62,7 @@ class Gathering:
             found = await self._first_facts(origin, target)
             if found.is_countable:
                 found = await self._counted(found, origin)
-                found = await self._with_cache(found, origin)
+                found = await self._with_cache(found)
         if found.census is not None and found.census.scripts:
             return evolve(found, scripts=await self._checked(found.census))
         return found
@@ -126,20 +128,14 @@ class Gathering:
             logs=await origin.logs(),
         )
 
-    async def _with_cache(self, found: PlanFacts, origin: "OriginInspector") -> PlanFacts:
+    async def _with_cache(self, found: PlanFacts) -> PlanFacts:
         """Compare the keys of Redis with their rows, if there is a Redis."""
-        url = self.source.address.cache_url
-        if url is None:
+        expected = found.counts.live if found.counts else 0
+        census = await compared_keys(self.commands, self.source.address, expected, self.note, is_dump=self.is_dump)
+        if census is None:
             return found
-        census = CacheCensus(await origin.now())
-        async with self.commands.origin_cache(url) as cache:
-            keys = found.counts.live if found.counts else 0
-            with click.progressbar(length=keys, label="Comparing keys", file=sys.stderr) as bar:
-                async for page in cache.ids():
-                    census.add(await cache.get(page), await origin.cached_rows(page))
-                    bar.update(len(page))
-            is_first = await cache.count(1) > 0
-        return evolve(found, cache=census, evidence=evolve(found.evidence, redis_keys=census.keys if is_first else 0))
+        keys = census.keys if census.are_limited else 0
+        return evolve(found, cache=census, evidence=evolve(found.evidence, redis_keys=keys))
 
     async def _checked(self, census: Census) -> ScriptSurvey:
         """Check the scripts of most sessions in the sandbox, where they are parsed and examined, and never run."""

@@ -55,7 +55,7 @@ def _cache(facts: PlanFacts) -> Iterator[Finding]:
     census = facts.cache
     if census is None:
         return
-    yield REDIS.ok(f"{census.keys:,} keys of sessions")
+    yield REDIS.ok(f"{census.keys:,} keys of sessions{' in a dump, as of its time' if census.is_dump else ''}")
     if not census.keys:
         yield REDIS.note(
             "there is no key of a session", "Generations 2 and 3 never use it.", "Unset TAKEOVER_REDIS_URL."
@@ -66,6 +66,12 @@ def _cache(facts: PlanFacts) -> Iterator[Finding]:
             "The database was made anew while Redis lived. Generation 1 serves them all the same; adopt stores them in "
             "the table first. Generations 2 and 3 do not serve them.",
             "Find out the generation of the origin, and name it with --generation.",
+        )
+    if census.hidden:
+        yield REDIS.warning(
+            f"{_live(census.hidden)} in Redis, whose rows a takeover hides",
+            "Generation 1 serves them from Redis all the same.",
+            "Run adopt of that takeover again: it removes the keys.",
         )
     for difference, number in sorted(census.differing.items()):
         yield REDIS.note(f"keys that differ from their rows, {number:,}: {difference}", difference.words)

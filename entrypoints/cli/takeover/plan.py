@@ -26,6 +26,7 @@ from entrypoints.cli.takeover.options import (
     source_options,
 )
 from entrypoints.cli.takeover.plan_report import has_problem, written
+from entrypoints.cli.takeover.redis_keys import rdb_option, with_dump
 from entrypoints.cli.takeover.report_file import report_file
 from entrypoints.settings.settings import Settings
 
@@ -42,12 +43,7 @@ if TYPE_CHECKING:
 )
 @source_options
 @policy_options
-@click.option(
-    "--rdb",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    metavar="FILE",
-    help="A dump of the Redis, to be read by a redis-server of its own.",
-)
+@rdb_option
 @report_option
 @dry_run_option
 @output_option
@@ -76,10 +72,9 @@ def plan(  # one for each option of its own
     """
     with failures_reported(), report_file(report) as note, ExitStack() as stack:
         settings = patient(settings_in_force())
-        if rdb is not None:
-            given["redis"] = stack.enter_context(container_of(context)(settings=settings).loaded_dump(rdb))
-        source, options = SourceChoice.of(given, settings), chosen_options(given, settings)
         container = container_of(context)
+        given = {**stack.enter_context(with_dump(container(settings=settings), rdb, given))}
+        source, options = SourceChoice.of(given, settings), chosen_options(given, settings)
 
         async def use(commands: "Commands") -> PlanFacts:
             # The report on the storage opens the database of `commands`, which can be opened once.
@@ -87,7 +82,7 @@ def plan(  # one for each option of its own
             has_database = commands.settings().database_url is not None
             taking = await taking_policy(others, options) if has_database else commands.takeover_policy(options)
             disk = settings.data_dir if settings.embedded else None
-            return await Gathering(commands, source, taking, disk, note).facts()
+            return await Gathering(commands, source, taking, disk, note, rdb is not None).facts()
 
         facts = _on_database(container, settings, use)
     found = list(findings(facts))

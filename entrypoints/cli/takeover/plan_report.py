@@ -11,6 +11,7 @@ from domain.takeover.plan import PlanFacts, fence_log_bytes, missing_grants
 from domain.takeover.traps import TRAPS
 from entrypoints.cli.doctor.report import Finding, Level, as_table, worst
 from entrypoints.cli.output import Output, table
+from entrypoints.cli.takeover.redis_keys import keys_document
 from entrypoints.version import VERSION
 
 FORMAT = 1
@@ -181,13 +182,7 @@ def _document(facts: PlanFacts, found: Sequence[Finding]) -> Mapping[str, Any]:
             for verdict in facts.scripts.verdicts
         ],
         "scripts_not_looked_at_sessions": facts.scripts.others,
-        "redis": facts.cache
-        and {
-            "keys": facts.cache.keys,
-            "without_row": facts.cache.without_row,
-            "unreadable": facts.cache.unreadable,
-            "differing": dict(facts.cache.differing),
-        },
+        "redis": keys_document(facts.cache),
         "functions": [
             {"language_title": each.language_title, "active": each.is_active, "has_script": each.has_script}
             for each in facts.functions

@@ -13,6 +13,7 @@ import click
 from attrs import define, field, frozen
 
 from domain.identity import SHARED, Owner
+from domain.takeover.cache_census import CacheCensus
 from domain.takeover.fence import Fence
 from domain.takeover.function_import import ImportOutcome
 from domain.takeover.functions import LeftFunction
@@ -29,6 +30,7 @@ from entrypoints.cli.takeover.copy import batch_bytes_option
 from entrypoints.cli.takeover.functions import added_functions, function_owner_option
 from entrypoints.cli.takeover.options import SourceChoice, report_option, source_options
 from entrypoints.cli.takeover.plan import taking_policy
+from entrypoints.cli.takeover.redis_keys import compared_keys, keys_document, keys_text
 from entrypoints.cli.takeover.report_file import Note, report_file
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ class VerifyTotals:
     verdicts: Counter[Verdict] = field(factory=Counter)
     reasons: Counter[str] = field(factory=Counter)
     functions: Counter[Verdict] | None = None
+    redis: CacheCensus | None = None
 
     def add(self, step: VerifyStep) -> None:
         """Count compared rows."""
@@ -71,8 +74,9 @@ class VerifyTotals:
 
     @property
     def faults(self) -> int:
-        """The rows and functions on which an operator must act."""
-        return sum((self.verdicts + (self.functions or Counter()))[verdict] for verdict in FAULTS)
+        """The rows, functions and keys on which an operator must act."""
+        keys = 0 if self.redis is None else self.redis.hidden
+        return keys + sum((self.verdicts + (self.functions or Counter()))[verdict] for verdict in FAULTS)
 
 
 @frozen
@@ -116,8 +120,10 @@ def verify(  # noqa: PLR0913, PLR0917  # one for each option
     digests differ is read and compared field by field. A session that was used since it was taken has moved on. Its
     counts are then compared with those at that time.
 
+    With a Redis of generation 1, its keys are compared with their rows. A session that has moved has no key.
+
     The report has each session that is not the same, with the field or the reason. The exit status is 1 if a session
-    differs, is missing here, or is not in the origin.
+    differs, is missing here, or is not in the origin, or if the origin serves one that has moved.
     """
     with failures_reported(), report_file(report) as note:
         settings = patient(settings_in_force())
@@ -147,6 +153,7 @@ async def _verified(commands: "Commands", choice: VerifyChoice, note: Note) -> V
                         for row in step.rows:
                             note(_line(row))
                         bar.update(step.examined)
+    totals.redis = await compared_keys(commands, choice.address, totals.examined, note)
     if choice.function_owner is not None:
         totals.functions = await _functions(commands, choice.address, choice.function_owner, options, note)
     return totals
@@ -180,6 +187,8 @@ def _document(totals: VerifyTotals) -> str:
     document = {"examined": totals.examined, "verdicts": verdicts, "left": totals.reasons}
     if totals.functions is not None:
         document["functions"] = {str(verdict): totals.functions[verdict] for verdict in Verdict}
+    if totals.redis is not None:
+        document["redis"] = keys_document(totals.redis)
     return json.dumps(document, indent=2)
 
 
@@ -188,6 +197,8 @@ def _text(totals: VerifyTotals) -> str:
     parts = [compared, _table("sessions", totals.verdicts)]
     if totals.functions is not None:
         parts += [f"Compared {totals.functions.total():,} functions.", _table("functions", totals.functions)]
+    if totals.redis is not None:
+        parts.append(keys_text(totals.redis))
     return "\n\n".join(parts)
 
 

@@ -271,6 +271,9 @@ def test_the_commands_move_sessions_of_the_first_generation_here_and_back(origin
     takeover(database_url, origin_url, "open", *where)
     adopted = takeover(database_url, origin_url, "adopt", "--settle-seconds", "0", *where)
     assert (adopted["owned"], adopted["added_rows"], adopted["left"]) == (2, 1, 0)
+    verified = takeover(database_url, origin_url, "verify", *where)
+    assert verified["verdicts"] == {**dict.fromkeys(verified["verdicts"], 0), "same": 2}
+    assert (verified["redis"]["keys"], verified["redis"]["hidden"]) == (0, 0)
     assert [called(origin, session_id), called(origin, keyless_id)] == [404, 404]
     assert {row["execution_count"] for row in live_here(database_url).values()} == {1}
     assert takeover(database_url, origin_url, "back", *where)["returned"] == 2

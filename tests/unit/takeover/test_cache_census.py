@@ -1,45 +1,56 @@
-from datetime import UTC, datetime
-from hashlib import md5
-
+import pytest
 from attrs import evolve
 
-from domain.takeover.cache_census import CacheCensus, CachedRow
-from domain.takeover.cached import Disagreement
-from tests.unit.takeover.builders import NOW
+from domain.takeover.cache_census import CacheCensus
+from domain.takeover.cached import Disagreement, read_cached
+from domain.takeover.source_session import SourceSession
+from tests.unit.takeover.builders import ID, NOW
 from tests.unit.takeover.test_cached import value
 
-DIGEST = md5(b"return 1;", usedforsecurity=False).hexdigest()
-ROW = CachedRow("nodejs-adder", datetime(2026, 7, 17, 9, tzinfo=UTC), 3, DIGEST)
+ROW = read_cached(value())
+EXPIRED = "2026-07-17T08:00:00Z"
 
 
-def census(value_: str, row: CachedRow | None = None) -> CacheCensus:
+def census(text: str, row: SourceSession | None = None, *, hidden: bool = False) -> tuple[CacheCensus, list]:
     found = CacheCensus(NOW)
-    found.add({"a": value_}, {} if row is None else {"a": row})
-    return found
+    lines = list(found.add({ID: text}, {} if row is None else {ID: row}, {ID} if hidden else ()))
+    return found, lines
 
 
 def test_a_key_that_equals_its_row_is_counted_alone():
-    assert census(value(), ROW) == CacheCensus(NOW, keys=1)
+    assert census(value(), ROW) == (CacheCensus(NOW, keys=1), [])
 
 
-def test_keys_without_a_row_are_counted_while_they_live():
-    assert census(value()).without_row == 1
-    assert census(value(expires_at="2026-07-17T08:00:00Z")).without_row == 0
+def test_keys_without_a_row_are_told_while_they_live():
+    assert census(value()) == (
+        CacheCensus(NOW, keys=1, without_row=1), [{"request_id": ID, "redis": "without_row"}]
+    )  # fmt: skip
+    assert census(value(expires_at=EXPIRED)) == (CacheCensus(NOW, keys=1, ended=1), [])
 
 
-def test_what_is_no_session_is_counted():
-    assert census("{}", ROW).unreadable == 1
+def test_keys_of_sessions_that_have_moved_are_told_while_they_live():
+    assert census(value(), ROW, hidden=True) == (
+        CacheCensus(NOW, keys=1, hidden=1), [{"request_id": ID, "redis": "hidden"}]
+    )  # fmt: skip
+    assert census(value(expires_at=EXPIRED), ROW, hidden=True)[0].hidden == 0
 
 
-def test_keys_that_differ_are_counted_by_how():
-    for row, difference in (
-        (evolve(ROW, execution_count=4), Disagreement.COUNT),
-        (evolve(ROW, expires_at=None), Disagreement.EXPIRY),
-        (evolve(ROW, language_title="nodejs-x"), Disagreement.CONTENT),
-        (evolve(ROW, script_digest="0"), Disagreement.CONTENT),
-        (evolve(ROW, script_digest=None), Disagreement.CONTENT),
-    ):
-        assert census(value(), row).differing == {difference: 1}
-    without = value(script_content=None)
-    assert census(without, evolve(ROW, script_digest=None)).differing == {}
-    assert census(without, ROW).differing == {Disagreement.CONTENT: 1}
+def test_what_is_no_session_is_told():
+    assert census("{}", ROW) == (
+        CacheCensus(NOW, keys=1, unreadable=1), [{"request_id": ID, "redis": "unreadable"}]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"execution_count": 4}, Disagreement.COUNT),
+        ({"expires_at": None}, Disagreement.EXPIRY),
+        ({"context": '{"a": 2}'}, Disagreement.CONTENT),
+    ],
+)
+def test_keys_that_differ_are_told_by_how(changes, difference):
+    found, lines = census(value(), evolve(ROW, **changes))
+    counts = {"row": changes.get("execution_count", 3), "redis": 3}
+    assert found.differing == {difference: 1}
+    assert lines == [{"request_id": ID, "redis": [difference], "counts": counts}]

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 
 import pytest
@@ -19,6 +19,7 @@ from domain.identity import SHARED
 from domain.storage.growth import StorageFacts
 from domain.storage.storage import Amount, Part, StorageBudget, Stored
 from domain.takeover.copying import Copier
+from domain.takeover.fence import FENCE
 from domain.takeover.source import SourceUnavailable
 from domain.takeover.source_session import SourceSession
 from domain.takeover.start import TakeoverStart
@@ -27,8 +28,10 @@ from entrypoints.cli.main import cli
 from tests.contracts.origin_reader import session
 from tests.contracts.takeover_store import origin_id
 from tests.support.commands import commands_with
+from tests.support.origin_cache import ManualCache
 from tests.unit.cli.takeover.test_functions import ManualImport
 from tests.unit.takeover.builders import NOW, SERVER
+from tests.unit.takeover.test_cached import value
 from tests.unit.takeover.test_functions import ROW
 
 URL = "postgresql://reader:secret@old/lambda"
@@ -53,6 +56,9 @@ class ManualServer:
 
     address: str
 
+    async def now(self):
+        return NOW
+
     async def server(self):
         return SERVER if self.address == URL else evolve(SERVER, system_identifier="78")
 
@@ -67,6 +73,8 @@ class Sides:
     budget_bytes: int | None = None
     stored_bytes: int = 0
     shifts: list = field(factory=list)
+    keys: dict = field(factory=dict)
+    caches: list = field(factory=list)
     pauses: list = field(factory=list)
     imports: ManualImport = field(factory=ManualImport)
     store: MemoryTakeoverStore = field(init=False)
@@ -85,6 +93,11 @@ class Sides:
         yield self.reader
 
     @asynccontextmanager
+    async def origin_cache(self, url):
+        self.caches.append(url)
+        yield ManualCache(self.keys)
+
+    @asynccontextmanager
     async def inspector(self, address):
         yield ManualServer(address.dsn)
 
@@ -99,6 +112,8 @@ class Sides:
         container = commands_with(
             origin_inspector=providers.Callable(self.inspector),
             origin_reader=providers.Callable(self.origin_reader),
+            origin_cache=providers.Callable(self.origin_cache),
+            loaded_dump=providers.Callable(lambda path: nullcontext(f"unix://{path}")),
             origin_functions=providers.Callable(self.imports.origin),
             function_importer=providers.Callable(self.imports.importer),
             pause=providers.Object(self.pause),
@@ -129,6 +144,38 @@ def test_sessions_are_copied_and_a_second_run_writes_nothing(sides):
         "flagged": {},
     }  # fmt: skip
     assert len(sides.memory.inbound) == 3
+
+
+def test_the_keys_of_redis_are_compared_with_what_was_copied(sides, tmp_path):
+    sides.keys |= {str(origin_id(1)): value(request_id=str(origin_id(1)), execution_count=9), "x": "{}"}
+    report = tmp_path / "report.jsonl"
+    result = sides.run("copy", "--report", str(report), TAKEOVER_REDIS_URL="redis://old:6379")
+    assert result.exit_code == 0
+    assert "count differs" in result.stdout
+    assert [line["redis"] for line in lines_of(report)] == [["count", "content"], "unreadable"]
+    found = json.loads(sides.run("copy", "--output", "json", "--redis", "redis://old:6379").stdout)
+    assert (found["redis"]["keys"], found["redis"]["unreadable"]) == (2, 1)
+
+
+def test_a_dump_is_compared_with_what_was_copied(sides, tmp_path):
+    dump = tmp_path / "old.rdb"
+    dump.touch()
+    result = sides.run("copy", "--rdb", str(dump))
+    assert "a dump, as of its time" in result.stdout
+    assert sides.caches == [f"unix://{dump}"]
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_a_session_that_has_moved_and_has_a_key_is_a_fault(sides, output):
+    sides.run("copy")
+    where = {"TAKEOVER_REDIS_URL": "redis://old:6379"}
+    assert sides.run("verify", "--output", output, **where).exit_code == 0
+    moved = sides.reader.rows[str(origin_id(1))]
+    sides.put(evolve(moved, expires_at=moved.expires_at - FENCE))
+    sides.keys[str(origin_id(1))] = value(request_id=str(origin_id(1)))
+    result = sides.run("verify", "--output", output, **where)
+    assert result.exit_code == 1
+    assert "hidden" in result.stdout
 
 
 def test_copies_follow_the_origin_until_the_command_ends(sides):

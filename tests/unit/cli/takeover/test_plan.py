@@ -10,6 +10,7 @@ from click import unstyle
 from click.testing import CliRunner
 from dependency_injector import providers
 
+from adapters.memory.origin import MemoryOriginReader
 from adapters.memory.script_runner import MemoryScriptRunner
 from domain.errors import RuntimeUnavailable
 from domain.functions.function import PinnedVersion
@@ -17,6 +18,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.examination import ScriptFinding
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
+from domain.takeover.fence import FENCE
 from domain.takeover.inspection import ReadSpeed, SourceCounts
 from domain.takeover.scripts import MEANINGS
 from domain.takeover.source import SourceRefused
@@ -25,7 +27,7 @@ from domain.takeover.traps import TRAPS
 from entrypoints.cli.main import cli
 from tests.support.commands import commands_with
 from tests.support.origin_cache import ManualCache
-from tests.unit.takeover.builders import HOUR, NOW, SCHEMA, SERVER, head, table
+from tests.unit.takeover.builders import HOUR, ID, NOW, SCHEMA, SERVER, head, row, table
 from tests.unit.takeover.test_cached import value
 
 URL = "postgresql://reader:secret@old/lambda"
@@ -65,9 +67,6 @@ class ManualInspector:
     async def scripts(self, ids):
         return dict.fromkeys(ids, self.origin.script)
 
-    async def cached_rows(self, ids):
-        return {}
-
     async def read_speed(self):
         return ReadSpeed(1, 100, 0.1)
 
@@ -106,6 +105,7 @@ class ManualOrigin:
     unavailable: str | None = None
     bounds: list = field(factory=list)
     keys: dict = field(factory=dict)
+    rows: dict = field(factory=dict)
     caches: list = field(factory=list)
 
     @asynccontextmanager
@@ -127,6 +127,10 @@ class ManualOrigin:
         self.caches.append(url)
         yield ManualCache(self.keys)
 
+    @asynccontextmanager
+    async def reader(self, address):
+        yield MemoryOriginReader(self.rows)
+
     async def version(self, url):
         return "0.2.0"
 
@@ -145,6 +149,7 @@ def run(*arguments, origin=None, **env):
         script_examiner=providers.Callable(origin.examiner),
         origin_version=providers.Callable(origin.version),
         origin_cache=providers.Callable(origin.cache),
+        origin_reader=providers.Callable(origin.reader),
         with_shared_functions=providers.Callable(with_one_function),
         loaded_dump=providers.Callable(lambda path: nullcontext(f"unix://{path}")),
     )
@@ -255,9 +260,19 @@ def test_the_keys_of_redis_are_compared_and_tell_the_generation():
     origin = ManualOrigin(keys={"a": value(), "b": "{}"})
     result = run("--redis", "redis://old", "--output", "json", origin=origin)
     found = json.loads(result.stdout)
-    assert found["redis"] == {"keys": 2, "without_row": 1, "unreadable": 1, "differing": {}}
+    assert found["redis"] == {
+        "keys": 2, "without_row": 1, "ended": 0, "hidden": 0, "unreadable": 1, "differing": {}, "of_dump": False
+    }  # fmt: skip
     assert found["generations"] == ["g1"]
     assert "Redis has 2 keys session:* with a time to live; only generation 1 makes them." in found["evidence"]
+
+
+def test_a_session_that_the_origin_serves_although_it_has_moved_is_a_finding():
+    stored_at = NOW - FENCE
+    moved = ManualOrigin(keys={ID: value()}, rows={ID: row(expires_at=stored_at)})
+    found = json.loads(run("--redis", "redis://old", "--output", "json", origin=moved).stdout)
+    assert found["redis"]["hidden"] == 1
+    assert "Generation 1 serves them from Redis all the same." in [each["why"] for each in found["findings"]]
 
 
 def test_a_redis_without_keys_is_none_of_the_origin():
@@ -268,7 +283,8 @@ def test_a_redis_without_keys_is_none_of_the_origin():
 def test_a_dump_is_read_as_a_redis(tmp_path):
     origin, dump = ManualOrigin(), tmp_path / "dump.rdb"
     dump.touch()
-    assert run("--rdb", str(dump), origin=origin).exit_code == 0
+    result = run("--rdb", str(dump), "--output", "json", origin=origin)
+    assert json.loads(result.stdout)["redis"]["of_dump"] is True
     assert origin.caches == [f"unix://{dump}"]
 
 
