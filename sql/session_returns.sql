@@ -83,7 +83,8 @@ WHERE
 
 -- name: close_sessions(request_ids, now)
 -- A closed session admits no execution, and one in progress still counts. So no other statement needs to know of returns.
--- A session that was made here gets what a taken one has of the origin.
+-- A session that was made here gets what a taken one has of the origin. A title that begins with = is the whole text of
+-- its client.
 WITH picked AS MATERIALIZED (
     SELECT s.request_id
     FROM meta.sessions AS s
@@ -112,7 +113,8 @@ marked AS (
         request_id, owner, state, spelled_title, user_id, leftovers, expires_at, late_count, returned_at
     )
     SELECT
-        c.request_id, c.owner, 'returning', c.language || '-' || c.title,
+        c.request_id, c.owner, 'returning',
+        CASE WHEN starts_with(c.title, '=') THEN substr(c.title, 2) ELSE c.language || '-' || c.title END,
         CASE WHEN c.owner <> 'anonymous' AND char_length(c.owner) <= 128 THEN c.owner END,
         '{}', c.expires_at, 0, :now::timestamptz
     FROM closed AS c

@@ -23,6 +23,7 @@ from domain.takeover.mover_ports import (
 )
 from domain.takeover.moving import InboundSession, Original, TakenSession, TakenState
 from domain.takeover.ports import Holding
+from domain.takeover.spelling import spelling
 
 _NIL = UUID(int=0)
 _USER_SIZE_MAX = 128
@@ -173,7 +174,7 @@ class MemoryReturnStore(ReturnStore, TakeoverClaims):
     def _mark(self, session: Session, now: datetime) -> None:
         owner = session.ref.owner
         user_id = owner if owner != ANONYMOUS and len(owner) <= _USER_SIZE_MAX else None
-        original = Original(str(session.language_title), user_id, EMPTY_OBJECT)
+        original = Original(spelling(session.language_title), user_id, EMPTY_OBJECT)
         copy = InboundSession(session, None, original)
         taken = self._store.taken.get(session.ref.session_id) or evolve(_taken(copy, TakenState.OWNED), late_count=0)
         self._store.taken[session.ref.session_id] = evolve(

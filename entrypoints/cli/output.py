@@ -22,6 +22,11 @@ output_option = click.option(
 )
 
 
+def shown(text: str) -> str:
+    """Return a text of unknown origin for one line of a terminal: its control characters are escaped."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def table(rows: Sequence[Sequence[str]], numbers: frozenset[int] = frozenset()) -> str:
     """Return rows of one length as lines with aligned columns; the columns `numbers` are right-aligned."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

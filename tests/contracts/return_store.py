@@ -21,6 +21,7 @@ from domain.takeover.mover_ports import (
 )
 from domain.takeover.moving import InboundSession, Original, Received, TakenState
 from domain.takeover.ports import Holding, TakeoverStore
+from domain.takeover.spelling import whole_title
 from tests.contracts.keyed_call_repository import KEY
 from tests.contracts.storage import ALICE, SCRIPT, Storage
 from tests.contracts.takeover_store import HOUR, id_of, inbound, origin_id, owned, receive, takeover_of
@@ -128,6 +129,13 @@ class ReturnStoreContract:
             ids[2]: Original(title, None, EMPTY_OBJECT),
         }
         assert {each.late_count for each in await store.taken(ids)} == {0}
+
+    async def test_a_session_made_here_returns_with_the_title_that_its_client_wrote(self, storage, store, returns):
+        title = whole_title("cobol-" + "x" * 122)
+        session_id = (await storage.add(language_title=title, convention=Convention.ORIGIN)).ref.session_id
+        await returns.close([session_id], storage.clock.now())
+        (taken,) = await store.taken([session_id])
+        assert taken.original.spelled_title == "cobol-" + "x" * 122
 
     async def test_an_execution_in_progress_still_counts_in_a_session_that_returns(self, storage, store, returns):
         session = await storage.add(ALICE)

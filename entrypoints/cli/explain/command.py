@@ -13,7 +13,7 @@ from entrypoints.cli.explain import explanation
 from entrypoints.cli.explain.sentences import Evidence, Explanation
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
-from entrypoints.cli.output import Output, output_option
+from entrypoints.cli.output import Output, output_option, shown
 
 if TYPE_CHECKING:
     from entrypoints.composition.commands import Commands
@@ -65,7 +65,7 @@ async def _read(commands: "Commands", identifier: UUID) -> Timeline:
 
 def _text(found: Explanation) -> str:
     width = max(len(each.topic) for each in found.statements)
-    lines = [f"{each.topic:<{width}}  {each.text} [{each.source}]" for each in found.statements]
+    lines = [f"{each.topic:<{width}}  {shown(each.text)} [{each.source}]" for each in found.statements]
     return "\n".join((click.style(found.summary, fg=_COLOURS.get(found.state, "yellow")), "", *lines))
 
 

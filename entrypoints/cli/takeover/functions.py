@@ -18,7 +18,7 @@ from entrypoints.cli.consent import dry_run_option
 from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
-from entrypoints.cli.output import Output, output_option
+from entrypoints.cli.output import Output, output_option, shown
 from entrypoints.cli.takeover.options import SourceChoice, mappings_option, origin_languages, source_options
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _text(results: Sequence[Result], *, dry_run: bool) -> str:
 def _lines(result: Result) -> Sequence[str]:
     if isinstance(result, LeftFunction):
         detail = f" {result.detail}" if result.detail else ""
-        return [f"{result.language_title}: left. {result.reason.words}{detail}"]
+        return [shown(f"{result.language_title}: left. {result.reason.words}{detail}")]
     outcome = result.outcome.replace("_", " ")
     head = f"{result.language_title}: {outcome}, version {result.version}, convention {result.convention}"
     return [f"{head}, {result.examples} examples hold.", *(f"  {flag.words}" for flag in result.flags)]

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from domain.errors import StorageUnavailable
 from domain.identity import uuid7_at
+from domain.scripts.language import Language, LanguageTitle
 from domain.timeline import ClockReading, Timeline
 from entrypoints.cli.main import cli
 from tests.support.commands import commands_with
@@ -43,6 +44,12 @@ def test_each_line_has_a_topic_a_sentence_and_its_source():
     lines = result.stdout.splitlines()
     assert lines[0].startswith("The session is live, for 1 min 39 s more")
     assert "owner     It belongs to anonymous and runs nodejs-calculator. [the session's row]" in lines
+
+
+def test_control_characters_of_a_title_do_not_reach_the_terminal():
+    session = evolve(session_at(), language_title=LanguageTitle(Language.PYTHON, "a\x1b[31m\nowner     It is yours"))
+    result = run(str(ID), reader=ManualReader(evolve(TIMELINE, session=session)))
+    assert "runs python-a\\x1b[31m\\nowner     It is yours. [the session's row]" in result.stdout
 
 
 def test_the_json_output_has_every_statement_and_the_clock():

@@ -79,6 +79,11 @@ def test_each_function_is_told_with_what_is_unusual():
     ]
 
 
+def test_control_characters_of_a_name_do_not_reach_the_terminal():
+    world = ManualImport(rows=[evolve(ROW, language_title="rust-\x1b[2J\x9b\npython-adder")])
+    assert run(world=world).stdout.startswith("rust-\\x1b[2J\\x9b\\npython-adder: left. ")
+
+
 def test_the_exit_status_is_0_if_nothing_was_left():
     world = ManualImport(rows=[ROW])
     result = run("--dry-run", world=world)
