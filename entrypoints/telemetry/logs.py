@@ -80,6 +80,7 @@ def configure_logs(level: LogLevel, log_format: LogFormat, stream: Stream | None
     handler = logging.StreamHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=number, force=True)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # its lines have whole URLs, which may contain secrets
 
 
 def _add_logger_name(logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

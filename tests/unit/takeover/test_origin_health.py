@@ -1,3 +1,5 @@
+from collections.abc import AsyncIterator
+
 import httpx2
 import pytest
 
@@ -9,7 +11,7 @@ def answering(content: bytes | Exception) -> httpx2.MockTransport:
         assert str(request.url) == "http://old:8080/health"
         if isinstance(content, Exception):
             raise content
-        return httpx2.Response(200, content=content)
+        return httpx2.Response(200, stream=httpx2.ByteStream(content))
 
     return httpx2.MockTransport(handle)
 
@@ -19,7 +21,17 @@ async def test_the_version_is_that_of_health():
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b"{}", b'{"version": 1}', b"<html>", httpx2.ConnectError("refused"), httpx2.ReadTimeout("")]
+    "content",
+    [
+        b"",
+        b"[]",
+        b'{"version": "\\u001b[2J"}',
+        b"{}",
+        b'{"version": 1}',
+        b"<html>",
+        httpx2.ConnectError("refused"),
+        httpx2.ReadTimeout(""),
+    ],
 )
 async def test_an_origin_that_does_not_state_it_has_none(content: bytes | Exception):
     assert await origin_version("http://old:8080", answering(content)) is None
@@ -27,3 +39,17 @@ async def test_an_origin_that_does_not_state_it_has_none(content: bytes | Except
 
 async def test_a_version_is_bounded():
     assert len(await origin_version("http://old:8080", answering(b'{"version": "%s"}' % (b"1" * 1000))) or "") == 64
+
+
+async def test_an_endless_response_is_not_read_to_its_end():
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        while read < 2**24:
+            read += 4096
+            yield b"x" * 4096
+
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=endless()))
+    assert await origin_version("http://old:8080", transport) is None
+    assert read < 2**17

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 import structlog
 
@@ -72,6 +73,14 @@ def test_less_severe_lines_are_left_out(capsys):
     for log in (logging.getLogger("module"), structlog.get_logger("module")):
         log.info("a detail")
     assert capsys.readouterr().err == ""
+
+
+async def test_urls_that_the_service_fetches_are_not_logged(capsys):
+    configure_logs(LogLevel.DEBUG, LogFormat.JSON)
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200))
+    async with httpx2.AsyncClient(transport=transport) as client:
+        await client.get("http://issuer/keys?token=secret")
+    assert "secret" not in capsys.readouterr().err
 
 
 async def test_lines_of_one_turn_are_written_in_atomic_pieces():
