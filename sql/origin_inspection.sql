@@ -112,15 +112,10 @@ CROSS JOIN absent
 CROSS JOIN LATERAL (SELECT compile_status, execution_count FROM (SELECT s.*) AS own) AS o -- noqa: ST05
 WHERE o.compile_status = 'pending' AND o.execution_count > 0;
 
--- name: select_session_heads(after, retained_after, size)
+-- name: select_session_heads(request_ids)
 -- Sessions without their bodies. A context is given as '{}' or 'null', a script as 'x' or ''. The size of an artifact is
 -- known without reading it.
-WITH picked AS (
-    SELECT s.* FROM sessions AS s
-    WHERE s.request_id > :after AND s.expires_at > :retained_after
-    ORDER BY s.request_id
-    LIMIT :size
-),
+WITH picked AS (SELECT s.* FROM sessions AS s WHERE s.request_id = ANY(:request_ids)),
 absent AS (
     SELECT
         NULL::timestamptz AS last_executed_at, 0 AS execution_count, NULL::bytea AS compiled_artifact,
@@ -154,8 +149,7 @@ CROSS JOIN LATERAL ( -- noqa: ST05
         s.created_at::timestamptz AS created_at, s.expires_at::timestamptz AS expires_at,
         o.last_executed_at::timestamptz AS executed_at,
         '1970-01-01 00:00:00+00'::timestamptz AS first_at, '10000-01-01 00:00:00+00'::timestamptz AS end_at
-) AS i
-ORDER BY s.request_id;
+) AS i;
 
 -- name: select_scripts(request_ids)
 SELECT s.request_id::text, s.script_content

@@ -2,7 +2,8 @@
 -- about these files, and origin_inspection.sql how columns are read that a table may lack.
 
 -- name: select_has_expiry_index(schema)
-SELECT EXISTS (
+-- Before PostgreSQL 13, each page by expiry would sort all rows that are left.
+SELECT current_setting('server_version_num')::integer >= 130000 AND EXISTS (
     SELECT 1
     FROM pg_index AS x
     INNER JOIN pg_class AS c ON x.indrelid = c.oid

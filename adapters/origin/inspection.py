@@ -9,7 +9,9 @@ from typing import Any, Self
 from attrs import define
 
 from adapters.origin.database import OriginDatabase, OriginDatabaseOptions
+from adapters.origin.rows import PostgresOriginReader
 from adapters.origin.statements import OriginInspectionStatements, OriginStatements
+from domain.json_text import JsonText
 from domain.takeover.fence import HIDDEN_BEFORE
 from domain.takeover.inspection import (
     ReadSpeed,
@@ -22,6 +24,7 @@ from domain.takeover.inspection import (
     SourceServer,
     SourceTable,
 )
+from domain.takeover.reader_ports import OriginReader
 from domain.takeover.source_session import SourceSession
 
 _PAGE = 5000
@@ -37,13 +40,14 @@ class OriginInspector:
 
     _database: OriginDatabase
     _statements: OriginInspectionStatements
+    _reader: OriginReader
 
     @classmethod
     @asynccontextmanager
     async def connected(cls, options: OriginDatabaseOptions, statements: OriginStatements) -> AsyncIterator[Self]:
         """Connect, and yield an inspector; raises SourceUnavailable or SourceRefused."""
         async with OriginDatabase.opened(options, statements.connection) as database:
-            yield cls(database, statements.inspection)
+            yield cls(database, statements.inspection, PostgresOriginReader(database, statements.rows))
 
     @property
     def dump_command(self) -> str:
@@ -100,15 +104,12 @@ class OriginInspector:
         return SourceCounts(live, retained, fenced, None if last_s is None else timedelta(seconds=last_s))
 
     async def heads(self, expired_after: datetime) -> AsyncIterator[Sequence[SessionHead]]:
-        """Yield sessions that expire after an instant in pages, by id, each in a transaction of its own."""
-        after = ""
-        while True:
-            bounds = {"after": after, "retained_after": expired_after, "size": _PAGE}
-            page = [_head(row) for row in await self._rows(self._statements.select_session_heads, bounds)]
-            yield page
-            if len(page) < _PAGE:
-                return
-            after = page[-1].row.request_id
+        """Yield sessions that expire after an instant in pages, each read in short transactions."""
+        after: JsonText | None = None
+        while places := await self._reader.heads(after, expired_after, _PAGE):
+            named = {"request_ids": [place.request_id for place in places]}
+            yield [_head(row) for row in await self._rows(self._statements.select_session_heads, named)]
+            after = places[-1].cursor
 
     async def scripts(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Return the scripts of some sessions by id; one without a script is left out."""
