@@ -76,7 +76,8 @@ class Side:
         return TakeoverService(world.origin, world.store, world.returns, world.clock, new_act, self.sleep)
 
     def owners(self) -> set[str]:
-        return {side for each in self.world.origin.rows for side in self.world.owners(each)}
+        """Return who owns sessions; a session that nobody owns counts as one of nobody."""
+        return {side for each in self.world.origin.rows for side in self.world.owners(each) or ["nobody"]}
 
     def born_here(self, number: int) -> UUID:
         world, each = self.world, session_id(number)
