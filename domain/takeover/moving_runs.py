@@ -124,7 +124,7 @@ class MoveRun:
         await self._settle_pending(Direction.HERE)
         await self._batches("copies examined", self._copies, self._settle_here)
         await self.add_late()
-        self.tally.left_there = len(await self._origin.live(None, self._limits.rows_max))
+        await self._count_left()
         return self.tally
 
     async def preview(self) -> AdoptPreview:
@@ -141,6 +141,13 @@ class MoveRun:
             lost += sum(view is View.FENCED for view in views.values())
             foreign += sum(view is View.FOREIGN for view in views.values())
         return AdoptPreview(movable, copied, left, lost, foreign)
+
+    async def _count_left(self) -> None:
+        """Count the sessions that the origin still serves, and name the first ones."""
+        named = self.tally.named["left"] = []
+        async for ids in self._read_pages(self._origin.live):
+            self.tally.left_there += len(ids)
+            named += ids[: _NAMED_MAX - len(named)]
 
     async def _read_pages(self, page: Page) -> AsyncIterator[Sequence[UUID]]:
         after: UUID | None = None

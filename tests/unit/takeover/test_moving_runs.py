@@ -119,7 +119,7 @@ async def test_what_cannot_be_kept_is_left_and_counted():
     side = Side()
     side.world.origin.rows[session_id(2)].is_odd = True
     tally = await side.run(MoveLimits(settle_s=0)).adopt()
-    assert tally.left_there == 1
+    assert (tally.left_there, tally.named["left"]) == (1, [session_id(2)])
     assert side.world.owners(session_id(2)) == ["there"]
 
 
