@@ -75,12 +75,10 @@ def functions(  # one option each
         languages = OriginLanguages() if mappings is None else origin_languages(mappings)
 
         async def add(commands: "Commands") -> Sequence[Result]:
-            return [
-                each
-                async for each in added_functions(
-                    commands, source.address, function_owner or SHARED, languages, dry_run=dry_run
-                )
-            ]
+            owner = function_owner or SHARED
+            async with commands.database_access().opened():
+                found = added_functions(commands, source.address, owner, languages, dry_run=dry_run)
+                return [each async for each in found]
 
         with command_database(container_of(context), settings) as commands:
             results = asyncio.run(add(commands))
@@ -92,9 +90,11 @@ def functions(  # one option each
 async def added_functions(
     commands: "Commands", address: SourceAddress, function_owner: Owner, languages: OriginLanguages, *, dry_run: bool
 ) -> AsyncIterator[Result]:
-    """Register the functions of the origin one by one, and yield what became of each; or what would, in a dry run."""
+    """Register the functions of the origin one by one, and yield what became of each; or what would, in a dry run.
+
+    The caller opens the access to the database.
+    """
     async with (
-        commands.database_access().opened(),
         commands.origin_functions(address) as origin,
         commands.function_importer(function_owner, languages) as importer,
     ):

@@ -153,9 +153,9 @@ async def _verified(commands: "Commands", choice: VerifyChoice, note: Note) -> V
                         for row in step.rows:
                             note(_line(row))
                         bar.update(step.examined)
+        if choice.function_owner is not None:
+            totals.functions = await _functions(commands, choice.address, choice.function_owner, options, note)
     totals.redis = await compared_keys(commands, choice.address, totals.examined, note)
-    if choice.function_owner is not None:
-        totals.functions = await _functions(commands, choice.address, choice.function_owner, options, note)
     return totals
 
 

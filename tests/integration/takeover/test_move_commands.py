@@ -90,6 +90,10 @@ def test_every_session_comes_and_returns_with_every_column_as_it_was(server_url,
         assert (census["sessions"], census["made_here"]) == (adopted["owned"], 0)
         assert takeover(database_url, url, "back")["returned"] == adopted["owned"]
         assert (rows_of(url), live_here(database_url)) == (before, {})
+        compared = takeover(database_url, url, "verify", "--functions", status=1)
+        assert compared["verdicts"]["same"] >= adopted["owned"]
+        assert compared["verdicts"]["differs"] == 0
+        assert (compared["functions"]["differs"], compared["functions"]["left"]) == (2, 1)  # they were not registered
         assert takeover(database_url, url, "finish")["can_finish"]
     with psycopg.connect(database_url) as admin:
         found = admin.execute("SELECT a.act, a.details FROM meta.audit AS a ORDER BY a.act_id").fetchall()
