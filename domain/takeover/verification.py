@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from attrs import evolve, frozen
 
+from domain.json_equality import same_json
+from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.sessions.session import Renewal
 from domain.takeover.moving import InboundSession, TakenState
@@ -129,6 +131,8 @@ def judged(
         return VerifiedRow(row.request_id, Verdict.DIFFERS, str(expected.reason))
     there, here = _fields(expected.inbound), _fields(stored.inbound)
     differing = [name for name, value in there.items() if value != here[name]]
+    if stored.state is TakenState.RETURNED:
+        differing = [name for name in differing if not _is_same_value(name, there, here)]
     fields = [
         *_ownership(standing, stored.state),
         *(name for name in differing if name not in _changeable(stored)),
@@ -138,6 +142,11 @@ def judged(
         return VerifiedRow(row.request_id, Verdict.DIFFERS, fields=fields)
     is_same = stored.state is None or _UNTOLD.get(stored.state, frozenset()).issuperset(differing)
     return VerifiedRow(row.request_id, Verdict.SAME if is_same else Verdict.MOVED_ON)
+
+
+def _is_same_value(name: str, there: Mapping[str, object], here: Mapping[str, object]) -> bool:
+    """Return whether a JSON text has the same value; the origin's jsonb writes texts that clients sent here anew."""
+    return name in _JSON_NAMES and same_json(JsonText(str(there[name])), JsonText(str(here[name])))
 
 
 def _ownership(standing: Standing, state: TakenState | None) -> Iterator[str]:
@@ -162,6 +171,7 @@ _BY_USE = frozenset({"execution_count", "last_executed_at", "closed_at", "owner"
 """A session that was taken keeps its limits and its maximum lifetime when the settings change."""
 _BY_OWNER = frozenset({"version", "ttl_seconds", "renewal", "context", "metadata", "expires_at"})
 _BY_RETURN = frozenset({"version", "ttl_seconds", "renewal"})
+_JSON_NAMES = frozenset({"context", "metadata"})
 _BY_EMPTYING = frozenset({"script", "script_hash", "context", "metadata", "leftovers"})
 _BY_PURGE = frozenset({"user_id", "version"})
 _UNTOLD = {TakenState.RETURNED: frozenset({"closed_at", "version"})}

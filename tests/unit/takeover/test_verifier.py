@@ -173,6 +173,25 @@ def test_a_returned_session_has_the_context_that_it_had_here():
     assert verdict(session(1, context='{"b": 2}'), Standing.SHOWN, stored) == (Verdict.DIFFERS, ["context"])
 
 
+def test_a_returned_session_that_was_made_here_has_the_context_as_the_origin_writes_it():
+    inbound = stored_of(session(1, context='{"b":[1.50,"\\u00e9"],"a":1}', metadata='{"k":1}'))
+    row = session(1, context='{"a": 1, "b": [1.50, "é"]}', metadata='{"k": 1}')
+    assert verdict(row, Standing.SHOWN, StoredSession(TakenState.RETURNED, inbound, 3, 0)) == (Verdict.SAME, [])
+    almost = evolve(row, context='{"a": 1, "b": [1.51, "é"]}')
+    found = verdict(almost, Standing.SHOWN, StoredSession(TakenState.RETURNED, inbound, 3, 0))
+    assert found == (Verdict.DIFFERS, ["context"])
+
+
+@pytest.mark.parametrize("here", ["{", "1e999999999", "[" * 100_000])
+def test_a_context_that_cannot_be_read_any_more_differs(here):
+    inbound = stored_of(session(1, context=here))
+    row = session(1, context='{"b": 2}')
+    assert verdict(row, Standing.SHOWN, StoredSession(TakenState.RETURNED, inbound, 3, 0)) == (
+        Verdict.DIFFERS,
+        ["context"],
+    )
+
+
 def test_only_a_changed_version_excuses_another_context():
     inbound = stored_of(session(1))
     for version, expected in ((1, Verdict.DIFFERS), (2, Verdict.MOVED_ON)):
