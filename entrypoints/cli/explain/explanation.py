@@ -124,11 +124,18 @@ def _executions(timeline: Timeline, retention: RetentionTimes, session: Session)
         outcomes = ", ".join(f"{number} {outcome}" for outcome, number in history.counts.items())
         first_at = uuid7_time(history.first)
         yield fact("history", history.last_at, total=history.total, first=first_at, outcomes=outcomes)
-    if count > history.total and timeline.purge is None:
-        yield fact("history_lost", number=count - history.total, days=retention.history_days)
+    lost = count - history.total - _counted_elsewhere(timeline)
+    if lost > 0 and timeline.purge is None:
+        yield fact("history_lost", number=lost, days=retention.history_days)
         days = [str(each.day) for each in timeline.shortened if each.day >= session.created_at.date()]
         if days:
             yield fact("history_shortened", days=", ".join(days))
+
+
+def _counted_elsewhere(timeline: Timeline) -> int:
+    """Return how many executions the origin has counted, which the history never had."""
+    move = timeline.move
+    return 0 if move is None else (move.count_at_fence or 0) + (move.late_count or 0)
 
 
 def _open_executions(timeline: Timeline) -> Sequence[Evidence]:

@@ -279,6 +279,14 @@ class TestASession:
             "STORAGE_MAX_GB has removed these days of history: 2026-01-02.",
         ]
 
+    @pytest.mark.parametrize(("count", "lost"), [(7, []), (9, ["2 of its executions are no longer in the history"])])
+    def test_executions_that_the_origin_counted_were_never_in_the_history(self, count, lost):
+        executed = evolve(session_at(), execution_count=count, last_executed_at=START + SECOND)
+        history = HistoryTrace({Outcome.SUCCEEDED: 2}, ANONYMOUS, ID, uuid7_at(START + SECOND, 0))
+        move = MoveTrace(TakenState.OWNED, "nodejs-adder", count_at_fence=4, late_count=1, owned_at=START)
+        found = texts(explained(session=executed, history=history, move=move), "history")[1:]
+        assert [text.partition(",")[0] for text in found] == lost
+
     def test_executions_past_the_retention_have_no_reason_of_size(self):
         executed = evolve(session_at(), execution_count=1, last_executed_at=START)
         (text,) = texts(explained(session=executed), "history")
