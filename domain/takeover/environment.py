@@ -11,6 +11,10 @@ _CONTROLLER = "NODEJS_RUNTIME_URL"
 
 _OF_RUNTIMES = ("NODE_ENV", "SCRIPT_TIMEOUT_MS", "PYTHON_ENV", "DB_LOGGING_ENABLED", "DB_CONNECTION_STRING")
 _SECRETS = "/run/secrets/"
+_OTHER_FORMS = (
+    "Give a Compose file as `docker compose config --format json` prints it, and a ConfigMap as `kubectl get configmap "
+    "NAME --output json` does"
+)
 
 
 class EnvironmentRefused(ValueError):
@@ -43,7 +47,7 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
             continue
         name, equals, value = stripped.partition("=")
         if not equals or not _NAME.fullmatch(name.strip()):
-            raise EnvironmentRefused(f"line {number} is not NAME=value")
+            raise EnvironmentRefused(f"line {number} is not NAME=value. {_OTHER_FORMS}")
         yield name.strip(), _unquoted(value.strip())
 
 

@@ -19,8 +19,7 @@ _MODE = 0o600
 def report_file(path: Path | None) -> Iterator[Note]:
     """Make the file, which only this user may read, and yield what adds a line; without a path lines go nowhere.
 
-    A line has ids, reasons, sizes and hashes, and never a script, a context or a password. Raises ClickException if the
-    file exists, or cannot be written.
+    A line has ids, reasons, sizes and hashes, and never a script, a context or a password. Raises what `new_file` does.
     """
     if path is None:
         yield _discard
@@ -31,13 +30,16 @@ def report_file(path: Path | None) -> Iterator[Note]:
 
 @contextmanager
 def new_file(path: Path, option: str) -> Iterator[IO[str]]:
-    """Make a file that only this user may read, and yield it; raises ClickException if it exists, or on a failure."""
+    """Make a file that only this user may read, and yield it; raises BadParameter if it exists.
+
+    Raises ClickException if it cannot be written.
+    """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             yield file
     except FileExistsError:
-        raise click.ClickException(f"{str(path)!r} exists. Name a new file with {option}.") from None
+        raise click.BadParameter(f"{str(path)!r} exists. Name a new file.", param_hint=option) from None
     except OSError as error:
         raise click.ClickException(
             f"{str(path)!r} cannot be written: {error.strerror}. Name another place with {option}."

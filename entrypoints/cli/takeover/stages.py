@@ -69,8 +69,10 @@ def open_(context: click.Context, /, dry_run: bool, output: str, **given: Any) -
     if Output(output) is Output.JSON:
         click.echo(json.dumps(found, indent=2))
         return
-    verb = "Would change" if dry_run else "Changed" if found["changed"] else "Kept"
-    click.echo(f"{verb} the stage: {found['before']} -> {found['stage']}. {_STAGES[Stage(found['stage'])]}.")
+    before, stage = found["before"], Stage(str(found["stage"]))
+    verb = "Would change" if dry_run else "Changed"
+    change = f"The stage stays {stage}" if before == stage else f"{verb} the stage from {before} to {stage}"
+    click.echo(f"{change}: {_STAGES[stage]}.")
 
 
 @click.command(epilog=examples("pglambda takeover status", "pglambda takeover status --output json"))

@@ -64,7 +64,7 @@ def test_a_config_map_is_read():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("HOST", "line 1 is not NAME=value"),
+        ("services:\n  x:", "line 1 is not NAME=value. Give a Compose file as `docker compose config --format json`"),
         ("A=1\n2B=3", "line 2"),
         ("{", "begins like JSON"),
         ("{}", 'without "services" or "data"'),

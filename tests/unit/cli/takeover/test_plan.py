@@ -201,7 +201,7 @@ def test_a_report_is_not_overwritten(tmp_path):
     report = tmp_path / "left.jsonl"
     report.write_text("mine")
     result = run("--report", str(report))
-    assert (result.exit_code, report.read_text()) == (1, "mine")
+    assert (result.exit_code, report.read_text()) == (2, "mine")
     assert "exists" in result.output
 
 
