@@ -41,6 +41,28 @@ removed AS (
 )
 SELECT count(*) FROM removed;
 
+-- name: delete_old_recordings(recorded_before, ended_before, rows_max)
+-- Calls whose recording was discarded are removed as well: a process may have stored them in the same moment.
+WITH ended AS (
+    DELETE FROM meta.recording AS r
+    WHERE r.recording_until <= :ended_before::timestamptz
+),
+picked AS MATERIALIZED (
+    SELECT c.call_id
+    FROM meta.recorded_calls AS c
+    WHERE c.call_id < :recorded_before::uuid OR NOT EXISTS (SELECT FROM meta.recording)
+    ORDER BY c.call_id
+    LIMIT :rows_max::bigint
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM meta.recorded_calls AS c
+    USING picked AS p
+    WHERE c.call_id = p.call_id
+    RETURNING c.call_id
+)
+SELECT count(*) FROM removed;
+
 -- name: delete_expired_takings(expired_before, rows_max)
 -- Removes what is left of taken sessions that are not stored here: the origin has them again, or an older release has
 -- removed them.

@@ -89,7 +89,8 @@ SELECT
 
 -- name: move_takings(owner_from, owner_to, after, rows_max, act_id, actor, origin, act)
 -- What is stored of a taken session follows the session. If the session is not stored here, it is moved. Copies of the
--- origin's sessions have no owner before they are adopted, so they are not moved.
+-- origin's sessions have no owner before they are adopted, so they are not moved. Recorded calls are, so that a purge
+-- finds them.
 WITH examined AS MATERIALIZED (
     SELECT t.request_id
     FROM meta.taken_sessions AS t
@@ -104,6 +105,11 @@ picked AS MATERIALIZED (
     FROM examined AS e
     LEFT JOIN meta.sessions AS s ON e.request_id = s.request_id AND s.owner = :owner_from::text
     WHERE s.request_id IS NULL
+),
+calls AS (
+    UPDATE meta.recorded_calls AS c
+    SET owner = :owner_to::text
+    WHERE c.owner = :owner_from::text
 ),
 moved AS (
     UPDATE meta.taken_sessions AS t

@@ -54,6 +54,10 @@ taken AS (
         AND :owner::text IN (t.owner, '*')
         AND (t.user_id IS NOT NULL OR t.leftovers <> '{}')
 ),
+calls AS (
+    DELETE FROM meta.recorded_calls AS c
+    WHERE c.request_id = :request_id::uuid AND :owner::text IN (c.owner, '*')
+),
 initialize_keys AS (
     DELETE FROM meta.idempotency_keys AS k
     WHERE
@@ -142,7 +146,7 @@ SELECT
 
 -- name: purge_inbound(owner, after, rows_max, act_id, actor, origin, act)
 -- Removes copies of the origin's sessions. The origin still has the sessions. One that is moving here stays: the adoption
--- that moves it ends soon.
+-- that moves it ends soon. Recorded calls of the owner are removed with the first of them.
 WITH examined AS MATERIALIZED (
     SELECT i.request_id
     FROM meta.inbound_sessions AS i
@@ -160,6 +164,10 @@ purged AS (
         AND i.owner = :owner::text
         AND NOT EXISTS (SELECT FROM meta.taken_sessions AS t WHERE t.request_id = i.request_id)
     RETURNING i.request_id
+),
+calls AS (
+    DELETE FROM meta.recorded_calls AS c
+    WHERE c.owner = :owner::text
 ),
 recorded AS (
     INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)

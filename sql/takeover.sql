@@ -20,7 +20,7 @@ ON CONFLICT (only_row) DO UPDATE SET
 WHERE t.stage = 'finished' AND t.takeover_id <> excluded.takeover_id;
 
 -- name: update_takeover_stage(before, stage, now, act_id, actor, origin, act, details)
--- Returns a row if the takeover is at the new stage now.
+-- Returns a row if the takeover is at the new stage now. The end of a takeover removes recorded calls.
 WITH changed AS (
     UPDATE meta.takeover AS t
     SET stage = :stage::text, stage_at = :now::timestamptz
@@ -35,6 +35,14 @@ recorded AS (
     FROM changed AS c
     WHERE :act_id::uuid IS NOT NULL AND :before::text <> c.stage
     ON CONFLICT (act_id) DO NOTHING
+),
+recording AS (
+    DELETE FROM meta.recording
+    WHERE EXISTS (SELECT FROM changed AS c WHERE c.stage IN ('look', 'finished'))
+),
+calls AS (
+    DELETE FROM meta.recorded_calls
+    WHERE EXISTS (SELECT FROM changed AS c WHERE c.stage IN ('look', 'finished'))
 )
 SELECT c.stage FROM changed AS c
 UNION ALL

@@ -15,7 +15,9 @@ from domain.paging import Page
 from domain.scripts.language import LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.session import Session, SessionNotFound
+from domain.takeover.judgement import Judgement
 from domain.takeover.moving import InboundSession, TakenSession
+from domain.takeover.recording import RecordedCall, Recording
 
 Item = TypeVar("Item")
 StoredKey = tuple[Owner, UUID, str]
@@ -34,6 +36,9 @@ class MemoryStore:
     keys: dict[StoredKey, KeptCall[Any]] = field(factory=dict)
     inbound: dict[UUID, InboundSession] = field(factory=dict)
     taken: dict[UUID, TakenSession] = field(factory=dict)
+    recorded: dict[UUID, RecordedCall] = field(factory=dict)
+    judgements: dict[UUID, Judgement] = field(factory=dict)
+    recording: Recording | None = None
     failure: Exception | None = None
 
     def require_available(self) -> None:
@@ -59,6 +64,14 @@ class MemoryStore:
         found = [self.functions.get((owner, session.language_title)) for owner in (session.ref.owner, SHARED)]
         registered = [each for each in found if each is not None and each.deactivated_at is None]
         return session.hidden and bool(registered) and registered[0].pinned == session.pinned
+
+    def forget_recordings(self) -> int:
+        """Remove everything about recorded calls; return how many there were."""
+        removed = len(self.recorded)
+        self.recorded.clear()
+        self.judgements.clear()
+        self.recording = None
+        return removed
 
     def put(self, session: Session) -> None:
         """Replace or add a session."""

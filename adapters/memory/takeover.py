@@ -44,6 +44,8 @@ class MemoryTakeoverStore(TakeoverStore):
             self._takeover = evolve(self._takeover, stage=stage, stage_at=now)
             if change is not None:
                 self.changes.append(change)
+            if stage in {Stage.LOOK, Stage.FINISHED}:
+                self._store.forget_recordings()
         return self._takeover is not None and self._takeover.stage is stage
 
     @override

@@ -138,6 +138,7 @@ class CleanupStatements:
 
     delete_expired_sessions: Statement = field(metadata=_UNPREPARED)
     delete_expired_inbound: Statement = field(metadata=_UNPREPARED)
+    delete_old_recordings: Statement = field(metadata=_UNPREPARED)
     delete_expired_takings: Statement = field(metadata=_UNPREPARED)
     select_oldest_expiry: Statement
     select_unserved: Statement
@@ -220,6 +221,22 @@ class VerificationStatements:
     select_stored_digests: Statement
     select_next_stored: Statement
     select_taken_contents: Statement
+
+
+@frozen
+class RecordingStatements:
+    """Statements of `recordings.sql`."""
+
+    select_recording: Statement
+    start_recording: Statement
+    record_calls: Statement
+    select_unjudged: Statement
+    update_judgements: Statement
+    delete_judgements: Statement
+    select_judgements: Statement
+    select_recorded_counts: Statement
+    delete_recording: Statement
+    delete_recorded_calls: Statement
 
 
 @frozen
@@ -310,6 +327,7 @@ class Statements:
     limits: LimitStatements
     usage: UsageStatements
     takeover: TakeoverStatements
+    recordings: RecordingStatements
     session_returns: SessionReturnStatements
     verification: VerificationStatements
     explain: ExplainStatements
@@ -335,6 +353,7 @@ def load_statements() -> Statements:
         limits=load(LimitStatements, "limits.sql"),
         usage=load(UsageStatements, "usage.sql"),
         takeover=load(TakeoverStatements, "takeover.sql"),
+        recordings=load(RecordingStatements, "recordings.sql"),
         session_returns=load(SessionReturnStatements, "session_returns.sql"),
         verification=load(VerificationStatements, "verification.sql"),
         explain=load(ExplainStatements, "explain.sql"),

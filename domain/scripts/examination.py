@@ -27,6 +27,7 @@ class ScriptExaminer(Protocol):
         """Return the findings of each script, in the order of the scripts; at most 50 of each, by line.
 
         A script that does not parse has none. None stands for a script that is too large or too deep to examine. A
-        finding is a hint: a text does not show what a script does. Raises RuntimeUnavailable.
+        finding is a hint: a text does not show what a script does. Calls follow one another: one that begins while
+        another is in progress may never end. Raises RuntimeUnavailable.
         """
         ...

@@ -85,7 +85,7 @@ class TakeoverStore(Protocol):
     async def change_stage(self, before: Stage, stage: Stage, now: datetime, change: StageChange | None = None) -> bool:
         """Change the stage if it is `before`; return whether it is `stage` now, with `now` if this call changed it.
 
-        A call that changes it records the act.
+        A call that changes it records the act. The change to LOOK or FINISHED removes what is recorded.
         """
         ...
 

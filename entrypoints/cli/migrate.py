@@ -33,6 +33,7 @@ DESTROYED = {
     "hidden-marks": "the marks of hidden sessions, which become ordinary ones (migration 13).",
     "foreign-sessions": "scripts and contexts of sessions with another calling convention (migration 17).",
     "creation-times": "the times at which sessions were created whose ids do not carry the time (migration 17).",
+    "recorded-calls": "calls that were recorded for a rehearsal (migration 21).",
     "takeover": "the takeover: copies of the origin's sessions, and which side owns which session (migration 18).",
     "foreign-functions": "functions and versions with another calling convention (migration 19).",
     "key-uses": "the record of when API keys were last used (migration 20).",

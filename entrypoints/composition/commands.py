@@ -44,6 +44,7 @@ from domain.idempotency import KEPT_FOR
 from domain.identity import SHARED, Owner
 from domain.scripts.language import Language
 from domain.takeover.copying import Copier
+from domain.takeover.rehearser import Rehearser, record
 from domain.takeover.start import TakeoverStart
 from domain.takeover.verifier import Verifier
 from domain.usage import UsageService
@@ -69,6 +70,7 @@ from entrypoints.composition.takeover import (
     origin_inspector,
     origin_reader,
     origin_version,
+    sandbox_runners,
     script_runners,
     takeover_policy,
     with_shared_functions,
@@ -239,6 +241,16 @@ class Commands(containers.DeclarativeContainer):
     origin_sessions = providers.Callable(origin_sessions)
     takeover_parts = providers.Factory(
         TakeoverParts, database.takeover_store, database.return_store, database.clock, ids, actor
+    )
+    sandbox_runners = providers.Callable(sandbox_runners, settings)
+    recordings = database.recordings
+    record = providers.Callable(record, recordings, database.clock)
+    rehearser = providers.Factory(
+        Rehearser,
+        recordings,
+        database.takeover_store,
+        database.clock,
+        ids,
     )
     token = providers.Callable(_token, settings)
     document = providers.Callable(_document, settings)

@@ -27,6 +27,7 @@ from domain.executions.service import ExecutionService
 from domain.functions.examples import ExampleRuns
 from domain.functions.params import ParamsCheck
 from domain.functions.service import FunctionService
+from domain.takeover.recorder import Recorder
 from domain.takeover.spelling import KeptSpellings
 from domain.usage import UsageService
 from entrypoints.composition.database import Database
@@ -237,7 +238,8 @@ class Controller(containers.DeclarativeContainer):
         database.statements.provided.takeover,
         first_touch.provided.move,
     )
-    fronting = providers.Singleton(Fronting.of, settings, ownership, mapping)
+    recorder = providers.Singleton(Recorder, database.recordings, database.clock, ids)
+    fronting = providers.Singleton(Fronting.of, settings, ownership, mapping, recorder)
     write_probe = providers.Singleton(WriteProbe, database.gateway, database.statements.provided.server.try_write)
     database_health = providers.Singleton(
         DatabaseHealth,

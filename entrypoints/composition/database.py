@@ -22,6 +22,7 @@ from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecuti
 from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRepository
 from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
 from adapters.postgres.repositories.purges import PostgresSessionPurger
+from adapters.postgres.repositories.recordings import PostgresRecordingStore
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
@@ -91,6 +92,7 @@ class Database(containers.DeclarativeContainer):
     api_keys = providers.Singleton(PostgresApiKeyRepository, gateway, statements.provided.api_keys)
     takeover_store = providers.Singleton(PostgresTakeoverStore, gateway, statements.provided.takeover)
     return_store = providers.Singleton(PostgresReturnStore, gateway, statements.provided.session_returns)
+    recordings = providers.Singleton(PostgresRecordingStore, gateway, statements.provided.recordings)
     audit = providers.Singleton(PostgresAuditReader, gateway, statements.provided.audit)
     purger = providers.Singleton(PostgresSessionPurger, gateway, statements.provided.purges, clock, KEPT_FOR)
     schema = providers.Singleton(SchemaCheck, gateway, statements.provided.migrations)

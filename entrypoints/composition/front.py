@@ -10,12 +10,14 @@ from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.scripts.language import LanguageMapping
 from domain.takeover.front import Front, FrontPolicy, KnownStage
 from domain.takeover.ports import Ownership
+from domain.takeover.recorder import Recorder
 from entrypoints.composition.options import request_timeout_s
 from entrypoints.http.endpoints.health import Probe
 from entrypoints.http.route import Route
 from entrypoints.origin.front import OriginFront
 from entrypoints.origin.health import OriginHealth
 from entrypoints.origin.passing import PassedCalls
+from entrypoints.origin.recording import RecordingOrigin
 from entrypoints.server.lifespan import Step
 from entrypoints.settings.settings import ORIGIN_CALLS_MAX, ORIGIN_IDLE_MAX, Settings
 from entrypoints.telemetry.metrics.front import FrontMetrics
@@ -37,7 +39,7 @@ class Fronting:
     probes: Mapping[str, Probe] = field(factory=dict)
 
     @classmethod
-    def of(cls, settings: Settings, ownership: Ownership, mapping: LanguageMapping) -> "Fronting":
+    def of(cls, settings: Settings, ownership: Ownership, mapping: LanguageMapping, recorder: Recorder) -> "Fronting":
         """Return the front that the settings ask for."""
         if settings.origin_url is None:
             return cls(FrontMetrics())
@@ -46,13 +48,14 @@ class Fronting:
         options = OriginClientOptions(settings.origin_url, settings.authenticated, idle_max=ORIGIN_IDLE_MAX)
         origin = HttpOrigin(options)
         limiter = CapacityLimiter("a call to the origin", ORIGIN_CALLS_MAX)
-        calls = PassedCalls(origin, limiter, settings.origin_timeout_seconds, metrics)
+        recording = RecordingOrigin(origin, recorder)
+        calls = PassedCalls(recording, limiter, settings.origin_timeout_seconds, metrics)
         front = Front(ownership, stage, FrontPolicy(request_timeout_s(settings)))
         return cls(
             metrics,
             OriginFront(front, calls, mapping, metrics),
             startup=[stage.read],
-            background=[stage.run],
+            background=[stage.run, recorder.run],
             close=[origin.close],
             probes={"origin": OriginHealth(settings.origin_url, origin, metrics).probe},
         )

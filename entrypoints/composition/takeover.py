@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from attrs import evolve
+from msgspec.structs import replace
 
 from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.origin.database import OriginDatabase, OriginDatabaseOptions
@@ -154,3 +155,13 @@ async def script_runners(settings: Settings) -> AsyncIterator[Mapping[Language, 
         yield runners.by_language
     finally:
         await runners.close()
+
+
+@asynccontextmanager
+async def sandbox_runners(settings: Settings) -> AsyncIterator[Mapping[Language, ScriptRunner]]:
+    """Open runners of every language in the sandbox of this host, whatever the settings say of runtime hosts.
+
+    A runtime of the origin is a runtime host too, and it would run scripts with a network.
+    """
+    async with script_runners(replace(settings, nodejs_runtime_url=(), python_runtime_url=())) as runners:
+        yield runners

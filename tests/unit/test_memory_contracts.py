@@ -14,6 +14,7 @@ from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKe
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.origin import MemoryOriginReader, MemoryStoredReader
 from adapters.memory.ownership import MemoryOwnership
+from adapters.memory.recordings import MemoryRecordingStore
 from adapters.memory.session_returns import MemoryReturnStore
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
@@ -30,6 +31,7 @@ from tests.contracts.key_histories import KeyHistory, steps
 from tests.contracts.keyed_call_repository import KEY, KeyedCallRepositoryContract, made_of
 from tests.contracts.origin_reader import OriginReaderContract, Store
 from tests.contracts.ownership import OwnershipContract, ownership_fails_as_a_whole
+from tests.contracts.recording_store import RecordingStoreContract, recording_fails_as_a_whole
 from tests.contracts.return_store import ReturnStoreContract
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import EXAMINED_MAX, SessionRepositoryContract, same
@@ -116,6 +118,28 @@ class TestMemoryTakeoverStore(TakeoverStoreContract):
     async def test_a_store_with_a_failure_fails_every_call(self, memory, storage, store):
         memory.failure = StorageUnavailable()
         await fails_as_a_whole(store, storage)
+
+
+class TestMemoryRecordingStore(RecordingStoreContract):
+    @pytest.fixture
+    def memory(self) -> MemoryStore:
+        return MemoryStore()
+
+    @pytest.fixture
+    def storage(self, memory: MemoryStore) -> Storage:
+        return memory_storage(memory)
+
+    @pytest.fixture
+    def store(self, memory: MemoryStore) -> MemoryTakeoverStore:
+        return MemoryTakeoverStore(memory)
+
+    @pytest.fixture
+    def recordings(self, memory: MemoryStore, store: MemoryTakeoverStore) -> MemoryRecordingStore:
+        return MemoryRecordingStore(memory, store)
+
+    async def test_a_store_with_a_failure_fails_every_call(self, memory, recordings, storage):
+        memory.failure = StorageUnavailable()
+        await recording_fails_as_a_whole(recordings, storage)
 
 
 class TestMemoryOwnership(OwnershipContract):

@@ -20,6 +20,7 @@ from domain.clock import Clock
 from domain.errors import StorageUnavailable, Unavailable
 from domain.identity import uuid7_at
 from domain.stats import ArchiveStats, CleanupStats
+from domain.takeover.recording import RECORDINGS_KEPT
 
 _HISTORY_DAYS_MAX = PARTITIONS - 2
 _NEXT_DAY_MARGIN = timedelta(hours=1)
@@ -93,6 +94,7 @@ class Cleanup:
         self._stats.sessions_removed += await self._in_batches(self._remove_sessions)
         await self._in_batches(self._remove_inbound)
         await self._in_batches(self._remove_takings)
+        await self._in_batches(self._remove_recordings)
         self._stats.executions_overdue += await self._in_batches(self._move_overdue)
         self._stats.keys_removed += await self._in_batches(self._remove_keys)
         self._stats.partitions_emptied += await self._empty_partitions(now)
@@ -153,6 +155,12 @@ class Cleanup:
 
     async def _remove_takings(self, rows_max: int) -> int:
         return await self._remove_expired(self._statements.delete_expired_takings, rows_max)
+
+    async def _remove_recordings(self, rows_max: int) -> int:
+        before = self._clock.now() - RECORDINGS_KEPT
+        parameters = {"recorded_before": uuid7_at(before, 0), "ended_before": before, "rows_max": rows_max}
+        ((removed,),) = await self._gateway.fetch(self._statements.delete_old_recordings, parameters)
+        return int(removed)
 
     async def _remove_expired(self, statement: Statement, rows_max: int) -> int:
         expired_before = self._clock.now() - self._retention.sessions

@@ -22,6 +22,8 @@ _PARTS = {
     "takeover": Part.TAKEOVER,
     "inbound_sessions": Part.TAKEOVER,
     "taken_sessions": Part.TAKEOVER,
+    "recorded_calls": Part.TAKEOVER,
+    "recording": Part.TAKEOVER,
     "audit": Part.AUDIT,
 }
 

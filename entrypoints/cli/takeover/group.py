@@ -21,6 +21,10 @@ _COMMANDS = {
     "status": ("entrypoints.cli.takeover.stages:status", "Show how far the takeover is."),
     "back": ("entrypoints.cli.takeover.moves:back", "Move live sessions to the origin, and create new ones there."),
     "finish": ("entrypoints.cli.takeover.stages:finish", "End the takeover."),
+    "rehearse": (
+        "entrypoints.cli.takeover.rehearse:rehearse",
+        "Run recorded calls of the origin's clients in the sandbox, and compare the results.",
+    ),
 }
 
 

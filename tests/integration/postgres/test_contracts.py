@@ -12,6 +12,7 @@ from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
 from adapters.postgres.repositories.ownership import PostgresOwnership
 from adapters.postgres.repositories.purges import PostgresSessionPurger
+from adapters.postgres.repositories.recordings import PostgresRecordingStore
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.statements import Statements
@@ -26,6 +27,7 @@ from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMIN
 from tests.contracts.hidden_session_repository import HiddenSessionRepositoryContract
 from tests.contracts.keyed_call_repository import KeyedCallRepositoryContract
 from tests.contracts.ownership import OwnershipContract
+from tests.contracts.recording_store import RecordingStoreContract
 from tests.contracts.return_store import ReturnStoreContract
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import SessionRepositoryContract
@@ -102,6 +104,20 @@ class TestPostgresReturnStore(ReturnStoreContract):
     @pytest.fixture
     def returns(self, gateway: Gateway, statements: Statements) -> PostgresReturnStore:
         return PostgresReturnStore(gateway, statements.session_returns)
+
+
+class TestPostgresRecordingStore(RecordingStoreContract):
+    @pytest.fixture
+    def storage(self, storage: Storage) -> Storage:
+        return storage
+
+    @pytest.fixture
+    def store(self, gateway: Gateway, statements: Statements) -> PostgresTakeoverStore:
+        return PostgresTakeoverStore(gateway, statements.takeover)
+
+    @pytest.fixture
+    def recordings(self, gateway: Gateway, statements: Statements) -> PostgresRecordingStore:
+        return PostgresRecordingStore(gateway, statements.recordings)
 
 
 class TestPostgresOwnership(OwnershipContract):

@@ -70,6 +70,10 @@ INSERT INTO meta.inbound_sessions VALUES (
 INSERT INTO meta.taken_sessions VALUES
 (gen_random_uuid(), 'alice', 'owned', 'python-x', NULL, '{}', '2026-11-27'),
 (gen_random_uuid(), 'alice', 'returned', 'python-x', NULL, '{}', '2026-11-27');
+INSERT INTO meta.recorded_calls VALUES
+(gen_random_uuid(), gen_random_uuid(), 'alice', '', '{}', NULL, 2, NULL),
+(gen_random_uuid(), gen_random_uuid(), 'alice', '', '{}', '1', 3, '{}');
+INSERT INTO meta.recording VALUES (TRUE, '2026-11-27');
 INSERT INTO meta.audit VALUES (gen_random_uuid(), 'root@example', 'cli', 'keys.create', 'alice', 'k', '{}');
 """
 ADD_KEY = "INSERT INTO meta.api_keys VALUES (gen_random_uuid(), 'alice', ARRAY['admin'], sha256(''))"
@@ -88,6 +92,7 @@ WHERE c.relnamespace = 'meta'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
 GROUP BY c.relname
 """
 LOSSES = {
+    "recorded-calls": "2 recorded calls (1 recording)",
     "takeover": "2 taken sessions (1 inbound session, 1 takeover)",
     "foreign-functions": "1 foreign function (2 foreign versions)",
     "key-uses": "1 key use",

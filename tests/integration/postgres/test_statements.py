@@ -137,6 +137,7 @@ def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(stat
         "purge_inbound",
         "delete_expired_inbound",
         "delete_expired_takings",
+        "delete_old_recordings",
     }
 
 

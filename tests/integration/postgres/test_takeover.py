@@ -12,6 +12,7 @@ from adapters.postgres.clock.probe import database_time
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.repositories.purges import PostgresOwnerPurger, PostgresSessionPurger
+from adapters.postgres.repositories.recordings import PostgresRecordingStore
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.repositories.timeline import PostgresTimelineReader
 from adapters.postgres.retention.cleanup import Cleanup, Retention
@@ -24,6 +25,7 @@ from domain.idempotency import KEPT_FOR
 from domain.identity import SessionRef
 from domain.storage.storage import Part, StorageBudget
 from domain.takeover.moving import InboundSession, Received, TakenState
+from tests.contracts.recording_store import LIMITS, MINUTE, NOTHING, call_of
 from tests.contracts.storage import ALICE, BOB, Storage
 from tests.contracts.takeover_store import id_of, inbound, origin_id, owned, receive, takeover_of
 from tests.support.acts import act, recorded
@@ -35,6 +37,17 @@ SMALL = OwnerMoverOptions(sessions_max=2, rows_max=3)
 @pytest.fixture
 def store(gateway, statements) -> PostgresTakeoverStore:
     return PostgresTakeoverStore(gateway, statements.takeover)
+
+
+@pytest.fixture
+async def recordings(gateway, statements, storage, store) -> PostgresRecordingStore:
+    """A recording of a minute, with a call of each of two owners."""
+    recordings = PostgresRecordingStore(gateway, statements.recordings)
+    await store.begin(takeover_of(storage))
+    await receive(store, of_owner(storage, ALICE, 1), of_owner(storage, BOB, 2))
+    await recordings.start(storage.clock.now(), storage.clock.now() + MINUTE)
+    await recordings.record([call_of(storage, number, number) for number in (1, 2)], NOTHING, LIMITS)
+    return recordings
 
 
 @pytest.fixture
@@ -205,3 +218,57 @@ async def test_an_id_is_explained_by_where_its_session_is(storage, store, gatewa
     assert [move and move.state for move in moves] == [TakenState.OWNED, TakenState.FENCING, None, None]
     assert [move and move.spelled_title for move in moves] == ["nodejs-adder"] * 3 + [None]
     assert (moves[0].count_at_fence, moves[0].owned_at) == (7, storage.clock.now())
+
+
+async def sessions_of(recordings: PostgresRecordingStore) -> list[UUID]:
+    return [call.session_id for call in await recordings.unjudged(None, 10)]
+
+
+async def test_the_cleanup_removes_calls_a_day_after_they_were_recorded(storage, recordings, cleanup):
+    storage.clock.advance(DAY)
+    await cleanup.run_once()
+    assert (await recordings.counts()).calls == 2
+    storage.clock.advance(timedelta(microseconds=1))
+    await cleanup.run_once()
+    assert (await recordings.counts()).calls == 0
+    assert await recordings.recording() is not None
+    storage.clock.advance(MINUTE)
+    await cleanup.run_once()
+    assert await recordings.recording() is None
+
+
+async def test_the_cleanup_removes_calls_that_were_stored_while_their_recording_was_discarded(
+    recordings, cleanup, database_url
+):
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM meta.recording")
+    await cleanup.run_once()
+    assert (await recordings.counts()).calls == 0
+
+
+async def test_the_purge_of_an_owner_removes_its_recorded_calls(recordings, purger):
+    assert [step async for step in purger.purge(ALICE, act())]
+    assert await sessions_of(recordings) == [origin_id(2)]
+
+
+async def test_recorded_calls_follow_their_owner(recordings, mover, purger):
+    assert [step.moved async for step in mover.move(ALICE, BOB, act())] == []
+    assert len(await sessions_of(recordings)) == 2
+    assert [step async for step in purger.purge(BOB, act())]
+    assert await sessions_of(recordings) == []
+
+
+async def test_the_purge_of_a_session_removes_its_recorded_calls(storage, gateway, statements, store, recordings):
+    copies = await store.inbound([origin_id(1)])
+    await owned(store, storage, *copies)
+    purger = PostgresSessionPurger(gateway, statements.purges, storage.clock, KEPT_FOR)
+    await purger.purge(copies[0].session.ref, act(ActName.SESSIONS_PURGE))
+    assert await sessions_of(recordings) == [origin_id(2)]
+
+
+async def test_recorded_calls_reach_no_log_of_the_server(recordings, database_url):
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            "SELECT c.relpersistence FROM pg_class AS c WHERE c.oid = 'meta.recorded_calls'::regclass"
+        ).fetchone()
+    assert row == ("u",)
