@@ -32,11 +32,12 @@ def report_file(path: Path | None) -> Iterator[Note]:
 def new_file(path: Path, option: str) -> Iterator[IO[str]]:
     """Make a file that only this user may read, and yield it; raises BadParameter if it exists.
 
-    Raises ClickException if it cannot be written.
+    Raises ClickException if it cannot be written. If the command fails before it has written something, the file is
+    removed, so that the command can be repeated.
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file, _removed_if_empty(path, file):
             yield file
     except FileExistsError:
         raise click.BadParameter(f"{str(path)!r} exists. Name a new file.", param_hint=option) from None
@@ -44,6 +45,18 @@ def new_file(path: Path, option: str) -> Iterator[IO[str]]:
         raise click.ClickException(
             f"{str(path)!r} cannot be written: {error.strerror}. Name another place with {option}."
         ) from error
+
+
+@contextmanager
+def _removed_if_empty(path: Path, file: IO[str]) -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.Exit:
+        raise  # the command is complete
+    except BaseException:
+        if not file.tell():
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _discard(_: Mapping[str, object]) -> None:

@@ -205,6 +205,12 @@ def test_a_report_is_not_overwritten(tmp_path):
     assert "exists" in result.output
 
 
+def test_a_command_that_fails_at_its_options_leaves_no_report(tmp_path):
+    report = tmp_path / "left.jsonl"
+    assert run("--report", str(report), "--owner", "user_id").exit_code == 2
+    assert not report.exists()
+
+
 def test_a_report_that_cannot_be_written_is_told(tmp_path):
     result = run("--report", str(tmp_path / "no" / "left.jsonl"))
     assert result.exit_code == 1
