@@ -106,10 +106,10 @@ class OriginInspector:
     async def heads(self, expired_after: datetime) -> AsyncIterator[Sequence[SessionHead]]:
         """Yield sessions that expire after an instant in pages, each read in short transactions."""
         after: JsonText | None = None
-        while places := await self._reader.heads(after, expired_after, _PAGE):
-            named = {"request_ids": [place.request_id for place in places]}
+        while page := await self._reader.heads(after, expired_after, _PAGE):
+            named = {"request_ids": [each.request_id for each in page]}
             yield [_head(row) for row in await self._rows(self._statements.select_session_heads, named)]
-            after = places[-1].cursor
+            after = page[-1].cursor
 
     async def scripts(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Return the scripts of some sessions by id; one without a script is left out."""
