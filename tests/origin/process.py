@@ -75,14 +75,16 @@ class Origin:
 class Redis:
     """A Redis server on loopback, which keeps nothing on disk."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self.port = folder, free_port()
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self._folder, self.port, self.tls_port = folder, free_port(), free_port()
+        self._settings = {"tls-port": str(self.tls_port), **settings} if settings else {}
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.start()
 
     def start(self) -> None:
         """Start it empty, and wait until it answers."""
         settings = {"port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": self._folder}
+        settings |= self._settings
         argv = [REDIS, *[part for name, value in settings.items() for part in (f"--{name}", str(value))]]
         self._program = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _await(self._answers, self._program)
@@ -108,12 +110,12 @@ def running_origin(database_url: str, **options: Any) -> Iterator[Origin]:
 
 
 @contextlib.contextmanager
-def running_redis() -> Iterator[Redis]:
-    """Yield a Redis server that is gone afterwards; skips where none is installed."""
+def running_redis(**settings: str) -> Iterator[Redis]:
+    """Yield a Redis server that is gone afterwards, with settings about TLS; skips where none is installed."""
     if REDIS is None:
         pytest.skip("redis-server is not installed")
     with shared_folder() as folder:
-        redis = Redis(folder)
+        redis = Redis(folder, **settings)
         try:
             yield redis
         finally:

@@ -7,11 +7,17 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import httpx2
 import pytest
 import redis
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
 
 from adapters.origin.cache import RedisOriginCache
 from adapters.origin.dump import loaded_dump
@@ -19,6 +25,8 @@ from domain.takeover.cached import read_cached
 from domain.takeover.source import SourceRefused, SourceUnavailable
 from tests.contracts.origin_cache import OriginCacheContract
 from tests.origin.process import Redis, running_origin, running_redis
+
+YEAR = timedelta(days=365)
 
 
 @pytest.fixture(scope="module")
@@ -244,3 +252,30 @@ def is_there(client: redis.Redis) -> bool:
         return bool(client.ping())
     except redis.ConnectionError:
         return False
+
+
+def certificate(folder: Path) -> Path:
+    """Write a key and a certificate for 127.0.0.1, signed by itself; returns the place of both."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "redis")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + YEAR)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    ca = x509.BasicConstraints(ca=True, path_length=None)
+    signed = builder.add_extension(address, critical=False).add_extension(ca, critical=True).sign(key, SHA256())
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    written = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain) + signed.public_bytes(pem)
+    path = folder / "redis.pem"
+    path.write_bytes(written)
+    return path
+
+
+async def test_tls_is_used_and_the_certificate_is_verified(tmp_path):
+    path = str(certificate(tmp_path))
+    with running_redis(**{"tls-cert-file": path, "tls-key-file": path, "tls-auth-clients": "no"}) as server:
+        url = f"rediss://127.0.0.1:{server.tls_port}/0"
+        async with RedisOriginCache.connected(f"{url}?ssl_ca_certs={path}") as cache:
+            await cache.put({"a": "1"}, {"a": 60})
+            assert await cache.get(["a"]) == {"a": "1"}
+        with pytest.raises(SourceUnavailable, match="certificate"):
+            async with RedisOriginCache.connected(url) as cache:
+                await cache.get(["a"])
