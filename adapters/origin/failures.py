@@ -6,6 +6,10 @@ import psycopg
 
 from domain.takeover.source import SourceFailure, SourceRefused, SourceUnavailable
 
+_SCHEMA_REMEDY = (
+    "Name the right one with --schema. `pglambda takeover plan` lists the schemas that have its tables, and prints the "
+    "GRANT."
+)
 _CONNECTION_REMEDY = "Correct --source or TAKEOVER_SOURCE_URL, or let pg_hba.conf accept this role from this machine."
 _LOGIN = frozenset({"28000", "28P01", "3D000"})
 _PRIVILEGE = "42501"
@@ -41,8 +45,8 @@ def statement_failure(error: psycopg.Error, schema: str) -> SourceFailure:
         )
     if state in _MISSING_SCHEMA:
         return SourceRefused(
-            f"The schema {schema!r} is not one of lambda-microservice: {text}.",
-            remedy="Name the right one with --schema. `pglambda takeover plan` lists the schemas that have its tables.",
+            f"The schema {schema!r} is not one of lambda-microservice, or the role lacks USAGE on it: {text}.",
+            remedy=_SCHEMA_REMEDY,
         )
     if state in _ENCODING:
         return SourceRefused(

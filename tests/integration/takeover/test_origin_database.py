@@ -99,6 +99,11 @@ async def test_another_schema_is_refused_by_name(origin_url):
     assert "--schema" in message
 
 
+async def test_a_role_that_may_not_use_the_schema_is_told_so(odd_origin_url):
+    with role(odd_origin_url) as url:
+        assert "or the role lacks USAGE on it" in await refusal(url)
+
+
 async def test_a_missing_right_is_told_with_the_way_to_its_grant(odd_origin_url):
     with role(odd_origin_url, "GRANT USAGE ON SCHEMA meta") as url:
         message = await refusal(url)
