@@ -69,8 +69,9 @@ TRAPS: Mapping[str, str] = {
         "origin choose by the prefixes nodejs-, python- and rust-."
     ),
     "RUNTIME_MAPPINGS_FILE": (
-        "The file has another format here, and the service refuses to start with the old one. It is converted. The "
-        "prefixes nodejs- and python- come first here: python-nodejs-x is Python, whatever a rule says."
+        "The file has another format here, and the service refuses to start with the old one. It is converted. At "
+        "ORIGIN_PORT its rules come first, as in the origin. At PORT the prefixes nodejs- and python- do: "
+        "python-nodejs-x is Python there, whatever a rule says."
     ),
     "LOG_LEVEL": "Its values are debug, info, warning and error here. The controller of the origin ignores it.",
     "RUST_LOG": "The controller of the origin logs everything whatever it says. LOG_LEVEL is the setting here.",

@@ -87,7 +87,7 @@ def _sessions(facts: PlanFacts) -> Iterator[Finding]:
         yield SESSIONS.warning(
             f"{counts.fenced:,} sessions are hidden by a takeover",
             "A takeover runs already, or ended without finishing. The origin does not serve them.",
-            "Find out which service has them before you start another takeover of this source.",
+            "If `pglambda takeover status` shows it, continue. Else find out which service has them.",
         )
     for reason, number in sorted(census.live_reasons.items()):
         yield SESSIONS.warning(f"left, {_live(number)}: {reason}", reason.words, "--report lists their ids.")
