@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -88,6 +89,7 @@ def main() -> None:
     options = _parser().parse_args()
     if options.generation == "g1" and not options.redis_url:
         sys.exit("g1 keeps its sessions in Redis: say --redis-url")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that the server of its own ends with it
     with contextlib.ExitStack() as stack:
         given = options.database_url
         url = given or stack.enter_context(made_database(options.variant, options.rows, options.row_bytes))

@@ -1,0 +1,31 @@
+"""Takeovers under load, there and back: nothing is lost, nothing is served by both sides, every execution counts once."""
+
+import pytest
+
+from tests.faults.report import NOTES
+from tests.origin.drill.run import Plan, drill
+from tests.origin.drill.world import servers
+
+pytestmark = pytest.mark.timeout(600)
+
+PLANS = (
+    Plan(seed=1, generation="g3", idle=1000, settle_s=2),
+    Plan(seed=3, generation="g1", idle=1000, settle_s=2),
+    Plan(seed=2, generation="g3", idle=1000, settle_s=2, kills=False),
+)
+
+
+@pytest.fixture(scope="module")
+def both():
+    with servers() as pair:
+        yield pair
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: f"{plan.generation}{' with kills' if plan.kills else ''}")
+async def test_a_takeover_there_and_back(both, plan):
+    report = await drill(plan, *both)
+    killed = f"killed: {', '.join(report.kills)}" if plan.kills else f"without owner p99 {report.gap_p99_ms:.0f} ms"
+    executions = f"{report.executions_there} executions there and {report.executions_here} here"
+    NOTES.append(f"takeover of {plan.generation}: {executions}, {report.unsure} unsure, {killed}")
+    assert not report.problems, "\n".join(report.problems)
+    assert min(report.executions_there, report.executions_here) > plan.clients
