@@ -204,13 +204,13 @@ class SessionMover:
         return ()
 
     async def _close(self, ids: Sequence[UUID], look: _Look, moved: Moved) -> Collection[UUID]:
-        """Close sessions and give them to the origin; return those that still execute."""
+        """Close sessions and give them to the origin."""
         closed = await self._returns.close(ids, self._clock.now())
         moved.left |= {*ids}.difference(closed)
         return await self._return(closed, look, moved)
 
     async def _return(self, ids: Sequence[UUID], look: _Look, moved: Moved) -> Collection[UUID]:
-        """Give RETURNING sessions to the origin; return those that still execute, since their counts are not final."""
+        """Give RETURNING sessions to the origin, but those that still execute: their counts are not final."""
         outgoing = await self._returns.outgoing(ids) if ids else ()
         ready = [each.content for each in outgoing if each.content is not None and not each.is_executing]
         never_here = [each.session_id for each in outgoing if not each.is_stored]
@@ -224,7 +224,8 @@ class SessionMover:
             await self._returns.reopen(sorted(refused))
         moved.returned |= restored.union(never_here)
         moved.refused |= refused
-        return [each.session_id for each in outgoing if each.content is not None and each.is_executing]
+        moved.waiting |= {each.session_id for each in outgoing if each.content is not None and each.is_executing}
+        return ()
 
     async def _unfence(self, ids: Sequence[UUID], look: _Look) -> None:
         hidden = [look.seen[each] for each in ids if look.views[each] is View.FENCED]

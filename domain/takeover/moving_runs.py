@@ -110,6 +110,10 @@ class MoveRun:
     _tell: Tell
     _limits: MoveLimits = field(factory=MoveLimits)
     tally: Tally = field(factory=Tally, init=False)
+    _waits_left: int = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._waits_left = max(1, round(self._limits.wait_s / _PAUSE_S))
 
     async def adopt(self) -> Tally:
         """Bring every session here that can be kept here, then add what the origin counts late."""
@@ -168,6 +172,7 @@ class MoveRun:
                 break
         await self._batches("fences examined", self._origin.fenced, self._release_lost)
         self.tally.waiting = len(await self._pending(TakenState.RETURNING, None, self._limits.rows_max))
+        self.tally.numbers["waiting"] = self.tally.waiting
         return self.tally
 
     async def add_late(self) -> int:
@@ -220,8 +225,8 @@ class MoveRun:
 
     async def _wait_for_executions(self) -> None:
         """Return the sessions that still execute, as soon as they have ended."""
-        waits = max(1, round(self._limits.wait_s / _PAUSE_S))
-        for _ in range(waits):
+        while self._waits_left > 0:
+            self._waits_left -= 1
             pending = await self._pending(TakenState.RETURNING, None, self._limits.rows_max)
             if not pending:
                 return

@@ -343,3 +343,15 @@ def test_a_session_stays_the_origins_unless_its_fence_may_have_reached_the_origi
     world.origin.failure = None
     completed(world.adopt(10))
     assert world.owners(SESSION) == ["here"]
+
+
+def test_a_session_whose_row_the_origin_has_locked_waits_and_moves_later() -> None:
+    world = World()
+    copied(world)
+    world.origin.locked.add(SESSION)
+    moved: Moved = completed(world.mover.take([SESSION]))
+    assert moved.waiting == {SESSION}
+    assert world.owners(SESSION) == ["there"]
+    world.origin.locked.clear()
+    completed(world.adopt(10))
+    assert world.owners(SESSION) == ["here"]

@@ -63,6 +63,7 @@ class SimulatedOrigin(OriginSessions):
     fence_of: Fence = FENCE
     rows: dict[UUID, OriginRow] = field(factory=dict)
     refused: set[UUID] = field(factory=set)
+    locked: set[UUID] = field(factory=set)
     failure: Exception | None = None
 
     def serves(self, session_id: UUID) -> bool:
@@ -95,7 +96,7 @@ class SimulatedOrigin(OriginSessions):
         await Pause()
         if self.failure is not None:
             raise self.failure
-        live = [each for each in ids if self.serves(each)]
+        live = [each for each in ids if self.serves(each) and each not in self.locked]
         for each in live:
             self.rows[each].expires_at = self.fence_of.hidden(self.rows[each].expires_at)
         found = [self._session(each) for each in live]
