@@ -1,7 +1,8 @@
 """Examines scripts in sandboxed processes that never run them."""
 
+import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 from attrs import define, field
@@ -22,7 +23,7 @@ _FINDINGS_MAX = 50
 
 @define(eq=False)
 class SandboxScriptExaminer(ScriptExaminer):
-    """Examines batches of scripts, one batch at a time. A process that fails is replaced.
+    """Examines batches of scripts, one batch of a language at a time. A process that fails is replaced.
 
     The scripts of a batch that fails are examined one by one.
     """
@@ -31,6 +32,9 @@ class SandboxScriptExaminer(ScriptExaminer):
     """Starts a process that may examine scripts of a language; raises RuntimeUnavailable."""
     options: SandboxOptions
     _processes: dict[Language, WorkerProcess] = field(factory=dict, init=False)
+    _locks: Mapping[Language, asyncio.Lock] = field(
+        factory=lambda: {each: asyncio.Lock() for each in Language}, init=False
+    )
 
     @override
     async def examine(self, language: Language, sources: Sequence[str]) -> Sequence[Sequence[ScriptFinding] | None]:
@@ -38,7 +42,8 @@ class SandboxScriptExaminer(ScriptExaminer):
         batch_max = _BATCH_MAX
         while len(findings) < len(sources):
             batch = _batch(sources[len(findings) :], batch_max)
-            found = await self._examined(language, batch)
+            async with self._locks[language]:
+                found = await self._examined(language, batch)
             # A batch fails with one of its scripts, so each of them is then examined alone.
             if found is None and len(batch) > 1:
                 batch_max = 1

@@ -1,5 +1,6 @@
 """An examiner reads untrusted replies, and a script that ends its process costs no other its findings."""
 
+import asyncio
 import json
 import struct
 
@@ -25,6 +26,7 @@ class FindingProcess:
     few: int = 1000
     reply: dict = field(factory=dict)
     is_alive: bool = True
+    is_busy: bool = field(default=False, init=False)
     received: list[int] = field(factory=list)
 
     def kill(self) -> None:
@@ -35,6 +37,10 @@ class FindingProcess:
         header = json.loads(operations[8 : 8 + header_size])
         sources = json.loads(operations[8 + header_size :][:body_size])
         assert header["op"] == "examine"
+        assert not self.is_busy, "two exchanges at once"
+        self.is_busy = True
+        await asyncio.sleep(0)
+        self.is_busy = False
         self.received.append(len(sources))
         if "fatal" in sources:
             self.is_alive = False
@@ -69,6 +75,14 @@ async def test_scripts_are_examined_in_batches_in_their_order(examiner_of):
     sources = [f"script {n}" for n in range(40)]
     assert await examiner.examine(PYTHON, sources) == [found(source) for source in sources]
     assert [process.received for process in started] == [[16, 16, 8]]
+
+
+async def test_calls_that_overlap_share_one_process_in_turn(examiner_of):
+    examiner, started = examiner_of()
+    texts = [[f"script {call} {number}" for number in range(20)] for call in range(3)]
+    results = await asyncio.gather(*(examiner.examine(PYTHON, each) for each in texts))
+    assert results == [[found(source) for source in each] for each in texts]
+    assert len(started) == 1
 
 
 async def test_a_batch_has_a_maximum_of_characters_and_one_script_at_least(examiner_of):
