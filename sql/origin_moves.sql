@@ -109,20 +109,22 @@ WHERE s.request_id = ANY(:request_ids)
 ORDER BY s.request_id
 FOR NO KEY UPDATE;
 
--- name: update_sessions(request_ids, expiries, counts, lasts, contexts, metadatas)!
--- What can have changed here. Everything else of the row is as it was.
+-- name: update_sessions(request_ids, expiries, counts, lasts, statuses, contexts, metadatas)!
+-- What can have changed here, and the status: generation 1 writes another one to a row that it finds hidden. Everything
+-- else of the row is as it was.
 UPDATE sessions AS s
 SET
     expires_at = c.expires_at,
     execution_count = c.execution_count,
     last_executed_at = c.last_executed_at,
+    status = c.status,
     context = c.context::jsonb,
     metadata = c.metadata::jsonb
 FROM
     unnest(
-        :request_ids::text[], :expiries::timestamptz[], :counts::integer[], :lasts::timestamptz[], :contexts::text[],
-        :metadatas::text[]
-    ) AS c (request_id, expires_at, execution_count, last_executed_at, context, metadata)
+        :request_ids::text[], :expiries::timestamptz[], :counts::integer[], :lasts::timestamptz[], :statuses::text[],
+        :contexts::text[], :metadatas::text[]
+    ) AS c (request_id, expires_at, execution_count, last_executed_at, status, context, metadata)
 WHERE s.request_id = c.request_id;
 
 -- name: correct_counts(request_ids, counts, lasts)!

@@ -218,6 +218,7 @@ def _changes(rows: Sequence[SourceSession]) -> Mapping[str, object]:
     return {
         **_counts(rows),
         "expiries": [row.expires_at for row in rows],
+        "statuses": [row.status for row in rows],
         "contexts": [row.context for row in rows],
         "metadatas": [row.metadata for row in rows],
     }
@@ -230,7 +231,6 @@ def columns_of(rows: Sequence[SourceSession]) -> Mapping[str, object]:
         "titles": [row.language_title for row in rows],
         "user_ids": [row.user_id for row in rows],
         "creations": [row.created_at for row in rows],
-        "statuses": [row.status for row in rows],
         "scripts": [row.script_content for row in rows],
         "script_hashes": [row.script_hash for row in rows],
         "options": [row.compile_options for row in rows],

@@ -12,6 +12,7 @@ from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.sessions.session import Renewal
 from domain.takeover.moving import InboundSession, TakenState
+from domain.takeover.outgoing import outgoing_row
 from domain.takeover.receiving import received
 from domain.takeover.source_session import Expired, LeftSession, SourceSession, TakeoverPolicy
 
@@ -125,6 +126,8 @@ def judged(
     row: SourceSession, standing: Standing, stored: StoredSession, policy: TakeoverPolicy, now: datetime
 ) -> VerifiedRow:
     """Return the verdict on a session that both sides have, from its values."""
+    if standing is Standing.HIDDEN:  # a read by generation 1 writes the status of a hidden row
+        row = evolve(row, status=outgoing_row(stored.inbound).status)
     alive_at = now if row.expires_at is None else row.expires_at - _MOMENT
     expected = received(row, evolve(policy, expired=Expired.ALL), alive_at)
     if isinstance(expected, LeftSession):

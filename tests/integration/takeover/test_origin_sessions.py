@@ -161,6 +161,17 @@ async def test_counts_that_grew_return_exactly_whatever_a_trigger_adds(url):
                 assert changed <= {"execution_count", "last_executed_at"}
 
 
+async def test_a_status_that_a_read_wrote_to_a_hidden_row_returns_as_it_was(url):
+    before = rows_of(url)
+    async with opened(url) as origin:
+        ids = await keepable(origin, url)
+        taken = [each.inbound for each in await origin.fence(ids)]
+        hidden = [str(each) for each in ids]
+        change(url, "UPDATE meta.sessions SET status = 'expired' WHERE request_id = ANY(%s)", hidden)
+        await origin.restore(taken)
+    assert rows_of(url) == before
+
+
 async def test_a_greater_count_at_the_origin_stays(url):
     async with opened(url) as origin:
         ids = (await keepable(origin, url))[:1]
