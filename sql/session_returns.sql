@@ -18,19 +18,21 @@ SELECT t.holder, t.held_until FROM meta.takeover AS t WHERE NOT EXISTS (SELECT F
 UPDATE meta.takeover AS t SET holder = NULL, held_until = NULL WHERE t.holder = :holder::text;
 
 -- name: select_held(request_ids)
+-- A session that was made here has no expiry at the origin, even if a copy has its id.
 SELECT
     c.request_id,
     CASE
         WHEN t.state = 'owned' THEN 'served'
         WHEN t.state IS NOT NULL THEN t.state
-        WHEN EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.request_id) THEN 'served'
+        WHEN s.request_id IS NOT NULL THEN 'served'
         WHEN i.request_id IS NOT NULL THEN 'inbound'
         ELSE 'unknown'
     END AS holding,
-    coalesce(i.expires_at, t.expires_at) AS known_at
+    CASE WHEN t.request_id IS NOT NULL OR s.request_id IS NULL THEN coalesce(i.expires_at, t.expires_at) END AS known_at
 FROM unnest(:request_ids::uuid[]) AS c (request_id)
 LEFT JOIN meta.taken_sessions AS t ON c.request_id = t.request_id
-LEFT JOIN meta.inbound_sessions AS i ON c.request_id = i.request_id;
+LEFT JOIN meta.inbound_sessions AS i ON c.request_id = i.request_id
+LEFT JOIN meta.sessions AS s ON c.request_id = s.request_id;
 
 -- name: select_returnable(now, after, rows_max)
 -- Sessions whose late executions were not looked at stay: the origin may still write an older count. The subquery is

@@ -150,6 +150,13 @@ SELECT
     ) AS unchanged,
     (SELECT count(*) FROM taken AS t WHERE t.state <> 'returned') AS taken;
 
+-- name: select_made_here(request_ids)
+SELECT s.request_id
+FROM meta.sessions AS s
+WHERE
+    s.request_id = any(:request_ids::uuid[])
+    AND NOT EXISTS (SELECT FROM meta.taken_sessions AS t WHERE t.request_id = s.request_id);
+
 -- name: select_inbound(request_ids)
 SELECT
     i.spelled_title, i.user_id, i.leftovers, i.script,
@@ -180,6 +187,7 @@ WITH removed AS (
 SELECT count(*) FROM removed;
 
 -- name: take_sessions(request_ids, now)
+-- The id of a session that was made here stays with the origin. A returned session has left this table with its copy.
 WITH fencing AS (
     INSERT INTO meta.taken_sessions (
         request_id, owner, state, spelled_title, user_id, leftovers, expires_at, fenced_at
@@ -187,7 +195,9 @@ WITH fencing AS (
     SELECT
         i.request_id, i.owner, 'fencing', i.spelled_title, i.user_id, i.leftovers, i.expires_at, :now::timestamptz
     FROM meta.inbound_sessions AS i
-    WHERE i.request_id = any(:request_ids::uuid[])
+    WHERE
+        i.request_id = any(:request_ids::uuid[])
+        AND NOT EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = i.request_id)
     ORDER BY i.request_id
     ON CONFLICT (request_id) DO NOTHING
     RETURNING request_id

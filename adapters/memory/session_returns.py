@@ -163,6 +163,8 @@ class MemoryReturnStore(ReturnStore, TakeoverClaims):
 
     def _known_at(self, session_id: UUID) -> datetime | None:
         copy, taken = self._store.inbound.get(session_id), self._store.taken.get(session_id)
+        if taken is None and session_id in self._store.sessions:
+            return None
         return copy.session.expires_at if copy is not None else None if taken is None else taken.expires_at
 
     def _is_returnable(self, session: Session, now: datetime) -> bool:

@@ -1,7 +1,7 @@
 """A takeover in memory."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -78,6 +78,11 @@ class MemoryTakeoverStore(TakeoverStore):
         return Received(len(written), len(equal), len(taken))
 
     @override
+    async def made_here(self, ids: Sequence[UUID]) -> Collection[UUID]:
+        self._store.require_available()
+        return {each for each in ids if each in self._store.sessions and each not in self._store.taken}
+
+    @override
     async def inbound(self, ids: Sequence[UUID]) -> Sequence[InboundSession]:
         self._store.require_available()
         return [self._store.inbound[session_id] for session_id in ids if session_id in self._store.inbound]
@@ -100,7 +105,8 @@ class MemoryTakeoverStore(TakeoverStore):
 
     @override
     async def take(self, ids: Sequence[UUID], now: datetime) -> Sequence[UUID]:
-        for each in await self.inbound(ids):
+        occupied = await self.made_here(ids)
+        for each in await self.inbound([each for each in ids if each not in occupied]):
             session_id, owner = each.session.ref.session_id, each.session.ref.owner
             known = (TakenState.FENCING, each.original, each.session.expires_at)
             taken = TakenSession(session_id, owner, *known, fenced_at=now)

@@ -200,6 +200,7 @@ class TakeoverStatements:
     update_takeover_options: Statement
     update_takeover_progress: Statement
     receive_inbound: Statement
+    select_made_here: Statement
     select_inbound: Statement
     select_live_inbound: Statement
     delete_inbound: Statement

@@ -1,7 +1,7 @@
 """What a takeover would take, counted session by session."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 
 from attrs import define, field
@@ -59,10 +59,17 @@ class Census:
     scripts: dict[tuple[Language, str], ScriptUse] = field(factory=dict)
     other_scripts: int = 0
 
-    def add(self, heads: Iterable[SessionHead]) -> Iterator[Mapping[str, object]]:
-        """Count sessions, and yield facts about each one that is left or unusual."""
+    def add(
+        self, heads: Iterable[SessionHead], occupied: Collection[str] = frozenset()
+    ) -> Iterator[Mapping[str, object]]:
+        """Count sessions, and yield facts about each one that is left or unusual.
+
+        `occupied` are ids that sessions made here have.
+        """
         for head in heads:
             found = received(head.row, self.policy, self.now)
+            if isinstance(found, AcceptedSession) and head.row.request_id in occupied:
+                found = LeftSession(head.row.request_id, Reason.ID_IN_USE)
             self._add(head, found)
             if isinstance(found, LeftSession):
                 yield {"request_id": found.request_id, "left": found.reason}

@@ -1,25 +1,31 @@
 """Copies the sessions of the origin, batch by batch, beside everything that uses them."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from attrs import define, evolve, field, frozen, validators
 
 from domain.clock import Clock
 from domain.concurrency.pace import Pace
 from domain.concurrency.pipeline import ahead, overlapped
-from domain.takeover.moving import InboundSession, Progress, Received
+from domain.takeover.moving import InboundSession, Progress, Received, Takeover
+from domain.takeover.plan import OFFSET_MAX
 from domain.takeover.ports import TakeoverStore
 from domain.takeover.reader_ports import OriginReader, RowHead
 from domain.takeover.reasons import Flag, Reason
 from domain.takeover.receiving import received
 from domain.takeover.source_session import AcceptedSession, Expired, LeftSession, SourceSession, TakeoverPolicy
+from domain.takeover.stages import Stage
 
 COPY = "copy"
 """The name under which the progress is stored."""
 
 _ROWS_MAX = 1000
+_NEEDS_COPIES = frozenset({Stage.OPEN, Stage.ADOPT})
+_NEEDS_NONE = frozenset({Stage.BACK, Stage.FINISHED})
+_FIRST = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @frozen
@@ -119,6 +125,8 @@ class Copier:
         Overloaded. Repeating continues.
         """
         self._progress = Progress() if dry_run else await self._stored_progress()
+        if self._progress.after is None:
+            self._progress = evolve(self._progress, began_at=self._clock.now().isoformat())
         store = self._forget if dry_run else self._receive
         async with (
             aclosing(ahead(self._batches())) as batches,
@@ -164,19 +172,27 @@ class Copier:
 
     async def _judged(self, batches: AsyncIterator[_Batch]) -> AsyncIterator[_JudgedBatch]:
         async for batch in batches:
-            yield self._judge(batch)
+            yield await self._judge(batch)
 
-    def _judge(self, batch: _Batch) -> _JudgedBatch:
+    async def _judge(self, batch: _Batch) -> _JudgedBatch:
         now = self._clock.now()
         found = [received(row, self._policy, now) for row in batch.rows]
-        accepted = [each for each in found if isinstance(each, AcceptedSession)]
+        acceptable = [each for each in found if isinstance(each, AcceptedSession)]
+        occupied = await self._occupied(acceptable)
+        accepted = [each for each in acceptable if each.inbound.session.ref.session_id not in occupied]
         return _JudgedBatch(
             batch,
             [each.inbound for each in accepted],
             [each for each in found if isinstance(each, LeftSession)]
-            + [LeftSession(head.request_id, Reason.TOO_LARGE) for head in batch.large],
+            + [LeftSession(head.request_id, Reason.TOO_LARGE) for head in batch.large]
+            + [LeftSession(str(session_id), Reason.ID_IN_USE) for session_id in sorted(occupied)],
             [FlaggedSession(str(each.inbound.session.ref.session_id), each.flags) for each in accepted if each.flags],
         )
+
+    async def _occupied(self, sessions: Sequence[AcceptedSession]) -> Collection[UUID]:
+        """Return the ids that sessions made here have; only ids of one kind can be such."""
+        ids = [each.inbound.session.ref.session_id for each in sessions if Flag.ID_LOOKS_OWN in each.flags]
+        return await self._store.made_here(ids) if ids else ()
 
     async def _receive(self, judged: _JudgedBatch) -> CopyStep:
         await self._require_room(judged.size_bytes)
@@ -200,6 +216,20 @@ class Copier:
         free_bytes = await self._room()
         if free_bytes is not None and free_bytes < _ROOM_FACTOR * needed_bytes:
             raise NoRoom(free_bytes, _ROOM_FACTOR * needed_bytes)
+
+
+def own_since(takeover: Takeover | None) -> datetime | None:
+    """Return since when sessions that were made at the origin are its own, and need no copy; None: each needs one.
+
+    While sessions move here, or before a takeover, each needs one. After the copies were dropped, or on the way back,
+    none does. Before `open`, those that were made after the last pass of `copy` began belong to the next pass.
+    """
+    if takeover is None or takeover.stage in _NEEDS_COPIES:
+        return None
+    copied = takeover.progress.get(COPY)
+    if takeover.stage in _NEEDS_NONE or copied is None or copied.began_at is None:
+        return _FIRST
+    return datetime.fromisoformat(copied.began_at) - OFFSET_MAX
 
 
 _ROOM_FACTOR = 3

@@ -27,7 +27,8 @@ class Moved:
 
     `owned` came here, `returned` went there, and `dropped` were copies of sessions that have ended. `left` needed no
     step. `fenced_again` are served here, and the origin served them too: it was restored to an earlier state. `foreign`
-    are hidden by another takeover. `refused` cannot be stored by the origin. `waiting` still execute here.
+    are hidden by another takeover. `refused` cannot be stored by the origin, or it has another session of
+    their id. `waiting` still execute here.
     """
 
     owned: set[UUID] = field(factory=set)
@@ -133,6 +134,8 @@ class SessionMover:
         return _Look(seen, held, {each: self._view(seen.get(each), held[each]) for each in ids})
 
     def _view(self, seen: OriginSession | None, held: Held) -> View:
+        if seen is not None and held.is_made_here:
+            return View.OTHER
         if seen is None or not (seen.is_live or seen.would_live):
             return View.GONE
         if seen.is_live:
@@ -166,6 +169,9 @@ class SessionMover:
                 return ids
             case Step.GIVE_UP:
                 return await self._give_up(ids, moved)
+            case Step.REFUSE:
+                moved.refused.update(ids)
+                return ()
             case _:  # Step.LEAVE
                 moved.left.update(ids)
                 return ()

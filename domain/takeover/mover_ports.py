@@ -85,10 +85,18 @@ class OriginSessions(Protocol):
 
 @frozen
 class Held:
-    """What is stored here about a session: its holding, and its expiry at the origin as this side knows it."""
+    """What is stored here about a session: its holding, and its expiry at the origin as this side knows it.
+
+    The expiry is None for a session that was made here and has never moved, and for an unknown one.
+    """
 
     holding: Holding
     known_at: datetime | None = None
+
+    @property
+    def is_made_here(self) -> bool:
+        """Whether the session was made here and has never moved, so that the origin cannot know it."""
+        return self.holding is Holding.SERVED and self.known_at is None
 
 
 @frozen

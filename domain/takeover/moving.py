@@ -17,12 +17,16 @@ from domain.takeover.stages import Stage
 
 @frozen
 class Progress:
-    """How far a command has come. `after` is its cursor; None before the first batch and after the last one."""
+    """How far a command has come. `after` is its cursor; None before the first batch and after the last one.
+
+    `began_at` is the instant at which its last pass began, in ISO 8601; None if that is not known.
+    """
 
     after: JsonText | None = None
     passes: int = 0
     examined: int = 0
     size_bytes: int = 0
+    began_at: str | None = None
 
 
 @frozen

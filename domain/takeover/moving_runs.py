@@ -136,7 +136,8 @@ class MoveRun:
         movable = copied = left = lost = foreign = 0
         async for ids in self._read_pages(self._origin.live):
             held, seen = await self._returns.held(ids), await self._origin.look(ids)
-            kept = [each.session_id for each in seen if each.is_live and each.inbound is not None]
+            live = [each.session_id for each in seen if each.is_live and each.inbound is not None]
+            kept = [each for each in live if not held[each].is_made_here]
             movable += len(kept)
             copied += sum(held[each].holding is Holding.INBOUND for each in kept)
             left += len(seen) - len(kept)

@@ -9,13 +9,14 @@ from domain.takeover.ports import Holding
 class View(StrEnum):
     """What the origin shows of a session.
 
-    LIVE: it serves the session. FENCED: this takeover has hidden it. FOREIGN: another takeover has. GONE: it has
-    expired there, or does not exist.
+    LIVE: it serves the session. FENCED: this takeover has hidden it. FOREIGN: another takeover has. OTHER: it has
+    another session under the id of one that was made here. GONE: it has expired there, or does not exist.
     """
 
     LIVE = "live"
     FENCED = "fenced"
     FOREIGN = "foreign"
+    OTHER = "other"
     GONE = "gone"
 
 
@@ -33,7 +34,8 @@ class Step(StrEnum):
     session at the origin, store it here. FENCE: hide it at the origin and store it here. FENCE_AGAIN: hide it there.
     OWN: store it here. GIVE_UP: forget the copy. CLOSE: stop serving it here, as RETURNING. DIVERT: mark it as
     RETURNING, so that it cannot be stored here. RETURN: write it to the origin, or take the fence away there, and mark
-    it as RETURNED. REOPEN: serve it here again. LEAVE: nothing is to be done.
+    it as RETURNED. REOPEN: serve it here again. REFUSE: it stays here, because the origin has its id for another
+    one. LEAVE: nothing is to be done.
     """
 
     COPY = "copy"
@@ -46,14 +48,16 @@ class Step(StrEnum):
     DIVERT = "divert"
     RETURN = "return"
     REOPEN = "reopen"
+    REFUSE = "refuse"
     LEAVE = "leave"
 
 
 _Row = Mapping[View, Step]
 
 
-def _row(live: Step, fenced: Step, otherwise: Step, foreign: Step | None = None) -> _Row:
-    return {View.LIVE: live, View.FENCED: fenced, View.GONE: otherwise, View.FOREIGN: foreign or otherwise}
+def _row(live: Step, fenced: Step, otherwise: Step, other: Step | None = None) -> _Row:
+    rest = {View.GONE: otherwise, View.FOREIGN: otherwise, View.OTHER: other or otherwise}
+    return {View.LIVE: live, View.FENCED: fenced, **rest}
 
 
 _HERE: Mapping[Holding, _Row] = {
@@ -72,7 +76,7 @@ _THERE: Mapping[Holding, _Row] = {
     Holding.UNKNOWN: _row(Step.LEAVE, Step.COPY, Step.LEAVE),
     Holding.INBOUND: _row(Step.LEAVE, Step.DIVERT, Step.LEAVE),
     Holding.FENCING: _row(Step.DIVERT, Step.DIVERT, Step.GIVE_UP),
-    Holding.SERVED: _row(Step.CLOSE, Step.CLOSE, Step.CLOSE),
+    Holding.SERVED: _row(Step.CLOSE, Step.CLOSE, Step.CLOSE, Step.REFUSE),
     Holding.RETURNING: _row(Step.RETURN, Step.RETURN, Step.RETURN),
     Holding.RETURNED: _row(Step.LEAVE, Step.DIVERT, Step.LEAVE),
 }

@@ -1,6 +1,6 @@
 """Ports to the origin, and to what is stored here about a takeover."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -105,6 +105,10 @@ class TakeoverStore(Protocol):
         """
         ...
 
+    async def made_here(self, ids: Sequence[UUID]) -> Collection[UUID]:
+        """Return those of these ids that sessions have which are stored here and were not taken."""
+        ...
+
     async def inbound(self, ids: Sequence[UUID]) -> Sequence[InboundSession]:
         """Return the copies that are stored of these ids, in no order."""
         ...
@@ -120,6 +124,7 @@ class TakeoverStore(Protocol):
     async def take(self, ids: Sequence[UUID], now: datetime) -> Sequence[UUID]:
         """Mark copies as FENCING since `now`; return the ids that are FENCING, among them those that were before.
 
+        A copy with the id of a session that was made here is left out.
         The copies stay until `own` or `give_up`, so they are inbound and FENCING in between.
         """
         ...

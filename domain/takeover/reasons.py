@@ -19,6 +19,8 @@ class Reason(StrEnum):
     OWNER_UNKNOWN = "owner_unknown"
     EXPIRED = "expired"
     TOO_LARGE = "too_large"
+    ID_IN_USE = "id_in_use"
+    NOT_MOVING = "not_moving"
 
     @property
     def words(self) -> str:
@@ -40,6 +42,8 @@ _REASONS: Mapping[Reason, str] = {
     Reason.OWNER_UNKNOWN: "The owner file does not list its user_id. Add it, or name --default-owner.",
     Reason.EXPIRED: "It has expired, and --expired leaves it.",
     Reason.TOO_LARGE: "It is larger than --batch-bytes, so it was not read. Repeat with a larger value to take it.",
+    Reason.ID_IN_USE: "A session that was made here has its id. It is left, and stays at the origin until it expires.",
+    Reason.NOT_MOVING: "It was not copied, and nothing moves here in this stage. The origin keeps it until it expires.",
 }
 
 

@@ -43,7 +43,8 @@ class TakeoverState:
     """What `takeover status` shows.
 
     `live_there` are sessions that the origin serves, at most 20,000 are counted. `behind` are signs that somebody calls
-    the origin behind the front. `unsettled` sessions wait until the origin's last executions have ended.
+    the origin behind the front. `unsettled` sessions wait until the origin's last executions have ended. `live_here`
+    has the others that live here.
     """
 
     takeover: Takeover
@@ -55,9 +56,12 @@ class TakeoverState:
 
     @property
     def is_over(self) -> bool:
-        """Whether no session is between the two sides, and the side that is left has none."""
+        """Whether no session is between the two sides, and the side that is left has none.
+
+        Before `open`, this service has none.
+        """
         moving = self.sessions[TakenState.FENCING] + self.sessions[TakenState.RETURNING] + self.unsettled
-        left = self.live_here if self.takeover.stage is Stage.BACK else self.live_there
+        left = {Stage.LOOK: 0, Stage.FRONT: 0, Stage.BACK: self.live_here}.get(self.takeover.stage, self.live_there)
         return not (moving or left or self.behind)
 
 
@@ -118,10 +122,11 @@ class TakeoverService:
             _require_over(state)
             totals = {f"sessions_{name or 'inbound'}": number for name, number in state.sessions.items()}
             await self.enter(StageCommand.FINISH, totals)
-        await self._discard_copies()
+        await self._discard_copies(state.takeover)
         return state
 
-    async def _discard_copies(self) -> None:
+    async def _discard_copies(self, takeover: Takeover) -> None:
+        await self._store.choose(takeover.options)  # the next copy starts at the first row
         after: UUID | None = None
         while copies := await self._store.inbound_live(_FIRST, after, _PAGE):
             await self._store.discard(copies)
@@ -166,7 +171,8 @@ def _require_over(state: TakeoverState) -> None:
     if state.is_over:
         return
     reasons = {
-        f"{state.live_there:,} live sessions are the origin's: adopt them, or wait until they expire": state.live_there
+        f"{state.live_there:,} live sessions are the origin's: `takeover adopt` moves those that can be kept "
+        "here; the others, which it names, end when they expire": state.live_there
         and state.takeover.stage is not Stage.BACK,
         f"{state.live_here:,} live sessions are here: run `takeover back` again": state.live_here
         and state.takeover.stage is Stage.BACK,

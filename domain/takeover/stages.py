@@ -44,6 +44,8 @@ _NEXT: Mapping[StageCommand, Mapping[Stage, Stage]] = {
     StageCommand.ADOPT: {Stage.OPEN: Stage.ADOPT, Stage.ADOPT: Stage.ADOPT},
     StageCommand.BACK: {Stage.OPEN: Stage.BACK, Stage.ADOPT: Stage.BACK, Stage.BACK: Stage.BACK},
     StageCommand.FINISH: {
+        Stage.LOOK: Stage.LOOK,
+        Stage.FRONT: Stage.LOOK,
         Stage.OPEN: Stage.FINISHED,
         Stage.ADOPT: Stage.FINISHED,
         Stage.BACK: Stage.LOOK,
@@ -58,14 +60,13 @@ _ADVICE: Mapping[StageCommand, str] = {
         "while."
     ),
     StageCommand.BACK: "There is nothing to return before `open`, and no way back after `finish`.",
-    StageCommand.FINISH: "Nothing was opened, so there is nothing to finish.",
 }
 
 
 def next_stage(command: StageCommand, stage: Stage) -> Stage:
-    """Return the stage in which a command works; the command that ends a takeover leads to LOOK after a return.
+    """Return the stage in which a command works; raises TakeoverRefused.
 
-    Raises TakeoverRefused.
+    The command that ends a takeover leads to LOOK if the origin keeps its sessions: before `open`, and after a return.
     """
     following = _NEXT[command].get(stage)
     if following is None:

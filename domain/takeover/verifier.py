@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -14,6 +14,8 @@ from attrs import define, field, frozen
 from domain.clock import Clock
 from domain.concurrency.pipeline import ahead
 from domain.identity import NO_ID
+from domain.takeover.copying import own_since
+from domain.takeover.ports import TakeoverStore
 from domain.takeover.reader_ports import OriginReader, StoredReader
 from domain.takeover.reasons import Reason
 from domain.takeover.receiving import received
@@ -100,11 +102,13 @@ class Verifier:
 
     _origin: OriginReader
     _stored: StoredReader
+    _store: TakeoverStore
     _policy: TakeoverPolicy
     _clock: Clock
     _bytes_max: int
     _is_chosen: Callable[[tuple[object, ...]], bool] = field(init=False)
     _last_id: str = field(default="", init=False)
+    _own_since: datetime | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Remember the last answers: few sessions differ in them."""
@@ -112,6 +116,7 @@ class Verifier:
 
     async def run(self) -> AsyncGenerator[VerifyStep]:
         """Compare all rows; raises SourceUnavailable, SourceRefused, StorageUnavailable or Overloaded."""
+        self._own_since = own_since(await self._store.takeover())
         async with aclosing(ahead(self._origin_pages())) as there, aclosing(ahead(self._stored_pages())) as here:
             origin, stored = _Side(there), _Side(here)
             while True:
@@ -211,9 +216,14 @@ class Verifier:
         canonical = [UUID(request_id) for request_id in ids if _CANONICAL.fullmatch(request_id) is not None]
         stored = await self._stored.sessions(canonical) if canonical else {}
         here = {str(session_id): each for session_id, each in stored.items()}
+        absent = [session_id for session_id in canonical if session_id not in stored]
+        occupied = {str(session_id) for session_id in await self._store.made_here(absent)} if absent else set()
         rows = {row.request_id: row for row in await self._origin.sessions(readable)}
         hidden = await self._origin.hidden(ids)
-        return [self._verdict(each, rows.get(each.request_id), hidden, here.get(each.request_id)) for each in suspects]
+        return [
+            self._verdict(each, rows.get(each.request_id), hidden, here.get(each.request_id), occupied)
+            for each in suspects
+        ]
 
     def _verdict(
         self,
@@ -221,11 +231,14 @@ class Verifier:
         row: SourceSession | None,
         hidden: Mapping[str, bool],
         stored: StoredSession | None,
+        occupied: Collection[str],
     ) -> VerifiedRow:
         request_id, is_hidden = suspect.request_id, hidden.get(suspect.request_id)
         if is_hidden is None:
             return self._absent_there(request_id, stored)
         if stored is None:
+            if request_id in occupied and not is_hidden:
+                return VerifiedRow(request_id, Verdict.LEFT, str(Reason.ID_IN_USE))
             return self._absent_here(request_id, row, is_hidden=is_hidden)
         if row is None:
             return VerifiedRow(request_id, Verdict.DIFFERS, str(Reason.TOO_LARGE))
@@ -246,7 +259,12 @@ class Verifier:
         expected = received(row, self._policy, self._clock.now())
         if isinstance(expected, LeftSession):
             return VerifiedRow(request_id, Verdict.LEFT, str(expected.reason))
-        return VerifiedRow(request_id, Verdict.MISSING, fields=("served by neither",) if is_hidden else ())
+        if is_hidden:
+            return VerifiedRow(request_id, Verdict.MISSING, fields=("served by neither",))
+        made_at = expected.inbound.session.created_at
+        if self._own_since is not None and made_at >= self._own_since:
+            return VerifiedRow(request_id, Verdict.LEFT, str(Reason.NOT_MOVING))
+        return VerifiedRow(request_id, Verdict.MISSING)
 
 
 def _parts(suspects: Sequence[_Suspect]) -> Iterator[Sequence[_Suspect]]:

@@ -232,7 +232,7 @@ class Commands(containers.DeclarativeContainer):
     )
     pause = providers.Object(asyncio.sleep)
     copier = providers.Factory(Copier, store=database.takeover_store, clock=database.clock)
-    verifier = providers.Factory(Verifier, stored=stored_reader, clock=database.clock)
+    verifier = providers.Factory(Verifier, stored=stored_reader, store=database.takeover_store, clock=database.clock)
     takeover_policy = providers.Callable(takeover_policy, settings)
     with_shared_functions = providers.Callable(with_shared_functions, functions=database.functions)
     script_runners = providers.Callable(script_runners, settings)

@@ -65,6 +65,8 @@ class ReturnStoreContract:
         await store.take([id_of(copies[2])], storage.clock.now())
         expires_at = copies[0].session.expires_at
         ids = [*map(id_of, copies), own.ref.session_id, origin_id(9)]
+        same_id = evolve(copies[0].session, ref=own.ref)
+        await receive(store, evolve(copies[0], session=same_id))
         assert await returns.held(ids) == {
             ids[0]: Held(Holding.SERVED, expires_at),
             ids[1]: Held(Holding.INBOUND, expires_at),
@@ -72,6 +74,17 @@ class ReturnStoreContract:
             ids[3]: Held(Holding.SERVED),
             ids[4]: Held(Holding.UNKNOWN),
         }
+        assert [(await returns.held(ids))[each].is_made_here for each in ids] == [False, False, False, True, False]
+
+    async def test_a_returned_session_can_be_taken_again(self, storage, store, returns):
+        copy = inbound(storage)
+        await self.settled(store, storage, returns, copy)
+        now = storage.clock.now()
+        await returns.close([id_of(copy)], now)
+        await returns.release([id_of(copy)], now)
+        assert await store.made_here([id_of(copy)]) == set()
+        await receive(store, copy)
+        assert await store.take([id_of(copy)], now) == [id_of(copy)]
 
     async def test_only_live_settled_sessions_can_return(self, storage, store, returns):
         settled = (await self.settled(store, storage, returns, inbound(storage, 1)))[0]

@@ -197,6 +197,17 @@ class TakeoverStoreContract:
             assert await store.taken([id_of(copy), id_of(absent)]) == [taken]
         assert await store.inbound([id_of(copy)]) == [copy]
 
+    async def test_the_id_of_a_session_that_was_made_here_cannot_be_taken(self, storage, store):
+        copy, free = inbound(storage, 1), inbound(storage, 2)
+        await owned(store, storage, inbound(storage, 3))
+        made = await storage.add_foreign(id_of(copy))
+        await receive(store, copy, free)
+        ids = [id_of(inbound(storage, number)) for number in (1, 2, 3)]
+        assert await store.take(ids[:2], storage.clock.now()) == [id_of(free)]
+        assert [each.session_id for each in await store.taken(ids[:2])] == [id_of(free)]
+        assert {*await store.made_here(ids)} == {made.ref.session_id}
+        assert await store.made_here([]) == set()
+
     async def test_an_owned_session_is_served_with_the_values_at_the_fence(self, storage, store):
         copy = inbound(storage)
         await receive(store, copy)

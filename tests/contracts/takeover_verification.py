@@ -97,7 +97,7 @@ class World:
 
     async def verdicts(self) -> tuple[dict[Verdict, int], list[VerifiedRow]]:
         """Return the numbers of the rows by verdict, without those of none, and the rows that are listed."""
-        verifier = Verifier(self.reader, self.stored, self.policy, self.storage.clock, self.bytes_max)
+        verifier = Verifier(self.reader, self.stored, self.store, self.policy, self.storage.clock, self.bytes_max)
         counts, rows = Counter(), []
         async for step in verifier.run():
             counts.update(step.verdicts)
@@ -254,6 +254,58 @@ class TakeoverVerificationContract:
         counts, (row,) = await world.verdicts()
         assert counts == {Verdict.MISSING: 1}
         assert list(row.fields) == ["served by neither"]
+
+    async def test_the_id_of_a_session_that_was_made_here_is_left(self, world):
+        await world.begin()
+        row, hidden = session(1), session(2)
+        world.put(row)
+        await world.copy()
+        world.put(hidden)
+        for each in (row, hidden):
+            await world.store.discard([UUID(each.request_id)])
+            await world.storage.add_foreign(UUID(each.request_id))
+        world.hide(hidden)
+        counts, rows = await world.verdicts()
+        assert counts == {Verdict.LEFT: 1, Verdict.MISSING: 1}
+        assert (row.request_id, Verdict.LEFT, Reason.ID_IN_USE) in {
+            (each.request_id, each.verdict, each.reason) for each in rows
+        }
+
+    async def test_what_a_read_writes_to_the_status_of_a_hidden_row_is_no_difference(self, world):
+        await world.begin()
+        rows = [session(1), session(2, status="odd")]
+        for each in rows:
+            world.put(each)
+        await world.copy()
+        await world.adopt(*rows)
+        for each in rows:
+            world.hide(each, status="expired")
+        counts, _ = await world.verdicts()
+        assert Verdict.DIFFERS not in counts
+
+    @pytest.mark.parametrize(
+        ("stage", "is_copied", "verdicts"),
+        [
+            (Stage.LOOK, True, {Verdict.MISSING: 1, Verdict.LEFT: 1}),
+            (Stage.FRONT, True, {Verdict.MISSING: 1, Verdict.LEFT: 1}),
+            (Stage.LOOK, False, {Verdict.LEFT: 2}),
+            (Stage.OPEN, True, {Verdict.MISSING: 2}),
+            (Stage.ADOPT, True, {Verdict.MISSING: 2}),
+            (Stage.BACK, True, {Verdict.LEFT: 2}),
+            (Stage.FINISHED, True, {Verdict.LEFT: 2}),
+        ],
+    )
+    async def test_sessions_are_the_origins_when_nothing_moves_here(self, world, stage, is_copied, verdicts):
+        await world.begin()
+        if is_copied:
+            await world.copy()
+        now = world.storage.clock.now()
+        await world.store.change_stage(Stage.LOOK, stage, now)
+        world.put(session(1))  # it was there before the copy
+        world.put(session(2, created_at=now, last_executed_at=None))
+        counts, rows = await world.verdicts()
+        assert counts == verdicts
+        assert {each.reason for each in rows if each.verdict is Verdict.LEFT} <= {Reason.NOT_MOVING}
 
     async def test_pages_are_merged_whatever_is_between_them(self, world):
         await world.begin()

@@ -20,4 +20,4 @@ class OpenDatabase:
 
 def commands_with(**objects: Any) -> Callable[..., Commands]:
     """Return what makes a container whose providers give these objects; they need no database."""
-    return partial(Commands, database_access=providers.Object(OpenDatabase()), **objects)
+    return partial(Commands, **{"database_access": providers.Object(OpenDatabase()), **objects})

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -72,6 +72,10 @@ class PostgresTakeoverStore(TakeoverStore):
         parameters = {**_columns(sessions), **_noted(command, progress)}
         (counts,) = await self._gateway.fetch(self._statements.receive_inbound, parameters)
         return Received(*counts)
+
+    @override
+    async def made_here(self, ids: Sequence[UUID]) -> Collection[UUID]:
+        return {row[0] for row in await self._gateway.fetch(self._statements.select_made_here, _named(ids))}
 
     @override
     async def inbound(self, ids: Sequence[UUID]) -> Sequence[InboundSession]:

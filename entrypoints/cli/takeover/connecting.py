@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 TIMEOUT_MS = 10_000
 """For a statement of a command: shorter than its claim, so that no command writes after its claim has ended."""
 
+HAD_KEYS = "redis"
+"""The name under which a move notes that the Redis of the origin had keys: it removes them."""
+
 _CLOCK_SAMPLES = 5
 _SCHEMA = "meta"
 
@@ -62,7 +65,7 @@ async def connected(
         takeover = await parts.store.takeover()
         async with commands.origin_inspector(source.address) as inspector:
             server = await _checked(commands, source, inspector, command)
-            generations = await _generations(commands, source, inspector)
+            generations = await _generations(commands, source, inspector, takeover)
             takeover = await _begun(parts, takeover, server, options)
             _require_same(takeover.source, server.fingerprint)
         policy = await taking_policy(commands, TakeoverOptions.of(takeover.options), opened=True)
@@ -74,7 +77,7 @@ async def connected(
 
 
 async def _generations(
-    commands: "Commands", source: SourceChoice, inspector: "OriginInspector"
+    commands: "Commands", source: SourceChoice, inspector: "OriginInspector", takeover: Takeover | None
 ) -> frozenset[Generation]:
     """Return the generations that are possible; raises SourceRefused if it may be the first one, without its Redis."""
     if source.generation is not None:
@@ -82,7 +85,9 @@ async def _generations(
     else:
         url = commands.settings().origin_url
         version = None if url is None else await commands.origin_version(url)
-        possible = GenerationEvidence(version, await inspector.written_by_older()).possible
+        evidence = GenerationEvidence(version, await inspector.written_by_older())
+        had_keys = takeover is not None and HAD_KEYS in takeover.progress
+        possible = (await _with_keys(commands, source, evidence, had_keys=had_keys)).possible
     is_seen = Generation.G1 in possible and Generation.G3 not in possible
     if is_seen and source.address.cache_url is None:
         raise SourceRefused(
@@ -90,6 +95,17 @@ async def _generations(
             remedy="Name its Redis with --redis or TAKEOVER_REDIS_URL, or say --generation g2 if it has none.",
         )
     return possible
+
+
+async def _with_keys(
+    commands: "Commands", source: SourceChoice, evidence: GenerationEvidence, *, had_keys: bool
+) -> GenerationEvidence:
+    """Add that Redis has keys; without any, the first generation may still make some."""
+    url = source.address.cache_url
+    if url is None or Generation.G1 not in evidence.possible:
+        return evidence
+    async with commands.origin_cache(url) as cache:
+        return evolve(evidence, redis_keys=int(had_keys) or await cache.count(1) or None)
 
 
 async def _begun(

@@ -139,4 +139,5 @@ def _lines(result: Result) -> Sequence[str]:
         return [shown(f"{result.language_title}: left. {result.reason.words}{detail}")]
     outcome = result.outcome.replace("_", " ")
     head = f"{result.language_title}: {outcome}, version {result.version}, convention {result.convention}"
-    return [f"{head}, {result.examples} examples hold.", *(f"  {flag.words}" for flag in result.flags)]
+    held = "example holds" if result.examples == 1 else "examples hold"
+    return [f"{head}, {result.examples} {held}.", *(f"  {flag.words}" for flag in result.flags)]

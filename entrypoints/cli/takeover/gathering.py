@@ -2,13 +2,13 @@
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from domain.errors import DomainError, Overloaded, RuntimeUnavailable
 from domain.identity import ANONYMOUS
@@ -20,8 +20,10 @@ from domain.scripts.script import Script, ScriptSyntaxError
 from domain.takeover.census import Census, ScriptUse
 from domain.takeover.fence import HIDDEN_BEFORE
 from domain.takeover.generation import GenerationEvidence
-from domain.takeover.inspection import FUNCTIONS, SCRIPTS, SourceCounts
+from domain.takeover.inspection import FUNCTIONS, SCRIPTS, SessionHead, SourceCounts
 from domain.takeover.plan import ClockDifference, PlanFacts, ScriptSurvey, ScriptVerdict
+from domain.takeover.ports import TakeoverStore
+from domain.takeover.receiving import canonical_id
 from domain.takeover.scripts import form_of
 from domain.takeover.source import SourceAddress
 from domain.takeover.source_session import Expired, TakeoverPolicy
@@ -38,6 +40,8 @@ SCRIPTS_CHECKED_MAX = 2000
 """Different scripts that are checked, those of most sessions first: a check takes milliseconds."""
 
 _PAGE = 50
+_OWN_VERSION = 7
+"""The version of the ids that this service makes."""
 _SCHEMA = "meta"
 
 
@@ -51,6 +55,8 @@ class Gathering:
     disk: Path | None
     """A folder on the disk of this service's database, if that is here."""
     note: Note
+    own: "Commands | None" = None
+    """What opens the database of this service, if there is one."""
     is_dump: bool = False
     """Whether the Redis of the source has loaded a dump."""
 
@@ -111,10 +117,11 @@ class Gathering:
         bounds = {Expired.NONE: now, Expired.RETAINED: retained_after, Expired.ALL: HIDDEN_BEFORE}
         census = Census(self.policy, now)
         with click.progressbar(length=_expected(found, counts, self.policy), label="Counting", file=sys.stderr) as bar:
-            async for page in origin.heads(bounds[self.policy.expired]):
-                for line in census.add(page):
-                    self.note(line)
-                bar.update(len(page))
+            async with OwnIds.of(self.own) as own_ids:
+                async for page in origin.heads(bounds[self.policy.expired]):
+                    for line in census.add(page, await own_ids.among(page)):
+                        self.note(line)
+                    bar.update(len(page))
         has_functions = {FUNCTIONS, SCRIPTS} <= {
             name for name, table in found.schema.tables.items() if table.can_select
         }
@@ -168,6 +175,39 @@ async def clock_difference(origin: "OriginInspector", target: "OriginInspector")
     """Return how far the clock of the origin's database is ahead of that of this service's."""
     (there, there_error), (here, here_error) = await origin.clock_offset(), await target.clock_offset()
     return ClockDifference(there - here, there_error + here_error)
+
+
+@define(eq=False)
+class OwnIds:
+    """Finds ids that sessions made here have; none without a database, or with one that is not migrated yet."""
+
+    _commands: "Commands | None"
+    _stack: AsyncExitStack
+    _store: TakeoverStore | None = field(default=None, init=False)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def of(cls, commands: "Commands | None") -> "AsyncIterator[OwnIds]":
+        """Yield one, and close the database at the end."""
+        async with AsyncExitStack() as stack:
+            yield cls(commands, stack)
+
+    async def among(self, heads: Sequence[SessionHead]) -> Collection[str]:
+        """Return those of these ids; the database is opened for the first that can be one."""
+        known = [canonical_id(head.row.request_id) for head in heads]
+        ids = [each for each in known if each is not None and each.version == _OWN_VERSION]
+        try:
+            store = await self._opened() if ids else None
+        except (DomainError, RuntimeError):
+            self._commands = None
+            return ()
+        return () if store is None else {str(each) for each in await store.made_here(ids)}
+
+    async def _opened(self) -> TakeoverStore | None:
+        if self._store is None and self._commands is not None:
+            await self._stack.enter_async_context(self._commands.database_access().opened())
+            self._store = self._commands.takeover_parts().store
+        return self._store
 
 
 @frozen

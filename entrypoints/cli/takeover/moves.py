@@ -13,6 +13,7 @@ from attrs import asdict, define, field
 
 from domain.takeover.generation import Generation
 from domain.takeover.mover_ports import ReturnCensus
+from domain.takeover.moving import Progress
 from domain.takeover.moving_runs import SETTLE_S, AdoptPreview, MoveLimits, MoveRun, Tally
 from domain.takeover.stages import StageCommand
 from entrypoints.cli.consent import dry_run_option
@@ -20,7 +21,7 @@ from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
-from entrypoints.cli.takeover.connecting import TIMEOUT_MS, Connected, connected
+from entrypoints.cli.takeover.connecting import HAD_KEYS, TIMEOUT_MS, Connected, connected
 from entrypoints.cli.takeover.holder import has_ended, holder_of
 from entrypoints.cli.takeover.options import SourceChoice, report_option, source_options
 from entrypoints.cli.takeover.report_file import Note, report_file
@@ -42,7 +43,7 @@ _ADOPTED: Mapping[str, str] = {
 }
 _RETURNED: Mapping[str, str] = {
     "returned": "moved to the origin",
-    "refused": "refused by the tables of the origin, and still served here",
+    "refused": "refused by the origin, for its tables or for another session with the id, and still served here",
     "waiting": "still executing, and moved by the front when they have ended",
     "dropped": "copies of sessions that have ended",
 }
@@ -205,6 +206,8 @@ async def _moved(sides: Connected, command: StageCommand, limits: MoveLimits) ->
     await claim.take()
     try:
         await sides.service.enter(command)
+        if sides.generations == {Generation.G1}:
+            await sides.parts.store.note(HAD_KEYS, Progress())
         if Generation.G2 in sides.generations and Generation.G3 not in sides.generations:
             click.echo(_IN_MEMORY, err=True)
         run = sides.parts.run(sides.origin, sides.takeover, claim, line.tell, limits)

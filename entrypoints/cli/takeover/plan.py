@@ -82,7 +82,8 @@ def plan(  # one for each option of its own
             has_database = commands.settings().database_url is not None
             taking = await taking_policy(others, options) if has_database else commands.takeover_policy(options)
             disk = settings.data_dir if settings.embedded else None
-            return await Gathering(commands, source, taking, disk, note, rdb is not None).facts()
+            own = container(settings=commands.settings()) if has_database else None
+            return await Gathering(commands, source, taking, disk, note, own, rdb is not None).facts()
 
         facts = _on_database(container, settings, use)
     found = list(findings(facts))

@@ -36,6 +36,10 @@ _STAGES: Mapping[Stage, str] = {
 }
 
 
+_FINISHED = "The takeover is over. Run `pglambda audit` to see its record."
+_DROPPED = "The copies are removed, and the origin keeps its sessions. `pglambda takeover copy` begins again."
+
+
 @click.command(
     "open",
     epilog=examples(
@@ -103,7 +107,8 @@ def finish(context: click.Context, /, dry_run: bool, output: str, **given: Any) 
 
     Refused while the origin owns a live session, while sessions are between the two sides, or while somebody calls the
     origin behind the front. Afterwards there is no way back. After `back`, this ends the takeover for the origin: it is
-    refused while this service owns a live session.
+    refused while this service owns a live session. Before `open`, it removes the copies, and the origin keeps its
+    sessions.
     """
 
     async def end(sides: Connected) -> TakeoverState:
@@ -115,7 +120,8 @@ def finish(context: click.Context, /, dry_run: bool, output: str, **given: Any) 
     if Output(output) is Output.JSON or dry_run:
         click.echo(_shown(state, Output(output)))
     else:
-        click.echo("The takeover is over. Run `pglambda audit` to see its record.")
+        is_opened = state.takeover.stage not in {Stage.LOOK, Stage.FRONT}
+        click.echo(_FINISHED if is_opened else _DROPPED)
     if dry_run and not state.is_over:
         context.exit(1)
 
@@ -177,7 +183,7 @@ def _lines(state: TakeoverState) -> Iterator[str]:
     rows = [(f"{sessions[name]:,}", text) for name, text in _STATES.items()]
     rows.append((f"{state.unsettled:,}", "of those moved here wait for the origin's last executions"))
     rows.append((f"{state.live_there:,}", "live at the origin"))
-    rows.append((f"{state.live_here:,}", "live here"))
+    rows.append((f"{state.live_here:,}", "live here, beside those that wait"))
     yield table(rows, frozenset({0}))
     for each in state.behind:
         made = "" if each.created_at is None else f"made at {each.created_at:%Y-%m-%dT%H:%M:%SZ}, "

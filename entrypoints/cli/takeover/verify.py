@@ -193,13 +193,17 @@ def _document(totals: VerifyTotals) -> str:
 
 
 def _text(totals: VerifyTotals) -> str:
-    compared = f"Compared {totals.examined:,} sessions of the origin."
+    compared = f"Compared {_counted(totals.examined, 'session')} of the origin."
     parts = [compared, _table("sessions", totals.verdicts)]
     if totals.functions is not None:
-        parts += [f"Compared {totals.functions.total():,} functions.", _table("functions", totals.functions)]
+        parts += [f"Compared {_counted(totals.functions.total(), 'function')}.", _table("functions", totals.functions)]
     if totals.redis is not None:
         parts.append(keys_text(totals.redis))
     return "\n\n".join(parts)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _table(name: str, verdicts: Counter[Verdict]) -> str:

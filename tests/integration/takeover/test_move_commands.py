@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import redis
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
@@ -106,6 +107,18 @@ def test_every_session_comes_and_returns_with_every_column_as_it_was(server_url,
     ]
 
 
+def test_copies_are_dropped_before_anything_is_opened(origin_url, database_url):
+    fill(origin_url, 40, 64)
+    before = rows_of(origin_url)
+    assert takeover(database_url, origin_url, "copy", status=1)["written"]
+    assert takeover(database_url, origin_url, "finish", "--dry-run")["can_finish"]
+    assert takeover(database_url, origin_url, "finish")["sessions"]["inbound"]
+    state = takeover(database_url, origin_url, "status")
+    assert (state["stage"], state["sessions"]["inbound"], rows_of(origin_url)) == ("look", 0, before)
+    verdicts = takeover(database_url, origin_url, "verify")["verdicts"]
+    assert (verdicts["left"], verdicts["missing"]) == (40, 0)
+
+
 Made = Callable[[], Commands]
 
 
@@ -167,7 +180,7 @@ def test_a_process_that_has_ended_holds_no_claim():
     assert not has_ended(name.replace("started ", "started 1") + ".example.com")
 
 
-async def test_an_origin_of_the_first_generation_needs_its_redis(origin_url, commands):
+async def test_an_origin_of_the_first_generation_needs_its_redis(origin_url, database_url, commands):
     await begun(commands, origin_url)
     first = SourceChoice(SourceAddress(origin_url), Generation.G1)
     with pytest.raises(SourceRefused, match="--redis"):
@@ -179,3 +192,12 @@ async def test_an_origin_of_the_first_generation_needs_its_redis(origin_url, com
             assert isinstance(sides.origin, CachedOriginSessions)
             assert await sides.origin.live(None, 10) == []
             assert sides.generations == {Generation.G1}
+        async with connected(commands(), SourceChoice(address, None), "adopt") as sides:
+            assert sides.generations == {*Generation}  # it may still make keys
+        with redis.Redis.from_url(server.url) as client:
+            client.set("session:1", "{}", ex=3600)
+            takeover(database_url, origin_url, "open", "--redis", server.url)
+            takeover(database_url, origin_url, "adopt", "--redis", server.url)
+            client.delete("session:1")
+        async with connected(commands(), SourceChoice(address, None), "back") as sides:
+            assert sides.generations == {Generation.G1}  # its keys are removed, and it is known

@@ -1,6 +1,7 @@
 """A copy takes every row once, writes only what differs, and continues where it stopped."""
 
 from contextlib import aclosing
+from uuid import UUID
 
 import pytest
 from attrs import evolve
@@ -11,6 +12,7 @@ from adapters.memory.store import MemoryStore
 from adapters.memory.takeover import MemoryTakeoverStore
 from domain.concurrency.pace import Pace
 from domain.errors import StorageUnavailable
+from domain.identity import ANONYMOUS, SessionRef, uuid7_at
 from domain.takeover.copying import COPY, Copier, CopyLimits, CopyStep, NoRoom
 from domain.takeover.moving import Received, Takeover
 from domain.takeover.reasons import Flag, Reason
@@ -18,6 +20,7 @@ from domain.takeover.source import SourceUnavailable
 from domain.takeover.source_session import Expired, LeftSession, SourceSession
 from domain.takeover.stages import Stage
 from tests.contracts.takeover_store import origin_id
+from tests.unit.domain.builders import session_at
 from tests.unit.takeover.builders import HOUR, NOW, POLICY, row
 
 SMALL = CopyLimits(rows_max=3, bytes_max=100)
@@ -68,6 +71,30 @@ async def test_every_row_is_copied_in_batches_of_limited_rows():
     assert total(steps) == (8, 0, 0)
     assert await copying.copied() == {each.request_id for each in rows(8)}
     assert await copying.copier().total() == 8
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+async def test_the_id_of_a_session_that_was_made_here_is_left(dry_run):
+    made, other = row(request_id=str(uuid7_at(NOW, 1))), row(request_id=str(uuid7_at(NOW, 2)))
+    copying = await Copying(made, other).begin()
+    session_id = UUID(made.request_id)
+    copying.memory.sessions[session_id] = session_at(NOW, ref=SessionRef(ANONYMOUS, session_id))
+    (step,) = await copying.run(dry_run=dry_run)
+    assert step.left == [LeftSession(made.request_id, Reason.ID_IN_USE)]
+    assert [each.request_id for each in step.flagged] == [other.request_id]
+    assert len(await copying.store.inbound([session_id, UUID(other.request_id)])) == (not dry_run)
+
+
+async def test_the_progress_has_the_beginning_of_the_last_pass():
+    copying = await Copying(*rows(4)).begin()
+    await copying.run()
+    assert (await copying.progress()).began_at == NOW.isoformat()
+    copying.clock.advance(HOUR)
+    async with aclosing(copying.copier().run()) as steps:
+        await anext(steps)
+    copying.clock.advance(HOUR)
+    await copying.run()
+    assert (await copying.progress()).began_at == (NOW + HOUR).isoformat()
 
 
 async def test_a_batch_has_limited_bytes():

@@ -110,6 +110,27 @@ def finish(world: World, direction: Direction) -> None:
     Process("command", COMMANDS[direction](world)).finish(check)
 
 
+@pytest.mark.parametrize("is_copied", [False, True])
+@pytest.mark.parametrize("lives", [True, False])
+@pytest.mark.parametrize("direction", Direction)
+def test_a_session_of_the_origin_with_the_id_of_one_that_was_made_here_is_never_touched(
+    direction: Direction, *, lives: bool, is_copied: bool
+) -> None:
+    world = World()
+    (copied if is_copied else empty)(world)
+    born_here(world)
+    row, made = world.origin.rows[SESSION], world.memory.sessions[SESSION]
+    row.expires_at = world.clock.now() + (HOUR if lives else -HOUR)
+    before = (row.expires_at, row.count)
+    moved = completed(world.mover.settle([SESSION], direction))
+    taken = completed(world.mover.take([SESSION])) if direction is Direction.HERE else Moved()
+    completed(COMMANDS[direction](world))
+    assert (row.expires_at, row.count) == before
+    assert (world.memory.sessions[SESSION], world.memory.taken) == (made, {})
+    assert moved.refused == ({SESSION} if direction is Direction.THERE else set())
+    assert (taken.owned, taken.fenced_again) == (set(), set())
+
+
 @pytest.mark.parametrize("then", Direction)
 @pytest.mark.parametrize("killed", Direction)
 @pytest.mark.parametrize("beginning", BEGINNINGS)

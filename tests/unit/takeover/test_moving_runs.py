@@ -8,14 +8,16 @@ from attrs import evolve
 
 from domain.audit import UNNAMED, Act, ActName
 from domain.identity import ANONYMOUS, SessionRef
+from domain.json_text import JsonText
 from domain.takeover.claim import Claim
+from domain.takeover.copying import COPY
 from domain.takeover.mover import Moved
-from domain.takeover.moving import TakenState, Takeover
+from domain.takeover.moving import Progress, TakenState, Takeover
 from domain.takeover.moving_runs import AdoptPreview, BatchSize, MoveLimits, MoveRun, Tally
 from domain.takeover.service import STAGE_SEEN_S, OriginCaller, TakeoverService
 from domain.takeover.stages import Stage, StageCommand, TakeoverRefused
 from tests.unit.domain.builders import session_at
-from tests.unit.takeover.world import SCRIPT, SETTLE, TAKEOVER_ID, OriginRow, World
+from tests.unit.takeover.world import SCRIPT, SETTLE, TAKEOVER_ID, OriginRow, World, inbound_of
 
 HOUR = timedelta(hours=1)
 
@@ -225,8 +227,21 @@ async def test_a_stage_changes_once_is_recorded_and_known_to_every_front_afterwa
     assert side.slept == [STAGE_SEEN_S]
     assert (await side.world.store.takeover()).stage is Stage.OPEN
     assert [each.act.name for each in side.world.takeovers.changes] == [ActName.TAKEOVER_OPEN]
-    with pytest.raises(TakeoverRefused, match="finish"):
-        await (await Side().begin(Stage.LOOK)).service().enter(StageCommand.FINISH)
+    with pytest.raises(TakeoverRefused, match="back"):
+        await (await Side().begin(Stage.LOOK)).service().enter(StageCommand.BACK)
+
+
+@pytest.mark.parametrize("stage", [Stage.LOOK, Stage.FRONT])
+async def test_the_end_before_open_drops_the_copies_and_leaves_the_origin_its_sessions(stage):
+    side = await Side().begin(stage)
+    world = side.world
+    copies = [inbound_of(each, row) for each, row in world.origin.rows.items()]
+    await world.takeovers.receive(copies, COPY, Progress(JsonText("{}"), examined=5))
+    assert (await side.service().finish()).is_over
+    assert await world.takeovers.inbound_live(world.clock.now(), None, 10) == []
+    takeover = await world.takeovers.takeover()
+    assert (takeover.stage, takeover.progress) == (Stage.LOOK, {})
+    assert side.owners() == {"there"}
 
 
 async def test_a_stage_that_another_command_changes_meanwhile_is_left():
@@ -287,7 +302,9 @@ async def test_the_state_tells_what_speaks_against_the_end():
     assert state.behind == [OriginCaller(session_id(8), late, 0), OriginCaller(session_id(2), None, 7)]
     assert not state.is_over
     assert now < late
-    with pytest.raises(TakeoverRefused, match=r"1 live sessions are the origin's.*behind the front"):
+    with pytest.raises(
+        TakeoverRefused, match=r"1 live sessions.*`takeover adopt` moves those that can.*behind the front"
+    ):
         await side.service().finish()
 
 

@@ -6,6 +6,7 @@ from attrs import define, evolve
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.origin import MemoryOriginReader, MemoryStoredReader
 from adapters.memory.store import MemoryStore
+from adapters.memory.takeover import MemoryTakeoverStore
 from domain.functions.function import PinnedVersion
 from domain.takeover.languages import OriginLanguages
 from domain.takeover.moving import InboundSession, TakenState
@@ -56,7 +57,9 @@ class MovingReader(MemoryOriginReader):
 
 
 async def steps_of(reader: MemoryOriginReader, memory: MemoryStore) -> list:
-    verifier = Verifier(reader, MemoryStoredReader(memory), POLICY, ManualClock(NOW), BYTES_MAX)
+    verifier = Verifier(
+        reader, MemoryStoredReader(memory), MemoryTakeoverStore(memory), POLICY, ManualClock(NOW), BYTES_MAX
+    )
     return [step async for step in verifier.run()]
 
 

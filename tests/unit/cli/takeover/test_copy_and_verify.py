@@ -119,7 +119,9 @@ class Sides:
             pause=providers.Object(self.pause),
             takeover_start=providers.Object(TakeoverStart(self.store, self.clock, SequentialIds())),
             copier=providers.Factory(Copier, store=self.store, clock=self.clock),
-            verifier=providers.Factory(Verifier, stored=MemoryStoredReader(self.memory), clock=self.clock),
+            verifier=providers.Factory(
+                Verifier, stored=MemoryStoredReader(self.memory), store=self.store, clock=self.clock
+            ),
             storage_budget=providers.Object(StorageBudget(self.budget_bytes, 7)),
             storage_survey=providers.Object(ManualSurvey(self.stored_bytes)),
         )
@@ -332,5 +334,5 @@ def test_functions_may_belong_to_an_owner_and_left_ones_are_no_fault(sides):
     sides.run("copy")
     result = sides.run("verify", "--functions", "--function-owner", "alice")
     assert result.exit_code == 0
-    assert "Compared 1 functions." in result.stdout
+    assert "Compared 1 function." in result.stdout
     assert sides.imports.asked[0] == ("alice", 0)

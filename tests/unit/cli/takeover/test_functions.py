@@ -73,7 +73,7 @@ def test_each_function_is_told_with_what_is_unusual():
     result = run()
     assert result.exit_code == 1, result.output
     assert result.stdout.splitlines() == [
-        "python-adder: next version, version 2, convention event-first, 1 examples hold.",
+        "python-adder: next version, version 2, convention event-first, 1 example holds.",
         "  Its one parameter `context` is the event, so it has the convention event-first.",
         "rust-x: left. This service does not run its language. Detail.",
     ]

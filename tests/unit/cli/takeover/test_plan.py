@@ -2,6 +2,7 @@
 
 import json
 from contextlib import asynccontextmanager, nullcontext
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -12,8 +13,11 @@ from dependency_injector import providers
 
 from adapters.memory.origin import MemoryOriginReader
 from adapters.memory.script_runner import MemoryScriptRunner
+from adapters.memory.store import MemoryStore
+from adapters.memory.takeover import MemoryTakeoverStore
 from domain.errors import RuntimeUnavailable
 from domain.functions.function import PinnedVersion
+from domain.identity import ANONYMOUS, SessionRef, uuid7_at
 from domain.scripts.convention import Convention
 from domain.scripts.examination import ScriptFinding
 from domain.scripts.language import Language, LanguageTitle
@@ -27,6 +31,7 @@ from domain.takeover.traps import TRAPS
 from entrypoints.cli.main import cli
 from tests.support.commands import commands_with
 from tests.support.origin_cache import ManualCache
+from tests.unit.domain.builders import session_at
 from tests.unit.takeover.builders import HOUR, ID, NOW, SCHEMA, SERVER, head, row, table
 from tests.unit.takeover.test_cached import value
 
@@ -141,7 +146,7 @@ async def with_one_function(policy):
     return evolve(policy, functions={title: function})
 
 
-def run(*arguments, origin=None, **env):
+def run(*arguments, origin=None, providing=None, **env):
     origin = origin or ManualOrigin()
     container = commands_with(
         origin_inspector=providers.Callable(origin.inspector),
@@ -152,6 +157,7 @@ def run(*arguments, origin=None, **env):
         origin_reader=providers.Callable(origin.reader),
         with_shared_functions=providers.Callable(with_one_function),
         loaded_dump=providers.Callable(lambda path: nullcontext(f"unix://{path}")),
+        **(providing or {}),
     )
     return CliRunner().invoke(cli, ["takeover", "plan", *arguments], obj=container, env={**ENV, **env})
 
@@ -195,6 +201,30 @@ def test_sessions_that_are_left_are_told_and_make_the_exit_status_1(tmp_path):
         {"request_id": head().row.request_id, "flags": ["status_ignored"]},
     ]
     assert report.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("is_migrated", [True, False])
+def test_the_id_of_a_session_that_was_made_here_is_left(tmp_path, is_migrated):
+    report, memory = tmp_path / "left.jsonl", MemoryStore()
+    own, free = uuid7_at(NOW, 1), uuid7_at(NOW, 2)
+    memory.sessions[own] = session_at(NOW, ref=SessionRef(ANONYMOUS, own))
+
+    @asynccontextmanager
+    async def opened():
+        if not is_migrated:
+            raise RuntimeError("the database has no migrations")
+        yield
+
+    providing = {
+        "database_access": providers.Object(SimpleNamespace(opened=opened)),
+        "takeover_parts": providers.Object(SimpleNamespace(store=MemoryTakeoverStore(memory))),
+    }
+    origin = ManualOrigin(heads=[head(request_id=str(each)) for each in (own, free)])
+    result = run("--report", str(report), origin=origin, providing=providing)
+    assert result.exit_code == int(is_migrated), result.output
+    lines = [json.loads(line) for line in report.read_text().splitlines()]
+    assert ({"request_id": str(own), "left": "id_in_use"} in lines) is is_migrated
+    assert {"request_id": str(free), "flags": ["id_looks_own"]} in lines
 
 
 def test_a_report_is_not_overwritten(tmp_path):
