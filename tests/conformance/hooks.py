@@ -9,6 +9,7 @@ from typing import Any
 import schemathesis
 from schemathesis.generation import GenerationMode
 
+from domain.scripts.convention import Convention
 from domain.scripts.language import PINNED_PATTERN
 from entrypoints.http.parsing.conditions import TAGS_PATTERN
 
@@ -16,6 +17,7 @@ _DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").rea
 _EVERYWHERE = {"EXPECTATION_FAILED", "METHOD_NOT_ALLOWED", "NOT_FOUND"}
 """Codes that the description of the API names for all paths."""
 
+_CONVENTIONS = [*Convention]
 _WHOLE = {"ttl_seconds", "timeout_ms", "memory_mb", "parallel"}
 _OPTIONAL = {
     "If-Match": re.compile(TAGS_PATTERN),
@@ -27,7 +29,11 @@ _OPTIONAL = {
 
 @schemathesis.hook
 def map_body(_context: schemathesis.HookContext, body: Any) -> Any:
-    """Write integers without a fraction: for JSON Schema 7606.0 is one, for decoders of typed languages it is not."""
+    """Correct what a schema cannot say.
+
+    Integers are written without a fraction: for JSON Schema 7606.0 is one, for decoders of typed languages it is not.
+    A calling convention is that of a script, and left out where there is none.
+    """
     return _whole(body)
 
 
@@ -65,7 +71,8 @@ def _codes(path: str, method: str, status: str) -> set[str]:
 
 def _whole(value: Any, name: str = "") -> Any:
     if isinstance(value, dict):
-        return {member: _whole(each, member) for member, each in value.items()}
+        stray = "convention" if value.get("convention") in _CONVENTIONS and not value.get("script_content") else None
+        return {member: _whole(each, member) for member, each in value.items() if member != stray}
     if isinstance(value, list):
         return [_whole(each) for each in value]
     return int(value) if name in _WHOLE and isinstance(value, float) and value.is_integer() else value

@@ -31,14 +31,17 @@ from entrypoints.http.openapi.parameters import (
 )
 from entrypoints.http.parsing.cursors import METADATA_LENGTH_MAX
 from entrypoints.http.parsing.json_faults import FILTER_VALUES_MAX
-from entrypoints.http.parsing.queries import Switch
+from entrypoints.http.parsing.queries import PARAMETERS_MAX, Switch
 from entrypoints.http.schemas.functions import TEXT_LENGTH_MAX
 from entrypoints.http.schemas.sessions import FIELD_NAMES, SCRIPT_CONTENT, PickedFields, PickedPage
 
 FIELDS = Parameter(
     "fields",
     In.QUERY,
-    Annotated[list[Literal[(*FIELD_NAMES, SCRIPT_CONTENT)]], Meta(min_length=1)],  # type: ignore[valid-type]  # names
+    Annotated[
+        list[Literal[(*FIELD_NAMES, SCRIPT_CONTENT)]],  # type: ignore[valid-type]  # names
+        Meta(min_length=1, max_length=PARAMETERS_MAX),
+    ],
     f"Return only these fields: repeat it, or use commas. {SCRIPT_CONTENT} is returned only if it is named here.",
     ["status", "script_content"],
 )

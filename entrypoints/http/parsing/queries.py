@@ -24,9 +24,10 @@ Instant = Annotated[datetime, Meta(tz=True)]
 
 PAGE_SIZE = 50
 PAGE_SIZE_MAX = 200
+PARAMETERS_MAX = 32
+"""Parameters of a query string, each repetition counted."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIELDS_MAX = 32
 _INTEGER_LENGTH_MAX = 9
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _OTHER_FILTER = "must have the value that it had on the page with this cursor, or be absent"
@@ -161,9 +162,11 @@ class Query:
 
     def _pairs(self, raw: bytes) -> list[tuple[str, str]]:
         try:
-            return parse_qsl(raw.decode("latin-1"), keep_blank_values=True, errors="strict", max_num_fields=_FIELDS_MAX)
+            return parse_qsl(
+                raw.decode("latin-1"), keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX
+            )
         except UnicodeDecodeError:
             self._problems["/query"] = "must be percent-encoded UTF-8"
         except ValueError:
-            self._problems["/query"] = f"must have at most {_FIELDS_MAX} parameters"
+            self._problems["/query"] = f"must have at most {PARAMETERS_MAX} parameters"
         return []
