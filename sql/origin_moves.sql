@@ -3,6 +3,9 @@
 --
 -- A fence is an exact shift of expires_at into the past. The shift is in hours and seconds, so no time zone and no leap
 -- day enters, and servers before PostgreSQL 15 can read it.
+--
+-- These statements use now(), unlike all others: the origin judges its sessions by the clock of its own database. By
+-- another clock a session could live there and here, or nowhere.
 
 -- name: select_live_ids(after, rows_max)
 -- Only canonical ids: others cannot be kept here.

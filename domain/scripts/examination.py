@@ -21,7 +21,7 @@ class ScriptFinding:
 
 
 class ScriptExaminer(Protocol):
-    """Examines scripts of some languages, whoever wrote them, without running them."""
+    """Examines untrusted scripts of some languages, without running them."""
 
     async def examine(self, language: Language, sources: Sequence[str]) -> Sequence[Sequence[ScriptFinding] | None]:
         """Return the findings of each script, in the order of the scripts; at most 50 of each, by line.

@@ -139,7 +139,7 @@ def _script(group: Sequence[Judgement]) -> ScriptJudgement:
 
 
 def _locations(answers: Iterable[Answer]) -> Sequence[str]:
-    """Return what is told most often: errors, and locations of differences."""
+    """Return the most frequent errors and locations of differences."""
     told = Counter(location for answer in answers if (location := location_of(answer)) is not None)
     return [location for location, _ in told.most_common(_LOCATIONS_MAX)]
 

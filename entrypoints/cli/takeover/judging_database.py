@@ -98,7 +98,7 @@ def _schema(facts: PlanFacts) -> Iterator[Finding]:
     if facts.schema.lacks_zone and facts.timezone is None:
         yield SCHEMA.problem(
             "created_at and expires_at have no time zone",
-            "Which instant they mean depends on the setting of whoever wrote them.",
+            "Which instant they mean depends on the TimeZone setting of the session that wrote them.",
             "Name that time zone with --timezone, such as UTC or Asia/Tokyo.",
         )
 

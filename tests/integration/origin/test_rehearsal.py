@@ -121,7 +121,7 @@ def told(document: dict[str, Any], script: Script) -> Told:
     )
 
 
-@pytest.mark.timeout(240)  # beyond that of the command, so that a command that hangs is told
+@pytest.mark.timeout(240)  # longer than the limit of the command, which reports a hang itself
 async def test_calls_that_the_front_passed_on_are_rehearsed(
     fronting: Fronting, database_url: str, gateway: Gateway, statements: Statements, tmp_path: Path
 ):
