@@ -151,7 +151,14 @@ FROM copies AS c
 ORDER BY c.request_id
 ON CONFLICT (request_id) DO NOTHING;
 
+-- name: await_begins()!
+-- A begin that found a session open does not lock it, and may commit its open record after the session was closed. This
+-- waits for all begins in progress. Those that follow find the session closed. New begins wait meanwhile, for as long as
+-- the slowest begin in progress takes. The block gives LOCK the transaction that it needs, which holds nothing else.
+DO $$ BEGIN LOCK TABLE meta.open_executions IN SHARE MODE; END $$;
+
 -- name: select_outgoing(request_ids)
+-- Runs after await_begins, in another snapshot.
 SELECT
     t.request_id AS session_id,
     EXISTS (SELECT FROM meta.open_executions AS o WHERE o.request_id = t.request_id) AS is_executing,

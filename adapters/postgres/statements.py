@@ -251,6 +251,7 @@ class SessionReturnStatements:
     select_return_census: Statement
     close_sessions: Statement
     divert_sessions: Statement
+    await_begins: Statement
     select_outgoing: Statement
     release_sessions: Statement
     reopen_sessions: Statement

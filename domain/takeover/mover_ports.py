@@ -175,7 +175,10 @@ class ReturnStore(Protocol):
         ...
 
     async def outgoing(self, ids: Sequence[UUID]) -> Sequence[OutgoingSession]:
-        """Return those of these sessions that are RETURNING, each as of one instant, in no order."""
+        """Return those of these sessions that are RETURNING, each as of one instant, in no order.
+
+        Waits for begins in progress: no execution of these sessions begins after this.
+        """
         ...
 
     async def release(self, ids: Sequence[UUID], now: datetime) -> None:

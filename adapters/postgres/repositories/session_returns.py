@@ -27,7 +27,7 @@ from domain.takeover.ports import Holding
 
 @define(eq=False)
 class PostgresReturnStore(ReturnStore, TakeoverClaims):
-    """Every method is one statement."""
+    """Every method is one statement, except `outgoing`, which first waits for begins in progress."""
 
     _gateway: Gateway
     _statements: SessionReturnStatements
@@ -68,6 +68,7 @@ class PostgresReturnStore(ReturnStore, TakeoverClaims):
 
     @override
     async def outgoing(self, ids: Sequence[UUID]) -> Sequence[OutgoingSession]:
+        await self._gateway.fetch(self._statements.await_begins, {})
         return [_outgoing(row) for row in await self._gateway.fetch(self._statements.select_outgoing, _named(ids))]
 
     @override

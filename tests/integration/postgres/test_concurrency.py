@@ -173,7 +173,7 @@ class TestLocksOfOthers:
     async def sessions(self, storage) -> list[Session]:
         return [await storage.add(renewal=Renewal.SLIDING) for _ in range(3)]
 
-    async def test_a_begin_that_renews_waits_for_a_lock_alone(self, storage, sessions, database_url):
+    async def test_a_begin_that_renewswaits_for_a_lock_alone(self, storage, sessions, database_url):
         storage.clock.advance(timedelta(seconds=50))
         with locked(database_url, sessions[1]):
             tasks = [asyncio.create_task(storage.begin(session.ref)) for session in sessions]
@@ -186,7 +186,7 @@ class TestLocksOfOthers:
         with locked(database_url, sessions[1]):
             assert (await storage.begin(sessions[1].ref)).session == sessions[1]
 
-    async def test_a_finish_waits_for_a_lock_alone(self, storage, sessions, database_url):
+    async def test_a_finishwaits_for_a_lock_alone(self, storage, sessions, database_url):
         executions = [(await storage.begin(session.ref)) for session in sessions]
         with locked(database_url, sessions[1]):
             tasks = [asyncio.create_task(storage.executions.finish(storage.finished(one))) for one in executions]
@@ -194,7 +194,7 @@ class TestLocksOfOthers:
             assert not tasks[1].done()
         assert await tasks[1] == 1
 
-    async def test_an_update_waits_for_a_lock_alone(self, storage, sessions, database_url):
+    async def test_an_updatewaits_for_a_lock_alone(self, storage, sessions, database_url):
         with locked(database_url, sessions[1]):
             tasks = [asyncio.create_task(storage.close(session)) for session in sessions]
             await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 5)
@@ -207,7 +207,7 @@ class TestLocksOfOthers:
             connection.execute("UPDATE meta.sessions SET closed_at = %s", [storage.clock.now()])
             begin = asyncio.create_task(storage.begin(sessions[0].ref))
             await until(lambda: steered.statements.count("begin_executions") == 2)
-            await until(lambda: _waits_for_a_lock(database_url))
+            await until(lambda: waits_for_a_lock(database_url))
         error = (await asyncio.gather(begin, return_exceptions=True))[0]
         assert error.code == "SESSION_CLOSED"
         stored = await storage.sessions.get(sessions[0].ref)
@@ -220,7 +220,7 @@ class TestLocksOfOthers:
             connection.execute("UPDATE meta.sessions SET version = version + 1, metadata = '{\"won\": 1}'")
             update = asyncio.create_task(storage.close(sessions[0]))
             await until(lambda: steered.statements.count("update_sessions") == 2)
-            await until(lambda: _waits_for_a_lock(database_url))
+            await until(lambda: waits_for_a_lock(database_url))
         assert (await update).version == 3
 
 
@@ -403,7 +403,7 @@ class TestBounds:
         assert await storage.listed(size=5) == sessions[::-1]
 
 
-def _waits_for_a_lock(database_url: str) -> bool:
+def waits_for_a_lock(database_url: str) -> bool:
     with psycopg.connect(database_url) as connection:
         waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         return bool(connection.execute(waiting).fetchall())

@@ -23,7 +23,7 @@ from tests.contracts.keyed_call_repository import KEY, SAME_NAME, made_of
 from tests.contracts.storage import SCRIPT, Storage, report_of
 from tests.integration.postgres.conftest import storage_on
 from tests.integration.postgres.gateways import SteeredGateway, lose_response, skip
-from tests.integration.postgres.test_concurrency import _waits_for_a_lock, locked
+from tests.integration.postgres.test_concurrency import locked, waits_for_a_lock
 from tests.support.waiting import until
 
 INSERT = (
@@ -109,7 +109,7 @@ async def test_a_call_that_waits_for_an_invisible_row_is_repeated(storage, steer
     with psycopg.connect(database_url) as connection:
         somebody_elses(connection, storage, session.ref.session_id)
         begin = asyncio.create_task(storage.keyed_executions.begin(*storage.request(session.ref), KEY))
-        await until(lambda: _waits_for_a_lock(database_url))
+        await until(lambda: waits_for_a_lock(database_url))
     with pytest.raises(KeyInFlight):
         await begin
     assert steered.statements.count("begin_keyed_executions") == 2
@@ -121,7 +121,7 @@ async def test_a_call_that_waits_for_a_row_that_is_rolled_back_takes_the_key(sto
     with psycopg.connect(database_url) as connection:
         somebody_elses(connection, storage, session.ref.session_id)
         begin = asyncio.create_task(storage.keyed_executions.begin(*storage.request(session.ref), KEY))
-        await until(lambda: _waits_for_a_lock(database_url))
+        await until(lambda: waits_for_a_lock(database_url))
         connection.rollback()
     assert isinstance(await begin, OpenExecution)
 
@@ -133,7 +133,7 @@ async def test_a_begin_that_is_repeated_while_its_execution_ends_keeps_the_respo
     with psycopg.connect(database_url) as connection:
         connection.execute(END, [report_text(report_of())])
         again = asyncio.create_task(storage.keyed_executions.begin(*request, KEY))
-        await until(lambda: _waits_for_a_lock(database_url))
+        await until(lambda: waits_for_a_lock(database_url))
     returned = await again
     assert (returned.replayed, returned.execution_count, returned.report) == (True, 1, report_of())
     assert steered.statements.count("begin_keyed_executions") == 3
@@ -146,7 +146,7 @@ async def test_an_initialize_that_waits_for_an_invisible_row_is_repeated(storage
     with psycopg.connect(database_url) as connection:
         somebody_elses(connection, storage, NO_SESSION, response)
         making = asyncio.create_task(storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY))
-        await until(lambda: _waits_for_a_lock(database_url))
+        await until(lambda: waits_for_a_lock(database_url))
     returned = await making
     assert (returned.replayed, returned.script_hash) == (True, "a")
     assert steered.statements.count("insert_keyed_sessions") == 2
@@ -198,7 +198,7 @@ async def test_an_end_whose_response_was_lost_is_replayed(storage, steered):
     assert (await storage.sessions.get(session.ref)).execution_count == 1
 
 
-async def test_a_begin_that_renews_waits_for_a_lock_alone(storage, database_url):
+async def test_a_begin_that_renewswaits_for_a_lock_alone(storage, database_url):
     sessions = [await storage.add(renewal=Renewal.SLIDING) for _ in range(3)]
     storage.clock.advance(timedelta(seconds=50))
     with locked(database_url, sessions[1]):
@@ -220,7 +220,7 @@ async def test_a_replay_does_not_wait_for_locks(storage, database_url):
         assert isinstance(await storage.keyed_executions.begin(*storage.request(session.ref), KEY), Executed)
 
 
-async def test_a_finish_waits_for_a_lock_alone(storage, database_url):
+async def test_a_finishwaits_for_a_lock_alone(storage, database_url):
     sessions = [await storage.add() for _ in range(3)]
     begun = [await storage.keyed_executions.begin(*storage.request(session.ref), KEY) for session in sessions]
     with locked(database_url, sessions[1]):

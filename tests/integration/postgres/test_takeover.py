@@ -1,5 +1,6 @@
 """What is stored about a takeover follows the sessions: it is moved, purged and cleaned up with them."""
 
+import asyncio
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.repositories.purges import PostgresOwnerPurger, PostgresSessionPurger
 from adapters.postgres.repositories.recordings import PostgresRecordingStore
+from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.repositories.timeline import PostgresTimelineReader
 from adapters.postgres.retention.cleanup import Cleanup, Retention
@@ -28,7 +30,9 @@ from domain.takeover.moving import InboundSession, Received, TakenState
 from tests.contracts.recording_store import LIMITS, MINUTE, NOTHING, call_of
 from tests.contracts.storage import ALICE, BOB, Storage
 from tests.contracts.takeover_store import id_of, inbound, origin_id, owned, receive, takeover_of
+from tests.integration.postgres.test_concurrency import waits_for_a_lock
 from tests.support.acts import act, recorded
+from tests.support.waiting import until
 
 DAY = timedelta(days=1)
 SMALL = OwnerMoverOptions(sessions_max=2, rows_max=3)
@@ -272,3 +276,17 @@ async def test_recorded_calls_reach_no_log_of_the_server(recordings, database_ur
             "SELECT c.relpersistence FROM pg_class AS c WHERE c.oid = 'meta.recorded_calls'::regclass"
         ).fetchone()
     assert row == ("u",)
+
+
+async def test_a_session_returns_only_after_begins_that_found_it_open(storage, gateway, statements, database_url):
+    session = await storage.add()
+    returns, session_id = PostgresReturnStore(gateway, statements.session_returns), session.ref.session_id
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO meta.open_executions VALUES (%s, %s, %s, 0, %s)",
+            [session_id, origin_id(1), session.ref.owner, storage.clock.now() + MINUTE],
+        )
+        await returns.close([session_id], storage.clock.now())
+        reading = asyncio.ensure_future(returns.outgoing([session_id]))
+        await until(lambda: reading.done() or waits_for_a_lock(database_url))
+    assert [each.is_executing for each in await reading] == [True]
