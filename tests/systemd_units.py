@@ -11,7 +11,10 @@ _COMMAND = Path("/opt/pglambda/bin/pglambda")
 
 def units() -> Mapping[str, str]:
     """Return the text of each file by its name."""
-    installations = (Installation(_COMMAND, name=CONTROLLER), Installation(_COMMAND, "127.0.0.1:8081", RUNTIME_HOST))
+    installations = (
+        Installation(_COMMAND, name=CONTROLLER, origin_address="127.0.0.1:8082"),
+        Installation(_COMMAND, "127.0.0.1:8081", RUNTIME_HOST),
+    )
     return {file.path.name: file.text for each in installations for file in each.files}
 
 

@@ -11,6 +11,7 @@ HEAD_BYTES_MAX = 64 * 1024
 
 HEADERS_MAX = 256
 
+_SEPARATORS_SIZE = len(": \r\n")
 _CONTINUE = 100
 _FINAL = 200
 _STATUS_MAX = 599
@@ -28,6 +29,7 @@ class ReceivedReply:
 
     __slots__ = (
         "_has_length",
+        "_head_size",
         "_is_head",
         "_overhead",
         "_parser",
@@ -46,7 +48,7 @@ class ReceivedReply:
         self._is_head = is_head
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         self._pieces: deque[bytes] = deque()
-        self._overhead = 0
+        self._overhead = self._head_size = 0
         self._has_length = False
         self.status = 0
         self.reason = b""
@@ -92,6 +94,7 @@ class ReceivedReply:
     def on_status(self, reason: bytes) -> None:
         """Take the reason phrase, or a part of it."""
         if not self.has_head:
+            self._count_head(len(reason))
             self.reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -100,6 +103,7 @@ class ReceivedReply:
             return
         if len(self.headers) >= HEADERS_MAX:
             raise MalformedReply(f"more than {HEADERS_MAX} headers")
+        self._count_head(len(name) + len(value) + _SEPARATORS_SIZE)
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -116,6 +120,8 @@ class ReceivedReply:
             return
         self.status, self.has_head = status, True
         self._has_length = any(name.lower() in _LENGTHS for name, _ in self.headers)
+        if any(name.lower() == _CODINGS and value.strip().lower() != b"chunked" for name, value in self.headers):
+            raise MalformedReply("a transfer coding but chunked, which no request accepts")
         if self._is_head:  # the parser waits for the body that the head announces, and is not fed any more
             self._complete()
 
@@ -133,6 +139,12 @@ class ReceivedReply:
         if self.has_head and not self.is_complete:
             self._complete()
 
+    def _count_head(self, size: int) -> None:
+        # One read may have a complete head that is too large, and a piece of the body behind it.
+        self._head_size += size
+        if self._head_size > HEAD_BYTES_MAX:
+            raise MalformedReply(f"more than {HEAD_BYTES_MAX} bytes of a head")
+
     def _complete(self) -> None:
         assert self._parser is not None, "the reply is complete"
         self.is_complete = True
@@ -141,4 +153,5 @@ class ReceivedReply:
         self._parser = None
 
 
-_LENGTHS = frozenset({b"content-length", b"transfer-encoding"})
+_CODINGS = b"transfer-encoding"
+_LENGTHS = frozenset({b"content-length", _CODINGS})

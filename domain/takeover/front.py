@@ -86,12 +86,13 @@ class StageUnknown(Unavailable):
 
 @define(eq=False)
 class KnownStage:
-    """The stage as this process knows it; `run` or `read` must have read it within the last 2 s."""
+    """The stage as this process knows it: what `run`, or a call that came late, has read within the last 2 s."""
 
     _ownership: Ownership
     _monotonic: MonotonicClock
     _stage: Stage = field(default=Stage.LOOK, init=False)
     _read_at_ns: int | None = field(default=None, init=False)
+    _reading: "asyncio.Future[bool] | None" = field(default=None, init=False)
 
     @property
     def known(self) -> Stage | None:
@@ -99,16 +100,25 @@ class KnownStage:
         is_late = self._read_at_ns is None or self._monotonic() - self._read_at_ns > STAGE_TRUSTED_S * _NS_PER_S
         return None if is_late else self._stage
 
-    @property
-    def current(self) -> Stage:
-        """The stage; raises StageUnknown."""
+    async def current(self) -> Stage:
+        """Return the stage; raises StageUnknown.
+
+        A late one is read again first: a start may take longer than 2 s, and a busy process reads late.
+        """
+        if self.known is None:
+            await self.read()
         stage = self.known
         if stage is None:
             raise StageUnknown
         return stage
 
     async def read(self) -> bool:
-        """Read the stage; return whether that succeeded."""
+        """Read the stage, once for all who wait for it; return whether that succeeded."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.ensure_future(self._read())
+        return await asyncio.shield(self._reading)
+
+    async def _read(self) -> bool:
         asked_at_ns = self._monotonic()
         try:
             self._stage = await self._ownership.stage()
@@ -144,13 +154,13 @@ class Front:
     _stage: KnownStage
     _policy: FrontPolicy
 
-    def side_of_new(self) -> Side:
+    async def side_of_new(self) -> Side:
         """Return who creates a session now, and lists functions."""
-        return Side.HERE if self._stage.current in _CREATING else Side.ORIGIN
+        return Side.HERE if await self._stage.current() in _CREATING else Side.ORIGIN
 
-    def side_of_rest(self) -> Side:
+    async def side_of_rest(self) -> Side:
         """Return who responds to paths that this service does not have, and creates sessions that it cannot run."""
-        return Side.HERE if self._stage.current is Stage.FINISHED else Side.ORIGIN
+        return Side.HERE if await self._stage.current() is Stage.FINISHED else Side.ORIGIN
 
     async def side_of(self, session_id: UUID | None) -> Side:
         """Return who serves a session; None is an id that is no UUID. Raises SessionMoving.
@@ -158,7 +168,7 @@ class Front:
         A session that moves is waited for. In stage ADOPT a session that was copied moves here at its first call. An id
         of this service is not looked up: if it was returned to the origin, it is not found here; see `side_after`.
         """
-        stage = self._stage.current
+        stage = await self._stage.current()
         if stage is Stage.FINISHED:
             return Side.HERE
         if session_id is None or (session_id.version != _OWN_VERSION and stage not in _MOVED):
@@ -170,7 +180,7 @@ class Front:
 
         Raises SessionMoving.
         """
-        stage = self._stage.current
+        stage = await self._stage.current()
         is_certain = stage is Stage.FINISHED or (missed_by is Side.ORIGIN and stage in _UNTOUCHED)
         return missed_by if session_id is None or is_certain else await self._look(session_id, stage)
 

@@ -21,6 +21,12 @@ _HOP_BY_HOP = frozenset(
 _ABOUT_MESSAGE = frozenset({b"content-length", b"host"})
 """Headers that pass although `Connection` names them. Without its length, a body would pass for a second request."""
 
+_FROM_FRONT: Header = (b"x-pglambda-front", b"1")
+"""Added to what is passed on: a front that receives it is the origin of a front, perhaps its own.
+
+`Via` would say the same, but proxies before the origin, such as nginx, then stop to compress replies.
+"""
+
 _LISTS_HEADERS = b"connection"
 _AUTHORIZATION = b"authorization"
 _DATE = b"date"
@@ -45,14 +51,20 @@ class OriginRequest:
 def passed_headers(headers: Sequence[Header], host: bytes, *, is_authenticated: bool) -> list[Header]:
     """Return the headers of a request that the origin gets.
 
-    Nothing is added, except the `Host` that HTTP/1.1 demands if the request has none. A credential for this service
-    stays here: an authenticated caller's `Authorization` is left out.
+    Only the mark of the front is added, and the `Host` that HTTP/1.1 demands if the request has none. A credential for
+    this service stays here: an authenticated caller's `Authorization` is left out.
     """
     dropped = _about_connection(headers)
     if is_authenticated:
         dropped |= {_AUTHORIZATION}
     passed = [header for header in headers if header[0] not in dropped]
+    passed.append(_FROM_FRONT)
     return passed if any(name == _HOST for name, _ in passed) else [(_HOST, host), *passed]
+
+
+def is_from_front(headers: Iterable[Header]) -> bool:
+    """Return whether a front has passed on the request with these headers."""
+    return any(name == _FROM_FRONT[0] for name, _ in headers)
 
 
 def returned_headers(headers: Sequence[Header]) -> list[Header]:
@@ -86,6 +98,22 @@ class OriginUnavailable(Unavailable):
         return (
             f"The origin received the call and did not complete its reply ({self.reason}). The script may have run, so "
             "repeat the call only if running it twice does no harm."
+        )
+
+
+@define(eq=False)
+class OriginLoop(Unavailable):
+    """The call comes from a front, so ORIGIN_URL does not lead to the origin."""
+
+    code: ClassVar[str] = "ORIGIN_LOOP"
+    stored: str | None = "no"
+    executed: str | None = "no"
+
+    @property
+    def message(self) -> str:
+        return (
+            "ORIGIN_URL leads back to a front of pglambda instead of lambda-microservice, so nothing was done. Set it "
+            "to the address of lambda-microservice itself."
         )
 
 

@@ -195,14 +195,3 @@ class OriginClient(Protocol):
         64 KiB or 256 headers.
         """
         ...
-
-
-class CallRecorder(Protocol):
-    """Keeps executions that the origin has served, for a rehearsal."""
-
-    def record(self, session_id: UUID, request: bytes, reply: bytes) -> None:
-        """Keep a call with the bodies of its request and of its reply, as they were sent.
-
-        It returns at once, and never raises. What is no JSON of an execution is left out, and what is too large.
-        """
-        ...

@@ -104,7 +104,6 @@ class OriginSessionEndpoints:
             if not self.options.lenient:
                 raise
             return await self._failing(request, whole_title(text), f"Unsupported language title: {text}", body)
-        request.caller.require_language(title.language)
         try:
             return await self._stored(request, title, body.script_content or None, body)
         except FunctionNotFound:
@@ -121,6 +120,7 @@ class OriginSessionEndpoints:
     async def _stored(
         self, request: Request, title: LanguageTitle, script: str | None, body: OriginInitializeBody
     ) -> Initialized:
+        request.caller.require_language(title.language)
         wanted = SessionRequest(title, script, json_text(body.context), convention=self.options.convention)
         return await self.sessions.initialize(request.owner, wanted)
 

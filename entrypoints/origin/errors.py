@@ -30,7 +30,7 @@ from domain.scripts.language import LanguageNotServed
 from domain.scripts.report import ExecutionUnknown
 from domain.sessions.session import SessionNotFound
 from domain.takeover.front import SessionMoving, StageUnknown
-from domain.takeover.passing import OriginTimeout, OriginUnavailable
+from domain.takeover.passing import OriginLoop, OriginTimeout, OriginUnavailable
 from entrypoints.http.errors import (
     INTERNAL_ERROR,
     RouteNotFound,
@@ -179,7 +179,7 @@ class _Row:
         return isinstance(error, self.kinds) and self.when(error)
 
 
-_FRONT_AWAY = (OriginUnavailable, StageUnknown, SessionMoving)
+_FRONT_AWAY = (OriginUnavailable, OriginLoop, StageUnknown, SessionMoving)
 
 _TABLE: tuple[_Row, ...] = (
     _Row((BodyRefused, QueryRefused, MediaTypeRefused, SlowBody), HTTPStatus.BAD_REQUEST, _alone, plain=True),
@@ -196,9 +196,7 @@ _TABLE: tuple[_Row, ...] = (
     _Row((ExecutionLost,), HTTPStatus.INTERNAL_SERVER_ERROR, _after("Database error: ")),
     _Row((ExecutionUnknown, RuntimeUnavailable), HTTPStatus.INTERNAL_SERVER_ERROR, _after("Runtime error: ")),
     _Row((OriginTimeout,), HTTPStatus.GATEWAY_TIMEOUT, _after(), shows_executed=True),
-    _Row(
-        (OriginUnavailable, StageUnknown, SessionMoving), HTTPStatus.SERVICE_UNAVAILABLE, _after(), shows_executed=True
-    ),
+    _Row(_FRONT_AWAY, HTTPStatus.SERVICE_UNAVAILABLE, _after(), shows_executed=True),
     _Row((StorageUnavailable,), HTTPStatus.INTERNAL_SERVER_ERROR, _after("Database error: ")),
     _Row((Unavailable,), HTTPStatus.SERVICE_UNAVAILABLE, _after(), when=_may_be_repeated),
     _Row((DomainError,), HTTPStatus.INTERNAL_SERVER_ERROR, _after()),

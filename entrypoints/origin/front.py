@@ -16,7 +16,7 @@ from domain.identity import is_own_id
 from domain.scripts.language import Language, LanguageMapping, LanguageNotServed
 from domain.sessions.session import SessionNotFound
 from domain.takeover.front import Front, SessionMoving, Side
-from domain.takeover.ports import CallRecorder
+from domain.takeover.passing import OriginLoop, is_from_front
 from entrypoints.http.request import Request
 from entrypoints.http.response import Response
 from entrypoints.http.route import Access, Endpoint, Route, RouteClass, session_id_of
@@ -25,6 +25,9 @@ from entrypoints.telemetry.metrics.front import FrontMetrics
 
 _KEPT_SIZE_MAX = 2 * 1024 * 1024
 """Bytes of a body that are kept until it is certain who serves the call: the limit of the origin."""
+
+_KEPT_TOTAL_MAX = 64 * 1024 * 1024
+"""Bytes of all bodies that a process keeps."""
 
 _ONE_SEGMENT = re.compile(r"(?!\.)[^/\\%\ufffd]+")
 """Names that no server takes for several segments of a path, such as a proxy before the origin that decodes `..%2F`."""
@@ -35,14 +38,25 @@ Fronted = Callable[[Endpoint, Request], Awaitable[Response]]
 """Serves a request here, by the endpoint of its route, or passes it on."""
 
 
+@define(eq=False)
+class KeptBytes:
+    """How many bytes of bodies a process keeps, `total_max` at most."""
+
+    total_max: int = _KEPT_TOTAL_MAX
+    total: int = 0
+
+
 class KeptBody:
     """The body of a request, which can be received a second time: the session may have moved during the call.
 
-    Messages are not kept: one for each byte that a client sends alone would take a hundred times its memory.
+    Messages are not kept: one for each byte that a client sends alone would take a hundred times its memory. A body
+    that is too large, or finds no room, can be received once only. That matters if the session moves, which is rare: a
+    call that waited for room instead would be late for certain.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, kept: KeptBytes) -> None:
         self._receive = receive
+        self._kept = kept
         self._content: bytearray | None = bytearray()
         self._is_begun = self._is_complete = False
 
@@ -51,27 +65,33 @@ class KeptBody:
         message = await self._receive()
         if self._content is not None and message["type"] == "http.request":
             self._is_begun, self._is_complete = True, not message.get("more_body", False)
-            self._content += message.get("body", b"")
-            if len(self._content) > _KEPT_SIZE_MAX:
-                self._content = None
+            self._keep(self._content, message.get("body", b""))
         return message
 
-    @property
-    def content(self) -> bytes | None:
-        """The body so far; None if it is too large to be kept."""
-        return None if self._content is None else bytes(self._content)
-
     def again(self) -> Receive:
-        """Return what receives the same body, and then new messages; raises SessionMoving if it is too large."""
+        """Return what receives the same body, and then new messages; raises SessionMoving if it was not kept."""
         if self._content is None:
             raise SessionMoving
         message = {"type": "http.request", "body": bytes(self._content), "more_body": not self._is_complete}
-        kept = iter([message] if self._is_begun else [])
+        first = [message] if self._is_begun else []
 
         async def receive() -> Message:
-            return next(kept, None) or await self._receive()
+            return first.pop() if first else await self._receive()
 
         return receive
+
+    def drop(self) -> None:
+        """Keep nothing any more: it is certain who serves the call."""
+        if self._content is not None:
+            self._kept.total -= len(self._content)
+            self._content = None
+
+    def _keep(self, content: bytearray, piece: bytes) -> None:
+        if len(content) + len(piece) > _KEPT_SIZE_MAX or self._kept.total + len(piece) > self._kept.total_max:
+            self.drop()
+        else:
+            content += piece
+            self._kept.total += len(piece)
 
 
 @define(eq=False)
@@ -86,7 +106,7 @@ class OriginFront:
     _calls: PassedCalls
     _mapping: LanguageMapping
     _metrics: FrontMetrics = field(factory=FrontMetrics)
-    _recorder: CallRecorder | None = None
+    _kept: KeptBytes = field(factory=KeptBytes)
 
     def __call__(self, route: Route) -> Route:
         """Return the route with such an endpoint."""
@@ -96,11 +116,11 @@ class OriginFront:
             "origin_get_session": self._session,
             "origin_list_functions": self._functions,
             "origin_get_function": self._functions,
+            "origin_health": self._health,
             "origin_unmatched": self._rest,
         }
         decide = fronted.get(route.name)
-        if decide is None:
-            return route
+        assert decide is not None, "every route has a side"
         endpoint = partial(decide, route.endpoint)
         if route.name != "origin_unmatched":
             return evolve(route, endpoint=endpoint)
@@ -109,8 +129,8 @@ class OriginFront:
 
     async def _initialize(self, here: Endpoint, request: Request) -> Response:
         language = self._language(request)
-        is_here = self._front.side_of_new() is Side.HERE
-        if is_here and (language is not None or self._front.side_of_rest() is Side.HERE):
+        is_here = await self._front.side_of_new() is Side.HERE
+        if is_here and (language is not None or await self._front.side_of_rest() is Side.HERE):
             return await here(request)
         if language is None:
             request.caller.require_any(_EXECUTE_ALL)
@@ -118,29 +138,33 @@ class OriginFront:
             request.caller.require_language(language)
         return await self._calls.pass_on(request)
 
+    async def _health(self, here: Endpoint, request: Request) -> Response:
+        if is_from_front(request.scope["headers"]):
+            raise OriginLoop
+        return await here(request)
+
     async def _functions(self, here: Endpoint, request: Request) -> Response:
-        is_here = self._front.side_of_new() is Side.HERE
+        is_here = await self._front.side_of_new() is Side.HERE
         return await (here(request) if is_here else self._pass_on(request))
 
     async def _rest(self, here: Endpoint, request: Request) -> Response:
-        is_here = self._front.side_of_rest() is Side.HERE
+        is_here = await self._front.side_of_rest() is Side.HERE
         return await (here(request) if is_here else self._pass_on(request))
 
     async def _session(self, here: Endpoint, request: Request) -> Response:
         """Serve a call about a session. If one side does not find it, it may have moved to the other one meanwhile."""
         session_id, started_s = _session_id(request), time.perf_counter()
-        if self._recorder is not None:
-            _ask_for_plain_reply(request)
-        side, kept = await self._front.side_of(session_id), KeptBody(request.receive)
+        side, kept = await self._front.side_of(session_id), KeptBody(request.receive, self._kept)
         self._metrics.decided(side, time.perf_counter() - started_s)
         request.receive = kept.receive
         attempt = self._here if side is Side.HERE else self._there
-        response = await attempt(session_id, here, request)
-        if isinstance(response, PassedResponse):
-            self._record(session_id, kept.content, response, request)
-        if response is not None:
-            return response
-        request.receive = kept.again()
+        try:
+            response = await attempt(session_id, here, request)
+            if response is not None:
+                return response
+            request.receive = kept.again()
+        finally:
+            kept.drop()
         return await (self._pass_on(request) if side is Side.HERE else here(request))
 
     async def _here(self, session_id: UUID | None, here: Endpoint, request: Request) -> Response | None:
@@ -166,13 +190,6 @@ class OriginFront:
             return passed
         passed.close()
         return None
-
-    def _record(self, session_id: UUID | None, sent: bytes | None, response: PassedResponse, request: Request) -> None:
-        """Record an execution that has succeeded, if calls are recorded."""
-        if self._recorder is None or session_id is None or sent is None:
-            return
-        if request.route.name == "origin_execute" and response.status == HTTPStatus.OK:
-            response.on_body = partial(self._recorder.record, session_id, sent)
 
     async def _pass_on(self, request: Request) -> PassedResponse:
         """Pass a request on whose language is not known, or whose path may lead elsewhere at the origin."""
@@ -204,8 +221,3 @@ def _session_id(request: Request) -> UUID | None:
         return None
     request.parameters["request_id"] = session_id
     return session_id
-
-
-def _ask_for_plain_reply(request: Request) -> None:
-    """Let the origin not compress its reply, which is recorded."""
-    request.scope["headers"] = [header for header in request.scope["headers"] if header[0] != b"accept-encoding"]

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from attrs import define
 
-from domain.takeover.passing import OriginRequest, OriginUnavailable
+from domain.takeover.passing import OriginLoop, OriginRequest, OriginUnavailable
 from domain.takeover.ports import OriginClient
 from entrypoints.telemetry.metrics.front import FrontMetrics, PassedOutcome
 
@@ -46,4 +46,6 @@ class OriginHealth:
         except TimeoutError:
             return f"/health did not respond within {_TIMEOUT_S:g} s"
         reply.close()
+        if (b"x-error-code", OriginLoop.code.encode()) in reply.headers:
+            return OriginLoop().message
         return None if reply.status == HTTPStatus.OK else f"/health responds with status {reply.status}"

@@ -12,13 +12,19 @@ from typing_extensions import override
 from domain.concurrency.budget import Budget
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import FieldTooLarge
-from domain.takeover.passing import REQUEST_SIZE_MAX, OriginRequest, OriginTimeout, OriginUnavailable, returned_headers
+from domain.takeover.passing import (
+    REQUEST_SIZE_MAX,
+    OriginLoop,
+    OriginRequest,
+    OriginTimeout,
+    OriginUnavailable,
+    is_from_front,
+    returned_headers,
+)
 from domain.takeover.ports import OriginClient, OriginReply
 from entrypoints.http.request import ClientDisconnected, Request, until_disconnect
 from entrypoints.http.response import Relay, Response, discard_body, single_write
 from entrypoints.telemetry.metrics.front import FrontMetrics, PassedOutcome
-
-TOLD_SIZE_MAX = 256 * 1024
 
 _ABORT_TIMEOUT_S = 1.0
 
@@ -84,8 +90,7 @@ class PassedResponse(Response):
     """The reply of the origin, sent as it is: nothing of this service is added but `Date` and the framing.
 
     A body that breaks off, or does not end within the budget, ends the client's connection, so that no client takes it
-    for complete. `on_end` is called once, however the response ends. `on_body` gets the whole body if it has at most
-    `TOLD_SIZE_MAX` bytes.
+    for complete. `on_end` is called once, however the response ends.
     """
 
     reply: OriginReply
@@ -95,7 +100,6 @@ class PassedResponse(Response):
     request: Request
     outcome: PassedOutcome = PassedOutcome.DISCONNECTED
     on_end: Callable[[PassedOutcome], None] = field(default=lambda _: None)
-    on_body: Callable[[bytes], None] | None = None
     _is_closed: bool = field(default=False, init=False)
 
     @override
@@ -122,7 +126,6 @@ class PassedResponse(Response):
         reply, headers = self.reply, returned_headers(self.reply.headers)
         if reply.body is not None and self.upload.is_complete:
             await relay.send(reply.status, reply.reason, headers, reply.body)
-            self._tell(reply.body)
             return
         await relay.start(reply.status, reply.reason, headers, is_last=not self.upload.is_complete)
         try:
@@ -140,18 +143,9 @@ class PassedResponse(Response):
     async def _stream(self, relay: Relay) -> None:
         if self.reply.body:
             await relay.write(self.reply.body)
-        if self.reply.body is not None:
-            return
-        told = b""
-        async for piece in self.reply.pieces():
-            if self.on_body is not None and len(told) <= TOLD_SIZE_MAX:
-                told += piece
-            await relay.write(piece)
-        self._tell(told)
-
-    def _tell(self, body: bytes) -> None:
-        if self.on_body is not None and len(body) <= TOLD_SIZE_MAX:
-            self.on_body(body)
+        if self.reply.body is None:
+            async for piece in self.reply.pieces():
+                await relay.write(piece)
 
 
 @define(eq=False)
@@ -166,8 +160,11 @@ class PassedCalls:
     async def pass_on(self, request: Request) -> PassedResponse:
         """Return the reply as a response, which must be sent or closed.
 
-        Raises OriginUnavailable, OriginTimeout, Overloaded, QuotaReached, FieldTooLarge or ClientDisconnected.
+        Raises OriginUnavailable, OriginLoop, OriginTimeout, Overloaded, QuotaReached, FieldTooLarge or
+        ClientDisconnected.
         """
+        if is_from_front(request.scope["headers"]):
+            raise OriginLoop
         owner, started_s = request.caller.owner, time.perf_counter()
         self._calls.acquire(owner)
         self._metrics.in_flight = self._calls.in_use

@@ -23,6 +23,7 @@ _LARGE_HEAD = "The request line and the headers have more than the {} bytes that
 _LARGE_TARGET = "The path and the query leave no room in the {} bytes that are allowed with the headers. Send less."
 _LARGE_FRAMING = "The framing of the body, or its trailers, have more than the {} bytes that are allowed. Send less."
 _TUNNEL = "This server opens no tunnels. Nothing was done; send the request itself instead of CONNECT."
+_CODING = "The only transfer coding of a body is chunked here. Nothing was done; send the body without another one."
 _MANY_HEADERS = "The request has more than the {} headers that are allowed. Send fewer."
 _CROWDED = (
     "All {} connections of this process (MAX_CONNECTIONS) have a request in flight. Nothing was done; repeat the call "
@@ -116,6 +117,9 @@ class BoundedConnection(HttpToolsProtocol):
         self.url = origin_form(self.url, self.headers)
         if self.parser.should_upgrade() and self.parser.get_method() == b"CONNECT":
             self._rejection = HTTPStatus.NOT_IMPLEMENTED, _TUNNEL
+            raise ValueError
+        if any(name == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in self.headers):
+            self._rejection = HTTPStatus.NOT_IMPLEMENTED, _CODING  # the parser undoes chunks alone
             raise ValueError
         self._clear_timeout()
         self.open_connections.mark_busy(self)

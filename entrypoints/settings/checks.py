@@ -22,6 +22,7 @@ URL_COUNT_MAX = 32
 JWT_SECRET_SIZE_MIN = 32
 """The size of an HS256 digest in bytes (RFC 7518, section 3.2)."""
 
+_PORTS = {"http": 80, "https": 443}
 _OTLP = "opentelemetry.exporter.otlp.proto.http"
 
 
@@ -177,7 +178,8 @@ def origin_url_is_valid(settings: Settings) -> Iterator[str]:
         yield f"ORIGIN_URL: {url!r} is not an address. Set it to http://host:port or https://host:port, without a path."
         return
     parts = urlsplit(url)
-    if is_loopback(parts.hostname or "") and parts.port in {settings.port, settings.origin_port}:
+    is_here = is_loopback(parts.hostname or "") or parts.hostname == settings.host
+    if is_here and (parts.port or _PORTS[parts.scheme]) in {settings.port, settings.origin_port}:
         yield f"ORIGIN_URL: {url!r} is this service, which would call itself. Set it to the address of the origin."
 
 
@@ -242,6 +244,7 @@ def _is_origin_url(url: str) -> bool:
         and parts.scheme != "unix"
         and parts.geturl() == f"{parts.scheme}://{parts.netloc}"
         and ("@" not in parts.netloc)
+        and parts.port != 0
     )
 
 

@@ -14,7 +14,7 @@ from entrypoints.settings.loading import load_settings
 from entrypoints.settings.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
-FOLDERS = ["base", "overlays/production", "overlays/cloudnativepg"]
+FOLDERS = ["base", "overlays/production", "overlays/cloudnativepg", "overlays/origin"]
 KUBERNETES = "1.33"
 """The oldest version that runs the sandbox of a runtime host without a feature gate: it has user namespaces."""
 FOREIGN = {"postgresql.cnpg.io/v1"}
@@ -121,6 +121,20 @@ def test_controllers_name_each_runtime_host(objects):
     (port,) = [each["value"] for each in hosts["template"]["spec"]["containers"][0]["env"] if each["name"] == "PORT"]
     urls = [f"http://runtime-host-{number}.{hosts['serviceName']}:{port}" for number in range(hosts["replicas"])]
     assert settings["NODEJS_RUNTIME_URL"].split(",") == settings["PYTHON_RUNTIME_URL"].split(",") == urls
+
+
+def test_clients_of_lambda_microservice_reach_the_second_port_where_there_is_one(objects):
+    (settings,) = [each["data"] for each in objects if each["kind"] == "ConfigMap"]
+    (pod,) = [pod for name, pod in workloads(objects) if name == "controller"]
+    ports = {each["name"]: each["containerPort"] for each in pod["spec"]["containers"][0]["ports"]}
+    targets = {
+        port.get("targetPort") for each in objects if each["kind"] == "Service" for port in each["spec"]["ports"]
+    }
+    (policy,) = [
+        each["spec"] for each in objects if each["kind"] == "NetworkPolicy" and each["metadata"]["name"] == "controller"
+    ]
+    assert ports.get("origin") == (int(settings["ORIGIN_PORT"]) if "ORIGIN_PORT" in settings else None)
+    assert ("origin" in targets) == ({"port": "origin"} in policy["ingress"][0]["ports"]) == ("origin" in ports)
 
 
 def test_nothing_may_connect_but_what_a_policy_allows(objects):

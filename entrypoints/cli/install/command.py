@@ -25,8 +25,8 @@ from entrypoints.cli.lazy_group import examples
 _ADDRESS = re.compile(r"(?:[0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 
 
-def _address(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
-    if not _ADDRESS.fullmatch(text):
+def _address(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    if text is not None and not _ADDRESS.fullmatch(text):
         raise click.BadParameter(f"{text!r} is not ADDRESS:PORT; write 127.0.0.1:8080 or [::]:8080")
     return text
 
@@ -35,6 +35,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, text: str) ->
     epilog=examples(
         "pglambda install --systemd --dry-run",
         "pglambda install --systemd --listen 0.0.0.0:8080",
+        "pglambda install --systemd --listen 127.0.0.1:8090 --origin-listen 0.0.0.0:8080",
         "pglambda install --systemd --user",
     )
 )
@@ -51,6 +52,13 @@ def _address(_context: click.Context, _parameter: click.Parameter, text: str) ->
     help="Where the socket listens.",
 )
 @click.option(
+    "--origin-listen",
+    "origin_address",
+    metavar="ADDRESS:PORT",
+    callback=_address,
+    help="Where a second socket listens, for clients of lambda-microservice. Without it there is none.",
+)
+@click.option(
     "--root",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("/"),
@@ -60,7 +68,14 @@ def _address(_context: click.Context, _parameter: click.Parameter, text: str) ->
 @dry_run_option
 @yes_option
 def install(  # noqa: PLR0913, PLR0917  # one parameter for each option
-    systemd: bool, is_user: bool, runtime_host: bool, address: str, root: Path, dry_run: bool, yes: bool
+    systemd: bool,
+    is_user: bool,
+    runtime_host: bool,
+    address: str,
+    origin_address: str | None,
+    root: Path,
+    dry_run: bool,
+    yes: bool,
 ) -> None:
     """Write units of systemd for this installation.
 
@@ -70,12 +85,14 @@ def install(  # noqa: PLR0913, PLR0917  # one parameter for each option
     """
     if not systemd:
         raise click.UsageError("Say what to write: --systemd.")
+    if runtime_host and origin_address is not None:
+        raise click.UsageError("A runtime host has no clients of lambda-microservice: leave out --origin-listen.")
     with failures_reported():
         command = own_command(Path(sys.executable))
         if not is_user:
             require_visible(command, Path(sys.executable).resolve())
         name = RUNTIME_HOST if runtime_host else CONTROLLER
-        installation = Installation(command, address, name, _config_folder() if is_user else None)
+        installation = Installation(command, address, name, _config_folder() if is_user else None, origin_address)
         changed = [file for file in installation.files if _differs(file, root)]
         if dry_run:
             for file in changed:

@@ -43,13 +43,15 @@ class Relaxation:
 class Installation:
     """What is installed: a service `name` of the system or of one user, its command, and the address of its socket.
 
-    `config_folder` is the folder of a user's configuration; None stands for the system.
+    `config_folder` is the folder of a user's configuration; None stands for the system. Without `origin_address`
+    clients of lambda-microservice have no socket.
     """
 
     command: Path
     address: str = "127.0.0.1:8080"
     name: str = CONTROLLER
     config_folder: Path | None = None
+    origin_address: str | None = None
 
     @property
     def files(self) -> Sequence[UnitFile]:
@@ -62,6 +64,7 @@ class Installation:
         return [
             *(users if folder is None else []),
             UnitFile(units / f"{self.name}.socket", self._text("socket.socket")),
+            *(UnitFile(units / name, self._text("origin.socket")) for name in self._origin_sockets),
             UnitFile(units / f"{self.name}.service", self._text(service)),
             UnitFile(settings / f"pglambda/{self.name}.env", self._text("settings.env"), is_settings=True, mode=0o600),
         ]
@@ -74,7 +77,7 @@ class Installation:
     @property
     def next_commands(self) -> Sequence[str]:
         """The commands that start the service with these files."""
-        units = f"{self.name}.socket {self.name}.service"
+        units = " ".join((f"{self.name}.socket", *self._origin_sockets, f"{self.name}.service"))
         if self.config_folder is not None:
             return [
                 "systemctl --user daemon-reload",
@@ -83,6 +86,10 @@ class Installation:
             ]
         return ["systemd-sysusers", "systemctl daemon-reload", f"systemctl enable --now {units}"]
 
+    @property
+    def _origin_sockets(self) -> Sequence[str]:
+        return [] if self.origin_address is None else [f"{self.name}-origin.socket"]
+
     def _text(self, template: str) -> str:
         is_host = self.name == RUNTIME_HOST
         replaced = {
@@ -90,6 +97,7 @@ class Installation:
             "title": "pglambda runtime host" if is_host else "pglambda controller",
             "command": f"{self.command} {'runtime-host' if is_host else 'serve'}",
             "address": self.address,
+            "origin_address": self.origin_address or "",
         }
         text = (_TEMPLATES / template).read_text(encoding="utf-8")
         for key, value in replaced.items():

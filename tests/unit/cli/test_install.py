@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from entrypoints.cli.install.units import CONTROLLER, CannotInstall, Installation, own_command, require_visible
 from entrypoints.cli.main import cli
+from entrypoints.server.control import ORIGIN
 from tests.systemd_units import FOLDER, units
 
 EXPOSURE_MAX = 26
@@ -69,6 +70,22 @@ def test_units_are_written_once_with_private_settings(tmp_path):
     assert "ListenStream=127.0.0.1:8080" in (tmp_path / USER_UNITS / "pglambda.socket").read_text()
     assert "systemctl --user enable --now pglambda.socket pglambda.service" in result.output
     assert "Wrote" not in install(tmp_path).output
+
+
+def test_clients_of_lambda_microservice_have_a_socket_if_one_is_wanted(tmp_path):
+    install(tmp_path)
+    socket = tmp_path / USER_UNITS / "pglambda-origin.socket"
+    assert not socket.exists()
+    result = install(tmp_path, "--origin-listen", "0.0.0.0:8080")
+    assert "enable --now pglambda.socket pglambda-origin.socket pglambda.service" in result.output
+    lines = socket.read_text().splitlines()
+    assert {"ListenStream=0.0.0.0:8080", f"FileDescriptorName={ORIGIN}", "Service=pglambda.service"} <= set(lines)
+
+
+def test_a_runtime_host_has_no_clients_of_lambda_microservice(tmp_path):
+    refused = install(tmp_path, "--runtime-host", "--origin-listen", "0.0.0.0:8080")
+    assert refused.exit_code == 2
+    assert "leave out --origin-listen" in refused.output
 
 
 def test_a_unit_that_differs_is_replaced_only_with_consent_and_settings_never(tmp_path):

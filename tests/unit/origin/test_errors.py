@@ -17,6 +17,7 @@ from entrypoints.http.middleware.authentication import LanguageGuard
 from entrypoints.http.middleware.hosts import HostGuard
 from entrypoints.http.pipeline import Guard
 from entrypoints.origin.application import OriginApplication, OriginHooks
+from entrypoints.origin.options import OriginOptions
 from tests.contracts.origin_api import execute, initialize, initialized
 from tests.unit.origin.conftest import caller_of, world_of
 
@@ -116,6 +117,14 @@ async def test_a_caller_needs_the_scope_of_the_language():
         response = await initialize(client)
     assert (response.status_code, response.headers["x-error-code"]) == (403, "FORBIDDEN")
     assert response.json()["error"].startswith("Failed to create session: The token or API key lacks a scope")
+
+
+async def test_a_title_of_no_language_needs_the_scope_of_the_language_under_which_it_is_stored():
+    for scope, status in ((Scope.EXECUTE_PYTHON, 403), (Scope.EXECUTE_NODEJS, 200)):
+        caller = Principal(Owner("me"), frozenset({scope}))
+        async with caller_of(world_of(OriginOptions(lenient=True), caller=caller)) as client:
+            made = await client.post("/api/v1/initialize", json={"context": {}}, headers={"Language-Title": "cobol-x"})
+        assert made.status_code == status
 
 
 async def test_guards_that_need_the_session_run_once_the_body_is_read():

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from attrs import define, field
@@ -17,13 +17,13 @@ from domain.identity import Owner
 from domain.scripts.language import LanguageMapping
 from domain.sessions.session import SessionClosed, SessionNotFound
 from domain.takeover.front import Front, FrontPolicy, KnownStage, SessionMoving, Side
-from domain.takeover.passing import Header, OriginRequest
+from domain.takeover.passing import Header, OriginLoop, OriginRequest
 from domain.takeover.ports import Holding, OriginClient, OriginReply
 from domain.takeover.stages import Stage
 from entrypoints.http.request import Request
 from entrypoints.http.response import SINGLE_WRITE, Response
 from entrypoints.http.route import Access, Route, RouteClass
-from entrypoints.origin.front import KeptBody, OriginFront
+from entrypoints.origin.front import KeptBody, KeptBytes, OriginFront
 from entrypoints.origin.passing import PassedCalls, PassedResponse
 from entrypoints.telemetry.metrics.front import FrontMetrics
 from tests.unit.takeover.test_front import ManualOwnership
@@ -59,6 +59,7 @@ class ManualOrigin(OriginClient):
 
     status: int = 200
     body: bytes | None = b""
+    headers: Sequence[Header] = ()
     received: list[tuple[bytes, bytes]] = field(factory=list)
     replies: list[ManualReply] = field(factory=list)
 
@@ -66,7 +67,7 @@ class ManualOrigin(OriginClient):
     async def send(self, request: OriginRequest) -> OriginReply:
         body = request.body if isinstance(request.body, bytes) else b"".join([piece async for piece in request.body])
         self.received.append((request.target, body))
-        self.replies.append(ManualReply(self.status, body=self.body))
+        self.replies.append(ManualReply(self.status, headers=self.headers, body=self.body))
         return self.replies[-1]
 
 
@@ -86,11 +87,7 @@ class World:
     served: list[bytes] = field(factory=list)
     error: Exception | None = None
     metrics: FrontMetrics = field(factory=FrontMetrics)
-    recorded: list[tuple[UUID, bytes, bytes]] = field(factory=list)
-
-    def record(self, session_id: UUID, request: bytes, reply: bytes) -> None:
-        """Keep a call, as a CallRecorder."""
-        self.recorded.append((session_id, request, reply))
+    kept: KeptBytes = field(factory=KeptBytes)
 
     async def route(self, name: str) -> Route:
         """Return the fronted route of this name, whose own endpoint reads the body."""
@@ -98,7 +95,7 @@ class World:
         await known.read()
         front = Front(self.ownership, known, FrontPolicy(5.0, look_each_s=0))
         passed = PassedCalls(self.origin, self.calls, 5.0, self.metrics)
-        fronted = OriginFront(front, passed, LanguageMapping(), self.metrics, self)
+        fronted = OriginFront(front, passed, LanguageMapping(), self.metrics, self.kept)
         access = Access.EXECUTE if name == "origin_execute" else Access.OWNER
         return fronted(Route("POST", "/", self._serve, name=name, access=access))
 
@@ -171,8 +168,17 @@ async def test_each_route_is_served_by_the_side_of_the_stage(stage, initialize, 
 
 async def test_the_health_of_the_service_is_its_own():
     world = World(ManualOwnership(Stage.FRONT))
-    route = await world.route("origin_health")
-    assert route.endpoint == world._serve
+    await world.call("origin_health")
+    assert side(world) is Side.HERE
+
+
+@pytest.mark.parametrize("name", ["origin_health", "origin_initialize", "origin_execute", "origin_unmatched"])
+async def test_a_call_that_a_front_has_passed_on_to_itself_ends_with_the_reason(name):
+    world = World(ManualOwnership(Stage.FRONT))
+    with pytest.raises(OriginLoop) as caught:
+        await world.call(name, x_pglambda_front="1")
+    assert "to the address of lambda-microservice itself" in caught.value.message
+    assert (world.served, world.origin.received, world.calls.in_use) == ([], [], 0)
 
 
 @pytest.mark.parametrize(("title", "where"), [("python-a", Side.HERE), ("nodejs-", Side.HERE), ("rust-a", Side.ORIGIN)])
@@ -233,7 +239,7 @@ async def test_a_body_that_arrives_byte_by_byte_is_kept_as_one_message():
     async def receive() -> Message:
         return next(sent)
 
-    kept = KeptBody(receive)
+    kept = KeptBody(receive, KeptBytes())
     while (await kept.receive())["more_body"]:
         pass
     assert await kept.again()() == {"type": "http.request", "body": b"x" * 1000, "more_body": False}
@@ -245,7 +251,7 @@ async def test_a_request_of_which_nothing_was_received_is_received_as_it_comes()
     async def receive() -> Message:
         return message
 
-    assert await KeptBody(receive).again()() == message
+    assert await KeptBody(receive, KeptBytes()).again()() == message
 
 
 async def test_a_body_that_is_too_large_to_be_sent_twice_may_be_repeated():
@@ -254,6 +260,25 @@ async def test_a_body_that_is_too_large_to_be_sent_twice_may_be_repeated():
     with pytest.raises(SessionMoving):
         await world.call("origin_execute", body=large)
     assert (world.served, world.calls.in_use) == ([], 0)
+
+
+async def test_a_body_that_finds_no_room_can_be_sent_once():
+    world = World(ManualOwnership(Stage.ADOPT, [Holding.UNKNOWN] * 2), kept=KeptBytes(total_max=1))
+    await world.call("origin_execute")
+    assert world.origin.received == [(b"/target", b"{}")]
+    world = World(ManualOwnership(Stage.ADOPT, [Holding.UNKNOWN, Holding.SERVED]), ManualOrigin(404), kept=world.kept)
+    with pytest.raises(SessionMoving):
+        await world.call("origin_execute")
+    assert world.kept.total == 0
+
+
+@pytest.mark.parametrize("status", [200, 404])
+@pytest.mark.parametrize("stage", [Stage.ADOPT, Stage.FINISHED])
+async def test_no_body_is_kept_once_it_is_certain_who_serves_the_call(stage, status):
+    world = World(ManualOwnership(stage, [Holding.UNKNOWN, Holding.SERVED]), ManualOrigin(status))
+    await world.call("origin_execute")
+    assert [*world.served, *(body for _, body in world.origin.received)] != []
+    assert world.kept.total == 0
 
 
 async def test_a_reply_is_closed_if_it_cannot_be_known_whether_the_session_has_moved():
@@ -293,22 +318,6 @@ async def test_a_session_to_create_needs_the_right_to_its_language():
     await world.call("origin_initialize", ONLY_PYTHON, language_title="python-a")
     with pytest.raises(ScopeMissing):
         await world.call("origin_initialize", ONLY_PYTHON, language_title="nodejs-a")
-
-
-async def test_only_executions_that_the_origin_has_served_are_recorded():
-    world = World(ManualOwnership(Stage.FRONT), ManualOrigin(200, b'{"result": 1}'))
-    for name in ("origin_get_session", "origin_initialize", "origin_unmatched"):
-        assert (await world.call(name)).on_body is None
-    (await world.call("origin_execute")).on_body(b'{"result": 1}')
-    world.origin.status = 500
-    assert (await world.call("origin_execute")).on_body is None
-    assert world.recorded == [(UUID(FOREIGN), b"{}", b'{"result": 1}')]
-
-
-async def test_executions_that_are_served_here_are_not_recorded():
-    world = World(ManualOwnership(Stage.FINISHED))
-    await world.call("origin_execute")
-    assert world.recorded == []
 
 
 async def test_unknown_paths_need_a_credential_and_count_as_executions():

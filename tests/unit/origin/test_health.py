@@ -6,7 +6,7 @@ import pytest
 from attrs import define
 from typing_extensions import override
 
-from domain.takeover.passing import OriginRequest, OriginUnavailable
+from domain.takeover.passing import OriginLoop, OriginRequest, OriginUnavailable
 from domain.takeover.ports import OriginReply
 from domain.takeover.stages import Stage
 from entrypoints.origin.health import OriginHealth
@@ -53,6 +53,7 @@ class Silent(ManualOrigin):
     [
         (Away(), "refused"),
         (ManualOrigin(503), "/health responds with status 503"),
+        (ManualOrigin(503, headers=[(b"x-error-code", b"ORIGIN_LOOP")]), OriginLoop().message),
         (Silent(), "/health did not respond within 0.5 s"),
     ],
 )

@@ -183,10 +183,16 @@ def test_a_host_name_has_a_limited_length():
                 "http://old/path",
                 "http://old:8080/",
                 "http://u:p@old",
+                "http://old:0",
             )
         ),
         ({"ORIGIN_PORT": "8081", "ORIGIN_URL": "http://localhost:8081"}, "ORIGIN_URL"),
         ({"ORIGIN_PORT": "8081", "ORIGIN_URL": "http://127.0.0.1:8080"}, "ORIGIN_URL"),
+        ({"ORIGIN_PORT": "80", "ORIGIN_URL": "http://localhost"}, "ORIGIN_URL"),
+        (
+            {"HOST": "10.0.0.7", "AUTH": "none", "ORIGIN_PORT": "8081", "ORIGIN_URL": "http://10.0.0.7:8081"},
+            "ORIGIN_URL",
+        ),
         ({"SCRIPT_CONVENTION": "event-first"}, "SCRIPT_CONVENTION"),
     ],
 )

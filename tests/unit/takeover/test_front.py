@@ -30,9 +30,11 @@ class ManualOwnership(Ownership):
     settled: list[UUID] = field(factory=list)
     settle_error: Exception | None = None
     looks: int = 0
+    questions: int = 0
 
     @override
     async def stage(self) -> Stage:
+        self.questions += 1
         if self.stored is None:
             raise StorageUnavailable
         return self.stored
@@ -71,7 +73,7 @@ async def front_of(ownership: ManualOwnership, wait_s: float = 5.0, settle_each_
 )
 async def test_the_stage_decides_about_sessions_of_which_nothing_is_stored(stage, new, rest, foreign, own):
     front = await front_of(ManualOwnership(stage))
-    assert (front.side_of_new(), front.side_of_rest()) == (new, rest)
+    assert (await front.side_of_new(), await front.side_of_rest()) == (new, rest)
     assert (await front.side_of(FOREIGN), await front.side_of(OWN)) == (foreign, own)
     assert await front.side_of(None) == ("here" if stage is Stage.FINISHED else "origin")
 
@@ -175,17 +177,28 @@ async def test_an_id_of_this_service_about_which_nothing_is_stored_stays_here():
 
 
 async def test_a_stage_counts_for_two_seconds_after_it_was_asked_for():
-    clock = ManualClock()
-    known = KnownStage(ManualOwnership(Stage.OPEN), clock.monotonic_ns)
+    clock, ownership = ManualClock(), ManualOwnership(Stage.OPEN)
+    known = KnownStage(ownership, clock.monotonic_ns)
     assert known.known is None
     assert await known.read()
     clock.advance(timedelta(seconds=2))
-    assert known.current is Stage.OPEN
+    ownership.stored = None
+    assert await known.current() is Stage.OPEN
     clock.advance(timedelta(milliseconds=1))
     with pytest.raises(StageUnknown) as caught:
-        _ = known.current
+        await known.current()
     assert caught.value.details == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
     assert "for 2 s" in caught.value.message
+
+
+async def test_calls_that_come_while_the_stage_is_late_read_it_once_for_all():
+    clock, ownership = ManualClock(), ManualOwnership(Stage.OPEN)
+    known = KnownStage(ownership, clock.monotonic_ns)
+    await known.read()
+    clock.advance(timedelta(seconds=3))
+    ownership.stored = Stage.ADOPT
+    stages = await asyncio.gather(*(known.current() for _ in range(5)))
+    assert (stages, ownership.questions) == ([Stage.ADOPT] * 5, 2)
 
 
 async def test_the_stage_is_read_again_after_a_failure():

@@ -2,16 +2,18 @@
 
 import pytest
 
-from domain.takeover.passing import OriginTimeout, OriginUnavailable, passed_headers, returned_headers
+from domain.takeover.passing import OriginTimeout, OriginUnavailable, is_from_front, passed_headers, returned_headers
 
 HOST = (b"host", b"old:8080")
 
 
 def passed(*headers: tuple[bytes, bytes], is_authenticated: bool = False) -> list[tuple[bytes, bytes]]:
-    return passed_headers(headers, b"controller:8080", is_authenticated=is_authenticated)
+    *headers_of_caller, mark = passed_headers(headers, b"controller:8080", is_authenticated=is_authenticated)
+    assert is_from_front([mark])
+    return headers_of_caller
 
 
-def test_headers_pass_as_they_are_and_nothing_is_added():
+def test_headers_pass_as_they_are_and_only_the_mark_of_the_front_is_added():
     headers = [HOST, (b"x-a", b"1"), (b"cookie", b"\xff"), (b"x-a", b"2"), (b"x-request-id", b"r")]
     assert passed(*headers) == headers
 

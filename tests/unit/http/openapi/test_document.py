@@ -26,7 +26,8 @@ DOCUMENTED_ELSEWHERE = {
     "ApiKeyNotFound",  # raised by a command only
     "ExpectationFailed",  # in the description of the API
     "MethodNotAllowed",
-    "OriginTimeout",  # at ORIGIN_PORT only, like the next ones of the front: docs/front.md
+    "OriginLoop",  # at ORIGIN_PORT only, like the next ones of the front: docs/front.md
+    "OriginTimeout",
     "OriginUnavailable",
     "RouteNotFound",
     "SessionMoving",
