@@ -114,12 +114,12 @@ WHERE o.compile_status = 'pending' AND o.execution_count > 0;
 
 -- name: select_session_heads(request_ids)
 -- Sessions without their bodies. A context is given as '{}' or 'null', a script as 'x' or ''. The size of an artifact is
--- known without reading it.
+-- known without reading it. The first columns are those of select_rows in origin_rows.sql.
 WITH picked AS (SELECT s.* FROM sessions AS s WHERE s.request_id = ANY(:request_ids)),
 absent AS (
     SELECT
         NULL::timestamptz AS last_executed_at, 0 AS execution_count, NULL::bytea AS compiled_artifact,
-        NULL::jsonb AS metadata
+        NULL::jsonb AS metadata, NULL::text AS script_hash
 )
 SELECT
     s.request_id::text,
@@ -134,15 +134,21 @@ SELECT
     s.status::text,
     CASE jsonb_typeof(s.context) WHEN 'object' THEN '{}' ELSE left(jsonb_typeof(s.context), 0) || 'null' END,
     CASE WHEN s.script_content <> '' THEN 'x' ELSE s.script_content END,
+    NULL AS script_hash,
+    NULL AS compile_options,
+    NULL AS compile_status,
+    NULL AS compile_error,
     CASE WHEN octet_length(o.metadata::text) > 16384 THEN 'null' ELSE o.metadata::text END,
     octet_length(o.compiled_artifact),
     octet_length(s.script_content),
     octet_length(s.context::text),
-    md5(s.script_content)
+    md5(s.script_content),
+    o.script_hash::text
 FROM picked AS s
 CROSS JOIN absent
 CROSS JOIN LATERAL ( -- noqa: ST05
-    SELECT last_executed_at, execution_count, compiled_artifact, metadata FROM (SELECT s.*) AS own -- noqa: ST05
+    SELECT last_executed_at, execution_count, compiled_artifact, metadata, script_hash
+    FROM (SELECT s.*) AS own -- noqa: ST05
 ) AS o
 CROSS JOIN LATERAL ( -- noqa: ST05
     SELECT

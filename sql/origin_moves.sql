@@ -29,58 +29,6 @@ WHERE
 ORDER BY s.request_id
 LIMIT :rows_max;
 
--- name: select_seen(request_ids, shift, hidden_before)
--- Whole sessions as select_rows in origin_rows.sql has them, with the expiry before the fence. Then what is stored, and
--- whether the origin serves the session, or would without the fence.
-WITH absent AS (
-    SELECT
-        NULL::timestamptz AS last_executed_at, NULL::integer AS execution_count, NULL::text AS script_hash,
-        NULL::bytea AS compiled_artifact, NULL::text AS compile_status, NULL::text AS compile_error,
-        NULL::jsonb AS metadata
-)
-SELECT
-    s.request_id::text,
-    s.language_title::text,
-    s.user_id::text,
-    CASE WHEN i.created_at >= i.first_at AND i.created_at < i.end_at THEN i.created_at AT TIME ZONE 'UTC' END,
-    CASE WHEN i.expires_at >= i.first_at AND i.expires_at < i.end_at THEN i.expires_at AT TIME ZONE 'UTC' END,
-    CASE WHEN i.executed_at >= i.first_at AND i.executed_at < i.end_at THEN i.executed_at AT TIME ZONE 'UTC' END,
-    i.created_at >= i.first_at AND i.created_at < i.end_at AND i.expires_at >= i.first_at AND i.expires_at < i.end_at
-    AND coalesce(i.executed_at >= i.first_at AND i.executed_at < i.end_at, TRUE),
-    o.execution_count,
-    s.status::text,
-    s.context::jsonb::text,
-    s.script_content,
-    o.script_hash::text,
-    s.compile_options::text,
-    o.compile_status::text,
-    o.compile_error,
-    o.metadata::text,
-    octet_length(o.compiled_artifact),
-    CASE WHEN i.stored_at >= '0001-01-01' AND i.stored_at < i.end_at THEN i.stored_at AT TIME ZONE 'UTC' END,
-    i.stored_at > now() AS is_live,
-    i.stored_at < :hidden_before AND i.expires_at > now() AS would_live,
-    now() AT TIME ZONE 'UTC' AS seen_at
-FROM sessions AS s
-CROSS JOIN absent
-CROSS JOIN LATERAL ( -- noqa: ST05
-    SELECT last_executed_at, execution_count, script_hash, compiled_artifact, compile_status, compile_error, metadata
-    FROM (SELECT s.*) AS own -- noqa: ST05
-) AS o
-CROSS JOIN LATERAL ( -- noqa: ST05
-    SELECT
-        s.created_at::timestamptz AS created_at,
-        s.expires_at::timestamptz AS stored_at,
-        CASE WHEN s.expires_at < :hidden_before AND isfinite(s.expires_at)
-            THEN s.expires_at::timestamptz + :shift::interval
-            ELSE s.expires_at::timestamptz
-        END AS expires_at,
-        o.last_executed_at::timestamptz AS executed_at,
-        '1970-01-01 00:00:00+00'::timestamptz AS first_at,
-        '10000-01-01 00:00:00+00'::timestamptz AS end_at
-) AS i
-WHERE s.request_id = ANY(:request_ids);
-
 -- name: select_counts(request_ids)
 SELECT s.request_id::text, s.execution_count FROM sessions AS s WHERE s.request_id = ANY(:request_ids);
 
@@ -168,3 +116,21 @@ FROM
     )
 ORDER BY c.request_id
 ON CONFLICT (request_id) DO NOTHING;
+
+-- name: select_now()
+SELECT now() AT TIME ZONE 'UTC';
+
+-- name: select_runs_ahead(schema, trigger_name)
+SELECT EXISTS (
+    SELECT 1
+    FROM pg_trigger AS t
+    INNER JOIN pg_class AS c ON t.tgrelid = c.oid
+    INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
+    WHERE n.nspname = :schema AND c.relname = 'sessions' AND t.tgname = :trigger_name AND t.tgenabled <> 'D'
+);
+
+-- name: select_executions(request_ids)
+-- An origin with Redis has all columns of the variants A to C.
+SELECT s.request_id::text, coalesce(s.execution_count, 0) AS execution_count, s.last_executed_at AT TIME ZONE 'UTC'
+FROM sessions AS s
+WHERE s.request_id = ANY(:request_ids);

@@ -1,4 +1,4 @@
--- Statements that read sessions of the origin; sessions.sql describes the format, origin_connection.sql what is special
+-- Statements that read what the origin has stored; sessions.sql describes the format, origin_connection.sql what is special
 -- about these files, and origin_inspection.sql how columns are read that a table may lack.
 
 -- name: select_has_expiry_index(schema)
@@ -66,7 +66,8 @@ ORDER BY s.request_id;
 
 -- name: select_rows(request_ids, shift)
 -- Whole sessions without the artifact, which nothing reads. Instants that Python cannot have are null. A session that a
--- takeover has hidden has the expiry that it had before, `shift` later.
+-- takeover has hidden has the expiry that it had before, `shift` later. Then comes what is stored, and whether the origin
+-- serves the session, or would without the fence: by now(), because the origin judges by the clock of its own database.
 WITH absent AS (
     SELECT
         NULL::timestamptz AS last_executed_at, NULL::integer AS execution_count, NULL::text AS script_hash,
@@ -91,7 +92,11 @@ SELECT
     o.compile_status::text,
     o.compile_error,
     o.metadata::text,
-    octet_length(o.compiled_artifact)
+    octet_length(o.compiled_artifact),
+    CASE WHEN i.stored_at >= '0001-01-01' AND i.stored_at < i.end_at THEN i.stored_at AT TIME ZONE 'UTC' END,
+    i.stored_at > now() AS is_live,
+    i.stored_at < '1500-01-01 00:00:00+00' AND i.expires_at > now() AS would_live,
+    now() AT TIME ZONE 'UTC' AS seen_at
 FROM sessions AS s
 CROSS JOIN absent
 CROSS JOIN LATERAL ( -- noqa: ST05
@@ -101,13 +106,14 @@ CROSS JOIN LATERAL ( -- noqa: ST05
 CROSS JOIN LATERAL ( -- noqa: ST05
     SELECT
         s.created_at::timestamptz AS created_at,
-        CASE
-            WHEN s.expires_at < '1500-01-01 00:00:00+00' AND isfinite(s.expires_at)
-                THEN s.expires_at::timestamptz + cast(:shift AS interval)
+        s.expires_at::timestamptz AS stored_at,
+        CASE WHEN s.expires_at < '1500-01-01 00:00:00+00' AND isfinite(s.expires_at)
+            THEN s.expires_at::timestamptz + :shift::interval
             ELSE s.expires_at::timestamptz
         END AS expires_at,
         o.last_executed_at::timestamptz AS executed_at,
-        '1970-01-01 00:00:00+00'::timestamptz AS first_at, '10000-01-01 00:00:00+00'::timestamptz AS end_at
+        '1970-01-01 00:00:00+00'::timestamptz AS first_at,
+        '10000-01-01 00:00:00+00'::timestamptz AS end_at
 ) AS i
 WHERE s.request_id = ANY(:request_ids);
 
@@ -194,3 +200,33 @@ ORDER BY s.request_id;
 SELECT s.request_id::text, s.expires_at < '1500-01-01 00:00:00+00' AND isfinite(s.expires_at) AS is_hidden
 FROM sessions AS s
 WHERE s.request_id = ANY(:request_ids);
+
+-- name: select_functions(after_title, bytes_max, rows_max)
+-- A description of more than 4096 bytes is too long here, and 5000 characters show that. JSON over bytes_max becomes a
+-- text that is no JSON, a script over bytes_max null beside its size. Times that cannot be kept are null.
+SELECT
+    f.language_title::text,
+    left(f.description, 5000) AS description,
+    CASE
+        WHEN octet_length(f.schema_definition::text) > :bytes_max THEN 'too large' ELSE f.schema_definition::text
+    END AS schema_definition,
+    CASE WHEN octet_length(f.examples::text) > :bytes_max THEN 'too large' ELSE f.examples::text END AS examples,
+    CASE
+        WHEN f.created_at >= '1970-01-01 00:00:00+00' AND f.created_at < '10000-01-01 00:00:00+00'
+            THEN f.created_at AT TIME ZONE 'UTC'
+    END AS created_at,
+    CASE
+        WHEN f.updated_at >= '1970-01-01 00:00:00+00' AND f.updated_at < '10000-01-01 00:00:00+00'
+            THEN f.updated_at AT TIME ZONE 'UTC'
+    END AS updated_at,
+    f.created_by::text,
+    f.is_active,
+    f.version::text,
+    coalesce(f.tags, '{}')::text[] AS tags,
+    CASE WHEN octet_length(s.content) <= :bytes_max THEN s.content END AS content,
+    octet_length(s.content) AS content_bytes
+FROM functions AS f
+LEFT JOIN scripts AS s ON f.id = s.function_id
+WHERE f.language_title > :after_title
+ORDER BY f.language_title
+LIMIT :rows_max;

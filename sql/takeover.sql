@@ -7,7 +7,7 @@ SELECT
 FROM meta.takeover AS t;
 
 -- name: insert_takeover(takeover_id, source, options, stage, stage_at)!
--- One that is finished is replaced, with its progress.
+-- One that is over is replaced, with its progress: it is finished, or of another source, and nothing of it is here.
 INSERT INTO meta.takeover AS t (takeover_id, source, options, stage, stage_at)
 VALUES (:takeover_id::uuid, :source::jsonb, :options::jsonb, :stage::text, :stage_at::timestamptz)
 ON CONFLICT (only_row) DO UPDATE SET
@@ -17,7 +17,17 @@ ON CONFLICT (only_row) DO UPDATE SET
     stage = excluded.stage,
     stage_at = excluded.stage_at,
     progress = '{}'
-WHERE t.stage = 'finished' AND t.takeover_id <> excluded.takeover_id;
+WHERE
+    t.takeover_id <> excluded.takeover_id
+    AND (
+        t.stage = 'finished'
+        OR (
+            t.stage = 'look'
+            AND t.source <> excluded.source
+            AND NOT EXISTS (SELECT FROM meta.inbound_sessions)
+            AND NOT EXISTS (SELECT FROM meta.taken_sessions AS s WHERE s.state IN ('fencing', 'returning'))
+        )
+    );
 
 -- name: update_takeover_stage(before, stage, now, act_id, actor, origin, act, details)
 -- Returns a row if the takeover is at the new stage now. The end of a takeover removes recorded calls.
@@ -171,8 +181,7 @@ SELECT i.request_id
 FROM meta.inbound_sessions AS i
 WHERE
     i.request_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
-    AND i.expires_at > :now::timestamptz
-    AND i.closed_at IS NULL
+    AND (:now::timestamptz IS NULL OR (i.expires_at > :now::timestamptz AND i.closed_at IS NULL))
 ORDER BY i.request_id
 LIMIT :rows_max::bigint;
 

@@ -33,9 +33,17 @@ class MemoryTakeoverStore(TakeoverStore):
     async def begin(self, takeover: Takeover) -> Takeover:
         self._store.require_available()
         stored = self._takeover
-        if stored is None or (stored.stage is Stage.FINISHED and stored.takeover_id != takeover.takeover_id):
+        if stored is None or (stored.takeover_id != takeover.takeover_id and self._is_over(stored, takeover)):
             self._takeover = stored = evolve(takeover, progress={})
         return stored
+
+    def _is_over(self, stored: Takeover, following: Takeover) -> bool:
+        if stored.stage is Stage.LOOK:
+            moving = {TakenState.FENCING, TakenState.RETURNING}.intersection(
+                each.state for each in self._store.taken.values()
+            )
+            return stored.source != following.source and not (self._store.inbound or moving)
+        return stored.stage is Stage.FINISHED
 
     @override
     async def change_stage(self, before: Stage, stage: Stage, now: datetime, change: StageChange | None = None) -> bool:
@@ -88,12 +96,13 @@ class MemoryTakeoverStore(TakeoverStore):
         return [self._store.inbound[session_id] for session_id in ids if session_id in self._store.inbound]
 
     @override
-    async def inbound_live(self, now: datetime, after: UUID | None, size: int) -> Sequence[UUID]:
+    async def inbound_live(self, now: datetime | None, after: UUID | None, size: int) -> Sequence[UUID]:
         self._store.require_available()
         live = [
             session_id
             for session_id, each in self._store.inbound.items()
-            if session_id > (after or _NIL) and each.session.closed_at is None and each.session.expires_at > now
+            if session_id > (after or _NIL)
+            and (now is None or (each.session.closed_at is None and each.session.expires_at > now))
         ]
         return sorted(live)[:size]
 

@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from domain.takeover.cache_ports import OriginCache
 from domain.takeover.cached import KEY_PREFIX
-from domain.takeover.source import REDIS, SourceRefused, SourceUnavailable
+from domain.takeover.source import REDIS, AddressRefused, SourceRefused, SourceUnavailable
 
 Item = TypeVar("Item")
 
@@ -180,7 +180,7 @@ def _client(url: str) -> Any:
         )
     except (ValueError, TypeError):
         # The error of the library may quote the URL, which may have a password.
-        raise SourceRefused("The address of the origin's Redis is no URL of a Redis.", remedy=_URL_REMEDY) from None
+        raise AddressRefused("The address of the origin's Redis is no URL of a Redis.", remedy=_URL_REMEDY) from None
 
 
 def _without_password(url: str) -> str:

@@ -17,7 +17,7 @@ from psycopg.pq import TransactionStatus
 
 from adapters.origin.failures import connection_failure, statement_failure
 from adapters.origin.statements import OriginConnectionStatements
-from domain.takeover.source import SourceAddress, SourceRefused, SourceUnavailable
+from domain.takeover.source import AddressRefused, SourceAddress, SourceRefused, SourceUnavailable
 
 Parameters = Mapping[str, object]
 Rows = list[tuple[Any, ...]]
@@ -52,7 +52,7 @@ class OriginDatabaseOptions:
 
     @property
     def conninfo(self) -> str:
-        """The DSN with what every connection has; raises SourceRefused if it is none."""
+        """The DSN with what every connection has; raises AddressRefused if it is none."""
         try:
             given = conninfo_to_dict(self.address.dsn)
             waits_s = str(self.connect_timeout_s)
@@ -60,7 +60,7 @@ class OriginDatabaseOptions:
             return make_conninfo("", **{**defaults, **given, "client_encoding": "UTF8", "application_name": _NAME})
         except psycopg.ProgrammingError:
             # The driver's error quotes the part that it cannot parse, which may be the password.
-            raise SourceRefused(_ADDRESS_REFUSED, remedy=_ADDRESS_REMEDY) from None
+            raise AddressRefused(_ADDRESS_REFUSED, remedy=_ADDRESS_REMEDY) from None
 
     @property
     def dump_command(self) -> str:

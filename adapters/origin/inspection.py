@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from hashlib import sha256
+from typing import Any, cast
 
 from attrs import define
 
-from adapters.origin.database import OriginDatabase, OriginDatabaseOptions
-from adapters.origin.rows import PostgresOriginReader
-from adapters.origin.statements import OriginInspectionStatements, OriginStatements
+from adapters.origin.database import OriginDatabase
+from adapters.origin.rows import ROW_COLUMNS, session_of
+from adapters.origin.statements import OriginInspectionStatements
 from domain.json_text import JsonText
 from domain.takeover.fence import HIDDEN_BEFORE
 from domain.takeover.inspection import (
@@ -25,9 +25,10 @@ from domain.takeover.inspection import (
     SourceTable,
 )
 from domain.takeover.reader_ports import OriginReader
-from domain.takeover.source_session import SourceSession
 
 _PAGE = 5000
+_SCRIPTS_AT_ONCE = 50
+_HASHES_MAX = 20_000
 _SAMPLES = 5
 _SAMPLE_ROWS_MAX = 200
 _OLDER_ROWS_MAX = 50_000
@@ -41,13 +42,6 @@ class OriginInspector:
     _database: OriginDatabase
     _statements: OriginInspectionStatements
     _reader: OriginReader
-
-    @classmethod
-    @asynccontextmanager
-    async def connected(cls, options: OriginDatabaseOptions, statements: OriginStatements) -> AsyncIterator[Self]:
-        """Connect, and yield an inspector; raises SourceUnavailable or SourceRefused."""
-        async with OriginDatabase.opened(options, statements.connection) as database:
-            yield cls(database, statements.inspection, PostgresOriginReader(database, statements.rows))
 
     @property
     def dump_command(self) -> str:
@@ -95,7 +89,7 @@ class OriginInspector:
     async def now(self) -> datetime:
         """Return the server's present instant."""
         ((now,),) = await self._rows(self._statements.select_clock)
-        return _utc(now)
+        return cast("datetime", now).astimezone(UTC)
 
     async def counts(self, retained_after: datetime) -> SourceCounts:
         """Return the numbers of sessions; retained are those that expired after an instant."""
@@ -106,10 +100,25 @@ class OriginInspector:
     async def heads(self, expired_after: datetime) -> AsyncIterator[Sequence[SessionHead]]:
         """Yield sessions that expire after an instant in pages, each read in short transactions."""
         after: JsonText | None = None
+        hashes: dict[str, str] = {}
         while page := await self._reader.heads(after, expired_after, _PAGE):
             named = {"request_ids": [each.request_id for each in page]}
-            yield [_head(row) for row in await self._rows(self._statements.select_session_heads, named)]
+            rows = await self._rows(self._statements.select_session_heads, named)
+            await self._add_hashes(rows, hashes)
+            yield [_head(row, hashes) for row in rows]
             after = page[-1].cursor
+
+    async def _add_hashes(self, rows: Sequence[tuple[Any, ...]], hashes: dict[str, str]) -> None:
+        """Add the hashes of scripts, by their digests, whose rows have one; equal scripts are read once."""
+        if len(hashes) > _HASHES_MAX:
+            hashes.clear()
+        samples = {row[-2]: row[0] for row in rows if None not in row[-2:] and row[-2] not in hashes}
+        digests, ids = list(samples), list(samples.values())
+        for start in range(0, len(ids), _SCRIPTS_AT_ONCE):
+            part = slice(start, start + _SCRIPTS_AT_ONCE)
+            scripts = await self.scripts(ids[part])
+            found = zip(digests[part], map(scripts.get, ids[part]), strict=True)
+            hashes |= {digest: sha256(script.encode()).hexdigest() for digest, script in found if script is not None}
 
     async def scripts(self, ids: Sequence[str]) -> Mapping[str, str]:
         """Return the scripts of some sessions by id; one without a script is left out."""
@@ -150,30 +159,7 @@ class OriginInspector:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _utc(at: datetime) -> datetime:
-    return at.astimezone(UTC)
-
-
-def _head(row: tuple[Any, ...]) -> SessionHead:
-    request_id, title, user_id, created_at, expires_at, executed_at, fit, count, status, context, script, *rest = row
-    metadata, artifact_bytes, script_bytes, context_bytes, digest = rest
-    source = SourceSession(
-        request_id=request_id,
-        language_title=title,
-        user_id=user_id,
-        created_at=created_at and created_at.replace(tzinfo=UTC),
-        expires_at=expires_at and expires_at.replace(tzinfo=UTC),
-        last_executed_at=executed_at and executed_at.replace(tzinfo=UTC),
-        instants_fit=fit,
-        execution_count=count,
-        status=status,
-        context=context,
-        script_content=script,
-        script_hash=None,
-        compile_options=None,
-        compile_status=None,
-        compile_error=None,
-        metadata=metadata,
-        artifact_bytes=artifact_bytes,
-    )
-    return SessionHead(source, script_bytes or 0, context_bytes or 0, digest)
+def _head(row: tuple[Any, ...], hashes: Mapping[str, str]) -> SessionHead:
+    script_bytes, context_bytes, digest, stored_hash = row[ROW_COLUMNS:]
+    differs = stored_hash is not None and stored_hash != hashes.get(digest, stored_hash)
+    return SessionHead(session_of(*row[:ROW_COLUMNS]), script_bytes or 0, context_bytes or 0, digest, differs)

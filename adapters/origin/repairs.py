@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from adapters.origin.rows import utc
 from adapters.origin.sessions import OriginConnections, columns_of, refuses_values
-from adapters.origin.statements import OriginMoveStatements, OriginRepairStatements
+from adapters.origin.statements import OriginMoveStatements
 from domain.takeover.cache_ports import OriginRepairs
 from domain.takeover.cached import ExecutionCount
 from domain.takeover.inspection import UPDATE_TRIGGER
@@ -22,8 +22,7 @@ class PostgresOriginRepairs(OriginRepairs):
 
     _connections: OriginConnections
     _schema: str
-    _moves: OriginMoveStatements
-    _statements: OriginRepairStatements
+    _statements: OriginMoveStatements
     _runs_ahead: bool | None = field(default=None, init=False)
 
     @override
@@ -55,16 +54,16 @@ class PostgresOriginRepairs(OriginRepairs):
             "lasts": [each.last_at for each in executions.values()],
         }
         async with self._connections.transaction(writes=True) as transaction:
-            await transaction.fetch(self._moves.lock_sessions, {"request_ids": list(executions)})
+            await transaction.fetch(self._statements.lock_sessions, {"request_ids": list(executions)})
             # A trigger adds one more to a count that grows, and leaves one that becomes less.
-            await transaction.fetch(self._moves.correct_counts, parameters)
-            await transaction.fetch(self._moves.correct_counts, parameters)
+            await transaction.fetch(self._statements.correct_counts, parameters)
+            await transaction.fetch(self._statements.correct_counts, parameters)
 
     @override
     async def add(self, rows: Sequence[SourceSession]) -> Sequence[str]:
         try:
             async with self._connections.transaction(writes=True) as transaction:
-                await transaction.fetch(self._moves.insert_sessions, columns_of(rows))
+                await transaction.fetch(self._statements.insert_sessions, columns_of(rows))
         except (SourceUnavailable, SourceRefused) as error:
             if not refuses_values(error):
                 raise

@@ -1,4 +1,4 @@
-"""Reads the sessions of the origin in bounded pages."""
+"""Reads what the origin has stored in bounded pages."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,8 @@ from typing_extensions import override
 from adapters.origin.database import OriginDatabase
 from adapters.origin.statements import OriginRowStatements
 from domain.json_text import JsonText
+from domain.takeover.function_import import FunctionReader
+from domain.takeover.functions import FunctionRow
 from domain.takeover.reader_ports import OriginReader, RowHead
 from domain.takeover.source_session import SourceSession
 from domain.takeover.verification import OriginDigest
@@ -18,8 +20,12 @@ from domain.takeover.verification import OriginDigest
 _FIRST_AT = "-infinity"
 _FIRST_ID = ""
 _NO_SHIFT = timedelta(0)
+_HOUR = timedelta(hours=1)
 _SECOND = timedelta(seconds=1)
 _MICROSECOND = timedelta(microseconds=1)
+ROW_COLUMNS = 17
+"""Columns of `select_rows` that are those of a session."""
+
 DIGEST_BYTES_MAX = 64 * 1024 * 1024
 """What one page of digests reads: a statement has seconds, and PostgreSQL hashes some hundred megabytes in a second."""
 
@@ -56,8 +62,9 @@ class PostgresOriginReader(OriginReader):
 
     @override
     async def sessions(self, ids: Sequence[str]) -> Sequence[SourceSession]:
-        parameters = {"request_ids": list(ids), "shift": _interval(self._shift)}
-        return [session_of(*row) for row in await self._database.fetch(self._statements.select_rows, parameters)]
+        parameters = {"request_ids": list(ids), "shift": interval_text(self._shift)}
+        rows = await self._database.fetch(self._statements.select_rows, parameters)
+        return [session_of(*row[:ROW_COLUMNS]) for row in rows]
 
     @override
     async def hidden(self, ids: Sequence[str]) -> Mapping[str, bool]:
@@ -68,7 +75,7 @@ class PostgresOriginReader(OriginReader):
         parameters = {
             "after_id": after,
             "expired_after": _instant(expired_after),
-            "shift": _interval(self._shift),
+            "shift": interval_text(self._shift),
             "rows_max": size,
             "bytes_max": DIGEST_BYTES_MAX,
         }
@@ -81,9 +88,35 @@ class PostgresOriginReader(OriginReader):
         return self._has_expiry_index
 
 
-def _interval(span: timedelta) -> str:
-    """Return a span as PostgreSQL reads it; in seconds, since a day is not always as long in every time zone."""
-    return f"{span // _SECOND} seconds {span % _SECOND // _MICROSECOND} microseconds"
+@define(eq=False)
+class PostgresOriginFunctions(FunctionReader):
+    """Reads the functions; scripts and JSON up to `bytes_max` each."""
+
+    _database: OriginDatabase
+    _statements: OriginRowStatements
+    _bytes_max: int
+
+    @override
+    async def page(self, after: str, size: int) -> Sequence[FunctionRow]:
+        bounds = {"after_title": after, "bytes_max": self._bytes_max, "rows_max": size}
+        return [_function(*row) for row in await self._database.fetch(self._statements.select_functions, bounds)]
+
+
+def _function(*row: Any) -> FunctionRow:
+    title, description, schema, examples, created_at, updated_at, created_by, is_active, version, tags, *content = row
+    times = utc(created_at), utc(updated_at)
+    labels: tuple[Any, ...] = (created_by, is_active, version, tuple(tags))
+    return FunctionRow(title, description, schema, examples, *times, *labels, *content)
+
+
+def interval_text(span: timedelta) -> str:
+    """Return a span as PostgreSQL reads it.
+
+    A day is not always as long in every time zone, so it has none. Servers before PostgreSQL 15 read four bytes of
+    seconds, and so many hours that a fence fits.
+    """
+    hours, rest = divmod(span, _HOUR)
+    return f"{hours} hours {rest // _SECOND}.{rest % _SECOND // _MICROSECOND:06d} seconds"
 
 
 def _instant(at: datetime | None) -> str:

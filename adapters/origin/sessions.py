@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +12,8 @@ from attrs import define, evolve, field
 from typing_extensions import override
 
 from adapters.origin.database import OriginDatabase, OriginTransaction
-from adapters.origin.rows import session_of, utc
-from adapters.origin.statements import OriginMoveStatements
+from adapters.origin.rows import ROW_COLUMNS, interval_text, session_of, utc
+from adapters.origin.statements import OriginStatements
 from domain.takeover.fence import HIDDEN_BEFORE, Fence
 from domain.takeover.mover_ports import OriginSession, OriginSessions
 from domain.takeover.moving import InboundSession
@@ -24,14 +24,11 @@ from domain.takeover.source_session import SourceSession
 Convert = Callable[[SourceSession, datetime], InboundSession | None]
 """Returns what is stored here for a row, at an instant of the origin's clock; None if the row is left."""
 
-_ROW_COLUMNS = 17
 _REFUSES_VALUES = frozenset({"22", "23", "P0", "54"})
 """Classes of errors by which a server refuses values: data, constraints, errors that triggers raise, limits."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9999, 12, 31, tzinfo=UTC)
-_HOUR = timedelta(hours=1)
-_SECOND = timedelta(seconds=1)
 
 
 @define(eq=False)
@@ -70,10 +67,14 @@ class PostgresOriginSessions(OriginSessions):
     """Each method is one transaction. `makes_users` adds users to whom sessions refer."""
 
     _connections: OriginConnections
-    _statements: OriginMoveStatements
+    _statements: OriginStatements
     _fence: Fence
     _convert: Convert
     _makes_users: bool = False
+    _shift: str = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._shift = interval_text(self._fence.shift)
 
     @override
     async def require_writable(self) -> None:
@@ -85,12 +86,12 @@ class PostgresOriginSessions(OriginSessions):
 
     @override
     async def live(self, after: UUID | None, size: int) -> Sequence[UUID]:
-        return await self._ids(self._statements.select_live_ids, {"after": _text(after), "rows_max": size})
+        return await self._ids(self._statements.moves.select_live_ids, {"after": _text(after), "rows_max": size})
 
     @override
     async def fenced(self, after: UUID | None, size: int) -> Sequence[UUID]:
-        parameters = {"after": _text(after), "rows_max": size, **self._shift}
-        return await self._ids(self._statements.select_fenced_ids, parameters)
+        parameters = {"after": _text(after), "rows_max": size, "shift": self._shift, "hidden_before": HIDDEN_BEFORE}
+        return await self._ids(self._statements.moves.select_fenced_ids, parameters)
 
     @override
     async def look(self, ids: Sequence[UUID]) -> Sequence[OriginSession]:
@@ -99,9 +100,9 @@ class PostgresOriginSessions(OriginSessions):
 
     @override
     async def fence(self, ids: Sequence[UUID]) -> Sequence[OriginSession]:
-        parameters = {"request_ids": [str(each) for each in ids], "shift": self._shift["shift"]}
+        parameters = {"request_ids": [str(each) for each in ids], "shift": self._shift}
         async with self._connections.transaction(writes=True) as transaction:
-            fenced = await transaction.fetch(self._statements.fence_sessions, parameters)
+            fenced = await transaction.fetch(self._statements.moves.fence_sessions, parameters)
             return await self._seen(transaction, [request_id for (request_id,) in fenced])
 
     @override
@@ -120,16 +121,16 @@ class PostgresOriginSessions(OriginSessions):
         parameters = {
             "request_ids": [str(each.session_id) for each in sessions],
             "stored_ats": [each.stored_at for each in sessions],
-            "shift": self._shift["shift"],
+            "shift": self._shift,
         }
         async with self._connections.transaction(writes=True) as transaction:
-            await transaction.fetch(self._statements.unfence_sessions, parameters)
+            await transaction.fetch(self._statements.moves.unfence_sessions, parameters)
 
     @override
     async def counts(self, ids: Sequence[UUID]) -> Mapping[UUID, int]:
         parameters = {"request_ids": [str(each) for each in ids]}
         async with self._connections.transaction() as transaction:
-            found = await transaction.fetch(self._statements.select_counts, parameters)
+            found = await transaction.fetch(self._statements.moves.select_counts, parameters)
         return {UUID(request_id): count for request_id, count in found}
 
     async def _restore_parts(self, sessions: Sequence[InboundSession]) -> Sequence[UUID]:
@@ -141,22 +142,22 @@ class PostgresOriginSessions(OriginSessions):
 
     async def _write(self, transaction: OriginTransaction, rows: Sequence[SourceSession]) -> None:
         found = await transaction.fetch(
-            self._statements.lock_sessions, {"request_ids": [row.request_id for row in rows]}
+            self._statements.moves.lock_sessions, {"request_ids": [row.request_id for row in rows]}
         )
         stored = {request_id: (count, utc(last_at)) for request_id, count, last_at in found}
         kept = [_grown(row, *stored[row.request_id]) for row in rows if row.request_id in stored]
         missing = [row for row in rows if row.request_id not in stored]
         if kept:
-            await transaction.fetch(self._statements.update_sessions, _changes(kept))
-            await transaction.fetch(self._statements.correct_counts, _counts(kept))
+            await transaction.fetch(self._statements.moves.update_sessions, _changes(kept))
+            await transaction.fetch(self._statements.moves.correct_counts, _counts(kept))
         if missing:
             await self._insert(transaction, missing)
 
     async def _insert(self, transaction: OriginTransaction, rows: Sequence[SourceSession]) -> None:
         if self._makes_users:
             user_ids = {"user_ids": [row.user_id for row in rows]}
-            await transaction.fetch(self._statements.insert_users, user_ids)
-        await transaction.fetch(self._statements.insert_sessions, columns_of(rows))
+            await transaction.fetch(self._statements.moves.insert_users, user_ids)
+        await transaction.fetch(self._statements.moves.insert_sessions, columns_of(rows))
 
     async def _ids(self, sql: str, parameters: Mapping[str, object]) -> Sequence[UUID]:
         async with self._connections.transaction() as transaction:
@@ -165,12 +166,12 @@ class PostgresOriginSessions(OriginSessions):
     async def _seen(self, transaction: OriginTransaction, ids: Sequence[str]) -> Sequence[OriginSession]:
         if not ids:
             return []
-        parameters = {"request_ids": list(ids), **self._shift}
-        return [self._session(row) for row in await transaction.fetch(self._statements.select_seen, parameters)]
+        parameters = {"request_ids": list(ids), "shift": self._shift}
+        return [self._session(row) for row in await transaction.fetch(self._statements.rows.select_rows, parameters)]
 
     def _session(self, columns: tuple[Any, ...]) -> OriginSession:
-        row = session_of(*columns[:_ROW_COLUMNS])
-        stored_at, is_live, would_live, seen_at = columns[_ROW_COLUMNS:]
+        row = session_of(*columns[:ROW_COLUMNS])
+        stored_at, is_live, would_live, seen_at = columns[ROW_COLUMNS:]
         return OriginSession(
             UUID(row.request_id),
             row.created_at or _EPOCH,
@@ -181,13 +182,6 @@ class PostgresOriginSessions(OriginSessions):
             row.last_executed_at,
             self._convert(row, seen_at.replace(tzinfo=UTC)),
         )
-
-    @property
-    def _shift(self) -> Mapping[str, object]:
-        hours, rest = divmod(self._fence.shift, _HOUR)
-        seconds, microseconds = divmod(rest, _SECOND)
-        text = f"{hours} hours {seconds}.{microseconds // timedelta(microseconds=1):06d} seconds"
-        return {"shift": text, "hidden_before": HIDDEN_BEFORE}
 
 
 def _text(after: UUID | None) -> str:

@@ -52,6 +52,7 @@ class OriginRowStatements:
     select_rows: str
     select_digests: str
     select_hidden: str
+    select_functions: str
 
 
 @frozen
@@ -60,7 +61,6 @@ class OriginMoveStatements:
 
     select_live_ids: str
     select_fenced_ids: str
-    select_seen: str
     select_counts: str
     fence_sessions: str
     unfence_sessions: str
@@ -69,19 +69,6 @@ class OriginMoveStatements:
     correct_counts: str
     insert_users: str
     insert_sessions: str
-
-
-@frozen
-class OriginFunctionStatements:
-    """Statements of `origin_functions.sql`."""
-
-    select_functions: str
-
-
-@frozen
-class OriginRepairStatements:
-    """Statements of `origin_repairs.sql`."""
-
     select_now: str
     select_runs_ahead: str
     select_executions: str
@@ -95,8 +82,6 @@ class OriginStatements:
     inspection: OriginInspectionStatements
     rows: OriginRowStatements
     moves: OriginMoveStatements
-    repairs: OriginRepairStatements
-    functions: OriginFunctionStatements
 
 
 def load_origin_statements() -> OriginStatements:
@@ -106,8 +91,6 @@ def load_origin_statements() -> OriginStatements:
         inspection=_load(OriginInspectionStatements, "origin_inspection.sql"),
         rows=_load(OriginRowStatements, "origin_rows.sql"),
         moves=_load(OriginMoveStatements, "origin_moves.sql"),
-        repairs=_load(OriginRepairStatements, "origin_repairs.sql"),
-        functions=_load(OriginFunctionStatements, "origin_functions.sql"),
     )
 
 

@@ -2,15 +2,17 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict, define, field, frozen
 
 from domain.json_text import JsonText
+from domain.takeover.comparison import Note, compared
 from domain.takeover.outgoing import members
+from domain.takeover.reasons import Worded
 from domain.takeover.source_session import SourceSession
 
 KEY_PREFIX = "session:"
@@ -18,10 +20,6 @@ KEY_PREFIX = "session:"
 
 _NULL = "null"
 _SECOND = timedelta(seconds=1)
-_I64_MIN, _U64_MAX = -(2**63), 2**64 - 1
-_DIGITS_MAX = 20
-"""The origin reads integers of more digits as doubles, and others beyond 64 bits too."""
-
 _SAME_EXECUTION = _SECOND
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 _NAMES = (
@@ -34,24 +32,12 @@ _FIXED_NAMES = ("language_title", "user_id", "created_at", "script_content")
 """What the origin never changes after it has made a session."""
 
 
-class Disagreement(StrEnum):
+class Disagreement(Worded):
     """How a key differs from its row."""
 
-    COUNT = "count"
-    EXPIRY = "expiry"
-    CONTENT = "content"
-
-    @property
-    def words(self) -> str:
-        """The difference as a sentence, with the side that counts."""
-        return _WORDS[self]
-
-
-_WORDS = {
-    Disagreement.COUNT: "The counts differ. That of the later execution counts, or the greater one.",
-    Disagreement.EXPIRY: "The instants of expiry differ. That of the table counts.",
-    Disagreement.CONTENT: "The contents differ, so somebody has changed the row. The row counts.",
-}
+    COUNT = "count", "The counts differ. That of the later execution counts, or the greater one."
+    EXPIRY = "expiry", "The instants of expiry differ. That of the table counts."
+    CONTENT = "content", "The contents differ, so somebody has changed the row. The row counts."
 
 
 @frozen
@@ -139,38 +125,18 @@ def lives_s(expires_at: datetime, now: datetime) -> int:
     return max(0, math.ceil((expires_at - now) / _SECOND))
 
 
-@frozen
-class _Number:
-    """A number as the origin reads it; unlike a number of Python, it is not equal to true or false."""
+def same_json(row: str | None, cached: str | None) -> bool:
+    """Return whether two JSON texts, or None, are one value to the origin, which keeps large integers as doubles.
 
-    value: float
-
-
-def same_json(one: str | None, other: str | None) -> bool:
-    """Return whether two JSON texts, or None, are one value to the origin.
-
-    It sorts members, and reads large integers as doubles. A text that is nested too deeply to be read here is equal
-    only to itself; the origin does not read it either.
+    A text that is nested too deeply to be read here is equal only to itself; the origin does not read it either.
     """
-    if one == other or one is None or other is None:
-        return one == other
+    if row == cached or row is None or cached is None:
+        return row == cached
     try:
-        return bool(_value(one) == _value(other))
-    except RecursionError:
+        found = compared(json.loads(cached), json.loads(row))
+    except (ValueError, RecursionError):
         return False
-
-
-def _value(text: str) -> object:
-    return json.loads(text, parse_int=_whole, parse_float=_fraction)
-
-
-def _whole(text: str) -> _Number:
-    is_small = len(text) <= _DIGITS_MAX and _I64_MIN <= int(text) <= _U64_MAX
-    return _Number(int(text) if is_small else float(text))
-
-
-def _fraction(text: str) -> _Number:
-    return _Number(float(text))
+    return found.pointer is None and Note.LAST_DIGITS not in found.notes
 
 
 def _written(value: object) -> str:
@@ -204,3 +170,58 @@ def _whole_number(value: object) -> int:
 
 def _json(text: JsonText) -> str | None:
     return None if text == _NULL else text
+
+
+@define
+class CacheCensus:
+    """Counts keys.
+
+    `without_row` are live sessions that have a key alone, and `ended` those that have expired. `hidden` are live
+    sessions whose rows a takeover hides: the origin serves them all the same. `unreadable` are values of no sessions.
+    The keys of a dump are those of its time. `are_limited` is whether there is a key with a time to live, as the origin
+    writes them.
+    """
+
+    now: datetime
+    is_dump: bool = False
+    keys: int = 0
+    without_row: int = 0
+    ended: int = 0
+    hidden: int = 0
+    unreadable: int = 0
+    are_limited: bool = False
+    differing: Counter[Disagreement] = field(factory=Counter)
+
+    def add(
+        self, values: Mapping[str, str], rows: Mapping[str, SourceSession], hidden: Collection[str]
+    ) -> Iterator[Mapping[str, object]]:
+        """Count a page of keys, and yield facts about each one that is not as its row.
+
+        `values` and `rows` are by id, and `hidden` are the ids whose rows a takeover hides.
+        """
+        self.keys += len(values)
+        for request_id, text in values.items():
+            found = read_cached(text)
+            if found is None:
+                self.unreadable += 1
+                yield {"request_id": request_id, "redis": "unreadable"}
+            elif request_id in rows and request_id not in hidden:
+                yield from self._compare(rows[request_id], found)
+            else:
+                yield from self._alone(request_id, found, is_hidden=request_id in rows)
+
+    def _compare(self, row: SourceSession, cached: SourceSession) -> Iterator[Mapping[str, object]]:
+        found = list(disagreements(row, cached))
+        self.differing.update(found)
+        if found:
+            counts = {"row": row.execution_count, "redis": cached.execution_count}
+            yield {"request_id": row.request_id, "redis": found, "counts": counts}
+
+    def _alone(self, request_id: str, cached: SourceSession, *, is_hidden: bool) -> Iterator[Mapping[str, object]]:
+        """Count a key that the origin serves without looking at a row."""
+        if cached.expires_at is None or cached.expires_at <= self.now:
+            self.ended += 1
+            return
+        self.hidden += is_hidden
+        self.without_row += not is_hidden
+        yield {"request_id": request_id, "redis": "hidden" if is_hidden else "without_row"}

@@ -110,13 +110,15 @@ class Census:
             self.other_scripts += 1
 
     def _flags(self, found: AcceptedSession, head: SessionHead) -> Iterator[Flag]:
-        """Yield the flags; those about sizes come from the head, which has the true ones."""
+        """Yield the flags; those about scripts and sizes come from the head, because the row has stand-ins."""
         yield from found.flags
         if found.inbound.script is not None:
             if head.context_bytes > self.policy.context_size_max:
                 yield Flag.CONTEXT_OVER_LIMIT
             if head.script_bytes > self.policy.script_size_max:
                 yield Flag.SCRIPT_OVER_LIMIT
+            if head.hash_differs and found.inbound.session.pinned is None:
+                yield Flag.HASH_DIFFERS
 
     def _measure(self, head: SessionHead) -> None:
         self.context_bytes_max = max(self.context_bytes_max, head.context_bytes)

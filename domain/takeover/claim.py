@@ -7,7 +7,7 @@ from attrs import define, field
 
 from domain.clock import Clock, MonotonicClock
 from domain.takeover.mover_ports import TakeoverClaim, TakeoverClaims
-from domain.takeover.stages import TakeoverRefused
+from domain.takeover.stages import NO_TAKEOVER, TakeoverRefused
 
 CLAIM = timedelta(seconds=20)
 """After a kill on another machine, the next command waits for at most this long."""
@@ -51,7 +51,7 @@ class Claim:
         now = self._clock.now()
         held = await self._claims.hold(self._holder, now, now + CLAIM)
         if held is None:
-            raise TakeoverRefused("There is no takeover here. Run `pglambda takeover copy` or `takeover open` first.")
+            raise TakeoverRefused(NO_TAKEOVER)
         return held
 
     def _require(self, held: TakeoverClaim) -> None:

@@ -43,9 +43,6 @@ _SERVED_BY: Mapping[Holding, Side] = {
 _MOVED = frozenset({Stage.ADOPT, Stage.BACK})
 """The stages in which sessions move. In the others it is rare that this service owns one that the origin has made."""
 
-_UNTOUCHED = frozenset({Stage.LOOK, Stage.FRONT})
-"""The stages in which this service owns nothing that the origin has made."""
-
 _CREATING = frozenset({Stage.OPEN, Stage.ADOPT, Stage.FINISHED})
 """The stages in which this service creates sessions, and lists functions."""
 
@@ -178,11 +175,12 @@ class Front:
     async def side_after(self, session_id: UUID | None, missed_by: Side) -> Side:
         """Return who serves a session that one side did not find: it may have moved during the call, and nothing ran.
 
-        Raises SessionMoving.
+        Before `open` this service may have sessions of an earlier takeover. Raises SessionMoving.
         """
         stage = await self._stage.current()
-        is_certain = stage is Stage.FINISHED or (missed_by is Side.ORIGIN and stage in _UNTOUCHED)
-        return missed_by if session_id is None or is_certain else await self._look(session_id, stage)
+        if session_id is None or stage is Stage.FINISHED:
+            return missed_by
+        return await self._look(session_id, stage)
 
     async def _look(self, session_id: UUID, stage: Stage) -> Side:
         look = self._settled(session_id, moves_here=stage is Stage.ADOPT)

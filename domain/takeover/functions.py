@@ -1,9 +1,10 @@
 """A function of the origin, and what becomes of it here."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from enum import StrEnum
+from typing import Any
 
 from attrs import field, frozen
 
@@ -15,11 +16,13 @@ from domain.functions.function import (
     FunctionType,
 )
 from domain.functions.schema import FunctionSchema
+from domain.json_text import JsonText
 from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX, LanguageTitle
-from domain.takeover.function_forms import is_json, read_examples, read_schema
 from domain.takeover.languages import OriginLanguages, OriginRuntime
+from domain.takeover.reasons import Worded
 
 _TITLE = re.compile(TITLE_PATTERN)
+_DOCUMENTED = frozenset({"params", "result"})
 
 
 @frozen
@@ -44,65 +47,42 @@ class FunctionRow:
     content_bytes: int | None
 
 
-class FunctionReason(StrEnum):
+class FunctionReason(Worded):
     """Why a function is not imported."""
 
-    LANGUAGE_NOT_SERVED = "language_not_served"
-    LANGUAGE_UNKNOWN = "language_unknown"
-    TITLE_OUTSIDE_GRAMMAR = "title_outside_grammar"
-    NO_SCRIPT = "no_script"
-    SCRIPT_TOO_LARGE = "script_too_large"
-    SYNTAX_ERROR = "syntax_error"
-    NAME_TAKEN = "name_taken"
-
-    @property
-    def words(self) -> str:
-        """The reason as a sentence, with what the operator can do."""
-        return _REASONS[self]
+    LANGUAGE_NOT_SERVED = "language_not_served", "This service does not run its language."
+    LANGUAGE_UNKNOWN = "language_unknown", "The origin has no runtime for this language-title."
+    TITLE_OUTSIDE_GRAMMAR = (
+        "title_outside_grammar",
+        "Callers cannot name this title here. Register it under another one.",
+    )
+    NO_SCRIPT = "no_script", "It has no script."
+    SCRIPT_TOO_LARGE = "script_too_large", "The script is larger than MAX_SCRIPT_SIZE."
+    SYNTAX_ERROR = "syntax_error", "The script does not parse, here and at the origin. Correct it and register it."
+    NAME_TAKEN = "name_taken", "It is not active at the origin, and another function has its name here."
 
 
-_REASONS: Mapping[FunctionReason, str] = {
-    FunctionReason.LANGUAGE_NOT_SERVED: "This service does not run its language.",
-    FunctionReason.LANGUAGE_UNKNOWN: "The origin has no runtime for this language-title.",
-    FunctionReason.TITLE_OUTSIDE_GRAMMAR: "Callers cannot name this title here. Register it under another one.",
-    FunctionReason.NO_SCRIPT: "It has no script.",
-    FunctionReason.SCRIPT_TOO_LARGE: "The script is larger than MAX_SCRIPT_SIZE.",
-    FunctionReason.SYNTAX_ERROR: "The script does not parse, here and at the origin. Correct it and register it.",
-    FunctionReason.NAME_TAKEN: "It is not active at the origin, and another function has its name here.",
-}
-
-
-class FunctionFlag(StrEnum):
+class FunctionFlag(Worded):
     """What is unusual about a function that is imported."""
 
-    EVENT_FIRST = "event_first"
-    CONVENTION_ORIGIN = "convention_origin"
-    SCHEMA_REFUSED = "schema_refused"
-    EXAMPLES_UNREADABLE = "examples_unreadable"
-    EXAMPLES_DROPPED = "examples_dropped"
-    DESCRIPTION_LEFT = "description_left"
-    TAGS_LEFT = "tags_left"
-    VERSION_LEFT = "version_left"
-    DEACTIVATED = "deactivated"
-
-    @property
-    def words(self) -> str:
-        """The observation as a sentence."""
-        return _FLAGS[self]
-
-
-_FLAGS: Mapping[FunctionFlag, str] = {
-    FunctionFlag.EVENT_FIRST: "Its one parameter `context` is the event, so it has the convention event-first.",
-    FunctionFlag.CONVENTION_ORIGIN: "It parses under the convention origin only, and has it.",
-    FunctionFlag.SCHEMA_REFUSED: "Its schema is not accepted here, so it has none. Every params fit.",
-    FunctionFlag.EXAMPLES_UNREADABLE: "Examples that have neither of the known forms were left out.",
-    FunctionFlag.EXAMPLES_DROPPED: "Some examples did not hold when they were run, or are too many, and were left out.",
-    FunctionFlag.DESCRIPTION_LEFT: f"Its description has more than {DESCRIPTION_SIZE_MAX:,} bytes, and was left out.",
-    FunctionFlag.TAGS_LEFT: f"Tags beyond the first {TAGS_MAX}, empty ones and those over {TAG_LENGTH_MAX} characters "
-    "were left out.",
-    FunctionFlag.VERSION_LEFT: "Its version text is not kept: versions here are numbers.",
-    FunctionFlag.DEACTIVATED: "It is not active at the origin, so it is deactivated here.",
-}
+    EVENT_FIRST = "event_first", "Its one parameter `context` is the event, so it has the convention event-first."
+    CONVENTION_ORIGIN = "convention_origin", "It parses under the convention origin only, and has it."
+    SCHEMA_REFUSED = "schema_refused", "Its schema is not accepted here, so it has none. Every params fit."
+    EXAMPLES_UNREADABLE = "examples_unreadable", "Examples that have neither of the known forms were left out."
+    EXAMPLES_DROPPED = (
+        "examples_dropped",
+        "Some examples did not hold when they were run, or are too many, and were left out.",
+    )
+    DESCRIPTION_LEFT = (
+        "description_left",
+        f"Its description has more than {DESCRIPTION_SIZE_MAX:,} bytes, and was left out.",
+    )
+    TAGS_LEFT = (
+        "tags_left",
+        f"Tags beyond the first {TAGS_MAX}, empty ones and those over {TAG_LENGTH_MAX} characters were left out.",
+    )
+    VERSION_LEFT = "version_left", "Its version text is not kept: versions here are numbers."
+    DEACTIVATED = "deactivated", "It is not active at the origin, so it is deactivated here."
 
 
 @frozen
@@ -194,3 +174,69 @@ def _is_long(description: str | None) -> bool:
 
 def _tags(tags: Sequence[str]) -> Iterator[str]:
     yield from (tag for tag in dict.fromkeys(tags) if 0 < len(tag) <= TAG_LENGTH_MAX)
+
+
+def read_schema(text: str | None) -> FunctionSchema:
+    """Return the schemas: of params alone, as the samples have it, or `{params, result}` as it was documented."""
+    stored = _value(text)
+    if isinstance(stored, dict) and stored and stored.keys() <= _DOCUMENTED:
+        return FunctionSchema(_text_or_none(stored.get("params")), _text_or_none(stored.get("result")))
+    return FunctionSchema(_text_or_none(stored))
+
+
+def is_json(text: str | None) -> bool:
+    """Return whether a text can be read as JSON here; None stands for null."""
+    return text in (None, "null") or _value(text) is not None
+
+
+def read_examples(text: str | None) -> Sequence[tuple[Example, ...]]:
+    """Return the readings of each example, none for one that has neither form."""
+    stored = _value(text)
+    if stored is None and is_json(text):
+        return []
+    return [tuple(_readings(each)) for each in stored] if isinstance(stored, list) else [()]
+
+
+def _readings(stored: Any) -> Iterator[Example]:
+    """Yield the readings of one example.
+
+    The samples have params beside `result`, which is the result or a member of it. The documents have
+    `{"request": {"params": ...}, "response": {"result": ...}}`, whose response is the result or has it.
+    """
+    if not isinstance(stored, dict):
+        return
+    request, response = stored.get("request"), stored.get("response")
+    if isinstance(request, dict) and "params" in request and response is not None:
+        if isinstance(response, dict) and "result" in response:
+            yield from _example(request["params"], response["result"])
+        yield from _example(request["params"], response)
+    elif "result" in stored:
+        params = {name: value for name, value in stored.items() if name != "result"}
+        yield from _example(params, stored["result"])
+        yield from _example(params, {"result": stored["result"]})
+
+
+def _example(params: Any, result: Any) -> Iterator[Example]:
+    try:
+        yield Example(_text(params), _text(result))
+    except ValueError:
+        return  # a number beyond a double
+
+
+def _value(text: str | None) -> Any:
+    """Return a JSON value; None for null, and for one that is nested too deep or has a number that is too long."""
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _text(value: Any) -> JsonText:
+    return JsonText(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def _text_or_none(value: Any) -> JsonText | None:
+    try:
+        return None if value is None else _text(value)
+    except (ValueError, RecursionError):
+        return None

@@ -204,13 +204,15 @@ class SourceCounts:
 class SessionHead:
     """A session without its bodies, for which `row` has stand-ins; sizes in bytes are 0 for what is missing.
 
-    `script_digest` is equal for equal scripts; None without a script.
+    `script_digest` is equal for equal scripts; None without a script. `hash_differs` is whether the origin has stored
+    another hash than that of the script.
     """
 
     row: SourceSession
     script_bytes: int
     context_bytes: int
     script_digest: str | None
+    hash_differs: bool = False
 
 
 @frozen

@@ -1,19 +1,20 @@
 """The origin's choice of a language for a title, and the same choice in the form of RUNTIME_MAPPINGS_FILE."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
 
 from attrs import field, frozen
 
 from domain.scripts.language import Language, LanguageTitle
-from domain.takeover.patterns import PatternRefused, python_pattern
 
 EMPTY_TITLE = "_"
 """The title of a session whose spelling is a prefix alone, such as `nodejs-`."""
 
 _CACHED = 4096
+_PATTERN_SIZE_MAX = 1000
+"""Characters of a pattern."""
 
 
 class OriginRuntime(StrEnum):
@@ -128,3 +129,53 @@ def _parsed(entry: object) -> MappingRule:
         names = ", ".join(OriginRuntime)
         raise MappingRefused(f"pattern must be a text, runtime_type one of {names}, and is_regex true or false")
     return MappingRule(pattern, OriginRuntime(runtime), is_regex)
+
+
+class PatternRefused(ValueError):
+    """The pattern has syntax that means nothing, or something else, in Python; the text says which."""
+
+
+_LEADING_FLAGS = re.compile(r"\(\?([ims]+)\)")
+_CLASS = re.compile(r"(?<!\\)\[\^?\]?((?:\\.|[^\]\\])*)\]?")
+_SET_OPERATION = re.compile(r"\[|&&|--|~~")
+
+_REFUSED_ANYWHERE: Sequence[tuple[str, str]] = (
+    (r"\\[pP]", r"the Unicode class \p; list its characters instead"),
+    (r"\\[xuU]\{", r"a character as \x{...}; write the character itself"),
+)
+_REFUSED_OUTSIDE_CLASSES: Sequence[tuple[str, str]] = (
+    (r"\\[z<>]|\\b\{", r"a boundary that Python does not have; use $ or \b"),
+    (r"\\[1-9]|\(\?P=", "a backreference, which the origin cannot read either"),
+    (r"\(\?<?[=!]|\(\?>|\(\?\(", "a look-around, which the origin cannot read either"),
+    (r"\(\?<[A-Za-z_]", "a group (?<name>...); write (?P<name>...)"),
+    (r"\(\?(?![:P]|[ims]+:)", "flags that Python does not have, or that do not stand at the beginning"),
+    (r"(?<!\\)[*+?}][*+]", "a repeated repetition; put the inner one into (?:...)"),
+)
+
+
+def python_pattern(pattern: str) -> str:
+    """Return a group that finds what a pattern of Rust's crate `regex` finds there; raises PatternRefused."""
+    if len(pattern) > _PATTERN_SIZE_MAX:
+        raise PatternRefused(
+            f"the pattern has {len(pattern)} characters, and {_PATTERN_SIZE_MAX} are allowed; shorten it"
+        )
+    leading = _LEADING_FLAGS.match(pattern)
+    body = pattern if leading is None else pattern[leading.end() :]
+    _require_common(pattern, body)
+    group = f"(?{leading[1] if leading else ''}:{body})"
+    try:
+        re.compile(group)
+    except re.error as error:
+        raise PatternRefused(f"the pattern {pattern!r} is not valid in Python: {error}") from None
+    return group
+
+
+def _require_common(pattern: str, body: str) -> None:
+    """Raise PatternRefused if the syntax does not mean the same in both languages."""
+    plain = body.replace(r"\\", "__")  # a backslash that is escaped escapes nothing
+    found = [words for sign, words in _REFUSED_ANYWHERE if re.search(sign, plain)]
+    found += [words for sign, words in _REFUSED_OUTSIDE_CLASSES if re.search(sign, _CLASS.sub("_", plain))]
+    if any(map(_SET_OPERATION.search, _CLASS.findall(plain))):
+        found.append("a class within a class; list the characters instead")
+    if found:
+        raise PatternRefused(f"the pattern {pattern!r} has {found[0]}")

@@ -27,8 +27,8 @@ _NS = 1_000_000_000
 
 Page = Callable[[UUID | None, int], Awaitable[Sequence[UUID]]]
 Work = Callable[[Sequence[UUID]], Awaitable[Moved]]
-Tell = Callable[[str, int], None]
-"""Is told of progress: what is done, and with how many sessions so far."""
+Tell = Callable[[str, int, int | None], None]
+"""Is told of progress: what is done, with how many sessions so far, and of how many; None if that has no end."""
 
 
 @frozen
@@ -121,12 +121,12 @@ class MoveRun:
         await self._batches("adopted", self._copies, self._mover.take)
         for _ in range(_PASSES_MAX):
             before = self.tally.numbers["owned"]
-            await self._batches("examined at the origin", self._origin.live, self._settle_here)
+            await self._batches("examined at the origin", self._origin.live, self._settled(Direction.HERE))
             if self.tally.numbers["owned"] == before:
                 break
-        await self._batches("fences examined", self._origin.fenced, self._settle_lost)
+        await self._batches("fences examined", self._origin.fenced, self._lost_settled(Direction.HERE))
         await self._settle_pending(Direction.HERE)
-        await self._batches("copies examined", self._copies, self._settle_here)
+        await self._batches("copies examined", self._copies, self._settled(Direction.HERE))
         await self.add_late()
         await self._count_left()
         return self.tally
@@ -167,11 +167,11 @@ class MoveRun:
         await self.add_late()
         for _ in range(_PASSES_MAX):
             before = self.tally.numbers["returned"]
-            await self._batches("returned", self._returnable, self._settle_there)
+            await self._batches("returned", self._returnable, self._settled(Direction.THERE))
             await self._wait_for_executions()
             if self.tally.numbers["returned"] == before:
                 break
-        await self._batches("fences examined", self._origin.fenced, self._release_lost)
+        await self._batches("fences examined", self._origin.fenced, self._lost_settled(Direction.THERE))
         self.tally.waiting = len(await self._pending(TakenState.RETURNING, None, self._limits.rows_max))
         self.tally.numbers["waiting"] = self.tally.waiting
         return self.tally
@@ -182,7 +182,7 @@ class MoveRun:
             owned_at = unsettled[0].owned_at or self._clock.now()
             due_s = (owned_at - self._clock.now()).total_seconds() + self._limits.settle_s
             if not await self._sweep() and due_s > 0:
-                self._tell("seconds until the origin's last executions have ended", round(due_s))
+                self._tell("seconds until the origin's last executions have ended", round(due_s), None)
             await self._claim.keep()
             await self._sleep(min(max(due_s, _PAUSE_S), 1.0))
         return self.tally.late
@@ -202,12 +202,13 @@ class MoveRun:
     async def _batches(self, name: str, page: Page, work: Work) -> None:
         """Work through all pages, in batches of a size that keeps each batch short."""
         size, done = BatchSize(self._limits), 0
+        total = sum([len(ids) async for ids in self._read_pages(page)])
         async for ids in self._pages(page, size):
             started_ns = self._monotonic()
             self.tally.add(await work(ids))
             size.took((self._monotonic() - started_ns) / _NS)
             done += len(ids)
-            self._tell(name, done)
+            self._tell(name, done, max(done, total))  # some may have come meanwhile
 
     async def _pages(self, page: Page, size: BatchSize) -> AsyncIterator[Sequence[UUID]]:
         """Yield batches of the present size; a page of ids serves many of them."""
@@ -222,7 +223,7 @@ class MoveRun:
     async def _settle_pending(self, direction: Direction) -> None:
         """Complete what a killed run has left."""
         for state in (TakenState.FENCING, TakenState.RETURNING):
-            await self._batches("completed", partial(self._pending, state), self._settle(direction))
+            await self._batches("completed", partial(self._pending, state), self._settled(direction))
 
     async def _wait_for_executions(self) -> None:
         """Return the sessions that still execute, as soon as they have ended."""
@@ -233,7 +234,7 @@ class MoveRun:
                 return
             await self._claim.keep()
             self.tally.add(await self._mover.settle(pending, Direction.THERE))
-            self._tell("waiting for executions", len(pending))
+            self._tell("waiting for executions", len(pending), None)
             await self._sleep(_PAUSE_S)
 
     async def _pending(self, state: TakenState, after: UUID | None, size: int) -> Sequence[UUID]:
@@ -245,21 +246,15 @@ class MoveRun:
     async def _returnable(self, after: UUID | None, size: int) -> Sequence[UUID]:
         return await self._returns.returnable(self._clock.now(), after, size)
 
-    async def _settle_here(self, ids: Sequence[UUID]) -> Moved:
-        return await self._mover.settle(ids, Direction.HERE)
+    def _settled(self, direction: Direction) -> Work:
+        return partial(self._mover.settle, direction=direction)
 
-    async def _settle_there(self, ids: Sequence[UUID]) -> Moved:
-        return await self._mover.settle(ids, Direction.THERE)
+    def _lost_settled(self, direction: Direction) -> Work:
+        """Return the work on sessions that are hidden at the origin, which a kill or a restore may have left so."""
 
-    def _settle(self, direction: Direction) -> Work:
-        return self._settle_here if direction is Direction.HERE else self._settle_there
+        async def settle(ids: Sequence[UUID]) -> Moved:
+            held = await self._returns.held(ids)
+            lost = [each for each in ids if held[each].holding is not Holding.SERVED]
+            return await self._mover.settle(lost, direction)
 
-    async def _settle_lost(self, ids: Sequence[UUID]) -> Moved:
-        """Take sessions that are hidden at the origin, and not served here: a kill or a restore has left them."""
-        held = await self._returns.held(ids)
-        return await self._settle_here([each for each in ids if held[each].holding is not Holding.SERVED])
-
-    async def _release_lost(self, ids: Sequence[UUID]) -> Moved:
-        """Give sessions back that are hidden at the origin, and not served here."""
-        held = await self._returns.held(ids)
-        return await self._settle_there([each for each in ids if held[each].holding is not Holding.SERVED])
+        return settle

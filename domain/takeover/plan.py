@@ -6,7 +6,7 @@ from datetime import timedelta
 from attrs import field, frozen
 
 from domain.scripts.language import Language
-from domain.takeover.cache_census import CacheCensus
+from domain.takeover.cached import CacheCensus
 from domain.takeover.census import Census
 from domain.takeover.generation import Generation, GenerationEvidence
 from domain.takeover.inspection import (

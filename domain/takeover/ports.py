@@ -76,9 +76,10 @@ class TakeoverStore(Protocol):
         ...
 
     async def begin(self, takeover: Takeover) -> Takeover:
-        """Store a takeover unless one is stored that is not finished, and return the stored one.
+        """Store a takeover unless one is stored that is not over, and return the stored one.
 
-        It replaces a finished one.
+        One is over if it is FINISHED, or if it is at LOOK, has another source, and no session is copied or
+        moves.
         """
         ...
 
@@ -113,8 +114,8 @@ class TakeoverStore(Protocol):
         """Return the copies that are stored of these ids, in no order."""
         ...
 
-    async def inbound_live(self, now: datetime, after: UUID | None, size: int) -> Sequence[UUID]:
-        """Return at most `size` ids of copies that live at `now`, in the order of their ids, greater than `after`."""
+    async def inbound_live(self, now: datetime | None, after: UUID | None, size: int) -> Sequence[UUID]:
+        """Return at most `size` ids of copies that live at `now`, in order, greater than `after`; None: of all."""
         ...
 
     async def discard(self, ids: Sequence[UUID]) -> int:

@@ -1,7 +1,7 @@
 """The commands that change the stage of a takeover."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from attrs import define, frozen
@@ -11,12 +11,11 @@ from domain.clock import Clock
 from domain.takeover.mover_ports import OriginSessions, ReturnStore
 from domain.takeover.moving import StageChange, TakenSession, TakenState, Takeover
 from domain.takeover.ports import TakeoverStore
-from domain.takeover.stages import Stage, StageCommand, TakeoverRefused, next_stage
+from domain.takeover.stages import NO_TAKEOVER, Stage, StageCommand, TakeoverRefused, next_stage
 
 STAGE_SEEN_S = 3.0
 """Every front trusts a stage for 2 s at most. After this time all of them know a new one."""
 
-_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGE = 1000
 _EXAMINED_MAX = 20_000
 _NAMED_MAX = 20
@@ -61,7 +60,7 @@ class TakeoverState:
         Before `open`, this service has none.
         """
         moving = self.sessions[TakenState.FENCING] + self.sessions[TakenState.RETURNING] + self.unsettled
-        left = {Stage.LOOK: 0, Stage.FRONT: 0, Stage.BACK: self.live_here}.get(self.takeover.stage, self.live_there)
+        left = {Stage.LOOK: 0, Stage.BACK: self.live_here}.get(self.takeover.stage, self.live_there)
         return not (moving or left or self.behind)
 
 
@@ -78,9 +77,7 @@ class TakeoverService:
 
     async def require(self, command: StageCommand) -> Takeover:
         """Return the takeover if the command runs in its stage."""
-        takeover = await self._store.takeover()
-        if takeover is None:
-            raise TakeoverRefused("There is no takeover here. Run `pglambda takeover copy` or `takeover open` first.")
+        takeover = await self._stored()
         next_stage(command, takeover.stage)
         return takeover
 
@@ -101,9 +98,7 @@ class TakeoverService:
 
     async def state(self) -> TakeoverState:
         """Return how far the takeover is, and what speaks against its end."""
-        takeover = await self._store.takeover()
-        if takeover is None:
-            raise TakeoverRefused("There is no takeover here. Run `pglambda takeover plan` to see what one would do.")
+        takeover = await self._stored()
         live = await self._all(self._origin.live)
         return TakeoverState(
             takeover,
@@ -125,10 +120,16 @@ class TakeoverService:
         await self._discard_copies(state.takeover)
         return state
 
+    async def _stored(self) -> Takeover:
+        takeover = await self._store.takeover()
+        if takeover is None:
+            raise TakeoverRefused(NO_TAKEOVER)
+        return takeover
+
     async def _discard_copies(self, takeover: Takeover) -> None:
         await self._store.choose(takeover.options)  # the next copy starts at the first row
         after: UUID | None = None
-        while copies := await self._store.inbound_live(_FIRST, after, _PAGE):
+        while copies := await self._store.inbound_live(None, after, _PAGE):
             await self._store.discard(copies)
             after = copies[-1]
 

@@ -59,3 +59,7 @@ class SourceRefused(SourceFailure):
     @property
     def message(self) -> str:
         return f"{self.reason} {self.remedy}"
+
+
+class AddressRefused(SourceRefused):
+    """An address of the origin has a wrong form."""

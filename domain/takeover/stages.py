@@ -7,13 +7,12 @@ from enum import StrEnum
 class Stage(StrEnum):
     """How far a takeover has come.
 
-    LOOK and FRONT: the origin owns every session of its own, and creates new ones. OPEN: new sessions are created here.
-    ADOPT: sessions of the origin move here. BACK: sessions move to the origin, which creates new ones again. FINISHED:
-    the origin owns nothing.
+    LOOK: the origin owns every session of its own, and creates new ones. OPEN: new sessions are created here. ADOPT:
+    sessions of the origin move here. BACK: sessions move to the origin, which creates new ones again. FINISHED: the
+    origin owns nothing.
     """
 
     LOOK = "look"
-    FRONT = "front"
     OPEN = "open"
     ADOPT = "adopt"
     BACK = "back"
@@ -33,10 +32,12 @@ class TakeoverRefused(RuntimeError):
     """A command of the takeover cannot run now; the text says why, and what to do."""
 
 
+NO_TAKEOVER = "There is no takeover here. Run `pglambda takeover copy` or `takeover open` first."
+
+
 _NEXT: Mapping[StageCommand, Mapping[Stage, Stage]] = {
     StageCommand.OPEN: {
         Stage.LOOK: Stage.OPEN,
-        Stage.FRONT: Stage.OPEN,
         Stage.OPEN: Stage.OPEN,
         Stage.ADOPT: Stage.ADOPT,
         Stage.BACK: Stage.OPEN,
@@ -45,7 +46,6 @@ _NEXT: Mapping[StageCommand, Mapping[Stage, Stage]] = {
     StageCommand.BACK: {Stage.OPEN: Stage.BACK, Stage.ADOPT: Stage.BACK, Stage.BACK: Stage.BACK},
     StageCommand.FINISH: {
         Stage.LOOK: Stage.LOOK,
-        Stage.FRONT: Stage.LOOK,
         Stage.OPEN: Stage.FINISHED,
         Stage.ADOPT: Stage.FINISHED,
         Stage.BACK: Stage.LOOK,

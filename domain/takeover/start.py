@@ -7,33 +7,38 @@ from domain.takeover.inspection import SourceServer
 from domain.takeover.moving import Takeover
 from domain.takeover.options import TakeoverOptions
 from domain.takeover.ports import TakeoverStore
-from domain.takeover.stages import Stage, TakeoverRefused
+from domain.takeover.source import SourceRefused
+from domain.takeover.stages import NO_TAKEOVER, Stage, TakeoverRefused
 
-_CHANGEABLE = frozenset({Stage.LOOK, Stage.FRONT, Stage.OPEN})
+_CHANGEABLE = frozenset({Stage.LOOK, Stage.OPEN})
 """The stages in which nothing was taken by the options, so that other ones can be chosen."""
 
 
 @frozen
 class TakeoverStart:
-    """Begins a takeover, or continues the one that is stored. Both methods may raise what the port raises."""
+    """Begins a takeover, or continues the one that is stored, always from one source.
+
+    Every method raises SourceRefused if that is the database of this service, or not the source of the takeover, and
+    may raise what the port raises.
+    """
 
     _store: TakeoverStore
     _clock: Clock
     _ids: IdGenerator
 
     async def begun(self, source: SourceServer, target: SourceServer, options: TakeoverOptions) -> Takeover:
-        """Return the takeover from this source with these options, which begins if there is none.
+        """Return the takeover, which begins with these options if there is none, or if the last one is over."""
+        _require_distinct(source, target)
+        now = self._clock.now()
+        begun = Takeover(self._ids.new(now), source.fingerprint, options.stored(), Stage.LOOK, now)
+        return _from_source(await self._store.begin(begun), source)
 
-        Raises TakeoverRefused if the source is the database of this service, if a takeover from another source is not
-        finished, or if other options were chosen when the first session was taken.
+    async def chosen(self, source: SourceServer, target: SourceServer, options: TakeoverOptions) -> Takeover:
+        """Return the takeover with these options, which begins if there is none.
+
+        Raises TakeoverRefused if other options were chosen when the first session was taken.
         """
-        if source.same_database(target):
-            raise TakeoverRefused(
-                "The source is the database of this service. Name the database of the origin with --source."
-            )
-        now, chosen = self._clock.now(), options.stored()
-        takeover = await self._store.begin(Takeover(self._ids.new(now), source.fingerprint, chosen, Stage.LOOK, now))
-        _require_source(takeover, source)
+        takeover, chosen = await self.begun(source, target, options), options.stored()
         if takeover.options == chosen:
             return takeover
         if takeover.stage not in _CHANGEABLE:
@@ -44,22 +49,33 @@ class TakeoverStart:
         await self._store.choose(chosen)
         return await self._store.takeover() or takeover
 
-    async def stored(self, source: SourceServer) -> Takeover:
-        """Return the takeover that is stored; raises TakeoverRefused if there is none, or if it has another source."""
+    async def stored(self, source: SourceServer, target: SourceServer) -> Takeover:
+        """Return the takeover that is stored; raises TakeoverRefused if there is none."""
+        _require_distinct(source, target)
         takeover = await self._store.takeover()
         if takeover is None:
-            raise TakeoverRefused("There is no takeover here. Run `pglambda takeover copy` first.")
-        _require_source(takeover, source)
-        return takeover
+            raise TakeoverRefused(NO_TAKEOVER)
+        return _from_source(takeover, source)
 
 
-def _require_source(takeover: Takeover, source: SourceServer) -> None:
-    """Raise TakeoverRefused unless the source is that of the takeover, as far as the role may see."""
-    stored, named = takeover.source, source.fingerprint
-    differing = [name for name in stored.keys() & named.keys() if stored[name] != named[name]]
-    if differing:
-        facts = ", ".join(f"{name} {named[name]} instead of {stored[name]}" for name in sorted(differing))
-        raise TakeoverRefused(
-            f"The takeover that began here has another source: {facts}. Name the source of before, or finish the "
-            "takeover."
+def _require_distinct(source: SourceServer, target: SourceServer) -> None:
+    if source.same_database(target):
+        raise SourceRefused(
+            "The database of this service is the database of the origin.",
+            remedy="Name that of the origin with --source. Give the service one of its own: unset DATABASE_URL, or "
+            "create another database.",
         )
+
+
+def _from_source(takeover: Takeover, source: SourceServer) -> Takeover:
+    """Return the takeover if this is its source, as far as the role may see; raises SourceRefused."""
+    stored, named = takeover.source, source.fingerprint
+    differing = sorted(name for name in stored.keys() & named.keys() if stored[name] != named[name])
+    if differing:
+        facts = ", ".join(f"{name} {named[name]} instead of {stored[name]}" for name in differing)
+        raise SourceRefused(
+            f"This is not the source of the takeover that began here: {facts}.",
+            remedy="Name the source of before. To take over from another one, run `takeover finish` with the source of "
+            "before; after `open`, run `takeover back` first if sessions are to stay there.",
+        )
+    return takeover

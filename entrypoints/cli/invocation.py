@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from domain.errors import DomainError, StorageUnavailable
+from domain.takeover.source import AddressRefused
 from entrypoints.server.data_dir import DataDirError
 from entrypoints.server.database import ServerFailed
 from entrypoints.server.listener import CannotListen
@@ -38,7 +39,7 @@ def failures_reported() -> Iterator[None]:
         yield
     except click.Abort:  # a RuntimeError: the operator has ended a question
         raise
-    except (SettingsError, WronglySet) as error:
+    except (SettingsError, WronglySet, AddressRefused) as error:
         raise WrongSettings("\n".join((str(error), *_origin_advice()))) from error
     except StorageUnavailable as error:
         raise click.ClickException(f"{error} Run `pglambda doctor` to see why.") from error

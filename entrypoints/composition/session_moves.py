@@ -84,12 +84,12 @@ async def origin_sessions(
         pool = OriginConnections(databases)
         stack.push_async_callback(pool.close)
         fence = Fence.of(takeover_id)
-        rows = PostgresOriginSessions(pool, statements.moves, fence, convert, makes_users)
+        rows = PostgresOriginSessions(pool, statements, fence, convert, makes_users)
         if address.cache_url is None:
             yield rows
             return
         cache = await stack.enter_async_context(origin_cache(address.cache_url))
-        repairs = PostgresOriginRepairs(pool, address.schema, statements.moves, statements.repairs)
+        repairs = PostgresOriginRepairs(pool, address.schema, statements.moves)
         missing = MissingRows(repairs, cache, lambda row, now: convert(row, now) is not None)
         yield CachedOriginSessions(rows, repairs, cache, missing, fence)
 

@@ -10,11 +10,10 @@ from msgspec.structs import replace
 
 from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.origin.database import OriginDatabase, OriginDatabaseOptions
-from adapters.origin.functions import PostgresOriginFunctions
 from adapters.origin.health import origin_version
 from adapters.origin.inspection import OriginInspector
-from adapters.origin.rows import PostgresOriginReader
-from adapters.origin.statements import load_origin_statements
+from adapters.origin.rows import PostgresOriginFunctions, PostgresOriginReader
+from adapters.origin.statements import OriginStatements, load_origin_statements
 from domain.audit import Actor
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.background_tasks import BackgroundTasks
@@ -26,7 +25,7 @@ from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.limits import Limits
 from domain.scripts.ports import ScriptRunner
 from domain.takeover.cache_ports import OriginCache
-from domain.takeover.function_import import FunctionImporter
+from domain.takeover.function_import import FunctionImporter, FunctionReader
 from domain.takeover.languages import OriginLanguages
 from domain.takeover.options import TakeoverOptions
 from domain.takeover.reader_ports import OriginReader
@@ -44,23 +43,33 @@ _JSON_SIZE_MAX = 1024 * 1024
 _DRAIN_S = 5.0
 
 
-def origin_inspector(address: SourceAddress) -> AbstractAsyncContextManager[OriginInspector]:
-    """Return an inspector of the database at an address, to be entered; that raises SourceUnavailable or SourceRefused.
+@asynccontextmanager
+async def _database(address: SourceAddress) -> AsyncIterator[tuple[OriginDatabase, OriginStatements]]:
+    """Connect to the database at an address; raises SourceUnavailable or SourceRefused, as all that is opened by it."""
+    statements = load_origin_statements()
+    async with OriginDatabase.opened(OriginDatabaseOptions(address), statements.connection) as database:
+        yield database, statements
 
-    It serves as well to compare the database of this service with that of the origin.
-    """
-    return OriginInspector.connected(OriginDatabaseOptions(address), load_origin_statements())
+
+@asynccontextmanager
+async def origin_inspector(address: SourceAddress) -> AsyncIterator[OriginInspector]:
+    """Yield what inspects the database at an address, be it that of the origin or that of this service."""
+    async with _database(address) as (database, statements):
+        yield OriginInspector(database, statements.inspection, PostgresOriginReader(database, statements.rows))
 
 
 @asynccontextmanager
 async def origin_reader(address: SourceAddress, shift: timedelta = timedelta(0)) -> AsyncIterator[OriginReader]:
-    """Yield what reads the rows at an address; `shift` is that of the takeover's fence.
-
-    Raises SourceUnavailable or SourceRefused.
-    """
-    statements = load_origin_statements()
-    async with OriginDatabase.opened(OriginDatabaseOptions(address), statements.connection) as database:
+    """Yield what reads the rows at an address; `shift` is that of the takeover's fence."""
+    async with _database(address) as (database, statements):
         yield PostgresOriginReader(database, statements.rows, shift)
+
+
+@asynccontextmanager
+async def origin_functions(settings: Settings, address: SourceAddress) -> AsyncIterator[FunctionReader]:
+    """Yield what reads the origin's functions."""
+    async with _database(address) as (database, statements):
+        yield PostgresOriginFunctions(database, statements.rows, max(settings.max_script_size, _JSON_SIZE_MAX))
 
 
 def takeover_policy(settings: Settings, options: TakeoverOptions) -> TakeoverPolicy:
@@ -92,14 +101,6 @@ async def with_shared_functions(policy: TakeoverPolicy, functions: FunctionRepos
         if page.next_after is None:
             return evolve(policy, functions=found)
         after = page.next_after
-
-
-def origin_functions(
-    settings: Settings, address: SourceAddress
-) -> AbstractAsyncContextManager[PostgresOriginFunctions]:
-    """Return a reader of the origin's functions, to be entered; that raises SourceUnavailable or SourceRefused."""
-    bytes_max = max(settings.max_script_size, _JSON_SIZE_MAX)
-    return PostgresOriginFunctions.connected(OriginDatabaseOptions(address), load_origin_statements(), bytes_max)
 
 
 @asynccontextmanager

@@ -95,7 +95,7 @@ class TakeoverStoreContract:
     async def test_there_is_no_takeover_before_one_begins(self, storage, store):
         assert await store.takeover() is None
         await store.note("copy", FIRST)
-        assert not await store.change_stage(Stage.LOOK, Stage.FRONT, storage.clock.now())
+        assert not await store.change_stage(Stage.LOOK, Stage.OPEN, storage.clock.now())
         assert await store.takeover() is None
 
     async def test_a_takeover_begins_once_and_is_replaced_when_it_is_finished(self, storage, store):
@@ -107,6 +107,20 @@ class TakeoverStoreContract:
         assert await store.begin(first) == await store.takeover()
         assert await store.begin(second) == second
         assert await store.takeover() == second
+
+    async def test_one_of_which_nothing_is_here_makes_room_for_another_source(self, storage, store):
+        first, other = takeover_of(storage), evolve(takeover_of(storage, 2), source={**SOURCE, "database": "other"})
+        await store.begin(first)
+        await receive(store, inbound(storage))
+        assert (await store.begin(other)).takeover_id == first.takeover_id
+        await store.take([id_of(inbound(storage))], storage.clock.now())
+        assert (await store.begin(other)).takeover_id == first.takeover_id
+        await store.give_up([id_of(inbound(storage))])
+        await store.change_stage(Stage.LOOK, Stage.OPEN, storage.clock.now())
+        assert (await store.begin(other)).takeover_id == first.takeover_id
+        await store.change_stage(Stage.OPEN, Stage.LOOK, storage.clock.now())
+        assert (await store.begin(evolve(other, source=SOURCE))).takeover_id == first.takeover_id
+        assert await store.begin(other) == other
 
     async def test_options_are_replaced_and_commands_start_again(self, storage, store):
         await store.choose({"owner": "user_id"})
@@ -120,12 +134,12 @@ class TakeoverStoreContract:
         await store.begin(takeover_of(storage))
         storage.clock.advance(HOUR)
         changed_at = storage.clock.now()
-        assert await store.change_stage(Stage.LOOK, Stage.FRONT, changed_at)
+        assert await store.change_stage(Stage.LOOK, Stage.OPEN, changed_at)
         storage.clock.advance(HOUR)
-        assert await store.change_stage(Stage.LOOK, Stage.FRONT, storage.clock.now())
-        assert not await store.change_stage(Stage.LOOK, Stage.OPEN, storage.clock.now())
+        assert await store.change_stage(Stage.LOOK, Stage.OPEN, storage.clock.now())
+        assert not await store.change_stage(Stage.LOOK, Stage.ADOPT, storage.clock.now())
         stored = await store.takeover()
-        assert (stored.stage, stored.stage_at) == (Stage.FRONT, changed_at)
+        assert (stored.stage, stored.stage_at) == (Stage.OPEN, changed_at)
 
     async def test_each_command_has_its_progress(self, storage, store):
         await store.begin(takeover_of(storage))
@@ -293,7 +307,7 @@ async def fails_as_a_whole(store: TakeoverStore, storage: Storage) -> None:
     for call in (
         store.takeover(),
         store.begin(takeover_of(storage)),
-        store.change_stage(Stage.LOOK, Stage.FRONT, now),
+        store.change_stage(Stage.LOOK, Stage.OPEN, now),
         store.note("copy", FIRST),
         store.choose(OPTIONS),
         receive(store, copy),

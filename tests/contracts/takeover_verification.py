@@ -287,7 +287,6 @@ class TakeoverVerificationContract:
         ("stage", "is_copied", "verdicts"),
         [
             (Stage.LOOK, True, {Verdict.MISSING: 1, Verdict.LEFT: 1}),
-            (Stage.FRONT, True, {Verdict.MISSING: 1, Verdict.LEFT: 1}),
             (Stage.LOOK, False, {Verdict.LEFT: 2}),
             (Stage.OPEN, True, {Verdict.MISSING: 2}),
             (Stage.ADOPT, True, {Verdict.MISSING: 2}),

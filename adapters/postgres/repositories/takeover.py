@@ -82,7 +82,7 @@ class PostgresTakeoverStore(TakeoverStore):
         return [inbound_of(row) for row in await self._gateway.fetch(self._statements.select_inbound, _named(ids))]
 
     @override
-    async def inbound_live(self, now: datetime, after: UUID | None, size: int) -> Sequence[UUID]:
+    async def inbound_live(self, now: datetime | None, after: UUID | None, size: int) -> Sequence[UUID]:
         parameters = {"now": now, "after": after, "rows_max": size}
         return [row[0] for row in await self._gateway.fetch(self._statements.select_live_inbound, parameters)]
 

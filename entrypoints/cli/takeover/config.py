@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +120,13 @@ def _with_files(variables: Mapping[str, str]) -> Mapping[str, str]:
 def _write(
     found: ConvertedSettings, languages: OriginLanguages | None, mappings_out: Path | None, out: Path | None
 ) -> None:
-    if languages is not None and mappings_out is not None:
-        with new_file(mappings_out, "--mappings-out") as file:
-            file.write(_mapping(languages) + "\n")
-    if out is not None:
-        with new_file(out, "--out") as file:
-            file.writelines(f"{line}\n" for line in _lines(found.settings))
+    """Write the files that options name; none of them if one of them cannot be made."""
+    named = [] if languages is None else [(mappings_out, "--mappings-out", f"{_mapping(languages)}\n")]
+    named.append((out, "--out", "".join(f"{line}\n" for line in _lines(found.settings))))
+    with ExitStack() as stack:
+        made = [(stack.enter_context(new_file(path, option)), text) for path, option, text in named if path is not None]
+        for file, text in made:
+            file.write(text)
 
 
 def _lines(settings: Mapping[str, str]) -> Iterator[str]:

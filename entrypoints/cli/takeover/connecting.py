@@ -1,11 +1,18 @@
 """Connecting a command to both sides of a takeover, after everything that speaks against it was checked."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+import os
+import re
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import click
 from attrs import evolve, frozen
 
+from domain.takeover.claim import Claim
 from domain.takeover.generation import Generation, GenerationEvidence
 from domain.takeover.inspection import SourceServer
 from domain.takeover.mover_ports import OriginSessions
@@ -14,7 +21,8 @@ from domain.takeover.options import TakeoverOptions
 from domain.takeover.plan import OFFSET_MAX, missing_grants
 from domain.takeover.service import TakeoverService
 from domain.takeover.source import SourceAddress, SourceRefused
-from domain.takeover.stages import Stage, TakeoverRefused
+from entrypoints.cli.database import command_database, patient
+from entrypoints.cli.invocation import container_of, settings_in_force
 from entrypoints.cli.takeover.gathering import clock_difference
 from entrypoints.cli.takeover.options import SourceChoice
 from entrypoints.cli.takeover.plan import taking_policy
@@ -24,14 +32,16 @@ if TYPE_CHECKING:
     from entrypoints.composition.session_moves import TakeoverParts
     from entrypoints.composition.takeover import OriginInspector
 
-TIMEOUT_MS = 10_000
-"""For a statement of a command: shorter than its claim, so that no command writes after its claim has ended."""
-
 HAD_KEYS = "redis"
 """The name under which a move notes that the Redis of the origin had keys: it removes them."""
 
+_TIMEOUT_MS = 10_000
+"""For a statement of a command: shorter than its claim, so that no command writes after its claim has ended."""
+
 _CLOCK_SAMPLES = 5
-_SCHEMA = "meta"
+_HOLDER = re.compile(r"pglambda takeover \S+, process (?P<pid>\d+) started (?P<start>\d+) at (?P<host>.+)")
+_START_FIELD = 19
+"""The place of the start time in /proc/PID/stat, behind the name of the program in parentheses."""
 
 
 @frozen
@@ -44,6 +54,41 @@ class Connected:
     takeover: Takeover
     generations: frozenset[Generation]
     """Those that fit what was seen of the origin."""
+
+    def claim(self, command: str) -> Claim:
+        """Return the claim of this process."""
+        return self.parts.claim(holder_of(command), has_ended)
+
+    @asynccontextmanager
+    async def claimed(self, command: str) -> AsyncIterator[Claim]:
+        """Keep other commands away; raises TakeoverRefused if another one moves sessions."""
+        claim = self.claim(command)
+        await claim.take()
+        try:
+            yield claim
+        finally:
+            await claim.leave()
+
+
+def used(  # noqa: PLR0913  # one for each choice of a command
+    context: click.Context,
+    given: Mapping[str, Any],
+    command: str,
+    use: Callable[[Connected], Awaitable[Any]],
+    *,
+    options: TakeoverOptions | None = None,
+    makes_users: bool = False,
+) -> Any:
+    """Connect to both sides as `connected` does, and return what `use` does with them."""
+    settings = patient(settings_in_force(), _TIMEOUT_MS)
+    source = SourceChoice.of(given, settings)
+
+    async def run(commands: Any) -> Any:
+        async with connected(commands, source, command, options, makes_users=makes_users) as sides:
+            return await use(sides)
+
+    with command_database(container_of(context), settings) as commands:
+        return asyncio.run(run(commands))
 
 
 @asynccontextmanager
@@ -62,22 +107,32 @@ async def connected(
     """
     async with commands.database_access().opened(_CLOCK_SAMPLES):
         parts: TakeoverParts = commands.takeover_parts()
-        takeover = await parts.store.takeover()
-        async with commands.origin_inspector(source.address) as inspector:
-            server = await _checked(commands, source, inspector, command)
-            generations = await _generations(commands, source, inspector, takeover)
-            takeover = await _begun(parts, takeover, server, options)
-            _require_same(takeover.source, server.fingerprint)
+        async with (
+            commands.origin_inspector(source.address) as origin,
+            commands.origin_inspector(own_address(commands)) as target,
+        ):
+            server, own = await origin.server(), await target.server()
+            await _check(source, server, origin, target, command)
+            start = commands.takeover_start()
+            takeover = await (start.begun(server, own, options) if options else start.stored(server, own))
+            generations = await _generations(commands, source, origin, takeover)
         policy = await taking_policy(commands, TakeoverOptions.of(takeover.options), opened=True)
         # Later generations have the address of a Redis, and never connect to it.
         address = source.address if Generation.G1 in generations else evolve(source.address, cache_url=None)
         sessions = commands.origin_sessions(address, takeover.takeover_id, policy, makes_users=makes_users)
-        async with sessions as origin:
-            yield Connected(parts, origin, parts.service(origin), takeover, generations)
+        async with sessions as moved:
+            yield Connected(parts, moved, parts.service(moved), takeover, generations)
+
+
+def own_address(commands: "Commands") -> SourceAddress:
+    """Return the address of this service's database, so that it can be compared with that of the origin."""
+    url = commands.settings().database_url
+    assert url is not None, "the database is open"
+    return SourceAddress(url.reveal())
 
 
 async def _generations(
-    commands: "Commands", source: SourceChoice, inspector: "OriginInspector", takeover: Takeover | None
+    commands: "Commands", source: SourceChoice, inspector: "OriginInspector", takeover: Takeover
 ) -> frozenset[Generation]:
     """Return the generations that are possible; raises SourceRefused if it may be the first one, without its Redis."""
     if source.generation is not None:
@@ -86,7 +141,7 @@ async def _generations(
         url = commands.settings().origin_url
         version = None if url is None else await commands.origin_version(url)
         evidence = GenerationEvidence(version, await inspector.written_by_older())
-        had_keys = takeover is not None and HAD_KEYS in takeover.progress
+        had_keys = HAD_KEYS in takeover.progress
         possible = (await _with_keys(commands, source, evidence, had_keys=had_keys)).possible
     is_seen = Generation.G1 in possible and Generation.G3 not in possible
     if is_seen and source.address.cache_url is None:
@@ -108,58 +163,47 @@ async def _with_keys(
         return evolve(evidence, redis_keys=int(had_keys) or await cache.count(1) or None)
 
 
-async def _begun(
-    parts: "TakeoverParts", takeover: Takeover | None, server: SourceServer, options: TakeoverOptions | None
-) -> Takeover:
-    if takeover is not None and (takeover.stage is not Stage.FINISHED or options is None):
-        return takeover
-    if options is None:
-        raise TakeoverRefused("There is no takeover here. Run `pglambda takeover copy` or `takeover open` first.")
-    now = parts.clock.now()
-    return await parts.store.begin(Takeover(parts.ids.new(now), server.fingerprint, options.stored(), Stage.LOOK, now))
-
-
-async def _checked(
-    commands: "Commands", source: SourceChoice, inspector: "OriginInspector", command: str
-) -> SourceServer:
-    server = await inspector.server()
+async def _check(
+    source: SourceChoice, server: SourceServer, origin: "OriginInspector", target: "OriginInspector", command: str
+) -> None:
     if server.is_standby:
         raise SourceRefused(
             "The database of the origin is a standby, which accepts no writes.",
             remedy="Name the primary with --source.",
         )
-    url = commands.settings().database_url
-    assert url is not None, "the database is open"
-    async with commands.origin_inspector(SourceAddress(url.reveal(), _SCHEMA)) as target:
-        if server.same_database(await target.server()):
-            raise SourceRefused(
-                "The database of this service is the database of the origin.",
-                remedy="Give the service a database of its own: unset DATABASE_URL, or create another database.",
-            )
-        clock = await clock_difference(inspector, target)
+    clock = await clock_difference(origin, target)
     if not clock.is_acceptable:
         raise SourceRefused(
             f"The clocks of the two databases differ by {abs(clock.ahead.total_seconds()):.1f} s, and at most "
             f"{OFFSET_MAX.seconds} s are allowed: each side judges by its own clock which sessions live.",
             remedy="Let both servers take their time from the network, and repeat the command.",
         )
-    lacking = missing_grants(await inspector.schema(), server, with_redis=source.address.cache_url is not None)
+    lacking = missing_grants(await origin.schema(), server, with_redis=source.address.cache_url is not None)
     statements = [*lacking.get("plan, copy, verify", ()), *lacking.get(command, ())]
     if statements:
         raise SourceRefused(
             f"The role {server.role} lacks rights in the database of the origin.",
             remedy=f"Let the owner of the tables run: {' '.join(statements)}",
         )
-    return server
 
 
-def _require_same(stored: Mapping[str, str], found: Mapping[str, str]) -> None:
-    """Raise SourceRefused if the two identify different sources, by what both tell."""
-    differing = sorted(name for name in stored.keys() & found.keys() if stored[name] != found[name])
-    if differing:
-        told = ", ".join(f"{name} {found[name]} instead of {stored[name]}" for name in differing)
-        raise SourceRefused(
-            f"This is not the source of the takeover: {told}.",
-            remedy="Name the source with which it began. If that one was replaced by a dump and restore, finish this "
-            "takeover with `takeover back` first.",
-        )
+def holder_of(command: str) -> str:
+    """Return the name under which this process claims a takeover."""
+    pid = os.getpid()
+    return f"pglambda takeover {command}, process {pid} started {_started(pid)} at {socket.gethostname()}"
+
+
+def has_ended(holder: str) -> bool:
+    """Return whether the holder was a process of this host, and has ended; of another host nothing is known."""
+    named = _HOLDER.fullmatch(holder)
+    if named is None or named["host"] != socket.gethostname():
+        return False
+    return _started(int(named["pid"])) != int(named["start"])
+
+
+def _started(pid: int) -> int:
+    """Return when a process started, in ticks since the boot; 0 if there is none."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[_START_FIELD])
+    except (OSError, IndexError, ValueError):
+        return 0

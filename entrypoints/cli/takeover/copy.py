@@ -15,7 +15,7 @@ import click
 from attrs import define, field, frozen
 
 from domain.concurrency.pace import Pace
-from domain.takeover.cache_census import CacheCensus
+from domain.takeover.cached import CacheCensus
 from domain.takeover.copying import CopyLimits, CopyStep
 from domain.takeover.fence import Fence
 from domain.takeover.options import TakeoverOptions
@@ -28,6 +28,7 @@ from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
+from entrypoints.cli.takeover.connecting import own_address
 from entrypoints.cli.takeover.options import (
     SourceChoice,
     chosen_options,
@@ -192,11 +193,11 @@ async def _begun(commands: "Commands", choice: CopyChoice) -> timedelta:
     """Begin the takeover, or check that this is its source; return the shift of its fence, 0 in a dry run."""
     if choice.dry_run:
         return timedelta(0)
-    url = commands.settings().database_url
-    assert url is not None, "the database is open"
-    own = SourceAddress(url.reveal())
-    async with commands.origin_inspector(choice.address) as origin, commands.origin_inspector(own) as target:
-        takeover = await commands.takeover_start().begun(await origin.server(), await target.server(), choice.options)
+    async with (
+        commands.origin_inspector(choice.address) as origin,
+        commands.origin_inspector(own_address(commands)) as target,
+    ):
+        takeover = await commands.takeover_start().chosen(await origin.server(), await target.server(), choice.options)
     return Fence.of(takeover.takeover_id).shift
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from attrs import define, evolve, field, frozen
+from attrs import evolve, frozen
 
 from domain.errors import DomainError, Overloaded, RuntimeUnavailable
 from domain.identity import ANONYMOUS
@@ -42,7 +42,6 @@ SCRIPTS_CHECKED_MAX = 2000
 _PAGE = 50
 _OWN_VERSION = 7
 """The version of the ids that this service makes."""
-_SCHEMA = "meta"
 
 
 @frozen
@@ -78,7 +77,7 @@ class Gathering:
         url = self.commands.settings().database_url
         if url is None:
             return None
-        address = SourceAddress(url.reveal(), _SCHEMA)
+        address = SourceAddress(url.reveal())
         target: OriginInspector = await stack.enter_async_context(self.commands.origin_inspector(address))
         return target
 
@@ -117,9 +116,9 @@ class Gathering:
         bounds = {Expired.NONE: now, Expired.RETAINED: retained_after, Expired.ALL: HIDDEN_BEFORE}
         census = Census(self.policy, now)
         with click.progressbar(length=_expected(found, counts, self.policy), label="Counting", file=sys.stderr) as bar:
-            async with OwnIds.of(self.own) as own_ids:
+            async with self._store() as store:
                 async for page in origin.heads(bounds[self.policy.expired]):
-                    for line in census.add(page, await own_ids.among(page)):
+                    for line in census.add(page, await _made_here(store, page)):
                         self.note(line)
                     bar.update(len(page))
         has_functions = {FUNCTIONS, SCRIPTS} <= {
@@ -134,6 +133,17 @@ class Gathering:
             functions=await origin.functions() if has_functions else (),
             logs=await origin.logs(),
         )
+
+    @contextlib.asynccontextmanager
+    async def _store(self) -> AsyncIterator[TakeoverStore | None]:
+        """Yield what knows the sessions that were made here; None without a database, or before its migrations."""
+        async with AsyncExitStack() as stack:
+            store = None
+            if self.own is not None:
+                with contextlib.suppress(DomainError, RuntimeError):
+                    await stack.enter_async_context(self.own.database_access().opened())
+                    store = self.own.takeover_parts().store
+            yield store
 
     async def _with_cache(self, found: PlanFacts) -> PlanFacts:
         """Compare the keys of Redis with their rows, if there is a Redis."""
@@ -171,43 +181,17 @@ def _expected(found: PlanFacts, counts: SourceCounts, policy: TakeoverPolicy) ->
     return counts.live + ended.get(policy.expired, 0 if table is None else table.rows_estimated)
 
 
+async def _made_here(store: TakeoverStore | None, heads: Sequence[SessionHead]) -> Collection[str]:
+    """Return those of these ids that sessions made here have."""
+    known = [canonical_id(head.row.request_id) for head in heads]
+    ids = [each for each in known if each is not None and each.version == _OWN_VERSION]
+    return {str(each) for each in await store.made_here(ids)} if store is not None and ids else ()
+
+
 async def clock_difference(origin: "OriginInspector", target: "OriginInspector") -> ClockDifference:
     """Return how far the clock of the origin's database is ahead of that of this service's."""
     (there, there_error), (here, here_error) = await origin.clock_offset(), await target.clock_offset()
     return ClockDifference(there - here, there_error + here_error)
-
-
-@define(eq=False)
-class OwnIds:
-    """Finds ids that sessions made here have; none without a database, or with one that is not migrated yet."""
-
-    _commands: "Commands | None"
-    _stack: AsyncExitStack
-    _store: TakeoverStore | None = field(default=None, init=False)
-
-    @classmethod
-    @contextlib.asynccontextmanager
-    async def of(cls, commands: "Commands | None") -> "AsyncIterator[OwnIds]":
-        """Yield one, and close the database at the end."""
-        async with AsyncExitStack() as stack:
-            yield cls(commands, stack)
-
-    async def among(self, heads: Sequence[SessionHead]) -> Collection[str]:
-        """Return those of these ids; the database is opened for the first that can be one."""
-        known = [canonical_id(head.row.request_id) for head in heads]
-        ids = [each for each in known if each is not None and each.version == _OWN_VERSION]
-        try:
-            store = await self._opened() if ids else None
-        except (DomainError, RuntimeError):
-            self._commands = None
-            return ()
-        return () if store is None else {str(each) for each in await store.made_here(ids)}
-
-    async def _opened(self) -> TakeoverStore | None:
-        if self._store is None and self._commands is not None:
-            await self._stack.enter_async_context(self._commands.database_access().opened())
-            self._store = self._commands.takeover_parts().store
-        return self._store
 
 
 @frozen

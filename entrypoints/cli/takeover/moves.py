@@ -1,29 +1,28 @@
 """The commands `takeover adopt` and `takeover back`."""
 
-import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from attrs import asdict, define, field
+from attrs import asdict
 
 from domain.takeover.generation import Generation
 from domain.takeover.mover_ports import ReturnCensus
 from domain.takeover.moving import Progress
-from domain.takeover.moving_runs import SETTLE_S, AdoptPreview, MoveLimits, MoveRun, Tally
+from domain.takeover.moving_runs import SETTLE_S, AdoptPreview, MoveLimits, MoveRun, Tally, Tell
 from domain.takeover.stages import StageCommand
 from entrypoints.cli.consent import dry_run_option
-from entrypoints.cli.database import command_database, patient
-from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
+from entrypoints.cli.invocation import failures_reported
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
-from entrypoints.cli.takeover.connecting import HAD_KEYS, TIMEOUT_MS, Connected, connected
-from entrypoints.cli.takeover.holder import has_ended, holder_of
-from entrypoints.cli.takeover.options import SourceChoice, report_option, source_options
+from entrypoints.cli.takeover.connecting import HAD_KEYS, Connected, used
+from entrypoints.cli.takeover.options import report_option, source_options
 from entrypoints.cli.takeover.report_file import Note, report_file
 
 _TOLD_EACH_S = 0.5
@@ -66,25 +65,24 @@ _IN_MEMORY = (
 )
 
 
-@define
-class ProgressLine:
-    """Shows progress on standard error: one line that changes on a terminal, else a line now and then."""
+@contextmanager
+def told_progress() -> Iterator[Tell]:
+    """Yield what shows progress on standard error: one line that changes on a terminal, else a line now and then."""
+    is_terminal, last, told_s = sys.stderr.isatty(), "", 0.0
 
-    _told_s: float = field(default=0.0, init=False)
-    _name: str = field(default="", init=False)
-
-    def tell(self, name: str, number: int) -> None:
-        """Show a step with its number, at most twice a second."""
-        now_s = time.monotonic()
-        if name == self._name and now_s - self._told_s < _TOLD_EACH_S:
+    def tell(name: str, done: int, total: int | None) -> None:
+        """Show a step with its numbers, at most twice a second."""
+        nonlocal last, told_s
+        if name == last and done != total and time.monotonic() - told_s < _TOLD_EACH_S:
             return
-        self._name, self._told_s = name, now_s
-        line = f"{name}: {number:,}"
-        click.echo(f"\r\x1b[K{line}" if sys.stderr.isatty() else line, nl=not sys.stderr.isatty(), err=True)
+        last, told_s = name, time.monotonic()
+        line = f"{name}: {done:,}" if total is None else f"{name}: {done:,} of {total:,}"
+        click.echo(f"\r\x1b[K{line}" if is_terminal else line, nl=not is_terminal, err=True)
 
-    def end(self) -> None:
-        """End the line."""
-        if sys.stderr.isatty() and self._name:
+    try:
+        yield tell
+    finally:
+        if is_terminal and last:
             click.echo(err=True)
 
 
@@ -120,11 +118,12 @@ def adopt(  # one for each option
     limits = MoveLimits(settle_s=settle_seconds)
     with failures_reported(), report_file(report) as note:
         if dry_run:
-            preview = _use(context, given, StageCommand.ADOPT, lambda sides: _preview(sides, limits))
+            preview = used(context, given, StageCommand.ADOPT, partial(_preview, limits=limits))
             click.echo(_previewed(preview, Output(output)))
             left = preview.left + preview.foreign
         else:
-            tally = _use(context, given, StageCommand.ADOPT, lambda sides: _moved(sides, StageCommand.ADOPT, limits))
+            use = partial(_moved, command=StageCommand.ADOPT, limits=limits)
+            tally = used(context, given, StageCommand.ADOPT, use)
             _note(tally, note, ("foreign", "fenced_again", "waiting", "left"))
             click.echo(_told(tally, _ADOPTED, Output(output)))
             left = tally.left_there
@@ -163,71 +162,38 @@ def back(  # noqa: PLR0913, PLR0917  # one for each option
     limits = MoveLimits(settle_s=settle_seconds)
     with failures_reported(), report_file(report) as note:
         if dry_run:
-            census = _use(context, given, StageCommand.BACK, _census)
+            census = used(context, given, StageCommand.BACK, _census)
             click.echo(_counted(census, Output(output)))
             return
-        tally = _use(
-            context,
-            given,
-            StageCommand.BACK,
-            lambda sides: _moved(sides, StageCommand.BACK, limits),
-            make_users=make_users,
-        )
+        use = partial(_moved, command=StageCommand.BACK, limits=limits)
+        tally = used(context, given, StageCommand.BACK, use, makes_users=make_users)
         _note(tally, note, ("refused", "waiting"))
         click.echo(_told(tally, _RETURNED, Output(output)))
     if tally.numbers["refused"] or tally.waiting:
         context.exit(1)
 
 
-def _use(
-    context: click.Context,
-    given: Mapping[str, Any],
-    command: StageCommand,
-    use: Callable[[Connected], Any],
-    *,
-    make_users: bool = False,
-) -> Any:
-    """Connect to both sides, and return what `use` does with them."""
-    settings = patient(settings_in_force(), TIMEOUT_MS)
-    source = SourceChoice.of(given, settings)
-
-    async def run(commands: Any) -> Any:
-        async with connected(commands, source, command, makes_users=make_users) as sides:
-            await sides.service.require(command)
-            return await use(sides)
-
-    with command_database(container_of(context), settings) as commands:
-        return asyncio.run(run(commands))
-
-
 async def _moved(sides: Connected, command: StageCommand, limits: MoveLimits) -> Tally:
-    line = ProgressLine()
-    claim = sides.parts.claim(holder_of(command), has_ended)
-    await claim.take()
-    try:
+    async with sides.claimed(command) as claim:
         await sides.service.enter(command)
         if sides.generations == {Generation.G1}:
             await sides.parts.store.note(HAD_KEYS, Progress())
         if Generation.G2 in sides.generations and Generation.G3 not in sides.generations:
             click.echo(_IN_MEMORY, err=True)
-        run = sides.parts.run(sides.origin, sides.takeover, claim, line.tell, limits)
-        return await (run.adopt() if command is StageCommand.ADOPT else run.back())
-    finally:
-        line.end()
-        await claim.leave()
+        with told_progress() as tell:
+            run: MoveRun = sides.parts.run(sides.origin, sides.takeover, claim, tell, limits)
+            return await (run.adopt() if command is StageCommand.ADOPT else run.back())
 
 
 async def _preview(sides: Connected, limits: MoveLimits) -> AdoptPreview:
-    line = ProgressLine()
-    claim = sides.parts.claim(holder_of("adopt"), has_ended)
-    run: MoveRun = sides.parts.run(sides.origin, sides.takeover, claim, line.tell, limits)
-    try:
+    await sides.service.require(StageCommand.ADOPT)
+    with told_progress() as tell:
+        run: MoveRun = sides.parts.run(sides.origin, sides.takeover, sides.claim("adopt"), tell, limits)
         return await run.preview()
-    finally:
-        line.end()
 
 
 async def _census(sides: Connected) -> ReturnCensus:
+    await sides.service.require(StageCommand.BACK)
     return await sides.parts.returns.census(sides.parts.clock.now())
 
 

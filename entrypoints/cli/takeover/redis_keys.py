@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from domain.takeover.cache_census import CacheCensus
 from domain.takeover.cache_ports import OriginCache
-from domain.takeover.cached import Disagreement
+from domain.takeover.cached import CacheCensus, Disagreement
 from domain.takeover.reader_ports import OriginReader
 from domain.takeover.source import SourceAddress
 from entrypoints.cli.output import table

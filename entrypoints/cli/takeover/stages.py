@@ -1,23 +1,19 @@
 """The commands `takeover open`, `takeover status` and `takeover finish`."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 
-from domain.takeover.options import TakeoverOptions
 from domain.takeover.service import TakeoverState
 from domain.takeover.stages import Stage, StageCommand, next_stage
 from entrypoints.cli.consent import dry_run_option
-from entrypoints.cli.database import command_database, patient
-from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
+from entrypoints.cli.invocation import failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
-from entrypoints.cli.takeover.connecting import TIMEOUT_MS, Connected, connected
-from entrypoints.cli.takeover.holder import has_ended, holder_of
-from entrypoints.cli.takeover.options import SourceChoice, chosen_options, policy_options, source_options
+from entrypoints.cli.takeover.connecting import Connected, used
+from entrypoints.cli.takeover.options import chosen_options, policy_options, source_options
 
 _STATES: Mapping[str, str] = {
     "inbound": "copied, and the origin's",
@@ -28,7 +24,6 @@ _STATES: Mapping[str, str] = {
 }
 _STAGES: Mapping[Stage, str] = {
     Stage.LOOK: "the origin creates new sessions, and owns its own",
-    Stage.FRONT: "the origin creates new sessions, and owns its own",
     Stage.OPEN: "this service creates new sessions",
     Stage.ADOPT: "this service creates new sessions, and sessions of the origin move here",
     Stage.BACK: "the origin creates new sessions, and sessions move there",
@@ -59,17 +54,17 @@ def open_(context: click.Context, /, dry_run: bool, output: str, **given: Any) -
     `takeover back`.
     """
     with failures_reported():
-        settings = settings_in_force()
-        options = chosen_options(given, settings)
+        options = None if dry_run else chosen_options(given, settings_in_force())
 
         async def enter(sides: Connected) -> Mapping[str, object]:
             stage = sides.takeover.stage
             to = next_stage(StageCommand.OPEN, stage)
             if not dry_run:
-                await _opened(sides)
+                async with sides.claimed("open"):
+                    await sides.service.enter(StageCommand.OPEN)
             return {"before": str(stage), "stage": str(to), "changed": to is not stage and not dry_run}
 
-        found = _use(context, given, "open", enter, None if dry_run else options)
+        found = used(context, given, "open", enter, options=options)
     if Output(output) is Output.JSON:
         click.echo(json.dumps(found, indent=2))
         return
@@ -91,7 +86,7 @@ def status(context: click.Context, /, dry_run: bool, output: str, **given: Any) 
     or executed there after they had moved. The exit status is 1 while the takeover cannot be finished.
     """
     with failures_reported():
-        state: TakeoverState = _use(context, given, "status", lambda sides: sides.service.state())
+        state: TakeoverState = used(context, given, "status", lambda sides: sides.service.state())
     click.echo(_shown(state, Output(output)))
     if not state.is_over:
         context.exit(1)
@@ -116,41 +111,14 @@ def finish(context: click.Context, /, dry_run: bool, output: str, **given: Any) 
         return await (sides.service.state() if dry_run else sides.service.finish())
 
     with failures_reported():
-        state: TakeoverState = _use(context, given, "finish", end)
+        state: TakeoverState = used(context, given, "finish", end)
     if Output(output) is Output.JSON or dry_run:
         click.echo(_shown(state, Output(output)))
     else:
-        is_opened = state.takeover.stage not in {Stage.LOOK, Stage.FRONT}
+        is_opened = state.takeover.stage is not Stage.LOOK
         click.echo(_FINISHED if is_opened else _DROPPED)
     if dry_run and not state.is_over:
         context.exit(1)
-
-
-def _use(
-    context: click.Context,
-    given: Mapping[str, Any],
-    command: str,
-    use: Callable[[Connected], Awaitable[Any]],
-    options: TakeoverOptions | None = None,
-) -> Any:
-    settings = patient(settings_in_force(), TIMEOUT_MS)
-    source = SourceChoice.of(given, settings)
-
-    async def run(commands: Any) -> Any:
-        async with connected(commands, source, command, options) as sides:
-            return await use(sides)
-
-    with command_database(container_of(context), settings) as commands:
-        return asyncio.run(run(commands))
-
-
-async def _opened(sides: Connected) -> None:
-    claim = sides.parts.claim(holder_of("open"), has_ended)
-    await claim.take()
-    try:
-        await sides.service.enter(StageCommand.OPEN)
-    finally:
-        await claim.leave()
 
 
 def _shown(state: TakeoverState, output: Output) -> str:

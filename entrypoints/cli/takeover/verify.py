@@ -13,7 +13,7 @@ import click
 from attrs import define, field, frozen
 
 from domain.identity import SHARED, Owner
-from domain.takeover.cache_census import CacheCensus
+from domain.takeover.cached import CacheCensus
 from domain.takeover.fence import Fence
 from domain.takeover.function_import import ImportOutcome
 from domain.takeover.functions import LeftFunction
@@ -26,6 +26,7 @@ from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
+from entrypoints.cli.takeover.connecting import own_address
 from entrypoints.cli.takeover.copy import batch_bytes_option
 from entrypoints.cli.takeover.functions import added_functions, function_owner_option
 from entrypoints.cli.takeover.options import SourceChoice, report_option, source_options
@@ -139,8 +140,11 @@ def verify(  # noqa: PLR0913, PLR0917  # one for each option
 async def _verified(commands: "Commands", choice: VerifyChoice, note: Note) -> VerifyTotals:
     totals = VerifyTotals()
     async with commands.database_access().opened():
-        async with commands.origin_inspector(choice.address) as origin:
-            takeover = await commands.takeover_start().stored(await origin.server())
+        async with (
+            commands.origin_inspector(choice.address) as origin,
+            commands.origin_inspector(own_address(commands)) as target,
+        ):
+            takeover = await commands.takeover_start().stored(await origin.server(), await target.server())
         options = TakeoverOptions.of(takeover.options)
         policy = await taking_policy(commands, options, opened=True)
         async with commands.origin_reader(choice.address, Fence.of(takeover.takeover_id).shift) as reader:

@@ -69,7 +69,7 @@ def origin(shared_origin: Origin, server: Redis) -> Origin:
 @asynccontextmanager
 async def repairing(url: str) -> AsyncIterator[PostgresOriginRepairs]:
     connections = OriginConnections([OriginDatabase(OriginDatabaseOptions(SourceAddress(url)), STATEMENTS.connection)])
-    yield PostgresOriginRepairs(connections, "meta", STATEMENTS.moves, STATEMENTS.repairs)
+    yield PostgresOriginRepairs(connections, "meta", STATEMENTS.moves)
     await connections.close()
 
 

@@ -19,8 +19,7 @@ from domain.takeover.cached_origin import CachedOriginSessions
 from domain.takeover.generation import Generation
 from domain.takeover.source import SourceAddress, SourceRefused, SourceUnavailable
 from domain.takeover.stages import TakeoverRefused
-from entrypoints.cli.takeover.connecting import connected
-from entrypoints.cli.takeover.holder import has_ended, holder_of
+from entrypoints.cli.takeover.connecting import connected, has_ended, holder_of
 from entrypoints.cli.takeover.options import SourceChoice
 from entrypoints.composition.commands import Commands
 from tests.integration.application.conftest import settings_for
@@ -149,7 +148,7 @@ async def test_a_command_refuses_what_cannot_be_the_source_of_this_takeover(
     await begun(commands, origin_url)
     assert "is the database of the origin" in await refusal(commands, database_url)
     with origin_database(server_url) as other:
-        assert "not the source of the takeover: database" in await refusal(commands, other)
+        assert "not the source of the takeover that began here: database" in await refusal(commands, other)
     assert "no connection" in await refusal(commands, "postgresql://nobody@127.0.0.1:1/x")
 
 

@@ -6,11 +6,9 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from adapters.origin.database import OriginDatabaseOptions
-from adapters.origin.inspection import OriginInspector
-from adapters.origin.statements import load_origin_statements
 from domain.takeover.inspection import Variant
 from domain.takeover.source import SourceAddress
+from entrypoints.composition.takeover import origin_inspector
 from tests.integration.takeover.test_origin_database import role
 from tests.origin.databases import fill, origin_database
 
@@ -20,8 +18,7 @@ NOTHING_IS_OLD = timedelta(days=3650)
 
 @asynccontextmanager
 async def inspected(url: str, **address: str):
-    options = OriginDatabaseOptions(SourceAddress(url, **address))
-    async with OriginInspector.connected(options, load_origin_statements()) as inspector:
+    async with origin_inspector(SourceAddress(url, **address)) as inspector:
         yield inspector
 
 
@@ -77,6 +74,19 @@ async def test_a_head_has_sizes_in_the_place_of_bodies(odd_origin_url):
     unfit = [head.row for head in heads if not head.row.instants_fit]
     assert len(unfit) == 3
     assert all(None in (row.created_at, row.expires_at) for row in unfit)
+
+
+async def test_a_stored_hash_is_compared_with_the_script(origin_url):
+    fill(origin_url, 4, 64)
+    hashed = "UPDATE meta.sessions SET script_hash = encode(sha256(convert_to(script_content, 'UTF8')), 'hex')"
+    with psycopg.connect(origin_url, autocommit=True) as admin:
+        ids = [each for (each,) in admin.execute(f"{hashed} RETURNING request_id").fetchall()]
+        admin.execute("UPDATE meta.sessions SET script_hash = repeat('0', 64) WHERE request_id = %s", [ids[0]])
+        admin.execute("UPDATE meta.sessions SET script_hash = NULL WHERE request_id = %s", [ids[1]])
+    async with inspected(origin_url) as inspector:
+        heads = [head async for page in inspector.heads(LONG_AGO) for head in page]
+    assert len(heads) == 4
+    assert [head.row.request_id for head in heads if head.hash_differs] == [ids[0]]
 
 
 async def test_scripts_and_marks_of_older_releases_are_found(origin_url):

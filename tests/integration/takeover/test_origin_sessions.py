@@ -36,7 +36,7 @@ def converted(row: SourceSession, now: datetime) -> InboundSession | None:
 async def opened(url: str, fence: Fence = FENCE, *, makes_users: bool = False) -> AsyncIterator[PostgresOriginSessions]:
     options = OriginDatabaseOptions(SourceAddress(url))
     connections = OriginConnections([OriginDatabase(options, STATEMENTS.connection) for _ in range(2)])
-    yield PostgresOriginSessions(connections, STATEMENTS.moves, fence, converted, makes_users)
+    yield PostgresOriginSessions(connections, STATEMENTS, fence, converted, makes_users)
     await connections.close()
 
 

@@ -143,7 +143,7 @@ def side(world: World) -> Side | None:
 @pytest.mark.parametrize(
     ("stage", "initialize", "functions", "session", "unmatched"),
     [
-        (Stage.FRONT, "origin", "origin", "origin", "origin"),
+        (Stage.LOOK, "origin", "origin", "origin", "origin"),
         (Stage.OPEN, "here", "here", "origin", "origin"),
         (Stage.BACK, "origin", "origin", "origin", "origin"),
         (Stage.FINISHED, "here", "here", "here", "here"),
@@ -167,14 +167,14 @@ async def test_each_route_is_served_by_the_side_of_the_stage(stage, initialize, 
 
 
 async def test_the_health_of_the_service_is_its_own():
-    world = World(ManualOwnership(Stage.FRONT))
+    world = World(ManualOwnership(Stage.LOOK))
     await world.call("origin_health")
     assert side(world) is Side.HERE
 
 
 @pytest.mark.parametrize("name", ["origin_health", "origin_initialize", "origin_execute", "origin_unmatched"])
 async def test_a_call_that_a_front_has_passed_on_to_itself_ends_with_the_reason(name):
-    world = World(ManualOwnership(Stage.FRONT))
+    world = World(ManualOwnership(Stage.LOOK))
     with pytest.raises(OriginLoop) as caught:
         await world.call(name, x_pglambda_front="1")
     assert "to the address of lambda-microservice itself" in caught.value.message
@@ -293,7 +293,7 @@ async def test_a_reply_is_closed_if_it_cannot_be_known_whether_the_session_has_m
     [("origin_execute", {}), ("origin_unmatched", {}), ("origin_initialize", {"language_title": "rust-a"})],
 )
 async def test_a_call_whose_language_is_not_known_needs_the_right_to_execute_all(name, headers):
-    world = World(ManualOwnership(Stage.FRONT))
+    world = World(ManualOwnership(Stage.LOOK))
     with pytest.raises(ScopeMissing):
         await world.call(name, ONLY_PYTHON, **headers)
     assert world.origin.received == []
@@ -304,7 +304,7 @@ async def test_a_call_whose_language_is_not_known_needs_the_right_to_execute_all
 @pytest.mark.parametrize("name", ["..%2Fadmin", "a%2F..%2Fb", "..", ".", "..;", "a\\b", "\ufffd\ufffd"])
 async def test_a_name_that_may_lead_to_another_path_of_the_origin_needs_the_right_to_execute_all(name):
     for route, parameter in (("origin_get_session", "id"), ("origin_get_function", "language_title")):
-        world = World(ManualOwnership(Stage.FRONT))
+        world = World(ManualOwnership(Stage.LOOK))
         with pytest.raises(ScopeMissing):
             await world.call(route, ONLY_PYTHON, parameters={parameter: name})
         assert world.origin.received == []
@@ -314,12 +314,12 @@ async def test_a_name_that_may_lead_to_another_path_of_the_origin_needs_the_righ
 
 
 async def test_a_session_to_create_needs_the_right_to_its_language():
-    world = World(ManualOwnership(Stage.FRONT))
+    world = World(ManualOwnership(Stage.LOOK))
     await world.call("origin_initialize", ONLY_PYTHON, language_title="python-a")
     with pytest.raises(ScopeMissing):
         await world.call("origin_initialize", ONLY_PYTHON, language_title="nodejs-a")
 
 
 async def test_unknown_paths_need_a_credential_and_count_as_executions():
-    route = await World(ManualOwnership(Stage.FRONT)).route("origin_unmatched")
+    route = await World(ManualOwnership(Stage.LOOK)).route("origin_unmatched")
     assert (route.access, route.route_class, route.exempt) == (Access.EXECUTE, RouteClass.EXECUTE, False)

@@ -1,8 +1,7 @@
 import pytest
 from attrs import evolve
 
-from domain.takeover.cache_census import CacheCensus
-from domain.takeover.cached import Disagreement, read_cached
+from domain.takeover.cached import CacheCensus, Disagreement, read_cached
 from domain.takeover.source_session import SourceSession
 from tests.unit.takeover.builders import ID, NOW
 from tests.unit.takeover.test_cached import value

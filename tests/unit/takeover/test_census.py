@@ -42,6 +42,12 @@ def test_sizes_are_those_of_the_bodies_and_not_of_their_stand_ins():
     assert 5000 + 3 * 300 < found.size_bytes < 5000 + 3 * 600, "an ended session comes without its bodies"
 
 
+def test_a_stored_hash_of_another_script_is_a_remark_on_a_script_that_is_taken():
+    ended = head(expires_at=NOW - HOUR)
+    found, lines = census(evolve(head(), hash_differs=True), evolve(ended, hash_differs=True), head())
+    assert (found.flags, len(lines)) == ({Flag.HASH_DIFFERS: 1}, 1)
+
+
 def test_a_session_without_an_expiry_counts_as_live():
     found, _ = census(head(expires_at=None, instants_fit=False))
     assert found.live_reasons == {Reason.INSTANT_OUT_OF_RANGE: 1}

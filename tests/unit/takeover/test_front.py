@@ -64,7 +64,6 @@ async def front_of(ownership: ManualOwnership, wait_s: float = 5.0, settle_each_
     ("stage", "new", "rest", "foreign", "own"),
     [
         (Stage.LOOK, "origin", "origin", "origin", "here"),
-        (Stage.FRONT, "origin", "origin", "origin", "here"),
         (Stage.OPEN, "here", "origin", "origin", "here"),
         (Stage.ADOPT, "here", "origin", "origin", "here"),
         (Stage.BACK, "origin", "origin", "origin", "here"),
@@ -92,7 +91,7 @@ async def test_while_sessions_move_what_is_stored_decides_about_sessions_of_the_
     assert await (await front_of(ManualOwnership(stage, [holding]))).side_of(FOREIGN) is side
 
 
-@pytest.mark.parametrize("stage", [Stage.LOOK, Stage.FRONT, Stage.OPEN, Stage.FINISHED])
+@pytest.mark.parametrize("stage", [Stage.LOOK, Stage.OPEN, Stage.FINISHED])
 async def test_no_statement_looks_for_a_session_while_none_moves(stage):
     ownership = ManualOwnership(stage, [Holding.SERVED])
     front = await front_of(ownership)
@@ -151,8 +150,7 @@ async def test_a_call_for_a_session_that_moves_for_too_long_may_be_repeated():
 @pytest.mark.parametrize(
     ("stage", "missed_by", "session_id", "side"),
     [
-        (Stage.LOOK, Side.ORIGIN, FOREIGN, Side.ORIGIN),
-        (Stage.FRONT, Side.ORIGIN, FOREIGN, Side.ORIGIN),
+        (Stage.LOOK, Side.ORIGIN, FOREIGN, Side.HERE),  # of an earlier takeover, from another origin
         (Stage.OPEN, Side.ORIGIN, FOREIGN, Side.HERE),
         (Stage.ADOPT, Side.ORIGIN, FOREIGN, Side.HERE),
         (Stage.FINISHED, Side.HERE, FOREIGN, Side.HERE),
@@ -164,7 +162,7 @@ async def test_a_session_that_the_origin_does_not_find_may_have_moved_here(stage
     assert await front.side_after(session_id, missed_by) is side
 
 
-@pytest.mark.parametrize("stage", [Stage.FRONT, Stage.OPEN, Stage.ADOPT, Stage.BACK])
+@pytest.mark.parametrize("stage", [Stage.LOOK, Stage.OPEN, Stage.ADOPT, Stage.BACK])
 @pytest.mark.parametrize("session_id", [OWN, FOREIGN])
 async def test_a_session_that_is_not_found_here_may_have_been_returned(stage, session_id):
     front = await front_of(ManualOwnership(stage, [Holding.RETURNING, Holding.RETURNED]))

@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 
 from domain.functions.function import DESCRIPTION_SIZE_MAX, FunctionType
 from domain.scripts.language import Language, LanguageTitle
-from domain.takeover.function_forms import is_json, read_examples, read_schema
 from domain.takeover.functions import (
     FunctionFlag,
     FunctionOffer,
     FunctionReason,
     FunctionRow,
     LeftFunction,
+    is_json,
     offered,
+    read_examples,
+    read_schema,
 )
 from domain.takeover.languages import MappingRule, OriginLanguages, OriginRuntime
 from tests.unit.takeover.builders import NOW

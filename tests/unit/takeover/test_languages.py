@@ -5,8 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.scripts.language import Language, LanguageMapping, LanguageNotServed, LanguageTitle
-from domain.takeover.languages import MappingRefused, OriginLanguages, OriginRuntime, read_rules
-from domain.takeover.patterns import PatternRefused, python_pattern
+from domain.takeover.languages import (
+    MappingRefused,
+    OriginLanguages,
+    OriginRuntime,
+    PatternRefused,
+    python_pattern,
+    read_rules,
+)
 
 
 def entry(pattern: str, runtime: str, is_regex: bool = False) -> dict[str, object]:

@@ -65,8 +65,8 @@ class Side:
             limits,
         )
 
-    def _tell(self, name: str, number: int) -> None:
-        self.told.append((name, number))
+    def _tell(self, name: str, number: int, total: int | None) -> None:
+        self.told.append((name, number, total))
         self.tell(name, number)
 
     def service(self) -> TakeoverService:
@@ -103,7 +103,8 @@ async def test_adopt_moves_copied_and_uncopied_sessions_and_adds_late_counts_onc
     assert world.memory.sessions[session_id(3)].execution_count == 5
     again = await side.run().adopt()
     assert (again.numbers["owned"], again.late) == (0, 0)
-    assert {name for name, _ in side.told} >= {"adopted", "examined at the origin", "fences examined"}
+    assert {name for name, *_ in side.told} >= {"adopted", "examined at the origin", "fences examined"}
+    assert [numbers for name, *numbers in side.told if name == "examined at the origin"][-1] == [4, 4]
 
 
 async def test_adopt_completes_what_a_killed_run_has_left():
@@ -231,14 +232,15 @@ async def test_a_stage_changes_once_is_recorded_and_known_to_every_front_afterwa
         await (await Side().begin(Stage.LOOK)).service().enter(StageCommand.BACK)
 
 
-@pytest.mark.parametrize("stage", [Stage.LOOK, Stage.FRONT])
-async def test_the_end_before_open_drops_the_copies_and_leaves_the_origin_its_sessions(stage):
-    side = await Side().begin(stage)
+async def test_the_end_before_open_drops_the_copies_and_leaves_the_origin_its_sessions():
+    side = await Side().begin(Stage.LOOK)
     world = side.world
     copies = [inbound_of(each, row) for each, row in world.origin.rows.items()]
+    closed_at = world.clock.now()
+    copies[0] = evolve(copies[0], session=evolve(copies[0].session, closed_at=closed_at))
     await world.takeovers.receive(copies, COPY, Progress(JsonText("{}"), examined=5))
     assert (await side.service().finish()).is_over
-    assert await world.takeovers.inbound_live(world.clock.now(), None, 10) == []
+    assert world.memory.inbound == {}
     takeover = await world.takeovers.takeover()
     assert (takeover.stage, takeover.progress) == (Stage.LOOK, {})
     assert side.owners() == {"there"}
@@ -254,7 +256,7 @@ async def test_a_stage_that_another_command_changes_meanwhile_is_left():
 
         async def takeover(self) -> Takeover | None:
             found = await side.world.takeovers.takeover()
-            await side.world.takeovers.change_stage(Stage.LOOK, Stage.FRONT, side.world.clock.now())
+            await side.world.takeovers.change_stage(Stage.LOOK, Stage.ADOPT, side.world.clock.now())
             return found
 
     side.world.store = Overtaken()

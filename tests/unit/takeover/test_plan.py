@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from domain.takeover.cache_census import CacheCensus
+from domain.takeover.cached import CacheCensus
 from domain.takeover.census import Census
 from domain.takeover.generation import Generation, GenerationEvidence
 from domain.takeover.inspection import ReadSpeed, SourceColumn, SourceConstraint, SourceCounts

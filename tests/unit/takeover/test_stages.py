@@ -4,7 +4,6 @@ from domain.takeover.stages import Stage, StageCommand, TakeoverRefused, next_st
 
 NEXT = {
     (StageCommand.OPEN, Stage.LOOK): Stage.OPEN,
-    (StageCommand.OPEN, Stage.FRONT): Stage.OPEN,
     (StageCommand.OPEN, Stage.OPEN): Stage.OPEN,
     (StageCommand.OPEN, Stage.ADOPT): Stage.ADOPT,
     (StageCommand.OPEN, Stage.BACK): Stage.OPEN,
@@ -14,7 +13,6 @@ NEXT = {
     (StageCommand.BACK, Stage.ADOPT): Stage.BACK,
     (StageCommand.BACK, Stage.BACK): Stage.BACK,
     (StageCommand.FINISH, Stage.LOOK): Stage.LOOK,
-    (StageCommand.FINISH, Stage.FRONT): Stage.LOOK,
     (StageCommand.FINISH, Stage.OPEN): Stage.FINISHED,
     (StageCommand.FINISH, Stage.ADOPT): Stage.FINISHED,
     (StageCommand.FINISH, Stage.BACK): Stage.LOOK,

@@ -11,12 +11,13 @@ from domain.takeover.languages import OriginLanguages
 from domain.takeover.moving import Progress
 from domain.takeover.options import TakeoverOptions
 from domain.takeover.owners import AnonymousOwner
+from domain.takeover.source import SourceRefused
 from domain.takeover.source_session import Expired, Scriptless
 from domain.takeover.stages import Stage, TakeoverRefused
 from domain.takeover.start import TakeoverStart
 from tests.unit.takeover.builders import NOW, SERVER
 
-TARGET = evolve(SERVER, system_identifier="78")
+TARGET = evolve(SERVER, system_identifier="78", database_oid="5")
 OPTIONS = TakeoverOptions(AnonymousOwner(), OriginLanguages(), Expired.RETAINED, Scriptless.LEAVE, honours_status=False)
 OTHER = evolve(OPTIONS, expired=Expired.ALL)
 
@@ -46,43 +47,57 @@ async def test_it_continues_with_the_same_source_and_options():
     await starting.store.note("copy", Progress(passes=3))
     again = await starting.start.begun(SERVER, TARGET, OPTIONS)
     assert again == evolve(takeover, progress={"copy": Progress(passes=3)})
-    assert await starting.start.stored(SERVER) == again
+    assert await starting.start.stored(SERVER, TARGET) == again
 
 
 async def test_the_database_of_the_service_is_no_source():
     starting = Starting()
-    with pytest.raises(TakeoverRefused, match="database of this service"):
-        await starting.start.begun(SERVER, SERVER, OPTIONS)
+    for refused in (starting.start.begun(SERVER, SERVER, OPTIONS), starting.start.stored(SERVER, SERVER)):
+        with pytest.raises(SourceRefused, match="database of this service"):
+            await refused
     assert await starting.store.takeover() is None
 
 
 async def test_another_source_is_refused_by_what_differs():
-    starting = await Starting().at(Stage.LOOK)
+    starting = await Starting().at(Stage.OPEN)
     other = evolve(SERVER, database="other", database_oid="9")
-    for refused in (starting.start.begun(other, TARGET, OPTIONS), starting.start.stored(other)):
-        with pytest.raises(TakeoverRefused, match="database other instead of") as caught:
+    for refused in (starting.start.begun(other, TARGET, OPTIONS), starting.start.stored(other, TARGET)):
+        with pytest.raises(SourceRefused, match="database other instead of") as caught:
             await refused
         assert "database_oid 9 instead of" in str(caught.value)
 
 
 async def test_what_a_role_may_not_see_is_not_compared():
     starting = await Starting().at(Stage.LOOK)
-    assert await starting.start.stored(evolve(SERVER, system_identifier=None)) is not None
+    assert await starting.start.stored(evolve(SERVER, system_identifier=None), TARGET) is not None
+
+
+async def test_after_the_end_without_copies_another_source_can_be_taken_over():
+    starting = await Starting().at(Stage.LOOK)
+    other = evolve(SERVER, database_oid="9")
+    assert (await starting.start.begun(other, TARGET, OPTIONS)).source == other.fingerprint
+    with pytest.raises(SourceRefused):
+        await starting.start.stored(SERVER, TARGET)
+
+
+async def test_a_command_that_only_begins_keeps_the_options_of_before():
+    starting = await Starting().at(Stage.OPEN)
+    assert (await starting.start.begun(SERVER, TARGET, OTHER)).options == OPTIONS.stored()
 
 
 async def test_other_options_are_taken_until_a_session_is():
     starting = await Starting().at(Stage.OPEN)
     await starting.store.note("copy", Progress(passes=3))
-    takeover = await starting.start.begun(SERVER, TARGET, OTHER)
+    takeover = await starting.start.chosen(SERVER, TARGET, OTHER)
     assert (takeover.options, takeover.progress, takeover.stage) == (OTHER.stored(), {}, Stage.OPEN)
 
 
 @pytest.mark.parametrize("stage", [Stage.ADOPT, Stage.BACK])
 async def test_other_options_are_refused_once_a_session_was_taken(stage):
     starting = await Starting().at(stage)
-    assert (await starting.start.begun(SERVER, TARGET, OPTIONS)).stage is stage
+    assert (await starting.start.chosen(SERVER, TARGET, OPTIONS)).stage is stage
     with pytest.raises(TakeoverRefused, match=f"in the stage {stage}"):
-        await starting.start.begun(SERVER, TARGET, OTHER)
+        await starting.start.chosen(SERVER, TARGET, OTHER)
 
 
 async def test_a_finished_takeover_is_followed_by_another_one():
@@ -93,4 +108,4 @@ async def test_a_finished_takeover_is_followed_by_another_one():
 
 async def test_there_may_be_no_takeover():
     with pytest.raises(TakeoverRefused, match="no takeover here"):
-        await Starting().start.stored(SERVER)
+        await Starting().start.stored(SERVER, TARGET)

@@ -62,6 +62,15 @@ def test_a_file_has_the_settings_with_their_secrets_for_this_user_alone(env, tmp
     assert "exists. Name a new file." in again.output
 
 
+def test_no_file_is_written_if_one_of_them_cannot_be_made(env, mappings, tmp_path):
+    there = tmp_path / "there.env"
+    there.touch()
+    for refused in (there, tmp_path / "nowhere" / "pglambda.env"):
+        path = tmp_path / "new.json"
+        result = run("--env", env, "--mappings", mappings, "--mappings-out", str(path), "--out", str(refused))
+        assert (result.exit_code == 0, path.exists()) == (False, False)
+
+
 def test_the_mapping_file_is_converted_to_one_that_this_service_reads(env, mappings, tmp_path):
     path = tmp_path / "new.json"
     result = run("--env", env, "--mappings", mappings, "--mappings-out", str(path), "--output", "json")

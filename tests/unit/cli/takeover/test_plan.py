@@ -352,6 +352,14 @@ def test_sessions_without_a_script_are_pinned_to_functions_that_are_registered(d
         assert found["left"]["live"] == {"no_script": 1}
 
 
+@pytest.mark.parametrize("source", ["postgresql://reader:secret%@old/lambda", "host=old secret"])
+def test_an_address_of_another_form_is_a_wrong_argument(tmp_path, source):
+    env = {"DATA_DIR": str(tmp_path), "DATABASE_URL": ""}
+    result = CliRunner().invoke(cli, ["takeover", "plan", "--source", source], env=env)
+    assert (result.exit_code, "secret" in result.output) == (2, False)
+    assert "Set --source or TAKEOVER_SOURCE_URL to postgresql://" in result.output
+
+
 def test_without_a_source_the_usage_is_wrong():
     result = run(TAKEOVER_SOURCE_URL="")
     assert result.exit_code == 2
