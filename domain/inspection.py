@@ -180,6 +180,15 @@ class TakeoverFacts:
 
 
 @frozen
+class RecordingFacts:
+    """Calls of the origin's clients that are stored for a rehearsal, and until when fronts record, if they do."""
+
+    calls: int
+    oldest_at: datetime | None
+    until: datetime | None
+
+
+@frozen
 class Contents:
     """What a database holds: sessions, executions in the history, versions of functions, and API keys.
 

@@ -125,7 +125,7 @@ class Timeline:
 
     `session` and `execution` say what the id is; `history`, `open` and `keys` are those of the session with the id,
     `taken` is the key that the call had which made the id. `purge` is the latest act that erased the session's content.
-    `move` is what a takeover has stored about the session.
+    `move` is what a takeover has stored about the session, and `recorded_calls` counts its stored calls.
     """
 
     identifier: UUID
@@ -139,6 +139,7 @@ class Timeline:
     function: FunctionTrace | None = None
     purge: AuditEntry | None = None
     move: MoveTrace | None = None
+    recorded_calls: int = 0
     shortened: Sequence[ShortenedDay] = ()
 
     @property

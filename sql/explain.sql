@@ -73,3 +73,7 @@ FROM meta.inbound_sessions AS i
 WHERE
     i.request_id = :request_id::uuid
     AND NOT EXISTS (SELECT FROM meta.taken_sessions AS t WHERE t.request_id = i.request_id);
+
+-- name: count_recorded_calls(request_id)
+-- Needs no index, because the table is small: it holds 5,000 calls at most.
+SELECT count(*) FROM meta.recorded_calls AS c WHERE c.request_id = :request_id::uuid;

@@ -142,3 +142,10 @@ SELECT
     ) AS unused
 FROM meta.api_keys AS k
 WHERE k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > :now::timestamptz);
+
+-- name: select_recorded()
+-- Fails on a standby, which does not have unlogged tables.
+SELECT
+    (SELECT count(*) FROM meta.recorded_calls) AS calls,
+    (SELECT c.call_id FROM meta.recorded_calls AS c ORDER BY c.call_id LIMIT 1) AS oldest,
+    (SELECT r.recording_until FROM meta.recording AS r) AS recording_until;

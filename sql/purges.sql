@@ -2,9 +2,10 @@
 -- and adds its numbers to the one entry of the act in the audit record. Never prepared: each plan is for few rows.
 
 -- name: purge_session(request_id, owner, partitions, key_expires_at, rows_max, act_id, actor, origin, act)
--- Erases what belongs to a session beside its row, and what a taken session has of the origin. The owner "*" stands for every owner. Without its open record no
--- execution that still runs enters the history. Executions of a session that was removed are erased too. Returns whether
--- anything is known of the session, and how many rows were erased.
+-- Erases what belongs to a session beside its row, what a taken session has of the origin, and its recorded calls. The
+-- owner "*" stands for every owner. Without its open record no execution that still runs enters the history. Executions
+-- of a session that was removed are erased too. Returns whether anything is known of the session, and how many rows were
+-- erased.
 WITH known AS MATERIALIZED (
     SELECT s.owner
     FROM meta.sessions AS s
@@ -146,7 +147,7 @@ SELECT
 
 -- name: purge_inbound(owner, after, rows_max, act_id, actor, origin, act)
 -- Removes copies of the origin's sessions. The origin still has the sessions. One that is moving here stays: the adoption
--- that moves it ends soon. Recorded calls of the owner are removed with the first of them.
+-- that moves it ends soon.
 WITH examined AS MATERIALIZED (
     SELECT i.request_id
     FROM meta.inbound_sessions AS i
@@ -165,10 +166,6 @@ purged AS (
         AND NOT EXISTS (SELECT FROM meta.taken_sessions AS t WHERE t.request_id = i.request_id)
     RETURNING i.request_id
 ),
-calls AS (
-    DELETE FROM meta.recorded_calls AS c
-    WHERE c.owner = :owner::text
-),
 recorded AS (
     INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
     SELECT
@@ -183,7 +180,8 @@ SELECT
     (SELECT count(*) FROM purged) AS purged;
 
 -- name: purge_takings(owner, after, rows_max)
--- Erases what taken sessions have of the origin. Their rows stay: they state which side owns each session.
+-- Erases what taken sessions have of the origin, and recorded calls. The rows of taken sessions stay: they state which
+-- side owns each session. Calls are erased after the copies, because without a copy none is recorded.
 WITH examined AS MATERIALIZED (
     SELECT t.request_id
     FROM meta.taken_sessions AS t
@@ -201,6 +199,10 @@ purged AS (
         t.request_id = e.request_id
         AND t.owner = :owner::text
         AND (t.user_id IS NOT NULL OR t.leftovers <> '{}')
+),
+calls AS (
+    DELETE FROM meta.recorded_calls AS c
+    WHERE c.owner = :owner::text
 )
 SELECT
     (SELECT e.request_id FROM examined AS e ORDER BY e.request_id DESC LIMIT 1) AS last_request_id,

@@ -18,7 +18,8 @@ RETURNING recording_until, uncopied, too_large, unreadable;
 
 -- name: record_calls(call_ids, request_ids, params, results, too_large, unreadable, calls_max, bytes_max, script_calls_max)
 -- A row for each session of which no more calls are wanted, or one without a session. There is none if the recording was
--- discarded. The fuller the table is, the fewer calls of each script are kept, so that all scripts have some.
+-- discarded. The fuller the table is, the fewer calls of each script are kept, so that all scripts have some. The lock on
+-- a copy lets a purge wait that removes it, so that the purge finds the calls; a copy that is being removed counts as none.
 WITH stored AS MATERIALIZED (
     SELECT c.script_hash, count(*) AS calls, sum(c.size_bytes) AS size_bytes
     FROM meta.recorded_calls AS c
@@ -27,6 +28,13 @@ WITH stored AS MATERIALIZED (
 total AS MATERIALIZED (
     SELECT coalesce(sum(s.calls), 0) AS calls, coalesce(sum(s.size_bytes), 0) AS size_bytes FROM stored AS s
 ),
+copies AS MATERIALIZED (
+    SELECT i.request_id, i.owner, i.script_hash
+    FROM meta.inbound_sessions AS i
+    WHERE i.request_id = any(:request_ids::uuid[])
+    ORDER BY i.request_id
+    FOR KEY SHARE SKIP LOCKED
+),
 given AS MATERIALIZED (
     SELECT
         g.call_id, g.request_id, g.params, g.result, i.owner, i.script_hash,
@@ -34,7 +42,7 @@ given AS MATERIALIZED (
     FROM
         unnest(:call_ids::uuid[], :request_ids::uuid[], :params::text[], :results::text[])
             AS g (call_id, request_id, params, result)
-    LEFT JOIN meta.inbound_sessions AS i ON g.request_id = i.request_id
+    LEFT JOIN copies AS i ON g.request_id = i.request_id
 ),
 recording AS (
     UPDATE meta.recording AS r

@@ -32,7 +32,9 @@ def family_of(metric: Metric) -> Family:
 def metrics() -> list[Metric]:
     """Return what the processes expose before anything has happened."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = load_settings({"DATABASE_URL": "postgresql:///none", "DATA_DIR": str(Path(folder) / "data")})
+        origin = {"ORIGIN_PORT": "8081", "ORIGIN_URL": "http://none"}
+        given = {"DATABASE_URL": "postgresql:///none", "DATA_DIR": str(Path(folder) / "data"), **origin}
+        settings = load_settings(given)
         registries = (
             create_controller(settings).scrape.registry,
             create_runtime_host(settings).scrape.registry,

@@ -31,6 +31,7 @@ from domain.inspection import (
     Contents,
     IndexFacts,
     MissingRight,
+    RecordingFacts,
     ReplicationFacts,
     SchemaFacts,
     ServerFacts,
@@ -171,6 +172,13 @@ class DatabaseInspector:
             return None
         rows = await self._rows(self._statements.cleanup.select_unserved)
         return TakeoverFacts(rows[0][0], Stage(rows[0][1]), *rows[0][2:]) if rows else None
+
+    async def recordings(self) -> RecordingFacts | None:
+        """Return what is recorded of calls; None on a standby, which does not have the calls."""
+        if (await self.schema()).pending or (await self.server()).is_standby:
+            return None
+        ((calls, oldest, until),) = await self._rows(self._statements.inspection.select_recorded)
+        return RecordingFacts(calls, None if oldest is None else uuid7_time(oldest), until)
 
     async def last_act(self, name: ActName) -> tuple[datetime, str] | None:
         """Return when the newest act of a kind was made, and its subject; None if the audit record has none."""

@@ -272,6 +272,7 @@ class ExplainStatements:
     select_taken_key: Statement
     select_function_trace: Statement
     select_move_trace: Statement
+    count_recorded_calls: Statement
 
 
 @frozen
@@ -291,6 +292,7 @@ class InspectionStatements:
     select_last_act: Statement
     select_contents: Statement
     count_api_keys: Statement
+    select_recorded: Statement
 
 
 @frozen

@@ -1,6 +1,7 @@
 """Compares two JSON values by value, as the origin and this service return them."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import TypeGuard
@@ -8,10 +9,14 @@ from typing import TypeGuard
 from attrs import frozen
 
 _POINTER_SIZE_MAX = 200
+_NAME_SIZE_MAX = 60
 _LAST_DIGITS = 2
 """Units in the last place by which the origin's reader of numbers may miss a floating-point number."""
 _UNSIGNED_MAX = 2**64 - 1
 _SIGNED_MIN = -(2**63)
+
+_Path = tuple[str | int, ...]
+"""Names of members and indexes of items."""
 
 
 class Note(StrEnum):
@@ -33,14 +38,28 @@ class Comparison:
     notes: frozenset[Note] = frozenset()
 
 
-def compared(origin: object, here: object) -> Comparison:
-    """Compare two decoded JSON values: the order of members does not count, and 1 is equal to 1.0."""
+def compared(origin: object, here: object, source: str) -> Comparison:
+    """Compare two decoded JSON values: the order of members does not count, and 1 is equal to 1.0.
+
+    `source` is the script. A member whose name it does not have is `*` in the pointer: a caller may have chosen it.
+    """
     notes: set[Note] = set()
-    pointer = _difference(origin, here, "", notes)
-    return Comparison(None if pointer is None else pointer[:_POINTER_SIZE_MAX], frozenset(notes))
+    path = _difference(origin, here, (), notes)
+    return Comparison(None if path is None else _pointer(path, source), frozenset(notes))
 
 
-def _difference(origin: object, here: object, path: str, notes: set[Note]) -> str | None:
+def is_word_of(source: str, name: str) -> bool:
+    """Return whether a script has a name as a word, so that nobody but its author has chosen it."""
+    is_name = len(name) <= _NAME_SIZE_MAX and name.isprintable()
+    return is_name and re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", source) is not None
+
+
+def _pointer(path: _Path, source: str) -> str:
+    names = [str(each) if isinstance(each, int) or is_word_of(source, each) else "*" for each in path]
+    return "".join(f"/{name.replace('~', '~0').replace('/', '~1')}" for name in names)[:_POINTER_SIZE_MAX]
+
+
+def _difference(origin: object, here: object, path: _Path, notes: set[Note]) -> _Path | None:
     if isinstance(origin, dict) and isinstance(here, dict):
         return _first(_members(origin, here, path, notes))
     if isinstance(origin, list) and isinstance(here, list):
@@ -50,22 +69,24 @@ def _difference(origin: object, here: object, path: str, notes: set[Note]) -> st
     return None if type(origin) is type(here) and origin == here else path
 
 
-def _members(origin: dict[str, object], here: dict[str, object], path: str, notes: set[Note]) -> Iterator[str | None]:
+def _members(
+    origin: dict[str, object], here: dict[str, object], path: _Path, notes: set[Note]
+) -> Iterator[_Path | None]:
     for name in sorted(origin.keys() | here.keys()):
-        inner = f"{path}/{name.replace('~', '~0').replace('/', '~1')}"
+        inner = (*path, name)
         is_on_both = name in origin and name in here
         yield _difference(origin[name], here[name], inner, notes) if is_on_both else inner
 
 
-def _items(origin: list[object], here: list[object], path: str, notes: set[Note]) -> Iterator[str | None]:
+def _items(origin: list[object], here: list[object], path: _Path, notes: set[Note]) -> Iterator[_Path | None]:
     for index, (there, own) in enumerate(zip(origin, here, strict=False)):
-        yield _difference(there, own, f"{path}/{index}", notes)
+        yield _difference(there, own, (*path, index), notes)
     if len(origin) != len(here):
-        yield f"{path}/{min(len(origin), len(here))}"
+        yield (*path, min(len(origin), len(here)))
 
 
-def _first(pointers: Iterable[str | None]) -> str | None:
-    return next((pointer for pointer in pointers if pointer is not None), None)
+def _first(paths: Iterable[_Path | None]) -> _Path | None:
+    return next((path for path in paths if path is not None), None)
 
 
 def _is_number(value: object) -> TypeGuard[float]:

@@ -40,6 +40,10 @@ class Answer:
     error: str | None = None
     notes: frozenset[Note] = frozenset()
 
+    def facts(self) -> dict[str, object]:
+        """Return it as JSON has it."""
+        return {"verdict": self.verdict, "pointer": self.pointer, "error": self.error, "notes": sorted(self.notes)}
+
 
 @frozen
 class Judgement:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -20,7 +21,7 @@ from domain.scripts.limits import Isolation
 from domain.scripts.ports import ScriptRun, ScriptRunner
 from domain.scripts.report import ExecutionUnknown, Failure, ScriptReport
 from domain.scripts.script import Script
-from domain.takeover.comparison import compared
+from domain.takeover.comparison import compared, is_word_of
 from domain.takeover.judgement import REHEARSED, Answer, CallVerdict, Judgement
 from domain.takeover.moving import InboundSession
 from domain.takeover.ports import TakeoverStore
@@ -41,7 +42,8 @@ _LOOK_EACH_S = 1.0
 _STORED_AFTER = timedelta(seconds=3 * FLUSH_EACH_S)
 """After the end of a recording every front has stored what it has sampled."""
 _SESSION_LEFT = timedelta(hours=1)
-_NAME_SIZE_MAX = 60
+_USUAL_NAME = re.compile(r"[A-Za-z]{1,50}(?:Error|Exception|Exit|Interrupt|Iteration|Warning)")
+"""Errors that interpreters and libraries name; another name is shown only if the script has it."""
 _NOT_AS_THERE = frozenset({CallVerdict.DIFFERS, CallVerdict.FAILS, CallVerdict.WORKS})
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -135,7 +137,7 @@ class Rehearser:
         if again:
             await self._sleep(REPEATED_AFTER_S)
             for convention in again:
-                ends[convention] = _settled(ends[convention], await run(convention))
+                ends[convention] = _settled(ends[convention], await run(convention), script.source)
         language = copy.session.language_title.language
         return Judgement(
             call.call_id,
@@ -176,7 +178,7 @@ class Rehearser:
         )
         async with slots:
             try:
-                return _ended(call, await _report(self._sandboxes.runners[run.language], run))
+                return _ended(call, await _report(self._sandboxes.runners[run.language], run), script.source)
             except (Overloaded, RuntimeUnavailable, ExecutionUnknown) as error:
                 return _End(Answer(CallVerdict.SKIPPED, error=error.code), None)
 
@@ -208,28 +210,31 @@ async def _report(runner: ScriptRunner, run: ScriptRun) -> ScriptReport:
         await worker.release()
 
 
-def _ended(call: RecordedCall, report: ScriptReport) -> _End:
+def _ended(call: RecordedCall, report: ScriptReport, source: str) -> _End:
     if report.failure is not None:
-        error = _error(report.failure)
+        error = _error(report.failure, source)
         return _End(Answer(CallVerdict.SAME if call.result is None else CallVerdict.FAILS, error=error), error)
     here = None if report.result is None else json.loads(report.result)
     if call.result is None:
         return _End(Answer(CallVerdict.WORKS), here)
-    found = compared(json.loads(call.result), here)
+    found = compared(json.loads(call.result), here, source)
     verdict = CallVerdict.SAME if found.pointer is None else CallVerdict.DIFFERS
     return _End(Answer(verdict, found.pointer, notes=found.notes), here)
 
 
-def _error(failure: Failure) -> str:
-    """Return the code of a failure with the name of the script's error, which has nothing of the payload."""
-    return failure.code if failure.name is None else f"{failure.code} {failure.name[:_NAME_SIZE_MAX]}"
+def _error(failure: Failure, source: str) -> str:
+    """Return the code of a failure with the name of the script's error, if nothing of the payload can be in it."""
+    name = failure.name
+    if name is None:
+        return failure.code
+    return f"{failure.code} {name if _USUAL_NAME.fullmatch(name) or is_word_of(source, name) else '*'}"
 
 
-def _settled(first: _End, second: _End) -> _End:
+def _settled(first: _End, second: _End, source: str) -> _End:
     """Return the end of a call that was run twice; one that ended differently varies."""
     if second.answer.verdict is CallVerdict.SKIPPED:
         return second
-    found = compared(first.value, second.value)
+    found = compared(first.value, second.value, source)
     if first.answer.verdict is second.answer.verdict and found.pointer is None:
         return first
     return _End(Answer(CallVerdict.VARIES, found.pointer, first.answer.error or second.answer.error), second.value)

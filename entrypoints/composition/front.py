@@ -44,7 +44,7 @@ class Fronting:
         if settings.origin_url is None:
             return cls(FrontMetrics())
         stage = KnownStage(ownership, time.monotonic_ns)
-        metrics = FrontMetrics(lambda: stage.known, in_flight=0)
+        metrics = FrontMetrics(lambda: stage.known, in_flight=0, recorder=recorder)
         options = OriginClientOptions(settings.origin_url, settings.authenticated, idle_max=ORIGIN_IDLE_MAX)
         origin = HttpOrigin(options)
         limiter = CapacityLimiter("a call to the origin", ORIGIN_CALLS_MAX)

@@ -11,7 +11,7 @@ from typing_extensions import override
 from domain.json_text import VALUE_DEPTH_MAX, JsonText, has_unreadable_number, is_deeper
 from domain.takeover.passing import Header, OriginRequest
 from domain.takeover.ports import OriginClient, OriginReply
-from domain.takeover.recorder import Recorder
+from domain.takeover.recorder import BodyTooLarge, RecordedBody, Recorder, Sample
 from domain.takeover.recording import BODY_SIZE_MAX, Unrecorded
 
 _EXECUTE = b"/api/v1/execute/"
@@ -20,7 +20,10 @@ _SUCCEEDED = 200
 _FAILED = 500
 _SCRIPT_FAILED = "Failed to execute function: Runtime error: "
 _ENDED = frozenset({_SUCCEEDED, _FAILED})
+_ACCEPTED = b"accept-encoding"
+_PLAIN = b"identity"
 _COMPRESSED = frozenset({b"gzip", b"deflate"})
+_READABLE = _COMPRESSED | {_PLAIN}
 _ANY_HEADER = zlib.MAX_WBITS | 32
 
 
@@ -36,34 +39,12 @@ class _Refused(Struct):
     error: str
 
 
-class BodyTooLarge(Exception):
-    """A body is larger than what is recorded."""
-
-
-@define
-class _Kept:
-    """The first bytes of a body; None if it is too large."""
-
-    content: bytes | None = b""
-
-    def add(self, piece: bytes) -> None:
-        """Keep a piece."""
-        if self.content is not None:
-            self.content = self.content + piece if len(self.content) + len(piece) <= BODY_SIZE_MAX else None
-
-    def require(self) -> bytes:
-        """Return the whole body; raises BodyTooLarge."""
-        if self.content is None:
-            raise BodyTooLarge
-        return self.content
-
-
 @define(eq=False)
 class RecordingOrigin(OriginClient):
-    """Passes every call on unchanged, and gives a sample of executions to the recorder when their replies have ended.
+    """Passes every call on, and gives a sample of executions to the recorder when their replies have ended.
 
-    A call that was not answered by the origin's script is not recorded: an unknown session, a fault of the request, a
-    failure of the origin itself.
+    Nothing of a call is changed but the codings that a sampled one accepts. A call is not recorded if its script did
+    not end: for an unknown session, a fault of the request, or a failure of the origin itself.
     """
 
     _origin: OriginClient
@@ -74,31 +55,41 @@ class RecordingOrigin(OriginClient):
         if not self._recorder.is_sampling:
             return await self._origin.send(request)
         session_id = _executed(request)
-        if session_id is None or not self._recorder.wants(session_id):
+        sample = None if session_id is None else self._recorder.sample(session_id)
+        if sample is None:
             return await self._origin.send(request)
-        sent = _Kept()
-        reply = await self._origin.send(_tapped(request, sent))
-        call = _SampledCall(self._recorder, session_id, request.headers, sent)
+        call = _SampledCall(self._recorder, sample, request.headers)
+        reply = await self._origin.send(_tapped(request, sample.sent))
         if reply.body is None:
             return _TappedReply(reply, call)
-        call.received.add(reply.body)
+        sample.received.add(reply.body)
         call.end(reply)
         return reply
 
 
-def _tapped(request: OriginRequest, sent: _Kept) -> OriginRequest:
-    """Return the request, of whose body the first bytes are kept as they are sent."""
-    body = request.body
+def _tapped(request: OriginRequest, sent: RecordedBody) -> OriginRequest:
+    """Return the request, whose body is kept as it is sent, and whose reply can be read here."""
+    body, headers = request.body, _readable(request.headers)
     if isinstance(body, bytes):
         sent.add(body)
-        return request
+        return evolve(request, headers=headers)
 
     async def pieces() -> AsyncIterator[bytes]:
         async for piece in body:
             sent.add(piece)
             yield piece
 
-    return evolve(request, body=pieces())
+    return evolve(request, headers=headers, body=pieces())
+
+
+def _readable(headers: Sequence[Header]) -> Sequence[Header]:
+    """Return headers without the codings of replies that are not read here, such as `br`; the client accepts others."""
+    codings = [coding for name, value in headers if name == _ACCEPTED for coding in value.split(b",")]
+    readable = [coding for coding in codings if coding.partition(b";")[0].strip().lower() in _READABLE]
+    if len(readable) == len(codings):
+        return headers
+    others = [header for header in headers if header[0] != _ACCEPTED]
+    return [*others, (_ACCEPTED, b",".join(readable).strip() or _PLAIN)]
 
 
 def _executed(request: OriginRequest) -> UUID | None:
@@ -114,13 +105,11 @@ def _executed(request: OriginRequest) -> UUID | None:
 
 @define(eq=False)
 class _SampledCall:
-    """What was kept of one call."""
+    """One call of which a sample is kept; the headers are those of its request."""
 
     _recorder: Recorder
-    _session_id: UUID
+    sample: Sample
     _headers: Sequence[Header]
-    _sent: _Kept
-    received: _Kept = field(factory=_Kept)
 
     def end(self, reply: OriginReply) -> None:
         """Record the call, if its script has ended."""
@@ -134,13 +123,13 @@ class _SampledCall:
             self._recorder.miss(Unrecorded.UNREADABLE)
 
     def _record(self, reply: OriginReply) -> None:
-        sent = _plain(self._headers, self._sent.require())
-        received = _plain(reply.headers, self.received.require())
+        sent = _plain(self._headers, self.sample.sent.whole())
+        received = _plain(reply.headers, self.sample.received.whole())
         params = _text(json.decode(sent, type=_Executed).params)
         if reply.status == _SUCCEEDED:
-            self._recorder.add(self._session_id, params, _text(json.decode(received, type=_Returned).result))
+            self._recorder.add(self.sample.session_id, params, _text(json.decode(received, type=_Returned).result))
         elif json.decode(received, type=_Refused).error.startswith(_SCRIPT_FAILED):
-            self._recorder.add(self._session_id, params, None)
+            self._recorder.add(self.sample.session_id, params, None)
 
 
 @define(eq=False)
@@ -160,7 +149,7 @@ class _TappedReply(OriginReply):
     @override
     async def pieces(self) -> AsyncIterator[bytes]:
         async for piece in self._reply.pieces():
-            self._call.received.add(piece)
+            self._call.sample.received.add(piece)
             yield piece
         self._call.end(self._reply)
 
@@ -172,7 +161,7 @@ class _TappedReply(OriginReply):
 def _plain(headers: Sequence[Header], body: bytes) -> bytes:
     """Return a body without its compression; raises BodyTooLarge, or zlib.error for one that is not read here."""
     codings = {value.strip().lower() for name, value in headers if name.lower() == b"content-encoding"}
-    if not codings or codings == {b"identity"}:
+    if not codings or codings == {_PLAIN}:
         return body
     if len(codings) > 1 or not codings <= _COMPRESSED:
         raise zlib.error("a coding that is not read here")

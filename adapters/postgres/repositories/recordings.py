@@ -108,15 +108,7 @@ def _recording(rows: Sequence[tuple[Any, ...]]) -> Recording | None:
 
 
 def _text(judgement: Judgement) -> str:
-    answers = {
-        convention: {
-            "verdict": answer.verdict,
-            "pointer": answer.pointer,
-            "error": answer.error,
-            "notes": sorted(answer.notes),
-        }
-        for convention, answer in judgement.answers.items()
-    }
+    answers = {convention: answer.facts() for convention, answer in judgement.answers.items()}
     sizes = {"params_bytes": judgement.params_bytes, "result_bytes": judgement.result_bytes}
     return json.dumps({"language": judgement.language, **sizes, "answers": answers, "codes": list(judgement.codes)})
 

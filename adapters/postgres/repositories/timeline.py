@@ -64,6 +64,7 @@ class PostgresTimelineReader(TimelineReader):
             function=None if session is None else await self._function(session),
             purge=await self._purge(session_id, session),
             move=await self._move(session_id),
+            recorded_calls=await self._recorded_calls(session_id),
             shortened=await StorageGauge(self._gateway, self._statements.storage).shortened(),
         )
 
@@ -133,6 +134,10 @@ class PostgresTimelineReader(TimelineReader):
             return None
         state, *facts = rows[0]
         return MoveTrace(state and TakenState(state), *facts)
+
+    async def _recorded_calls(self, session_id: UUID) -> int:
+        ((calls,),) = await self._rows(self._statements.explain.count_recorded_calls, {"request_id": session_id})
+        return int(calls)
 
     async def _rows(self, statement: Statement, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
         return await self._gateway.fetch(statement, parameters)

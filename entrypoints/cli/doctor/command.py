@@ -151,6 +151,7 @@ def database_checks(database: "DatabaseInspector", settings: Settings) -> Sequen
             [partial(database.last_act, ActName.DATABASE_BACKUP), database.clock],
         ),
         Check(server.TAKEOVER, server.judge_takeover, [database.takeover, database.clock]),
+        Check(server.TAKEOVER, server.judge_recordings, [database.recordings, database.clock]),
         Check(host.ACCESS, partial(host.judge_access, settings=settings), [partial(_access, database)]),
         Check(host.DISK, partial(host.judge_stored, settings=settings), [database.stored_bytes]),
     ]

@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from domain.inspection import ArchiveFacts, ClockFacts, ReplicationFacts, ServerFacts, TakeoverFacts
+from domain.inspection import (
+    ArchiveFacts,
+    ClockFacts,
+    RecordingFacts,
+    ReplicationFacts,
+    ServerFacts,
+    TakeoverFacts,
+)
+from domain.takeover.recording import RECORDINGS_KEPT
 from domain.takeover.stages import Stage
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.settings.settings import Settings
@@ -16,6 +24,7 @@ _UNFROZEN_MAX = 1_000_000_000
 """PostgreSQL freezes at 200 million by itself, and refuses writes at two thousand million."""
 
 _BACKUP_AGE_MAX = timedelta(days=7)
+_CLEANUP_LATE_MAX = timedelta(hours=1)
 _SYNCHRONOUS = frozenset({"sync", "quorum"})
 _NO_WRITES = "The server refuses every write. Reads work; initialize and execute get 503."
 _MAY_LOSE = "A failover may lose acknowledged sessions, and may run a call with an Idempotency-Key twice."
@@ -204,3 +213,24 @@ def judge_takeover(facts: TakeoverFacts | None, clock: ClockFacts) -> Iterator[F
         )
     else:
         yield TAKEOVER.note(f"a takeover is in the stage {facts.stage} since {facts.stage_at:%Y-%m-%d %H:%M:%S}Z")
+
+
+def judge_recordings(facts: RecordingFacts | None, clock: ClockFacts) -> Iterator[Finding]:
+    """Yield a finding if calls of the origin's clients are recorded: their params and results are payloads."""
+    if facts is None:
+        return
+    if facts.until is not None and facts.until > clock.now:
+        yield TAKEOVER.note(f"fronts record calls until {facts.until:%Y-%m-%d %H:%M:%S}Z")
+    if facts.oldest_at is None:
+        return
+    seen = f"{facts.calls:,} recorded calls of clients are stored, the oldest of {facts.oldest_at:%Y-%m-%d %H:%M:%S}Z"
+    discard = "pglambda takeover rehearse --discard"
+    if clock.now - facts.oldest_at > RECORDINGS_KEPT + _CLEANUP_LATE_MAX:
+        late = "Cleanup should have removed them after 24 hours. Payloads of callers stay longer than they may."
+        yield TAKEOVER.warning(
+            seen, late, f"{discard}. Then find why cleanup does not run: the log has cleanup_failed."
+        )
+    else:
+        yield TAKEOVER.note(
+            seen, remedy=f"{discard}, once no rehearsal needs them. Cleanup removes them after 24 hours."
+        )

@@ -72,6 +72,8 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
 
 def _moves(timeline: Timeline) -> Iterator[Evidence]:
     """Yield what a takeover has stored about the session."""
+    if timeline.recorded_calls:
+        yield fact("recorded", calls=counted(timeline.recorded_calls, "call"))
     move = timeline.move
     if move is None:
         return

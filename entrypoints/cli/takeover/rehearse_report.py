@@ -18,7 +18,7 @@ FORMAT = 1
 _WHY: Mapping[Unrecorded, str] = {
     Unrecorded.UNCOPIED: "of sessions that were not copied, or have no script; run `takeover copy`, best with --follow",
     Unrecorded.TOO_LARGE: "with a body of more than 64 KiB",
-    Unrecorded.UNREADABLE: "with a body that is compressed by another way than gzip or deflate, or is no JSON",
+    Unrecorded.UNREADABLE: "with a body that is no JSON, or is compressed by another coding than gzip or deflate",
 }
 
 
@@ -49,15 +49,7 @@ def _line(judgement: Judgement) -> dict[str, object]:
         "params_bytes": judgement.params_bytes,
         "result_bytes": judgement.result_bytes,
         "codes": list(judgement.codes),
-        **{
-            convention: {
-                "verdict": answer.verdict,
-                "pointer": answer.pointer,
-                "error": answer.error,
-                "notes": sorted(answer.notes),
-            }
-            for convention, answer in judgement.answers.items()
-        },
+        **{convention: answer.facts() for convention, answer in judgement.answers.items()},
     }
 
 

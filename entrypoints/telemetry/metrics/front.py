@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from domain.histogram import Histogram
 from domain.takeover.front import Side
+from domain.takeover.recorder import Recorder
 from domain.takeover.stages import Stage
 from entrypoints.telemetry.metrics.instruments import counter, gauge, histogram
 
@@ -44,6 +45,15 @@ _DECISION = histogram(
     "side",
     bounds=(0.0001, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5),
 )
+_RECORDING = gauge(
+    "pglambda_recording",
+    "1 while the process records calls that it passes on for a rehearsal, else 0; no sample without ORIGIN_URL.",
+)
+_RECORDED = counter(
+    "pglambda_recorded_calls_total",
+    "Calls that a recording has sampled, by outcome: stored, unwanted, too_large, unreadable or lost.",
+    "outcome",
+)
 _STAGE = gauge("pglambda_takeover_stage", "1 for the stage of the takeover; no sample without ORIGIN_URL.", "stage")
 
 
@@ -54,8 +64,14 @@ def _no_stage() -> Stage | None:
 class FrontMetrics(Collector):
     """Counts of the front; those of a process without one have no samples. `stage` returns the stage if it is known."""
 
-    def __init__(self, stage: Callable[[], Stage | None] = _no_stage, in_flight: int | None = None) -> None:
+    def __init__(
+        self,
+        stage: Callable[[], Stage | None] = _no_stage,
+        in_flight: int | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
         self.stage = stage
+        self._recorder = recorder
         self.in_flight = in_flight
         self.outcomes: dict[PassedOutcome, int] = {}
         self._duration = Histogram(_DURATION.bounds)
@@ -78,5 +94,8 @@ class FrontMetrics(Collector):
         yield _IN_FLIGHT.single(self.in_flight)
         yield _DURATION.buckets([((), self._duration)] if any(self._duration.counts) else [])
         yield _DECISION.buckets(((side,), each) for side, each in self._decisions.items() if any(each.counts))
+        recorder = self._recorder
+        yield _RECORDING.single(None if recorder is None else recorder.is_recording)
+        yield _RECORDED.metric(() if recorder is None else (((each,), n) for each, n in recorder.outcomes.items()))
         stage = self.stage()
         yield _STAGE.metric([] if stage is None else [((stage,), 1)])

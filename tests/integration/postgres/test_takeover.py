@@ -10,6 +10,8 @@ from attrs import evolve
 
 from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock
 from adapters.postgres.clock.probe import database_time
+from adapters.postgres.gateway import Gateway, GatewayOptions
+from adapters.postgres.inspection import DatabaseInspector
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.repositories.purges import PostgresOwnerPurger, PostgresSessionPurger
@@ -21,10 +23,12 @@ from adapters.postgres.retention.cleanup import Cleanup, Retention
 from adapters.postgres.retention.gauge import StorageGauge
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
+from adapters.postgres.statements import Statements
 from domain.access.owner_move import OwnedData
 from domain.audit import ActName
 from domain.idempotency import KEPT_FOR
 from domain.identity import SessionRef
+from domain.inspection import RecordingFacts
 from domain.storage.storage import Part, StorageBudget
 from domain.takeover.moving import InboundSession, Received, TakenState
 from tests.contracts.recording_store import LIMITS, MINUTE, NOTHING, call_of
@@ -215,13 +219,17 @@ async def test_an_id_is_explained_by_where_its_session_is(storage, store, gatewa
     await owned(store, storage, copies[0])
     await receive(store, *copies[1:])
     await store.take([id_of(copies[1])], storage.clock.now())
-    clock = DisciplinedClock(database_time(gateway.fetch, statements.clock.select_clock, 1.0), ClockOptions())
-    await clock.measure()
-    reader = PostgresTimelineReader(gateway, statements, clock, KEPT_FOR)
+    reader = await timeline_of(gateway, statements)
     moves = [(await reader.read(id_of(copy))).move for copy in [*copies, inbound(storage, 9)]]
     assert [move and move.state for move in moves] == [TakenState.OWNED, TakenState.FENCING, None, None]
     assert [move and move.spelled_title for move in moves] == ["nodejs-adder"] * 3 + [None]
     assert (moves[0].count_at_fence, moves[0].owned_at) == (7, storage.clock.now())
+
+
+async def timeline_of(gateway: Gateway, statements: Statements) -> PostgresTimelineReader:
+    clock = DisciplinedClock(database_time(gateway.fetch, statements.clock.select_clock, 1.0), ClockOptions())
+    await clock.measure()
+    return PostgresTimelineReader(gateway, statements, clock, KEPT_FOR)
 
 
 async def sessions_of(recordings: PostgresRecordingStore) -> list[UUID]:
@@ -268,6 +276,30 @@ async def test_the_purge_of_a_session_removes_its_recorded_calls(storage, gatewa
     purger = PostgresSessionPurger(gateway, statements.purges, storage.clock, KEPT_FOR)
     await purger.purge(copies[0].session.ref, act(ActName.SESSIONS_PURGE))
     assert await sessions_of(recordings) == [origin_id(2)]
+
+
+@pytest.mark.parametrize("is_removed", [True, False])
+async def test_no_call_is_recorded_for_a_copy_that_is_being_removed(is_removed, storage, recordings, database_url):
+    query = "DELETE FROM meta.inbound_sessions WHERE request_id = ANY(%s)"
+    with psycopg.connect(database_url) as connection:
+        connection.execute(query, [[origin_id(1)] if is_removed else []])
+        again = await recordings.record([call_of(storage, 5, 1)], NOTHING, LIMITS)
+    assert again.unwanted == (frozenset({origin_id(1)}) if is_removed else frozenset())
+    assert len(await sessions_of(recordings)) == (2 if is_removed else 3)
+
+
+async def test_the_number_of_recorded_calls_is_explained_and_known_to_the_doctor(
+    storage, gateway, statements, recordings, database_url
+):
+    reader = await timeline_of(gateway, statements)
+    assert [(await reader.read(origin_id(number))).recorded_calls for number in (1, 3)] == [1, 0]
+    async with DatabaseInspector.connected(GatewayOptions(database_url), statements) as inspector:
+        found = await inspector.recordings()
+        assert found.calls == 2
+        assert abs(found.oldest_at - storage.clock.now()) <= timedelta(milliseconds=1)
+        assert found.until == storage.clock.now() + MINUTE
+        await recordings.discard()
+        assert await inspector.recordings() == RecordingFacts(0, None, None)
 
 
 async def test_recorded_calls_reach_no_log_of_the_server(recordings, database_url):

@@ -6,12 +6,15 @@ import pytest
 from attrs import define
 from typing_extensions import override
 
+from domain.json_text import JsonText
 from domain.takeover.passing import OriginLoop, OriginRequest, OriginUnavailable
 from domain.takeover.ports import OriginReply
+from domain.takeover.recorder import SampleOutcome
 from domain.takeover.stages import Stage
 from entrypoints.origin.health import OriginHealth
 from entrypoints.telemetry.metrics.front import FrontMetrics, PassedOutcome
 from tests.unit.origin.test_front import ManualOrigin
+from tests.unit.takeover.test_recorder import World
 
 
 @define
@@ -63,11 +66,24 @@ async def test_an_origin_that_does_not_respond_well_degrades_the_service(origin,
 
 
 def test_a_process_without_a_front_exposes_no_samples():
-    assert [metric.samples for metric in FrontMetrics().collect()] == [[]] * 5
+    assert [metric.samples for metric in FrontMetrics().collect()] == [[]] * 7
 
 
 def test_a_front_exposes_every_outcome_from_the_start():
-    metrics = FrontMetrics(lambda: Stage.ADOPT, in_flight=0)
-    calls, in_flight, _, _, stage = metrics.collect()
+    metrics = FrontMetrics(lambda: Stage.ADOPT, in_flight=0, recorder=World().recorder)
+    calls, in_flight, _, _, recording, recorded, stage = metrics.collect()
     assert {sample.labels["outcome"] for sample in calls.samples} == {*PassedOutcome}
-    assert (in_flight.samples[0].value, stage.samples[0].labels) == (0, {"stage": "adopt"})
+    assert {sample.labels["outcome"]: sample.value for sample in recorded.samples} == dict.fromkeys(SampleOutcome, 0)
+    assert (in_flight.samples[0].value, recording.samples[0].value) == (0, 0)
+    assert stage.samples[0].labels == {"stage": "adopt"}
+
+
+async def test_the_metrics_of_a_front_show_its_recording():
+    world = World()
+    session_id = await world.begin()
+    world.recorder.add(session_id, JsonText("{}"), None)
+    await world.recorder.flush()
+    *_, recording, recorded, _ = FrontMetrics(recorder=world.recorder).collect()
+    assert recording.samples[0].value == 1
+    stored = {sample.labels["outcome"]: sample.value for sample in recorded.samples}
+    assert stored == {**dict.fromkeys(SampleOutcome, 0), SampleOutcome.STORED: 1}

@@ -4,7 +4,7 @@ import gzip
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from attrs import define, evolve, field
@@ -143,6 +143,9 @@ DEEP = b"[" * DEPTH_MAX + b"]" * DEPTH_MAX
         (ManualReply(body=b'{"result": %b}' % (b"1" * 5000)), {}),
         (ManualReply(body=RETURNED), {"body": b"{}"}),
         (ManualReply(body=RETURNED), {"headers": [(b"content-encoding", b"br")]}),
+        (ManualReply(body=RETURNED, headers=[(b"content-encoding", b"zstd")]), {}),
+        (ManualReply(body=gzip.compress(RETURNED)[:-9], headers=[(b"content-encoding", b"gzip, gzip")]), {}),
+        (ManualReply(body=rb'{"result": "\ud800"}'), {}),
         (ManualReply(body=RETURNED, headers=[(b"content-encoding", b"br")]), {}),
         (ManualReply(body=RETURNED, headers=[(b"content-encoding", b"gzip")]), {}),
         (ManualReply(500, body=b"away"), {}),
@@ -174,6 +177,55 @@ async def test_the_request_passes_unchanged_whether_it_is_recorded_or_not():
     assert await recording.send(sent) is origin.reply
     assert await recording.send(sent) is origin.reply
     assert origin.received == [(sent, sent.body)] * 3
+
+
+@pytest.mark.parametrize(
+    ("accepted", "sent"),
+    [
+        (b"gzip, deflate, br, zstd", b"gzip, deflate"),
+        (b"br;q=1.0, GZIP;q=0.5", b"GZIP;q=0.5"),
+        (b"br", b"identity"),
+        (b"*", b"identity"),
+        (b"gzip, deflate", b"gzip, deflate"),
+    ],
+)
+async def test_a_sampled_call_accepts_only_codings_that_are_read_here(accepted, sent):
+    world, origin = World(), ManualOrigin(ManualReply(body=RETURNED))
+    session_id = await world.begin()
+    asked = request(session_id, headers=[(b"accept-encoding", accepted), (b"a", b"b")])
+    await RecordingOrigin(origin, world.recorder).send(asked)
+    await RecordingOrigin(origin, world.recorder).send(asked)
+    (sampled, _), (passed, _) = origin.received
+    assert dict(sampled.headers) == {b"accept-encoding": sent, b"a": b"b"}
+    assert passed == asked
+
+
+async def test_no_header_of_a_call_is_recorded():
+    world, secret = World(), b"Bearer secret-of-a-caller"
+    session_id = await world.begin()
+    origin = ManualOrigin(ManualReply(body=RETURNED, headers=[(b"set-cookie", secret)]))
+    await RecordingOrigin(origin, world.recorder).send(request(session_id, headers=[(b"authorization", secret)]))
+    await world.recorder.flush()
+    assert [(call.params, call.result) for call in await world.stored()] == STORED[0]
+
+
+async def test_a_body_that_arrives_byte_by_byte_is_recorded():
+    text = b'{"params": "%b"}' % (b"x" * (BODY_SIZE_MAX - 14))
+    body = in_pieces(*(text[number : number + 1] for number in range(len(text))))
+    (call,), unrecorded = await recorded(ManualReply(body=RETURNED), body=body)
+    assert (len(call[0]), unrecorded) == (BODY_SIZE_MAX - 12, {})
+
+
+async def test_a_client_that_leaves_makes_room_for_another_call():
+    world = World()
+    session_id = await world.begin()
+    recording = RecordingOrigin(ManualOrigin(ManualReply(parts=[RETURNED])), world.recorder)
+    left = [await recording.send(request(UUID(int=number))) for number in range(64)]
+    await world.recorder.flush()
+    assert not world.recorder.is_sampling
+    left.clear()
+    await world.recorder.flush()
+    assert world.recorder.sample(session_id) is not None
 
 
 async def test_a_call_that_fails_is_not_recorded():

@@ -31,7 +31,7 @@ from tests.contracts.takeover_store import inbound, receive, takeover_of
 from tests.unit.test_memory_contracts import memory_storage
 
 ORIGIN, OWN = Convention.ORIGIN, Convention.OWN
-SOURCE = Script.of("def handle(x): return x", 1000)
+SOURCE = Script.of("def handle(x): return {'a': x}", 1000)
 End = JsonText | FailureCode | Exception
 
 
@@ -42,13 +42,14 @@ class Ends(Worker):
     end: End
     released: list[Isolation]
     run_: ScriptRun
+    name: str | None = "KeyError"
 
     @override
     async def run(self) -> ScriptReport:
         if isinstance(self.end, Exception):
             raise self.end
         if isinstance(self.end, FailureCode):
-            return ScriptReport(None, Failure(self.end, "secret", name="KeyError"), 1.0)
+            return ScriptReport(None, Failure(self.end, "secret", name=self.name), 1.0)
         return ScriptReport(self.end, None, 1.0)
 
     @override
@@ -63,6 +64,7 @@ class EndingRunner(MemoryScriptRunner):
     ends: Mapping[Convention, Sequence[End]] = field(factory=dict)
     runs: list[ScriptRun] = field(factory=list)
     released: list[Isolation] = field(factory=list)
+    name: str | None = "KeyError"
 
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
@@ -71,7 +73,7 @@ class EndingRunner(MemoryScriptRunner):
         assert (await run.source()).hash == run.script_hash
         number = sum(each.convention is run.convention for each in self.runs)
         self.runs.append(run)
-        return Ends(self.ends[run.convention][number], self.released, run)
+        return Ends(self.ends[run.convention][number], self.released, run, self.name)
 
 
 @define
@@ -190,6 +192,28 @@ async def test_no_result_is_null():
 async def test_a_failure_has_its_code_and_name_and_no_message():
     found = await answers("1", [FailureCode.SCRIPT_ERROR] * 2, [FailureCode.SCRIPT_ERROR] * 2)
     assert found[ORIGIN] == Answer(CallVerdict.FAILS, error="SCRIPT_ERROR KeyError")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (None, ""),
+        ("JSONDecodeError", " JSONDecodeError"),
+        ("StopIteration", " StopIteration"),
+        ("handle", " handle"),
+        ("ada@example.com", " *"),
+        ("\x1b]0;owned\x07", " *"),
+        ("A\nError", " *"),
+        ("Error\n", " *"),
+        ("x" * 60 + "Error", " *"),
+    ],
+)
+async def test_the_name_of_an_error_has_nothing_of_a_payload(name, shown):
+    world = World({ORIGIN: [FailureCode.SCRIPT_ERROR] * 2, OWN: [JsonText("1")]})
+    world.runner.name = name
+    await world.record("1")
+    (judgement,) = await world.judged()
+    assert judgement.answers[ORIGIN].error == f"SCRIPT_ERROR{shown}"
 
 
 async def test_a_failure_on_both_sides_is_the_same_and_a_result_here_works():

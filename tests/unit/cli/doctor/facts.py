@@ -132,6 +132,9 @@ class ManualDatabase:
     async def takeover(self):
         return self._fact("takeover", None)
 
+    async def recordings(self):
+        return self._fact("recordings", None)
+
     async def access(self, count_max):
         return self._fact("access", AccessFacts(0, api_keys=1))
 

@@ -5,7 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from domain.inspection import DatabaseUnreachable, IndexFacts, MissingRight, Obstacle, StandbyFacts, TakeoverFacts
+from domain.inspection import (
+    DatabaseUnreachable,
+    IndexFacts,
+    MissingRight,
+    Obstacle,
+    RecordingFacts,
+    StandbyFacts,
+    TakeoverFacts,
+)
 from domain.takeover.stages import Stage
 from entrypoints.cli.doctor.connection import judge_clock, judge_connection, judge_unreachable
 from entrypoints.cli.doctor.report import Level
@@ -20,6 +28,7 @@ from entrypoints.cli.doctor.schema import (
 from entrypoints.cli.doctor.server import (
     judge_archive,
     judge_backup,
+    judge_recordings,
     judge_replication,
     judge_server,
     judge_takeover,
@@ -351,3 +360,24 @@ class TestATakeover:
     def test_a_command_that_moves_them_is_no_warning(self):
         (finding,) = self.found(unserved=1200, held_until=CLOCK.now + timedelta(seconds=1))
         assert finding.level is Level.NOTE
+
+
+class TestRecordedCalls:
+    FACTS = RecordingFacts(calls=0, oldest_at=None, until=None)
+
+    def found(self, **facts):
+        return list(judge_recordings(changed(self.FACTS, **facts), CLOCK))
+
+    def test_without_any_there_is_no_finding(self):
+        assert list(judge_recordings(None, CLOCK)) == self.found() == self.found(until=CLOCK.now) == []
+
+    def test_a_recording_that_is_going_on_is_a_note(self):
+        (finding,) = self.found(until=CLOCK.now + timedelta(seconds=1))
+        assert (finding.level, "record calls until" in finding.seen) == (Level.NOTE, True)
+
+    @pytest.mark.parametrize(("hours", "level"), [(25, Level.NOTE), (26, Level.WARNING)])
+    def test_payloads_that_stay_longer_than_a_day_are_a_warning(self, hours, level):
+        (finding,) = self.found(calls=1200, oldest_at=CLOCK.now - timedelta(hours=hours))
+        assert finding.level is level
+        assert "1,200 recorded calls" in finding.seen
+        assert "takeover rehearse --discard" in finding.remedy

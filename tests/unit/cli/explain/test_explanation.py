@@ -70,6 +70,10 @@ class TestATakeover:
             (evidence,) = texts(found, "takeover")
             assert text in evidence
 
+    def test_recorded_calls_are_told(self):
+        found = explain(timeline(recorded_calls=2), RETENTION)
+        assert "2 calls of it, with params and results, are stored" in texts(found, "takeover")[0]
+
     def test_a_session_that_was_taken_over_is_one_of_this_service(self):
         found, absent = self.explained(TakenState.OWNED, count_at_fence=1, owned_at=START)
         assert (found.state, absent.state) == ("active", "never-here")

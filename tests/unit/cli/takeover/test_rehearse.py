@@ -110,6 +110,34 @@ def test_the_report_is_json_for_programs_and_has_a_line_for_each_call(world, tmp
     ]
 
 
+def test_nothing_of_a_payload_or_of_a_terminal_is_told(tmp_path):
+    escape, address = "\x1b]0;owned\x07", "ada@example.com"
+    there, here = json.dumps({escape: {address: "secret"}}), JsonText(json.dumps({escape: {address: 1}}))
+    world = World({ORIGIN: [here] * 2, OWN: FAILING})
+    world.runner.name = f"{escape}\n{address}"
+    recorded(world, there)
+    report = tmp_path / "answers.jsonl"
+    table = command(world, "--report", str(report))
+    assert table.stdout.splitlines()[1].split()[-2:] == ["at", "/*/*"]
+    told = table.output + command(world, "--output", "json").output + report.read_text()
+    assert "SCRIPT_ERROR *" in told
+    assert all(each.isprintable() for each in told.splitlines())
+    assert not [secret for secret in ("owned", "@", "secret") if secret in told]
+
+
+@pytest.mark.parametrize("is_dangling", [False, True])
+def test_a_report_follows_no_symlink(is_dangling, world, tmp_path):
+    target, link = tmp_path / "target", tmp_path / "link"
+    if not is_dangling:
+        target.write_text("kept")
+    link.symlink_to(target)
+    recorded(world, "1")
+    done = command(world, "--report", str(link))
+    assert (done.exit_code, "Name a new file" in done.output) == (2, True)
+    assert world.runner.runs == []
+    assert [path.read_text() for path in tmp_path.iterdir() if not path.is_symlink()] == ["kept"] * (not is_dangling)
+
+
 def test_a_second_rehearsal_runs_nothing_and_tells_the_same(world):
     recorded(world, "1", "2")
     first = command(world, "--output", "json")
