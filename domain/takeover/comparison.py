@@ -38,7 +38,7 @@ class Comparison:
     notes: frozenset[Note] = frozenset()
 
 
-def compared(origin: object, here: object, source: str) -> Comparison:
+def compared(origin: object, here: object, source: str = "") -> Comparison:
     """Compare two decoded JSON values: the order of members does not count, and 1 is equal to 1.0.
 
     `source` is the script. A member whose name it does not have is `*` in the pointer: a caller may have chosen it.
