@@ -1,5 +1,6 @@
 """The statements for the origin's tables, by name, as the SQL files contain them."""
 
+from functools import cache
 from typing import TypeVar
 
 from attrs import fields, frozen
@@ -84,8 +85,9 @@ class OriginStatements:
     moves: OriginMoveStatements
 
 
+@cache
 def load_origin_statements() -> OriginStatements:
-    """Read the SQL files; raises StatementsDiffer if a statement is missing or unused."""
+    """Read the SQL files, once in a process; raises StatementsDiffer if a statement is missing or unused."""
     return OriginStatements(
         connection=_load(OriginConnectionStatements, "origin_connection.sql"),
         inspection=_load(OriginInspectionStatements, "origin_inspection.sql"),

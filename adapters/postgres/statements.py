@@ -1,5 +1,6 @@
 """All statements, by name, as the SQL files contain them."""
 
+from functools import cache
 from typing import TypeVar
 
 from attrs import field, fields, frozen
@@ -339,8 +340,9 @@ class Statements:
     migrations: MigrationStatements
 
 
+@cache
 def load_statements() -> Statements:
-    """Read the SQL files; raises StatementsDiffer if a statement is missing or unused."""
+    """Read the SQL files, once in a process; raises StatementsDiffer if a statement is missing or unused."""
     return Statements(
         clock=load(ClockStatements, "clock.sql"),
         server=load(ServerStatements, "server.sql"),
