@@ -15,8 +15,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from entrypoints.version import VERSION
 from tests.distribution import SUMS, make
@@ -109,6 +107,10 @@ def test_the_wheel_has_one_package_with_every_file_of_the_service_and_no_fakes(r
 
 
 def test_the_component_list_is_valid_and_names_every_locked_package_with_hashes(release):
+    # Each worker of the suite imports each module of tests, and these take a second.
+    from cyclonedx.schema import SchemaVersion  # noqa: PLC0415
+    from cyclonedx.validation.json import JsonStrictValidator  # noqa: PLC0415
+
     text = (release / f"{TITLE}.cdx.json").read_text()
     document = json.loads(text)
     assert JsonStrictValidator(SchemaVersion.from_version(document["specVersion"])).validate_str(text) is None
