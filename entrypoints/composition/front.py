@@ -14,6 +14,7 @@ from domain.takeover.recorder import Recorder
 from entrypoints.composition.options import request_timeout_s
 from entrypoints.http.endpoints.health import Probe
 from entrypoints.http.route import Route
+from entrypoints.origin.application import served_here
 from entrypoints.origin.front import OriginFront
 from entrypoints.origin.health import OriginHealth
 from entrypoints.origin.passing import PassedCalls
@@ -23,16 +24,12 @@ from entrypoints.settings.settings import ORIGIN_CALLS_MAX, ORIGIN_IDLE_MAX, Set
 from entrypoints.telemetry.metrics.front import FrontMetrics
 
 
-def _served_here(route: Route) -> Route:
-    return route
-
-
 @frozen
 class Fronting:
     """The parts of the front; without ORIGIN_URL it has none, and every call is served here."""
 
     metrics: FrontMetrics
-    hook: Callable[[Route], Route] = _served_here
+    hook: Callable[[Route], Route] = served_here
     startup: Sequence[Step] = ()
     background: Sequence[Step] = ()
     close: Sequence[Step] = ()

@@ -31,7 +31,7 @@ from domain.storage.storage import StorageBudget
 from domain.timeline import RetentionTimes
 from domain.usage import OwnerPolicy, UsageBounds
 from entrypoints.http.options import HttpOptions
-from entrypoints.origin.options import OriginOptions
+from entrypoints.origin.endpoints import OriginOptions
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.server.descriptors import workers_within_limit
 from entrypoints.settings.choices import HistoryMode, Idempotency

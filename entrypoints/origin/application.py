@@ -12,9 +12,14 @@ from entrypoints.http.options import HttpOptions
 from entrypoints.http.pipeline import Guard
 from entrypoints.http.route import Route
 from entrypoints.origin.bodies import execute_parser, initialize_parser
-from entrypoints.origin.endpoints import OriginFunctionEndpoints, OriginOtherEndpoints, OriginSessionEndpoints, Spelled
+from entrypoints.origin.endpoints import (
+    OriginFunctionEndpoints,
+    OriginOptions,
+    OriginOtherEndpoints,
+    OriginSessionEndpoints,
+    Spelled,
+)
 from entrypoints.origin.errors import origin_bug, origin_error
-from entrypoints.origin.options import OriginOptions
 from entrypoints.origin.routes import Front, OriginEndpoints, OriginRoutes, routes
 
 _REQUEST_HEADERS = b"*, Authorization"
@@ -27,7 +32,8 @@ async def _as_stored(_session_id: UUID) -> str | None:
     return None
 
 
-def _served_here(route: Route) -> Route:
+def served_here(route: Route) -> Route:
+    """Return the route as it is: without a front every call is served here."""
     return route
 
 
@@ -41,7 +47,7 @@ class OriginHooks:
 
     guards: Sequence[Guard] = ()
     authorization: Sequence[Guard] = ()
-    front: Front = _served_here
+    front: Front = served_here
     spelled: Spelled = _as_stored
 
 

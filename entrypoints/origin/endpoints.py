@@ -12,6 +12,7 @@ from domain.functions.function import FunctionNotFound
 from domain.functions.lists import FIRST_PLACE, FunctionFilter, FunctionPlace, FunctionSummary
 from domain.functions.service import FunctionService
 from domain.identity import SHARED
+from domain.scripts.convention import Convention
 from domain.scripts.language import (
     TITLE_SIZE_MAX,
     InvalidLanguageTitle,
@@ -32,7 +33,6 @@ from entrypoints.http.response import Response, json_response
 from entrypoints.http.route import session_id_of
 from entrypoints.origin.bodies import OriginExecuteBody, OriginInitializeBody, read
 from entrypoints.origin.errors import TitleRefused, UnknownFunction
-from entrypoints.origin.options import OriginOptions
 from entrypoints.origin.queries import FunctionsQuery
 from entrypoints.origin.schemas import (
     OriginExecuted,
@@ -52,6 +52,20 @@ _LONG_TITLE = (
     "Failed to create session: Validation error: Language-Title has {} characters, and at most {} are accepted. Send a "
     "shorter one."
 )
+
+
+@frozen
+class OriginOptions:
+    """How the origin's clients are served.
+
+    New sessions have the calling `convention`. If `lenient`, initialize accepts a title that no runtime serves, and a
+    session without a script for which no function is registered. The origin accepts both, and each execution fails.
+    A caller with more than `functions_max` functions cannot list them in the order of the origin.
+    """
+
+    convention: Convention = Convention.ORIGIN
+    lenient: bool = False
+    functions_max: int = 1000
 
 
 @frozen

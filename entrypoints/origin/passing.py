@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from domain.concurrency.budget import Budget
 from domain.concurrency.capacity_limiter import CapacityLimiter
-from domain.errors import FieldTooLarge
+from domain.errors import DomainError, FieldTooLarge
 from domain.takeover.passing import (
     REQUEST_SIZE_MAX,
     OriginLoop,
@@ -22,22 +22,33 @@ from domain.takeover.passing import (
     returned_headers,
 )
 from domain.takeover.ports import OriginClient, OriginReply
+from entrypoints.http.errors import SlowBody
 from entrypoints.http.request import ClientDisconnected, Request, until_disconnect
 from entrypoints.http.response import Relay, Response, discard_body, single_write
 from entrypoints.telemetry.metrics.front import FrontMetrics, PassedOutcome
 
+_BODY_TIMEOUT_S = 10.0
+_RENEWING_SIZE = 64 * 1024
 _ABORT_TIMEOUT_S = 1.0
 
 
 class Upload(AsyncIterator[bytes]):
     """The body of a request, piece by piece as its client sends it.
 
-    Raises FieldTooLarge for more than `size_max` bytes, and ClientDisconnected.
+    Raises FieldTooLarge for more than `size_max` bytes, SlowBody if each 64 KiB of it take longer than `new_budget`
+    gives, and ClientDisconnected. Without that limit few slow clients would hold the places of all calls.
     """
 
-    def __init__(self, receive: Receive, size_max: int = REQUEST_SIZE_MAX) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        size_max: int = REQUEST_SIZE_MAX,
+        new_budget: Callable[[], Budget] = lambda: Budget(_BODY_TIMEOUT_S),
+    ) -> None:
         self._receive = receive
         self._size_max = size_max
+        self._new_budget = new_budget
+        self._budget = new_budget()
         self._size = 0
         self._received: Message | None = None
         self._complete = asyncio.Event()
@@ -72,13 +83,15 @@ class Upload(AsyncIterator[bytes]):
         raise StopAsyncIteration
 
     async def _next(self) -> Message:
-        message = await self._receive()
+        message = await self._budget.spend(self._receive(), lambda: SlowBody(_BODY_TIMEOUT_S))
         if message["type"] == "http.disconnect":
             raise ClientDisconnected
         return message
 
     def _counted(self, message: Message) -> bytes:
         piece: bytes = message.get("body", b"")
+        if self._size // _RENEWING_SIZE < (self._size + len(piece)) // _RENEWING_SIZE:
+            self._budget = self._new_budget()
         self._size += len(piece)
         if self._size > self._size_max:
             raise FieldTooLarge("", self._size_max)
@@ -130,7 +143,7 @@ class PassedResponse(Response):
         await relay.start(reply.status, reply.reason, headers, is_last=not self.upload.is_complete)
         try:
             await self.budget.spend(until_disconnect(self.upload.receive, self._stream(relay)), self.late)
-        except (OriginUnavailable, OriginTimeout) as error:
+        except DomainError as error:  # of the origin, or of the rest of the request
             self.request.error_code, self.outcome = error.code, _outcome(error)
             await _abort(relay, receive)
             return
@@ -160,7 +173,7 @@ class PassedCalls:
     async def pass_on(self, request: Request) -> PassedResponse:
         """Return the reply as a response, which must be sent or closed.
 
-        Raises OriginUnavailable, OriginLoop, OriginTimeout, Overloaded, QuotaReached, FieldTooLarge or
+        Raises OriginUnavailable, OriginLoop, OriginTimeout, Overloaded, QuotaReached, FieldTooLarge, SlowBody or
         ClientDisconnected.
         """
         if is_from_front(request.scope["headers"]):
@@ -194,8 +207,8 @@ class PassedCalls:
         )
 
     async def _reply(self, request: Request, upload: Upload) -> OriginReply:
-        scope, expected = request.scope, request.header(b"expect")
-        expects_continue = expected is not None and expected.lower() == "100-continue"
+        scope = request.scope
+        expects_continue = _has_body(request) and (request.header(b"expect") or "").lower() == "100-continue"
         whole = None if expects_continue else await upload.whole()
         body = upload if whole is None else whole
         sent = OriginRequest(scope["method"].encode(), _target(scope), scope["headers"], body, expects_continue)
@@ -203,6 +216,14 @@ class PassedCalls:
 
     def _late(self) -> OriginTimeout:
         return OriginTimeout(self._timeout_s)
+
+
+def _has_body(request: Request) -> bool:
+    """Return whether a body follows the head; raises FieldTooLarge for one that declares too many bytes."""
+    length = int(request.header(b"content-length") or 0)
+    if length > REQUEST_SIZE_MAX:
+        raise FieldTooLarge("", REQUEST_SIZE_MAX, length)
+    return length > 0 or request.header(b"transfer-encoding") is not None
 
 
 def _outcome(error: BaseException) -> PassedOutcome:

@@ -265,6 +265,23 @@ async def test_a_client_that_waits_for_100_continue_gets_it_when_the_origin_want
         assert (await client.head()).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
+async def test_an_expectation_without_a_body_adds_none():
+    origin = Origin(REPLIES["no content"])
+    async with fronted(origin) as client:
+        client.writer.write(GET[:-2] + b"Expect: 100-continue\r\n\r\n")
+        assert await client.head() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert (await client.head()).startswith(b"HTTP/1.1 204 No Content\r\n")
+    assert origin.requests == [marked(GET[:-2].replace(b"Host", b"host") + b"expect: 100-continue\r\n\r\n")]
+
+
+async def test_a_body_that_declares_too_many_bytes_is_refused_before_any_is_sent():
+    origin = Origin(REPLIES["length"])
+    async with fronted(origin) as client:
+        client.writer.write(b"POST / HTTP/1.1\r\nHost: o\r\nContent-Length: 67108865\r\nExpect: 100-continue\r\n\r\n")
+        assert (await client.head()).startswith(b"HTTP/1.1 413 ")
+        assert origin.requests == []
+
+
 async def test_a_refusal_in_place_of_100_continue_closes_the_connection():
     async def serve(connection: PeerConnection) -> None:
         await connection.head()

@@ -24,7 +24,7 @@ from entrypoints.http.app import Application, Hooks
 from entrypoints.http.endpoints.health import HealthChecks
 from entrypoints.http.options import HttpOptions
 from entrypoints.origin.application import OriginApi, OriginHooks
-from entrypoints.origin.options import OriginOptions
+from entrypoints.origin.endpoints import OriginOptions
 from entrypoints.server.control import ORIGIN
 from tests.support.controller import Fakes
 

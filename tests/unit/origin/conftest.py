@@ -9,7 +9,7 @@ from domain.access.principal import ANYBODY, Principal
 from domain.scripts.language import Language, LanguageMapping
 from entrypoints.http.options import HttpOptions
 from entrypoints.origin.application import OriginHooks
-from entrypoints.origin.options import OriginOptions
+from entrypoints.origin.endpoints import OriginOptions
 from entrypoints.server.control import ORIGIN
 from tests.unit.http.conftest import log_lines  # noqa: F401  # the fixture
 from tests.unit.http.world import POLICY, World

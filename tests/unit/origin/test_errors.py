@@ -17,7 +17,7 @@ from entrypoints.http.middleware.authentication import LanguageGuard
 from entrypoints.http.middleware.hosts import HostGuard
 from entrypoints.http.pipeline import Guard
 from entrypoints.origin.application import OriginApplication, OriginHooks
-from entrypoints.origin.options import OriginOptions
+from entrypoints.origin.endpoints import OriginOptions
 from tests.contracts.origin_api import execute, initialize, initialized
 from tests.unit.origin.conftest import caller_of, world_of
 

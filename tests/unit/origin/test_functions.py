@@ -6,7 +6,7 @@ import pytest
 
 from domain.access.principal import Principal, Scope
 from domain.identity import SHARED, Owner
-from entrypoints.origin.options import OriginOptions
+from entrypoints.origin.endpoints import OriginOptions
 from tests.unit.origin.conftest import caller_of, world_of
 
 

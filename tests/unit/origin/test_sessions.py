@@ -9,7 +9,7 @@ from attrs import evolve
 from domain.identity import ANONYMOUS
 from domain.scripts.convention import Convention
 from entrypoints.origin.application import OriginHooks
-from entrypoints.origin.options import OriginOptions
+from entrypoints.origin.endpoints import OriginOptions
 from tests.contracts.origin_api import ABSENT, ADDS, TITLE, execute, initialize, initialized
 from tests.unit.http.world import Exchange, chunks
 from tests.unit.origin.conftest import OPTIONS, caller_of, world_of

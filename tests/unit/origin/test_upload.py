@@ -5,7 +5,9 @@ import asyncio
 import pytest
 from starlette.types import Message
 
+from domain.concurrency.budget import Budget
 from domain.errors import FieldTooLarge
+from entrypoints.http.errors import SlowBody
 from entrypoints.http.request import ClientDisconnected
 from entrypoints.origin.passing import Upload
 
@@ -49,6 +51,33 @@ async def test_a_body_has_a_greatest_size():
     assert await anext(upload) == b"abc"
     with pytest.raises(FieldTooLarge):
         await anext(upload)
+
+
+@pytest.mark.parametrize("before", [[], [piece(b"a", more=True)]], ids=["before the body", "within the body"])
+async def test_a_body_that_does_not_come_in_time_ends_the_call(before):
+    messages = iter(before)
+
+    async def receive() -> Message:
+        return next(messages, None) or await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(SlowBody):
+        await received(Upload(receive, new_budget=lambda: Budget(0.01)))
+
+
+async def test_each_64_kib_of_a_body_have_a_time_of_their_own():
+    budgets: list[Budget] = []
+
+    def new_budget() -> Budget:
+        budgets.append(Budget(10.0))
+        return budgets[-1]
+
+    sent = iter([*[piece(b"x" * 40_000, more=True)] * 4, piece(b"")])
+
+    async def receive() -> Message:
+        return next(sent)
+
+    assert len(await received(Upload(receive, new_budget=new_budget))) == 160_000
+    assert len(budgets) == 1 + 160_000 // 65_536
 
 
 @pytest.mark.parametrize("before", [[], [piece(b"a", more=True)]], ids=["before the body", "within the body"])
