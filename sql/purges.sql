@@ -58,6 +58,7 @@ taken AS (
 calls AS (
     DELETE FROM meta.recorded_calls AS c
     WHERE c.request_id = :request_id::uuid AND :owner::text IN (c.owner, '*')
+    RETURNING c.owner
 ),
 initialize_keys AS (
     DELETE FROM meta.idempotency_keys AS k
@@ -78,7 +79,8 @@ counted AS (
             (SELECT min(e.owner) FROM executions AS e),
             (SELECT min(k.owner) FROM keys AS k),
             (SELECT min(k.owner) FROM initialize_keys AS k),
-            (SELECT min(o.owner) FROM opened AS o)
+            (SELECT min(o.owner) FROM opened AS o),
+            (SELECT min(c.owner) FROM calls AS c)
         ) AS owner
 ),
 recorded AS (

@@ -32,12 +32,15 @@ class PostgresSessionPurger(SessionPurger):
     @override
     async def purge(self, ref: SessionRef, act: Act) -> None:
         # The first step removes open records. It waits for a finish that is under way, and does not see the row that
-        # the finish writes. A later step that finds nothing ends the purge.
-        await self._step(ref, act)
-        while await self._step(ref, act):
+        # the finish writes. A later step that finds nothing ends the purge, also that of a session without a row.
+        is_known, _ = await self._step(ref, act)
+        if not is_known:
+            raise SessionNotFound
+        while (await self._step(ref, act))[1]:
             pass
 
-    async def _step(self, ref: SessionRef, act: Act) -> int:
+    async def _step(self, ref: SessionRef, act: Act) -> tuple[bool, int]:
+        """Erase a bounded number of rows; return whether anything is known of the session, and how many there were."""
         now = self._clock.now()
         parameters = {
             "request_id": ref.session_id,
@@ -48,9 +51,7 @@ class PostgresSessionPurger(SessionPurger):
             **codec.act_columns(act),
         }
         ((is_known, erased),) = await self._gateway.fetch(self._statements.purge_session, parameters)
-        if not is_known:
-            raise SessionNotFound
-        return int(erased)
+        return is_known, int(erased)
 
 
 @define(eq=False)

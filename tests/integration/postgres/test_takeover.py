@@ -29,6 +29,7 @@ from domain.audit import ActName
 from domain.idempotency import KEPT_FOR
 from domain.identity import SessionRef
 from domain.inspection import RecordingFacts
+from domain.sessions.session import SessionNotFound
 from domain.storage.storage import Part, StorageBudget
 from domain.takeover.moving import InboundSession, Received, TakenState
 from tests.contracts.recording_store import LIMITS, MINUTE, NOTHING, call_of
@@ -300,6 +301,29 @@ async def test_the_number_of_recorded_calls_is_explained_and_known_to_the_doctor
         assert found.until == storage.clock.now() + MINUTE
         await recordings.discard()
         assert await inspector.recordings() == RecordingFacts(0, None, None)
+
+
+async def test_a_session_of_the_origin_is_known_by_its_recorded_calls(storage, gateway, statements, recordings, audit):
+    purger, ref = (
+        PostgresSessionPurger(gateway, statements.purges, storage.clock, KEPT_FOR),
+        SessionRef(ALICE, origin_id(1)),
+    )
+    await purger.purge(ref, act(ActName.SESSIONS_PURGE))
+    assert await sessions_of(recordings) == [origin_id(2)]
+    assert [entry.owner for entry in await recorded(audit)] == [ALICE]
+    with pytest.raises(SessionNotFound):
+        await purger.purge(ref, act(ActName.SESSIONS_PURGE))
+
+
+async def test_a_session_whose_row_was_removed_is_purged_by_what_is_left(storage, gateway, statements, database_url):
+    session = await storage.add(ALICE)
+    await storage.begin(session.ref)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM meta.sessions")
+    purger = PostgresSessionPurger(gateway, statements.purges, storage.clock, KEPT_FOR)
+    await purger.purge(session.ref, act(ActName.SESSIONS_PURGE))
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM meta.open_executions").fetchone() == (0,)
 
 
 async def test_recorded_calls_reach_no_log_of_the_server(recordings, database_url):
