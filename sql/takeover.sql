@@ -108,32 +108,19 @@ written AS (
         AND c.request_id NOT IN (SELECT t.request_id FROM taken AS t WHERE t.state <> 'returned')
     ORDER BY c.request_id
     ON CONFLICT (request_id) DO UPDATE SET
-        owner = excluded.owner,
-        language = excluded.language,
-        title = excluded.title,
-        script_hash = excluded.script_hash,
-        timeout_ms = excluded.timeout_ms,
-        memory_mb = excluded.memory_mb,
-        isolation = excluded.isolation,
-        renewal = excluded.renewal,
-        ttl_seconds = excluded.ttl_seconds,
-        created_at = excluded.created_at,
-        expires_at = excluded.expires_at,
-        expires_max_at = excluded.expires_max_at,
-        closed_at = excluded.closed_at,
-        last_executed_at = excluded.last_executed_at,
-        execution_count = excluded.execution_count,
-        version = excluded.version,
-        convention = excluded.convention,
-        function_id = excluded.function_id,
-        function_version = excluded.function_version,
-        context = excluded.context,
-        metadata = excluded.metadata,
-        script = excluded.script,
-        spelled_title = excluded.spelled_title,
-        user_id = excluded.user_id,
-        leftovers = excluded.leftovers,
-        source_digest = excluded.source_digest
+        (
+            owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds, created_at,
+            expires_at, expires_max_at, closed_at, last_executed_at, execution_count, version, convention,
+            function_id, function_version, context, metadata, script, spelled_title, user_id, leftovers,
+            source_digest
+        ) = (
+            excluded.owner, excluded.language, excluded.title, excluded.script_hash, excluded.timeout_ms,
+            excluded.memory_mb, excluded.isolation, excluded.renewal, excluded.ttl_seconds, excluded.created_at,
+            excluded.expires_at, excluded.expires_max_at, excluded.closed_at, excluded.last_executed_at,
+            excluded.execution_count, excluded.version, excluded.convention, excluded.function_id,
+            excluded.function_version, excluded.context, excluded.metadata, excluded.script, excluded.spelled_title,
+            excluded.user_id, excluded.leftovers, excluded.source_digest
+        )
     RETURNING request_id
 ),
 forgotten AS (

@@ -1,8 +1,8 @@
 """The Redis of the origin's first generation. It needs the package `redis`, which the extra `takeover` installs."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from attrs import define
@@ -21,11 +21,10 @@ from redis.exceptions import (
 )
 from typing_extensions import override
 
+from domain.concurrency.pipeline import divided
 from domain.takeover.cache_ports import OriginCache
 from domain.takeover.cached import KEY_PREFIX
 from domain.takeover.source import REDIS, AddressRefused, SourceRefused, SourceUnavailable
-
-Item = TypeVar("Item")
 
 _TIMEOUT_S = 5.0
 _CONNECTIONS_MAX = 16
@@ -72,7 +71,7 @@ class RedisOriginCache(OriginCache):
     @override
     async def get(self, ids: Sequence[str]) -> Mapping[str, str]:
         found: dict[str, str] = {}
-        for part in _parts(ids, lambda _: 0):
+        for part in divided(ids, lambda _: 0, _KEYS_MAX, _PART_BYTES_MAX):
             with self._translated():
                 found |= await self._read(part)
         return found
@@ -90,14 +89,14 @@ class RedisOriginCache(OriginCache):
     @override
     async def remove(self, values: Mapping[str, str]) -> Sequence[str]:
         changed: list[str] = []
-        for part in _parts(values.items(), lambda item: len(item[1])):
+        for part in _divided_values(values):
             with self._translated():
                 changed += await self._remove(dict(part))
         return changed
 
     @override
     async def put(self, values: Mapping[str, str], lives_s: Mapping[str, int]) -> None:
-        for part in _parts(values.items(), lambda item: len(item[1])):
+        for part in _divided_values(values):
             with self._translated():
                 async with self._redis.pipeline(transaction=False) as pipeline:
                     for each, value in part:
@@ -129,7 +128,7 @@ class RedisOriginCache(OriginCache):
                 pipeline.strlen(_key(each))
             sizes = await pipeline.execute(raise_on_error=False)
         found: dict[str, str] = {}
-        for part in _parts(_sized(ids, sizes), lambda item: item[1]):
+        for part in divided(_sized(ids, sizes), lambda item: item[1], _KEYS_MAX, _PART_BYTES_MAX):
             values = await self._redis.mget([_key(each) for each, _ in part])
             pairs = zip(part, values, strict=True)
             found |= {each: value.decode(errors=_EXACT) for (each, _), value in pairs if value is not None}
@@ -219,16 +218,6 @@ def _sized(ids: Sequence[str], sizes: Sequence[Any]) -> Iterator[tuple[str, int]
         yield each, size
 
 
-def _parts(items: Iterable[Item], size_of: Callable[[Item], int]) -> Iterator[Sequence[Item]]:
-    """Yield consecutive items that are together small enough for an exchange; a larger one stands alone."""
-    part: list[Item] = []
-    size_bytes = 0
-    for item in items:
-        size = size_of(item)
-        if part and (len(part) == _KEYS_MAX or size_bytes + size > _PART_BYTES_MAX):
-            yield part
-            part, size_bytes = [], 0
-        part.append(item)
-        size_bytes += size
-    if part:
-        yield part
+def _divided_values(values: Mapping[str, str]) -> Iterator[Sequence[tuple[str, str]]]:
+    """Yield values by id that are together small enough for an exchange."""
+    return divided(values.items(), lambda item: len(item[1]), _KEYS_MAX, _PART_BYTES_MAX)

@@ -7,12 +7,11 @@ from attrs import define, field
 from typing_extensions import override
 
 from adapters.origin.rows import utc
-from adapters.origin.sessions import OriginConnections, columns_of, refuses_values
+from adapters.origin.sessions import OriginConnections, columns_of, stored_rows
 from adapters.origin.statements import OriginMoveStatements
 from domain.takeover.cache_ports import OriginRepairs
 from domain.takeover.cached import ExecutionCount
 from domain.takeover.inspection import UPDATE_TRIGGER
-from domain.takeover.source import SourceRefused, SourceUnavailable
 from domain.takeover.source_session import SourceSession
 
 
@@ -61,18 +60,8 @@ class PostgresOriginRepairs(OriginRepairs):
 
     @override
     async def add(self, rows: Sequence[SourceSession]) -> Sequence[str]:
-        try:
+        async def write(part: Sequence[SourceSession]) -> None:
             async with self._connections.transaction(writes=True) as transaction:
-                await transaction.fetch(self._statements.insert_sessions, columns_of(rows))
-        except (SourceUnavailable, SourceRefused) as error:
-            if not refuses_values(error):
-                raise
-            return await self._add_parts(rows)
-        return [row.request_id for row in rows]
+                await transaction.fetch(self._statements.insert_sessions, columns_of(part))
 
-    async def _add_parts(self, rows: Sequence[SourceSession]) -> Sequence[str]:
-        """Add both halves of rows that the tables refuse for their values; one row alone is left out."""
-        if len(rows) == 1:
-            return []
-        middle = len(rows) // 2
-        return [*await self.add(rows[:middle]), *await self.add(rows[middle:])]
+        return [row.request_id for row in await stored_rows(rows, write)]

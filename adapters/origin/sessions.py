@@ -1,10 +1,10 @@
 """Changes which sessions the origin serves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -21,6 +21,7 @@ from domain.takeover.outgoing import outgoing_row
 from domain.takeover.source import SourceRefused, SourceUnavailable
 from domain.takeover.source_session import SourceSession
 
+Row = TypeVar("Row")
 Convert = Callable[[SourceSession, datetime], InboundSession | None]
 """Returns what is stored here for a row, at an instant of the origin's clock; None if the row is left."""
 
@@ -107,14 +108,11 @@ class PostgresOriginSessions(OriginSessions):
 
     @override
     async def restore(self, sessions: Sequence[InboundSession]) -> Sequence[UUID]:
-        try:
+        async def write(part: Sequence[InboundSession]) -> None:
             async with self._connections.transaction(writes=True) as transaction:
-                await self._write(transaction, [outgoing_row(each) for each in sessions])
-        except (SourceUnavailable, SourceRefused) as error:
-            if not refuses_values(error):
-                raise
-            return await self._restore_parts(sessions)
-        return [each.session.ref.session_id for each in sessions]
+                await self._write(transaction, [outgoing_row(each) for each in part])
+
+        return [each.session.ref.session_id for each in await stored_rows(sessions, write)]
 
     @override
     async def unfence(self, sessions: Sequence[OriginSession]) -> None:
@@ -132,13 +130,6 @@ class PostgresOriginSessions(OriginSessions):
         async with self._connections.transaction() as transaction:
             found = await transaction.fetch(self._statements.moves.select_counts, parameters)
         return {UUID(request_id): count for request_id, count in found}
-
-    async def _restore_parts(self, sessions: Sequence[InboundSession]) -> Sequence[UUID]:
-        """Restore both halves of a batch that the origin refuses for its values; one session alone is left out."""
-        if len(sessions) == 1:
-            return []
-        middle = len(sessions) // 2
-        return [*await self.restore(sessions[:middle]), *await self.restore(sessions[middle:])]
 
     async def _write(self, transaction: OriginTransaction, rows: Sequence[SourceSession]) -> None:
         found = await transaction.fetch(
@@ -188,10 +179,21 @@ def _text(after: UUID | None) -> str:
     return "" if after is None else str(after)
 
 
-def refuses_values(error: Exception) -> bool:
-    """Return whether the origin's database refused a statement for its values."""
-    cause = error.__cause__
-    return isinstance(cause, psycopg.Error) and (cause.sqlstate or "")[:2] in _REFUSES_VALUES
+async def stored_rows(rows: Sequence[Row], write: Callable[[Sequence[Row]], Awaitable[None]]) -> Sequence[Row]:
+    """Write rows, and return those that are stored.
+
+    A batch that the tables refuse for its values is halved. One row alone that they refuse is left out.
+    """
+    try:
+        await write(rows)
+    except (SourceUnavailable, SourceRefused) as error:
+        cause = error.__cause__
+        if not isinstance(cause, psycopg.Error) or (cause.sqlstate or "")[:2] not in _REFUSES_VALUES:
+            raise
+        middle = len(rows) // 2
+        halves = (rows[:middle], rows[middle:]) if middle else ()
+        return [row for half in halves for row in await stored_rows(half, write)]
+    return rows
 
 
 def _grown(row: SourceSession, count: int, last_at: datetime | None) -> SourceSession:

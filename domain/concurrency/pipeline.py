@@ -1,7 +1,7 @@
 """Stages that work at the same time: a stage prepares the next item while another one waits for the present one."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -45,6 +45,23 @@ async def overlapped(items: AsyncIterator[Item], step: Callable[[Item], Awaitabl
     finally:
         if running is not None:
             await _cancelled(running)
+
+
+def divided(
+    items: Iterable[Item], size_of: Callable[[Item], int], items_max: int, size_max: int
+) -> Iterator[Sequence[Item]]:
+    """Yield consecutive items that are together within both limits; an item beyond the size stands alone."""
+    part: list[Item] = []
+    size = 0
+    for item in items:
+        item_size = size_of(item)
+        if part and (len(part) == items_max or size + item_size > size_max):
+            yield part
+            part, size = [], 0
+        part.append(item)
+        size += item_size
+    if part:
+        yield part
 
 
 async def _cancelled(task: "asyncio.Future[Item]") -> None:

@@ -1,22 +1,23 @@
 """Copies the sessions of the origin, batch by batch, beside everything that uses them."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 from attrs import define, evolve, field, frozen, validators
 
 from domain.clock import Clock
 from domain.concurrency.pace import Pace
-from domain.concurrency.pipeline import ahead, overlapped
+from domain.concurrency.pipeline import ahead, divided, overlapped
+from domain.json_text import JsonText
 from domain.takeover.moving import InboundSession, Progress, Received, Takeover
 from domain.takeover.plan import OFFSET_MAX
 from domain.takeover.ports import TakeoverStore
 from domain.takeover.reader_ports import OriginReader, RowHead
 from domain.takeover.reasons import Flag, Reason
 from domain.takeover.receiving import received
-from domain.takeover.source_session import AcceptedSession, Expired, LeftSession, SourceSession, TakeoverPolicy
+from domain.takeover.source_session import AcceptedSession, LeftSession, SourceSession, TakeoverPolicy
 from domain.takeover.stages import Stage
 
 COPY = "copy"
@@ -86,16 +87,11 @@ class _Batch:
 
 @frozen
 class _JudgedBatch:
-    """The rows of a batch, and what becomes of them."""
+    """What becomes of a batch, whose last row has the cursor; the step lacks what the store does with it."""
 
-    batch: _Batch
+    step: CopyStep
     accepted: Sequence[InboundSession]
-    left: Sequence[LeftSession]
-    flagged: Sequence[FlaggedSession]
-
-    @property
-    def size_bytes(self) -> int:
-        return sum(head.size_bytes for head in self.batch.heads)
+    cursor: JsonText
 
 
 @define(eq=False)
@@ -116,7 +112,7 @@ class Copier:
 
     async def total(self) -> int:
         """Return about how many rows a pass examines; raises SourceUnavailable or SourceRefused."""
-        return await self._reader.estimate(self._expired_after())
+        return await self._reader.estimate(self._policy.expired_after(self._clock.now()))
 
     async def run(self, *, dry_run: bool = False) -> AsyncGenerator[CopyStep]:
         """Make one pass, or complete the one that was interrupted; without writing if it is a dry run.
@@ -142,33 +138,19 @@ class Copier:
         takeover = await self._store.takeover()
         return Progress() if takeover is None else takeover.progress.get(COPY, Progress())
 
-    def _expired_after(self) -> datetime | None:
-        """Return the instant before which rows have expired so long ago that they are left without being read."""
-        kept = {Expired.NONE: timedelta(), Expired.RETAINED: self._policy.retention}
-        return None if self._policy.expired is Expired.ALL else self._clock.now() - kept[self._policy.expired]
-
     async def _batches(self) -> AsyncIterator[_Batch]:
-        after, expired_after = self._progress.after, self._expired_after()
+        after, expired_after = self._progress.after, self._policy.expired_after(self._clock.now())
         while heads := await self._reader.heads(after, expired_after, self._limits.rows_max):
-            for batch in self._divided(heads):
+            for batch in divided(heads, self._read_bytes, self._limits.rows_max, self._limits.bytes_max):
                 await self._pace.wait(len(batch))
                 small = [head for head in batch if head.size_bytes <= self._limits.bytes_max]
                 rows = await self._reader.sessions([head.request_id for head in small]) if small else ()
                 yield _Batch(batch, rows, [head for head in batch if head.size_bytes > self._limits.bytes_max])
             after = heads[-1].cursor
 
-    def _divided(self, heads: Sequence[RowHead]) -> Iterator[Sequence[RowHead]]:
-        """Yield consecutive heads that are together within the bytes of a batch; a larger one is not read."""
-        batch: list[RowHead] = []
-        size_bytes = 0
-        for head in heads:
-            read_bytes = head.size_bytes if head.size_bytes <= self._limits.bytes_max else 0
-            if batch and size_bytes + read_bytes > self._limits.bytes_max:
-                yield batch
-                batch, size_bytes = [], 0
-            batch.append(head)
-            size_bytes += read_bytes
-        yield batch
+    def _read_bytes(self, head: RowHead) -> int:
+        """Return how many bytes of a row are read: none of one that is larger than a batch."""
+        return head.size_bytes if head.size_bytes <= self._limits.bytes_max else 0
 
     async def _judged(self, batches: AsyncIterator[_Batch]) -> AsyncIterator[_JudgedBatch]:
         async for batch in batches:
@@ -180,14 +162,15 @@ class Copier:
         acceptable = [each for each in found if isinstance(each, AcceptedSession)]
         occupied = await self._occupied(acceptable)
         accepted = [each for each in acceptable if each.inbound.session.ref.session_id not in occupied]
-        return _JudgedBatch(
-            batch,
-            [each.inbound for each in accepted],
-            [each for each in found if isinstance(each, LeftSession)]
-            + [LeftSession(head.request_id, Reason.TOO_LARGE) for head in batch.large]
-            + [LeftSession(str(session_id), Reason.ID_IN_USE) for session_id in sorted(occupied)],
-            [FlaggedSession(str(each.inbound.session.ref.session_id), each.flags) for each in accepted if each.flags],
-        )
+        left = [each for each in found if isinstance(each, LeftSession)]
+        left += [LeftSession(head.request_id, Reason.TOO_LARGE) for head in batch.large]
+        left += [LeftSession(str(session_id), Reason.ID_IN_USE) for session_id in sorted(occupied)]
+        flagged = [
+            FlaggedSession(str(each.inbound.session.ref.session_id), each.flags) for each in accepted if each.flags
+        ]
+        size_bytes = sum(head.size_bytes for head in batch.heads)
+        step = CopyStep(len(batch.heads), size_bytes, Received(), left, flagged)
+        return _JudgedBatch(step, [each.inbound for each in accepted], batch.heads[-1].cursor)
 
     async def _occupied(self, sessions: Sequence[AcceptedSession]) -> Collection[UUID]:
         """Return the ids that sessions made here have; only ids of one kind can be such."""
@@ -195,21 +178,18 @@ class Copier:
         return await self._store.made_here(ids) if ids else ()
 
     async def _receive(self, judged: _JudgedBatch) -> CopyStep:
-        await self._require_room(judged.size_bytes)
-        before = self._progress
+        step, before = judged.step, self._progress
+        await self._require_room(step.size_bytes)
         self._progress = evolve(
             before,
-            after=judged.batch.heads[-1].cursor,
-            examined=before.examined + len(judged.batch.heads),
-            size_bytes=before.size_bytes + judged.size_bytes,
+            after=judged.cursor,
+            examined=before.examined + step.examined,
+            size_bytes=before.size_bytes + step.size_bytes,
         )
-        return self._step(judged, await self._store.receive(judged.accepted, COPY, self._progress))
+        return evolve(step, received=await self._store.receive(judged.accepted, COPY, self._progress))
 
     async def _forget(self, judged: _JudgedBatch) -> CopyStep:
-        return self._step(judged, Received())
-
-    def _step(self, judged: _JudgedBatch, stored: Received) -> CopyStep:
-        return CopyStep(len(judged.batch.heads), judged.size_bytes, stored, judged.left, judged.flagged)
+        return judged.step
 
     async def _require_room(self, needed_bytes: int) -> None:
         """Raise NoRoom if a batch, with its indexes and log, may not fit."""

@@ -110,10 +110,9 @@ class MoveRun:
     _tell: Tell
     _limits: MoveLimits = field(factory=MoveLimits)
     tally: Tally = field(factory=Tally, init=False)
-    _waits_left: int = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._waits_left = max(1, round(self._limits.wait_s / _PAUSE_S))
+    _waits_left: int = field(
+        default=Factory(lambda self: max(1, round(self._limits.wait_s / _PAUSE_S)), takes_self=True), init=False
+    )
 
     async def adopt(self) -> Tally:
         """Bring every session here that can be kept here, then add what the origin counts late."""
@@ -151,6 +150,7 @@ class MoveRun:
         """Count the sessions that the origin still serves, and name the first ones."""
         named = self.tally.named["left"] = []
         async for ids in self._read_pages(self._origin.live):
+            await self._claim.keep()
             self.tally.left_there += len(ids)
             named += ids[: _NAMED_MAX - len(named)]
 
@@ -176,8 +176,8 @@ class MoveRun:
         self.tally.numbers["waiting"] = self.tally.waiting
         return self.tally
 
-    async def add_late(self) -> int:
-        """Add late counts of all sessions, each when its settle time is over; return how many executions there were."""
+    async def add_late(self) -> None:
+        """Add late counts of all sessions, each when its settle time is over."""
         while unsettled := await self._returns.unsettled(self._clock.now(), None, 1):
             owned_at = unsettled[0].owned_at or self._clock.now()
             due_s = (owned_at - self._clock.now()).total_seconds() + self._limits.settle_s
@@ -185,24 +185,25 @@ class MoveRun:
                 self._tell("seconds until the origin's last executions have ended", round(due_s), None)
             await self._claim.keep()
             await self._sleep(min(max(due_s, _PAUSE_S), 1.0))
-        return self.tally.late
 
     async def _sweep(self) -> bool:
         """Add late counts that are due; return whether there were sessions to look at."""
         owned_before = self._clock.now() - timedelta(seconds=self._limits.settle_s)
-        after, found = None, False
+        before = after = None
         while True:
             await self._claim.keep()
-            after, added = await self._mover.add_late(owned_before, after, self._limits.rows_max)
+            after, added = await self._mover.add_late(owned_before, before, self._limits.rows_max)
             self.tally.late += added
             if after is None:
-                return found
-            found = True
+                return before is not None
+            before = after
 
     async def _batches(self, name: str, page: Page, work: Work) -> None:
         """Work through all pages, in batches of a size that keeps each batch short."""
-        size, done = BatchSize(self._limits), 0
-        total = sum([len(ids) async for ids in self._read_pages(page)])
+        size, done, total = BatchSize(self._limits), 0, 0
+        async for ids in self._read_pages(page):
+            await self._claim.keep()
+            total += len(ids)
         async for ids in self._pages(page, size):
             started_ns = self._monotonic()
             self.tally.add(await work(ids))
@@ -212,9 +213,8 @@ class MoveRun:
 
     async def _pages(self, page: Page, size: BatchSize) -> AsyncIterator[Sequence[UUID]]:
         """Yield batches of the present size; a page of ids serves many of them."""
-        after: UUID | None = None
-        while ids := await page(after, self._limits.rows_max):
-            after, start = ids[-1], 0
+        async for ids in self._read_pages(page):
+            start = 0
             while batch := ids[start : start + size.rows]:
                 await self._claim.keep()
                 yield batch

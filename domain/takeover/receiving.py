@@ -22,7 +22,6 @@ from domain.takeover.moving import InboundSession, Original
 from domain.takeover.reasons import Flag, Reason
 from domain.takeover.source_session import (
     AcceptedSession,
-    Expired,
     FunctionScript,
     LeftSession,
     Scriptless,
@@ -31,7 +30,6 @@ from domain.takeover.source_session import (
 )
 
 _LATEST = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
-_NO_TIME = timedelta(0)
 _TTL_SECONDS_MAX = 2**31 - 1
 _LENGTH_MAX = timedelta(seconds=_TTL_SECONDS_MAX)
 _UUID_SIZE = 36
@@ -81,8 +79,9 @@ class _Judged:
     session_id: UUID | None
     title: LanguageTitle | OriginRuntime | None
     owner: Owner | None
-    expired_for: timedelta | None
-    """The time since the expiry, negative for a live session; None without an expiry."""
+    is_expired: bool
+    expired_after: datetime | None
+    """Sessions that have expired up to this instant are left."""
 
     @classmethod
     def of(cls, row: SourceSession, policy: TakeoverPolicy, now: datetime) -> "_Judged":
@@ -92,12 +91,9 @@ class _Judged:
             canonical_id(row.request_id),
             policy.languages.resolve(row.language_title),
             policy.owners.owner_of(row.user_id),
-            None if row.expires_at is None else now - row.expires_at,
+            row.expires_at is not None and row.expires_at <= now,
+            policy.expired_after(now),
         )
-
-    @property
-    def is_expired(self) -> bool:
-        return self.expired_for is not None and self.expired_for >= _NO_TIME
 
     @property
     def is_closed(self) -> bool:
@@ -116,14 +112,14 @@ class _Judged:
         return self.policy.functions.get(self.title) if isinstance(self.title, LanguageTitle) else None
 
     def reasons(self) -> Iterator[Reason]:
-        row, expired_for = self.row, self.expired_for
+        row = self.row
         if self.session_id is None:
             yield Reason.ID_NOT_CANONICAL
-        if not row.instants_fit or row.created_at is None or row.expires_at is None or expired_for is None:
+        if not row.instants_fit or row.created_at is None or row.expires_at is None:
             yield Reason.INSTANT_OUT_OF_RANGE
         elif row.created_at > row.expires_at:
             yield Reason.CREATED_AFTER_EXPIRY
-        elif self.is_expired and expired_for >= self._expired_for_max:
+        elif self.expired_after is not None and row.expires_at <= self.expired_after:
             yield Reason.EXPIRED
         if not isinstance(self.title, LanguageTitle):
             yield Reason.LANGUAGE_UNKNOWN if self.title is None else Reason.LANGUAGE_NOT_SERVED
@@ -131,11 +127,6 @@ class _Judged:
             yield Reason.OWNER_UNKNOWN
         if not self.is_empty:
             yield from self._reasons_of_content()
-
-    @property
-    def _expired_for_max(self) -> timedelta:
-        kept = {Expired.NONE: _NO_TIME, Expired.RETAINED: self.policy.retention, Expired.ALL: timedelta.max}
-        return kept[self.policy.expired]
 
     def _reasons_of_content(self) -> Iterator[Reason]:
         if self.row.context is None:

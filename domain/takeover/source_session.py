@@ -85,6 +85,11 @@ class TakeoverPolicy:
     honours_status: bool = False
     functions: Mapping[LanguageTitle, FunctionScript] = field(factory=dict, repr=False)
 
+    def expired_after(self, now: datetime) -> datetime | None:
+        """Return the instant up to which sessions have expired so long ago that they are left; None: none is left."""
+        kept = {Expired.NONE: timedelta(), Expired.RETAINED: self.retention}
+        return None if self.expired is Expired.ALL else now - kept[self.expired]
+
 
 @frozen
 class LeftSession:

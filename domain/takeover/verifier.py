@@ -1,10 +1,9 @@
 """Compares the origin with what is stored here, row by row, beside everything that uses them."""
 
-import re
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -12,15 +11,15 @@ from uuid import UUID
 from attrs import define, field, frozen
 
 from domain.clock import Clock
-from domain.concurrency.pipeline import ahead
+from domain.concurrency.pipeline import ahead, divided
 from domain.identity import NO_ID
 from domain.takeover.copying import own_since
 from domain.takeover.ports import TakeoverStore
 from domain.takeover.reader_ports import OriginReader, StoredReader
 from domain.takeover.reasons import Reason
-from domain.takeover.receiving import received
+from domain.takeover.receiving import canonical_id, received
 from domain.takeover.source import SourceRefused
-from domain.takeover.source_session import Expired, LeftSession, SourceSession, TakeoverPolicy
+from domain.takeover.source_session import LeftSession, SourceSession, TakeoverPolicy
 from domain.takeover.verification import (
     FAULTS,
     OriginDigest,
@@ -36,7 +35,6 @@ from domain.takeover.verification import (
 
 Digest = TypeVar("Digest", OriginDigest, StoredDigest)
 
-_CANONICAL = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _PAGE = 1000
 _LOOKED_AT_ROWS_MAX = 500
 _LOOKED_AT_BYTES_MAX = 1024 * 1024
@@ -89,7 +87,6 @@ class _Suspect:
 
     request_id: str
     size_bytes: int
-    is_there: bool
 
 
 @define(eq=False)
@@ -131,7 +128,7 @@ class Verifier:
                 yield VerifyStep(verdicts, [row for row in rows if row.verdict not in {Verdict.SAME, Verdict.MOVED_ON}])
 
     async def _origin_pages(self) -> AsyncIterator[Sequence[OriginDigest]]:
-        after, expired_after = "", self._expired_after()
+        after, expired_after = "", self._policy.expired_after(self._clock.now())
         while page := await self._origin.digests(after, expired_after, _PAGE):
             yield page
             after = page[-1].request_id
@@ -141,11 +138,6 @@ class Verifier:
         while page := await self._stored.digests(after, self._policy.lifetime_max, _PAGE):
             yield page
             after = UUID(page[-1].request_id)
-
-    def _expired_after(self) -> datetime | None:
-        """Return the instant before which rows have expired so long ago that they are not stored here."""
-        kept = {Expired.NONE: timedelta(), Expired.RETAINED: self._policy.retention}
-        return None if self._policy.expired is Expired.ALL else self._clock.now() - kept[self._policy.expired]
 
     def _merged(
         self, origin: _Side[OriginDigest], stored: _Side[StoredDigest], verdicts: Counter[Verdict]
@@ -163,21 +155,21 @@ class Verifier:
                 if agree(there, here) and self._is_chosen(here[_CHOICE_AT:]):
                     verdicts[Verdict.SAME] += 1
                 else:
-                    yield _Suspect(there.request_id, there.size_bytes, is_there=True)
+                    yield _Suspect(there.request_id, there.size_bytes)
             elif there is not None and self._comes_first(there.request_id, here):
                 origin.at += 1
                 if there.standing == Standing.EXPIRED:
                     verdicts[Verdict.LEFT] += 1
                 else:
-                    yield _Suspect(there.request_id, there.size_bytes, is_there=True)
+                    yield _Suspect(there.request_id, there.size_bytes)
             else:
                 assert here is not None
                 stored.at += 1
-                yield _Suspect(here.request_id, 0, is_there=False)
+                yield _Suspect(here.request_id, 0)
 
     def _comes_first(self, request_id: str, here: StoredDigest | None) -> bool:
         """Return whether a row of the origin has no counterpart; an id that is no UUID has none."""
-        if _CANONICAL.fullmatch(request_id) is None:
+        if canonical_id(request_id) is None:
             return True
         self._require_order(request_id)
         return here is None or request_id < here.request_id
@@ -195,7 +187,7 @@ class Verifier:
         return (str(resolved), chosen, settings_of(self._policy)) == (f"{language}-{title}", owner, settings)
 
     async def _looked_at(self, suspects: Sequence[_Suspect]) -> AsyncIterator[VerifiedRow]:
-        for part in _parts(suspects):
+        for part in divided(suspects, lambda each: each.size_bytes, _LOOKED_AT_ROWS_MAX, _LOOKED_AT_BYTES_MAX):
             for row in await self._verified(part):
                 yield row
 
@@ -213,7 +205,7 @@ class Verifier:
     async def _look(self, suspects: Sequence[_Suspect]) -> Sequence[VerifiedRow]:
         ids = [suspect.request_id for suspect in suspects]
         readable = [each.request_id for each in suspects if each.size_bytes <= self._bytes_max]
-        canonical = [UUID(request_id) for request_id in ids if _CANONICAL.fullmatch(request_id) is not None]
+        canonical = [found for found in map(canonical_id, ids) if found is not None]
         stored = await self._stored.sessions(canonical) if canonical else {}
         here = {str(session_id): each for session_id, each in stored.items()}
         absent = [session_id for session_id in canonical if session_id not in stored]
@@ -234,23 +226,18 @@ class Verifier:
         occupied: Collection[str],
     ) -> VerifiedRow:
         request_id, is_hidden = suspect.request_id, hidden.get(suspect.request_id)
-        if is_hidden is None:
-            return self._absent_there(request_id, stored)
+        if is_hidden is None and stored is None:
+            return VerifiedRow(request_id, Verdict.LEFT, "gone")
         if stored is None:
             if request_id in occupied and not is_hidden:
                 return VerifiedRow(request_id, Verdict.LEFT, str(Reason.ID_IN_USE))
-            return self._absent_here(request_id, row, is_hidden=is_hidden)
+            return self._absent_here(request_id, row, is_hidden=bool(is_hidden))
+        if is_hidden is None:
+            return VerifiedRow(request_id, Verdict.EXTRA if stored.state is None else Verdict.MOVED_ON)
         if row is None:
             return VerifiedRow(request_id, Verdict.DIFFERS, str(Reason.TOO_LARGE))
         standing = Standing.HIDDEN if is_hidden else Standing.SHOWN
         return judged(row, standing, stored, self._policy, self._clock.now())
-
-    @staticmethod
-    def _absent_there(request_id: str, stored: StoredSession | None) -> VerifiedRow:
-        """Return the verdict on a row that the origin does not have now."""
-        if stored is None:
-            return VerifiedRow(request_id, Verdict.LEFT, "gone")
-        return VerifiedRow(request_id, Verdict.EXTRA if stored.state is None else Verdict.MOVED_ON)
 
     def _absent_here(self, request_id: str, row: SourceSession | None, *, is_hidden: bool) -> VerifiedRow:
         """Return the verdict on a row of which nothing is stored here."""
@@ -265,17 +252,3 @@ class Verifier:
         if self._own_since is not None and made_at >= self._own_since:
             return VerifiedRow(request_id, Verdict.LEFT, str(Reason.NOT_MOVING))
         return VerifiedRow(request_id, Verdict.MISSING)
-
-
-def _parts(suspects: Sequence[_Suspect]) -> Iterator[Sequence[_Suspect]]:
-    """Yield consecutive rows that are together small enough to be read whole."""
-    part: list[_Suspect] = []
-    size_bytes = 0
-    for suspect in suspects:
-        if part and (size_bytes + suspect.size_bytes > _LOOKED_AT_BYTES_MAX or len(part) == _LOOKED_AT_ROWS_MAX):
-            yield part
-            part, size_bytes = [], 0
-        part.append(suspect)
-        size_bytes += suspect.size_bytes
-    if part:
-        yield part

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import shutil
 import sys
 from collections import Counter
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import define, field, frozen
+from attrs import define, field
 
 from domain.concurrency.pace import Pace
 from domain.takeover.cached import CacheCensus
@@ -23,6 +22,7 @@ from domain.takeover.reader_ports import OriginReader
 from domain.takeover.reasons import Flag, Reason
 from domain.takeover.source import SourceAddress
 from domain.takeover.source_session import TakeoverPolicy
+from domain.takeover.start import TakeoverStart
 from entrypoints.cli.consent import dry_run_option
 from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
@@ -31,6 +31,7 @@ from entrypoints.cli.output import Output, output_option, table
 from entrypoints.cli.takeover.connecting import own_address
 from entrypoints.cli.takeover.options import (
     SourceChoice,
+    batch_bytes_option,
     chosen_options,
     policy_options,
     report_option,
@@ -44,45 +45,10 @@ from entrypoints.settings.settings import Settings
 if TYPE_CHECKING:
     from entrypoints.composition.commands import Commands
 
-_SIZE = re.compile(r"([1-9][0-9]{0,6})(KiB|MiB)")
-_SIZE_UNITS = {"KiB": 1024, "MiB": 1024**2}
-_SIZE_MAX = 64 * 1024**2
 _ROWS_PER_S_MAX = 1_000_000
 _PASS_PAUSE_S = 5.0
 _MEASURED_EVERY = 8
 """The stored size is measured once in so many batches; that of the disk before each."""
-
-
-def batch_bytes(text: str) -> int:
-    """Return a size, such as 512KiB or 8MiB; raises BadParameter."""
-    match = _SIZE.fullmatch(text)
-    size_bytes = int(match[1]) * _SIZE_UNITS[match[2]] if match else 0
-    if not 0 < size_bytes <= _SIZE_MAX:
-        raise click.BadParameter(f"{text!r} is not a size of a batch; write 512KiB or 8MiB, at most 64MiB")
-    return size_bytes
-
-
-batch_bytes_option = click.option(
-    "--batch-bytes",
-    type=batch_bytes,
-    default="8MiB",
-    show_default=True,
-    metavar="SIZE",
-    help="The size of a batch. A larger session is left.",
-)
-
-
-@frozen
-class CopyChoice:
-    """What the operator wants of a copy."""
-
-    address: SourceAddress
-    options: TakeoverOptions
-    limits: CopyLimits
-    rows_per_s: float | None
-    follows: bool
-    dry_run: bool
-    has_dump: bool
 
 
 @define
@@ -164,65 +130,59 @@ def copy(  # noqa: PLR0913, PLR0917  # one for each option
         settings = patient(settings_in_force())
         given = {**stack.enter_context(with_dump(container_of(context)(settings=settings), rdb, given))}
         limits = CopyLimits(min(rate or CopyLimits().rows_max, CopyLimits().rows_max), batch_bytes)
-        address = SourceChoice.of(given, settings).address
-        options = chosen_options(given, settings)
-        choice = CopyChoice(address, options, limits, rate, follow, dry_run, rdb is not None)
+        address, options = SourceChoice.of(given, settings).address, chosen_options(given, settings)
         with command_database(container_of(context), settings) as commands:
-            totals = asyncio.run(_copied(commands, settings, choice, note))
-    click.echo(_written(totals, Output(output), dry_run=dry_run))
+            copying = _Copying(commands, settings, note, address, options, limits, rate, dry_run=dry_run)
+            totals = asyncio.run(copying.run(follows=follow and not dry_run, has_dump=rdb is not None))
+    write = _document if Output(output) is Output.JSON else _text
+    click.echo(write(totals, dry_run=dry_run))
     if totals.left_live:
         context.exit(1)
 
 
-async def _copied(commands: "Commands", settings: Settings, choice: CopyChoice, note: Note) -> CopyTotals:
-    async with commands.database_access().opened():
-        shift = await _begun(commands, choice)
-        policy = await taking_policy(commands, choice.options, opened=True)
-        async with commands.origin_reader(choice.address, shift) as reader:
-            copying = _Copying(commands, settings, choice, reader, policy, note)
-            totals = await copying.one_pass()
-            while choice.follows and not choice.dry_run:
-                click.echo(_text(totals, dry_run=False), err=True)
-                await commands.pause()(_PASS_PAUSE_S)
-                totals = await copying.one_pass()
-    totals.redis = await compared_keys(commands, choice.address, totals.examined, note, is_dump=choice.has_dump)
-    return totals
-
-
-async def _begun(commands: "Commands", choice: CopyChoice) -> timedelta:
-    """Begin the takeover, or check that this is its source; return the shift of its fence, 0 in a dry run."""
-    if choice.dry_run:
-        return timedelta(0)
-    async with (
-        commands.origin_inspector(choice.address) as origin,
-        commands.origin_inspector(own_address(commands)) as target,
-    ):
-        takeover = await commands.takeover_start().chosen(await origin.server(), await target.server(), choice.options)
-    return Fence.of(takeover.takeover_id).shift
-
-
 @define(eq=False)
 class _Copying:
-    """Passes over one origin."""
+    """Copies one origin, as the operator wants it."""
 
     commands: "Commands"
     settings: Settings
-    choice: CopyChoice
-    reader: OriginReader
-    policy: TakeoverPolicy
     note: Note
+    address: SourceAddress
+    options: TakeoverOptions
+    limits: CopyLimits
+    rows_per_s: float | None
+    dry_run: bool = field(kw_only=True)
     _batches: int = field(default=0, init=False)
     _budget_bytes: int | None = field(default=None, init=False)
 
-    async def one_pass(self) -> CopyTotals:
+    async def run(self, *, follows: bool, has_dump: bool) -> CopyTotals:
+        """Make one pass, or pass after pass, and compare the keys of Redis."""
+        async with self.commands.database_access().opened():
+            shift = timedelta(0) if self.dry_run else await self._begun()
+            policy = await taking_policy(self.commands, self.options, opened=True)
+            async with self.commands.origin_reader(self.address, shift) as reader:
+                totals = await self._one_pass(reader, policy)
+                while follows:
+                    click.echo(_text(totals, dry_run=False), err=True)
+                    await self.commands.pause()(_PASS_PAUSE_S)
+                    totals = await self._one_pass(reader, policy)
+        totals.redis = await compared_keys(self.commands, self.address, totals.examined, self.note, is_dump=has_dump)
+        return totals
+
+    async def _begun(self) -> timedelta:
+        """Begin the takeover, or check that this is its source; return the shift of its fence."""
+        inspector = self.commands.origin_inspector
+        async with inspector(self.address) as origin, inspector(own_address(self.commands)) as target:
+            start: TakeoverStart = self.commands.takeover_start()
+            takeover = await start.chosen(await origin.server(), await target.server(), self.options)
+        return Fence.of(takeover.takeover_id).shift
+
+    async def _one_pass(self, reader: OriginReader, policy: TakeoverPolicy) -> CopyTotals:
         """Copy, with a bar of progress on standard error."""
-        totals, choice = CopyTotals(), self.choice
-        pace = Pace(choice.rows_per_s)
-        copier = self.commands.copier(
-            reader=self.reader, policy=self.policy, limits=choice.limits, room=self._room, pace=pace
-        )
+        totals, pace = CopyTotals(), Pace(self.rows_per_s)
+        copier = self.commands.copier(reader=reader, policy=policy, limits=self.limits, room=self._room, pace=pace)
         with click.progressbar(length=await copier.total(), label="Copying", file=sys.stderr) as bar:
-            async with aclosing(copier.run(dry_run=choice.dry_run)) as steps:
+            async with aclosing(copier.run(dry_run=self.dry_run)) as steps:
                 async for step in steps:
                     totals.add(step)
                     self._report(step)
@@ -249,10 +209,6 @@ class _Copying:
             return None
         facts = await self.commands.storage_survey().facts()
         return max(0, size_max_bytes - int(facts.stored.size_bytes))
-
-
-def _written(totals: CopyTotals, output: Output, *, dry_run: bool) -> str:
-    return _document(totals, dry_run=dry_run) if output is Output.JSON else _text(totals, dry_run=dry_run)
 
 
 def _document(totals: CopyTotals, *, dry_run: bool) -> str:

@@ -111,13 +111,11 @@ class Gathering:
 
     async def _counted(self, found: PlanFacts, origin: "OriginInspector") -> PlanFacts:
         now = await origin.now()
-        retained_after = now - self.policy.retention
-        counts = await origin.counts(retained_after)
-        bounds = {Expired.NONE: now, Expired.RETAINED: retained_after, Expired.ALL: HIDDEN_BEFORE}
+        counts = await origin.counts(now - self.policy.retention)
         census = Census(self.policy, now)
         with click.progressbar(length=_expected(found, counts, self.policy), label="Counting", file=sys.stderr) as bar:
             async with self._store() as store:
-                async for page in origin.heads(bounds[self.policy.expired]):
+                async for page in origin.heads(self.policy.expired_after(now) or HIDDEN_BEFORE):
                     for line in census.add(page, await _made_here(store, page)):
                         self.note(line)
                     bar.update(len(page))

@@ -1,6 +1,7 @@
 """The options that commands of a takeover share."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +33,9 @@ _ANONYMOUS = "anonymous"
 _USER_ID = "user_id"
 _MAPPINGS_SIZE_MAX = 1024 * 1024
 _OWNERS_SIZE_MAX = 64 * 1024 * 1024
+_SIZE = re.compile(r"([1-9][0-9]{0,6})(KiB|MiB)")
+_SIZE_UNITS = {"KiB": 1024, "MiB": 1024**2}
+_SIZE_MAX = 64 * 1024**2
 
 
 def _timezone(text: str) -> str:
@@ -114,6 +118,25 @@ report_option = _option(
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="A new file for one JSON object in each line: what was left or is unusual, with the reason.",
+)
+
+
+def _batch_bytes(text: str) -> int:
+    """Return a size, such as 512KiB or 8MiB; raises BadParameter."""
+    match = _SIZE.fullmatch(text)
+    size_bytes = int(match[1]) * _SIZE_UNITS[match[2]] if match else 0
+    if not 0 < size_bytes <= _SIZE_MAX:
+        raise click.BadParameter(f"{text!r} is not a size of a batch; write 512KiB or 8MiB, at most 64MiB")
+    return size_bytes
+
+
+batch_bytes_option = _option(
+    "--batch-bytes",
+    type=_batch_bytes,
+    default="8MiB",
+    show_default=True,
+    metavar="SIZE",
+    help="The size of a batch. A larger session is left.",
 )
 
 

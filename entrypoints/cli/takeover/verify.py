@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import define, field, frozen
+from attrs import define, field
 
 from domain.identity import SHARED, Owner
 from domain.takeover.cached import CacheCensus
@@ -27,9 +27,8 @@ from entrypoints.cli.invocation import container_of, failures_reported, settings
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
 from entrypoints.cli.takeover.connecting import own_address
-from entrypoints.cli.takeover.copy import batch_bytes_option
 from entrypoints.cli.takeover.functions import added_functions, function_owner_option
-from entrypoints.cli.takeover.options import SourceChoice, report_option, source_options
+from entrypoints.cli.takeover.options import SourceChoice, batch_bytes_option, report_option, source_options
 from entrypoints.cli.takeover.plan import taking_policy
 from entrypoints.cli.takeover.redis_keys import compared_keys, keys_document, keys_text
 from entrypoints.cli.takeover.report_file import Note, report_file
@@ -80,15 +79,6 @@ class VerifyTotals:
         return keys + sum((self.verdicts + (self.functions or Counter()))[verdict] for verdict in FAULTS)
 
 
-@frozen
-class VerifyChoice:
-    """What the operator wants to compare; `function_owner` is None without functions."""
-
-    address: SourceAddress
-    bytes_max: int
-    function_owner: Owner | None
-
-
 @click.command(
     epilog=examples(
         "pglambda takeover verify",
@@ -129,26 +119,28 @@ def verify(  # noqa: PLR0913, PLR0917  # one for each option
     with failures_reported(), report_file(report) as note:
         settings = patient(settings_in_force())
         owner = (function_owner or SHARED) if functions else None
-        choice = VerifyChoice(SourceChoice.of(given, settings).address, batch_bytes, owner)
+        address = SourceChoice.of(given, settings).address
         with command_database(container_of(context), settings) as commands:
-            totals = asyncio.run(_verified(commands, choice, note))
+            totals = asyncio.run(_verified(commands, address, batch_bytes, owner, note))
     click.echo(_document(totals) if Output(output) is Output.JSON else _text(totals))
     if totals.faults:
         context.exit(1)
 
 
-async def _verified(commands: "Commands", choice: VerifyChoice, note: Note) -> VerifyTotals:
+async def _verified(
+    commands: "Commands", address: SourceAddress, bytes_max: int, function_owner: Owner | None, note: Note
+) -> VerifyTotals:
     totals = VerifyTotals()
     async with commands.database_access().opened():
         async with (
-            commands.origin_inspector(choice.address) as origin,
+            commands.origin_inspector(address) as origin,
             commands.origin_inspector(own_address(commands)) as target,
         ):
             takeover = await commands.takeover_start().stored(await origin.server(), await target.server())
         options = TakeoverOptions.of(takeover.options)
         policy = await taking_policy(commands, options, opened=True)
-        async with commands.origin_reader(choice.address, Fence.of(takeover.takeover_id).shift) as reader:
-            verifier = commands.verifier(origin=reader, policy=policy, bytes_max=choice.bytes_max)
+        async with commands.origin_reader(address, Fence.of(takeover.takeover_id).shift) as reader:
+            verifier = commands.verifier(origin=reader, policy=policy, bytes_max=bytes_max)
             rows = await reader.estimate(None)
             with click.progressbar(length=rows, label="Comparing", file=sys.stderr) as bar:
                 async with aclosing(verifier.run()) as steps:
@@ -157,9 +149,9 @@ async def _verified(commands: "Commands", choice: VerifyChoice, note: Note) -> V
                         for row in step.rows:
                             note(_line(row))
                         bar.update(step.examined)
-        if choice.function_owner is not None:
-            totals.functions = await _functions(commands, choice.address, choice.function_owner, options, note)
-    totals.redis = await compared_keys(commands, choice.address, totals.examined, note)
+        if function_owner is not None:
+            totals.functions = await _functions(commands, address, function_owner, options, note)
+    totals.redis = await compared_keys(commands, address, totals.examined, note)
     return totals
 
 

@@ -264,6 +264,25 @@ async def test_a_stage_that_another_command_changes_meanwhile_is_left():
         await side.service().enter(StageCommand.OPEN)
 
 
+async def test_the_claim_is_kept_while_sessions_are_counted():
+    side = Side()
+    world, page = side.world, side.world.origin.live
+    mine, other = [
+        Claim(world.returns, world.clock, world.clock.monotonic_ns, name, lambda _: False) for name in ("mine", "other")
+    ]
+
+    async def slow_page(after, size):
+        world.clock.advance(timedelta(seconds=4))
+        with pytest.raises(TakeoverRefused):
+            await other.take()
+        return await page(after, size)
+
+    world.origin.live = slow_page
+    await mine.take()
+    await side.run(MoveLimits(rows_max=1, settle_s=0)).adopt()
+    assert side.owners() == {"here"}
+
+
 async def test_adopt_ends_although_somebody_makes_sessions_at_the_origin_all_the_time():
     side = Side(0)
     run = side.run(MoveLimits(settle_s=0))
