@@ -22,7 +22,7 @@ from domain.limits.ports import Quotas
 from domain.paging import Page
 from domain.scripts.language import LanguageMapping, LanguageTitle
 from domain.sessions.ports import HiddenSessionRepository
-from domain.sessions.service import SessionPolicy, SessionRequest
+from domain.sessions.requests import SessionPolicy, SessionRequest
 from domain.sessions.session import (
     Renewal,
     SessionClosed,

@@ -25,7 +25,7 @@ from domain.functions.service import FunctionPolicy
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language, LanguageMapping
 from domain.scripts.limits import Limits, LimitsPolicy
-from domain.sessions.service import SessionPolicy
+from domain.sessions.requests import SessionPolicy
 from domain.sessions.session import LifetimePolicy
 from domain.storage.storage import StorageBudget
 from domain.timeline import RetentionTimes

@@ -22,7 +22,8 @@ from domain.scripts.language import (
     LanguageTitle,
 )
 from domain.sessions.ports import Initialized
-from domain.sessions.service import SessionRequest, SessionService
+from domain.sessions.requests import SessionRequest
+from domain.sessions.service import SessionService
 from domain.takeover.spelling import failing_script, spelling, unambiguous, whole_title
 from entrypoints.http.endpoints.health import HealthEndpoints
 from entrypoints.http.errors import RouteNotFound, invalid

@@ -12,7 +12,8 @@ from domain.identity import MAX_ID, Owner
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
-from domain.sessions.service import ListRequest, SessionList, SessionRequest, SessionService
+from domain.sessions.requests import ListRequest, SessionList, SessionRequest
+from domain.sessions.service import SessionService
 from domain.sessions.session import SessionPatch, Status
 from entrypoints.http.parsing.bodies import BodyParser, json_text
 from entrypoints.http.parsing.conditions import is_known, session_condition, session_match

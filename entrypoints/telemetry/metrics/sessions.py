@@ -7,7 +7,8 @@ from domain.audit import Actor
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.sessions.ports import Initialized
-from domain.sessions.service import SessionRequest, SessionService
+from domain.sessions.requests import SessionRequest
+from domain.sessions.service import SessionService
 from domain.sessions.session import UNCONDITIONAL, Session, SessionCondition, SessionPatch
 from entrypoints.telemetry.metrics.instruments import Counts, counter
 

@@ -18,7 +18,7 @@ from domain.limits.ports import Quotas, Unlimited
 from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
 from domain.scripts.language import LanguageMapping
 from domain.scripts.limits import Isolation, Limits, LimitsPolicy
-from domain.sessions.service import SessionPolicy
+from domain.sessions.requests import SessionPolicy
 from domain.sessions.session import LifetimePolicy
 from entrypoints.http.app import Application, Hooks
 from entrypoints.http.endpoints.health import HealthChecks

@@ -17,7 +17,8 @@ from domain.functions.service import FunctionPolicy, FunctionService
 from domain.identity import ANONYMOUS, SessionRef
 from domain.scripts.language import Language, LanguageMapping
 from domain.scripts.limits import Isolation, Limits, LimitsPolicy
-from domain.sessions.service import SessionPolicy, SessionRequest, SessionService
+from domain.sessions.requests import SessionPolicy, SessionRequest
+from domain.sessions.service import SessionService
 from domain.sessions.session import LifetimePolicy
 from entrypoints.composition.controller import Controller
 from tests.support.controller import Fakes

@@ -26,7 +26,7 @@ from domain.scripts.language import LanguageTitle
 from domain.scripts.limits import Isolation, LimitsRequest
 from domain.scripts.report import ExecutionUnknown, Failure, FailureCode
 from domain.scripts.script import InputForm
-from domain.sessions.service import SessionRequest
+from domain.sessions.requests import SessionRequest
 from tests.support.acts import recorded
 from tests.unit.services.conftest import World
 from tests.unit.services.test_execution_service import settled

@@ -9,7 +9,7 @@ from adapters.memory.executions import MemoryExecutionRepository
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
 from domain.idempotency import IdempotencyKey
 from domain.json_text import JsonText
-from domain.sessions.service import SessionRequest
+from domain.sessions.requests import SessionRequest
 from tests.support.waiting import until
 from tests.unit.services.conftest import ANONYMOUS, World
 from tests.unit.services.test_execution_service import settled

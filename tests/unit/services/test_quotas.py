@@ -11,7 +11,8 @@ from domain.errors import QuotaReached, StorageUnavailable
 from domain.identity import ANONYMOUS, Owner, SessionRef
 from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
 from domain.scripts.script import ScriptSyntaxError
-from domain.sessions.service import SessionRequest, SessionService
+from domain.sessions.requests import SessionRequest
+from domain.sessions.service import SessionService
 from tests.unit.services.conftest import World
 
 ALICE = Owner("alice")

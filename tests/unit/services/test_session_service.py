@@ -8,7 +8,7 @@ import pytest
 from domain.errors import RuntimeUnavailable, StorageUnavailable
 from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
-from domain.sessions.service import SessionRequest
+from domain.sessions.requests import SessionRequest
 from domain.sessions.session import (
     SessionClosed,
 )

@@ -14,7 +14,7 @@ from domain.functions.service import FunctionRequest, Write
 from domain.identity import ANONYMOUS, EVERY_OWNER, SHARED, Owner
 from domain.limits.ports import RateCharge
 from domain.limits.rate import RatePolicy
-from domain.sessions.service import SessionRequest
+from domain.sessions.requests import SessionRequest
 from domain.usage import OwnerPolicy, OwnerReport, QuotaUse, UsageBounds, UsageService
 from tests.unit.services.conftest import World
 
