@@ -10,14 +10,7 @@ from attrs import define, evolve, frozen
 from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.functions.examples import ExampleRuns, misfits
-from domain.functions.function import (
-    EXAMPLES_MAX,
-    EXAMPLES_SIZE_MAX,
-    Definition,
-    Example,
-    Function,
-    FunctionNotFound,
-)
+from domain.functions.function import EXAMPLES_MAX, EXAMPLES_SIZE_MAX, Definition, Example, Function, FunctionNotFound
 from domain.functions.ports import FunctionLookup, FunctionRepository, SchemaCompiler
 from domain.functions.schema import FunctionSchema, SchemaRefused
 from domain.identity import Owner
@@ -25,14 +18,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.ports import ScriptRunner
 from domain.scripts.script import InputForm, Script, ScriptSyntaxError
-from domain.takeover.functions import (
-    FunctionFlag,
-    FunctionOffer,
-    FunctionReason,
-    FunctionRow,
-    LeftFunction,
-    offered,
-)
+from domain.takeover.functions import FunctionFlag, FunctionOffer, FunctionReason, FunctionRow, LeftFunction, offered
 from domain.takeover.languages import OriginLanguages
 
 _READINGS = 2

@@ -8,13 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from domain.functions.function import (
-    DESCRIPTION_SIZE_MAX,
-    TAG_LENGTH_MAX,
-    TAGS_MAX,
-    Example,
-    FunctionType,
-)
+from domain.functions.function import DESCRIPTION_SIZE_MAX, TAG_LENGTH_MAX, TAGS_MAX, Example, FunctionType
 from domain.functions.schema import FunctionSchema
 from domain.json_text import JsonText
 from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX, LanguageTitle

@@ -18,10 +18,7 @@ class Generation(StrEnum):
 
 
 _ALL = frozenset(Generation)
-_BY_VERSION = {
-    "0.1.0": frozenset({Generation.G1, Generation.G2}),
-    "0.2.0": frozenset({Generation.G2, Generation.G3}),
-}
+_BY_VERSION = {"0.1.0": frozenset({Generation.G1, Generation.G2}), "0.2.0": frozenset({Generation.G2, Generation.G3})}
 
 
 @frozen

@@ -6,15 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from domain.takeover.moving import (
-    InboundSession,
-    Progress,
-    Received,
-    StageChange,
-    TakenSession,
-    TakenState,
-    Takeover,
-)
+from domain.takeover.moving import InboundSession, Progress, Received, StageChange, TakenSession, TakenState, Takeover
 from domain.takeover.passing import Header, OriginRequest
 from domain.takeover.stages import Stage
 

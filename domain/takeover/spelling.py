@@ -14,10 +14,7 @@ from domain.takeover.ports import TakeoverStore
 _WHOLE = "="
 """Begins a title that is the whole text of the client, because its start names no language here."""
 
-_THROW = {
-    Language.NODEJS: "throw new Error({});",
-    Language.PYTHON: "raise RuntimeError({})",
-}
+_THROW = {Language.NODEJS: "throw new Error({});", Language.PYTHON: "raise RuntimeError({})"}
 
 
 def whole_title(written: str) -> LanguageTitle:

@@ -100,13 +100,7 @@ def told_progress() -> Iterator[Tell]:
 @output_option
 @click.pass_context
 def adopt(  # one for each option
-    context: click.Context,
-    /,
-    settle_seconds: float,
-    report: Path | None,
-    dry_run: bool,
-    output: str,
-    **given: Any,
+    context: click.Context, /, settle_seconds: float, report: Path | None, dry_run: bool, output: str, **given: Any
 ) -> None:
     """Move live sessions of the origin here, and stay until its late counts were added.
 

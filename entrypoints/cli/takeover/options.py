@@ -14,14 +14,7 @@ from domain.identity import Owner
 from domain.takeover.generation import Generation
 from domain.takeover.languages import MappingRefused, OriginLanguages, read_rules
 from domain.takeover.options import TakeoverOptions
-from domain.takeover.owners import (
-    AnonymousOwner,
-    LabelOwner,
-    ListedOwner,
-    OwnerRule,
-    OwnersRefused,
-    read_owners,
-)
+from domain.takeover.owners import AnonymousOwner, LabelOwner, ListedOwner, OwnerRule, OwnersRefused, read_owners
 from domain.takeover.source import SourceAddress
 from domain.takeover.source_session import Expired, Scriptless
 from entrypoints.cli.arguments import owner
@@ -59,9 +52,7 @@ _SOURCE: Sequence[Callable[[Any], Any]] = (
     _option("--source", metavar="URL", help="The PostgreSQL of the origin. Default: TAKEOVER_SOURCE_URL."),
     _option("--schema", metavar="NAME", help="The schema of its tables. Default: TAKEOVER_SOURCE_SCHEMA."),
     _option(
-        "--redis",
-        metavar="URL",
-        help="The Redis of the origin, if it is of generation 1. Default: TAKEOVER_REDIS_URL.",
+        "--redis", metavar="URL", help="The Redis of the origin, if it is of generation 1. Default: TAKEOVER_REDIS_URL."
     ),
     _option(
         "--timezone", type=_timezone, metavar="ZONE", help="The time zone of instants that are stored without one."

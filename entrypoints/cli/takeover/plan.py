@@ -18,13 +18,7 @@ from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
 from entrypoints.cli.takeover.gathering import Gathering
 from entrypoints.cli.takeover.judging import findings
-from entrypoints.cli.takeover.options import (
-    SourceChoice,
-    chosen_options,
-    policy_options,
-    report_option,
-    source_options,
-)
+from entrypoints.cli.takeover.options import SourceChoice, chosen_options, policy_options, report_option, source_options
 from entrypoints.cli.takeover.plan_report import has_problem, written
 from entrypoints.cli.takeover.redis_keys import rdb_option, with_dump
 from entrypoints.cli.takeover.report_file import report_file
