@@ -20,7 +20,3 @@ SELECT
     set_config('lock_timeout', :lock_timeout, TRUE),
     set_config('statement_timeout', :statement_timeout, TRUE),
     set_config('transaction_read_only', :read_only, TRUE);
-
--- name: try_lock(key)
--- Until the end of the transaction.
-SELECT pg_try_advisory_xact_lock(:key);

@@ -27,9 +27,7 @@ SELECT
     c.relname::text AS name,
     c.relkind::text AS kind,
     c.relrowsecurity AND row_security_active(c.oid) AS hides_rows,
-    pg_has_role(c.relowner, 'MEMBER') AS is_owner,
     greatest(c.reltuples, 0)::bigint AS rows_estimated,
-    pg_total_relation_size(c.oid) AS size_bytes,
     pg_relation_size(c.oid) AS table_bytes,
     pg_indexes_size(c.oid) AS index_bytes,
     (SELECT count(*) FROM pg_index AS x WHERE x.indrelid = c.oid) AS indexes,
@@ -37,7 +35,6 @@ SELECT
     has_table_privilege(c.oid, 'SELECT') AS can_select,
     has_table_privilege(c.oid, 'INSERT') AS can_insert,
     has_table_privilege(c.oid, 'UPDATE') AS can_update,
-    has_table_privilege(c.oid, 'DELETE') AS can_delete,
     EXISTS (
         SELECT 1 FROM pg_attribute AS a
         WHERE a.attrelid = c.oid AND a.attname = 'expires_at' AND has_column_privilege(c.oid, a.attnum, 'UPDATE')
@@ -171,7 +168,7 @@ SELECT coalesce(octet_length(p.context), 0) + coalesce(octet_length(p.script_con
 FROM picked AS p;
 
 -- name: select_functions(rows_max)
-SELECT f.language_title::text, f.language::text, f.is_active, f.created_by::text, s.content IS NOT NULL AS has_script
+SELECT f.language_title::text, f.language::text, f.is_active, s.content IS NOT NULL AS has_script
 FROM functions AS f
 LEFT JOIN scripts AS s ON f.id = s.function_id
 ORDER BY f.language_title

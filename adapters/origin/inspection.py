@@ -129,7 +129,7 @@ class OriginInspector:
         """Measure how fast whole rows come."""
         began_s = time.monotonic()
         rows = await self._rows(self._statements.select_sample, {"rows_max": _SAMPLE_ROWS_MAX})
-        return ReadSpeed(len(rows), sum(size or 0 for size, *_ in rows), time.monotonic() - began_s)
+        return ReadSpeed(sum(size or 0 for size, *_ in rows), time.monotonic() - began_s)
 
     async def written_by_older(self) -> bool:
         """Return whether a live session was executed by a release that reads sessions from Redis or from memory."""

@@ -18,7 +18,6 @@ class OriginConnectionStatements:
     commit: str
     rollback: str
     set_limits: str
-    try_lock: str
 
 
 @frozen

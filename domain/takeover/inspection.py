@@ -68,9 +68,7 @@ class SourceTable:
     kind: str
     """As in `pg_class`: r is a table, p a partitioned one, v a view."""
     hides_rows: bool
-    is_owner: bool
     rows_estimated: int
-    size_bytes: int
     table_bytes: int
     index_bytes: int
     indexes: int
@@ -78,7 +76,6 @@ class SourceTable:
     can_select: bool
     can_insert: bool
     can_update: bool
-    can_delete: bool
     can_fence: bool
 
 
@@ -222,7 +219,6 @@ class SourceFunction:
     language_title: str
     language: str
     is_active: bool
-    created_by: str | None
     has_script: bool
 
 
@@ -230,6 +226,5 @@ class SourceFunction:
 class ReadSpeed:
     """How long it took to read some whole rows."""
 
-    rows: int
     size_bytes: int
     elapsed_s: float

@@ -70,9 +70,9 @@ def head(script: str | None = "return 1;", context_bytes: int = 8, **changes: ob
 
 
 def table(**changes: object) -> SourceTable:
-    rights = {"can_use": True, "can_select": True, "can_insert": True, "can_update": True, "can_delete": True}
-    given = {"name": "sessions", "kind": "r", "hides_rows": False, "is_owner": True, "rows_estimated": 1000}
-    sizes = {"size_bytes": 10**6, "table_bytes": 500_000, "index_bytes": 300_000, "indexes": 4}
+    rights = {"can_use": True, "can_select": True, "can_insert": True, "can_update": True}
+    given = {"name": "sessions", "kind": "r", "hides_rows": False, "rows_estimated": 1000}
+    sizes = {"table_bytes": 500_000, "index_bytes": 300_000, "indexes": 4}
     return SourceTable(**{**given, **sizes, **rights, "can_fence": True, **changes})
 
 

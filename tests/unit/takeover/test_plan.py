@@ -26,7 +26,7 @@ def test_a_role_with_all_rights_needs_no_grant():
 
 
 def test_each_command_is_told_its_grants():
-    poor = table(can_use=False, can_select=False, can_insert=False, can_update=False, can_delete=False, can_fence=False)
+    poor = table(can_use=False, can_select=False, can_insert=False, can_update=False, can_fence=False)
     functions = table(name="functions", can_select=False)
     schema = evolve(SCHEMA, tables={"sessions": poor, "functions": functions, "scripts": table(name="scripts")})
     assert missing_grants(schema, SERVER) == {
@@ -61,7 +61,7 @@ def test_the_origin_uses_redis_if_that_is_said_or_seen(chosen, keys, expected):
 def test_users_need_their_own_grant_and_triggers_none():
     schema = evolve(
         SCHEMA,
-        tables={"sessions": table(is_owner=False), "users": table(name="users", can_insert=False)},
+        tables={"sessions": table(), "users": table(name="users", can_insert=False)},
         triggers=["update_session_on_execute"],
         constraints=[SourceConstraint("fk", "f", "FOREIGN KEY (user_id) REFERENCES users(user_id)")],
     )
@@ -116,7 +116,7 @@ def test_old_rows_are_what_the_statistics_have_beyond_the_counts():
 def test_the_time_of_a_copy_follows_from_the_speed_that_was_measured():
     census = Census(POLICY, NOW)
     list(census.add([head("x" * 9000)]))
-    facts = evolve(FACTS, census=census, speed=ReadSpeed(1, 1000, 0.5))
+    facts = evolve(FACTS, census=census, speed=ReadSpeed(1000, 0.5))
     assert facts.read_s == pytest.approx(0.5 * census.size_bytes / 1000)
-    assert evolve(facts, speed=ReadSpeed(0, 0, 0.1)).read_s is None
+    assert evolve(facts, speed=ReadSpeed(0, 0.1)).read_s is None
     assert FACTS.read_s is None

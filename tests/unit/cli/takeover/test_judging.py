@@ -79,7 +79,7 @@ def test_an_ordinary_origin_has_no_warning():
         ({"scripts": ScriptSurvey([evolve(VERDICT, checked=False)])}, Level.WARNING, "could not be checked"),
         ({"scripts": ScriptSurvey([VERDICT, VERDICT])}, Level.NOTE, "P4: 2 different scripts, of 4 live sessions"),
         ({"scripts": ScriptSurvey([], 7)}, Level.NOTE, "scripts of 7 further sessions"),
-        ({"functions": [SourceFunction("rust-x", "rust", True, None, True)]}, Level.NOTE, "1 of them in Rust"),
+        ({"functions": [SourceFunction("rust-x", "rust", True, True)]}, Level.NOTE, "1 of them in Rust"),
         ({"logs": {"request_logs": 5}}, Level.NOTE, "about 5 rows of logs"),
     ],
 )

@@ -73,7 +73,7 @@ class ManualInspector:
         return dict.fromkeys(ids, self.origin.script)
 
     async def read_speed(self):
-        return ReadSpeed(1, 100, 0.1)
+        return ReadSpeed(100, 0.1)
 
     async def written_by_older(self):
         return False
