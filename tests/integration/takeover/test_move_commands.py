@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -17,9 +16,8 @@ from psycopg.rows import dict_row
 
 from domain.takeover.cached_origin import CachedOriginSessions
 from domain.takeover.generation import Generation
-from domain.takeover.source import SourceAddress, SourceRefused, SourceUnavailable
-from domain.takeover.stages import TakeoverRefused
-from entrypoints.cli.takeover.connecting import connected, has_ended, holder_of
+from domain.takeover.source import SourceAddress, SourceRefused
+from entrypoints.cli.takeover.connecting import connected
 from entrypoints.cli.takeover.options import SourceChoice
 from entrypoints.composition.commands import Commands
 from tests.integration.application.conftest import settings_for
@@ -127,56 +125,9 @@ def commands(database_url: str, tmp_path: Path) -> Made:
     return lambda: Commands(settings=settings_for(database_url, tmp_path))
 
 
-async def refusal(commands: Made, url: str, command: str = "adopt", **given: Any) -> str:
-    """Return why a command does not run."""
-    source = SourceChoice(SourceAddress(url), None)
-    with pytest.raises((SourceRefused, TakeoverRefused, SourceUnavailable)) as refused:
-        async with connected(commands(), source, command, **given):
-            pass
-    return str(refused.value)
-
-
 async def begun(commands: Made, url: str) -> None:
     async with connected(commands(), SourceChoice(SourceAddress(url), None), "open", OPTIONS):
         pass
-
-
-async def test_a_command_refuses_what_cannot_be_the_source_of_this_takeover(
-    server_url, origin_url, database_url, commands
-):
-    assert "There is no takeover here" in await refusal(commands, origin_url)
-    await begun(commands, origin_url)
-    assert "is the database of the origin" in await refusal(commands, database_url)
-    with origin_database(server_url) as other:
-        assert "not the source of the takeover that began here: database" in await refusal(commands, other)
-    assert "no connection" in await refusal(commands, "postgresql://nobody@127.0.0.1:1/x")
-
-
-async def test_a_command_names_the_grants_that_it_lacks(origin_url, commands):
-    await begun(commands, origin_url)
-    role = f"reader_{uuid4().hex}"
-    with psycopg.connect(origin_url, autocommit=True) as admin:
-        admin.execute(f"CREATE ROLE {role} LOGIN")
-        try:
-            admin.execute(f"GRANT USAGE ON SCHEMA meta TO {role}")
-            admin.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA meta TO {role}")
-            url = psycopg.conninfo.make_conninfo(origin_url, options=f"-c role={role}")
-            assert f'GRANT UPDATE (expires_at) ON "meta".sessions TO {role};' in await refusal(commands, url)
-            assert f'GRANT INSERT, UPDATE ON "meta".sessions TO {role};' in await refusal(commands, url, "back")
-        finally:
-            admin.execute(f"DROP OWNED BY {role}")
-            admin.execute(f"DROP ROLE {role}")
-
-
-def test_a_process_that_has_ended_holds_no_claim():
-    assert not has_ended(holder_of("adopt"))
-    assert not has_ended("somebody else")
-    name = holder_of("adopt")
-    with subprocess.Popen(["true"]) as ended:
-        pass
-    assert has_ended(name.replace(f"process {os.getpid()}", f"process {ended.pid}"))
-    assert has_ended(name.replace("started ", "started 1"))
-    assert not has_ended(name.replace("started ", "started 1") + ".example.com")
 
 
 async def test_an_origin_of_the_first_generation_needs_its_redis(origin_url, database_url, commands):

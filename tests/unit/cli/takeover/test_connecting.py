@@ -1,0 +1,119 @@
+"""What speaks against a command that moves sessions, over sides that are described by hand."""
+
+import os
+import subprocess
+from contextlib import asynccontextmanager, nullcontext
+from datetime import timedelta
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+from attrs import define, evolve, field
+from dependency_injector import providers
+
+from adapters.memory.manual_clock import ManualClock
+from adapters.memory.sequential_ids import SequentialIds
+from adapters.memory.store import MemoryStore
+from adapters.memory.takeover import MemoryTakeoverStore
+from domain.takeover.inspection import SourceSchema, SourceServer
+from domain.takeover.moving import Takeover
+from domain.takeover.source import SourceAddress, SourceRefused
+from domain.takeover.stages import Stage, TakeoverRefused
+from domain.takeover.start import TakeoverStart
+from entrypoints.cli.takeover.connecting import connected, has_ended, holder_of
+from entrypoints.cli.takeover.options import SourceChoice
+from entrypoints.settings.loading import load_settings
+from tests.support.commands import commands_with
+from tests.unit.takeover.builders import NOW, POLICY, SCHEMA, SERVER, table
+from tests.unit.takeover.test_start import OPTIONS, TARGET
+
+URL = "postgresql://mover@old/lambda"
+SECOND = timedelta(seconds=1)
+
+
+@define
+class Sides:
+    """The two databases, and a command between them."""
+
+    source: SourceServer = SERVER
+    target: SourceServer = TARGET
+    schema: SourceSchema = SCHEMA
+    ahead: timedelta = timedelta(0)
+    store: MemoryTakeoverStore = field(factory=lambda: MemoryTakeoverStore(MemoryStore()))
+
+    @asynccontextmanager
+    async def inspector(self, address):
+        is_source = address.dsn == URL
+
+        async def clock_offset():
+            return (self.ahead if is_source else timedelta(0)), timedelta(0)
+
+        async def server():
+            return self.source if is_source else self.target
+
+        async def schema():
+            return self.schema
+
+        async def written_by_older():
+            return False
+
+        yield SimpleNamespace(
+            clock_offset=clock_offset, server=server, schema=schema, written_by_older=written_by_older
+        )
+
+    async def refusal(self, command: str = "adopt", *, begins: bool = True) -> str:
+        """Return why a command does not run."""
+        make = commands_with(
+            origin_inspector=providers.Callable(self.inspector),
+            origin_sessions=providers.Callable(lambda *_, **__: nullcontext(None)),
+            takeover_parts=providers.Object(SimpleNamespace(service=lambda _: None)),
+            takeover_policy=providers.Object(POLICY),
+            takeover_start=providers.Object(TakeoverStart(self.store, ManualClock(NOW), SequentialIds())),
+        )
+        commands = make(settings=load_settings({"DATABASE_URL": "postgresql://nobody/nothing"}))
+        source = SourceChoice(SourceAddress(URL), None)
+        with pytest.raises((SourceRefused, TakeoverRefused)) as refused:
+            async with connected(commands, source, command, OPTIONS if begins else None):
+                pytest.fail("the command runs")
+        return str(refused.value)
+
+
+async def test_a_standby_accepts_no_command_that_moves_sessions():
+    assert "is a standby" in await Sides(source=evolve(SERVER, is_standby=True)).refusal()
+
+
+async def test_clocks_that_differ_by_more_than_five_seconds_are_refused():
+    assert "differ by 6.0 s, and at most 5 s are allowed" in await Sides(ahead=-6 * SECOND).refusal()
+
+
+@pytest.mark.parametrize(
+    ("command", "rights", "grant"),
+    [
+        ("adopt", {"can_fence": False}, 'GRANT UPDATE (expires_at) ON "meta".sessions TO reader;'),
+        ("back", {"can_insert": False, "can_update": False}, 'GRANT INSERT, UPDATE ON "meta".sessions TO reader;'),
+        ("status", {"can_select": False}, 'GRANT SELECT ON "meta".sessions TO reader;'),
+    ],
+)
+async def test_a_command_names_the_grants_that_it_lacks(command, rights, grant):
+    sides = Sides(schema=evolve(SCHEMA, tables={"sessions": table(**rights)}))
+    assert grant in await sides.refusal(command)
+
+
+async def test_the_source_is_that_of_the_takeover_and_not_this_service():
+    assert "There is no takeover here" in await Sides().refusal(begins=False)
+    assert "is the database of the origin" in await Sides(target=SERVER).refusal()
+    sides = Sides()
+    takeover = Takeover(UUID(int=1), {"database": "other"}, OPTIONS.stored(), Stage.OPEN, NOW)
+    await sides.store.begin(takeover)
+    assert "not the source of the takeover that began here: database lambda instead of other" in await sides.refusal()
+
+
+def test_a_process_that_has_ended_holds_no_claim():
+    assert not has_ended(holder_of("adopt"))
+    assert not has_ended("somebody else")
+    name = holder_of("adopt")
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    assert has_ended(name.replace(f"process {os.getpid()}", f"process {ended.pid}"))
+    assert has_ended(name.replace("started ", "started 1"))
+    assert not has_ended(name.replace("started ", "started 1") + ".example.com")
