@@ -13,12 +13,11 @@ import click
 from attrs import evolve, frozen
 
 from domain.takeover.claim import Claim
-from domain.takeover.generation import Generation, GenerationEvidence
 from domain.takeover.inspection import SourceServer
 from domain.takeover.mover_ports import OriginSessions
 from domain.takeover.moving import Takeover
 from domain.takeover.options import TakeoverOptions
-from domain.takeover.plan import OFFSET_MAX, missing_grants
+from domain.takeover.plan import OFFSET_MAX, Generation, GenerationEvidence, missing_grants
 from domain.takeover.service import TakeoverService
 from domain.takeover.source import SourceAddress, SourceRefused
 from entrypoints.cli.database import command_database, patient

@@ -19,9 +19,8 @@ from domain.scripts.ports import ScriptRunner
 from domain.scripts.script import Script, ScriptSyntaxError
 from domain.takeover.census import Census, ScriptUse
 from domain.takeover.fence import HIDDEN_BEFORE
-from domain.takeover.generation import GenerationEvidence
 from domain.takeover.inspection import FUNCTIONS, SCRIPTS, SessionHead, SourceCounts
-from domain.takeover.plan import ClockDifference, PlanFacts, ScriptSurvey, ScriptVerdict
+from domain.takeover.plan import ClockDifference, GenerationEvidence, PlanFacts, ScriptSurvey, ScriptVerdict
 from domain.takeover.ports import TakeoverStore
 from domain.takeover.receiving import canonical_id
 from domain.takeover.scripts import form_of

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from domain.takeover.generation import Generation
-from domain.takeover.plan import PlanFacts, fence_log_bytes
+from domain.takeover.plan import Generation, PlanFacts, fence_log_bytes
 from domain.takeover.reasons import Flag
 from domain.takeover.scripts import MEANINGS
 from entrypoints.cli.doctor.report import Finding, Subject

@@ -12,10 +12,10 @@ from typing import Any
 import click
 from attrs import asdict
 
-from domain.takeover.generation import Generation
 from domain.takeover.mover_ports import ReturnCensus
 from domain.takeover.moving import Progress
 from domain.takeover.moving_runs import SETTLE_S, AdoptPreview, MoveLimits, MoveRun, Tally, Tell
+from domain.takeover.plan import Generation
 from domain.takeover.stages import StageCommand
 from entrypoints.cli.consent import dry_run_option
 from entrypoints.cli.invocation import failures_reported

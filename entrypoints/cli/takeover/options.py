@@ -11,10 +11,10 @@ import click
 from attrs import frozen
 
 from domain.identity import Owner
-from domain.takeover.generation import Generation
 from domain.takeover.languages import MappingRefused, OriginLanguages, read_rules
 from domain.takeover.options import TakeoverOptions
 from domain.takeover.owners import AnonymousOwner, LabelOwner, ListedOwner, OwnerRule, OwnersRefused, read_owners
+from domain.takeover.plan import Generation
 from domain.takeover.source import SourceAddress
 from domain.takeover.source_session import Expired, Scriptless
 from entrypoints.cli.arguments import owner

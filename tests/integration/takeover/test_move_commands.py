@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
 from domain.takeover.cached_origin import CachedOriginSessions
-from domain.takeover.generation import Generation
+from domain.takeover.plan import Generation
 from domain.takeover.source import SourceAddress, SourceRefused
 from entrypoints.cli.takeover.connecting import connected
 from entrypoints.cli.takeover.options import SourceChoice

@@ -6,7 +6,6 @@ from hashlib import md5
 from attrs import evolve
 
 from domain.scripts.limits import Isolation, Limits
-from domain.takeover.generation import GenerationEvidence
 from domain.takeover.inspection import (
     SessionHead,
     SourceColumn,
@@ -17,7 +16,7 @@ from domain.takeover.inspection import (
 )
 from domain.takeover.languages import OriginLanguages
 from domain.takeover.owners import AnonymousOwner
-from domain.takeover.plan import ClockDifference, PlanFacts
+from domain.takeover.plan import ClockDifference, GenerationEvidence, PlanFacts
 from domain.takeover.source_session import SourceSession, TakeoverPolicy
 
 NOW = datetime(2026, 7, 17, 8, 0, tzinfo=UTC)

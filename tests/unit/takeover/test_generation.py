@@ -1,6 +1,6 @@
 import pytest
 
-from domain.takeover.generation import Generation, GenerationEvidence
+from domain.takeover.plan import Generation, GenerationEvidence
 
 G1, G2, G3 = Generation
 

@@ -5,9 +5,15 @@ from attrs import evolve
 
 from domain.takeover.cached import CacheCensus
 from domain.takeover.census import Census
-from domain.takeover.generation import Generation, GenerationEvidence
 from domain.takeover.inspection import ReadSpeed, SourceColumn, SourceConstraint, SourceCounts
-from domain.takeover.plan import ClockDifference, fence_log_bytes, missing_grants, quoted
+from domain.takeover.plan import (
+    ClockDifference,
+    Generation,
+    GenerationEvidence,
+    fence_log_bytes,
+    missing_grants,
+    quoted,
+)
 from tests.unit.takeover.builders import COLUMNS, FACTS, NOW, POLICY, SCHEMA, SERVER, head, table
 
 SECOND = timedelta(seconds=1)

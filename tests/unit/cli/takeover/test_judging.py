@@ -7,9 +7,8 @@ from attrs import evolve
 
 from domain.scripts.language import Language
 from domain.takeover.census import Census
-from domain.takeover.generation import Generation, GenerationEvidence
 from domain.takeover.inspection import SourceColumn, SourceConstraint, SourceCounts, SourceFunction
-from domain.takeover.plan import ClockDifference, ScriptSurvey, ScriptVerdict
+from domain.takeover.plan import ClockDifference, Generation, GenerationEvidence, ScriptSurvey, ScriptVerdict
 from domain.takeover.scripts import ScriptForm
 from entrypoints.cli.doctor.report import Level
 from entrypoints.cli.takeover.judging import findings
