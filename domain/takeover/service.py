@@ -84,14 +84,17 @@ class TakeoverService:
     async def enter(self, command: StageCommand, details: Mapping[str, object] | None = None) -> bool:
         """Change the stage to that of the command, record it, and wait until every front knows it.
 
-        Returns whether it was another stage before.
+        Returns whether it was another stage before. A repetition waits for the rest of that time: the command that
+        changed the stage may have been killed during it.
         """
-        takeover = await self.require(command)
+        takeover, now = await self.require(command), self._clock.now()
         stage = next_stage(command, takeover.stage)
         if stage is takeover.stage:
+            age_s = max(0.0, (now - takeover.stage_at).total_seconds())
+            await self._sleep(max(0.0, STAGE_SEEN_S - age_s))
             return False
         change = StageChange(self._new_act(_ACTS[command]), details or {})
-        if not await self._store.change_stage(takeover.stage, stage, self._clock.now(), change):
+        if not await self._store.change_stage(takeover.stage, stage, now, change):
             raise TakeoverRefused("Another command has changed the stage meanwhile. Run `pglambda takeover status`.")
         await self._sleep(STAGE_SEEN_S)
         return True
@@ -115,8 +118,8 @@ class TakeoverService:
         state = await self.state()
         if state.takeover.stage is not Stage.FINISHED:
             _require_over(state)
-            totals = {f"sessions_{name or 'inbound'}": number for name, number in state.sessions.items()}
-            await self.enter(StageCommand.FINISH, totals)
+        totals = {f"sessions_{name or 'inbound'}": number for name, number in state.sessions.items()}
+        await self.enter(StageCommand.FINISH, totals)
         await self._discard_copies(state.takeover)
         return state
 

@@ -9,10 +9,11 @@ from tests.origin.drill.world import servers
 pytestmark = pytest.mark.timeout(600)
 
 PLANS = (
-    Plan(seed=1, generation="g3", idle=1000, settle_s=2),
-    Plan(seed=3, generation="g1", idle=1000, settle_s=2),
-    Plan(seed=2, generation="g3", idle=1000, settle_s=2, kills=False),
+    Plan(seed=38, generation="g3", idle=1000, settle_s=2),
+    Plan(seed=14, generation="g1", idle=1000, settle_s=2),
+    Plan(seed=2, generation="g3", idle=1000, settle_s=2, kills=False, authenticated=True),
 )
+"""Seeds that kill each kind of process, and no service during `back`, which then waits 70 s for its executions."""
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
-"""Takeovers under load, there and back, with kills at random points: every run from a seed of its own.
+"""Takeovers under load, there and back and there again to the end, with kills at random points.
 
-A run passes if no session is lost, none is served by both sides, and every count is that of the executions.
+Every run has a seed of its own; every second one authenticates its clients. A run passes if no session is lost, none is
+served by both sides, and every count is that of the executions.
 """
 
 import argparse
@@ -41,7 +42,8 @@ def main() -> None:
         for number in range(options.runs):
             seed = options.seed + number
             generation = options.generation or ("g1" if seed % 3 == 0 else "g3")
-            plan = Plan(seed, generation, options.clients, options.idle, options.settle_seconds, not options.no_kills)
+            kinds = {"kills": not options.no_kills, "authenticated": seed % 2 == 0}
+            plan = Plan(seed, generation, options.clients, options.idle, options.settle_seconds, **kinds)
             reports.append(asyncio.run(drill(plan, there, here)))
             sys.stdout.write(f"{_line(reports[-1])}\n")
             sys.stdout.flush()

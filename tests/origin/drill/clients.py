@@ -2,10 +2,15 @@
 
 import asyncio
 import random
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 from attrs import define, field
 
+from adapters.jwt.claims import ClaimRules
+from adapters.jwt.issuer import issue_token
+from domain.access.principal import Scope
+from domain.identity import Owner
 from tests.origin.drill.ledger import HERE, ORIGIN, Ledger, Run, Session
 
 SCRIPT = """
@@ -29,20 +34,25 @@ _SLOW_MAX_S = 0.5
 """Some executions take a while, so that some are under way whenever their session changes sides."""
 
 _SESSIONS_MAX = 3
-_PAUSE_MAX_S = 0.6
+_PAUSE_MAX_S = 1.0
 _LIMIT_S = 30.0
 _NOT_RUN = ("Failed to get session",)
+_TOKEN_LASTS = timedelta(hours=12)
 
 
 @define(eq=False)
 class Clients:
-    """Clients that initialize, execute and get until they are stopped; `heading_back` is set when `back` begins."""
+    """Clients that initialize, execute and get until they are stopped; `leg` is that of the takeover.
+
+    With a secret, each is an owner of its own, by a token and by the header that the origin stores.
+    """
 
     url: str
     runs: str
     seed: int
+    secret: str | None = None
     ledger: Ledger = field(factory=Ledger)
-    heading_back: bool = False
+    leg: int = 0
     _stopping: bool = False
     _going: asyncio.Event = field(factory=asyncio.Event)
     _idle: int = 0
@@ -54,8 +64,16 @@ class Clients:
         self._http = httpx2.AsyncClient(base_url=self.url, timeout=_LIMIT_S, limits=limits)
         self._going.set()
         self._clients = [
-            asyncio.ensure_future(self._live(random.Random(f"{self.seed} {each}"))) for each in range(number)
+            asyncio.ensure_future(self._live(random.Random(f"{self.seed} {each}"), self._headers(f"client {each}")))
+            for each in range(number)
         ]
+
+    def _headers(self, name: str) -> dict[str, str]:
+        if self.secret is None:
+            return {}
+        held, times = frozenset({Scope.EXECUTE_ALL}), (datetime.now(UTC), _TOKEN_LASTS)
+        token = issue_token(self.secret, Owner(name), held, ClaimRules(), times)
+        return {"X-User-ID": name, "Authorization": f"Bearer {token}"}
 
     async def pause(self) -> None:
         """Return when no call is under way, and none begins."""
@@ -80,12 +98,12 @@ class Clients:
             if client.done():
                 client.result()
 
-    async def _live(self, chance: random.Random) -> None:
+    async def _live(self, chance: random.Random, headers: dict[str, str]) -> None:
         mine: list[Session] = []
         while not self._stopping:
             await self._awaited()
             if len(mine) < _SESSIONS_MAX and (not mine or chance.random() < 0.1):
-                await self._initialize(mine)
+                await self._initialize(mine, headers)
             elif chance.random() < 0.7:
                 await self._use(chance.choice(mine), chance)
             else:
@@ -97,11 +115,11 @@ class Clients:
         await self._going.wait()
         self._idle -= 1
 
-    async def _initialize(self, mine: list[Session]) -> None:
+    async def _initialize(self, mine: list[Session], headers: dict[str, str]) -> None:
         body = {"context": {}, "script_content": SCRIPT}
-        response = await self._call("POST", "initialize", body, {"Language-Title": "python-drill"})
+        response = await self._call("POST", "initialize", headers | {"Language-Title": "python-drill"}, body)
         if response is not None and response.status_code == 200:
-            session = Session(response.json()["request_id"])
+            session = Session(response.json()["request_id"], headers)
             self.ledger.sessions[session.session_id] = session
             mine.append(session)
 
@@ -117,24 +135,26 @@ class Clients:
 
     async def _execute(self, session: Session, takes_s: float) -> None:
         call = f"{session.session_id} {session.acknowledged + len(session.unsure)}"
-        heading_back = self.heading_back
+        leg = self.leg
         body = {"params": {"runs": self.runs, "call": call, "takes_s": takes_s}}
-        response = await self._call("POST", f"execute/{session.session_id}", body, maybe=(session, call))
+        response = await self._call(
+            "POST", f"execute/{session.session_id}", session.headers, body, maybe=(session, call)
+        )
         if response is not None and response.status_code == 200:
             side = response.json()["result"]
             if side not in {HERE, ORIGIN}:
                 self.ledger.wrong.append(f"{call} was answered {response.text}")
-            session.runs.append(Run(call, side, heading_back))
+            session.runs.append(Run(call, side, leg))
 
     async def _get(self, session: Session, more: int = 0) -> None:
         """Read it, while at most `more` executions are under way."""
-        response = await self._call("GET", f"sessions/{session.session_id}")
+        response = await self._call("GET", f"sessions/{session.session_id}", session.headers)
         if response is not None and response.status_code == 200:
             most = session.acknowledged + len(session.unsure) + more
             if not 0 <= response.json()["execution_count"] <= most:
                 self.ledger.wrong.append(f"of {most} executions, a get showed {response.text}")
 
-    async def _call(self, method, path, body=None, headers=None, *, maybe=None) -> httpx2.Response | None:
+    async def _call(self, method, path, headers, body=None, *, maybe=None) -> httpx2.Response | None:
         """Make a call, and record its failure; `maybe` is the execution that may have run then."""
         self.ledger.calls += 1
         try:

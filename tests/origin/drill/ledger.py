@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 
 from attrs import define, field, frozen
 
@@ -10,21 +11,25 @@ HERE, ORIGIN = "here", "origin"
 
 @frozen
 class Run:
-    """One acknowledged execution: its name, and the side that ran it."""
+    """One acknowledged execution: its name, the side that ran it, and in which leg of the takeover.
+
+    In the legs 0, 2, ... sessions move here, in the others to the origin.
+    """
 
     call: str
     side: str
-    heading_back: bool
+    leg: int
 
 
 @define
 class Session:
-    """A session that was acknowledged.
+    """A session that was acknowledged, and the headers that its client sends.
 
     `unsure` are executions that may have run, or may not: their clients received no answer that tells.
     """
 
     session_id: str
+    headers: dict[str, str] = field(factory=dict)
     runs: list[Run] = field(factory=list)
     unsure: list[str] = field(factory=list)
 
@@ -65,8 +70,8 @@ class Ledger:
     def wavering(self) -> Iterator[str]:
         """Yield the sessions that changed sides against the direction of the takeover."""
         for session in self.sessions.values():
-            for heading_back, end in ((False, HERE), (True, ORIGIN)):
-                sides = [run.side for run in session.runs if run.heading_back is heading_back]
+            for leg, runs in groupby(session.runs, key=lambda run: run.leg):
+                sides, end = [run.side for run in runs], ORIGIN if leg % 2 else HERE
                 moved = sides[sides.index(end) :] if end in sides else []
                 if any(side != end for side in moved):
                     yield f"{session.session_id} was served by {' '.join(sides)}"

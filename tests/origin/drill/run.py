@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import random
 import time
 from collections import Counter
@@ -12,9 +13,12 @@ from attrs import define, field, frozen
 from tests.faults.server import Server
 from tests.origin.drill.clients import Clients
 from tests.origin.drill.ledger import HERE, ORIGIN
-from tests.origin.drill.world import World, world
+from tests.origin.drill.world import SECRET, World, world
 
-_BEFORE_S = 1.0
+_CALLS_S = 1.0
+"""So long clients call, while no command moves sessions."""
+
+_RECORDED_MINUTES = "0.05"
 _KILLS = (1, 2)
 """So many during each command: every one costs a start of a program."""
 
@@ -33,6 +37,7 @@ class Plan:
     idle: int = 2000
     settle_s: int = 3
     kills: bool = True
+    authenticated: bool = False
 
 
 @define
@@ -67,21 +72,22 @@ class Report:
             "took_s",
         )
         figures = {name: getattr(self, name) for name in names}
-        kinds = {"seed": self.plan.seed, "generation": self.plan.generation, "kills": self.kills}
+        kinds = {"seed": self.plan.seed, "generation": self.plan.generation, "authenticated": self.plan.authenticated}
+        kinds |= {"kills": self.kills}
         return kinds | figures | {"commands": self.statuses, "problems": self.problems[:_PROBLEMS_SHOWN]}
 
 
 async def drill(plan: Plan, there: Server, here: Server) -> Report:
     """Make one run; both servers run afterwards."""
     report, began_s = Report(plan), time.monotonic()
-    async with world(plan.generation, there, here, plan.idle) as made:
-        clients = Clients(made.service.url, str(made.runs), plan.seed)
+    secret = SECRET if plan.authenticated else None
+    settings = {} if secret is None else {"AUTH": "required", "JWT_SECRET": secret}
+    async with world(plan.generation, there, here, plan.idle, settings) as made:
+        clients = Clients(made.service.url, str(made.runs), plan.seed, secret)
         report.statuses = made.statuses
-        before = made.idle()
         clients.start(plan.clients)
         try:
-            await _there_and_back(made, clients, report)
-            _judge_end(made, clients, report, before)
+            await _Drill(made, clients, report, made.idle()).run()
         except Exception as error:  # noqa: BLE001  # a run that fails is a row of the report
             report.problems.append(repr(error))
         finally:
@@ -95,66 +101,105 @@ async def drill(plan: Plan, there: Server, here: Server) -> Report:
     return report
 
 
-async def _there_and_back(made: World, clients: Clients, report: Report) -> None:
-    settle = ("--settle-seconds", str(report.plan.settle_s))
-    await asyncio.sleep(_BEFORE_S)
-    await made.takeover("plan", good=(0, 1))
-    for command in (("copy",), ("open",), ("adopt", *settle)):
-        await _killing(made, report, command)
-    await clients.pause()
-    await made.takeover("adopt", *settle)
-    report.late = made.late()
-    _judge(made, clients, report)
-    if not report.plan.kills:
-        report.gap_p99_ms = _p99(made.gaps_ms())
-    await made.takeover("verify")
-    clients.heading_back = True
-    clients.resume()
-    await asyncio.sleep(_BEFORE_S)
-    await _killing(made, report, ("back", *settle))
-    await clients.pause()
-    await made.takeover("back", *settle)
+@frozen
+class _Drill:
+    """The commands of a takeover and what they must leave; `idle` are the rows that no client calls."""
 
+    made: World
+    clients: Clients
+    report: Report
+    idle: dict[str, tuple[Any, ...]]
 
-def _judge(made: World, clients: Clients, report: Report) -> None:
-    """Compare both sides with the ledger, while no call is under way."""
-    ledger = clients.ledger
-    held, both = made.held()
-    report.problems += [*both, *ledger.lost(held), *ledger.miscounted(held), *ledger.wavering(), *ledger.wrong]
-    report.problems += ledger.twice(made.runs_at_origin())
-    if not report.plan.kills:
-        report.problems += ledger.refused
-    ledger.wrong.clear()
+    async def run(self) -> None:
+        plan = self.report.plan
+        settle = ("--settle-seconds", str(plan.settle_s))
+        owners = ("--owner", "user_id", "--default-owner", "nobody") if plan.authenticated else ()
+        await asyncio.sleep(_CALLS_S)
+        await self.made.takeover("plan", *owners, good=(0, 1))
+        await self._killing("copy", *owners)
+        if not plan.kills:
+            await self._rehearse()
+        await self._leg(("open", *owners), ("adopt", *settle))
+        self.report.late = self.made.late()
+        if not plan.kills:
+            self.report.gap_p99_ms = _p99(self.made.gaps_ms())
+        await self.made.takeover("verify")
+        await self._next_leg()
+        await self._leg(("back", *settle))
+        self._judge_rows()
+        await self._next_leg()
+        await self._leg(("open", *owners), ("adopt", *settle), ("finish",))
+        await self._without_origin()
 
+    async def _rehearse(self) -> None:
+        """Register functions, and run recorded calls in the sandbox: it has no folder of the origin, so all differ."""
+        await self.made.takeover("functions", good=(0, 1))
+        told = await self.made.takeover("rehearse", "--minutes", _RECORDED_MINUTES, "--output", "json", good=(1,))
+        if not json.loads(told[told.index("{") :])["calls"]:
+            self.report.problems.append("no call was rehearsed")
 
-def _judge_end(made: World, clients: Clients, report: Report, before: dict[str, tuple[Any, ...]]) -> None:
-    _judge(made, clients, report)
-    after = made.idle()
-    changed = [each for each in before if after.get(each) != before[each]]
-    report.problems += [f"{each} came back changed: {before[each]} {after.get(each)}" for each in changed]
+    async def _leg(self, *commands: tuple[str, ...]) -> None:
+        """Bring all sessions to one side under calls, and judge that."""
+        for command in commands:
+            await self._killing(*command)
+        await self.clients.pause()
+        await self.made.takeover("status")  # its status is 1 while the takeover could not be finished
+        self._judge()
+
+    async def _killing(self, *command: str) -> None:
+        """Run a command to its good end, with kills at random points meanwhile; all runs again afterwards."""
+        made, report = self.made, self.report
+        if not report.plan.kills:
+            await made.takeover(*command)
+            return
+        over = asyncio.Event()
+        kills = asyncio.ensure_future(_kills(made, report, command[0], self.clients.leg, over))
+        try:
+            await made.takeover(*command, again=True)
+        finally:
+            over.set()
+            await kills
+            await made.service.ready()
+
+    async def _next_leg(self) -> None:
+        self.clients.leg += 1
+        self.clients.resume()
+        await asyncio.sleep(_CALLS_S)
+
+    async def _without_origin(self) -> None:
+        """After the end no call needs the origin."""
+        refused = len(self.clients.ledger.refused)
+        self.made.origin.stop()
+        self.clients.resume()
+        await asyncio.sleep(_CALLS_S)
+        await self.clients.pause()
+        self._judge()
+        self.report.problems += self.clients.ledger.refused[refused:]
+
+    def _judge(self) -> None:
+        """Compare both sides with the ledger, while no call is under way."""
+        report, ledger = self.report, self.clients.ledger
+        held, both = self.made.held()
+        report.problems += [*both, *ledger.lost(held), *ledger.miscounted(held), *ledger.wavering(), *ledger.wrong]
+        report.problems += ledger.twice(self.made.runs_at_origin())
+        report.problems += [f"{each}, which no client calls, is lost" for each in self.idle if each not in held]
+        if not report.plan.kills:
+            report.problems += ledger.refused
+        ledger.wrong.clear()
+
+    def _judge_rows(self) -> None:
+        """Compare the rows that no client calls with what they were, column by column."""
+        after = self.made.idle()
+        changed = [each for each, row in self.idle.items() if after.get(each) != row]
+        self.report.problems += [f"{each} came back changed: {self.idle[each]} {after.get(each)}" for each in changed]
 
 
 def _p99(values: list[float]) -> float:
     return sorted(values)[int(len(values) * 0.99)] if values else float("nan")
 
 
-async def _killing(made: World, report: Report, command: tuple[str, ...]) -> None:
-    """Run a command to its good end, with kills at random points meanwhile; all runs again afterwards."""
-    if not report.plan.kills:
-        await made.takeover(*command)
-        return
-    over = asyncio.Event()
-    kills = asyncio.ensure_future(_kills(made, report, command[0], over))
-    try:
-        await made.takeover(*command, again=True)
-    finally:
-        over.set()
-        await kills
-        await made.service.ready()
-
-
-async def _kills(made: World, report: Report, command: str, over: asyncio.Event) -> None:
-    chance = random.Random(f"{report.plan.seed} {command}")
+async def _kills(made: World, report: Report, command: str, leg: int, over: asyncio.Event) -> None:
+    chance = random.Random(f"{report.plan.seed} {command} {leg}")
     victims = ["command", "command", "service", "there", "here", *(["redis"] if made.redis else [])]
     for _ in range(chance.randint(*_KILLS)):
         with contextlib.suppress(TimeoutError):

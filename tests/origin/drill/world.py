@@ -24,6 +24,7 @@ from tests.origin.service import Service, variables_for
 from tests.support.folders import shared_folder
 
 _ROOT = Path(__file__).parents[3]
+SECRET = "a secret of thirty-two bytes or more"
 _COMMAND_S = 300.0
 _TRIES_MAX = 40
 _CHILDREN = 12
@@ -54,14 +55,14 @@ class World:
     statuses: list[str] = field(factory=list)
     command: asyncio.subprocess.Process | None = None
 
-    async def takeover(self, *arguments: str, again: bool = False, good: tuple[int, ...] = (0,)) -> None:
-        """Run a command to its good end; with `again` it is repeated when it fails or is killed."""
+    async def takeover(self, *arguments: str, again: bool = False, good: tuple[int, ...] = (0,)) -> str:
+        """Run a command to its good end, and return what it tells; with `again` it is repeated when it fails."""
         for _ in range(_TRIES_MAX if again else 1):
             began_s = time.monotonic()
             status, told = await self._ran(*arguments)
             self.statuses.append(f"{arguments[0]} {status} {time.monotonic() - began_s:.1f} s")
             if status in good:
-                return
+                return told
             await asyncio.sleep(0.2 if again else 0)
         raise AssertionError(f"`pglambda takeover {' '.join(arguments)}` ended with {status}: {told[-2000:]}")
 
@@ -123,8 +124,10 @@ def servers() -> Iterator[tuple[Server, Server]]:
 
 
 @contextlib.asynccontextmanager
-async def world(generation: str, there: Server, here: Server, idle: int) -> AsyncIterator[World]:
-    """Yield a new world: an origin with `idle` live sessions, and the service in front of it."""
+async def world(
+    generation: str, there: Server, here: Server, idle: int, settings: Mapping[str, str]
+) -> AsyncIterator[World]:
+    """Yield a new world: an origin with `idle` live sessions, and the service with these settings in front of it."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(shared_folder())
         there_url = stack.enter_context(origin_database(there.dsn()))
@@ -133,7 +136,8 @@ async def world(generation: str, there: Server, here: Server, idle: int) -> Asyn
         redis = stack.enter_context(running_redis()) if generation == "g1" else None
         options = {"generation": generation, "children": _CHILDREN} | ({"redis_url": redis.url} if redis else {})
         origin = stack.enter_context(running_origin(there_url, **options))
-        variables = variables_for(folder, here_url, origin=origin, source_url=there_url, redis=redis)
+        addresses = variables_for(folder, here_url, origin=origin, source_url=there_url, redis=redis)
+        variables = addresses | settings
         service = Service(variables, folder)
         stack.callback(service.stop)
         await service.ready()

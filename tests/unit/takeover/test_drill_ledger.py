@@ -7,9 +7,12 @@ import pytest
 from tests.origin.drill.ledger import HERE, ORIGIN, Ledger, Run, Session
 
 
-def ledger(*sides: str, back: tuple[str, ...] = (), unsure: tuple[str, ...] = ()) -> Ledger:
-    runs = [Run(f"s {number}", side, number >= len(sides)) for number, side in enumerate((*sides, *back))]
-    return Ledger({"s": Session("s", runs, list(unsure))})
+def ledger(
+    *sides: str, back: tuple[str, ...] = (), again: tuple[str, ...] = (), unsure: tuple[str, ...] = ()
+) -> Ledger:
+    legs = [(side, leg) for leg, each in enumerate((sides, back, again)) for side in each]
+    runs = [Run(f"s {number}", side, leg) for number, (side, leg) in enumerate(legs)]
+    return Ledger({"s": Session("s", {}, runs, list(unsure))})
 
 
 def at_origin(record: Ledger) -> Counter[str]:
@@ -47,14 +50,15 @@ def test_an_execution_that_ran_twice_at_the_origin_is_found():
 
 
 @pytest.mark.parametrize(
-    ("there", "back", "found"),
+    ("there", "back", "again", "found"),
     [
-        ((ORIGIN, HERE, HERE), (HERE, ORIGIN), 0),
-        ((HERE,), (ORIGIN, ORIGIN), 0),
-        ((HERE, ORIGIN), (), 1),
-        ((ORIGIN, HERE, ORIGIN, HERE), (ORIGIN, HERE), 2),
-        ((), (ORIGIN, HERE), 1),
+        ((ORIGIN, HERE, HERE), (HERE, ORIGIN), (ORIGIN, HERE), 0),
+        ((HERE,), (ORIGIN, ORIGIN), (), 0),
+        ((HERE, ORIGIN), (), (), 1),
+        ((ORIGIN, HERE, ORIGIN, HERE), (ORIGIN, HERE), (), 2),
+        ((), (ORIGIN, HERE), (), 1),
+        ((HERE,), (ORIGIN,), (HERE, ORIGIN), 1),
     ],
 )
-def test_a_session_changes_sides_once_in_each_direction(there, back, found):
-    assert len(list(ledger(*there, back=back).wavering())) == found
+def test_a_session_changes_sides_once_in_each_leg(there, back, again, found):
+    assert len(list(ledger(*there, back=back, again=again).wavering())) == found

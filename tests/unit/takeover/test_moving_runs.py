@@ -225,11 +225,31 @@ async def test_a_stage_changes_once_is_recorded_and_known_to_every_front_afterwa
     assert await side.service().enter(StageCommand.OPEN)
     assert side.slept == [STAGE_SEEN_S]
     assert not await side.service().enter(StageCommand.OPEN)
-    assert side.slept == [STAGE_SEEN_S]
+    assert side.slept == [STAGE_SEEN_S, 0]
     assert (await side.world.store.takeover()).stage is Stage.OPEN
     assert [each.act.name for each in side.world.takeovers.changes] == [ActName.TAKEOVER_OPEN]
     with pytest.raises(TakeoverRefused, match="back"):
         await (await Side().begin(Stage.LOOK)).service().enter(StageCommand.BACK)
+
+
+async def killed_after_a_second(side: Side, command: StageCommand) -> None:
+    """Enter a stage, and end after one of the seconds for which the command waits."""
+
+    def kill() -> None:
+        side.world.clock.advance(timedelta(seconds=1 - STAGE_SEEN_S))
+        raise EOFError
+
+    side.hooks[1] = kill
+    with pytest.raises(EOFError):
+        await side.service().enter(command)
+
+
+@pytest.mark.parametrize("command", [StageCommand.OPEN, StageCommand.FINISH])
+async def test_the_repetition_of_a_command_that_was_killed_waits_until_every_front_knows_the_stage(command):
+    side = await Side().begin(Stage.LOOK if command is StageCommand.OPEN else Stage.OPEN)
+    await killed_after_a_second(side, command)
+    await (side.service().enter(command) if command is StageCommand.OPEN else side.service().finish())
+    assert side.slept == [STAGE_SEEN_S, STAGE_SEEN_S - 1]
 
 
 async def test_the_end_before_open_drops_the_copies_and_leaves_the_origin_its_sessions():
