@@ -85,7 +85,8 @@ class Tally:
 class AdoptPreview:
     """What a run would do: live sessions that would move here, those of them that are copied, those that would stay.
 
-    `lost` are hidden at the origin and not served here; `foreign` are hidden by another takeover.
+    `lost` are hidden at the origin and not served here; `foreign` are hidden by another takeover. `restored` are
+    served by both sides, because the origin was restored to an earlier state.
     """
 
     movable: int = 0
@@ -93,6 +94,7 @@ class AdoptPreview:
     left: int = 0
     lost: int = 0
     foreign: int = 0
+    restored: int = 0
 
 
 @define(eq=False)
@@ -132,19 +134,21 @@ class MoveRun:
 
     async def preview(self) -> AdoptPreview:
         """Return what `adopt` would do now; it writes nothing."""
-        movable = copied = left = lost = foreign = 0
+        movable = copied = left = lost = foreign = restored = 0
         async for ids in self._read_pages(self._origin.live):
             held, seen = await self._returns.held(ids), await self._origin.look(ids)
             live = [each.session_id for each in seen if each.is_live and each.inbound is not None]
             kept = [each for each in live if not held[each].is_made_here]
-            movable += len(kept)
+            served = sum(held[each].holding is Holding.SERVED for each in kept)
+            restored += served
+            movable += len(kept) - served
             copied += sum(held[each].holding is Holding.INBOUND for each in kept)
             left += len(seen) - len(kept)
         async for ids in self._read_pages(self._origin.fenced):
             views = await self._mover.views(ids)
             lost += sum(view is View.FENCED for view in views.values())
             foreign += sum(view is View.FOREIGN for view in views.values())
-        return AdoptPreview(movable, copied, left, lost, foreign)
+        return AdoptPreview(movable, copied, left, lost, foreign, restored)
 
     async def _count_left(self) -> None:
         """Count the sessions that the origin still serves, and name the first ones."""

@@ -10,7 +10,7 @@ from domain.audit import Act, ActName
 from domain.clock import Clock
 from domain.takeover.mover_ports import OriginSessions, ReturnStore
 from domain.takeover.moving import StageChange, TakenSession, TakenState, Takeover
-from domain.takeover.ports import TakeoverStore
+from domain.takeover.ports import Holding, TakeoverStore
 from domain.takeover.stages import NO_TAKEOVER, Stage, StageCommand, TakeoverRefused, next_stage
 
 STAGE_SEEN_S = 3.0
@@ -43,7 +43,7 @@ class TakeoverState:
 
     `live_there` are sessions that the origin serves, at most 20,000 are counted. `behind` are signs that somebody calls
     the origin behind the front. `unsettled` sessions wait until the origin's last executions have ended. `live_here`
-    has the others that live here.
+    has the others that live here. `live_twice` are served by both sides: the origin was restored to an earlier state.
     """
 
     takeover: Takeover
@@ -51,6 +51,7 @@ class TakeoverState:
     unsettled: int
     live_there: int
     live_here: int
+    live_twice: int
     behind: Sequence[OriginCaller]
 
     @property
@@ -109,6 +110,7 @@ class TakeoverService:
             len(await self._returns.unsettled(self._clock.now(), None, _EXAMINED_MAX)),
             len(live),
             len(await self._all(self._returnable)),
+            await self._live_twice(live),
             await self._behind(takeover, live) if takeover.stage in {Stage.OPEN, Stage.ADOPT} else (),
         )
 
@@ -145,6 +147,15 @@ class TakeoverService:
         ]
         return [*made, *await self._executed_behind()][:_NAMED_MAX]
 
+    async def _live_twice(self, live: Sequence[UUID]) -> int:
+        """Return how many sessions of the origin are served here too; one that moves here meanwhile is not."""
+        twice = 0
+        for start in range(0, len(live), _PAGE):
+            held = await self._returns.held(live[start : start + _PAGE])
+            served = [each for each, here in held.items() if here.holding is Holding.SERVED and not here.is_made_here]
+            twice += sum(each.is_live for each in await self._origin.look(served)) if served else 0
+        return twice
+
     async def _executed_behind(self) -> Sequence[OriginCaller]:
         found: list[OriginCaller] = []
         after: UUID | None = None
@@ -174,10 +185,12 @@ def _grown(taken: TakenSession, count: int) -> OriginCaller:
 def _require_over(state: TakeoverState) -> None:
     if state.is_over:
         return
+    lefts = state.live_there - state.live_twice
     reasons = {
-        f"{state.live_there:,} live sessions are the origin's: `takeover adopt` moves those that can be kept "
-        "here; the others, which it names, end when they expire": state.live_there
-        and state.takeover.stage is not Stage.BACK,
+        f"{lefts:,} live sessions are the origin's: `takeover adopt` moves those that can be kept "
+        "here; the others, which it names, end when they expire": lefts and state.takeover.stage is not Stage.BACK,
+        f"{state.live_twice:,} sessions are served by both sides, because the origin was restored to an earlier state: "
+        "`takeover adopt` hides them there again": state.live_twice,
         f"{state.live_here:,} live sessions are here: run `takeover back` again": state.live_here
         and state.takeover.stage is Stage.BACK,
         "sessions are between the two sides: run the command that moves them again": state.sessions[TakenState.FENCING]

@@ -222,6 +222,7 @@ def _previewed(preview: AdoptPreview, output: Output) -> str:
         (f"{preview.left:,}", "would stay with the origin: `takeover plan` says why"),
         (f"{preview.lost:,}", "are hidden at the origin and not served here, and would move here"),
         (f"{preview.foreign:,}", "are hidden by another takeover of the same origin"),
+        (f"{preview.restored:,}", "are served by both sides, and would be hidden at the origin, which was restored"),
     ]
     return table(rows, frozenset({0}))
 

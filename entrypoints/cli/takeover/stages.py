@@ -136,6 +136,7 @@ def _document(state: TakeoverState) -> Mapping[str, object]:
         "unsettled": state.unsettled,
         "live_at_origin": state.live_there,
         "live_here": state.live_here,
+        "live_on_both_sides": state.live_twice,
         "behind_the_front": [
             {"request_id": each.session_id, "created_at": each.created_at, "executions": each.executions}
             for each in state.behind
@@ -152,6 +153,9 @@ def _lines(state: TakeoverState) -> Iterator[str]:
     rows.append((f"{state.unsettled:,}", "of those moved here wait for the origin's last executions"))
     rows.append((f"{state.live_there:,}", "live at the origin"))
     rows.append((f"{state.live_here:,}", "live here, beside those that wait"))
+    if state.live_twice:
+        text = "live on both sides, because the origin was restored: `takeover adopt` hides them there again"
+        rows.append((f"{state.live_twice:,}", text))
     yield table(rows, frozenset({0}))
     for each in state.behind:
         made = "" if each.created_at is None else f"made at {each.created_at:%Y-%m-%dT%H:%M:%SZ}, "

@@ -17,7 +17,7 @@ from domain.takeover.moving_runs import AdoptPreview, BatchSize, MoveLimits, Mov
 from domain.takeover.service import STAGE_SEEN_S, OriginCaller, TakeoverService
 from domain.takeover.stages import Stage, StageCommand, TakeoverRefused
 from tests.unit.domain.builders import session_at
-from tests.unit.takeover.world import SCRIPT, SETTLE, TAKEOVER_ID, OriginRow, World, inbound_of
+from tests.unit.takeover.world import FENCE, SCRIPT, SETTLE, TAKEOVER_ID, OriginRow, World, inbound_of
 
 HOUR = timedelta(hours=1)
 
@@ -134,6 +134,22 @@ async def test_a_session_that_a_restore_of_this_side_has_lost_is_taken_again():
     assert await side.run().preview() == AdoptPreview(lost=1)
     await side.run(MoveLimits(settle_s=0)).adopt()
     assert side.owners() == {"here"}
+
+
+async def test_sessions_that_a_restore_of_the_origin_shows_again_are_told_and_hidden_again():
+    side = await Side(3).begin(Stage.ADOPT)
+    world = side.world
+    await side.run(MoveLimits(settle_s=0)).adopt()
+    for each in (session_id(1), session_id(2)):
+        world.origin.rows[each].expires_at = FENCE.shown(world.origin.rows[each].expires_at)
+    state = await side.service().state()
+    assert (state.live_there, state.live_here, state.live_twice, state.is_over) == (2, 3, 2, False)
+    assert await side.run().preview() == AdoptPreview(restored=2)
+    with pytest.raises(TakeoverRefused, match=r"finished: 2 sessions are served by both sides.*`takeover adopt` hides"):
+        await side.service().finish()
+    tally = await side.run(MoveLimits(settle_s=0)).adopt()
+    assert tally.numbers["fenced_again"] == 2
+    assert ((await side.service().finish()).live_twice, side.owners()) == (0, {"here"})
 
 
 async def test_a_preview_tells_what_would_move_and_writes_nothing():
