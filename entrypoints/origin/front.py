@@ -29,6 +29,9 @@ _KEPT_SIZE_MAX = 2 * 1024 * 1024
 _KEPT_TOTAL_MAX = 64 * 1024 * 1024
 """Bytes of all bodies that a process keeps."""
 
+_MISSES_MAX = 2
+"""A session that was made here, and returned, is looked for here first; while the origin is asked, it may move here."""
+
 _ONE_SEGMENT = re.compile(r"(?!\.)[^/\\%\ufffd]+")
 """Names that no server takes for several segments of a path, such as a proxy before the origin that decodes `..%2F`."""
 
@@ -47,7 +50,7 @@ class KeptBytes:
 
 
 class KeptBody:
-    """The body of a request, which can be received a second time: the session may have moved during the call.
+    """The body of a request, which can be received again: the session may have moved during the call.
 
     Messages are not kept: one for each byte that a client sends alone would take a hundred times its memory. A body
     that is too large, or finds no room, can be received once only. That matters if the session moves, which is rare: a
@@ -69,14 +72,14 @@ class KeptBody:
         return message
 
     def again(self) -> Receive:
-        """Return what receives the same body, and then new messages; raises SessionMoving if it was not kept."""
+        """Return what receives the same body and keeps what is new; raises SessionMoving if it was not kept."""
         if self._content is None:
             raise SessionMoving
         message = {"type": "http.request", "body": bytes(self._content), "more_body": not self._is_complete}
         first = [message] if self._is_begun else []
 
         async def receive() -> Message:
-            return first.pop() if first else await self._receive()
+            return first.pop() if first else await self.receive()
 
         return receive
 
@@ -157,15 +160,17 @@ class OriginFront:
         side, kept = await self._front.side_of(session_id), KeptBody(request.receive, self._kept)
         self._metrics.decided(side, time.perf_counter() - started_s)
         request.receive = kept.receive
-        attempt = self._here if side is Side.HERE else self._there
         try:
-            response = await attempt(session_id, here, request)
-            if response is not None:
-                return response
-            request.receive = kept.again()
+            for _ in range(_MISSES_MAX):
+                attempt = self._here if side is Side.HERE else self._there
+                response = await attempt(session_id, here, request)
+                if response is not None:
+                    return response
+                side = Side.ORIGIN if side is Side.HERE else Side.HERE
+                request.receive = kept.again()
         finally:
             kept.drop()
-        return await (self._pass_on(request) if side is Side.HERE else here(request))
+        return await (here(request) if side is Side.HERE else self._pass_on(request))
 
     async def _here(self, session_id: UUID | None, here: Endpoint, request: Request) -> Response | None:
         """Return the response of this service; None if the session is the origin's now."""

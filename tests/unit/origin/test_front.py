@@ -1,6 +1,7 @@
 """The front: which requests are served here, which are passed on, and which are tried on the other side."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +14,7 @@ from adapters.memory.manual_clock import ManualClock
 from domain.access.principal import ANYBODY, Principal, Scope, ScopeMissing
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import StorageUnavailable
-from domain.identity import Owner
+from domain.identity import Owner, uuid7_at
 from domain.scripts.language import LanguageMapping
 from domain.sessions.session import SessionClosed, SessionNotFound
 from domain.takeover.front import Front, FrontPolicy, KnownStage, SessionMoving, Side
@@ -134,6 +135,19 @@ class World:
         return Response(200)
 
 
+@define
+class MovingOrigin(ManualOrigin):
+    """Does not find the session, which moves to this side meanwhile."""
+
+    world: World | None = None
+
+    @override
+    async def send(self, request: OriginRequest) -> OriginReply:
+        assert self.world is not None
+        self.world.error = None
+        return await ManualOrigin.send(self, request)
+
+
 def side(world: World) -> Side | None:
     if world.served and world.origin.received:
         return None
@@ -209,6 +223,14 @@ async def test_a_session_that_was_returned_while_it_was_looked_for_here_is_passe
     world = World(ManualOwnership(Stage.BACK, [Holding.SERVED, Holding.RETURNING, Holding.RETURNED]), error=error)
     response = await world.call("origin_execute")
     assert (response.status, world.served, world.origin.received) == (200, [b"{}"], [(b"/target", b"{}")])
+
+
+async def test_a_returned_session_that_moves_here_again_while_the_origin_is_asked_is_served_here():
+    world = World(ManualOwnership(Stage.ADOPT, [Holding.RETURNED, Holding.SERVED]), error=SessionNotFound())
+    world.origin = MovingOrigin(404, world=world)
+    response = await world.call("origin_execute", id=str(uuid7_at(datetime(2026, 1, 1, tzinfo=UTC), 0)))
+    assert (response.status, world.served, world.origin.received) == (200, [b"{}"] * 2, [(b"/target", b"{}")])
+    assert (world.origin.replies[0].closed, world.kept.total) == (1, 0)
 
 
 async def test_a_session_that_is_not_found_here_and_was_not_returned_is_not_found():
