@@ -10,6 +10,7 @@ from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.errors import missing_right
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.migrations.schema import SchemaCheck
+from domain.errors import StorageUnavailable
 
 _REACH_TIMEOUT_S = 10.0
 """After this time the database counts as unreachable, however long the task itself may take."""
@@ -39,7 +40,7 @@ class CheckedGateway:
             for _ in range(clock_samples):
                 await self._clock.measure()
             yield
-        except Exception as error:
+        except StorageUnavailable as error:
             if (refusal := missing_right(error)) is None:
                 raise
             raise RuntimeError(

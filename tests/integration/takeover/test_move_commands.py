@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -128,6 +129,19 @@ def commands(database_url: str, tmp_path: Path) -> Made:
 async def begun(commands: Made, url: str) -> None:
     async with connected(commands(), SourceChoice(SourceAddress(url), None), "open", OPTIONS):
         pass
+
+
+def test_a_right_that_the_origin_denies_is_told_with_the_way_to_its_grant(origin_url, database_url):
+    role = f"reader_{uuid4().hex}"
+    with psycopg.connect(origin_url, autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {role} LOGIN")
+        try:
+            admin.execute(f"GRANT USAGE ON SCHEMA meta TO {role}")
+            told = takeover(database_url, psycopg.conninfo.make_conninfo(origin_url, user=role), "copy", status=1)
+            assert "`pglambda takeover plan` prints the GRANT for each stage" in told
+        finally:
+            admin.execute(f"DROP OWNED BY {role}")
+            admin.execute(f"DROP ROLE {role}")
 
 
 async def test_an_origin_of_the_first_generation_needs_its_redis(origin_url, database_url, commands):
