@@ -65,61 +65,99 @@ UPDATE meta.takeover AS t SET options = :options::jsonb, progress = '{}';
 UPDATE meta.takeover AS t
 SET progress = t.progress || jsonb_build_object(:command::text, :progress::jsonb);
 
--- name: receive_inbound(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, created_ats, expiries, expiries_max, closings, executions, counts, versions, conventions, function_ids, function_versions, contexts, metadatas, scripts, spelled_titles, user_ids, leftovers, source_digests, command, progress)
--- Stores copies, each unless it is stored already or its session is taken. A row lock of a copy that is equal would be
--- a write, so equal ones are left out before the insertion.
-WITH taken AS MATERIALIZED (
-    SELECT t.request_id, t.state
-    FROM meta.taken_sessions AS t
-    WHERE t.request_id = any(:request_ids::uuid[])
+-- name: receive_inbound(request_ids, kinds, script_hashes, own_hashes, ttls_seconds, created_ats, expiries, expiries_max, executions, counts, contexts, scripts, owners, languages, titles, timeouts_ms, memories_mb, isolations, renewals, closings, versions, conventions, function_ids, function_versions, metadatas, spelled_titles, user_ids, leftovers, example_hashes, waits, command, progress)
+-- Stores copies, each unless it is stored already or its session is taken. Rows of one kind share what the arrays of
+-- kinds have; a row of no kind is left. The leftovers of a kind have its example's hash where those of a row have its own. A
+-- row lock of a copy that is equal would be a write, so equal ones are left out before the insertion. The hash of a
+-- script stands for it. Without `waits` the commit does not wait for the disk: a crash of the server can lose the last
+-- batches together with their progress, until another statement has waited.
+WITH arrived AS MATERIALIZED (
+    SELECT c.request_id
+    FROM unnest(:request_ids::uuid[], :kinds::integer[]) AS c (request_id, kind)
+    WHERE c.kind > 0
 ),
-equal AS MATERIALIZED (
-    SELECT i.request_id
-    FROM unnest(:request_ids::uuid[], :source_digests::bytea[]) AS c (request_id, source_digest)
-    INNER JOIN meta.inbound_sessions AS i ON c.request_id = i.request_id AND c.source_digest = i.source_digest
+taken AS MATERIALIZED (
+    SELECT t.request_id, t.state
+    FROM arrived AS a
+    INNER JOIN meta.taken_sessions AS t ON a.request_id = t.request_id
+),
+given AS (
+    SELECT
+        c.request_id, k.owner, k.language, k.title, c.script_hash, k.timeout_ms, k.memory_mb, k.isolation, k.renewal,
+        c.ttl_seconds, c.created_at, c.expires_at, c.expires_max_at, k.closed_at, c.last_executed_at, c.execution_count,
+        k.version, k.convention, k.function_id, k.function_version, c.context, k.metadata, c.script, k.spelled_title,
+        k.user_id, l.leftovers
+    FROM
+        unnest(
+            :request_ids::uuid[], :kinds::integer[], :script_hashes::text[], :own_hashes::text[],
+            :ttls_seconds::integer[], :created_ats::timestamptz[], :expiries::timestamptz[],
+            :expiries_max::timestamptz[], :executions::timestamptz[], :counts::bigint[], :contexts::text[],
+            :scripts::text[]
+        ) AS c (
+            request_id, kind, script_hash, own_hash, ttl_seconds, created_at, expires_at, expires_max_at,
+            last_executed_at, execution_count, context, script
+        )
+    INNER JOIN
+        unnest(
+            :owners::text[], :languages::text[], :titles::text[], :timeouts_ms::integer[], :memories_mb::integer[],
+            :isolations::text[], :renewals::text[], :closings::timestamptz[], :versions::bigint[], :conventions::text[],
+            :function_ids::uuid[], :function_versions::bigint[], :metadatas::text[], :spelled_titles::text[],
+            :user_ids::text[], :leftovers::text[], :example_hashes::text[]
+        ) WITH ORDINALITY AS k (
+            owner, language, title, timeout_ms, memory_mb, isolation, renewal, closed_at, version, convention,
+            function_id, function_version, metadata, spelled_title, user_id, leftovers, example_hash, kind
+        )
+        ON c.kind = k.kind
+    CROSS JOIN LATERAL ( -- noqa: ST05
+        SELECT CASE
+            WHEN c.own_hash IS NULL THEN k.leftovers
+            ELSE replace(k.leftovers, k.example_hash, c.own_hash)
+        END AS leftovers
+    ) AS l
 ),
 written AS (
     INSERT INTO meta.inbound_sessions (
         request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
         created_at, expires_at, expires_max_at, closed_at, last_executed_at, execution_count, version, convention,
-        function_id, function_version, context, metadata, script, spelled_title, user_id, leftovers, source_digest
+        function_id, function_version, context, metadata, script, spelled_title, user_id, leftovers
     )
     SELECT
         c.request_id, c.owner, c.language, c.title, c.script_hash, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
         c.ttl_seconds, c.created_at, c.expires_at, c.expires_max_at, c.closed_at, c.last_executed_at,
         c.execution_count, c.version, c.convention, c.function_id, c.function_version, c.context, c.metadata,
-        c.script, c.spelled_title, c.user_id, c.leftovers, c.source_digest
-    FROM
-        unnest(
-            :request_ids::uuid[], :owners::text[], :languages::text[], :titles::text[], :script_hashes::text[],
-            :timeouts_ms::integer[], :memories_mb::integer[], :isolations::text[], :renewals::text[],
-            :ttls_seconds::integer[], :created_ats::timestamptz[], :expiries::timestamptz[],
-            :expiries_max::timestamptz[], :closings::timestamptz[], :executions::timestamptz[], :counts::bigint[],
-            :versions::bigint[], :conventions::text[], :function_ids::uuid[], :function_versions::bigint[],
-            :contexts::text[], :metadatas::text[], :scripts::text[], :spelled_titles::text[], :user_ids::text[],
-            :leftovers::text[], :source_digests::bytea[]
-        ) AS c (
-            request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
-            created_at, expires_at, expires_max_at, closed_at, last_executed_at, execution_count, version, convention,
-            function_id, function_version, context, metadata, script, spelled_title, user_id, leftovers, source_digest
-        )
+        c.script, c.spelled_title, c.user_id, c.leftovers
+    FROM given AS c
     WHERE
-        c.request_id NOT IN (SELECT e.request_id FROM equal AS e)
-        AND c.request_id NOT IN (SELECT t.request_id FROM taken AS t WHERE t.state <> 'returned')
+        c.request_id NOT IN (SELECT t.request_id FROM taken AS t WHERE t.state <> 'returned')
+        AND NOT EXISTS (
+            SELECT FROM meta.inbound_sessions AS i
+            WHERE
+                i.request_id = c.request_id
+                AND (
+                    i.owner, i.language, i.title, i.script_hash, i.timeout_ms, i.memory_mb, i.isolation, i.renewal,
+                    i.ttl_seconds, i.created_at, i.expires_at, i.expires_max_at, i.closed_at, i.last_executed_at,
+                    i.execution_count, i.version, i.convention, i.function_id, i.function_version, i.context,
+                    i.metadata, i.spelled_title, i.user_id, i.leftovers
+                ) IS NOT DISTINCT FROM (
+                    c.owner, c.language, c.title, c.script_hash, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
+                    c.ttl_seconds, c.created_at, c.expires_at, c.expires_max_at, c.closed_at, c.last_executed_at,
+                    c.execution_count, c.version, c.convention, c.function_id, c.function_version, c.context,
+                    c.metadata, c.spelled_title, c.user_id, c.leftovers
+                )
+        )
     ORDER BY c.request_id
     ON CONFLICT (request_id) DO UPDATE SET
         (
             owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds, created_at,
             expires_at, expires_max_at, closed_at, last_executed_at, execution_count, version, convention,
-            function_id, function_version, context, metadata, script, spelled_title, user_id, leftovers,
-            source_digest
+            function_id, function_version, context, metadata, script, spelled_title, user_id, leftovers
         ) = (
             excluded.owner, excluded.language, excluded.title, excluded.script_hash, excluded.timeout_ms,
             excluded.memory_mb, excluded.isolation, excluded.renewal, excluded.ttl_seconds, excluded.created_at,
             excluded.expires_at, excluded.expires_max_at, excluded.closed_at, excluded.last_executed_at,
             excluded.execution_count, excluded.version, excluded.convention, excluded.function_id,
             excluded.function_version, excluded.context, excluded.metadata, excluded.script, excluded.spelled_title,
-            excluded.user_id, excluded.leftovers, excluded.source_digest
+            excluded.user_id, excluded.leftovers
         )
     RETURNING request_id
 ),
@@ -141,11 +179,10 @@ noted AS (
 )
 SELECT
     (SELECT count(*) FROM written) AS written,
-    (
-        SELECT count(*) FROM equal AS e
-        WHERE e.request_id NOT IN (SELECT t.request_id FROM taken AS t WHERE t.state <> 'returned')
-    ) AS unchanged,
-    (SELECT count(*) FROM taken AS t WHERE t.state <> 'returned') AS taken;
+    (SELECT count(*) FROM arrived) - (SELECT count(*) FROM written)
+    - (SELECT count(*) FROM taken AS t WHERE t.state <> 'returned') AS unchanged,
+    (SELECT count(*) FROM taken AS t WHERE t.state <> 'returned') AS taken,
+    CASE WHEN NOT :waits::boolean THEN set_config('synchronous_commit', 'off', TRUE) END AS synchronous_commit;
 
 -- name: select_made_here(request_ids)
 SELECT s.request_id

@@ -10,12 +10,15 @@ from attrs import define, evolve, field
 from typing_extensions import override
 
 from adapters.memory.store import MemoryStore
+from domain.identity import is_own_id
 from domain.json_text import JsonText
 from domain.takeover.fence import HIDDEN_BEFORE
 from domain.takeover.leftovers import ACTIVE
 from domain.takeover.moving import InboundSession
-from domain.takeover.reader_ports import OriginReader, RowHead, StoredReader
-from domain.takeover.source_session import SourceSession
+from domain.takeover.ordinary import OrdinaryRows, PageLimits, RowKind, RowPage
+from domain.takeover.reader_ports import OriginReader, RowHead, StoredReader, first_page
+from domain.takeover.receiving import canonical_id, received
+from domain.takeover.source_session import SourceSession, TakeoverPolicy
 from domain.takeover.verification import OriginDigest, Standing, StoredDigest, StoredSession
 
 
@@ -41,6 +44,20 @@ class MemoryOriginReader(OriginReader):
             found = [place for place, head in enumerate(heads) if head.cursor <= after]
             heads = heads[len(found) :]
         return heads[:size]
+
+    @override
+    async def page(
+        self, after: JsonText | None, limits: PageLimits, policy: TakeoverPolicy, now: datetime
+    ) -> RowPage | None:
+        page = first_page(await self.heads(after, policy.expired_after(now), limits.rows_max), limits)
+        if page is None:
+            return None
+        rows = [self.rows[request_id] for request_id in page.odd if _is_ordinary(self.rows[request_id], policy, now)]
+        kinds = [_kind(row) for row in rows]
+        found = {"copies": [received(row, policy, now) for row in rows]}
+        ids = [row.request_id for row in rows]
+        odd = [request_id for request_id in page.odd if request_id not in ids]
+        return evolve(page, odd=odd, ordinary=OrdinaryRows(ids, kinds, range(len(kinds)), found))
 
     @override
     async def sessions(self, ids: Sequence[str]) -> Sequence[SourceSession]:
@@ -72,6 +89,29 @@ class MemoryOriginReader(OriginReader):
             return OriginDigest(row.request_id, Standing.EXPIRED, None, None, None, size_bytes)
         standing = Standing.HIDDEN if _is_hidden(row) else Standing.SHOWN
         return OriginDigest(row.request_id, standing, *_texts(self._shown(row)), size_bytes)
+
+
+def _is_ordinary(row: SourceSession, policy: TakeoverPolicy, now: datetime) -> bool:
+    """Return whether a row is ordinary; here, one that has expired or has a hash is odd."""
+    session_id, created_at, expires_at = canonical_id(row.request_id), row.created_at, row.expires_at
+    return (
+        session_id is not None
+        and not is_own_id(session_id)
+        and row.instants_fit
+        and created_at is not None
+        and expires_at is not None
+        and max(created_at, now) < expires_at
+        and (row.status, row.script_hash, row.artifact_bytes) == (ACTIVE, None, None)
+        and (row.execution_count or 0) >= 0
+        and (row.context or "").startswith("{")
+        and len((row.context or "").encode()) <= policy.context_size_max
+        and 0 < len((row.script_content or "").encode()) <= policy.script_size_max
+    )
+
+
+def _kind(row: SourceSession) -> RowKind:
+    texts = row.compile_options, row.compile_status, row.compile_error, row.metadata
+    return RowKind(row.language_title, row.user_id, *texts, has_hash=False, is_expired=False)
 
 
 def _expires_after(row: SourceSession, instant: datetime) -> bool:

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from adapters.memory.store import MemoryStore
 from domain.takeover.moving import InboundSession, Progress, Received, StageChange, TakenSession, TakenState, Takeover
+from domain.takeover.ordinary import OrdinaryRows
 from domain.takeover.ports import TakeoverStore
 from domain.takeover.stages import Stage
 
@@ -84,6 +85,15 @@ class MemoryTakeoverStore(TakeoverStore):
             self._store.sessions.pop(session_id, None)
             self._store.scripts.pop(session_id, None)
         return Received(len(written), len(equal), len(taken))
+
+    @override
+    async def receive_ordinary(
+        self, rows: OrdinaryRows, copies: Sequence[InboundSession | None], command: str, progress: Progress
+    ) -> Received:
+        found = zip(rows.columns.get("copies", ()), rows.kind_numbers, strict=True)
+        return await self.receive(
+            [each.inbound for each, number in found if copies[number] is not None], command, progress
+        )
 
     @override
     async def made_here(self, ids: Sequence[UUID]) -> Collection[UUID]:

@@ -5,15 +5,16 @@ import contextlib
 import os
 import shlex
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self, cast
 
 import psycopg
 from attrs import define, field, frozen
 from psycopg.abc import QueryNoTemplate
+from psycopg.adapt import Transformer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import TransactionStatus
+from psycopg.pq import Format, TransactionStatus
 
 from adapters.origin.failures import connection_failure, statement_failure
 from adapters.origin.statements import OriginConnectionStatements
@@ -143,6 +144,14 @@ class OriginDatabase:
         async with self.transaction() as transaction:
             return await transaction.fetch(sql, parameters)
 
+    async def fetch_columns(self, sql: str, parameters: Parameters, sent: Collection[str]) -> Mapping[str, Any]:
+        """Run a reading statement that returns one row, and return its values by name; raises as `transaction` does.
+
+        The columns `sent` are in the binary form of the server.
+        """
+        async with self.transaction() as transaction:
+            return await transaction.fetch_columns(sql, parameters, sent)
+
     async def _connected(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
         connection = self._connection
         if connection is None or connection.closed:
@@ -177,11 +186,30 @@ class OriginTransaction:
 
         Cancelling the driver would wait for the silent server. So the socket is shut down instead.
         """
+        cursor = await self._run(sql, parameters)
+        return [] if cursor.description is None else await cursor.fetchall()
+
+    async def fetch_columns(self, sql: str, parameters: Parameters, sent: Collection[str]) -> Mapping[str, Any]:
+        """Run a statement as `OriginDatabase.fetch_columns` does."""
+        cursor = await self._run(sql, parameters, binary=True)
+        result, values = cursor.pgresult, Transformer(self._connection)
+        assert result is not None
+        assert cursor.description is not None
+        found: dict[str, Any] = {}
+        for number, column in enumerate(cursor.description):
+            value = result.get_value(0, number)
+            if value is not None and column.name not in sent:
+                value = values.get_loader(column.type_code, Format.BINARY).load(value)
+            found[column.name] = value
+        return found
+
+    async def _run(
+        self, sql: str, parameters: Parameters | None, *, binary: bool = False
+    ) -> psycopg.AsyncCursor[tuple[Any, ...]]:
         text = cast("QueryNoTemplate", sql)  # from a file of the project, never assembled
         alarm = asyncio.get_running_loop().call_later(self._silence_s, _shut_down, self._connection.fileno())
         try:
-            cursor = await self._connection.execute(text, parameters, prepare=False)
-            return [] if cursor.description is None else await cursor.fetchall()
+            return await self._connection.execute(text, parameters, prepare=False, binary=binary)
         finally:
             alarm.cancel()
 

@@ -13,8 +13,9 @@ from adapters.origin.statements import OriginRowStatements
 from domain.json_text import JsonText
 from domain.takeover.function_import import FunctionReader
 from domain.takeover.functions import FunctionRow
-from domain.takeover.reader_ports import OriginReader, RowHead
-from domain.takeover.source_session import SourceSession
+from domain.takeover.ordinary import OrdinaryRows, PageLimits, RowKind, RowPage
+from domain.takeover.reader_ports import OriginReader, RowHead, first_page
+from domain.takeover.source_session import SourceSession, TakeoverPolicy
 from domain.takeover.verification import OriginDigest
 
 _FIRST_AT = "-infinity"
@@ -38,7 +39,8 @@ class PostgresOriginReader(OriginReader):
     _statements: OriginRowStatements
     _shift: timedelta = _NO_SHIFT
     """By how much the takeover moves the expiry of a session that it hides."""
-    _has_expiry_index: bool | None = field(default=None, init=False)
+    _abilities: tuple[bool, bool] | None = field(default=None, init=False)
+    """Whether rows can be read by expiry, and by column."""
 
     @override
     async def estimate(self, expired_after: datetime | None) -> int:
@@ -48,17 +50,33 @@ class PostgresOriginReader(OriginReader):
 
     @override
     async def heads(self, after: JsonText | None, expired_after: datetime | None, size: int) -> Sequence[RowHead]:
-        by_expiry = expired_after is not None and await self._by_expiry()
-        cursor = {} if after is None else json.loads(after)
-        parameters = {
-            "after_at": cursor.get("expires_at", _instant(expired_after)),
-            "after_id": cursor.get("request_id", _FIRST_ID),
-            "expired_after": _instant(expired_after),
-            "rows_max": size,
-        }
+        by_expiry, _ = await self._able()
         statements = self._statements
-        sql = statements.select_heads_by_expiry if by_expiry else statements.select_heads_by_id
+        is_bounded = by_expiry and expired_after is not None
+        sql = statements.select_heads_by_expiry if is_bounded else statements.select_heads_by_id
+        parameters = {**_behind(after, expired_after), "rows_max": size}
         return [RowHead(*row) for row in await self._database.fetch(sql, parameters)]
+
+    @override
+    async def page(
+        self, after: JsonText | None, limits: PageLimits, policy: TakeoverPolicy, now: datetime
+    ) -> RowPage | None:
+        expired_after = policy.expired_after(now)
+        by_expiry, by_column = await self._able()
+        if not by_column:
+            return first_page(await self.heads(after, expired_after, limits.rows_max), limits)
+        parameters = {
+            **_behind(after, expired_after),
+            "by_expiry": by_expiry and expired_after is not None,
+            "rows_max": limits.rows_max,
+            "bytes_max": limits.bytes_max,
+            "now": now.isoformat(),
+            "kept_after": _instant(expired_after),
+            "lifetime_max": interval_text(policy.lifetime_max),
+            "script_size_max": policy.script_size_max,
+            "context_size_max": policy.context_size_max,
+        }
+        return _page(await self._database.fetch_columns(self._statements.select_page, parameters, _COLUMNS))
 
     @override
     async def sessions(self, ids: Sequence[str]) -> Sequence[SourceSession]:
@@ -81,11 +99,65 @@ class PostgresOriginReader(OriginReader):
         }
         return [OriginDigest(*row) for row in await self._database.fetch(self._statements.select_digests, parameters)]
 
-    async def _by_expiry(self) -> bool:
-        if self._has_expiry_index is None:
+    async def _able(self) -> tuple[bool, bool]:
+        if self._abilities is None:
             named = {"schema": self._database.options.address.schema}
-            ((self._has_expiry_index,),) = await self._database.fetch(self._statements.select_has_expiry_index, named)
-        return self._has_expiry_index
+            (self._abilities,) = await self._database.fetch(self._statements.select_abilities, named)
+        return self._abilities
+
+
+_KIND = (
+    "titles",
+    "user_ids",
+    "options",
+    "compile_statuses",
+    "compile_errors",
+    "metadatas",
+    "with_hash",
+    "with_expiry",
+)
+"""The columns of `select_page` that kinds have, in their order."""
+
+_COLUMNS = (
+    "request_ids",
+    "script_hashes",
+    "own_hashes",
+    "ttls_seconds",
+    "created_ats",
+    "expiries",
+    "expiries_max",
+    "executions",
+    "counts",
+    "contexts",
+    "scripts",
+)
+"""The columns of `select_page` that are passed on as they are."""
+
+
+def _page(row: Mapping[str, Any]) -> RowPage | None:
+    """Return the page in the row of `select_page`."""
+    if row["examined"] == 0:
+        return None
+    cursor = RowHead(row["last_id"], row["last_expiry"], 0).cursor
+    odd, large = row["odd_ids"] or (), row["large_ids"] or ()
+    return RowPage(row["examined"], row["size_bytes"], cursor, odd, large, _ordinary(row))
+
+
+def _ordinary(row: Mapping[str, Any]) -> OrdinaryRows:
+    if row["ids"] is None:
+        return OrdinaryRows()
+    numbers: dict[tuple[Any, ...], int] = {}
+    found = [numbers.setdefault(kind, len(numbers)) for kind in zip(*(row[name] for name in _KIND), strict=True)]
+    return OrdinaryRows(row["ids"], [RowKind(*kind) for kind in numbers], found, {name: row[name] for name in _COLUMNS})
+
+
+def _behind(after: JsonText | None, expired_after: datetime | None) -> Mapping[str, object]:
+    cursor = {} if after is None else json.loads(after)
+    return {
+        "after_at": cursor.get("expires_at", _instant(expired_after)),
+        "after_id": cursor.get("request_id", _FIRST_ID),
+        "expired_after": _instant(expired_after),
+    }
 
 
 @define(eq=False)

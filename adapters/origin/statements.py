@@ -45,10 +45,11 @@ class OriginInspectionStatements:
 class OriginRowStatements:
     """Statements of `origin_rows.sql`."""
 
-    select_has_expiry_index: str
+    select_abilities: str
     explain_rows: str
     select_heads_by_expiry: str
     select_heads_by_id: str
+    select_page: str
     select_rows: str
     select_digests: str
     select_hidden: str

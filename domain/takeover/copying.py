@@ -1,20 +1,19 @@
-"""Copies the sessions of the origin, batch by batch, beside everything that uses them."""
+"""Copies the sessions of the origin, page by page, beside everything that uses them."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
-from uuid import UUID
 
-from attrs import define, evolve, field, frozen, validators
+from attrs import define, evolve, field, frozen
 
 from domain.clock import Clock
 from domain.concurrency.pace import Pace
-from domain.concurrency.pipeline import ahead, divided, overlapped
-from domain.json_text import JsonText
+from domain.concurrency.pipeline import ahead, overlapped
 from domain.takeover.moving import InboundSession, Progress, Received, Takeover
+from domain.takeover.ordinary import PageLimits, RowKind, RowPage
 from domain.takeover.plan import OFFSET_MAX
 from domain.takeover.ports import TakeoverStore
-from domain.takeover.reader_ports import OriginReader, RowHead
+from domain.takeover.reader_ports import OriginReader
 from domain.takeover.reasons import Flag, Reason
 from domain.takeover.receiving import received
 from domain.takeover.source_session import AcceptedSession, LeftSession, SourceSession, TakeoverPolicy
@@ -23,18 +22,9 @@ from domain.takeover.stages import Stage
 COPY = "copy"
 """The name under which the progress is stored."""
 
-_ROWS_MAX = 1000
 _NEEDS_COPIES = frozenset({Stage.OPEN, Stage.ADOPT})
 _NEEDS_NONE = frozenset({Stage.BACK, Stage.FINISHED})
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)
-
-
-@frozen
-class CopyLimits:
-    """The rows and bytes of one batch."""
-
-    rows_max: int = field(default=_ROWS_MAX, validator=[validators.ge(1), validators.le(_ROWS_MAX)])
-    bytes_max: int = field(default=8 * 1024 * 1024, validator=validators.ge(1))
 
 
 @frozen
@@ -75,23 +65,19 @@ class NoRoom(RuntimeError):
         return self.message
 
 
-@frozen
-class _Batch:
-    """The rows of consecutive heads."""
-
-    heads: Sequence[RowHead]
-    rows: Sequence[SourceSession]
-    large: Sequence[RowHead]
-    """Those that are larger than a batch, and were not read."""
+_Verdict = AcceptedSession | LeftSession
+_ReadPage = tuple[RowPage, Sequence[SourceSession]]
+"""A page, with those of its rows that are read whole."""
 
 
 @frozen
-class _JudgedBatch:
-    """What becomes of a batch, whose last row has the cursor; the step lacks what the store does with it."""
+class _JudgedPage:
+    """What becomes of a page; the step lacks what the store does with it. `copies` has that of each kind."""
 
     step: CopyStep
+    page: RowPage
+    copies: Sequence[InboundSession | None]
     accepted: Sequence[InboundSession]
-    cursor: JsonText
 
 
 @define(eq=False)
@@ -105,7 +91,7 @@ class Copier:
     _store: TakeoverStore
     _policy: TakeoverPolicy
     _clock: Clock
-    _limits: CopyLimits
+    _limits: PageLimits
     _room: Callable[[], Awaitable[int | None]]
     _pace: Pace
     _progress: Progress = field(init=False, factory=Progress)
@@ -125,8 +111,8 @@ class Copier:
             self._progress = evolve(self._progress, began_at=self._clock.now().isoformat())
         store = self._forget if dry_run else self._receive
         async with (
-            aclosing(ahead(self._batches())) as batches,
-            aclosing(overlapped(self._judged(batches), store)) as steps,
+            aclosing(ahead(self._pages())) as pages,
+            aclosing(overlapped(self._judged(pages), store)) as steps,
         ):
             async for step in steps:
                 yield step
@@ -138,57 +124,63 @@ class Copier:
         takeover = await self._store.takeover()
         return Progress() if takeover is None else takeover.progress.get(COPY, Progress())
 
-    async def _batches(self) -> AsyncIterator[_Batch]:
-        after, expired_after = self._progress.after, self._policy.expired_after(self._clock.now())
-        while heads := await self._reader.heads(after, expired_after, self._limits.rows_max):
-            for batch in divided(heads, self._read_bytes, self._limits.rows_max, self._limits.bytes_max):
-                await self._pace.wait(len(batch))
-                small = [head for head in batch if head.size_bytes <= self._limits.bytes_max]
-                rows = await self._reader.sessions([head.request_id for head in small]) if small else ()
-                yield _Batch(batch, rows, [head for head in batch if head.size_bytes > self._limits.bytes_max])
-            after = heads[-1].cursor
+    async def _pages(self) -> AsyncIterator[_ReadPage]:
+        after = self._progress.after
+        while page := await self._reader.page(after, self._limits, self._policy, self._clock.now()):
+            await self._pace.wait(page.examined)
+            yield page, await self._reader.sessions(page.odd) if page.odd else ()
+            after = page.cursor
 
-    def _read_bytes(self, head: RowHead) -> int:
-        """Return how many bytes of a row are read: none of one that is larger than a batch."""
-        return head.size_bytes if head.size_bytes <= self._limits.bytes_max else 0
+    async def _judged(self, pages: AsyncIterator[_ReadPage]) -> AsyncIterator[_JudgedPage]:
+        async for page, rows in pages:
+            yield await self._judge(page, rows)
 
-    async def _judged(self, batches: AsyncIterator[_Batch]) -> AsyncIterator[_JudgedBatch]:
-        async for batch in batches:
-            yield await self._judge(batch)
-
-    async def _judge(self, batch: _Batch) -> _JudgedBatch:
-        now = self._clock.now()
-        found = [received(row, self._policy, now) for row in batch.rows]
-        acceptable = [each for each in found if isinstance(each, AcceptedSession)]
-        occupied = await self._occupied(acceptable)
-        accepted = [each for each in acceptable if each.inbound.session.ref.session_id not in occupied]
-        left = [each for each in found if isinstance(each, LeftSession)]
-        left += [LeftSession(head.request_id, Reason.TOO_LARGE) for head in batch.large]
-        left += [LeftSession(str(session_id), Reason.ID_IN_USE) for session_id in sorted(occupied)]
+    async def _judge(self, page: RowPage, rows: Sequence[SourceSession]) -> _JudgedPage:
+        now, ordinary = self._clock.now(), page.ordinary
+        kinds = [self._verdict(kind) for kind in ordinary.kinds]
+        odd = await self._unless_occupied({row.request_id: received(row, self._policy, now) for row in rows})
+        numbered = zip(ordinary.ids, ordinary.kind_numbers, strict=True)
+        found = [*odd.items(), *((request_id, kinds[number]) for request_id, number in numbered)]
+        left = [LeftSession(request_id, each.reason) for request_id, each in found if isinstance(each, LeftSession)]
+        left += [LeftSession(request_id, Reason.TOO_LARGE) for request_id in page.large]
         flagged = [
-            FlaggedSession(str(each.inbound.session.ref.session_id), each.flags) for each in accepted if each.flags
+            FlaggedSession(request_id, each.flags)
+            for request_id, each in found
+            if isinstance(each, AcceptedSession) and each.flags
         ]
-        size_bytes = sum(head.size_bytes for head in batch.heads)
-        step = CopyStep(len(batch.heads), size_bytes, Received(), left, flagged)
-        return _JudgedBatch(step, [each.inbound for each in accepted], batch.heads[-1].cursor)
+        step = CopyStep(page.examined, page.size_bytes, Received(), left, flagged)
+        copies = [_copy(each) for each in kinds]
+        return _JudgedPage(step, page, copies, [copy for copy in map(_copy, odd.values()) if copy is not None])
 
-    async def _occupied(self, sessions: Sequence[AcceptedSession]) -> Collection[UUID]:
-        """Return the ids that sessions made here have; only ids of one kind can be such."""
-        ids = [each.inbound.session.ref.session_id for each in sessions if Flag.ID_LOOKS_OWN in each.flags]
-        return await self._store.made_here(ids) if ids else ()
+    def _verdict(self, kind: RowKind) -> _Verdict:
+        """Return what becomes of ordinary rows of a kind."""
+        row, at = kind.example()
+        return received(row, self._policy, at)
 
-    async def _receive(self, judged: _JudgedBatch) -> CopyStep:
+    async def _unless_occupied(self, found: Mapping[str, _Verdict]) -> Mapping[str, _Verdict]:
+        """Return the verdicts, but leave ids that sessions made here have; only ids of one kind can be such."""
+        own = {
+            each.inbound.session.ref.session_id
+            for each in found.values()
+            if isinstance(each, AcceptedSession) and Flag.ID_LOOKS_OWN in each.flags
+        }
+        occupied = map(str, await self._store.made_here(sorted(own)) if own else ())
+        return {**found, **{each: LeftSession(each, Reason.ID_IN_USE) for each in occupied}}
+
+    async def _receive(self, judged: _JudgedPage) -> CopyStep:
         step, before = judged.step, self._progress
         await self._require_room(step.size_bytes)
+        odd = await self._store.receive(judged.accepted, COPY, before) if judged.accepted else Received()
         self._progress = evolve(
             before,
-            after=judged.cursor,
+            after=judged.page.cursor,
             examined=before.examined + step.examined,
             size_bytes=before.size_bytes + step.size_bytes,
         )
-        return evolve(step, received=await self._store.receive(judged.accepted, COPY, self._progress))
+        ordinary = await self._store.receive_ordinary(judged.page.ordinary, judged.copies, COPY, self._progress)
+        return evolve(step, received=ordinary.plus(odd))
 
-    async def _forget(self, judged: _JudgedBatch) -> CopyStep:
+    async def _forget(self, judged: _JudgedPage) -> CopyStep:
         return judged.step
 
     async def _require_room(self, needed_bytes: int) -> None:
@@ -196,6 +188,10 @@ class Copier:
         free_bytes = await self._room()
         if free_bytes is not None and free_bytes < _ROOM_FACTOR * needed_bytes:
             raise NoRoom(free_bytes, _ROOM_FACTOR * needed_bytes)
+
+
+def _copy(found: _Verdict) -> InboundSession | None:
+    return found.inbound if isinstance(found, AcceptedSession) else None
 
 
 def own_since(takeover: Takeover | None) -> datetime | None:

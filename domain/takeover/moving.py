@@ -107,3 +107,7 @@ class Received:
     written: int = 0
     unchanged: int = 0
     taken: int = 0
+
+    def plus(self, other: "Received") -> "Received":
+        """Return the numbers of both."""
+        return Received(self.written + other.written, self.unchanged + other.unchanged, self.taken + other.taken)

@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from domain.takeover.moving import InboundSession, Progress, Received, StageChange, TakenSession, TakenState, Takeover
+from domain.takeover.ordinary import OrdinaryRows
 from domain.takeover.passing import Header, OriginRequest
 from domain.takeover.stages import Stage
 
@@ -95,6 +96,15 @@ class TakeoverStore(Protocol):
 
         A copy that is stored with the same values is not written. A copy that differs is replaced. An id that is taken
         is left, unless it was returned: then the copy is stored, and the session is neither taken nor stored here.
+        """
+        ...
+
+    async def receive_ordinary(
+        self, rows: OrdinaryRows, copies: Sequence[InboundSession | None], command: str, progress: Progress
+    ) -> Received:
+        """Store copies of ordinary rows and the progress, as `receive` does.
+
+        `copies` has for each kind what becomes of its example; None: rows of the kind are left.
         """
         ...
 

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Protocol
 from uuid import UUID
 
 from attrs import frozen
 
 from domain.json_text import JsonText
-from domain.takeover.source_session import SourceSession
+from domain.takeover.ordinary import PageLimits, RowPage
+from domain.takeover.source_session import SourceSession, TakeoverPolicy
 from domain.takeover.verification import OriginDigest, StoredDigest, StoredSession
 
 
@@ -27,6 +29,17 @@ class RowHead:
         return JsonText(json.dumps({"expires_at": self.expires_at, "request_id": self.request_id}))
 
 
+def first_page(heads: Sequence[RowHead], limits: PageLimits) -> RowPage | None:
+    """Return the first of these rows that fit in a page, all of them to be read whole; None if there are none."""
+    read_bytes = accumulate(head.size_bytes if head.size_bytes <= limits.bytes_max else 0 for head in heads)
+    found = [head for head, before in zip(heads, read_bytes, strict=True) if before <= limits.bytes_max]
+    if not found:
+        return None
+    odd = [head.request_id for head in found if head.size_bytes <= limits.bytes_max]
+    large = [head.request_id for head in found if head.size_bytes > limits.bytes_max]
+    return RowPage(len(found), sum(head.size_bytes for head in found), found[-1].cursor, odd, large)
+
+
 class OriginReader(Protocol):
     """Reads all sessions that the origin has stored, whether it serves them or not.
 
@@ -41,6 +54,16 @@ class OriginReader(Protocol):
         """Return at most `size` heads behind the cursor `after`, of rows that expire after an instant; None: of all.
 
         The order is always the same. A row that appears or changes later may be missed until the next pass.
+        """
+        ...
+
+    async def page(
+        self, after: JsonText | None, limits: PageLimits, policy: TakeoverPolicy, now: datetime
+    ) -> RowPage | None:
+        """Return rows behind the cursor `after`, in the order of `heads`; None if there are no more.
+
+        Rows that expired before `policy.expired_after(now)` are left out. `policy` and `now` say which rows are
+        ordinary.
         """
         ...
 

@@ -52,11 +52,12 @@ CREATE TABLE meta.inbound_sessions (
     script text,
     spelled_title text NOT NULL,
     user_id text,
-    leftovers text NOT NULL CHECK (leftovers LIKE '{%'),
-    source_digest bytea NOT NULL CHECK (octet_length(source_digest) = 32)
+    leftovers text NOT NULL CHECK (leftovers LIKE '{%')
 );
 
--- Written once and read whole, for a short time: compressing it costs more than the disk it saves.
+-- Written once and read whole, for a short time: compressing it, or storing a part elsewhere, costs more than the disk it
+-- saves.
+ALTER TABLE meta.inbound_sessions SET (toast_tuple_target = 4080);
 ALTER TABLE meta.inbound_sessions ALTER COLUMN script SET STORAGE EXTERNAL;
 ALTER TABLE meta.inbound_sessions ALTER COLUMN context SET STORAGE EXTERNAL;
 ALTER TABLE meta.inbound_sessions ALTER COLUMN metadata SET STORAGE EXTERNAL;
@@ -77,8 +78,6 @@ COMMENT ON COLUMN meta.inbound_sessions.spelled_title IS 'The language-title as 
 COMMENT ON COLUMN meta.inbound_sessions.user_id IS 'The label that the caller gave; nobody verified it.';
 COMMENT ON COLUMN meta.inbound_sessions.leftovers IS
 'What else the origin has and meta.sessions has no column for: a JSON object.';
-COMMENT ON COLUMN meta.inbound_sessions.source_digest IS
-'SHA-256 of the row as it was converted; a copy with the same digest is not written again.';
 
 CREATE TABLE meta.taken_sessions (
     request_id uuid PRIMARY KEY,

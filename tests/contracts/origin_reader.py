@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from domain.takeover.ordinary import OrdinaryRows, PageLimits
 from domain.takeover.reader_ports import OriginReader
 from domain.takeover.source_session import SourceSession
 from tests.contracts.takeover_store import origin_id
-from tests.unit.takeover.builders import HOUR, NOW, row
+from tests.unit.takeover.builders import HOUR, NOW, POLICY, row
 
 Store = Callable[[SourceSession], None]
 MOMENT = timedelta(microseconds=1)
@@ -90,3 +91,47 @@ class OriginReaderContract:
             store(each)
         found = await reader.sessions([full.request_id, empty.request_id, str(origin_id(3))])
         assert sorted(found, key=lambda each: each.status) == [empty, full]
+
+    async def test_pages_have_every_row_once_in_the_order_of_heads(self, reader, store):
+        for number in range(7):
+            changes = {"script_content": "x" * 300 * (number % 3), "execution_count": number - 1}
+            store(session(number, expires_at=NOW + HOUR * (number % 3), **changes))
+        heads = await all_heads(reader, NOW - POLICY.retention)
+        for limits in (PageLimits(2), PageLimits(7, 500), PageLimits(7, 1000)):
+            found, after = [], None
+            while page := await reader.page(after, limits, POLICY, NOW):
+                ids = {*page.ordinary.ids, *page.odd, *page.large}
+                assert ids == set(heads[len(found) : len(found) + page.examined])
+                assert len(page.ordinary.ids) + len(page.odd) + len(page.large) == page.examined <= limits.rows_max
+                found += heads[len(found) : len(found) + page.examined]
+                after = page.cursor
+            assert found == heads
+
+    async def test_a_page_has_limited_bytes_and_reads_no_larger_row(self, reader, store):
+        for number in range(6):
+            store(session(number, script_content="x" * (2000 if number == 3 else 400)))
+        pages, after = [], None
+        while page := await reader.page(after, PageLimits(10, 1000), POLICY, NOW):
+            pages.append(page)
+            after = page.cursor
+        assert [request_id for page in pages for request_id in page.large] == [str(origin_id(3))]
+        assert all(len(page.ordinary.ids) + len(page.odd) <= 2 for page in pages)
+        assert 4000 <= sum(page.size_bytes for page in pages) <= 4100
+
+    async def test_rows_of_one_kind_are_ordinary_and_others_are_odd(self, reader, store):
+        odd = session(1, execution_count=-1), session(2, status="odd"), session(3, context="[]")
+        plain = session(4), session(5, script_content="é", context='{"b": 2}'), session(6, user_id="alice")
+        for each in (*odd, *plain):
+            store(each)
+        page = await reader.page(None, PageLimits(), POLICY, NOW)
+        assert sorted(page.odd) == sorted(each.request_id for each in odd)
+        kinds = {request_id: page.ordinary.kinds[number].user_id for request_id, number in numbered(page.ordinary)}
+        assert kinds == {each.request_id: each.user_id for each in plain}
+
+    async def test_an_origin_without_rows_has_no_page(self, reader):
+        assert await reader.page(None, PageLimits(), POLICY, NOW) is None
+
+
+def numbered(rows: OrdinaryRows) -> list[tuple[str, int]]:
+    """Return the ids with the numbers of their kinds."""
+    return list(zip(rows.ids, rows.kind_numbers, strict=True))

@@ -92,6 +92,35 @@ class TakeoverStoreContract:
     def store(self, storage: Storage) -> TakeoverStore:
         raise NotImplementedError
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"script_hash": "0" * 64},
+            {"context": JsonText("{}")},
+            {"metadata": JsonText('{"a": 1}')},
+            {"limits": Limits(30_000, 257, Isolation.SESSION)},
+            {"ttl_seconds": 3601},
+            {"execution_count": 8},
+            {"version": 2},
+            {"last_executed_at": None},
+            {"convention": Convention.OWN},
+            {"language_title": LanguageTitle(Language.PYTHON, "adder")},
+        ],
+        ids=str,
+    )
+    async def test_a_copy_that_differs_in_one_value_is_written_again(self, storage, store, change):
+        assert await receive(store, inbound(storage)) == Received(written=1)
+        assert await receive(store, inbound(storage)) == Received(unchanged=1)
+        assert await receive(store, inbound(storage, **change)) == Received(written=1)
+
+    async def test_a_copy_that_differs_in_what_only_the_origin_has_is_written_again(self, storage, store):
+        copy = inbound(storage)
+        await receive(store, copy)
+        for change in ({"spelled_title": "x"}, {"user_id": None}, {"leftovers": JsonText("{}")}):
+            changed = evolve(copy, original=evolve(copy.original, **change))
+            assert await receive(store, changed) == Received(written=1)
+            assert await receive(store, changed) == Received(unchanged=1)
+
     async def test_there_is_no_takeover_before_one_begins(self, storage, store):
         assert await store.takeover() is None
         await store.note("copy", FIRST)

@@ -13,9 +13,10 @@ from domain.concurrency.pace import Pace
 from domain.identity import ANONYMOUS, SessionRef
 from domain.json_text import JsonText
 from domain.sessions.session import SessionPatch
-from domain.takeover.copying import Copier, CopyLimits
+from domain.takeover.copying import Copier
 from domain.takeover.fence import Fence
 from domain.takeover.moving import Takeover
+from domain.takeover.ordinary import PageLimits
 from domain.takeover.ports import TakeoverStore
 from domain.takeover.reader_ports import OriginReader, StoredReader
 from domain.takeover.reasons import Reason
@@ -90,7 +91,7 @@ class World:
         await self.store.begin(Takeover(TAKEOVER_ID, {}, {}, Stage.LOOK, now))
 
     async def copy(self) -> None:
-        limits = CopyLimits(bytes_max=self.bytes_max)
+        limits = PageLimits(bytes_max=self.bytes_max)
         copier = Copier(self.reader, self.store, self.policy, self.storage.clock, limits, no_room, Pace(None))
         async for _ in copier.run():
             pass

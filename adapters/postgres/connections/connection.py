@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, cast
 import psycopg
 from attrs import Factory, field, frozen
 from psycopg.abc import Buffer, PQGen, QueryNoTemplate
-from psycopg.adapt import PyFormat, Transformer
+from psycopg.adapt import Dumper, PyFormat, Transformer
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGresult
@@ -70,6 +70,21 @@ def _numbered(sql: str, names: Sequence[str]) -> bytes:
     return _MARKS.sub(lambda mark: "%" if mark[1] is None else numbers[mark[1]], sql).encode()
 
 
+@frozen
+class SentValue:
+    """A value as a server has sent it in its binary format, of the type that the statement states."""
+
+    data: bytes = field(repr=False)
+
+
+class _SentValueDumper(Dumper):
+    format = Format.BINARY
+
+    @override
+    def dump(self, obj: SentValue) -> Buffer:
+        return obj.data
+
+
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 Rows = list[tuple[Any, ...]]
 Types = tuple[int, ...]
@@ -94,6 +109,7 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         super().__init__(*given, **options)
         self._names: dict[tuple[str, Types], bytes] = {}
         self._exchange = StatementExchange(self.pgconn)
+        self.adapters.register_dumper(SentValue, _SentValueDumper)
         self._adaptation = Transformer(self)
 
     @override

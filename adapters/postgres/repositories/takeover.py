@@ -1,9 +1,9 @@
 """Stores a takeover: its state, copies of the origin's sessions, and the sessions that were taken."""
 
-import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from attrs import asdict, define
 from typing_extensions import override
 
 from adapters.postgres import codec
+from adapters.postgres.connections.connection import SentValue
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import TakeoverStatements
 from domain.identity import Owner
@@ -26,6 +27,7 @@ from domain.takeover.moving import (
     TakenState,
     Takeover,
 )
+from domain.takeover.ordinary import OrdinaryRows
 from domain.takeover.ports import TakeoverStore
 from domain.takeover.stages import Stage
 
@@ -69,9 +71,36 @@ class PostgresTakeoverStore(TakeoverStore):
 
     @override
     async def receive(self, sessions: Sequence[InboundSession], command: str, progress: Progress) -> Received:
-        parameters = {**_columns(sessions), **_noted(command, progress)}
-        (counts,) = await self._gateway.fetch(self._statements.receive_inbound, parameters)
-        return Received(*counts)
+        each_its_kind = {
+            "kinds": codec.numbers(range(1, len(sessions) + 1)),
+            "own_hashes": codec.texts([None] * len(sessions)),
+            "example_hashes": codec.texts([None] * len(sessions)),
+            "waits": True,
+        }
+        return await self._received({**_columns(sessions), **each_its_kind, **_noted(command, progress)})
+
+    @override
+    async def receive_ordinary(
+        self, rows: OrdinaryRows, copies: Sequence[InboundSession | None], command: str, progress: Progress
+    ) -> Received:
+        if not rows.ids:
+            await self.note(command, progress)
+            return Received()
+        numbers = accumulate(int(copy is not None) for copy in copies)
+        kinds = [0 if copy is None else number for copy, number in zip(copies, numbers, strict=True)]
+        shared = _columns([copy for copy in copies if copy is not None])
+        hashes = [kind.script.hash for kind, copy in zip(rows.kinds, copies, strict=True) if copy is not None]
+        columns = {name: SentValue(column) for name, column in rows.columns.items()}
+        numbered = {
+            "kinds": codec.numbers(kinds[number] for number in rows.kind_numbers),
+            "example_hashes": codec.texts(hashes),
+            "waits": False,
+        }
+        return await self._received({**shared, **columns, **numbered, **_noted(command, progress)})
+
+    async def _received(self, parameters: Mapping[str, object]) -> Received:
+        ((written, unchanged, taken, _),) = await self._gateway.fetch(self._statements.receive_inbound, parameters)
+        return Received(written, unchanged, taken)
 
     @override
     async def made_here(self, ids: Sequence[UUID]) -> Collection[UUID]:
@@ -174,7 +203,7 @@ _COLUMNS = (
     "user_ids",
     "leftovers",
 )
-"""The parameters of copies, in the order of `_texts`; the script follows, and then the digest."""
+"""The parameters of copies, in the order of `_texts`; the script follows."""
 
 
 def _texts(inbound: InboundSession) -> tuple[str | None, ...]:
@@ -210,20 +239,13 @@ def _texts(inbound: InboundSession) -> tuple[str | None, ...]:
 
 
 def _columns(inbound: Sequence[InboundSession]) -> dict[str, object]:
-    """Return the parameters of copies; the digest of each is the SHA-256 of what is stored of it."""
+    """Return the parameters of copies."""
     rows = [_texts(each) for each in inbound]
     columns = zip(*rows, strict=True) if rows else [()] * len(_COLUMNS)
     return {
         **{name: codec.texts(column) for name, column in zip(_COLUMNS, columns, strict=True)},
         "scripts": codec.texts(None if each.script is None else each.script.source for each in inbound),
-        "source_digests": codec.texts(map(_digest, rows)),
     }
-
-
-def _digest(texts: tuple[str | None, ...]) -> str:
-    """Return the digest of a copy as a literal of `bytea`; the hash of its script stands for the script."""
-    joined = "\0".join(["\0N" if text is None else text for text in texts])  # no text has a NUL character
-    return f"\\x{hashlib.sha256(joined.encode()).hexdigest()}"
 
 
 def inbound_of(row: tuple[Any, ...]) -> InboundSession:

@@ -15,9 +15,10 @@ from attrs import define, field
 
 from domain.concurrency.pace import Pace
 from domain.takeover.cached import CacheCensus
-from domain.takeover.copying import CopyLimits, CopyStep
+from domain.takeover.copying import CopyStep
 from domain.takeover.fence import Fence
 from domain.takeover.options import TakeoverOptions
+from domain.takeover.ordinary import ROWS_MAX, PageLimits
 from domain.takeover.reader_ports import OriginReader
 from domain.takeover.reasons import Flag, Reason
 from domain.takeover.source import SourceAddress
@@ -129,7 +130,7 @@ def copy(  # noqa: PLR0913, PLR0917  # one for each option
     with failures_reported(), report_file(report) as note, ExitStack() as stack:
         settings = patient(settings_in_force())
         given = {**stack.enter_context(with_dump(container_of(context)(settings=settings), rdb, given))}
-        limits = CopyLimits(min(rate or CopyLimits().rows_max, CopyLimits().rows_max), batch_bytes)
+        limits = PageLimits(min(rate or ROWS_MAX, ROWS_MAX), batch_bytes)
         address, options = SourceChoice.of(given, settings).address, chosen_options(given, settings)
         with command_database(container_of(context), settings) as commands:
             copying = _Copying(commands, settings, note, address, options, limits, rate, dry_run=dry_run)
@@ -149,7 +150,7 @@ class _Copying:
     note: Note
     address: SourceAddress
     options: TakeoverOptions
-    limits: CopyLimits
+    limits: PageLimits
     rows_per_s: float | None
     dry_run: bool = field(kw_only=True)
     _batches: int = field(default=0, init=False)

@@ -65,7 +65,7 @@ INSERT INTO meta.usage VALUES ('alice', '2026-11-25', 1, 0, 0, 1, 1), ('alice', 
 INSERT INTO meta.takeover VALUES (TRUE, gen_random_uuid(), '{}', '{}', 'adopt', '2026-11-27');
 INSERT INTO meta.inbound_sessions VALUES (
     gen_random_uuid(), 'alice', 'python', 'x', NULL, 1, 16, 'session', 'fixed', 1, '2026-11-27', '2026-11-27',
-    '2026-11-27', NULL, NULL, 0, 1, 'origin', NULL, NULL, '{}', '{}', NULL, 'python-x', NULL, '{}', sha256('')
+    '2026-11-27', NULL, NULL, 0, 1, 'origin', NULL, NULL, '{}', '{}', NULL, 'python-x', NULL, '{}'
 );
 INSERT INTO meta.taken_sessions VALUES
 (gen_random_uuid(), 'alice', 'owned', 'python-x', NULL, '{}', '2026-11-27'),

@@ -30,12 +30,17 @@ INSERT INTO meta.sessions (
 """
 
 
-def insert(url: str, row: SourceSession) -> None:
-    """Store a row in a database of variant A; the artifact has the size that the row says."""
-    artifact = None if row.artifact_bytes is None else b"x" * row.artifact_bytes
-    values = {name: getattr(row, name) for name in SourceSession.__slots__ if not name.startswith("_")}
+def insert(url: str, *rows: SourceSession) -> None:
+    """Store rows in a database of variant A; each artifact has the size that the row says."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(_INSERT, {**values, "artifact": artifact})
+        connection.cursor().executemany(_INSERT, [_values(each) for each in rows])
+
+
+def _values(row: SourceSession) -> dict[str, object]:
+    artifact = None if row.artifact_bytes is None else b"x" * row.artifact_bytes
+    return {name: getattr(row, name) for name in SourceSession.__slots__ if not name.startswith("_")} | {
+        "artifact": artifact
+    }
 
 
 @asynccontextmanager

@@ -13,8 +13,9 @@ from adapters.memory.takeover import MemoryTakeoverStore
 from domain.concurrency.pace import Pace
 from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS, SessionRef, uuid7_at
-from domain.takeover.copying import COPY, Copier, CopyLimits, CopyStep, NoRoom
+from domain.takeover.copying import COPY, Copier, CopyStep, NoRoom
 from domain.takeover.moving import Received, Takeover
+from domain.takeover.ordinary import PageLimits
 from domain.takeover.reasons import Flag, Reason
 from domain.takeover.source import SourceUnavailable
 from domain.takeover.source_session import Expired, LeftSession, SourceSession
@@ -23,7 +24,7 @@ from tests.contracts.takeover_store import origin_id
 from tests.unit.domain.builders import session_at
 from tests.unit.takeover.builders import HOUR, NOW, POLICY, row
 
-SMALL = CopyLimits(rows_max=3, bytes_max=100)
+SMALL = PageLimits(rows_max=3, bytes_max=100)
 
 
 def rows(count: int, **changes: object) -> list[SourceSession]:
@@ -43,13 +44,13 @@ class Copying:
         await self.store.begin(Takeover(origin_id(99), {}, {}, Stage.LOOK, NOW))
         return self
 
-    def copier(self, limits: CopyLimits = SMALL) -> Copier:
+    def copier(self, limits: PageLimits = SMALL) -> Copier:
         return Copier(self.reader, self.store, self.policy, self.clock, limits, self.room, Pace(None))
 
     async def room(self) -> int | None:
         return self.free_bytes
 
-    async def run(self, limits: CopyLimits = SMALL, *, dry_run: bool = False) -> list[CopyStep]:
+    async def run(self, limits: PageLimits = SMALL, *, dry_run: bool = False) -> list[CopyStep]:
         return [step async for step in self.copier(limits).run(dry_run=dry_run)]
 
     async def copied(self) -> set[str]:
@@ -99,7 +100,7 @@ async def test_the_progress_has_the_beginning_of_the_last_pass():
 
 async def test_a_batch_has_limited_bytes():
     copying = await Copying(*rows(4, script_content="x" * 40)).begin()
-    assert [step.examined for step in await copying.run()] == [2, 1, 1]
+    assert [step.examined for step in await copying.run()] == [2, 2]
 
 
 async def test_a_row_that_is_larger_than_a_batch_is_left_unread():
@@ -207,4 +208,4 @@ async def test_a_failure_of_either_side_is_raised_and_the_next_run_completes():
 def test_a_batch_has_bounds():
     for wrong in ({"rows_max": 0}, {"rows_max": 1001}, {"bytes_max": 0}):
         with pytest.raises(ValueError, match="max"):
-            CopyLimits(**wrong)
+            PageLimits(**wrong)
