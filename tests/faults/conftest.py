@@ -3,6 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx2
@@ -21,10 +26,11 @@ from tests.faults import report
 from tests.faults.history import Stored
 from tests.faults.mortal import Mortal, application_of
 from tests.faults.proxy import Proxy
-from tests.faults.server import SERVICE_ROLE, running_server
+from tests.faults.server import SERVICE_ROLE, execute, running_server
 from tests.support.folders import shared_folder
 
 QUICK = {"REQUEST_TIMEOUT_MS": "1000", "QUEUE_TIMEOUT_MS": "100", "LOG_LEVEL": "error"}
+TABLESPACE_MIB = 96
 _STORED = "SELECT request_id, execution_count, closed_at IS NOT NULL, context::jsonb -> 'mark' FROM meta.sessions"
 
 
@@ -64,6 +70,25 @@ def database(server, template):
     name = server.create_database(f"fault_{uuid4().hex}", template)
     yield name
     server.drop_database(name)
+
+
+@pytest.fixture
+def small_tablespace(server):
+    """The folder of a tablespace on a small file system."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("a small file system can be mounted by root only")
+    folder = Path(tempfile.mkdtemp(prefix="pgl-", dir="/tmp"))
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={TABLESPACE_MIB}m", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        folder.rmdir()
+        pytest.skip("a small file system cannot be mounted here")
+    server.adopt(folder)
+    folder.chmod(0o700)
+    execute(server, "postgres", f"CREATE TABLESPACE small LOCATION '{folder}'")
+    yield folder
+    execute(server, "postgres", "DROP TABLESPACE small")
+    subprocess.run(["umount", str(folder)], check=True)
+    folder.rmdir()
 
 
 @pytest.fixture

@@ -138,6 +138,16 @@ class Server:
         return {"cwd": "/", "env": environment, "start_new_session": True, **user}
 
 
+def fill_disk(path):
+    """Write a file until the file system is full."""
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(65536))
+    with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:
+        while True:
+            file.write(bytes(512))
+
+
 def execute(server, database, *statements):
     with server.admin(database) as admin:
         for statement in statements:

@@ -9,10 +9,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
 from domain.takeover.stages import Stage
 from tests.faults import report
+from tests.faults.server import fill_disk
 from tests.integration.origin.fronting import store_stage
 from tests.integration.origin.test_first_touch import OPTIONS
 from tests.origin.databases import fill, origin_database
@@ -35,10 +38,14 @@ def rows_of(url: str) -> dict[str, dict[str, Any]]:
         return {row["request_id"]: row for row in admin.execute("SELECT * FROM meta.sessions")}
 
 
+def mover(direction: str, step: int, database_url: str, origin_url: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "tests.faults.mortal_mover", direction, str(step), database_url, origin_url]
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
 def move(direction: str, step: int, database_url: str, origin_url: str) -> bool:
     """Run the command, and return whether it was killed."""
-    argv = [sys.executable, "-m", "tests.faults.mortal_mover", direction, str(step), database_url, origin_url]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = mover(direction, step, database_url, origin_url)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode != 0
 
@@ -71,6 +78,31 @@ def test_a_command_that_is_killed_at_a_transaction_is_completed_by_the_next_one(
     report.NOTES.append(
         f"moves of sessions, killed before and after each transaction: {told}; 0 lost, 0 with two owners"
     )
+
+
+@pytest.mark.parametrize("full", ["here", "there"])
+def test_a_full_disk_stops_a_move_and_the_next_one_completes_it(server, url, database, small_tablespace, full):
+    told = {"here": "StorageUnavailable", "there": "its disk is full"}[full]
+    with origin_database(server.dsn()) as origin_url:
+        fill(origin_url, 400, 2048)
+        before, all_live = rows_of(origin_url), ids(origin_url, LIVE_THERE)
+        begin(url)
+        name = database if full == "here" else conninfo_to_dict(origin_url)["dbname"]
+        in_tablespace = sql.SQL("ALTER DATABASE {} SET TABLESPACE {}")
+        with server.admin() as admin:
+            admin.execute(in_tablespace.format(sql.Identifier(name), sql.Identifier("small")))
+        for direction, stage in (("HERE", Stage.ADOPT), ("THERE", Stage.BACK)):
+            store_stage(url, stage)
+            fill_disk(small_tablespace / "filler")
+            assert told in mover(direction, -1, url, origin_url).stderr
+            assert not ids(url, LIVE_HERE) & ids(origin_url, LIVE_THERE)
+            (small_tablespace / "filler").unlink()
+            assert not move(direction, -1, url, origin_url)
+            here, there = ids(url, LIVE_HERE), ids(origin_url, LIVE_THERE)
+            assert (here & there, here | there) == (set(), all_live)
+        assert rows_of(origin_url) == before
+        with server.admin() as admin:
+            admin.execute(in_tablespace.format(sql.Identifier(name), sql.Identifier("pg_default")))
 
 
 def begin(url: str) -> None:

@@ -2,11 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -14,14 +9,13 @@ import pytest
 
 from tests.faults.conftest import serving
 from tests.faults.history import DELETE, EXECUTE, GET, INITIALIZE, PATCH
-from tests.faults.server import CONNECTIONS_MAX, SERVICE_ROLE, execute
+from tests.faults.server import CONNECTIONS_MAX, SERVICE_ROLE, execute, fill_disk
 from tests.faults.trial import WRITE_INTERVAL_S, Trial
 
 pytestmark = pytest.mark.timeout(120)
 
 RESERVED = 3
 """Connections that PostgreSQL keeps for superusers."""
-TABLESPACE_MIB = 96
 PADDING = 50_000
 
 
@@ -160,25 +154,6 @@ async def test_a_server_that_is_read_only(server, settings, stored):
 
 
 @pytest.fixture
-def small_tablespace(server):
-    """The folder of a tablespace on a small file system."""
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("a small file system can be mounted by root only")
-    folder = Path(tempfile.mkdtemp(prefix="pgl-", dir="/tmp"))
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={TABLESPACE_MIB}m", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        folder.rmdir()
-        pytest.skip("a small file system cannot be mounted here")
-    server.adopt(folder)
-    folder.chmod(0o700)
-    execute(server, "postgres", f"CREATE TABLESPACE small LOCATION '{folder}'")
-    yield folder
-    execute(server, "postgres", "DROP TABLESPACE small")
-    subprocess.run(["umount", str(folder)], check=True)
-    folder.rmdir()
-
-
-@pytest.fixture
 def small_database(server, template, small_tablespace):
     name = server.create_database(f"small_{uuid4().hex}", template, "small")
     yield name
@@ -190,7 +165,7 @@ async def test_a_disk_that_is_full(server, small_database, small_tablespace, set
 
     @contextlib.asynccontextmanager
     async def fault():
-        _fill(filler)
+        fill_disk(filler)
         yield
         filler.unlink()
 
@@ -202,12 +177,3 @@ async def test_a_disk_that_is_full(server, small_database, small_tablespace, set
     async with serving(settings_for(server.dsn(small_database, SERVICE_ROLE))) as client:
         trial = Trial("disk full", clients=16, padding=PADDING, readiness_s=WRITE_INTERVAL_S, tells=tells)
         await trial.run(client, fault, stored_in(small_database))
-
-
-def _fill(path):
-    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(65536))
-    with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:
-        while True:
-            file.write(bytes(512))
