@@ -103,7 +103,10 @@ async def drill(plan: Plan, there: Server, here: Server) -> Report:
 
 @frozen
 class _Drill:
-    """The commands of a takeover and what they must leave; `idle` are the rows that no client calls."""
+    """The commands of a takeover and what they must leave; `idle` are the rows that no client calls.
+
+    `status` fails while the takeover could not be finished.
+    """
 
     made: World
     clients: Clients
@@ -123,9 +126,10 @@ class _Drill:
         self.report.late = self.made.late()
         if not plan.kills:
             self.report.gap_p99_ms = _p99(self.made.gaps_ms())
-        await self.made.takeover("verify")
+        await asyncio.gather(self.made.takeover("verify"), self.made.takeover("status"))
         await self._next_leg()
         await self._leg(("back", *settle))
+        await self.made.takeover("status")
         self._judge_rows()
         await self._next_leg()
         await self._leg(("open", *owners), ("adopt", *settle), ("finish",))
@@ -143,7 +147,6 @@ class _Drill:
         for command in commands:
             await self._killing(*command)
         await self.clients.pause()
-        await self.made.takeover("status")  # its status is 1 while the takeover could not be finished
         self._judge()
 
     async def _killing(self, *command: str) -> None:

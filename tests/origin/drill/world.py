@@ -69,16 +69,15 @@ class World:
     async def _ran(self, *arguments: str) -> tuple[int, str]:
         argv = [sys.executable, "-m", "entrypoints", "takeover", *arguments]
         pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.STDOUT}
-        self.command = await asyncio.create_subprocess_exec(
-            *argv, cwd=_ROOT, env={**os.environ, **self.variables}, **pipes
-        )
+        environment = {**os.environ, **self.variables}
+        command = self.command = await asyncio.create_subprocess_exec(*argv, cwd=_ROOT, env=environment, **pipes)
         try:
             async with asyncio.timeout(_COMMAND_S):
-                told, _ = await self.command.communicate()
+                told, _ = await command.communicate()
         finally:
-            if self.command.returncode is None:
-                self.command.kill()
-        return self.command.returncode, told.decode()
+            if command.returncode is None:
+                command.kill()
+        return command.returncode, told.decode()
 
     def held(self) -> tuple[dict[str, int], list[str]]:
         """Return the counts of all live sessions at their owners, and those that both sides would serve."""
