@@ -34,11 +34,11 @@ class MeasuredBuilder(SandboxBuilder):
 
     folder: Path
 
-    def spec(self, language: Language) -> SandboxSpec:
+    def spec(self, language: Language, why_not_forked: str = "") -> SandboxSpec:
         for probe in ("probe.py", "probe.cjs"):
             shutil.copyfile(PROBES / probe, self.folder / probe)
         self.folder.chmod(0o777)
-        spec = super().spec(language)
+        spec = super().spec(language, why_not_forked)
         given = {each.name: getattr(spec, each.name) for each in fields(SandboxSpec)}
         given |= {"zygote": measured(spec.zygote), "interpreter": measured(spec.interpreter)}
         return MeasuredSpec(**given, folder=self.folder)
