@@ -8,18 +8,70 @@ import io
 import json
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
+from contextvars import ContextVar
+from functools import partial
 
-from attrs import field, frozen
+from attrs import define, field, frozen
+from typing_extensions import override
 
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
-from domain.scripts.report import Failure, FailureCode
+from domain.scripts.output import OutputListener, ScriptProgress
+from domain.scripts.report import CANCELLED, Failure, FailureCode
 from domain.scripts.script import InputForm, ScriptSyntaxError, SyntaxFault
 
 _FILE = "<script>"
 
 NO_RESULT = object()
 """What a script gives that gives no result."""
+
+
+_report_progress: ContextVar[Callable[[ScriptProgress], object]] = ContextVar("progress")
+
+
+@define(eq=False)
+class Stop:
+    """Stops an asynchronous script, in whatever thread it runs; a synchronous one ends before it could be stopped."""
+
+    asked: asyncio.Event = field(factory=asyncio.Event)
+    _cancel: Callable[[], object] = lambda: None
+
+    def ask(self) -> None:
+        """Stop the script, or keep it from starting."""
+        self.asked.set()
+        with contextlib.suppress(RuntimeError):  # its loop is closed, so it has ended
+            self._cancel()
+
+    def run(self, coroutine: Coroutine[object, object, object]) -> object:
+        """Run a coroutine to its end in a loop of its own; raises CancelledError when it is stopped."""
+
+        async def to_the_end() -> object:
+            loop, task = asyncio.get_running_loop(), asyncio.current_task()
+            assert task is not None
+            self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+            return await coroutine
+
+        try:
+            return asyncio.run(to_the_end())
+        except asyncio.CancelledError:
+            raise _Stopped from None
+
+
+class _Stopped(Exception):
+    """The script was stopped."""
+
+
+class _Heard(io.StringIO):
+    """A stream of which a listener receives what is written."""
+
+    def __init__(self, hear: Callable[[bytes], object]) -> None:
+        super().__init__()
+        self._hear = hear
+
+    @override
+    def write(self, text: str) -> int:
+        self._hear(text.encode("utf-8", "replace"))
+        return super().write(text)
 
 
 @frozen
@@ -45,15 +97,40 @@ def parse(source: str) -> InputForm:
     return InputForm.EVENT_IN_CONTEXT if is_event else InputForm.PLAIN
 
 
-async def evaluate(function: Callable[[Mapping[str, object]], object], event: Mapping[str, object]) -> Ended:
+async def evaluate(
+    function: Callable[[Mapping[str, object]], object],
+    event: Mapping[str, object],
+    listener: OutputListener | None = None,
+    stop: Stop | None = None,
+) -> Ended:
     """Call a script with its event, and wait for its end; a coroutine runs in a loop of its own."""
-    out, err = io.StringIO(), io.StringIO()
+    loop = asyncio.get_running_loop()
+
+    def hear(name: str) -> Callable[..., object]:
+        return partial(loop.call_soon_threadsafe, getattr(listener, name)) if listener else lambda _: None
+
+    out, err = _Heard(hear("on_stdout")), _Heard(hear("on_stderr"))
+    _report_progress.set(hear("on_progress"))
+    ended = await _evaluated(function, event, out, err, stop or Stop())
+    await asyncio.sleep(0)  # the listener hears everything before the report
+    return ended
+
+
+async def _evaluated(
+    function: Callable[[Mapping[str, object]], object],
+    event: Mapping[str, object],
+    out: io.StringIO,
+    err: io.StringIO,
+    stop: Stop,
+) -> Ended:
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             value = function(event)
             if inspect.iscoroutine(value):
-                value = await asyncio.to_thread(_to_the_end, value)
+                value = await asyncio.to_thread(stop.run, value)
         result = None if value is NO_RESULT else _encode(value)
+    except _Stopped:
+        return Ended(None, CANCELLED, out.getvalue(), err.getvalue())
     except _Unserializable as error:
         failure = Failure(FailureCode.RESULT_NOT_SERIALIZABLE, f"The result is not JSON: {error}")
         return Ended(None, failure, out.getvalue(), err.getvalue())
@@ -71,6 +148,8 @@ def python_function(source: str, convention: Convention = Convention.OWN) -> Cal
 
     def call(event: Mapping[str, object]) -> object:
         namespace = {"__name__": "__script__", "params": event["params"], "context": event["context"]}
+        if convention is not Convention.ORIGIN:
+            namespace["progress"] = _progress
         exec(compile(source, _FILE, "exec"), namespace)  # noqa: S102  # it runs scripts of tests
         for name in entry_points:
             if callable(entry := namespace.get(name)):
@@ -79,6 +158,10 @@ def python_function(source: str, convention: Convention = Convention.OWN) -> Cal
         return namespace.get("result", NO_RESULT)
 
     return call
+
+
+def _progress(value: float | None = None, message: str = "") -> None:
+    _report_progress.get()(ScriptProgress(value, message))
 
 
 def _returns_values(source: str, name: str) -> bool:
@@ -118,10 +201,6 @@ def _arguments(entry: Callable[..., object], event: Mapping[str, object]) -> dic
     if len(declared) == 1 and declared[0] not in known:
         return {declared[0]: event}
     return {name: known[name] for name in declared if name in known}
-
-
-def _to_the_end(coroutine: Coroutine[object, object, object]) -> object:
-    return asyncio.run(coroutine)
 
 
 def _encode(value: object) -> JsonText:

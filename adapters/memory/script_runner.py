@@ -10,14 +10,14 @@ from uuid import UUID
 from attrs import define, evolve, field, frozen
 from typing_extensions import override
 
-from adapters.memory.python_script import Ended, evaluate, parse, python_function
+from adapters.memory.python_script import Ended, Stop, evaluate, parse, python_function
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.identity import Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
-from domain.scripts.report import ExecutionUnknown, Failure, FailureCode, ScriptReport
+from domain.scripts.report import CANCELLED, ExecutionUnknown, Failure, FailureCode, ScriptReport, cancelled_report
 from domain.scripts.script import InputForm, Script
 
 _Function = Callable[[Mapping[str, object]], object]
@@ -95,12 +95,13 @@ class MemoryScriptRunner(ScriptRunner):
     async def health(self) -> Mapping[str, object]:
         return {"status": "ok" if self.unavailable is None else "failing", "running": self.running}
 
-    async def execute(self, run: ScriptRun, function: _Function) -> Ended:
+    async def execute(self, run: ScriptRun, function: _Function, stop: Stop) -> Ended:
         """Run the script when runs are not held; raises ExecutionUnknown if the test has set it."""
         with self._counted():
-            await self._not_held.wait()
+            if await self._is_stopped_while_held(stop):
+                return Ended(None, CANCELLED)
             self.ran.append(run.execution_id)
-            ended = await evaluate(function, _event(run))
+            ended = await evaluate(function, _event(run), run.listener, stop)
         if self.unknown_next is not None:
             reason, self.unknown_next = self.unknown_next, None
             raise ExecutionUnknown(reason, run.execution_id)
@@ -119,6 +120,15 @@ class MemoryScriptRunner(ScriptRunner):
         async with self._freed:
             self._taken -= 1
             self._freed.notify_all()
+
+    async def _is_stopped_while_held(self, stop: Stop) -> bool:
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._not_held, stop.asked)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return stop.asked.is_set()
 
     def _require_available(self, language: Language) -> None:
         if self.unavailable is not None:
@@ -175,13 +185,16 @@ class MemoryWorker(Worker):
     _run: ScriptRun
     _function: _Function
     _queue_time_ms: float
+    _stop: Stop = field(factory=Stop, init=False)
     _released: bool = field(default=False, init=False)
 
     @override
     async def run(self) -> ScriptReport:
+        if self._stop.asked.is_set():
+            return cancelled_report(self._queue_time_ms)
         cold = self._runner.warm_up(self._run)
         started, cpu_started = time.perf_counter(), time.process_time()
-        ended = await self._runner.execute(self._run, self._function)
+        ended = await self._runner.execute(self._run, self._function, self._stop)
         return ScriptReport(
             result=ended.result,
             failure=ended.failure,
@@ -193,6 +206,11 @@ class MemoryWorker(Worker):
             queue_time_ms=self._queue_time_ms,
             cold_start=cold,
         )
+
+    @override
+    async def stop(self) -> bool:
+        self._stop.ask()
+        return True
 
     @override
     async def release(self) -> None:

@@ -30,7 +30,7 @@ from domain.identity import Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
-from domain.scripts.report import ScriptReport
+from domain.scripts.report import ScriptReport, cancelled_report
 from domain.scripts.script import InputForm, Script, ScriptSyntaxError, SyntaxFault
 from domain.stats import SandboxStats
 
@@ -51,11 +51,14 @@ class SandboxWorker(Worker):
     _queue_time_ms: float
     _reusable: bool = field(default=True, init=False)
     _released: bool = field(default=False, init=False)
+    _stopped: bool = field(default=False, init=False)
 
     @override
     async def run(self) -> ScriptReport:
         assert not self._released
         slot, run = self._slot, self._run
+        if self._stopped:
+            return cancelled_report(self._queue_time_ms)
         if not self.process.is_alive:
             raise RuntimeUnavailable(slot.language, "the worker died before the script started. Repeat the call.")
         cold_start = slot.runs == 0
@@ -70,6 +73,12 @@ class SandboxWorker(Worker):
         if report.failure is not None and report.failure.name == PROTOCOL_BROKEN and not self._reusable:
             self._runner.protocol_violations += 1
         return report
+
+    @override
+    async def stop(self) -> bool:
+        self._stopped = True
+        self.process.cancel()
+        return True
 
     @override
     async def release(self) -> None:

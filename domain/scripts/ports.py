@@ -12,6 +12,7 @@ from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Limits
+from domain.scripts.output import OutputListener
 from domain.scripts.report import ScriptReport
 from domain.scripts.script import InputForm, Script
 
@@ -22,7 +23,8 @@ class ScriptRun:
 
     It has no instants, because a runner has no clock that agrees with the database's. `session_left` is the time until
     the session expires, from the creation of this object. `source` is called only if no worker has the script yet; it
-    raises what reading the script raises. The runs of one session have one `convention`.
+    raises what reading the script raises. The runs of one session have one `convention`. `listener` receives the output
+    while the script runs.
     """
 
     ref: SessionRef
@@ -35,6 +37,7 @@ class ScriptRun:
     params: JsonText = field(repr=False)
     source: Callable[[], Awaitable[Script]] = field(repr=False, eq=False)
     convention: Convention = Convention.OWN
+    listener: OutputListener | None = field(default=None, repr=False, eq=False)
 
 
 class Worker(Protocol):
@@ -47,6 +50,16 @@ class Worker(Protocol):
         Called at most once. User code never runs twice. Raises ExecutionUnknown if the script may have started and its
         end is unknown. Any other DomainError (RuntimeUnavailable, Overloaded, what `run.source` raises if a runtime has
         lost the script) means that nothing was started.
+        """
+        ...
+
+    async def stop(self) -> bool:
+        """Stop the script for good; return whether it stops.
+
+        Then `run` returns a report with the failure EXECUTION_CANCELLED, the output so far and what was measured. A
+        worker that was stopped before its `run` starts nothing, and reports the same failure. Further calls, and calls
+        after the end of the script, change nothing. False means that the runtime cannot be told, or cannot stop
+        scripts; then the script continues to its end or to its limit.
         """
         ...
 

@@ -31,6 +31,7 @@ class FailureCode(StrEnum):
     PROCESS_LIMIT = "PROCESS_LIMIT"
     RESULT_NOT_SERIALIZABLE = "RESULT_NOT_SERIALIZABLE"
     RESULT_TOO_LARGE = "RESULT_TOO_LARGE"
+    EXECUTION_CANCELLED = "EXECUTION_CANCELLED"
 
 
 @frozen
@@ -64,6 +65,13 @@ def _rounded(time_ms: float | None) -> float | None:
     return None if time_ms is None else _to_the_microsecond(time_ms)
 
 
+CANCELLED = Failure(
+    FailureCode.EXECUTION_CANCELLED,
+    "The execution was cancelled, and its script was stopped. Execute it again if you still need its result.",
+)
+"""Of a script that was stopped."""
+
+
 @frozen
 class ScriptReport:
     """The report of a run: a result (JSON text) or a failure, the output, and the resources used.
@@ -86,6 +94,11 @@ class ScriptReport:
     def outcome(self) -> Outcome:
         """Succeeded unless there is a failure."""
         return Outcome.SUCCEEDED if self.failure is None else Outcome.FAILED
+
+
+def cancelled_report(queue_time_ms: float | None = None) -> ScriptReport:
+    """Return the report of a script that was stopped before it started."""
+    return ScriptReport(None, CANCELLED, 0.0, queue_time_ms=queue_time_ms)
 
 
 @define(eq=False)

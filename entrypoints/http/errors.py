@@ -171,7 +171,10 @@ STATUS: tuple[tuple[type[DomainError], HTTPStatus], ...] = (
 )
 """The status of each category of errors."""
 
-STATUS_OF_CODE: Mapping[str, HTTPStatus] = {FailureCode.EXECUTION_TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT}
+STATUS_OF_CODE: Mapping[str, HTTPStatus] = {
+    FailureCode.EXECUTION_TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT,
+    FailureCode.EXECUTION_CANCELLED: HTTPStatus.CONFLICT,
+}
 """Codes whose status is not the status of their category."""
 
 

@@ -137,6 +137,10 @@ class ObservedWorker(Worker):
         return report
 
     @override
+    async def stop(self) -> bool:
+        return await self._inner.stop()
+
+    @override
     async def release(self) -> None:
         await self._inner.release()
 

@@ -5,11 +5,23 @@ import json
 import pytest
 
 from domain.identity import ANONYMOUS
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
+from domain.scripts.output import ScriptProgress
 from domain.scripts.ports import ScriptRun, ScriptRunner
 from domain.scripts.report import FailureCode
 from domain.scripts.script import InputForm, ScriptSyntaxError
-from tests.contracts.script_runs import failure_of, gives_result, new_session, report_of, result_of, run_of, script_of
+from tests.contracts.script_runs import (
+    Heard,
+    failure_of,
+    gives_result,
+    new_session,
+    report_of,
+    result_of,
+    run_of,
+    script_of,
+    stopped_report,
+)
 
 
 def node(source: str, params: str = "{}", **fields) -> ScriptRun:
@@ -85,6 +97,40 @@ class NodeScriptRunnerContract:
     async def test_output_comes_back(self, runner):
         report = await report_of(runner, node("console.log('out é'); console.error('err'); return 1;"))
         assert (report.result, report.stdout, report.stderr) == ("1", "out é\n", "err\n")
+
+    async def test_a_listener_hears_output_and_progress(self, runner):
+        heard = Heard()
+        source = "event.progress(0); console.log('out é'); event.progress(1, 'all é'); event.progress(null, 'done'); return 1;"
+        report = await report_of(runner, node(source, listener=heard))
+        assert (heard.stdout.decode(), heard.progress[-1]) == (report.stdout, ScriptProgress(None, "done"))
+
+    async def test_progress_is_no_member_of_the_event(self, runner):
+        source = "return [Object.keys(event).sort(), Object.keys({ ...event }).length, 'progress' in event];"
+        assert json.loads(await result_of(runner, node(source))) == [["context", "params", "request_id"], 3, True]
+        origin = node(source, convention=Convention.ORIGIN)
+        assert json.loads(await result_of(runner, origin)) == [["context", "params"], 2, False]
+
+    @pytest.mark.parametrize(
+        ("given", "name"),
+        [
+            ("1.5", "RangeError"),
+            ("-0.1", "RangeError"),
+            ("NaN", "RangeError"),
+            ("'0.5'", "TypeError"),
+            ("0, 5", "TypeError"),
+            ("0, 'x'.repeat(201)", "RangeError"),
+        ],
+    )
+    async def test_progress_that_is_none_is_an_error_of_the_script(self, runner, given, name):
+        failure = await failure_of(runner, node(f"\nevent.progress({given});"))
+        assert (failure.code, failure.name, failure.line) == (FailureCode.SCRIPT_ERROR, name, 2)
+
+    @pytest.mark.parametrize("loop", ["for (;;);", "await new Promise((done) => setTimeout(done, 60000));"])
+    async def test_a_stopped_script_reports_its_output_and_that_it_was_cancelled(self, runner, loop):
+        heard = Heard()
+        report = await stopped_report(runner, node(f"console.log('begun'); {loop}", listener=heard), heard)
+        assert report.failure is not None
+        assert (report.failure.code, report.stdout) == (FailureCode.EXECUTION_CANCELLED, "begun\n")
 
     @pytest.mark.parametrize("source", ["1 + 1;", "return undefined;", "exports.main = () => 5;"])
     async def test_a_node_script_that_gives_no_result_is_told_apart(self, runner, source):

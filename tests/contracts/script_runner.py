@@ -13,10 +13,12 @@ from domain.json_text import VALUE_DEPTH_MAX
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
+from domain.scripts.output import ScriptProgress
 from domain.scripts.ports import ScriptRunner, Worker
 from domain.scripts.report import FailureCode, Outcome
 from domain.scripts.script import InputForm, ScriptSyntaxError
 from tests.contracts.script_runs import (
+    Heard,
     Source,
     failure_of,
     gives_result,
@@ -25,8 +27,10 @@ from tests.contracts.script_runs import (
     result_of,
     run_of,
     script_of,
+    stopped_report,
 )
 
+ENDLESS = "import asyncio\nasync def handler():\n  print('begun', flush=True)\n  await asyncio.sleep(60)"
 EVENT_NAMES = ["context", "params", "request_id"]
 DEEP = "[" * VALUE_DEPTH_MAX + "]" * VALUE_DEPTH_MAX
 
@@ -97,6 +101,91 @@ class ScriptRunnerContract:
         report = await report_of(runner, run_of("result = 1"))
         assert report.cpu_time_ms is not None
         assert report.queue_time_ms is not None
+
+    # What is heard while a script runs.
+
+    async def test_a_listener_hears_what_the_report_has(self, runner):
+        heard = Heard()
+        source = "import sys\nprint('out é', flush=True)\nprint('err', file=sys.stderr)\nprint('last')\nresult = 1"
+        report = await report_of(runner, run_of(source, listener=heard))
+        assert (
+            (heard.stdout.decode(), heard.stderr.decode())
+            == (report.stdout, report.stderr)
+            == ("out é\nlast\n", "err\n")
+        )
+
+    async def test_a_listener_hears_the_output_of_a_failure(self, runner):
+        heard = Heard()
+        await failure_of(runner, run_of("print('before')\nraise ValueError", listener=heard))
+        assert heard.stdout == b"before\n"
+
+    async def test_a_listener_hears_nothing_of_the_next_execution(self, runner):
+        ref, heard = new_session(), Heard()
+        await report_of(runner, run_of("print('first')", ref=ref, listener=heard))
+        await report_of(runner, run_of("print('second'); progress(0.5)", ref=ref))
+        assert (heard.stdout, heard.progress) == (b"first\n", [])
+
+    @pytest.mark.parametrize("convention", [Convention.OWN, Convention.EVENT_FIRST])
+    async def test_a_listener_hears_progress(self, runner, convention):
+        heard = Heard()
+        source = "progress(0)\nprogress(0.5, 'half é')\nprogress(None)\nprogress(1, message='all')"
+        await report_of(runner, run_of(source, listener=heard, convention=convention))
+        assert heard.progress[-1] == ScriptProgress(1, "all")
+        assert set(heard.progress) <= {
+            ScriptProgress(0),
+            ScriptProgress(0.5, "half é"),
+            ScriptProgress(None),
+            ScriptProgress(1, "all"),
+        }
+
+    async def test_a_script_reports_progress_to_nobody(self, runner):
+        assert await result_of(runner, run_of("progress(0.5, 'half')\nresult = 1")) == "1"
+
+    async def test_a_script_for_the_origin_has_no_progress(self, runner):
+        run = run_of("result = 'progress' in globals()", convention=Convention.ORIGIN)
+        assert await result_of(runner, run) == "false"
+
+    async def test_a_script_may_have_a_name_progress_of_its_own(self, runner):
+        assert await result_of(runner, run_of("def progress(): return 7\nresult = progress()")) == "7"
+
+    @pytest.mark.parametrize("given", ["1.5", "-0.1", "float('nan')", "0, 'x' * 201"])
+    async def test_progress_that_is_none_is_an_error_of_the_script(self, runner, given):
+        heard = Heard()
+        failure = await failure_of(runner, run_of(f"\nprogress({given})", listener=heard))
+        assert (failure.code, failure.name, failure.line) == (FailureCode.SCRIPT_ERROR, "ValueError", 2)
+        assert heard.progress == []
+
+    # Stopping.
+
+    async def test_a_stopped_script_reports_its_output_and_that_it_was_cancelled(self, runner):
+        heard = Heard()
+        report = await stopped_report(runner, run_of(ENDLESS, listener=heard), heard)
+        assert report.failure is not None
+        assert (report.failure.code, report.result, report.stdout) == (FailureCode.EXECUTION_CANCELLED, None, "begun\n")
+        assert report.execution_time_ms > 0
+
+    async def test_a_session_continues_after_a_stopped_execution(self, runner):
+        ref, heard = new_session(), Heard()
+        await stopped_report(runner, run_of(ENDLESS, ref=ref, listener=heard), heard)
+        assert await result_of(runner, run_of("result = 1", ref=ref)) == "1"
+
+    async def test_a_worker_that_is_stopped_before_its_run_starts_nothing(self, runner):
+        heard = Heard()
+        worker = await runner.acquire(run_of("print('ran')", listener=heard))
+        assert await worker.stop()
+        report = await worker.run()
+        await worker.release()
+        assert report.failure is not None
+        assert (report.failure.code, report.stdout, heard.stdout) == (FailureCode.EXECUTION_CANCELLED, "", b"")
+
+    async def test_stopping_a_script_that_has_ended_changes_nothing(self, runner):
+        ref = new_session()
+        worker = await runner.acquire(run_of("result = 1", ref=ref))
+        assert (await worker.run()).result == "1"
+        await worker.stop()
+        await worker.release()
+        report = await report_of(runner, run_of("result = 2", ref=ref))
+        assert (report.result, report.cold_start) == ("2", False)
 
     # The forms of a script.
 

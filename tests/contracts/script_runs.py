@@ -1,16 +1,19 @@
 """Script runs for tests, with every field defaulted."""
 
+import asyncio
 import secrets
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from attrs import define
+from attrs import define, field
+from typing_extensions import override
 
 from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_at
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
+from domain.scripts.output import OutputListener, ScriptProgress
 from domain.scripts.ports import ScriptRun, ScriptRunner
 from domain.scripts.report import Failure, ScriptReport
 from domain.scripts.script import Script
@@ -58,6 +61,7 @@ def run_of(
     execution_id: UUID | None = None,
     session_left: timedelta = timedelta(hours=1),
     convention: Convention = Convention.OWN,
+    listener: OutputListener | None = None,
 ) -> ScriptRun:
     """Return a run of this source, in a session of its own unless `ref` says which."""
     asked = source if isinstance(source, Source) else Source(script_of(source))
@@ -72,7 +76,49 @@ def run_of(
         params=JsonText(params),
         source=asked,
         convention=convention,
+        listener=listener,
     )
+
+
+@define
+class Heard(OutputListener):
+    """What a listener heard."""
+
+    stdout: bytes = b""
+    stderr: bytes = b""
+    progress: list[ScriptProgress] = field(factory=list)
+    first: asyncio.Event = field(factory=asyncio.Event)
+    """Set when something was heard."""
+
+    @override
+    def on_stdout(self, piece: bytes) -> None:
+        self.stdout += piece
+        self.first.set()
+
+    @override
+    def on_stderr(self, piece: bytes) -> None:
+        self.stderr += piece
+        self.first.set()
+
+    @override
+    def on_progress(self, progress: ScriptProgress) -> None:
+        self.progress.append(progress)
+        self.first.set()
+
+
+async def stopped_report(runner: ScriptRunner, run: ScriptRun, heard: Heard) -> ScriptReport:
+    """Stop a run, twice, once its listener has heard something, and return the report."""
+    worker = await runner.acquire(run)
+    try:
+        running = asyncio.ensure_future(worker.run())
+        async with asyncio.timeout(10):
+            await heard.first.wait()
+        assert not running.done()
+        assert [await worker.stop(), await worker.stop()] == [True, True]
+        async with asyncio.timeout(10):
+            return await running
+    finally:
+        await worker.release()
 
 
 async def report_of(runner: ScriptRunner, run: ScriptRun) -> ScriptReport:

@@ -115,12 +115,12 @@ class CountingRunner(MemoryScriptRunner):
     runs: Path = field(kw_only=True)
     death: Death = field(factory=Death, kw_only=True)
 
-    async def execute(self, run, function):
+    async def execute(self, run, function, stop):
         self.death.step("before run")
         with self.runs.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"execution_id": str(run.execution_id), "params": run.params}) + "\n")
         self.death.step("in run")
-        ended = await super().execute(run, function)
+        ended = await super().execute(run, function, stop)
         self.death.step("after run")
         return ended
 

@@ -15,6 +15,7 @@ from adapters.sandbox.protocol.failures import (
     unreadable_number,
     without_engine_noise,
 )
+from adapters.sandbox.protocol.progress import ProgressNotices
 from adapters.sandbox.workers.channel import Ending, Frame, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import Exchange, WorkerProcess
 from domain.json_text import VALUE_DEPTH_MAX, JsonText, has_unreadable_number, is_deeper
@@ -76,7 +77,10 @@ async def execute(  # noqa: PLR0913  # two of them only go into the report
     nonce = os.urandom(_NONCE_SIZE).hex()
     rules = FailureRules(options, run.limits)
     operations = _operations(run, script, nonce, options)
-    exchange = await process.exchange(operations, run.limits.timeout_ms / 1000, rules.cpu_ms_max / 1000)
+    notices = ProgressNotices(nonce, run.listener)
+    exchange = await process.exchange(
+        operations, run.limits.timeout_ms / 1000, rules.cpu_ms_max / 1000, run.listener, notices.take
+    )
     result, failure, reusable = _outcome(process, exchange, nonce, rules)
     is_fresh = exchange.cpu_before_s + (exchange.cpu_s or 0) < _RETIRE_AT * options.cpu_s_max
     has_room = not _leaves_too_little(process, exchange, run)

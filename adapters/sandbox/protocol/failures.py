@@ -10,11 +10,11 @@ from attrs import frozen
 
 from adapters.sandbox.isolation.control_group import USED_UP
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.workers.channel import Ending
+from adapters.sandbox.workers.channel import Ending, ProtocolBroken
 from adapters.sandbox.workers.process import Death, Exchange
 from domain.json_text import VALUE_DEPTH_MAX
 from domain.scripts.limits import Limits
-from domain.scripts.report import ExecutionUnknown, Failure, FailureCode
+from domain.scripts.report import CANCELLED, ExecutionUnknown, Failure, FailureCode
 
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|OOM error|Zone Allocation failed|Check failed: SetPermissions\(", re.IGNORECASE
@@ -48,7 +48,12 @@ class FailureRules:
     limits: Limits
 
     def reported(self, reported: ReportedFailure) -> Failure:
-        """Return the failure that the worker reports, with the limit that it exceeded."""
+        """Return the failure that the worker reports, with the limit that it exceeded.
+
+        Raises ProtocolBroken for a cancellation, which only the service reports.
+        """
+        if reported.code is FailureCode.EXECUTION_CANCELLED:
+            raise ProtocolBroken("a report that it was cancelled")
         limit, message = self._limit_of(reported)
         return Failure(
             code=reported.code,
@@ -86,6 +91,8 @@ class FailureRules:
             return self._output_limit()
         if exchange.ending is Ending.PROTOCOL_BROKEN:
             return protocol_failure(exchange.detail)
+        if exchange.ending is Ending.CANCELLED:
+            return CANCELLED
         return self._died(exchange, exchange.death or Death(None), stderr)
 
     def _timed_out(self, exchange: Exchange) -> Failure:

@@ -1,6 +1,7 @@
 """The service's end of a worker's channel, and the frames on it.
 
-A frame is two little-endian lengths, a JSON header and a body of raw bytes.
+A frame is two little-endian lengths, a JSON header and a body of raw bytes. A notice is a frame without a body, marked
+in its first length, which a worker may send before its reply.
 """
 
 import asyncio
@@ -13,6 +14,9 @@ from attrs import define, field, frozen
 
 _LENGTHS = struct.Struct("<II")
 HEADER_SIZE_MAX = 256 * 1024
+NOTICE = 1 << 31
+"""Set in the length of the header of a notice."""
+NOTICE_SIZE_MAX = 2048
 _PIECE_SIZE = 64 * 1024
 
 
@@ -28,6 +32,7 @@ class Ending(Enum):
     CPU_LIMIT = auto()
     OUTPUT_LIMIT = auto()
     PROTOCOL_BROKEN = auto()
+    CANCELLED = auto()
     DIED = auto()
 
 
@@ -44,18 +49,27 @@ def encode_frame(header: bytes, body: bytes = b"") -> bytes:
     return b"".join((_LENGTHS.pack(len(header), len(body)), header, body))
 
 
+def reject_notice(_notice: bytes) -> None:
+    """Raise ProtocolBroken: no execution is in progress."""
+    raise ProtocolBroken("a notice without an execution")
+
+
 @define
 class FrameReader:
-    """Assembles frames from the pieces that arrive. A body may have `body_size_max` bytes."""
+    """Assembles frames from the pieces that arrive. A body may have `body_size_max` bytes.
+
+    `on_notice` receives the header of each notice, and may raise ProtocolBroken.
+    """
 
     body_size_max: int
+    on_notice: Callable[[bytes], None] = reject_notice
     _pending: bytearray = field(factory=bytearray, init=False)
 
     def feed(self, piece: bytes) -> Frame | None:
         """Add a piece, and return the frame that it completes, if it does.
 
         Raises ProtocolBroken for a frame that is too large, and for bytes after the end of a frame: a worker never
-        sends two frames in a row.
+        sends two frames in a row, except for notices.
         """
         if not self._pending and len(piece) >= _LENGTHS.size:
             header_size, body_size = _LENGTHS.unpack_from(piece)
@@ -65,9 +79,27 @@ class FrameReader:
                 end = _LENGTHS.size + header_size
                 return Frame(piece[_LENGTHS.size : end], piece[end:])
         self._pending += piece
-        if len(self._pending) < _LENGTHS.size:
-            return None
-        header_size, body_size = _LENGTHS.unpack_from(self._pending)
+        while len(self._pending) >= _LENGTHS.size:
+            header_size, body_size = _LENGTHS.unpack_from(self._pending)
+            if not header_size & NOTICE:
+                return self._reply(header_size, body_size)
+            if not self._take_notice(header_size ^ NOTICE, body_size):
+                break
+        return None
+
+    def _take_notice(self, size: int, body_size: int) -> bool:
+        """Take the notice in front, if it is whole."""
+        if size > NOTICE_SIZE_MAX or body_size:
+            raise ProtocolBroken(f"a notice with a header of {size} bytes and a body of {body_size} bytes")
+        end = _LENGTHS.size + size
+        if len(self._pending) < end:
+            return False
+        notice = bytes(self._pending[_LENGTHS.size : end])
+        del self._pending[:end]
+        self.on_notice(notice)
+        return True
+
+    def _reply(self, header_size: int, body_size: int) -> Frame | None:
         self._check_sizes(header_size, body_size)
         missing = _LENGTHS.size + header_size + body_size - len(self._pending)
         return None if missing > 0 else self._cut(header_size)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
+from domain.scripts.output import OutputListener
+
 _PEAK, _RESIDENT, _FILES, _DATA = b"\nVmHWM:", b"\nVmRSS:", b"\nRssFile:", b"\nVmData:"
 _THREADS = b"\nThreads:"
 _ALL, _PRIVATE = b"\nRss:", b"\nPrivate_Dirty:"
@@ -189,6 +191,8 @@ class CapturedOutput:
 
     size_max: int
     size: int = field(default=0, init=False)
+    on_piece: Callable[[bytes], None] | None = field(default=None, init=False)
+    """Receives what is kept, as it comes."""
     _pieces: list[bytes] = field(factory=list, init=False)
 
     @property
@@ -201,6 +205,8 @@ class CapturedOutput:
         free = self.size_max - self.size
         if piece and free > 0:
             self._pieces.append(piece[:free])
+            if self.on_piece is not None:
+                self.on_piece(piece[:free])
         self.size += len(piece)
 
     def text(self) -> str:
@@ -247,6 +253,11 @@ class WorkerOutput:
         """Forget what came."""
         self.stdout.clear()
         self.stderr.clear()
+
+    def pass_on(self, listener: OutputListener | None) -> None:
+        """Give the listener what comes from now on, as far as it is kept."""
+        self.stdout.on_piece = None if listener is None else listener.on_stdout
+        self.stderr.on_piece = None if listener is None else listener.on_stderr
 
     def drain(self) -> None:
         """Read what the pipes hold: the worker wrote it before its reply."""

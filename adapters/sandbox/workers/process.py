@@ -8,10 +8,11 @@ from math import inf
 from attrs import define, evolve, field, frozen
 
 from adapters.sandbox.isolation.control_group import USED_UP, ControlGroup
-from adapters.sandbox.workers.channel import Channel, Ending, Frame, FrameReader, Outbox
+from adapters.sandbox.workers.channel import Channel, Ending, Frame, FrameReader, Outbox, reject_notice
 from adapters.sandbox.workers.deadline import CpuPriority, ExecutionDeadline
 from adapters.sandbox.workers.observation import Footprint, UsageMeter, WorkerOutput
 from adapters.sandbox.zygote.launch import Exit, Launched, LaunchFailed
+from domain.scripts.output import OutputListener
 
 _End = tuple[Ending, Frame | None, str]
 
@@ -130,15 +131,25 @@ class WorkerProcess:
         """Return whether it holds more than this after the exchange, beyond its interpreter's own memory."""
         return exchange.footprint.own_bytes - self._base.own_bytes > bytes_max
 
-    async def exchange(self, operations: bytes, timeout_s: float, cpu_s_max: float = inf) -> Exchange:
+    async def exchange(
+        self,
+        operations: bytes,
+        timeout_s: float,
+        cpu_s_max: float = inf,
+        listener: OutputListener | None = None,
+        on_notice: Callable[[bytes], None] = reject_notice,
+    ) -> Exchange:
         """Send operations, of which the last one has a reply, and wait for the reply or another end.
 
         `cpu_s_max` is CPU time of all threads together (see ExecutionDeadline). After any end but a reply, the process
-        has been killed and is gone, or has had `kill_s` to go.
+        has been killed and is gone, or has had `kill_s` to go. `listener` receives the output until then, and
+        `on_notice` each notice, which breaks the protocol by default.
         """
         if not self.is_alive:
             return await self._died(Exchange(Ending.DIED))
         self.output.clear()
+        self.output.pass_on(listener)
+        self._channel.frames.on_notice = on_notice
         self.meter.reset_peak()
         started_at, cpu_before_s = time.perf_counter(), self.meter.cpu_s() or 0.0
         deadline = ExecutionDeadline(
@@ -151,9 +162,12 @@ class WorkerProcess:
         cpu_s = None if cpu_after_s is None else cpu_after_s - cpu_before_s
         elapsed_s = time.perf_counter() - started_at
         memory_bytes = footprint.beyond(self._base)
-        return await self._settled(
+        exchange = await self._settled(
             Exchange(ending, frame, detail, elapsed_s, cpu_before_s, cpu_s, memory_bytes, footprint)
         )
+        self.output.pass_on(None)
+        self._channel.frames.on_notice = reject_notice
+        return exchange
 
     async def _end_of(self, operations: bytes, deadline: ExecutionDeadline) -> _End:
         self._ended = self._loop.create_future()
@@ -168,6 +182,11 @@ class WorkerProcess:
             deadline.cancel()
             self._priority.restore()
             self._ended = None
+
+    def cancel(self) -> None:
+        """End the present exchange, if there is one, and kill the whole sandbox."""
+        if self._ended is not None:
+            self._end(Ending.CANCELLED)
 
     def kill(self) -> None:
         """Kill the whole sandbox at once."""

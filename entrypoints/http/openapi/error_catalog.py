@@ -29,7 +29,7 @@ from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.limits.rate import RateDecision, RateLimited, RatePolicy
 from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
-from domain.scripts.report import ExecutionUnknown, Failure, FailureCode, ScriptReport
+from domain.scripts.report import CANCELLED, ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.scripts.script import ScriptSyntaxError, SyntaxFault
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
 from domain.storage.faults import StorageFault
@@ -38,6 +38,7 @@ from entrypoints.http.errors import INTERNAL_ERROR, HostNotAllowed, InvalidParam
 MEANINGS: Mapping[str, str] = {
     "CONFLICT": "another call changed it first, or the first call with the Idempotency-Key has not ended",
     "CPU_LIMIT": "the script used more CPU time than its limit",
+    "EXECUTION_CANCELLED": "the execution was cancelled; details.stdout has what its script wrote until then",
     "EXECUTION_NOT_FOUND": "the history has no such execution of this owner, or no longer has it",
     "EXECUTION_TIMEOUT": "the script ran longer than its limit, and its sandbox was killed",
     "EXPECTATION_FAILED": "the header Expect has something else than 100-continue",
@@ -135,6 +136,7 @@ _FAILURES: Mapping[FailureCode, Failure] = {
             limit=1_048_576,
             observed=2_097_152,
         ),
+        CANCELLED,
     )
 }
 

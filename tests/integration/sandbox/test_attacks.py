@@ -62,6 +62,8 @@ async def test_without_the_sandbox_the_same_attack_succeeds(specs, canaries, tmp
     [
         ("sessions/memory-of-the-zygote", "python/zygote.py", ["ForkServer"]),
         ("executions/without-first-thread", "python/worker.py", ["nonce", "channel", "write_frame", "serve"]),
+        ("progress/flood", "python/progress.py", ["_count"]),
+        ("progress/unchecked", "python/progress.py", ["_nonce", "_channel"]),
         ("protocol/stolen-number", "nodejs/worker.cjs", ["execution", "channel", "serve"]),
     ],
 )

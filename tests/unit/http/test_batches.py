@@ -104,8 +104,8 @@ async def test_a_result_that_a_runtime_indents_is_one_line(client, world):
     session_id = await initialized(client, script_content="result = params")
     execute_one = world.runner.execute
 
-    async def execute_for_people(run, function):
-        ended = await execute_one(run, function)
+    async def execute_for_people(*given):
+        ended = await execute_one(*given)
         return evolve(ended, result='{\r\n  "a": [\n    "b\\n"\n  ]\n}')
 
     world.runner.execute = execute_for_people

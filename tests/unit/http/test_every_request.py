@@ -208,12 +208,18 @@ def test_every_error_has_a_status(category):
     assert 400 <= status_of(category.__new__(category)) < 600
 
 
+STATUSES = {
+    FailureCode.EXECUTION_TIMEOUT: 504,
+    FailureCode.EXECUTION_CANCELLED: 409,
+}
+
+
 @pytest.mark.parametrize("code", list(FailureCode))
-def test_a_script_above_its_wall_time_is_504_and_other_failures_are_422(code):
+def test_the_status_says_whether_a_failure_is_of_the_script_or_of_its_end_from_outside(code):
     failure = Failure(code, "The limit was reached.", limit=100, observed=101)
     report = ScriptReport(None, failure, 100.5, stdout="partial")
     response = error_response(ExecutionFailed(ID, ID, 1, report, failure), None)
-    assert response.status == (504 if code is FailureCode.EXECUTION_TIMEOUT else 422)
+    assert response.status == STATUSES.get(code, 422)
     error = json.loads(response.body)["error"]
     assert error["code"] == code
     assert (error["details"]["limit"], error["details"]["observed"], error["details"]["stdout"]) == (

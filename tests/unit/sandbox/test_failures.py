@@ -5,7 +5,7 @@ from attrs import evolve
 
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.protocol.failures import FailureRules, ReportedFailure, too_deep, without_engine_noise
-from adapters.sandbox.workers.channel import Ending
+from adapters.sandbox.workers.channel import Ending, ProtocolBroken
 from adapters.sandbox.workers.process import Death, Exchange
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.report import ExecutionUnknown, FailureCode
@@ -36,6 +36,11 @@ def test_a_failure_is_cleaned_of_values_that_no_worker_of_the_service_reports(ru
     assert (failure.message, failure.line, failure.column, failure.observed) == ("a\ufffdb", None, None, None)
 
 
+def test_a_worker_cannot_report_that_it_was_cancelled(rules):
+    with pytest.raises(ProtocolBroken, match="cancelled"):
+        rules.reported(ReportedFailure(FailureCode.EXECUTION_CANCELLED, "forged"))
+
+
 def test_a_failure_always_has_a_message(rules):
     assert rules.reported(ReportedFailure(FailureCode.SCRIPT_ERROR, "")).message == "SCRIPT_ERROR"
 
@@ -51,6 +56,7 @@ def test_an_error_without_a_text_has_its_name(rules):
         (Exchange(Ending.TIMED_OUT, elapsed_s=0.6), "", FailureCode.EXECUTION_TIMEOUT),
         (Exchange(Ending.OUTPUT_LIMIT), "", FailureCode.OUTPUT_LIMIT),
         (Exchange(Ending.PROTOCOL_BROKEN, detail="x"), "", FailureCode.SCRIPT_ERROR),
+        (Exchange(Ending.CANCELLED), "", FailureCode.EXECUTION_CANCELLED),
         (died(Death(3)), "", FailureCode.SCRIPT_EXITED),
         (died(Death(0)), "", FailureCode.SCRIPT_EXITED),
         (died(Death(-11)), "", FailureCode.SCRIPT_EXITED),

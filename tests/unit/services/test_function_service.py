@@ -172,8 +172,10 @@ async def test_all_examples_share_one_time_limit(world: World) -> None:
 async def test_an_example_that_is_stopped_names_the_limit_that_stopped_it(world, code, examples_s, message) -> None:
     @define(eq=False)
     class StoppingRunner(MemoryScriptRunner):
-        async def execute(self, run, function):
-            return evolve(await super().execute(run, function), failure=Failure(code, "the limit of one execution"))
+        async def execute(self, run, function, stop):
+            return evolve(
+                await super().execute(run, function, stop), failure=Failure(code, "the limit of one execution")
+            )
 
     await register(world)
     world.examples_s, world.runner = examples_s, StoppingRunner()

@@ -2,6 +2,7 @@
 (function (script, eventText, require, host) {
   'use strict';
   const { parse, stringify } = JSON;
+  const { defineProperty } = Object;
   const { isFinite } = Number;
   const { isView } = ArrayBuffer;
   const tagOf = Function.prototype.call.bind(Object.prototype.toString);
@@ -67,7 +68,24 @@
     typeof module.exports === 'function' ? module.exports
       : typeof module.exports?.handler === 'function' ? module.exports.handler : null;
   const event = parse(eventText);
+  // Not enumerable, so that an event has the same members as the caller's JSON.
+  defineProperty(event, 'progress', { value: progress, writable: true, configurable: true });
 
+  function progress(value = null, message = '') {
+    if (value !== null && typeof value !== 'number') {
+      throw new TypeError(`progress: the value must be a number from 0 to 1 or null, and is a ${typeof value}`);
+    }
+    if (value !== null && !(value >= 0 && value <= 1)) {
+      throw new RangeError(`progress: the value must be from 0 to 1, and is ${value}. Divide what is done by the total`);
+    }
+    if (typeof message !== 'string') {
+      throw new TypeError(`progress: the message must be a string, and is a ${typeof message}`);
+    }
+    if (message.length > 200) {
+      throw new RangeError(`progress: the message has ${message.length} characters, and may have 200. Shorten it`);
+    }
+    host.report(value, message);
+  }
   function callHandler(handler) {
     if (handler.length < 2) return handler(event);
     const returned = handler(event, (error, result) => (error == null ? succeed(result) : host.fail(error)));

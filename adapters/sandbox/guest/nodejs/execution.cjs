@@ -3,6 +3,7 @@
 
 const fs = require('node:fs');
 const { failureOf } = require('./failures.cjs');
+const { ProgressReporter } = require('./progress.cjs');
 const { OWN_GLOBALS, valueOfGlobal } = require('./realms.cjs');
 
 const SCRATCH = '/tmp';
@@ -33,12 +34,14 @@ const QUIET_MODULES = new Set(
 const isBuiltin = (name) => require('node:module').isBuiltin(String(name));
 
 class Execution {
-  // `end` receives the header of the reply, and the result as JSON text. It is called once.
-  constructor(script, realm, resultSizeMax, end) {
+  // `end` receives the header of the reply, and the result as JSON text. It is called once. `notify` receives the
+  // progress of the script.
+  constructor(script, realm, resultSizeMax, end, notify) {
     this.script = script;
     this.realm = realm;
     this.resultSizeMax = resultSizeMax;
     this.end = end;
+    this.progress = new ProgressReporter(notify);
     this.globals = new Map();
     this.timers = new Set();
     this.hasEnded = false;
@@ -54,7 +57,11 @@ class Execution {
     const { context, call } = this.realm;
     try {
       const main = this.script.runInContext(context);
-      const host = { succeed: (text) => this.succeed(text), fail: (error) => this.fail(error) };
+      const host = {
+        succeed: (text) => this.succeed(text),
+        fail: (error) => this.fail(error),
+        report: (value, message) => this.progress.report(value, message),
+      };
       call(main, eventText, (name) => this.require(name), host);
     } catch (error) {
       this.fail(error);
@@ -105,6 +112,7 @@ class Execution {
   settle(header, body) {
     if (this.hasEnded) return;
     this.hasEnded = true;
+    this.progress.close();
     // The script's remaining microtasks run before the reply, and not in the next execution.
     setImmediate(this.end, header, body);
   }

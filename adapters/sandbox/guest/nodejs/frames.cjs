@@ -1,9 +1,11 @@
-// Frames between the worker and the service: two little-endian lengths, a JSON header, a body.
+// Frames between the worker and the service: two little-endian lengths, a JSON header, a body. A notice has no body, and
+// a mark in its first length. A worker may send notices before its reply.
 'use strict';
 
 const fs = require('node:fs');
 
 const LENGTHS_SIZE = 8;
+const NOTICE = 2 ** 31;
 const BUFFER_SIZE = 65_536;
 // Thrown by a read after the service has ended.
 const END = Symbol('end of the channel');
@@ -60,11 +62,15 @@ class Channel {
     return [JSON.parse(this.readText(headerSize)), this.readText(bodySize)];
   }
 
-  writeFrame(header, body = '') {
+  writeNotice(header) {
+    this.writeFrame(header, '', NOTICE);
+  }
+
+  writeFrame(header, body = '', mark = 0) {
     const head = JSON.stringify(header);
     const bodyAt = LENGTHS_SIZE + Buffer.byteLength(head), size = bodyAt + Buffer.byteLength(body);
     const bytes = memoryFor(size);
-    bytes.writeUInt32LE(bodyAt - LENGTHS_SIZE, 0);
+    bytes.writeUInt32LE(mark + bodyAt - LENGTHS_SIZE, 0);
     bytes.writeUInt32LE(size - bodyAt, 4);
     bytes.write(head, LENGTHS_SIZE);
     bytes.write(body, bodyAt);

@@ -94,10 +94,12 @@ class Worker {
   run({ nonce, result_size_max: resultSizeMax }, eventText) {
     const realm = this.realms.ready();
     this.reseed(realm.random);
-    this.execution = new Execution(this.script, realm, resultSizeMax, (header, body) => {
+    const end = (header, body) => {
       this.channel.writeFrame({ nonce, ...header, reusable: this.tidy() }, body);
       this.serve();
-    });
+    };
+    const notify = (progress) => this.channel.writeNotice({ nonce, ...progress });
+    this.execution = new Execution(this.script, realm, resultSizeMax, end, notify);
     this.execution.run(eventText);
   }
 

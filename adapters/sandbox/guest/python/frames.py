@@ -1,4 +1,9 @@
-"""Frames between the worker and the service: two little-endian lengths, a JSON header, a body."""
+"""Frames between the worker and the service: two little-endian lengths, a JSON header, a body.
+
+A notice has no body, and a mark in its first length. A worker may send notices before its reply.
+"""
+
+# ruff: noqa: D103  # functions of one program, which names explain
 
 from __future__ import annotations
 
@@ -12,10 +17,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 LENGTHS = struct.Struct("<II")
+NOTICE = 1 << 31
 PIECE_SIZE = 16_384
 LARGE_PIECE_SIZE = 1 << 20
 
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def encode_notice(header: dict[str, Any]) -> bytes:
+    encoded = encode(header).encode("utf-8", "replace")
+    return LENGTHS.pack(len(encoded) | NOTICE, 0) + encoded
 
 
 class ServiceChannel:
@@ -41,7 +52,11 @@ class ServiceChannel:
     def write_frame(self, header: dict[str, Any], body: bytes = b"") -> None:
         """Write all of a frame."""
         encoded = encode(header).encode("utf-8", "replace")
-        content = memoryview(b"".join((LENGTHS.pack(len(encoded), len(body)), encoded, body)))
+        self.write(b"".join((LENGTHS.pack(len(encoded), len(body)), encoded, body)))
+
+    def write(self, encoded: bytes) -> None:
+        """Write all of this."""
+        content = memoryview(encoded)
         while content:
             content = content[os.write(self.descriptor, content) :]
 

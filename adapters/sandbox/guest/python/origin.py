@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from .progress import ProgressReporter
+
 LEVELS = ("trace", "debug", "info", "success", "warning", "error", "critical")
 SEQUENCES = (list, tuple, set, frozenset, collections.deque)
 ITERATORS = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
@@ -38,7 +40,11 @@ NAME_SIZE_MAX = 100
 class OriginScript(CompiledScript):
     """A script whose result is what `handle(params)` returns, or else its `result`."""
 
-    def run(self, event: dict[str, Any]) -> Any:  # type: ignore[explicit-override]  # `typing` takes long to import
+    def run(  # type: ignore[explicit-override]  # `typing` takes long to import
+        self,
+        event: dict[str, Any],
+        progress: ProgressReporter,  # noqa: ARG002  # the origin has none
+    ) -> Any:
         names = self.new_names()
         names.update(event, logger=Logger())
         exec(self.code, names)  # noqa: S102  # the purpose of this program

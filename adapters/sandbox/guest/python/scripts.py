@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from .progress import ProgressReporter
+
 FILE_NAME = "script.py"
 NO_RESULT = object()
 """What a script gives that gives no result."""
@@ -79,10 +81,10 @@ class CompiledScript:
         self.size = len(source)
         self.judged: tuple[types.CodeType | None, bool] = None, True
 
-    def run(self, event: dict[str, Any]) -> Any:
+    def run(self, event: dict[str, Any], progress: ProgressReporter) -> Any:
         """Run it in a new module, and return what its handler returns, or its `result`; NO_RESULT if it gives none."""
         names = self.new_names()
-        names.update(event, event=event)
+        names.update(event, event=event, progress=progress.report)
         exec(self.code, names)  # noqa: S102  # the purpose of this program
         for name in ("handler", "handle"):
             function = names.get(name)

@@ -17,6 +17,7 @@ import threading
 
 from .failures import failure_of
 from .frames import ServiceChannel
+from .progress import ProgressReporter
 from .scope import ExecutionScope, enter_scratch, restore_builtins
 from .scripts import FILE_NAME, NO_RESULT, CompiledScript, EventFirstScript, check, judge_all
 
@@ -82,7 +83,8 @@ def serve(channel: ServiceChannel) -> None:
         elif operation["op"] == "load":
             script = load(body.decode(), operation.get("convention", "own"))
         else:
-            header, result = perform(script, scope, json.loads(body), operation["result_size_max"])
+            progress = ProgressReporter(channel, nonce)
+            header, result = perform(script, scope, json.loads(body), progress, operation["result_size_max"])
             channel.write_frame({"nonce": nonce, **header}, result)
 
 
@@ -97,17 +99,22 @@ def load(source: str, convention: str) -> CompiledScript | Exception:
 
 
 def perform(
-    script: CompiledScript | Exception, scope: ExecutionScope, event: dict[str, Any], size_max: int
+    script: CompiledScript | Exception,
+    scope: ExecutionScope,
+    event: dict[str, Any],
+    progress: ProgressReporter,
+    size_max: int,
 ) -> tuple[dict[str, Any], bytes]:
     """Return the header of the reply, and the result as JSON; it is empty if the script gives none."""
     try:
         if isinstance(script, Exception):
             raise script  # noqa: TRY301  # it fails as the script does
-        result = run(script, event)
+        result = run(script, event, progress)
         body = b"" if result is NO_RESULT else script.text_of(result, size_max)
         header: dict[str, Any] = {"kind": "result"}
     except BaseException as error:  # noqa: BLE001  # a script may raise SystemExit and KeyboardInterrupt too
         header, body = {"kind": "failure", "failure": failure_of(error)}, b""
+    progress.close()
     try:
         header["reusable"] = scope.restore()
     except BaseException:  # noqa: BLE001  # the service replaces a worker that cannot be put back
@@ -115,8 +122,8 @@ def perform(
     return header, body
 
 
-def run(script: CompiledScript, event: dict[str, Any]) -> Any:
+def run(script: CompiledScript, event: dict[str, Any], progress: ProgressReporter) -> Any:
     try:
-        return contextvars.Context().run(script.run, event)
+        return contextvars.Context().run(script.run, event, progress)
     finally:
         restore_builtins()
