@@ -132,6 +132,14 @@ def encode_json(payload: Any) -> bytes:
         return _encoder.encode(_unicode(payload))
 
 
+def in_one_line(payload: Any) -> bytes:
+    """Return a payload as JSON without line breaks.
+
+    They stand between values only: the result of a script may be indented.
+    """
+    return encode_json(payload).replace(b"\n", b" ").replace(b"\r", b" ")
+
+
 def embedded(text: str) -> Raw:
     """Return JSON text that the encoder copies unchanged."""
     return Raw(text.encode())

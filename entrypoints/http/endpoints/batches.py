@@ -27,7 +27,7 @@ from entrypoints.http.parsing.batches import BatchParser
 from entrypoints.http.parsing.headers import idempotency_key, reject_idempotency_key
 from entrypoints.http.pipeline import InFlightLimiter
 from entrypoints.http.request import Request
-from entrypoints.http.response import NDJSON, TEXT, encode_json
+from entrypoints.http.response import NDJSON, TEXT, in_one_line
 from entrypoints.http.schemas.executions import BatchLine
 from entrypoints.http.schemas.fields import given
 from entrypoints.http.schemas.sessions import InitializeItemBody, InitializeLine
@@ -146,7 +146,7 @@ class BatchEndpoints:
         self, request: Request, kind: BatchKind[Item, Result], batch: Batch[Item], send_line: SendLine
     ) -> None:
         async def send_item(ended: ItemEnded[Result]) -> None:
-            await send_line(_in_one_line(encode_json(self._line(request, kind, ended))))
+            await send_line(in_one_line(self._line(request, kind, ended)))
 
         await run_batch(batch, partial(kind.call, request), send_item, lambda: self._limiter.closed)
 
@@ -167,8 +167,3 @@ def _media_type(request: Request) -> bytes:
     """Return the type of the lines: NDJSON, or plain text for a client that accepts that and not NDJSON."""
     accepted = request.raw_header(b"accept") or b""
     return TEXT if b"text/plain" in accepted and NDJSON not in accepted else NDJSON
-
-
-def _in_one_line(document: bytes) -> bytes:
-    """Return JSON without line breaks. They stand between values only: a runtime host may indent its results."""
-    return document.replace(b"\n", b" ").replace(b"\r", b" ")

@@ -1,0 +1,1 @@
+"""Live events: what running executions write, read by any number of readers from any point."""

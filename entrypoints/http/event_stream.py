@@ -1,0 +1,140 @@
+"""Live events as a response: Server-Sent Events, or the same objects as lines of JSON."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from attrs import frozen
+from typing_extensions import override
+
+from domain.live.events import ExecutionEnded, Gap, LiveEvent, OutputPiece, What
+from domain.live.position import Position
+from domain.live.reader import LiveReader
+from domain.scripts.output import ScriptProgress
+from entrypoints.http.response import NDJSON, in_one_line
+from entrypoints.http.schemas.live_events import GapData, OutputData, ProgressData, ReconnectData
+from entrypoints.http.streaming_response import SendLine
+
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+STALL_S = 30.0
+"""How long a reader may take nothing before its connection is broken off."""
+_KEEP_ALIVE_S = 15.0
+_LIFETIME_S = 600.0
+_RECONNECT = ReconnectData("This stream has reached its longest time. Reconnect with the id of your last event.")
+
+End = TypeVar("End")
+
+
+class EventFormat(Protocol):
+    """How events are written: as one or several lines without the last line break."""
+
+    @property
+    def content_type(self) -> bytes:
+        """The media type."""
+        ...
+
+    @property
+    def head(self) -> Sequence[bytes]:
+        """What comes before the first event."""
+        ...
+
+    @property
+    def keep_alive(self) -> bytes:
+        """What keeps a connection open while there is no event."""
+        ...
+
+    def event(self, position: Position, name: str, data: object) -> bytes:
+        """Return an event. `data` becomes JSON."""
+        ...
+
+
+class ServerSentEvents(EventFormat):
+    """The format of browsers' EventSource (WHATWG HTML, server-sent events)."""
+
+    content_type = EVENT_STREAM
+    head = (b"retry: 1000",)
+    keep_alive = b": keep-alive\n"
+
+    @override
+    def event(self, position: Position, name: str, data: object) -> bytes:
+        """Return an event with its id, its name and its data, and the line break before the blank line."""
+        return b"id: %s\nevent: %s\ndata: %s\n" % (str(position).encode(), name.encode(), in_one_line(data))
+
+
+class NdjsonEvents(EventFormat):
+    """One object in each line, with the members `id`, `event` and `data`."""
+
+    content_type = NDJSON
+    head = ()
+    keep_alive = b'{"event":"keep-alive"}'
+
+    @override
+    def event(self, position: Position, name: str, data: object) -> bytes:
+        """Return an event as an object."""
+        return b'{"id":"%s","event":"%s","data":%s}' % (str(position).encode(), name.encode(), in_one_line(data))
+
+
+def accepted_format(accept: bytes | None) -> EventFormat | None:
+    """Return the format that a header `Accept` names; None if it names none."""
+    accepted = accept or b""
+    if b"text/event-stream" in accepted:
+        return ServerSentEvents()
+    return NdjsonEvents() if NDJSON in accepted else None
+
+
+def resumed_position(last_event_id: str | None, after: str | None) -> Position:
+    """Return where a reader reads on: behind the header Last-Event-ID, or else `after` of the query.
+
+    An EventSource repeats the query when it reconnects, and adds the header. Raises InvalidRequest.
+    """
+    event_id = last_event_id or after
+    return Position() if event_id is None else Position.of(event_id)
+
+
+@frozen
+class EventStream(Generic[End]):
+    """Writes the events of a reader: the first one has the data `first`, the end what `end_data` makes of it.
+
+    It ends after the end of the execution. It also ends, without one, if the source broke off, and after `lifetime_s`.
+    """
+
+    reader: LiveReader[End]
+    form: EventFormat
+    first: object
+    end_data: Callable[[End], object]
+    keep_alive_s: float = _KEEP_ALIVE_S
+    lifetime_s: float = _LIFETIME_S
+
+    async def produce(self, send_line: SendLine) -> None:
+        """Send all events."""
+        for line in (*self.form.head, self.form.event(self.reader.position, "execution", self.first)):
+            await send_line(line)
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self.lifetime_s
+        while (left_s := ends_at - loop.time()) > 0:
+            try:
+                async with asyncio.timeout(min(left_s, self.keep_alive_s)):
+                    events = await self.reader.next()
+            except TimeoutError:
+                await send_line(self.form.keep_alive)
+                continue
+            for event in events:
+                await send_line(self._written(event))
+            if not events or self.reader.position.is_end:
+                return
+        await send_line(self.form.event(self.reader.position, "reconnect", _RECONNECT))
+
+    def _written(self, event: LiveEvent[End]) -> bytes:
+        name, data = self._named(event.what)
+        return self.form.event(event.position, name, data)
+
+    def _named(self, what: What[End]) -> tuple[str, object]:
+        match what:
+            case OutputPiece():
+                return what.stream, OutputData(what.text, what.offset)
+            case ScriptProgress():
+                return "progress", ProgressData(what.value, what.message)
+            case Gap():
+                return "gap", GapData(what.stream, what.start, what.end)
+            case ExecutionEnded():
+                return "end", self.end_data(what.end)

@@ -1,0 +1,176 @@
+"""Live events as a response: exact bytes in both formats, no invented end, and bounds for its readers."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from domain.errors import InvalidRequest
+from domain.live.buffer import LiveBuffer
+from domain.live.position import Position
+from domain.live.reader import LiveReader
+from domain.scripts.output import ScriptProgress
+from entrypoints.http.event_stream import (
+    EVENT_STREAM,
+    EventFormat,
+    EventStream,
+    NdjsonEvents,
+    ServerSentEvents,
+    accepted_format,
+    resumed_position,
+)
+from entrypoints.http.response import NDJSON, embedded
+from entrypoints.http.streaming_response import StreamingResponse
+from tests.support.waiting import until
+
+START = Position()
+FIRST = {"execution_id": "e", "status": "running"}
+
+
+def end_data(end: str) -> Mapping[str, object]:
+    return {"status": 200, "result": embedded(end)}
+
+
+def stream_of(buffer: LiveBuffer[str], form: EventFormat, position: Position = START, **changes) -> EventStream[str]:
+    return EventStream(LiveReader(buffer, position, pause_s=0), form, FIRST, end_data, **changes)
+
+
+async def written(stream: EventStream[str]) -> str:
+    """Return what the stream sends, to its end."""
+    lines: list[bytes] = []
+
+    async def send_line(line: bytes) -> None:
+        lines.append(line + b"\n")
+
+    async with asyncio.timeout(5):
+        await stream.produce(send_line)
+    return b"".join(lines).decode()
+
+
+def ended_buffer() -> LiveBuffer[str]:
+    buffer: LiveBuffer[str] = LiveBuffer(size_max=12)
+    buffer.on_stdout("a\nlong é\r\n".encode())
+    buffer.on_stderr(b"x" * 20)
+    buffer.on_progress(ScriptProgress(0.4, "page 2"))
+    buffer.end('{\n"n": 1}')
+    return buffer
+
+
+async def test_server_sent_events():
+    assert await written(stream_of(ended_buffer(), ServerSentEvents())) == (
+        "retry: 1000\n"
+        'id: 0.0.0\nevent: execution\ndata: {"execution_id":"e","status":"running"}\n\n'
+        'id: 11.0.0\nevent: stdout\ndata: {"text":"a\\nlong é\\r\\n","offset":0}\n\n'
+        'id: 11.8.0\nevent: gap\ndata: {"stream":"stderr","start":0,"end":8}\n\n'
+        'id: 11.20.0\nevent: stderr\ndata: {"text":"xxxxxxxxxxxx","offset":8}\n\n'
+        'id: 11.20.1\nevent: progress\ndata: {"value":0.4,"message":"page 2"}\n\n'
+        'id: 11.20.1.end\nevent: end\ndata: {"status":200,"result":{ "n": 1}}\n\n'
+    )
+
+
+async def test_lines_of_json_are_the_same_objects():
+    lines = (await written(stream_of(ended_buffer(), NdjsonEvents()))).splitlines()
+    found = [json.loads(line) for line in lines]
+    assert [(each["id"], each["event"]) for each in found] == [
+        ("0.0.0", "execution"),
+        ("11.0.0", "stdout"),
+        ("11.8.0", "gap"),
+        ("11.20.0", "stderr"),
+        ("11.20.1", "progress"),
+        ("11.20.1.end", "end"),
+    ]
+    assert found[-1]["data"] == {"status": 200, "result": {"n": 1}}
+
+
+async def test_a_resumed_stream_begins_at_its_position():
+    text = await written(stream_of(ended_buffer(), ServerSentEvents(), Position(2, 20, 1)))
+    assert "id: 2.20.1\nevent: execution\n" in text
+    assert 'data: {"text":"long é\\r\\n","offset":2}' in text
+    assert text.count("event:") == 3
+
+
+async def test_a_source_that_breaks_off_ends_the_stream_without_an_end():
+    buffer: LiveBuffer[str] = LiveBuffer()
+    buffer.on_stdout(b"so far")
+    buffer.break_off()
+    text = await written(stream_of(buffer, ServerSentEvents()))
+    assert "so far" in text
+    assert "event: end" not in text
+
+
+@pytest.mark.parametrize(
+    ("form", "keep_alive"), [(ServerSentEvents(), ": keep-alive\n\n"), (NdjsonEvents(), '"keep-alive"')]
+)
+async def test_a_quiet_stream_is_kept_alive_and_ends_after_its_lifetime(form, keep_alive):
+    text = await written(stream_of(LiveBuffer(), form, keep_alive_s=0.01, lifetime_s=0.1))
+    assert text.count(keep_alive) >= 2
+    assert "reconnect" in text
+    assert "0.0.0" in text.rpartition("reconnect")[0]
+
+
+class Client:
+    """An ASGI client that takes messages while the test lets it."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict] = []
+        self.takes = asyncio.Event()
+        self.gone = asyncio.Event()
+
+    async def send(self, message: dict) -> None:
+        await self.takes.wait()
+        self.messages.append(message)
+
+    async def receive(self) -> dict:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+
+def response_of(buffer: LiveBuffer[str], on_end: Callable[[], None], stall_s: float) -> StreamingResponse:
+    produce = stream_of(buffer, ServerSentEvents()).produce
+    return StreamingResponse(200, content_type=EVENT_STREAM, produce=produce, on_end=on_end, stall_s=stall_s)
+
+
+async def test_the_response_is_neither_stored_nor_buffered_nor_compressed():
+    client, ended = Client(), asyncio.Event()
+    client.takes.set()
+    await response_of(ended_buffer(), ended.set, 5)({"type": "http"}, client.receive, client.send)
+    headers = dict(client.messages[0]["headers"])
+    assert headers[b"content-type"] == b"text/event-stream; charset=utf-8"
+    assert (headers[b"cache-control"], headers[b"x-accel-buffering"]) == (b"no-store", b"no")
+    assert b"content-encoding" not in headers
+    assert ended.is_set()
+
+
+async def test_a_reader_that_takes_nothing_is_broken_off():
+    client, ended = Client(), asyncio.Event()
+    responding = asyncio.ensure_future(
+        response_of(LiveBuffer(), ended.set, 0.02)({"type": "http"}, client.receive, client.send)
+    )
+    await until(ended.is_set)
+    await asyncio.wait([responding])
+    assert client.messages == []
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        (b"text/event-stream", EVENT_STREAM),
+        (b"application/x-ndjson, text/event-stream", EVENT_STREAM),
+        (b"application/x-ndjson", NDJSON),
+        (b"application/json", None),
+        (b"*/*", None),
+        (None, None),
+    ],
+)
+def test_the_caller_chooses_the_format(accept, content_type):
+    form = accepted_format(accept)
+    assert (form and form.content_type) == content_type
+
+
+def test_a_header_precedes_the_query_which_a_reconnecting_browser_repeats():
+    assert resumed_position("3.0.0", "1.0.0") == Position(3)
+    assert resumed_position(None, "1.0.0") == Position(1)
+    assert resumed_position(None, None) == Position()
+    with pytest.raises(InvalidRequest):
+        resumed_position("forged", None)
