@@ -5,7 +5,12 @@
 | `POST /execute` | ExecuteRequest | 200 ExecuteReply |
 | `POST /check` | CheckRequest | 200 CheckReply |
 | `POST /evict` | EvictRequest | 204 |
+| `POST /cancel` | CancelRequest | 204 |
 | `GET /health` | | 200, facts for people with `status` "ok", "degraded" or "failing" |
+
+A controller that accepts `application/x-ndjson` gets the reply to an execution as lines of that type, once the script
+has started: any number of Line. Hosts of earlier releases answer it in JSON. A stream without a last Line that has the
+reply is no reply.
 
 Any other status has an ErrorReply. A 4xx or 503 means that nothing was started. Hosts of the old form read and write
 only a part of these fields; the fields of replies are optional for their sake.
@@ -114,6 +119,29 @@ class EvictRequest(Struct, frozen=True):
     """A session that has ended."""
 
     request_id: UUID
+
+
+class CancelRequest(Struct, frozen=True):
+    """An execution to stop, wherever it is: on its way, queued, running or ended."""
+
+    execution_id: UUID
+
+
+class ProgressFields(Struct, frozen=True):
+    """Progress, field by field `domain.scripts.output.ScriptProgress`."""
+
+    value: float | None
+    message: str
+
+
+class Line(Struct, frozen=True, omit_defaults=True):
+    """What a script has written since the last line; or, as the last line, the reply: a status and a body."""
+
+    stdout: str = ""
+    stderr: str = ""
+    progress: ProgressFields | None = None
+    status: int | None = None
+    reply: Raw = Raw()
 
 
 class FailureFields(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,12 @@ _UNIX = "unix:"
 _KEEPALIVE_S = 3.0
 """Shorter than servers keep an idle connection: a request on one that the server closes meanwhile would fail."""
 _FURTHER_CONNECTIONS = 16
-"""For evictions and health, beside runs and checks."""
+"""For evictions, cancellations and health, beside runs and checks."""
+NDJSON = "application/x-ndjson"
+
+
+OnLine = Callable[[bytes], None]
+"""Takes a line of a stream, without its line break."""
 
 
 def no_headers() -> Mapping[str, str]:
@@ -39,10 +44,11 @@ class ReplyTooLarge(Exception):
 
 @frozen
 class HostReply:
-    """A complete reply."""
+    """A complete reply. The lines of a stream were given away, and its body is empty."""
 
     status: int
     body: bytes = field(repr=False)
+    is_stream: bool = False
 
 
 @define(eq=False)
@@ -85,21 +91,26 @@ class HostConnection:
         if transport is not None:
             await transport.aclose()
 
-    async def post(self, path: str, body: bytes, ends_at: float, size_max: int) -> HostReply:
+    async def post(
+        self, path: str, body: bytes, ends_at: float, size_max: int, on_line: OnLine | None = None
+    ) -> HostReply:
         """Send the body and return the reply, all before `ends_at` in the loop's time.
 
-        Raises HostUnreached, HostSilent or ReplyTooLarge.
+        With `on_line`, the host may reply with a stream of lines instead. Each is given to it as it arrives, and may
+        have `size_max` bytes; what it raises is raised. Raises HostUnreached, HostSilent or ReplyTooLarge.
         """
-        return await self._send(self._request("POST", path, body), ends_at, size_max)
+        return await self._send(self._request("POST", path, body, on_line), ends_at, size_max, on_line)
 
     async def get(self, path: str, ends_at: float, size_max: int) -> HostReply:
         """Return the reply, as `post` does."""
         return await self._send(self._request("GET", path, None), ends_at, size_max)
 
-    async def _send(self, request: httpx2.Request, ends_at: float, size_max: int) -> HostReply:
+    async def _send(
+        self, request: httpx2.Request, ends_at: float, size_max: int, on_line: OnLine | None = None
+    ) -> HostReply:
         try:
             async with asyncio.timeout_at(ends_at):
-                return await self._exchange(request, size_max)
+                return await self._exchange(request, size_max, on_line)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise HostUnreached(f"it cannot be reached ({_summary(error)})") from error
         except httpx2.HTTPError as error:
@@ -107,23 +118,25 @@ class HostConnection:
         except TimeoutError as error:
             raise HostSilent("it did not reply in time") from error
 
-    async def _exchange(self, request: httpx2.Request, size_max: int) -> HostReply:
+    async def _exchange(self, request: httpx2.Request, size_max: int, on_line: OnLine | None) -> HostReply:
         assert self._transport is not None, "the connection is closed"
         response = await self._transport.handle_async_request(request)
         try:
+            if on_line is not None and response.headers.get("content-type", "").startswith(NDJSON):
+                await _read_lines(response, size_max, on_line)
+                return HostReply(response.status_code, b"", is_stream=True)
             return HostReply(response.status_code, await _read(response, size_max))
         finally:
             await response.aclose()
 
-    def _request(self, method: str, path: str, body: bytes | None) -> httpx2.Request:
+    def _request(self, method: str, path: str, body: bytes | None, on_line: OnLine | None = None) -> httpx2.Request:
         base = "http://runtime-host" if self.url.startswith(_UNIX) else self.url.rstrip("/")
         timeouts = dict.fromkeys(("connect", "pool"), self._options.connect_timeout_s)
-        return httpx2.Request(
-            method, base + path, headers=self._headers(), content=body, extensions={"timeout": timeouts}
-        )
+        headers = self._headers("application/json" if on_line is None else f"{NDJSON}, application/json")
+        return httpx2.Request(method, base + path, headers=headers, content=body, extensions={"timeout": timeouts})
 
-    def _headers(self) -> Mapping[str, str]:
-        headers = {"Content-Type": "application/json", "Accept": "application/json", "Accept-Encoding": "identity"}
+    def _headers(self, accepted: str) -> Mapping[str, str]:
+        headers = {"Content-Type": "application/json", "Accept": accepted, "Accept-Encoding": "identity"}
         if self._options.token is not None:
             headers["Authorization"] = f"Bearer {self._options.token}"
         return {**headers, **self._more_headers()}
@@ -141,6 +154,20 @@ async def _read(response: httpx2.Response, size_max: int) -> bytes:
             raise ReplyTooLarge(response.status_code, size)
         parts.append(part)
     return b"".join(parts)
+
+
+async def _read_lines(response: httpx2.Response, size_max: int, on_line: OnLine) -> None:
+    """Give each complete line away; what follows the last line break is dropped."""
+    pending = bytearray()
+    async for part in response.aiter_raw():
+        pending += part
+        if b"\n" in part:
+            *lines, rest = pending.split(b"\n")
+            pending = rest
+            for line in lines:
+                on_line(bytes(line))
+        if len(pending) > size_max:
+            raise ReplyTooLarge(response.status_code, None)
 
 
 def _summary(error: Exception) -> str:

@@ -9,7 +9,15 @@ import msgspec
 from attrs import define, field
 from msgspec import Raw
 
-from adapters.remote_runtime.connection import HostConnection, HostReply, HostSilent, HostUnreached, ReplyTooLarge
+from adapters.remote_runtime.connection import (
+    HostConnection,
+    HostReply,
+    HostSilent,
+    HostUnreached,
+    OnLine,
+    ReplyTooLarge,
+)
+from adapters.remote_runtime.live_lines import LiveLines
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.replies import (
     NO_SUCH_PATH,
@@ -23,6 +31,7 @@ from adapters.remote_runtime.replies import (
     read_execute,
 )
 from adapters.runtime_protocol import (
+    CancelRequest,
     CheckRequest,
     EvictRequest,
     ExecuteRequest,
@@ -39,6 +48,7 @@ from domain.scripts.report import ExecutionUnknown, ScriptReport
 from domain.scripts.script import InputForm, Script
 
 _OK = 200
+_NO_CONTENT = 204
 _SMALL_REPLY_SIZE_MAX = 262_144
 _CHECKS = "the syntax check"
 
@@ -84,7 +94,7 @@ class RemoteHost:
         started_at = time.monotonic()
         body = _execute_body(run, script, ends_at - asyncio.get_running_loop().time())
         try:
-            reply = read_execute(await self._post("/execute", body, ends_at, self._options.reply_size_max), self.form)
+            reply = read_execute(await self._post_run(run, body, ends_at), self.form)
             self._learn(Form.OWN if reply.is_own_form else Form.OLD, run.script_hash)
             return self._reports.read(reply, _since_ms(started_at), waited_ms)
         except ScriptNeeded:
@@ -121,6 +131,16 @@ class RemoteHost:
             self.form = Form.OLD
         return form
 
+    async def cancel(self, execution_id: UUID) -> bool:
+        """Stop an execution that was sent; return whether the host has taken that."""
+        body = msgspec.json.encode(CancelRequest(execution_id))
+        ends_at = asyncio.get_running_loop().time() + self._options.cancel_timeout_s
+        try:
+            reply = await self._post("/cancel", body, ends_at, _SMALL_REPLY_SIZE_MAX)
+        except (RunRefused, HostSilent, ReplyTooLarge):
+            return False
+        return reply.status == _NO_CONTENT
+
     async def evict(self, session_id: UUID, ends_at: float) -> None:
         """Drop the session's warm workers, if the host can be reached and has this request."""
         if self.form is Form.OLD or self.is_cooling:
@@ -140,15 +160,25 @@ class RemoteHost:
             return self._identity | {"status": "ok", "reason": "it replies, and does not report its health"}
         return _health_of(reply) | self._identity
 
+    async def _post_run(self, run: ScriptRun, body: bytes, ends_at: float) -> HostReply:
+        size_max = self._options.reply_size_max
+        if run.listener is None:
+            return await self._post("/execute", body, ends_at, size_max)
+        lines = LiveLines(run.listener)
+        reply = await self._post("/execute", body, ends_at, size_max, lines.take)
+        return lines.reply() if reply.is_stream else reply
+
     async def _post_check(self, request: CheckRequest, ends_at: float) -> HostReply:
         try:
             return await self._post("/check", msgspec.json.encode(request), ends_at, _SMALL_REPLY_SIZE_MAX)
         except (HostSilent, ReplyTooLarge) as error:
             raise RunRefused(str(error)) from error
 
-    async def _post(self, path: str, body: bytes, ends_at: float, size_max: int) -> HostReply:
+    async def _post(
+        self, path: str, body: bytes, ends_at: float, size_max: int, on_line: OnLine | None = None
+    ) -> HostReply:
         try:
-            return await self.connection.post(path, body, ends_at, size_max)
+            return await self.connection.post(path, body, ends_at, size_max, on_line)
         except HostUnreached as error:
             self._cooling_until = time.monotonic() + self._options.cooldown_s
             raise RunRefused(str(error)) from error

@@ -28,6 +28,7 @@ class RuntimeOptions:
     runtime_timeout_s: float = 5.0
     check_timeout_s: float = 2.0
     evict_timeout_s: float = 1.0
+    cancel_timeout_s: float = 2.0
     health_timeout_s: float = 0.8
     cooldown_s: float = 1.0
     checks_max: int = 64

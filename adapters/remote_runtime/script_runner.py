@@ -20,7 +20,7 @@ from domain.identity import Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
-from domain.scripts.report import ScriptReport
+from domain.scripts.report import ScriptReport, cancelled_report
 from domain.scripts.script import InputForm, Script
 
 _QUEUE = "runtime hosts"
@@ -142,6 +142,9 @@ class RemoteWorker(Worker):
     _turns: FairTurns
     _options: RuntimeOptions
     _waited_ms: float
+    _host: RemoteHost | None = field(default=None, init=False)
+    """The one that was sent the run last."""
+    _stopped: bool = field(default=False, init=False)
     _released: bool = field(default=False, init=False)
 
     @override
@@ -160,6 +163,11 @@ class RemoteWorker(Worker):
         raise RuntimeUnavailable(self._run.language, "; ".join(refusals))
 
     @override
+    async def stop(self) -> bool:
+        self._stopped = True
+        return self._host is None or await self._host.cancel(self._run.execution_id)
+
+    @override
     async def release(self) -> None:
         if not self._released:
             self._released = True
@@ -168,6 +176,9 @@ class RemoteWorker(Worker):
     async def _run_on(self, host: RemoteHost, ends_at: float) -> ScriptReport:
         for _ in range(_SENDS_MAX):
             script = await self._script_for(host)
+            if self._stopped:
+                return cancelled_report(self._waited_ms)
+            self._host = host
             try:
                 return await host.execute(self._run, script, ends_at, self._waited_ms)
             except ScriptNeeded:

@@ -12,31 +12,33 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from adapters.runtime_protocol import CheckReply, CheckRequest, EvictRequest, ExecuteRequest
+from adapters.runtime_protocol import CancelRequest, CheckReply, CheckRequest, EvictRequest, ExecuteRequest
 from domain.access.principal import ANYBODY
 from domain.concurrency.bounded_cache import BoundedCache
-from domain.errors import DomainError, Overloaded, RuntimeUnavailable, ShuttingDown
-from domain.identity import ANONYMOUS
-from domain.scripts.ports import ScriptRun, ScriptRunner
-from domain.scripts.report import ScriptReport
+from domain.errors import DomainError, ShuttingDown
+from domain.scripts.ports import ScriptRunner
 from domain.scripts.script import InputForm, Script
 from entrypoints.http.endpoints.health import MetricsEndpoint
 from entrypoints.http.errors import MethodNotAllowed, RouteNotFound
 from entrypoints.http.parsing.bodies import read_body
 from entrypoints.http.pipeline import Guard, InFlightLimiter, Pipeline, RequestObserver
-from entrypoints.http.request import ClientDisconnected, Request, until_disconnect
+from entrypoints.http.request import Request, until_disconnect
 from entrypoints.http.response import Headers, Response, encode_json
 from entrypoints.http.route import Route, RouteTable
 from entrypoints.runtime_host.errors import (
-    DeadlinePassed,
     MalformedRequest,
     SourceNeeded,
     WrongToken,
     host_bug_response,
     host_error_response,
 )
-from entrypoints.runtime_host.executions import SeenExecutions, StartDeadline
-from entrypoints.runtime_host.messages import read_language, read_message, script_run, write_report
+from entrypoints.runtime_host.executions import StartDeadline
+from entrypoints.runtime_host.hosted import NAME, HostedExecutions
+from entrypoints.runtime_host.messages import (
+    read_language,
+    read_message,
+    script_run,
+)
 from entrypoints.runtime_host.options import ENVELOPE_SIZE_MAX, RuntimeHostOptions
 from entrypoints.server.lifespan import Lifespan
 from entrypoints.telemetry.metrics.process import LoopLag
@@ -45,14 +47,6 @@ from entrypoints.version import VERSION
 
 UNMATCHED = "unmatched"
 """The path of the route of requests for unknown paths."""
-
-_NAME = "the runtime host"
-_NOTHING_STARTED = (DeadlinePassed, Overloaded, RuntimeUnavailable, ShuttingDown, ClientDisconnected)
-_COPIES_S = 60.0
-"""How long after the deadline of an execution a copy of its request is still rejected.
-
-A copy that a proxy delayed arrives with the time that was left when it was sent.
-"""
 
 
 @define(eq=False)
@@ -66,13 +60,11 @@ class HostApi:
     _options: RuntimeHostOptions
     _monotonic: Callable[[], float] = time.monotonic
     _scripts: BoundedCache[str, Script] = field(init=False)
-    _seen: SeenExecutions = field(init=False)
-    _executions: InFlightLimiter = field(init=False)
+    _executions: HostedExecutions = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._scripts = BoundedCache(self._options.script_cache_size_max, _size)
-        self._seen = SeenExecutions(self._options.executions_max, self._monotonic)
-        self._executions = InFlightLimiter(self._options.requests_max, _NAME)
+        self._executions = HostedExecutions(self._runner, self._options, self._monotonic)
 
     @property
     def routes(self) -> Sequence[Route]:
@@ -81,6 +73,7 @@ class HostApi:
             Route("POST", "/execute", self.execute, name="execute"),
             Route("POST", "/check", self.check, name="check"),
             Route("POST", "/evict", self.evict, name="evict"),
+            Route("POST", "/cancel", self.cancel, name="cancel"),
             Route("GET", "/health", self.health, name="health"),
         )
 
@@ -88,7 +81,7 @@ class HostApi:
         """Return the ASGI application for HTTP, with further `routes`. The caller opens and closes the runner."""
         return Pipeline(
             HostRoutes((*self.routes, *routes)),
-            InFlightLimiter(self._options.requests_max, _NAME),
+            InFlightLimiter(self._options.requests_max, NAME),
             structlog.get_logger().bind(logger="host"),
             [TokenGuard(self._options.token)],
             observers,
@@ -103,7 +96,10 @@ class HostApi:
         return await self._executions.drain(timeout_s)
 
     async def execute(self, request: Request) -> Response:
-        """Run a script to its end. A disconnect withdraws the execution while it is queued, and never later."""
+        """Run a script to its end. A disconnect withdraws the execution while it is queued, and never later.
+
+        A controller that accepts lines gets them while the script runs, and the reply as the last one.
+        """
         arrived_at_s = self._monotonic()
         self._require_open()
         message = read_message(ExecuteRequest, await self._body(request, self._options.execute_body_size_max))
@@ -111,13 +107,7 @@ class HostApi:
         deadline = StartDeadline(message.time_left_ms, arrived_at_s, self._monotonic)
         run = script_run(message, self._script_of(message))
         deadline.require_left()
-        self._seen.add(message.execution_id, message.time_left_ms / 1000 + _COPIES_S)
-        try:
-            report = await self._report(run, deadline, request)
-        except _NOTHING_STARTED:
-            self._seen.remove(message.execution_id)
-            raise
-        return Response(HTTPStatus.OK, write_report(report))
+        return await self._executions.respond(run, deadline, request)
 
     async def check(self, request: Request) -> Response:
         """Parse a script without running it. A disconnect cancels the check."""
@@ -135,6 +125,13 @@ class HostApi:
         message = read_message(EvictRequest, await self._body(request, ENVELOPE_SIZE_MAX))
         request.parameters["request_id"] = message.request_id
         await self._runner.evict(message.request_id)
+        return Response(HTTPStatus.NO_CONTENT)
+
+    async def cancel(self, request: Request) -> Response:
+        """Stop an execution. One that is on its way or queued reports that it was cancelled when it would start."""
+        message = read_message(CancelRequest, await self._body(request, ENVELOPE_SIZE_MAX))
+        request.parameters["execution_id"] = message.execution_id
+        await self._executions.cancel(message.execution_id)
         return Response(HTTPStatus.NO_CONTENT)
 
     async def health(self, _request: Request) -> Response:
@@ -160,18 +157,6 @@ class HostApi:
             raise MalformedRequest("script_hash is not the SHA-256 of script_content")
         self._scripts.put(script.hash, script)
         return script
-
-    async def _report(self, run: ScriptRun, deadline: StartDeadline, request: Request) -> ScriptReport:
-        self._executions.enter(ANONYMOUS)
-        try:
-            worker = await until_disconnect(request.receive, self._runner.acquire(run))
-            try:
-                deadline.require_left()
-                return await worker.run()
-            finally:
-                await worker.release()
-        finally:
-            self._executions.exit(ANONYMOUS)
 
 
 @define(eq=False)

@@ -3,6 +3,7 @@
 import heapq
 import time
 from collections.abc import Callable
+from math import inf
 from uuid import UUID
 
 from attrs import define, field, frozen
@@ -34,6 +35,10 @@ class SeenExecutions:
     _monotonic: Callable[[], float] = time.monotonic
     _ends_s: dict[UUID, float] = field(factory=dict, init=False)
     _by_end: list[tuple[float, UUID]] = field(factory=list, init=False)
+
+    def __contains__(self, execution_id: UUID) -> bool:
+        """Return whether the id is remembered."""
+        return self._ends_s.get(execution_id, -inf) > self._monotonic()
 
     def add(self, execution_id: UUID, keep_s: float) -> None:
         """Remember the id for `keep_s`; raises ExecutionSeen if it is remembered already, Overloaded if it is full."""

@@ -13,7 +13,7 @@ from domain.errors import Overloaded, RuntimeUnavailable
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionUnknown, FailureCode
-from tests.contracts.script_runs import Source, failure_of, report_of, result_of, run_of, script_of
+from tests.contracts.script_runs import Heard, Source, failure_of, report_of, result_of, run_of, script_of
 from tests.unit.runtimes.conftest import HOST
 from tests.unit.runtimes.replies import ERROR, OLD, error_body, own
 
@@ -31,6 +31,15 @@ class TestRequests:
         assert host.calls[0].request.headers["authorization"] == "Bearer s3cret"
         assert host.calls[0].request.headers["content-type"] == "application/json"
         assert 5000 < sent(host)["time_left_ms"] <= 10_000
+
+    async def test_lines_are_accepted_only_for_a_listener(self, runner, host):
+        host.post(EXECUTE).respond(content=own())
+        for listener in (None, Heard()):
+            await report_of(runner, run_of("result = 1", listener=listener))
+        assert [call.request.headers["accept"] for call in host.calls] == [
+            "application/json",
+            "application/x-ndjson, application/json",
+        ]
 
     @pytest.mark.parametrize(
         ("convention", "language"),

@@ -12,7 +12,7 @@ from adapters.remote_runtime.script_runner import HttpScriptRunner, ranked
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
 from domain.identity import ANONYMOUS, SessionRef
 from domain.scripts.language import Language
-from domain.scripts.report import ExecutionUnknown
+from domain.scripts.report import ExecutionUnknown, FailureCode
 from domain.scripts.script import InputForm, ScriptSyntaxError
 from tests.contracts.script_runs import Source, new_session, report_of, result_of, run_of, script_of
 from tests.unit.runtimes.conftest import HOST
@@ -285,3 +285,41 @@ async def test_a_runner_can_be_closed_before_it_was_opened_and_twice(options):
     await runner.open()
     await runner.close()
     await runner.close()
+
+
+class TestStopping:
+    async def test_a_stop_reaches_the_host_that_has_the_run(self, cluster, httpx2_mock):
+        httpx2_mock.route(path="/execute").respond(content=own())
+        cancelled = httpx2_mock.route(path="/cancel").respond(204)
+        run = run_of("result = 1")
+        worker = await cluster.acquire(run)
+        await worker.run()
+        assert await worker.stop()
+        await worker.release()
+        assert hosts_called(httpx2_mock, "/cancel") == [order_for(run.ref)[0]]
+        assert json.loads(cancelled.calls[0].request.content) == {"execution_id": str(run.execution_id)}
+
+    async def test_a_stopped_run_goes_to_no_further_host(self, cluster, httpx2_mock):
+        run = run_of("result = 1")
+        worker = await cluster.acquire(run)
+
+        async def refuse(_request):
+            await worker.stop()
+            raise httpx2.ConnectError("refused")
+
+        httpx2_mock.route(path="/execute").mock(side_effect=refuse)
+        httpx2_mock.route(path="/cancel").mock(side_effect=httpx2.ConnectError("refused"))
+        report = await worker.run()
+        await worker.release()
+        assert report.failure is not None
+        assert report.failure.code is FailureCode.EXECUTION_CANCELLED
+        assert len(hosts_called(httpx2_mock)) == 1
+
+    @pytest.mark.parametrize("status", [404, 405, 503])
+    async def test_a_host_that_does_not_take_it_does_not_stop(self, cluster, httpx2_mock, status):
+        httpx2_mock.route(path="/execute").respond(content=own())
+        httpx2_mock.route(path="/cancel").respond(status)
+        worker = await cluster.acquire(run_of("result = 1"))
+        await worker.run()
+        assert not await worker.stop()
+        await worker.release()
