@@ -90,11 +90,13 @@ class LiveState(Generic[End]):
     def require(self, position: Position) -> None:
         """Raise InvalidRequest if the position is beyond what exists.
 
-        Only a state that is complete may judge that. Of an ended execution, stderr may be shorter than it was live.
+        Only a state that is complete may judge that. The record of an ended execution has no progress, and may have
+        less of stderr than was live.
         """
-        is_beyond = position.stdout > self.stdout.size or position.progress > self.progress_count
+        is_beyond = position.stdout > self.stdout.size
         if self.ended is None:
-            is_beyond = is_beyond or position.is_end or position.stderr > self.stderr.size
+            more = position.stderr > self.stderr.size or position.progress > self.progress_count
+            is_beyond = is_beyond or more or position.is_end
         if is_beyond:
             raise invalid_id(str(position), "is beyond what this execution has written")
 

@@ -145,10 +145,11 @@ class TestPositionsBeyond:
         with pytest.raises(InvalidRequest, match="beyond what this execution has written"):
             buffer.state.require(position)
 
-    def test_a_reader_may_have_more_of_stderr_than_the_report_has(self):
+    def test_a_reader_may_have_more_of_stderr_and_of_progress_than_the_record_has(self):
         state = LiveState(stderr=KeptText(b"er", 0, 2), ended=ExecutionEnded("end"))
-        state.require(Position(0, 500, 0, is_end=True))
-        assert [each.what for each in state.after(Position(0, 500))] == [ExecutionEnded("end")]
+        state.require(Position(0, 500, 3, is_end=True))
+        (end,) = state.after(Position(0, 500, 3))
+        assert (end.what, end.position) == (ExecutionEnded("end"), Position(0, 500, 3, is_end=True))
         with pytest.raises(InvalidRequest):
             state.require(Position(1))
 
