@@ -63,6 +63,11 @@ class KeptBody:
         self._content: bytearray | None = bytearray()
         self._is_begun = self._is_complete = False
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether the body can be received again."""
+        return self._content is not None
+
     async def receive(self) -> Message:
         """Return the next message, and keep it if it is a part of the body."""
         message = await self._receive()
@@ -163,7 +168,7 @@ class OriginFront:
         try:
             for _ in range(_MISSES_MAX):
                 attempt = self._here if side is Side.HERE else self._there
-                response = await attempt(session_id, here, request)
+                response = await attempt(session_id, here, request, kept)
                 if response is not None:
                     return response
                 side = Side.ORIGIN if side is Side.HERE else Side.HERE
@@ -172,16 +177,25 @@ class OriginFront:
             kept.drop()
         return await (here(request) if side is Side.HERE else self._pass_on(request))
 
-    async def _here(self, session_id: UUID | None, here: Endpoint, request: Request) -> Response | None:
-        """Return the response of this service; None if the session is the origin's now."""
+    async def _here(self, session_id: UUID | None, here: Endpoint, request: Request, kept: KeptBody) -> Response | None:
+        """Return the response of this service; None if the session is the origin's now.
+
+        A session that is here now may have come after the call had looked for it, so the call looks once more.
+        """
         try:
             return await here(request)
         except (SessionNotFound, Gone):  # a session that goes back to the origin is closed here
-            if await self._front.side_after(session_id, Side.HERE) is Side.HERE:
+            side = await self._front.side_after(session_id, Side.HERE)
+            if side is Side.HERE and not kept.is_kept:
                 raise
-        return None
+        if side is Side.ORIGIN:
+            return None
+        request.receive = kept.again()
+        return await here(request)
 
-    async def _there(self, session_id: UUID | None, _here: Endpoint, request: Request) -> Response | None:
+    async def _there(
+        self, session_id: UUID | None, _here: Endpoint, request: Request, _kept: KeptBody
+    ) -> Response | None:
         """Return the reply of the origin; None if the session is here now."""
         passed = await self._pass_on(request)
         if passed.status != HTTPStatus.NOT_FOUND:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from math import inf
 from typing import Any
 from uuid import uuid4
 
@@ -87,6 +88,8 @@ class World:
     calls: CapacityLimiter = field(factory=lambda: CapacityLimiter("a call to the origin", 2))
     served: list[bytes] = field(factory=list)
     error: Exception | None = None
+    misses: float = inf
+    """How many calls do not find the session here."""
     metrics: FrontMetrics = field(factory=FrontMetrics)
     kept: KeptBytes = field(factory=KeptBytes)
 
@@ -130,7 +133,7 @@ class World:
             if not message.get("more_body"):
                 break
         self.served.append(body)
-        if self.error is not None:
+        if self.error is not None and len(self.served) <= self.misses:
             raise self.error
         return Response(200)
 
@@ -233,11 +236,25 @@ async def test_a_returned_session_that_moves_here_again_while_the_origin_is_aske
     assert (world.origin.replies[0].closed, world.kept.total) == (1, 0)
 
 
+@pytest.mark.parametrize("stage", [Stage.ADOPT, Stage.FINISHED])
+async def test_a_session_that_comes_here_while_it_is_looked_for_here_is_served(stage):
+    world = World(ManualOwnership(stage, [Holding.SERVED] * 2), error=SessionClosed(ManualClock().now()), misses=1)
+    response = await world.call("origin_execute")
+    assert (response.status, world.served, world.origin.received) == (200, [b"{}"] * 2, [])
+
+
 async def test_a_session_that_is_not_found_here_and_was_not_returned_is_not_found():
     world = World(ManualOwnership(Stage.FINISHED), error=SessionNotFound())
     with pytest.raises(SessionNotFound):
         await world.call("origin_execute")
-    assert world.origin.received == []
+    assert (world.served, world.origin.received) == ([b"{}"] * 2, [])
+
+
+async def test_a_body_that_was_not_kept_makes_no_second_search():
+    world = World(ManualOwnership(Stage.FINISHED), error=SessionNotFound(), kept=KeptBytes(1))
+    with pytest.raises(SessionNotFound):
+        await world.call("origin_execute")
+    assert world.served == [b"{}"]
 
 
 async def test_an_id_that_is_no_uuid_is_passed_on():
