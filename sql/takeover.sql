@@ -61,6 +61,9 @@ SELECT t.stage FROM meta.takeover AS t WHERE t.stage = :stage::text AND NOT EXIS
 -- name: update_takeover_options(options)!
 UPDATE meta.takeover AS t SET options = :options::jsonb, progress = '{}';
 
+-- name: update_takeover_source(source)!
+UPDATE meta.takeover AS t SET source = :source::jsonb WHERE t.source <> :source::jsonb;
+
 -- name: update_takeover_progress(command, progress)!
 UPDATE meta.takeover AS t
 SET progress = t.progress || jsonb_build_object(:command::text, :progress::jsonb);

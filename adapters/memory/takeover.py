@@ -64,6 +64,12 @@ class MemoryTakeoverStore(TakeoverStore):
             self._takeover = evolve(self._takeover, options=options, progress={})
 
     @override
+    async def follow(self, source: Mapping[str, str]) -> None:
+        self._store.require_available()
+        if self._takeover is not None:
+            self._takeover = evolve(self._takeover, source=source)
+
+    @override
     async def note(self, command: str, progress: Progress) -> None:
         self._store.require_available()
         if self._takeover is not None:

@@ -199,6 +199,7 @@ class TakeoverStatements:
     insert_takeover: Statement
     update_takeover_stage: Statement
     update_takeover_options: Statement
+    update_takeover_source: Statement
     update_takeover_progress: Statement
     receive_inbound: Statement
     select_made_here: Statement

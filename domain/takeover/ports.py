@@ -87,6 +87,10 @@ class TakeoverStore(Protocol):
         """Replace the options and forget how far each command has come; without a takeover it does nothing."""
         ...
 
+    async def follow(self, source: Mapping[str, str]) -> None:
+        """Replace what identifies the source; without a takeover it does nothing."""
+        ...
+
     async def note(self, command: str, progress: Progress) -> None:
         """Store how far a command has come; without a takeover it does nothing."""
         ...

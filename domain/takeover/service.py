@@ -115,10 +115,13 @@ class TakeoverService:
         )
 
     async def finish(self) -> TakeoverState:
-        """End the takeover; raises TakeoverRefused while the side that is left owns a live session."""
+        """End the takeover; raises TakeoverRefused while the side that is left owns a live session.
+
+        After the end, the origin may have sessions of its own, but none that is served here too.
+        """
         await self.require(StageCommand.FINISH)
         state = await self.state()
-        if state.takeover.stage is not Stage.FINISHED:
+        if state.takeover.stage is not Stage.FINISHED or state.live_twice:
             _require_over(state)
         totals = {f"sessions_{name or 'inbound'}": number for name, number in state.sessions.items()}
         await self.enter(StageCommand.FINISH, totals)

@@ -9,7 +9,7 @@ class Stage(StrEnum):
 
     LOOK: the origin owns every session of its own, and creates new ones. OPEN: new sessions are created here. ADOPT:
     sessions of the origin move here. BACK: sessions move to the origin, which creates new ones again. FINISHED: the
-    origin owns nothing.
+    origin owns nothing; if its database is restored, ADOPT hides its sessions again.
     """
 
     LOOK = "look"
@@ -42,7 +42,7 @@ _NEXT: Mapping[StageCommand, Mapping[Stage, Stage]] = {
         Stage.ADOPT: Stage.ADOPT,
         Stage.BACK: Stage.OPEN,
     },
-    StageCommand.ADOPT: {Stage.OPEN: Stage.ADOPT, Stage.ADOPT: Stage.ADOPT},
+    StageCommand.ADOPT: {Stage.OPEN: Stage.ADOPT, Stage.ADOPT: Stage.ADOPT, Stage.FINISHED: Stage.ADOPT},
     StageCommand.BACK: {Stage.OPEN: Stage.BACK, Stage.ADOPT: Stage.BACK, Stage.BACK: Stage.BACK},
     StageCommand.FINISH: {
         Stage.LOOK: Stage.LOOK,
@@ -59,7 +59,10 @@ _ADVICE: Mapping[StageCommand, str] = {
         "Sessions move here only after new ones are created here. Run `pglambda takeover open` first, and watch for a "
         "while."
     ),
-    StageCommand.BACK: "There is nothing to return before `open`, and no way back after `finish`.",
+    StageCommand.BACK: (
+        "There is nothing to return before `open`. After `finish`, run `pglambda takeover adopt` first: it continues "
+        "the takeover."
+    ),
 }
 
 

@@ -1,6 +1,8 @@
 """The start of a takeover: one source, one choice of options, and every command on the same ones."""
 
-from attrs import frozen
+from collections.abc import Callable, Mapping
+
+from attrs import evolve, frozen
 
 from domain.clock import Clock, IdGenerator
 from domain.takeover.inspection import SourceServer
@@ -9,6 +11,9 @@ from domain.takeover.options import TakeoverOptions
 from domain.takeover.ports import TakeoverStore
 from domain.takeover.source import SourceRefused
 from domain.takeover.stages import NO_TAKEOVER, Stage, TakeoverRefused
+
+Choose = Callable[[], TakeoverOptions]
+"""Chooses the options of a takeover that begins."""
 
 _CHANGEABLE = frozenset({Stage.LOOK, Stage.OPEN})
 """The stages in which nothing was taken by the options, so that other ones can be chosen."""
@@ -26,19 +31,27 @@ class TakeoverStart:
     _clock: Clock
     _ids: IdGenerator
 
-    async def begun(self, source: SourceServer, target: SourceServer, options: TakeoverOptions) -> Takeover:
-        """Return the takeover, which begins with these options if there is none, or if the last one is over."""
+    async def begun(
+        self, source: SourceServer, target: SourceServer, choose: Choose, *, dry_run: bool = False
+    ) -> Takeover:
+        """Return the takeover, which begins if there is none, or if the last one is over.
+
+        Only then the options are chosen. A dry run returns what would begin, and stores nothing.
+        """
         _require_distinct(source, target)
+        takeover = await self._store.takeover()
+        if takeover is not None and not _is_replaceable(takeover, source):
+            return _from_source(takeover, source)
         now = self._clock.now()
-        begun = Takeover(self._ids.new(now), source.fingerprint, options.stored(), Stage.LOOK, now)
-        return _from_source(await self._store.begin(begun), source)
+        begun = Takeover(self._ids.new(now), source.fingerprint, choose().stored(), Stage.LOOK, now)
+        return begun if dry_run else _from_source(await self._store.begin(begun), source)
 
     async def chosen(self, source: SourceServer, target: SourceServer, options: TakeoverOptions) -> Takeover:
         """Return the takeover with these options, which begins if there is none.
 
         Raises TakeoverRefused if other options were chosen when the first session was taken.
         """
-        takeover, chosen = await self.begun(source, target, options), options.stored()
+        takeover, chosen = await self.begun(source, target, lambda: options), options.stored()
         if takeover.options == chosen:
             return takeover
         if takeover.stage not in _CHANGEABLE:
@@ -57,6 +70,19 @@ class TakeoverStart:
             raise TakeoverRefused(NO_TAKEOVER)
         return _from_source(takeover, source)
 
+    async def follow(self, source: SourceServer, target: SourceServer, *, dry_run: bool = False) -> Takeover:
+        """Return the takeover with this source from now on, because the origin was restored to it.
+
+        A dry run stores nothing. Raises TakeoverRefused if there is no takeover.
+        """
+        _require_distinct(source, target)
+        takeover = await self._store.takeover()
+        if takeover is None:
+            raise TakeoverRefused(NO_TAKEOVER)
+        if not dry_run:
+            await self._store.follow(source.fingerprint)
+        return evolve(takeover, source=source.fingerprint)
+
 
 def _require_distinct(source: SourceServer, target: SourceServer) -> None:
     if source.same_database(target):
@@ -67,15 +93,26 @@ def _require_distinct(source: SourceServer, target: SourceServer) -> None:
         )
 
 
+def _is_replaceable(takeover: Takeover, source: SourceServer) -> bool:
+    """Return whether the store may replace the takeover: it is over, or has taken nothing from another source."""
+    return takeover.stage is Stage.FINISHED or (takeover.stage is Stage.LOOK and bool(_differing(takeover, source)))
+
+
+def _differing(takeover: Takeover, source: SourceServer) -> Mapping[str, tuple[str, str]]:
+    """Return the facts in which the named source differs from the stored one, with both values, if both are known."""
+    stored, named = takeover.source, source.fingerprint
+    common = sorted(stored.keys() & named.keys())
+    return {name: (named[name], stored[name]) for name in common if stored[name] != named[name]}
+
+
 def _from_source(takeover: Takeover, source: SourceServer) -> Takeover:
     """Return the takeover if this is its source, as far as the role may see; raises SourceRefused."""
-    stored, named = takeover.source, source.fingerprint
-    differing = sorted(name for name in stored.keys() & named.keys() if stored[name] != named[name])
-    if differing:
-        facts = ", ".join(f"{name} {named[name]} instead of {stored[name]}" for name in differing)
+    if differing := _differing(takeover, source):
+        facts = ", ".join(f"{name} {named} instead of {stored}" for name, (named, stored) in differing.items())
         raise SourceRefused(
             f"This is not the source of the takeover that began here: {facts}.",
-            remedy="Name the source of before. To take over from another one, run `takeover finish` with the source of "
-            "before; after `open`, run `takeover back` first if sessions are to stay there.",
+            remedy="Name the source of before. If the origin was restored to this database, run `takeover adopt`, "
+            "`back`, `open` or `finish` with --restored. To take over from another origin, end this takeover with the "
+            "source of before: run `takeover finish`, and `takeover back` before it if its sessions are to stay there.",
         )
     return takeover

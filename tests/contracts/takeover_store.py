@@ -159,6 +159,15 @@ class TakeoverStoreContract:
         await store.choose({"owner": "user_id"})
         assert await store.takeover() == evolve(takeover_of(storage), options={"owner": "user_id"})
 
+    async def test_the_source_is_replaced_and_the_rest_stays(self, storage, store):
+        await store.follow({"database": "restored"})
+        assert await store.takeover() is None
+        await store.begin(takeover_of(storage))
+        await store.note("copy", FIRST)
+        await store.follow({"database": "restored"})
+        expected = evolve(takeover_of(storage), source={"database": "restored"}, progress={"copy": FIRST})
+        assert await store.takeover() == expected
+
     async def test_a_stage_changes_once(self, storage, store):
         await store.begin(takeover_of(storage))
         storage.clock.advance(HOUR)
@@ -339,6 +348,7 @@ async def fails_as_a_whole(store: TakeoverStore, storage: Storage) -> None:
         store.change_stage(Stage.LOOK, Stage.OPEN, now),
         store.note("copy", FIRST),
         store.choose(OPTIONS),
+        store.follow({}),
         receive(store, copy),
         store.inbound([id_of(copy)]),
         store.inbound_live(now, None, 1),

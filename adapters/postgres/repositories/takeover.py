@@ -66,6 +66,10 @@ class PostgresTakeoverStore(TakeoverStore):
         await self._gateway.fetch(self._statements.update_takeover_options, {"options": json.dumps(dict(options))})
 
     @override
+    async def follow(self, source: Mapping[str, str]) -> None:
+        await self._gateway.fetch(self._statements.update_takeover_source, {"source": json.dumps(dict(source))})
+
+    @override
     async def note(self, command: str, progress: Progress) -> None:
         await self._gateway.fetch(self._statements.update_takeover_progress, _noted(command, progress))
 

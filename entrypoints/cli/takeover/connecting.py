@@ -13,16 +13,19 @@ import click
 from attrs import evolve, frozen
 
 from domain.takeover.claim import Claim
-from domain.takeover.inspection import SourceServer
+from domain.takeover.inspection import SourceSchema, SourceServer
 from domain.takeover.mover_ports import OriginSessions
 from domain.takeover.moving import Takeover
 from domain.takeover.options import TakeoverOptions
 from domain.takeover.plan import OFFSET_MAX, Generation, GenerationEvidence, missing_grants
 from domain.takeover.service import TakeoverService
 from domain.takeover.source import SourceAddress, SourceRefused
+from domain.takeover.start import Choose, TakeoverStart
 from entrypoints.cli.database import command_database, patient
+from entrypoints.cli.doctor.report import Level
 from entrypoints.cli.invocation import container_of, settings_in_force
 from entrypoints.cli.takeover.gathering import clock_difference
+from entrypoints.cli.takeover.judging_database import schema_findings
 from entrypoints.cli.takeover.options import SourceChoice
 from entrypoints.cli.takeover.plan import taking_policy
 
@@ -75,7 +78,8 @@ def used(  # noqa: PLR0913  # one for each choice of a command
     command: str,
     use: Callable[[Connected], Awaitable[Any]],
     *,
-    options: TakeoverOptions | None = None,
+    choose: Choose | None = None,
+    dry_run: bool = False,
     makes_users: bool = False,
 ) -> Any:
     """Connect to both sides as `connected` does, and return what `use` does with them."""
@@ -83,7 +87,7 @@ def used(  # noqa: PLR0913  # one for each choice of a command
     source = SourceChoice.of(given, settings)
 
     async def run(commands: Any) -> Any:
-        async with connected(commands, source, command, options, makes_users=makes_users) as sides:
+        async with connected(commands, source, command, choose, dry_run=dry_run, makes_users=makes_users) as sides:
             return await use(sides)
 
     with command_database(container_of(context), settings) as commands:
@@ -91,15 +95,16 @@ def used(  # noqa: PLR0913  # one for each choice of a command
 
 
 @asynccontextmanager
-async def connected(
+async def connected(  # noqa: PLR0913  # as `used`
     commands: "Commands",
     source: SourceChoice,
     command: str,
-    options: TakeoverOptions | None = None,
+    choose: Choose | None = None,
     *,
+    dry_run: bool = False,
     makes_users: bool = False,
 ) -> AsyncIterator[Connected]:
-    """Connect to both sides; with `options`, a takeover begins if there is none.
+    """Connect to both sides; with `choose`, a takeover begins if there is none. A dry run stores nothing.
 
     Raises TakeoverRefused or SourceRefused if the source is not that of the takeover, is the target or a standby, lacks
     a right for the command, or if the clocks differ too much.
@@ -112,8 +117,13 @@ async def connected(
         ):
             server, own = await origin.server(), await target.server()
             await _check(source, server, origin, target, command)
-            start = commands.takeover_start()
-            takeover = await (start.begun(server, own, options) if options else start.stored(server, own))
+            start: TakeoverStart = commands.takeover_start()
+            if source.is_restored:
+                takeover = await start.follow(server, own, dry_run=dry_run)
+            elif choose is None:
+                takeover = await start.stored(server, own)
+            else:
+                takeover = await start.begun(server, own, choose, dry_run=dry_run)
             generations = await _generations(commands, source, origin, takeover)
         policy = await taking_policy(commands, TakeoverOptions.of(takeover.options), opened=True)
         # Later generations have the address of a Redis, and never connect to it.
@@ -170,6 +180,8 @@ async def _check(
             "The database of the origin is a standby, which accepts no writes.",
             remedy="Name the primary with --source.",
         )
+    schema = await origin.schema()
+    await require_schema(origin, server, schema, source.address.timezone)
     clock = await clock_difference(origin, target)
     if not clock.is_acceptable:
         raise SourceRefused(
@@ -177,13 +189,23 @@ async def _check(
             f"{OFFSET_MAX.seconds} s are allowed: each side judges by its own clock which sessions live.",
             remedy="Let both servers take their time from the network, and repeat the command.",
         )
-    lacking = missing_grants(await origin.schema(), server, with_redis=source.address.cache_url is not None)
+    lacking = missing_grants(schema, server, with_redis=source.address.cache_url is not None)
     statements = [*lacking.get("plan, copy, verify", ()), *lacking.get(command, ())]
     if statements:
         raise SourceRefused(
             f"The role {server.role} lacks rights in the database of the origin.",
             remedy=f"Let the owner of the tables run: {' '.join(statements)}",
         )
+
+
+async def require_schema(
+    origin: "OriginInspector", server: SourceServer, schema: SourceSchema, timezone: str | None
+) -> None:
+    """Raise SourceRefused with the first problem that `takeover plan` shows of the schema."""
+    others = await origin.other_schemas() if schema.sessions is None else {}
+    for finding in schema_findings(server, schema, others, timezone):
+        if finding.level is Level.PROBLEM:
+            raise SourceRefused(f"{finding.seen[0].upper()}{finding.seen[1:]}. {finding.why}", remedy=finding.remedy)
 
 
 def holder_of(command: str) -> str:

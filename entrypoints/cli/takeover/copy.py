@@ -29,7 +29,7 @@ from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
-from entrypoints.cli.takeover.connecting import own_address
+from entrypoints.cli.takeover.connecting import own_address, require_schema
 from entrypoints.cli.takeover.options import (
     SourceChoice,
     batch_bytes_option,
@@ -175,7 +175,9 @@ class _Copying:
         inspector = self.commands.origin_inspector
         async with inspector(self.address) as origin, inspector(own_address(self.commands)) as target:
             start: TakeoverStart = self.commands.takeover_start()
-            takeover = await start.chosen(await origin.server(), await target.server(), self.options)
+            server = await origin.server()
+            await require_schema(origin, server, await origin.schema(), self.address.timezone)
+            takeover = await start.chosen(server, await target.server(), self.options)
         return Fence.of(takeover.takeover_id).shift
 
     async def _one_pass(self, reader: OriginReader, policy: TakeoverPolicy) -> CopyTotals:

@@ -16,15 +16,15 @@ _COMMANDS = {
         "entrypoints.cli.takeover.verify:verify",
         "Compare each session of the origin with what is stored here.",
     ),
+    "rehearse": (
+        "entrypoints.cli.takeover.rehearse:rehearse",
+        "Run recorded calls of the origin's clients in the sandbox, and compare the results.",
+    ),
     "open": ("entrypoints.cli.takeover.stages:open_", "Create new sessions here."),
     "adopt": ("entrypoints.cli.takeover.moves:adopt", "Move live sessions of the origin here."),
     "status": ("entrypoints.cli.takeover.stages:status", "Show how far the takeover is."),
     "back": ("entrypoints.cli.takeover.moves:back", "Move live sessions to the origin, and create new ones there."),
     "finish": ("entrypoints.cli.takeover.stages:finish", "End the takeover."),
-    "rehearse": (
-        "entrypoints.cli.takeover.rehearse:rehearse",
-        "Run recorded calls of the origin's clients in the sandbox, and compare the results.",
-    ),
 }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from domain.takeover.inspection import HASH_TRIGGER, UPDATE_TRIGGER, SourceSchema, Variant
+from domain.takeover.inspection import HASH_TRIGGER, UPDATE_TRIGGER, SourceSchema, SourceServer, SourceTable, Variant
 from domain.takeover.plan import OFFSET_MAX, PlanFacts, missing_grants
 from entrypoints.cli.doctor.report import Finding, Subject
 
@@ -18,11 +18,25 @@ def database_findings(facts: PlanFacts) -> Iterator[Finding]:
     """Yield the findings about the databases of both sides."""
     yield from _servers(facts)
     yield from _clock(facts)
-    yield from _schema(facts)
+    yield from schema_findings(facts.source, facts.schema, facts.other_schemas, facts.timezone)
     if facts.schema.sessions is not None:
-        yield from _variant(facts.schema)
-        yield from _structure(facts.schema)
         yield from _rights(facts)
+
+
+def schema_findings(
+    source: SourceServer, schema: SourceSchema, other_schemas: Mapping[str, bool], timezone: str | None
+) -> Iterator[Finding]:
+    """Yield the findings about the tables; a problem is a reason to take nothing from them.
+
+    `other_schemas` tells of each schema with a table of sessions whether it is one of the origin.
+    """
+    table = schema.sessions
+    if table is None:
+        yield _absent(source, other_schemas)
+        return
+    yield from _table(table, schema, timezone)
+    yield from _variant(schema)
+    yield from _structure(schema)
 
 
 def _servers(facts: PlanFacts) -> Iterator[Finding]:
@@ -77,25 +91,25 @@ def _signed_s(seconds: float) -> str:
     return f"{abs(seconds):.3f} s {'ahead of' if seconds >= 0 else 'behind'}"
 
 
-def _schema(facts: PlanFacts) -> Iterator[Finding]:
-    table = facts.schema.sessions
-    if table is None:
-        of_origin = [name for name, is_of_origin in facts.other_schemas.items() if is_of_origin]
-        own = facts.other_schemas.get(facts.source.schema) is False
-        seen = "has the tables of this service" if own else "has no sessions of lambda-microservice"
-        remedy = f"Name one of these with --schema: {', '.join(of_origin)}." if of_origin else "Correct --source."
-        yield SCHEMA.problem(f"the schema {facts.source.schema} {seen}", "There is nothing to take over in it.", remedy)
-        return
+def _absent(source: SourceServer, other_schemas: Mapping[str, bool]) -> Finding:
+    of_origin = [name for name, is_of_origin in other_schemas.items() if is_of_origin]
+    own = other_schemas.get(source.schema) is False
+    seen = "has the tables of this service" if own else "has no sessions of lambda-microservice"
+    remedy = f"Name one of these with --schema: {', '.join(of_origin)}." if of_origin else "Correct --source."
+    return SCHEMA.problem(f"the schema {source.schema} {seen}", "There is nothing to take over in it.", remedy)
+
+
+def _table(table: SourceTable, schema: SourceSchema, timezone: str | None) -> Iterator[Finding]:
     if table.kind in _KINDS:
         remedy = "Name the schema of the table itself with --schema."
         yield SCHEMA.problem(f"sessions is {_KINDS[table.kind]}", _NO_FENCE, remedy)
-    if facts.schema.unreadable:
+    if schema.unreadable:
         yield SCHEMA.problem(
-            f"columns are missing, or have another type: {', '.join(facts.schema.unreadable)}",
+            f"columns are missing, or have another type: {', '.join(schema.unreadable)}",
             "Every schema of the origin has them, so this table is not one, or was changed by hand.",
             "Restore the columns as the migrations of the origin define them.",
         )
-    if facts.schema.lacks_zone and facts.timezone is None:
+    if schema.lacks_zone and timezone is None:
         yield SCHEMA.problem(
             "created_at and expires_at have no time zone",
             "Which instant they mean depends on the TimeZone setting of the session that wrote them.",

@@ -22,7 +22,7 @@ from entrypoints.cli.invocation import failures_reported
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
 from entrypoints.cli.takeover.connecting import HAD_KEYS, Connected, used
-from entrypoints.cli.takeover.options import report_option, source_options
+from entrypoints.cli.takeover.options import report_option, restored_option, source_options
 from entrypoints.cli.takeover.report_file import Note, report_file
 
 _TOLD_EACH_S = 0.5
@@ -94,6 +94,7 @@ def told_progress() -> Iterator[Tell]:
     )
 )
 @source_options
+@restored_option
 @_settle_option
 @report_option
 @dry_run_option
@@ -106,13 +107,13 @@ def adopt(  # one for each option
 
     The command moves sessions in batches, each in one short transaction on either side. A session that a caller uses
     meanwhile moves at once. What cannot be kept here stays with the origin until it expires. Repeat the command at any
-    time: it completes what a killed one has left, and repairs what a restored backup on either side has undone. The
-    exit status is 1 if sessions are left with the origin.
+    time: it completes what a killed one has left, and repairs what a restored backup on either side has undone. After
+    `finish` it continues the takeover. The exit status is 1 if sessions are left with the origin.
     """
     limits = MoveLimits(settle_s=settle_seconds)
     with failures_reported(), report_file(report) as note:
         if dry_run:
-            preview = used(context, given, StageCommand.ADOPT, partial(_preview, limits=limits))
+            preview = used(context, given, StageCommand.ADOPT, partial(_preview, limits=limits), dry_run=True)
             click.echo(_previewed(preview, Output(output)))
             left = preview.left + preview.foreign
         else:
@@ -132,6 +133,7 @@ def adopt(  # one for each option
     )
 )
 @source_options
+@restored_option
 @_settle_option
 @click.option("--make-users", is_flag=True, help="Add users to whom sessions refer and whom the origin lacks.")
 @report_option
@@ -156,7 +158,7 @@ def back(  # noqa: PLR0913, PLR0917  # one for each option
     limits = MoveLimits(settle_s=settle_seconds)
     with failures_reported(), report_file(report) as note:
         if dry_run:
-            census = used(context, given, StageCommand.BACK, _census)
+            census = used(context, given, StageCommand.BACK, _census, dry_run=True)
             click.echo(_counted(census, Output(output)))
             return
         use = partial(_moved, command=StageCommand.BACK, limits=limits)

@@ -104,6 +104,11 @@ def policy_options(command: Command) -> Command:
     return _with(command, _POLICY)
 
 
+restored_option = _option(
+    "--restored",
+    is_flag=True,
+    help="Continue with this source although it is another database: the origin was restored to it.",
+)
 report_option = _option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -143,6 +148,8 @@ class SourceChoice:
 
     address: SourceAddress
     generation: Generation | None
+    is_restored: bool = False
+    """Whether the origin was restored to this source, so that it may differ from the one of before."""
 
     @classmethod
     def of(cls, given: Mapping[str, Any], settings: Settings) -> "SourceChoice":
@@ -157,7 +164,7 @@ class SourceChoice:
             cache_url = redis.reveal()
         if generation not in (None, Generation.G1):
             cache_url = None
-        return cls(SourceAddress(named, schema, given["timezone"], cache_url), generation)
+        return cls(SourceAddress(named, schema, given["timezone"], cache_url), generation, given.get("restored", False))
 
 
 def chosen_options(given: Mapping[str, Any], settings: Settings) -> TakeoverOptions:

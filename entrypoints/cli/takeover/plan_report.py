@@ -25,7 +25,7 @@ _STAGES: Sequence[tuple[str, str, str]] = (
     ("0 look", "plan", "reads the origin, and changes nothing"),
     ("1 settings", "config", "converts the settings of the origin"),
     ("2 front", "serve with ORIGIN_URL and ORIGIN_PORT", "stands on the old address, and passes every call on"),
-    ("3 copy", "copy, verify, functions", "copies sessions that are not served yet, and compares them"),
+    ("3 copy", "functions, copy, verify, rehearse", "copies sessions that are not served yet, and compares them"),
     ("4 new here", "open", "creates new sessions here"),
     ("5 adopt", "adopt, verify", "moves each live session here; back returns them"),
     ("6 end", "finish", "ends the takeover; refused while the origin owns a live session"),

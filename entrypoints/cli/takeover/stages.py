@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ from entrypoints.cli.invocation import failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
 from entrypoints.cli.takeover.connecting import Connected, used
-from entrypoints.cli.takeover.options import chosen_options, policy_options, source_options
+from entrypoints.cli.takeover.options import chosen_options, policy_options, restored_option, source_options
 
 _STATES: Mapping[str, str] = {
     "inbound": "copied, and the origin's",
@@ -43,6 +44,7 @@ _DROPPED = "The copies are removed, and the origin keeps its sessions. `pglambda
     ),
 )
 @source_options
+@restored_option
 @policy_options
 @dry_run_option
 @output_option
@@ -54,7 +56,7 @@ def open_(context: click.Context, /, dry_run: bool, output: str, **given: Any) -
     `takeover back`.
     """
     with failures_reported():
-        options = None if dry_run else chosen_options(given, settings_in_force())
+        choose = partial(chosen_options, given, settings_in_force())
 
         async def enter(sides: Connected) -> Mapping[str, object]:
             stage = sides.takeover.stage
@@ -64,7 +66,7 @@ def open_(context: click.Context, /, dry_run: bool, output: str, **given: Any) -
                     await sides.service.enter(StageCommand.OPEN)
             return {"before": str(stage), "stage": str(to), "changed": to is not stage and not dry_run}
 
-        found = used(context, given, "open", enter, options=options)
+        found = used(context, given, "open", enter, choose=choose, dry_run=dry_run)
     if Output(output) is Output.JSON:
         click.echo(json.dumps(found, indent=2))
         return
@@ -94,6 +96,7 @@ def status(context: click.Context, /, dry_run: bool, output: str, **given: Any) 
 
 @click.command(epilog=examples("pglambda takeover finish --dry-run", "pglambda takeover finish"))
 @source_options
+@restored_option
 @dry_run_option
 @output_option
 @click.pass_context
@@ -101,7 +104,7 @@ def finish(context: click.Context, /, dry_run: bool, output: str, **given: Any) 
     """End the takeover, and remove the copies that are left.
 
     Refused while the origin owns a live session, while sessions are between the two sides, or while somebody calls the
-    origin behind the front. Afterwards there is no way back. After `back`, this ends the takeover for the origin: it is
+    origin behind the front. After `back`, this ends the takeover for the origin: it is
     refused while this service owns a live session. Before `open`, it removes the copies, and the origin keeps its
     sessions.
     """
@@ -111,7 +114,7 @@ def finish(context: click.Context, /, dry_run: bool, output: str, **given: Any) 
         return await (sides.service.state() if dry_run else sides.service.finish())
 
     with failures_reported():
-        state: TakeoverState = used(context, given, "finish", end)
+        state: TakeoverState = used(context, given, "finish", end, dry_run=dry_run)
     if Output(output) is Output.JSON or dry_run:
         click.echo(_shown(state, Output(output)))
     else:

@@ -127,7 +127,7 @@ def commands(database_url: str, tmp_path: Path) -> Made:
 
 
 async def begun(commands: Made, url: str) -> None:
-    async with connected(commands(), SourceChoice(SourceAddress(url), None), "open", OPTIONS):
+    async with connected(commands(), SourceChoice(SourceAddress(url), None), "open", lambda: OPTIONS):
         pass
 
 

@@ -152,6 +152,21 @@ async def test_sessions_that_a_restore_of_the_origin_shows_again_are_told_and_hi
     assert ((await side.service().finish()).live_twice, side.owners()) == (0, {"here"})
 
 
+async def test_an_origin_that_is_restored_after_the_end_is_hidden_again_and_the_takeover_finished_again():
+    side = await Side(2).begin(Stage.ADOPT)
+    world = side.world
+    await side.run(MoveLimits(settle_s=0)).adopt()
+    await side.service().finish()
+    row = world.origin.rows[session_id(1)]
+    row.expires_at = FENCE.shown(row.expires_at)
+    with pytest.raises(TakeoverRefused, match=r"1 sessions are served by both sides.*`takeover adopt` hides"):
+        await side.service().finish()
+    assert await side.service().enter(StageCommand.ADOPT)
+    assert (await side.run(MoveLimits(settle_s=0)).adopt()).numbers["fenced_again"] == 1
+    state = await side.service().finish()
+    assert (state.live_twice, side.owners()) == (0, {"here"})
+
+
 async def test_a_preview_tells_what_would_move_and_writes_nothing():
     side = Side()
     world = side.world

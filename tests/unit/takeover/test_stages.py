@@ -9,6 +9,7 @@ NEXT = {
     (StageCommand.OPEN, Stage.BACK): Stage.OPEN,
     (StageCommand.ADOPT, Stage.OPEN): Stage.ADOPT,
     (StageCommand.ADOPT, Stage.ADOPT): Stage.ADOPT,
+    (StageCommand.ADOPT, Stage.FINISHED): Stage.ADOPT,
     (StageCommand.BACK, Stage.OPEN): Stage.BACK,
     (StageCommand.BACK, Stage.ADOPT): Stage.BACK,
     (StageCommand.BACK, Stage.BACK): Stage.BACK,

@@ -30,29 +30,29 @@ class Starting:
         self.start = TakeoverStart(self.store, self.clock, SequentialIds())
 
     async def at(self, stage: Stage) -> "Starting":
-        await self.start.begun(SERVER, TARGET, OPTIONS)
+        await self.start.begun(SERVER, TARGET, lambda: OPTIONS)
         await self.store.change_stage(Stage.LOOK, stage, NOW)
         return self
 
 
 async def test_a_takeover_begins_with_its_source_and_options():
-    takeover = await Starting().start.begun(SERVER, TARGET, OPTIONS)
+    takeover = await Starting().start.begun(SERVER, TARGET, lambda: OPTIONS)
     assert (takeover.source, takeover.options) == (SERVER.fingerprint, OPTIONS.stored())
     assert (takeover.stage, takeover.stage_at, takeover.progress) == (Stage.LOOK, NOW, {})
 
 
 async def test_it_continues_with_the_same_source_and_options():
     starting = Starting()
-    takeover = await starting.start.begun(SERVER, TARGET, OPTIONS)
+    takeover = await starting.start.begun(SERVER, TARGET, lambda: OPTIONS)
     await starting.store.note("copy", Progress(passes=3))
-    again = await starting.start.begun(SERVER, TARGET, OPTIONS)
+    again = await starting.start.begun(SERVER, TARGET, lambda: OPTIONS)
     assert again == evolve(takeover, progress={"copy": Progress(passes=3)})
     assert await starting.start.stored(SERVER, TARGET) == again
 
 
 async def test_the_database_of_the_service_is_no_source():
     starting = Starting()
-    for refused in (starting.start.begun(SERVER, SERVER, OPTIONS), starting.start.stored(SERVER, SERVER)):
+    for refused in (starting.start.begun(SERVER, SERVER, lambda: OPTIONS), starting.start.stored(SERVER, SERVER)):
         with pytest.raises(SourceRefused, match="database of this service"):
             await refused
     assert await starting.store.takeover() is None
@@ -61,7 +61,7 @@ async def test_the_database_of_the_service_is_no_source():
 async def test_another_source_is_refused_by_what_differs():
     starting = await Starting().at(Stage.OPEN)
     other = evolve(SERVER, database="other", database_oid="9")
-    for refused in (starting.start.begun(other, TARGET, OPTIONS), starting.start.stored(other, TARGET)):
+    for refused in (starting.start.begun(other, TARGET, lambda: OPTIONS), starting.start.stored(other, TARGET)):
         with pytest.raises(SourceRefused, match="database other instead of") as caught:
             await refused
         assert "database_oid 9 instead of" in str(caught.value)
@@ -75,14 +75,16 @@ async def test_what_a_role_may_not_see_is_not_compared():
 async def test_after_the_end_without_copies_another_source_can_be_taken_over():
     starting = await Starting().at(Stage.LOOK)
     other = evolve(SERVER, database_oid="9")
-    assert (await starting.start.begun(other, TARGET, OPTIONS)).source == other.fingerprint
+    assert (await starting.start.begun(other, TARGET, lambda: OPTIONS)).source == other.fingerprint
     with pytest.raises(SourceRefused):
         await starting.start.stored(SERVER, TARGET)
 
 
-async def test_a_command_that_only_begins_keeps_the_options_of_before():
+async def test_a_command_that_only_begins_keeps_the_options_of_before_and_chooses_none():
     starting = await Starting().at(Stage.OPEN)
-    assert (await starting.start.begun(SERVER, TARGET, OTHER)).options == OPTIONS.stored()
+    chosen = []
+    takeover = await starting.start.begun(SERVER, TARGET, lambda: chosen.append(OTHER) or OTHER)
+    assert (takeover.options, chosen) == (OPTIONS.stored(), [])
 
 
 async def test_other_options_are_taken_until_a_session_is():
@@ -103,7 +105,7 @@ async def test_other_options_are_refused_once_a_session_was_taken(stage):
 async def test_a_finished_takeover_is_followed_by_another_one():
     starting = await Starting().at(Stage.FINISHED)
     other = evolve(SERVER, database_oid="9")
-    assert (await starting.start.begun(other, TARGET, OTHER)).source == other.fingerprint
+    assert (await starting.start.begun(other, TARGET, lambda: OTHER)).source == other.fingerprint
 
 
 async def test_there_may_be_no_takeover():

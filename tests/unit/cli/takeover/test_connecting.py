@@ -1,6 +1,7 @@
 """What speaks against a command that moves sessions, over sides that are described by hand."""
 
 import os
+import re
 import subprocess
 from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
@@ -24,7 +25,7 @@ from entrypoints.cli.takeover.connecting import connected, has_ended, holder_of
 from entrypoints.cli.takeover.options import SourceChoice
 from entrypoints.settings.loading import load_settings
 from tests.support.commands import commands_with
-from tests.unit.takeover.builders import NOW, POLICY, SCHEMA, SERVER, table
+from tests.unit.takeover.builders import COLUMNS, NOW, POLICY, SCHEMA, SERVER, table
 from tests.unit.takeover.test_start import OPTIONS, TARGET
 
 URL = "postgresql://mover@old/lambda"
@@ -54,15 +55,22 @@ class Sides:
         async def schema():
             return self.schema
 
+        async def other_schemas():
+            return {"old": True, "ours": False}
+
         async def written_by_older():
             return False
 
         yield SimpleNamespace(
-            clock_offset=clock_offset, server=server, schema=schema, written_by_older=written_by_older
+            clock_offset=clock_offset,
+            server=server,
+            schema=schema,
+            other_schemas=other_schemas,
+            written_by_older=written_by_older,
         )
 
-    async def refusal(self, command: str = "adopt", *, begins: bool = True) -> str:
-        """Return why a command does not run."""
+    def command(self, command: str, *, begins: bool = True, **options: bool):
+        """Return the connections of a command, to be entered; `restored` and `dry_run` are its options."""
         make = commands_with(
             origin_inspector=providers.Callable(self.inspector),
             origin_sessions=providers.Callable(lambda *_, **__: nullcontext(None)),
@@ -71,9 +79,13 @@ class Sides:
             takeover_start=providers.Object(TakeoverStart(self.store, ManualClock(NOW), SequentialIds())),
         )
         commands = make(settings=load_settings({"DATABASE_URL": "postgresql://nobody/nothing"}))
-        source = SourceChoice(SourceAddress(URL), None)
+        source = SourceChoice(SourceAddress(URL), None, options.pop("restored", False))
+        return connected(commands, source, command, (lambda: OPTIONS) if begins else None, **options)
+
+    async def refusal(self, command: str = "adopt", *, begins: bool = True) -> str:
+        """Return why a command does not run."""
         with pytest.raises((SourceRefused, TakeoverRefused)) as refused:
-            async with connected(commands, source, command, OPTIONS if begins else None):
+            async with self.command(command, begins=begins):
                 pytest.fail("the command runs")
         return str(refused.value)
 
@@ -106,6 +118,57 @@ async def test_the_source_is_that_of_the_takeover_and_not_this_service():
     takeover = Takeover(UUID(int=1), {"database": "other"}, OPTIONS.stored(), Stage.OPEN, NOW)
     await sides.store.begin(takeover)
     assert "not the source of the takeover that began here: database lambda instead of other" in await sides.refusal()
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        (
+            evolve(SCHEMA, tables={}, columns={}),
+            r"The schema meta has no sessions.*Name one of these with --schema: old\.",
+        ),
+        (
+            evolve(SCHEMA, columns={"language_title": COLUMNS["language_title"]}),
+            "Columns are missing.*Restore the columns",
+        ),
+        (evolve(SCHEMA, tables={"sessions": table(kind="v")}), "Sessions is a view"),
+        (evolve(SCHEMA, constraints=()), "Request_id is neither primary key nor unique"),
+        (evolve(SCHEMA, tables={"sessions": table(hides_rows=True)}), "Row security hides rows"),
+    ],
+)
+async def test_a_schema_with_a_problem_is_refused_before_a_takeover_begins(schema, told):
+    sides = Sides(schema=schema)
+    assert re.match(told, await sides.refusal("open"))
+    assert await sides.store.takeover() is None
+
+
+async def test_a_dry_run_tells_what_would_begin_and_stores_nothing():
+    sides = Sides()
+    async with sides.command("open", dry_run=True) as connection:
+        assert connection.takeover.stage is Stage.LOOK
+    assert await sides.store.takeover() is None
+
+
+async def test_a_takeover_continues_with_the_database_to_which_the_origin_was_restored():
+    sides = Sides()
+    async with sides.command("open"):
+        pass
+    restored = Sides(evolve(SERVER, database_oid="9"), store=sides.store)
+    await sides.store.change_stage(Stage.LOOK, Stage.OPEN, NOW)
+    assert re.search("database_oid 9 instead of 16384.*with --restored", await restored.refusal())
+    async with restored.command("adopt", begins=False, restored=True, dry_run=True) as connection:
+        assert connection.takeover.source["database_oid"] == "9"
+    assert "with --restored" in await restored.refusal()
+    async with restored.command("adopt", begins=False, restored=True):
+        pass
+    async with restored.command("adopt", begins=False) as connection:
+        assert connection.takeover.stage is Stage.OPEN
+
+
+async def test_nothing_is_continued_without_a_takeover():
+    with pytest.raises(TakeoverRefused, match="There is no takeover here"):
+        async with Sides().command("adopt", begins=False, restored=True):
+            pytest.fail("the command runs")
 
 
 def test_a_process_that_has_ended_holds_no_claim():

@@ -30,7 +30,7 @@ from tests.contracts.takeover_store import origin_id
 from tests.support.commands import commands_with
 from tests.support.origin_cache import ManualCache
 from tests.unit.cli.takeover.test_functions import ManualImport
-from tests.unit.takeover.builders import NOW, SERVER
+from tests.unit.takeover.builders import NOW, SCHEMA, SERVER
 from tests.unit.takeover.test_cached import value
 from tests.unit.takeover.test_functions import ROW
 
@@ -58,6 +58,9 @@ class ManualServer:
 
     async def now(self):
         return NOW
+
+    async def schema(self):
+        return SCHEMA
 
     async def server(self):
         return SERVER if self.address == URL else evolve(SERVER, system_identifier="78")
