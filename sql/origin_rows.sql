@@ -68,7 +68,7 @@ ORDER BY s.request_id;
 -- name: select_page(after_at, after_id, expired_after, by_expiry, rows_max, bytes_max, now, kept_after, lifetime_max, script_size_max, context_size_max)
 -- A page of rows: the ordinary ones by column, as PostgreSQL sends arrays, and the ids of others. domain/takeover/ordinary.py
 -- says which rows are ordinary. A page has rows of about bytes_max; those that are larger by themselves are not read. The
--- limit of `shown` keeps PostgreSQL from making its texts twice.
+-- limits of `found` and `shown` keep PostgreSQL from making a text again for each use: of a jsonb, that takes long.
 WITH picked AS (
     (
         SELECT s.* FROM sessions AS s
@@ -106,6 +106,7 @@ found AS (
             last_executed_at, execution_count, script_hash, compiled_artifact, compile_status, compile_error, metadata
         FROM (SELECT s.*) AS own -- noqa: ST05
     ) AS o
+    LIMIT :rows_max
 ),
 measured AS (
     SELECT
