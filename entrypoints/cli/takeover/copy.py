@@ -159,7 +159,7 @@ class _Copying:
     async def run(self, *, follows: bool, has_dump: bool) -> CopyTotals:
         """Make one pass, or pass after pass, and compare the keys of Redis."""
         async with self.commands.database_access().opened():
-            shift = timedelta(0) if self.dry_run else await self._begun()
+            shift = await self._begun()
             policy = await taking_policy(self.commands, self.options, opened=True)
             async with self.commands.origin_reader(self.address, shift) as reader:
                 totals = await self._one_pass(reader, policy)
@@ -171,12 +171,14 @@ class _Copying:
         return totals
 
     async def _begun(self) -> timedelta:
-        """Begin the takeover, or check that this is its source; return the shift of its fence."""
+        """Check the source, and begin the takeover but for a dry run; return the shift of its fence."""
         inspector = self.commands.origin_inspector
         async with inspector(self.address) as origin, inspector(own_address(self.commands)) as target:
             start: TakeoverStart = self.commands.takeover_start()
             server = await origin.server()
             await require_schema(origin, server, await origin.schema(), self.address.timezone)
+            if self.dry_run:
+                return timedelta(0)
             takeover = await start.chosen(server, await target.server(), self.options)
         return Fence.of(takeover.takeover_id).shift
 

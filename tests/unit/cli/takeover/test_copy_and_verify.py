@@ -30,7 +30,7 @@ from tests.contracts.takeover_store import origin_id
 from tests.support.commands import commands_with
 from tests.support.origin_cache import ManualCache
 from tests.unit.cli.takeover.test_functions import ManualImport
-from tests.unit.takeover.builders import NOW, SCHEMA, SERVER
+from tests.unit.takeover.builders import NOW, SCHEMA, SERVER, table
 from tests.unit.takeover.test_cached import value
 from tests.unit.takeover.test_functions import ROW
 
@@ -55,12 +55,13 @@ class ManualServer:
     """Tells which database it is."""
 
     address: str
+    tables: dict
 
     async def now(self):
         return NOW
 
     async def schema(self):
-        return SCHEMA
+        return evolve(SCHEMA, tables=self.tables)
 
     async def server(self):
         return SERVER if self.address == URL else evolve(SERVER, system_identifier="78")
@@ -80,6 +81,7 @@ class Sides:
     caches: list = field(factory=list)
     pauses: list = field(factory=list)
     imports: ManualImport = field(factory=ManualImport)
+    tables: dict = field(factory=lambda: SCHEMA.tables)
     store: MemoryTakeoverStore = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -102,7 +104,7 @@ class Sides:
 
     @asynccontextmanager
     async def inspector(self, address):
-        yield ManualServer(address.dsn)
+        yield ManualServer(address.dsn, self.tables)
 
     async def pause(self, span_s: float) -> None:
         """Let a session begin at the origin, or end the origin after the second pass."""
@@ -339,3 +341,12 @@ def test_functions_may_belong_to_an_owner_and_left_ones_are_no_fault(sides):
     assert result.exit_code == 0
     assert "Compared 1 function." in result.stdout
     assert sides.imports.asked[0] == ("alice", 0)
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_view_is_not_copied_from(options):
+    sides = Sides(tables={"sessions": table(kind="v")}).put(session(1))
+    result = sides.run("copy", *options)
+    assert result.exit_code == 1
+    assert "Sessions is a view. Nothing can be fenced in it" in result.stderr
+    assert asyncio.run(sides.store.takeover()) is None
