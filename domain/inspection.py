@@ -128,6 +128,32 @@ class TableFacts:
 
 
 @frozen
+class HorizonHolder:
+    """What keeps dead rows of the database from being removed: a process, a prepared transaction, a slot or a standby.
+
+    `name` is a process id, or the name of a transaction or slot. `since` is None if it is not known. `transactions` is
+    how many have begun since then.
+    """
+
+    kind: str
+    name: str
+    application: str
+    state: str
+    since: datetime | None
+    transactions: int
+
+
+@frozen
+class QueueLanguageFacts:
+    """The queue of one language: entries (counted up to a bound), when the oldest was due, and executions that run."""
+
+    language: str
+    queued: int
+    due_at: datetime | None
+    running: int
+
+
+@frozen
 class ClockFacts:
     """The database's time, how far it is ahead of this host's clock, and the bound of the error."""
 

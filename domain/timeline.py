@@ -10,7 +10,7 @@ from attrs import field, frozen
 from domain.audit import AuditEntry
 from domain.executions.execution import Execution
 from domain.identity import Owner, SessionRef, uuid7_time
-from domain.scripts.report import Outcome
+from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Session
 from domain.storage.storage import ShortenedDay
 from domain.takeover.moving import TakenState
@@ -54,7 +54,7 @@ class KeyTrace:
 class HistoryTrace:
     """The executions of a session in the history."""
 
-    counts: Mapping[Outcome, int] = field(factory=dict)
+    counts: Mapping[ExecutionStatus, int] = field(factory=dict)
     owner: Owner | None = None
     first: UUID | None = None
     last: UUID | None = None
@@ -111,21 +111,52 @@ class OpenTrace:
 
 
 @frozen
+class AcceptedTrace:
+    """An execution that was accepted to run later, while its result is kept.
+
+    `status` is None while it is queued or runs, `may_start_at` None unless it is queued.
+    """
+
+    ref: SessionRef
+    execution_id: UUID
+    name: str
+    attempt: int
+    retry_of: UUID | None
+    next_attempt: UUID | None
+    not_before: datetime
+    expires_at: datetime
+    kept_until: datetime
+    status: ExecutionStatus | None = None
+    may_start_at: datetime | None = None
+
+
+@frozen
 class ExecutionTrace:
-    """An execution: its open record or its row in the history, and the partition of that row."""
+    """An execution: its open record or its row in the history, and the partition of that row.
+
+    `accepted` says what it was accepted with if it was to run later. One that is queued has neither record nor row.
+    """
 
     partition: int
     open: OpenTrace | None = None
     ended: Execution | None = None
+    accepted: AcceptedTrace | None = None
+
+    @property
+    def ref(self) -> SessionRef:
+        """The session."""
+        known = self.open or self.ended or self.accepted
+        assert known is not None
+        return known.ref
 
 
 @frozen
 class Timeline:
     """Everything that is stored about an id, read within a moment.
 
-    `session` and `execution` say what the id is; `history`, `open` and `keys` are those of the session with the id,
-    `taken` is the key that the call had which made the id. `purge` is the latest act that erased the session's content.
-    `move` is what a takeover has stored about the session, and `recorded_calls` counts its stored calls.
+    `session` and `execution` say what the id is; `history`, `open`, `queued` and `keys` are those of the session with
+    the id, `taken` is the key that the call had which made the id. `purge` is the latest act that erased the session's
+    content. `move` is what a takeover has stored about the session, and `recorded_calls` counts its stored calls.
     """
 
     identifier: UUID
@@ -134,6 +165,7 @@ class Timeline:
     execution: ExecutionTrace | None = None
     history: HistoryTrace = field(factory=HistoryTrace)
     open: Sequence[OpenTrace] = ()
+    queued: int = 0
     keys: Sequence[KeyTrace] = ()
     taken: KeyTrace | None = None
     function: FunctionTrace | None = None

@@ -94,8 +94,10 @@ WHERE current_setting('archive_mode') <> 'off';
 -- name: select_oldest_expiry()
 SELECT s.expires_at FROM meta.sessions AS s ORDER BY s.expires_at LIMIT 1;
 
--- name: move_overdue_executions(now, rows_max)
--- Their ends were not recorded in time. They enter the history as unknown, and their sessions do not count them.
+-- name: move_overdue_executions(now, rows_max, next_ids, next_partition, jitters)
+-- Their ends were not recorded in time. They enter the history as unknown, and their sessions do not count them. Those
+-- that were accepted to run again after such an end get a next attempt, each with one of the ids and jitters; `following`
+-- is as in finish_queued_executions, the pause as in RetryPolicy of the domain.
 WITH picked AS MATERIALIZED (
     SELECT o.request_id, o.execution_id
     FROM meta.open_executions AS o
@@ -107,12 +109,96 @@ removed AS (
     DELETE FROM meta.open_executions AS o
     USING picked AS p
     WHERE o.request_id = p.request_id AND o.execution_id = p.execution_id
-    RETURNING o.slot, o.request_id, o.execution_id, o.owner
+    RETURNING o.slot, o.request_id, o.execution_id, o.owner, o.in_order, o.claim_id
+),
+known AS MATERIALIZED (
+    SELECT r.*, k.key, k.payload_hash, k.params, k.asynchronous, (k.asynchronous ->> 'attempt')::smallint AS attempt
+    FROM removed AS r
+    LEFT JOIN LATERAL (
+        SELECT k.key, k.payload_hash, k.params, k.asynchronous
+        FROM meta.idempotency_keys AS k
+        WHERE k.winner = r.execution_id AND k.asynchronous IS NOT NULL AND r.claim_id IS NOT NULL
+        LIMIT 1
+    ) AS k ON TRUE
 ),
 recorded AS (
-    INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome)
-    SELECT r.slot, r.request_id, r.execution_id, r.owner, 'unknown' FROM removed AS r
+    INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome, attempt)
+    SELECT n.slot, n.request_id, n.execution_id, n.owner, 'unknown', n.attempt FROM known AS n
     ON CONFLICT (slot, request_id, execution_id) DO NOTHING
+),
+used AS (
+    INSERT INTO meta.usage_additions (execution_id, request_id, owner, day, outcome)
+    SELECT n.execution_id, n.request_id, n.owner, (:now::timestamptz AT TIME ZONE 'UTC')::date, 'unknown'
+    FROM known AS n
+    WHERE n.attempt IS NOT NULL
+    ON CONFLICT (request_id, execution_id) DO NOTHING
+),
+repeated AS (
+    SELECT n.*, row_number() OVER (ORDER BY n.execution_id) AS nth
+    FROM known AS n
+    WHERE
+        n.asynchronous -> 'retry' -> 'causes' @> '["unknown"]'
+        AND n.attempt < (n.asynchronous -> 'retry' ->> 'attempts_max')::integer
+),
+following AS MATERIALIZED (
+    SELECT
+        r.*, i.next_id, s.language, s.title, s.timeout_ms,
+        :now::timestamptz + interval '1 s' * i.jitter * least(3600, 2 ^ (r.attempt - 1)) AS not_before,
+        least((r.asynchronous ->> 'expires_at')::timestamptz, s.expires_at) AS start_until
+    FROM repeated AS r
+    INNER JOIN
+        unnest(:next_ids::uuid[], :jitters::double precision[]) WITH ORDINALITY AS i (next_id, jitter, nth)
+        ON r.nth = i.nth
+    CROSS JOIN LATERAL (
+        SELECT s.language, s.title, s.timeout_ms, s.expires_at
+        FROM meta.sessions AS s
+        WHERE s.request_id = r.request_id AND s.owner = r.owner AND s.closed_at IS NULL
+        LIMIT 1
+    ) AS s
+    WHERE :now::timestamptz < least((r.asynchronous ->> 'expires_at')::timestamptz, s.expires_at)
+),
+keyed AS (
+    INSERT INTO meta.idempotency_keys (
+        request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, params, asynchronous
+    )
+    SELECT
+        f.request_id, f.owner, f.next_id::text, f.payload_hash, f.next_id, f.language || '-' || f.title,
+        f.start_until + interval '1 ms' * f.timeout_ms + (f.asynchronous ->> 'allowance')::interval,
+        f.start_until + interval '1 ms' * f.timeout_ms + (f.asynchronous ->> 'allowance')::interval
+        + (f.asynchronous ->> 'retention')::interval,
+        f.params,
+        f.asynchronous || jsonb_build_object(
+            'accepted_at', :now::timestamptz, 'expires_at', f.start_until, 'not_before', f.not_before,
+            'attempt', f.attempt + 1, 'retry_of', f.execution_id
+        )
+    FROM following AS f
+    ORDER BY f.request_id, f.owner, f.next_id
+    ON CONFLICT (request_id, owner, key) DO NOTHING
+),
+queued AS (
+    INSERT INTO meta.queued_executions (
+        execution_id, request_id, owner, language, key, slot, ready_at, not_before, expires_at, in_order
+    )
+    SELECT
+        f.next_id, f.request_id, f.owner, f.language, f.next_id::text, :next_partition::smallint,
+        f.not_before - interval '1 s' * (f.asynchronous ->> 'priority_s')::integer, f.not_before, f.start_until,
+        f.in_order
+    FROM following AS f
+    ORDER BY f.next_id
+    ON CONFLICT (request_id, execution_id) DO NOTHING
+),
+answered AS (
+    UPDATE meta.idempotency_keys AS k
+    SET outcome = 'unknown', asynchronous = coalesce(n.followed, k.asynchronous)
+    FROM (
+        SELECT
+            n.execution_id, n.request_id, n.owner, n.key,
+            n.asynchronous || jsonb_build_object('next_attempt', f.next_id) AS followed
+        FROM known AS n
+        LEFT JOIN following AS f ON n.execution_id = f.execution_id
+        WHERE n.attempt IS NOT NULL
+    ) AS n
+    WHERE k.winner = n.execution_id AND k.asynchronous IS NOT NULL
 )
 SELECT count(*) FROM removed;
 

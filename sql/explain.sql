@@ -24,6 +24,20 @@ SELECT o.request_id, o.owner, o.execution_id, o.deadline_at
 FROM meta.open_executions AS o
 WHERE o.execution_id = :execution_id::uuid;
 
+-- name: select_accepted_trace(execution_id)
+SELECT
+    k.request_id, k.owner, k.winner, k.key, (k.asynchronous ->> 'attempt')::integer AS attempt,
+    (k.asynchronous ->> 'retry_of')::uuid AS retry_of, (k.asynchronous ->> 'next_attempt')::uuid AS next_attempt,
+    (k.asynchronous ->> 'not_before')::timestamptz AS not_before,
+    (k.asynchronous ->> 'expires_at')::timestamptz AS start_until, k.expires_at, k.outcome,
+    q.not_before AS may_start_at
+FROM meta.idempotency_keys AS k
+LEFT JOIN meta.queued_executions AS q ON k.winner = q.execution_id AND k.request_id = q.request_id
+WHERE k.winner = :execution_id::uuid AND k.asynchronous IS NOT NULL;
+
+-- name: select_queued_trace(request_id)
+SELECT count(*) FROM meta.queued_executions AS q WHERE q.request_id = :request_id::uuid;
+
 -- name: select_execution_trace(partition, execution_id)
 -- Never prepared: a plan for the given partition locks only that one.
 SELECT

@@ -56,11 +56,30 @@ SELECT coalesce(r.application_name, '') AS name, r.sync_state FROM pg_stat_repli
 -- name: select_idle_slots()
 SELECT s.slot_name FROM pg_replication_slots AS s WHERE NOT s.active ORDER BY s.slot_name;
 
--- name: select_oldest_transaction()
--- Considers only the transactions that this role may see.
-SELECT min(a.xact_start)
+-- name: select_horizon_holders()
+-- What keeps dead rows from being removed, with its age in transactions; the oldest first. Considers only the processes
+-- that this role may see. Neither a slot nor a standby that holds rows through its connection says since when.
+SELECT
+    CASE WHEN a.backend_type = 'walsender' THEN 'standby' ELSE 'process' END AS kind, a.pid::text AS name,
+    coalesce(a.application_name, '') AS application, coalesce(a.state, '') AS state, a.xact_start,
+    age(coalesce(a.backend_xmin, a.backend_xid)) AS transactions
 FROM pg_stat_activity AS a
-WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend';
+WHERE
+    a.pid <> pg_backend_pid()
+    AND coalesce(a.backend_xmin, a.backend_xid) IS NOT NULL
+    AND (a.datname = current_database() OR a.backend_type = 'walsender')
+    AND a.backend_type IN ('client backend', 'walsender')
+UNION ALL
+SELECT 'prepared transaction', p.gid, '', p.owner::text, p.prepared, age(p.transaction)
+FROM pg_prepared_xacts AS p
+WHERE p.database = current_database()
+UNION ALL
+SELECT
+    'replication slot', s.slot_name::text, coalesce(s.plugin::text, ''),
+    CASE WHEN s.active THEN 'active' ELSE 'idle' END, NULL, age(s.xmin)
+FROM pg_replication_slots AS s
+WHERE s.xmin IS NOT NULL
+ORDER BY transactions DESC;
 
 -- name: select_prepared_names()
 -- A pooler that keeps prepared statements for its clients gives them its own names.

@@ -125,7 +125,10 @@ taken AS (
         expires_at = excluded.expires_at,
         execution_count = NULL,
         answer = NULL,
-        result = NULL
+        result = NULL,
+        params = NULL,
+        asynchronous = NULL,
+        outcome = NULL
     WHERE
         (k.winner = excluded.winner AND k.answer IS NULL)
         OR k.expires_at <= excluded.expires_at - :kept_for::interval

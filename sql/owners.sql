@@ -14,8 +14,9 @@ SELECT count(*) FROM meta.idempotency_keys AS k WHERE k.owner = :owner::text;
 SELECT count(*) FROM meta.executions AS e WHERE e.slot = :partition::smallint AND e.owner = :owner::text;
 
 -- name: move_sessions(owner_from, owner_to, after, now, rows_max, act_id, actor, origin, act)
--- Moves each session together with the keys of its calls, so that no call runs twice. A session that executes, or that
--- another transaction has locked, is skipped; a later move can take it. One statement examines at most rows_max
+-- Moves each session together with its queue and the keys of its calls, so that no call runs twice. A session that
+-- executes, or that another transaction has locked, is skipped; a later move can take it. So is one of which a claim
+-- takes an execution at the same time: its row in the queue is gone once it can be locked. One statement examines at most rows_max
 -- sessions. A hidden session stays hidden unless the new owner has one for the same version.
 WITH examined AS MATERIALIZED (
     SELECT s.request_id
@@ -26,7 +27,7 @@ WITH examined AS MATERIALIZED (
     ORDER BY s.request_id
     LIMIT :rows_max::bigint
 ),
-picked AS MATERIALIZED (
+resting AS MATERIALIZED (
     SELECT s.request_id
     FROM examined AS e
     INNER JOIN meta.sessions AS s ON e.request_id = s.request_id
@@ -38,6 +39,26 @@ picked AS MATERIALIZED (
         )
     ORDER BY s.request_id
     FOR NO KEY UPDATE OF s SKIP LOCKED
+),
+waiting AS MATERIALIZED (
+    SELECT q.execution_id, q.request_id
+    FROM resting AS r
+    INNER JOIN meta.queued_executions AS q ON r.request_id = q.request_id
+    ORDER BY q.execution_id
+    FOR UPDATE OF q
+),
+picked AS MATERIALIZED (
+    SELECT r.request_id
+    FROM resting AS r
+    WHERE
+        (SELECT count(*) FROM meta.queued_executions AS q WHERE q.request_id = r.request_id)
+        = (SELECT count(*) FROM waiting AS w WHERE w.request_id = r.request_id)
+),
+queued AS (
+    UPDATE meta.queued_executions AS q
+    SET owner = :owner_to::text
+    FROM picked AS p
+    WHERE q.request_id = p.request_id
 ),
 moved AS (
     UPDATE meta.sessions AS s

@@ -11,6 +11,20 @@ WITH known AS MATERIALIZED (
     FROM meta.sessions AS s
     WHERE s.request_id = :request_id::uuid AND :owner::text IN (s.owner, '*')
 ),
+picked_entries AS MATERIALIZED (
+    SELECT q.execution_id, q.request_id
+    FROM meta.queued_executions AS q
+    WHERE q.request_id = :request_id::uuid AND :owner::text IN (q.owner, '*')
+    ORDER BY q.execution_id
+    LIMIT :rows_max::bigint
+    FOR UPDATE
+),
+queued AS (
+    DELETE FROM meta.queued_executions AS q
+    USING picked_entries AS p
+    WHERE q.execution_id = p.execution_id AND q.request_id = p.request_id
+    RETURNING q.owner
+),
 opened AS (
     DELETE FROM meta.open_executions AS o
     WHERE o.request_id = :request_id::uuid AND :owner::text IN (o.owner, '*')
@@ -73,6 +87,7 @@ counted AS (
     SELECT
         (SELECT count(*) FROM executions) AS executions,
         (SELECT count(*) FROM opened) AS open_executions,
+        (SELECT count(*) FROM queued) AS queued_executions,
         (SELECT count(*) FROM keys) + (SELECT count(*) FROM initialize_keys) AS idempotency_keys,
         coalesce(
             (SELECT k.owner FROM known AS k),
@@ -80,7 +95,8 @@ counted AS (
             (SELECT min(k.owner) FROM keys AS k),
             (SELECT min(k.owner) FROM initialize_keys AS k),
             (SELECT min(o.owner) FROM opened AS o),
-            (SELECT min(c.owner) FROM calls AS c)
+            (SELECT min(c.owner) FROM calls AS c),
+            (SELECT min(q.owner) FROM queued AS q)
         ) AS owner
 ),
 recorded AS (
@@ -88,18 +104,21 @@ recorded AS (
     SELECT
         :act_id::uuid, :actor::text, :origin::text, :act::text, c.owner, :request_id::uuid::text,
         jsonb_build_object(
-            'executions', c.executions, 'open_executions', c.open_executions, 'idempotency_keys', c.idempotency_keys
+            'executions', c.executions, 'open_executions', c.open_executions, 'queued_executions', c.queued_executions,
+            'idempotency_keys', c.idempotency_keys
         )
     FROM counted AS c
     WHERE c.owner IS NOT NULL
     ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
 )
-SELECT c.owner IS NOT NULL AS is_known, c.executions + c.open_executions + c.idempotency_keys AS erased
+SELECT
+    c.owner IS NOT NULL AS is_known,
+    c.executions + c.open_executions + c.queued_executions + c.idempotency_keys AS erased
 FROM counted AS c;
 
 -- name: purge_sessions(owner, after, now, rows_max, act_id, actor, origin, act)
--- Closes and empties sessions, as a deletion by their owner does, and removes their open records. One statement examines
--- at most rows_max sessions.
+-- Closes and empties sessions, as a deletion by their owner does, and removes their entries in the queue and their open
+-- records. One statement examines at most rows_max sessions.
 WITH examined AS MATERIALIZED (
     SELECT s.request_id
     FROM meta.sessions AS s
@@ -116,6 +135,11 @@ picked AS MATERIALIZED (
     WHERE s.owner = :owner::text
     ORDER BY s.request_id
     FOR NO KEY UPDATE OF s
+),
+queued AS (
+    DELETE FROM meta.queued_executions AS q
+    USING picked AS p
+    WHERE q.request_id = p.request_id
 ),
 opened AS (
     DELETE FROM meta.open_executions AS o
@@ -146,6 +170,48 @@ SELECT
     (SELECT e.request_id FROM examined AS e ORDER BY e.request_id DESC LIMIT 1) AS last_request_id,
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM purged) AS purged;
+
+-- name: purge_queue(owner, languages, after, rows_max, act_id, actor, origin, act)
+-- What is left in the queue of sessions that were removed, and what was claimed while their sessions were purged. With the
+-- open record goes the right to record the end.
+WITH examined AS MATERIALIZED (
+    SELECT q.execution_id, q.request_id
+    FROM meta.queued_executions AS q
+    WHERE
+        q.language = any(:languages::text[])
+        AND q.owner = :owner::text
+        AND q.execution_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
+    ORDER BY q.execution_id
+    LIMIT :rows_max::bigint
+),
+purged AS (
+    DELETE FROM meta.queued_executions AS q
+    USING examined AS e
+    WHERE q.execution_id = e.execution_id AND q.request_id = e.request_id
+    RETURNING q.execution_id
+),
+opened AS (
+    DELETE FROM meta.open_executions AS o
+    WHERE o.owner = :owner::text AND o.claim_id IS NOT NULL
+    RETURNING o.execution_id
+),
+counted AS (
+    SELECT (SELECT count(*) FROM purged) AS queued, (SELECT count(*) FROM opened) AS opened
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner::text, :owner::text,
+        jsonb_build_object('queued_executions', c.queued, 'open_executions', c.opened)
+    FROM counted AS c
+    WHERE c.queued + c.opened > 0
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+)
+SELECT
+    (SELECT e.execution_id FROM examined AS e ORDER BY e.execution_id DESC LIMIT 1) AS last_execution_id,
+    (SELECT count(*) FROM examined) AS examined,
+    c.queued + c.opened AS purged
+FROM counted AS c;
 
 -- name: purge_inbound(owner, after, rows_max, act_id, actor, origin, act)
 -- Removes copies of the origin's sessions. The origin still has the sessions. One that is moving here stays: the adoption

@@ -6,20 +6,28 @@ SELECT p.counted_until FROM meta.usage_progress AS p;
 -- name: count_usage(partition, day, progress, after, until, rows_max)
 -- Counts executions of one day behind `after` and before `until`, and moves the progress in the same statement, so each
 -- counts once. It counts nothing if the progress has moved since it was read, or if another controller counts. An
--- execution that has not ended stays in front of the progress: the oldest open record is a bound. Never prepared: a plan
--- for the given partition locks only that one.
+-- execution that has not ended stays in front of the progress: the oldest open record is a bound. Executions that were
+-- accepted to run later are counted by count_added_usage. Never prepared: a plan for the given partition locks only that
+-- one.
 WITH claimed AS MATERIALIZED (
     SELECT p.counted_until FROM meta.usage_progress AS p WHERE p.counted_until = :progress::uuid FOR UPDATE SKIP LOCKED
 ),
 bound AS MATERIALIZED (
     SELECT
         least(
-            :until::uuid, (SELECT o.execution_id FROM meta.open_executions AS o ORDER BY o.execution_id LIMIT 1)
+            :until::uuid,
+            (
+                SELECT o.execution_id
+                FROM meta.open_executions AS o
+                WHERE o.claim_id IS NULL
+                ORDER BY o.execution_id
+                LIMIT 1
+            )
         ) AS execution_id
     FROM claimed
 ),
 examined AS MATERIALIZED (
-    SELECT e.execution_id, e.owner, e.outcome, e.execution_time_ms, e.cpu_time_ms
+    SELECT e.execution_id, e.owner, e.outcome, e.execution_time_ms, e.cpu_time_ms, e.attempt
     FROM meta.executions AS e
     WHERE
         e.slot = :partition::smallint
@@ -35,6 +43,7 @@ counted AS (
         count(*) FILTER (WHERE e.outcome = 'unknown'), coalesce(sum(e.execution_time_ms), 0),
         coalesce(sum(e.cpu_time_ms), 0)
     FROM examined AS e
+    WHERE e.attempt IS NULL
     GROUP BY e.owner
     ORDER BY e.owner
     ON CONFLICT (owner, day) DO UPDATE
@@ -64,6 +73,40 @@ moved AS (
     WHERE p.counted_until = :progress::uuid
 )
 SELECT (SELECT count(*) FROM examined) AS counted, (SELECT r.execution_id FROM reached AS r) AS reached;
+
+-- name: count_added_usage(rows_max)
+-- Each execution counts once: the deletion and the sum are one statement.
+WITH picked AS MATERIALIZED (
+    SELECT a.execution_id, a.request_id
+    FROM meta.usage_additions AS a
+    ORDER BY a.request_id, a.execution_id
+    LIMIT :rows_max::bigint
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM meta.usage_additions AS a
+    USING picked AS p
+    WHERE a.execution_id = p.execution_id AND a.request_id = p.request_id
+    RETURNING a.owner, a.day, a.outcome, a.execution_time_ms, a.cpu_time_ms
+),
+counted AS (
+    INSERT INTO meta.usage AS u (owner, day, executions, failed, unknown, execution_time_ms, cpu_time_ms)
+    SELECT
+        r.owner, r.day, count(*), count(*) FILTER (WHERE r.outcome = 'failed'),
+        count(*) FILTER (WHERE r.outcome = 'unknown'), coalesce(sum(r.execution_time_ms), 0),
+        coalesce(sum(r.cpu_time_ms), 0)
+    FROM removed AS r
+    GROUP BY r.owner, r.day
+    ORDER BY r.owner, r.day
+    ON CONFLICT (owner, day) DO UPDATE
+        SET
+            executions = u.executions + excluded.executions,
+            failed = u.failed + excluded.failed,
+            unknown = u.unknown + excluded.unknown,
+            execution_time_ms = u.execution_time_ms + excluded.execution_time_ms,
+            cpu_time_ms = u.cpu_time_ms + excluded.cpu_time_ms
+)
+SELECT count(*) FROM removed;
 
 -- name: delete_old_usage(day, rows_max)
 WITH picked AS MATERIALIZED (

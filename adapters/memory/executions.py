@@ -14,7 +14,7 @@ from domain.executions.history import history_row
 from domain.executions.ports import EVERY_EXECUTION, ExecutionFilter, ExecutionRepository
 from domain.identity import EVERY_OWNER, Owner, SessionRef, uuid7_time
 from domain.paging import Page
-from domain.scripts.report import Outcome
+from domain.scripts.report import ExecutionStatus
 
 
 @define
@@ -74,11 +74,11 @@ class MemoryExecutionRepository(ExecutionRepository):
         refs = {SessionRef(owner, each) for each in session_ids}
         known = (row for row in self._known() if row.ref in refs)
         rows = newest_first(((row.execution_id, row) for row in known if _is_since(row, wanted)), after)
-        if wanted.outcome is None:
+        if wanted.status is None:
             return page_of(rows, size)
         examined = rows[: max(size, self._examined_max)]
         beyond = examined[-1][0] if len(rows) > len(examined) else None
-        return page_of([row for row in examined if row[1].outcome is wanted.outcome], size, beyond)
+        return page_of([row for row in examined if row[1].status is wanted.status], size, beyond)
 
     @override
     async def get(self, owner: Owner, execution_id: UUID) -> Execution:
@@ -112,7 +112,7 @@ class MemoryExecutionRepository(ExecutionRepository):
         yield from self._store.history.values()
         for execution in self._store.open_executions.values():
             if execution.deadline_at <= now:
-                yield Execution(execution.ref, execution.execution_id, Outcome.UNKNOWN)
+                yield Execution(execution.ref, execution.execution_id, ExecutionStatus.UNKNOWN)
 
 
 def _is_since(row: Execution, wanted: ExecutionFilter) -> bool:

@@ -155,14 +155,26 @@ class MemorySessionPurger(SessionPurger):
             owners.insert(0, session.ref.owner)
         if not owners:
             raise SessionNotFound
+        queued = [each for each in store.queued if is_of(*_owner_and_id(store.accepted[each].entry.ref))]
         for execution_id in ended:
             del store.history[execution_id]
+        for execution_id in queued:
+            store.queued.remove(execution_id)
         for execution_id in opened:
             del store.open_executions[execution_id]
         for key in keys:
             del store.keys[key]
-        details = {"executions": len(ended), "open_executions": len(opened), "idempotency_keys": len(keys)}
+        details = {
+            "executions": len(ended),
+            "open_executions": len(opened),
+            "queued_executions": len(queued),
+            "idempotency_keys": len(keys),
+        }
         self._audit.record(act, owners[0], str(ref.session_id), details)
+
+
+def _owner_and_id(ref: SessionRef) -> tuple[Owner, UUID]:
+    return ref.owner, ref.session_id
 
 
 def _is_of(ref: SessionRef, owner: Owner, session_id: UUID) -> bool:

@@ -1,7 +1,7 @@
 """The rows that the fake repositories share."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -12,7 +12,9 @@ from domain.functions.function import Function
 from domain.idempotency import KeptCall
 from domain.identity import SHARED, Owner, SessionRef
 from domain.paging import Page
+from domain.queue.entry import Entry
 from domain.scripts.language import LanguageTitle
+from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script
 from domain.sessions.session import Session, SessionNotFound
 from domain.takeover.judgement import Judgement
@@ -25,6 +27,22 @@ StoredKey = tuple[Owner, UUID, str]
 
 
 @define
+class AcceptedEntry:
+    """An entry that was accepted, under which key, and what became of it; `not_before` is moved when it is put back."""
+
+    entry: Entry
+    key: StoredKey
+    not_before: datetime
+    kept_until: datetime
+    allowance: timedelta
+    retention: timedelta
+    claim_id: UUID | None = None
+    report: ScriptReport | None = None
+    execution_count: int | None = None
+    next_attempt: UUID | None = None
+
+
+@define
 class MemoryStore:
     """What is stored; while `failure` is set, every call of a repository raises it."""
 
@@ -34,6 +52,9 @@ class MemoryStore:
     history: dict[UUID, Execution] = field(factory=dict)
     functions: Mapping[tuple[Owner, LanguageTitle], Function] = field(factory=dict)
     keys: dict[StoredKey, KeptCall[Any]] = field(factory=dict)
+    accepted: dict[UUID, AcceptedEntry] = field(factory=dict)
+    queued: set[UUID] = field(factory=set)
+    cancels: set[UUID] = field(factory=set)
     inbound: dict[UUID, InboundSession] = field(factory=dict)
     taken: dict[UUID, TakenSession] = field(factory=dict)
     recorded: dict[UUID, RecordedCall] = field(factory=dict)

@@ -10,7 +10,7 @@ from typing_extensions import override
 from adapters.memory.store import MemoryStore
 from domain.executions.execution import Execution
 from domain.identity import Owner, uuid7_at, uuid7_time
-from domain.scripts.report import Outcome
+from domain.scripts.report import ExecutionStatus
 from domain.usage import ExecutionCounts, UsedDay
 
 
@@ -23,11 +23,15 @@ class MemoryExecutionCounts(ExecutionCounts):
     _counted: dict[UUID, Execution] = field(factory=dict, init=False)
 
     def count(self, until: datetime) -> None:
-        """Count the executions that were admitted until then, up to the oldest one that has not ended."""
-        bound = min((uuid7_at(until, 0), *self._store.open_executions))
+        """Count the executions that were admitted until then, up to the oldest one that has not ended.
+
+        Those that were accepted to run later count if they have ended.
+        """
+        accepted = self._store.accepted
+        bound = min((uuid7_at(until, 0), *(each for each in self._store.open_executions if each not in accepted)))
         self._until = uuid7_time(bound)
         for execution_id, execution in self._store.history.items():
-            if execution_id < bound:
+            if _has_run(execution) if execution_id in accepted else execution_id < bound:
                 self._counted.setdefault(execution_id, execution)
 
     @override
@@ -54,12 +58,16 @@ class MemoryExecutionCounts(ExecutionCounts):
             yield _used(day, [each for each in own if _day(each) == day])
 
 
+def _has_run(execution: Execution) -> bool:
+    return execution.execution_count is not None or execution.status is ExecutionStatus.UNKNOWN
+
+
 def _used(day: date, executions: Sequence[Execution]) -> UsedDay:
     return UsedDay(
         day,
         len(executions),
-        sum(each.outcome is Outcome.FAILED for each in executions),
-        sum(each.outcome is Outcome.UNKNOWN for each in executions),
+        sum(each.status is ExecutionStatus.FAILED for each in executions),
+        sum(each.status is ExecutionStatus.UNKNOWN for each in executions),
         _sum(executions, lambda each: each.execution_time_ms),
         _sum(executions, lambda each: each.cpu_time_ms),
     )

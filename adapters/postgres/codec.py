@@ -17,7 +17,7 @@ from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.limits import Isolation, Limits
-from domain.scripts.report import Outcome
+from domain.scripts.report import ExecutionStatus
 from domain.scripts.script import Script
 from domain.sessions.session import Renewal, Session
 
@@ -139,7 +139,7 @@ def session_of(row: Row) -> Session:
 def history_columns(executions: Sequence[Execution]) -> dict[str, object]:
     """Return the parameters that write rows of the history."""
     return {
-        "outcomes": texts(execution.outcome for execution in executions),
+        "outcomes": texts(execution.status for execution in executions),
         "execution_times_ms": numbers(execution.execution_time_ms for execution in executions),
         "cpu_times_ms": numbers(execution.cpu_time_ms for execution in executions),
         "memory_usages_bytes": numbers(execution.memory_usage_bytes for execution in executions),
@@ -159,7 +159,7 @@ def execution_of(ref: SessionRef, row: Row) -> Execution:
     return Execution(
         ref,
         execution_id,
-        Outcome(outcome),
+        ExecutionStatus(outcome),
         count,
         execution_time_ms,
         cpu_time_ms,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from attrs import define
 
+from adapters.postgres import codec
 from adapters.postgres.clock.disciplined import ClockSample, boottime_ns, from_ns, host_time, to_ns
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.inspection import InspectionConnection
@@ -29,8 +30,10 @@ from domain.inspection import (
     ClockFacts,
     ConnectionFacts,
     Contents,
+    HorizonHolder,
     IndexFacts,
     MissingRight,
+    QueueLanguageFacts,
     RecordingFacts,
     ReplicationFacts,
     SchemaFacts,
@@ -39,6 +42,7 @@ from domain.inspection import (
     TableFacts,
     TakeoverFacts,
 )
+from domain.scripts.language import Language
 from domain.takeover.stages import Stage
 
 _TIMEOUT_S = 3.0
@@ -119,11 +123,17 @@ class DatabaseInspector:
         """Return the statistics of the tables."""
         return [TableFacts(*row) for row in await self._rows(self._statements.inspection.select_table_health)]
 
-    async def oldest_transaction(self) -> datetime | None:
-        """Return when the oldest open transaction of this database began, as far as this role may see."""
-        (row,) = await self._rows(self._statements.inspection.select_oldest_transaction)
-        since: datetime | None = row[0]
-        return since
+    async def horizon_holders(self) -> Sequence[HorizonHolder]:
+        """Return what keeps dead rows from being removed, the oldest first, as far as this role may see."""
+        return [HorizonHolder(*row) for row in await self._rows(self._statements.inspection.select_horizon_holders)]
+
+    async def queue(self, count_max: int) -> Sequence[QueueLanguageFacts]:
+        """Return the queue by language; none while migrations are pending."""
+        if (await self.schema()).pending:
+            return []
+        asked = {"languages": codec.texts(Language), "now": (await self.clock()).now, "counted_max": count_max}
+        rows = await self._rows(self._statements.queue_states.select_all_queue_facts, asked)
+        return [QueueLanguageFacts(*row) for row in rows]
 
     async def clock(self) -> ClockFacts:
         """Measure the database's clock."""

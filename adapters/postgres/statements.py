@@ -69,6 +69,45 @@ class KeyedCallStatements:
 
 
 @frozen
+class QueueStatements:
+    """Statements of `queue.sql`."""
+
+    accept_executions: Statement
+    claim_executions: Statement
+    put_back_executions: Statement
+    select_claimed: Statement
+
+
+@frozen
+class QueueEndStatements:
+    """Statements of `queue_ends.sql`."""
+
+    finish_queued_executions: Statement
+    cancel_executions: Statement
+    request_cancel: Statement
+    request_cancels: Statement
+    select_expired_entries: Statement
+    select_entries_of: Statement
+    select_blocking_entries: Statement
+    end_entries: Statement
+
+
+@frozen
+class QueueStateStatements:
+    """Statements of `queue_states.sql`."""
+
+    select_to_stop: Statement
+    select_entry: Statement
+    select_states: Statement
+    select_open_execution: Statement
+    select_state_page: Statement
+    select_queue_facts: Statement
+    select_all_queue_facts: Statement
+    select_queued_count: Statement
+    select_all_queued_count: Statement
+
+
+@frozen
 class FunctionStatements:
     """Statements of `functions.sql`."""
 
@@ -118,6 +157,7 @@ class PurgeStatements:
     purge_keys: Statement = field(metadata=_UNPREPARED)
     purge_history: Statement = field(metadata=_UNPREPARED)
     purge_functions: Statement = field(metadata=_UNPREPARED)
+    purge_queue: Statement = field(metadata=_UNPREPARED)
     purge_inbound: Statement = field(metadata=_UNPREPARED)
     purge_takings: Statement = field(metadata=_UNPREPARED)
     select_inbound_count: Statement
@@ -186,6 +226,7 @@ class UsageStatements:
 
     select_usage_progress: Statement
     count_usage: Statement = field(metadata=_UNPREPARED)
+    count_added_usage: Statement = field(metadata=_UNPREPARED)
     delete_old_usage: Statement = field(metadata=_UNPREPARED)
     select_usage_days: Statement
     select_owners: Statement
@@ -268,6 +309,8 @@ class ExplainStatements:
     select_session_trace: Statement
     select_open_traces: Statement
     select_open_trace: Statement
+    select_accepted_trace: Statement
+    select_queued_trace: Statement
     select_execution_trace: Statement = field(metadata=_UNPREPARED)
     select_history_trace: Statement = field(metadata=_UNPREPARED)
     select_key_traces: Statement
@@ -286,7 +329,7 @@ class InspectionStatements:
     select_table_health: Statement
     select_standbys: Statement
     select_idle_slots: Statement
-    select_oldest_transaction: Statement
+    select_horizon_holders: Statement
     select_prepared_names: Statement
     select_rights: Statement
     select_other_owner: Statement
@@ -323,6 +366,9 @@ class Statements:
     sessions: SessionStatements
     executions: ExecutionStatements
     keyed_calls: KeyedCallStatements
+    queue: QueueStatements
+    queue_ends: QueueEndStatements
+    queue_states: QueueStateStatements
     functions: FunctionStatements
     api_keys: ApiKeyStatements
     owners: OwnerStatements
@@ -350,6 +396,9 @@ def load_statements() -> Statements:
         sessions=load(SessionStatements, "sessions.sql"),
         executions=load(ExecutionStatements, "executions.sql"),
         keyed_calls=load(KeyedCallStatements, "keyed_calls.sql"),
+        queue=load(QueueStatements, "queue.sql"),
+        queue_ends=load(QueueEndStatements, "queue_ends.sql"),
+        queue_states=load(QueueStateStatements, "queue_states.sql"),
         functions=load(FunctionStatements, "functions.sql"),
         api_keys=load(ApiKeyStatements, "api_keys.sql"),
         owners=load(OwnerStatements, "owners.sql"),

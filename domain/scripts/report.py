@@ -11,16 +11,29 @@ from domain.errors import Unavailable
 from domain.json_text import JsonText
 
 
-class Outcome(StrEnum):
-    """How an execution ended; unknown if its end could not be recorded."""
+class ExecutionStatus(StrEnum):
+    """The state of an execution; one that has ended keeps its status.
 
+    An execution is queued if it was accepted to run later. Cancelled and expired ones may never have run. The end of an
+    unknown one was not recorded in time.
+    """
+
+    QUEUED = "queued"
+    RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
     UNKNOWN = "unknown"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the execution has ended, or will never run."""
+        return self not in (ExecutionStatus.QUEUED, ExecutionStatus.RUNNING)
 
 
 class FailureCode(StrEnum):
-    """The ways in which a script can fail after its start."""
+    """The ways in which an execution can fail; the last two also before its script has started."""
 
     SCRIPT_ERROR = "SCRIPT_ERROR"
     SCRIPT_EXITED = "SCRIPT_EXITED"
@@ -32,6 +45,13 @@ class FailureCode(StrEnum):
     RESULT_NOT_SERIALIZABLE = "RESULT_NOT_SERIALIZABLE"
     RESULT_TOO_LARGE = "RESULT_TOO_LARGE"
     EXECUTION_CANCELLED = "EXECUTION_CANCELLED"
+    EXECUTION_EXPIRED = "EXECUTION_EXPIRED"
+
+
+_STATUSES = {
+    FailureCode.EXECUTION_CANCELLED: ExecutionStatus.CANCELLED,
+    FailureCode.EXECUTION_EXPIRED: ExecutionStatus.EXPIRED,
+}
 
 
 @frozen
@@ -91,9 +111,11 @@ class ScriptReport:
     cold_start: bool | None = None
 
     @property
-    def outcome(self) -> Outcome:
-        """Succeeded unless there is a failure."""
-        return Outcome.SUCCEEDED if self.failure is None else Outcome.FAILED
+    def status(self) -> ExecutionStatus:
+        """Succeeded unless there is a failure, whose code says more."""
+        if self.failure is None:
+            return ExecutionStatus.SUCCEEDED
+        return _STATUSES.get(self.failure.code, ExecutionStatus.FAILED)
 
 
 def cancelled_report(queue_time_ms: float | None = None) -> ScriptReport:

@@ -13,13 +13,13 @@ from domain.executions.history import PAYLOAD_LENGTH_MAX
 from domain.executions.ports import EVERY_EXECUTION, ExecutionFilter
 from domain.identity import EVERY_OWNER, SessionRef, uuid7_time
 from domain.json_text import JsonText
-from domain.scripts.report import Failure, FailureCode, Outcome
+from domain.scripts.report import ExecutionStatus, Failure, FailureCode
 from domain.sessions.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound
 from tests.contracts.storage import ALICE, ALLOWANCE, BOB, Storage, report_of
 from tests.foreign_ids import TAKEN
 
 MOMENT = timedelta(microseconds=1)
-UNKNOWN = Outcome.UNKNOWN
+UNKNOWN = ExecutionStatus.UNKNOWN
 
 
 async def keeps_no_payloads(storage: Storage) -> None:
@@ -29,8 +29,12 @@ async def keeps_no_payloads(storage: Storage) -> None:
     for report in (report_of(stdout="secret"), report_of(result=None, failure=failure, stderr="secret")):
         await storage.executions.finish(storage.finished((await storage.begin(session.ref)), report))
     failed, succeeded = (await storage.executions.page(session.ref, None, 5)).items
-    assert (failed.outcome, failed.execution_count) == (Outcome.FAILED, 2)
-    assert (succeeded.outcome, succeeded.execution_count, succeeded.execution_time_ms) == (Outcome.SUCCEEDED, 1, 1.25)
+    assert (failed.status, failed.execution_count) == (ExecutionStatus.FAILED, 2)
+    assert (succeeded.status, succeeded.execution_count, succeeded.execution_time_ms) == (
+        ExecutionStatus.SUCCEEDED,
+        1,
+        1.25,
+    )
     for row in (failed, succeeded):
         assert {row.params, row.result, row.error, row.stdout, row.stderr} == {None}
 
@@ -163,7 +167,7 @@ class ExecutionRepositoryContract(ABC):
         await storage.executions.finish(storage.finished(execution))
         await storage.executions.begin(*request)
         storage.clock.advance(execution.deadline_at - storage.clock.now())
-        for wanted in (EVERY_EXECUTION, ExecutionFilter(Outcome.SUCCEEDED)):
+        for wanted in (EVERY_EXECUTION, ExecutionFilter(ExecutionStatus.SUCCEEDED)):
             page = await storage.executions.page(session.ref, None, 5, wanted)
             assert [row.execution_count for row in page.items] == [1]
         assert (await storage.executions.page(session.ref, None, 5, ExecutionFilter(UNKNOWN))).items == []
@@ -245,7 +249,7 @@ class ExecutionRepositoryContract(ABC):
             Execution(
                 ref=session.ref,
                 execution_id=execution.execution_id,
-                outcome=Outcome.SUCCEEDED,
+                status=ExecutionStatus.SUCCEEDED,
                 execution_count=1,
                 execution_time_ms=1.25,
                 cpu_time_ms=0.5,
@@ -264,7 +268,7 @@ class ExecutionRepositoryContract(ABC):
         failure = Failure(FailureCode.SCRIPT_ERROR, 'bad "x"\0\ud800', "TypeError", line=3)
         await storage.executions.finish(storage.finished(execution, report_of(result=None, failure=failure)))
         (row,) = (await storage.executions.page(session.ref, None, 5)).items
-        assert row.outcome is Outcome.FAILED
+        assert row.status is ExecutionStatus.FAILED
         assert row.result is None
         assert json.loads(row.error.text) == {
             "code": "SCRIPT_ERROR",
@@ -340,11 +344,11 @@ class ExecutionRepositoryContract(ABC):
         storage.clock.advance(overdue.deadline_at - storage.clock.now())
         counts = {"succeeded": [5, 3, 1], "failed": [6, 4, 2], "unknown": [None]}
         for outcome, expected in counts.items():
-            wanted = ExecutionFilter(outcome=Outcome(outcome))
+            wanted = ExecutionFilter(status=ExecutionStatus(outcome))
             page = await storage.executions.page(session.ref, None, 5, wanted)
             assert [row.execution_count for row in page.items] == expected
             assert page.next_after is None
-        wanted = ExecutionFilter(outcome=Outcome.FAILED)
+        wanted = ExecutionFilter(status=ExecutionStatus.FAILED)
         first = await storage.executions.page(session.ref, None, 2, wanted)
         rest = await storage.executions.page(session.ref, first.next_after, 2, wanted)
         assert [row.execution_count for row in (*first.items, *rest.items)] == [6, 4, 2]
@@ -361,7 +365,7 @@ class ExecutionRepositoryContract(ABC):
             assert [row.started_at for row in page.items] == began_at[n:][::-1]
         later = ExecutionFilter(since=storage.clock.now() + timedelta(days=1000))
         assert (await storage.executions.page(session.ref, None, 5, later)).items == []
-        both = ExecutionFilter(Outcome.SUCCEEDED, began_at[1])
+        both = ExecutionFilter(ExecutionStatus.SUCCEEDED, began_at[1])
         first = await storage.executions.page(session.ref, None, 2, both)
         rest = await storage.executions.page(session.ref, first.next_after, 2, both)
         assert [row.execution_count for row in (*first.items, *rest.items)] == [4, 3, 2]
@@ -393,8 +397,8 @@ class ExecutionRepositoryContract(ABC):
         execution = await storage.begin(session.ref)
         await storage.execute(session.ref)
         storage.clock.advance(execution.deadline_at - storage.clock.now() - MOMENT)
-        outcomes = [row.outcome for row in (await storage.executions.page(session.ref, None, 5)).items]
-        assert outcomes == [Outcome.SUCCEEDED]
+        outcomes = [row.status for row in (await storage.executions.page(session.ref, None, 5)).items]
+        assert outcomes == [ExecutionStatus.SUCCEEDED]
         storage.clock.advance(MOMENT)
         rows = (await storage.executions.page(session.ref, None, 5)).items
         assert rows[1] == Execution(session.ref, execution.execution_id, UNKNOWN)

@@ -15,7 +15,7 @@ from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.output import ScriptProgress
 from domain.scripts.ports import ScriptRunner, Worker
-from domain.scripts.report import FailureCode, Outcome
+from domain.scripts.report import ExecutionStatus, FailureCode
 from domain.scripts.script import InputForm, ScriptSyntaxError
 from tests.contracts.script_runs import (
     Heard,
@@ -85,7 +85,7 @@ class ScriptRunnerContract:
 
     async def test_a_success_is_reported(self, runner):
         report = await report_of(runner, run_of("result = 1"))
-        assert report.outcome is Outcome.SUCCEEDED
+        assert report.status is ExecutionStatus.SUCCEEDED
         assert report.execution_time_ms >= 0
 
     async def test_output_is_reported(self, runner):
@@ -94,7 +94,7 @@ class ScriptRunnerContract:
 
     async def test_output_is_reported_with_a_failure(self, runner):
         report = await report_of(runner, run_of("print('before')\nraise ValueError"))
-        assert report.outcome is Outcome.FAILED
+        assert report.status is ExecutionStatus.FAILED
         assert report.stdout == "before\n"
 
     async def test_measurements_are_reported(self, runner):

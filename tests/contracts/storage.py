@@ -13,6 +13,7 @@ from domain.executions.ports import ExecutionRepository, KeyedExecutionRepositor
 from domain.functions.ports import FunctionRepository
 from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_time
 from domain.json_text import JsonText
+from domain.queue.ports import ExecutionQueue
 from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script
 from domain.sessions.ports import HiddenSessionRepository, KeyedSessionRepository, SessionFilter, SessionRepository
@@ -49,6 +50,7 @@ class Storage:
     functions: FunctionRepository | None = None
     keyed_sessions: KeyedSessionRepository | None = None
     keyed_executions: KeyedExecutionRepository | None = None
+    queue: ExecutionQueue | None = None
 
     def new_session(self, owner: Owner = ANONYMOUS, **fields: Any) -> Session:
         now = self.clock.now()

@@ -8,6 +8,7 @@ import pytest
 from domain.identity import Owner
 from domain.scripts.report import Failure, FailureCode
 from domain.usage import ExecutionCounts, UsedDay
+from tests.contracts.execution_queue import QueueOfOne
 from tests.contracts.storage import ALICE, BOB, Storage, report_of
 
 SETTLING = timedelta(minutes=2)
@@ -77,6 +78,29 @@ class ExecutionCountsContract:
         storage.clock.advance(SETTLING - SECOND)
         await count()
         assert await counts.days([ALICE], today) == [[]]
+
+    async def test_executions_that_were_accepted_to_run_later_are_counted_when_they_have_ended(
+        self, storage, counts, count
+    ):
+        process, session = QueueOfOne(storage), await storage.add(ALICE, ttl_seconds=10**6, lifetime_seconds_max=10**6)
+        today = storage.clock.now().date()
+        entries = [await process.add(session) for _ in range(4)]
+        storage.clock.advance(SETTLED)
+        await storage.execute(session.ref)
+        storage.clock.advance(SETTLED)
+        running, failing, *_ = await process.claim(2)
+        await count()
+        assert await counts.counted_until() == storage.clock.now() - SETTLING, "those that run do not hold others up"
+        ((day,),) = await counts.days([ALICE], today)
+        assert day.executions == 1
+        await process.finish(running, report_of(cpu_time_ms=2.0))
+        await process.finish(failing, report_of(failure=FAILED, result=None))
+        await process.cancel(entries[2].execution_id)
+        for _ in range(2):
+            storage.clock.advance(SETTLED)
+            await count()
+        ((day,),) = await counts.days([ALICE], today)
+        assert day == UsedDay(today, 3, 1, 0, 3.75, 2.0), "what was cancelled before its start has used nothing"
 
     async def test_owners_are_listed_in_pages_by_name(self, storage, counts, count):
         for name in ("dora", "alice", "carl", "alice"):

@@ -96,7 +96,7 @@ class UnknownMigration(MigrationFailed):
 
 
 _INDEX = re.compile(r"^CREATE (?:UNIQUE )?INDEX (?:CONCURRENTLY )?(\w+) ON", re.MULTILINE)
-_TABLE = re.compile(r"^CREATE (?:UNLOGGED )?TABLE meta\.(\w+) \(", re.MULTILINE)
+_TABLE = re.compile(r"^CREATE (?:UNLOGGED )?TABLE (?:IF NOT EXISTS )?meta\.(\w+) \(", re.MULTILINE)
 
 
 def indexes_of(steps: Sequence[Migration]) -> Sequence[str]:

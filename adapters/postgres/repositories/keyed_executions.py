@@ -1,12 +1,10 @@
 """Executions under idempotency keys, in PostgreSQL."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
-from attrs import asdict, fields
 from typing_extensions import override
 
 from adapters.postgres import codec
@@ -16,6 +14,7 @@ from adapters.postgres.batching.locking_writes import LockingWrites
 from adapters.postgres.batching.statement import BatchStatement, LockingStatement, MeasuredStatement, Row, RowLocked
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.reports import report_of, report_text
 from adapters.postgres.repositories.executions import (
     ROW_BYTES,
     BeginCall,
@@ -32,9 +31,8 @@ from domain.executions.execution import Executed, FinishedExecution, OpenExecuti
 from domain.executions.ports import KeyedExecutionRepository
 from domain.idempotency import KEPT_FOR, IdempotencyKey, KeptCall
 from domain.identity import SessionRef, uuid7_time
-from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
-from domain.scripts.report import Failure, FailureCode, ScriptReport
+from domain.scripts.report import ScriptReport
 from domain.sessions.session import SessionNotFound
 
 _Begun = OpenExecution | Executed
@@ -43,9 +41,6 @@ _KeyedWithdrawal = tuple[SessionRef, UUID, IdempotencyKey]
 _KeyedEnd = tuple[FinishedExecution, IdempotencyKey]
 
 _KEPT_COLUMNS = 7
-
-# ASCII can hold what a script may print and PostgreSQL's text cannot: NUL, and halves of surrogate pairs.
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class BeginKeyedExecutions(
@@ -129,17 +124,11 @@ class FinishKeyedExecutions(LockingStatement[_KeyedEnd, int | None]):
 
     @override
     def size(self, call: _KeyedEnd) -> int:
-        return ROW_BYTES + 2 * (len(call[0].params) + _report_size(call[0].report))
+        return keyed_end_size(call[0])
 
     @override
     def columns(self, calls: Sequence[_KeyedEnd]) -> Mapping[str, object]:
-        ended = [finished for finished, _ in calls]
-        return {
-            **finish_columns(ended, full=self._full),
-            "keys": codec.texts(key.value for _, key in calls),
-            "answers": codec.texts(report_text(finished.report) for finished in ended),
-            "whole_results": codec.texts(finished.report.result for finished in ended),
-        }
+        return keyed_end_columns(calls, full=self._full)
 
     @override
     def decode(self, call: _KeyedEnd, row: Row) -> int | Exception:
@@ -191,29 +180,20 @@ class PostgresKeyedExecutionRepository(KeyedExecutionRepository):
         return await self._history.stored_count(finished.execution) if count is None else count
 
 
-def report_text(report: ScriptReport) -> str:
-    """Return a report as JSON, without its result."""
-    facts = asdict(report)
-    del facts["result"]
-    return _encode(facts)
+def keyed_end_columns(calls: Sequence[_KeyedEnd], *, full: bool) -> dict[str, object]:
+    """Return the parameters that record ends with their responses; a `full` history stores payloads."""
+    ended = [finished for finished, _ in calls]
+    return {
+        **finish_columns(ended, full=full),
+        "keys": codec.texts(key.value for _, key in calls),
+        "answers": codec.texts(report_text(finished.report) for finished in ended),
+        "whole_results": codec.texts(finished.report.result for finished in ended),
+    }
 
 
-def report_of(text: str, result: str | None) -> ScriptReport:
-    """Return the report in a JSON text; facts of another release that this one does not know are dropped."""
-    facts = json.loads(text)
-    failure = facts.pop("failure")
-    return ScriptReport(
-        result=None if result is None else JsonText(result),
-        failure=None
-        if failure is None
-        else Failure(**_known(Failure, failure) | {"code": FailureCode(failure["code"])}),
-        **_known(ScriptReport, facts),
-    )
-
-
-def _known(kind: type[Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-    names = {member.name for member in fields(kind)}
-    return {name: fact for name, fact in facts.items() if name in names}
+def keyed_end_size(finished: FinishedExecution) -> int:
+    """Return the bytes of an end with its response."""
+    return ROW_BYTES + 2 * (len(finished.params) + _report_size(finished.report))
 
 
 def _replayed_execution(

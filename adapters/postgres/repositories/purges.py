@@ -15,8 +15,11 @@ from domain.access.owner_move import MoveStep, OwnedData, OwnerPurger
 from domain.audit import Act
 from domain.clock import Clock
 from domain.identity import NO_ID, Owner, SessionRef, uuid7_time
+from domain.scripts.language import Language
 from domain.sessions.ports import SessionPurger
 from domain.sessions.session import SessionNotFound
+
+_LANGUAGES = codec.texts(Language)
 
 
 @define(eq=False)
@@ -88,6 +91,13 @@ class PostgresOwnerPurger(OwnerPurger):
         history = Walk(OwnedData.HISTORY, statements.purge_history, named, first, rows_max)
         return [
             Walk(OwnedData.SESSIONS, statements.purge_sessions, sessions, {"after": None}, self._options.sessions_max),
+            Walk(
+                OwnedData.SESSIONS,
+                statements.purge_queue,
+                {**named, "languages": _LANGUAGES},
+                {"after": None},
+                rows_max,
+            ),
             Walk(OwnedData.SESSIONS, statements.purge_inbound, named, {"after": None}, self._options.sessions_max),
             Walk(OwnedData.SESSIONS, statements.purge_takings, named, {"after": None}, rows_max),
             Walk(OwnedData.KEYS, statements.purge_keys, named, key, rows_max),

@@ -19,10 +19,11 @@ from adapters.postgres.statements import Statements
 from domain.audit import AuditEntry
 from domain.executions.execution import Execution
 from domain.identity import NO_ID, Owner, SessionRef, is_own_id, uuid7_at, uuid7_time
-from domain.scripts.report import Outcome
+from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Session
 from domain.takeover.moving import TakenState
 from domain.timeline import (
+    AcceptedTrace,
     ClockReading,
     ExecutionTrace,
     FunctionTrace,
@@ -50,7 +51,7 @@ class PostgresTimelineReader(TimelineReader):
     @override
     async def read(self, identifier: UUID) -> Timeline:
         execution = await self._execution(identifier)
-        session_id = identifier if execution is None else _session_of(execution)
+        session_id = identifier if execution is None else execution.ref.session_id
         session = await self._session(session_id)
         return Timeline(
             identifier=identifier,
@@ -59,6 +60,7 @@ class PostgresTimelineReader(TimelineReader):
             execution=execution,
             history=await self._history(session_id),
             open=await self._open(session_id),
+            queued=await self._queued(session_id),
             keys=await self._keys(session_id),
             taken=await self._taken(identifier),
             function=None if session is None else await self._function(session),
@@ -73,11 +75,14 @@ class PostgresTimelineReader(TimelineReader):
 
     async def _execution(self, execution_id: UUID) -> ExecutionTrace | None:
         named, partition = {"execution_id": execution_id}, partition_of(execution_id)
+        found = await self._rows(self._statements.explain.select_accepted_trace, named)
+        accepted = _accepted(found[0]) if found else None
         found = await self._rows(self._statements.explain.select_open_trace, named)
         if found:
-            return ExecutionTrace(partition, open=_open_execution(found[0]))
+            return ExecutionTrace(partition, open=_open_execution(found[0]), accepted=accepted)
         found = await self._rows(self._statements.explain.select_execution_trace, {**named, "partition": partition})
-        return ExecutionTrace(partition, ended=_execution(found[0])) if found else None
+        ended = _execution(found[0]) if found else None
+        return ExecutionTrace(partition, ended=ended, accepted=accepted) if ended or accepted else None
 
     async def _session(self, session_id: UUID) -> Session | None:
         found = await self._rows(self._statements.explain.select_session_trace, {"request_id": session_id})
@@ -93,7 +98,7 @@ class PostgresTimelineReader(TimelineReader):
             {"partitions": codec.numbers(partitions), "request_id": session_id},
         )
         return HistoryTrace(
-            counts={Outcome(outcome): count for outcome, count, *_ in rows},
+            counts={ExecutionStatus(outcome): count for outcome, count, *_ in rows},
             owner=Owner(rows[0][2]) if rows else None,
             first=min((row[3] for row in rows), default=None),
             last=max((row[4] for row in rows), default=None),
@@ -104,6 +109,10 @@ class PostgresTimelineReader(TimelineReader):
         return [
             _open_execution(row) for row in await self._rows(self._statements.explain.select_open_traces, parameters)
         ]
+
+    async def _queued(self, session_id: UUID) -> int:
+        ((number,),) = await self._rows(self._statements.explain.select_queued_trace, {"request_id": session_id})
+        return int(number)
 
     async def _keys(self, session_id: UUID) -> Sequence[KeyTrace]:
         parameters = {"request_id": session_id, "rows_max": _KEYS_MAX}
@@ -150,17 +159,17 @@ def _least_act(session_id: UUID, session: Session | None) -> UUID:
     return NO_ID if session is None else uuid7_at(session.created_at, 0)
 
 
-def _session_of(trace: ExecutionTrace) -> UUID:
-    known = trace.open or trace.ended
-    assert known is not None
-    return known.ref.session_id
-
-
 def _open_execution(row: tuple[Any, ...]) -> OpenTrace:
     session_id, owner, execution_id, deadline_at = row
     return OpenTrace(SessionRef(Owner(owner), session_id), execution_id, deadline_at)
 
 
+def _accepted(row: tuple[Any, ...]) -> AcceptedTrace:
+    session_id, owner, *facts, outcome, may_start_at = row
+    status = None if outcome is None else ExecutionStatus(outcome)
+    return AcceptedTrace(SessionRef(Owner(owner), session_id), *(*facts, status, may_start_at))
+
+
 def _execution(row: tuple[Any, ...]) -> Execution:
     session_id, owner, execution_id, outcome, *facts = row
-    return Execution(SessionRef(Owner(owner), session_id), execution_id, Outcome(outcome), *facts)
+    return Execution(SessionRef(Owner(owner), session_id), execution_id, ExecutionStatus(outcome), *facts)

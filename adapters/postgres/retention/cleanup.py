@@ -12,11 +12,12 @@ from adapters.postgres import codec
 from adapters.postgres.codec import PARTITIONS, day_at, first_id_of
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.retention.entry_ender import EntryEnder
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements import CleanupStatements
 from domain.audit import AuditRetention
-from domain.clock import Clock
+from domain.clock import Clock, IdGenerator
 from domain.errors import StorageUnavailable, Unavailable
 from domain.identity import uuid7_at
 from domain.stats import ArchiveStats, CleanupStats
@@ -69,6 +70,8 @@ class Cleanup:
     _retention: Retention
     _history_budget: HistoryBudget
     _usage: UsageCounter
+    _entries: EntryEnder
+    _ids: IdGenerator
     _options: CleanupOptions = field(factory=CleanupOptions)
     _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _batch: int = field(init=False)
@@ -95,12 +98,14 @@ class Cleanup:
         await self._in_batches(self._remove_inbound)
         await self._in_batches(self._remove_takings)
         await self._in_batches(self._remove_recordings)
+        self._stats.entries_ended += await self._in_batches(self._end_expired) + await self._end_blocking(now)
         self._stats.executions_overdue += await self._in_batches(self._move_overdue)
         self._stats.keys_removed += await self._in_batches(self._remove_keys)
         self._stats.partitions_emptied += await self._empty_partitions(now)
         self._stats.acts_removed += await self._in_batches(self._remove_acts)
         await self._history_budget.enforce(now)
         await self._in_batches(self._usage.count)
+        await self._in_batches(self._usage.count_added)
         await self._in_batches(self._usage.remove_old)
         self._stats.archive = await self._archive()
         self._stats.unserved = await self._unserved()
@@ -168,10 +173,26 @@ class Cleanup:
         return int(removed)
 
     async def _move_overdue(self, rows_max: int) -> int:
+        now = self._clock.now()
+        next_ids = [self._ids.new(now) for _ in range(rows_max)]
         ((moved,),) = await self._gateway.fetch(
-            self._statements.move_overdue_executions, {"now": self._clock.now(), "rows_max": rows_max}
+            self._statements.move_overdue_executions,
+            {
+                "now": now,
+                "rows_max": rows_max,
+                "next_ids": codec.uuids(next_ids),
+                "next_partition": day_at(now) % PARTITIONS,
+                "jitters": codec.numbers(random.random() for _ in next_ids),  # noqa: S311  # keeps attempts apart
+            },
         )
         return int(moved)
+
+    async def _end_expired(self, rows_max: int) -> int:
+        return await self._entries.end_expired(self._clock.now(), rows_max)
+
+    async def _end_blocking(self, now: datetime) -> int:
+        """End entries of closed sessions once: what it finds may be locked, and the next cleanup finds more."""
+        return await self._entries.end_blocking(now, self._options.batch_max)
 
     async def _remove_keys(self, rows_max: int) -> int:
         ((removed,),) = await self._gateway.fetch(

@@ -16,6 +16,7 @@ _HISTORY_TABLE = re.compile(r"executions_(\d\d)")
 _PARTS = {
     "sessions": Part.SESSIONS,
     "open_executions": Part.OPEN_EXECUTIONS,
+    "queued_executions": Part.QUEUE,
     "idempotency_keys": Part.IDEMPOTENCY_KEYS,
     "functions": Part.FUNCTIONS,
     "function_versions": Part.FUNCTIONS,

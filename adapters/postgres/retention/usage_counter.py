@@ -59,6 +59,11 @@ class UsageCounter:
         is_day_over = reached == first_id_of(span.day + 1)
         return self._noted(now, reached or span.after, rows_max if is_day_over else counted)
 
+    async def count_added(self, rows_max: int) -> int:
+        """Count at most `rows_max` executions that were accepted to run later and have ended; return how many."""
+        ((counted,),) = await self._gateway.fetch(self._statements.count_added_usage, {"rows_max": rows_max})
+        return int(counted)
+
     async def remove_old(self, rows_max: int) -> int:
         """Remove the usage of days whose history is not kept any more; return how many rows."""
         first_kept = date_of(self._first_day(self._clock.now()))

@@ -10,7 +10,7 @@ import click
 from attrs import frozen
 
 from domain.audit import ActName
-from domain.inspection import AccessFacts, ClockFacts, DatabaseUnreachable, InspectionFailed, Obstacle
+from domain.inspection import AccessFacts, ClockFacts, DatabaseUnreachable, HorizonHolder, InspectionFailed, Obstacle
 from entrypoints.cli.database import command_database
 from entrypoints.cli.doctor import connection, host, schema, server, surroundings
 from entrypoints.cli.doctor.report import Finding, Level, Subject, as_json, as_table, worst
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 10.0
 _SANDBOX_TIMEOUT_S = 40.0
 """As root, the first check copies the interpreters."""
+
+_QUEUE_COUNT_MAX = 100_000
 
 _DATABASE_TIMEOUT_S = 60.0
 """The time limit of all checks of a database, including connection attempts to several hosts."""
@@ -130,7 +132,7 @@ def database_checks(database: "DatabaseInspector", settings: Settings) -> Sequen
     return [
         Check(connection.DATABASE, partial(connection.judge_connection, settings=settings), [database.connection]),
         Check(server.SERVER, partial(server.judge_server, settings=settings), [database.server]),
-        Check(connection.CLOCK, partial(_clock, settings), [database.clock, database.oldest_transaction]),
+        Check(connection.CLOCK, partial(_clock, settings), [database.clock, database.horizon_holders]),
         Check(
             schema.RIGHTS,
             lambda missing, facts: [schema.judge_rights(missing, facts)],
@@ -139,6 +141,11 @@ def database_checks(database: "DatabaseInspector", settings: Settings) -> Sequen
         Check(schema.SCHEMA, partial(schema.judge_schema, settings=settings), [database.schema]),
         Check(schema.SCHEMA, schema.judge_indexes, [database.indexes]),
         Check(schema.TABLES, schema.judge_tables, [database.tables]),
+        Check(
+            schema.QUEUE,
+            lambda languages, clock: schema.judge_queue(languages, clock.now),
+            [partial(database.queue, _QUEUE_COUNT_MAX), database.clock],
+        ),
         Check(
             server.REPLICATION,
             lambda facts, of: [server.judge_replication(facts, of), *schema.judge_slots(facts.idle_slots)],
@@ -173,8 +180,8 @@ def host_checks(inspector: "HostInspector", settings: Settings, *, is_other_user
     ]
 
 
-def _clock(settings: Settings, facts: ClockFacts, oldest_at: Any) -> Iterable[Finding]:
-    return [*connection.judge_clock(facts, settings), *schema.judge_transactions(oldest_at, facts.now)]
+def _clock(settings: Settings, facts: ClockFacts, holders: Sequence[HorizonHolder]) -> Iterable[Finding]:
+    return [*connection.judge_clock(facts, settings), *schema.judge_horizon(holders, facts.now)]
 
 
 async def _access(database: "DatabaseInspector") -> AccessFacts | None:

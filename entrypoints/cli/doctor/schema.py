@@ -3,11 +3,19 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from domain.inspection import IndexFacts, MissingRight, SchemaFacts, ServerFacts, TableFacts
+from domain.inspection import (
+    HorizonHolder,
+    IndexFacts,
+    MissingRight,
+    QueueLanguageFacts,
+    SchemaFacts,
+    ServerFacts,
+    TableFacts,
+)
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.settings.settings import Settings
 
-RIGHTS, SCHEMA, TABLES = Subject("rights"), Subject("schema"), Subject("tables")
+RIGHTS, SCHEMA, TABLES, QUEUE = Subject("rights"), Subject("schema"), Subject("tables"), Subject("queue")
 _NAMED_MAX = 3
 _NOT_READY = "The service is not ready without them."
 
@@ -18,7 +26,16 @@ _HOT_SHARE_MIN = 0.6
 
 _DEAD_MIN = 20_000
 _DEAD_SHARE_MAX = 0.5
-_TRANSACTION_MAX = timedelta(minutes=10)
+_HORIZON_MAX = timedelta(minutes=5)
+_HORIZON_TRANSACTIONS_MAX = 100_000
+"""Of a holder that does not say since when."""
+_REMEDIES = {
+    "process": "End it if it does nothing useful: SELECT pg_terminate_backend({}).",
+    "prepared transaction": "End it, as its owner or a superuser: COMMIT PREPARED '{0}' or ROLLBACK PREPARED '{0}'.",
+    "replication slot": "Start its reader, or drop it: SELECT pg_drop_replication_slot('{}').",
+    "standby": "Look for a long query on the standby that process {} serves, or turn its hot_standby_feedback off.",
+}
+_DUE_MAX = timedelta(minutes=5)
 _FILLFACTOR = "fillfactor=80"
 _NO_VACUUM = "Vacuum cannot remove rows that died since then, in any table of the database."
 
@@ -168,14 +185,48 @@ def _judge_dead_rows(table: TableFacts) -> Iterator[Finding]:
         )
 
 
-def judge_transactions(oldest_at: datetime | None, now: datetime) -> Iterator[Finding]:
-    """Yield a finding if the oldest transaction has been open for too long."""
-    if oldest_at is not None and now - oldest_at > _TRANSACTION_MAX:
+def judge_horizon(holders: Sequence[HorizonHolder], now: datetime) -> Iterator[Finding]:
+    """Yield a finding for each of the first ones that keep dead rows from being removed for too long."""
+    late = [each for each in holders if _holds_too_long(each, now)]
+    for each in late[:_NAMED_MAX]:
         yield TABLES.warning(
-            f"a transaction has been open since {oldest_at:%Y-%m-%d %H:%M:%S}Z",
-            _NO_VACUUM,
-            "End it: pg_stat_activity shows its owner, and pg_terminate_backend ends it.",
+            f"{_named(each)} keeps dead rows {_age(each, now)}",
+            f"{_NO_VACUUM} The queue of executions becomes slow first, because each execution leaves a dead row there.",
+            _REMEDIES[each.kind].format(each.name),
         )
+
+
+def _holds_too_long(holder: HorizonHolder, now: datetime) -> bool:
+    if holder.since is None:
+        return holder.transactions > _HORIZON_TRANSACTIONS_MAX
+    return now - holder.since > _HORIZON_MAX
+
+
+def _named(holder: HorizonHolder) -> str:
+    known = ", ".join(each for each in (holder.application, holder.state) if each)
+    return f"the {holder.kind} {holder.name}" + (f" ({known})" if known else "")
+
+
+def _age(holder: HorizonHolder, now: datetime) -> str:
+    behind = f"{holder.transactions:,} transactions"
+    if holder.since is None:
+        return f"since {behind} ago"
+    minutes = (now - holder.since) // timedelta(minutes=1)
+    return f"since {holder.since:%Y-%m-%d %H:%M:%S}Z, {minutes} min and {behind} ago"
+
+
+def judge_queue(languages: Sequence[QueueLanguageFacts], now: datetime) -> Iterator[Finding]:
+    """Yield what waits in the queue, and a warning for a language whose executions are not taken in time."""
+    for each in languages:
+        if each.due_at is not None and now - each.due_at > _DUE_MAX:
+            since = f"{each.due_at:%Y-%m-%d %H:%M:%S}Z"
+            yield QUEUE.warning(
+                f"{each.queued:,} executions of {each.language} wait, the oldest since {since}",
+                "They expire if no controller takes them in time.",
+                f"Look at /health of the controllers: is {each.language} served, and are there free workers?",
+            )
+        elif each.queued or each.running:
+            yield QUEUE.ok(f"{each.queued:,} executions of {each.language} wait, and {each.running:,} run")
 
 
 def judge_slots(idle: Sequence[str]) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from domain.audit import ActName
 from domain.executions.execution import Execution
 from domain.identity import INSTANT_MAX, is_own_id, uuid7_time
 from domain.scripts.convention import Convention
-from domain.scripts.report import Outcome
+from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Renewal, Session, Status
 from domain.takeover.moving import TakenState
 from domain.timeline import ClockReading, ExecutionTrace, RetentionTimes, Timeline
@@ -20,6 +20,7 @@ _RENEWALS = {
     Renewal.FIXED: "It is fixed: executions do not renew it.",
     Renewal.SLIDING: "It is sliding: an execution renews it once a tenth of its time to live has passed.",
 }
+_ENDED = {ExecutionStatus.CANCELLED: "was cancelled"}
 _DOUBT = " The clock is not known more precisely than that, so another controller may judge differently for a moment."
 
 
@@ -55,6 +56,7 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
         None if session.convention is Convention.OWN else fact("convention", convention=session.convention),
         *_executions(timeline, retention, session),
         *_open_executions(timeline),
+        fact("queued_of", executions=counted(timeline.queued, "execution")) if timeline.queued else None,
         fact("keys", executions=counted(len(keys), "execution"), responses=responses) if keys else None,
         _renewal(session),
         *_changes(session, status),
@@ -190,7 +192,7 @@ def _explain_execution(timeline: Timeline, retention: RetentionTimes, trace: Exe
     kept_until, key = timeline.made_at + timedelta(days=retention.history_days), timeline.taken
     key_name = "key_with_response" if key and key.is_answered else "key_without_response"
     statements = _known(
-        fact("admitted", timeline.made_at),
+        *_acceptance(timeline, trace),
         fact("open_record", trace.open.deadline_at) if trace.open else None,
         *(_end(trace.ended) if trace.ended else ()),
         fact("partition", partition=trace.partition),
@@ -202,9 +204,31 @@ def _explain_execution(timeline: Timeline, retention: RetentionTimes, trace: Exe
     return Explanation(*_execution_summary(timeline.clock, trace), statements)
 
 
+def _acceptance(timeline: Timeline, trace: ExecutionTrace) -> Iterator[Evidence]:
+    """Yield when the execution was admitted, or what it was accepted with to run later."""
+    accepted = trace.accepted
+    if accepted is None:
+        yield fact("admitted", timeline.made_at)
+        return
+    yield fact(
+        "accepted", timeline.made_at, attempt=accepted.attempt, first=accepted.not_before, by=accepted.expires_at
+    )
+    if accepted.retry_of is not None:
+        yield fact("retry_of", id=accepted.retry_of)
+    if accepted.may_start_at is not None:
+        name = "put_back" if accepted.may_start_at > accepted.not_before else "in_queue"
+        yield fact(name, accepted.may_start_at)
+    if accepted.next_attempt is not None:
+        yield fact("next_attempt", id=accepted.next_attempt)
+    yield fact("response_kept" if accepted.status else "response_due", accepted.kept_until, key=accepted.name)
+
+
 def _execution_summary(clock: ClockReading, trace: ExecutionTrace) -> tuple[str, str]:
-    if trace.ended is not None and trace.ended.outcome is not Outcome.UNKNOWN:
-        return summary("ended", outcome=trace.ended.outcome)
+    accepted = trace.accepted
+    if accepted is not None and accepted.may_start_at is not None:
+        return summary("queued", at=max(accepted.may_start_at, clock.now), by=accepted.expires_at)
+    if trace.ended is not None and trace.ended.status is not ExecutionStatus.UNKNOWN:
+        return summary("ended", outcome=_ENDED.get(trace.ended.status, trace.ended.status))
     if trace.open is None:
         return summary("unknown", deadline="")
     name = "under_way" if clock.now < trace.open.deadline_at else "unknown"
@@ -227,11 +251,9 @@ def _end(execution: Execution) -> Iterator[Evidence]:
 
 
 def _session_of(timeline: Timeline, trace: ExecutionTrace) -> Evidence:
-    known = trace.open or trace.ended
-    assert known is not None
     status = timeline.session and timeline.session.status(timeline.clock.now)
     name = "of_session" if timeline.session else "of_removed_session"
-    return fact(name, owner=known.ref.owner, session=known.ref.session_id, status=status)
+    return fact(name, owner=trace.ref.owner, session=trace.ref.session_id, status=status)
 
 
 def _explain_absence(timeline: Timeline, retention: RetentionTimes) -> Explanation:

@@ -1,5 +1,7 @@
 """The repositories of one process, on the test's database."""
 
+from datetime import timedelta
+
 import pytest
 
 from adapters.memory.manual_clock import ManualClock
@@ -10,8 +12,14 @@ from adapters.postgres.repositories.functions import PostgresFunctionRepository
 from adapters.postgres.repositories.hidden_sessions import PostgresHiddenSessionRepository
 from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecutionRepository
 from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRepository
+from adapters.postgres.repositories.queue import PostgresExecutionQueue
 from adapters.postgres.repositories.sessions import PostgresSessionRepository, SessionRepositoryOptions
+from adapters.postgres.retention.cleanup import Cleanup, Retention
+from adapters.postgres.retention.entry_ender import EntryEnder
+from adapters.postgres.retention.history_budget import HistoryBudget
+from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements import Statements
+from domain.storage.storage import StorageBudget
 from tests.contracts.session_repository import EXAMINED_MAX
 from tests.contracts.storage import Storage
 
@@ -30,7 +38,17 @@ def storage_on(gateway: Gateway, statements: Statements, **options: object) -> S
         functions=PostgresFunctionRepository(gateway, statements.functions),
         keyed_sessions=PostgresKeyedSessionRepository(gateway, statements.keyed_calls, writing),
         keyed_executions=PostgresKeyedExecutionRepository(gateway, statements.keyed_calls, executions, writing),
+        queue=PostgresExecutionQueue(gateway, statements, executions, writing),
     )
+
+
+def cleanup_on(gateway: Gateway, statements: Statements, storage: Storage) -> Cleanup:
+    """Return the cleanup of one process, with a retention of a day for sessions and of seven for the history."""
+    retention = Retention(sessions=timedelta(days=1), history=timedelta(days=7))
+    budget = HistoryBudget.of(gateway, statements, StorageBudget(None, 7))
+    usage = UsageCounter(gateway, statements.usage, storage.clock, 7)
+    parts = budget, usage, EntryEnder(gateway, statements.queue_ends), storage.ids
+    return Cleanup(gateway, statements.cleanup, storage.clock, retention, *parts)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.usage import PostgresExecutionCounts
 from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions, Retention
+from adapters.postgres.retention.entry_ender import EntryEnder
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
 from domain.access.api_key import ApiKey
@@ -23,7 +24,7 @@ from domain.errors import StorageUnavailable
 from domain.executions.execution import ExecutionLost
 from domain.idempotency import IdempotencyConflict
 from domain.identity import Owner
-from domain.scripts.report import Outcome
+from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Session, SessionNotFound
 from domain.storage.storage import StorageBudget
 from tests.contracts.keyed_call_repository import KEY, OTHER, SAME_NAME
@@ -69,7 +70,9 @@ def new_cleanup(steered, statements, storage) -> NewCleanup:
         budget = HistoryBudget.of(steered, statements, StorageBudget(None, retention.history.days))
         usage = UsageCounter(steered, statements.usage, storage.clock, retention.history.days)
         limits = CleanupOptions(**options)
-        return Cleanup(steered, statements.cleanup, storage.clock, retention, budget, usage, limits, sleep=no_pause)
+        entries = EntryEnder(steered, statements.queue_ends)
+        parts = budget, usage, entries, storage.ids, limits
+        return Cleanup(steered, statements.cleanup, storage.clock, retention, *parts, sleep=no_pause)
 
     return new
 
@@ -190,7 +193,7 @@ class TestOverdueExecutions:
         await cleanup.run_once()
         assert cleanup.stats().executions_overdue == 1
         assert await storage.executions.page(session.ref, None, 5) == before
-        assert [row.outcome for row in before.items] == [Outcome.UNKNOWN]
+        assert [row.status for row in before.items] == [ExecutionStatus.UNKNOWN]
         assert (await storage.sessions.get(session.ref)).execution_count == 0
 
     async def test_an_execution_that_is_being_recorded_is_left_alone(self, storage, new_cleanup, database_url):

@@ -21,7 +21,7 @@ from domain.executions.execution import ExecutionLost
 from domain.executions.ports import ExecutionFilter
 from domain.identity import EVERY_OWNER
 from domain.json_text import JsonText
-from domain.scripts.report import Outcome
+from domain.scripts.report import ExecutionStatus
 from domain.sessions.ports import SessionFilter
 from domain.sessions.session import (
     Renewal,
@@ -385,7 +385,7 @@ class TestBounds:
         narrow = PostgresExecutionRepository(gateway, statements.executions, storage.clock, BatchKeys(), options)
         pages, after = 0, None
         while pages == 0 or after is not None:
-            page = await narrow.page(session.ref, after, 2, ExecutionFilter(Outcome.FAILED))
+            page = await narrow.page(session.ref, after, 2, ExecutionFilter(ExecutionStatus.FAILED))
             assert page.items == []
             pages, after = pages + 1, page.next_after
         assert pages == 3

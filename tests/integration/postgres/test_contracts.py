@@ -21,6 +21,7 @@ from domain.executions.execution import ExecutionNotFound
 from domain.idempotency import KEPT_FOR
 from domain.takeover.ports import Holding
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
+from tests.contracts.execution_queue import CleanUp, ExecutionQueueContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
 from tests.contracts.function_repository import ALICE, BOB, VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMINED_MAX
@@ -33,6 +34,7 @@ from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import SessionRepositoryContract
 from tests.contracts.storage import Storage
 from tests.contracts.takeover_store import TakeoverStoreContract, id_of, inbound, owned
+from tests.integration.postgres.conftest import cleanup_on
 from tests.integration.postgres.gateways import Rows, Run, SteeredGateway
 from tests.support.acts import act
 
@@ -53,6 +55,20 @@ class TestPostgresKeyedCallRepository(KeyedCallRepositoryContract):
     @pytest.fixture
     def storage(self, storage: Storage) -> Storage:
         return storage
+
+
+class TestPostgresExecutionQueue(ExecutionQueueContract):
+    @pytest.fixture
+    def storage(self, storage: Storage) -> Storage:
+        return storage
+
+    @pytest.fixture
+    def purger(self, gateway: Gateway, statements: Statements, storage: Storage) -> PostgresSessionPurger:
+        return PostgresSessionPurger(gateway, statements.purges, storage.clock, KEPT_FOR, rows_max=2)
+
+    @pytest.fixture
+    def clean_up(self, gateway: Gateway, statements: Statements, storage: Storage) -> CleanUp:
+        return cleanup_on(gateway, statements, storage).run_once
 
 
 class TestPostgresExecutionRepository(ExecutionRepositoryContract):

@@ -1,30 +1,22 @@
 """Executions whose controller died are in the history as unknown, by outcome and by id, before and after a sweep."""
 
-from datetime import timedelta
-
 import pytest
 
-from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions, Retention
-from adapters.postgres.retention.history_budget import HistoryBudget
-from adapters.postgres.retention.usage_counter import UsageCounter
+from adapters.postgres.retention.cleanup import Cleanup
 from domain.executions.execution import Execution, ExecutionLost
 from domain.executions.ports import ExecutionFilter
 from domain.idempotency import KeyInterrupted
-from domain.scripts.report import Outcome
-from domain.storage.storage import StorageBudget
+from domain.scripts.report import ExecutionStatus
 from tests.contracts.keyed_call_repository import KEY
-from tests.integration.postgres.conftest import storage_on
+from tests.integration.postgres.conftest import cleanup_on, storage_on
 from tests.integration.postgres.gateways import SteeredGateway
 
-UNKNOWN = ExecutionFilter(outcome=Outcome.UNKNOWN)
+UNKNOWN = ExecutionFilter(status=ExecutionStatus.UNKNOWN)
 
 
 @pytest.fixture
 def cleanup(gateway, statements, storage) -> Cleanup:
-    retention = Retention(sessions=timedelta(days=1), history=timedelta(days=7))
-    budget = HistoryBudget.of(gateway, statements, StorageBudget(None, 7))
-    usage = UsageCounter(gateway, statements.usage, storage.clock, 7)
-    return Cleanup(gateway, statements.cleanup, storage.clock, retention, budget, usage, CleanupOptions())
+    return cleanup_on(gateway, statements, storage)
 
 
 async def test_an_overdue_execution_reads_the_same_before_and_after_it_is_moved(storage, cleanup):
@@ -32,7 +24,7 @@ async def test_an_overdue_execution_reads_the_same_before_and_after_it_is_moved(
     await storage.execute(session.ref)
     execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
     storage.clock.advance(execution.deadline_at - storage.clock.now())
-    expected = Execution(session.ref, execution.execution_id, Outcome.UNKNOWN)
+    expected = Execution(session.ref, execution.execution_id, ExecutionStatus.UNKNOWN)
     for _ in range(2):
         assert (await storage.executions.page(session.ref, None, 5, UNKNOWN)).items == [expected]
         assert await storage.executions.get(session.ref.owner, execution.execution_id) == expected
@@ -59,5 +51,5 @@ async def test_an_execution_that_is_moved_between_two_reads_is_found(storage, cl
     steered.steps["select_overdue_execution"] = [move_first]
     reading = storage_on(steered, statements)
     reading.clock.advance(storage.clock.now() - reading.clock.now())
-    expected = Execution(session.ref, execution.execution_id, Outcome.UNKNOWN)
+    expected = Execution(session.ref, execution.execution_id, ExecutionStatus.UNKNOWN)
     assert await reading.executions.get(session.ref.owner, execution.execution_id) == expected

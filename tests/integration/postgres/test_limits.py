@@ -11,6 +11,7 @@ from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsa
 from adapters.postgres.repositories.usage import PostgresExecutionCounts
 from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements import Statements
+from tests.contracts.execution_queue import QueueOfOne
 from tests.contracts.limits import FORGOTTEN_MAX, RateStoreContract, UsageReaderContract
 from tests.contracts.storage import ALICE, BOB, Storage
 from tests.contracts.usage import FIRST, SETTLED, Count, ExecutionCountsContract
@@ -57,10 +58,22 @@ class TestPostgresExecutionCounts(ExecutionCountsContract):
     @pytest.fixture
     def count(self, counter: UsageCounter) -> Count:
         async def count() -> None:
-            while await counter.count(2) == 2:
+            while await counter.count(2) == 2 or await counter.count_added(2):
                 pass
 
         return count
+
+    async def test_counters_at_once_count_each_added_execution_once(self, gateway, statements, storage, counts):
+        process, session, today = QueueOfOne(storage), await storage.add(ALICE), storage.clock.now().date()
+        for _ in range(20):
+            await process.add(session)
+        for claimed in await process.claim(20, owner_max=20):
+            await process.finish(claimed)
+        counters = [UsageCounter(gateway, statements.usage, storage.clock, 1) for _ in range(4)]
+        for _ in range(10):
+            await asyncio.gather(*(each.count_added(3) for each in counters))
+        ((day,),) = await counts.days([ALICE], today)
+        assert day.executions == 20
 
     async def test_counters_at_once_count_each_execution_once(self, gateway, statements, storage, counts):
         session, today = await storage.add(ALICE), storage.clock.now().date()

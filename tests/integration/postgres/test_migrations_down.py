@@ -59,6 +59,22 @@ SELECT
     gen_random_uuid(), 'alice', 'k', sha256(''), gen_random_uuid(), 'python-x', now(), now(),
     CASE WHEN n > 1 THEN '{}' END
 FROM generate_series(1, 3) AS n;
+INSERT INTO meta.queued_executions VALUES (
+    '00000000-0000-7000-8000-00000000000a', gen_random_uuid(), 'alice', 'python', 'k', 0, now(), now(), now(), FALSE
+);
+INSERT INTO meta.idempotency_keys (
+    request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, answer, outcome, params,
+    asynchronous
+)
+SELECT
+    gen_random_uuid(), 'alice', 'k', sha256(''), format('00000000-0000-7000-8000-00000000000%s', v.n)::uuid, 'python-x',
+    now(), now(), v.answer, v.outcome, '{}', '{}'
+FROM (VALUES ('a', NULL, NULL), ('b', '{}', 'succeeded'), ('c', '{}', 'cancelled')) AS v (n, answer, outcome);
+INSERT INTO meta.open_executions (request_id, execution_id, owner, slot, deadline_at, in_order, claim_id)
+VALUES (gen_random_uuid(), gen_random_uuid(), 'alice', 0, now(), TRUE, gen_random_uuid());
+INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome, attempt)
+VALUES (0, gen_random_uuid(), gen_random_uuid(), 'alice', 'cancelled', 1);
+INSERT INTO meta.usage_additions VALUES (gen_random_uuid(), gen_random_uuid(), 'alice', '2026-11-27', 'failed', 1, 1);
 INSERT INTO meta.rates VALUES ('alice', 'execute', now(), interval '1 s');
 INSERT INTO meta.shortened_days VALUES (1, now(), now(), 1), (2, now(), now(), 1);
 INSERT INTO meta.usage VALUES ('alice', '2026-11-25', 1, 0, 0, 1, 1), ('alice', '2026-11-26', 1, 0, 0, 1, 1);
@@ -92,6 +108,7 @@ WHERE c.relnamespace = 'meta'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
 GROUP BY c.relname
 """
 LOSSES = {
+    "queue": ("1 queued execution (3 accepted executions, 1 open execution, 1 ended execution, 1 usage addition)"),
     "recorded-calls": "2 recorded calls (1 recording)",
     "takeover": "2 taken sessions (1 inbound session, 1 takeover)",
     "foreign-functions": "1 foreign function (2 foreign versions)",
@@ -107,9 +124,9 @@ LOSSES = {
     "shortened-days": "2 shortened days",
     "rates": "1 rate account",
     "keys": "1 API key",
-    "idempotency": "3 idempotency keys (2 answers)",
+    "idempotency": "6 idempotency keys (4 answers)",
     "functions": "5 functions (6 versions, 2 session pins)",
-    "history": "32 executions (1 open execution)",
+    "history": "33 executions (2 open executions)",
     "sessions": "4 sessions",
 }
 """What there is before the first step."""
@@ -118,6 +135,7 @@ DELETED = LOSSES | {
     "function-authors": "1 function author",
     "registration-times": "1 registration time",
     "functions": "2 functions (1 version, 1 session pin)",
+    "idempotency": "4 idempotency keys (3 answers)",
 }
 """What each step deletes when those before it have deleted their part."""
 

@@ -8,6 +8,7 @@ import pytest
 
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
 from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions, Retention
+from adapters.postgres.retention.entry_ender import EntryEnder
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
 from domain.functions.function import Definition, Function, FunctionNotFound
@@ -45,7 +46,8 @@ def new_cleanup(gateway, statements, storage):
         budget = HistoryBudget.of(gateway, statements, StorageBudget(None, 7))
         usage = UsageCounter(gateway, statements.usage, storage.clock, 7)
         retention = Retention(sessions=DAY, history=7 * DAY, versions=versions)
-        return Cleanup(gateway, statements.cleanup, storage.clock, retention, budget, usage, CleanupOptions(**options))
+        parts = budget, usage, EntryEnder(gateway, statements.queue_ends), storage.ids, CleanupOptions(**options)
+        return Cleanup(gateway, statements.cleanup, storage.clock, retention, *parts)
 
     return new
 

@@ -1,5 +1,6 @@
 """What belongs to an owner is handed over whole, in steps, beside those who use it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from adapters.postgres.statements import Statements
 from domain.access.owner_move import MoveStep, OwnedData
 from domain.audit import ActName
 from domain.errors import StorageUnavailable
+from domain.executions.execution import ExecutionNotFound
 from domain.functions.function import Definition, Function
 from domain.functions.ports import FunctionLookup
 from domain.identity import ANONYMOUS, Owner, SessionRef
@@ -24,10 +26,17 @@ from domain.json_text import JsonText
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.session import Session, SessionNotFound
-from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage
+from tests.contracts.execution_queue import KEY, RETENTION, QueueOfOne
+from tests.contracts.storage import ALICE, ALLOWANCE, BOB, SCRIPT, Storage
 from tests.support.acts import OPERATOR, act, recorded
+from tests.support.waiting import until
 
 NIL = UUID(int=0)
+WAITING = """
+SELECT exists(
+    SELECT FROM pg_stat_activity AS a WHERE a.datname = current_database() AND a.wait_event_type = 'Lock'
+)
+"""
 Register = Callable[[Owner, LanguageTitle], Awaitable[Function]]
 SMALL = OwnerMoverOptions(sessions_max=2, rows_max=3)
 
@@ -280,3 +289,36 @@ async def test_a_move_that_is_stopped_has_the_numbers_of_its_steps(mover, storag
         break
     (entry,) = await recorded(PostgresAuditReader(gateway, statements.audit))
     assert entry.details == {"sessions": 2, "idempotency_keys": 0}
+
+
+async def test_what_is_queued_moves_with_its_session_and_its_key(mover, storage):
+    process, session = QueueOfOne(storage), await storage.add()
+    entry = await process.accept(process.entry(session.ref, KEY))
+    await walked(mover)
+    ref = SessionRef(ALICE, session.ref.session_id)
+    with pytest.raises(ExecutionNotFound):
+        await process.queue.state(ANONYMOUS, entry.execution_id, storage.clock.now())
+    assert [await process.queue.queued(owner, 5) for owner in (ANONYMOUS, ALICE)] == [0, 1]
+    claimed = await process.claim_one()
+    assert claimed.entry == evolve(entry, ref=ref)
+    assert await process.finish(claimed) == 1
+    repeated = await process.queue.accept(process.entry(ref, KEY), ALLOWANCE, RETENTION)
+    assert repeated.execution_id == entry.execution_id
+
+
+async def test_a_session_of_which_a_claim_takes_an_execution_moves_with_the_next_call(mover, storage, database_url):
+    process, session = QueueOfOne(storage), await storage.add()
+    entry = await process.add(session)
+    async with await psycopg.AsyncConnection.connect(database_url) as claimer:
+        await claimer.execute("DELETE FROM meta.queued_executions")
+        moving = asyncio.create_task(walked(mover))
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as watcher:
+
+            async def waits() -> bool:
+                return await (await watcher.execute(WAITING)).fetchone() == (True,)
+
+            await until(waits)
+        await claimer.commit()
+        await moving
+    assert (await storage.sessions.get(session.ref)).ref == session.ref
+    assert (await process.queue.state(ANONYMOUS, entry.execution_id, storage.clock.now())).ref == session.ref

@@ -2,6 +2,7 @@
 
 import psycopg
 import pytest
+from attrs import evolve
 
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.audit import PostgresAuditReader
@@ -11,13 +12,14 @@ from adapters.postgres.repositories.purges import PostgresOwnerPurger
 from adapters.postgres.statements import Statements
 from domain.access.owner_move import OwnedData
 from domain.audit import ActName
-from domain.executions.execution import Executed
+from domain.executions.execution import Executed, ExecutionLost
 from domain.functions.function import Definition, Function
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.session import Status
+from tests.contracts.execution_queue import QueueOfOne
 from tests.contracts.keyed_call_repository import KEY
 from tests.contracts.storage import ALICE, BOB, Storage
 from tests.support.acts import OPERATOR, act, recorded
@@ -29,6 +31,7 @@ SELECT string_agg(t::text, '') FROM (
     SELECT s::text FROM meta.sessions AS s UNION ALL SELECT e::text FROM meta.executions AS e
     UNION ALL SELECT k::text FROM meta.idempotency_keys AS k UNION ALL SELECT v::text FROM meta.function_versions AS v
     UNION ALL SELECT o::text FROM meta.open_executions AS o UNION ALL SELECT a::text FROM meta.audit AS a
+    UNION ALL SELECT q::text FROM meta.queued_executions AS q
 ) AS t
 """
 
@@ -125,3 +128,34 @@ async def test_a_function_stays_while_a_session_of_another_owner_uses_it(purger,
     async for _ in purger.purge(ALICE, act(ActName.OWNERS_PURGE)):
         pass
     assert await purger.count(ALICE) == NOTHING
+
+
+async def test_nothing_is_left_of_what_was_queued_and_of_what_ran(purger, storage, database_url):
+    process = QueueOfOne(storage)
+    sessions = [await storage.add(owner) for owner in (ALICE, ALICE, BOB)]
+    params = JsonText(f'"{SECRET}"')
+    for session in sessions:
+        for _ in range(4):
+            await process.accept(evolve(process.entry(session.ref), params=params))
+    running, *_ = await process.claim(1, blocked=[BOB])
+    async for _ in purger.purge(ALICE, act(ActName.OWNERS_PURGE)):
+        pass
+    assert content_of(database_url).count(SECRET) == 4
+    with pytest.raises(ExecutionLost):
+        await process.finish(running)
+    assert {each.entry.ref.owner for each in await process.claim(20)} == {BOB}
+    assert await process.queue.queued(ALICE, 10) == 0
+
+
+async def test_what_is_left_of_a_session_that_was_removed_is_purged_and_recorded(purger, storage, audit, database_url):
+    process, session = QueueOfOne(storage), await storage.add(ALICE)
+    for _ in range(4):
+        await process.add(session)
+    await process.claim(1)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM meta.sessions")
+    async for _ in purger.purge(ALICE, act(ActName.OWNERS_PURGE)):
+        pass
+    assert await process.queue.queued(ALICE, 10) == 0
+    entry, *_ = await recorded(audit)
+    assert (entry.details["queued_executions"], entry.details["open_executions"]) == (3, 1)

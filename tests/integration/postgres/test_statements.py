@@ -1,6 +1,7 @@
 """The SQL files and the code name the same statements, and the server plans them as meant."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -15,10 +16,24 @@ from adapters.postgres import codec
 from adapters.postgres.codec import first_id_of, partitions_between
 from adapters.postgres.connections.connection import GatewayConnection, Statement
 from adapters.postgres.gateway_options import GatewayOptions
+from adapters.postgres.repositories.queue_statements import (
+    AcceptCall,
+    AcceptExecutions,
+    CancelExecutions,
+    EndCall,
+    FinishQueuedExecutions,
+    SelectStates,
+)
 from adapters.postgres.statements import Statements, load
 from adapters.sql_files import StatementsDiffer
+from domain.executions.execution import FinishedExecution, OpenExecution
+from domain.idempotency import IdempotencyKey
+from domain.identity import Owner, SessionRef
+from domain.json_text import JsonText
+from domain.queue.entry import CANCELLED, Entry, StartWindow
 from tests.sql_clocks import clock_reads
 from tests.support.acts import act
+from tests.unit.domain.builders import session_at
 
 SQL = Path(sql.__file__).parent
 TIMES = (
@@ -51,6 +66,7 @@ PAGE = {
     "contexts": False,
     "judged_at": _CLOCK.now(),
 }
+NO_ATTEMPTS = {"next_ids": "{}", "next_partition": 1, "jitters": "{}"}
 SOME_KEY = {"request_ids": codec.uuids([SOME_ID]), "owners": codec.texts(["alice"])}
 
 
@@ -83,7 +99,13 @@ def test_only_one_statement_reads_the_time():
     reads = {path.name: clock_reads(path.read_text()) for path in files}
     assert {name: found for name, found in reads.items() if found} == {
         "clock.sql": ["clock_timestamp("],
-        "inspection.sql": ["age(d.datfrozenxid)"],  # of a transaction id: it counts transactions
+        # Of transaction ids: they count transactions.
+        "inspection.sql": [
+            "age(d.datfrozenxid)",
+            "age(coalesce(a.backend_xmin, a.backend_xid))",
+            "age(p.transaction)",
+            "age(s.xmin)",
+        ],
     }
 
 
@@ -138,6 +160,8 @@ def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(stat
         "delete_expired_inbound",
         "delete_expired_takings",
         "delete_old_recordings",
+        "count_added_usage",
+        "purge_queue",
     }
 
 
@@ -163,6 +187,7 @@ async def test_statements_by_key_use_an_index_whatever_the_size(database_url, st
             (sessions.select_key_holder, {**of_function, "key": "k", "now": _CLOCK.now()}),
             (executions.begin_executions, {**ids, **begin}),
             (executions.delete_open_executions, ids),
+            *_queue_statements(statements),
         ):
             plan = _plan(connection, statement, parameters)
             assert "Seq Scan on" not in plan, f"{statement.name}\n{plan}"
@@ -172,7 +197,7 @@ async def test_statements_by_key_use_an_index_whatever_the_size(database_url, st
     ("room", "name", "parameters"),
     [
         ("cleanup", "delete_expired_sessions", {"expired_before": "2026-02-01"}),
-        ("cleanup", "move_overdue_executions", {"now": "2026-02-01"}),
+        ("cleanup", "move_overdue_executions", {"now": "2026-02-01", **NO_ATTEMPTS}),
         ("cleanup", "delete_expired_keys", {"now": "2026-02-01"}),
         (
             "owners",
@@ -323,6 +348,52 @@ def test_array_literals_hold_special_values(database_url):
     assert flags == [True, None, False]
 
 
+def _queue_statements(statements: Statements) -> list[tuple[Statement, dict[str, object]]]:
+    """Return the statements of the queue that calls run, with parameters."""
+    queue, ends, states, now = statements.queue, statements.queue_ends, statements.queue_states, _CLOCK.now()
+    ref = SessionRef(Owner("alice"), SOME_ID)
+    key, window = IdempotencyKey("k", "0" * 64), StartWindow.after(now)
+    entry = Entry(ref, SOME_ID, JsonText("{}"), key, window)
+    call = AcceptCall(entry, timedelta(0), timedelta(0))
+    finished = FinishedExecution(OpenExecution(SOME_ID, session_at(now, ref=ref), now), now, JsonText("{}"), CANCELLED)
+    one, state = (
+        {"request_ids": codec.uuids([SOME_ID]), "execution_ids": codec.uuids([SOME_ID])},
+        [("alice", SOME_ID, now)],
+    )
+    few = {"now": now, "rows_max": 100}
+    claim = {
+        "claim_id": SOME_ID, "languages": "{python}", "after_language": "", "after_owner": "", "blocked": "{}",
+        "entries_max": 8, "owner_max": 8, "turns_max": 64, "allowance": timedelta(0), **few,
+    }  # fmt: skip
+    end = EndCall(finished, entry, entry)
+    return [
+        (queue.accept_executions, AcceptExecutions(queue.accept_executions).parameters([call], "normal")),
+        (queue.claim_executions, claim),
+        (
+            queue.put_back_executions,
+            {**one, "claim_ids": one["request_ids"], "not_befores": codec.instants([now]), "cancelled": ""},
+        ),
+        (
+            ends.finish_queued_executions,
+            FinishQueuedExecutions(ends.finish_queued_executions, full=True).parameters([end], "normal"),
+        ),
+        (ends.cancel_executions, CancelExecutions(ends.cancel_executions).columns(state)),
+        (ends.request_cancel, {"request_id": SOME_ID, "execution_id": SOME_ID, "now": now}),
+        (ends.select_expired_entries, few),
+        (ends.select_entries_of, {**few, "request_id": SOME_ID}),
+        (ends.select_blocking_entries, {**few, "rows_max": 50, "turns_max": 64, "ended_max": 10}),
+        (ends.end_entries, {**one, "now": now, "cancelled": "", "expired": ""}),
+        (states.select_to_stop, one),
+        (states.select_states, SelectStates(states.select_states).columns(state)),
+        (
+            states.select_state_page,
+            {**few, "owner": "alice", "after": None, "since": None, "request_id": None, "status": None, "size": 5},
+        ),
+        (states.select_queued_count, {"owner": "alice", "languages": "{python}", "counted_max": 100}),
+        (states.select_all_queued_count, {"counted_max": 100}),
+    ]
+
+
 def _all(statements: Statements) -> list[Statement]:
     holders = [getattr(statements, holder.name) for holder in fields(Statements)]
     return [getattr(holder, wanted.name) for holder in holders for wanted in fields(type(holder))]
@@ -356,4 +427,9 @@ def _fill(connection: psycopg.Connection, count: int = 5000) -> None:
         "'2026-01-02' FROM generate_series(1, %s) AS n",
         [count],
     )
-    connection.execute("ANALYZE meta.sessions, meta.open_executions, meta.idempotency_keys")
+    connection.execute(
+        "INSERT INTO meta.queued_executions SELECT gen_random_uuid(), gen_random_uuid(), 'owner ' || n %% 10, 'python', 'k', "
+        "1, '2026-01-01', '2026-01-01', '2026-01-02', n %% 2 = 0 FROM generate_series(1, %s) AS n",
+        [count],
+    )
+    connection.execute("ANALYZE meta.sessions, meta.open_executions, meta.idempotency_keys, meta.queued_executions")

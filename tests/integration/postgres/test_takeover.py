@@ -19,10 +19,8 @@ from adapters.postgres.repositories.recordings import PostgresRecordingStore
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.repositories.timeline import PostgresTimelineReader
-from adapters.postgres.retention.cleanup import Cleanup, Retention
+from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.gauge import StorageGauge
-from adapters.postgres.retention.history_budget import HistoryBudget
-from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements import Statements
 from domain.access.owner_move import OwnedData
 from domain.audit import ActName
@@ -30,11 +28,12 @@ from domain.idempotency import KEPT_FOR
 from domain.identity import SessionRef
 from domain.inspection import RecordingFacts
 from domain.sessions.session import SessionNotFound
-from domain.storage.storage import Part, StorageBudget
+from domain.storage.storage import Part
 from domain.takeover.moving import InboundSession, Received, TakenState
 from tests.contracts.recording_store import LIMITS, MINUTE, NOTHING, call_of
 from tests.contracts.storage import ALICE, BOB, Storage
 from tests.contracts.takeover_store import id_of, inbound, origin_id, owned, receive, takeover_of
+from tests.integration.postgres.conftest import cleanup_on
 from tests.integration.postgres.test_concurrency import waits_for_a_lock
 from tests.support.acts import act, recorded
 from tests.support.waiting import until
@@ -76,14 +75,7 @@ def audit(gateway, statements) -> PostgresAuditReader:
 
 @pytest.fixture
 def cleanup(gateway, statements, storage) -> Cleanup:
-    return Cleanup(
-        gateway,
-        statements.cleanup,
-        storage.clock,
-        Retention(sessions=DAY, history=7 * DAY),
-        HistoryBudget.of(gateway, statements, StorageBudget(None, 7)),
-        UsageCounter(gateway, statements.usage, storage.clock, 7),
-    )
+    return cleanup_on(gateway, statements, storage)
 
 
 def of_owner(storage: Storage, owner: str, number: int) -> InboundSession:

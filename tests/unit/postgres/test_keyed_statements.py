@@ -1,4 +1,4 @@
-"""What the statements with and without keys have in common is the same in both."""
+"""What the statements with and without keys, and those of the queue, have in common is the same in all."""
 
 import re
 
@@ -8,7 +8,7 @@ from adapters.postgres.statements import load_statements
 
 STATEMENTS = load_statements()
 OF_KEYS = re.compile(
-    r"\bc\.key, c\.payload_hash,\s*|, key, answer, whole_result\b|, :keys\S+ :answers\S+ :whole_results\S+"
+    r"\bc\.key, c\.payload_hash,(?: c\.retention,[\w., ]*)?\s*|, key, answer, whole_result\b|, :keys\S+ :answers\S+ :whole_results\S+"
 )
 
 
@@ -25,6 +25,16 @@ def parts(statement):
             STATEMENTS.executions.begin_executions,
             STATEMENTS.keyed_calls.begin_keyed_executions,
             {"seen", "passing", "waiting", "held", "judged"},
+        ),
+        (
+            STATEMENTS.executions.begin_executions,
+            STATEMENTS.queue.accept_executions,
+            {"seen", "passing", "waiting", "held", "judged"},
+        ),
+        (
+            STATEMENTS.executions.finish_executions,
+            STATEMENTS.queue_ends.finish_queued_executions,
+            {"passing", "waiting", "held", "removed", "counted", "stored"},
         ),
         (
             STATEMENTS.executions.finish_executions,

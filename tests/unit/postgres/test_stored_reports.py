@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.postgres.repositories.keyed_executions import report_of, report_text
+from adapters.postgres.reports import report_of, report_text
 from domain.json_text import JsonText
 from domain.scripts.report import Failure, FailureCode, ScriptReport
 

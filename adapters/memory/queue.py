@@ -1,0 +1,267 @@
+"""The queue of executions in memory."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from attrs import define, evolve, field
+from typing_extensions import override
+
+from adapters.memory.queue_rows import MemoryQueueRows
+from adapters.memory.sequential_ids import SequentialIds
+from adapters.memory.store import AcceptedEntry, MemoryStore, newest_first, page_of
+from domain.clock import IdGenerator
+from domain.executions.execution import Executed, Execution, ExecutionNotFound, FinishedExecution, OpenExecution
+from domain.executions.ports import ExecutionRepository
+from domain.idempotency import KeptCall, KeyInterrupted
+from domain.identity import EVERY_OWNER, Owner, SessionRef, uuid7_time
+from domain.paging import Page
+from domain.queue.entry import (
+    CANCELLED,
+    Accepted,
+    CancelResult,
+    Claimed,
+    Entry,
+    ExecutionState,
+    RetryCause,
+)
+from domain.queue.ports import EVERY_STATE, ClaimRequest, ExecutionQueue, QueueFacts, StateFilter
+from domain.scripts.language import Language
+from domain.scripts.report import ExecutionStatus, ScriptReport
+from domain.sessions.session import Session
+from domain.sessions.session import Status as SessionStatus
+
+
+@define
+class MemoryExecutionQueue(ExecutionQueue):
+    """Stores entries in the store of the executions' repository."""
+
+    _store: MemoryStore
+    _executions: ExecutionRepository
+    _ids: IdGenerator = field(factory=SequentialIds)
+    _ended_max: int = 500
+    _rows: MemoryQueueRows = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._rows = MemoryQueueRows(self._store)
+
+    @override
+    async def accept(self, entry: Entry, allowance: timedelta, retention: timedelta) -> Accepted:
+        self._store.require_available()
+        key = (entry.ref.owner, entry.ref.session_id, entry.idempotency_key.value)
+        kept = self._store.kept(key, entry.accepted_at)
+        if kept is not None:
+            return await self._replayed(entry, kept)
+        session = self._store.session(entry.ref).admit(entry.accepted_at)
+        window = entry.window.within(session.expires_at)
+        self._store.put(session)
+        return self._enqueue(evolve(entry, window=window), session, allowance, retention)
+
+    @override
+    async def claim(self, claim: ClaimRequest) -> Sequence[Claimed]:
+        self._store.require_available()
+        due = list(islice(self._rows.due(claim), claim.entries_max))
+        part = min(claim.owner_max, -(-claim.entries_max // max(1, len(due))))
+        picked = [list(islice(self._rows.runnable(turn, claim.now), part)) for turn in due]
+        picked_in_turn = [row[nth] for nth in range(part) for row in picked if nth < len(row)]
+        chosen = [each for each in picked_in_turn if self._rows.rank(each, picked) < claim.owner_max]
+        return [self._begin(each, claim) for each in chosen[: claim.entries_max]]
+
+    @override
+    async def put_back(self, claimed: Claimed, not_before: datetime) -> None:
+        self._store.require_available()
+        self._return(claimed.entry.execution_id, claimed.claim_id, not_before)
+
+    @override
+    async def unclaim(self, claim_id: UUID, not_before: datetime) -> int:
+        self._store.require_available()
+        opened = [each for each in self._store.open_executions if self._rows.claim_of(each) == claim_id]
+        for execution_id in opened:
+            self._return(execution_id, claim_id, not_before)
+        return len(opened)
+
+    @override
+    async def finish(self, finished: FinishedExecution, entry: Entry, following: Entry | None = None) -> int:
+        execution_id = finished.execution.execution_id
+        was_open = execution_id in self._store.open_executions
+        execution_count = await self._executions.finish(finished)
+        accepted = self._rows.kept(execution_id, finished.finished_at)
+        if was_open and accepted is not None:
+            self._answer(accepted, finished.report, execution_count)
+            self._follow(accepted, following, finished.finished_at)
+        return execution_count
+
+    @override
+    async def cancel(self, owner: Owner, execution_id: UUID, now: datetime) -> tuple[CancelResult, ExecutionState]:
+        state = await self.state(owner, execution_id, now)
+        if state.status.is_final:
+            return CancelResult.ENDED, state
+        if state.status is ExecutionStatus.QUEUED:
+            self._end(execution_id, CANCELLED)
+            return CancelResult.CANCELLED, await self.state(owner, execution_id, now)
+        self._store.cancels.add(execution_id)
+        return CancelResult.CANCELLING, evolve(state, cancel_requested=True)
+
+    @override
+    async def cancel_running(self, ref: SessionRef, now: datetime) -> Collection[UUID]:
+        self._store.require_available()
+        running = {
+            name
+            for name, each in self._store.open_executions.items()
+            if each.ref.session_id == ref.session_id and ref.owner in (each.ref.owner, EVERY_OWNER)
+        }
+        self._store.cancels |= running
+        return running
+
+    @override
+    async def entry(self, owner: Owner, execution_id: UUID, now: datetime) -> Entry:
+        self._store.require_available()
+        accepted = self._rows.kept(execution_id, now)
+        if accepted is None or owner not in (accepted.key[0], EVERY_OWNER):
+            raise ExecutionNotFound
+        return evolve(accepted.entry, ref=SessionRef(accepted.key[0], accepted.entry.ref.session_id))
+
+    @override
+    async def to_stop(self, running: Sequence[tuple[UUID, UUID]]) -> Collection[UUID]:
+        self._store.require_available()
+        return {
+            execution_id
+            for _, execution_id in running
+            if execution_id not in self._store.open_executions or execution_id in self._store.cancels
+        }
+
+    @override
+    async def state(self, owner: Owner, execution_id: UUID, now: datetime) -> ExecutionState:
+        self._store.require_available()
+        accepted = self._rows.kept(execution_id, now)
+        if accepted is None or owner not in (accepted.key[0], EVERY_OWNER):
+            return self._rows.synchronous(owner, execution_id, now)
+        if execution_id in self._store.queued and not self._rows.can_run(accepted, now):
+            self._end(execution_id, self._rows.ending(accepted))
+        return self._rows.asynchronous(owner, accepted)
+
+    @override
+    async def page(
+        self, owner: Owner, after: UUID | None, size: int, now: datetime, wanted: StateFilter = EVERY_STATE
+    ) -> Page[ExecutionState]:
+        self._store.require_available()
+        accepted = self._store.accepted.items()
+        kept = [each for execution_id, each in accepted if self._rows.kept(execution_id, now) is not None]
+        states = (self._rows.asynchronous(owner, each) for each in kept if each.key[0] == owner)
+        shown = (evolve(each, report=None, position=None) for each in states if _is_wanted(each, wanted))
+        return page_of(newest_first(((each.execution_id, each) for each in shown), after), size)
+
+    @override
+    async def end_entries(self, now: datetime, ref: SessionRef | None = None) -> int:
+        self._store.require_available()
+        entries = [self._store.accepted[each] for each in sorted(self._store.queued)]
+        of_session = [each for each in entries if ref is None or each.entry.ref.session_id == ref.session_id]
+        ended = [each for each in of_session if not self._rows.can_run(each, now)][: self._ended_max]
+        for each in ended:
+            self._end(each.entry.execution_id, self._rows.ending(each))
+        return len(ended)
+
+    @override
+    async def facts(self, owner: Owner, now: datetime, counted_max: int) -> Sequence[QueueFacts]:
+        self._store.require_available()
+        return [self._rows.facts(owner, language, now, counted_max) for language in Language]
+
+    @override
+    async def queued(self, owner: Owner, counted_max: int) -> int:
+        self._store.require_available()
+        return min(counted_max, sum(1 for each in self._store.queued if self._rows.is_of(owner, each)))
+
+    def end_overdue(self, now: datetime) -> None:
+        """Do what the cleanup of a database does: end open executions past their deadline as unknown."""
+        overdue = [each for each in self._store.open_executions.values() if each.deadline_at <= now]
+        for execution in overdue:
+            del self._store.open_executions[execution.execution_id]
+            ended = Execution(execution.ref, execution.execution_id, ExecutionStatus.UNKNOWN)
+            self._store.history[execution.execution_id] = ended
+            self._repeat(execution.execution_id, now)
+
+    def _repeat(self, execution_id: UUID, now: datetime) -> None:
+        """Accept the next attempt of an execution that ended as unknown, if it was accepted for that."""
+        accepted = self._rows.kept(execution_id, now)
+        if accepted is None:
+            return
+        entry, next_id = accepted.entry, self._ids.new(now)
+        pause = entry.options.retry.pause_after(entry.attempt, RetryCause.UNKNOWN, lambda shortest_s, _: shortest_s)
+        if pause is not None and now < entry.window.expires_at:
+            self._follow(accepted, entry.next_attempt(next_id, pause), now)
+
+    def _enqueue(self, entry: Entry, session: Session, allowance: timedelta, retention: timedelta) -> Entry:
+        deadline_at = entry.window.expires_at + timedelta(milliseconds=session.limits.timeout_ms) + allowance
+        key = (entry.ref.owner, entry.ref.session_id, entry.idempotency_key.value)
+        payload_hash, kept_until = entry.idempotency_key.payload_hash, deadline_at + retention
+        self._store.keys[key] = KeptCall(
+            entry.ref.session_id, payload_hash, entry.execution_id, deadline_at, kept_until
+        )
+        self._store.accepted[entry.execution_id] = AcceptedEntry(
+            entry, key, entry.window.not_before, kept_until, allowance, retention
+        )
+        self._store.queued.add(entry.execution_id)
+        return entry
+
+    async def _replayed(self, entry: Entry, kept: KeptCall[Any]) -> Accepted:
+        accepted = self._rows.kept(kept.winner, entry.accepted_at)
+        if accepted is not None and kept.winner == entry.execution_id:
+            return accepted.entry
+        if accepted is None or accepted.report is not None or kept.payload_hash != entry.idempotency_key.payload_hash:
+            executed: Executed = kept.replay(entry.idempotency_key, entry.accepted_at)
+            return evolve(executed, replayed=True)
+        state = await self.state(entry.ref.owner, kept.winner, entry.accepted_at)
+        if state.status is ExecutionStatus.UNKNOWN:
+            raise KeyInterrupted(entry.idempotency_key.value, entry.ref.session_id, kept.winner)
+        return state.executed or state
+
+    def _begin(self, accepted: AcceptedEntry, claim: ClaimRequest) -> Claimed:
+        execution_id, session = accepted.entry.execution_id, self._rows.session(accepted)
+        assert session is not None
+        deadline_at = claim.now + timedelta(milliseconds=session.limits.timeout_ms) + claim.allowance
+        execution = OpenExecution(execution_id, session, deadline_at)
+        self._store.queued.remove(execution_id)
+        self._store.open_executions[execution_id] = execution
+        accepted.claim_id = claim.claim_id
+        return Claimed(accepted.entry, execution, claim.claim_id)
+
+    def _return(self, execution_id: UUID, claim_id: UUID, not_before: datetime) -> None:
+        if execution_id not in self._store.open_executions or self._rows.claim_of(execution_id) != claim_id:
+            return
+        del self._store.open_executions[execution_id]
+        self._store.accepted[execution_id].not_before = not_before
+        self._store.queued.add(execution_id)
+        if execution_id in self._store.cancels:
+            self._end(execution_id, CANCELLED)
+
+    def _end(self, execution_id: UUID, report: ScriptReport) -> None:
+        self._store.queued.remove(execution_id)
+        accepted = self._store.accepted[execution_id]
+        call = self._store.keys.get(accepted.key)
+        if call is not None and call.winner == execution_id:
+            self._answer(accepted, report, None)
+            ref = SessionRef(accepted.key[0], accepted.entry.ref.session_id)
+            self._store.history[execution_id] = Execution(ref, execution_id, report.status)
+
+    def _answer(self, accepted: AcceptedEntry, report: ScriptReport, execution_count: int | None) -> None:
+        accepted.report, accepted.execution_count = report, execution_count
+        executed = self._rows.asynchronous(accepted.key[0], accepted).executed
+        self._store.keys[accepted.key] = evolve(self._store.keys[accepted.key], response=executed)
+
+    def _follow(self, accepted: AcceptedEntry, following: Entry | None, finished_at: datetime) -> None:
+        session = self._rows.session(accepted)
+        if following is None or session is None or session.status(finished_at) is not SessionStatus.ACTIVE:
+            return
+        if following.window.not_before >= session.expires_at:
+            return
+        entry = evolve(following, window=following.window.within(session.expires_at))
+        self._enqueue(entry, session, accepted.allowance, accepted.retention)
+        accepted.next_attempt = entry.execution_id
+
+
+def _is_wanted(state: ExecutionState, wanted: StateFilter) -> bool:
+    by_session = wanted.session_id in (None, state.ref.session_id)
+    by_start = wanted.since is None or uuid7_time(state.execution_id) >= wanted.since
+    return by_session and by_start and wanted.status in (None, state.status)

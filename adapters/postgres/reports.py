@@ -1,0 +1,38 @@
+"""Reports of runs as JSON, as they are stored with the keys of calls."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import asdict, fields
+
+from domain.json_text import JsonText
+from domain.scripts.report import Failure, FailureCode, ScriptReport
+
+# ASCII can hold what a script may print and PostgreSQL's text cannot: NUL, and halves of surrogate pairs.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def report_text(report: ScriptReport) -> str:
+    """Return a report as JSON, without its result."""
+    facts = asdict(report)
+    del facts["result"]
+    return _encode(facts)
+
+
+def report_of(text: str, result: str | None) -> ScriptReport:
+    """Return the report in a JSON text; facts of another release that this one does not know are dropped."""
+    facts = json.loads(text)
+    failure = facts.pop("failure")
+    return ScriptReport(
+        result=None if result is None else JsonText(result),
+        failure=None
+        if failure is None
+        else Failure(**_known(Failure, failure) | {"code": FailureCode(failure["code"])}),
+        **_known(ScriptReport, facts),
+    )
+
+
+def _known(kind: type[Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    names = {member.name for member in fields(kind)}
+    return {name: fact for name, fact in facts.items() if name in names}

@@ -1,0 +1,277 @@
+"""The queue of executions in PostgreSQL."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from attrs import evolve
+from typing_extensions import override
+
+from adapters.postgres import codec
+from adapters.postgres.batching.call_queue import BatchKeys
+from adapters.postgres.batching.coalescer import Coalescer
+from adapters.postgres.batching.locking_writes import LockingWrites
+from adapters.postgres.connections.connection import Statement
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.repositories.executions import PostgresExecutionRepository
+from adapters.postgres.repositories.idempotency_keys import until_settled
+from adapters.postgres.repositories.queue_statements import (
+    AcceptCall,
+    AcceptExecutions,
+    CancelExecutions,
+    EndCall,
+    FinishQueuedExecutions,
+    PutBackCall,
+    PutBackExecutions,
+    ReadState,
+    SelectStates,
+    StateCall,
+    asynchronous_state,
+    claimed_of,
+    entry_of,
+)
+from adapters.postgres.retention.entry_ender import EntryEnder, QueueLimits
+from adapters.postgres.statements import Statements
+from domain.executions.execution import Executed, ExecutionNotFound, FinishedExecution
+from domain.idempotency import KeyInFlight, KeyInterrupted
+from domain.identity import EVERY_OWNER, Owner, SessionRef, uuid7_at
+from domain.paging import Page
+from domain.queue.entry import Accepted, CancelResult, Claimed, Entry, ExecutionState
+from domain.queue.ports import EVERY_STATE, ClaimRequest, ExecutionQueue, QueueFacts, StateFilter
+from domain.scripts.language import Language
+from domain.scripts.report import ExecutionStatus
+
+_TRIES = 5
+"""Statements until the execution stays in one state while it is read: it has few states."""
+
+_LANGUAGES = codec.texts(Language)
+
+
+class PostgresExecutionQueue(ExecutionQueue):
+    """Stores entries in `meta.queued_executions`, and what they need and become in `meta.idempotency_keys`.
+
+    Accepts have batch keys of their own, as begins have. All writers of sessions in this process share `writing`.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        statements: Statements,
+        executions: PostgresExecutionRepository,
+        writing: BatchKeys,
+        limits: QueueLimits | None = None,
+    ) -> None:
+        self._gateway = gateway
+        self._statements = statements
+        self._limits = limits or QueueLimits()
+        self._ender = EntryEnder(gateway, statements.queue_ends, self._limits)
+        self._history = executions.history
+        batches, full = executions.options.batches, executions.options.history.full
+        coalescer: Callable[..., Coalescer[Any, Any]] = partial(Coalescer, gateway, options=batches)
+        finish = FinishQueuedExecutions(statements.queue_ends.finish_queued_executions, full=full)
+        accept = AcceptExecutions(statements.queue.accept_executions)
+        self._accepts = LockingWrites(gateway, accept, batches, exclusive=BatchKeys())
+        self._put_backs = coalescer(statement=PutBackExecutions(statements.queue.put_back_executions))
+        self._finishes = LockingWrites(gateway, finish, batches, exclusive=writing)
+        self._cancels = coalescer(
+            statement=CancelExecutions(statements.queue_ends.cancel_executions), exclusive=BatchKeys()
+        )
+        self._states = coalescer(statement=SelectStates(statements.queue_states.select_states), share=True)
+
+    @property
+    def coalescers(self) -> Sequence[Coalescer[Any, Any]]:
+        """All coalescers of this repository, for metrics and to be closed."""
+        of_writes: list[Coalescer[Any, Any]] = [*self._accepts.coalescers, *self._finishes.coalescers]
+        return [*of_writes, self._put_backs, self._cancels, self._states]
+
+    @override
+    async def accept(self, entry: Entry, allowance: timedelta, retention: timedelta) -> Accepted:
+        call = AcceptCall(entry, allowance, retention)
+        accepted: Entry | Executed | UUID
+        accepted = await until_settled(entry.idempotency_key, lambda: self._accepts.submit(call))
+        return await self._under_way(entry, accepted) if isinstance(accepted, UUID) else accepted
+
+    @override
+    async def claim(self, claim: ClaimRequest) -> Sequence[Claimed]:
+        after = claim.after
+        rows = await self._gateway.fetch(
+            self._statements.queue.claim_executions,
+            {
+                "claim_id": claim.claim_id,
+                "languages": codec.texts(claim.languages),
+                "after_language": "" if after is None else after.language,
+                "after_owner": "" if after is None else after.owner,
+                "blocked": codec.texts(claim.blocked),
+                "entries_max": claim.entries_max,
+                "owner_max": claim.owner_max,
+                "turns_max": self._limits.turns_max,
+                "rows_max": self._limits.rows_max,
+                "now": claim.now,
+                "allowance": claim.allowance,
+            },
+            repeatable=False,
+        )
+        return [claimed_of(claim.claim_id, row) for row in rows]
+
+    @override
+    async def put_back(self, claimed: Claimed, not_before: datetime) -> None:
+        entry = claimed.entry
+        await self._put_backs.submit(
+            PutBackCall(entry.ref.session_id, entry.execution_id, claimed.claim_id, not_before)
+        )
+
+    @override
+    async def unclaim(self, claim_id: UUID, not_before: datetime) -> int:
+        found = await self._rows(self._statements.queue.select_claimed, {"claim_id": claim_id})
+        for session_id, execution_id in found:
+            await self._put_backs.submit(PutBackCall(session_id, execution_id, claim_id, not_before))
+        return len(found)
+
+    @override
+    async def finish(self, finished: FinishedExecution, entry: Entry, following: Entry | None = None) -> int:
+        count = await self._finishes.submit(EndCall(finished, entry, following))
+        return await self._history.stored_count(finished.execution) if count is None else count
+
+    @override
+    async def cancel(self, owner: Owner, execution_id: UUID, now: datetime) -> tuple[CancelResult, ExecutionState]:
+        call: StateCall = owner, execution_id, now
+        for _ in range(_TRIES):
+            result = await self._cancels.submit(call)
+            state = await self.state(*call)
+            if result is None and not (state.asynchronous or state.status.is_final):
+                result = await self._request_cancel(state, now)
+            if result is not None:
+                return result, state
+            if state.status.is_final:
+                return CancelResult.ENDED, state
+        return CancelResult.CANCELLING, state
+
+    @override
+    async def cancel_running(self, ref: SessionRef, now: datetime) -> Collection[UUID]:
+        of_session = {"request_id": ref.session_id, "owner": ref.owner, "now": now}
+        rows = await self._rows(self._statements.queue_ends.request_cancels, of_session)
+        return {execution_id for (execution_id,) in rows}
+
+    @override
+    async def entry(self, owner: Owner, execution_id: UUID, now: datetime) -> Entry:
+        asked = {"owner": owner, "execution_id": execution_id, "now": now}
+        rows = await self._rows(self._statements.queue_states.select_entry, asked)
+        if not rows:
+            raise ExecutionNotFound
+        session_owner, session_id, *accepted = rows[0]
+        return entry_of(SessionRef(session_owner, session_id), accepted)
+
+    @override
+    async def to_stop(self, running: Sequence[tuple[UUID, UUID]]) -> Collection[UUID]:
+        named = {
+            "request_ids": codec.uuids(session_id for session_id, _ in running),
+            "execution_ids": codec.uuids(execution_id for _, execution_id in running),
+        }
+        return {
+            execution_id for (execution_id,) in await self._rows(self._statements.queue_states.select_to_stop, named)
+        }
+
+    @override
+    async def state(self, owner: Owner, execution_id: UUID, now: datetime) -> ExecutionState:
+        call: StateCall = owner, execution_id, now
+        found: ReadState | None = await self._states.submit(call)
+        if found is not None and found.is_ended:
+            await self._ender.end([(found.state.ref.session_id, execution_id)], now)
+            found = await self._states.submit(call)
+        return await self._synchronous(*call) if found is None else found.state
+
+    @override
+    async def page(
+        self, owner: Owner, after: UUID | None, size: int, now: datetime, wanted: StateFilter = EVERY_STATE
+    ) -> Page[ExecutionState]:
+        rows = await self._rows(
+            self._statements.queue_states.select_state_page,
+            {
+                "owner": owner,
+                "after": after,
+                "since": None if wanted.since is None else uuid7_at(wanted.since, 0),
+                "request_id": wanted.session_id,
+                "status": wanted.status,
+                "now": now,
+                "rows_max": max(size, self._limits.page_rows_max),
+                "size": size,
+            },
+        )
+        return Page([_listed(owner, row[1:]) for row in rows if row[1] is not None], rows[0][0])
+
+    @override
+    async def end_entries(self, now: datetime, ref: SessionRef | None = None) -> int:
+        if ref is not None:
+            return await self._ender.end_of(ref.session_id, now)
+        ended = await self._ender.end_expired(now, self._limits.ended_max)
+        return ended or await self._ender.end_blocking(now, self._limits.ended_max)
+
+    @override
+    async def facts(self, owner: Owner, now: datetime, counted_max: int) -> Sequence[QueueFacts]:
+        asked = {"languages": _LANGUAGES, "now": now, "counted_max": counted_max}
+        if owner == EVERY_OWNER:
+            rows = await self._rows(self._statements.queue_states.select_all_queue_facts, asked)
+        else:
+            rows = await self._rows(self._statements.queue_states.select_queue_facts, asked | {"owner": owner})
+        return [QueueFacts(Language(language), *facts) for language, *facts in rows]
+
+    @override
+    async def queued(self, owner: Owner, counted_max: int) -> int:
+        asked: dict[str, object] = {"counted_max": counted_max}
+        if owner == EVERY_OWNER:
+            rows = await self._rows(self._statements.queue_states.select_all_queued_count, asked)
+        else:
+            of_owner = asked | {"owner": owner, "languages": _LANGUAGES}
+            rows = await self._rows(self._statements.queue_states.select_queued_count, of_owner)
+        return int(rows[0][0])
+
+    async def _under_way(self, entry: Entry, winner: UUID) -> Accepted:
+        """Return the state or the response of the call that holds the key."""
+        key, session_id = entry.idempotency_key.value, entry.ref.session_id
+        try:
+            state = await self.state(entry.ref.owner, winner, entry.accepted_at)
+        except ExecutionNotFound:
+            raise KeyInFlight(key, session_id) from None
+        if state.status is ExecutionStatus.UNKNOWN:
+            raise KeyInterrupted(key, session_id, winner)
+        return state.executed or state
+
+    async def _request_cancel(self, state: ExecutionState, now: datetime) -> CancelResult | None:
+        """Mark the open record of an execution that was never in the queue; None if it has ended meanwhile."""
+        named = {"request_id": state.ref.session_id, "execution_id": state.execution_id, "now": now}
+        return CancelResult.CANCELLING if await self._rows(self._statements.queue_ends.request_cancel, named) else None
+
+    async def _synchronous(self, owner: Owner, execution_id: UUID, now: datetime) -> ExecutionState:
+        """Return the state of an execution that was never in the queue, or whose result is no longer kept."""
+        try:
+            return await self._ended(owner, execution_id)
+        except ExecutionNotFound:
+            asked = {"owner": owner, "execution_id": execution_id, "now": now}
+            found = await self._rows(self._statements.queue_states.select_open_execution, asked)
+        # In this order, an execution that ends meanwhile is found in one of the two tables.
+        return _running(owner, execution_id, found[0]) if found else await self._ended(owner, execution_id)
+
+    async def _ended(self, owner: Owner, execution_id: UUID) -> ExecutionState:
+        ended = await self._history.get(owner, execution_id)
+        return ExecutionState(ended.ref, execution_id, ended.status, execution_count=ended.execution_count)
+
+    async def _rows(self, statement: Statement, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        return await self._gateway.fetch(statement, parameters)
+
+
+def _running(owner: Owner, execution_id: UUID, row: tuple[Any, ...]) -> ExecutionState:
+    session_id, _, status, cancel_requested = row
+    ref = SessionRef(owner, session_id)
+    return ExecutionState(ref, execution_id, ExecutionStatus(status), cancel_requested=cancel_requested)
+
+
+def _listed(owner: Owner, row: tuple[Any, ...]) -> ExecutionState:
+    *asynchronous, status, cancel_requested, count, kept_until = row
+    return evolve(
+        asynchronous_state(owner, asynchronous, status),
+        cancel_requested=cancel_requested,
+        execution_count=count,
+        kept_until=kept_until,
+    )

@@ -1,0 +1,1 @@
+"""Executions that are accepted now and run later."""

@@ -1,0 +1,282 @@
+"""Executions that are accepted now and run later: what callers may ask for, and how their state is reported."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import ClassVar
+from uuid import UUID
+
+from attrs import Attribute, define, evolve, field, frozen
+from attrs.validators import ge, le
+
+from domain.clock import Jitter
+from domain.errors import Conflict, Invalid
+from domain.executions.execution import Executed, OpenExecution
+from domain.idempotency import IdempotencyKey
+from domain.identity import SessionRef, uuid7_time
+from domain.json_text import JsonText
+from domain.scripts.language import LanguageTitle
+from domain.scripts.report import ExecutionStatus, Failure, FailureCode, ScriptReport
+
+PRIORITY_MAX_S = 3600
+DELAY_MAX = timedelta(days=30)
+EXPIRES_IN_DEFAULT = timedelta(hours=6)
+ATTEMPTS_MAX = 10
+POSITION_MAX = 1000
+"""The largest position in the queue that is counted exactly."""
+
+WAIT_MAX = DELAY_MAX + timedelta(hours=12)
+"""From acceptance to expiry. The history has a row of the execution by the day of acceptance, for 31 days at least."""
+
+_BACKOFF_MIN_S = 1.0
+_BACKOFF_MAX_S = 3600.0
+
+
+class RetryCause(StrEnum):
+    """Ends after which another attempt may be made. After `unknown` the script may run twice."""
+
+    SCRIPT_ERROR = "script_error"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def of(cls, code: FailureCode) -> "RetryCause | None":
+        """Return the cause that a failure is; None if it is never retried."""
+        return _CAUSES.get(code)
+
+
+_CAUSES = {
+    FailureCode.SCRIPT_ERROR: RetryCause.SCRIPT_ERROR,
+    FailureCode.EXECUTION_TIMEOUT: RetryCause.TIMEOUT,
+    FailureCode.CPU_LIMIT: RetryCause.TIMEOUT,
+    FailureCode.MEMORY_LIMIT: RetryCause.MEMORY,
+}
+
+
+@frozen
+class RetryPolicy:
+    """At most `attempts_max` attempts in all, each after one of the causes."""
+
+    attempts_max: int = field(default=1, validator=[ge(1), le(ATTEMPTS_MAX)])
+    causes: frozenset[RetryCause] = frozenset()
+
+    def pause_after(self, attempt: int, cause: RetryCause | None, jitter: Jitter) -> timedelta | None:
+        """Return the pause before the attempt after number `attempt` (from 1); None if there is none.
+
+        The longest pause doubles from 1 s to 1 h; the pause is random up to it (full jitter).
+        """
+        if cause not in self.causes or attempt >= self.attempts_max:
+            return None
+        longest_s = min(_BACKOFF_MAX_S, _BACKOFF_MIN_S * 2 ** (attempt - 1))
+        return timedelta(seconds=jitter(0, longest_s))
+
+
+@define(eq=False)
+class ScheduleRefused(Invalid):
+    """The execution could not start within its session's life, or the options contradict each other."""
+
+    code: ClassVar[str] = "INVALID_REQUEST"
+    reason: str
+
+    @property
+    def message(self) -> str:
+        return f"The execution was not accepted: {self.reason}"
+
+
+@frozen
+class StartWindow:
+    """When an execution may start: not before `not_before`, and before `expires_at`."""
+
+    not_before: datetime
+    expires_at: datetime
+
+    @classmethod
+    def after(
+        cls, accepted_at: datetime, delay: timedelta = timedelta(0), expires_in: timedelta = EXPIRES_IN_DEFAULT
+    ) -> "StartWindow":
+        """Return the window that opens `delay` after acceptance, for `expires_in`; raises ScheduleRefused."""
+        if not timedelta(0) <= delay <= DELAY_MAX:
+            raise ScheduleRefused(f"its delay of {delay} is not between 0 and {DELAY_MAX.days} days.")
+        not_before = accepted_at + delay
+        return cls(not_before, min(not_before + expires_in, accepted_at + WAIT_MAX))
+
+    def within(self, session_expires_at: datetime) -> "StartWindow":
+        """Return the window up to the end of the session; raises ScheduleRefused if it opens no earlier."""
+        if self.not_before >= session_expires_at:
+            raise ScheduleRefused(
+                f"it would start at {self.not_before.isoformat()}, and its session expires at "
+                f"{session_expires_at.isoformat()}. Let it start earlier, or use a session that lives longer."
+            )
+        return evolve(self, expires_at=min(self.expires_at, session_expires_at))
+
+
+@frozen
+class AcceptOptions:
+    """What a caller asks for beside the window of the start.
+
+    `priority_s` is a head start in seconds in the order of the queue. With `in_order`, executions of the session run
+    one at a time in the order of acceptance. `webhook_id` names an endpoint that hears of the end.
+    """
+
+    priority_s: int = field(default=0, validator=[ge(0), le(PRIORITY_MAX_S)])
+    retry: RetryPolicy = RetryPolicy()
+    in_order: bool = False
+    webhook_id: UUID | None = None
+
+
+def _within_the_wait(entry: "Entry", _: "Attribute[StartWindow]", window: StartWindow) -> None:
+    if window.expires_at > entry.accepted_at + WAIT_MAX:
+        raise ValueError(f"An entry expires at most {WAIT_MAX} after its acceptance.")
+
+
+@frozen
+class Entry:
+    """An execution in the queue.
+
+    `attempt` counts from 1; `retry_of` is the execution that this one repeats. `idempotency_key` is the caller's, or
+    else the execution's id.
+    """
+
+    ref: SessionRef
+    execution_id: UUID
+    params: JsonText = field(repr=False)
+    idempotency_key: IdempotencyKey
+    window: StartWindow = field(validator=_within_the_wait)
+    options: AcceptOptions = AcceptOptions()
+    attempt: int = 1
+    retry_of: UUID | None = None
+
+    @property
+    def accepted_at(self) -> datetime:
+        """The instant of acceptance, which is in the execution's id."""
+        return uuid7_time(self.execution_id)
+
+    @property
+    def ready_at(self) -> datetime:
+        """Where the entry stands in the order of the queue: its first possible start less its head start."""
+        return self.window.not_before - timedelta(seconds=self.options.priority_s)
+
+    def next_attempt(self, execution_id: UUID, pause: timedelta) -> "Entry":
+        """Return the next attempt after a pause, under its id as key and within the same expiry.
+
+        It is not before its acceptance, which is in its id. An expiry that is earlier than its start is moved there, so
+        that the attempt expires at once.
+        """
+        not_before = uuid7_time(execution_id) + pause
+        key = IdempotencyKey(str(execution_id), self.idempotency_key.payload_hash)
+        window = StartWindow(not_before, max(not_before, self.window.expires_at))
+        return evolve(
+            self,
+            execution_id=execution_id,
+            idempotency_key=key,
+            window=window,
+            attempt=self.attempt + 1,
+            retry_of=self.execution_id,
+        )
+
+
+@frozen
+class Claimed:
+    """An entry that was taken out of the queue and begun: from here on it is an open execution as any other.
+
+    `claim_id` names the claim that took it; `put_back` and `unclaim` return only what their claim took.
+    """
+
+    entry: Entry
+    execution: OpenExecution
+    claim_id: UUID
+
+
+@frozen
+class ExecutionState:
+    """An execution in any state, as all acknowledged writes left it; unknown facts are None.
+
+    `position` counts the entries of the owner and language before this one, up to POSITION_MAX. `report` and
+    `execution_count` are there once it has ended and the result is kept; `kept_until` says until when. One that never
+    began has no count.
+    """
+
+    ref: SessionRef
+    execution_id: UUID
+    status: ExecutionStatus
+    language_title: LanguageTitle | None = None
+    asynchronous: bool = False
+    attempt: int = 1
+    retry_of: UUID | None = None
+    next_attempt: UUID | None = None
+    window: StartWindow | None = None
+    position: int | None = None
+    cancel_requested: bool = False
+    report: ScriptReport | None = field(default=None, repr=False)
+    execution_count: int | None = None
+    kept_until: datetime | None = None
+
+    @property
+    def executed(self) -> Executed | None:
+        """The execution as its caller gets it once it has ended and the result is kept; else None."""
+        if self.report is None or self.language_title is None:
+            return None
+        count = self.execution_count or 0
+        return Executed(self.ref, self.execution_id, self.language_title, self.report, count, replayed=True)
+
+
+class CancelResult(StrEnum):
+    """What a cancel found: `executed` in the API is "no", "partly" or "yes"."""
+
+    CANCELLED = "cancelled"
+    """It was queued, and will not run."""
+    CANCELLING = "cancelling"
+    """It runs, and is being stopped."""
+    ENDED = "ended"
+    """It had ended before."""
+
+
+CANCELLED = ScriptReport(
+    None,
+    Failure(FailureCode.EXECUTION_CANCELLED, "The execution was cancelled before its script started."),
+    execution_time_ms=0,
+)
+"""The report of an entry that was cancelled, or whose session was closed."""
+
+EXPIRED = ScriptReport(
+    None,
+    Failure(
+        FailureCode.EXECUTION_EXPIRED,
+        "The execution did not start before its expiry, so it will not run. Call again, or allow it to wait longer.",
+    ),
+    execution_time_ms=0,
+)
+"""The report of an entry that did not start in time."""
+
+
+@define(eq=False)
+class ExecutionNotEnded(Conflict):
+    """The call needs an execution that has ended."""
+
+    code: ClassVar[str] = "CONFLICT"
+    execution_id: UUID
+    status: ExecutionStatus
+
+    @property
+    def message(self) -> str:
+        found = f"Execution {self.execution_id} is {self.status}, so nothing was done."
+        return f"{found} Wait until it has ended, or cancel it."
+
+
+@define(eq=False)
+class ExecutionNotKept(Conflict):
+    """The call needs the params of an execution that are not kept."""
+
+    code: ClassVar[str] = "CONFLICT"
+    execution_id: UUID
+
+    @property
+    def message(self) -> str:
+        return (
+            f"Execution {self.execution_id} cannot be repeated, because its params are not kept: it was not accepted "
+            "to run later, or its result is no longer kept. Execute the session again with the params."
+        )
+
+
+Accepted = Entry | ExecutionState | Executed
+"""How an accept ends: a new entry; or, under a key of an earlier call, its state, or its response if it has ended."""

@@ -1,0 +1,362 @@
+-- Statements that end executions which were accepted to run later; queue.sql says what entitles to it, sessions.sql describes
+-- the format.
+
+-- name: finish_queued_executions(request_ids, owners, keys, execution_ids, partitions, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, answers, whole_results, attempts, next_ids, next_partitions, next_not_befores, next_expiries, next_head_starts, next_options, waits)
+-- Parts that have the same name as in finish_executions do the same. `following` has the next attempts that are accepted:
+-- those of sessions that live at the end of the execution, and until the next start.
+WITH call AS (
+    SELECT *
+    FROM
+        unnest(
+            :request_ids::uuid[], :owners::text[], :execution_ids::uuid[], :partitions::smallint[],
+            :finished_ats::timestamptz[], :outcomes::text[], :execution_times_ms::double precision[],
+            :cpu_times_ms::double precision[], :memory_usages_bytes::bigint[], :cold_starts::boolean[],
+            :params::text[], :params_lengths::integer[], :results::text[], :results_lengths::integer[],
+            :errors::text[], :errors_lengths::integer[], :stdouts::text[], :stdouts_lengths::integer[],
+            :stderrs::text[], :stderrs_lengths::integer[], :keys::text[], :answers::text[], :whole_results::text[],
+            :attempts::smallint[], :next_ids::uuid[], :next_partitions::smallint[], :next_not_befores::timestamptz[],
+            :next_expiries::timestamptz[], :next_head_starts::interval[], :next_options::text[]
+        ) WITH ORDINALITY AS c (
+            request_id, owner, execution_id, slot, finished_at, outcome, execution_time_ms, cpu_time_ms,
+            memory_usage_bytes, cold_start, params, params_length, result, result_length, error, error_length,
+            stdout, stdout_length, stderr, stderr_length, key, answer, whole_result, attempt, next_id, next_slot,
+            next_not_before, next_start_before, next_head_start, next_options, ordinal
+        )
+),
+passing AS (
+    SELECT c.*, s.execution_count
+    FROM call AS c
+    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+    WHERE NOT :waits::boolean
+    ORDER BY s.request_id, c.ordinal
+    FOR NO KEY UPDATE OF s SKIP LOCKED
+),
+waiting AS (
+    SELECT c.*, s.execution_count
+    FROM call AS c
+    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+    WHERE :waits::boolean
+    ORDER BY s.request_id, c.ordinal
+    FOR NO KEY UPDATE OF s
+),
+held AS (
+    SELECT p.* FROM passing AS p
+    UNION ALL
+    SELECT w.* FROM waiting AS w
+),
+removed AS (
+    DELETE FROM meta.open_executions AS o
+    USING held AS h
+    WHERE o.request_id = h.request_id AND o.execution_id = h.execution_id
+    RETURNING h.*
+),
+counted AS (
+    SELECT
+        r.*,
+        r.execution_count + row_number() OVER (PARTITION BY r.request_id ORDER BY r.ordinal) AS count_with_it
+    FROM removed AS r
+),
+stored AS (
+    UPDATE meta.sessions AS s
+    SET
+        execution_count = n.execution_count,
+        last_executed_at = greatest(s.last_executed_at, n.finished_at)
+    FROM (
+        SELECT c.request_id, max(c.count_with_it) AS execution_count, max(c.finished_at) AS finished_at
+        FROM counted AS c
+        GROUP BY c.request_id
+    ) AS n
+    WHERE s.request_id = n.request_id
+),
+recorded AS (
+    INSERT INTO meta.executions (
+        slot, request_id, execution_id, owner, outcome, execution_count, execution_time_ms, cpu_time_ms,
+        memory_usage_bytes, cold_start, params, params_length, result, result_length, error, error_length, stdout,
+        stdout_length, stderr, stderr_length, attempt
+    )
+    SELECT
+        c.slot, c.request_id, c.execution_id, c.owner, c.outcome, c.count_with_it, c.execution_time_ms,
+        c.cpu_time_ms, c.memory_usage_bytes, c.cold_start, c.params, c.params_length, c.result, c.result_length,
+        c.error, c.error_length, c.stdout, c.stdout_length, c.stderr, c.stderr_length, c.attempt
+    FROM counted AS c
+    ON CONFLICT (slot, request_id, execution_id) DO NOTHING
+),
+used AS (
+    INSERT INTO meta.usage_additions (
+        execution_id, request_id, owner, day, outcome, execution_time_ms, cpu_time_ms
+    )
+    SELECT
+        c.execution_id, c.request_id, c.owner, (c.finished_at AT TIME ZONE 'UTC')::date, c.outcome,
+        c.execution_time_ms, c.cpu_time_ms
+    FROM counted AS c
+    ON CONFLICT (request_id, execution_id) DO NOTHING
+),
+following AS MATERIALIZED (
+    SELECT
+        c.request_id, c.owner, c.finished_at, c.next_id, c.next_slot, c.next_not_before, c.next_head_start,
+        c.next_options, k.payload_hash, k.params, k.asynchronous, s.language, s.title, s.timeout_ms,
+        least(c.next_start_before, s.expires_at) AS start_until
+    FROM counted AS c
+    CROSS JOIN LATERAL (
+        SELECT s.language, s.title, s.timeout_ms, s.expires_at, s.closed_at
+        FROM meta.sessions AS s
+        WHERE s.request_id = c.request_id
+        LIMIT 1
+    ) AS s
+    CROSS JOIN LATERAL (
+        SELECT k.payload_hash, k.params, k.asynchronous, k.winner
+        FROM meta.idempotency_keys AS k
+        WHERE k.request_id = c.request_id AND k.owner = c.owner AND k.key = c.key
+        LIMIT 1
+    ) AS k
+    WHERE
+        c.next_id IS NOT NULL
+        AND k.winner = c.execution_id
+        AND s.closed_at IS NULL
+        AND c.finished_at < s.expires_at
+        AND c.next_not_before < s.expires_at
+),
+keyed AS (
+    INSERT INTO meta.idempotency_keys (
+        request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, params, asynchronous
+    )
+    SELECT
+        f.request_id, f.owner, f.next_id::text, f.payload_hash, f.next_id, f.language || '-' || f.title,
+        f.start_until + interval '1 ms' * f.timeout_ms + (f.asynchronous ->> 'allowance')::interval,
+        f.start_until + interval '1 ms' * f.timeout_ms + (f.asynchronous ->> 'allowance')::interval
+        + (f.asynchronous ->> 'retention')::interval,
+        f.params,
+        f.next_options::jsonb || jsonb_build_object(
+            'accepted_at', f.finished_at, 'expires_at', f.start_until, 'allowance', f.asynchronous -> 'allowance',
+            'retention', f.asynchronous -> 'retention'
+        )
+    FROM following AS f
+    ORDER BY f.request_id, f.owner, f.next_id
+    ON CONFLICT (request_id, owner, key) DO NOTHING
+),
+queued AS (
+    INSERT INTO meta.queued_executions (
+        execution_id, request_id, owner, language, key, slot, ready_at, not_before, expires_at, in_order
+    )
+    SELECT
+        f.next_id, f.request_id, f.owner, f.language, f.next_id::text, f.next_slot,
+        f.next_not_before - f.next_head_start, f.next_not_before, f.start_until,
+        (f.next_options::jsonb ->> 'in_order')::boolean
+    FROM following AS f
+    ORDER BY f.next_id
+    ON CONFLICT (request_id, execution_id) DO NOTHING
+),
+answered AS (
+    UPDATE meta.idempotency_keys AS k
+    SET
+        execution_count = c.count_with_it,
+        answer = c.answer,
+        result = c.whole_result,
+        outcome = c.outcome,
+        asynchronous = CASE
+            WHEN c.next_id IN (SELECT f.next_id FROM following AS f)
+                THEN k.asynchronous || jsonb_build_object('next_attempt', c.next_id)
+            ELSE k.asynchronous
+        END
+    FROM counted AS c
+    WHERE
+        k.request_id = c.request_id AND k.owner = c.owner AND k.key = c.key AND k.winner = c.execution_id
+)
+SELECT c.ordinal, c.count_with_it AS execution_count FROM counted AS c
+UNION ALL
+SELECT c.ordinal, NULL AS execution_count
+FROM call AS c
+WHERE
+    c.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
+    AND EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner);
+
+-- name: cancel_executions(owners, execution_ids, nows, cancelled)
+-- A call has no row if the execution is in another state than the snapshot shows, or has ended; its caller then reads
+-- the state in a new statement. The owner "*" stands for every owner.
+WITH call AS (
+    SELECT *
+    FROM
+        unnest(:owners::text[], :execution_ids::uuid[], :nows::timestamptz[]) WITH ORDINALITY
+            AS c (owner, execution_id, now, ordinal)
+),
+known AS (
+    SELECT c.ordinal, c.now, k.*
+    FROM call AS c
+    CROSS JOIN LATERAL (
+        SELECT k.request_id, k.owner, k.key, k.winner, k.asynchronous
+        FROM meta.idempotency_keys AS k
+        WHERE k.winner = c.execution_id AND k.asynchronous IS NOT NULL AND c.owner IN (k.owner, '*')
+        LIMIT 1
+    ) AS k
+),
+waiting AS MATERIALIZED (
+    SELECT q.execution_id, q.request_id, q.slot, n.ordinal, n.owner, n.key, n.asynchronous
+    FROM known AS n
+    INNER JOIN meta.queued_executions AS q ON n.winner = q.execution_id AND n.request_id = q.request_id
+    ORDER BY q.execution_id
+    FOR UPDATE OF q
+),
+removed AS (
+    DELETE FROM meta.queued_executions AS q
+    USING waiting AS w
+    WHERE q.execution_id = w.execution_id AND q.request_id = w.request_id
+    RETURNING w.*
+),
+recorded AS (
+    INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome, attempt)
+    SELECT
+        r.slot, r.request_id, r.execution_id, r.owner, 'cancelled', (r.asynchronous ->> 'attempt')::smallint
+    FROM removed AS r
+    ON CONFLICT (slot, request_id, execution_id) DO NOTHING
+),
+answered AS (
+    UPDATE meta.idempotency_keys AS k
+    SET outcome = 'cancelled', answer = :cancelled::text
+    FROM removed AS r
+    WHERE k.request_id = r.request_id AND k.owner = r.owner AND k.key = r.key AND k.winner = r.execution_id
+),
+running AS MATERIALIZED (
+    SELECT o.request_id, o.execution_id, o.cancel_requested_at, n.ordinal, n.now
+    FROM known AS n
+    INNER JOIN meta.open_executions AS o ON n.request_id = o.request_id AND n.winner = o.execution_id
+    ORDER BY o.request_id, o.execution_id
+    FOR UPDATE OF o
+),
+marked AS (
+    UPDATE meta.open_executions AS o
+    SET cancel_requested_at = r.now
+    FROM running AS r
+    WHERE
+        o.request_id = r.request_id AND o.execution_id = r.execution_id AND r.cancel_requested_at IS NULL
+)
+SELECT r.ordinal, 'cancelled' AS fate FROM removed AS r
+UNION ALL
+SELECT r.ordinal, 'cancelling' AS fate FROM running AS r;
+
+-- name: request_cancel(request_id, execution_id, now)
+-- For an execution that was never in the queue. Returns no row if it has no open record.
+UPDATE meta.open_executions AS o
+SET cancel_requested_at = coalesce(o.cancel_requested_at, :now::timestamptz)
+WHERE
+    o.request_id = :request_id::uuid
+    AND o.execution_id = :execution_id::uuid
+    AND o.deadline_at > :now::timestamptz
+RETURNING o.execution_id;
+
+-- name: request_cancels(request_id, owner, now)
+-- For all open executions of a session. The owner "*" stands for every owner.
+WITH running AS MATERIALIZED (
+    SELECT o.request_id, o.execution_id
+    FROM meta.open_executions AS o
+    WHERE o.request_id = :request_id::uuid AND :owner::text IN (o.owner, '*') AND o.deadline_at > :now::timestamptz
+    ORDER BY o.request_id, o.execution_id
+    FOR UPDATE OF o
+)
+UPDATE meta.open_executions AS o
+SET cancel_requested_at = coalesce(o.cancel_requested_at, :now::timestamptz)
+FROM running AS r
+WHERE o.request_id = r.request_id AND o.execution_id = r.execution_id
+RETURNING o.execution_id;
+
+-- name: select_expired_entries(now, rows_max)
+SELECT q.request_id, q.execution_id
+FROM meta.queued_executions AS q
+WHERE q.expires_at <= :now::timestamptz
+ORDER BY q.expires_at
+LIMIT :rows_max::bigint;
+
+-- name: select_entries_of(request_id, now, rows_max)
+-- The entries of a session, if they can no longer run.
+SELECT q.request_id, q.execution_id
+FROM meta.queued_executions AS q
+WHERE
+    q.request_id = :request_id::uuid
+    AND (
+        q.expires_at <= :now::timestamptz
+        OR (
+            SELECT TRUE FROM meta.sessions AS s
+            WHERE s.request_id = q.request_id AND s.closed_at IS NULL AND s.expires_at > :now::timestamptz
+            LIMIT 1
+        ) IS NULL
+    )
+ORDER BY q.execution_id
+LIMIT :rows_max::bigint;
+
+-- name: select_blocking_entries(now, turns_max, rows_max, ended_max)
+-- Entries of closed sessions among the first ones of each owner: those that claims examine in vain. A session is closed
+-- without its entries if the process ended between.
+WITH RECURSIVE turn (language, owner, position) AS (
+    SELECT '', '', 0
+    UNION ALL
+    SELECT n.language, n.owner, t.position + 1
+    FROM turn AS t
+    CROSS JOIN LATERAL (
+        SELECT q.language, q.owner
+        FROM meta.queued_executions AS q
+        WHERE (q.language, q.owner) > (t.language, t.owner)
+        ORDER BY q.language, q.owner
+        LIMIT 1
+    ) AS n
+    WHERE t.position < :turns_max::bigint
+)
+SELECT f.request_id, f.execution_id
+FROM turn AS t
+CROSS JOIN LATERAL (
+    SELECT q.request_id, q.execution_id
+    FROM meta.queued_executions AS q
+    WHERE q.language = t.language AND q.owner = t.owner AND q.ready_at <= :now::timestamptz
+    ORDER BY q.ready_at, q.execution_id
+    LIMIT :rows_max::bigint
+) AS f
+WHERE
+    (
+        SELECT TRUE FROM meta.sessions AS s
+        WHERE s.request_id = f.request_id AND s.closed_at IS NULL AND s.expires_at > :now::timestamptz
+        LIMIT 1
+    ) IS NULL
+LIMIT :ended_max::bigint;
+
+-- name: end_entries(request_ids, execution_ids, now, cancelled, expired)
+-- Ends those of the entries that can no longer run. The next call ends the rows that are locked now.
+WITH picked AS MATERIALIZED (
+    SELECT q.execution_id, q.request_id, q.slot, q.expires_at
+    FROM unnest(:request_ids::uuid[], :execution_ids::uuid[]) AS c (request_id, execution_id)
+    INNER JOIN meta.queued_executions AS q ON c.execution_id = q.execution_id AND c.request_id = q.request_id
+    ORDER BY q.execution_id
+    FOR UPDATE OF q SKIP LOCKED
+),
+judged AS (
+    SELECT
+        p.execution_id, p.request_id, p.slot,
+        CASE
+            WHEN s.closed_at < p.expires_at THEN 'cancelled'
+            WHEN p.expires_at <= :now::timestamptz OR s.expires_at IS NULL OR s.expires_at <= :now::timestamptz
+                THEN 'expired'
+        END AS outcome
+    FROM picked AS p
+    LEFT JOIN LATERAL (
+        SELECT s.closed_at, s.expires_at FROM meta.sessions AS s WHERE s.request_id = p.request_id LIMIT 1
+    ) AS s ON TRUE
+),
+removed AS (
+    DELETE FROM meta.queued_executions AS q
+    USING judged AS j
+    WHERE q.execution_id = j.execution_id AND q.request_id = j.request_id AND j.outcome IS NOT NULL
+    RETURNING j.*
+),
+answered AS (
+    UPDATE meta.idempotency_keys AS k
+    SET
+        outcome = r.outcome,
+        answer = CASE r.outcome WHEN 'cancelled' THEN :cancelled::text ELSE :expired::text END
+    FROM removed AS r
+    WHERE k.winner = r.execution_id AND k.asynchronous IS NOT NULL
+    RETURNING
+        r.slot, r.request_id, r.execution_id, k.owner, r.outcome, (k.asynchronous ->> 'attempt')::smallint AS attempt
+),
+recorded AS (
+    INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome, attempt)
+    SELECT a.slot, a.request_id, a.execution_id, a.owner, a.outcome, a.attempt FROM answered AS a
+    ON CONFLICT (slot, request_id, execution_id) DO NOTHING
+)
+SELECT count(*) FROM removed;
