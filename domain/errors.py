@@ -203,6 +203,8 @@ _QUOTA_MESSAGES: Mapping[str, str] = {
     "{allowed}. Register a smaller one, or delete a function, which frees all its versions.",
     "concurrent_calls": "You have {observed} calls in progress{where}, and the quota is {allowed}. Wait until one of "
     "them ends.",
+    "queued_executions": "You have {observed} queued executions, and the quota is {allowed}. Wait until some have run, "
+    "or cancel some.",
     "fair_share": "You have {observed} calls in progress{where}, which is your fair share of a busy server. Wait until "
     "one of them ends.",
 }
@@ -212,8 +214,8 @@ _QUOTA_MESSAGES: Mapping[str, str] = {
 class QuotaReached(LimitReached):
     """The owner has reached a quota, and nothing was started.
 
-    `limit` is `live_sessions`, `stored_bytes`, `functions`, `function_bytes`, `concurrent_calls` or `fair_share`;
-    `where` names the capacity limiter of the last two. `observed` is what the owner has.
+    `limit` is `live_sessions`, `stored_bytes`, `functions`, `function_bytes`, `queued_executions`, `concurrent_calls`
+    or `fair_share`; `where` names the capacity limiter of the last two. `observed` is what the owner has.
     """
 
     code: ClassVar[str] = "RATE_LIMITED"

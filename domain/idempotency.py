@@ -65,9 +65,10 @@ class IdempotencyConflict(KeyTaken):
 
 @define(eq=False)
 class KeyInFlight(KeyTaken):
-    """The call that took the key has not ended."""
+    """The call that took the key has not ended; `execution_id` is its execution, if it is one and known."""
 
     retry_after_ms: int = 1000
+    execution_id: UUID | None = None
 
     @property
     def message(self) -> str:
@@ -129,7 +130,7 @@ class KeptCall(Generic[Response]):
         if self.response is not None:
             return self.response
         if now < self.deadline_at:
-            raise KeyInFlight(idempotency_key.value, self.session_id, self._retry_after_ms(now))
+            raise KeyInFlight(idempotency_key.value, self.session_id, self._retry_after_ms(now), self.winner)
         raise KeyInterrupted(idempotency_key.value, self.session_id, self.winner)
 
     def _retry_after_ms(self, now: datetime) -> int:

@@ -72,6 +72,7 @@ class CleanupStats:
 
     sessions_removed: int = 0
     executions_overdue: int = 0
+    entries_ended: int = 0
     keys_removed: int = 0
     versions_removed: int = 0
     acts_removed: int = 0

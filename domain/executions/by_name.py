@@ -1,6 +1,6 @@
 """The use case of calls by name: a function is executed in a hidden session of its caller."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -81,7 +81,9 @@ class FunctionCalls:
         title, version = self._mapping.resolve_pinned(name)
         lookup = FunctionLookup.usable(owner, title, version)
         if version is not None or idempotency_key is not None:
-            return await self._execute_exactly(lookup, params, idempotency_key, budget)
+            return await self._call_exactly(
+                lookup, idempotency_key, budget, lambda ref: self._service.execute(ref, params, idempotency_key, budget)
+            )
         for _ in range(_ATTEMPTS):
             ref = self._current.get((owner, title)) or await self._opened_current(lookup, budget)
             try:
@@ -89,6 +91,22 @@ class FunctionCalls:
             except (SessionNotFound, SessionExpired, SessionClosed, VersionReplaced):
                 self._current.drop((owner, title))
         raise UpdateConflict
+
+    async def in_session(
+        self,
+        owner: Owner,
+        name: str,
+        idempotency_key: IdempotencyKey | None,
+        call: Callable[[SessionRef, Budget], Awaitable[Result]],
+    ) -> Result:
+        """Make a call in the hidden session of the version that is current now, or that holds the key.
+
+        Raises FunctionVersionNotFound, UpdateConflict, and what the call raises of a session that lives.
+        """
+        budget = Budget(self._policy.request_timeout_s)
+        title, version = self._mapping.resolve_pinned(name)
+        lookup = FunctionLookup.usable(owner, title, version)
+        return await self._call_exactly(lookup, idempotency_key, budget, lambda ref: call(ref, budget))
 
     async def history(
         self, owner: Owner, name: str, after: UUID | None, size: int, wanted: ExecutionFilter
@@ -105,9 +123,13 @@ class FunctionCalls:
         reading = self._executions.page_of(owner, [ref.session_id for ref in refs], after, size, wanted)
         return await budget.spend(reading, StorageUnavailable)
 
-    async def _execute_exactly(
-        self, lookup: FunctionLookup, params: JsonText, idempotency_key: IdempotencyKey | None, budget: Budget
-    ) -> Executed:
+    async def _call_exactly(
+        self,
+        lookup: FunctionLookup,
+        idempotency_key: IdempotencyKey | None,
+        budget: Budget,
+        call: Callable[[SessionRef], Awaitable[Result]],
+    ) -> Result:
         """Find the version first; with a key, a session that holds the key comes before the version's own."""
         pinned = await _before_run(budget, self._functions.callable(lookup))
         if idempotency_key is not None:
@@ -115,13 +137,13 @@ class FunctionCalls:
             holding = self._hidden.key_holder(lookup.owner, pinned.function_id, idempotency_key, now)
             holder = await _before_run(budget, holding)
             if holder is not None:
-                return await self._service.execute(holder, params, idempotency_key, budget)
+                return await call(holder)
         place = lookup.owner, pinned.function_id, pinned.version
         for _ in range(_ATTEMPTS):
             ref = self._exact.get(place) or await self._opened(lookup, budget)
             self._exact.put(place, ref)
             try:
-                return await self._service.execute(ref, params, idempotency_key, budget)
+                return await call(ref)
             except (SessionNotFound, SessionExpired, SessionClosed):
                 self._exact.drop(place)
         raise UpdateConflict

@@ -11,7 +11,7 @@ from domain.errors import NotFound, ScriptFailed, Unavailable
 from domain.identity import SessionRef, uuid7_time
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
-from domain.scripts.report import Failure, Outcome, ScriptReport
+from domain.scripts.report import ExecutionStatus, Failure, ScriptReport
 from domain.sessions.session import Session
 
 _REPEAT_IS_UNSAFE = "Do not repeat the call unless the script may run twice."
@@ -101,7 +101,7 @@ class Execution:
 
     ref: SessionRef
     execution_id: UUID
-    outcome: Outcome
+    status: ExecutionStatus
     execution_count: int | None = None
     execution_time_ms: float | None = None
     cpu_time_ms: float | None = None

@@ -3,7 +3,7 @@
 import json
 from uuid import UUID
 
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 
 from domain.concurrency.budget import Budget
 from domain.errors import StorageUnavailable
@@ -11,7 +11,7 @@ from domain.executions.execution import Execution, ExecutionNotFound, FinishedEx
 from domain.executions.ports import EVERY_EXECUTION, ExecutionFilter, ExecutionRepository
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
-from domain.scripts.report import Failure
+from domain.scripts.report import Failure, ScriptReport
 from domain.sessions.ports import SessionRepository
 from domain.sessions.session import Session, SessionClosed, SessionNotFound
 
@@ -29,7 +29,7 @@ def history_row(finished: FinishedExecution, execution_count: int | None = None,
     return Execution(
         finished.execution.ref,
         finished.execution.execution_id,
-        report.outcome,
+        report.status,
         execution_count,
         report.execution_time_ms,
         report.cpu_time_ms,
@@ -39,13 +39,34 @@ def history_row(finished: FinishedExecution, execution_count: int | None = None,
     )
 
 
+def whole_row(open_row: Execution, report: ScriptReport | None) -> Execution:
+    """Return the row of an execution with its whole report, if it has one yet; it has no params."""
+    if report is None:
+        return open_row
+    result, error, stdout, stderr = (
+        None if text is None else Payload.of(text, len(text))
+        for text in (report.result, _error(report), report.stdout, report.stderr)
+    )
+    return evolve(
+        open_row,
+        execution_time_ms=report.execution_time_ms,
+        cpu_time_ms=report.cpu_time_ms,
+        memory_usage_bytes=report.memory_usage_bytes,
+        cold_start=report.cold_start,
+        result=result,
+        error=error,
+        stdout=stdout,
+        stderr=stderr,
+    )
+
+
 def _payloads(finished: FinishedExecution) -> tuple[Payload | None, ...]:
     """Return params, result, error, stdout and stderr."""
     report = finished.report
     return (
         _payload(finished.params),
         _payload(report.result),
-        None if report.failure is None else _payload(_failure_json(report.failure)),
+        _payload(_error(report)),
         _payload(_storable(report.stdout)),
         _payload(_storable(report.stderr)),
     )
@@ -53,6 +74,10 @@ def _payloads(finished: FinishedExecution) -> tuple[Payload | None, ...]:
 
 def _payload(text: str | None) -> Payload | None:
     return None if text is None else Payload.of(text, PAYLOAD_LENGTH_MAX)
+
+
+def _error(report: ScriptReport) -> str | None:
+    return None if report.failure is None else _failure_json(report.failure)
 
 
 def _failure_json(failure: Failure) -> str:

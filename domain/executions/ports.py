@@ -11,14 +11,14 @@ from domain.executions.execution import Executed, Execution, FinishedExecution, 
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
-from domain.scripts.report import Outcome
+from domain.scripts.report import ExecutionStatus
 
 
 @frozen
 class ExecutionFilter:
     """The executions that a page shows; None shows all. `since` is the earliest instant of admission."""
 
-    outcome: Outcome | None = None
+    status: ExecutionStatus | None = None
     since: datetime | None = None
 
 
@@ -113,12 +113,8 @@ class KeyedExecutionRepository(Protocol):
         ...
 
 
-class ExecutionRecorder(Protocol):
-    """The writes of one execution, as ExecutionRepository promises them; `begin` may return a stored response."""
-
-    async def begin(self, execution_id: UUID, ref: SessionRef, allowance: timedelta) -> OpenExecution | Executed:
-        """Admit the execution, or return the response of the first call with its idempotency key."""
-        ...
+class EndRecorder(Protocol):
+    """The writes of one execution after its begin, as ExecutionRepository promises them."""
 
     async def withdraw(self, execution_id: UUID, ref: SessionRef) -> None:
         """Remove the open record."""
@@ -126,6 +122,14 @@ class ExecutionRecorder(Protocol):
 
     async def finish(self, finished: FinishedExecution) -> int:
         """Record the end; return the session's new count."""
+        ...
+
+
+class ExecutionRecorder(EndRecorder, Protocol):
+    """The writes of one execution; `begin` may return a stored response."""
+
+    async def begin(self, execution_id: UUID, ref: SessionRef, allowance: timedelta) -> OpenExecution | Executed:
+        """Admit the execution, or return the response of the first call with its idempotency key."""
         ...
 
 

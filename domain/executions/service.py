@@ -16,11 +16,13 @@ from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import DomainError, Overloaded, StorageUnavailable
 from domain.executions.execution import Executed, ExecutionLost, ExecutionNotStored, FinishedExecution, OpenExecution
 from domain.executions.ports import (
+    EndRecorder,
     ExecutionRecorder,
     ExecutionRepository,
     KeyedExecutionRecorder,
     KeyedExecutionRepository,
 )
+from domain.executions.running import RunningExecutions
 from domain.functions.params import ParamsCheck
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
@@ -58,7 +60,7 @@ class _Call:
     params: JsonText = field(repr=False)
     execution_id: UUID
     admitted_at: datetime
-    recorder: ExecutionRecorder
+    recorder: EndRecorder
     budget: Budget
     current_only: bool = False
     started: bool = False
@@ -87,6 +89,7 @@ class ExecutionService:
     _unrecorded: CapacityLimiter
     _tasks: BackgroundTasks
     _params: ParamsCheck
+    _running: RunningExecutions = field(factory=RunningExecutions)
     _withdrawals: CapacityLimiter = field(
         factory=lambda: CapacityLimiter("the withdrawal of an execution", _WITHDRAWALS_MAX)
     )
@@ -112,15 +115,16 @@ class ExecutionService:
             Overloaded, QuotaReached, RuntimeUnavailable, StorageUnavailable: nothing ran.
             ParamsRefused, PinnedVersionNotFound, SchemaUnusable: nothing ran (see ParamsCheck).
             IdempotencyConflict, KeyInFlight, KeyInterrupted: nothing ran for this call.
-            ExecutionFailed: the script ran and failed.
+            ExecutionFailed: the script ran and failed, or was stopped.
             ExecutionNotStored: the script ran; saving continues in the background.
             ExecutionUnknown: the script may have run.
         """
         now = self._clock.now()
         keyed = idempotency_key and KeyedExecutionRecorder(self._keyed, idempotency_key)
+        recorder = keyed or self._executions
         budget = budget or Budget(self._policy.request_timeout_s)
-        call = _Call(ref, params, self._ids.new(now), now, keyed or self._executions, budget, current_only)
-        task = self._tasks.spawn(self._execute(call))
+        call = _Call(ref, params, self._ids.new(now), now, recorder, budget, current_only)
+        task = self._tasks.spawn(self._execute(call, recorder))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -128,26 +132,46 @@ class ExecutionService:
                 task.cancel()
             raise
 
-    async def _execute(self, call: _Call) -> Executed:
+    async def _execute(self, call: _Call, recorder: ExecutionRecorder) -> Executed:
         with self._in_flight.hold(call.ref.owner):
-            execution = await self._begin(call)
+            execution = await self._begin(call, recorder)
             if isinstance(execution, Executed):
                 return execution.require_success()
             if call.current_only and not execution.is_current:
                 await self._withdrawn(call)
                 raise VersionReplaced
             await self._require_params(call, execution)
-            worker = await self._acquire(call, execution)
-            try:
-                report = await self._run(call, execution, worker)
-            finally:
-                await worker.release()
-            count = await self._finish(call, execution, report)
+            return await self._complete(call, execution)
+
+    async def complete(self, execution: OpenExecution, params: JsonText, recorder: EndRecorder) -> Executed:
+        """Run an execution that was begun elsewhere, and record its end with `recorder`.
+
+        Raises what `execute` raises after the begin. If nothing ran, the execution is withdrawn.
+        """
+        budget = Budget(self._policy.request_timeout_s)
+        call = _Call(execution.ref, params, execution.execution_id, self._clock.now(), recorder, budget)
+        try:
+            self._in_flight.acquire(call.ref.owner)
+        except DomainError:
+            await self._withdrawn(call)
+            raise
+        try:
+            return await self._complete(call, execution)
+        finally:
+            self._in_flight.release(call.ref.owner)
+
+    async def _complete(self, call: _Call, execution: OpenExecution) -> Executed:
+        worker = await self._acquire(call, execution)
+        try:
+            report = await self._run(call, execution, worker)
+        finally:
+            await worker.release()
+        count = await self._finish(call, execution, report)
         title = execution.session.language_title
         return Executed(call.ref, call.execution_id, title, report, count).require_success()
 
-    async def _begin(self, call: _Call) -> OpenExecution | Executed:
-        beginning = call.recorder.begin(call.execution_id, call.ref, self._policy.allowance)
+    async def _begin(self, call: _Call, recorder: ExecutionRecorder) -> OpenExecution | Executed:
+        beginning = recorder.begin(call.execution_id, call.ref, self._policy.allowance)
         try:
             return await call.budget.spend(beginning, StorageUnavailable)
         except asyncio.CancelledError:
@@ -184,6 +208,7 @@ class ExecutionService:
         limit_s = execution.session.limits.timeout_ms / 1000 + self._policy.run_overhead_s
         late = partial(ExecutionUnknown, "the runtime did not respond in time")
         call.started = True
+        self._running.began(call.ref, call.execution_id, worker)
         try:
             return await Budget(limit_s).spend(worker.run(), late)
         except ExecutionUnknown as error:
@@ -191,6 +216,8 @@ class ExecutionService:
         except DomainError:
             await self._withdrawn(call)
             raise
+        finally:
+            self._running.ended(call.execution_id)
 
     async def _finish(self, call: _Call, execution: OpenExecution, report: ScriptReport) -> int:
         finished = FinishedExecution(execution, self._clock.now(), call.params, report)

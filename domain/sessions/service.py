@@ -1,8 +1,9 @@
 """The use cases of sessions: initialize, read, change, close and list them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 
 from attrs import define, field
@@ -34,6 +35,13 @@ from domain.sessions.session import (
     Status,
 )
 
+AfterClose = Callable[[SessionRef], Coroutine[Any, Any, None]]
+"""Ends in the background what waits for a session that was closed."""
+
+
+async def _nothing(_: SessionRef) -> None:
+    return
+
 
 @define
 class SessionService:
@@ -50,6 +58,7 @@ class SessionService:
     _tasks: BackgroundTasks
     _functions: FunctionRepository
     _quotas: Quotas = field(factory=Unlimited)
+    _end_queued: AfterClose = _nothing
 
     async def initialize(
         self, owner: Owner, request: SessionRequest, idempotency_key: IdempotencyKey | None = None
@@ -145,6 +154,7 @@ class SessionService:
         if was_open and not session.hidden:
             self._quotas.closed(session.ref.owner)
         self._tasks.spawn(self._runners[session.language_title.language].evict(ref.session_id))
+        self._tasks.spawn(self._end_queued(session.ref))
         return was_open
 
     def kept_until(self) -> datetime:

@@ -18,6 +18,7 @@ class Part(StrEnum):
 
     SESSIONS = "sessions"
     OPEN_EXECUTIONS = "open_executions"
+    QUEUE = "queue"
     HISTORY = "history"
     IDEMPOTENCY_KEYS = "idempotency_keys"
     FUNCTIONS = "functions"

@@ -17,7 +17,7 @@ from domain.functions.function import FunctionNotFound
 from domain.identity import uuid7_at
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
-from domain.scripts.report import ExecutionUnknown, Failure, FailureCode, Outcome, ScriptReport
+from domain.scripts.report import ExecutionStatus, ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.sessions.session import UpdateConflict
 from tests.unit.domain.builders import START, session_at
 
@@ -95,8 +95,8 @@ def test_an_unknown_execution_has_its_id() -> None:
 
 
 def test_a_report_without_failure_succeeded() -> None:
-    assert SUCCEEDED.outcome is Outcome.SUCCEEDED
-    assert FAILED.outcome is Outcome.FAILED
+    assert SUCCEEDED.status is ExecutionStatus.SUCCEEDED
+    assert FAILED.status is ExecutionStatus.FAILED
 
 
 def test_a_payload_keeps_its_beginning_and_its_whole_length() -> None:

@@ -14,7 +14,7 @@ from domain.executions.service import ExecutionPolicy, ExecutionService
 from domain.functions.examples import ExamplePolicy
 from domain.functions.quota import FunctionQuota
 from domain.functions.service import FunctionPolicy, FunctionService
-from domain.identity import ANONYMOUS, SessionRef
+from domain.identity import ANONYMOUS, Owner, SessionRef
 from domain.scripts.language import Language, LanguageMapping
 from domain.scripts.limits import Isolation, Limits, LimitsPolicy
 from domain.sessions.requests import SessionPolicy, SessionRequest
@@ -103,8 +103,11 @@ class World(Fakes):
         return self.container.functions()
 
     async def session(self, source: str = "result = params['a'] + 1", **fields) -> SessionRef:
+        return await self.session_of(ANONYMOUS, source, **fields)
+
+    async def session_of(self, owner: Owner, source: str = "result = params['a'] + 1", **fields) -> SessionRef:
         request = SessionRequest("python-x", source, **fields)
-        initialized = await self.session_service.initialize(ANONYMOUS, request)
+        initialized = await self.session_service.initialize(owner, request)
         return initialized.ref
 
     def let_expire(self) -> None:

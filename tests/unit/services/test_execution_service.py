@@ -13,7 +13,7 @@ from domain.executions.execution import ExecutionLost, ExecutionNotStored
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
-from domain.scripts.report import ExecutionUnknown, Outcome
+from domain.scripts.report import ExecutionStatus, ExecutionUnknown
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
 from tests.support.waiting import until
 from tests.unit.services.conftest import World
@@ -192,7 +192,7 @@ async def test_recording_stops_at_the_deadline(world: World) -> None:
     with pytest.raises(ExecutionNotStored):
         await world.execution_service.execute(ref, PARAMS)
     await settled(world)
-    assert (await world.history_service.page(ref, None, 1)).items[0].outcome is Outcome.UNKNOWN
+    assert (await world.history_service.page(ref, None, 1)).items[0].status is ExecutionStatus.UNKNOWN
 
 
 async def test_an_execution_without_any_record_is_not_stored(world: World) -> None:

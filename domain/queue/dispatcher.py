@@ -1,0 +1,192 @@
+"""Takes executions out of the queue and runs them, a bounded number at once."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from datetime import timedelta
+from uuid import UUID
+
+from attrs import define, field, frozen
+
+from domain.clock import Clock, IdGenerator, Jitter
+from domain.concurrency.background_tasks import BackgroundTasks
+from domain.errors import DomainError, StorageUnavailable, Unavailable
+from domain.executions.execution import FinishedExecution
+from domain.executions.ports import EndRecorder
+from domain.executions.service import ExecutionService
+from domain.identity import Owner, SessionRef
+from domain.queue.ending import following
+from domain.queue.ends import Ends
+from domain.queue.entry import Claimed
+from domain.queue.ports import ClaimRequest, ExecutionQueue, Turn
+from domain.queue.served import ServedLanguages
+
+
+@frozen
+class DispatchPolicy:
+    """Times in seconds. A process runs `running_max` entries at once, `owner_running_max` of one owner."""
+
+    running_max: int
+    owner_running_max: int
+    allowance: timedelta
+    busy_pause_s: float = 0.05
+    idle_pause_s: float = 1.0
+    busy_for_s: float = 1.0
+    growth: float = 1.3
+    put_back_pause: timedelta = timedelta(seconds=1)
+
+
+@define(eq=False)
+class Dispatcher:
+    """Claims entries while it may run more, and runs each as ExecutionService runs a call.
+
+    A claim follows at once when this process has accepted an entry, or an entry has ended. Otherwise the pause grows
+    from `busy_pause_s` to `idle_pause_s`. After `stop` nothing more is claimed.
+    """
+
+    _queue: ExecutionQueue
+    _executions: ExecutionService
+    _clock: Clock
+    _ids: IdGenerator
+    _policy: DispatchPolicy
+    _served: ServedLanguages
+    _tasks: BackgroundTasks
+    _ends: Ends
+    _jitter: Jitter
+    _held: Counter[Owner] = field(init=False, factory=Counter)
+    _woken: asyncio.Event = field(init=False, factory=asyncio.Event)
+    _changed: asyncio.Event = field(init=False, factory=asyncio.Event)
+    _last_turn: Turn | None = field(init=False, default=None)
+    _is_claiming: bool = field(init=False, default=False)
+    _is_stopped: bool = field(init=False, default=False)
+
+    @property
+    def held(self) -> int:
+        """How many entries this process has claimed and not ended."""
+        return self._held.total()
+
+    def wake(self) -> None:
+        """Claim now rather than after the pause."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Claim nothing more; what a claim under way finds still runs."""
+        self._is_stopped = True
+        self.wake()
+
+    async def drain(self, timeout_s: float) -> int:
+        """Stop, wait until nothing that was claimed runs or the time is over, and return how many still do."""
+        self.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._is_claiming or self.held:
+                    self._changed.clear()
+                    await self._changed.wait()
+        return self.held
+
+    async def run(self) -> None:
+        """Claim until `stop`; a database that is away is tried again."""
+        loop = asyncio.get_running_loop()
+        pause_s, busy_until_s = self._policy.busy_pause_s, 0.0
+        while not self._is_stopped:
+            self._woken.clear()
+            claimed = await self._claim_what_fits()
+            if claimed:
+                pause_s, busy_until_s = self._policy.busy_pause_s, loop.time() + self._policy.busy_for_s
+                continue
+            await self._pause(pause_s)
+            if loop.time() >= busy_until_s:
+                pause_s = min(self._policy.idle_pause_s, pause_s * self._policy.growth)
+
+    async def _pause(self, pause_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._jitter(pause_s / 2, pause_s)):
+                await self._woken.wait()
+
+    async def _claim_what_fits(self) -> int:
+        """Claim, start what was claimed, and return how many there were."""
+        free = self._policy.running_max - self.held
+        languages = await self._served.now() if free else ()
+        if not languages or self._is_stopped:
+            return 0
+        now = self._clock.now()
+        blocked = [owner for owner, held in self._held.items() if held >= self._policy.owner_running_max]
+        request = ClaimRequest(
+            self._ids.new(now),
+            now,
+            languages,
+            free,
+            self._policy.owner_running_max,
+            self._policy.allowance,
+            self._last_turn,
+            blocked,
+        )
+        self._is_claiming = True
+        try:
+            return await self._claim(request)
+        finally:
+            self._is_claiming = False
+            self._changed.set()
+
+    async def _claim(self, request: ClaimRequest) -> int:
+        try:
+            found = await self._queue.claim(request)
+        except StorageUnavailable as error:
+            if error.stored == "unknown":
+                self._tasks.spawn(self._unclaim(request))
+            return 0
+        except Unavailable:
+            return 0
+        for claimed in found:
+            self._last_turn = _turn(claimed)
+            self._held[claimed.entry.ref.owner] += 1
+            self._tasks.spawn(self._run(claimed))
+        return len(found)
+
+    async def _unclaim(self, request: ClaimRequest) -> None:
+        """Return what a claim whose response was lost has taken; past their deadlines they are unknown."""
+        until = request.now + request.allowance
+        while self._clock.now() < until:
+            await asyncio.sleep(self._policy.idle_pause_s)
+            with contextlib.suppress(Unavailable):
+                await self._queue.unclaim(request.claim_id, self._clock.now())
+                return
+
+    async def _run(self, claimed: Claimed) -> None:
+        owner = claimed.entry.ref.owner
+        pause = self._policy.put_back_pause
+        recorder = QueuedRecorder(self._queue, claimed, self._clock, self._ids, pause, self._jitter)
+        try:
+            # Nobody waits for this call: its end is recorded, or its state says what is known.
+            with contextlib.suppress(DomainError):
+                await self._executions.complete(claimed.execution, claimed.entry.params, recorder)
+        finally:
+            self._held[owner] -= 1
+            if not self._held[owner]:
+                del self._held[owner]
+            self._ends.notify(claimed.entry.execution_id)
+            self._changed.set()
+            self.wake()
+
+
+def _turn(claimed: Claimed) -> Turn:
+    return Turn(claimed.execution.session.language_title.language, claimed.entry.ref.owner)
+
+
+@frozen
+class QueuedRecorder(EndRecorder):
+    """Writes of an execution that was claimed: what did not start returns to the queue."""
+
+    _queue: ExecutionQueue
+    _claimed: Claimed
+    _clock: Clock
+    _ids: IdGenerator
+    _pause: timedelta
+    _jitter: Jitter
+
+    async def withdraw(self, execution_id: UUID, ref: SessionRef) -> None:  # noqa: ARG002  # those of the entry
+        await self._queue.put_back(self._claimed, self._clock.now() + self._pause)
+
+    async def finish(self, finished: FinishedExecution) -> int:
+        entry = self._claimed.entry
+        return await self._queue.finish(finished, entry, following(finished, entry, self._ids, self._jitter))

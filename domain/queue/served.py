@@ -1,0 +1,70 @@
+"""Which languages this process serves now."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+from attrs import define, field, frozen
+
+from domain.errors import RuntimeUnavailable
+from domain.scripts.language import Language
+
+Probe = Callable[[], Awaitable[Mapping[str, object]]]
+"""Reports the health of a runtime as components of /health do: `status`, and perhaps `reason` and `languages`."""
+
+_NO_RUNTIME = "nothing runs it here."
+
+
+@frozen
+class _Known:
+    reason: str | None
+    known_at_s: float
+
+
+@define(eq=False)
+class ServedLanguages:
+    """Asks runtimes for their health, and keeps each answer for `kept_s`. Belongs to one event loop."""
+
+    _probes: Mapping[Language, Probe]
+    kept_s: float = 1.0
+    probe_timeout_s: float = 1.0
+    _known: dict[Language, _Known] = field(factory=dict, init=False)
+
+    async def reason_against(self, language: Language) -> str | None:
+        """Return why nothing serves the language; None if something does."""
+        now_s, known = asyncio.get_running_loop().time(), self._known.get(language)
+        if known is None or now_s - known.known_at_s >= self.kept_s:
+            known = self._known[language] = _Known(await self._ask(language), now_s)
+        return known.reason
+
+    async def require(self, language: Language) -> None:
+        """Raise RuntimeUnavailable if nothing serves the language."""
+        reason = await self.reason_against(language)
+        if reason is not None:
+            raise RuntimeUnavailable(language, f"{reason} Repeat the call when it is served again.")
+
+    async def now(self) -> Collection[Language]:
+        """Return the languages that are served."""
+        return [language for language in self._probes if await self.reason_against(language) is None]
+
+    async def _ask(self, language: Language) -> str | None:
+        probe = self._probes.get(language)
+        if probe is None:
+            return _NO_RUNTIME
+        try:
+            async with asyncio.timeout(self.probe_timeout_s):
+                health = await probe()
+        except TimeoutError:
+            return f"its runtime did not report its health within {self.probe_timeout_s:g} s."
+        return _fault(health, language)
+
+
+def _fault(health: Mapping[str, object], language: Language) -> str | None:
+    """Return what keeps the runtime of a language from serving it.
+
+    Runtime hosts report each language, which fails if no host serves it; a sandbox says why it lacks an interpreter.
+    """
+    languages = health.get("languages")
+    facts = languages.get(language, health) if isinstance(languages, Mapping) else health
+    if facts["status"] == "ok" or (facts["status"] == "degraded" and "reason" not in facts):
+        return None
+    return f"its runtime is failing ({facts.get('reason', 'no host of it is well')})."

@@ -1,0 +1,179 @@
+"""The use cases of queued executions: accept, wait, cancel, retry."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from attrs import define, frozen
+
+from domain.clock import Clock, IdGenerator, Jitter
+from domain.concurrency.budget import Budget
+from domain.errors import StorageUnavailable, Unavailable
+from domain.executions.execution import ExecutionNotFound
+from domain.executions.running import RunningExecutions
+from domain.functions.params import ParamsCheck
+from domain.identity import Owner, SessionRef
+from domain.paging import Page
+from domain.queue.ends import Ends
+from domain.queue.entry import (
+    Accepted,
+    CancelResult,
+    Entry,
+    ExecutionNotEnded,
+    ExecutionNotKept,
+    ExecutionState,
+)
+from domain.queue.ports import ExecutionQueue, QueueFacts, StateFilter
+from domain.queue.quota import QueueQuota
+from domain.queue.served import ServedLanguages
+from domain.queue.submission import Submission
+from domain.sessions.ports import SessionRepository
+
+_POLL_MIN_S = 0.05
+_POLL_MAX_S = 1.0
+_POLL_GROWTH = 1.5
+_NO_HASH = "0" * 64
+"""The payload hash of an execution whose caller gave no key: its key is its id, which no caller can repeat."""
+
+Result = TypeVar("Result")
+
+
+@frozen
+class QueuePolicy:
+    """Limits of the queue. `allowance` is what an open record lives beyond the script's own time limit."""
+
+    request_timeout_s: float
+    allowance: timedelta
+    retention: timedelta = timedelta(days=1)
+    counted_max: int = 10_000
+
+
+@frozen
+class LanguageQueue:
+    """The queue in one language, the age of its oldest due entry, and why nothing serves the language, if so."""
+
+    facts: QueueFacts
+    oldest_age: timedelta | None
+    unserved: str | None
+
+
+@define(eq=False)
+class QueueService:
+    """Accepts executions to run later, and answers what has become of them.
+
+    `wake` starts a claim in this process at once. Every method may raise StorageUnavailable or Overloaded.
+    """
+
+    _clock: Clock
+    _ids: IdGenerator
+    _sessions: SessionRepository
+    _queue: ExecutionQueue
+    _served: ServedLanguages
+    _params: ParamsCheck
+    _policy: QueuePolicy
+    _quota: QueueQuota
+    _ends: Ends
+    _running: RunningExecutions
+    _jitter: Jitter
+    _wake: Callable[[], None]
+
+    async def accept(self, ref: SessionRef, submission: Submission, budget: Budget | None = None) -> Accepted:
+        """Store an execution to be run later; it is stored durably when this returns.
+
+        Under a key of an earlier call nothing is stored: the state of that call is returned, or its response if it has
+        ended. What would fail later is refused now. Raises SessionNotFound, SessionExpired, SessionClosed,
+        ScheduleRefused, RuntimeUnavailable, ParamsRefused, PinnedVersionNotFound, SchemaUnusable, QuotaReached, or what
+        ExecutionQueue.accept raises of keys.
+        """
+        budget = budget or Budget(self._policy.request_timeout_s)
+        entry = submission.entry(ref, self._ids.new(self._clock.now()))
+        await budget.spend(self._require_runnable(ref, submission), StorageUnavailable)
+        accepting = self._queue.accept(entry, self._policy.allowance, self._policy.retention)
+        accepted = await budget.spend(accepting, StorageUnavailable)
+        if isinstance(accepted, Entry):
+            self._quota.added(ref.owner)
+            self._wake()
+        return accepted
+
+    async def _require_runnable(self, ref: SessionRef, submission: Submission) -> None:
+        """Refuse what could not run; whether the session is live is judged when the entry is stored."""
+        session = await self._sessions.get(ref)
+        await self._served.require(session.language_title.language)
+        if session.pinned is not None:
+            await self._params.require(session.pinned, submission.params)
+        await self._quota.require(ref.owner)
+
+    async def wait(self, owner: Owner, execution_id: UUID, timeout_s: float) -> ExecutionState:
+        """Return the state of an execution once it has ended, or after `timeout_s`; raises ExecutionNotFound.
+
+        An end in this process is seen at once, one in another process by polling.
+        """
+        loop = asyncio.get_running_loop()
+        until_s, pause_s = loop.time() + timeout_s, _POLL_MIN_S
+        while True:
+            with self._ends.waiting(execution_id) as ended:
+                state = await self._state(owner, execution_id)
+                left_s = until_s - loop.time()
+                if state.status.is_final or left_s <= 0:
+                    return state
+                await asyncio.wait([ended], timeout=min(left_s, self._jitter(pause_s / 2, pause_s)))
+            pause_s = min(_POLL_MAX_S, pause_s * _POLL_GROWTH)
+
+    async def cancel(self, owner: Owner, execution_id: UUID) -> tuple[CancelResult, ExecutionState]:
+        """Cancel an execution that has not ended; raises ExecutionNotFound."""
+        found = await self._spend(self._queue.cancel(owner, execution_id, self._clock.now()))
+        if found[0] is CancelResult.CANCELLED:
+            self._ends.notify(execution_id)
+        elif found[0] is CancelResult.CANCELLING:
+            await self._running.stop(execution_id)
+        return found
+
+    async def cancel_running(self, ref: SessionRef) -> int:
+        """Cancel the executions of a session that run; return how many."""
+        running = await self._spend(self._queue.cancel_running(ref, self._clock.now()))
+        await asyncio.gather(*map(self._running.stop, running))
+        return len(running)
+
+    async def end_session(self, ref: SessionRef) -> None:
+        """End the entries of a session that was closed; a later cleanup ends what the database does not take now."""
+        with contextlib.suppress(Unavailable):
+            while await self._spend(self._queue.end_entries(self._clock.now(), ref)):
+                pass
+
+    async def ended(self, owner: Owner, execution_id: UUID) -> ExecutionState:
+        """Return the state of an execution that has ended; raises ExecutionNotFound or ExecutionNotEnded."""
+        state = await self._state(owner, execution_id)
+        if not state.status.is_final:
+            raise ExecutionNotEnded(execution_id, state.status)
+        return state
+
+    async def retry(self, ended: ExecutionState) -> Accepted:
+        """Accept an execution that has ended once more, as an execution of its own.
+
+        Raises ExecutionNotKept, or what `accept` raises.
+        """
+        owner, execution_id = ended.ref.owner, ended.execution_id
+        try:
+            entry = await self._spend(self._queue.entry(owner, execution_id, self._clock.now()))
+        except ExecutionNotFound:
+            raise ExecutionNotKept(execution_id) from None
+        return await self.accept(entry.ref, Submission(entry.params, options=entry.options, retry_of=execution_id))
+
+    async def page(self, owner: Owner, after: UUID | None, size: int, wanted: StateFilter) -> Page[ExecutionState]:
+        """Return a page of the owner's asynchronous executions, newest first."""
+        return await self._spend(self._queue.page(owner, after, size, self._clock.now(), wanted))
+
+    async def languages(self, owner: Owner) -> Sequence[LanguageQueue]:
+        """Return the owner's queue by language; that of all owners for EVERY_OWNER."""
+        now = self._clock.now()
+        found = await self._spend(self._queue.facts(owner, now, self._policy.counted_max))
+        return [LanguageQueue(each, each.age(now), await self._served.reason_against(each.language)) for each in found]
+
+    async def _state(self, owner: Owner, execution_id: UUID) -> ExecutionState:
+        return await self._spend(self._queue.state(owner, execution_id, self._clock.now()))
+
+    async def _spend(self, work: Awaitable[Result]) -> Result:
+        return await Budget(self._policy.request_timeout_s).spend(work, StorageUnavailable)

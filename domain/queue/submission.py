@@ -1,0 +1,45 @@
+"""What a caller hands over to be run later."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from attrs import field, frozen
+
+from domain.idempotency import IdempotencyKey
+from domain.identity import SessionRef, uuid7_time
+from domain.json_text import JsonText
+from domain.queue.entry import EXPIRES_IN_DEFAULT, AcceptOptions, Entry, StartWindow
+
+_NO_HASH = "0" * 64
+"""The payload hash of an execution whose caller gave no key: its key is its id, which no caller can repeat."""
+
+
+@frozen
+class Start:
+    """When an execution is to start: after a delay or at an instant, and within `expires_in` after that."""
+
+    delay: timedelta = timedelta(0)
+    at: datetime | None = None
+    expires_in: timedelta = EXPIRES_IN_DEFAULT
+
+    def window(self, accepted_at: datetime) -> StartWindow:
+        """Return the window of an execution that is accepted now; raises ScheduleRefused."""
+        delay = self.delay if self.at is None else max(timedelta(0), self.at - accepted_at)
+        return StartWindow.after(accepted_at, delay, self.expires_in)
+
+
+@frozen
+class Submission:
+    """What a caller hands over: the params of an execution, when it is to start, and how."""
+
+    params: JsonText = field(repr=False)
+    start: Start = Start()
+    options: AcceptOptions = field(factory=AcceptOptions)
+    idempotency_key: IdempotencyKey | None = None
+    retry_of: UUID | None = None
+
+    def entry(self, ref: SessionRef, execution_id: UUID) -> Entry:
+        """Return the entry of this execution; raises ScheduleRefused."""
+        key = self.idempotency_key or IdempotencyKey(str(execution_id), _NO_HASH)
+        window = self.start.window(uuid7_time(execution_id))
+        return Entry(ref, execution_id, self.params, key, window, self.options, retry_of=self.retry_of)

@@ -1,0 +1,140 @@
+"""Executions that run later, over fakes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from attrs import define, field
+
+from adapters.memory.manual_clock import no_jitter
+from adapters.memory.queue import MemoryExecutionQueue
+from domain.executions.service import ExecutionService
+from domain.functions.params import ParamsCheck
+from domain.identity import ANONYMOUS, SessionRef
+from domain.json_text import JsonText
+from domain.queue.dispatcher import Dispatcher, DispatchPolicy
+from domain.queue.ends import Ends
+from domain.queue.entry import Accepted, Entry, ExecutionState
+from domain.queue.quota import QueueMaxima, QueueQuota
+from domain.queue.served import ServedLanguages
+from domain.queue.service import QueuePolicy, QueueService
+from domain.queue.submission import Submission
+from domain.queue.watch import CancelWatch
+from domain.scripts.language import Language
+from tests.unit.services.conftest import World
+
+ALLOWANCE = timedelta(seconds=70)
+
+
+@define(eq=False)
+class WatchedQueue(MemoryExecutionQueue):
+    """Counts claims, and raises the failure that a test sets for the next call of a method, before or after it."""
+
+    claims: int = 0
+    counts: int = 0
+    before: dict[str, Exception] = field(factory=dict)
+    after: dict[str, Exception] = field(factory=dict)
+
+    async def claim(self, claim: Any) -> Any:
+        self.claims += 1
+        self._fail(self.before, "claim")
+        found = await super().claim(claim)
+        self._fail(self.after, "claim")
+        return found
+
+    async def unclaim(self, claim_id: Any, not_before: Any) -> Any:
+        self._fail(self.before, "unclaim")
+        return await super().unclaim(claim_id, not_before)
+
+    async def end_entries(self, now: Any, ref: Any = None) -> Any:
+        self._fail(self.before, "end_entries")
+        return await super().end_entries(now, ref)
+
+    async def to_stop(self, running: Any) -> Any:
+        self._fail(self.before, "to_stop")
+        return await super().to_stop(running)
+
+    async def queued(self, owner: Any, counted_max: int) -> int:
+        self.counts += 1
+        return await super().queued(owner, counted_max)
+
+    def _fail(self, failures: dict[str, Exception], name: str) -> None:
+        if name in failures:
+            raise failures.pop(name)
+
+
+@define(eq=False)
+class Later:
+    """A process that accepts executions and runs them."""
+
+    world: World
+    policy: DispatchPolicy = field(
+        factory=lambda: DispatchPolicy(2, 2, ALLOWANCE, busy_pause_s=0.001, idle_pause_s=0.002, busy_for_s=0.01)
+    )
+    bounds: QueueMaxima = field(factory=QueueMaxima)
+    queue: WatchedQueue = field(init=False)
+    executions: ExecutionService = field(init=False)
+    served: ServedLanguages = field(init=False)
+    dispatcher: Dispatcher = field(init=False)
+    service: QueueService = field(init=False)
+    watch: CancelWatch = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        world, container = self.world, self.world.container
+        self.executions, running, ends = container.executions(), container.running(), Ends()
+        self.queue = WatchedQueue(world.store, world.executions, world.ids)
+        self.served = ServedLanguages(dict.fromkeys(Language, world.runner.health))
+        self.dispatcher = Dispatcher(
+            self.queue,
+            self.executions,
+            world.clock,
+            world.ids,
+            self.policy,
+            self.served,
+            world.tasks,
+            ends,
+            no_jitter,
+        )
+        quota = QueueQuota(self.queue, world.clock.monotonic_ns, self.bounds)
+        self.service = QueueService(
+            world.clock,
+            world.ids,
+            world.sessions,
+            self.queue,
+            self.served,
+            ParamsCheck(world.functions, world.schemas),
+            QueuePolicy(world.request_timeout_s, ALLOWANCE),
+            quota,
+            ends,
+            running,
+            no_jitter,
+            self.dispatcher.wake,
+        )
+        self.watch = CancelWatch(self.queue, running, pause_s=0.001)
+
+    @asynccontextmanager
+    async def dispatching(self) -> AsyncIterator[None]:
+        """Run the dispatcher meanwhile, and let it end."""
+        loop = asyncio.create_task(self.dispatcher.run())
+        try:
+            yield
+        finally:
+            await self.dispatcher.drain(5)
+            await loop
+            await self.world.tasks.drain(5)
+
+    async def accept(self, ref: SessionRef, params: str = '{"a": 1}', **more: Any) -> Accepted:
+        return await self.service.accept(ref, Submission(JsonText(params), **more))
+
+    async def add(self, ref: SessionRef, params: str = '{"a": 1}', **more: Any) -> Entry:
+        accepted = await self.accept(ref, params, **more)
+        assert isinstance(accepted, Entry)
+        return accepted
+
+    async def ended(self, entry: Entry) -> ExecutionState:
+        return await self.service.wait(ANONYMOUS, entry.execution_id, 5)
+
+    async def state(self, entry: Entry) -> ExecutionState:
+        return await self.service.wait(ANONYMOUS, entry.execution_id, 0)
