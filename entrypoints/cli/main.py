@@ -29,6 +29,7 @@ _COMMANDS = {
     "token": ("entrypoints.cli.token:token", "Print a token signed with JWT_SECRET."),
     "keys": ("entrypoints.cli.keys:keys", "Create, list and revoke API keys."),
     "audit": ("entrypoints.cli.audit:audit", "List administrative acts, newest first."),
+    "executions": ("entrypoints.cli.executions:executions", "List, show, cancel and repeat executions that run later."),
     "owners": ("entrypoints.cli.owners:owners", "Show, move or erase what belongs to an owner."),
     "takeover": (
         "entrypoints.cli.takeover.group:takeover",

@@ -35,6 +35,7 @@ DESTROYED = {
     "creation-times": "the times at which sessions were created whose ids do not carry the time (migration 17).",
     "recorded-calls": "calls that were recorded for a rehearsal (migration 21).",
     "takeover": "the takeover: copies of the origin's sessions, and which side owns which session (migration 18).",
+    "queue": "executions that have not begun, and the marks of those that were accepted to run later (migration 22).",
     "foreign-functions": "functions and versions with another calling convention (migration 19).",
     "key-uses": "the record of when API keys were last used (migration 20).",
     "usage": "the counts of what owners have executed; those of the kept history are counted again (migration 14).",

@@ -52,8 +52,10 @@ from entrypoints.composition.database import Database
 from entrypoints.composition.guards import claim_rules
 from entrypoints.composition.options import (
     embedded_options,
+    execution_policy,
     gateway_options,
     owner_policy,
+    queue_policy,
     retention_times,
     sandbox_options,
     storage_budget,
@@ -201,6 +203,9 @@ class Commands(containers.DeclarativeContainer):
         providers.Callable(owner_policy, settings),
         providers.Callable(usage_bounds, settings),
     )
+    clock = database.clock
+    execution_queue = database.execution_queue
+    queue_policy = providers.Callable(queue_policy, settings, providers.Callable(execution_policy, settings))
     audit = database.audit
     database_acts = providers.Factory(DatabaseActs, database.gateway, database.statements.provided.audit)
     timeline = providers.Factory(

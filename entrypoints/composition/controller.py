@@ -23,6 +23,7 @@ from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.executions.by_name import FunctionCalls
 from domain.executions.history import HistoryService
+from domain.executions.running import RunningExecutions
 from domain.executions.service import ExecutionService
 from domain.functions.examples import ExampleRuns
 from domain.functions.params import ParamsCheck
@@ -47,6 +48,7 @@ from entrypoints.composition.options import (
     session_policy,
     usage_bounds,
 )
+from entrypoints.composition.queue import Queue
 from entrypoints.composition.runners import Runners
 from entrypoints.composition.session_moves import TakeoverParts
 from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
@@ -54,7 +56,7 @@ from entrypoints.http.app import Api, Application, Hooks, Services
 from entrypoints.http.endpoints.health import HealthChecks, Probe
 from entrypoints.origin.application import OriginApi, OriginHooks
 from entrypoints.server.control import ORIGIN
-from entrypoints.server.lifespan import Lifespan, bounded, together
+from entrypoints.server.lifespan import Lifespan, Step, bounded, together
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.callers import CallerMetrics
 from entrypoints.telemetry.metrics.database import DatabaseMetrics
@@ -83,11 +85,12 @@ def _lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
     tracing: Tracing,
     fronting: Fronting,
     first_touch: FirstTouch,
+    queue: Sequence[Step],
 ) -> Lifespan:
     """Return the order of the start and the end; no part that is unreachable stops a start."""
     return Lifespan(
         startup=[gateway.open, together(clock.measure, runners.open, *fronting.startup)],
-        background=[clock.run, cleanup.run, *security.background, *limits.background, *fronting.background],
+        background=[clock.run, cleanup.run, *security.background, *limits.background, *fronting.background, *queue],
         shutdown=[partial(tasks.drain, _RECORDING_TIMEOUT_S), runners.close],
         close=[
             *security.close,
@@ -132,6 +135,38 @@ class Controller(containers.DeclarativeContainer):
     example_policy = providers.Callable(example_policy, settings)
     function_policy = providers.Callable(function_policy, settings)
 
+    params = providers.Singleton(ParamsCheck, database.functions, schemas)
+    running = providers.Singleton(RunningExecutions)
+
+    executions = providers.Singleton(
+        ExecutionService,
+        clock=database.clock,
+        ids=ids,
+        sessions=database.sessions,
+        executions=database.executions,
+        keyed=database.keyed_executions,
+        runners=observed_runners,
+        policy=execution_policy,
+        in_flight=execution_limiter,
+        unrecorded=recording_limiter,
+        tasks=tasks,
+        params=params,
+        running=running,
+    )
+    queue = providers.Container(
+        Queue,
+        settings=settings,
+        clock=database.clock,
+        ids=ids,
+        tasks=tasks,
+        sessions=database.sessions,
+        stored=database.execution_queue,
+        probes=runners.provided.language_probes,
+        params=params,
+        policy=execution_policy,
+        executions=executions,
+        running=running,
+    )
     sessions = providers.Singleton(
         CountedSessions,
         clock=database.clock,
@@ -145,20 +180,7 @@ class Controller(containers.DeclarativeContainer):
         tasks=tasks,
         functions=database.functions,
         quotas=quotas,
-    )
-    executions = providers.Singleton(
-        ExecutionService,
-        clock=database.clock,
-        ids=ids,
-        sessions=database.sessions,
-        executions=database.executions,
-        keyed=database.keyed_executions,
-        runners=observed_runners,
-        policy=execution_policy,
-        in_flight=execution_limiter,
-        unrecorded=recording_limiter,
-        tasks=tasks,
-        params=providers.Singleton(ParamsCheck, database.functions, schemas),
+        end_queued=queue.service.provided.end_session,
     )
     calls = providers.Singleton(
         FunctionCalls,
@@ -286,6 +308,7 @@ class Controller(containers.DeclarativeContainer):
         providers.Singleton(DatabaseMetrics, database_stats.provided.read),
         providers.Singleton(SandboxMetrics, runners.provided.sandbox_stats),
         fronting.provided.metrics,
+        queue.queue.provided.metrics,
     )
     lifespan = providers.Singleton(
         _lifespan,
@@ -300,6 +323,7 @@ class Controller(containers.DeclarativeContainer):
         telemetry.tracing,
         fronting,
         first_touch,
+        queue.background,
     )
 
     http_options = providers.Callable(http_options, settings)
@@ -309,6 +333,7 @@ class Controller(containers.DeclarativeContainer):
         executions=executions,
         calls=calls,
         history=history,
+        queue=queue.service,
         functions=functions,
         audit=audit,
         usage=usage,
@@ -319,6 +344,7 @@ class Controller(containers.DeclarativeContainer):
         Hooks,
         lifespan.provided.start,
         lifespan.provided.end,
+        queue.dispatcher.provided.drain,
         providers.Callable(guards, settings, security, limits),
         providers.List(telemetry.requests),
         limits.provided.charge,

@@ -22,15 +22,18 @@ from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecuti
 from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRepository
 from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
 from adapters.postgres.repositories.purges import PostgresSessionPurger
+from adapters.postgres.repositories.queue import PostgresExecutionQueue
 from adapters.postgres.repositories.recordings import PostgresRecordingStore
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.repositories.usage import PostgresExecutionCounts
 from adapters.postgres.retention.cleanup import Cleanup
+from adapters.postgres.retention.entry_ender import EntryEnder
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements import load_statements
+from adapters.random_ids import RandomIds
 from domain.idempotency import KEPT_FOR
 from entrypoints.composition.options import (
     clock_options,
@@ -83,6 +86,7 @@ class Database(containers.DeclarativeContainer):
     keyed_executions = providers.Singleton(
         PostgresKeyedExecutionRepository, gateway, statements.provided.keyed_calls, executions, writing
     )
+    execution_queue = providers.Singleton(PostgresExecutionQueue, gateway, statements, executions, writing)
     functions = providers.Singleton(
         PostgresFunctionRepository,
         gateway,
@@ -107,6 +111,8 @@ class Database(containers.DeclarativeContainer):
         providers.Singleton(
             UsageCounter, gateway, statements.provided.usage, clock, settings.provided.history_retention_days
         ),
+        providers.Singleton(EntryEnder, gateway, statements.provided.queue_ends),
+        providers.Singleton(RandomIds),
     )
     coalescers = providers.Callable(
         _joined,
@@ -115,6 +121,7 @@ class Database(containers.DeclarativeContainer):
         executions.provided.coalescers,
         keyed_sessions.provided.coalescers,
         keyed_executions.provided.coalescers,
+        execution_queue.provided.coalescers,
         functions.provided.coalescers,
         api_keys.provided.coalescers,
     )

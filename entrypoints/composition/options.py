@@ -22,6 +22,9 @@ from domain.functions.examples import ExamplePolicy
 from domain.functions.ports import FunctionRepository
 from domain.functions.quota import FunctionQuota
 from domain.functions.service import FunctionPolicy
+from domain.queue.dispatcher import DispatchPolicy
+from domain.queue.quota import QueueMaxima
+from domain.queue.service import QueuePolicy
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language, LanguageMapping
 from domain.scripts.limits import Limits, LimitsPolicy
@@ -181,6 +184,29 @@ def execution_policy(settings: Settings) -> ExecutionPolicy:
     remote = settings.nodejs_runtime_url or settings.python_runtime_url
     overhead_s = max(local_s, settings.runtime_timeout_seconds) if remote else local_s
     return ExecutionPolicy(request_timeout_s=request_timeout_s(settings), run_overhead_s=overhead_s)
+
+
+def queue_policy(settings: Settings, executions: ExecutionPolicy) -> QueuePolicy:
+    """Return the times of executions that run later."""
+    return QueuePolicy(
+        request_timeout_s=request_timeout_s(settings),
+        allowance=executions.allowance,
+        retention=timedelta(seconds=settings.async_retention_seconds),
+    )
+
+
+def queue_bounds(settings: Settings) -> QueueMaxima:
+    """Return the limits of the queue."""
+    return QueueMaxima(settings.max_queued_per_owner, settings.max_queued)
+
+
+def dispatch_policy(settings: Settings, executions: ExecutionPolicy) -> DispatchPolicy:
+    """Return how many queued executions a process runs; with authentication, one owner gets four fifths at most."""
+    half = max(1, settings.max_executions // (2 * settings.web_concurrency))
+    running_max = half if settings.max_async_executions is None else settings.max_async_executions
+    share = max(1, running_max * 4 // 5) if settings.authenticated else running_max
+    of_owner = min(share, settings.max_executions_per_owner or share)
+    return DispatchPolicy(running_max, of_owner, executions.allowance)
 
 
 def function_policy(settings: Settings) -> FunctionPolicy:

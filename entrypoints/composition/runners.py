@@ -48,12 +48,17 @@ class Runners:
     @property
     def probes(self) -> Mapping[str, Probe]:
         """The health of each language, and of this host's sandbox without its languages."""
-        languages = {f"runtimes.{language}": self._probe_of(language) for language in self.by_language}
+        languages = {f"runtimes.{language}": probe for language, probe in self.language_probes.items()}
         return {**languages, "sandbox": self._sandbox_health}
 
     def _probe_of(self, language: Language) -> Probe:
         sandbox, runner = self.sandbox, self.by_language[language]
         return runner.health if sandbox is None or runner is not sandbox else partial(sandbox.language_health, language)
+
+    @property
+    def language_probes(self) -> Mapping[Language, Probe]:
+        """The health of each language."""
+        return {language: self._probe_of(language) for language in self.by_language}
 
     async def _sandbox_health(self) -> Mapping[str, object]:
         if self.sandbox is None:

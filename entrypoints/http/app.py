@@ -1,5 +1,6 @@
 """The ASGI application of a controller."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import MappingProxyType
@@ -20,15 +21,17 @@ from domain.executions.by_name import FunctionCalls
 from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionService
 from domain.functions.service import FunctionService
-from domain.json_text import JsonText
+from domain.queue.service import QueueService
 from domain.sessions.service import SessionService
 from domain.usage import UsageService
+from entrypoints.http.endpoints.asynchronous import AsynchronousEndpoints
 from entrypoints.http.endpoints.audit import AuditEndpoint
 from entrypoints.http.endpoints.batches import BATCH, BatchEndpoints, Charge, charge_nothing
 from entrypoints.http.endpoints.documents import DocumentEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints, execute_parser
 from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.health import HealthChecks, HealthEndpoints, MetricsEndpoint, ProbeRunner
+from entrypoints.http.endpoints.history import HistoryEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
 from entrypoints.http.errors import respond_to_bug, respond_to_error
@@ -38,7 +41,7 @@ from entrypoints.http.middleware.requests import RequestGuard
 from entrypoints.http.openapi.components import Json
 from entrypoints.http.openapi.document import compact, document
 from entrypoints.http.options import HttpOptions
-from entrypoints.http.parsing.batches import BatchParser, params_parser, sessions_parser
+from entrypoints.http.parsing.batches import BatchParser, items_parser, sessions_parser
 from entrypoints.http.parsing.bodies import Examiner
 from entrypoints.http.parsing.functions import FunctionParser, rollback_parser
 from entrypoints.http.parsing.headers import IdempotencyKeys
@@ -48,15 +51,22 @@ from entrypoints.http.request import Request
 from entrypoints.http.response import Response
 from entrypoints.http.route import Route, RouteTable
 from entrypoints.http.routes import Endpoints, routes
+from entrypoints.http.schemas.executions import ExecuteBody
 from entrypoints.http.schemas.sessions import InitializeItemBody
 from entrypoints.telemetry.metrics.process import LoopLag, ProcessMetrics
 from entrypoints.telemetry.metrics.scrape import Scrape
 
 Hook = Callable[[], Awaitable[None]]
+Drain = Callable[[float], Awaitable[int]]
+"""Takes on no new work, waits at most so many seconds for the present work, and returns how much of it is left."""
 
 
 async def _nothing() -> None:
     return
+
+
+async def _nothing_left(_timeout_s: float) -> int:
+    return 0
 
 
 @frozen
@@ -67,6 +77,7 @@ class Services:
     executions: ExecutionService
     calls: FunctionCalls
     history: HistoryService
+    queue: QueueService
     functions: FunctionService
     audit: AuditService
     usage: UsageService
@@ -76,13 +87,14 @@ class Services:
 
 @frozen
 class Hooks:
-    """What the composition adds: calls at the start and the end, guards, observers, and the charge of batches.
+    """What the composition adds: calls at the start, the drain and the end, guards, observers, the charge of batches.
 
     `caller` is the caller of a request unless a guard sets another.
     """
 
     startup: Hook = _nothing
     shutdown: Hook = _nothing
+    drain: Drain = _nothing_left
     guards: Sequence[Guard] = ()
     observers: Sequence[RequestObserver] = ()
     charge: Charge = charge_nothing
@@ -163,8 +175,8 @@ class Application:
         self.limiter.leaving = True
 
     async def drain(self, timeout_s: float) -> int:
-        """Reject new requests, wait for those in flight, and return how many are left."""
-        return await self.limiter.drain(timeout_s)
+        """Reject new requests, begin no queued execution, wait for what is under way, and return how much is left."""
+        return sum(await asyncio.gather(self.limiter.drain(timeout_s), self._hooks.drain(timeout_s)))
 
     def _shared(self, services: Services) -> Shared:
         log, options = structlog.get_logger(), self._options
@@ -183,13 +195,19 @@ class Application:
         options, examiner = self._options, shared.examiner
         keys, execute = IdempotencyKeys(options.idempotency), execute_parser(options, examiner)
         initialize, patch = initialize_parser(options, examiner), patch_parser(options, examiner)
+        asynchronous = AsynchronousEndpoints(
+            services.queue, services.calls, services.history, keeps_responses=options.idempotency
+        )
         return Endpoints(
-            sessions=SessionEndpoints(services.sessions, initialize, patch, keys),
-            executions=ExecutionEndpoints(services.executions, services.calls, services.history, execute, keys),
+            sessions=SessionEndpoints(services.sessions, initialize, patch, keys, services.queue),
+            executions=ExecutionEndpoints(services.executions, services.calls, asynchronous, execute, keys),
+            history=HistoryEndpoints(services.history, services.calls),
+            asynchronous=asynchronous,
             batches=self._batches(
                 services,
                 options,
-                params_parser(options, execute, examiner),
+                asynchronous,
+                items_parser(options, execute, examiner),
                 sessions_parser(options, item_parser(options, examiner), examiner),
             ),
             functions=FunctionEndpoints(
@@ -206,13 +224,15 @@ class Application:
         self,
         services: Services,
         options: HttpOptions,
-        params: BatchParser[JsonText],
+        asynchronous: AsynchronousEndpoints,
+        items: BatchParser[ExecuteBody],
         sessions: BatchParser[InitializeItemBody],
     ) -> BatchEndpoints:
         return BatchEndpoints(
             services.executions,
             services.sessions,
-            params,
+            asynchronous,
+            items,
             sessions,
             self.limiter,
             FairTurns(BATCH, options.batches_max, options.owner_batches_max, options.batches_waiting_max * SIZE_MIN),

@@ -174,6 +174,7 @@ STATUS: tuple[tuple[type[DomainError], HTTPStatus], ...] = (
 STATUS_OF_CODE: Mapping[str, HTTPStatus] = {
     FailureCode.EXECUTION_TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT,
     FailureCode.EXECUTION_CANCELLED: HTTPStatus.CONFLICT,
+    FailureCode.EXECUTION_EXPIRED: HTTPStatus.GONE,
 }
 """Codes whose status is not the status of their category."""
 

@@ -69,7 +69,8 @@ class Route:
     """A method and a path, the endpoint, and the types of the bodies of request and response.
 
     The in-flight limiter does not count an `exempt` route, so it responds under overload and during the drain. A route
-    with `shown=False` is not in the API document. A body that `names_languages_in_body` is checked by its endpoint.
+    with `shown=False` is not in the API document. The endpoint of a route with
+    `checks_languages` looks at the scopes of languages itself.
     """
 
     method: str
@@ -84,7 +85,7 @@ class Route:
     route_class: RouteClass | None = RouteClass.SESSIONS
     exempt: bool = False
     shown: bool = True
-    names_languages_in_body: bool = False
+    checks_languages: bool = False
     label: str = field()
     """What logs, metrics and traces call the route; the default is its path."""
     query_names: frozenset[str] = field(init=False)

@@ -4,19 +4,21 @@ from functools import partial
 
 from attrs import frozen
 
+from entrypoints.http.endpoints.asynchronous import AsynchronousEndpoints
 from entrypoints.http.endpoints.audit import AuditEndpoint
 from entrypoints.http.endpoints.batches import BatchEndpoints
 from entrypoints.http.endpoints.documents import ASSETS, DocumentEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints
 from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.health import HealthEndpoints, MetricsEndpoint
+from entrypoints.http.endpoints.history import HistoryEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
+from entrypoints.http.openapi.asynchronous import CANCEL, EXECUTION, EXECUTIONS, QUEUE, RETRY
 from entrypoints.http.openapi.executions import (
     EXECUTE,
     EXECUTE_BATCH,
     EXECUTE_FUNCTION,
-    EXECUTION,
     FUNCTION_HISTORY,
     HISTORY,
 )
@@ -32,6 +34,7 @@ from entrypoints.http.openapi.functions import (
 from entrypoints.http.openapi.health import AUDIT, HEALTH, LIVEZ, READYZ, USAGE
 from entrypoints.http.openapi.sessions import DELETE, GET, INITIALIZE, INITIALIZE_BATCH, LIST, PATCH
 from entrypoints.http.route import Access, Route, RouteClass
+from entrypoints.http.schemas.asynchronous import AcceptedResponse, CancelResponse, ListedExecutions, QueueResponse
 from entrypoints.http.schemas.audit import AuditPage
 from entrypoints.http.schemas.executions import (
     BatchBody,
@@ -63,6 +66,9 @@ from entrypoints.http.schemas.usage import UsageList
 
 _SESSIONS = "/api/v1/sessions"
 _SESSION = "/api/v1/sessions/{request_id}"
+_EXECUTIONS = "/api/v1/executions"
+_EXECUTION = "/api/v1/executions/{execution_id}"
+_QUEUE = "/api/v1/queue"
 _FUNCTIONS = "/api/v1/functions"
 _AUDIT = "/api/v1/audit"
 _USAGE = "/api/v1/usage"
@@ -85,6 +91,8 @@ class Endpoints:
 
     sessions: SessionEndpoints
     executions: ExecutionEndpoints
+    history: HistoryEndpoints
+    asynchronous: AsynchronousEndpoints
     batches: BatchEndpoints
     functions: FunctionEndpoints
     audit: AuditEndpoint
@@ -97,8 +105,9 @@ class Endpoints:
 def routes(endpoints: Endpoints) -> tuple[Route, ...]:
     """Return all routes."""
     return (
-        *_session_routes(endpoints.sessions, endpoints.executions, endpoints.batches),
-        *_function_routes(endpoints.functions, endpoints.executions),
+        *_session_routes(endpoints.sessions, endpoints.executions, endpoints.history, endpoints.batches),
+        *_execution_routes(endpoints.asynchronous),
+        *_function_routes(endpoints.functions, endpoints.executions, endpoints.history),
         _own("GET", _AUDIT, endpoints.audit.list, "list_acts", AUDIT, None, AuditPage, access=Access.ADMIN),
         _own("GET", _USAGE, endpoints.usage.list, "list_usage", USAGE, None, UsageList),
         *_process_routes(endpoints.health, endpoints.metrics),
@@ -110,7 +119,7 @@ def routes(endpoints: Endpoints) -> tuple[Route, ...]:
 
 
 def _session_routes(
-    sessions: SessionEndpoints, executions: ExecutionEndpoints, batches: BatchEndpoints
+    sessions: SessionEndpoints, executions: ExecutionEndpoints, history: HistoryEndpoints, batches: BatchEndpoints
 ) -> tuple[Route, ...]:
     execute, initialize = "/api/v1/execute/{request_id}", "/api/v1/initialize"
     return (
@@ -131,7 +140,7 @@ def _session_routes(
             INITIALIZE_BATCH,
             InitializeBatchBody,
             InitializeLine,
-            names_languages_in_body=True,
+            checks_languages=True,
         ),
         _execute("POST", execute, executions.execute, "execute_session", EXECUTE, ExecuteBody, ExecuteResponse),
         _execute("POST", f"{execute}/batch", batches.execute, "execute_batch", EXECUTE_BATCH, BatchBody, BatchLine),
@@ -139,20 +148,34 @@ def _session_routes(
         _own("GET", _SESSION, sessions.get, "get_session", GET, None, SessionResponse),
         _own("PATCH", _SESSION, sessions.patch, "patch_session", PATCH, PatchBody, SessionResponse),
         _own("DELETE", _SESSION, sessions.delete, "close_session", DELETE, status=204),
-        _own("GET", f"{_SESSION}/executions", executions.list, "list_executions", HISTORY, None, ExecutionPage),
-        _own(
-            "GET",
-            "/api/v1/executions/{execution_id}",
-            executions.get,
-            "get_execution",
-            EXECUTION,
+        _own("GET", f"{_SESSION}/executions", history.list, "list_executions", HISTORY, None, ExecutionPage),
+    )
+
+
+def _execution_routes(asynchronous: AsynchronousEndpoints) -> tuple[Route, ...]:
+    cancel, retry = f"{_EXECUTION}/cancel", f"{_EXECUTION}/retry"
+    return (
+        _own("GET", _EXECUTIONS, asynchronous.list, "list_asynchronous_executions", EXECUTIONS, None, ListedExecutions),
+        _own("GET", _QUEUE, asynchronous.queue, "get_queue", QUEUE, None, QueueResponse),
+        _own("GET", _EXECUTION, asynchronous.get, "get_execution", EXECUTION, None, SingleExecution),
+        _own("POST", cancel, asynchronous.cancel, "cancel_execution", CANCEL, None, CancelResponse),
+        _execute(
+            "POST",
+            retry,
+            asynchronous.retry,
+            "retry_execution",
+            RETRY,
             None,
-            SingleExecution,
+            AcceptedResponse,
+            status=202,
+            checks_languages=True,
         ),
     )
 
 
-def _function_routes(functions: FunctionEndpoints, executions: ExecutionEndpoints) -> tuple[Route, ...]:
+def _function_routes(
+    functions: FunctionEndpoints, executions: ExecutionEndpoints, history: HistoryEndpoints
+) -> tuple[Route, ...]:
     check, back, versions = f"{_FUNCTION}/check", f"{_FUNCTION}/rollback", f"{_FUNCTION}/versions"
     return (
         _read_functions("GET", _FUNCTIONS, functions.list, "list_functions", LIST_FUNCTIONS, None, FunctionList),
@@ -173,7 +196,7 @@ def _function_routes(functions: FunctionEndpoints, executions: ExecutionEndpoint
         _own_functions(
             "GET",
             f"{_FUNCTION}/executions",
-            executions.list_by_name,
+            history.list_by_name,
             "list_function_executions",
             FUNCTION_HISTORY,
             None,

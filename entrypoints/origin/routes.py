@@ -16,7 +16,7 @@ Front = Callable[[Route], Route]
 No body is read before the endpoint. `id` is the text of a session's id in the path, of any form.
 """
 
-_initialize = partial(Route, access=Access.EXECUTE, route_class=RouteClass.SESSIONS, names_languages_in_body=True)
+_initialize = partial(Route, access=Access.EXECUTE, route_class=RouteClass.SESSIONS, checks_languages=True)
 _execute = partial(Route, access=Access.EXECUTE, route_class=RouteClass.EXECUTE)
 _own = partial(Route, access=Access.OWNER, route_class=RouteClass.SESSIONS)
 _functions = partial(Route, access=Access.READ_FUNCTIONS, route_class=RouteClass.FUNCTIONS)

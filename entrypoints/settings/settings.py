@@ -120,6 +120,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Limit in MiB of the sessions of one owner, until they are removed. Unset: no limit."),
     ] = None
 
+    max_queued: Annotated[
+        int, Meta(ge=1, le=100_000_000, description="Limit of executions in the queue, of all owners together.")
+    ] = 1_000_000
+    max_queued_per_owner: Annotated[
+        int, Meta(ge=1, le=100_000_000, description="Limit of executions of one owner in the queue.")
+    ] = 10_000
+
     max_functions_per_owner: Annotated[
         Annotated[int, Meta(ge=1, le=20_000)] | None,
         Meta(description="Limit of registered functions of one owner, and of shared ones. Unset: no limit."),
@@ -159,6 +166,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idempotency: Annotated[
         Idempotency, Meta(description="on accepts Idempotency-Key and keeps responses for it; off rejects it.")
     ] = Idempotency.ON
+    async_retention_seconds: Annotated[
+        int,
+        Meta(ge=0, le=604_800, description="Time for which the whole result of an execution that ran later is kept."),
+    ] = 86_400
     history_retention_days: Annotated[
         int, Meta(ge=1, le=30, description="Number of days for which the history keeps executions.")
     ] = 7
@@ -229,6 +240,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_executions: Annotated[
         int, Meta(ge=1, le=4096, description="Limit of executions that run at the same time on a host.")
     ] = 32
+    max_async_executions: Annotated[
+        Annotated[int, Meta(ge=0, le=4096)] | None,
+        Meta(
+            description="Limit of queued executions that an HTTP worker process runs at once; 0 leaves them to other "
+            "controllers. Unset: half of MAX_EXECUTIONS, divided among the HTTP workers."
+        ),
+    ] = None
     max_executions_per_owner: Annotated[
         Annotated[int, Meta(ge=1, le=4096)] | None,
         Meta(description="Limit of running executions of one owner on a host; more wait. Unset: a fair share."),

@@ -12,7 +12,7 @@ from domain.identity import Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
-from domain.scripts.report import ExecutionUnknown, Outcome, ScriptReport
+from domain.scripts.report import ExecutionStatus, ExecutionUnknown, ScriptReport
 from domain.scripts.script import InputForm, Script
 from entrypoints.telemetry.metrics.instruments import Collectors, Counts, Histograms, counter, histogram
 from entrypoints.telemetry.tracing.trace import NO_SPAN, ExecutionSpan, Trace
@@ -40,12 +40,12 @@ class ExecutionMetrics(Collectors):
         self._cpu_s = Counts(counter(f"{prefix}_execution_cpu_seconds_total", "CPU time of scripts.", "language"))
         super().__init__(self._ended, self._rejected, self._cold, self._runs, self._queued, self._cpu_s)
         for language in Language:
-            self._ended.start(language, Outcome.UNKNOWN, "")
+            self._ended.start(language, ExecutionStatus.UNKNOWN, "")
             self._cpu_s.start(language)
 
     def ended(self, language: Language, report: ScriptReport) -> None:
         """Count an execution with a result or a failure."""
-        self._ended.add(language, report.outcome, report.failure.code if report.failure else "")
+        self._ended.add(language, report.status, report.failure.code if report.failure else "")
         self._runs.add(report.execution_time_ms / 1000, language)
         if report.queue_time_ms is not None:
             self._queued.add(report.queue_time_ms / 1000, language)
@@ -56,7 +56,7 @@ class ExecutionMetrics(Collectors):
 
     def unknown(self, language: Language) -> None:
         """Count an execution with an unknown outcome."""
-        self._ended.add(language, Outcome.UNKNOWN, "")
+        self._ended.add(language, ExecutionStatus.UNKNOWN, "")
 
     def rejected(self, language: Language, error: DomainError) -> None:
         """Count an execution that was not started."""

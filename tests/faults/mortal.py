@@ -17,6 +17,7 @@ import uvicorn
 from attrs import define, evolve, field
 
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
+from adapters.postgres.retention.cleanup import CleanupOptions
 from domain.scripts.language import Language
 from entrypoints.composition.controller import Controller
 from entrypoints.composition.runners import Runners
@@ -36,6 +37,7 @@ STEPS = (
     "in finish",
     "after finish",
 )
+STEPS_OF_QUEUE = ("before accept", "in accept", "after accept", "before claim", "in claim", "after claim", *STEPS[3:])
 STEPS_OF_WITHDRAWAL = ("before withdraw", "in withdraw", "after withdraw")
 STEPS_OF_INITIALIZE = ("before initialize", "in initialize", "after initialize")
 STEPS_OF_OPENING = ("before open", "in open", "after open")
@@ -78,10 +80,11 @@ async def _turns(until):
 
 
 class MortalCalls:
-    """A real repository, of keyed calls, functions, hidden sessions or purges, and death at its steps."""
+    """A real repository, of keyed calls, functions, hidden sessions, purges or the queue, and death at its steps."""
 
     def __init__(self, calls, death):
         self._calls, self._death = calls, death
+        self._has_accepted = False
 
     async def begin(self, *call):
         return await self._death.during("begin", self._calls.begin(*call))
@@ -91,6 +94,16 @@ class MortalCalls:
 
     async def finish(self, *call):
         return await self._death.during("finish", self._calls.finish(*call))
+
+    async def accept(self, *call):
+        accepted = await self._death.during("accept", self._calls.accept(*call))
+        self._has_accepted = True
+        return accepted
+
+    async def claim(self, *call):
+        """Claim; nothing dies of the claims before there is something to run."""
+        claiming = self._calls.claim(*call)
+        return await (self._death.during("claim", claiming) if self._has_accepted else claiming)
 
     async def initialize(self, *call):
         return await self._death.during("initialize", self._calls.initialize(*call))
@@ -144,7 +157,9 @@ def application_of(settings, runs, kill_at=None):
         database.functions,
         database.hidden_sessions,
         database.purger,
+        database.execution_queue,
     )
+    database.cleanup.add_kwargs(options=CleanupOptions(pause_s=0.5))
     for calls in mortal:
         calls.override(MortalCalls(calls(), death))
     controller.execution_policy.override(evolve(controller.execution_policy(), grace_s=0))

@@ -12,6 +12,7 @@ from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
 from adapters.memory.limits import MemoryRateStore, MemoryUsageReader
 from adapters.memory.manual_clock import ManualClock
+from adapters.memory.queue import MemoryExecutionQueue
 from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
@@ -67,6 +68,10 @@ class Fakes:
     def keyed_executions(self) -> MemoryKeyedExecutionRepository:
         return MemoryKeyedExecutionRepository(self.store, self.executions)
 
+    @property
+    def queue(self) -> MemoryExecutionQueue:
+        return MemoryExecutionQueue(self.store, self.executions, self.ids)
+
     def controller(self, **objects: Any) -> Controller:
         """Return the container over these fakes; `objects` take the place of further providers, by name.
 
@@ -79,6 +84,7 @@ class Fakes:
             "executions": self.executions,
             "keyed_sessions": self.keyed_sessions,
             "keyed_executions": self.keyed_executions,
+            "execution_queue": self.queue,
             "functions": self.functions,
             "audit": self.audit,
             "rates": self.rates,

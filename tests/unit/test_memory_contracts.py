@@ -14,7 +14,9 @@ from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKe
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.origin import MemoryOriginReader, MemoryStoredReader
 from adapters.memory.ownership import MemoryOwnership
+from adapters.memory.queue import MemoryExecutionQueue
 from adapters.memory.recordings import MemoryRecordingStore
+from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.session_returns import MemoryReturnStore
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
@@ -22,7 +24,9 @@ from adapters.memory.takeover import MemoryTakeoverStore
 from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS
 from domain.sessions.ports import SessionFilter
+from tests.contracts import queue_histories
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
+from tests.contracts.execution_queue import CleanUp, ExecutionQueueContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract, keeps_no_payloads
 from tests.contracts.function_repository import ADDER, ALICE, BOB, VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMINED_MAX
@@ -42,17 +46,19 @@ from tests.unit.takeover.builders import NOW
 
 
 def memory_storage(store: MemoryStore) -> Storage:
-    clock, functions = ManualClock(), MemoryFunctionRepository()
+    clock, ids, functions = ManualClock(), SequentialIds(), MemoryFunctionRepository()
     store.functions = functions.functions
     sessions, executions = MemorySessionRepository(store, EXAMINED_MAX), MemoryExecutionRepository(store, clock)
     return Storage(
         sessions,
         executions,
         clock,
+        ids,
         hidden=MemoryHiddenSessionRepository(store),
         functions=functions,
         keyed_sessions=MemoryKeyedSessionRepository(store, sessions),
         keyed_executions=MemoryKeyedExecutionRepository(store, executions),
+        queue=MemoryExecutionQueue(store, executions, ids),
     )
 
 
@@ -218,9 +224,35 @@ class TestMemoryKeyedCallRepository(KeyedCallRepositoryContract):
         return memory_storage(MemoryStore())
 
 
+class TestMemoryExecutionQueue(ExecutionQueueContract):
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore()
+
+    @pytest.fixture
+    def storage(self, store: MemoryStore) -> Storage:
+        return memory_storage(store)
+
+    @pytest.fixture
+    def purger(self, store: MemoryStore) -> MemorySessionPurger:
+        return MemorySessionPurger(store, MemoryAudit())
+
+    @pytest.fixture
+    def clean_up(self, storage: Storage) -> CleanUp:
+        async def clean_up() -> None:
+            storage.queue.end_overdue(storage.clock.now())
+
+        return clean_up
+
+
 @given(history=steps)
 async def test_a_key_is_what_the_rules_say_after_any_history(history):
     await (await KeyHistory.of(memory_storage(MemoryStore()))).follow(history)
+
+
+@given(history=queue_histories.steps)
+async def test_every_execution_of_a_queue_is_what_the_rules_say_after_any_history(history):
+    await queue_histories.follows(memory_storage(MemoryStore()), history)
 
 
 async def test_a_history_without_payloads_stores_none():

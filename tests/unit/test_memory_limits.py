@@ -5,6 +5,7 @@ import pytest
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.limits import MemoryRateStore, MemoryUsageReader
 from adapters.memory.manual_clock import ManualClock
+from adapters.memory.queue import MemoryExecutionQueue
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from adapters.memory.usage import MemoryExecutionCounts
@@ -45,7 +46,9 @@ class TestMemoryExecutionCounts(ExecutionCountsContract):
     @pytest.fixture
     def storage(self, store: MemoryStore) -> Storage:
         clock = ManualClock()
-        return Storage(MemorySessionRepository(store), MemoryExecutionRepository(store, clock), clock)
+        executions = MemoryExecutionRepository(store, clock)
+        queue = MemoryExecutionQueue(store, executions)
+        return Storage(MemorySessionRepository(store), executions, clock, queue=queue)
 
     @pytest.fixture
     def counts(self, store: MemoryStore) -> MemoryExecutionCounts:

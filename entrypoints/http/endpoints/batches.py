@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 from attrs import define, frozen
@@ -17,18 +17,19 @@ from domain.concurrency.fair_turns import FairTurns
 from domain.errors import DomainError, Overloaded
 from domain.executions.execution import Executed
 from domain.executions.service import ExecutionService
-from domain.json_text import JsonText
 from domain.scripts.language import pinned_title
 from domain.sessions.ports import Initialized
 from domain.sessions.service import SessionService
+from entrypoints.http.endpoints.asynchronous import AsynchronousEndpoints, require_no_options
 from entrypoints.http.endpoints.sessions import session_request
 from entrypoints.http.errors import error_content, internal_error_content, status_of
 from entrypoints.http.parsing.batches import BatchParser
+from entrypoints.http.parsing.bodies import json_text
 from entrypoints.http.parsing.headers import idempotency_key, reject_idempotency_key
 from entrypoints.http.pipeline import InFlightLimiter
 from entrypoints.http.request import Request
 from entrypoints.http.response import NDJSON, TEXT, in_one_line
-from entrypoints.http.schemas.executions import BatchLine
+from entrypoints.http.schemas.executions import BatchLine, ExecuteBody
 from entrypoints.http.schemas.fields import given
 from entrypoints.http.schemas.sessions import InitializeItemBody, InitializeLine
 from entrypoints.http.streaming_response import SendLine, StreamingResponse
@@ -57,7 +58,7 @@ class BatchKind(Generic[Item, Result]):
     parser: BatchParser[Item]
     admit: Callable[[Request, Batch[Item]], Awaitable[object]]
     call: Callable[[Request, Item], Awaitable[Result]]
-    line: Callable[[int, int, Result], Struct]
+    line: Callable[[int, Result], Struct]
     failed: type[BatchLine] | type[InitializeLine]
     keys: str
 
@@ -73,7 +74,8 @@ class BatchEndpoints:
 
     _executions: ExecutionService
     _sessions: SessionService
-    _params_parser: BatchParser[JsonText]
+    _asynchronous: AsynchronousEndpoints
+    _items_parser: BatchParser[ExecuteBody]
     _sessions_parser: BatchParser[InitializeItemBody]
     _limiter: InFlightLimiter
     _turns: FairTurns
@@ -83,12 +85,13 @@ class BatchEndpoints:
     _charge: Charge = charge_nothing
 
     async def execute(self, request: Request) -> StreamingResponse:
-        """Execute the script of a session for each item, if the session is live."""
-        kind = BatchKind(
-            self._params_parser,
-            lambda request, _: self._sessions.get(request.session_ref),
-            self._execute,
-            BatchLine.of,
+        """Execute the script of a session for each item, if it is live: now, or later if the caller prefers that."""
+        later = self._asynchronous.preferences(request).respond_async
+        kind: BatchKind[ExecuteBody, Any] = BatchKind(
+            self._items_parser,
+            self._require_live if later else self._require_executable,
+            self._asynchronous.accept_item if later else self._execute,
+            BatchLine.accepted if later else BatchLine.of,
             BatchLine,
             "Execute the items one by one, each with a key of its own",
         )
@@ -96,7 +99,7 @@ class BatchEndpoints:
 
     async def initialize(self, request: Request) -> StreamingResponse:
         """Store a session for each item. Without keys the owner must not have reached a quota."""
-        kind = BatchKind(
+        kind: BatchKind[InitializeItemBody, Initialized] = BatchKind(
             self._sessions_parser,
             self._require_valid,
             self._initialize,
@@ -105,6 +108,13 @@ class BatchEndpoints:
             "Give each item an idempotency_key of its own",
         )
         return await self._respond(request, kind)
+
+    async def _require_live(self, request: Request, _: Batch[ExecuteBody]) -> None:
+        await self._sessions.get(request.session_ref)
+
+    async def _require_executable(self, request: Request, batch: Batch[ExecuteBody]) -> None:
+        require_no_options({f"/items/{index}": body for index, body in enumerate(batch.items)})
+        await self._require_live(request, batch)
 
     async def _require_valid(self, request: Request, batch: Batch[InitializeItemBody]) -> None:
         """Reject the batch for its header, and over a quota.
@@ -116,8 +126,8 @@ class BatchEndpoints:
         if all(item.idempotency_key is UNSET for item in batch.items):
             await self._sessions.require_capacity(request.owner)
 
-    async def _execute(self, request: Request, params: JsonText) -> Executed:
-        return await self._executions.execute(request.session_ref, params)
+    async def _execute(self, request: Request, body: ExecuteBody) -> Executed:
+        return await self._executions.execute(request.session_ref, json_text(body.params))
 
     async def _initialize(self, request: Request, item: InitializeItemBody) -> Initialized:
         body = item.body
@@ -152,7 +162,7 @@ class BatchEndpoints:
 
     def _line(self, request: Request, kind: BatchKind[Item, Result], ended: ItemEnded[Result]) -> Struct:
         if ended.result is not None:
-            return kind.line(ended.index, HTTPStatus.OK, ended.result)
+            return kind.line(ended.index, ended.result)
         if isinstance(ended.error, DomainError):
             return kind.failed(ended.index, status_of(ended.error), error=error_content(ended.error))
         error_id = uuid4()

@@ -10,6 +10,7 @@ from msgspec import UNSET, structs
 from domain.access.principal import ANY_READ
 from domain.identity import MAX_ID, Owner
 from domain.json_text import JsonText
+from domain.queue.service import QueueService
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.sessions.requests import ListRequest, SessionList, SessionRequest
@@ -52,8 +53,10 @@ class SessionEndpoints:
         initialize_parser: BodyParser[InitializeBody],
         patch_parser: BodyParser[PatchBody],
         keys: IdempotencyKeys,
+        queue: QueueService,
     ) -> None:
         self._service = service
+        self._queue = queue
         self._initialize_parser = initialize_parser
         self._patch_parser = patch_parser
         self._keys = keys
@@ -111,15 +114,17 @@ class SessionEndpoints:
         return json_response(SessionResponse.of(session, Status.ACTIVE), headers=(etag(session.revision),))
 
     async def delete(self, request: Request) -> Response:
-        """Close a session, and with `purge` erase what is stored of its executions."""
+        """Close a session; `cancel` stops its executions that run, `purge` erases what is stored of them all."""
         query = Query(request.query_string, request.route.query_names)
-        purge = query.choice("purge", Switch) is Switch.ON
+        purge, cancel = (query.choice(name, Switch) is Switch.ON for name in ("purge", "cancel"))
         query.require_valid()
         ref, condition = request.reachable_session_ref, session_condition(request)
         if purge:
             await self._service.purge(ref, request.actor, condition)
             return Response(HTTPStatus.NO_CONTENT)
         await self._service.close(ref, condition)
+        if cancel:
+            await self._queue.cancel_running(ref)
         kept_until = f"{self._service.kept_until():%Y-%m-%dT%H:%M:%SZ}"
         return Response(HTTPStatus.NO_CONTENT, headers=((b"kept-until", kept_until.encode()),))
 

@@ -78,8 +78,8 @@ class LanguageGuard(Guard):
     """Rejects scripts in languages for which the caller has no scope, before a call begins.
 
     The language is that of the session or the function in the path, or else of the `Language-Title` header.
-    A session of another owner does not exist here either. For `execute:all` nothing is looked up. A route that names
-    languages in its body checks them itself.
+    A session of another owner does not exist here either. For `execute:all` nothing is looked up. The
+    endpoints of some routes check it themselves.
     """
 
     def __init__(self, mapping: LanguageMapping, sessions: SessionLanguages) -> None:
@@ -88,7 +88,7 @@ class LanguageGuard(Guard):
 
     @override
     async def admit(self, request: Request, route: Route) -> Headers:
-        is_checked_here = route.access is Access.EXECUTE and not route.names_languages_in_body
+        is_checked_here = route.access is Access.EXECUTE and not route.checks_languages
         if is_checked_here and Scope.EXECUTE_ALL not in request.caller.scopes:
             request.caller.require_language(await self._language(request))
         return ()

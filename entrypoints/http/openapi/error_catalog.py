@@ -28,8 +28,9 @@ from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.limits.rate import RateDecision, RateLimited, RatePolicy
+from domain.queue.entry import EXPIRED, ExecutionNotEnded, ExecutionNotKept, ScheduleRefused
 from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
-from domain.scripts.report import CANCELLED, ExecutionUnknown, Failure, FailureCode, ScriptReport
+from domain.scripts.report import CANCELLED, ExecutionStatus, ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.scripts.script import ScriptSyntaxError, SyntaxFault
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
 from domain.storage.faults import StorageFault
@@ -39,6 +40,7 @@ MEANINGS: Mapping[str, str] = {
     "CONFLICT": "another call changed it first, or the first call with the Idempotency-Key has not ended",
     "CPU_LIMIT": "the script used more CPU time than its limit",
     "EXECUTION_CANCELLED": "the execution was cancelled; details.stdout has what its script wrote until then",
+    "EXECUTION_EXPIRED": "the execution did not start in time, so its script never ran",
     "EXECUTION_NOT_FOUND": "the history has no such execution of this owner, or no longer has it",
     "EXECUTION_TIMEOUT": "the script ran longer than its limit, and its sandbox was killed",
     "EXPECTATION_FAILED": "the header Expect has something else than 100-continue",
@@ -137,7 +139,9 @@ _FAILURES: Mapping[FailureCode, Failure] = {
             observed=2_097_152,
         ),
         CANCELLED,
+        EXPIRED.failure,
     )
+    if failure is not None
 }
 
 
@@ -167,6 +171,9 @@ SAMPLES: tuple[DomainError, ...] = (
     ParamsRefused((Problem("/params/a", "must be of type number"),), _ADDER, 1),  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
     SchemaUnusable(_ADDER, 1, "/pattern: is not a supported pattern"),
     ExecutionNotFound(),
+    ExecutionNotEnded(_RUN, ExecutionStatus.RUNNING),
+    ExecutionNotKept(_RUN),
+    ScheduleRefused("its delay of 31 days is not between 0 and 30 days."),
     UpdateConflict(),
     KeyInFlight(_KEY, _ID),
     KeyInterrupted(_KEY, _ID, _RUN),

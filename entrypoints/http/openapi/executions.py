@@ -1,29 +1,34 @@
 """The contracts of the routes of executions and batches."""
 
-from domain.errors import RuntimeUnavailable, StorageUnavailable
-from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotFound, ExecutionNotStored
+from domain.errors import QuotaReached, RuntimeUnavailable, StorageUnavailable
+from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotStored
 from domain.functions.function import FunctionNotFound, FunctionVersionNotFound
 from domain.functions.schema import ParamsRefused, PinnedVersionNotFound, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
+from domain.queue.entry import ScheduleRefused
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
 from domain.scripts.report import ExecutionUnknown
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict
 from entrypoints.http.contract import ApiExample, Contract, Link, Tag
 from entrypoints.http.errors import InvalidParams
 from entrypoints.http.openapi.parameters import (
+    ACCEPTED_HEADERS,
     CURSOR,
     EXECUTION_ID,
+    EXECUTION_STATUS,
     IDEMPOTENCY_KEY,
     LIMIT,
     LINK,
     OUTCOME,
     PINNED_TITLE,
+    PREFER,
     REPLAYED_HEADER,
     REQUEST_ID,
     SINCE,
 )
+from entrypoints.http.schemas.asynchronous import AcceptedResponse
 
-_EXECUTED = {
+EXECUTED = {
     "request_id": REQUEST_ID.example,
     "execution_id": EXECUTION_ID.example,
     "language_title": "python-adder",
@@ -38,9 +43,10 @@ _EXECUTED = {
     "stdout": "",
     "stderr": "",
 }
-_KEPT = {
+KEPT = {
     "execution_id": EXECUTION_ID.example,
     "started_at": "2026-11-25T12:00:01.000000Z",
+    "status": "succeeded",
     "outcome": "succeeded",
     "execution_count": 1,
     "execution_time_ms": 0.9,
@@ -59,6 +65,8 @@ _KEPT = {
 _OF_SESSION = {"request_id": "$request.path.request_id"}
 
 _RUN_ERRORS = (
+    ScheduleRefused,
+    QuotaReached,
     IdempotencyConflict,
     KeyInFlight,
     KeyInterrupted,
@@ -79,9 +87,11 @@ EXECUTE = Contract(
     "ones. The service never repeats a script. If it cannot know whether the script ran, the error says so in "
     "details.executed. Retry-After is present only if repeating the call is safe. With an Idempotency-Key, a "
     "repeated call gets the first response, even if the script failed, and the script does not run again. If the "
-    "session was initialized from a function, params must conform to its schema.",
-    parameters=(IDEMPOTENCY_KEY,),
-    headers=(REPLAYED_HEADER,),
+    "session was initialized from a function, params must conform to its schema. With `Prefer: respond-async` or "
+    "`Prefer: wait=N` the execution is stored and may run later: if it has not ended after N seconds, the response is "
+    "202, and Location names it.",
+    parameters=(IDEMPOTENCY_KEY, PREFER),
+    headers=(REPLAYED_HEADER, *ACCEPTED_HEADERS),
     errors=(
         InvalidParams,
         ParamsRefused,
@@ -91,7 +101,17 @@ EXECUTE = Contract(
         SessionClosed,
         *_RUN_ERRORS,
     ),
-    examples=(ApiExample("sum", "Add two numbers", body={"params": {"a": 5, "b": 3}}, response=_EXECUTED),),
+    examples=(
+        ApiExample("sum", "Add two numbers", body={"params": {"a": 5, "b": 3}}, response=EXECUTED),
+        ApiExample(
+            "later",
+            "Add two numbers later, and wait up to ten seconds for the sum",
+            body={"params": {"a": 5, "b": 3}},
+            parameters={"Prefer": "respond-async, wait=10"},
+            response=EXECUTED,
+        ),
+    ),
+    other_responses={202: AcceptedResponse},
     links=(
         Link("list_executions", "List the executions of the session.", _OF_SESSION),
         Link("get_session", "Read the session.", _OF_SESSION),
@@ -111,8 +131,8 @@ EXECUTE_FUNCTION = Contract(
     "lives as long as calls renew it. request_id is its id. Otherwise the call is as that of a session. An "
     "Idempotency-Key belongs to the caller and the function: after a new version, a repeated call still gets the first "
     "response.",
-    parameters=(PINNED_TITLE, IDEMPOTENCY_KEY),
-    headers=(REPLAYED_HEADER,),
+    parameters=(PINNED_TITLE, IDEMPOTENCY_KEY, PREFER),
+    headers=(REPLAYED_HEADER, *ACCEPTED_HEADERS),
     errors=(
         InvalidLanguageTitle,
         LanguageNotServed,
@@ -124,7 +144,8 @@ EXECUTE_FUNCTION = Contract(
         UpdateConflict,
         *_RUN_ERRORS,
     ),
-    examples=(ApiExample("sum", "Add two numbers", body={"params": {"a": 5, "b": 3}}, response=_EXECUTED),),
+    examples=(ApiExample("sum", "Add two numbers", body={"params": {"a": 5, "b": 3}}, response=EXECUTED),),
+    other_responses={202: AcceptedResponse},
     links=(
         Link("list_function_executions", "List the calls of the function.", _OF_FUNCTION),
         Link("execute_function", "Execute the function again.", _OF_FUNCTION),
@@ -140,14 +161,16 @@ EXECUTE_BATCH = Contract(
     "in order, one at a time unless parallel is larger. A failed item does not stop the others. Each item is an "
     "execution of its own: it is limited, counted and stored in the history. The batch ends if the client disconnects, "
     "or reads nothing of the response for 30 seconds: items that run continue to their end, and no other item begins. "
-    "A response that breaks off has no lines for items that may not have run. An Idempotency-Key is rejected.",
+    "A response that breaks off has no lines for items that may not have run. An Idempotency-Key is rejected. With "
+    "`Prefer: respond-async` the items are stored and run later: the line of each has status 202 and its execution_id.",
+    parameters=(PREFER,),
     errors=(SessionNotFound, SessionExpired, SessionClosed, StorageUnavailable),
     examples=(
         ApiExample(
             "sums",
             "Add numbers twice, with one line for each sum",
             body={"items": [{"params": {"a": 5, "b": 3}}, {"params": {"a": 1, "b": 2}}]},
-            response={"index": 0, "status": 200} | _EXECUTED,
+            response={"index": 0, "status": 200} | EXECUTED,
         ),
     ),
     links=(Link("list_executions", "List the executions of the session.", _OF_SESSION),),
@@ -159,7 +182,7 @@ HISTORY = Contract(
     "List the executions of a session",
     "Lists the executions of a session, newest first. Until retention ends, this also works for an expired session. "
     "Of a field of more than 65536 characters only the beginning is stored: truncated and beginnings say so.",
-    parameters=(OUTCOME, SINCE, LIMIT, CURSOR),
+    parameters=(EXECUTION_STATUS, OUTCOME, SINCE, LIMIT, CURSOR),
     errors=(SessionNotFound, SessionClosed, StorageUnavailable),
     headers=(LINK,),
     examples=(
@@ -167,7 +190,7 @@ HISTORY = Contract(
             "newest",
             "The newest twenty",
             parameters={"limit": 20},
-            response={"executions": [_KEPT], "next_cursor": None},
+            response={"executions": [KEPT], "next_cursor": None},
         ),
     ),
     links=(
@@ -181,7 +204,7 @@ FUNCTION_HISTORY = Contract(
     "List the executions of a function",
     "Lists the caller's calls of a function by its name, newest first: of all versions, or of the one behind an @. "
     "Executions of sessions that were initialized from the function are in the lists of their sessions.",
-    parameters=(PINNED_TITLE, OUTCOME, SINCE, LIMIT, CURSOR),
+    parameters=(PINNED_TITLE, EXECUTION_STATUS, OUTCOME, SINCE, LIMIT, CURSOR),
     errors=(InvalidLanguageTitle, LanguageNotServed, FunctionNotFound, StorageUnavailable),
     headers=(LINK,),
     examples=(
@@ -189,7 +212,7 @@ FUNCTION_HISTORY = Contract(
             "newest",
             "The newest twenty",
             parameters={"limit": 20},
-            response={"executions": [_KEPT], "next_cursor": None},
+            response={"executions": [KEPT], "next_cursor": None},
         ),
     ),
     links=(
@@ -199,12 +222,4 @@ FUNCTION_HISTORY = Contract(
             _OF_FUNCTION | {"query.cursor": "$response.body#/next_cursor"},
         ),
     ),
-)
-
-EXECUTION = Contract(
-    Tag.EXECUTIONS,
-    "Read an execution",
-    "Returns one execution from the history. An execution that has not ended is not in the history yet: 404.",
-    errors=(ExecutionNotFound, SessionClosed, StorageUnavailable),
-    examples=(ApiExample("ended", "The execution", response=_KEPT | {"request_id": REQUEST_ID.example}),),
 )

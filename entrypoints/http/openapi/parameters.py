@@ -9,7 +9,7 @@ from msgspec import Meta
 from domain.idempotency import KEY_PATTERN
 from domain.identity import OWNER_SIZE_MAX
 from domain.scripts.language import PINNED_PATTERN, PINNED_SIZE_MAX, TITLE_PATTERN, TITLE_SIZE_MAX, Language
-from domain.scripts.report import Outcome
+from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Status
 from entrypoints.http.contract import In, Parameter, ResponseHeader
 from entrypoints.http.parsing.conditions import TAGS_PATTERN
@@ -108,7 +108,10 @@ CURSOR = Parameter(
     "The unchanged next_cursor of the previous page. It is valid for the same list with the same filters.",
     None,
 )
-OUTCOME = Parameter("outcome", In.QUERY, Outcome, "Only executions with this outcome.", "failed")
+EXECUTION_STATUS = Parameter("status", In.QUERY, ExecutionStatus, "Only executions with this status.", "failed")
+OUTCOME = Parameter(
+    "outcome", In.QUERY, ExecutionStatus, "As status. The next release does not accept it: use status.", "failed"
+)
 SINCE = Parameter(
     "since",
     In.QUERY,
@@ -184,3 +187,18 @@ RATE_LIMIT_POLICY = ResponseHeader(
     '"execute";q=100;w=60',
     always=False,
 )
+
+PREFER = Parameter(
+    "Prefer",
+    In.HEADER,
+    Annotated[str, Meta(max_length=256)],
+    "respond-async and wait=N (0 to 60), as in RFC 7240. Unknown preferences are ignored.",
+    "respond-async, wait=10",
+)
+PREFERENCE_APPLIED = ResponseHeader(
+    "Preference-Applied", str, "The preferences that were honoured.", "respond-async", always=False
+)
+LOCATION = ResponseHeader(
+    "Location", str, "The execution, of a response 202.", f"/api/v1/executions/{EXECUTION_ID.example}", always=False
+)
+ACCEPTED_HEADERS = (PREFERENCE_APPLIED, LOCATION)

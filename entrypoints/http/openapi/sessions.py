@@ -71,6 +71,7 @@ TITLE_TEXT = Parameter(
     "adder",
 )
 PURGE = Parameter("purge", In.QUERY, Switch, "Whether to erase its executions and their responses at once.", "true")
+CANCEL_RUNNING = Parameter("cancel", In.QUERY, Switch, "Whether to stop its executions that run.", "true")
 KEPT_UNTIL = ResponseHeader(
     "Kept-Until",
     Annotated[datetime, Meta(tz=True)],
@@ -256,11 +257,12 @@ DELETE = Contract(
     Tag.SESSIONS,
     "Close a session",
     "Closes the session and deletes its script, context and metadata at once. Until retention ends, calls for it get "
-    "410. Closing it again changes nothing. A script that runs continues to its end. Params, results and output of its "
+    "410. Closing it again changes nothing. A script that runs continues to its end unless cancel=true stops it, and "
+    "executions in the queue are cancelled. Params, results and output of its "
     "executions stay in the database until the time in Kept-Until at most: only repeating a call with its "
     "Idempotency-Key can read them. With purge=true they are erased at once, with the responses under keys, also if "
     "the session was closed or removed before. The audit record then says that it was purged, and has no content.",
-    parameters=(PURGE, IF_MATCH, IF_NONE_MATCH),
+    parameters=(PURGE, CANCEL_RUNNING, IF_MATCH, IF_NONE_MATCH),
     errors=(SessionNotFound, VersionMismatch, UpdateConflict, StorageUnavailable),
     headers=(KEPT_UNTIL,),
     examples=(

@@ -10,9 +10,8 @@ from msgspec import Raw, UnsetType
 from domain.batches import Batch
 from domain.errors import FieldTooLarge, InvalidRequest, Problem
 from domain.json_pointer import pointer
-from domain.json_text import JsonText
 from entrypoints.http.options import HttpOptions
-from entrypoints.http.parsing.bodies import BodyParser, Examiner, json_text, read_body
+from entrypoints.http.parsing.bodies import BodyParser, Examiner, read_body
 from entrypoints.http.parsing.body_problems import PROBLEMS_MAX, BodyProblem, raise_problems
 from entrypoints.http.parsing.json_scan import elements, starts_with
 from entrypoints.http.request import Request
@@ -70,9 +69,9 @@ class BatchParser(Generic[Item]):
         return parsed
 
 
-def params_parser(options: HttpOptions, items: BodyParser[ExecuteBody], examiner: Examiner) -> BatchParser[JsonText]:
+def items_parser(options: HttpOptions, items: BodyParser[ExecuteBody], examiner: Examiner) -> BatchParser[ExecuteBody]:
     """Return the parser of batches of executions; `items` parses each item."""
-    return _parser(options, BatchEnvelope, lambda content: json_text(items.parse(content).params), examiner)
+    return _parser(options, BatchEnvelope, items.parse, examiner)
 
 
 def sessions_parser(

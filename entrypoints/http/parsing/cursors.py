@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from domain.functions.function import TAG_LENGTH_MAX, FunctionType
 from domain.identity import OWNER_SIZE_MAX
 from domain.scripts.language import TITLE_SIZE_MAX, Language
-from domain.scripts.report import Outcome
+from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Status
 from entrypoints.http.parsing.json_faults import filter_fault
 from entrypoints.http.schemas.functions import TEXT_LENGTH_MAX
@@ -66,7 +66,16 @@ class ExecutionCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="
 
     session_id: UUID
     after: UUID
-    outcome: Outcome | None
+    status: ExecutionStatus | None
+    since_us: InstantUs | None
+
+
+class QueueCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="q", frozen=True):
+    """The place in the list of executions that were accepted to run later, with its filters."""
+
+    after: UUID
+    status: ExecutionStatus | None
+    session_id: UUID | None
     since_us: InstantUs | None
 
 
@@ -94,8 +103,8 @@ class UsageCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="u", 
     after: _Owner
 
 
-AnyCursor = SessionCursor | ExecutionCursor | FunctionCursor | AuditCursor | UsageCursor
-Cursor = TypeVar("Cursor", SessionCursor, ExecutionCursor, FunctionCursor, AuditCursor, UsageCursor)
+AnyCursor = SessionCursor | ExecutionCursor | QueueCursor | FunctionCursor | AuditCursor | UsageCursor
+Cursor = TypeVar("Cursor", SessionCursor, ExecutionCursor, QueueCursor, FunctionCursor, AuditCursor, UsageCursor)
 
 
 class InvalidCursor(ValueError):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import Enum, StrEnum
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
@@ -130,6 +131,15 @@ class Query:
             return None if value is None else named_owner(value)
         except OwnerRefused as error:
             self.add_problem(name, f"is not an owner: {error}")
+            return None
+
+    def identifier(self, name: str) -> UUID | None:
+        """Return a parameter as a UUID."""
+        value = self._values.get(name)
+        try:
+            return None if value is None else msgspec.convert(value, UUID)
+        except msgspec.ValidationError:
+            self.add_problem(name, "must be a UUID")
             return None
 
     def instant(self, name: str) -> datetime | None:

@@ -1,14 +1,17 @@
 """Bodies of executions and of batches."""
 
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
-from typing_extensions import override
+from msgspec import field as member
 
 from domain.executions import execution
-from domain.scripts.report import Outcome
+from domain.queue import entry
+from domain.scripts.report import ExecutionStatus
 from entrypoints.http.response import embedded
-from entrypoints.http.schemas import fields
+from entrypoints.http.schemas import asynchronous, fields
+from entrypoints.http.schemas.asynchronous import AsyncBody
 from entrypoints.http.schemas.errors import Error
 
 _JSON_PAYLOADS = ("params", "result", "error")
@@ -18,6 +21,7 @@ class ExecuteBody(Struct, forbid_unknown_fields=True):
     """The input of one execution."""
 
     params: fields.Params | UnsetType = UNSET
+    async_: AsyncBody | UnsetType = member(name="async", default=UNSET)
 
 
 class ExecuteResponse(Struct):
@@ -67,6 +71,7 @@ class ExecutionResponse(Struct):
 
     execution_id: fields.ExecutionId
     started_at: fields.StartedAt
+    status: asynchronous.Status
     outcome: fields.OutcomeField
     execution_count: fields.CountThen
     execution_time_ms: fields.KeptTimeMs
@@ -89,7 +94,8 @@ class ExecutionResponse(Struct):
         return cls(
             execution_id=kept.execution_id,
             started_at=kept.started_at,
-            outcome=kept.outcome,
+            status=kept.status,
+            outcome=kept.status if kept.status.is_final else None,
             execution_count=kept.execution_count,
             execution_time_ms=kept.execution_time_ms,
             cpu_time_ms=kept.cpu_time_ms,
@@ -107,15 +113,42 @@ class ExecutionResponse(Struct):
 
 
 class SingleExecution(ExecutionResponse):
-    """An execution in the history of a session, with the id of the session."""
+    """An execution in any state. Facts that are not known yet, or not kept any more, are null."""
 
     request_id: fields.RequestId
+    language_title: asynchronous.KnownTitle
+    attempt: asynchronous.Attempt
+    retry_of: asynchronous.RetryOf
+    next_attempt: asynchronous.NextAttempt
+    starts_at: asynchronous.StartsAt
+    expires_at: asynchronous.ExpiresAt
+    position: asynchronous.Position
+    cancel_requested: asynchronous.CancelRequested
+    queue_time_ms: fields.QueueTimeMs
+    status_code: asynchronous.StatusCode
+    result_kept_until: asynchronous.KeptUntil
 
     @classmethod
-    @override
-    def of(cls, kept: execution.Execution) -> "SingleExecution":
-        """Return the body for a row of the history."""
-        return cls(**structs.asdict(ExecutionResponse.of(kept)), request_id=kept.ref.session_id)
+    def of_state(
+        cls, state: entry.ExecutionState, kept: execution.Execution, status_code: int | None
+    ) -> "SingleExecution":
+        """Return the body for an execution, with what is kept of its end."""
+        report, window = state.report, state.window
+        return cls(
+            **structs.asdict(ExecutionResponse.of(kept)),
+            request_id=state.ref.session_id,
+            language_title=None if state.language_title is None else str(state.language_title),
+            attempt=state.attempt,
+            retry_of=state.retry_of,
+            next_attempt=state.next_attempt,
+            starts_at=None if window is None else window.not_before,
+            expires_at=None if window is None else window.expires_at,
+            position=state.position,
+            cancel_requested=state.cancel_requested,
+            queue_time_ms=None if report is None else report.queue_time_ms,
+            status_code=status_code,
+            result_kept_until=state.kept_until,
+        )
 
 
 class ExecutionPage(Struct):
@@ -146,7 +179,7 @@ class BatchEnvelope(Struct, forbid_unknown_fields=True):
 
 
 class BatchLine(Struct, omit_defaults=True):
-    """How one item ended: the response of execute, or an error."""
+    """How one item ended: the response of execute, or an error; only its ids if it was accepted to run later."""
 
     index: fields.Index
     status: fields.ItemStatus
@@ -166,15 +199,21 @@ class BatchLine(Struct, omit_defaults=True):
     error: Error | UnsetType = UNSET
 
     @classmethod
-    def of(cls, index: int, status: int, ended: execution.Executed) -> "BatchLine":
+    def of(cls, index: int, ended: execution.Executed) -> "BatchLine":
         """Return the line for an item that succeeded."""
         response = ExecuteResponse.of(ended)
-        return cls(index, status, **{name: getattr(response, name) for name in response.__struct_fields__})
+        return cls(index, HTTPStatus.OK, **{name: getattr(response, name) for name in response.__struct_fields__})
+
+    @classmethod
+    def accepted(cls, index: int, accepted: entry.Accepted) -> "BatchLine":
+        """Return the line for an item that was accepted, to be run later."""
+        ref, execution_id = accepted.ref, accepted.execution_id
+        return cls(index, HTTPStatus.ACCEPTED, request_id=ref.session_id, execution_id=execution_id)
 
 
 def _result_given(kept: execution.Execution) -> bool | None:
     """Return whether a script that succeeded gave a result; None if no payload is stored."""
-    is_known = kept.outcome is Outcome.SUCCEEDED and kept.params is not None
+    is_known = kept.status is ExecutionStatus.SUCCEEDED and kept.params is not None
     return kept.result is not None if is_known else None
 
 

@@ -11,7 +11,7 @@ from domain.executions.history import PAYLOAD_LENGTH_MAX
 from domain.scripts.convention import Convention
 from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX
 from domain.scripts.limits import MEMORY_MB_MIN, Isolation
-from domain.scripts.report import Outcome
+from domain.scripts.report import ExecutionStatus
 from domain.scripts.syntax_check import ScriptWarning
 from domain.sessions.session import Renewal, Status
 
@@ -174,7 +174,7 @@ CountThen = Annotated[
 Stdout = Annotated[str, Meta(description="The text that the script wrote to standard output.")]
 Stderr = Annotated[str, Meta(description="The text that the script wrote to standard error.")]
 OutcomeField = Annotated[
-    Outcome, Meta(description="How the execution ended; unknown if its end could not be recorded.")
+    ExecutionStatus | None, Meta(description="As status; null before the end. The next release omits it: use status.")
 ]
 
 KeptTimeMs = Annotated[float | None, Meta(description="Wall time of the run in milliseconds; null if unknown.")]

@@ -1,5 +1,6 @@
 """Bodies of sessions."""
 
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import msgspec
@@ -126,11 +127,11 @@ class InitializeLine(Struct, omit_defaults=True):
     error: Error | UnsetType = UNSET
 
     @classmethod
-    def of(cls, index: int, status: int, made: Initialized) -> "InitializeLine":
+    def of(cls, index: int, made: Initialized) -> "InitializeLine":
         """Return the line for an item that succeeded."""
         return cls(
             index,
-            status,
+            HTTPStatus.OK,
             request_id=made.ref.session_id,
             language_title=str(made.language_title),
             expires_at=made.expires_at,

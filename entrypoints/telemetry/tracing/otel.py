@@ -130,7 +130,7 @@ class OtelExecutionSpan(ExecutionSpan):
 
     @override
     def ended(self, report: ScriptReport) -> None:
-        self._span.set_attribute("pglambda.outcome", report.outcome)
+        self._span.set_attribute("pglambda.outcome", report.status)
         if report.cold_start is not None:
             self._span.set_attribute("pglambda.cold_start", report.cold_start)
         if report.failure is not None:

@@ -86,8 +86,21 @@ def test_the_command_finds_a_missing_schema(empty_database_url: str, settings: S
 
 
 async def test_the_expected_indexes_are_those_of_the_migrations(settings: Settings) -> None:
-    assert "all 33 indexes exist and are valid" in await seen_of(settings, Level.OK)
+    assert "all 40 indexes exist and are valid" in await seen_of(settings, Level.OK)
     assert not [each for each in await seen_of(settings, Level.NOTE) if "indexes" in each]
+
+
+async def test_a_transaction_that_keeps_dead_rows_is_found_by_its_process(
+    settings: Settings, database_url: str
+) -> None:
+    with psycopg.connect(database_url, application_name="monthly report") as connection:
+        connection.execute("SELECT pg_current_xact_id()")
+        async with Commands(settings=settings).database_inspection() as inspector:
+            holders = {each.name: each for each in await inspector.horizon_holders()}
+        found = holders[str(connection.info.backend_pid)]
+    assert (found.kind, found.application, found.state) == ("process", "monthly report", "idle in transaction")
+    assert found.since is not None
+    assert found.transactions >= 0
 
 
 async def test_missing_invalid_and_foreign_indexes_are_found(settings: Settings, change: Change) -> None:

@@ -92,7 +92,9 @@ async def test_a_purged_session_says_when_it_was_purged_and_by_whom(
     found = await explained(settings, session_id)
     (purged,) = texts_of(found, "purged")
     assert purged.startswith("It was purged at ")
-    assert purged.endswith("by anonymous. Erased: 1 execution, 1 idempotency key, 0 open executions.")
+    assert purged.endswith(
+        "by anonymous. Erased: 1 execution, 1 idempotency key, 0 open executions, 0 queued executions."
+    )
     assert not texts_of(found, "history")
     write("DELETE FROM meta.sessions WHERE request_id = %(id)s", id=session_id)
     removed = await explained(settings, session_id)
@@ -156,6 +158,30 @@ async def test_open_executions_are_running_or_unknown(settings: Settings, write:
     assert (await explained(settings, overdue)).state == "unknown"
 
 
+async def test_an_execution_that_waits_in_the_queue(api: Api, settings: Settings, write: Write) -> None:
+    session_id = await api.initialize("python-x", "result = 1")
+    now = uuid7_time(UUID(session_id))
+    waiting, until = uuid7_at(now, 3), now + timedelta(hours=1)
+    facts = {"session_id": session_id, "id": waiting, "now": now, "until": until}
+    write(
+        "INSERT INTO meta.idempotency_keys (request_id, owner, key, payload_hash, winner, language_title, deadline_at,"
+        " expires_at, params, asynchronous) VALUES (%(session_id)s, 'anonymous', 'order 4711', sha256(''), %(id)s,"
+        " 'python-x', %(until)s, %(until)s, '{}', jsonb_build_object('attempt', 1, 'not_before', %(now)s::timestamptz,"
+        " 'expires_at', %(until)s::timestamptz))",
+        **facts,
+    )
+    write(
+        "INSERT INTO meta.queued_executions VALUES (%(id)s, %(session_id)s, 'anonymous', 'python', 'order 4711', 0,"
+        " %(now)s, %(now)s, %(until)s, FALSE)",
+        **facts,
+    )
+    found = await explained(settings, waiting)
+    assert found.state == "queued"
+    assert "order 4711" in texts_of(found, "key")[0]
+    assert session_id in texts_of(found, "session")[0]
+    assert "In the queue: 1 execution of it." in texts_of(await explained(settings, session_id), "open")
+
+
 async def test_an_id_that_never_existed(settings: Settings, run: Run) -> None:
     now = (await read(settings, uuid7_at(datetime.fromisoformat("2026-01-01T00:00:00Z"), 0))).clock.now
     assert (await explained(settings, uuid7_at(now, 7))).state == "never-here"
@@ -195,7 +221,7 @@ async def test_a_session_that_was_taken_over(api: Api, settings: Settings, write
     assert texts_of(found, "created")[0].startswith("It was created at 2026-01-02 00:00:00.000000Z, by the clock of")
     assert "Its script is called by the convention origin." in texts_of(found, "script")
     (purged,) = texts_of(found, "purged")
-    assert purged.endswith("Erased: 1 execution, 0 idempotency keys, 0 open executions.")
+    assert purged.endswith("Erased: 1 execution, 0 idempotency keys, 0 open executions, 0 queued executions.")
     write("DELETE FROM meta.sessions WHERE request_id = %(id)s", id=taken)
     assert (await explained(settings, taken)).state == "removed"
 

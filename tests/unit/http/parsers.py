@@ -2,10 +2,9 @@
 
 from attrs import frozen
 
-from domain.json_text import JsonText
 from entrypoints.http.endpoints.executions import execute_parser
 from entrypoints.http.options import HttpOptions
-from entrypoints.http.parsing.batches import BatchParser, params_parser
+from entrypoints.http.parsing.batches import BatchParser, items_parser
 from entrypoints.http.parsing.bodies import BodyParser, Examiner
 from entrypoints.http.parsing.functions import FunctionParser
 from entrypoints.http.parsing.sessions import initialize_parser, patch_parser
@@ -21,7 +20,7 @@ class Parsers:
     initialize: BodyParser[InitializeBody]
     patch: BodyParser[PatchBody]
     execute: BodyParser[ExecuteBody]
-    batch: BatchParser[JsonText]
+    batch: BatchParser[ExecuteBody]
     function: FunctionParser
 
     @classmethod
@@ -33,6 +32,6 @@ class Parsers:
             initialize_parser(options, examiner),
             patch_parser(options, examiner),
             execute,
-            params_parser(options, execute, examiner),
+            items_parser(options, execute, examiner),
             FunctionParser.of(options, examiner),
         )

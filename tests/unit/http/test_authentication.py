@@ -53,6 +53,10 @@ DECISIONS: dict[str, frozenset[Scope] | None] = {
     "close_session": KNOWN,
     "list_executions": KNOWN,
     "get_execution": KNOWN,
+    "list_asynchronous_executions": KNOWN,
+    "get_queue": KNOWN,
+    "cancel_execution": KNOWN,
+    "retry_execution": EXECUTE,
     "list_functions": READ,
     "get_function": READ,
     "list_function_versions": READ,
@@ -193,6 +197,18 @@ def _is_for_shared_ones(name: str, scopes: frozenset[Scope], response: Any) -> b
     """Return whether a call was rejected because its scope is for shared functions only, which other tests cover."""
     writes = {"put_function", "delete_function", "roll_back_function"}
     return name in writes and Scope.WRITE_FUNCTIONS not in scopes and response.status_code == 403
+
+
+async def test_an_execution_is_repeated_only_with_the_scope_of_its_language(guarded: Guarded) -> None:
+    everything, title = {Scope.EXECUTE_ALL}, {"Language-Title": "python-a"}
+    body = {"script_content": SCRIPT}
+    made = await guarded.ask("POST", "/api/v1/initialize", everything, headers=title, json=body)
+    path, later = f"/api/v1/execute/{made.json()['request_id']}", {"Prefer": "respond-async"}
+    accepted = await guarded.ask("POST", path, everything, headers=later)
+    execution = f"/api/v1/executions/{accepted.json()['execution_id']}"
+    await guarded.ask("POST", f"{execution}/cancel", everything)
+    for scope, status in ((Scope.EXECUTE_NODEJS, 403), (Scope.EXECUTE_PYTHON, 202)):
+        assert (await guarded.ask("POST", f"{execution}/retry", {scope})).status_code == status
 
 
 @pytest.mark.parametrize("name", [route.name for route in routes()])

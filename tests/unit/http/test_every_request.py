@@ -211,6 +211,7 @@ def test_every_error_has_a_status(category):
 STATUSES = {
     FailureCode.EXECUTION_TIMEOUT: 504,
     FailureCode.EXECUTION_CANCELLED: 409,
+    FailureCode.EXECUTION_EXPIRED: 410,
 }
 
 

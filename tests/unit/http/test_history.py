@@ -77,16 +77,26 @@ async def test_an_invalid_instant_is_rejected(client, session_id, since):
 async def test_one_execution_is_read_by_its_id(client, session_id):
     (newest,) = (await client.get(f"/api/v1/sessions/{session_id}/executions?limit=1")).json()["executions"]
     response = await client.get(f"/api/v1/executions/{newest['execution_id']}")
-    assert response.json() == newest | {"request_id": session_id}
+    body = response.json()
+    assert {name: body[name] for name in newest} == newest
+    assert (body["request_id"], body["status"], body["outcome"], body["attempt"]) == (
+        session_id,
+        newest["status"],
+        newest["status"],
+        1,
+    )
+    assert "retry-after" not in response.headers
 
 
-async def test_an_execution_in_progress_is_404_and_unknown_after_its_deadline(client, world):
+async def test_an_execution_in_progress_is_running_and_unknown_after_its_deadline(client, world):
     session_id = await initialized(client)
     world.runner.unknown_next = "the runtime disconnected"
     await client.post(f"/api/v1/execute/{session_id}")
     (open_one,) = world.store.open_executions.values()
     path = f"/api/v1/executions/{open_one.execution_id}"
-    assert error_of(await client.get(path), 404)["code"] == "EXECUTION_NOT_FOUND"
+    running = await client.get(path)
+    assert (running.json()["status"], running.json()["outcome"]) == ("running", None)
+    assert running.headers["retry-after"] == "1"
     world.clock.advance(open_one.deadline_at - world.clock.now())
     body = (await client.get(path)).json()
     assert (body["outcome"], body["execution_count"], body["request_id"]) == ("unknown", None, session_id)

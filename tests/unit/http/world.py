@@ -16,6 +16,7 @@ from domain.functions.examples import ExamplePolicy
 from domain.functions.service import FunctionPolicy
 from domain.limits.ports import Quotas, Unlimited
 from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
+from domain.queue.dispatcher import Dispatcher
 from domain.scripts.language import LanguageMapping
 from domain.scripts.limits import Isolation, Limits, LimitsPolicy
 from domain.sessions.requests import SessionPolicy
@@ -51,6 +52,8 @@ class World(Fakes):
     recording_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("a recording", 4))
     process: HealthChecks = field(factory=lambda: HealthChecks("1.2.3", {}, {}))
     app: Application = field(init=False)
+    dispatcher: Dispatcher = field(init=False)
+    """Runs nothing until a test lets it."""
 
     @classmethod
     def of(
@@ -82,10 +85,12 @@ class World(Fakes):
             mapping=mapping or LanguageMapping(),
         )
         services, apis = controller.services(), {}
+        world.dispatcher = controller.queue.dispatcher()
         if origin is not None:
             further = origin_hooks or OriginHooks()
             apis = {ORIGIN: OriginApi(services, options, origin, controller.mapping(), further)}
-        world.app = Application(services, options, controller.hooks(), apis)
+        given = evolve(controller.hooks(), drain=world.dispatcher.drain)
+        world.app = Application(services, options, given, apis)
         return world
 
     def client(self) -> httpx2.AsyncClient:

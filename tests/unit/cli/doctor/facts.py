@@ -114,8 +114,11 @@ class ManualDatabase:
     async def tables(self):
         return self._fact("tables", [SESSIONS])
 
-    async def oldest_transaction(self):
-        return self._fact("oldest_transaction", NOW)
+    async def horizon_holders(self):
+        return self._fact("horizon_holders", [])
+
+    async def queue(self, count_max):
+        return self._fact("queue", [])
 
     async def clock(self):
         return self._fact("clock", CLOCK)

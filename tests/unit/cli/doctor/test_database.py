@@ -7,9 +7,11 @@ import pytest
 
 from domain.inspection import (
     DatabaseUnreachable,
+    HorizonHolder,
     IndexFacts,
     MissingRight,
     Obstacle,
+    QueueLanguageFacts,
     RecordingFacts,
     StandbyFacts,
     TakeoverFacts,
@@ -18,12 +20,13 @@ from domain.takeover.stages import Stage
 from entrypoints.cli.doctor.connection import judge_clock, judge_connection, judge_unreachable
 from entrypoints.cli.doctor.report import Level
 from entrypoints.cli.doctor.schema import (
+    judge_horizon,
     judge_indexes,
+    judge_queue,
     judge_rights,
     judge_schema,
     judge_slots,
     judge_tables,
-    judge_transactions,
 )
 from entrypoints.cli.doctor.server import (
     judge_archive,
@@ -259,10 +262,46 @@ class TestTheTables:
     def test_without_tables_the_finding_is_ok(self):
         assert levels(judge_tables([])) == {Level.OK}
 
-    def test_an_old_transaction_is_a_warning(self):
-        assert list(judge_transactions(None, NOW)) == []
-        assert list(judge_transactions(NOW - timedelta(minutes=10), NOW)) == []
-        assert levels(judge_transactions(NOW - timedelta(minutes=11), NOW)) == {Level.WARNING}
+    def test_what_keeps_dead_rows_for_more_than_five_minutes_is_named_with_its_age(self):
+        assert list(judge_horizon([], NOW)) == []
+        process = HorizonHolder("process", "4711", "psql", "idle in transaction", NOW - timedelta(minutes=5), 812)
+        assert list(judge_horizon([process], NOW)) == []
+        (found,) = judge_horizon([changed(process, since=NOW - timedelta(minutes=7))], NOW)
+        assert found.level is Level.WARNING
+        assert found.seen == (
+            "the process 4711 (psql, idle in transaction) keeps dead rows since 2026-11-10 11:53:00Z, "
+            "7 min and 812 transactions ago"
+        )
+        assert "pg_terminate_backend(4711)" in found.remedy
+
+    @pytest.mark.parametrize(
+        ("kind", "remedy"),
+        [("replication slot", "pg_drop_replication_slot('x')"), ("standby", "hot_standby_feedback")],
+    )
+    def test_a_holder_that_does_not_say_since_when_is_judged_by_its_age_in_transactions(self, kind, remedy):
+        holder = HorizonHolder(kind, "x", "", "idle", None, 100_000)
+        assert list(judge_horizon([holder], NOW)) == []
+        (found,) = judge_horizon([changed(holder, transactions=100_001)], NOW)
+        assert found.seen == f"the {kind} x (idle) keeps dead rows since 100,001 transactions ago"
+        assert remedy in found.remedy
+
+    def test_a_prepared_transaction_is_ended_by_its_name(self):
+        holder = HorizonHolder("prepared transaction", "x", "", "", NOW - timedelta(hours=1), 3)
+        (found,) = judge_horizon([holder], NOW)
+        assert "ROLLBACK PREPARED 'x'" in found.remedy
+
+    def test_only_the_first_holders_are_named(self):
+        holder = HorizonHolder("process", "4711", "", "", NOW - timedelta(hours=1), 3)
+        assert len(list(judge_horizon([holder] * 9, NOW))) == 3
+
+    def test_a_queue_that_is_taken_is_ok_and_one_that_waits_for_long_is_a_warning(self):
+        assert list(judge_queue([QueueLanguageFacts("python", 0, None, 0)], NOW)) == []
+        waiting = QueueLanguageFacts("python", 1200, NOW - timedelta(minutes=5), 3)
+        assert seen(judge_queue([waiting], NOW), Level.OK) == ["1,200 executions of python wait, and 3 run"]
+        late = changed(waiting, due_at=NOW - timedelta(minutes=6))
+        assert seen(judge_queue([late], NOW), Level.WARNING) == [
+            "1,200 executions of python wait, the oldest since 2026-11-10 11:54:00Z"
+        ]
 
     def test_replication_slots_without_a_reader_are_a_warning(self):
         assert list(judge_slots([])) == []

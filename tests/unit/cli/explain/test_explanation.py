@@ -10,11 +10,12 @@ from attrs import evolve
 from domain.executions.execution import Execution
 from domain.identity import ANONYMOUS, Owner, SessionRef, is_own_id, uuid7_at
 from domain.scripts.convention import Convention
-from domain.scripts.report import Outcome
+from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Renewal, Status
 from domain.storage.storage import ShortenedDay
 from domain.takeover.moving import TakenState
 from domain.timeline import (
+    AcceptedTrace,
     ClockReading,
     ExecutionTrace,
     FunctionTrace,
@@ -48,6 +49,44 @@ def texts(found, topic):
 
 def explained(after=SECOND * 10, session=None, **facts):
     return explain(timeline(after, session=session or session_at(), **facts), RETENTION)
+
+
+class TestAnExecutionThatRunsLater:
+    NEXT, FIRST = uuid7_at(START + SECOND, 1), uuid7_at(START, 2)
+
+    def explained(self, after=SECOND * 10, ended=None, **facts):
+        times = {"not_before": START + SECOND * 5, "expires_at": START + SECOND * 60, "kept_until": START + SECOND * 99}
+        defaults = {"name": "order 4711", "attempt": 2, "retry_of": None, "next_attempt": None}
+        accepted = AcceptedTrace(KEY, ID, **{**defaults, **times, **facts})
+        return explain(timeline(after, execution=ExecutionTrace(3, ended=ended, accepted=accepted)), RETENTION)
+
+    def test_one_that_waits_says_from_when_until_when(self):
+        found = self.explained(SECOND, may_start_at=START + SECOND * 5)
+        assert found.state == "queued"
+        assert written(START + SECOND * 5) in found.summary
+        assert written(START + SECOND * 60) in found.summary
+        assert "attempt 2" in texts(found, "admitted")[0]
+        assert texts(found, "queue") == ["It waits for a place, and has not begun."]
+        assert texts(found, "key") == [
+            f"Its result will be kept under the key 'order 4711' until {written(START + SECOND * 99)}."
+        ]
+
+    def test_one_that_was_put_back_says_so(self):
+        found = self.explained(SECOND * 20, may_start_at=START + SECOND * 30)
+        assert "put back" in texts(found, "queue")[0]
+
+    def test_one_that_ended_names_its_other_attempts_and_its_result(self):
+        ended = Execution(KEY, ID, ExecutionStatus.CANCELLED)
+        found = self.explained(
+            ended=ended, status=ExecutionStatus.CANCELLED, retry_of=self.FIRST, next_attempt=self.NEXT
+        )
+        assert (found.state, found.summary) == ("ended", "This execution has ended: it was cancelled.")
+        assert str(self.FIRST) in texts(found, "admitted")[1]
+        assert str(self.NEXT) in " ".join(texts(found, "ended"))
+        assert texts(found, "key")[0].startswith("Its result is kept under the key 'order 4711'")
+
+    def test_a_session_says_how_many_wait(self):
+        assert texts(explained(queued=3), "open") == ["In the queue: 3 executions of it."]
 
 
 class TestATakeover:
@@ -130,7 +169,7 @@ class TestAForeignId:
         assert texts(found, "history")[-1].endswith("these days of history: 2026-01-02.")
 
     def test_the_history_proves_one_that_was_removed(self):
-        history = HistoryTrace({Outcome.SUCCEEDED: 1}, BOB, ID, ID)
+        history = HistoryTrace({ExecutionStatus.SUCCEEDED: 1}, BOB, ID, ID)
         found = explain(evolve(timeline(history=history), identifier=random_v4(1)[0]), RETENTION)
         assert found.state == "removed"
 
@@ -164,7 +203,7 @@ class TestAbsence:
         ("trace", "topic", "text"),
         [
             (
-                {"history": HistoryTrace({Outcome.FAILED: 2}, Owner("alice"), ID, ID)},
+                {"history": HistoryTrace({ExecutionStatus.FAILED: 2}, Owner("alice"), ID, ID)},
                 "executed",
                 "The history has 2 executions of it, of alice.",
             ),
@@ -268,7 +307,9 @@ class TestASession:
 
     def test_executions_that_the_history_lost_are_counted_with_the_reason(self):
         executed = evolve(session_at(), execution_count=5, last_executed_at=START + SECOND)
-        history = HistoryTrace({Outcome.SUCCEEDED: 2, Outcome.FAILED: 1}, ANONYMOUS, ID, uuid7_at(START + SECOND, 0))
+        history = HistoryTrace(
+            {ExecutionStatus.SUCCEEDED: 2, ExecutionStatus.FAILED: 1}, ANONYMOUS, ID, uuid7_at(START + SECOND, 0)
+        )
         shortened = [ShortenedDay(START.date(), START, 1), ShortenedDay(START.date() - timedelta(days=9), START, 1)]
         found = explained(session=executed, history=history, shortened=shortened)
         assert texts(found, "executed") == [
@@ -286,7 +327,7 @@ class TestASession:
     @pytest.mark.parametrize(("count", "lost"), [(7, []), (9, ["2 of its executions are no longer in the history"])])
     def test_executions_that_the_origin_counted_were_never_in_the_history(self, count, lost):
         executed = evolve(session_at(), execution_count=count, last_executed_at=START + SECOND)
-        history = HistoryTrace({Outcome.SUCCEEDED: 2}, ANONYMOUS, ID, uuid7_at(START + SECOND, 0))
+        history = HistoryTrace({ExecutionStatus.SUCCEEDED: 2}, ANONYMOUS, ID, uuid7_at(START + SECOND, 0))
         move = MoveTrace(TakenState.OWNED, "nodejs-adder", count_at_fence=4, late_count=1, owned_at=START)
         found = texts(explained(session=executed, history=history, move=move), "history")[1:]
         assert [text.partition(",")[0] for text in found] == lost
@@ -366,7 +407,7 @@ class TestAnExecution:
         assert texts(found, "open")
 
     def test_an_ended_execution_says_how_it_ended_and_what_it_used(self):
-        ended = Execution(KEY, ID, Outcome.SUCCEEDED, 4, 1.5, 0.5, 1024, cold_start=True)
+        ended = Execution(KEY, ID, ExecutionStatus.SUCCEEDED, 4, 1.5, 0.5, 1024, cold_start=True)
         found = self.explained(ended=ended)
         assert (found.state, found.summary) == ("ended", "This execution has ended: it succeeded.")
         assert texts(found, "ended") == [
@@ -377,7 +418,7 @@ class TestAnExecution:
         assert "which has been removed" in texts(found, "session")[0]
 
     def test_an_execution_of_the_history_may_be_unknown(self):
-        found = self.explained(ended=Execution(KEY, ID, Outcome.UNKNOWN))
+        found = self.explained(ended=Execution(KEY, ID, ExecutionStatus.UNKNOWN))
         assert found.state == "unknown"
         assert texts(found, "ended") == ["It was not counted."]
 
@@ -386,7 +427,7 @@ class TestAnExecution:
     )
     def test_its_key_says_whether_a_response_is_stored(self, answered, text):
         taken = KeyTrace("k1", ID, START, START + SECOND, is_answered=answered)
-        found = self.explained(ended=Execution(KEY, ID, Outcome.FAILED, cold_start=False), taken=taken)
+        found = self.explained(ended=Execution(KEY, ID, ExecutionStatus.FAILED, cold_start=False), taken=taken)
         assert text in texts(found, "key")[0]
 
 

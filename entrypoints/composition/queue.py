@@ -1,0 +1,77 @@
+"""The parts of executions that run later, of one HTTP worker."""
+
+import random
+import time
+from typing import Any
+
+from dependency_injector import containers, providers
+
+from domain.executions.running import RunningExecutions
+from domain.queue.dispatcher import Dispatcher
+from domain.queue.ends import Ends
+from domain.queue.quota import QueueQuota
+from domain.queue.served import ServedLanguages
+from domain.queue.service import QueueService
+from domain.queue.watch import CancelWatch
+from entrypoints.composition.options import dispatch_policy, queue_bounds, queue_policy
+from entrypoints.server.lifespan import Step
+from entrypoints.settings.settings import Settings
+from entrypoints.telemetry.metrics.queue import CountedQueue
+
+
+def _background(dispatcher: Dispatcher, watch: CancelWatch, settings: Settings) -> list[Step]:
+    """Return the work in the background; a process that may run nothing claims nothing."""
+    return [watch.run, dispatcher.run] if settings.max_async_executions != 0 else [watch.run]
+
+
+class Queue(containers.DeclarativeContainer):
+    """The queue of executions: who accepts, who runs and who stops them."""
+
+    settings = providers.Dependency(instance_of=Settings)
+    clock: providers.Dependency[Any] = providers.Dependency()
+    ids: providers.Dependency[Any] = providers.Dependency()
+    tasks: providers.Dependency[Any] = providers.Dependency()
+    sessions: providers.Dependency[Any] = providers.Dependency()
+    stored: providers.Dependency[Any] = providers.Dependency()
+    probes: providers.Dependency[Any] = providers.Dependency()
+    params: providers.Dependency[Any] = providers.Dependency()
+    policy: providers.Dependency[Any] = providers.Dependency()
+    executions: providers.Dependency[Any] = providers.Dependency()
+    running: providers.Dependency[RunningExecutions] = providers.Dependency()
+
+    queue = providers.Singleton(CountedQueue, stored)
+    served = providers.Singleton(ServedLanguages, probes)
+    ends = providers.Singleton(Ends)
+    jitter = providers.Object(random.uniform)
+    dispatcher = providers.Singleton(
+        Dispatcher,
+        queue,
+        executions,
+        clock,
+        ids,
+        providers.Callable(dispatch_policy, settings, policy),
+        served,
+        tasks,
+        ends,
+        jitter,
+    )
+    quota = providers.Singleton(
+        QueueQuota, queue, providers.Object(time.monotonic_ns), providers.Callable(queue_bounds, settings)
+    )
+    service = providers.Singleton(
+        QueueService,
+        clock,
+        ids,
+        sessions,
+        queue,
+        served,
+        params,
+        providers.Callable(queue_policy, settings, policy),
+        quota,
+        ends,
+        running,
+        jitter,
+        dispatcher.provided.wake,
+    )
+    watch = providers.Singleton(CancelWatch, queue, running)
+    background = providers.Callable(_background, dispatcher, watch, settings)

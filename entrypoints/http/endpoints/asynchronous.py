@@ -1,0 +1,219 @@
+"""Endpoints of executions that are accepted and run later."""
+
+from collections.abc import Awaitable, Mapping
+from contextlib import suppress
+from http import HTTPStatus
+
+from attrs import frozen
+from msgspec import UNSET
+
+from domain.errors import Problem
+from domain.executions.by_name import FunctionCalls
+from domain.executions.execution import Executed, Execution, ExecutionFailed, ExecutionNotFound
+from domain.executions.history import HistoryService, whole_row
+from domain.idempotency import IdempotencyKey
+from domain.paging import Page
+from domain.queue.entry import Accepted, CancelResult, ExecutionState
+from domain.queue.ports import StateFilter
+from domain.queue.service import QueueService
+from domain.queue.submission import Submission
+from domain.scripts.report import ExecutionStatus, ExecutionUnknown
+from domain.sessions.session import SessionClosed
+from entrypoints.http.endpoints.history import status_filter
+from entrypoints.http.errors import invalid, status_of
+from entrypoints.http.parsing.bodies import json_text
+from entrypoints.http.parsing.body_problems import PROBLEMS_MAX
+from entrypoints.http.parsing.cursors import QueueCursor, instant_of, microseconds, write_cursor
+from entrypoints.http.parsing.headers import invalid_header
+from entrypoints.http.parsing.preferences import Preferences, preferences
+from entrypoints.http.parsing.queries import Query
+from entrypoints.http.request import Request, until_disconnect
+from entrypoints.http.response import REPLAYED, Headers, Response, json_response, next_link
+from entrypoints.http.schemas.asynchronous import (
+    AcceptedResponse,
+    AsyncBody,
+    CancelResponse,
+    ListedExecution,
+    ListedExecutions,
+    QueueResponse,
+)
+from entrypoints.http.schemas.executions import ExecuteBody, ExecuteResponse, SingleExecution
+
+_RETRY_AFTER: Headers = ((b"retry-after", b"1"),)
+_VARY: Headers = ((b"vary", b"prefer, accept"),)
+_LOCATION = b"/api/v1/executions/"
+_NOT_KEPT = "respond-async is not accepted: this server keeps no responses (IDEMPOTENCY=off). Omit it"
+_NOT_ASKED = "is only accepted with the header Prefer: respond-async. Send it, or omit this"
+
+
+def submission(body: ExecuteBody, key: IdempotencyKey | None = None) -> Submission:
+    """Return the execution of a body, to be run later."""
+    wanted = AsyncBody() if body.async_ is UNSET else body.async_
+    return Submission(json_text(body.params), wanted.start(), wanted.options(), key)
+
+
+def require_no_options(bodies: Mapping[str, ExecuteBody]) -> None:
+    """Raise InvalidRequest if a body of a call that is not to run later says how; `bodies` are by their pointers."""
+    problems = [Problem(f"{where}/async", _NOT_ASKED) for where, body in bodies.items() if body.async_ is not UNSET]
+    if problems:
+        raise invalid(problems[:PROBLEMS_MAX])
+
+
+class AsynchronousEndpoints:
+    """Accept executions, and read, list, cancel and repeat them; `keeps_responses` is False with IDEMPOTENCY=off."""
+
+    def __init__(
+        self, queue: QueueService, calls: FunctionCalls, history: HistoryService, *, keeps_responses: bool
+    ) -> None:
+        self._queue = queue
+        self._calls = calls
+        self._history = history
+        self._keeps_responses = keeps_responses
+
+    def preferences(self, request: Request) -> Preferences:
+        """Return what the caller prefers; raises InvalidRequest if this server cannot honour it."""
+        wanted = preferences(request)
+        if self._keeps_responses:
+            return wanted
+        if wanted.respond_async:
+            raise invalid_header("Prefer", _NOT_KEPT)
+        return Preferences()  # RFC 7240 lets a server ignore the wish to wait
+
+    async def accept(self, request: Request, wanted: Submission, preferred: Preferences) -> Response:
+        """Accept an execution of a session, and wait for its end if the caller prefers that."""
+        return await self._respond(request, preferred, self._queue.accept(request.session_ref, wanted))
+
+    async def accept_item(self, request: Request, body: ExecuteBody) -> Accepted:
+        """Accept an item of a batch."""
+        return await self._queue.accept(request.session_ref, submission(body))
+
+    async def accept_by_name(self, request: Request, wanted: Submission, preferred: Preferences) -> Response:
+        """Accept a call of a function by its name, and wait for its end if the caller prefers that."""
+        name = request.parameters["language_title"]
+        accepting = self._calls.in_session(
+            request.owner, name, wanted.idempotency_key, lambda ref, budget: self._queue.accept(ref, wanted, budget)
+        )
+        return await self._respond(request, preferred, accepting)
+
+    async def get(self, request: Request) -> Response:
+        """Return one execution of the caller in any state, at its end if the caller prefers to wait for that."""
+        wanted, execution_id = preferences(request), request.parameters["execution_id"]
+        waiting = self._queue.wait(request.caller.reach, execution_id, wanted.wait_s or 0)
+        state = await until_disconnect(request.receive, waiting)
+        kept = whole_row(await self._kept(request, state), state.report)
+        applied = Preferences(wait_s=wanted.wait_s).applied()
+        headers = applied if state.status.is_final else applied + _RETRY_AFTER
+        return json_response(SingleExecution.of_state(state, kept, _status_code(state)), headers=headers)
+
+    async def list(self, request: Request) -> Response:
+        """Return a page of the caller's executions that were accepted to run later."""
+        wanted = _ListQuery.of(request)
+        page = await self._queue.page(
+            request.owner, None if wanted.cursor is None else wanted.cursor.after, wanted.size, wanted.filter
+        )
+        return wanted.response(request, page)
+
+    async def queue(self, request: Request) -> Response:
+        """Describe the queue of the caller; that of all owners for an admin."""
+        return json_response(QueueResponse.of(await self._queue.languages(request.caller.reach)))
+
+    async def cancel(self, request: Request) -> Response:
+        """Cancel an execution that has not ended."""
+        result, state = await self._queue.cancel(request.caller.reach, request.parameters["execution_id"])
+        status = HTTPStatus.ACCEPTED if result is CancelResult.CANCELLING else HTTPStatus.OK
+        return json_response(CancelResponse.of(result, state), status)
+
+    async def retry(self, request: Request) -> Response:
+        """Accept an execution that has ended once more."""
+        ended = await self._queue.ended(request.owner, request.parameters["execution_id"])
+        if ended.language_title is not None:
+            request.caller.require_language(ended.language_title.language)
+        return _response(await self._queue.retry(ended), Preferences(respond_async=True))
+
+    async def _kept(self, request: Request, state: ExecutionState) -> Execution:
+        """Return the row of the history; of an execution under way, or whose state is kept without it, the state."""
+        if state.status.is_final:
+            with suppress(*((ExecutionNotFound, SessionClosed) if state.asynchronous else ())):
+                return await self._history.get(request.caller.reach, state.execution_id)
+        return Execution(state.ref, state.execution_id, state.status, state.execution_count)
+
+    async def _respond(self, request: Request, preferred: Preferences, accepting: Awaitable[Accepted]) -> Response:
+        accepted = await accepting  # a caller that leaves meanwhile leaves an accepted execution
+        request.created_session_id, request.execution_id = accepted.ref.session_id, accepted.execution_id
+        if preferred.wait_s and not isinstance(accepted, Executed):
+            waiting = self._queue.wait(request.owner, accepted.execution_id, preferred.wait_s)
+            state = await until_disconnect(request.receive, waiting)
+            if state.status.is_final:
+                return json_response(ExecuteResponse.of(_ended(state)), headers=preferred.applied() + _VARY)
+            accepted = state
+        return _response(accepted, preferred)
+
+
+@frozen
+class _ListQuery:
+    """What a list of executions shows."""
+
+    size: int
+    filter: StateFilter
+    cursor: QueueCursor | None
+
+    @classmethod
+    def of(cls, request: Request) -> "_ListQuery":
+        """Read the query, or its cursor; raises InvalidRequest, also for a cursor of another list."""
+        query = Query(request.query_string, request.route.query_names)
+        size, cursor = query.page_size(), query.cursor(QueueCursor)
+        wanted = StateFilter(status_filter(query), query.identifier("session"), query.instant("since"))
+        if cursor is not None:
+            since = None if cursor.since_us is None else instant_of(cursor.since_us)
+            kept = StateFilter(cursor.status, cursor.session_id, since)
+            pairs = {"status": "status", "session": "session_id", "since": "since"}
+            query.require_same({name: (getattr(wanted, each), getattr(kept, each)) for name, each in pairs.items()})
+            wanted = kept
+        query.require_valid()
+        return cls(size, wanted, cursor)
+
+    def response(self, request: Request, page: Page[ExecutionState]) -> Response:
+        """Return the response with a page, and with the way to the next one."""
+        following = self._next_cursor(page)
+        headers: Headers = ()
+        if following is not None:
+            headers = next_link(request.path, {"limit": self.size, "cursor": following})
+        return json_response(ListedExecutions([*map(ListedExecution.of, page.items)], following), headers=headers)
+
+    def _next_cursor(self, page: Page[ExecutionState]) -> str | None:
+        if page.next_after is None:
+            return None
+        wanted = self.filter
+        since_us = None if wanted.since is None else microseconds(wanted.since)
+        return write_cursor(QueueCursor(page.next_after, wanted.status, wanted.session_id, since_us))
+
+
+def _response(accepted: Accepted, wanted: Preferences) -> Response:
+    """Return the response that an earlier call with the key got, or 202 for an execution under way."""
+    headers = wanted.applied() + _VARY
+    if isinstance(accepted, Executed):
+        return json_response(ExecuteResponse.of(accepted.require_success()), headers=headers + REPLAYED)
+    location = (b"location", _LOCATION + str(accepted.execution_id).encode())
+    return json_response(AcceptedResponse.of(accepted), HTTPStatus.ACCEPTED, (*headers, *_RETRY_AFTER, location))
+
+
+def _ended(state: ExecutionState) -> Executed:
+    """Return the end of an execution as a waiting caller gets it; raises ExecutionFailed or ExecutionUnknown."""
+    executed = state.executed
+    if executed is None:
+        raise ExecutionUnknown("its end could not be recorded", state.execution_id)
+    return executed.require_success()
+
+
+def _status_code(state: ExecutionState) -> int | None:
+    """Return the status that a waiting caller would have got; None before the end, and if the result is not kept."""
+    if state.status is ExecutionStatus.UNKNOWN:
+        return status_of(ExecutionUnknown("", state.execution_id))
+    executed = state.executed
+    if executed is None:
+        return None
+    try:
+        executed.require_success()
+    except ExecutionFailed as error:
+        return status_of(error)
+    return int(HTTPStatus.OK)

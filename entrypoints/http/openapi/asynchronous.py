@@ -1,0 +1,158 @@
+"""The contracts of the routes of executions that run later."""
+
+from uuid import UUID
+
+from domain.errors import QuotaReached, RuntimeUnavailable, StorageUnavailable
+from domain.executions.execution import ExecutionNotFound
+from domain.functions.schema import PinnedVersionNotFound, SchemaUnusable
+from domain.queue.entry import ExecutionNotEnded, ExecutionNotKept
+from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
+from entrypoints.http.contract import ApiExample, Contract, In, Link, Parameter, Tag
+from entrypoints.http.openapi.executions import KEPT
+from entrypoints.http.openapi.parameters import (
+    CURSOR,
+    EXECUTION_ID,
+    EXECUTION_STATUS,
+    LIMIT,
+    LINK,
+    LOCATION,
+    PREFER,
+    PREFERENCE_APPLIED,
+    REQUEST_ID,
+    SINCE,
+)
+from entrypoints.http.schemas.asynchronous import CancelResponse
+
+_STATE = KEPT | {
+    "request_id": REQUEST_ID.example,
+    "language_title": "python-adder",
+    "attempt": 1,
+    "retry_of": None,
+    "next_attempt": None,
+    "starts_at": None,
+    "expires_at": None,
+    "position": None,
+    "cancel_requested": False,
+    "queue_time_ms": 0.1,
+    "status_code": 200,
+    "result_kept_until": None,
+}
+_ACCEPTED = {
+    "execution_id": EXECUTION_ID.example,
+    "request_id": REQUEST_ID.example,
+    "status": "queued",
+    "attempt": 1,
+    "accepted_at": "2026-11-25T12:00:01.000000Z",
+    "starts_at": "2026-11-25T12:00:01.000000Z",
+    "expires_at": "2026-11-25T13:00:00.000000Z",
+    "position": None,
+}
+
+EXECUTION = Contract(
+    Tag.EXECUTIONS,
+    "Read an execution",
+    "Returns one execution in any state. While it is queued or running, `Prefer: wait=N` waits up to N seconds for its "
+    "end. status_code is the status that a waiting caller would have got. The whole result of an execution that was "
+    "accepted to run later is kept until result_kept_until; after that, and for other executions, the history has its "
+    "beginning.",
+    parameters=(PREFER,),
+    headers=(PREFERENCE_APPLIED,),
+    errors=(ExecutionNotFound, SessionClosed, StorageUnavailable),
+    examples=(ApiExample("ended", "The execution", response=_STATE),),
+)
+
+CANCEL = Contract(
+    Tag.EXECUTIONS,
+    "Cancel an execution",
+    "Ends an execution that is queued, or stops one that runs. Repeating the call changes nothing. executed says "
+    "whether the script ran. 200: it will not run, or it had ended before. 202: it is being stopped; read the "
+    "execution for its end.",
+    errors=(ExecutionNotFound, StorageUnavailable),
+    other_responses={202: CancelResponse},
+    examples=(
+        ApiExample(
+            "queued",
+            "Cancel an execution that is queued",
+            response={"execution_id": EXECUTION_ID.example, "status": "cancelled", "executed": "no"},
+        ),
+    ),
+)
+
+RETRY = Contract(
+    Tag.EXECUTIONS,
+    "Repeat an execution",
+    "Accepts an execution that has ended once more, with its params and options, as an execution of its own.",
+    headers=(LOCATION,),
+    errors=(
+        ExecutionNotFound,
+        ExecutionNotEnded,
+        ExecutionNotKept,
+        SessionNotFound,
+        SessionExpired,
+        SessionClosed,
+        PinnedVersionNotFound,
+        SchemaUnusable,
+        QuotaReached,
+        RuntimeUnavailable,
+        StorageUnavailable,
+    ),
+    examples=(ApiExample("again", "The new execution", response=_ACCEPTED),),
+)
+
+_SESSION = Parameter("session", In.QUERY, UUID, "Only executions of this session.", REQUEST_ID.example)
+
+EXECUTIONS = Contract(
+    Tag.EXECUTIONS,
+    "List executions that run later",
+    "Lists the executions of the caller, of all sessions, that were accepted to run later, newest first, until "
+    "result_kept_until. A page may be shorter than its limit although there is a next page.",
+    parameters=(EXECUTION_STATUS, _SESSION, SINCE, LIMIT, CURSOR),
+    errors=(StorageUnavailable,),
+    headers=(LINK,),
+    examples=(
+        ApiExample(
+            "failed",
+            "Those that failed",
+            parameters={"status": "failed", "limit": 20},
+            response={
+                "executions": [
+                    {name: each for name, each in _ACCEPTED.items() if name != "position"}
+                    | {
+                        "language_title": "python-adder",
+                        "status": "failed",
+                        "retry_of": None,
+                        "next_attempt": None,
+                        "cancel_requested": False,
+                        "execution_count": 1,
+                        "result_kept_until": "2026-11-26T13:00:00.000000Z",
+                    }
+                ],
+                "next_cursor": None,
+            },
+        ),
+    ),
+    links=(
+        Link("list_asynchronous_executions", "Read the next page.", {"query.cursor": "$response.body#/next_cursor"}),
+    ),
+)
+
+_NOTHING = {"queued": 0, "oldest_age_seconds": None, "running": 0}
+_LANGUAGE = {"language": "python", **_NOTHING, "served": True, "reason": None}
+
+QUEUE = Contract(
+    Tag.EXECUTIONS,
+    "Read the queue",
+    "Returns how many executions of the caller wait and run, and whether this server can run each language; those of "
+    "all owners for an admin.",
+    errors=(StorageUnavailable,),
+    examples=(
+        ApiExample(
+            "empty",
+            "An empty queue",
+            response={
+                **_NOTHING,
+                "languages": [_LANGUAGE, _LANGUAGE | {"language": "nodejs"}],
+            },
+        ),
+    ),
+)

@@ -1,0 +1,57 @@
+"""The header of preferences (RFC 7240)."""
+
+import re
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from entrypoints.http.request import Header, Request
+
+WAIT_MAX_S = 60
+"""The longest wait in seconds; a longer one is shortened to it, and the response says so."""
+
+_PREFERENCES_MAX = 16
+_WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_PREFERENCE = re.compile(rf"\s*({_WORD})(?:\s*=\s*({_WORD}|{_QUOTED}))?\s*(?:;[^,]*)?")
+_RESPOND_ASYNC = "respond-async"
+_WAIT = "wait"
+
+
+@frozen
+class Preferences:
+    """What a caller prefers. `wait_s` is None if the caller names no time to wait."""
+
+    respond_async: bool = False
+    wait_s: int | None = None
+
+    @property
+    def may_be_accepted(self) -> bool:
+        """Whether the caller takes 202 for an answer."""
+        return self.respond_async or self.wait_s is not None
+
+    def applied(self) -> tuple[Header, ...]:
+        """Return the header that names the preferences that were honoured."""
+        names = [_RESPOND_ASYNC] if self.respond_async else []
+        names += [] if self.wait_s is None else [f"{_WAIT}={self.wait_s}"]
+        return ((b"preference-applied", ", ".join(names).encode("ascii")),) if names else ()
+
+
+def preferences(request: Request) -> Preferences:
+    """Return the preferences of a request; unknown and malformed ones are ignored, as RFC 7240 wants it."""
+    found: dict[str, str] = {}
+    for name, value in _pairs(request):
+        found.setdefault(name, value)  # of a repeated preference the first counts
+    wait = found.get(_WAIT, "")
+    return Preferences(
+        _RESPOND_ASYNC in found,
+        min(int(wait), WAIT_MAX_S) if re.fullmatch(r"[0-9]{1,4}", wait) else None,
+    )
+
+
+def _pairs(request: Request) -> Iterator[tuple[str, str]]:
+    text = ",".join(value.decode("latin-1") for name, value in request.scope["headers"] if name == b"prefer")
+    for each in text.split(",")[:_PREFERENCES_MAX]:
+        match = _PREFERENCE.fullmatch(each)
+        if match:
+            yield match[1].lower(), (match[2] or "").strip('"')

@@ -1,0 +1,50 @@
+"""Executions that run later, seen and changed from the command line."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from msgspec.structs import replace
+
+from entrypoints.composition.controller import create_controller
+from entrypoints.settings.settings import Settings
+from tests.integration.application.conftest import Api, serving
+from tests.integration.application.test_asynchronous import accepted, read
+from tests.integration.commands.conftest import Run
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+async def api(settings: Settings) -> AsyncIterator[Api]:
+    """A controller that accepts executions and runs none."""
+    async with serving(create_controller(replace(settings, max_async_executions=0))) as api:
+        yield api
+
+
+async def test_executions_are_listed_shown_cancelled_and_repeated(api: Api, run: Run) -> None:
+    session_id = await api.initialize("python-adder", "result = params['a'] + 1")
+    first, second = [(await accepted(api, session_id, {"a": n}))["execution_id"] for n in range(2)]
+
+    listed = run("executions", "list", "--output", "json")
+    assert listed.returncode == 0, listed.stderr
+    assert [each["execution_id"] for each in json.loads(listed.stdout)] == [second, first]
+
+    shown = run("executions", "show", first)
+    assert "queued" in shown.stdout
+    running = run("executions", "retry", first)
+    assert (running.returncode, "is queued" in running.stderr) == (1, True)
+
+    assert "will not run" in run("executions", "cancel", first).stdout
+    assert "cancelled" in run("executions", "cancel", first).stdout
+    assert (await read(api, first))["status"] == "cancelled"
+    only = run("executions", "list", "--status", "cancelled", "--session", session_id)
+    assert (first in only.stdout, second in only.stdout) == (True, False)
+    assert "EXECUTION_CANCELLED" in run("executions", "show", first).stdout
+
+    again = run("executions", "retry", first).stdout.strip()
+    state = await read(api, again)
+    assert (state["status"], state["retry_of"]) == ("queued", first)
+    assert "No executions" in run("executions", "list", "--owner", "alice").stdout
+    unknown = run("executions", "show", "019a6c1e-3f4b-7c2d-8e9f-0a1b2c3d4e5f")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
