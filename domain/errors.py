@@ -201,6 +201,7 @@ _QUOTA_MESSAGES: Mapping[str, str] = {
     "one.",
     "function_bytes": "The functions of this owner take {observed} bytes with their versions, and the quota is "
     "{allowed}. Register a smaller one, or delete a function, which frees all its versions.",
+    "webhooks": "You have {observed} webhooks, and the limit is {allowed}. Delete one, or change one.",
     "concurrent_calls": "You have {observed} calls in progress{where}, and the quota is {allowed}. Wait until one of "
     "them ends.",
     "queued_executions": "You have {observed} queued executions, and the quota is {allowed}. Wait until some have run, "
@@ -214,8 +215,9 @@ _QUOTA_MESSAGES: Mapping[str, str] = {
 class QuotaReached(LimitReached):
     """The owner has reached a quota, and nothing was started.
 
-    `limit` is `live_sessions`, `stored_bytes`, `functions`, `function_bytes`, `queued_executions`, `concurrent_calls`
-    or `fair_share`; `where` names the capacity limiter of the last two. `observed` is what the owner has.
+    `limit` is `live_sessions`, `stored_bytes`, `functions`, `function_bytes`, `webhooks`, `queued_executions`,
+    `concurrent_calls` or `fair_share`; `where` names the capacity limiter of the last two. `observed` is what the owner
+    has.
     """
 
     code: ClassVar[str] = "RATE_LIMITED"

@@ -61,13 +61,28 @@ class ArchiveStats:
     last_archived_at: datetime | None
 
 
+@frozen
+class DeliveryStats:
+    """Messages to webhooks that wait, and the due instant of the one that waits longest, of at most 100,000.
+
+    `failing` webhooks are enabled and fail; `disabled` ones were disabled because they failed, or their receiver is
+    gone. `dropped` messages were removed unsent, because their webhooks had too many.
+    """
+
+    pending: int
+    oldest_due_at: datetime | None
+    failing: int
+    disabled: int
+    dropped: int
+
+
 @define
 class CleanupStats:
     """What cleanup removed; the lag is the time since the oldest session passed its retention, in seconds.
 
     `usage_lag_s` is the time since the admission of the last execution that was counted for its owner, or could be.
     `archive` is what cleanup saw of the server's archiving; None if the server archives no WAL. `unserved` is how many
-    sessions neither side of a takeover serves; None without a takeover.
+    sessions neither side of a takeover serves; None without a takeover. `deliveries` is what cleanup saw of webhooks.
     """
 
     sessions_removed: int = 0
@@ -84,6 +99,8 @@ class CleanupStats:
     usage_lag_s: float | None = None
     archive: ArchiveStats | None = None
     unserved: int | None = None
+    deliveries_removed: int = 0
+    deliveries: DeliveryStats | None = None
     last_run_at: datetime | None = None
 
 

@@ -14,6 +14,7 @@ from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Session
 from domain.storage.storage import ShortenedDay
 from domain.takeover.moving import TakenState
+from domain.webhooks.delivery import Delivery
 
 
 @frozen
@@ -157,6 +158,7 @@ class Timeline:
     `session` and `execution` say what the id is; `history`, `open`, `queued` and `keys` are those of the session with
     the id, `taken` is the key that the call had which made the id. `purge` is the latest act that erased the session's
     content. `move` is what a takeover has stored about the session, and `recorded_calls` counts its stored calls.
+    `delivery` is set if the id is that of a message to a webhook.
     """
 
     identifier: UUID
@@ -173,6 +175,7 @@ class Timeline:
     move: MoveTrace | None = None
     recorded_calls: int = 0
     shortened: Sequence[ShortenedDay] = ()
+    delivery: Delivery | None = None
 
     @property
     def made_at(self) -> datetime:

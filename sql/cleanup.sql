@@ -222,6 +222,75 @@ removed AS (
 )
 SELECT count(*) FROM removed;
 
+-- name: delete_old_deliveries(made_before, rows_max)
+WITH picked AS MATERIALIZED (
+    SELECT d.delivery_id, d.request_id
+    FROM meta.deliveries AS d
+    WHERE d.delivery_id < :made_before::uuid
+    ORDER BY d.delivery_id
+    LIMIT :rows_max::bigint
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM meta.deliveries AS d
+    USING picked AS p
+    WHERE d.delivery_id = p.delivery_id AND d.request_id = p.request_id
+    RETURNING d.delivery_id
+)
+SELECT count(*) FROM removed;
+
+-- name: select_webhooks_to_trim(after, kept_max, rows_max)
+-- The next webhooks in the order of their ids, and of each the newest delivery that is one too many. The ids alone, from
+-- the index, show that.
+SELECT
+    w.webhook_id,
+    (
+        SELECT d.delivery_id
+        FROM meta.deliveries AS d
+        WHERE d.webhook_id = w.webhook_id
+        ORDER BY d.delivery_id DESC
+        LIMIT 1 OFFSET :kept_max::bigint
+    ) AS excess_from
+FROM (
+    SELECT w.webhook_id
+    FROM meta.webhooks AS w
+    WHERE w.webhook_id > :after::uuid
+    ORDER BY w.webhook_id
+    LIMIT :rows_max::bigint
+) AS w
+ORDER BY w.webhook_id;
+
+-- name: delete_excess_deliveries(webhook_id, excess_from, rows_max)
+WITH picked AS MATERIALIZED (
+    SELECT d.delivery_id, d.request_id
+    FROM meta.deliveries AS d
+    WHERE d.webhook_id = :webhook_id::uuid AND d.delivery_id <= :excess_from::uuid
+    ORDER BY d.delivery_id
+    LIMIT :rows_max::bigint
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM meta.deliveries AS d
+    USING picked AS p
+    WHERE d.delivery_id = p.delivery_id AND d.request_id = p.request_id
+    RETURNING d.delivery_id
+)
+SELECT count(*) FROM removed;
+
+-- name: select_delivery_facts(counted_max)
+SELECT
+    (
+        SELECT count(*)
+        FROM (SELECT FROM meta.deliveries AS d WHERE d.state = 'pending' LIMIT :counted_max::bigint) AS counted
+    ) AS pending,
+    (
+        SELECT min(counted.next_at)
+        FROM (SELECT d.next_at FROM meta.deliveries AS d WHERE d.state = 'pending' LIMIT :counted_max::bigint) AS counted
+    ) AS oldest_due_at,
+    count(*) FILTER (WHERE w.failing_since IS NOT NULL AND w.disabled_reason IS NULL) AS failing,
+    count(*) FILTER (WHERE w.disabled_reason IN ('gone', 'failing')) AS disabled
+FROM meta.webhooks AS w;
+
 -- name: delete_old_versions(versions_kept, left_before, rows_max)
 -- A version is no longer among the newest ones since the version that many numbers later was registered. A call that
 -- found it before may still pin a session to it, so it stays until that instant is long past. After that it stays while

@@ -168,3 +168,6 @@ SELECT
     (SELECT count(*) FROM meta.recorded_calls) AS calls,
     (SELECT c.call_id FROM meta.recorded_calls AS c ORDER BY c.call_id LIMIT 1) AS oldest,
     (SELECT r.recording_until FROM meta.recording AS r) AS recording_until;
+
+-- name: select_disabled_webhooks()
+SELECT count(*) FROM meta.webhooks AS w WHERE w.disabled_reason IN ('gone', 'failing');

@@ -108,6 +108,40 @@ SELECT
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM moved) AS moved;
 
+-- name: select_webhook_count(owner)
+SELECT count(*) FROM meta.webhooks AS w WHERE w.owner = :owner::text;
+
+-- name: move_webhooks(owner_from, owner_to, after, rows_max, act_id, actor, origin, act)
+-- Their deliveries belong to whom the webhook belongs to.
+WITH examined AS MATERIALIZED (
+    SELECT w.webhook_id
+    FROM meta.webhooks AS w
+    WHERE
+        w.owner = :owner_from::text
+        AND w.webhook_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
+    ORDER BY w.webhook_id
+    LIMIT :rows_max::bigint
+),
+moved AS (
+    UPDATE meta.webhooks AS w
+    SET owner = :owner_to::text, revision = w.revision + 1
+    FROM examined AS e
+    WHERE w.webhook_id = e.webhook_id AND w.owner = :owner_from::text
+    RETURNING w.webhook_id
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner_from::text, :owner_to::text,
+        jsonb_build_object('webhooks', (SELECT count(*) FROM moved))
+    WHERE EXISTS (SELECT FROM moved)
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+)
+SELECT
+    (SELECT e.webhook_id FROM examined AS e ORDER BY e.webhook_id DESC LIMIT 1) AS last_webhook_id,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM moved) AS moved;
+
 -- name: move_takings(owner_from, owner_to, after, rows_max, act_id, actor, origin, act)
 -- What is stored of a taken session follows the session. If the session is not stored here, it is moved. Copies of the
 -- origin's sessions have no owner before they are adopted, so they are not moved. Recorded calls are, so that a purge

@@ -61,6 +61,19 @@ keys AS (
     WHERE k.request_id = p.request_id AND k.owner = p.owner AND k.key = p.key
     RETURNING k.owner
 ),
+picked_deliveries AS MATERIALIZED (
+    SELECT d.delivery_id, d.request_id
+    FROM meta.deliveries AS d
+    INNER JOIN meta.webhooks AS w ON d.webhook_id = w.webhook_id
+    WHERE d.request_id = :request_id::uuid AND :owner::text IN (w.owner, '*')
+    LIMIT :rows_max::bigint
+),
+deliveries AS (
+    DELETE FROM meta.deliveries AS d
+    USING picked_deliveries AS p
+    WHERE d.delivery_id = p.delivery_id AND d.request_id = p.request_id
+    RETURNING d.delivery_id
+),
 taken AS (
     UPDATE meta.taken_sessions AS t
     SET user_id = NULL, leftovers = '{}'
@@ -88,6 +101,7 @@ counted AS (
         (SELECT count(*) FROM executions) AS executions,
         (SELECT count(*) FROM opened) AS open_executions,
         (SELECT count(*) FROM queued) AS queued_executions,
+        (SELECT count(*) FROM deliveries) AS deliveries,
         (SELECT count(*) FROM keys) + (SELECT count(*) FROM initialize_keys) AS idempotency_keys,
         coalesce(
             (SELECT k.owner FROM known AS k),
@@ -113,7 +127,7 @@ recorded AS (
 )
 SELECT
     c.owner IS NOT NULL AS is_known,
-    c.executions + c.open_executions + c.queued_executions + c.idempotency_keys AS erased
+    c.executions + c.open_executions + c.queued_executions + c.idempotency_keys + c.deliveries AS erased
 FROM counted AS c;
 
 -- name: purge_sessions(owner, after, now, rows_max, act_id, actor, origin, act)
@@ -390,6 +404,41 @@ final AS (
 SELECT
     (SELECT f.language FROM final AS f) AS last_language,
     (SELECT f.title FROM final AS f) AS last_title,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM purged) AS purged;
+
+-- name: purge_webhooks(owner, after, rows_max, act_id, actor, origin, act)
+-- Removes webhooks with their deliveries: the payloads of executions.
+WITH examined AS MATERIALIZED (
+    SELECT w.webhook_id
+    FROM meta.webhooks AS w
+    WHERE
+        w.owner = :owner::text
+        AND w.webhook_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
+    ORDER BY w.webhook_id
+    LIMIT :rows_max::bigint
+),
+purged AS (
+    DELETE FROM meta.webhooks AS w
+    USING examined AS e
+    WHERE w.webhook_id = e.webhook_id AND w.owner = :owner::text
+    RETURNING w.webhook_id
+),
+emptied AS (
+    DELETE FROM meta.deliveries AS d
+    USING purged AS p
+    WHERE d.webhook_id = p.webhook_id
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner::text, :owner::text,
+        jsonb_build_object('webhooks', (SELECT count(*) FROM purged))
+    WHERE EXISTS (SELECT FROM purged)
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+)
+SELECT
+    (SELECT e.webhook_id FROM examined AS e ORDER BY e.webhook_id DESC LIMIT 1) AS last_webhook_id,
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM purged) AS purged;
 

@@ -135,6 +135,13 @@ class DatabaseInspector:
         rows = await self._rows(self._statements.queue_states.select_all_queue_facts, asked)
         return [QueueLanguageFacts(*row) for row in rows]
 
+    async def disabled_webhooks(self) -> int:
+        """Count the webhooks that were disabled because they failed; none while migrations are pending."""
+        if (await self.schema()).pending:
+            return 0
+        ((count,),) = await self._rows(self._statements.inspection.select_disabled_webhooks)
+        return int(count)
+
     async def clock(self) -> ClockFacts:
         """Measure the database's clock."""
         best = min([await self._sample() for _ in range(_SAMPLES)], key=lambda sample: sample.error_ns)

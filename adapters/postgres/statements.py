@@ -140,12 +140,14 @@ class OwnerStatements:
     select_key_count: Statement
     select_history_count: Statement = field(metadata=_UNPREPARED)
     select_owned_function_count: Statement
+    select_webhook_count: Statement
     select_function_collisions: Statement
     move_sessions: Statement = field(metadata=_UNPREPARED)
     move_takings: Statement = field(metadata=_UNPREPARED)
     move_initialize_keys: Statement = field(metadata=_UNPREPARED)
     move_history: Statement = field(metadata=_UNPREPARED)
     move_functions: Statement = field(metadata=_UNPREPARED)
+    move_webhooks: Statement = field(metadata=_UNPREPARED)
 
 
 @frozen
@@ -158,6 +160,7 @@ class PurgeStatements:
     purge_history: Statement = field(metadata=_UNPREPARED)
     purge_functions: Statement = field(metadata=_UNPREPARED)
     purge_queue: Statement = field(metadata=_UNPREPARED)
+    purge_webhooks: Statement = field(metadata=_UNPREPARED)
     purge_inbound: Statement = field(metadata=_UNPREPARED)
     purge_takings: Statement = field(metadata=_UNPREPARED)
     select_inbound_count: Statement
@@ -188,6 +191,10 @@ class CleanupStatements:
     delete_old_versions: Statement = field(metadata=_UNPREPARED)
     delete_deactivated_functions: Statement = field(metadata=_UNPREPARED)
     delete_old_acts: Statement = field(metadata=_UNPREPARED)
+    delete_old_deliveries: Statement = field(metadata=_UNPREPARED)
+    select_webhooks_to_trim: Statement
+    select_delivery_facts: Statement
+    delete_excess_deliveries: Statement = field(metadata=_UNPREPARED)
     select_archiving: Statement
     select_filled_partitions: Statement = field(metadata=_UNPREPARED)
     empty_partition: Statement = field(metadata=_UNPREPARED)
@@ -303,6 +310,24 @@ class SessionReturnStatements:
 
 
 @frozen
+class WebhookStatements:
+    """Statements of `webhooks.sql`."""
+
+    insert_webhook: Statement
+    select_webhook: Statement
+    update_webhook: Statement
+    delete_webhook: Statement
+    select_webhook_page: Statement
+    insert_delivery: Statement
+    select_delivery: Statement
+    select_delivery_page: Statement
+    update_delivery: Statement
+    claim_webhooks: Statement
+    record_attempt: Statement
+    release_webhook: Statement
+
+
+@frozen
 class ExplainStatements:
     """Statements of `explain.sql`."""
 
@@ -330,6 +355,7 @@ class InspectionStatements:
     select_standbys: Statement
     select_idle_slots: Statement
     select_horizon_holders: Statement
+    select_disabled_webhooks: Statement
     select_prepared_names: Statement
     select_rights: Statement
     select_other_owner: Statement
@@ -382,6 +408,7 @@ class Statements:
     recordings: RecordingStatements
     session_returns: SessionReturnStatements
     verification: VerificationStatements
+    webhooks: WebhookStatements
     explain: ExplainStatements
     inspection: InspectionStatements
     migrations: MigrationStatements
@@ -412,6 +439,7 @@ def load_statements() -> Statements:
         recordings=load(RecordingStatements, "recordings.sql"),
         session_returns=load(SessionReturnStatements, "session_returns.sql"),
         verification=load(VerificationStatements, "verification.sql"),
+        webhooks=load(WebhookStatements, "webhooks.sql"),
         explain=load(ExplainStatements, "explain.sql"),
         inspection=load(InspectionStatements, "inspection.sql"),
         migrations=load(MigrationStatements, "migrations.sql"),

@@ -18,6 +18,7 @@ class OwnedData(StrEnum):
     KEYS = "idempotency keys"
     HISTORY = "history"
     FUNCTIONS = "functions"
+    WEBHOOKS = "webhooks"
 
 
 @frozen

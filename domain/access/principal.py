@@ -21,6 +21,7 @@ class Scope(StrEnum):
     READ_FUNCTIONS = "read:functions"
     WRITE_FUNCTIONS = "write:functions"
     WRITE_SHARED_FUNCTIONS = "write:shared-functions"
+    WRITE_WEBHOOKS = "write:webhooks"
     ADMIN = "admin"
 
 
@@ -38,6 +39,10 @@ ANY_WRITE = frozenset({Scope.WRITE_FUNCTIONS, Scope.WRITE_SHARED_FUNCTIONS})
 
 ANY_READ = ANY_WRITE | {Scope.READ_FUNCTIONS}
 """Scopes of which one is required to read functions, and so the scripts of sessions that are pinned to them."""
+
+
+ANY_WEBHOOKS = frozenset({Scope.WRITE_WEBHOOKS, Scope.ADMIN})
+"""Scopes of which one is required to read and change webhooks; an admin reaches those of all owners."""
 
 
 @define(eq=False)

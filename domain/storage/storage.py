@@ -19,6 +19,7 @@ class Part(StrEnum):
     SESSIONS = "sessions"
     OPEN_EXECUTIONS = "open_executions"
     QUEUE = "queue"
+    WEBHOOKS = "webhooks"
     HISTORY = "history"
     IDEMPOTENCY_KEYS = "idempotency_keys"
     FUNCTIONS = "functions"

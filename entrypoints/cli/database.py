@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from entrypoints.server.data_dir import DataDir, DataDirError, DataDirInUse, published_url
+from entrypoints.server.data_dir import (
+    DataDir,
+    DataDirError,
+    DataDirInUse,
+    published_url,
+    webhook_key_of,
+)
 from entrypoints.server.database import running
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
@@ -71,4 +77,6 @@ def _running_url(settings: Settings, held: DataDirInUse, timeout_s: float) -> st
 
 
 def _at(container: "type[Commands]", settings: Settings, url: str) -> "Commands":
-    return container(settings=replace(settings, database_url=Secret(url)))
+    kept = webhook_key_of(settings.data_dir)
+    key = settings.webhook_key or (None if kept is None else Secret(kept))
+    return container(settings=replace(settings, database_url=Secret(url), webhook_key=key))

@@ -23,7 +23,10 @@ _COMMANDS = {
     "doctor": ("entrypoints.cli.doctor.command:doctor", "Check the installation, and say what to do."),
     "backup": ("entrypoints.cli.backup:backup", "Back up the embedded server while it serves."),
     "restore": ("entrypoints.cli.restore:restore", "Restore a backup, to its end or to a point in time."),
-    "explain": ("entrypoints.cli.explain.command:explain", "Explain what happened to a session or an execution."),
+    "explain": (
+        "entrypoints.cli.explain.command:explain",
+        "Explain what happened to a session, an execution or a message to a webhook.",
+    ),
     "selftest": ("entrypoints.cli.selftest:selftest", "Try every known attack on this host's sandbox."),
     "storage": ("entrypoints.cli.storage:storage", "Show what is stored, and when the space runs out."),
     "token": ("entrypoints.cli.token:token", "Print a token signed with JWT_SECRET."),
@@ -31,6 +34,10 @@ _COMMANDS = {
     "audit": ("entrypoints.cli.audit:audit", "List administrative acts, newest first."),
     "executions": ("entrypoints.cli.executions:executions", "List, show, cancel and repeat executions that run later."),
     "owners": ("entrypoints.cli.owners:owners", "Show, move or erase what belongs to an owner."),
+    "webhooks": (
+        "entrypoints.cli.webhooks:webhooks",
+        "List webhooks, show what became of their messages, and send messages again.",
+    ),
     "takeover": (
         "entrypoints.cli.takeover.group:takeover",
         "Move the sessions of a live lambda-microservice, the origin, to this service.",

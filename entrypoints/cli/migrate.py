@@ -38,6 +38,7 @@ DESTROYED = {
     "queue": "executions that have not begun, and the marks of those that were accepted to run later (migration 22).",
     "foreign-functions": "functions and versions with another calling convention (migration 19).",
     "key-uses": "the record of when API keys were last used (migration 20).",
+    "webhooks": "webhooks, and the messages to them that wait or were made (migration 23).",
     "usage": "the counts of what owners have executed; those of the kept history are counted again (migration 14).",
 }
 """The kinds of data that a revert deletes, as in `-- destroys KIND` of the .down.sql files."""

@@ -243,4 +243,5 @@ _NAMES = {
     OwnedData.KEYS: ("idempotency key", "idempotency keys"),
     OwnedData.HISTORY: ("execution in the history", "executions in the history"),
     OwnedData.FUNCTIONS: ("function", "functions"),
+    OwnedData.WEBHOOKS: ("webhook", "webhooks"),
 }

@@ -48,6 +48,7 @@ from domain.takeover.rehearser import Rehearser, record
 from domain.takeover.start import TakeoverStart
 from domain.takeover.verifier import Verifier
 from domain.usage import UsageService
+from domain.webhooks.service import WebhookService, leave_to_others
 from entrypoints.composition.database import Database
 from entrypoints.composition.guards import claim_rules
 from entrypoints.composition.options import (
@@ -81,6 +82,7 @@ from entrypoints.server.database import running
 from entrypoints.server.process import launch
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
+from entrypoints.settings.webhooks import signing_key, webhook_policy
 
 __all__ = [
     "Commands",
@@ -180,6 +182,16 @@ class Commands(containers.DeclarativeContainer):
         database.api_keys,
         providers.Object(lambda: secrets.token_urlsafe(SECRET_BYTES)),
         actor,
+    )
+    webhooks = providers.Factory(
+        WebhookService,
+        database.clock,
+        ids,
+        database.webhooks,
+        database.deliveries,
+        providers.Callable(signing_key, settings),
+        providers.Callable(webhook_policy, settings),
+        providers.Object(leave_to_others),
     )
     owner_mover = providers.Factory(
         PostgresOwnerMover, database.gateway, database.statements.provided.owners, database.clock

@@ -31,6 +31,7 @@ from domain.functions.service import FunctionService
 from domain.takeover.recorder import Recorder
 from domain.takeover.spelling import KeptSpellings
 from domain.usage import UsageService
+from domain.webhooks.service import WebhookService
 from entrypoints.composition.database import Database
 from entrypoints.composition.first_touch import FirstTouch
 from entrypoints.composition.front import Fronting
@@ -52,17 +53,20 @@ from entrypoints.composition.queue import Queue
 from entrypoints.composition.runners import Runners
 from entrypoints.composition.session_moves import TakeoverParts
 from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
+from entrypoints.composition.webhooks import Webhooks
 from entrypoints.http.app import Api, Application, Hooks, Services
 from entrypoints.http.endpoints.health import HealthChecks, Probe
 from entrypoints.origin.application import OriginApi, OriginHooks
 from entrypoints.server.control import ORIGIN
 from entrypoints.server.lifespan import Lifespan, Step, bounded, together
 from entrypoints.settings.settings import Settings
+from entrypoints.settings.webhooks import signing_key, webhook_policy
 from entrypoints.telemetry.metrics.callers import CallerMetrics
 from entrypoints.telemetry.metrics.database import DatabaseMetrics
 from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
 from entrypoints.telemetry.metrics.scrape import metrics_registry
 from entrypoints.telemetry.metrics.sessions import CountedSessions
+from entrypoints.telemetry.metrics.webhooks import WebhookMetrics
 from entrypoints.telemetry.tracing.trace import Tracing
 from entrypoints.version import VERSION
 
@@ -86,15 +90,25 @@ def _lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
     fronting: Fronting,
     first_touch: FirstTouch,
     queue: Sequence[Step],
+    webhooks: Webhooks,
 ) -> Lifespan:
     """Return the order of the start and the end; no part that is unreachable stops a start."""
     return Lifespan(
         startup=[gateway.open, together(clock.measure, runners.open, *fronting.startup)],
-        background=[clock.run, cleanup.run, *security.background, *limits.background, *fronting.background, *queue],
-        shutdown=[partial(tasks.drain, _RECORDING_TIMEOUT_S), runners.close],
+        background=[
+            clock.run,
+            cleanup.run,
+            *security.background,
+            *limits.background,
+            *fronting.background,
+            *queue,
+            *webhooks.background,
+        ],
+        shutdown=[partial(tasks.drain, _RECORDING_TIMEOUT_S), *webhooks.shutdown, runners.close],
         close=[
             *security.close,
             *fronting.close,
+            *webhooks.close,
             first_touch.close,
             *(bounded(each.close, _RECORDING_TIMEOUT_S) for each in coalescers),
             gateway.close,
@@ -105,6 +119,10 @@ def _lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
 
 def _merged(*probes: Mapping[str, Probe]) -> Mapping[str, Probe]:
     return {name: probe for each in probes for name, probe in each.items()}
+
+
+def _webhook_metrics(webhooks: Webhooks) -> WebhookMetrics:
+    return WebhookMetrics(lambda: webhooks.counts)
 
 
 def _apis(settings: Settings, origin: OriginApi) -> Mapping[str, Api]:
@@ -205,6 +223,18 @@ class Controller(containers.DeclarativeContainer):
         database.rates,
         providers.Callable(owner_policy, settings),
         providers.Callable(usage_bounds, settings),
+    )
+    signing_key = providers.Callable(signing_key, settings)
+    sent_webhooks = providers.Singleton(Webhooks.of, settings, database.deliveries, database.clock)
+    webhooks = providers.Singleton(
+        WebhookService,
+        database.clock,
+        ids,
+        database.webhooks,
+        database.deliveries,
+        signing_key,
+        providers.Callable(webhook_policy, settings),
+        sent_webhooks.provided.wake,
     )
     function_quota = providers.Singleton(function_quota, settings, database.functions)
     functions = providers.Singleton(
@@ -307,6 +337,7 @@ class Controller(containers.DeclarativeContainer):
         ),
         providers.Singleton(DatabaseMetrics, database_stats.provided.read),
         providers.Singleton(SandboxMetrics, runners.provided.sandbox_stats),
+        providers.Singleton(_webhook_metrics, sent_webhooks),
         fronting.provided.metrics,
         queue.queue.provided.metrics,
     )
@@ -324,6 +355,7 @@ class Controller(containers.DeclarativeContainer):
         fronting,
         first_touch,
         queue.background,
+        sent_webhooks,
     )
 
     http_options = providers.Callable(http_options, settings)
@@ -337,6 +369,7 @@ class Controller(containers.DeclarativeContainer):
         functions=functions,
         audit=audit,
         usage=usage,
+        webhooks=webhooks,
         process=health,
         metrics=metrics,
     )

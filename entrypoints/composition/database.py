@@ -28,6 +28,7 @@ from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.repositories.usage import PostgresExecutionCounts
+from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue, PostgresWebhookRepository
 from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.entry_ender import EntryEnder
 from adapters.postgres.retention.history_budget import HistoryBudget
@@ -97,6 +98,8 @@ class Database(containers.DeclarativeContainer):
     takeover_store = providers.Singleton(PostgresTakeoverStore, gateway, statements.provided.takeover)
     return_store = providers.Singleton(PostgresReturnStore, gateway, statements.provided.session_returns)
     recordings = providers.Singleton(PostgresRecordingStore, gateway, statements.provided.recordings)
+    webhooks = providers.Singleton(PostgresWebhookRepository, gateway, statements.provided.webhooks)
+    deliveries = providers.Singleton(PostgresDeliveryQueue, gateway, statements.provided.webhooks)
     audit = providers.Singleton(PostgresAuditReader, gateway, statements.provided.audit)
     purger = providers.Singleton(PostgresSessionPurger, gateway, statements.provided.purges, clock, KEPT_FOR)
     schema = providers.Singleton(SchemaCheck, gateway, statements.provided.migrations)

@@ -24,6 +24,7 @@ from domain.functions.service import FunctionService
 from domain.queue.service import QueueService
 from domain.sessions.service import SessionService
 from domain.usage import UsageService
+from domain.webhooks.service import WebhookService
 from entrypoints.http.endpoints.asynchronous import AsynchronousEndpoints
 from entrypoints.http.endpoints.audit import AuditEndpoint
 from entrypoints.http.endpoints.batches import BATCH, BatchEndpoints, Charge, charge_nothing
@@ -34,6 +35,7 @@ from entrypoints.http.endpoints.health import HealthChecks, HealthEndpoints, Met
 from entrypoints.http.endpoints.history import HistoryEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
+from entrypoints.http.endpoints.webhooks import WebhookEndpoints
 from entrypoints.http.errors import respond_to_bug, respond_to_error
 from entrypoints.http.instrumentation import AccessLog, RequestMetrics
 from entrypoints.http.middleware.cors import Cors
@@ -46,6 +48,7 @@ from entrypoints.http.parsing.bodies import Examiner
 from entrypoints.http.parsing.functions import FunctionParser, rollback_parser
 from entrypoints.http.parsing.headers import IdempotencyKeys
 from entrypoints.http.parsing.sessions import initialize_parser, item_parser, patch_parser
+from entrypoints.http.parsing.webhooks import WebhookParser
 from entrypoints.http.pipeline import Guard, InFlightLimiter, Pipeline, RequestObserver
 from entrypoints.http.request import Request
 from entrypoints.http.response import Response
@@ -81,6 +84,7 @@ class Services:
     functions: FunctionService
     audit: AuditService
     usage: UsageService
+    webhooks: WebhookService
     process: HealthChecks
     metrics: CollectorRegistry = field(factory=CollectorRegistry)
 
@@ -215,6 +219,7 @@ class Application:
             ),
             audit=AuditEndpoint(services.audit),
             usage=UsageEndpoint(services.usage),
+            webhooks=WebhookEndpoints(services.webhooks, WebhookParser.of(options, examiner)),
             health=shared.health,
             documents=DocumentEndpoints(lambda: compact(self.document())),
             metrics=MetricsEndpoint(self.scrape),

@@ -15,6 +15,7 @@ class Tag(StrEnum):
     SESSIONS = "Sessions"
     EXECUTIONS = "Executions"
     FUNCTIONS = "Functions"
+    WEBHOOKS = "Webhooks"
     OPERATIONS = "Operations"
 
 

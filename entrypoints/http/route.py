@@ -9,10 +9,12 @@ from uuid import UUID
 import msgspec
 from attrs import define, field, frozen
 
-from domain.access.principal import ANY_EXECUTE, ANY_READ, ANY_WRITE, Scope
+from domain.access.principal import ANY_EXECUTE, ANY_READ, ANY_WEBHOOKS, ANY_WRITE, Scope
 from domain.executions.execution import ExecutionNotFound
 from domain.idempotency import NO_SESSION
 from domain.sessions.session import SessionNotFound
+from domain.webhooks.delivery import DeliveryNotFound
+from domain.webhooks.webhook import WebhookNotFound
 from entrypoints.http.contract import Contract, In
 from entrypoints.http.errors import MethodNotAllowed, RouteNotFound
 from entrypoints.http.request import Request
@@ -36,6 +38,7 @@ class Access(StrEnum):
     EXECUTE = "execute"
     READ_FUNCTIONS = "read-functions"
     WRITE_FUNCTIONS = "write-functions"
+    WEBHOOKS = "webhooks"
     ADMIN = "admin"
 
 
@@ -46,6 +49,7 @@ SCOPES: Mapping[Access, frozenset[Scope]] = {
     Access.EXECUTE: ANY_EXECUTE,
     Access.READ_FUNCTIONS: ANY_READ,
     Access.WRITE_FUNCTIONS: ANY_WRITE,
+    Access.WEBHOOKS: ANY_WEBHOOKS,
     Access.ADMIN: frozenset({Scope.ADMIN}),
 }
 """The scopes of which a caller needs one."""
@@ -170,9 +174,23 @@ def _execution_id(text: str) -> UUID:
     return msgspec.convert(text, UUID)
 
 
+def _webhook_id(text: str) -> UUID:
+    if not _UUID.fullmatch(text):
+        raise WebhookNotFound
+    return msgspec.convert(text, UUID)
+
+
+def _delivery_id(text: str) -> UUID:
+    if not _UUID.fullmatch(text):
+        raise DeliveryNotFound
+    return msgspec.convert(text, UUID)
+
+
 PATH_PARSERS: Mapping[str, Callable[[str], Any]] = {
     "request_id": session_id_of,
     "execution_id": _execution_id,
+    "webhook_id": _webhook_id,
+    "delivery_id": _delivery_id,
     "language_title": str,
     "id": str,
 }

@@ -14,6 +14,7 @@ from entrypoints.http.endpoints.health import HealthEndpoints, MetricsEndpoint
 from entrypoints.http.endpoints.history import HistoryEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
+from entrypoints.http.endpoints.webhooks import WebhookEndpoints
 from entrypoints.http.openapi.asynchronous import CANCEL, EXECUTION, EXECUTIONS, QUEUE, RETRY
 from entrypoints.http.openapi.executions import (
     EXECUTE,
@@ -33,6 +34,18 @@ from entrypoints.http.openapi.functions import (
 )
 from entrypoints.http.openapi.health import AUDIT, HEALTH, LIVEZ, READYZ, USAGE
 from entrypoints.http.openapi.sessions import DELETE, GET, INITIALIZE, INITIALIZE_BATCH, LIST, PATCH
+from entrypoints.http.openapi.webhooks import (
+    CREATE_WEBHOOK,
+    DELETE_WEBHOOK,
+    GET_DELIVERY,
+    GET_WEBHOOK,
+    LIST_DELIVERIES,
+    LIST_WEBHOOKS,
+    PATCH_WEBHOOK,
+    REDELIVER,
+    ROTATE_WEBHOOK,
+    TEST_WEBHOOK,
+)
 from entrypoints.http.route import Access, Route, RouteClass
 from entrypoints.http.schemas.asynchronous import AcceptedResponse, CancelResponse, ListedExecutions, QueueResponse
 from entrypoints.http.schemas.audit import AuditPage
@@ -63,6 +76,15 @@ from entrypoints.http.schemas.sessions import (
     SessionResponse,
 )
 from entrypoints.http.schemas.usage import UsageList
+from entrypoints.http.schemas.webhooks import (
+    DeliveryPage,
+    DeliveryResponse,
+    WebhookBody,
+    WebhookPage,
+    WebhookPatchBody,
+    WebhookResponse,
+    WebhookWithSecret,
+)
 
 _SESSIONS = "/api/v1/sessions"
 _SESSION = "/api/v1/sessions/{request_id}"
@@ -80,6 +102,7 @@ _execute = partial(Route, access=Access.EXECUTE, route_class=RouteClass.EXECUTE)
 _read_functions = partial(Route, access=Access.READ_FUNCTIONS, route_class=RouteClass.FUNCTIONS)
 _own_functions = partial(Route, access=Access.OWNER, route_class=RouteClass.FUNCTIONS)
 _write_functions = partial(Route, access=Access.WRITE_FUNCTIONS, route_class=RouteClass.FUNCTIONS)
+_webhooks = partial(Route, access=Access.WEBHOOKS, route_class=RouteClass.SESSIONS)
 _process = partial(Route, route_class=None, exempt=True)
 # Exempt, because callers without a credential must not use up capacity that others need.
 _page = partial(Route, access=Access.OPEN, route_class=None, exempt=True, shown=False)
@@ -97,6 +120,7 @@ class Endpoints:
     functions: FunctionEndpoints
     audit: AuditEndpoint
     usage: UsageEndpoint
+    webhooks: WebhookEndpoints
     health: HealthEndpoints
     documents: DocumentEndpoints
     metrics: MetricsEndpoint
@@ -110,6 +134,7 @@ def routes(endpoints: Endpoints) -> tuple[Route, ...]:
         *_function_routes(endpoints.functions, endpoints.executions, endpoints.history),
         _own("GET", _AUDIT, endpoints.audit.list, "list_acts", AUDIT, None, AuditPage, access=Access.ADMIN),
         _own("GET", _USAGE, endpoints.usage.list, "list_usage", USAGE, None, UsageList),
+        *_webhook_routes(endpoints.webhooks),
         *_process_routes(endpoints.health, endpoints.metrics),
         *_document_routes(endpoints.documents),
     )
@@ -205,6 +230,26 @@ def _function_routes(
         _write_functions(
             "POST", back, functions.roll_back, "roll_back_function", ROLL_BACK_FUNCTION, RollbackBody, FunctionResponse
         ),
+    )
+
+
+def _webhook_routes(webhooks: WebhookEndpoints) -> tuple[Route, ...]:
+    every, one = "/api/v1/webhooks", "/api/v1/webhooks/{webhook_id}"
+    delivery = "/api/v1/deliveries/{delivery_id}"
+    rotate, test, deliveries, redeliver = f"{one}/rotate", f"{one}/test", f"{one}/deliveries", f"{delivery}/redeliver"
+    create, patch, many = webhooks.create, webhooks.patch, webhooks.deliveries
+    secret, shown, message = WebhookWithSecret, WebhookResponse, DeliveryResponse
+    return (
+        _webhooks("POST", every, create, "create_webhook", CREATE_WEBHOOK, WebhookBody, secret, status=201),
+        _webhooks("GET", every, webhooks.list, "list_webhooks", LIST_WEBHOOKS, None, WebhookPage),
+        _webhooks("GET", one, webhooks.get, "get_webhook", GET_WEBHOOK, None, shown),
+        _webhooks("PATCH", one, patch, "patch_webhook", PATCH_WEBHOOK, WebhookPatchBody, shown),
+        _webhooks("DELETE", one, webhooks.delete, "delete_webhook", DELETE_WEBHOOK, status=204),
+        _webhooks("POST", rotate, webhooks.rotate, "rotate_webhook", ROTATE_WEBHOOK, None, secret),
+        _webhooks("POST", test, webhooks.test, "test_webhook", TEST_WEBHOOK, None, message, status=202),
+        _webhooks("GET", deliveries, many, "list_deliveries", LIST_DELIVERIES, None, DeliveryPage),
+        _webhooks("GET", delivery, webhooks.delivery, "get_delivery", GET_DELIVERY, None, message),
+        _webhooks("POST", redeliver, webhooks.redeliver, "redeliver_message", REDELIVER, None, message, status=202),
     )
 
 

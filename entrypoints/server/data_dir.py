@@ -2,11 +2,13 @@
 
 import fcntl
 import os
+import secrets
 from pathlib import Path
 
 from attrs import define
 
 _PID_BYTES_MAX = 20
+_KEY_BYTES = 48
 
 
 class DataDirError(Exception):
@@ -60,6 +62,19 @@ class DataDir:
             file.write(url)
         staged.replace(_url_file(self.folder))
 
+    def webhook_key(self) -> str:
+        """Return the key of webhooks, which is made at the first start; only this user can read its file."""
+        file = _key_file(self.folder)
+        if not file.exists():
+            staged = self.folder / "webhook.key.new"
+            descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as made:
+                made.write(secrets.token_urlsafe(_KEY_BYTES))
+                made.flush()
+                os.fsync(made.fileno())
+            staged.replace(file)
+        return file.read_text().strip()
+
     def withdraw(self) -> None:
         """Remove the published URL."""
         _url_file(self.folder).unlink(missing_ok=True)
@@ -76,6 +91,18 @@ def published_url(folder: Path) -> str | None:
         return _url_file(folder).read_text()
     except FileNotFoundError:
         return None
+
+
+def webhook_key_of(folder: Path) -> str | None:
+    """Return the key of webhooks that `DataDir.webhook_key` has made; None if there is none, or it cannot be read."""
+    try:
+        return _key_file(folder).read_text().strip()
+    except OSError:
+        return None
+
+
+def _key_file(folder: Path) -> Path:
+    return folder / "webhook.key"
 
 
 def _url_file(folder: Path) -> Path:

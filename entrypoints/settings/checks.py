@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from entrypoints.settings.edge import edge_lists_are_valid, rates_are_valid
 from entrypoints.settings.settings import Settings
+from entrypoints.settings.webhooks import webhook_settings_are_valid
 
 Check = Callable[[Settings], Iterator[str]]
 """Yields a problem for each rule that the settings break: `NAME: what is wrong, and why. What to do.`"""
@@ -282,6 +283,7 @@ CONTROLLER_CHECKS: tuple[Check, ...] = (
     token_keys_are_valid,
     rates_are_valid,
     edge_lists_are_valid,
+    webhook_settings_are_valid,
 )
 """The checks of a controller."""
 

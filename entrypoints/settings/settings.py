@@ -136,6 +136,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Limit in MiB of the functions of one owner, with all kept versions. Unset: no limit."),
     ] = None
 
+    webhook_key: Annotated[
+        Secret | None,
+        Meta(
+            description="Secret from which those of webhooks follow, at least 32 bytes, the same for all controllers. "
+            "Unset: made in DATA_DIR with the embedded server, else no webhooks."
+        ),
+    ] = None
+    webhook_ports: Annotated[Texts, Meta(description="TCP ports to which webhooks may be sent.")] = ("443", "8443")
+    webhook_allowed_networks: Annotated[
+        Texts,
+        Meta(description="Networks to which webhooks may be sent although they are not public. Unset: none."),
+    ] = ()
+    webhook_allow_http: Annotated[bool, Meta(description="Accept webhooks without TLS.")] = False
+    webhook_proxy: Annotated[
+        Secret | None,
+        Meta(description="URL of the HTTP proxy that sends webhooks, and judges their addresses. Unset: none."),
+    ] = None
+    max_webhooks_per_owner: Annotated[int, Meta(ge=1, le=1000, description="Limit of webhooks of one owner.")] = 20
+
     database_url: Annotated[
         Secret | None, Meta(description="URL of the PostgreSQL to use. Unset: the embedded server under DATA_DIR.")
     ] = None

@@ -18,13 +18,17 @@ from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from adapters.memory.usage import MemoryExecutionCounts
+from adapters.memory.webhooks import MemoryDeliveryQueue, MemoryWebhookRepository, MemoryWebhookStore
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.limits.ports import Unlimited
 from domain.scripts.language import Language
+from domain.webhooks.signature import SigningKey
 from entrypoints.composition.controller import Controller
 from entrypoints.composition.runners import Runners
 from entrypoints.settings.loading import load_settings
+
+WEBHOOK_KEY = "key of the tests, of 32 bytes at least"
 
 _CONTROLLER = Controller(settings=load_settings({"DATABASE_URL": "postgresql://nobody/nothing"}))
 """One for the process: a new one takes 2 ms, and to reset this one a tenth of that."""
@@ -41,6 +45,8 @@ class Fakes:
     ids: SequentialIds = field(factory=SequentialIds)
     runner: MemoryScriptRunner = field(factory=MemoryScriptRunner)
     audit: MemoryAudit = field(factory=MemoryAudit)
+    webhooks: MemoryWebhookStore = field(factory=MemoryWebhookStore)
+    signing_key: SigningKey | None = field(factory=lambda: SigningKey(WEBHOOK_KEY.encode()))
     functions: MemoryFunctionRepository = field()
     rates: MemoryRateStore = field(factory=MemoryRateStore)
     tasks: BackgroundTasks = field(factory=BackgroundTasks)
@@ -91,10 +97,13 @@ class Fakes:
             "usage": MemoryUsageReader(self.store),
             "execution_counts": self.counts,
             "purger": MemorySessionPurger(self.store, self.audit),
+            "webhooks": MemoryWebhookRepository(self.webhooks, self.audit),
+            "deliveries": MemoryDeliveryQueue(self.webhooks),
         }
         others = {
             "ids": self.ids,
             "tasks": self.tasks,
+            "signing_key": providers.Object(self.signing_key),
             "runners": Runners(None, None, dict.fromkeys(Language, self.runner)),
             "execution_limiter": self.execution_limiter,
             "recording_limiter": self.recording_limiter,

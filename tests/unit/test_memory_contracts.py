@@ -1,6 +1,7 @@
 """The fake repositories keep the contracts; the switch does what tests rely on."""
 
 from collections.abc import Callable
+from uuid import UUID
 
 import pytest
 from attrs import evolve
@@ -21,6 +22,7 @@ from adapters.memory.session_returns import MemoryReturnStore
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from adapters.memory.takeover import MemoryTakeoverStore
+from adapters.memory.webhooks import MemoryDeliveryQueue, MemoryWebhookRepository, MemoryWebhookStore
 from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS
 from domain.sessions.ports import SessionFilter
@@ -42,6 +44,7 @@ from tests.contracts.session_repository import EXAMINED_MAX, SessionRepositoryCo
 from tests.contracts.storage import SCRIPT, Storage
 from tests.contracts.takeover_store import TakeoverStoreContract, fails_as_a_whole, origin_id
 from tests.contracts.takeover_verification import FENCE, TakeoverVerificationContract, World, clock_at
+from tests.contracts.webhooks import WebhookContract
 from tests.unit.takeover.builders import NOW
 
 
@@ -66,6 +69,32 @@ class TestMemorySessionRepository(SessionRepositoryContract):
     @pytest.fixture
     def storage(self) -> Storage:
         return memory_storage(MemoryStore())
+
+
+class TestMemoryWebhooks(WebhookContract):
+    @pytest.fixture
+    def store(self) -> MemoryWebhookStore:
+        return MemoryWebhookStore()
+
+    @pytest.fixture
+    def audit(self) -> MemoryAudit:
+        return MemoryAudit()
+
+    @pytest.fixture
+    def webhooks(self, store: MemoryWebhookStore, audit: MemoryAudit) -> MemoryWebhookRepository:
+        return MemoryWebhookRepository(store, audit)
+
+    @pytest.fixture
+    def deliveries(self, store: MemoryWebhookStore) -> MemoryDeliveryQueue:
+        return MemoryDeliveryQueue(store)
+
+
+async def test_while_its_failure_is_set_the_store_of_webhooks_raises_it() -> None:
+    store = MemoryWebhookStore(failure=StorageUnavailable())
+    with pytest.raises(StorageUnavailable):
+        await MemoryDeliveryQueue(store).find(ALICE, UUID(int=1))
+    with pytest.raises(StorageUnavailable):
+        await MemoryWebhookRepository(store).page(ALICE, None, 1)
 
 
 class TestMemoryHiddenSessionRepository(HiddenSessionRepositoryContract):

@@ -67,6 +67,7 @@ class PostgresOwnerMover(OwnerMover):
             OwnedData.KEYS: keys,
             OwnedData.HISTORY: history,
             OwnedData.FUNCTIONS: functions,
+            OwnedData.WEBHOOKS: await self._number(self._statements.select_webhook_count, named),
         }
 
     @override
@@ -98,6 +99,7 @@ class PostgresOwnerMover(OwnerMover):
                 for partition in range(PARTITIONS)
             ),
             Walk(OwnedData.FUNCTIONS, statements.move_functions, owners, title, rows_max),
+            Walk(OwnedData.WEBHOOKS, statements.move_webhooks, owners, {"after": None}, rows_max),
         ]
 
     async def _number(self, statement: Statement, parameters: Mapping[str, object]) -> int:

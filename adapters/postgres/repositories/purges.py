@@ -21,6 +21,9 @@ from domain.sessions.session import SessionNotFound
 
 _LANGUAGES = codec.texts(Language)
 
+_WEBHOOKS_MAX = 10
+"""Webhooks in one statement: each has up to 10,000 deliveries."""
+
 
 @define(eq=False)
 class PostgresSessionPurger(SessionPurger):
@@ -103,4 +106,5 @@ class PostgresOwnerPurger(OwnerPurger):
             Walk(OwnedData.KEYS, statements.purge_keys, named, key, rows_max),
             *(evolve(history, parameters={**named, "partition": partition}) for partition in range(PARTITIONS)),
             Walk(OwnedData.FUNCTIONS, statements.purge_functions, named, title, rows_max),
+            Walk(OwnedData.WEBHOOKS, statements.purge_webhooks, named, {"after": None}, _WEBHOOKS_MAX),
         ]

@@ -14,11 +14,12 @@ from adapters.postgres.codec import day_at, first_day_of, partition_of, partitio
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.audit import entry_of
+from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue
 from adapters.postgres.retention.gauge import StorageGauge
 from adapters.postgres.statements import Statements
 from domain.audit import AuditEntry
 from domain.executions.execution import Execution
-from domain.identity import NO_ID, Owner, SessionRef, is_own_id, uuid7_at, uuid7_time
+from domain.identity import EVERY_OWNER, NO_ID, Owner, SessionRef, is_own_id, uuid7_at, uuid7_time
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Session
 from domain.takeover.moving import TakenState
@@ -34,6 +35,7 @@ from domain.timeline import (
     Timeline,
     TimelineReader,
 )
+from domain.webhooks.delivery import Delivery, DeliveryNotFound
 
 _OPEN_MAX = 20
 _KEYS_MAX = 100_000
@@ -68,7 +70,14 @@ class PostgresTimelineReader(TimelineReader):
             move=await self._move(session_id),
             recorded_calls=await self._recorded_calls(session_id),
             shortened=await StorageGauge(self._gateway, self._statements.storage).shortened(),
+            delivery=None if execution or session else await self._delivery(identifier),
         )
+
+    async def _delivery(self, delivery_id: UUID) -> Delivery | None:
+        try:
+            return await PostgresDeliveryQueue(self._gateway, self._statements.webhooks).find(EVERY_OWNER, delivery_id)
+        except DeliveryNotFound:
+            return None
 
     def _reading(self) -> ClockReading:
         return ClockReading(self._clock.now(), self._clock.error_bound_ms or 0.0, self._clock.offset_ms or 0.0)

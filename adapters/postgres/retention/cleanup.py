@@ -12,6 +12,7 @@ from adapters.postgres import codec
 from adapters.postgres.codec import PARTITIONS, day_at, first_id_of
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.retention.deliveries import DeliveryRetention
 from adapters.postgres.retention.entry_ender import EntryEnder
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
@@ -75,10 +76,12 @@ class Cleanup:
     _options: CleanupOptions = field(factory=CleanupOptions)
     _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _batch: int = field(init=False)
+    _deliveries: DeliveryRetention = field(init=False)
     _stats: CleanupStats = field(init=False, factory=CleanupStats)
 
     def __attrs_post_init__(self) -> None:
         self._batch = self._options.batch_max
+        self._deliveries = DeliveryRetention(self._gateway, self._statements, self._clock)
 
     async def run(self) -> None:
         """Clean up for ever, with a pause between; a failure is retried after the pause."""
@@ -103,6 +106,9 @@ class Cleanup:
         self._stats.keys_removed += await self._in_batches(self._remove_keys)
         self._stats.partitions_emptied += await self._empty_partitions(now)
         self._stats.acts_removed += await self._in_batches(self._remove_acts)
+        self._stats.deliveries_removed += await self._in_batches(self._deliveries.remove_old)
+        self._stats.deliveries_removed += await self._in_batches(self._deliveries.trim)
+        self._stats.deliveries = await self._deliveries.stats()
         await self._history_budget.enforce(now)
         await self._in_batches(self._usage.count)
         await self._in_batches(self._usage.count_added)

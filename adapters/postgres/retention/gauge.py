@@ -17,6 +17,8 @@ _PARTS = {
     "sessions": Part.SESSIONS,
     "open_executions": Part.OPEN_EXECUTIONS,
     "queued_executions": Part.QUEUE,
+    "webhooks": Part.WEBHOOKS,
+    "deliveries": Part.WEBHOOKS,
     "idempotency_keys": Part.IDEMPOTENCY_KEYS,
     "functions": Part.FUNCTIONS,
     "function_versions": Part.FUNCTIONS,

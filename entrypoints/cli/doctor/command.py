@@ -146,6 +146,7 @@ def database_checks(database: "DatabaseInspector", settings: Settings) -> Sequen
             lambda languages, clock: schema.judge_queue(languages, clock.now),
             [partial(database.queue, _QUEUE_COUNT_MAX), database.clock],
         ),
+        Check(schema.WEBHOOKS, schema.judge_webhooks, [database.disabled_webhooks]),
         Check(
             server.REPLICATION,
             lambda facts, of: [server.judge_replication(facts, of), *schema.judge_slots(facts.idle_slots)],

@@ -16,6 +16,7 @@ from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.settings.settings import Settings
 
 RIGHTS, SCHEMA, TABLES, QUEUE = Subject("rights"), Subject("schema"), Subject("tables"), Subject("queue")
+WEBHOOKS = Subject("webhooks")
 _NAMED_MAX = 3
 _NOT_READY = "The service is not ready without them."
 
@@ -227,6 +228,16 @@ def judge_queue(languages: Sequence[QueueLanguageFacts], now: datetime) -> Itera
             )
         elif each.queued or each.running:
             yield QUEUE.ok(f"{each.queued:,} executions of {each.language} wait, and {each.running:,} run")
+
+
+def judge_webhooks(disabled: int) -> Iterator[Finding]:
+    """Yield a note if webhooks were disabled because they failed."""
+    if disabled:
+        yield WEBHOOKS.note(
+            f"{disabled:,} webhooks are disabled, because their receivers were gone or failed for five days",
+            "Their owners get no messages. What was to be sent is listed as failed.",
+            "pglambda webhooks list names them. Tell the owners, who enable them again.",
+        )
 
 
 def judge_slots(idle: Sequence[str]) -> Iterator[Finding]:

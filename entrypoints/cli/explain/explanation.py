@@ -11,6 +11,7 @@ from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Renewal, Session, Status
 from domain.takeover.moving import TakenState
 from domain.timeline import ClockReading, ExecutionTrace, RetentionTimes, Timeline
+from entrypoints.cli.explain.messages import explain_delivery
 from entrypoints.cli.explain.sentences import Evidence, Explanation, counted, fact, summary, written
 
 _UUID7 = 7
@@ -30,6 +31,8 @@ def explain(timeline: Timeline, retention: RetentionTimes) -> Explanation:
         return _explain_execution(timeline, retention, timeline.execution)
     if timeline.session is not None:
         return _explain_session(timeline, retention, timeline.session)
+    if timeline.delivery is not None:
+        return explain_delivery(timeline.delivery)
     return _explain_absence(timeline, retention)
 
 

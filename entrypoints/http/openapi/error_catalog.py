@@ -34,11 +34,14 @@ from domain.scripts.report import CANCELLED, ExecutionStatus, ExecutionUnknown, 
 from domain.scripts.script import ScriptSyntaxError, SyntaxFault
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
 from domain.storage.faults import StorageFault
+from domain.webhooks.delivery import DeliveryNotFound
+from domain.webhooks.webhook import WebhookConflict, WebhookNotFound, WebhooksUnavailable
 from entrypoints.http.errors import INTERNAL_ERROR, HostNotAllowed, InvalidParams, UnsupportedMediaType, invalid
 
 MEANINGS: Mapping[str, str] = {
     "CONFLICT": "another call changed it first, or the first call with the Idempotency-Key has not ended",
     "CPU_LIMIT": "the script used more CPU time than its limit",
+    "DELIVERY_NOT_FOUND": "this owner has no such message to a webhook, or it is kept no longer",
     "EXECUTION_CANCELLED": "the execution was cancelled; details.stdout has what its script wrote until then",
     "EXECUTION_EXPIRED": "the execution did not start in time, so its script never ran",
     "EXECUTION_NOT_FOUND": "the history has no such execution of this owner, or no longer has it",
@@ -80,6 +83,8 @@ MEANINGS: Mapping[str, str] = {
     "details.stored says whether a write is stored",
     "UNAUTHORIZED": "the request has no valid token or key",
     "UNSUPPORTED_MEDIA_TYPE": "the headers do not declare the body as JSON in UTF-8",
+    "WEBHOOKS_UNAVAILABLE": "the operator has not set WEBHOOK_KEY, without which there are no secrets",
+    "WEBHOOK_NOT_FOUND": "this owner has no such webhook",
 }
 """The meaning of each code."""
 
@@ -161,6 +166,10 @@ SAMPLES: tuple[DomainError, ...] = (
     CredentialRefused("it has expired"),
     ScopeMissing((Scope.EXECUTE_ALL, Scope.EXECUTE_PYTHON)),
     SessionNotFound(),
+    WebhookNotFound(),
+    DeliveryNotFound(),
+    WebhookConflict(),
+    WebhooksUnavailable(),
     LanguageNotServed("ruby-adder"),
     FunctionsOfAnother(Owner("bob")),
     FunctionNotFound(_ADDER),

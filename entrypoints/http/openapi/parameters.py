@@ -49,7 +49,25 @@ PINNED_TITLE = Parameter(
     "python-adder",
     required=True,
 )
-PATH_PARAMETERS = {parameter.name: parameter for parameter in (REQUEST_ID, EXECUTION_ID, FUNCTION_TITLE)}
+WEBHOOK_ID = Parameter(
+    "webhook_id",
+    In.PATH,
+    UUID,
+    "The id of the webhook, from the response of its registration. A text that is not a UUID gives 404.",
+    "01a2101f-a3da-7b64-8000-000000000004",
+    required=True,
+)
+DELIVERY_ID = Parameter(
+    "delivery_id",
+    In.PATH,
+    UUID,
+    "The id of the delivery, which receivers get as webhook-id. A text that is not a UUID gives 404.",
+    "01a2101f-a3da-7b64-8000-000000000005",
+    required=True,
+)
+PATH_PARAMETERS = {
+    parameter.name: parameter for parameter in (REQUEST_ID, EXECUTION_ID, FUNCTION_TITLE, WEBHOOK_ID, DELIVERY_ID)
+}
 """The parameters of path templates, by name; a contract may have another one of the name."""
 
 LANGUAGE_TITLE = Parameter(

@@ -18,6 +18,7 @@ from domain.identity import OWNER_SIZE_MAX
 from domain.scripts.language import TITLE_SIZE_MAX, Language
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Status
+from domain.webhooks.delivery import DeliveryState
 from entrypoints.http.parsing.json_faults import filter_fault
 from entrypoints.http.schemas.functions import TEXT_LENGTH_MAX
 
@@ -103,8 +104,43 @@ class UsageCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="u", 
     after: _Owner
 
 
-AnyCursor = SessionCursor | ExecutionCursor | QueueCursor | FunctionCursor | AuditCursor | UsageCursor
-Cursor = TypeVar("Cursor", SessionCursor, ExecutionCursor, QueueCursor, FunctionCursor, AuditCursor, UsageCursor)
+class WebhookCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="w", frozen=True):
+    """The place in a list of webhooks."""
+
+    after: UUID
+    listed: _Digest | None
+    """Digest of the owner whose webhooks the list has; None for those of the caller."""
+
+
+class DeliveryCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="d", frozen=True):
+    """The place in the deliveries of a webhook, with its filter."""
+
+    webhook_id: UUID
+    after: UUID | None
+    state: DeliveryState | None
+
+
+AnyCursor = (
+    SessionCursor
+    | ExecutionCursor
+    | QueueCursor
+    | FunctionCursor
+    | AuditCursor
+    | UsageCursor
+    | WebhookCursor
+    | DeliveryCursor
+)
+Cursor = TypeVar(
+    "Cursor",
+    SessionCursor,
+    ExecutionCursor,
+    QueueCursor,
+    FunctionCursor,
+    AuditCursor,
+    UsageCursor,
+    WebhookCursor,
+    DeliveryCursor,
+)
 
 
 class InvalidCursor(ValueError):

@@ -8,7 +8,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from domain.stats import CleanupStats, CoalescerStats, DatabaseStats, PoolStats
+from domain.stats import CleanupStats, CoalescerStats, DatabaseStats, DeliveryStats, PoolStats
 from entrypoints.telemetry.metrics.instruments import Family, counter, gauge, histogram
 
 _MS_PER_S = 1000
@@ -100,6 +100,21 @@ _UNSERVED = gauge(
     "Sessions that neither side of a takeover serves, because they are moving. Absent without a takeover.",
 )
 
+_WAITING = gauge("pglambda_webhook_deliveries_pending", "Messages to webhooks that wait, counted up to 100,000.")
+_DROPPED = gauge(
+    "pglambda_webhook_deliveries_dropped",
+    "Messages that were removed unsent, because their webhook had more than 10,000. Removed webhooks do not count.",
+)
+_OLDEST_DUE = gauge(
+    "pglambda_webhook_oldest_due_timestamp_seconds",
+    "When the message to a webhook that waits longest was or is due, as Unix time. Absent without one.",
+)
+_WEBHOOKS = gauge(
+    "pglambda_webhooks",
+    "Webhooks by state: failing (their attempts fail), or disabled because they failed for too long, or are gone.",
+    "state",
+)
+
 _STORED = gauge("pglambda_storage_bytes", "Size of stored data with indexes at the last survey, by part.", "part")
 _STORED_MAX = gauge(
     "pglambda_storage_max_bytes",
@@ -160,6 +175,15 @@ def _cleanups(stats: CleanupStats) -> Iterable[Metric]:
     yield _ARCHIVE_FAILING.single(None if stats.archive is None else stats.archive.is_failing)
     yield _UNSERVED.single(stats.unserved)
     yield _ARCHIVED.single(None if stats.archive is None else _unix_time(stats.archive.last_archived_at))
+    yield from _deliveries(stats.deliveries)
+
+
+def _deliveries(stats: DeliveryStats | None) -> Iterable[Metric]:
+    yield _WAITING.single(None if stats is None else stats.pending)
+    yield _DROPPED.single(None if stats is None else stats.dropped)
+    yield _OLDEST_DUE.single(None if stats is None else _unix_time(stats.oldest_due_at))
+    states = [] if stats is None else [(("failing",), stats.failing), (("disabled",), stats.disabled)]
+    yield _WEBHOOKS.metric(states)
 
 
 def _stored(stats: DatabaseStats) -> Iterable[Metric]:

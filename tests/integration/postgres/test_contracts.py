@@ -15,6 +15,7 @@ from adapters.postgres.repositories.purges import PostgresSessionPurger
 from adapters.postgres.repositories.recordings import PostgresRecordingStore
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
+from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue, PostgresWebhookRepository
 from adapters.postgres.statements import Statements
 from domain.audit import ActName
 from domain.executions.execution import ExecutionNotFound
@@ -34,6 +35,7 @@ from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import SessionRepositoryContract
 from tests.contracts.storage import Storage
 from tests.contracts.takeover_store import TakeoverStoreContract, id_of, inbound, owned
+from tests.contracts.webhooks import WebhookContract
 from tests.integration.postgres.conftest import cleanup_on
 from tests.integration.postgres.gateways import Rows, Run, SteeredGateway
 from tests.support.acts import act
@@ -96,6 +98,25 @@ class TestPostgresFunctionRepository(FunctionRepositoryContract):
                 other.execute("UPDATE meta.functions SET owner = %s WHERE owner = %s", (BOB, ALICE))
 
         return move
+
+
+class TestPostgresWebhooks(WebhookContract):
+    @pytest.fixture
+    def audit(self, gateway: Gateway, statements: Statements) -> PostgresAuditReader:
+        return PostgresAuditReader(gateway, statements.audit)
+
+    @pytest.fixture(autouse=True)
+    def _empty(self, database_url: str) -> None:
+        with psycopg.connect(database_url) as connection:
+            connection.execute("TRUNCATE meta.webhooks, meta.deliveries, meta.audit")
+
+    @pytest.fixture
+    def webhooks(self, gateway: Gateway, statements: Statements) -> PostgresWebhookRepository:
+        return PostgresWebhookRepository(gateway, statements.webhooks)
+
+    @pytest.fixture
+    def deliveries(self, gateway: Gateway, statements: Statements) -> PostgresDeliveryQueue:
+        return PostgresDeliveryQueue(gateway, statements.webhooks)
 
 
 class TestPostgresTakeoverStore(TakeoverStoreContract):

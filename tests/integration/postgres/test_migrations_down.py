@@ -90,6 +90,11 @@ INSERT INTO meta.recorded_calls VALUES
 (gen_random_uuid(), gen_random_uuid(), 'alice', '', '{}', NULL, 2, NULL),
 (gen_random_uuid(), gen_random_uuid(), 'alice', '', '{}', '1', 3, '{}');
 INSERT INTO meta.recording VALUES (TRUE, '2026-11-27');
+INSERT INTO meta.webhooks (webhook_id, owner, url, events, key_id)
+VALUES ('00000000-0000-7000-8000-000000000009', 'alice', 'https://example.com/', '{}', 'k');
+INSERT INTO meta.deliveries (delivery_id, request_id, webhook_id, event, payload, next_at)
+SELECT gen_random_uuid(), gen_random_uuid(), '00000000-0000-7000-8000-000000000009', 'webhook.test', '{}', now()
+FROM generate_series(1, 2);
 INSERT INTO meta.audit VALUES (gen_random_uuid(), 'root@example', 'cli', 'keys.create', 'alice', 'k', '{}');
 """
 ADD_KEY = "INSERT INTO meta.api_keys VALUES (gen_random_uuid(), 'alice', ARRAY['admin'], sha256(''))"
@@ -109,6 +114,7 @@ GROUP BY c.relname
 """
 LOSSES = {
     "queue": ("1 queued execution (3 accepted executions, 1 open execution, 1 ended execution, 1 usage addition)"),
+    "webhooks": "1 webhook (2 deliveries)",
     "recorded-calls": "2 recorded calls (1 recording)",
     "takeover": "2 taken sessions (1 inbound session, 1 takeover)",
     "foreign-functions": "1 foreign function (2 foreign versions)",

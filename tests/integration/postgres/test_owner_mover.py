@@ -68,7 +68,7 @@ def rows(database_url: str, query: str) -> list[Any]:
 
 
 def numbers(sessions: int, keys: int, history: int, functions: int = 0) -> dict[OwnedData, int]:
-    return dict(zip(OwnedData, (sessions, keys, history, functions), strict=True))
+    return dict(zip(OwnedData, (sessions, keys, history, functions, 0), strict=True))
 
 
 async def walked(mover: PostgresOwnerMover, source: Owner = ANONYMOUS, target: Owner = ALICE) -> list[MoveStep]:

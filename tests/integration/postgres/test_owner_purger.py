@@ -81,7 +81,7 @@ async def test_nothing_of_the_content_is_left_and_that_of_others_stays(purger, s
     await filled(storage, BOB, 1)
     await function_of(functions, storage, ALICE)
     kept = await purger.count(BOB)
-    assert await purger.count(ALICE) == dict(zip(OwnedData, (5, 5, 10, 1), strict=True))
+    assert await purger.count(ALICE) == dict(zip(OwnedData, (5, 5, 10, 1, 0), strict=True))
     assert content_of(database_url).count(SECRET) == 7
     steps = [step async for step in purger.purge(ALICE, act(ActName.OWNERS_PURGE))]
     assert max(step.examined for step in steps) <= 3

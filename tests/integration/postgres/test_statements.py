@@ -162,6 +162,10 @@ def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(stat
         "delete_old_recordings",
         "count_added_usage",
         "purge_queue",
+        "delete_old_deliveries",
+        "delete_excess_deliveries",
+        "move_webhooks",
+        "purge_webhooks",
     }
 
 

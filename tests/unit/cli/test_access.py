@@ -38,6 +38,7 @@ class ManualMover:
             OwnedData.KEYS: 1,
             OwnedData.HISTORY: 20,
             OwnedData.FUNCTIONS: 2,
+            OwnedData.WEBHOOKS: 1,
         }
     )
     busy: int = 0
@@ -64,7 +65,7 @@ class ManualMover:
 
 @define
 class ManualPurger:
-    left: dict[OwnedData, int] = field(factory=lambda: dict(zip(OwnedData, (3, 1, 20, 2), strict=True)))
+    left: dict[OwnedData, int] = field(factory=lambda: dict(zip(OwnedData, (3, 1, 20, 2, 1), strict=True)))
     stays: dict[OwnedData, int] = field(factory=lambda: dict.fromkeys(OwnedData, 0))
     purged: list[Owner] = field(factory=list)
 
@@ -304,7 +305,9 @@ def test_an_unknown_key_is_a_message(run, text, status, message):
 def test_owners_are_moved_with_a_summary(run, world):
     result = run("owners", "move", "anonymous", "alice", "--yes")
     assert result.exit_code == 0
-    assert result.stdout == "Moved 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions.\n"
+    assert (
+        result.stdout == "Moved 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook.\n"
+    )
     assert ("anonymous", "alice") in world.mover.calls
 
 
@@ -312,7 +315,7 @@ def test_owners_are_not_moved_without_consent(run, world):
     result = run("owners", "move", "anonymous", "alice")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        "Error: This moves 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions from anonymous to "
+        "Error: This moves 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook from anonymous to "
         "alice.\n"
         "Nothing was changed. To allow this, add --yes.\n"
     )
@@ -326,10 +329,13 @@ def test_an_owner_without_data_needs_no_consent(run, world):
 
 def test_a_dry_run_counts_and_moves_nothing(run, world):
     result = run("owners", "move", "anonymous", "alice", "--dry-run")
-    assert result.stdout == "Would move 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions.\n"
+    assert (
+        result.stdout
+        == "Would move 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook.\n"
+    )
     assert world.mover.calls == [("anonymous",)]
     counted = json.loads(run("owners", "move", "anonymous", "alice", "--dry-run", "--output", "json").stdout)
-    assert counted == {"before": {"sessions": 3, "idempotency_keys": 1, "history": 20, "functions": 2}}
+    assert counted == {"before": {"sessions": 3, "idempotency_keys": 1, "history": 20, "functions": 2, "webhooks": 1}}
 
 
 def test_a_rest_is_listed_and_sets_the_exit_status(run, world):
@@ -340,7 +346,7 @@ def test_a_rest_is_listed_and_sets_the_exit_status(run, world):
     assert "Run the command again" in result.stdout
     world.mover.busy = 0
     moved = json.loads(run("owners", "move", "anonymous", "alice", "--yes", "--output", "json").stdout)
-    assert moved["after"] == {"sessions": 0, "idempotency_keys": 0, "history": 0, "functions": 0}
+    assert moved["after"] == {"sessions": 0, "idempotency_keys": 0, "history": 0, "functions": 0, "webhooks": 0}
 
 
 def test_source_and_target_must_differ(run, world):
@@ -364,7 +370,7 @@ def test_functions_can_be_left_with_the_source(run, world):
     result = run("owners", "move", "alice", "bob", "--skip-functions", "--yes")
     assert (result.exit_code, result.stdout) == (
         0,
-        "Moved 3 sessions, 1 idempotency key, 20 executions in the history.\n",
+        "Moved 3 sessions, 1 idempotency key, 20 executions in the history, 1 webhook.\n",
     )
     assert world.mover.left[OwnedData.FUNCTIONS] == 2
 
@@ -410,7 +416,7 @@ def test_without_acts_the_command_says_so(run):
     assert run("audit").stdout == "No acts.\n"
 
 
-AMOUNT = "3 sessions, 1 idempotency key, 20 executions in the history, 2 functions"
+AMOUNT = "3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook"
 
 
 def test_an_owner_is_purged_with_a_summary(run, world):
@@ -435,7 +441,7 @@ def test_what_a_purge_leaves_is_listed_and_sets_the_exit_status(run, world):
     world.purger.stays = dict.fromkeys(OwnedData, 0) | {OwnedData.FUNCTIONS: 1}
     result = run("owners", "purge", "alice", "--yes")
     assert result.exit_code == 1
-    assert "Left: 0 sessions, 0 idempotency keys, 0 executions in the history, 1 function." in result.stdout
+    assert "Left: 0 sessions, 0 idempotency keys, 0 executions in the history, 1 function, 0 webhooks." in result.stdout
 
 
 @pytest.mark.parametrize("owner", ["shared", "*"])

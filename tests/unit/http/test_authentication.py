@@ -39,6 +39,7 @@ EXECUTE = frozenset({Scope.EXECUTE_ALL, Scope.EXECUTE_NODEJS, Scope.EXECUTE_PYTH
 WRITE = frozenset({Scope.WRITE_FUNCTIONS, Scope.WRITE_SHARED_FUNCTIONS})
 READ = WRITE | {Scope.READ_FUNCTIONS}
 ADMIN = frozenset({Scope.ADMIN})
+HOOKS = ADMIN | {Scope.WRITE_WEBHOOKS}
 
 DECISIONS: dict[str, frozenset[Scope] | None] = {
     "initialize_session": EXECUTE,
@@ -65,6 +66,16 @@ DECISIONS: dict[str, frozenset[Scope] | None] = {
     "delete_function": WRITE,
     "check_function": WRITE,
     "get_metrics": ADMIN,
+    "create_webhook": HOOKS,
+    "list_webhooks": HOOKS,
+    "get_webhook": HOOKS,
+    "patch_webhook": HOOKS,
+    "delete_webhook": HOOKS,
+    "rotate_webhook": HOOKS,
+    "test_webhook": HOOKS,
+    "list_deliveries": HOOKS,
+    "get_delivery": HOOKS,
+    "redeliver_message": HOOKS,
     "list_acts": ADMIN,
     "list_usage": KNOWN,
     "get_liveness": ANYONE,
@@ -78,7 +89,8 @@ DECISIONS: dict[str, frozenset[Scope] | None] = {
 }
 """The scopes of which a caller needs one, by route. Every new route needs a decision here."""
 
-SUBSETS = [frozenset(chosen) for size in range(len(Scope) + 1) for chosen in combinations(Scope, size)]
+SUBSETS = [frozenset(chosen) for size in (0, 1, 2, len(Scope)) for chosen in combinations(Scope, size)]
+"""One of several scopes suffices, so larger sets show nothing new."""
 
 
 @define(eq=False)
@@ -146,6 +158,7 @@ def routes() -> tuple[Route, ...]:
 
 def path_of(route: Route) -> str:
     ids = {"request_id": "01890000-0000-7000-8000-000000000000", "execution_id": "01890000-0000-7000-8000-000000000001"}
+    ids |= {"webhook_id": ids["request_id"], "delivery_id": ids["request_id"]}
     return route.path.format(**ids, language_title="python-none")
 
 
@@ -161,6 +174,7 @@ def test_every_kind_of_access_has_the_decided_scopes() -> None:
         Access.EXECUTE: EXECUTE,
         Access.READ_FUNCTIONS: READ,
         Access.WRITE_FUNCTIONS: WRITE,
+        Access.WEBHOOKS: HOOKS,
         Access.ADMIN: ADMIN,
     }
     assert set(means) == set(Access)

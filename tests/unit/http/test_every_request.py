@@ -52,9 +52,15 @@ async def test_every_path_rejects_other_methods_and_lists_its_own(client, world)
                 assert error_of(response, 405)["code"] == "METHOD_NOT_ALLOWED"
 
 
+def with_ids(path):
+    for name in ("execution_id", "webhook_id", "delivery_id"):
+        path = path.replace(f"{{{name}}}", ID)
+    return path
+
+
 async def test_every_route_rejects_an_unknown_query_parameter(client, world):
     for route in world.app.routes:
-        path = route.path.replace("{request_id}", await initialized(client)).replace("{execution_id}", ID)
+        path = with_ids(route.path.replace("{request_id}", await initialized(client)))
         response = await client.request(
             route.method, path.replace("{language_title}", "python-adder") + "?foo=2", headers=TITLE
         )
@@ -245,7 +251,7 @@ async def test_without_a_guard_an_unknown_caller_reaches_open_routes_only():
     world = World.of(caller=NOBODY)
     async with world.client() as client:
         for route in world.app.routes:
-            path = route.path.replace("{request_id}", ID).replace("{execution_id}", ID)
+            path = with_ids(route.path.replace("{request_id}", ID))
             response = await client.request(route.method, path.replace("{language_title}", "python-adder"))
             if route.access in WITHOUT_CREDENTIAL:
                 assert response.status_code in {200, 503}, route.path

@@ -66,8 +66,9 @@ class World(Fakes):
         origin: OriginOptions | None = None,
         mapping: LanguageMapping | None = None,
         origin_hooks: OriginHooks | None = None,
+        **fakes: Any,
     ) -> "World":
-        world = cls()
+        world = cls(**fakes)
         quotas: Quotas = Unlimited()
         if usage is not None:
             quotas = UsageLimiter(usage, MemoryUsageReader(world.store), world.clock, lambda: 1, lambda _: 0)

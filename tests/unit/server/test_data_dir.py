@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from entrypoints.server.data_dir import DataDir, DataDirError, DataDirInUse, published_url
+from entrypoints.server.data_dir import DataDir, DataDirError, DataDirInUse, published_url, webhook_key_of
 
 
 def test_a_folder_is_created_and_held_by_one_process(tmp_path):
@@ -44,3 +44,13 @@ def test_the_url_of_the_running_server_is_published_until_the_release(tmp_path):
     assert stat.S_IMODE((tmp_path / "server.url").stat().st_mode) == 0o600
     held.release()
     assert published_url(tmp_path) is None
+
+
+def test_the_key_of_webhooks_is_made_once_and_is_for_this_user_only(tmp_path):
+    assert webhook_key_of(tmp_path) is None
+    held = DataDir.hold(tmp_path)
+    key = held.webhook_key()
+    assert len(key) == 64
+    assert held.webhook_key() == webhook_key_of(tmp_path) == key
+    assert stat.S_IMODE((tmp_path / "webhook.key").stat().st_mode) == 0o600
+    held.release()

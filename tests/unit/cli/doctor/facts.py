@@ -120,6 +120,9 @@ class ManualDatabase:
     async def queue(self, count_max):
         return self._fact("queue", [])
 
+    async def disabled_webhooks(self):
+        return self._fact("disabled_webhooks", 0)
+
     async def clock(self):
         return self._fact("clock", CLOCK)
 

@@ -27,6 +27,7 @@ from entrypoints.cli.doctor.schema import (
     judge_schema,
     judge_slots,
     judge_tables,
+    judge_webhooks,
 )
 from entrypoints.cli.doctor.server import (
     judge_archive,
@@ -301,6 +302,12 @@ class TestTheTables:
         late = changed(waiting, due_at=NOW - timedelta(minutes=6))
         assert seen(judge_queue([late], NOW), Level.WARNING) == [
             "1,200 executions of python wait, the oldest since 2026-11-10 11:54:00Z"
+        ]
+
+    def test_webhooks_that_were_disabled_for_failing_are_a_note(self):
+        assert list(judge_webhooks(0)) == []
+        assert seen(judge_webhooks(1200), Level.NOTE) == [
+            "1,200 webhooks are disabled, because their receivers were gone or failed for five days"
         ]
 
     def test_replication_slots_without_a_reader_are_a_warning(self):

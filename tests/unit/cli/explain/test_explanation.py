@@ -26,7 +26,7 @@ from domain.timeline import (
     RetentionTimes,
     Timeline,
 )
-from entrypoints.cli.explain import explanation
+from entrypoints.cli.explain import explanation, messages
 from entrypoints.cli.explain.explanation import explain
 from entrypoints.cli.explain.sentences import SENTENCES, span, written
 from tests.foreign_ids import EXTREMES, random_v4
@@ -459,6 +459,6 @@ def test_instants_have_microseconds():
 
 
 def test_every_sentence_is_used():
-    source = Path(explanation.__file__).read_text()
+    source = "".join(Path(module.__file__).read_text() for module in (explanation, messages))
     names = {name.removeprefix("summary.") for name in SENTENCES} - set(Status)
     assert {name for name in names if f'"{name}"' not in source} == set()

@@ -1,0 +1,265 @@
+"""Webhooks and their deliveries in PostgreSQL."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from attrs import define
+from typing_extensions import override
+
+from adapters.postgres import codec
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.statements import WebhookStatements
+from domain.audit import Act
+from domain.errors import QuotaReached
+from domain.identity import NO_ID, Owner
+from domain.paging import Page
+from domain.webhooks.delivery import Delivery, DeliveryNotFound, DeliveryState, WebhookTurn
+from domain.webhooks.ports import ClaimedTurns, DeliveryClaim, DeliveryQueue, WebhookRepository
+from domain.webhooks.webhook import (
+    DisabledReason,
+    Event,
+    Health,
+    SecretVersion,
+    Webhook,
+    WebhookConflict,
+    WebhookNotFound,
+)
+
+_WEBHOOK_COLUMNS = 15
+_UPDATES_MAX = 5
+_EXAMINED_MAX = 2000
+_TURNS_MAX = 256
+_EVENTS = {str(event): event for event in Event}
+
+
+@define(eq=False)
+class PostgresWebhookRepository(WebhookRepository):
+    """Stores webhooks in `meta.webhooks`."""
+
+    _gateway: Gateway
+    _statements: WebhookStatements
+
+    @override
+    async def add(self, webhook: Webhook, owner_max: int, act: Act) -> None:
+        parameters = {
+            "webhook_id": webhook.webhook_id,
+            "owner": webhook.owner,
+            "url": webhook.url,
+            "events": codec.texts(sorted(webhook.events)),
+            "description": webhook.description,
+            "key_id": webhook.secret.key_id,
+            "disabled_reason": webhook.disabled_reason,
+            "disabled_at": webhook.disabled_at,
+            "owner_max": owner_max,
+            **codec.act_columns(act),
+        }
+        ((is_stored, held),) = await self._gateway.fetch(self._statements.insert_webhook, parameters)
+        if not is_stored:
+            raise QuotaReached("webhooks", owner_max, held)
+
+    @override
+    async def find(self, owner: Owner, webhook_id: UUID) -> Webhook:
+        rows = await self._gateway.fetch(self._statements.select_webhook, {"owner": owner, "webhook_id": webhook_id})
+        if not rows:
+            raise WebhookNotFound
+        return _webhook_of(rows[0])
+
+    @override
+    async def update(self, owner: Owner, webhook_id: UUID, change: Callable[[Webhook], Webhook], act: Act) -> Webhook:
+        for _ in range(_UPDATES_MAX):
+            stored = await self.find(owner, webhook_id)
+            changed = change(stored)
+            if changed == stored:
+                return stored
+            if await self._replace(stored, changed, act):
+                return await self.find(owner, webhook_id)
+        raise WebhookConflict
+
+    async def _replace(self, stored: Webhook, changed: Webhook, act: Act) -> bool:
+        parameters = {
+            "webhook_id": stored.webhook_id,
+            "owner": stored.owner,
+            "revision_read": stored.revision,
+            "url": changed.url,
+            "events": codec.texts(sorted(changed.events)),
+            "description": changed.description,
+            "key_id": changed.secret.key_id,
+            "secret_version": changed.secret.version,
+            "rotated_at": changed.secret.rotated_at,
+            "disabled_reason": changed.disabled_reason,
+            "disabled_at": changed.disabled_at,
+            "resets_health": changed.health != stored.health,
+            "details": json.dumps(facts_of(changed)),
+            **codec.act_columns(act),
+        }
+        return bool(await self._gateway.fetch(self._statements.update_webhook, parameters))
+
+    @override
+    async def remove(self, owner: Owner, webhook_id: UUID, act: Act) -> None:
+        parameters = {"owner": owner, "webhook_id": webhook_id, **codec.act_columns(act)}
+        # Repeated after a lost response, it finds nothing, and the webhook is gone: so it is not repeated.
+        if not await self._gateway.fetch(self._statements.delete_webhook, parameters, repeatable=False):
+            raise WebhookNotFound
+
+    @override
+    async def page(self, owner: Owner, after: UUID | None, size: int) -> Page[Webhook]:
+        found = await self._gateway.fetch(
+            self._statements.select_webhook_page, {"owner": owner, "after": after, "rows_max": size + 1}
+        )
+        webhooks = [_webhook_of(row) for row in found[:size]]
+        return Page(webhooks, webhooks[-1].webhook_id if len(found) > size else None)
+
+
+@define(eq=False)
+class PostgresDeliveryQueue(DeliveryQueue):
+    """Stores deliveries in `meta.deliveries`."""
+
+    _gateway: Gateway
+    _statements: WebhookStatements
+
+    @override
+    async def add(self, delivery: Delivery) -> None:
+        parameters = {
+            "delivery_id": delivery.delivery_id,
+            "request_id": delivery.request_id or NO_ID,
+            "webhook_id": delivery.webhook_id,
+            "owner": delivery.owner,
+            "execution_id": delivery.execution_id,
+            "event": delivery.event,
+            "payload": delivery.payload,
+            "next_at": delivery.next_at,
+        }
+        if not await self._gateway.fetch(self._statements.insert_delivery, parameters):
+            raise WebhookNotFound
+
+    @override
+    async def find(self, owner: Owner, delivery_id: UUID) -> Delivery:
+        parameters = {"owner": owner, "delivery_id": delivery_id}
+        return _only(await self._gateway.fetch(self._statements.select_delivery, parameters))
+
+    @override
+    async def page(
+        self, owner: Owner, webhook_id: UUID, after: UUID | None, size: int, state: DeliveryState | None
+    ) -> Page[Delivery]:
+        parameters = {
+            "owner": owner,
+            "webhook_id": webhook_id,
+            "after": after,
+            "state": state,
+            "examined_max": max(size, _EXAMINED_MAX),
+            "size": size,
+        }
+        found = await self._gateway.fetch(self._statements.select_delivery_page, parameters)
+        return Page([_delivery_of(row[1:]) for row in found if row[1] is not None], found[0][0])
+
+    @override
+    async def send_again(self, owner: Owner, delivery_id: UUID, now: datetime) -> Delivery:
+        parameters = {"owner": owner, "delivery_id": delivery_id, "now": now}
+        return _only(await self._gateway.fetch(self._statements.update_delivery, parameters))
+
+    @override
+    async def claim(self, claim: DeliveryClaim) -> ClaimedTurns:
+        parameters = {
+            "after": claim.after,
+            "now": claim.now,
+            "until": claim.until,
+            "webhooks_max": claim.webhooks_max,
+            "deliveries_max": claim.deliveries_max,
+            "turns_max": _TURNS_MAX,
+        }
+        # A claim whose response was lost ends by itself; a repeated one would find other webhooks.
+        rows = await self._gateway.fetch(self._statements.claim_webhooks, parameters, repeatable=False)
+        by_webhook = groupby((row[1:] for row in rows if row[1] is not None), lambda row: row[:_WEBHOOK_COLUMNS])
+        return ClaimedTurns([_turn_of(webhook, list(group)) for webhook, group in by_webhook], rows[0][0])
+
+    @override
+    async def record(self, delivery: Delivery, before: Webhook, after: Webhook) -> None:
+        await self._gateway.fetch(
+            self._statements.record_attempt,
+            {
+                "delivery_id": delivery.delivery_id,
+                "request_id": delivery.request_id or NO_ID,
+                "attempts_read": delivery.attempts - 1,
+                "state": delivery.state,
+                "next_at": delivery.next_at,
+                "attempted_at": delivery.attempted_at,
+                "status": delivery.status,
+                "error": delivery.error,
+                "answer": delivery.answer,
+                "webhook_id": after.webhook_id,
+                "has_changed": after != before,
+                "revision_read": before.revision,
+                "revision": after.revision,
+                "failures": after.health.failures,
+                "first_failed_at": after.health.first_failed_at,
+                "failing_since": after.health.failing_since,
+                "disabled_reason": after.disabled_reason,
+                "disabled_at": after.disabled_at,
+            },
+        )
+
+    @override
+    async def release(self, webhook_id: UUID, claimed_until: datetime, pause_until: datetime) -> None:
+        parameters = {"webhook_id": webhook_id, "claimed_until": claimed_until, "pause_until": pause_until}
+        await self._gateway.fetch(self._statements.release_webhook, parameters)
+
+
+def facts_of(webhook: Webhook) -> dict[str, object]:
+    """Return what the audit record has of a change."""
+    return {
+        "url": webhook.url,
+        "events": sorted(webhook.events),
+        "secret_version": webhook.secret.version,
+        "enabled": webhook.is_enabled,
+    }
+
+
+def _only(rows: Sequence[codec.Row]) -> Delivery:
+    if not rows:
+        raise DeliveryNotFound
+    return _delivery_of(rows[0])
+
+
+def _turn_of(webhook: codec.Row, rows: Sequence[codec.Row]) -> WebhookTurn:
+    owned = _webhook_of(webhook)
+    deliveries = [row[_WEBHOOK_COLUMNS:] for row in rows if row[_WEBHOOK_COLUMNS] is not None]
+    return WebhookTurn(owned, [_delivery_of((row[0], owned.webhook_id, owned.owner, *row[1:])) for row in deliveries])
+
+
+def _webhook_of(row: codec.Row) -> Webhook:
+    """Return the webhook in a row, without events that this release does not know."""
+    webhook_id, owner, url, events, key_id, version, rotated_at, description, reason, disabled_at, *others = row
+    *health, revision, dropped = others
+    return Webhook(
+        webhook_id,
+        Owner(owner),
+        url,
+        frozenset(_EVENTS[event] for event in events if event in _EVENTS),
+        SecretVersion(key_id, version, rotated_at),
+        description,
+        reason and DisabledReason(reason),
+        disabled_at,
+        Health(*health),
+        revision,
+        dropped,
+    )
+
+
+def _delivery_of(row: Sequence[Any]) -> Delivery:
+    delivery_id, webhook_id, owner, event, payload, next_at, request_id, execution_id, state, *attempts = row
+    return Delivery(
+        delivery_id,
+        webhook_id,
+        Owner(owner),
+        Event(event),
+        payload,
+        next_at,
+        None if request_id == NO_ID else request_id,
+        execution_id,
+        DeliveryState(state),
+        *attempts,
+    )

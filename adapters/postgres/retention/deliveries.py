@@ -1,0 +1,56 @@
+"""Removes old messages to webhooks, and counts those that wait."""
+
+from uuid import UUID
+
+from attrs import define, field
+
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.statements import CleanupStatements
+from domain.clock import Clock
+from domain.identity import NO_ID, uuid7_at
+from domain.stats import DeliveryStats
+from domain.webhooks.delivery import KEPT_FOR, KEPT_MAX
+
+_TRIMMED_MAX = 100
+"""Webhooks whose deliveries one cleanup counts: up to KEPT_MAX entries of an index for each."""
+
+_COUNTED_MAX = 100_000
+
+
+@define(eq=False)
+class DeliveryRetention:
+    """Keeps deliveries for KEPT_FOR, and of each webhook the newest KEPT_MAX ones."""
+
+    _gateway: Gateway
+    _statements: CleanupStatements
+    _clock: Clock
+    _kept_max: int = KEPT_MAX
+    _after: UUID = field(default=NO_ID, init=False)
+    """The webhook that was trimmed last; a cleanup continues behind it."""
+
+    async def remove_old(self, rows_max: int) -> int:
+        """Remove at most `rows_max` deliveries that are too old; return how many."""
+        parameters = {"made_before": uuid7_at(self._clock.now() - KEPT_FOR, 0), "rows_max": rows_max}
+        ((removed,),) = await self._gateway.fetch(self._statements.delete_old_deliveries, parameters)
+        return int(removed)
+
+    async def trim(self, rows_max: int) -> int:
+        """Remove deliveries that are too many from the next webhooks; return how many.
+
+        Of each webhook at most `rows_max` are removed.
+        """
+        parameters = {"after": self._after, "kept_max": self._kept_max, "rows_max": _TRIMMED_MAX}
+        found = await self._gateway.fetch(self._statements.select_webhooks_to_trim, parameters)
+        self._after = found[-1][0] if len(found) == _TRIMMED_MAX else NO_ID
+        removed = 0
+        for webhook_id, excess_from in found:
+            if excess_from is not None:
+                excess = {"webhook_id": webhook_id, "excess_from": excess_from, "rows_max": rows_max}
+                ((trimmed,),) = await self._gateway.fetch(self._statements.delete_excess_deliveries, excess)
+                removed += trimmed
+        return removed
+
+    async def stats(self) -> DeliveryStats:
+        """Return how much waits, counted up to a bound."""
+        (row,) = await self._gateway.fetch(self._statements.select_delivery_facts, {"counted_max": _COUNTED_MAX})
+        return DeliveryStats(*row)

@@ -1,0 +1,1 @@
+"""Webhooks: endpoints of owners that hear of the ends of executions."""

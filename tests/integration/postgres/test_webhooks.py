@@ -1,0 +1,286 @@
+"""Messages to webhooks: made by the end of an execution, claimed by one process, kept for a while, moved and erased."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from attrs import evolve
+
+from adapters.memory.sequential_ids import SequentialIds
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
+from adapters.postgres.repositories.purges import PostgresOwnerPurger, PostgresSessionPurger
+from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue, PostgresWebhookRepository
+from adapters.postgres.retention.deliveries import DeliveryRetention
+from adapters.postgres.statements import Statements
+from domain.access.owner_move import OwnedData
+from domain.audit import ActName
+from domain.idempotency import KEPT_FOR as KEYS_KEPT_FOR
+from domain.identity import EVERY_OWNER, NO_ID, uuid7_time
+from domain.stats import DeliveryStats
+from domain.webhooks.delivery import KEPT_FOR, Delivery, DeliveryNotFound, DeliveryState
+from domain.webhooks.ports import DeliveryClaim
+from domain.webhooks.webhook import ENDS, DisabledReason, Event, SecretVersion, Webhook, WebhookNotFound
+from tests.contracts.storage import ALICE, BOB, Storage
+from tests.support.acts import act
+
+HOUR = timedelta(hours=1)
+_MOVE_ENDS = """
+INSERT INTO meta.deliveries (delivery_id, request_id, webhook_id, execution_id, event, payload, state, next_at, error)
+SELECT d.* FROM meta.deliveries_of(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS d
+ON CONFLICT (delivery_id, request_id) DO NOTHING
+"""
+
+
+@pytest.fixture(autouse=True)
+def _empty(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("TRUNCATE meta.webhooks, meta.deliveries")
+
+
+@pytest.fixture
+def webhooks(gateway: Gateway, statements: Statements) -> PostgresWebhookRepository:
+    return PostgresWebhookRepository(gateway, statements.webhooks)
+
+
+@pytest.fixture
+def deliveries(gateway: Gateway, statements: Statements) -> PostgresDeliveryQueue:
+    return PostgresDeliveryQueue(gateway, statements.webhooks)
+
+
+@pytest.fixture
+def retention(gateway: Gateway, statements: Statements, storage: Storage) -> DeliveryRetention:
+    return DeliveryRetention(gateway, statements.cleanup, storage.clock, kept_max=3)
+
+
+@pytest.fixture
+def mover(gateway: Gateway, statements: Statements, storage: Storage) -> PostgresOwnerMover:
+    return PostgresOwnerMover(gateway, statements.owners, storage.clock)
+
+
+@pytest.fixture
+def purger(
+    gateway: Gateway, statements: Statements, storage: Storage, mover: PostgresOwnerMover
+) -> PostgresOwnerPurger:
+    return PostgresOwnerPurger(gateway, statements.purges, storage.clock, mover, OwnerMoverOptions(2, 3))
+
+
+@pytest.fixture
+def session_purger(gateway: Gateway, statements: Statements, storage: Storage) -> PostgresSessionPurger:
+    return PostgresSessionPurger(gateway, statements.purges, storage.clock, KEYS_KEPT_FOR, rows_max=2)
+
+
+End = Callable[..., UUID]
+
+
+@pytest.fixture
+def end(database_url: str, storage: Storage) -> End:
+    """Do what a statement does that ends an execution."""
+
+    def run(owner: Any = ALICE, callback: UUID | None = None, status: str = "succeeded", **facts: Any) -> UUID:
+        now = facts.get("at", storage.clock.now())
+        execution_id = facts.get("execution_id") or storage.ids.new(now)
+        request_id = facts.get("request_id") or storage.ids.new(now)
+        values = (facts.get("title", "python-x"), 1, facts.get("error"), facts.get("result"))
+        with psycopg.connect(database_url) as connection:
+            connection.execute(_MOVE_ENDS, (owner, callback, request_id, execution_id, status, now, *values))
+        return execution_id
+
+    return run
+
+
+async def added(webhooks: PostgresWebhookRepository, storage: Storage, owner: Any = ALICE, **facts: Any) -> Webhook:
+    made = {"events": ENDS, "secret": SecretVersion("0123456789abcdef")} | facts
+    webhook = Webhook(storage.ids.new(storage.clock.now()), owner, "https://example.com/", **made)
+    await webhooks.add(webhook, 20, act(ActName.WEBHOOKS_CREATE))
+    return webhook
+
+
+async def messages(deliveries: PostgresDeliveryQueue, webhook: Webhook) -> list[Delivery]:
+    return list((await deliveries.page(EVERY_OWNER, webhook.webhook_id, None, 100, None)).items)
+
+
+async def test_the_end_of_an_execution_makes_a_message_for_each_webhook_that_hears_of_it(
+    webhooks, deliveries, storage, end
+):
+    hears, other, silent, theirs = [
+        await added(webhooks, storage, owner, events=events)
+        for owner, events in ((ALICE, ENDS), (ALICE, {Event.SUCCEEDED}), (ALICE, {Event.FAILED}), (BOB, ENDS))
+    ]
+    execution_id = end(result='{"sum": 8.10, "n": null}')
+    assert await messages(deliveries, silent) == await messages(deliveries, theirs) == []
+    (first,), (second,) = await messages(deliveries, hears), await messages(deliveries, other)
+    assert first.delivery_id != second.delivery_id
+    assert (first.event, first.execution_id, first.state) == (Event.SUCCEEDED, execution_id, DeliveryState.PENDING)
+    assert first.next_at == storage.clock.now()
+    assert abs(uuid7_time(first.delivery_id) - storage.clock.now()) < timedelta(milliseconds=1)
+    assert first.delivery_id.version == 7
+    assert first.delivery_id.int & 0xFF == 0
+    assert first.payload.endswith(',"result":{"sum": 8.10, "n": null}}}')
+    assert json.loads(first.payload) == {
+        "type": "execution.succeeded",
+        "timestamp": f"{storage.clock.now():%Y-%m-%dT%H:%M:%S.%f}Z",
+        "data": {
+            "execution_id": str(execution_id),
+            "request_id": str(first.request_id),
+            "status": "succeeded",
+            "language_title": "python-x",
+            "attempt": 1,
+            "result": {"sum": 8.1, "n": None},
+        },
+    }
+
+
+async def test_a_webhook_without_events_hears_only_of_executions_that_name_it(webhooks, deliveries, storage, end):
+    named, theirs = await added(webhooks, storage, events=frozenset()), await added(webhooks, storage, BOB)
+    end(), end(callback=named.webhook_id), end(callback=theirs.webhook_id)
+    assert len(await messages(deliveries, named)) == 1
+    assert await messages(deliveries, theirs) == []
+
+
+async def test_an_end_that_is_sent_twice_makes_one_message(webhooks, deliveries, storage, end):
+    webhook = await added(webhooks, storage)
+    execution_id, request_id = storage.ids.new(storage.clock.now()), storage.ids.new(storage.clock.now())
+    for _ in range(2):
+        end(execution_id=execution_id, request_id=request_id)
+    assert len(await messages(deliveries, webhook)) == 1
+
+
+async def test_a_message_to_a_disabled_webhook_is_stored_as_failed(webhooks, deliveries, storage, end):
+    off = {"disabled_reason": DisabledReason.OWNER, "disabled_at": storage.clock.now()}
+    webhook = await added(webhooks, storage, **off)
+    end()
+    (message,) = await messages(deliveries, webhook)
+    assert (message.state, message.error) == ("failed", "the webhook was disabled")
+
+
+async def test_a_failure_is_in_the_message_whatever_characters_its_text_has(webhooks, deliveries, storage, end):
+    webhook = await added(webhooks, storage)
+    error = '{"code":"SCRIPT_ERROR","message":"half \\ud83d and NUL \\u0000"}'
+    end(status="failed", error=error, result='"\\ud83d"')
+    (message,) = await messages(deliveries, webhook)
+    assert f',"error":{error},"result":"\\ud83d"}}}}' in message.payload
+    assert json.loads(message.payload)["data"]["error"]["code"] == "SCRIPT_ERROR"
+
+
+async def test_a_large_result_is_replaced_by_its_url_and_the_message_stays_small(webhooks, deliveries, storage, end):
+    webhook = await added(webhooks, storage)
+    fits, large = f'"{"ä" * 4095}"', f'"{"ä" * 4096}"'
+    end(result=fits, error=json.dumps({"message": "x" * 8000}))
+    execution_id = end(result=large, error=json.dumps({"message": "x" * 9000}))
+    second, first = await messages(deliveries, webhook)
+    assert json.loads(first.payload)["data"]["result"] == "ä" * 4095
+    assert len(first.payload.encode()) <= 20_000
+    data = json.loads(second.payload)["data"]
+    assert data["result_url"] == f"/api/v1/executions/{execution_id}"
+    assert "result" not in data
+    assert "error" not in data
+
+
+async def test_claims_at_the_same_time_get_each_webhook_once(webhooks, deliveries, storage, end):
+    made = [await added(webhooks, storage) for _ in range(10)]
+    end()
+    now = storage.clock.now()
+    claim = DeliveryClaim(now, now + HOUR, 10, 10, NO_ID)
+    found = await asyncio.gather(*(deliveries.claim(claim) for _ in range(6)))
+    turns = [turn for claimed in found for turn in claimed.turns]
+    assert sorted(turn.webhook.webhook_id for turn in turns) == [webhook.webhook_id for webhook in made]
+    assert [len(turn.deliveries) for turn in turns] == [1] * 10
+
+
+async def test_webhooks_that_pause_do_not_keep_claims_from_those_behind_them(
+    webhooks, deliveries, storage, end, database_url
+):
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """
+            WITH made AS (
+                INSERT INTO meta.webhooks (webhook_id, owner, url, events, key_id, claimed_until)
+                SELECT gen_random_uuid(), 'carol', 'https://example.com/', '{}', 'k', 'infinity'
+                FROM generate_series(1, 700)
+                RETURNING webhook_id
+            )
+            INSERT INTO meta.deliveries (delivery_id, request_id, webhook_id, event, payload, next_at)
+            SELECT gen_random_uuid(), gen_random_uuid(), m.webhook_id, 'webhook.test', '{}', '-infinity' FROM made AS m
+            """
+        )
+    webhook = await added(webhooks, storage)
+    end()
+    found, after = [], NO_ID
+    for _ in range(4):
+        claimed = await deliveries.claim(DeliveryClaim(storage.clock.now(), storage.clock.now() + HOUR, 10, 10, after))
+        found += [turn.webhook.webhook_id for turn in claimed.turns]
+        after = claimed.reached
+    assert found == [webhook.webhook_id]
+
+
+async def test_old_deliveries_are_removed(webhooks, deliveries, storage, end, retention):
+    webhook = await added(webhooks, storage)
+    for age in (timedelta(days=9), KEPT_FOR + HOUR, KEPT_FOR - HOUR):
+        end(at=storage.clock.now() - age)
+    assert [await retention.remove_old(1) for _ in range(3)] == [1, 1, 0]
+    (kept,) = await messages(deliveries, webhook)
+    assert kept.created_at > storage.clock.now() - KEPT_FOR
+
+
+async def test_of_each_webhook_the_newest_deliveries_are_kept(webhooks, deliveries, storage, end, retention):
+    webhook, other = await added(webhooks, storage), await added(webhooks, storage, BOB)
+    for minutes in range(5):
+        end(at=storage.clock.now() + timedelta(minutes=minutes))
+    end(BOB)
+    newest = (await messages(deliveries, webhook))[:3]
+    assert [await retention.trim(1) for _ in range(3)] == [1, 1, 0]
+    assert await messages(deliveries, webhook) == newest
+    assert len(await messages(deliveries, other)) == 1
+
+
+async def test_stats_count_what_waits_and_what_fails(webhooks, deliveries, storage, end, retention):
+    assert await retention.stats() == DeliveryStats(0, None, 0, 0)
+    off = {"disabled_reason": DisabledReason.GONE, "disabled_at": storage.clock.now()}
+    await added(webhooks, storage, BOB, **off)
+    webhook = await added(webhooks, storage)
+    end(), end(at=storage.clock.now() - HOUR)
+    (_, message), before = await messages(deliveries, webhook), webhook
+    for _ in range(3):
+        webhook = webhook.after_failure(storage.clock.now())
+    await deliveries.record(evolve(message, attempts=1), before, webhook)
+    assert await retention.stats() == DeliveryStats(2, storage.clock.now() - HOUR, 1, 1)
+
+
+async def test_a_purged_session_leaves_no_message(webhooks, deliveries, storage, end, session_purger):
+    webhook = await added(webhooks, storage)
+    session, other = await storage.add(ALICE), await storage.add(ALICE)
+    for each in (session, session, session, other):
+        end(request_id=each.ref.session_id, result='"secret"')
+    await session_purger.purge(session.ref, act(ActName.SESSIONS_PURGE))
+    assert [each.request_id for each in await messages(deliveries, webhook)] == [other.ref.session_id]
+
+
+async def test_a_purged_owner_has_no_webhook_and_no_message(webhooks, deliveries, storage, end, purger):
+    mine, theirs = await added(webhooks, storage), await added(webhooks, storage, BOB)
+    end(), end(BOB)
+    (message,) = await messages(deliveries, mine)
+    assert (await purger.count(ALICE))[OwnedData.WEBHOOKS] == 1
+    async for _ in purger.purge(ALICE, act(ActName.OWNERS_PURGE, SequentialIds())):
+        pass
+    assert (await purger.count(ALICE))[OwnedData.WEBHOOKS] == 0
+    with pytest.raises(WebhookNotFound):
+        await webhooks.find(ALICE, mine.webhook_id)
+    with pytest.raises(DeliveryNotFound):
+        await deliveries.find(EVERY_OWNER, message.delivery_id)
+    assert len(await messages(deliveries, theirs)) == 1
+
+
+async def test_webhooks_move_with_their_owner(webhooks, deliveries, storage, end, mover):
+    webhook = await added(webhooks, storage)
+    end()
+    steps = [step async for step in mover.move(ALICE, BOB, act(ActName.OWNERS_MOVE, SequentialIds()))]
+    assert sum(step.moved for step in steps if step.part is OwnedData.WEBHOOKS) == 1
+    assert (await webhooks.find(BOB, webhook.webhook_id)).url == webhook.url
+    (message,) = (await deliveries.page(BOB, webhook.webhook_id, None, 10, None)).items
+    assert message.owner == BOB
