@@ -112,10 +112,12 @@ removed AS (
     RETURNING o.slot, o.request_id, o.execution_id, o.owner, o.in_order, o.claim_id
 ),
 known AS MATERIALIZED (
-    SELECT r.*, k.key, k.payload_hash, k.params, k.asynchronous, (k.asynchronous ->> 'attempt')::smallint AS attempt
+    SELECT
+        r.*, k.key, k.payload_hash, k.params, k.language_title, k.asynchronous,
+        (k.asynchronous ->> 'attempt')::smallint AS attempt
     FROM removed AS r
     LEFT JOIN LATERAL (
-        SELECT k.key, k.payload_hash, k.params, k.asynchronous
+        SELECT k.key, k.payload_hash, k.params, k.language_title, k.asynchronous
         FROM meta.idempotency_keys AS k
         WHERE k.winner = r.execution_id AND k.asynchronous IS NOT NULL AND r.claim_id IS NOT NULL
         LIMIT 1
@@ -199,6 +201,19 @@ answered AS (
         WHERE n.attempt IS NOT NULL
     ) AS n
     WHERE k.winner = n.execution_id AND k.asynchronous IS NOT NULL
+),
+announced AS (
+    INSERT INTO meta.deliveries (
+        delivery_id, request_id, webhook_id, execution_id, event, payload, state, next_at, error
+    )
+    SELECT d.*
+    FROM known AS n
+    CROSS JOIN LATERAL meta.deliveries_of(
+        n.owner, (n.asynchronous ->> 'webhook_id')::uuid, n.request_id, n.execution_id, 'unknown', :now::timestamptz,
+        n.language_title, n.attempt, NULL, NULL
+    ) AS d
+    WHERE n.attempt IS NOT NULL AND n.execution_id NOT IN (SELECT f.execution_id FROM following AS f)
+    ON CONFLICT (delivery_id, request_id) DO NOTHING
 )
 SELECT count(*) FROM removed;
 
@@ -261,19 +276,32 @@ FROM (
 ORDER BY w.webhook_id;
 
 -- name: delete_excess_deliveries(webhook_id, excess_from, rows_max)
-WITH picked AS MATERIALIZED (
+-- The webhook counts those that were never sent. It is locked before its deliveries, as by every statement.
+WITH held AS MATERIALIZED (
+    SELECT w.webhook_id FROM meta.webhooks AS w
+    WHERE w.webhook_id = :webhook_id::uuid
+    FOR NO KEY UPDATE SKIP LOCKED
+),
+picked AS MATERIALIZED (
     SELECT d.delivery_id, d.request_id
-    FROM meta.deliveries AS d
-    WHERE d.webhook_id = :webhook_id::uuid AND d.delivery_id <= :excess_from::uuid
+    FROM held AS h
+    INNER JOIN meta.deliveries AS d ON h.webhook_id = d.webhook_id
+    WHERE d.delivery_id <= :excess_from::uuid
     ORDER BY d.delivery_id
     LIMIT :rows_max::bigint
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF d SKIP LOCKED
 ),
 removed AS (
     DELETE FROM meta.deliveries AS d
     USING picked AS p
     WHERE d.delivery_id = p.delivery_id AND d.request_id = p.request_id
-    RETURNING d.delivery_id
+    RETURNING d.delivery_id, d.state
+),
+counted AS (
+    UPDATE meta.webhooks AS w
+    SET dropped = w.dropped + r.dropped
+    FROM (SELECT count(*) AS dropped FROM removed AS r WHERE r.state = 'pending') AS r
+    WHERE w.webhook_id = :webhook_id::uuid AND r.dropped > 0
 )
 SELECT count(*) FROM removed;
 
@@ -288,7 +316,8 @@ SELECT
         FROM (SELECT d.next_at FROM meta.deliveries AS d WHERE d.state = 'pending' LIMIT :counted_max::bigint) AS counted
     ) AS oldest_due_at,
     count(*) FILTER (WHERE w.failing_since IS NOT NULL AND w.disabled_reason IS NULL) AS failing,
-    count(*) FILTER (WHERE w.disabled_reason IN ('gone', 'failing')) AS disabled
+    count(*) FILTER (WHERE w.disabled_reason IN ('gone', 'failing')) AS disabled,
+    coalesce(sum(w.dropped), 0)::bigint AS dropped
 FROM meta.webhooks AS w;
 
 -- name: delete_old_versions(versions_kept, left_before, rows_max)

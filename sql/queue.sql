@@ -340,7 +340,7 @@ FROM chosen AS c
 WHERE c.execution_id IN (SELECT o.execution_id FROM opened AS o)
 ORDER BY c.nth, c.position;
 
--- name: put_back_executions(request_ids, execution_ids, claim_ids, not_befores, cancelled)!
+-- name: put_back_executions(request_ids, execution_ids, claim_ids, not_befores, cancelled, cancelled_error)!
 -- An open record of another claim stays: the statement may be sent twice, and the entry may be claimed again between.
 -- What the entry was accepted with is in the row of its key. A cancel that was requested meanwhile ends the entry.
 WITH call AS (
@@ -391,6 +391,19 @@ answered AS (
     SET outcome = 'cancelled', answer = :cancelled::text
     FROM known AS n
     WHERE k.winner = n.execution_id AND k.asynchronous IS NOT NULL AND n.cancel_requested_at IS NOT NULL
+),
+announced AS (
+    INSERT INTO meta.deliveries (
+        delivery_id, request_id, webhook_id, execution_id, event, payload, state, next_at, error
+    )
+    SELECT d.*
+    FROM known AS n
+    CROSS JOIN LATERAL meta.deliveries_of(
+        n.owner, (n.asynchronous ->> 'webhook_id')::uuid, n.request_id, n.execution_id, 'cancelled',
+        n.cancel_requested_at, n.language_title, (n.asynchronous ->> 'attempt')::smallint, :cancelled_error::text, NULL
+    ) AS d
+    WHERE n.cancel_requested_at IS NOT NULL
+    ON CONFLICT (delivery_id, request_id) DO NOTHING
 )
 INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome, attempt)
 SELECT

@@ -1,9 +1,9 @@
 -- Statements that end executions which were accepted to run later; queue.sql says what entitles to it, sessions.sql describes
 -- the format.
 
--- name: finish_queued_executions(request_ids, owners, keys, execution_ids, partitions, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, answers, whole_results, attempts, next_ids, next_partitions, next_not_befores, next_expiries, next_head_starts, next_options, waits)
+-- name: finish_queued_executions(request_ids, owners, keys, execution_ids, partitions, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, answers, whole_results, error_texts, attempts, next_ids, next_partitions, next_not_befores, next_expiries, next_head_starts, next_options, waits)
 -- Parts that have the same name as in finish_executions do the same. `following` has the next attempts that are accepted:
--- those of sessions that live at the end of the execution, and until the next start.
+-- those of sessions that live at the end of the execution, and until the next start. Webhooks hear of the last attempt.
 WITH call AS (
     SELECT *
     FROM
@@ -14,13 +14,13 @@ WITH call AS (
             :params::text[], :params_lengths::integer[], :results::text[], :results_lengths::integer[],
             :errors::text[], :errors_lengths::integer[], :stdouts::text[], :stdouts_lengths::integer[],
             :stderrs::text[], :stderrs_lengths::integer[], :keys::text[], :answers::text[], :whole_results::text[],
-            :attempts::smallint[], :next_ids::uuid[], :next_partitions::smallint[], :next_not_befores::timestamptz[],
+            :error_texts::text[], :attempts::smallint[], :next_ids::uuid[], :next_partitions::smallint[], :next_not_befores::timestamptz[],
             :next_expiries::timestamptz[], :next_head_starts::interval[], :next_options::text[]
         ) WITH ORDINALITY AS c (
             request_id, owner, execution_id, slot, finished_at, outcome, execution_time_ms, cpu_time_ms,
             memory_usage_bytes, cold_start, params, params_length, result, result_length, error, error_length,
-            stdout, stdout_length, stderr, stderr_length, key, answer, whole_result, attempt, next_id, next_slot,
-            next_not_before, next_start_before, next_head_start, next_options, ordinal
+            stdout, stdout_length, stderr, stderr_length, key, answer, whole_result, error_text, attempt, next_id,
+            next_slot, next_not_before, next_start_before, next_head_start, next_options, ordinal
         )
 ),
 passing AS (
@@ -161,6 +161,30 @@ answered AS (
     FROM counted AS c
     WHERE
         k.request_id = c.request_id AND k.owner = c.owner AND k.key = c.key AND k.winner = c.execution_id
+),
+announced AS (
+    INSERT INTO meta.deliveries (
+        delivery_id, request_id, webhook_id, execution_id, event, payload, state, next_at, error
+    )
+    SELECT d.*
+    FROM counted AS c
+    CROSS JOIN LATERAL (
+        SELECT k.language_title, k.asynchronous
+        FROM meta.idempotency_keys AS k
+        WHERE
+            k.request_id = c.request_id
+            AND k.owner = c.owner
+            AND k.key = c.key
+            AND k.winner = c.execution_id
+            AND k.asynchronous IS NOT NULL
+        LIMIT 1
+    ) AS k
+    CROSS JOIN LATERAL meta.deliveries_of(
+        c.owner, (k.asynchronous ->> 'webhook_id')::uuid, c.request_id, c.execution_id, c.outcome, c.finished_at,
+        k.language_title, c.attempt, c.error_text, c.whole_result
+    ) AS d
+    WHERE NOT EXISTS (SELECT FROM following AS f WHERE f.next_id = c.next_id)
+    ON CONFLICT (delivery_id, request_id) DO NOTHING
 )
 SELECT c.ordinal, c.count_with_it AS execution_count FROM counted AS c
 UNION ALL
@@ -170,7 +194,7 @@ WHERE
     c.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
     AND EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner);
 
--- name: cancel_executions(owners, execution_ids, nows, cancelled)
+-- name: cancel_executions(owners, execution_ids, nows, cancelled, cancelled_error)
 -- A call has no row if the execution is in another state than the snapshot shows, or has ended; its caller then reads
 -- the state in a new statement. The owner "*" stands for every owner.
 WITH call AS (
@@ -183,14 +207,14 @@ known AS (
     SELECT c.ordinal, c.now, k.*
     FROM call AS c
     CROSS JOIN LATERAL (
-        SELECT k.request_id, k.owner, k.key, k.winner, k.asynchronous
+        SELECT k.request_id, k.owner, k.key, k.winner, k.language_title, k.asynchronous
         FROM meta.idempotency_keys AS k
         WHERE k.winner = c.execution_id AND k.asynchronous IS NOT NULL AND c.owner IN (k.owner, '*')
         LIMIT 1
     ) AS k
 ),
 waiting AS MATERIALIZED (
-    SELECT q.execution_id, q.request_id, q.slot, n.ordinal, n.owner, n.key, n.asynchronous
+    SELECT q.execution_id, q.request_id, q.slot, n.ordinal, n.now, n.owner, n.key, n.language_title, n.asynchronous
     FROM known AS n
     INNER JOIN meta.queued_executions AS q ON n.winner = q.execution_id AND n.request_id = q.request_id
     ORDER BY q.execution_id
@@ -214,6 +238,18 @@ answered AS (
     SET outcome = 'cancelled', answer = :cancelled::text
     FROM removed AS r
     WHERE k.request_id = r.request_id AND k.owner = r.owner AND k.key = r.key AND k.winner = r.execution_id
+),
+announced AS (
+    INSERT INTO meta.deliveries (
+        delivery_id, request_id, webhook_id, execution_id, event, payload, state, next_at, error
+    )
+    SELECT d.*
+    FROM removed AS r
+    CROSS JOIN LATERAL meta.deliveries_of(
+        r.owner, (r.asynchronous ->> 'webhook_id')::uuid, r.request_id, r.execution_id, 'cancelled', r.now,
+        r.language_title, (r.asynchronous ->> 'attempt')::smallint, :cancelled_error::text, NULL
+    ) AS d
+    ON CONFLICT (delivery_id, request_id) DO NOTHING
 ),
 running AS MATERIALIZED (
     SELECT o.request_id, o.execution_id, o.cancel_requested_at, n.ordinal, n.now
@@ -316,7 +352,7 @@ WHERE
     ) IS NULL
 LIMIT :ended_max::bigint;
 
--- name: end_entries(request_ids, execution_ids, now, cancelled, expired)
+-- name: end_entries(request_ids, execution_ids, now, cancelled, expired, cancelled_error, expired_error)
 -- Ends those of the entries that can no longer run. The next call ends the rows that are locked now.
 WITH picked AS MATERIALIZED (
     SELECT q.execution_id, q.request_id, q.slot, q.expires_at
@@ -352,7 +388,20 @@ answered AS (
     FROM removed AS r
     WHERE k.winner = r.execution_id AND k.asynchronous IS NOT NULL
     RETURNING
-        r.slot, r.request_id, r.execution_id, k.owner, r.outcome, (k.asynchronous ->> 'attempt')::smallint AS attempt
+        r.slot, r.request_id, r.execution_id, k.owner, r.outcome, k.language_title,
+        (k.asynchronous ->> 'attempt')::smallint AS attempt, (k.asynchronous ->> 'webhook_id')::uuid AS webhook_id
+),
+announced AS (
+    INSERT INTO meta.deliveries (
+        delivery_id, request_id, webhook_id, execution_id, event, payload, state, next_at, error
+    )
+    SELECT d.*
+    FROM answered AS a
+    CROSS JOIN LATERAL meta.deliveries_of(
+        a.owner, a.webhook_id, a.request_id, a.execution_id, a.outcome, :now::timestamptz, a.language_title, a.attempt,
+        CASE a.outcome WHEN 'cancelled' THEN :cancelled_error::text ELSE :expired_error::text END, NULL
+    ) AS d
+    ON CONFLICT (delivery_id, request_id) DO NOTHING
 ),
 recorded AS (
     INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome, attempt)

@@ -13,11 +13,22 @@ from domain.scripts.report import Failure, FailureCode, ScriptReport
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
+_MESSAGE_LENGTH_MAX = 600
+"""Of a message to a webhook. A character takes 12 bytes of JSON at most."""
+
+
 def report_text(report: ScriptReport) -> str:
     """Return a report as JSON, without its result."""
     facts = asdict(report)
     del facts["result"]
     return _encode(facts)
+
+
+def error_text(failure: Failure | None) -> str | None:
+    """Return a failure as messages to webhooks have it: JSON of at most 8192 bytes; None for a success."""
+    if failure is None:
+        return None
+    return _encode({"code": failure.code, "message": failure.message[:_MESSAGE_LENGTH_MAX]})
 
 
 def report_of(text: str, result: str | None) -> ScriptReport:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 from attrs import define, field
@@ -10,12 +10,14 @@ from attrs import define, field
 
 @define(eq=False)
 class Ends:
-    """Wakes those in this process who wait for the end of an execution."""
+    """Wakes those in this process who wait for the end of an execution; `heard` is called at each end."""
 
+    _heard: Callable[[], None] = lambda: None
     _waiting: dict[UUID, set["asyncio.Future[None]"]] = field(factory=dict, init=False)
 
     def notify(self, execution_id: UUID) -> None:
         """Wake all who wait for the execution."""
+        self._heard()
         for waiter in self._waiting.pop(execution_id, ()):
             waiter.set_result(None)
 

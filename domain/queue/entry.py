@@ -83,6 +83,21 @@ class ScheduleRefused(Invalid):
         return f"The execution was not accepted: {self.reason}"
 
 
+@define(eq=False)
+class CallbackNotFound(Invalid):
+    """The execution is to report its end to a webhook that its owner does not have."""
+
+    code: ClassVar[str] = "INVALID_REQUEST"
+    webhook_id: UUID
+
+    @property
+    def message(self) -> str:
+        return (
+            f"The execution was not accepted: you have no webhook {self.webhook_id}, which callback names. "
+            "GET /api/v1/webhooks lists your webhooks; or omit callback."
+        )
+
+
 @frozen
 class StartWindow:
     """When an execution may start: not before `not_before`, and before `expires_at`."""

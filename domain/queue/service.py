@@ -20,6 +20,7 @@ from domain.paging import Page
 from domain.queue.ends import Ends
 from domain.queue.entry import (
     Accepted,
+    CallbackNotFound,
     CancelResult,
     Entry,
     ExecutionNotEnded,
@@ -31,6 +32,8 @@ from domain.queue.quota import QueueQuota
 from domain.queue.served import ServedLanguages
 from domain.queue.submission import Submission
 from domain.sessions.ports import SessionRepository
+from domain.webhooks.ports import WebhookRepository
+from domain.webhooks.webhook import WebhookNotFound
 
 _POLL_MIN_S = 0.05
 _POLL_MAX_S = 1.0
@@ -70,6 +73,7 @@ class QueueService:
     _clock: Clock
     _ids: IdGenerator
     _sessions: SessionRepository
+    _webhooks: WebhookRepository
     _queue: ExecutionQueue
     _served: ServedLanguages
     _params: ParamsCheck
@@ -85,8 +89,8 @@ class QueueService:
 
         Under a key of an earlier call nothing is stored: the state of that call is returned, or its response if it has
         ended. What would fail later is refused now. Raises SessionNotFound, SessionExpired, SessionClosed,
-        ScheduleRefused, RuntimeUnavailable, ParamsRefused, PinnedVersionNotFound, SchemaUnusable, QuotaReached, or what
-        ExecutionQueue.accept raises of keys.
+        ScheduleRefused, CallbackNotFound, RuntimeUnavailable, ParamsRefused, PinnedVersionNotFound, SchemaUnusable,
+        QuotaReached, or what ExecutionQueue.accept raises of keys.
         """
         budget = budget or Budget(self._policy.request_timeout_s)
         entry = submission.entry(ref, self._ids.new(self._clock.now()))
@@ -105,6 +109,16 @@ class QueueService:
         if session.pinned is not None:
             await self._params.require(session.pinned, submission.params)
         await self._quota.require(ref.owner)
+        if submission.retry_of is None:  # the options of a retry are those of the execution that it repeats
+            await self._require_callback(ref.owner, submission.options.webhook_id)
+
+    async def _require_callback(self, owner: Owner, webhook_id: UUID | None) -> None:
+        if webhook_id is None:
+            return
+        try:
+            await self._webhooks.find(owner, webhook_id)
+        except WebhookNotFound:
+            raise CallbackNotFound(webhook_id) from None
 
     async def wait(self, owner: Owner, execution_id: UUID, timeout_s: float) -> ExecutionState:
         """Return the state of an execution once it has ended, or after `timeout_s`; raises ExecutionNotFound.

@@ -171,6 +171,7 @@ class Controller(containers.DeclarativeContainer):
         params=params,
         running=running,
     )
+    sent_webhooks = providers.Singleton(Webhooks.of, settings, database.deliveries, database.clock)
     queue = providers.Container(
         Queue,
         settings=settings,
@@ -184,6 +185,8 @@ class Controller(containers.DeclarativeContainer):
         policy=execution_policy,
         executions=executions,
         running=running,
+        webhooks=database.webhooks,
+        announce=sent_webhooks.provided.hurry,
     )
     sessions = providers.Singleton(
         CountedSessions,
@@ -225,7 +228,6 @@ class Controller(containers.DeclarativeContainer):
         providers.Callable(usage_bounds, settings),
     )
     signing_key = providers.Callable(signing_key, settings)
-    sent_webhooks = providers.Singleton(Webhooks.of, settings, database.deliveries, database.clock)
     webhooks = providers.Singleton(
         WebhookService,
         database.clock,

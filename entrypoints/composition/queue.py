@@ -38,10 +38,12 @@ class Queue(containers.DeclarativeContainer):
     policy: providers.Dependency[Any] = providers.Dependency()
     executions: providers.Dependency[Any] = providers.Dependency()
     running: providers.Dependency[RunningExecutions] = providers.Dependency()
+    webhooks: providers.Dependency[Any] = providers.Dependency()
+    announce: providers.Dependency[Any] = providers.Dependency()
 
     queue = providers.Singleton(CountedQueue, stored)
     served = providers.Singleton(ServedLanguages, probes)
-    ends = providers.Singleton(Ends)
+    ends = providers.Singleton(Ends, announce)
     jitter = providers.Object(random.uniform)
     dispatcher = providers.Singleton(
         Dispatcher,
@@ -63,6 +65,7 @@ class Queue(containers.DeclarativeContainer):
         clock,
         ids,
         sessions,
+        webhooks,
         queue,
         served,
         params,

@@ -22,10 +22,11 @@ _DRAIN_S = 5.0
 
 @frozen
 class Webhooks:
-    """The dispatcher with its steps of a process; `wake` makes it look for due messages at once."""
+    """The dispatcher with its steps of a process; `wake` and `hurry` make it look for due messages, at once or soon."""
 
     dispatcher: DeliveryDispatcher | None = None
     wake: Callable[[], None] = leave_to_others
+    hurry: Callable[[], None] = leave_to_others
     background: Sequence[Step] = ()
     shutdown: Sequence[Step] = ()
     close: Sequence[Step] = ()
@@ -52,7 +53,7 @@ class Webhooks:
         sender, tasks = HttpSender(options), BackgroundTasks()
         dispatcher = DeliveryDispatcher(queue, sender, key, clock, policy, tasks, random.uniform)
         stop = _stopping(dispatcher, tasks)
-        return cls(dispatcher, dispatcher.wake, [dispatcher.run], [stop], [sender.close])
+        return cls(dispatcher, dispatcher.wake, dispatcher.hurry, [dispatcher.run], [stop], [sender.close])
 
 
 def _stopping(dispatcher: DeliveryDispatcher, tasks: BackgroundTasks) -> Callable[[], Awaitable[None]]:

@@ -18,7 +18,10 @@ _EVERYWHERE = {"EXPECTATION_FAILED", "METHOD_NOT_ALLOWED", "NOT_FOUND"}
 """Codes that the description of the API names for all paths."""
 
 _CONVENTIONS = [*Convention]
-_WHOLE = {"ttl_seconds", "timeout_ms", "memory_mb", "parallel"}
+_WHOLE = {
+    *("ttl_seconds", "timeout_ms", "memory_mb", "parallel"),
+    *("priority", "delay_seconds", "expires_in_seconds", "max_attempts"),
+}
 _OPTIONAL = {
     "If-Match": re.compile(TAGS_PATTERN),
     "If-None-Match": re.compile(TAGS_PATTERN),

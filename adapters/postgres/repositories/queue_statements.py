@@ -13,7 +13,7 @@ from adapters.postgres import codec
 from adapters.postgres.batching.statement import BatchStatement, LockingStatement, Row, RowLocked
 from adapters.postgres.codec import partition_of
 from adapters.postgres.connections.connection import Statement
-from adapters.postgres.reports import report_of, report_text
+from adapters.postgres.reports import error_text, report_of, report_text
 from adapters.postgres.repositories.executions import ROW_BYTES, execution_columns
 from adapters.postgres.repositories.idempotency_keys import key_columns, replayed
 from adapters.postgres.repositories.keyed_executions import keyed_end_columns, keyed_end_size
@@ -150,6 +150,7 @@ class PutBackExecutions(BatchStatement[PutBackCall, None]):
             "claim_ids": codec.uuids(call.claim_id for call in calls),
             "not_befores": codec.instants(call.not_before for call in calls),
             "cancelled": report_text(CANCELLED),
+            "cancelled_error": error_text(CANCELLED.failure),
         }
 
     @override
@@ -179,6 +180,7 @@ class FinishQueuedExecutions(LockingStatement[EndCall, int | None]):
         ends = [(call.finished, call.entry.idempotency_key) for call in calls]
         return {
             **keyed_end_columns(ends, full=self._full),
+            "error_texts": codec.texts(error_text(call.finished.report.failure) for call in calls),
             "attempts": codec.numbers(call.entry.attempt for call in calls),
             **_following_columns([call.following for call in calls]),
         }
@@ -207,7 +209,8 @@ class CancelExecutions(BatchStatement[StateCall, CancelResult | None]):
 
     @override
     def columns(self, calls: Sequence[StateCall]) -> Mapping[str, object]:
-        return {**_state_columns(calls), "cancelled": report_text(CANCELLED)}
+        cancelled = {"cancelled": report_text(CANCELLED), "cancelled_error": error_text(CANCELLED.failure)}
+        return {**_state_columns(calls), **cancelled}
 
     @override
     def decode(self, call: StateCall, row: Row) -> CancelResult:

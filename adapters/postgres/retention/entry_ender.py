@@ -10,7 +10,7 @@ from attrs import define, field, frozen, validators
 from adapters.postgres import codec
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.reports import report_text
+from adapters.postgres.reports import error_text, report_text
 from adapters.postgres.statements import QueueEndStatements
 from domain.queue.entry import CANCELLED, EXPIRED
 
@@ -53,6 +53,8 @@ class EntryEnder:
             "now": now,
             "cancelled": report_text(CANCELLED),
             "expired": report_text(EXPIRED),
+            "cancelled_error": error_text(CANCELLED.failure),
+            "expired_error": error_text(EXPIRED.failure),
         }
         ((ended,),) = await self._found(self._statements.end_entries, named)
         return int(ended)

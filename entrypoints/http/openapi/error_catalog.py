@@ -28,7 +28,7 @@ from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.limits.rate import RateDecision, RateLimited, RatePolicy
-from domain.queue.entry import EXPIRED, ExecutionNotEnded, ExecutionNotKept, ScheduleRefused
+from domain.queue.entry import EXPIRED, CallbackNotFound, ExecutionNotEnded, ExecutionNotKept, ScheduleRefused
 from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
 from domain.scripts.report import CANCELLED, ExecutionStatus, ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.scripts.script import ScriptSyntaxError, SyntaxFault
@@ -182,6 +182,7 @@ SAMPLES: tuple[DomainError, ...] = (
     ExecutionNotFound(),
     ExecutionNotEnded(_RUN, ExecutionStatus.RUNNING),
     ExecutionNotKept(_RUN),
+    CallbackNotFound(_ID),
     ScheduleRefused("its delay of 31 days is not between 0 and 30 days."),
     UpdateConflict(),
     KeyInFlight(_KEY, _ID),

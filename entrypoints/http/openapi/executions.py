@@ -5,7 +5,7 @@ from domain.executions.execution import ExecutionFailed, ExecutionLost, Executio
 from domain.functions.function import FunctionNotFound, FunctionVersionNotFound
 from domain.functions.schema import ParamsRefused, PinnedVersionNotFound, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
-from domain.queue.entry import ScheduleRefused
+from domain.queue.entry import CallbackNotFound, ScheduleRefused
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
 from domain.scripts.report import ExecutionUnknown
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict
@@ -66,6 +66,7 @@ _OF_SESSION = {"request_id": "$request.path.request_id"}
 
 _RUN_ERRORS = (
     ScheduleRefused,
+    CallbackNotFound,
     QuotaReached,
     IdempotencyConflict,
     KeyInFlight,

@@ -25,6 +25,7 @@ _WEBHOOK = {
     "failing_since": None,
     "failures": 0,
     "secret_version": 1,
+    "dropped": 0,
     "is_signable": True,
     "created_at": "2026-11-25T12:00:01.000000Z",
 }

@@ -2,17 +2,37 @@
 
 import json
 import re
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from jsonschema_rs import Draft202012Validator
 
+from entrypoints.composition.controller import create_controller
 from entrypoints.http.contract import In
 from entrypoints.http.openapi.parameters import PATH_PARAMETERS
+from tests.integration.application.conftest import Api, serving, settings_for
+from tests.support.ports import free_port
+
+
+@pytest.fixture
+async def hooked(database_url: str, data_dir: Path) -> AsyncIterator[Api]:
+    """A controller with webhooks, whose messages go to a proxy that is not there."""
+    proxy = f"http://127.0.0.1:{free_port()}"
+    settings = settings_for(database_url, data_dir, WEBHOOK_KEY="k" * 32, WEBHOOK_PROXY=proxy)
+    async with serving(create_controller(settings)) as api:
+        yield api
 
 
 def ordered(routes):
     """Return the operations such that what they need is there: it is made first, and removed last."""
-    ranks = {"initialize_session": 0, "put_function": 1, "execute_session": 2}
+    ranks = {
+        "initialize_session": 0,
+        "put_function": 1,
+        "create_webhook": 1,
+        "execute_session": 2,
+        "test_webhook": 2,
+    }
     shown = [route for route in routes if route.contract is not None]
     return sorted(shown, key=lambda each: (each.method == "DELETE", ranks.get(each.name, 3)))
 
@@ -53,14 +73,17 @@ def assert_documented(whole, route, example, response):
 
 
 @pytest.mark.timeout(120)
-async def test_every_example_works_as_it_stands(api):
-    application = api.client._transport.app
+async def test_every_example_works_as_it_stands(hooked):
+    application = hooked.client._transport.app
     whole, known = json.loads(json.dumps(application.document())), {}
     for route in ordered(application.routes):
         for example in route.contract.examples:
-            response = await send(api, route, example, known)
+            response = await send(hooked, route, example, known)
             assert_documented(whole, route, example, response)
             if route.name == "initialize_session":
                 known = {"request_id": response.json()["request_id"]} | known
+            elif route.name in {"create_webhook", "test_webhook"}:
+                made = response.json()
+                known |= {name: made[name] for name in ("webhook_id", "delivery_id") if name in made}
             elif route.name == "execute_session":
                 known["execution_id"] = response.json()["execution_id"]  # the last one ran later, so it may be repeated

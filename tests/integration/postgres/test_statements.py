@@ -369,13 +369,13 @@ def _queue_statements(statements: Statements) -> list[tuple[Statement, dict[str,
         "claim_id": SOME_ID, "languages": "{python}", "after_language": "", "after_owner": "", "blocked": "{}",
         "entries_max": 8, "owner_max": 8, "turns_max": 64, "allowance": timedelta(0), **few,
     }  # fmt: skip
-    end = EndCall(finished, entry, entry)
+    end, ended = EndCall(finished, entry, entry), {"cancelled": "", "cancelled_error": ""}
     return [
         (queue.accept_executions, AcceptExecutions(queue.accept_executions).parameters([call], "normal")),
         (queue.claim_executions, claim),
         (
             queue.put_back_executions,
-            {**one, "claim_ids": one["request_ids"], "not_befores": codec.instants([now]), "cancelled": ""},
+            {**one, "claim_ids": one["request_ids"], "not_befores": codec.instants([now]), **ended},
         ),
         (
             ends.finish_queued_executions,
@@ -386,7 +386,7 @@ def _queue_statements(statements: Statements) -> list[tuple[Statement, dict[str,
         (ends.select_expired_entries, few),
         (ends.select_entries_of, {**few, "request_id": SOME_ID}),
         (ends.select_blocking_entries, {**few, "rows_max": 50, "turns_max": 64, "ended_max": 10}),
-        (ends.end_entries, {**one, "now": now, "cancelled": "", "expired": ""}),
+        (ends.end_entries, {**one, "now": now, **ended, "expired": "", "expired_error": ""}),
         (states.select_to_stop, one),
         (states.select_states, SelectStates(states.select_states).columns(state)),
         (

@@ -13,6 +13,8 @@ from attrs import evolve
 
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.gateway_options import GatewayOptions
+from adapters.postgres.inspection import DatabaseInspector
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.repositories.purges import PostgresOwnerPurger, PostgresSessionPurger
 from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue, PostgresWebhookRepository
@@ -21,12 +23,16 @@ from adapters.postgres.statements import Statements
 from domain.access.owner_move import OwnedData
 from domain.audit import ActName
 from domain.idempotency import KEPT_FOR as KEYS_KEPT_FOR
-from domain.identity import EVERY_OWNER, NO_ID, uuid7_time
+from domain.identity import ANONYMOUS, EVERY_OWNER, NO_ID, uuid7_time
+from domain.queue.entry import AcceptOptions, RetryCause, RetryPolicy
+from domain.scripts.report import Failure, FailureCode
 from domain.stats import DeliveryStats
 from domain.webhooks.delivery import KEPT_FOR, Delivery, DeliveryNotFound, DeliveryState
 from domain.webhooks.ports import DeliveryClaim
 from domain.webhooks.webhook import ENDS, DisabledReason, Event, SecretVersion, Webhook, WebhookNotFound
-from tests.contracts.storage import ALICE, BOB, Storage
+from tests.contracts.execution_queue import LONG, QueueOfOne
+from tests.contracts.storage import ALICE, BOB, Storage, report_of
+from tests.integration.postgres.conftest import cleanup_on
 from tests.support.acts import act
 
 HOUR = timedelta(hours=1)
@@ -239,8 +245,19 @@ async def test_of_each_webhook_the_newest_deliveries_are_kept(webhooks, deliveri
     assert len(await messages(deliveries, other)) == 1
 
 
+async def test_a_webhook_counts_messages_that_were_removed_unsent(webhooks, deliveries, storage, end, retention):
+    webhook = await added(webhooks, storage)
+    for minutes in range(6):
+        end(at=storage.clock.now() + timedelta(minutes=minutes))
+    oldest = (await messages(deliveries, webhook))[-1]
+    await deliveries.record(evolve(oldest, state=DeliveryState.DELIVERED, attempts=1), webhook, webhook)
+    assert await retention.trim(10) == 3
+    assert (await webhooks.find(ALICE, webhook.webhook_id)).dropped == 2
+    assert (await retention.stats()).dropped == 2
+
+
 async def test_stats_count_what_waits_and_what_fails(webhooks, deliveries, storage, end, retention):
-    assert await retention.stats() == DeliveryStats(0, None, 0, 0)
+    assert await retention.stats() == DeliveryStats(0, None, 0, 0, 0)
     off = {"disabled_reason": DisabledReason.GONE, "disabled_at": storage.clock.now()}
     await added(webhooks, storage, BOB, **off)
     webhook = await added(webhooks, storage)
@@ -249,7 +266,64 @@ async def test_stats_count_what_waits_and_what_fails(webhooks, deliveries, stora
     for _ in range(3):
         webhook = webhook.after_failure(storage.clock.now())
     await deliveries.record(evolve(message, attempts=1), before, webhook)
-    assert await retention.stats() == DeliveryStats(2, storage.clock.now() - HOUR, 1, 1)
+    assert await retention.stats() == DeliveryStats(2, storage.clock.now() - HOUR, 1, 1, 0)
+
+
+async def test_an_end_that_nobody_recorded_is_reported_once_no_attempt_follows(
+    webhooks, deliveries, storage, gateway, statements
+):
+    webhook, process, session = (
+        await added(webhooks, storage, ANONYMOUS),
+        QueueOfOne(storage),
+        await storage.add(**LONG),
+    )
+    policy = RetryPolicy(2, frozenset({RetryCause.UNKNOWN}))
+    await process.accept(evolve(process.entry(session.ref), options=AcceptOptions(retry=policy)))
+    for reported in (0, 1):
+        claimed = await process.claim_one()
+        storage.clock.advance(claimed.execution.deadline_at - storage.clock.now())
+        await cleanup_on(gateway, statements, storage).run_once()
+        assert len(await messages(deliveries, webhook)) == reported
+        storage.clock.advance(timedelta(seconds=5))
+    (message,) = await messages(deliveries, webhook)
+    assert (message.event, message.execution_id) == (Event.UNKNOWN, claimed.entry.execution_id)
+    assert json.loads(message.payload)["data"]["attempt"] == 2
+
+
+async def test_a_cancel_of_what_could_not_start_is_reported(webhooks, deliveries, storage):
+    webhook, process, session = (
+        await added(webhooks, storage, ANONYMOUS),
+        QueueOfOne(storage),
+        await storage.add(**LONG),
+    )
+    entry = await process.add(session)
+    claimed = await process.claim_one()
+    await process.cancel(entry.execution_id)
+    assert await messages(deliveries, webhook) == []
+    await process.queue.put_back(claimed, storage.clock.now())
+    (message,) = await messages(deliveries, webhook)
+    assert (message.event, message.execution_id) == (Event.CANCELLED, entry.execution_id)
+
+
+async def test_texts_of_scripts_stay_as_they_are_in_messages(webhooks, deliveries, storage):
+    webhook, process, session = (
+        await added(webhooks, storage, ANONYMOUS),
+        QueueOfOne(storage),
+        await storage.add(**LONG),
+    )
+    for message in ("half \ud800 and nul \0", "\U0001f600" * 5000):
+        await process.add(session)
+        failure = Failure(FailureCode.SCRIPT_ERROR, message)
+        await process.finish(await process.claim_one(), report_of(result=None, failure=failure))
+        newest, *_ = await messages(deliveries, webhook)
+        assert json.loads(newest.payload)["data"]["error"] == {"code": "SCRIPT_ERROR", "message": message[:600]}
+
+
+async def test_doctor_counts_webhooks_that_were_disabled_for_failing(webhooks, storage, database_url, statements):
+    for reason in DisabledReason:
+        await added(webhooks, storage, disabled_reason=reason, disabled_at=storage.clock.now())
+    async with DatabaseInspector.connected(GatewayOptions(database_url), statements) as inspector:
+        assert await inspector.disabled_webhooks() == 2
 
 
 async def test_a_purged_session_leaves_no_message(webhooks, deliveries, storage, end, session_purger):

@@ -8,8 +8,10 @@ from typing import Any
 
 from attrs import define, field
 
+from adapters.memory.audit import MemoryAudit
 from adapters.memory.manual_clock import no_jitter
 from adapters.memory.queue import MemoryExecutionQueue
+from adapters.memory.webhooks import MemoryWebhookRepository, MemoryWebhookStore
 from domain.executions.service import ExecutionService
 from domain.functions.params import ParamsCheck
 from domain.identity import ANONYMOUS, SessionRef
@@ -74,6 +76,7 @@ class Later:
         factory=lambda: DispatchPolicy(2, 2, ALLOWANCE, busy_pause_s=0.001, idle_pause_s=0.002, busy_for_s=0.01)
     )
     bounds: QueueMaxima = field(factory=QueueMaxima)
+    webhooks: MemoryWebhookStore = field(factory=MemoryWebhookStore)
     queue: WatchedQueue = field(init=False)
     executions: ExecutionService = field(init=False)
     served: ServedLanguages = field(init=False)
@@ -102,6 +105,7 @@ class Later:
             world.clock,
             world.ids,
             world.sessions,
+            MemoryWebhookRepository(self.webhooks, MemoryAudit()),
             self.queue,
             self.served,
             ParamsCheck(world.functions, world.schemas),

@@ -13,6 +13,7 @@ from domain.identity import ANONYMOUS, Owner, SessionRef
 from domain.queue.entry import (
     DELAY_MAX,
     AcceptOptions,
+    CallbackNotFound,
     CancelResult,
     ExecutionNotEnded,
     ExecutionNotKept,
@@ -27,6 +28,7 @@ from domain.queue.submission import Start
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import SessionNotFound
+from domain.webhooks.webhook import SecretVersion, Webhook
 from tests.support.waiting import until
 from tests.unit.services.conftest import World
 from tests.unit.services.later import Later
@@ -62,6 +64,25 @@ async def test_what_cannot_run_is_refused_at_once(later: Later, world: World) ->
         await Later(world).accept(ref)
     assert "is failing" in refused.value.message
     assert not world.store.queued
+
+
+async def test_a_callback_is_a_webhook_of_the_owner(later: Later, world: World) -> None:
+    ref = await world.session()
+    secret = SecretVersion("0123456789abcdef")
+    own, foreign = [
+        Webhook(world.ids.new(world.clock.now()), owner, "https://example.com/", frozenset(), secret)
+        for owner in (ref.owner, Owner("bob"))
+    ]
+    later.webhooks.webhooks |= {each.webhook_id: each for each in (own, foreign)}
+    with pytest.raises(CallbackNotFound) as refused:
+        await later.accept(ref, options=AcceptOptions(webhook_id=foreign.webhook_id))
+    assert str(foreign.webhook_id) in refused.value.message
+    assert not world.store.queued
+    entry = await later.add(ref, options=AcceptOptions(webhook_id=own.webhook_id))
+    async with later.dispatching():
+        ended = await later.ended(entry)
+    del later.webhooks.webhooks[own.webhook_id]
+    assert await later.service.retry(ended)
 
 
 async def test_a_start_in_the_past_is_a_start_now(later: Later, world: World) -> None:
