@@ -98,11 +98,10 @@ class AddressPolicy:
             yield "must not contain a user name or a password"
         if parts.fragment or not parts.hostname:
             yield "must have a host, and no part behind a #"
-            return
         used = port if port is not None else {"http": 80}.get(parts.scheme, 443)
         if not self.accepts_port(used):
             yield f"must have one of the ports {', '.join(map(str, sorted(self.ports)))}, not {used}"
-        yield from self._host_problems(parts.hostname)
+        yield from self._host_problems(parts.hostname or "")
 
     def _host_problems(self, host: str) -> Iterator[str]:
         literal = parse_address(host)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from adapters.memory.manual_clock import ManualClock, no_jitter
 from adapters.memory.sequential_ids import SequentialIds
@@ -251,18 +251,20 @@ async def test_it_looks_at_once_when_it_is_woken_and_less_often_while_nothing_is
     assert pauses == [90, 100, 100, 100]
 
 
-async def test_ends_of_executions_are_looked_at_together_after_a_pause():
+async def test_an_end_of_an_execution_shortens_a_long_pause():
     world = World(DeliveryPolicy(busy_pause_s=0.01, idle_pause_s=60, growth=10_000))
+    pauses = []
+
+    def seen(_, longest_s):
+        pauses.append(longest_s)
+        return longest_s
+
+    world.dispatcher = evolve(world.dispatcher, jitter=seen)
     running = asyncio.create_task(world.dispatcher.run())
-    webhook = world.webhook()
+    await until(lambda: pauses == [60])
+    delivery = world.delivery(world.webhook())
     for _ in range(2):
-        delivery = world.delivery(webhook)
-        for _ in range(3):
-            world.dispatcher.hurry()
-        await until(lambda each=delivery: is_delivered(world, each), 20)
+        world.dispatcher.hurry()
+    await until(lambda: world.state(delivery) is DeliveryState.DELIVERED, 20)
     world.dispatcher.stop()
     await running
-
-
-async def is_delivered(world, delivery):
-    return world.state(delivery) is DeliveryState.DELIVERED
