@@ -161,18 +161,18 @@ async def test_open_executions_are_running_or_unknown(settings: Settings, write:
 async def test_an_execution_that_waits_in_the_queue(api: Api, settings: Settings, write: Write) -> None:
     session_id = await api.initialize("python-x", "result = 1")
     now = uuid7_time(UUID(session_id))
-    waiting, until = uuid7_at(now, 3), now + timedelta(hours=1)
-    facts = {"session_id": session_id, "id": waiting, "now": now, "until": until}
+    waiting, later, until = uuid7_at(now, 3), now + timedelta(minutes=30), now + timedelta(hours=1)
+    facts = {"session_id": session_id, "id": waiting, "later": later, "until": until}
     write(
         "INSERT INTO meta.idempotency_keys (request_id, owner, key, payload_hash, winner, language_title, deadline_at,"
         " expires_at, params, asynchronous) VALUES (%(session_id)s, 'anonymous', 'order 4711', sha256(''), %(id)s,"
-        " 'python-x', %(until)s, %(until)s, '{}', jsonb_build_object('attempt', 1, 'not_before', %(now)s::timestamptz,"
+        " 'python-x', %(until)s, %(until)s, '{}', jsonb_build_object('attempt', 1, 'not_before', %(later)s::timestamptz,"
         " 'expires_at', %(until)s::timestamptz))",
         **facts,
     )
     write(
         "INSERT INTO meta.queued_executions VALUES (%(id)s, %(session_id)s, 'anonymous', 'python', 'order 4711', 0,"
-        " %(now)s, %(now)s, %(until)s, FALSE)",
+        " %(later)s, %(later)s, %(until)s, FALSE)",
         **facts,
     )
     found = await explained(settings, waiting)
