@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from domain.queue.ends import Ends
 from domain.queue.entry import Claimed
 from domain.queue.ports import ClaimRequest, ExecutionQueue, Turn
 from domain.queue.served import ServedLanguages
+from domain.scripts.language import Language
 
 
 @frozen
@@ -109,9 +111,19 @@ class Dispatcher:
         languages = await self._served.now() if free else ()
         if not languages or self._is_stopped:
             return 0
+        self._is_claiming = True
+        try:
+            return await self._claim(self._request(free, languages))
+        except Unavailable:  # also before the first contact with the database, when there is no time
+            return 0
+        finally:
+            self._is_claiming = False
+            self._changed.set()
+
+    def _request(self, free: int, languages: Collection[Language]) -> ClaimRequest:
         now = self._clock.now()
         blocked = [owner for owner, held in self._held.items() if held >= self._policy.owner_running_max]
-        request = ClaimRequest(
+        return ClaimRequest(
             self._ids.new(now),
             now,
             languages,
@@ -121,12 +133,6 @@ class Dispatcher:
             self._last_turn,
             blocked,
         )
-        self._is_claiming = True
-        try:
-            return await self._claim(request)
-        finally:
-            self._is_claiming = False
-            self._changed.set()
 
     async def _claim(self, request: ClaimRequest) -> int:
         try:
@@ -134,8 +140,6 @@ class Dispatcher:
         except StorageUnavailable as error:
             if error.stored == "unknown":
                 self._tasks.spawn(self._unclaim(request))
-            return 0
-        except Unavailable:
             return 0
         for claimed in found:
             self._last_turn = _turn(claimed)

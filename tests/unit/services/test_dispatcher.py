@@ -2,10 +2,12 @@
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from attrs import evolve
+from attrs import define, evolve
+from typing_extensions import override
 
+from adapters.memory.manual_clock import ManualClock
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import Overloaded, StorageUnavailable
 from domain.identity import ANONYMOUS, Owner
@@ -148,6 +150,30 @@ async def test_a_database_that_is_away_is_asked_again(world: World) -> None:
         for failure in (StorageUnavailable(), Overloaded("the database")):
             later.queue.before["claim"] = failure
             await until(lambda: not later.queue.before)
+        assert (await later.ended(entry)).status is ExecutionStatus.SUCCEEDED
+
+
+@define
+class LateClock(ManualClock):
+    """Has no time at first, as before the first contact with the database."""
+
+    misses_left: int = 0
+
+    @override
+    def now(self) -> datetime:
+        if self.misses_left:
+            self.misses_left -= 1
+            raise StorageUnavailable
+        return super().now()
+
+
+async def test_a_time_that_is_not_known_yet_is_waited_for() -> None:
+    world = World(clock=LateClock())
+    later = Later(world)
+    entry = await later.add(await world.session())
+    world.clock.misses_left = 2
+    async with later.dispatching():
+        await until(lambda: not world.clock.misses_left)
         assert (await later.ended(entry)).status is ExecutionStatus.SUCCEEDED
 
 
