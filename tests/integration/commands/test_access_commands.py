@@ -87,14 +87,20 @@ async def test_turning_authentication_on_loses_no_session(run: Run, settings: Se
         session_id = await api.initialize("python-x", "result = params['a'] * 2")
         assert (await api.execute(session_id, a=1)).json()["result"] == 2
     counted = run("owners", "move", "anonymous", "alice", "--dry-run")
-    assert counted.stdout == "Would move 1 session, 0 idempotency keys, 1 execution in the history, 0 functions.\n"
+    assert (
+        counted.stdout
+        == "Would move 1 session, 0 idempotency keys, 1 execution in the history, 0 functions, 0 webhooks.\n"
+    )
     token = run("token", "--owner", "alice", "--scope", "execute:python").stdout.strip()
     async with serving(create_controller(settings)) as api:
         path = f"/api/v1/execute/{session_id}"
         assert (await api.client.post(path, headers=bearer(token), json={"params": {"a": 2}})).status_code == 404
         moved = run("owners", "move", "anonymous", "alice", "--yes")
         assert moved.returncode == 0, moved.stderr
-        assert moved.stdout == "Moved 1 session, 0 idempotency keys, 1 execution in the history, 0 functions.\n"
+        assert (
+            moved.stdout
+            == "Moved 1 session, 0 idempotency keys, 1 execution in the history, 0 functions, 0 webhooks.\n"
+        )
         ran = await api.client.post(path, headers=bearer(token), json={"params": {"a": 2}})
         assert (ran.json()["result"], ran.json()["execution_count"]) == (4, 2)
         history = await api.client.get(f"/api/v1/sessions/{session_id}/executions", headers=bearer(token))
