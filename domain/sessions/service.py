@@ -39,10 +39,6 @@ AfterClose = Callable[[SessionRef], Coroutine[Any, Any, None]]
 """Ends in the background what waits for a session that was closed."""
 
 
-async def _nothing(_: SessionRef) -> None:
-    return
-
-
 @define
 class SessionService:
     """The use cases of sessions. Every method may raise StorageUnavailable or Overloaded."""
@@ -57,8 +53,8 @@ class SessionService:
     _policy: SessionPolicy
     _tasks: BackgroundTasks
     _functions: FunctionRepository
+    _end_queued: AfterClose
     _quotas: Quotas = field(factory=Unlimited)
-    _end_queued: AfterClose = _nothing
 
     async def initialize(
         self, owner: Owner, request: SessionRequest, idempotency_key: IdempotencyKey | None = None
