@@ -101,9 +101,10 @@ class MortalCalls:
         return accepted
 
     async def claim(self, *call):
-        """Claim; nothing dies of the claims before there is something to run."""
-        claiming = self._calls.claim(*call)
-        return await (self._death.during("claim", claiming) if self._has_accepted else claiming)
+        """Claim; one that is to die claims nothing before its accept has ended, so that its first claim finds it."""
+        if self._death.at is not None and not self._has_accepted:
+            return ()
+        return await self._death.during("claim", self._calls.claim(*call))
 
     async def initialize(self, *call):
         return await self._death.during("initialize", self._calls.initialize(*call))
