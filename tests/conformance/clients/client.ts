@@ -12,6 +12,12 @@ function given<T>(answer: { data?: T; error?: unknown }): T {
   return answer.data;
 }
 
+/** Without `Prefer` the response is never 202, which the types cannot know. */
+function ended<T extends object>(response: T): Extract<T, { result: unknown }> {
+  if (!("result" in response)) throw new Error(JSON.stringify(response));
+  return response as Extract<T, { result: unknown }>;
+}
+
 const session = given(
   await client.POST("/api/v1/initialize", {
     params: { header: { "Language-Title": "nodejs-generated" } },
@@ -19,14 +25,16 @@ const session = given(
   }),
 );
 const path = { request_id: session.request_id };
-const executed = given(
-  await client.POST("/api/v1/execute/{request_id}", { params: { path }, body: { params: { a: [1, null] } } }),
+const executed = ended(
+  given(await client.POST("/api/v1/execute/{request_id}", { params: { path }, body: { params: { a: [1, null] } } })),
 );
-const bare = given(
-  await client.POST("/api/v1/execute/{request_id}", {
-    params: { path },
-    headers: { "Content-Type": "application/json" },
-  }),
+const bare = ended(
+  given(
+    await client.POST("/api/v1/execute/{request_id}", {
+      params: { path },
+      headers: { "Content-Type": "application/json" },
+    }),
+  ),
 );
 const lines: string = given(
   await client.POST("/api/v1/execute/{request_id}/batch", {
