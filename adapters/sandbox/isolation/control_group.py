@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 
 from attrs import frozen
@@ -13,6 +14,9 @@ _PROCESSES = "cgroup.procs"
 _CONTROLLERS = ("memory", "pids")
 _KILLS_FILES = {1: "memory.oom_control", 2: "memory.events"}
 _KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
+
+_numbers = count(1)
+"""Number the groups of a process: a service that ends must not remove the group of another one."""
 
 _REMEDY = "With systemd, set Delegate=yes and DelegateSubgroup=service; in a container, mount cgroups writable."
 USED_UP = "the memory for all scripts of the host together (SANDBOX_MEMORY_MB and a reserve) was used up"
@@ -61,9 +65,10 @@ def make_control_group(limits: GroupLimits, root: Path = Path("/")) -> ControlGr
     mount = root / "sys/fs/cgroup"
     try:
         own = _own_groups((root / "proc/self/cgroup").read_text(encoding="ascii"))
+        name = f"{_PREFIX}{os.getpid()}-{next(_numbers)}"
         if (mount / "cgroup.controllers").exists():
-            return _version_2(mount / own[""].lstrip("/"), limits)
-        return _version_1(mount, own, limits)
+            return _version_2(mount / own[""].lstrip("/"), name, limits)
+        return _version_1(mount, own, name, limits)
     except (OSError, KeyError) as error:
         raise NoControlGroup(f"the service may not make control groups: {error}. {_REMEDY}") from error
 
@@ -74,24 +79,24 @@ def _own_groups(listing: str) -> Mapping[str, str]:
     return {controller: path for _, controllers, path in fields for controller in controllers.split(",")}
 
 
-def _version_1(mount: Path, own: Mapping[str, str], limits: GroupLimits) -> ControlGroup:
+def _version_1(mount: Path, own: Mapping[str, str], name: str, limits: GroupLimits) -> ControlGroup:
     folders = []
     for controller in _CONTROLLERS:
         parent = mount / controller / own[controller].lstrip("/")
-        folders.append(_make_folder(parent if parent.is_dir() else mount / controller))
+        folders.append(_make_folder(parent if parent.is_dir() else mount / controller, name))
     (folders[0] / "memory.limit_in_bytes").write_text(str(limits.memory_bytes), encoding="ascii")
     (folders[1] / "pids.max").write_text(str(limits.processes), encoding="ascii")
     return ControlGroup(1, tuple(folders))
 
 
-def _version_2(own: Path, limits: GroupLimits) -> ControlGroup:
+def _version_2(own: Path, name: str, limits: GroupLimits) -> ControlGroup:
     # A group with processes cannot delegate controllers. So the new group is made next to the service's own, if systemd
     # delegates their parent (Delegate=yes, DelegateSubgroup=service).
     last: OSError | None = None
     for parent in (own.parent, own):
         try:
             (parent / "cgroup.subtree_control").write_text("+memory +pids", encoding="ascii")
-            folder = _make_folder(parent)
+            folder = _make_folder(parent, name)
             (folder / "memory.max").write_text(str(limits.memory_bytes), encoding="ascii")
             (folder / "pids.max").write_text(str(limits.processes), encoding="ascii")
             return ControlGroup(2, (folder,))
@@ -100,17 +105,18 @@ def _version_2(own: Path, limits: GroupLimits) -> ControlGroup:
     raise NoControlGroup(f"no control group is delegated to the service: {last}. {_REMEDY}")
 
 
-def _make_folder(parent: Path) -> Path:
+def _make_folder(parent: Path, name: str) -> Path:
     for old in _abandoned(parent):
         with contextlib.suppress(OSError):
             old.rmdir()
-    folder = parent / f"{_PREFIX}{os.getpid()}"
-    folder.mkdir(exist_ok=True)
+    folder = parent / name
+    folder.mkdir()
     return folder
 
 
 def _abandoned(parent: Path) -> Iterator[Path]:
     """Yield the groups of services that have ended."""
     for folder in parent.glob(f"{_PREFIX}*"):
-        if not Path(f"/proc/{folder.name.removeprefix(_PREFIX)}").exists():
+        pid, _, _ = folder.name.removeprefix(_PREFIX).partition("-")
+        if not Path(f"/proc/{pid}").exists():
             yield folder

@@ -7,7 +7,13 @@ import pytest
 from adapters.sandbox.isolation.control_group import ControlGroup, GroupLimits, NoControlGroup, make_control_group
 
 LIMITS = GroupLimits(1 << 30, 100)
-NAME = f"pglambda-{os.getpid()}"
+
+
+def name_of(group):
+    """Return the name of the group's folders, which begins with the process."""
+    (name,) = {folder.name for folder in group.folders}
+    assert name.startswith(f"pglambda-{os.getpid()}-")
+    return name
 
 
 def write_files(root, files):
@@ -21,7 +27,7 @@ def test_version_1_has_a_folder_for_each_controller(tmp_path):
     for folder in ("memory/own", "pids"):
         (tmp_path / "sys/fs/cgroup" / folder).mkdir(parents=True)
     group = make_control_group(LIMITS, tmp_path)
-    memory, pids = (tmp_path / "sys/fs/cgroup" / folder / NAME for folder in ("memory/own", "pids"))
+    memory, pids = (tmp_path / "sys/fs/cgroup" / folder / name_of(group) for folder in ("memory/own", "pids"))
     assert group == ControlGroup(1, (memory, pids))
     assert (memory / "memory.limit_in_bytes").read_text() == str(1 << 30)
     assert (pids / "pids.max").read_text() == "100"
@@ -42,7 +48,7 @@ def test_version_2_has_one_group_next_to_the_services_own(tmp_path):
     )
     (tmp_path / "sys/fs/cgroup/unit/service").mkdir(parents=True)
     group = make_control_group(LIMITS, tmp_path)
-    folder = tmp_path / "sys/fs/cgroup/unit" / NAME
+    folder = tmp_path / "sys/fs/cgroup/unit" / name_of(group)
     assert group == ControlGroup(2, (folder,))
     assert (folder.parent / "cgroup.subtree_control").read_text() == "+memory +pids"
     assert ((folder / "memory.max").read_text(), (folder / "pids.max").read_text()) == (str(1 << 30), "100")
@@ -81,13 +87,21 @@ def test_a_group_counts_its_processes_that_were_killed_for_memory(tmp_path, vers
 def test_groups_of_services_that_have_ended_are_removed_and_others_stay(tmp_path):
     write_files(tmp_path, {"proc/self/cgroup": "4:memory:/\n8:pids:/\n"})
     folders = [tmp_path / "sys/fs/cgroup" / controller for controller in ("memory", "pids")]
-    old, living = f"pglambda-{(1 << 22) + 1}", f"pglambda-{os.getppid()}"
+    old, living = f"pglambda-{(1 << 22) + 1}-1", f"pglambda-{os.getppid()}-1"
     for folder in folders:
         (folder / old).mkdir(parents=True)
         (folder / living).mkdir()
     make_control_group(LIMITS, tmp_path)
     assert not any((folder / old).exists() for folder in folders)
     assert all((folder / living).exists() for folder in folders)
+
+
+def test_two_services_of_a_process_have_groups_of_their_own(tmp_path):
+    write_files(tmp_path, {"proc/self/cgroup": "4:memory:/\n8:pids:/\n"})
+    for controller in ("memory", "pids"):
+        (tmp_path / "sys/fs/cgroup" / controller).mkdir(parents=True)
+    ended, living = make_control_group(LIMITS, tmp_path), make_control_group(LIMITS, tmp_path)
+    assert not {*ended.folders} & {*living.folders}
 
 
 def test_a_process_is_added_to_every_folder_and_an_empty_group_is_removed(tmp_path):
