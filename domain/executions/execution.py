@@ -121,15 +121,15 @@ class Execution:
 
 @define(eq=False)
 class ExecutionNotFound(NotFound):
-    """The history has no execution with this id."""
+    """No execution has this id, in any state."""
 
     code: ClassVar[str] = "EXECUTION_NOT_FOUND"
 
     @property
     def message(self) -> str:
         return (
-            "No ended execution has this id. It is still running, never existed here, belongs to another owner, or is "
-            "older than the history. Check the id, or repeat the call after the execution has ended."
+            "No execution has this id. It never existed here, belongs to another owner, was withdrawn or purged, or is "
+            "older than the history. Check the id."
         )
 
 

@@ -1,4 +1,4 @@
-"""Executions are accepted only if they can run, and whoever asks learns what has become of them."""
+"""Executions are accepted only if they can run, and callers can read their state at any time."""
 
 import asyncio
 from datetime import timedelta
