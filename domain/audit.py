@@ -39,6 +39,7 @@ class ActName(StrEnum):
     TAKEOVER_ADOPT = "takeover.adopt"
     TAKEOVER_BACK = "takeover.back"
     TAKEOVER_FINISH = "takeover.finish"
+    TAKEOVER_FOLLOW = "takeover.follow"
     DATABASE_BACKUP = "database.backup"
     DATABASE_RESTORE = "database.restore"
     MIGRATIONS_UP = "migrations.up"

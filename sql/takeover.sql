@@ -61,8 +61,25 @@ SELECT t.stage FROM meta.takeover AS t WHERE t.stage = :stage::text AND NOT EXIS
 -- name: update_takeover_options(options)!
 UPDATE meta.takeover AS t SET options = :options::jsonb, progress = '{}';
 
--- name: update_takeover_source(source)!
-UPDATE meta.takeover AS t SET source = :source::jsonb WHERE t.source <> :source::jsonb;
+-- name: update_takeover_source(source, act_id, actor, origin, act)!
+WITH stored AS (
+    SELECT t.takeover_id, t.source
+    FROM meta.takeover AS t
+    WHERE t.source <> :source::jsonb
+    FOR UPDATE
+),
+changed AS (
+    UPDATE meta.takeover AS t
+    SET source = :source::jsonb
+    FROM stored AS s
+    WHERE t.takeover_id = s.takeover_id
+)
+INSERT INTO meta.audit (act_id, actor, origin, act, subject, details)
+SELECT
+    :act_id::uuid, :actor::text, :origin::text, :act::text, s.takeover_id::text,
+    jsonb_build_object('from', s.source, 'to', :source::jsonb)
+FROM stored AS s
+ON CONFLICT (act_id) DO NOTHING;
 
 -- name: update_takeover_progress(command, progress)!
 UPDATE meta.takeover AS t

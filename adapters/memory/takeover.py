@@ -9,6 +9,7 @@ from attrs import define, evolve, field
 from typing_extensions import override
 
 from adapters.memory.store import MemoryStore
+from domain.audit import Act
 from domain.takeover.moving import InboundSession, Progress, Received, StageChange, TakenSession, TakenState, Takeover
 from domain.takeover.ordinary import OrdinaryRows
 from domain.takeover.ports import TakeoverStore
@@ -64,9 +65,10 @@ class MemoryTakeoverStore(TakeoverStore):
             self._takeover = evolve(self._takeover, options=options, progress={})
 
     @override
-    async def follow(self, source: Mapping[str, str]) -> None:
+    async def follow(self, source: Mapping[str, str], act: Act) -> None:
         self._store.require_available()
-        if self._takeover is not None:
+        if self._takeover is not None and self._takeover.source != source:
+            self.changes.append(StageChange(act, {"from": dict(self._takeover.source), "to": dict(source)}))
             self._takeover = evolve(self._takeover, source=source)
 
     @override

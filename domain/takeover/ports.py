@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from domain.audit import Act
 from domain.takeover.moving import InboundSession, Progress, Received, StageChange, TakenSession, TakenState, Takeover
 from domain.takeover.ordinary import OrdinaryRows
 from domain.takeover.passing import Header, OriginRequest
@@ -87,8 +88,11 @@ class TakeoverStore(Protocol):
         """Replace the options and forget how far each command has come; without a takeover it does nothing."""
         ...
 
-    async def follow(self, source: Mapping[str, str]) -> None:
-        """Replace what identifies the source; without a takeover it does nothing."""
+    async def follow(self, source: Mapping[str, str], act: Act) -> None:
+        """Replace what identifies the source, and record the act with both if it differs.
+
+        Without a takeover it does nothing.
+        """
         ...
 
     async def note(self, command: str, progress: Progress) -> None:

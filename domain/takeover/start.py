@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from attrs import evolve, frozen
 
+from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.takeover.inspection import SourceServer
 from domain.takeover.moving import Takeover
@@ -30,6 +31,7 @@ class TakeoverStart:
     _store: TakeoverStore
     _clock: Clock
     _ids: IdGenerator
+    _actor: Actor
 
     async def begun(
         self, source: SourceServer, target: SourceServer, choose: Choose, *, dry_run: bool = False
@@ -73,14 +75,15 @@ class TakeoverStart:
     async def follow(self, source: SourceServer, target: SourceServer, *, dry_run: bool = False) -> Takeover:
         """Return the takeover with this source from now on, because the origin was restored to it.
 
-        A dry run stores nothing. Raises TakeoverRefused if there is no takeover.
+        It is recorded who says so. A dry run stores nothing. Raises TakeoverRefused if there is no takeover.
         """
         _require_distinct(source, target)
         takeover = await self._store.takeover()
         if takeover is None:
             raise TakeoverRefused(NO_TAKEOVER)
         if not dry_run:
-            await self._store.follow(source.fingerprint)
+            act = new_act(self._clock, self._ids, self._actor, ActName.TAKEOVER_FOLLOW)
+            await self._store.follow(source.fingerprint, act)
         return evolve(takeover, source=source.fingerprint)
 
 
@@ -111,8 +114,8 @@ def _from_source(takeover: Takeover, source: SourceServer) -> Takeover:
         facts = ", ".join(f"{name} {named} instead of {stored}" for name, (named, stored) in differing.items())
         raise SourceRefused(
             f"This is not the source of the takeover that began here: {facts}.",
-            remedy="Name the source of before. If the origin was restored to this database, run `takeover adopt`, "
-            "`back`, `open` or `finish` with --restored. To take over from another origin, end this takeover with the "
+            remedy="Name the source of before. If the origin was restored to this database, repeat the "
+            "command with --restored. To take over from another origin, end this takeover with the "
             "source of before: run `takeover finish`, and `takeover back` before it if its sessions are to stay there.",
         )
     return takeover

@@ -242,7 +242,7 @@ class Commands(containers.DeclarativeContainer):
     origin_version = providers.Callable(origin_version)
     origin_cache = providers.Callable(origin_cache)
     loaded_dump = providers.Callable(loaded_dump)
-    takeover_start = providers.Factory(TakeoverStart, database.takeover_store, database.clock, ids)
+    takeover_start = providers.Factory(TakeoverStart, database.takeover_store, database.clock, ids, actor)
     stored_reader = providers.Factory(
         PostgresStoredReader,
         database.gateway,

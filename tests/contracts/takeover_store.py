@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from attrs import evolve
 
+from domain.audit import ActName
 from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS, Owner, SessionRef
 from domain.json_text import EMPTY_OBJECT, JsonText
@@ -19,7 +20,9 @@ from domain.takeover.moving import InboundSession, Original, Progress, Received,
 from domain.takeover.ports import TakeoverStore
 from domain.takeover.stages import Stage
 from tests.contracts.storage import Storage
+from tests.support.acts import act
 
+FOLLOW = ActName.TAKEOVER_FOLLOW
 HOUR = timedelta(hours=1)
 SOURCE = {"system_identifier": "7462", "database": "lambda_microservice", "schema": "meta"}
 OPTIONS = {"owner": "anonymous", "expired": "none"}
@@ -160,11 +163,11 @@ class TakeoverStoreContract:
         assert await store.takeover() == evolve(takeover_of(storage), options={"owner": "user_id"})
 
     async def test_the_source_is_replaced_and_the_rest_stays(self, storage, store):
-        await store.follow({"database": "restored"})
+        await store.follow({"database": "restored"}, act(FOLLOW))
         assert await store.takeover() is None
         await store.begin(takeover_of(storage))
         await store.note("copy", FIRST)
-        await store.follow({"database": "restored"})
+        await store.follow({"database": "restored"}, act(FOLLOW))
         expected = evolve(takeover_of(storage), source={"database": "restored"}, progress={"copy": FIRST})
         assert await store.takeover() == expected
 
@@ -348,7 +351,7 @@ async def fails_as_a_whole(store: TakeoverStore, storage: Storage) -> None:
         store.change_stage(Stage.LOOK, Stage.OPEN, now),
         store.note("copy", FIRST),
         store.choose(OPTIONS),
-        store.follow({}),
+        store.follow({}, act(FOLLOW)),
         receive(store, copy),
         store.inbound([id_of(copy)]),
         store.inbound_live(now, None, 1),

@@ -14,6 +14,7 @@ from adapters.postgres import codec
 from adapters.postgres.connections.connection import SentValue
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import TakeoverStatements
+from domain.audit import Act
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.scripts.script import Script
@@ -66,8 +67,9 @@ class PostgresTakeoverStore(TakeoverStore):
         await self._gateway.fetch(self._statements.update_takeover_options, {"options": json.dumps(dict(options))})
 
     @override
-    async def follow(self, source: Mapping[str, str]) -> None:
-        await self._gateway.fetch(self._statements.update_takeover_source, {"source": json.dumps(dict(source))})
+    async def follow(self, source: Mapping[str, str], act: Act) -> None:
+        parameters = {"source": json.dumps(dict(source)), **codec.act_columns(act)}
+        await self._gateway.fetch(self._statements.update_takeover_source, parameters)
 
     @override
     async def note(self, command: str, progress: Progress) -> None:

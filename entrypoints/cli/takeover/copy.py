@@ -21,7 +21,6 @@ from domain.takeover.options import TakeoverOptions
 from domain.takeover.ordinary import ROWS_MAX, PageLimits
 from domain.takeover.reader_ports import OriginReader
 from domain.takeover.reasons import Flag, Reason
-from domain.takeover.source import SourceAddress
 from domain.takeover.source_session import TakeoverPolicy
 from domain.takeover.start import TakeoverStart
 from entrypoints.cli.consent import dry_run_option
@@ -36,6 +35,7 @@ from entrypoints.cli.takeover.options import (
     chosen_options,
     policy_options,
     report_option,
+    restored_option,
     source_options,
 )
 from entrypoints.cli.takeover.plan import taking_policy
@@ -89,6 +89,7 @@ class CopyTotals:
     )
 )
 @source_options
+@restored_option
 @policy_options
 @click.option("--follow", is_flag=True, help="Copy again and again, so that the copies stay close to the origin.")
 @click.option(
@@ -131,9 +132,9 @@ def copy(  # noqa: PLR0913, PLR0917  # one for each option
         settings = patient(settings_in_force())
         given = {**stack.enter_context(with_dump(container_of(context)(settings=settings), rdb, given))}
         limits = PageLimits(min(rate or ROWS_MAX, ROWS_MAX), batch_bytes)
-        address, options = SourceChoice.of(given, settings).address, chosen_options(given, settings)
+        source, options = SourceChoice.of(given, settings), chosen_options(given, settings)
         with command_database(container_of(context), settings) as commands:
-            copying = _Copying(commands, settings, note, address, options, limits, rate, dry_run=dry_run)
+            copying = _Copying(commands, settings, note, source, options, limits, rate, dry_run=dry_run)
             totals = asyncio.run(copying.run(follows=follow and not dry_run, has_dump=rdb is not None))
     write = _document if Output(output) is Output.JSON else _text
     click.echo(write(totals, dry_run=dry_run))
@@ -148,7 +149,7 @@ class _Copying:
     commands: "Commands"
     settings: Settings
     note: Note
-    address: SourceAddress
+    source: SourceChoice
     options: TakeoverOptions
     limits: PageLimits
     rows_per_s: float | None
@@ -161,25 +162,29 @@ class _Copying:
         async with self.commands.database_access().opened():
             shift = await self._begun()
             policy = await taking_policy(self.commands, self.options, opened=True)
-            async with self.commands.origin_reader(self.address, shift) as reader:
+            async with self.commands.origin_reader(self.source.address, shift) as reader:
                 totals = await self._one_pass(reader, policy)
                 while follows:
                     click.echo(_text(totals, dry_run=False), err=True)
                     await self.commands.pause()(_PASS_PAUSE_S)
                     totals = await self._one_pass(reader, policy)
-        totals.redis = await compared_keys(self.commands, self.address, totals.examined, self.note, is_dump=has_dump)
+        totals.redis = await compared_keys(
+            self.commands, self.source.address, totals.examined, self.note, is_dump=has_dump
+        )
         return totals
 
     async def _begun(self) -> timedelta:
         """Check the source, and begin the takeover but for a dry run; return the shift of its fence."""
-        inspector = self.commands.origin_inspector
-        async with inspector(self.address) as origin, inspector(own_address(self.commands)) as target:
+        inspector, address = self.commands.origin_inspector, self.source.address
+        async with inspector(address) as origin, inspector(own_address(self.commands)) as target:
             start: TakeoverStart = self.commands.takeover_start()
-            server = await origin.server()
-            await require_schema(origin, server, await origin.schema(), self.address.timezone)
+            server, own = await origin.server(), await target.server()
+            await require_schema(origin, server, await origin.schema(), address.timezone)
             if self.dry_run:
                 return timedelta(0)
-            takeover = await start.chosen(server, await target.server(), self.options)
+            if self.source.is_restored:
+                await start.follow(server, own)
+            takeover = await start.chosen(server, own, self.options)
         return Fence.of(takeover.takeover_id).shift
 
     async def _one_pass(self, reader: OriginReader, policy: TakeoverPolicy) -> CopyTotals:

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from domain.takeover.function_import import ImportOutcome
 from domain.takeover.functions import LeftFunction
 from domain.takeover.options import TakeoverOptions
 from domain.takeover.source import SourceAddress
+from domain.takeover.start import TakeoverStart
 from domain.takeover.verification import FAULTS, Verdict, VerifiedRow
 from domain.takeover.verifier import VerifyStep
 from entrypoints.cli.consent import dry_run_option
@@ -28,7 +30,13 @@ from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
 from entrypoints.cli.takeover.connecting import own_address
 from entrypoints.cli.takeover.functions import added_functions, function_owner_option
-from entrypoints.cli.takeover.options import SourceChoice, batch_bytes_option, report_option, source_options
+from entrypoints.cli.takeover.options import (
+    SourceChoice,
+    batch_bytes_option,
+    report_option,
+    restored_option,
+    source_options,
+)
 from entrypoints.cli.takeover.plan import taking_policy
 from entrypoints.cli.takeover.redis_keys import compared_keys, keys_document, keys_text
 from entrypoints.cli.takeover.report_file import Note, report_file
@@ -87,6 +95,7 @@ class VerifyTotals:
     )
 )
 @source_options
+@restored_option
 @batch_bytes_option
 @click.option("--functions", is_flag=True, help="Compare functions too, after `takeover functions`.")
 @function_owner_option
@@ -111,7 +120,8 @@ def verify(  # noqa: PLR0913, PLR0917  # one for each option
     digests differ is read and compared field by field. A session that was used since it was taken has moved on. Its
     counts are then compared with those at that time.
 
-    With a Redis of generation 1, its keys are compared with their rows. A session that has moved has no key.
+    With a Redis of generation 1, its keys are compared with their rows. A session that has moved has no key. With
+    --restored, the command compares with a database to which the origin was restored, and the takeover keeps its own.
 
     The report has each session that is not the same, with the field or the reason. The exit status is 1 if a session
     differs, is missing here, or is not in the origin, or if the origin serves one that has moved.
@@ -119,24 +129,26 @@ def verify(  # noqa: PLR0913, PLR0917  # one for each option
     with failures_reported(), report_file(report) as note:
         settings = patient(settings_in_force())
         owner = (function_owner or SHARED) if functions else None
-        address = SourceChoice.of(given, settings).address
+        source = SourceChoice.of(given, settings)
         with command_database(container_of(context), settings) as commands:
-            totals = asyncio.run(_verified(commands, address, batch_bytes, owner, note))
+            totals = asyncio.run(_verified(commands, source, batch_bytes, owner, note))
     click.echo(_document(totals) if Output(output) is Output.JSON else _text(totals))
     if totals.faults:
         context.exit(1)
 
 
 async def _verified(
-    commands: "Commands", address: SourceAddress, bytes_max: int, function_owner: Owner | None, note: Note
+    commands: "Commands", source: SourceChoice, bytes_max: int, function_owner: Owner | None, note: Note
 ) -> VerifyTotals:
-    totals = VerifyTotals()
+    totals, address = VerifyTotals(), source.address
     async with commands.database_access().opened():
         async with (
             commands.origin_inspector(address) as origin,
             commands.origin_inspector(own_address(commands)) as target,
         ):
-            takeover = await commands.takeover_start().stored(await origin.server(), await target.server())
+            start: TakeoverStart = commands.takeover_start()
+            find = partial(start.follow, dry_run=True) if source.is_restored else start.stored
+            takeover = await find(await origin.server(), await target.server())
         options = TakeoverOptions.of(takeover.options)
         policy = await taking_policy(commands, options, opened=True)
         async with commands.origin_reader(address, Fence.of(takeover.takeover_id).shift) as reader:

@@ -97,6 +97,18 @@ async def test_a_copy_of_a_returned_session_makes_it_inbound_again(storage, stor
     assert await store.inbound([id_of(copy)]) == [copy]
 
 
+async def test_the_record_of_a_restored_origin_has_both_sources(storage, store, audit):
+    takeover, act_of_it = takeover_of(storage), act(ActName.TAKEOVER_FOLLOW)
+    await store.begin(takeover)
+    for _ in range(2):
+        await store.follow({"database": "restored"}, act_of_it)
+    await store.follow({"database": "restored"}, act(ActName.TAKEOVER_FOLLOW))
+    (entry,) = await recorded(audit)
+    assert (entry.act_id, entry.actor, entry.act) == (act_of_it.act_id, act_of_it.actor, act_of_it.name)
+    assert (entry.owner, entry.subject) == (None, str(takeover.takeover_id))
+    assert entry.details == {"from": dict(takeover.source), "to": {"database": "restored"}}
+
+
 async def test_nothing_is_written_for_a_copy_that_is_stored(storage, store, database_url):
     copies = [inbound(storage, number) for number in range(3)]
     await receive(store, *copies)

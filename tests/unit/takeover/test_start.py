@@ -7,6 +7,7 @@ from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.store import MemoryStore
 from adapters.memory.takeover import MemoryTakeoverStore
+from domain.audit import ActName, Actor
 from domain.takeover.languages import OriginLanguages
 from domain.takeover.moving import Progress
 from domain.takeover.options import TakeoverOptions
@@ -19,6 +20,7 @@ from tests.unit.takeover.builders import NOW, SERVER
 
 TARGET = evolve(SERVER, system_identifier="78", database_oid="5")
 OPTIONS = TakeoverOptions(AnonymousOwner(), OriginLanguages(), Expired.RETAINED, Scriptless.LEAVE, honours_status=False)
+ACTOR = Actor("operator@host", "cli")
 OTHER = evolve(OPTIONS, expired=Expired.ALL)
 
 
@@ -27,7 +29,7 @@ class Starting:
 
     def __init__(self) -> None:
         self.store, self.clock = MemoryTakeoverStore(MemoryStore()), ManualClock(NOW)
-        self.start = TakeoverStart(self.store, self.clock, SequentialIds())
+        self.start = TakeoverStart(self.store, self.clock, SequentialIds(), ACTOR)
 
     async def at(self, stage: Stage) -> "Starting":
         await self.start.begun(SERVER, TARGET, lambda: OPTIONS)
@@ -78,6 +80,20 @@ async def test_after_the_end_without_copies_another_source_can_be_taken_over():
     assert (await starting.start.begun(other, TARGET, lambda: OPTIONS)).source == other.fingerprint
     with pytest.raises(SourceRefused):
         await starting.start.stored(SERVER, TARGET)
+
+
+async def test_a_takeover_that_follows_its_restored_origin_records_both_sources():
+    starting = await Starting().at(Stage.OPEN)
+    await starting.store.note("copy", Progress(passes=3))
+    restored = evolve(SERVER, database_oid="9")
+    followed = await starting.start.follow(restored, TARGET, dry_run=True)
+    assert (followed.source, starting.store.changes) == (restored.fingerprint, [])
+    for _ in range(2):
+        await starting.start.follow(restored, TARGET)
+    assert (await starting.start.stored(restored, TARGET)).progress == {"copy": Progress(passes=3)}
+    (change,) = starting.store.changes
+    assert (change.act.name, change.act.actor) == (ActName.TAKEOVER_FOLLOW, ACTOR)
+    assert change.details == {"from": dict(SERVER.fingerprint), "to": dict(restored.fingerprint)}
 
 
 async def test_a_command_that_only_begins_keeps_the_options_of_before_and_chooses_none():

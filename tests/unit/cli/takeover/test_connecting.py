@@ -16,6 +16,7 @@ from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.store import MemoryStore
 from adapters.memory.takeover import MemoryTakeoverStore
+from domain.audit import UNNAMED
 from domain.takeover.inspection import SourceSchema, SourceServer
 from domain.takeover.moving import Takeover
 from domain.takeover.source import SourceAddress, SourceRefused
@@ -76,7 +77,7 @@ class Sides:
             origin_sessions=providers.Callable(lambda *_, **__: nullcontext(None)),
             takeover_parts=providers.Object(SimpleNamespace(service=lambda _: None)),
             takeover_policy=providers.Object(POLICY),
-            takeover_start=providers.Object(TakeoverStart(self.store, ManualClock(NOW), SequentialIds())),
+            takeover_start=providers.Object(TakeoverStart(self.store, ManualClock(NOW), SequentialIds(), UNNAMED)),
         )
         commands = make(settings=load_settings({"DATABASE_URL": "postgresql://nobody/nothing"}))
         source = SourceChoice(SourceAddress(URL), None, options.pop("restored", False))

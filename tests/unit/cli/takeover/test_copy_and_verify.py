@@ -15,6 +15,7 @@ from adapters.memory.origin import MemoryOriginReader, MemoryStoredReader
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.store import MemoryStore
 from adapters.memory.takeover import MemoryTakeoverStore
+from domain.audit import UNNAMED
 from domain.identity import SHARED
 from domain.storage.growth import StorageFacts
 from domain.storage.storage import Amount, Part, StorageBudget, Stored
@@ -36,6 +37,8 @@ from tests.unit.takeover.test_functions import ROW
 
 URL = "postgresql://reader:secret@old/lambda"
 ENV = {"DATABASE_URL": "postgresql://nobody/nothing", "TAKEOVER_SOURCE_URL": URL}
+RESTORED = "postgresql://reader:secret@new/lambda"
+SOURCES = {URL: SERVER, RESTORED: evolve(SERVER, database_oid="9")}
 DAY = timedelta(days=1)
 
 
@@ -64,7 +67,7 @@ class ManualServer:
         return evolve(SCHEMA, tables=self.tables)
 
     async def server(self):
-        return SERVER if self.address == URL else evolve(SERVER, system_identifier="78")
+        return SOURCES.get(self.address, evolve(SERVER, system_identifier="78"))
 
 
 @define
@@ -122,7 +125,7 @@ class Sides:
             origin_functions=providers.Callable(self.imports.origin),
             function_importer=providers.Callable(self.imports.importer),
             pause=providers.Object(self.pause),
-            takeover_start=providers.Object(TakeoverStart(self.store, self.clock, SequentialIds())),
+            takeover_start=providers.Object(TakeoverStart(self.store, self.clock, SequentialIds(), UNNAMED)),
             copier=providers.Factory(Copier, store=self.store, clock=self.clock),
             verifier=providers.Factory(
                 Verifier, stored=MemoryStoredReader(self.memory), store=self.store, clock=self.clock
@@ -183,6 +186,19 @@ def test_a_session_that_has_moved_and_has_a_key_is_a_fault(sides, output):
     result = sides.run("verify", "--output", output, **where)
     assert result.exit_code == 1
     assert "hidden" in result.stdout
+
+
+def test_a_restored_origin_is_compared_and_copied_only_if_that_is_said(sides):
+    sides.run("copy")
+    for command in ("verify", "copy"):
+        refused = sides.run(command, "--source", RESTORED)
+        assert (refused.exit_code, "database_oid 9 instead of" in refused.stderr) == (1, True)
+    compared = sides.run("verify", "--restored", "--source", RESTORED)
+    assert (compared.exit_code, sides.store.changes) == (0, []), compared.stderr
+    copied = sides.run("copy", "--restored", "--source", RESTORED, "--output", "json")
+    assert (copied.exit_code, json.loads(copied.stdout)["unchanged"]) == (0, 3), copied.stderr
+    assert [change.details["to"]["database_oid"] for change in sides.store.changes] == ["9"]
+    assert sides.run("verify", "--source", RESTORED).exit_code == 0
 
 
 def test_copies_follow_the_origin_until_the_command_ends(sides):
