@@ -5,10 +5,12 @@ import asyncio
 import httpx2
 import msgspec
 
+from domain.takeover.passing import FROM_FRONT
+
 _TIMEOUT_S = 3.0
 _SIZE_MAX = 64 * 1024
 _VERSION_SIZE_MAX = 64
-_HEADERS = {"Accept-Encoding": "identity"}
+_HEADERS = [(b"accept-encoding", b"identity"), FROM_FRONT]
 
 
 async def origin_version(url: str, transport: httpx2.AsyncBaseTransport | None = None) -> str | None:

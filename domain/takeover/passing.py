@@ -21,7 +21,7 @@ _HOP_BY_HOP = frozenset(
 _ABOUT_MESSAGE = frozenset({b"content-length", b"host"})
 """Headers that pass although `Connection` names them. Without its length, a body would pass for a second request."""
 
-_FROM_FRONT: Header = (b"x-pglambda-front", b"1")
+FROM_FRONT: Header = (b"x-pglambda-front", b"1")
 """Added to what is passed on: a front that receives it is the origin of a front, perhaps its own.
 
 `Via` would say the same, but proxies before the origin, such as nginx, then stop to compress replies.
@@ -58,13 +58,13 @@ def passed_headers(headers: Sequence[Header], host: bytes, *, is_authenticated: 
     if is_authenticated:
         dropped |= {_AUTHORIZATION}
     passed = [header for header in headers if header[0] not in dropped]
-    passed.append(_FROM_FRONT)
+    passed.append(FROM_FRONT)
     return passed if any(name == _HOST for name, _ in passed) else [(_HOST, host), *passed]
 
 
 def is_from_front(headers: Iterable[Header]) -> bool:
     """Return whether a front has passed on the request with these headers."""
-    return any(name == _FROM_FRONT[0] for name, _ in headers)
+    return any(name == FROM_FRONT[0] for name, _ in headers)
 
 
 def returned_headers(headers: Sequence[Header]) -> list[Header]:

@@ -29,6 +29,7 @@ from entrypoints.http.endpoints.health import Probe
 from entrypoints.http.middleware.authentication import AuthenticationGuard, LanguageGuard
 from entrypoints.http.middleware.hosts import HostGuard
 from entrypoints.http.middleware.rates import RateGuard, UnknownCallerGuard
+from entrypoints.http.middleware.requests import LoopGuard
 from entrypoints.http.pipeline import Guard
 from entrypoints.server.lifespan import Step
 from entrypoints.settings.checks import is_loopback
@@ -147,8 +148,9 @@ class OwnerLimits:
 
 
 def guards(settings: Settings, security: Security, limits: OwnerLimits) -> Sequence[Guard]:
-    """Return all guards in their order: the host, the caller, the caller's rates, the caller's rights."""
-    return (*admission(settings, security, limits), *security.authorization)
+    """Return all guards in their order: loops of a front, the host, the caller, the caller's rates and rights."""
+    loop_guards = () if settings.origin_url is None else (LoopGuard(),)
+    return (*loop_guards, *admission(settings, security, limits), *security.authorization)
 
 
 def admission(settings: Settings, security: Security, limits: OwnerLimits) -> Sequence[Guard]:

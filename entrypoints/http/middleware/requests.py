@@ -1,7 +1,8 @@
-"""The guard of what no route can serve."""
+"""The guards of what no route can serve."""
 
 from typing_extensions import override
 
+from domain.takeover.passing import OriginLoop, is_from_front
 from entrypoints.http.errors import ExpectationFailed
 from entrypoints.http.parsing.queries import Query
 from entrypoints.http.pipeline import Guard
@@ -10,6 +11,21 @@ from entrypoints.http.response import Headers
 from entrypoints.http.route import Route
 
 _CONTINUE = "100-continue"
+
+
+class LoopGuard(Guard):
+    """Rejects what a front has passed on: its ORIGIN_URL leads to this API instead of lambda-microservice.
+
+    It comes before all other guards: a front keeps credentials, and passes the names of hosts on. The front reads the
+    header, because it knows the errors of its own API only.
+    """
+
+    @override
+    async def admit(self, request: Request, route: Route) -> Headers:
+        if is_from_front(request.scope["headers"]):
+            request.response_headers += ((b"x-error-code", OriginLoop.code.encode()),)
+            raise OriginLoop
+        return ()
 
 
 class RequestGuard(Guard):

@@ -22,12 +22,16 @@ from domain.takeover.front import Front, FrontPolicy, KnownStage, SessionMoving,
 from domain.takeover.passing import Header, OriginLoop, OriginRequest
 from domain.takeover.ports import Holding, OriginClient, OriginReply
 from domain.takeover.stages import Stage
+from entrypoints.composition.controller import create_controller
 from entrypoints.http.request import Request
 from entrypoints.http.response import SINGLE_WRITE, Response
 from entrypoints.http.route import Access, Route, RouteClass
 from entrypoints.origin.front import KeptBody, KeptBytes, OriginFront
 from entrypoints.origin.passing import PassedCalls, PassedResponse
+from entrypoints.settings.loading import load_settings
 from entrypoints.telemetry.metrics.front import FrontMetrics
+from tests.unit.http.openapi.conftest import NOWHERE
+from tests.unit.http.world import Exchange
 from tests.unit.takeover.test_front import ManualOwnership
 
 FOREIGN = str(uuid4())
@@ -196,6 +200,23 @@ async def test_a_call_that_a_front_has_passed_on_to_itself_ends_with_the_reason(
         await world.call(name, x_pglambda_front="1")
     assert "to the address of lambda-microservice itself" in caught.value.message
     assert (world.served, world.origin.received, world.calls.in_use) == ([], [], 0)
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/health"), ("POST", "/api/v1/initialize")])
+async def test_a_front_whose_origin_is_the_api_of_the_service_is_told_so_before_its_caller_is_known(
+    log_lines, method, path
+):
+    fronted = {"ORIGIN_URL": "http://old:8090", "ORIGIN_PORT": "8080", "PORT": "8090"}
+    app = create_controller(load_settings(NOWHERE | fronted | {"AUTH": "required"}))
+    reply = await Exchange(app, method, path, [(b"host", b"old"), (b"x-pglambda-front", b"1")]).run()
+    assert (reply.status, reply.json()["error"]["message"]) == (503, OriginLoop().message)
+    assert reply.headers["x-error-code"] == "ORIGIN_LOOP"
+
+
+async def test_a_service_that_is_no_front_does_not_look_for_the_mark_of_one():
+    app = create_controller(load_settings(NOWHERE))
+    headers = [(b"host", b"localhost"), (b"x-pglambda-front", b"1")]
+    assert (await Exchange(app, "GET", "/livez", headers).run()).status == 200
 
 
 @pytest.mark.parametrize(("title", "where"), [("python-a", Side.HERE), ("nodejs-", Side.HERE), ("rust-a", Side.ORIGIN)])

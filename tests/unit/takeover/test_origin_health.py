@@ -9,6 +9,7 @@ from adapters.origin.health import origin_version
 def answering(content: bytes | Exception) -> httpx2.MockTransport:
     def handle(request: httpx2.Request) -> httpx2.Response:
         assert str(request.url) == "http://old:8080/health"
+        assert request.headers["x-pglambda-front"] == "1"  # else this service itself would state a version
         if isinstance(content, Exception):
             raise content
         return httpx2.Response(200, stream=httpx2.ByteStream(content))
