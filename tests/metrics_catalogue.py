@@ -11,7 +11,8 @@ from entrypoints.server.metrics import SupervisorMetrics
 from entrypoints.settings.loading import load_settings
 from entrypoints.telemetry.metrics.connections import ConnectionMetrics
 from entrypoints.telemetry.metrics.instruments import Family, FamilyMetric
-from entrypoints.telemetry.metrics.scrape import UP, Siblings
+from entrypoints.telemetry.metrics.scrape import UP
+from entrypoints.telemetry.siblings import Siblings
 
 COMMON = {"process", "job", "instance"}
 """Labels of every sample: ours, and those of a scrape."""

@@ -15,7 +15,7 @@ from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
 
 if TYPE_CHECKING:
-    from entrypoints.composition.commands import SelfTest, Trial
+    from entrypoints.composition.selftest import SelfTest, Trial
 
 _EVIDENCE_LENGTH = 70
 _HELD = "held"

@@ -3,13 +3,21 @@
 from collections.abc import Callable, Sequence
 
 from adapters.sandbox.runtimes.interpreters import InterpreterMissing, node_version
-from entrypoints.composition.guards import verification_keys
 from entrypoints.composition.options import gateway_options, language_mapping
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
 
 Build = Callable[[Settings], object]
 """Builds a part as a start does; raises SettingsError."""
+
+
+def _token_keys(settings: Settings) -> object:
+    if settings.jwt_secret is None and settings.jwt_public_key is None:
+        return ()
+    # Every command checks the settings, and few installations have keys: the import takes 0.06 s of processor time.
+    from entrypoints.composition.tokens import verification_keys  # noqa: PLC0415
+
+    return verification_keys(settings)
 
 
 def _database_address(settings: Settings) -> object:
@@ -23,7 +31,7 @@ def _node(settings: Settings) -> object:
         raise SettingsError([f"NODEJS_PATH: {error} Set it to the path of such a Node.js, or unset it."]) from error
 
 
-CONTROLLER_PARTS: Sequence[Build] = (verification_keys, language_mapping, _database_address, _node)
+CONTROLLER_PARTS: Sequence[Build] = (_token_keys, language_mapping, _database_address, _node)
 RUNTIME_HOST_PARTS: Sequence[Build] = (_node,)
 
 

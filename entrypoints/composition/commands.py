@@ -5,12 +5,12 @@ import os
 import pwd
 import secrets
 import socket
-from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
+from attrs import frozen
 from dependency_injector import containers, providers
-from msgspec.structs import replace
 
 from adapters.embedded_postgres.backup import BaseBackup
 from adapters.embedded_postgres.programs import find_programs
@@ -18,8 +18,6 @@ from adapters.embedded_postgres.restoration import LATEST, RecoveryTarget, Resto
 from adapters.embedded_postgres.server import EmbeddedPostgres
 from adapters.embedded_postgres.unpacking import BackupLabel
 from adapters.embedded_postgres.upgrade import DatabaseUpgrade
-from adapters.jwt.issuer import issue_token
-from adapters.jwt.keys import InvalidKey
 from adapters.postgres.checked_gateway import CheckedGateway
 from adapters.postgres.inspection import DatabaseInspector
 from adapters.postgres.migrations.down import PlannedDown
@@ -29,28 +27,18 @@ from adapters.postgres.repositories.audit import DatabaseActs
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.repositories.purges import PostgresOwnerPurger
 from adapters.postgres.repositories.timeline import PostgresTimelineReader
-from adapters.postgres.repositories.verification import PostgresStoredReader
 from adapters.postgres.retention.survey import StorageSurvey
 from adapters.random_ids import RandomIds
-from adapters.sandbox.selftest.corpus import load_attacks
-from adapters.sandbox.selftest.results import Trial
-from adapters.sandbox.selftest.trials import SelfTest
 from adapters.system_clock import SystemClock
 from domain.access.api_key import SECRET_BYTES
 from domain.access.api_key_service import ApiKeyService
 from domain.access.principal import Principal, Scope
 from domain.audit import COMMAND, Actor, new_act
 from domain.idempotency import KEPT_FOR
-from domain.identity import SHARED, Owner
-from domain.scripts.language import Language
-from domain.takeover.copying import Copier
-from domain.takeover.rehearser import Rehearser, record
-from domain.takeover.start import TakeoverStart
-from domain.takeover.verifier import Verifier
+from domain.identity import SHARED
 from domain.usage import UsageService
 from domain.webhooks.service import WebhookService, leave_to_others
 from entrypoints.composition.database import Database
-from entrypoints.composition.guards import claim_rules
 from entrypoints.composition.options import (
     embedded_options,
     execution_policy,
@@ -58,29 +46,11 @@ from entrypoints.composition.options import (
     owner_policy,
     queue_policy,
     retention_times,
-    sandbox_options,
     storage_budget,
     usage_bounds,
 )
-from entrypoints.composition.runners import HostInspector, script_examiner
-from entrypoints.composition.session_moves import TakeoverParts, origin_sessions
-from entrypoints.composition.takeover import (
-    function_importer,
-    loaded_dump,
-    origin_cache,
-    origin_functions,
-    origin_inspector,
-    origin_reader,
-    origin_version,
-    sandbox_runners,
-    script_runners,
-    takeover_policy,
-    with_shared_functions,
-)
-from entrypoints.http.openapi.document import rendered
 from entrypoints.server.database import running
 from entrypoints.server.process import launch
-from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
 from entrypoints.settings.webhooks import signing_key, webhook_policy
 
@@ -88,12 +58,11 @@ __all__ = [
     "Commands",
     "DatabaseInspector",
     "DatabaseUpgrade",
-    "HostInspector",
     "MigrationRunner",
     "MigrationStatus",
     "PlannedDown",
 ]
-__all__ += ["LATEST", "BackupLabel", "RecoveryTarget", "Restoration", "SelfTest", "Trial"]
+__all__ += ["LATEST", "BackupLabel", "RecoveryTarget", "Restoration"]
 
 
 def _operator() -> Actor:
@@ -105,28 +74,17 @@ def _operator() -> Actor:
     return Actor(f"{user}@{socket.gethostname()}", COMMAND)
 
 
-def _token(settings: Settings, owner: Owner, scopes: frozenset[Scope], lifetime: timedelta) -> str:
-    """Return a token that JWT_SECRET signs; raises RuntimeError if the secret is too weak to sign with."""
-    assert settings.jwt_secret is not None
-    span = SystemClock().now(), lifetime
-    try:
-        return issue_token(settings.jwt_secret.reveal(), owner, scopes, claim_rules(settings), span)
-    except InvalidKey as error:
-        raise RuntimeError(f"JWT_SECRET: {error}") from error
+@frozen
+class Later:
+    """What has this name, as `module:name`; it is imported when it is called.
 
+    Few commands need it, and all would wait for the import: together these take a third of the start-up time.
+    """
 
-def _document(settings: Settings) -> str:
-    """Return the OpenAPI document of a controller with these settings; it opens no connection."""
-    database_url = settings.database_url or Secret("postgresql:///")
-    # No other command needs the whole HTTP API, whose import takes 0.1 s of processor time.
-    from entrypoints.composition.controller import create_controller  # noqa: PLC0415
+    name: str
 
-    return rendered(create_controller(replace(settings, database_url=database_url)).document())
-
-
-def _self_test(settings: Settings, languages: Sequence[Language]) -> SelfTest:
-    """Return the attacks in these languages on a sandbox with the service's options."""
-    return SelfTest(sandbox_options(settings, tuple(languages)), load_attacks(languages))
+    def __call__(self, *values: Any, **named: Any) -> Any:
+        return resolve_name(self.name)(*values, **named)
 
 
 def scratch_folder(data_dir: Path) -> Path:
@@ -235,42 +193,65 @@ class Commands(containers.DeclarativeContainer):
     )
     storage_budget = providers.Callable(storage_budget, settings)
     database_inspection = providers.Callable(DatabaseInspector.connected, gateway_options, database.statements)
-    host_inspector = providers.Factory(HostInspector, settings)
-    script_examiner = providers.Callable(script_examiner, settings)
-    origin_inspector = providers.Callable(origin_inspector)
-    origin_reader = providers.Callable(origin_reader)
-    origin_version = providers.Callable(origin_version)
-    origin_cache = providers.Callable(origin_cache)
-    loaded_dump = providers.Callable(loaded_dump)
-    takeover_start = providers.Factory(TakeoverStart, database.takeover_store, database.clock, ids, actor)
-    stored_reader = providers.Factory(
-        PostgresStoredReader,
+    host_inspector = providers.Callable(Later("entrypoints.composition.runners:HostInspector"), settings)
+    script_examiner = providers.Callable(Later("entrypoints.composition.runners:script_examiner"), settings)
+    origin_inspector = providers.Callable(Later("entrypoints.composition.takeover:origin_inspector"))
+    origin_reader = providers.Callable(Later("entrypoints.composition.takeover:origin_reader"))
+    origin_version = providers.Callable(Later("entrypoints.composition.takeover:origin_version"))
+    origin_cache = providers.Callable(Later("entrypoints.composition.takeover:origin_cache"))
+    loaded_dump = providers.Callable(Later("entrypoints.composition.takeover:loaded_dump"))
+    takeover_start = providers.Callable(
+        Later("domain.takeover.start:TakeoverStart"), database.takeover_store, database.clock, ids, actor
+    )
+    stored_reader = providers.Callable(
+        Later("adapters.postgres.repositories.verification:PostgresStoredReader"),
         database.gateway,
         database.statements.provided.verification,
         database.statements.provided.takeover,
     )
     pause = providers.Object(asyncio.sleep)
-    copier = providers.Factory(Copier, store=database.takeover_store, clock=database.clock)
-    verifier = providers.Factory(Verifier, stored=stored_reader, store=database.takeover_store, clock=database.clock)
-    takeover_policy = providers.Callable(takeover_policy, settings)
-    with_shared_functions = providers.Callable(with_shared_functions, functions=database.functions)
-    script_runners = providers.Callable(script_runners, settings)
-    origin_functions = providers.Callable(origin_functions, settings)
-    function_importer = providers.Callable(function_importer, settings, database.functions, database.clock, ids, actor)
-    origin_sessions = providers.Callable(origin_sessions)
-    takeover_parts = providers.Factory(
-        TakeoverParts, database.takeover_store, database.return_store, database.clock, ids, actor
+    copier = providers.Callable(
+        Later("domain.takeover.copying:Copier"), store=database.takeover_store, clock=database.clock
     )
-    sandbox_runners = providers.Callable(sandbox_runners, settings)
+    verifier = providers.Callable(
+        Later("domain.takeover.verifier:Verifier"),
+        stored=stored_reader,
+        store=database.takeover_store,
+        clock=database.clock,
+    )
+    takeover_policy = providers.Callable(Later("entrypoints.composition.takeover:takeover_policy"), settings)
+    with_shared_functions = providers.Callable(
+        Later("entrypoints.composition.takeover:with_shared_functions"), functions=database.functions
+    )
+    script_runners = providers.Callable(Later("entrypoints.composition.takeover:script_runners"), settings)
+    origin_functions = providers.Callable(Later("entrypoints.composition.takeover:origin_functions"), settings)
+    function_importer = providers.Callable(
+        Later("entrypoints.composition.takeover:function_importer"),
+        settings,
+        database.functions,
+        database.clock,
+        ids,
+        actor,
+    )
+    origin_sessions = providers.Callable(Later("entrypoints.composition.session_moves:origin_sessions"))
+    takeover_parts = providers.Callable(
+        Later("entrypoints.composition.session_moves:TakeoverParts"),
+        database.takeover_store,
+        database.return_store,
+        database.clock,
+        ids,
+        actor,
+    )
+    sandbox_runners = providers.Callable(Later("entrypoints.composition.takeover:sandbox_runners"), settings)
     recordings = database.recordings
-    record = providers.Callable(record, recordings, database.clock)
-    rehearser = providers.Factory(
-        Rehearser,
+    record = providers.Callable(Later("domain.takeover.rehearser:record"), recordings, database.clock)
+    rehearser = providers.Callable(
+        Later("domain.takeover.rehearser:Rehearser"),
         recordings,
         database.takeover_store,
         database.clock,
         ids,
     )
-    token = providers.Callable(_token, settings)
-    document = providers.Callable(_document, settings)
-    self_test = providers.Callable(_self_test, settings)
+    token = providers.Callable(Later("entrypoints.composition.tokens:signed_token"), settings, wall_clock)
+    document = providers.Callable(Later("entrypoints.composition.controller:api_document"), settings)
+    self_test = providers.Callable(Later("entrypoints.composition.selftest:self_test"), settings)

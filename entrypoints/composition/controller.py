@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from dependency_injector import containers, providers
+from msgspec.structs import replace
 
 from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.postgres.anonymous_sessions import AnonymousSessions
@@ -36,14 +37,13 @@ from entrypoints.composition.database import Database
 from entrypoints.composition.first_touch import FirstTouch
 from entrypoints.composition.front import Fronting
 from entrypoints.composition.guards import OwnerLimits, Security, admission, guards
+from entrypoints.composition.http_options import http_options, origin_options
 from entrypoints.composition.options import (
     example_policy,
     execution_policy,
     function_policy,
     function_quota,
-    http_options,
     language_mapping,
-    origin_options,
     owner_policy,
     request_timeout_s,
     session_policy,
@@ -56,9 +56,11 @@ from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
 from entrypoints.composition.webhooks import Webhooks
 from entrypoints.http.app import Api, Application, Hooks, Services
 from entrypoints.http.endpoints.health import HealthChecks, Probe
+from entrypoints.http.openapi.document import rendered
 from entrypoints.origin.application import OriginApi, OriginHooks
 from entrypoints.server.control import ORIGIN
 from entrypoints.server.lifespan import Lifespan, Step, bounded, together
+from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
 from entrypoints.settings.webhooks import signing_key, webhook_policy
 from entrypoints.telemetry.metrics.callers import CallerMetrics
@@ -404,3 +406,9 @@ def create_controller(settings: Settings) -> Application:
     """Return the ASGI application of one HTTP worker; raises SettingsError for a wrong mapping file or key."""
     application: Application = Controller(settings=settings).application()
     return application
+
+
+def api_document(settings: Settings) -> str:
+    """Return the OpenAPI document of a controller with these settings; it opens no connection."""
+    database_url = settings.database_url or Secret("postgresql:///")
+    return rendered(create_controller(replace(settings, database_url=database_url)).document())

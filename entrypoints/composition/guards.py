@@ -2,13 +2,11 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import define, field, frozen
 
-from adapters.jwt.claims import ClaimRules
 from adapters.jwt.jwks import Jwks
-from adapters.jwt.keys import InvalidKey, VerificationKey, pem_key, secret_key
 from adapters.jwt.verifier import JwtVerifier
 from domain.access.authentication import Authentication, KeyRing
 from domain.access.ports import ApiKeyRepository, TokenVerifier
@@ -24,6 +22,7 @@ from domain.scripts.language import LanguageMapping
 from domain.sessions.ports import SessionRepository
 from domain.sessions.service import SessionLanguages
 from entrypoints.composition.options import key_cache_options, lookup_timeout_s
+from entrypoints.composition.tokens import claim_rules, verification_keys
 from entrypoints.http.endpoints.batches import Charge, charge_nothing
 from entrypoints.http.endpoints.health import Probe
 from entrypoints.http.middleware.authentication import AuthenticationGuard, LanguageGuard
@@ -34,8 +33,6 @@ from entrypoints.http.pipeline import Guard
 from entrypoints.server.lifespan import Step
 from entrypoints.settings.checks import is_loopback
 from entrypoints.settings.edge import allowed_hosts, rate_policies, unknown_policy
-from entrypoints.settings.environment import SettingsError
-from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
 
 _EXECUTIONS_MAX = 1024
@@ -160,25 +157,7 @@ def admission(settings: Settings, security: Security, limits: OwnerLimits) -> Se
     return (*host_guards, *security.authentication, *limits.guards)
 
 
-def claim_rules(settings: Settings) -> ClaimRules:
-    """Return the claims that tokens must have."""
-    return ClaimRules(settings.jwt_issuer, settings.jwt_audience)
-
-
 def _token_verifier(settings: Settings, clock: Clock, jwks: Jwks | None) -> TokenVerifier | None:
     if not settings.verifies_tokens:
         return None
     return JwtVerifier(clock, claim_rules(settings), verification_keys(settings), jwks)
-
-
-def verification_keys(settings: Settings) -> Sequence[VerificationKey]:
-    """Return the keys of JWT_SECRET and JWT_PUBLIC_KEY; raises SettingsError for a text that is not such a key."""
-    given = (("JWT_SECRET", settings.jwt_secret, secret_key), ("JWT_PUBLIC_KEY", settings.jwt_public_key, pem_key))
-    return [_key(name, secret, read) for name, secret, read in given if secret is not None]
-
-
-def _key(name: str, secret: Secret, read: Callable[[str], VerificationKey]) -> VerificationKey:
-    try:
-        return read(secret.reveal())
-    except InvalidKey as error:
-        raise SettingsError([f"{name}: {error}"]) from error

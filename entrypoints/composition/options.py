@@ -1,9 +1,6 @@
-"""The options of each part, from the settings."""
+"""The options of the use cases and of the database, from the settings; no other part is imported for them."""
 
 from datetime import timedelta
-from pathlib import Path
-
-from attrs import evolve
 
 from adapters.embedded_postgres.server import EmbeddedPostgresOptions
 from adapters.mapping_file import WrongMappingFile, read_mapping
@@ -13,8 +10,6 @@ from adapters.postgres.repositories.executions import ExecutionRepositoryOptions
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions
 from adapters.postgres.repositories.history import HistoryOptions
 from adapters.postgres.retention.cleanup import Retention
-from adapters.remote_runtime.options import RuntimeOptions
-from adapters.sandbox.options import NodeStart, SandboxLevel, SandboxOptions
 from domain.access.authentication import KeyCacheOptions
 from domain.audit import AuditRetention
 from domain.executions.service import ExecutionPolicy
@@ -25,28 +20,20 @@ from domain.functions.service import FunctionPolicy
 from domain.queue.dispatcher import DispatchPolicy
 from domain.queue.quota import QueueMaxima
 from domain.queue.service import QueuePolicy
-from domain.scripts.convention import Convention
-from domain.scripts.language import Language, LanguageMapping
+from domain.scripts.language import LanguageMapping
 from domain.scripts.limits import Limits, LimitsPolicy
 from domain.sessions.requests import SessionPolicy
 from domain.sessions.session import LifetimePolicy
 from domain.storage.storage import StorageBudget
 from domain.timeline import RetentionTimes
 from domain.usage import OwnerPolicy, UsageBounds
-from entrypoints.http.options import HttpOptions
-from entrypoints.origin.endpoints import OriginOptions
-from entrypoints.runtime_host.options import RuntimeHostOptions
-from entrypoints.server.descriptors import workers_within_limit
-from entrypoints.settings.choices import HistoryMode, Idempotency
+from entrypoints.settings.choices import HistoryMode
 from entrypoints.settings.edge import rate_policies
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
 
-_KILL_S = 0.5
+KILL_S = 0.5
 """The time for ending a sandbox, beyond the script's own limit."""
-
-_OUTPUT_SIZE_MAX = 256 * 1024
-"""Limit of the bytes that one execution writes to stdout, and to stderr."""
 
 _EXAMPLES_S = 10.0
 """The time limit of all examples of a function together."""
@@ -180,7 +167,7 @@ def session_policy(settings: Settings) -> SessionPolicy:
 
 def execution_policy(settings: Settings) -> ExecutionPolicy:
     """Return the times of an execute; with runtime hosts their overhead counts if it is larger than the sandbox's."""
-    local_s = settings.queue_timeout_ms / 1000 + _KILL_S
+    local_s = settings.queue_timeout_ms / 1000 + KILL_S
     remote = settings.nodejs_runtime_url or settings.python_runtime_url
     overhead_s = max(local_s, settings.runtime_timeout_seconds) if remote else local_s
     return ExecutionPolicy(request_timeout_s=request_timeout_s(settings), run_overhead_s=overhead_s)
@@ -255,73 +242,3 @@ def language_mapping(settings: Settings) -> LanguageMapping:
         return read_mapping(settings.runtime_mappings_file)
     except WrongMappingFile as error:
         raise SettingsError([f"RUNTIME_MAPPINGS_FILE: {error}"]) from error
-
-
-def http_options(settings: Settings) -> HttpOptions:
-    """Return the limits of requests."""
-    return HttpOptions(
-        limits=limits_policy(settings),
-        ttl_seconds_max=settings.session_max_lifetime_seconds,
-        script_size_max=settings.max_script_size,
-        context_size_max=settings.max_context_size,
-        params_size_max=settings.max_params_size,
-        batch_size_max=settings.max_batch_size,
-        batch_items_max=settings.max_batch_items,
-        examination_wait_s=request_timeout_s(settings),
-        idempotency=settings.idempotency is Idempotency.ON,
-        cors_origins=settings.cors_origins,
-    )
-
-
-def origin_options(settings: Settings) -> OriginOptions:
-    """Return how the origin's clients are served."""
-    return OriginOptions(Convention(settings.script_convention), settings.origin_lenient)
-
-
-def sandbox_options(settings: Settings, languages: tuple[Language, ...]) -> SandboxOptions:
-    """Return the options of this host's sandbox for these languages."""
-    options = SandboxOptions(
-        runtimes_dir=_runtimes_dir(settings),
-        languages=languages,
-        level=SandboxLevel(settings.sandbox_level),
-        node_start=NodeStart(settings.sandbox_node_start),
-        node_path=settings.nodejs_path,
-        node_env=settings.script_node_env,
-        queue_timeout_s=settings.queue_timeout_ms / 1000,
-        warm_workers_max=workers_within_limit(settings.max_warm_workers),
-        running_max=settings.max_executions,
-        owner_running_max=settings.max_executions_per_owner,
-        memory_budget_mb=settings.sandbox_memory_mb,
-        kill_s=_KILL_S,
-        memory_mb=settings.script_memory_mb,
-        output_size_max=_OUTPUT_SIZE_MAX,
-        result_size_max=settings.max_result_size,
-    )
-    return options if settings.sandbox_uid is None else evolve(options, sandbox_uid=settings.sandbox_uid)
-
-
-def runtime_options(settings: Settings) -> RuntimeOptions:
-    """Return the options of the client of runtime hosts."""
-    return RuntimeOptions(
-        token=settings.runtime_token.reveal() if settings.runtime_token else None,
-        queue_timeout_s=settings.queue_timeout_ms / 1000,
-        runtime_timeout_s=settings.runtime_timeout_seconds,
-        check_timeout_s=request_timeout_s(settings),
-        result_size_max=settings.max_result_size,
-        output_size_max=_OUTPUT_SIZE_MAX,
-    )
-
-
-def host_options(settings: Settings) -> RuntimeHostOptions:
-    """Return the address, the token and the limits of a runtime host."""
-    return RuntimeHostOptions(
-        bind=settings.host,
-        token=settings.runtime_token.reveal() if settings.runtime_token else None,
-        script_size_max=settings.max_script_size,
-        params_size_max=settings.max_params_size,
-        context_size_max=settings.max_context_size,
-    )
-
-
-def _runtimes_dir(settings: Settings) -> Path:
-    return settings.data_dir / "runtimes"

@@ -16,7 +16,7 @@ from domain.scripts.examination import ScriptExaminer
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
 from domain.stats import SandboxStats
-from entrypoints.composition.options import runtime_options, sandbox_options
+from entrypoints.composition.host_options import runtime_options, sandbox_options
 from entrypoints.http.endpoints.health import Probe
 from entrypoints.origin.health import OriginHealth
 from entrypoints.settings.settings import Settings

@@ -9,7 +9,7 @@ from dependency_injector import containers, providers
 
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
-from entrypoints.composition.options import host_options, sandbox_options
+from entrypoints.composition.host_options import host_options, sandbox_options
 from entrypoints.composition.runners import CLOSE_GRACE_S
 from entrypoints.composition.telemetry import tracing_of
 from entrypoints.http.instrumentation import AccessLog, RequestTraces

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from entrypoints.settings.environment import decode_foreign, encode_foreign
 from entrypoints.settings.settings import Settings
-from entrypoints.telemetry.metrics.scrape import Siblings
+from entrypoints.telemetry.siblings import Siblings
 
 LINE_BYTES_MAX = 1024 * 1024
 

@@ -22,7 +22,8 @@ from entrypoints.server.connection import BoundedConnection
 from entrypoints.server.open_connections import OpenConnections
 from entrypoints.telemetry.metrics.instruments import counter
 from entrypoints.telemetry.metrics.process import ProcessMetrics
-from entrypoints.telemetry.metrics.scrape import MetricsServer, Scrape, Siblings, metrics_registry
+from entrypoints.telemetry.metrics.scrape import MetricsServer, Scrape, metrics_registry
+from entrypoints.telemetry.siblings import Siblings
 
 _RESTARTS = counter(
     "pglambda_child_restarts_total", "Child processes that ended by themselves and were restarted.", "child"

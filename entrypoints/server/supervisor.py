@@ -33,7 +33,7 @@ from entrypoints.server.process import PythonProcess, StartFailed, status_text
 from entrypoints.server.systemd import ServiceManager
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
-from entrypoints.telemetry.metrics.scrape import Siblings
+from entrypoints.telemetry.siblings import Siblings
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _RECORDING_TIMEOUT_S = 10.0

@@ -4,6 +4,7 @@ import pytest
 
 from domain.scripts.language import Language
 from entrypoints.composition.controller import create_controller
+from entrypoints.composition.host_options import sandbox_options
 from entrypoints.composition.options import (
     clock_options,
     function_options,
@@ -11,7 +12,6 @@ from entrypoints.composition.options import (
     key_cache_options,
     lookup_timeout_s,
     retention,
-    sandbox_options,
 )
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.loading import load_settings

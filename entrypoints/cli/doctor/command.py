@@ -23,7 +23,8 @@ from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from entrypoints.composition.commands import Commands, DatabaseInspector, HostInspector
+    from entrypoints.composition.commands import Commands, DatabaseInspector
+    from entrypoints.composition.runners import HostInspector
 
 _TIMEOUT_S = 10.0
 _SANDBOX_TIMEOUT_S = 40.0

@@ -8,10 +8,8 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from attrs import define, field, frozen
-from msgspec import Struct
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
@@ -19,6 +17,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from entrypoints.telemetry.metrics.instruments import gauge
+from entrypoints.telemetry.siblings import Siblings
 
 UP = gauge("pglambda_process_up", "1 if the process delivered its metrics in time, else 0.")
 
@@ -26,18 +25,6 @@ _ALONE = "0"
 _FAMILY = re.compile(rb"^(?=# HELP )", re.MULTILINE)
 _END = b"# EOF\n"
 """The last line of a reply; a reply without it is incomplete. It is OpenMetrics' last line too."""
-
-
-class Siblings(Struct, frozen=True):
-    """The folder of the sockets, the name of this process, and the names of all."""
-
-    folder: str
-    own: str
-    names: tuple[str, ...]
-
-    def path(self, name: str) -> str:
-        """Return the socket of a process."""
-        return str(Path(self.folder) / f"metrics-{name}")
 
 
 @frozen

@@ -22,7 +22,8 @@ from domain.scripts.script import Script
 from entrypoints.cli.doctor.command import check_database, host_checks
 from entrypoints.cli.doctor.host import host_facts
 from entrypoints.cli.doctor.report import Finding, Level
-from entrypoints.composition.commands import Commands, HostInspector
+from entrypoints.composition.commands import Commands
+from entrypoints.composition.runners import HostInspector
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.server.database import running

@@ -10,7 +10,7 @@ from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunne
 from domain.errors import RuntimeUnavailable
 from domain.identity import ANONYMOUS
 from domain.scripts.ports import Worker
-from entrypoints.composition.options import runtime_options
+from entrypoints.composition.host_options import runtime_options
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.settings.loading import load_settings

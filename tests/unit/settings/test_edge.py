@@ -3,7 +3,7 @@
 import pytest
 
 from domain.limits.rate import RatePolicy
-from entrypoints.composition.options import http_options
+from entrypoints.composition.http_options import http_options
 from entrypoints.http.route import RouteClass
 from entrypoints.settings.checks import is_loopback
 from entrypoints.settings.edge import ROUTE_CLASSES, allowed_hosts, rate_policies, unknown_policy

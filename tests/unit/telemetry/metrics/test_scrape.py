@@ -12,7 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from prometheus_client.registry import Collector
 
 from entrypoints.telemetry.metrics.instruments import Histograms, counter, gauge, histogram
-from entrypoints.telemetry.metrics.scrape import MetricsServer, Scrape, ScrapeLimits, Siblings, metrics_registry
+from entrypoints.telemetry.metrics.scrape import MetricsServer, Scrape, ScrapeLimits, metrics_registry
+from entrypoints.telemetry.siblings import Siblings
 
 SEEN = counter("seen_total", "Seen.")
 REQUESTS = counter("requests_total", "Requests.", "route")
