@@ -2,12 +2,13 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from ipaddress import ip_address
 
 import httpcore2
+import structlog
 from attrs import define, field
 from typing_extensions import override
 
@@ -18,24 +19,53 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _DISCARD_PORT = 9
 _ADDRESSES_MAX = 16
-_LOOKUPS_MAX = 8
+_LOOKUPS_MAX = 64
+"""As many as there are messages in flight, so that names which hang hold up no other name."""
+
+_PART_SIZE_MAX = 4096
+"""Bytes that are parsed in one turn of the event loop: more would hold up its other work."""
+
+_RECEIVED_MAX = 128 * 1024
+"""Bytes of one response, with its head and its framing. Parsing costs time, so a receiver must not decide on it."""
+
+
+_log = structlog.get_logger(__name__)
 
 
 class ReceiverRefused(httpcore2.ConnectError):
     """Nothing is sent to this host; the text says why."""
 
 
+def system_addresses(host: str, port: int) -> Sequence[str]:
+    """Return the addresses that the resolver of the host knows; it may take half a minute. Raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
 @define(eq=False)
 class SystemResolver:
-    """Asks the resolver of the host, in threads of its own: names that hang must not hold up other work."""
+    """Asks the resolver of the host, in threads of its own: names that hang must not hold up other work.
+
+    Callers that ask for one name at the same time share a lookup, so that a name which hangs takes one thread.
+    """
 
     _threads: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(_LOOKUPS_MAX, "webhook-resolver"))
+    _lookup: Callable[[str, int], Sequence[str]] = system_addresses
+    _asked: dict[tuple[str, int], asyncio.Future[Sequence[str]]] = field(init=False, factory=dict)
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
         """Return the addresses of a name; raises OSError."""
-        lookup = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-        found = await asyncio.get_running_loop().run_in_executor(self._threads, lookup)
-        return list(dict.fromkeys(str(address[0]) for *_, address in found))
+        asked = self._asked.get((host, port))
+        if asked is None:
+            asked = asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host, port)
+            self._asked[host, port] = asked
+            asked.add_done_callback(lambda ended: self._forget((host, port), ended))
+        return await asyncio.shield(asked)
+
+    def _forget(self, name: tuple[str, int], ended: asyncio.Future[Sequence[str]]) -> None:
+        del self._asked[name]
+        if not ended.cancelled():
+            ended.exception()  # its callers may have left
 
     def close(self) -> None:
         """Take no further lookups."""
@@ -54,6 +84,62 @@ def is_own(address: Address) -> bool:
 
 
 @define(eq=False)
+class _BoundedStream(httpcore2.AsyncNetworkStream):
+    """A connection of which a bounded number of bytes is read, a few at a time."""
+
+    _stream: httpcore2.AsyncNetworkStream
+    _left: int = _RECEIVED_MAX
+
+    @override
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        part = await self._stream.read(min(max_bytes, _PART_SIZE_MAX), timeout)
+        self._left -= len(part)
+        if self._left < 0:
+            raise httpcore2.ReadError(f"the response has more than {_RECEIVED_MAX} bytes")
+        return part
+
+    @override
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._stream.write(buffer, timeout)
+
+    @override
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    @override
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.AsyncNetworkStream:
+        return _BoundedStream(await self._stream.start_tls(ssl_context, server_hostname, timeout), self._left)
+
+    @override
+    def get_extra_info(self, info: str) -> object:
+        return self._stream.get_extra_info(info)
+
+
+@define(eq=False)
+class BoundedNetwork(httpcore2.AsyncNetworkBackend):
+    """Connects to any address, and bounds what is read."""
+
+    _backend: httpcore2.AsyncNetworkBackend = field(factory=httpcore2.AnyIOBackend)
+
+    @override
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        return _BoundedStream(await self._backend.connect_tcp(host, port, timeout, local_address, socket_options))
+
+    @override
+    async def sleep(self, seconds: float) -> None:
+        await self._backend.sleep(seconds)
+
+
+@define(eq=False)
 class PublicNetwork(httpcore2.AsyncNetworkBackend):
     """Resolves a name once for each connection, judges every address, and connects to one of those.
 
@@ -64,7 +150,7 @@ class PublicNetwork(httpcore2.AsyncNetworkBackend):
     _policy: AddressPolicy
     _resolve: Resolve = field(factory=SystemResolver)
     _is_own: Callable[[Address], bool] = is_own
-    _backend: httpcore2.AsyncNetworkBackend = field(factory=httpcore2.AnyIOBackend)
+    _backend: httpcore2.AsyncNetworkBackend = field(factory=BoundedNetwork)
 
     @override
     async def connect_tcp(
@@ -99,15 +185,17 @@ class PublicNetwork(httpcore2.AsyncNetworkBackend):
         except OSError as error:
             raise ReceiverRefused(f"the name {host} cannot be resolved: {error.strerror or error}") from error
         addresses = [ip_address(text) for text in found[:_ADDRESSES_MAX]]
-        for address in addresses:
-            self._require_public(host, address)
         if not addresses:
             raise ReceiverRefused(f"the name {host} has no address")
+        refused = [problem for problem in map(self._problem, addresses) if problem is not None]
+        if refused:
+            # The owner of the webhook reads the error, and must not learn the addresses of internal names from it.
+            _log.info("webhook_refused", host=host, reasons=refused)
+            raise ReceiverRefused(f"the name {host} is refused: not all of its addresses are public")
         return addresses
 
-    def _require_public(self, host: str, address: Address) -> None:
+    def _problem(self, address: Address) -> str | None:
         problem = self._policy.problem_of_address(address)
         if problem is None and self._is_own(address) and not self._policy.is_listed(address):
-            problem = f"{address} is an address of this machine"
-        if problem is not None:
-            raise ReceiverRefused(f"the name {host} is refused: {problem}")
+            return f"{address} is an address of this machine"
+        return problem

@@ -5,17 +5,19 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
-from types import TracebackType
 
 import httpcore2
 import httpx2
+import structlog
 from attrs import define, field, frozen
 from typing_extensions import override
 
-from adapters.webhooks.network import PublicNetwork
+from adapters.webhooks.network import BoundedNetwork, PublicNetwork
 from domain.webhooks.address import AddressPolicy
 from domain.webhooks.delivery import ANSWER_SIZE_MAX, Reply
 from domain.webhooks.ports import Sender
+
+_log = structlog.get_logger(__name__)
 
 _ABORT = "abort-message"
 _RETRY_AFTER_DIGITS_MAX = 9
@@ -46,17 +48,11 @@ class SenderOptions:
     user_agent: str = "pglambda-webhooks/1"
 
 
-class PublicTransport(httpx2.AsyncBaseTransport):
-    """A transport of httpx2 whose connections a network makes, and which keeps none of them."""
+class PoolTransport(httpx2.AsyncBaseTransport):
+    """A transport of httpx2 over a pool of connections."""
 
-    def __init__(self, network: httpcore2.AsyncNetworkBackend, tls: ssl.SSLContext, connections_max: int) -> None:
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=connections_max,
-            # A connection that is kept would outlive the judgement of its address.
-            max_keepalive_connections=0,
-            network_backend=network,
-        )
+    def __init__(self, pool: httpcore2.AsyncConnectionPool) -> None:
+        self._pool = pool
 
     @override
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -80,15 +76,6 @@ class PublicTransport(httpx2.AsyncBaseTransport):
     async def aclose(self) -> None:
         await self._pool.aclose()
 
-    @override
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_value: BaseException | None = None,
-        traceback: TracebackType | None = None,
-    ) -> None:
-        await self.aclose()
-
 
 class _ResponseStream(httpx2.AsyncByteStream):
     def __init__(self, stream: AsyncIterator[bytes]) -> None:
@@ -106,12 +93,15 @@ class _ResponseStream(httpx2.AsyncByteStream):
 
 @define(eq=False)
 class HttpSender(Sender):
-    """POSTs messages. It follows no redirect, keeps no cookie, and reads nothing from the environment."""
+    """POSTs messages. It follows no redirect, keeps no cookie, and reads nothing from the environment.
+
+    It uses a transport and no client of httpx2: a client parses where redirects lead, and cookies.
+    """
 
     _options: SenderOptions
     _network: httpcore2.AsyncNetworkBackend | None = None
     _tls: ssl.SSLContext | None = None
-    _client: httpx2.AsyncClient | None = field(init=False, default=None)
+    _transport: httpx2.AsyncBaseTransport | None = field(init=False, default=None)
 
     @override
     async def send(self, url: str, headers: Mapping[str, str], payload: bytes) -> Reply:
@@ -124,23 +114,26 @@ class HttpSender(Sender):
             return Reply(error=f"the receiver did not respond within {self._options.timeout_s:g} s")
         except _FAILURES as error:
             return Reply(error=_reason(error))
+        except Exception as error:
+            # Libraries parse what strangers send. A message that is not recorded as attempted would be sent for ever.
+            _log.exception("webhook_attempt_failed")
+            return Reply(error=_reason(error))
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
+        if self._transport is not None:
+            await self._transport.aclose()
 
     async def _post(self, url: str, headers: Mapping[str, str], payload: bytes) -> Reply:
         sent = {"content-type": "application/json", "user-agent": self._options.user_agent, **headers}
-        client = self._opened()
-        request = client.build_request("POST", url, content=payload, headers=sent)
+        limits = httpx2.Timeout(self._options.timeout_s).as_dict()
+        request = httpx2.Request("POST", url, content=payload, headers=sent, extensions={"timeout": limits})
         async with asyncio.timeout(self._options.timeout_s):
-            response = await client.send(request, stream=True)
+            response = await self._opened().handle_async_request(request)
         try:
             answer = await self._answer(response)
         finally:
             await response.aclose()
-            client.cookies.clear()
         aborts = response.headers.get("webhook-delivery", "").strip().lower() == _ABORT
         return Reply(response.status_code, None, answer, _retry_after(response), aborts)
 
@@ -153,22 +146,31 @@ class HttpSender(Sender):
                     body += part
                     if len(body) >= self._options.answer_size_max:
                         break
-        return body[: 4 * ANSWER_SIZE_MAX].decode(errors="replace").replace("\0", "\ufffd")[:ANSWER_SIZE_MAX]
+        return _storable(body[: 4 * ANSWER_SIZE_MAX].decode(errors="replace"))
 
-    def _opened(self) -> httpx2.AsyncClient:
+    def _opened(self) -> httpx2.AsyncBaseTransport:
         # Made once, because a new TLS context would block the event loop for too long.
-        if self._client is None:
-            self._client = httpx2.AsyncClient(
-                transport=self._transport(), timeout=self._options.timeout_s, trust_env=False, follow_redirects=False
-            )
-        return self._client
+        if self._transport is None:
+            self._transport = PoolTransport(self._pool())
+        return self._transport
 
-    def _transport(self) -> httpx2.AsyncBaseTransport:
-        tls, limit = self._tls or httpx2.create_ssl_context(), self._options.connections_max
-        if self._options.proxy is not None:
-            limits = httpx2.Limits(max_connections=limit, max_keepalive_connections=0)
-            return httpx2.AsyncHTTPTransport(verify=tls, limits=limits, proxy=self._options.proxy, trust_env=False)
-        return PublicTransport(self._network or PublicNetwork(self._options.addresses), tls, limit)
+    def _pool(self) -> httpcore2.AsyncConnectionPool:
+        tls, connections_max = self._tls or httpx2.create_ssl_context(), self._options.connections_max
+        # A connection that is kept would outlive the judgement of its address.
+        kept_max = 0
+        if self._options.proxy is None:
+            network = self._network or PublicNetwork(self._options.addresses)
+            return httpcore2.AsyncConnectionPool(tls, None, connections_max, kept_max, network_backend=network)
+        proxy = httpx2.Proxy(self._options.proxy)
+        return httpcore2.AsyncHTTPProxy(
+            str(proxy.url),
+            proxy.raw_auth,
+            None,
+            tls,
+            max_connections=connections_max,
+            max_keepalive_connections=kept_max,
+            network_backend=self._network or BoundedNetwork(),
+        )
 
 
 def _retry_after(response: httpx2.Response) -> timedelta | None:
@@ -181,5 +183,10 @@ def _retry_after(response: httpx2.Response) -> timedelta | None:
 
 def _reason(error: Exception) -> str:
     """Return what failed in one line; the text of the library is for people."""
-    text = " ".join(str(error).split())[:ANSWER_SIZE_MAX]
+    text = _storable(" ".join(str(error).split()))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _storable(text: str) -> str:
+    """Return the begin of a text, without the character that PostgreSQL does not store."""
+    return text.replace("\0", "\ufffd")[:ANSWER_SIZE_MAX]

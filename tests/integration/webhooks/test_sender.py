@@ -3,10 +3,13 @@
 import asyncio
 import datetime as dt
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 
+import httpcore2
 import pytest
 from attrs import define, evolve, field
 from cryptography import x509
@@ -14,13 +17,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from adapters.webhooks.network import PublicNetwork, SystemResolver, is_own
+from adapters.webhooks.network import BoundedNetwork, PublicNetwork, SystemResolver, is_own
 from adapters.webhooks.sender import HttpSender, SenderOptions
 from domain.webhooks.address import AddressPolicy, parse_address
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 LOOPBACK = ip_network("127.0.0.0/8")
+REFUSED = "the name hooks.example is refused: not all of its addresses are public"
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
@@ -164,6 +168,61 @@ async def test_of_a_body_without_end_only_the_begin_is_read(receiving):
     assert written < 20_000_000  # what the buffers of the kernel take
 
 
+def endless(head: bytes, part: bytes) -> Serve:
+    """Return a receiver that sends the part until its client closes."""
+
+    async def flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        while True:
+            writer.write(part)
+            await writer.drain()
+
+    return flood
+
+
+async def test_responses_that_are_only_preliminary_do_not_go_on_for_ever(receiving):
+    receiver = await receiving(endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100))
+    reply = await send(receiver, evolve(options_for(receiver), timeout_s=60.0))
+    assert reply.error == "ReadError: the response has more than 131072 bytes"
+
+
+async def test_the_same_bound_holds_for_the_proxy_of_the_operator(receiving):
+    receiver, proxy = await receiving(answering(OK)), await receiving(endless(b"", b"HTTP/1.1 100 -\r\n\r\n" * 100))
+    options = evolve(options_for(receiver), proxy=f"http://127.0.0.1:{proxy.port}", timeout_s=60.0)
+    assert (await send(receiver, options)).error == "ReadError: the response has more than 131072 bytes"
+
+
+async def test_a_body_in_tiny_parts_is_read_up_to_the_same_bound(receiving):
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    receiver = await receiving(endless(head, b"1\r\nx\r\n" * 5000))
+    reply = await send(receiver, evolve(options_for(receiver), body_timeout_s=60.0, answer_size_max=10**9))
+    assert (reply.status, reply.answer) == (200, "x" * 200)
+
+
+async def test_what_a_receiver_sends_is_parsed_a_few_bytes_at_a_time():
+    async with Receiver(endless(b"", b"x" * 65536)).running() as receiver:
+        stream = await BoundedNetwork().connect_tcp("127.0.0.1", receiver.port)
+        await stream.write(b"POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n")
+        assert 0 < len(await stream.read(65536)) <= 4096
+        await stream.aclose()
+
+
+@pytest.mark.parametrize("location", [b"https://xn--..com/", b"https://[::1", b"\xff"])
+async def test_where_a_redirect_leads_is_not_even_parsed(receiving, location):
+    response = b"HTTP/1.1 302 Found\r\nlocation: %s\r\nset-cookie: \xff=\xff;expires=\xff\r\ncontent-length: 0\r\n\r\n"
+    reply = await send(await receiving(answering(response % location)))
+    assert (reply.status, reply.failure) == (302, "the receiver responded with status 302")
+
+
+async def test_a_fault_in_the_sender_is_a_failed_attempt(receiving):
+    class Broken(httpcore2.AnyIOBackend):
+        async def connect_tcp(self, *address, **options):
+            raise ValueError("of a library, with a nul \0")
+
+    reply = await send(await receiving(answering(OK)), network=Broken())
+    assert reply.error == "ValueError: of a library, with a nul \ufffd"
+
+
 async def test_a_body_that_stops_does_not_make_a_success_a_failure(receiving):
     async def stop(reader, writer):
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nbegin")
@@ -250,7 +309,7 @@ async def send_named(receiver, options, network, times=1):
 async def test_a_name_that_resolves_to_a_private_address_is_refused(receiving):
     receiver = await receiving(answering(OK))
     (reply,) = await send_named(receiver, *named(receiver, ["127.0.0.1"])[:2])
-    assert reply.error == "ReceiverRefused: the name hooks.example is refused: 127.0.0.1 is not a public address"
+    assert reply.error == f"ReceiverRefused: {REFUSED}"
     assert receiver.requests == []
 
 
@@ -269,7 +328,7 @@ async def test_a_name_is_judged_anew_at_each_attempt(receiving):
     )
     first, second = await send_named(receiver, options, network, times=2)
     assert first.status == 200
-    assert second.error.endswith("169.254.169.254 is not a public address")
+    assert second.error.endswith(REFUSED)
     assert asked == ["hooks.example"] * 2
     assert len(receiver.requests) == 1
 
@@ -294,7 +353,8 @@ async def test_an_address_of_this_machine_is_refused(receiving):
     receiver = await receiving(answering(OK))
     options, network, _ = named(receiver, ["93.184.216.34"], is_own=lambda _: True)
     (reply,) = await send_named(receiver, options, network)
-    assert reply.error.endswith("93.184.216.34 is an address of this machine")
+    assert reply.error.endswith(REFUSED)
+    assert receiver.requests == []
 
 
 def test_addresses_of_this_machine_are_known():
@@ -330,6 +390,41 @@ async def test_a_resolver_that_hangs_fails_at_the_time_limit(receiving):
 async def test_the_network_itself_refuses_a_port():
     with pytest.raises(Exception, match="port 22 is not one of WEBHOOK_PORTS"):
         await PublicNetwork(AddressPolicy()).connect_tcp("example.com", 22)
+
+
+async def test_a_name_that_hangs_takes_one_thread_of_the_resolver():
+    asked, released = [], threading.Event()
+
+    def lookup(host, _):
+        asked.append(host)
+        if host == "hangs.example":
+            released.wait(60)
+        return [host]
+
+    resolver = SystemResolver(ThreadPoolExecutor(2), lookup)
+    hanging = [asyncio.ensure_future(resolver("hangs.example", 443)) for _ in range(8)]
+    assert await asyncio.wait_for(resolver("other.example", 443), 30) == ["other.example"]
+    released.set()
+    assert await asyncio.gather(*hanging) == [["hangs.example"]] * 8
+    assert await resolver("hangs.example", 443) == ["hangs.example"]
+    assert asked.count("hangs.example") == 2, "one for those at the same time, and one for each later attempt"
+    resolver.close()
+
+
+async def test_a_lookup_that_fails_after_its_caller_has_left_is_forgotten():
+    released = threading.Event()
+
+    def lookup(*_):
+        released.wait(60)
+        raise OSError(-2, "Name or service not known")
+
+    resolver = SystemResolver(ThreadPoolExecutor(1), lookup)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(resolver("fails.example", 443), 0.01)
+    released.set()
+    with pytest.raises(OSError, match="Name or service"):
+        await resolver("fails.example", 443)
+    resolver.close()
 
 
 async def test_the_system_resolver_knows_loopback():
