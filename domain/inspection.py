@@ -154,6 +154,18 @@ class QueueLanguageFacts:
 
 
 @frozen
+class WebhookFacts:
+    """Webhooks that were disabled because they failed, and enabled ones whose secrets follow from another WEBHOOK_KEY.
+
+    `due_at` is since when the message that waits longest could be sent.
+    """
+
+    disabled: int = 0
+    unsignable: int = 0
+    due_at: datetime | None = None
+
+
+@frozen
 class ClockFacts:
     """The database's time, how far it is ahead of this host's clock, and the bound of the error."""
 

@@ -63,10 +63,10 @@ class ArchiveStats:
 
 @frozen
 class DeliveryStats:
-    """Messages to webhooks that wait, and the due instant of the one that waits longest, of at most 100,000.
+    """Messages to webhooks that wait, counted up to 100,000, and since when the one that waits longest could be sent.
 
     `failing` webhooks are enabled and fail; `disabled` ones were disabled because they failed, or their receiver is
-    gone. `dropped` messages were removed unsent, because their webhooks had too many.
+    gone. `dropped` messages were removed unsent, because they were too many for their webhook, or too old.
     """
 
     pending: int

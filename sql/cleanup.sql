@@ -238,21 +238,77 @@ removed AS (
 SELECT count(*) FROM removed;
 
 -- name: delete_old_deliveries(made_before, rows_max)
+-- The webhooks count those that were never sent. They are locked before their deliveries, as by every statement.
 WITH picked AS MATERIALIZED (
-    SELECT d.delivery_id, d.request_id
+    SELECT d.delivery_id, d.request_id, d.webhook_id, d.state
     FROM meta.deliveries AS d
     WHERE d.delivery_id < :made_before::uuid
     ORDER BY d.delivery_id
     LIMIT :rows_max::bigint
-    FOR UPDATE SKIP LOCKED
+),
+held AS MATERIALIZED (
+    SELECT w.webhook_id
+    FROM meta.webhooks AS w
+    WHERE w.webhook_id IN (SELECT p.webhook_id FROM picked AS p WHERE p.state = 'pending')
+    ORDER BY w.webhook_id
+    FOR NO KEY UPDATE OF w
+),
+removed AS (
+    DELETE FROM meta.deliveries AS d
+    USING picked AS p, (SELECT count(*) AS webhooks FROM held) AS h
+    WHERE h.webhooks >= 0 AND d.delivery_id = p.delivery_id AND d.request_id = p.request_id
+    RETURNING d.webhook_id, d.state
+),
+counted AS (
+    UPDATE meta.webhooks AS w
+    SET dropped = w.dropped + r.dropped
+    FROM (
+        SELECT r.webhook_id, count(*) AS dropped FROM removed AS r WHERE r.state = 'pending' GROUP BY r.webhook_id
+    ) AS r
+    WHERE w.webhook_id = r.webhook_id
+)
+SELECT count(*) FROM removed;
+
+-- name: settle_deliveries(after, turns_max, rows_max)
+-- A message that was stored while its webhook was disabled or removed would wait for ever: the first ones fail, the others
+-- are removed. `turn` finds the webhooks behind `after` that have pending messages, from index entry to index entry.
+WITH RECURSIVE turn (webhook_id, position) AS (
+    SELECT :after::uuid, 0
+    UNION ALL
+    SELECT n.webhook_id, t.position + 1
+    FROM turn AS t
+    CROSS JOIN LATERAL (
+        SELECT d.webhook_id
+        FROM meta.deliveries AS d
+        WHERE d.state = 'pending' AND d.webhook_id > t.webhook_id
+        ORDER BY d.webhook_id
+        LIMIT 1
+    ) AS n
+    WHERE t.position < :turns_max::bigint
+),
+picked AS MATERIALIZED (
+    SELECT d.delivery_id, d.request_id, w.webhook_id IS NULL AS is_orphan
+    FROM turn AS t
+    LEFT JOIN meta.webhooks AS w ON t.webhook_id = w.webhook_id
+    INNER JOIN meta.deliveries AS d ON t.webhook_id = d.webhook_id
+    WHERE t.position > 0 AND d.state = 'pending' AND (w.webhook_id IS NULL OR w.disabled_reason IS NOT NULL)
+    LIMIT :rows_max::bigint
+    FOR NO KEY UPDATE OF d SKIP LOCKED
+),
+failed AS (
+    UPDATE meta.deliveries AS d
+    SET state = 'failed', error = 'the webhook was disabled'
+    FROM picked AS p
+    WHERE NOT p.is_orphan AND d.delivery_id = p.delivery_id AND d.request_id = p.request_id
 ),
 removed AS (
     DELETE FROM meta.deliveries AS d
     USING picked AS p
-    WHERE d.delivery_id = p.delivery_id AND d.request_id = p.request_id
-    RETURNING d.delivery_id
+    WHERE p.is_orphan AND d.delivery_id = p.delivery_id AND d.request_id = p.request_id
 )
-SELECT count(*) FROM removed;
+SELECT
+    (SELECT count(*) FROM picked) AS settled,
+    (SELECT t.webhook_id FROM turn AS t WHERE t.position = :turns_max::bigint) AS reached;
 
 -- name: select_webhooks_to_trim(after, kept_max, rows_max)
 -- The next webhooks in the order of their ids, and of each the newest delivery that is one too many. The ids alone, from
@@ -306,19 +362,25 @@ counted AS (
 SELECT count(*) FROM removed;
 
 -- name: select_delivery_facts(counted_max)
+-- A message is late from when it is due and its webhook has no pause that the receiver wanted.
 SELECT
     (
         SELECT count(*)
         FROM (SELECT FROM meta.deliveries AS d WHERE d.state = 'pending' LIMIT :counted_max::bigint) AS counted
     ) AS pending,
-    (
-        SELECT min(counted.next_at)
-        FROM (SELECT d.next_at FROM meta.deliveries AS d WHERE d.state = 'pending' LIMIT :counted_max::bigint) AS counted
-    ) AS oldest_due_at,
+    min(greatest(f.next_at, w.claimed_until)) FILTER (WHERE f.next_at IS NOT NULL AND w.disabled_reason IS NULL)
+        AS oldest_due_at,
     count(*) FILTER (WHERE w.failing_since IS NOT NULL AND w.disabled_reason IS NULL) AS failing,
     count(*) FILTER (WHERE w.disabled_reason IN ('gone', 'failing')) AS disabled,
     coalesce(sum(w.dropped), 0)::bigint AS dropped
-FROM meta.webhooks AS w;
+FROM meta.webhooks AS w
+LEFT JOIN LATERAL (
+    SELECT d.next_at
+    FROM meta.deliveries AS d
+    WHERE d.webhook_id = w.webhook_id AND d.state = 'pending'
+    ORDER BY d.next_at
+    LIMIT 1
+) AS f ON TRUE;
 
 -- name: delete_old_versions(versions_kept, left_before, rows_max)
 -- A version is no longer among the newest ones since the version that many numbers later was registered. A call that

@@ -169,5 +169,18 @@ SELECT
     (SELECT c.call_id FROM meta.recorded_calls AS c ORDER BY c.call_id LIMIT 1) AS oldest,
     (SELECT r.recording_until FROM meta.recording AS r) AS recording_until;
 
--- name: select_disabled_webhooks()
-SELECT count(*) FROM meta.webhooks AS w WHERE w.disabled_reason IN ('gone', 'failing');
+-- name: select_webhook_facts(key_id)
+-- Without a key of webhooks all enabled ones count as unsignable.
+SELECT
+    count(*) FILTER (WHERE w.disabled_reason IN ('gone', 'failing')) AS disabled,
+    count(*) FILTER (WHERE w.disabled_reason IS NULL AND w.key_id IS DISTINCT FROM :key_id::text) AS unsignable,
+    min(greatest(f.next_at, w.claimed_until)) FILTER (WHERE f.next_at IS NOT NULL AND w.disabled_reason IS NULL)
+        AS due_at
+FROM meta.webhooks AS w
+LEFT JOIN LATERAL (
+    SELECT d.next_at
+    FROM meta.deliveries AS d
+    WHERE d.webhook_id = w.webhook_id AND d.state = 'pending'
+    ORDER BY d.next_at
+    LIMIT 1
+) AS f ON TRUE;

@@ -62,7 +62,7 @@ keys AS (
     RETURNING k.owner
 ),
 picked_deliveries AS MATERIALIZED (
-    SELECT d.delivery_id, d.request_id
+    SELECT d.delivery_id, d.request_id, w.owner
     FROM meta.deliveries AS d
     INNER JOIN meta.webhooks AS w ON d.webhook_id = w.webhook_id
     WHERE d.request_id = :request_id::uuid AND :owner::text IN (w.owner, '*')
@@ -72,7 +72,7 @@ deliveries AS (
     DELETE FROM meta.deliveries AS d
     USING picked_deliveries AS p
     WHERE d.delivery_id = p.delivery_id AND d.request_id = p.request_id
-    RETURNING d.delivery_id
+    RETURNING p.owner
 ),
 taken AS (
     UPDATE meta.taken_sessions AS t
@@ -110,7 +110,8 @@ counted AS (
             (SELECT min(k.owner) FROM initialize_keys AS k),
             (SELECT min(o.owner) FROM opened AS o),
             (SELECT min(c.owner) FROM calls AS c),
-            (SELECT min(q.owner) FROM queued AS q)
+            (SELECT min(q.owner) FROM queued AS q),
+            (SELECT min(d.owner) FROM deliveries AS d)
         ) AS owner
 ),
 recorded AS (
@@ -119,7 +120,7 @@ recorded AS (
         :act_id::uuid, :actor::text, :origin::text, :act::text, c.owner, :request_id::uuid::text,
         jsonb_build_object(
             'executions', c.executions, 'open_executions', c.open_executions, 'queued_executions', c.queued_executions,
-            'idempotency_keys', c.idempotency_keys
+            'idempotency_keys', c.idempotency_keys, 'deliveries', c.deliveries
         )
     FROM counted AS c
     WHERE c.owner IS NOT NULL

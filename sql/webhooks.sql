@@ -184,7 +184,7 @@ RETURNING
     d.delivery_id, d.webhook_id, w.owner, d.event, d.payload, d.next_at, d.request_id, d.execution_id, d.state,
     d.attempts, d.attempted_at, d.status, d.error, d.answer;
 
--- name: claim_webhooks(after, now, until, webhooks_max, deliveries_max, turns_max)
+-- name: claim_webhooks(after, now, until, webhooks_max, owner_max, blocked, deliveries_max, turns_max)
 -- `turn` finds one webhook after the other in the index of pending deliveries, from the one behind `after` round to that
 -- one; the nil id marks the way round. A webhook that another process has claimed since the snapshot is judged again when
 -- it is locked, and so are its deliveries: one that was made since is not returned. Returns one row with the webhook that
@@ -207,12 +207,15 @@ WITH RECURSIVE turn (webhook_id, lap, position) AS (
     WHERE t.position < :turns_max::bigint AND (t.lap = 0 OR (t.lap = 1 AND t.webhook_id < :after::uuid))
 ),
 due AS MATERIALIZED (
-    SELECT t.webhook_id, t.position
+    SELECT t.webhook_id, t.position, row_number() OVER (PARTITION BY w.owner ORDER BY t.position) AS nth
     FROM turn AS t
+    INNER JOIN meta.webhooks AS w ON t.webhook_id = w.webhook_id
     WHERE
         t.position > 0
-        AND t.webhook_id <> '00000000-0000-0000-0000-000000000000'
         AND (t.lap = 0 OR t.webhook_id <= :after::uuid)
+        AND w.disabled_reason IS NULL
+        AND w.claimed_until <= :now::timestamptz
+        AND w.owner <> all(:blocked::text[])
         AND EXISTS (
             SELECT FROM meta.deliveries AS d
             WHERE d.webhook_id = t.webhook_id AND d.state = 'pending' AND d.next_at <= :now::timestamptz
@@ -225,7 +228,7 @@ held AS MATERIALIZED (
         d.position
     FROM due AS d
     INNER JOIN meta.webhooks AS w ON d.webhook_id = w.webhook_id
-    WHERE w.disabled_reason IS NULL AND w.claimed_until <= :now::timestamptz
+    WHERE d.nth <= :owner_max::bigint AND w.disabled_reason IS NULL AND w.claimed_until <= :now::timestamptz
     ORDER BY d.position
     LIMIT :webhooks_max::bigint
     FOR NO KEY UPDATE OF w SKIP LOCKED
@@ -265,8 +268,9 @@ LEFT JOIN held AS h ON TRUE
 LEFT JOIN picked AS p ON h.webhook_id = p.webhook_id
 ORDER BY h.position, p.next_at, p.delivery_id;
 
--- name: record_attempt(delivery_id, request_id, attempts_read, state, next_at, attempted_at, status, error, answer, webhook_id, has_changed, revision_read, revision, failures, first_failed_at, failing_since, disabled_reason, disabled_at)!
--- A delivery that has ended or was sent anew, and a webhook that its owner has changed, stay as they are.
+-- name: record_attempt(delivery_id, request_id, attempts_read, state, next_at, attempted_at, status, error, answer, webhook_id, has_changed, revision_read, revision, failures, first_failed_at, failing_since, disabled_reason, disabled_at)
+-- A delivery that has ended or was sent anew, and a webhook that its owner has changed, stay as they are. Deliveries are
+-- updated after `changed` has ended, so that the webhook is locked first. Returns whether the webhook had the revision.
 WITH changed AS (
     UPDATE meta.webhooks AS w
     SET
@@ -282,36 +286,42 @@ WITH changed AS (
         AND w.revision = :revision_read::bigint
     RETURNING w.webhook_id, w.disabled_reason
 ),
+change AS MATERIALIZED (
+    SELECT count(c.disabled_reason) > 0 AS has_disabled FROM changed AS c
+),
 others AS (
     UPDATE meta.deliveries AS d
     SET state = 'failed', error = 'the webhook was disabled'
-    FROM changed AS c
+    FROM change AS c
     WHERE
-        c.disabled_reason IS NOT NULL
-        AND d.webhook_id = c.webhook_id
+        c.has_disabled
+        AND d.webhook_id = :webhook_id::uuid
         AND d.state = 'pending'
         AND d.delivery_id <> :delivery_id::uuid
+),
+attempted AS (
+    UPDATE meta.deliveries AS d
+    SET
+        state = CASE WHEN :state::text = 'pending' AND c.has_disabled THEN 'failed' ELSE :state::text END,
+        attempts = d.attempts + 1,
+        next_at = :next_at::timestamptz,
+        attempted_at = :attempted_at::timestamptz,
+        status = :status::smallint,
+        error = :error::text,
+        answer = :answer::text
+    FROM change AS c
+    WHERE
+        d.delivery_id = :delivery_id::uuid
+        AND d.request_id = :request_id::uuid
+        AND d.state = 'pending'
+        AND d.attempts = :attempts_read::smallint
 )
-UPDATE meta.deliveries AS d
-SET
-    state = CASE
-        WHEN :state::text = 'pending' AND EXISTS (SELECT FROM changed AS c WHERE c.disabled_reason IS NOT NULL)
-            THEN 'failed'
-        ELSE :state::text
-    END,
-    attempts = d.attempts + 1,
-    next_at = :next_at::timestamptz,
-    attempted_at = :attempted_at::timestamptz,
-    status = :status::smallint,
-    error = :error::text,
-    answer = :answer::text
-WHERE
-    d.delivery_id = :delivery_id::uuid
-    AND d.request_id = :request_id::uuid
-    AND d.state = 'pending'
-    AND d.attempts = :attempts_read::smallint;
+SELECT EXISTS (
+    SELECT FROM meta.webhooks AS w WHERE w.webhook_id = :webhook_id::uuid AND w.revision = :revision_read::bigint
+) AS is_as_read;
 
 -- name: release_webhook(webhook_id, claimed_until, pause_until)!
+-- Without a pause the webhook is free at any instant, so that a clock that is set back holds up nothing.
 UPDATE meta.webhooks AS w
-SET claimed_until = :pause_until::timestamptz
+SET claimed_until = coalesce(:pause_until::timestamptz, '-infinity')
 WHERE w.webhook_id = :webhook_id::uuid AND w.claimed_until = :claimed_until::timestamptz;

@@ -12,6 +12,7 @@ from typing_extensions import override
 from adapters.memory.queue_rows import MemoryQueueRows
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.store import AcceptedEntry, MemoryStore, newest_first, page_of
+from adapters.memory.webhooks import MemoryAnnouncer
 from domain.clock import IdGenerator
 from domain.executions.execution import Executed, Execution, ExecutionNotFound, FinishedExecution, OpenExecution
 from domain.executions.ports import ExecutionRepository
@@ -42,6 +43,7 @@ class MemoryExecutionQueue(ExecutionQueue):
     _executions: ExecutionRepository
     _ids: IdGenerator = field(factory=SequentialIds)
     _ended_max: int = 500
+    _announcer: MemoryAnnouncer = field(factory=MemoryAnnouncer)
     _rows: MemoryQueueRows = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -90,7 +92,8 @@ class MemoryExecutionQueue(ExecutionQueue):
         accepted = self._rows.kept(execution_id, finished.finished_at)
         if was_open and accepted is not None:
             self._answer(accepted, finished.report, execution_count)
-            self._follow(accepted, following, finished.finished_at)
+            if not self._follow(accepted, following, finished.finished_at):
+                self._announce(accepted, finished.report.status, finished.finished_at)
         return execution_count
 
     @override
@@ -99,7 +102,7 @@ class MemoryExecutionQueue(ExecutionQueue):
         if state.status.is_final:
             return CancelResult.ENDED, state
         if state.status is ExecutionStatus.QUEUED:
-            self._end(execution_id, CANCELLED)
+            self._end(execution_id, CANCELLED, now)
             return CancelResult.CANCELLED, await self.state(owner, execution_id, now)
         self._store.cancels.add(execution_id)
         return CancelResult.CANCELLING, evolve(state, cancel_requested=True)
@@ -139,7 +142,7 @@ class MemoryExecutionQueue(ExecutionQueue):
         if accepted is None or owner not in (accepted.key[0], EVERY_OWNER):
             return self._rows.synchronous(owner, execution_id, now)
         if execution_id in self._store.queued and not self._rows.can_run(accepted, now):
-            self._end(execution_id, self._rows.ending(accepted))
+            self._end(execution_id, self._rows.ending(accepted), now)
         return self._rows.asynchronous(owner, accepted)
 
     @override
@@ -160,7 +163,7 @@ class MemoryExecutionQueue(ExecutionQueue):
         of_session = [each for each in entries if ref is None or each.entry.ref.session_id == ref.session_id]
         ended = [each for each in of_session if not self._rows.can_run(each, now)][: self._ended_max]
         for each in ended:
-            self._end(each.entry.execution_id, self._rows.ending(each))
+            self._end(each.entry.execution_id, self._rows.ending(each), now)
         return len(ended)
 
     @override
@@ -188,9 +191,12 @@ class MemoryExecutionQueue(ExecutionQueue):
         if accepted is None:
             return
         entry, next_id = accepted.entry, self._ids.new(now)
+        is_followed = False
         pause = entry.options.retry.pause_after(entry.attempt, RetryCause.UNKNOWN, lambda shortest_s, _: shortest_s)
         if pause is not None and now < entry.window.expires_at:
-            self._follow(accepted, entry.next_attempt(next_id, pause), now)
+            is_followed = self._follow(accepted, entry.next_attempt(next_id, pause), now)
+        if not is_followed:
+            self._announce(accepted, ExecutionStatus.UNKNOWN, now)
 
     def _enqueue(self, entry: Entry, session: Session, allowance: timedelta, retention: timedelta) -> Entry:
         deadline_at = entry.window.expires_at + timedelta(milliseconds=session.limits.timeout_ms) + allowance
@@ -234,9 +240,9 @@ class MemoryExecutionQueue(ExecutionQueue):
         self._store.accepted[execution_id].not_before = not_before
         self._store.queued.add(execution_id)
         if execution_id in self._store.cancels:
-            self._end(execution_id, CANCELLED)
+            self._end(execution_id, CANCELLED, not_before)
 
-    def _end(self, execution_id: UUID, report: ScriptReport) -> None:
+    def _end(self, execution_id: UUID, report: ScriptReport, now: datetime) -> None:
         self._store.queued.remove(execution_id)
         accepted = self._store.accepted[execution_id]
         call = self._store.keys.get(accepted.key)
@@ -244,21 +250,28 @@ class MemoryExecutionQueue(ExecutionQueue):
             self._answer(accepted, report, None)
             ref = SessionRef(accepted.key[0], accepted.entry.ref.session_id)
             self._store.history[execution_id] = Execution(ref, execution_id, report.status)
+            self._announce(accepted, report.status, now)
+
+    def _announce(self, accepted: AcceptedEntry, end: ExecutionStatus, at: datetime) -> None:
+        session = self._rows.session(accepted)
+        assert session is not None
+        self._announcer.announce(accepted, session.language_title, end, at)
 
     def _answer(self, accepted: AcceptedEntry, report: ScriptReport, execution_count: int | None) -> None:
         accepted.report, accepted.execution_count = report, execution_count
         executed = self._rows.asynchronous(accepted.key[0], accepted).executed
         self._store.keys[accepted.key] = evolve(self._store.keys[accepted.key], response=executed)
 
-    def _follow(self, accepted: AcceptedEntry, following: Entry | None, finished_at: datetime) -> None:
+    def _follow(self, accepted: AcceptedEntry, following: Entry | None, finished_at: datetime) -> bool:
         session = self._rows.session(accepted)
         if following is None or session is None or session.status(finished_at) is not SessionStatus.ACTIVE:
-            return
+            return False
         if following.window.not_before >= session.expires_at:
-            return
+            return False
         entry = evolve(following, window=following.window.within(session.expires_at))
         self._enqueue(entry, session, accepted.allowance, accepted.retention)
         accepted.next_attempt = entry.execution_id
+        return True
 
 
 def _is_wanted(state: ExecutionState, wanted: StateFilter) -> bool:

@@ -5,11 +5,12 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 from typing_extensions import override
 
 from adapters.memory.audit import MemoryAudit
 from adapters.memory.store import MemoryStore, newest_first, page_of
+from adapters.memory.webhooks import MemoryWebhookStore
 from domain.audit import Act
 from domain.idempotency import IdempotencyKey
 from domain.identity import EVERY_OWNER, Owner, SessionRef
@@ -141,6 +142,7 @@ class MemorySessionPurger(SessionPurger):
 
     _store: MemoryStore
     _audit: MemoryAudit
+    _webhooks: MemoryWebhookStore = field(factory=MemoryWebhookStore)
 
     @override
     async def purge(self, ref: SessionRef, act: Act) -> None:
@@ -150,7 +152,13 @@ class MemorySessionPurger(SessionPurger):
         ended = [each for each, row in store.history.items() if is_of(row.ref.owner, row.ref.session_id)]
         opened = [each for each, row in store.open_executions.items() if is_of(row.ref.owner, row.ref.session_id)]
         keys = [key for key, call in store.keys.items() if is_of(key[0], key[1]) or is_of(key[0], call.winner)]
+        deliveries = [
+            each
+            for each in self._webhooks.deliveries.values()
+            if each.request_id and is_of(each.owner, each.request_id)
+        ]
         owners = [store.history[each].ref.owner for each in ended] + [key[0] for key in keys]
+        owners += [each.owner for each in deliveries]
         if session is not None and is_of(session.ref.owner, session.ref.session_id):
             owners.insert(0, session.ref.owner)
         if not owners:
@@ -164,11 +172,14 @@ class MemorySessionPurger(SessionPurger):
             del store.open_executions[execution_id]
         for key in keys:
             del store.keys[key]
+        for delivery in deliveries:
+            del self._webhooks.deliveries[delivery.delivery_id]
         details = {
             "executions": len(ended),
             "open_executions": len(opened),
             "queued_executions": len(queued),
             "idempotency_keys": len(keys),
+            "deliveries": len(deliveries),
         }
         self._audit.record(act, owners[0], str(ref.session_id), details)
 

@@ -1,21 +1,30 @@
 """Webhooks and their deliveries in memory."""
 
-from collections.abc import Callable
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
 from uuid import UUID
 
 from attrs import define, evolve, field
 from typing_extensions import override
 
 from adapters.memory.audit import MemoryAudit
-from adapters.memory.store import newest_first, page_of
+from adapters.memory.sequential_ids import SequentialIds
+from adapters.memory.store import AcceptedEntry, newest_first, page_of
 from domain.audit import Act
+from domain.clock import IdGenerator
 from domain.errors import QuotaReached
 from domain.identity import EVERY_OWNER, NO_ID, Owner
+from domain.json_text import JsonText
 from domain.paging import Page
-from domain.webhooks.delivery import Delivery, DeliveryNotFound, DeliveryState, WebhookTurn
+from domain.scripts.language import LanguageTitle
+from domain.scripts.report import ExecutionStatus
+from domain.webhooks.delivery import RESULT_SIZE_MAX, Delivery, DeliveryNotFound, DeliveryState, WebhookTurn
 from domain.webhooks.ports import ClaimedTurns, DeliveryClaim, DeliveryQueue, WebhookRepository
-from domain.webhooks.webhook import Health, Webhook, WebhookNotFound
+from domain.webhooks.webhook import Event, Health, Webhook, WebhookNotFound
 
 _FREE = datetime.min.replace(tzinfo=UTC)
 _WAS_DISABLED = "the webhook was disabled"
@@ -54,6 +63,55 @@ class MemoryWebhookStore:
             if not webhook.is_enabled and delivery.state is DeliveryState.PENDING:
                 failed = evolve(delivery, state=DeliveryState.FAILED, error=_WAS_DISABLED)
                 self.deliveries[delivery.delivery_id] = failed
+
+
+@define
+class MemoryAnnouncer:
+    """Stores the messages about the ends of executions, as the statements do that end them."""
+
+    store: MemoryWebhookStore = field(factory=MemoryWebhookStore)
+    _ids: IdGenerator = field(factory=SequentialIds)
+
+    def announce(self, accepted: AcceptedEntry, title: LanguageTitle, end: ExecutionStatus, at: datetime) -> None:
+        """Store a message for each webhook that hears of the end of an execution."""
+        event, payload = Event(f"execution.{end}"), _payload(accepted, title, end, at)
+        ref, execution_id = accepted.entry.ref, accepted.entry.execution_id
+        for webhook in [each for each in self.store.webhooks.values() if each.owner == accepted.key[0]]:
+            if event in webhook.events or webhook.webhook_id == accepted.entry.options.webhook_id:
+                delivery = Delivery(
+                    self._ids.new(at),
+                    webhook.webhook_id,
+                    webhook.owner,
+                    event,
+                    payload,
+                    at,
+                    ref.session_id,
+                    execution_id,
+                )
+                self.store.deliveries[delivery.delivery_id] = delivery
+                self.store.put(webhook)
+
+
+def _payload(accepted: AcceptedEntry, title: LanguageTitle, end: ExecutionStatus, at: datetime) -> str:
+    entry, report = accepted.entry, accepted.report
+    data = {
+        "execution_id": str(entry.execution_id),
+        "request_id": str(entry.ref.session_id),
+        "status": end,
+        "language_title": str(title),
+        "attempt": entry.attempt,
+    }
+    if report is not None and report.failure is not None:
+        data["error"] = {"code": report.failure.code, "message": report.failure.message}
+    if report is not None and report.result is not None:
+        data |= _result(report.result, entry.execution_id)
+    return json.dumps({"type": f"execution.{end}", "timestamp": f"{at:%Y-%m-%dT%H:%M:%S.%f}Z", "data": data})
+
+
+def _result(result: JsonText, execution_id: UUID) -> dict[str, Any]:
+    if len(result.encode()) > RESULT_SIZE_MAX:
+        return {"result_url": f"/api/v1/executions/{execution_id}"}
+    return {"result": json.loads(result)}
 
 
 @define
@@ -159,23 +217,33 @@ class MemoryDeliveryQueue(DeliveryQueue):
             if delivery.state is DeliveryState.PENDING and delivery.next_at <= claim.now:
                 due.setdefault(delivery.webhook_id, []).append(delivery)
         in_turn = sorted(due, key=lambda each: (each <= claim.after, each))
-        free = [each for each in in_turn if self._is_free(each, claim.now)][: claim.webhooks_max]
-        self.store.claimed_until |= dict.fromkeys(free, claim.until)
-        turns = [WebhookTurn(self.store.webhooks[each], due[each][: claim.deliveries_max]) for each in free]
-        return ClaimedTurns(turns, free[-1] if free else NO_ID)
+        free = (each for each in in_turn if self._is_free(each, claim.now))
+        picked = list(islice(self._of_owners(free, claim), claim.webhooks_max))
+        self.store.claimed_until |= dict.fromkeys(picked, claim.until)
+        turns = [WebhookTurn(self.store.webhooks[each], due[each][: claim.deliveries_max]) for each in picked]
+        return ClaimedTurns(turns, picked[-1] if picked else NO_ID)
+
+    def _of_owners(self, free: Iterable[UUID], claim: DeliveryClaim) -> Iterator[UUID]:
+        picked: Counter[Owner] = Counter()
+        for webhook_id in free:
+            owner = self.store.webhooks[webhook_id].owner
+            if owner not in claim.blocked and picked[owner] < claim.owner_max:
+                picked[owner] += 1
+                yield webhook_id
 
     def _is_free(self, webhook_id: UUID, now: datetime) -> bool:
         return self.store.webhooks[webhook_id].is_enabled and self.store.claimed_until.get(webhook_id, _FREE) <= now
 
     @override
-    async def record(self, delivery: Delivery, before: Webhook, after: Webhook) -> None:
+    async def record(self, delivery: Delivery, before: Webhook, after: Webhook) -> bool:
         self.store.require_available()
         stored = self.store.deliveries.get(delivery.delivery_id)
         is_same = stored is not None and (stored.state, stored.attempts + 1) == ("pending", delivery.attempts)
         if is_same:
             self.store.deliveries[delivery.delivery_id] = delivery
         webhook = self.store.webhooks.get(after.webhook_id)
-        if webhook is not None and webhook.revision == before.revision and after != before:
+        is_as_read = webhook is not None and webhook.revision == before.revision
+        if webhook is not None and is_as_read and after != before:
             error = delivery.error
             changed = evolve(webhook, revision=after.revision, health=after.health)
             if after.disabled_reason is not None and after.disabled_at is not None:
@@ -184,9 +252,10 @@ class MemoryDeliveryQueue(DeliveryQueue):
             if is_same and not after.is_enabled:
                 ended = evolve(self.store.deliveries[delivery.delivery_id], error=error)
                 self.store.deliveries[delivery.delivery_id] = ended
+        return is_as_read
 
     @override
-    async def release(self, webhook_id: UUID, claimed_until: datetime, pause_until: datetime) -> None:
+    async def release(self, webhook_id: UUID, claimed_until: datetime, pause_until: datetime | None) -> None:
         self.store.require_available()
         if self.store.claimed_until.get(webhook_id) == claimed_until:
-            self.store.claimed_until[webhook_id] = pause_until
+            self.store.claimed_until[webhook_id] = pause_until or _FREE

@@ -41,6 +41,7 @@ from domain.inspection import (
     StandbyFacts,
     TableFacts,
     TakeoverFacts,
+    WebhookFacts,
 )
 from domain.scripts.language import Language
 from domain.takeover.stages import Stage
@@ -135,12 +136,12 @@ class DatabaseInspector:
         rows = await self._rows(self._statements.queue_states.select_all_queue_facts, asked)
         return [QueueLanguageFacts(*row) for row in rows]
 
-    async def disabled_webhooks(self) -> int:
-        """Count the webhooks that were disabled because they failed; none while migrations are pending."""
+    async def webhooks(self, key_id: str | None) -> WebhookFacts:
+        """Return what is wrong with webhooks and their secrets of this key; nothing while migrations are pending."""
         if (await self.schema()).pending:
-            return 0
-        ((count,),) = await self._rows(self._statements.inspection.select_disabled_webhooks)
-        return int(count)
+            return WebhookFacts()
+        (row,) = await self._rows(self._statements.inspection.select_webhook_facts, {"key_id": key_id})
+        return WebhookFacts(*row)
 
     async def clock(self) -> ClockFacts:
         """Measure the database's clock."""

@@ -192,6 +192,7 @@ class CleanupStatements:
     delete_deactivated_functions: Statement = field(metadata=_UNPREPARED)
     delete_old_acts: Statement = field(metadata=_UNPREPARED)
     delete_old_deliveries: Statement = field(metadata=_UNPREPARED)
+    settle_deliveries: Statement = field(metadata=_UNPREPARED)
     select_webhooks_to_trim: Statement
     select_delivery_facts: Statement
     delete_excess_deliveries: Statement = field(metadata=_UNPREPARED)
@@ -355,7 +356,7 @@ class InspectionStatements:
     select_standbys: Statement
     select_idle_slots: Statement
     select_horizon_holders: Statement
-    select_disabled_webhooks: Statement
+    select_webhook_facts: Statement
     select_prepared_names: Statement
     select_rights: Statement
     select_other_owner: Statement

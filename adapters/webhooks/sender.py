@@ -114,7 +114,7 @@ class HttpSender(Sender):
             return Reply(error=f"the receiver did not respond within {self._options.timeout_s:g} s")
         except _FAILURES as error:
             return Reply(error=_reason(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # the log has it
             # Libraries parse what strangers send. A message that is not recorded as attempted would be sent for ever.
             _log.exception("webhook_attempt_failed")
             return Reply(error=_reason(error))

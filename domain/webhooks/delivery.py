@@ -112,7 +112,8 @@ class Delivery:
 class Reply:
     """What one attempt met: the status and the begin of a response, or an error without one.
 
-    `retry_after` is what the receiver asked for. With `aborts` it wants no further attempt.
+    `retry_after` is what the receiver asked for. With `aborts` it wants no further attempt. `was_sent` is false if the
+    installation could not sign the message, which is no failure of the receiver.
     """
 
     status: int | None = None
@@ -120,6 +121,7 @@ class Reply:
     answer: str | None = None
     retry_after: timedelta | None = None
     aborts: bool = False
+    was_sent: bool = True
 
     @property
     def is_success(self) -> bool:

@@ -1,6 +1,6 @@
 """Ports to webhooks: what is stored of them, and how messages are sent."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -77,33 +77,42 @@ class DeliveryQueue(Protocol):
     async def claim(self, claim: "DeliveryClaim") -> "ClaimedTurns":
         """Claim webhooks with due deliveries, and return these.
 
-        A webhook is claimed by one caller at a time, until `until` or its release. Disabled webhooks, and those that
-        pause, are not claimed. The webhooks behind `after` come first.
+        A webhook is claimed by one caller at a time, until `until` or its release. Disabled webhooks, those that pause,
+        and those of `blocked` owners are not claimed. The webhooks behind `after` come first.
         """
         ...
 
-    async def record(self, delivery: Delivery, before: Webhook, after: Webhook) -> None:
+    async def record(self, delivery: Delivery, before: Webhook, after: Webhook) -> bool:
         """Store an attempt durably: the delivery after it, and the webhook, if that has changed.
 
         A webhook that its owner has changed meanwhile stays as it is, and so does a delivery that has ended or was sent
-        anew. The other pending deliveries of a webhook that is disabled by this fail.
+        anew. The other pending deliveries of a webhook that is disabled by this fail. Returns whether the webhook still
+        had the revision of `before`: otherwise its owner has changed or removed it.
         """
         ...
 
-    async def release(self, webhook_id: UUID, claimed_until: datetime, pause_until: datetime) -> None:
-        """End a claim, if it is still that one; the webhook is claimed again from `pause_until` on."""
+    async def release(self, webhook_id: UUID, claimed_until: datetime, pause_until: datetime | None) -> None:
+        """End a claim, if it is still that one; with `pause_until` the webhook is claimed again from then on.
+
+        Without it the webhook can be claimed at any instant, also at an earlier one, if the clock was set back.
+        """
         ...
 
 
 @frozen
 class DeliveryClaim:
-    """At most `webhooks_max` webhooks, and of each at most `deliveries_max` deliveries that are due at `now`."""
+    """At most `webhooks_max` webhooks, and of each at most `deliveries_max` deliveries that are due at `now`.
+
+    At most `owner_max` of the webhooks belong to one owner, and none to one of `blocked`.
+    """
 
     now: datetime
     until: datetime
     webhooks_max: int
+    owner_max: int
     deliveries_max: int
     after: UUID
+    blocked: Collection[Owner] = ()
 
 
 @frozen

@@ -17,7 +17,15 @@ from domain.webhooks.address import AddressPolicy
 from domain.webhooks.delivery import Delivery, DeliveryState
 from domain.webhooks.ports import DeliveryQueue, WebhookRepository
 from domain.webhooks.signature import SigningKey
-from domain.webhooks.webhook import ENDS, Event, SecretVersion, Webhook, WebhookChanges, WebhooksUnavailable
+from domain.webhooks.webhook import (
+    ENDS,
+    Event,
+    SecretVersion,
+    Webhook,
+    WebhookChanges,
+    WebhookDisabled,
+    WebhooksUnavailable,
+)
 
 Result = TypeVar("Result")
 
@@ -114,9 +122,9 @@ class WebhookService:
         await self._write(self._webhooks.remove(owner, webhook_id, act))
 
     async def test(self, owner: Owner, webhook_id: UUID) -> Delivery:
-        """Send a test message soon, and return its delivery; raises WebhookNotFound."""
+        """Send a test message soon, and return its delivery; raises WebhookNotFound or WebhookDisabled."""
         self._required_key()
-        webhook = await self.get(owner, webhook_id)
+        webhook = _enabled(await self.get(owner, webhook_id))
         delivery = trial_delivery(webhook, self._ids, self._clock.now())
         await self._write(self._deliveries.add(delivery))
         self._wake()
@@ -134,8 +142,9 @@ class WebhookService:
         return await self._read(self._deliveries.page(owner, webhook_id, after, size, state))
 
     async def redeliver(self, owner: Owner, delivery_id: UUID) -> Delivery:
-        """Send a message again soon, whatever became of it; raises DeliveryNotFound."""
+        """Send a message again soon, whatever became of it; raises DeliveryNotFound or WebhookDisabled."""
         self._required_key()
+        _enabled(await self.get(owner, (await self.delivery(owner, delivery_id)).webhook_id))
         again = await self._write(self._deliveries.send_again(owner, delivery_id, self._clock.now()))
         self._wake()
         return again
@@ -166,6 +175,12 @@ def trial_delivery(webhook: Webhook, ids: IdGenerator, now: datetime) -> Deliver
     at = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
     payload = f'{{"type":"{Event.TEST}","timestamp":"{at}","data":{{"webhook_id":"{webhook.webhook_id}"}}}}'
     return Delivery(ids.new(now), webhook.webhook_id, webhook.owner, Event.TEST, payload, now)
+
+
+def _enabled(webhook: Webhook) -> Webhook:
+    if webhook.disabled_reason is not None:
+        raise WebhookDisabled(webhook.disabled_reason)
+    return webhook
 
 
 def _write_late() -> StorageUnavailable:

@@ -72,6 +72,21 @@ class WebhookConflict(Conflict):
 
 
 @define(eq=False)
+class WebhookDisabled(Conflict):
+    """The webhook is disabled, so nothing is sent to it."""
+
+    reason: DisabledReason
+    code: ClassVar[str] = "WEBHOOK_DISABLED"
+
+    @property
+    def message(self) -> str:
+        return (
+            f"The webhook is disabled ({self.reason}), so nothing was sent. Enable it first: PATCH "
+            '/api/v1/webhooks/{webhook_id} with {"enabled": true}'
+        )
+
+
+@define(eq=False)
 class WebhooksUnavailable(Unavailable):
     """The installation has no key for the secrets of webhooks."""
 
@@ -135,7 +150,7 @@ class Webhook:
     """A webhook. Without events it hears only of executions that name it.
 
     `disabled_reason` is None while it is enabled; `disabled_at` is when it was disabled. `revision` counts the changes
-    of everything but the health, and `dropped` the messages that were removed unsent, because it had too many.
+    of everything but the health, and `dropped` the messages that were removed unsent: too many, or too old.
     """
 
     webhook_id: UUID

@@ -1,8 +1,9 @@
 """The contract of ExecutionQueue."""
 
 import asyncio
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -30,6 +31,9 @@ from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.report import ExecutionStatus, Failure, FailureCode
 from domain.sessions.ports import SessionPurger
 from domain.sessions.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound
+from domain.webhooks.delivery import DeliveryState
+from domain.webhooks.ports import DeliveryQueue, WebhookRepository
+from domain.webhooks.webhook import ENDS, Event, SecretVersion, Webhook
 from tests.contracts.storage import ALICE, ALLOWANCE, BOB, Storage, report_of
 from tests.support.acts import act
 
@@ -106,7 +110,7 @@ class QueueOfOne:
 
 
 class ExecutionQueueContract(ABC):
-    """Subclasses have the fixtures `storage`, `purger` and `clean_up`, which ends overdue executions."""
+    """Subclasses have these fixtures; `clean_up` ends overdue executions, and there is no webhook at first."""
 
     @pytest.fixture
     @abstractmethod
@@ -119,6 +123,14 @@ class ExecutionQueueContract(ABC):
     @pytest.fixture
     @abstractmethod
     def clean_up(self, storage: Storage) -> CleanUp: ...
+
+    @pytest.fixture
+    @abstractmethod
+    def webhooks(self) -> WebhookRepository: ...
+
+    @pytest.fixture
+    @abstractmethod
+    def deliveries(self) -> DeliveryQueue: ...
 
     @pytest.fixture
     async def session(self, storage: Storage) -> Session:
@@ -752,3 +764,94 @@ class ExecutionQueueContract(ABC):
         entries = [await process.add(session, priority_s=priority_s) for priority_s in (0, 0, 60)]
         states = [await process.queue.state(ANONYMOUS, each.execution_id, storage.clock.now()) for each in entries]
         assert [each.position for each in states] == [1, 2, 0]
+
+    # Webhooks
+
+    async def registered(
+        self, webhooks: WebhookRepository, storage: Storage, owner: Owner = ANONYMOUS, events: Collection[Event] = ENDS
+    ) -> Webhook:
+        secret, webhook_id = SecretVersion("0123456789abcdef"), storage.ids.new(storage.clock.now())
+        webhook = Webhook(webhook_id, owner, "https://example.com/", frozenset(events), secret)
+        await webhooks.add(webhook, 20, act(ActName.WEBHOOKS_CREATE))
+        return webhook
+
+    async def told(self, deliveries: DeliveryQueue, webhook: Webhook) -> dict[UUID | None, tuple[Event, Any]]:
+        """Return what a webhook hears of executions: the event and the data of the message."""
+        page = await deliveries.page(EVERY_OWNER, webhook.webhook_id, None, 100, None)
+        assert {each.state for each in page.items} <= {DeliveryState.PENDING}
+        assert len({each.execution_id for each in page.items}) == len(page.items), "one message for each end"
+        return {each.execution_id: (each.event, json.loads(each.payload)["data"]) for each in page.items}
+
+    async def test_every_end_is_told_to_the_webhooks_that_hear_of_it(  # noqa: PLR0917  # fixtures, given by name
+        self, process, session, storage, webhooks, deliveries, clean_up
+    ):
+        hears, other = [await self.registered(webhooks, storage, owner) for owner in (ANONYMOUS, ALICE)]
+        succeeded = await process.add(session)
+        await process.finish(await process.claim_one(), report_of())
+        failed = await process.add(session)
+        failure = Failure(FailureCode.SCRIPT_ERROR, "no")
+        await process.finish(await process.claim_one(), report_of(result=None, failure=failure))
+        cancelled = await process.add(session)
+        await process.cancel(cancelled.execution_id)
+        put_back = await process.add(session)
+        claimed = await process.claim_one()
+        await process.cancel(put_back.execution_id)
+        await process.queue.put_back(claimed, storage.clock.now())
+        lost = await process.add(session)
+        claimed = await process.claim_one()
+        storage.clock.advance(claimed.execution.deadline_at - storage.clock.now())
+        await clean_up()
+        expired = await process.add(session, expires_in=timedelta(seconds=5))
+        storage.clock.advance(timedelta(seconds=5))
+        await process.queue.end_entries(storage.clock.now())
+        told = await self.told(deliveries, hears)
+        ends = {
+            succeeded: Event.SUCCEEDED,
+            failed: Event.FAILED,
+            cancelled: Event.CANCELLED,
+            put_back: Event.CANCELLED,
+            lost: Event.UNKNOWN,
+            expired: Event.EXPIRED,
+        }
+        assert {key: event for key, (event, _) in told.items()} == {each.execution_id: ends[each] for each in ends}
+        codes = [told[each.execution_id][1].get("error", {}).get("code") for each in ends]
+        expected = [None, "SCRIPT_ERROR", "EXECUTION_CANCELLED", "EXECUTION_CANCELLED", None, "EXECUTION_EXPIRED"]
+        assert codes == expected
+        assert told[succeeded.execution_id][1] == {
+            "execution_id": str(succeeded.execution_id),
+            "request_id": str(session.ref.session_id),
+            "status": "succeeded",
+            "language_title": str(session.language_title),
+            "attempt": 1,
+            "result": json.loads(report_of().result),
+        }
+        assert await self.told(deliveries, other) == {}
+
+    async def test_a_webhook_without_events_hears_of_executions_that_name_it(
+        self, process, session, storage, webhooks, deliveries
+    ):
+        silent = await self.registered(webhooks, storage, events=())
+        for webhook_id in (None, silent.webhook_id):
+            entry = await process.add(session, webhook_id=webhook_id)
+            await process.finish(await process.claim_one(), report_of())
+        assert list(await self.told(deliveries, silent)) == [entry.execution_id]
+
+    async def test_of_several_attempts_the_last_one_is_told(self, process, session, storage, webhooks, deliveries):
+        hears = await self.registered(webhooks, storage)
+        first = await process.add(session, retry=RetryPolicy(2, frozenset({RetryCause.SCRIPT_ERROR})))
+        claimed = await process.claim_one()
+        following = first.next_attempt(storage.ids.new(storage.clock.now()), timedelta(0))
+        await process.finish(claimed, report_of(), following)
+        assert await self.told(deliveries, hears) == {}
+        await process.finish(await process.claim_one(), report_of())
+        ((execution_id, (_, data)),) = (await self.told(deliveries, hears)).items()
+        assert (execution_id, data["attempt"]) == (following.execution_id, 2)
+
+    async def test_a_purge_leaves_no_message(  # noqa: PLR0917  # fixtures, given by name
+        self, process, session, storage, webhooks, deliveries, purger
+    ):
+        hears = await self.registered(webhooks, storage)
+        await process.add(session)
+        await process.finish(await process.claim_one(), report_of())
+        await purger.purge(session.ref, act(ActName.SESSIONS_PURGE))
+        assert await self.told(deliveries, hears) == {}

@@ -55,7 +55,13 @@ class SessionPurgerContract(ABC):
         (entry,) = await recorded(audit)
         assert (entry.act, entry.actor, entry.owner) == ("sessions.purge", OPERATOR, ALICE)
         assert entry.subject == str(session.ref.session_id)
-        assert entry.details == {"executions": 6, "open_executions": 0, "queued_executions": 0, "idempotency_keys": 1}
+        assert entry.details == {
+            "executions": 6,
+            "open_executions": 0,
+            "queued_executions": 0,
+            "idempotency_keys": 1,
+            "deliveries": 0,
+        }
 
     @pytest.mark.parametrize("session_id", TAKEN, ids=str)
     async def test_executions_are_erased_whatever_the_id_of_the_session(

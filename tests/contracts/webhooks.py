@@ -61,7 +61,8 @@ class WebhookContract:
         return delivery
 
     def claim(self, **facts: Any) -> DeliveryClaim:
-        defaults = {"now": self.now, "until": self.now + HOUR, "webhooks_max": 10, "deliveries_max": 10, "after": NO_ID}
+        defaults = {"now": self.now, "until": self.now + HOUR, "webhooks_max": 10, "owner_max": 10}
+        defaults |= {"deliveries_max": 10, "after": NO_ID}
         return DeliveryClaim(**defaults | facts)
 
     async def claimed(self, deliveries: DeliveryQueue, **facts: Any) -> list[tuple[UUID, list[UUID]]]:
@@ -72,6 +73,7 @@ class WebhookContract:
     async def attempted(
         self, deliveries: DeliveryQueue, delivery: Delivery, webhook: Webhook, reply: Reply
     ) -> tuple[Delivery, Webhook]:
+        """Record an attempt by a process that has read the webhook as it is given."""
         done = judge(delivery, reply, self.now, no_jitter)
         after = webhook.after_success() if reply.is_success else webhook.after_failure(self.now, is_gone=reply.is_gone)
         await deliveries.record(done, webhook, after)
@@ -219,6 +221,17 @@ class WebhookContract:
         found = await self.claimed(deliveries, webhooks_max=2, deliveries_max=2)
         assert [len(ids) for _, ids in found] == [2, 2]
 
+    async def test_an_owner_gets_a_bounded_part_of_a_claim_and_nothing_while_it_is_blocked(
+        self, webhooks: WebhookRepository, deliveries: DeliveryQueue
+    ) -> None:
+        made = [await self.added(webhooks, owner) for owner in (ALICE, ALICE, ALICE, BOB)]
+        for webhook in made:
+            await self.due(deliveries, webhook)
+        first, second, third, other = [webhook.webhook_id for webhook in made]
+        assert [each for each, _ in await self.claimed(deliveries, owner_max=2)] == [first, second, other]
+        assert await self.claimed(deliveries, blocked=[ALICE]) == []
+        assert [each for each, _ in await self.claimed(deliveries, blocked=[BOB])] == [third]
+
     async def test_the_webhooks_behind_the_last_one_come_first(
         self, webhooks: WebhookRepository, deliveries: DeliveryQueue
     ) -> None:
@@ -251,6 +264,15 @@ class WebhookContract:
         assert await self.claimed(deliveries) == []
         assert len(await self.claimed(deliveries, now=self.now + MINUTE)) == 1
 
+    async def test_a_release_without_a_pause_holds_for_a_clock_that_is_set_back_too(
+        self, webhooks: WebhookRepository, deliveries: DeliveryQueue
+    ) -> None:
+        webhook = await self.added(webhooks)
+        await self.due(deliveries, webhook, next_at=self.now - 2 * HOUR)
+        await self.claimed(deliveries)
+        await deliveries.release(webhook.webhook_id, self.now + HOUR, None)
+        assert len(await self.claimed(deliveries, now=self.now - HOUR)) == 1
+
     async def test_a_claim_that_has_ended_releases_nothing(
         self, webhooks: WebhookRepository, deliveries: DeliveryQueue
     ) -> None:
@@ -277,6 +299,21 @@ class WebhookContract:
         assert await deliveries.find(ALICE, delivery.delivery_id) == done
         assert await self.claimed(deliveries) == []
         assert await webhooks.find(ALICE, webhook.webhook_id) == webhook
+
+    async def test_a_record_says_whether_the_webhook_is_still_as_it_was_read(
+        self, webhooks: WebhookRepository, deliveries: DeliveryQueue
+    ) -> None:
+        webhook = await self.added(webhooks)
+        first, second, third = [await self.due(deliveries, webhook) for _ in range(3)]
+        done = judge(first, Reply(200), self.now, no_jitter)
+        assert await deliveries.record(done, webhook, webhook)
+        await webhooks.update(
+            ALICE, webhook.webhook_id, lambda stored: evolve(stored, url="https://a.example/"), self.act()
+        )
+        assert not await deliveries.record(judge(second, Reply(200), self.now, no_jitter), webhook, webhook)
+        assert (await deliveries.find(ALICE, second.delivery_id)).state is DeliveryState.DELIVERED
+        await webhooks.remove(ALICE, webhook.webhook_id, self.act())
+        assert not await deliveries.record(judge(third, Reply(200), self.now, no_jitter), webhook, webhook)
 
     async def test_a_failed_attempt_counts_against_the_webhook_and_is_due_again(
         self, webhooks: WebhookRepository, deliveries: DeliveryQueue

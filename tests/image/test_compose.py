@@ -19,7 +19,12 @@ from tests.support.ports import free_port
 DEPLOY, PARTS = ROOT / "deploy", Path(__file__).parent / "parts"
 STAND_INS = ("postgres", "haproxy", "prometheus")
 SERVICES = ("postgres", "migration", "runtime-host", "controller-1", "controller-2", "proxy", "prometheus")
-SECRETS = {"POSTGRES_PASSWORD": "of-the-test", "RUNTIME_TOKEN": "of-the-test-" * 4, "GRAFANA_PASSWORD": "of-the-test"}
+SECRETS = {
+    "POSTGRES_PASSWORD": "of-the-test",
+    "RUNTIME_TOKEN": "of-the-test-" * 4,
+    "WEBHOOK_KEY": "of-the-test-" * 4,
+    "GRAFANA_PASSWORD": "of-the-test",
+}
 TIMEOUT_S = 120.0
 CALLERS = 4
 UP = (

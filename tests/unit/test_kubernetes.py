@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ def test_each_variable_is_a_setting_and_each_path_a_secret_that_is_mounted(objec
 def test_the_service_accepts_its_settings(objects, tmp_path):
     (tmp_path / "database-url").write_text("postgresql://database/pglambda")
     (tmp_path / "runtime-token").write_text("a token of the test")
+    (tmp_path / "webhook-key").write_text("a key of the test, of 32 bytes at least")
     for name, pod in workloads(objects):
         checks = RUNTIME_HOST_CHECKS if name == "runtime-host" else CONTROLLER_CHECKS
         variables = environ(pod["spec"]["containers"][0], objects)
@@ -135,6 +137,34 @@ def test_clients_of_lambda_microservice_reach_the_second_port_where_there_is_one
     ]
     assert ports.get("origin") == (int(settings["ORIGIN_PORT"]) if "ORIGIN_PORT" in settings else None)
     assert ("origin" in targets) == ({"port": "origin"} in policy["ingress"][0]["ports"]) == ("origin" in ports)
+
+
+def test_controllers_share_the_key_of_webhooks_and_reach_public_addresses_only(objects):
+    (pod,) = [pod for name, pod in workloads(objects) if name == "controller"]
+    path = environ(pod["spec"]["containers"][0], objects)["WEBHOOK_KEY_FILE"]
+    (volume,) = [each for each in pod["spec"]["volumes"] if each["name"] == "secrets"]
+    files = [
+        item["path"] for each in volume.get("projected", {}).get("sources", []) for item in each["secret"]["items"]
+    ]
+    assert "projected" not in volume or Path(path).name in files
+    (egress,) = [
+        each["spec"]["egress"]
+        for each in objects
+        if each["kind"] == "NetworkPolicy" and each["metadata"]["name"] == "controller"
+    ]
+    (webhooks,) = [each for each in egress if {"port": 443} in each["ports"]]
+    blocks = [each["ipBlock"] for each in webhooks["to"]]
+    reached = [ip_network(each["cidr"]) for each in blocks]
+    excepted = [ip_network(text) for each in blocks for text in each.get("except", [])]
+    for address, is_public in (
+        ("1.1.1.1", True),
+        ("2606:4700::1111", True),
+        ("169.254.169.254", False),
+        ("fd00::1", False),
+    ):
+        is_reached = any(ip_address(address) in each for each in reached)
+        assert (is_reached and not any(ip_address(address) in each for each in excepted)) is is_public
+    assert sorted(port["port"] for port in webhooks["ports"]) == sorted(map(int, DEFAULTS.webhook_ports))
 
 
 def test_nothing_may_connect_but_what_a_policy_allows(objects):

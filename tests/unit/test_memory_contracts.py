@@ -22,7 +22,12 @@ from adapters.memory.session_returns import MemoryReturnStore
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from adapters.memory.takeover import MemoryTakeoverStore
-from adapters.memory.webhooks import MemoryDeliveryQueue, MemoryWebhookRepository, MemoryWebhookStore
+from adapters.memory.webhooks import (
+    MemoryAnnouncer,
+    MemoryDeliveryQueue,
+    MemoryWebhookRepository,
+    MemoryWebhookStore,
+)
 from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS
 from domain.sessions.ports import SessionFilter
@@ -48,7 +53,7 @@ from tests.contracts.webhooks import WebhookContract
 from tests.unit.takeover.builders import NOW
 
 
-def memory_storage(store: MemoryStore) -> Storage:
+def memory_storage(store: MemoryStore, webhooks: MemoryWebhookStore | None = None) -> Storage:
     clock, ids, functions = ManualClock(), SequentialIds(), MemoryFunctionRepository()
     store.functions = functions.functions
     sessions, executions = MemorySessionRepository(store, EXAMINED_MAX), MemoryExecutionRepository(store, clock)
@@ -61,7 +66,9 @@ def memory_storage(store: MemoryStore) -> Storage:
         functions=functions,
         keyed_sessions=MemoryKeyedSessionRepository(store, sessions),
         keyed_executions=MemoryKeyedExecutionRepository(store, executions),
-        queue=MemoryExecutionQueue(store, executions, ids),
+        queue=MemoryExecutionQueue(
+            store, executions, ids, announcer=MemoryAnnouncer(webhooks or MemoryWebhookStore(), ids)
+        ),
     )
 
 
@@ -259,12 +266,24 @@ class TestMemoryExecutionQueue(ExecutionQueueContract):
         return MemoryStore()
 
     @pytest.fixture
-    def storage(self, store: MemoryStore) -> Storage:
-        return memory_storage(store)
+    def sent(self) -> MemoryWebhookStore:
+        return MemoryWebhookStore()
 
     @pytest.fixture
-    def purger(self, store: MemoryStore) -> MemorySessionPurger:
-        return MemorySessionPurger(store, MemoryAudit())
+    def storage(self, store: MemoryStore, sent: MemoryWebhookStore) -> Storage:
+        return memory_storage(store, sent)
+
+    @pytest.fixture
+    def purger(self, store: MemoryStore, sent: MemoryWebhookStore) -> MemorySessionPurger:
+        return MemorySessionPurger(store, MemoryAudit(), sent)
+
+    @pytest.fixture
+    def webhooks(self, sent: MemoryWebhookStore) -> MemoryWebhookRepository:
+        return MemoryWebhookRepository(sent)
+
+    @pytest.fixture
+    def deliveries(self, sent: MemoryWebhookStore) -> MemoryDeliveryQueue:
+        return MemoryDeliveryQueue(sent)
 
     @pytest.fixture
     def clean_up(self, storage: Storage) -> CleanUp:

@@ -168,6 +168,8 @@ class PostgresDeliveryQueue(DeliveryQueue):
             "now": claim.now,
             "until": claim.until,
             "webhooks_max": claim.webhooks_max,
+            "owner_max": claim.owner_max,
+            "blocked": codec.texts(claim.blocked),
             "deliveries_max": claim.deliveries_max,
             "turns_max": _TURNS_MAX,
         }
@@ -177,8 +179,8 @@ class PostgresDeliveryQueue(DeliveryQueue):
         return ClaimedTurns([_turn_of(webhook, list(group)) for webhook, group in by_webhook], rows[0][0])
 
     @override
-    async def record(self, delivery: Delivery, before: Webhook, after: Webhook) -> None:
-        await self._gateway.fetch(
+    async def record(self, delivery: Delivery, before: Webhook, after: Webhook) -> bool:
+        ((is_as_read,),) = await self._gateway.fetch(
             self._statements.record_attempt,
             {
                 "delivery_id": delivery.delivery_id,
@@ -201,9 +203,10 @@ class PostgresDeliveryQueue(DeliveryQueue):
                 "disabled_at": after.disabled_at,
             },
         )
+        return bool(is_as_read)
 
     @override
-    async def release(self, webhook_id: UUID, claimed_until: datetime, pause_until: datetime) -> None:
+    async def release(self, webhook_id: UUID, claimed_until: datetime, pause_until: datetime | None) -> None:
         parameters = {"webhook_id": webhook_id, "claimed_until": claimed_until, "pause_until": pause_until}
         await self._gateway.fetch(self._statements.release_webhook, parameters)
 

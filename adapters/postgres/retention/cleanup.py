@@ -108,6 +108,7 @@ class Cleanup:
         self._stats.acts_removed += await self._in_batches(self._remove_acts)
         self._stats.deliveries_removed += await self._in_batches(self._deliveries.remove_old)
         self._stats.deliveries_removed += await self._in_batches(self._deliveries.trim)
+        await self._in_batches(self._deliveries.settle)
         self._stats.deliveries = await self._deliveries.stats()
         await self._history_budget.enforce(now)
         await self._in_batches(self._usage.count)

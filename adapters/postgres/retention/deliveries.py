@@ -1,4 +1,4 @@
-"""Removes old messages to webhooks, and counts those that wait."""
+"""Removes old messages to webhooks, ends those that nobody would send, and counts those that wait."""
 
 from uuid import UUID
 
@@ -14,6 +14,9 @@ from domain.webhooks.delivery import KEPT_FOR, KEPT_MAX
 _TRIMMED_MAX = 100
 """Webhooks whose deliveries one cleanup counts: up to KEPT_MAX entries of an index for each."""
 
+_SETTLED_MAX = 1000
+"""Webhooks with pending deliveries that one statement examines."""
+
 _COUNTED_MAX = 100_000
 
 
@@ -27,9 +30,11 @@ class DeliveryRetention:
     _kept_max: int = KEPT_MAX
     _after: UUID = field(default=NO_ID, init=False)
     """The webhook that was trimmed last; a cleanup continues behind it."""
+    _settled: UUID = field(default=NO_ID, init=False)
+    """The webhook whose deliveries were settled last."""
 
     async def remove_old(self, rows_max: int) -> int:
-        """Remove at most `rows_max` deliveries that are too old; return how many."""
+        """Remove at most `rows_max` deliveries that are too old; return how many. Unsent ones count as dropped."""
         parameters = {"made_before": uuid7_at(self._clock.now() - KEPT_FOR, 0), "rows_max": rows_max}
         ((removed,),) = await self._gateway.fetch(self._statements.delete_old_deliveries, parameters)
         return int(removed)
@@ -49,6 +54,16 @@ class DeliveryRetention:
                 ((trimmed,),) = await self._gateway.fetch(self._statements.delete_excess_deliveries, excess)
                 removed += trimmed
         return removed
+
+    async def settle(self, rows_max: int) -> int:
+        """End at most `rows_max` deliveries that wait for a disabled or removed webhook; return how many.
+
+        The statement that ends an execution may store one while another call disables or removes the webhook.
+        """
+        parameters = {"after": self._settled, "turns_max": _SETTLED_MAX, "rows_max": rows_max}
+        ((settled, reached),) = await self._gateway.fetch(self._statements.settle_deliveries, parameters)
+        self._settled = reached or NO_ID
+        return int(settled)
 
     async def stats(self) -> DeliveryStats:
         """Return how much waits, counted up to a bound."""

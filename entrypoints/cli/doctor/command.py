@@ -21,6 +21,7 @@ from entrypoints.server.data_dir import DataDirError
 from entrypoints.server.database import ServerFailed
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
+from entrypoints.settings.webhooks import signing_key
 
 if TYPE_CHECKING:
     from entrypoints.composition.commands import Commands, DatabaseInspector
@@ -130,6 +131,7 @@ class Check:
 
 def database_checks(database: "DatabaseInspector", settings: Settings) -> Sequence[Check]:
     """Return the checks of a database in the order of the report; they share one connection."""
+    key = signing_key(settings)
     return [
         Check(connection.DATABASE, partial(connection.judge_connection, settings=settings), [database.connection]),
         Check(server.SERVER, partial(server.judge_server, settings=settings), [database.server]),
@@ -147,7 +149,11 @@ def database_checks(database: "DatabaseInspector", settings: Settings) -> Sequen
             lambda languages, clock: schema.judge_queue(languages, clock.now),
             [partial(database.queue, _QUEUE_COUNT_MAX), database.clock],
         ),
-        Check(schema.WEBHOOKS, schema.judge_webhooks, [database.disabled_webhooks]),
+        Check(
+            schema.WEBHOOKS,
+            lambda facts, clock: schema.judge_webhooks(facts, clock.now, has_key=key is not None),
+            [partial(database.webhooks, None if key is None else key.key_id), database.clock],
+        ),
         Check(
             server.REPLICATION,
             lambda facts, of: [server.judge_replication(facts, of), *schema.judge_slots(facts.idle_slots)],

@@ -11,6 +11,7 @@ from domain.inspection import (
     SchemaFacts,
     ServerFacts,
     TableFacts,
+    WebhookFacts,
 )
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.settings.settings import Settings
@@ -37,6 +38,9 @@ _REMEDIES = {
     "standby": "Look for a long query on the standby that process {} serves, or turn its hot_standby_feedback off.",
 }
 _DUE_MAX = timedelta(minutes=5)
+_SENT_WITHIN = timedelta(hours=1)
+"""As the alert PglambdaWebhooksLate."""
+
 _FILLFACTOR = "fillfactor=80"
 _NO_VACUUM = "Vacuum cannot remove rows that died since then, in any table of the database."
 
@@ -230,11 +234,25 @@ def judge_queue(languages: Sequence[QueueLanguageFacts], now: datetime) -> Itera
             yield QUEUE.ok(f"{each.queued:,} executions of {each.language} wait, and {each.running:,} run")
 
 
-def judge_webhooks(disabled: int) -> Iterator[Finding]:
-    """Yield a note if webhooks were disabled because they failed."""
-    if disabled:
+def judge_webhooks(facts: WebhookFacts, now: datetime, *, has_key: bool) -> Iterator[Finding]:
+    """Yield what keeps messages from being sent, and a note if webhooks were disabled because they failed."""
+    if facts.unsignable:
+        key = "follow from another WEBHOOK_KEY" if has_key else "cannot be derived, because WEBHOOK_KEY is not set"
+        yield WEBHOOKS.warning(
+            f"the secrets of {facts.unsignable:,} webhooks {key}",
+            "A controller with this setting sends them no messages.",
+            "Set the WEBHOOK_KEY that the other controllers have, or had before. If it is lost, tell the owners, who "
+            "rotate the secrets.",
+        )
+    if facts.due_at is not None and now - facts.due_at > _SENT_WITHIN:
+        yield WEBHOOKS.warning(
+            f"a message to a webhook could be sent since {facts.due_at:%Y-%m-%d %H:%M:%S}Z",
+            "Its owner hears late of what has ended, and after 7 days not at all.",
+            "Look at pglambda_webhook_attempts_total and the log of the controllers: do they have WEBHOOK_KEY?",
+        )
+    if facts.disabled:
         yield WEBHOOKS.note(
-            f"{disabled:,} webhooks are disabled, because their receivers were gone or failed for five days",
+            f"{facts.disabled:,} webhooks are disabled, because their receivers were gone or failed for five days",
             "Their owners get no messages. What was to be sent is listed as failed.",
             "pglambda webhooks list names them. Tell the owners, who enable them again.",
         )

@@ -35,7 +35,13 @@ from domain.scripts.script import ScriptSyntaxError, SyntaxFault
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
 from domain.storage.faults import StorageFault
 from domain.webhooks.delivery import DeliveryNotFound
-from domain.webhooks.webhook import WebhookConflict, WebhookNotFound, WebhooksUnavailable
+from domain.webhooks.webhook import (
+    DisabledReason,
+    WebhookConflict,
+    WebhookDisabled,
+    WebhookNotFound,
+    WebhooksUnavailable,
+)
 from entrypoints.http.errors import INTERNAL_ERROR, HostNotAllowed, InvalidParams, UnsupportedMediaType, invalid
 
 MEANINGS: Mapping[str, str] = {
@@ -83,6 +89,7 @@ MEANINGS: Mapping[str, str] = {
     "details.stored says whether a write is stored",
     "UNAUTHORIZED": "the request has no valid token or key",
     "UNSUPPORTED_MEDIA_TYPE": "the headers do not declare the body as JSON in UTF-8",
+    "WEBHOOK_DISABLED": "the webhook is disabled, so nothing is sent to it",
     "WEBHOOKS_UNAVAILABLE": "the operator has not set WEBHOOK_KEY, without which there are no secrets",
     "WEBHOOK_NOT_FOUND": "this owner has no such webhook",
 }
@@ -169,6 +176,7 @@ SAMPLES: tuple[DomainError, ...] = (
     WebhookNotFound(),
     DeliveryNotFound(),
     WebhookConflict(),
+    WebhookDisabled(DisabledReason.FAILING),
     WebhooksUnavailable(),
     LanguageNotServed("ruby-adder"),
     FunctionsOfAnother(Owner("bob")),

@@ -5,7 +5,7 @@ from attrs import evolve
 from domain.access.principal import ScopeMissing
 from domain.errors import QuotaReached, StorageUnavailable
 from domain.webhooks.delivery import DeliveryNotFound, DeliveryState
-from domain.webhooks.webhook import ENDS, WebhookConflict, WebhookNotFound, WebhooksUnavailable
+from domain.webhooks.webhook import ENDS, WebhookConflict, WebhookDisabled, WebhookNotFound, WebhooksUnavailable
 from entrypoints.http.contract import ApiExample, Contract, In, Link, Parameter, Tag
 from entrypoints.http.openapi.parameters import CURSOR, LIMIT, LINK, OWNER
 
@@ -144,8 +144,9 @@ ROTATE_WEBHOOK = Contract(
 TEST_WEBHOOK = Contract(
     Tag.WEBHOOKS,
     "Test a webhook",
-    "Sends a message with the event webhook.test soon, and returns its delivery. Read the delivery for the result.",
-    errors=(WebhookNotFound, WebhooksUnavailable, StorageUnavailable),
+    "Sends a message with the event webhook.test soon, and returns its delivery, unless the webhook is disabled. Read "
+    "the delivery for the result.",
+    errors=(WebhookNotFound, WebhookDisabled, WebhooksUnavailable, StorageUnavailable),
     examples=(ApiExample("test", "The delivery of the test", response=_DELIVERY),),
     links=_AFTER_DELIVERY,
 )
@@ -189,7 +190,7 @@ REDELIVER = Contract(
     "Send a message again",
     "Makes a message due now, with all its attempts, whatever became of it. It has the same webhook-id, so a receiver "
     "that has it already can tell.",
-    errors=(DeliveryNotFound, WebhooksUnavailable, StorageUnavailable),
+    errors=(DeliveryNotFound, WebhookDisabled, WebhooksUnavailable, StorageUnavailable),
     examples=(ApiExample("again", "The delivery waits", response=_DELIVERY),),
     links=_AFTER_DELIVERY,
 )

@@ -109,7 +109,10 @@ class WebhookResponse(Struct):
         ),
     ]
     failures: Annotated[int, Meta(ge=0, description="Failed attempts since the last success.")]
-    dropped: Annotated[int, Meta(ge=0, description="Messages that were removed unsent: it had more than 10,000.")]
+    dropped: Annotated[
+        int,
+        Meta(ge=0, description="Messages that were removed unsent: it had more than 10,000, or they were 7 days old."),
+    ]
     secret_version: Annotated[int, Meta(ge=1, description="The version of the secret; a rotation raises it.")]
     is_signable: Annotated[
         bool,

@@ -103,11 +103,13 @@ _UNSERVED = gauge(
 _WAITING = gauge("pglambda_webhook_deliveries_pending", "Messages to webhooks that wait, counted up to 100,000.")
 _DROPPED = gauge(
     "pglambda_webhook_deliveries_dropped",
-    "Messages that were removed unsent, because their webhook had more than 10,000. Removed webhooks do not count.",
+    "Messages that were removed unsent: their webhook had more than 10,000, or they were 7 days old. Removed webhooks "
+    "do not count.",
 )
 _OLDEST_DUE = gauge(
     "pglambda_webhook_oldest_due_timestamp_seconds",
-    "When the message to a webhook that waits longest was or is due, as Unix time. Absent without one.",
+    "Since or from when the message to a webhook that waits longest could be sent, as Unix time. Pauses that a "
+    "receiver wants are not waits. Absent without one.",
 )
 _WEBHOOKS = gauge(
     "pglambda_webhooks",

@@ -69,6 +69,16 @@ class TestPostgresExecutionQueue(ExecutionQueueContract):
         return PostgresSessionPurger(gateway, statements.purges, storage.clock, KEPT_FOR, rows_max=2)
 
     @pytest.fixture
+    def webhooks(self, database_url: str, gateway: Gateway, statements: Statements) -> PostgresWebhookRepository:
+        with psycopg.connect(database_url) as connection:
+            connection.execute("TRUNCATE meta.webhooks, meta.deliveries")
+        return PostgresWebhookRepository(gateway, statements.webhooks)
+
+    @pytest.fixture
+    def deliveries(self, gateway: Gateway, statements: Statements) -> PostgresDeliveryQueue:
+        return PostgresDeliveryQueue(gateway, statements.webhooks)
+
+    @pytest.fixture
     def clean_up(self, gateway: Gateway, statements: Statements, storage: Storage) -> CleanUp:
         return cleanup_on(gateway, statements, storage).run_once
 

@@ -164,6 +164,7 @@ def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(stat
         "purge_queue",
         "delete_old_deliveries",
         "delete_excess_deliveries",
+        "settle_deliveries",
         "move_webhooks",
         "purge_webhooks",
     }

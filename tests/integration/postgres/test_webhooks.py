@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -23,17 +24,19 @@ from adapters.postgres.statements import Statements
 from domain.access.owner_move import OwnedData
 from domain.audit import ActName
 from domain.idempotency import KEPT_FOR as KEYS_KEPT_FOR
-from domain.identity import ANONYMOUS, EVERY_OWNER, NO_ID, uuid7_time
+from domain.identity import ANONYMOUS, EVERY_OWNER, NO_ID, SessionRef, uuid7_time
+from domain.inspection import WebhookFacts
 from domain.queue.entry import AcceptOptions, RetryCause, RetryPolicy
 from domain.scripts.report import Failure, FailureCode
 from domain.stats import DeliveryStats
-from domain.webhooks.delivery import KEPT_FOR, Delivery, DeliveryNotFound, DeliveryState
+from domain.webhooks.delivery import KEPT_FOR, KEPT_MAX, Delivery, DeliveryNotFound, DeliveryState
 from domain.webhooks.ports import DeliveryClaim
 from domain.webhooks.webhook import ENDS, DisabledReason, Event, SecretVersion, Webhook, WebhookNotFound
 from tests.contracts.execution_queue import LONG, QueueOfOne
 from tests.contracts.storage import ALICE, BOB, Storage, report_of
 from tests.integration.postgres.conftest import cleanup_on
 from tests.support.acts import act
+from tests.support.waiting import until
 
 HOUR = timedelta(hours=1)
 _MOVE_ENDS = """
@@ -105,6 +108,12 @@ async def added(webhooks: PostgresWebhookRepository, storage: Storage, owner: An
     webhook = Webhook(storage.ids.new(storage.clock.now()), owner, "https://example.com/", **made)
     await webhooks.add(webhook, 20, act(ActName.WEBHOOKS_CREATE))
     return webhook
+
+
+async def is_waiting(database_url: str) -> bool:
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        return (await connection.execute(waiting)).rowcount > 0
 
 
 async def messages(deliveries: PostgresDeliveryQueue, webhook: Webhook) -> list[Delivery]:
@@ -192,7 +201,7 @@ async def test_claims_at_the_same_time_get_each_webhook_once(webhooks, deliverie
     made = [await added(webhooks, storage) for _ in range(10)]
     end()
     now = storage.clock.now()
-    claim = DeliveryClaim(now, now + HOUR, 10, 10, NO_ID)
+    claim = DeliveryClaim(now, now + HOUR, 10, 10, 10, NO_ID)
     found = await asyncio.gather(*(deliveries.claim(claim) for _ in range(6)))
     turns = [turn for claimed in found for turn in claimed.turns]
     assert sorted(turn.webhook.webhook_id for turn in turns) == [webhook.webhook_id for webhook in made]
@@ -219,7 +228,9 @@ async def test_webhooks_that_pause_do_not_keep_claims_from_those_behind_them(
     end()
     found, after = [], NO_ID
     for _ in range(4):
-        claimed = await deliveries.claim(DeliveryClaim(storage.clock.now(), storage.clock.now() + HOUR, 10, 10, after))
+        claimed = await deliveries.claim(
+            DeliveryClaim(storage.clock.now(), storage.clock.now() + HOUR, 10, 10, 10, after)
+        )
         found += [turn.webhook.webhook_id for turn in claimed.turns]
         after = claimed.reached
     assert found == [webhook.webhook_id]
@@ -254,6 +265,82 @@ async def test_a_webhook_counts_messages_that_were_removed_unsent(webhooks, deli
     assert await retention.trim(10) == 3
     assert (await webhooks.find(ALICE, webhook.webhook_id)).dropped == 2
     assert (await retention.stats()).dropped == 2
+
+
+async def test_messages_that_grow_old_unsent_are_counted_too(webhooks, deliveries, storage, end, retention):
+    webhook = await added(webhooks, storage)
+    for hours in (1, 2):
+        end(at=storage.clock.now() - KEPT_FOR - hours * HOUR)
+    sent, _ = await messages(deliveries, webhook)
+    await deliveries.record(evolve(sent, state=DeliveryState.DELIVERED, attempts=1), webhook, webhook)
+    assert await retention.remove_old(10) == 2
+    assert (await webhooks.find(ALICE, webhook.webhook_id)).dropped == 1
+
+
+async def test_a_message_that_was_stored_while_its_webhook_was_disabled_or_removed_ends(  # noqa: PLR0917  # fixtures
+    webhooks, deliveries, storage, end, retention, database_url
+):
+    enabled, disabled, removed = [await added(webhooks, storage) for _ in range(3)]
+    end()
+    with psycopg.connect(
+        database_url, autocommit=True
+    ) as connection:  # as the statement leaves it whose snapshot is older
+        connection.execute(
+            "UPDATE meta.webhooks SET disabled_reason = 'owner' WHERE webhook_id = %s", [disabled.webhook_id]
+        )
+        connection.execute("DELETE FROM meta.webhooks WHERE webhook_id = %s", [removed.webhook_id])
+        assert [await retention.settle(1) for _ in range(3)] == [1, 1, 0]
+        left = connection.execute("SELECT webhook_id, state FROM meta.deliveries ORDER BY webhook_id").fetchall()
+    assert left == [(enabled.webhook_id, "pending"), (disabled.webhook_id, "failed")]
+    assert (await messages(deliveries, disabled))[0].error == "the webhook was disabled"
+
+
+async def test_more_messages_than_are_kept_are_counted_to_the_last_one(
+    webhooks, storage, gateway, statements, database_url
+):
+    webhook, made = await added(webhooks, storage), 12_345
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            """
+            INSERT INTO meta.deliveries (delivery_id, request_id, webhook_id, event, payload, next_at)
+            SELECT gen_random_uuid(), gen_random_uuid(), %s, 'webhook.test', '{}', 'epoch'
+            FROM generate_series(1, %s)
+            """,
+            [webhook.webhook_id, made],
+        )
+    retention = DeliveryRetention(gateway, statements.cleanup, storage.clock)
+    assert (await retention.stats()).pending == made
+    while await retention.trim(1000):
+        pass
+    assert (await webhooks.find(ALICE, webhook.webhook_id)).dropped == made - KEPT_MAX
+    stats = await retention.stats()
+    assert (stats.pending, stats.dropped) == (KEPT_MAX, made - KEPT_MAX)
+
+
+async def test_a_message_is_not_late_while_its_receiver_wants_a_pause(webhooks, deliveries, storage, end, retention):
+    webhook, now = await added(webhooks, storage), storage.clock.now()
+    end(at=now - 2 * HOUR)
+    await deliveries.claim(DeliveryClaim(now, now + HOUR, 10, 10, 10, NO_ID))
+    await deliveries.release(webhook.webhook_id, now + HOUR, now + 3 * HOUR)
+    assert (await retention.stats()).oldest_due_at == now + 3 * HOUR
+
+
+async def test_a_record_waits_for_the_webhook_before_it_locks_the_message(
+    webhooks, deliveries, storage, end, database_url
+):
+    webhook = await added(webhooks, storage)
+    end()
+    (message,) = await messages(deliveries, webhook)
+    after = webhook.after_failure(storage.clock.now())
+    done = evolve(message, state=DeliveryState.DELIVERED, attempts=1)
+    async with await psycopg.AsyncConnection.connect(database_url) as disabling:
+        locked = "SELECT FROM meta.webhooks WHERE webhook_id = %s FOR UPDATE"
+        await disabling.execute(locked, [webhook.webhook_id])
+        recording = asyncio.ensure_future(deliveries.record(done, webhook, after))
+        await until(partial(is_waiting, database_url), 30)
+        await disabling.execute("SELECT FROM meta.deliveries FOR UPDATE NOWAIT")
+    assert await recording
+    assert (await messages(deliveries, webhook))[0].state is DeliveryState.DELIVERED
 
 
 async def test_stats_count_what_waits_and_what_fails(webhooks, deliveries, storage, end, retention):
@@ -319,11 +406,15 @@ async def test_texts_of_scripts_stay_as_they_are_in_messages(webhooks, deliverie
         assert json.loads(newest.payload)["data"]["error"] == {"code": "SCRIPT_ERROR", "message": message[:600]}
 
 
-async def test_doctor_counts_webhooks_that_were_disabled_for_failing(webhooks, storage, database_url, statements):
+async def test_doctor_sees_webhooks_that_get_no_messages(webhooks, storage, end, database_url, statements):
     for reason in DisabledReason:
         await added(webhooks, storage, disabled_reason=reason, disabled_at=storage.clock.now())
+    await added(webhooks, storage)
+    end()
     async with DatabaseInspector.connected(GatewayOptions(database_url), statements) as inspector:
-        assert await inspector.disabled_webhooks() == 2
+        assert await inspector.webhooks("0123456789abcdef") == WebhookFacts(2, 0, storage.clock.now())
+        assert await inspector.webhooks("another") == await inspector.webhooks(None)
+        assert (await inspector.webhooks(None)).unsignable == 1
 
 
 async def test_a_purged_session_leaves_no_message(webhooks, deliveries, storage, end, session_purger):
@@ -333,6 +424,16 @@ async def test_a_purged_session_leaves_no_message(webhooks, deliveries, storage,
         end(request_id=each.ref.session_id, result='"secret"')
     await session_purger.purge(session.ref, act(ActName.SESSIONS_PURGE))
     assert [each.request_id for each in await messages(deliveries, webhook)] == [other.ref.session_id]
+
+
+async def test_a_session_of_which_only_messages_are_left_is_purged_too(
+    webhooks, deliveries, storage, end, session_purger
+):
+    webhook = await added(webhooks, storage)
+    ref = SessionRef(ALICE, storage.ids.new(storage.clock.now()))
+    end(request_id=ref.session_id)
+    await session_purger.purge(ref, act(ActName.SESSIONS_PURGE))
+    assert await messages(deliveries, webhook) == []
 
 
 async def test_a_purged_owner_has_no_webhook_and_no_message(webhooks, deliveries, storage, end, purger):

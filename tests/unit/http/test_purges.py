@@ -45,7 +45,13 @@ async def test_a_purge_erases_executions_and_responses_and_is_recorded(world, is
         assert error_of(again, 410)["code"] == "SESSION_CLOSED"
     (entry,) = await recorded(world.audit)
     assert (entry.act, entry.actor.name, entry.actor.origin) == ("sessions.purge", "anonymous", "127.0.0.1")
-    assert entry.details == {"executions": 1, "open_executions": 0, "queued_executions": 0, "idempotency_keys": 1}
+    assert entry.details == {
+        "executions": 1,
+        "open_executions": 0,
+        "queued_executions": 0,
+        "idempotency_keys": 1,
+        "deliveries": 0,
+    }
     assert "Ada" not in str(entry)
 
 

@@ -188,6 +188,18 @@ async def test_a_disabled_webhook_says_why(world, client):
     assert shown["disabled_at"] is not None
 
 
+async def test_nothing_is_sent_to_a_disabled_webhook_before_it_is_enabled(world, client):
+    made = await registered(client)
+    test = (await client.post(path_of(made, "test"))).json()
+    await client.patch(path_of(made), json={"enabled": False})
+    again = f"/api/v1/deliveries/{test['delivery_id']}/redeliver"
+    for path in (path_of(made, "test"), again):
+        error = error_of(await client.post(path), 409)
+        assert (error["code"], "disabled (owner)" in error["message"]) == ("WEBHOOK_DISABLED", True)
+    await client.patch(path_of(made), json={"enabled": True})
+    assert (await client.post(again)).json()["state"] == "pending"
+
+
 async def test_owners_see_only_their_own_and_an_admin_sees_all(guarded):
     made = (await guarded.ask("POST", PATH, HOOKS, json={"url": URL})).json()
     test = (await guarded.ask("POST", path_of(made, "test"), HOOKS)).json()

@@ -23,7 +23,7 @@ from domain.webhooks.webhook import ENDS, DisabledReason, Event, SecretVersion, 
 from tests.support.waiting import until
 
 KEY = SigningKey(b"k" * 32)
-ALICE = Owner("alice")
+ALICE, BOB = Owner("alice"), Owner("bob")
 OK = Reply(200, answer="ok")
 
 
@@ -66,13 +66,14 @@ class World:
 
     def webhook(self, url="https://example.com/", **facts):
         secret = facts.pop("secret", SecretVersion(KEY.key_id))
-        webhook = Webhook(self.ids.new(self.clock.now()), ALICE, url, ENDS, secret, **facts)
+        owner = facts.pop("owner", ALICE)
+        webhook = Webhook(self.ids.new(self.clock.now()), owner, url, ENDS, secret, **facts)
         self.store.webhooks[webhook.webhook_id] = webhook
         return webhook
 
     def delivery(self, webhook, payload='{"a":1}'):
         now = self.clock.now()
-        delivery = Delivery(self.ids.new(now), webhook.webhook_id, ALICE, Event.SUCCEEDED, payload, now)
+        delivery = Delivery(self.ids.new(now), webhook.webhook_id, webhook.owner, Event.SUCCEEDED, payload, now)
         self.store.deliveries[delivery.delivery_id] = delivery
         return delivery
 
@@ -182,12 +183,60 @@ async def test_a_receiver_that_is_gone_gets_nothing_more(world):
     assert len(world.sender.sent) == 1
 
 
-async def test_nothing_is_sent_with_a_secret_that_follows_from_another_key(world):
-    delivery = world.delivery(world.webhook(secret=SecretVersion("0123456789abcdef")))
+async def test_a_message_whose_secret_follows_from_another_key_waits_for_the_process_that_has_it(world):
+    webhook = world.webhook(secret=SecretVersion("0123456789abcdef"))
+    delivery = world.delivery(webhook)
     await world.send_due()
-    ended = world.store.deliveries[delivery.delivery_id]
-    assert (ended.state, world.sender.sent) == ("failed", [])
-    assert ended.error.startswith("WEBHOOK_KEY has changed")
+    waits = world.store.deliveries[delivery.delivery_id]
+    assert (waits.state, waits.attempts, world.sender.sent) == ("pending", 1, [])
+    assert waits.error.startswith("WEBHOOK_KEY has changed")
+    assert world.store.webhooks[webhook.webhook_id] == webhook, "its receiver has not failed"
+    world.store.webhooks[webhook.webhook_id] = evolve(webhook, secret=SecretVersion(KEY.key_id, 2))
+    world.clock.advance(timedelta(seconds=6))
+    await world.send_due()
+    assert world.state(delivery) is DeliveryState.DELIVERED
+
+
+async def test_receivers_of_one_owner_that_hang_leave_places_to_others(world):
+    for n in range(20):
+        hanging = world.webhook(f"https://{n}.example/")
+        world.sender.held.add(hanging.url)
+        world.delivery(hanging)
+    other = world.delivery(world.webhook("https://other.example/", owner=BOB))
+    assert await world.dispatcher.send_due() == 5
+    await until(lambda: world.state(other) is DeliveryState.DELIVERED)
+    assert await world.dispatcher.send_due() == 0
+    world.sender.release.set()
+    await world.tasks.drain(5)
+    assert await world.send_due() == 4
+
+
+async def test_a_turn_begins_no_message_after_its_time_so_that_it_ends_before_its_claim(world):
+    webhook = world.webhook()
+    world.sender.held.add(webhook.url)
+    deliveries = [world.delivery(webhook) for _ in range(6)]
+    await world.dispatcher.send_due()
+    await until(lambda: len(world.sender.sent) >= 4)
+    world.clock.advance(timedelta(seconds=world.policy.turn_s))
+    world.sender.release.set()
+    await world.tasks.drain(5)
+    assert [world.state(each) for each in deliveries] == ["delivered"] * 4 + ["pending"] * 2
+    assert await world.send_due() == 1
+    assert {world.state(each) for each in deliveries} == {"delivered"}
+
+
+async def test_a_turn_of_a_webhook_that_its_owner_changes_ends(world):
+    webhook = world.webhook()
+    world.sender.held.add(webhook.url)
+    deliveries = [world.delivery(webhook) for _ in range(6)]
+    await world.dispatcher.send_due()
+    await until(lambda: len(world.sender.sent) >= 4)
+    world.store.webhooks[webhook.webhook_id] = evolve(webhook, url="https://new.example/", revision=2)
+    world.sender.release.set()
+    await world.tasks.drain(5)
+    await world.send_due()
+    assert [url for url, _, _ in world.sender.sent] == [webhook.url] * 4 + ["https://new.example/"] * 2
+    assert {world.state(each) for each in deliveries} == {"delivered"}
 
 
 async def test_without_a_database_nothing_is_sent(world):

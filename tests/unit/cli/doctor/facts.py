@@ -21,6 +21,7 @@ from domain.inspection import (
     ServerFacts,
     StandbyFacts,
     TableFacts,
+    WebhookFacts,
 )
 from entrypoints.cli.doctor.host import HostFacts
 from entrypoints.cli.doctor.report import Finding, Level
@@ -120,8 +121,8 @@ class ManualDatabase:
     async def queue(self, count_max):
         return self._fact("queue", [])
 
-    async def disabled_webhooks(self):
-        return self._fact("disabled_webhooks", 0)
+    async def webhooks(self, key_id):
+        return self._fact("webhooks", WebhookFacts())
 
     async def clock(self):
         return self._fact("clock", CLOCK)

@@ -15,6 +15,7 @@ from domain.inspection import (
     RecordingFacts,
     StandbyFacts,
     TakeoverFacts,
+    WebhookFacts,
 )
 from domain.takeover.stages import Stage
 from entrypoints.cli.doctor.connection import judge_clock, judge_connection, judge_unreachable
@@ -305,9 +306,22 @@ class TestTheTables:
         ]
 
     def test_webhooks_that_were_disabled_for_failing_are_a_note(self):
-        assert list(judge_webhooks(0)) == []
-        assert seen(judge_webhooks(1200), Level.NOTE) == [
+        assert list(judge_webhooks(WebhookFacts(due_at=NOW - timedelta(hours=1)), NOW, has_key=True)) == []
+        assert seen(judge_webhooks(WebhookFacts(disabled=1200), NOW, has_key=True), Level.NOTE) == [
             "1,200 webhooks are disabled, because their receivers were gone or failed for five days"
+        ]
+
+    def test_messages_that_this_installation_cannot_sign_or_does_not_send_are_a_warning(self):
+        facts = WebhookFacts(unsignable=1200)
+        assert seen(judge_webhooks(facts, NOW, has_key=True), Level.WARNING) == [
+            "the secrets of 1,200 webhooks follow from another WEBHOOK_KEY"
+        ]
+        assert seen(judge_webhooks(facts, NOW, has_key=False), Level.WARNING) == [
+            "the secrets of 1,200 webhooks cannot be derived, because WEBHOOK_KEY is not set"
+        ]
+        late = WebhookFacts(due_at=NOW - timedelta(minutes=61))
+        assert seen(judge_webhooks(late, NOW, has_key=True), Level.WARNING) == [
+            "a message to a webhook could be sent since 2026-11-10 10:59:00Z"
         ]
 
     def test_replication_slots_without_a_reader_are_a_warning(self):
