@@ -59,7 +59,7 @@ unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; und
 
 proof: $(DEV_STAMP) ## The long suites that CI leaves out: properties with 1,000 examples, all attacks, soak; long.
 	HYPOTHESIS_PROFILE=proof $(PYTEST) $(DURATIONS) -n 2 --timeout=900 tests/unit
-	DRILL=long $(PYTEST) --show-capture=no tests/upgrade
+	DRILL=long $(PYTEST) --show-capture=no tests/upgrade tests/faults/test_asynchronous.py
 	$(PYTHON) -m tests.origin.drill --runs 100
 	$(PYTHON) -m tests.origin.drill --runs 10 --no-kills
 	$(PYTHON) -m entrypoints selftest

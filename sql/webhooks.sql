@@ -6,7 +6,7 @@
 -- One process at a time sends the messages of a webhook: the one that has set `claimed_until`. A claim and the end of a
 -- claim lock the webhook first, then its deliveries.
 
--- name: insert_webhook(webhook_id, owner, url, events, description, key_id, disabled_reason, disabled_at, owner_max, act_id, actor, origin, act)
+-- name: insert_webhook(webhook_id, owner, url, events, description, key_id, disabled_reason, disabled_at, owner_max, details, act_id, actor, origin, act)
 -- Storing the same webhook again changes nothing, and is not recorded again. Returns whether it is stored, and how many
 -- the owner had.
 WITH held AS MATERIALIZED (
@@ -28,7 +28,7 @@ recorded AS (
     INSERT INTO meta.audit (act_id, actor, origin, act, owner, subject, details)
     SELECT
         :act_id::uuid, :actor::text, :origin::text, :act::text, :owner::text, a.webhook_id::text,
-        jsonb_build_object('url', :url::text, 'events', :events::text[])
+        :details::jsonb
     FROM added AS a
     ON CONFLICT (act_id) DO NOTHING
 )

@@ -130,7 +130,7 @@ class MemoryWebhookRepository(WebhookRepository):
         if held >= owner_max:
             raise QuotaReached("webhooks", owner_max, held)
         self.store.webhooks[webhook.webhook_id] = webhook
-        details = {"url": webhook.url, "events": sorted(webhook.events)}
+        details = {"host": webhook.host, "events": sorted(webhook.events)}
         self.audit.record(act, webhook.owner, str(webhook.webhook_id), details)
 
     @override
@@ -148,7 +148,7 @@ class MemoryWebhookRepository(WebhookRepository):
         changed = evolve(changed, revision=stored.revision + 1, health=health)
         self.store.put(changed)
         details = {
-            "url": changed.url,
+            "host": changed.host,
             "events": sorted(changed.events),
             "secret_version": changed.secret.version,
             "enabled": changed.is_enabled,

@@ -17,7 +17,9 @@ from domain.webhooks.ports import DeliveryClaim, DeliveryQueue, Sender
 from domain.webhooks.signature import SigningKey
 from domain.webhooks.webhook import Webhook
 
-_OTHER_KEY = "WEBHOOK_KEY has changed since this webhook got its secret; rotate the secret, and send the message again"
+_OTHER_KEY = (
+    "WEBHOOK_KEY has changed since this webhook got its secret: rotate the secret, or ask the operator for the old key"
+)
 
 
 @frozen

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from attrs import define, evolve, field, frozen
@@ -169,6 +170,11 @@ class Webhook:
     def created_at(self) -> datetime:
         """The instant in its id."""
         return uuid7_time(self.webhook_id)
+
+    @property
+    def host(self) -> str:
+        """The host and port of the URL, whose path and query often are secrets of the receiver."""
+        return urlsplit(self.url).netloc
 
     @property
     def is_enabled(self) -> bool:

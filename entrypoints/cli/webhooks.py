@@ -43,7 +43,11 @@ def webhooks() -> None:
 @click.pass_context
 def list_webhooks(context: click.Context, owner: Owner | None, output: str) -> None:
     """List webhooks, newest first, with what is wrong with them."""
-    found = [_webhook_facts(each) for each in _on_webhooks(context, lambda service, _: _every(service, owner))]
+
+    async def use(service: WebhookService, _: Actor) -> list[dict[str, Any]]:
+        return [_webhook_facts(each, service) for each in await _every(service, owner)]
+
+    found = _on_webhooks(context, use)
     if Output(output) is Output.JSON:
         click.echo(json.dumps(found, indent=2))
     elif found:
@@ -63,13 +67,13 @@ def show(context: click.Context, webhook_id: UUID, state: str | None, output: st
     """Show a webhook with its newest messages: their attempts, the last response, and the next attempt."""
     wanted = None if state is None else DeliveryState(state)
 
-    async def use(service: WebhookService, _: Actor) -> tuple[Webhook, Sequence[Delivery]]:
+    async def use(service: WebhookService, _: Actor) -> tuple[dict[str, Any], Sequence[Delivery]]:
         webhook = await service.get(EVERY_OWNER, webhook_id)
         page = await service.deliveries(EVERY_OWNER, webhook_id, None, _SHOWN, wanted)
-        return webhook, page.items
+        return _webhook_facts(webhook, service), page.items
 
-    webhook, found = _on_webhooks(context, use)
-    facts, deliveries = _webhook_facts(webhook), [_delivery_facts(each) for each in found]
+    facts, found = _on_webhooks(context, use)
+    deliveries = [_delivery_facts(each) for each in found]
     if Output(output) is Output.JSON:
         click.echo(json.dumps({**facts, "deliveries": deliveries}, indent=2))
         return
@@ -144,7 +148,7 @@ def _echo(delivery: Delivery, output: str) -> None:
     click.echo(json.dumps(facts, indent=2) if Output(output) is Output.JSON else table(rows))
 
 
-def _webhook_facts(webhook: Webhook) -> dict[str, Any]:
+def _webhook_facts(webhook: Webhook, service: WebhookService) -> dict[str, Any]:
     return {
         "id": str(webhook.webhook_id),
         "owner": webhook.owner,
@@ -154,6 +158,7 @@ def _webhook_facts(webhook: Webhook) -> dict[str, Any]:
         "failures": webhook.health.failures,
         "failing_since": _instant(webhook.health.failing_since),
         "dropped": webhook.dropped,
+        "signable": service.is_signable(webhook),
         "created_at": _instant(webhook.created_at),
     }
 

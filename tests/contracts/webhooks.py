@@ -97,7 +97,7 @@ class WebhookContract:
         assert await webhooks.find(ALICE, webhook.webhook_id) == webhook
         (entry,) = await recorded(audit)
         assert (entry.act, entry.owner, entry.subject) == ("webhooks.create", ALICE, str(webhook.webhook_id))
-        assert entry.details == {"url": webhook.url, "events": sorted(ENDS)}
+        assert entry.details == {"host": "example.com", "events": sorted(ENDS)}
 
     async def test_an_owner_has_a_limited_number_of_webhooks(self, webhooks: WebhookRepository) -> None:
         await self.added(webhooks)
@@ -109,7 +109,9 @@ class WebhookContract:
 
     async def test_a_change_is_stored_and_recorded(self, webhooks: WebhookRepository, audit: AuditReader) -> None:
         webhook = await self.added(webhooks)
-        changes = WebhookChanges("https://other.example/", frozenset({Event.EXPIRED}), "new", enabled=False)
+        changes = WebhookChanges(
+            "https://other.example:8443/secret?of=receiver", frozenset({Event.EXPIRED}), "new", enabled=False
+        )
         changed = await webhooks.update(
             ALICE, webhook.webhook_id, lambda stored: changes.apply(stored, self.now), self.act()
         )
@@ -117,7 +119,7 @@ class WebhookContract:
         assert await webhooks.find(ALICE, webhook.webhook_id) == changed
         entry = (await recorded(audit))[0]
         assert entry.details == {
-            "url": "https://other.example/",
+            "host": "other.example:8443",
             "events": ["execution.expired"],
             "secret_version": 1,
             "enabled": False,

@@ -99,6 +99,15 @@ async def proxy(server):
     await proxy.stop()
 
 
+@pytest.fixture
+async def proxies(server):
+    """A proxy to the database for each controller."""
+    proxies = [await Proxy("127.0.0.1", server.port).start() for _ in range(2)]
+    yield proxies
+    for proxy in proxies:
+        await proxy.stop()
+
+
 @pytest.fixture(scope="session")
 def data_dir():
     """A folder that workers of another user can reach, which pytest's own are not for root."""
@@ -161,8 +170,8 @@ def mortals(data_dir, runs):
     """Start controllers that die at a step, or live."""
     started = []
 
-    def begin(url, kill_at=None):
-        variables = {"DATABASE_URL": url, "DATA_DIR": str(data_dir), **QUICK}
+    def begin(url, kill_at=None, **more):
+        variables = {"DATABASE_URL": url, "DATA_DIR": str(data_dir), **QUICK, **more}
         started.append(Mortal(variables, runs, kill_at))
         return started[-1]
 

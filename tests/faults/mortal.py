@@ -18,7 +18,9 @@ from attrs import define, evolve, field
 
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
 from adapters.postgres.retention.cleanup import CleanupOptions
+from domain.identity import NO_ID
 from domain.scripts.language import Language
+from domain.webhooks.ports import ClaimedTurns
 from entrypoints.composition.controller import Controller
 from entrypoints.composition.runners import Runners
 from entrypoints.settings.loading import load_settings
@@ -38,6 +40,7 @@ STEPS = (
     "after finish",
 )
 STEPS_OF_QUEUE = ("before accept", "in accept", "after accept", "before claim", "in claim", "after claim", *STEPS[3:])
+STEPS_OF_DELIVERY = tuple(f"{at} {name}" for name in ("turn", "record", "release") for at in ("before", "in", "after"))
 STEPS_OF_WITHDRAWAL = ("before withdraw", "in withdraw", "after withdraw")
 STEPS_OF_INITIALIZE = ("before initialize", "in initialize", "after initialize")
 STEPS_OF_OPENING = ("before open", "in open", "after open")
@@ -53,6 +56,7 @@ class Death:
 
     at: str | None = None
     in_flight: Callable[[], int] = lambda: 0
+    has_finished: bool = False
 
     def step(self, name):
         if name == self.at:
@@ -93,7 +97,9 @@ class MortalCalls:
         return await self._death.during("withdraw", self._calls.withdraw(*call))
 
     async def finish(self, *call):
-        return await self._death.during("finish", self._calls.finish(*call))
+        finished = await self._death.during("finish", self._calls.finish(*call))
+        self._death.has_finished = True
+        return finished
 
     async def accept(self, *call):
         accepted = await self._death.during("accept", self._calls.accept(*call))
@@ -120,6 +126,28 @@ class MortalCalls:
 
     def __getattr__(self, name):
         return getattr(self._calls, name)
+
+
+class MortalDeliveries:
+    """The real queue of deliveries, and death at the steps of a turn."""
+
+    def __init__(self, deliveries, death):
+        self._deliveries, self._death = deliveries, death
+
+    async def claim(self, claim):
+        """Claim; one that is to die claims nothing before an execution has ended, so that its first turn has a message."""
+        if self._death.at in STEPS_OF_DELIVERY and not self._death.has_finished:
+            return ClaimedTurns([], NO_ID)
+        return await self._death.during("turn", self._deliveries.claim(claim))
+
+    async def record(self, *attempt):
+        return await self._death.during("record", self._deliveries.record(*attempt))
+
+    async def release(self, *turn):
+        return await self._death.during("release", self._deliveries.release(*turn))
+
+    def __getattr__(self, name):
+        return getattr(self._deliveries, name)
 
 
 @define(eq=False)
@@ -160,6 +188,7 @@ def application_of(settings, runs, kill_at=None):
         database.purger,
         database.execution_queue,
     )
+    database.deliveries.override(MortalDeliveries(database.deliveries(), death))
     database.cleanup.add_kwargs(options=CleanupOptions(pause_s=0.5))
     for calls in mortal:
         calls.override(MortalCalls(calls(), death))

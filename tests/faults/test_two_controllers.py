@@ -9,9 +9,9 @@ import httpx2
 import pytest
 
 from tests.faults.conftest import QUICK
+from tests.faults.disturbance import disturb
 from tests.faults.keyed_callers import KeyedCallers, problems
 from tests.faults.mortal import Mortal, runs_in
-from tests.faults.proxy import Mode, Proxy
 from tests.faults.report import NOTES
 from tests.faults.server import SERVICE_ROLE
 from tests.faults.test_idempotency import SCRIPT, TITLE
@@ -25,15 +25,6 @@ PROBLEMS_SHOWN = 20
 MADE = "SELECT metadata::jsonb -> 'n', count(*) FROM meta.sessions WHERE metadata::jsonb ? 'n' GROUP BY 1"
 COUNTED = "SELECT sum(execution_count), (SELECT count(*) FROM meta.executions WHERE execution_count IS NOT NULL)"
 KEPT = "SELECT count(*) FROM meta.idempotency_keys WHERE answer IS NOT NULL AND execution_count IS NOT NULL"
-
-
-@pytest.fixture
-async def proxies(server):
-    """A proxy to the database for each controller."""
-    proxies = [await Proxy("127.0.0.1", server.port).start() for _ in range(2)]
-    yield proxies
-    for proxy in proxies:
-        await proxy.stop()
 
 
 @pytest.fixture
@@ -58,42 +49,6 @@ async def clients(controllers):
         ]
 
 
-async def disturb(chance, server, proxies, controllers):
-    """Bring about one fault after the other, for as long as it takes; the last one ends."""
-    loop = asyncio.get_running_loop()
-    until_s = loop.time() + LASTING_S
-
-    async def proxied(proxy, mode, lasting_s, hold_s=0.0):
-        proxy.mode, proxy.hold_s = mode, hold_s
-        await asyncio.sleep(lasting_s)
-        proxy.mode, proxy.hold_s = Mode.PASS, 0.0
-
-    async def killed(controller):
-        controller.kill()
-        await asyncio.sleep(0.2)
-        controller.start()
-
-    async def restarted():
-        server.kill()
-        await asyncio.to_thread(server.start)
-
-    while loop.time() < until_s:
-        at = chance.randrange(2)
-        fault = chance.choice(
-            [
-                lambda at=at: proxied(proxies[at], Mode.RESET, 0.4),
-                lambda at=at: proxied(proxies[at], Mode.CUT, 0.4, hold_s=0.1),
-                lambda at=at: proxied(proxies[at], Mode.SILENT, 0.6),
-                lambda at=at: proxied(proxies[at], Mode.PASS, 0.6, hold_s=0.2),
-                lambda at=at: killed(controllers[at]),
-                lambda at=at: killed(controllers[at]),
-                restarted,
-            ]
-        )
-        await fault()
-        await asyncio.sleep(chance.uniform(0.2, 0.8))
-
-
 async def test_no_key_takes_effect_twice(  # noqa: PLR0917  # fixtures, given by name
     server, database, proxies, controllers, clients, tmp_path
 ):
@@ -106,7 +61,7 @@ async def test_no_key_takes_effect_twice(  # noqa: PLR0917  # fixtures, given by
     ]
     callers = KeyedCallers(clients, sessions, chance)
     tasks = callers.start(CLIENTS)
-    await disturb(chance, server, proxies, controllers)
+    await disturb(chance, server, proxies, controllers, LASTING_S)
     callers.stop()
     await asyncio.gather(*tasks)
     for controller in controllers:

@@ -55,6 +55,7 @@ class PostgresWebhookRepository(WebhookRepository):
             "disabled_reason": webhook.disabled_reason,
             "disabled_at": webhook.disabled_at,
             "owner_max": owner_max,
+            "details": json.dumps({"host": webhook.host, "events": sorted(webhook.events)}),
             **codec.act_columns(act),
         }
         ((is_stored, held),) = await self._gateway.fetch(self._statements.insert_webhook, parameters)
@@ -214,7 +215,7 @@ class PostgresDeliveryQueue(DeliveryQueue):
 def facts_of(webhook: Webhook) -> dict[str, object]:
     """Return what the audit record has of a change."""
     return {
-        "url": webhook.url,
+        "host": webhook.host,
         "events": sorted(webhook.events),
         "secret_version": webhook.secret.version,
         "enabled": webhook.is_enabled,

@@ -10,8 +10,9 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from attrs import evolve
+from attrs import define, evolve, field
 
+from adapters.memory.manual_clock import no_jitter
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.gateway_options import GatewayOptions
@@ -23,14 +24,17 @@ from adapters.postgres.retention.deliveries import DeliveryRetention
 from adapters.postgres.statements import Statements
 from domain.access.owner_move import OwnedData
 from domain.audit import ActName
+from domain.concurrency.background_tasks import BackgroundTasks
 from domain.idempotency import KEPT_FOR as KEYS_KEPT_FOR
 from domain.identity import ANONYMOUS, EVERY_OWNER, NO_ID, SessionRef, uuid7_time
 from domain.inspection import WebhookFacts
 from domain.queue.entry import AcceptOptions, RetryCause, RetryPolicy
 from domain.scripts.report import Failure, FailureCode
 from domain.stats import DeliveryStats
-from domain.webhooks.delivery import KEPT_FOR, KEPT_MAX, Delivery, DeliveryNotFound, DeliveryState
+from domain.webhooks.delivery import KEPT_FOR, KEPT_MAX, Delivery, DeliveryNotFound, DeliveryState, Reply
+from domain.webhooks.dispatcher import DeliveryDispatcher, DeliveryPolicy
 from domain.webhooks.ports import DeliveryClaim
+from domain.webhooks.signature import SigningKey
 from domain.webhooks.webhook import ENDS, DisabledReason, Event, SecretVersion, Webhook, WebhookNotFound
 from tests.contracts.execution_queue import LONG, QueueOfOne
 from tests.contracts.storage import ALICE, BOB, Storage, report_of
@@ -39,6 +43,7 @@ from tests.support.acts import act
 from tests.support.waiting import until
 
 HOUR = timedelta(hours=1)
+KEY = SigningKey(b"k" * 32)
 _MOVE_ENDS = """
 INSERT INTO meta.deliveries (delivery_id, request_id, webhook_id, execution_id, event, payload, state, next_at, error)
 SELECT d.* FROM meta.deliveries_of(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS d
@@ -341,6 +346,59 @@ async def test_a_record_waits_for_the_webhook_before_it_locks_the_message(
         await disabling.execute("SELECT FROM meta.deliveries FOR UPDATE NOWAIT")
     assert await recording
     assert (await messages(deliveries, webhook))[0].state is DeliveryState.DELIVERED
+
+
+@define(eq=False)
+class SlowSender:
+    """Responds once it is released."""
+
+    sent: list[str] = field(factory=list)
+    released: asyncio.Event = field(factory=asyncio.Event)
+
+    async def send(self, url, headers, payload):
+        self.sent.append(headers["webhook-id"])
+        await self.released.wait()
+        return Reply(200)
+
+
+def process_of(deliveries, sender, storage):
+    """Return a dispatcher and its tasks."""
+    tasks, policy = BackgroundTasks(), DeliveryPolicy()
+    return DeliveryDispatcher(deliveries, sender, KEY, storage.clock, policy, tasks, no_jitter), tasks
+
+
+async def test_a_clock_that_jumps_ahead_sends_a_message_again_and_counts_one_attempt(
+    webhooks, deliveries, storage, end
+):
+    webhook, sender = await added(webhooks, storage, secret=SecretVersion(KEY.key_id)), SlowSender()
+    end()
+    (first, first_tasks), (second, second_tasks) = [process_of(deliveries, sender, storage) for _ in range(2)]
+    assert await first.send_due() == 1
+    await until(lambda: sender.sent)
+    assert await second.send_due() == 0
+    storage.clock.advance(HOUR)
+    assert await second.send_due() == 1
+    await until(lambda: len(sender.sent) == 2)
+    sender.released.set()
+    await first_tasks.drain(10)
+    await second_tasks.drain(10)
+    (message,) = await messages(deliveries, webhook)
+    assert sender.sent == [str(message.delivery_id)] * 2
+    assert (message.state, message.attempts) == (DeliveryState.DELIVERED, 1)
+    assert await first.send_due() == 0
+
+
+async def test_a_clock_that_was_set_back_holds_up_no_webhook_that_is_free(webhooks, deliveries, storage, end):
+    await added(webhooks, storage, secret=SecretVersion(KEY.key_id))
+    sender = SlowSender()
+    sender.released.set()
+    dispatcher, tasks = process_of(deliveries, sender, storage)
+    for hours in (0, -1):
+        storage.clock.advance(hours * HOUR)
+        end()
+        assert await dispatcher.send_due() == 1
+        await tasks.drain(10)
+    assert len(set(sender.sent)) == 2
 
 
 async def test_stats_count_what_waits_and_what_fails(webhooks, deliveries, storage, end, retention):

@@ -77,6 +77,11 @@ def test_what_is_wrong_with_a_webhook_is_shown(world):
     assert "No messages." in shown
 
 
+def test_a_webhook_whose_secret_follows_from_another_key_is_not_signable(world):
+    world.webhook(), world.webhook(secret=SecretVersion("0" * 16))
+    assert [each["signable"] for each in world.json("list")] == [False, True]
+
+
 def test_a_test_is_sent_shown_and_sent_again(world):
     webhook = world.webhook()
     sent = world.json("test", str(webhook.webhook_id))
