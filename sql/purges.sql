@@ -1,6 +1,18 @@
 -- Statements that erase what callers have stored; sessions.sql describes the format. Each erases a bounded number of rows,
 -- and adds its numbers to the one entry of the act in the audit record. Never prepared: each plan is for few rows.
 
+-- name: select_writers()
+-- The transactions that may store something of a session which was closed since they began: a begin and an accept do not
+-- lock the session. Each has the lock of one of these tables before it takes its snapshot.
+SELECT DISTINCT l.virtualtransaction
+FROM pg_locks AS l
+WHERE
+    l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+    AND l.relation IN ('meta.open_executions'::regclass, 'meta.queued_executions'::regclass)
+    AND l.mode = 'RowExclusiveLock'
+    AND l.granted
+    AND l.pid <> pg_backend_pid();
+
 -- name: purge_session(request_id, owner, partitions, key_expires_at, rows_max, act_id, actor, origin, act)
 -- Erases what belongs to a session beside its row, what a taken session has of the origin, and its recorded calls. The
 -- owner "*" stands for every owner. Without its open record no execution that still runs enters the history. Executions
@@ -98,9 +110,10 @@ initialize_keys AS (
 ),
 counted AS (
     SELECT
-        (SELECT count(*) FROM executions) AS executions,
-        (SELECT count(*) FROM opened) AS open_executions,
+        -- In this order the parts run, so rows are locked as queue.sql says.
         (SELECT count(*) FROM queued) AS queued_executions,
+        (SELECT count(*) FROM opened) AS open_executions,
+        (SELECT count(*) FROM executions) AS executions,
         (SELECT count(*) FROM deliveries) AS deliveries,
         (SELECT count(*) FROM keys) + (SELECT count(*) FROM initialize_keys) AS idempotency_keys,
         coalesce(

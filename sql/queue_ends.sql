@@ -3,7 +3,8 @@
 
 -- name: finish_queued_executions(request_ids, owners, keys, execution_ids, partitions, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, answers, whole_results, error_texts, attempts, next_ids, next_partitions, next_not_befores, next_expiries, next_head_starts, next_options, waits)
 -- Parts that have the same name as in finish_executions do the same. `following` has the next attempts that are accepted:
--- those of sessions that live at the end of the execution, and until the next start. Webhooks hear of the last attempt.
+-- those of sessions that live at the end of the execution, and until the next start, unless the cancel was requested.
+-- Webhooks hear of the last attempt.
 WITH call AS (
     SELECT *
     FROM
@@ -48,7 +49,7 @@ removed AS (
     DELETE FROM meta.open_executions AS o
     USING held AS h
     WHERE o.request_id = h.request_id AND o.execution_id = h.execution_id
-    RETURNING h.*
+    RETURNING h.*, o.cancel_requested_at
 ),
 counted AS (
     SELECT
@@ -111,6 +112,7 @@ following AS MATERIALIZED (
     ) AS k
     WHERE
         c.next_id IS NOT NULL
+        AND c.cancel_requested_at IS NULL
         AND k.winner = c.execution_id
         AND s.closed_at IS NULL
         AND c.finished_at < s.expires_at
@@ -195,8 +197,8 @@ WHERE
     AND EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner);
 
 -- name: cancel_executions(owners, execution_ids, nows, cancelled, cancelled_error)
--- A call has no row if the execution is in another state than the snapshot shows, or has ended; its caller then reads
--- the state in a new statement. The owner "*" stands for every owner.
+-- A call has no row if the execution is in another state than the snapshot shows, has ended, or is past its deadline; its
+-- caller then reads the state in a new statement. The owner "*" stands for every owner.
 WITH call AS (
     SELECT *
     FROM
@@ -255,6 +257,7 @@ running AS MATERIALIZED (
     SELECT o.request_id, o.execution_id, o.cancel_requested_at, n.ordinal, n.now
     FROM known AS n
     INNER JOIN meta.open_executions AS o ON n.request_id = o.request_id AND n.winner = o.execution_id
+    WHERE o.deadline_at > n.now
     ORDER BY o.request_id, o.execution_id
     FOR UPDATE OF o
 ),
@@ -293,119 +296,3 @@ SET cancel_requested_at = coalesce(o.cancel_requested_at, :now::timestamptz)
 FROM running AS r
 WHERE o.request_id = r.request_id AND o.execution_id = r.execution_id
 RETURNING o.execution_id;
-
--- name: select_expired_entries(now, rows_max)
-SELECT q.request_id, q.execution_id
-FROM meta.queued_executions AS q
-WHERE q.expires_at <= :now::timestamptz
-ORDER BY q.expires_at
-LIMIT :rows_max::bigint;
-
--- name: select_entries_of(request_id, now, rows_max)
--- The entries of a session, if they can no longer run.
-SELECT q.request_id, q.execution_id
-FROM meta.queued_executions AS q
-WHERE
-    q.request_id = :request_id::uuid
-    AND (
-        q.expires_at <= :now::timestamptz
-        OR (
-            SELECT TRUE FROM meta.sessions AS s
-            WHERE s.request_id = q.request_id AND s.closed_at IS NULL AND s.expires_at > :now::timestamptz
-            LIMIT 1
-        ) IS NULL
-    )
-ORDER BY q.execution_id
-LIMIT :rows_max::bigint;
-
--- name: select_blocking_entries(now, turns_max, rows_max, ended_max)
--- Entries of closed sessions among the first ones of each owner: those that claims examine in vain. A session is closed
--- without its entries if the process ended between.
-WITH RECURSIVE turn (language, owner, position) AS (
-    SELECT '', '', 0
-    UNION ALL
-    SELECT n.language, n.owner, t.position + 1
-    FROM turn AS t
-    CROSS JOIN LATERAL (
-        SELECT q.language, q.owner
-        FROM meta.queued_executions AS q
-        WHERE (q.language, q.owner) > (t.language, t.owner)
-        ORDER BY q.language, q.owner
-        LIMIT 1
-    ) AS n
-    WHERE t.position < :turns_max::bigint
-)
-SELECT f.request_id, f.execution_id
-FROM turn AS t
-CROSS JOIN LATERAL (
-    SELECT q.request_id, q.execution_id
-    FROM meta.queued_executions AS q
-    WHERE q.language = t.language AND q.owner = t.owner AND q.ready_at <= :now::timestamptz
-    ORDER BY q.ready_at, q.execution_id
-    LIMIT :rows_max::bigint
-) AS f
-WHERE
-    (
-        SELECT TRUE FROM meta.sessions AS s
-        WHERE s.request_id = f.request_id AND s.closed_at IS NULL AND s.expires_at > :now::timestamptz
-        LIMIT 1
-    ) IS NULL
-LIMIT :ended_max::bigint;
-
--- name: end_entries(request_ids, execution_ids, now, cancelled, expired, cancelled_error, expired_error)
--- Ends those of the entries that can no longer run. The next call ends the rows that are locked now.
-WITH picked AS MATERIALIZED (
-    SELECT q.execution_id, q.request_id, q.slot, q.expires_at
-    FROM unnest(:request_ids::uuid[], :execution_ids::uuid[]) AS c (request_id, execution_id)
-    INNER JOIN meta.queued_executions AS q ON c.execution_id = q.execution_id AND c.request_id = q.request_id
-    ORDER BY q.execution_id
-    FOR UPDATE OF q SKIP LOCKED
-),
-judged AS (
-    SELECT
-        p.execution_id, p.request_id, p.slot,
-        CASE
-            WHEN s.closed_at < p.expires_at THEN 'cancelled'
-            WHEN p.expires_at <= :now::timestamptz OR s.expires_at IS NULL OR s.expires_at <= :now::timestamptz
-                THEN 'expired'
-        END AS outcome
-    FROM picked AS p
-    LEFT JOIN LATERAL (
-        SELECT s.closed_at, s.expires_at FROM meta.sessions AS s WHERE s.request_id = p.request_id LIMIT 1
-    ) AS s ON TRUE
-),
-removed AS (
-    DELETE FROM meta.queued_executions AS q
-    USING judged AS j
-    WHERE q.execution_id = j.execution_id AND q.request_id = j.request_id AND j.outcome IS NOT NULL
-    RETURNING j.*
-),
-answered AS (
-    UPDATE meta.idempotency_keys AS k
-    SET
-        outcome = r.outcome,
-        answer = CASE r.outcome WHEN 'cancelled' THEN :cancelled::text ELSE :expired::text END
-    FROM removed AS r
-    WHERE k.winner = r.execution_id AND k.asynchronous IS NOT NULL
-    RETURNING
-        r.slot, r.request_id, r.execution_id, k.owner, r.outcome, k.language_title,
-        (k.asynchronous ->> 'attempt')::smallint AS attempt, (k.asynchronous ->> 'webhook_id')::uuid AS webhook_id
-),
-announced AS (
-    INSERT INTO meta.deliveries (
-        delivery_id, request_id, webhook_id, execution_id, event, payload, state, next_at, error
-    )
-    SELECT d.*
-    FROM answered AS a
-    CROSS JOIN LATERAL meta.deliveries_of(
-        a.owner, a.webhook_id, a.request_id, a.execution_id, a.outcome, :now::timestamptz, a.language_title, a.attempt,
-        CASE a.outcome WHEN 'cancelled' THEN :cancelled_error::text ELSE :expired_error::text END, NULL
-    ) AS d
-    ON CONFLICT (delivery_id, request_id) DO NOTHING
-),
-recorded AS (
-    INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome, attempt)
-    SELECT a.slot, a.request_id, a.execution_id, a.owner, a.outcome, a.attempt FROM answered AS a
-    ON CONFLICT (slot, request_id, execution_id) DO NOTHING
-)
-SELECT count(*) FROM removed;

@@ -27,8 +27,8 @@ WHERE
     AND k.expires_at > :now::timestamptz;
 
 -- name: select_states(owners, execution_ids, nows, position_max)
--- The states of asynchronous executions whose results are kept. `is_ended` says of an entry that it can no longer run.
--- The owner "*" stands for every owner.
+-- The states of asynchronous executions whose results are kept. `is_ended` says that the state is about to end: of an entry
+-- that can no longer run, and of an open record past its deadline. The owner "*" stands for every owner.
 SELECT
     c.ordinal, k.request_id, k.owner, k.winner, k.language_title, k.asynchronous::text,
     (k.asynchronous ->> 'not_before')::timestamptz AS not_before,
@@ -39,7 +39,7 @@ SELECT
         WHEN o.is_open THEN 'running'
         ELSE 'unknown'
     END AS status,
-    coalesce(q.is_ended, FALSE) AS is_ended, q.position,
+    coalesce(q.is_ended, o.is_overdue, FALSE) AS is_ended, q.position,
     coalesce(o.cancel_requested_at IS NOT NULL, FALSE) AS cancel_requested,
     k.execution_count, k.answer, k.result, k.expires_at AS kept_until
 FROM
@@ -78,20 +78,30 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS q ON TRUE
 LEFT JOIN LATERAL (
-    SELECT TRUE AS is_open, o.cancel_requested_at
+    SELECT TRUE AS is_open, o.deadline_at <= c.now AS is_overdue, o.cancel_requested_at
     FROM meta.open_executions AS o
     WHERE o.request_id = k.request_id AND o.execution_id = k.winner AND k.outcome IS NULL
     LIMIT 1
 ) AS o ON TRUE;
 
--- name: select_open_execution(owner, execution_id, now)
+-- name: select_open_execution(owner, execution_id)
 -- Runs only for an execution that was never in the queue. It needs no index, because the table is small.
-SELECT
-    o.request_id, o.owner,
-    CASE WHEN o.deadline_at > :now::timestamptz THEN 'running' ELSE 'unknown' END AS status,
-    o.cancel_requested_at IS NOT NULL AS cancel_requested
+SELECT o.request_id, o.cancel_requested_at IS NOT NULL AS cancel_requested
 FROM meta.open_executions AS o
 WHERE o.execution_id = :execution_id::uuid AND :owner::text IN (o.owner, '*');
+
+-- name: select_kept_call(request_id, owner, key, now)
+-- The call that holds a key, as accept_executions finds it.
+SELECT
+    (k.asynchronous ->> 'expires_at')::timestamptz AS start_until, encode(k.payload_hash, 'hex') AS payload_hash,
+    k.winner, k.deadline_at, k.expires_at AS kept_until, k.language_title, k.execution_count, k.answer, k.result,
+    k.asynchronous IS NOT NULL AS is_asynchronous
+FROM meta.idempotency_keys AS k
+WHERE
+    k.request_id = :request_id::uuid
+    AND k.owner = :owner::text
+    AND k.key = :key::text
+    AND k.expires_at > :now::timestamptz;
 
 -- name: select_state_page(owner, after, since, request_id, status, now, rows_max, size)
 -- The filters apply to a bounded number of rows, newest first. `next_after` is the same in every row. A page without

@@ -28,7 +28,7 @@ from domain.queue.entry import (
     ExecutionState,
     RetryCause,
 )
-from domain.queue.ports import EVERY_STATE, ClaimRequest, ExecutionQueue, QueueFacts, StateFilter
+from domain.queue.ports import EVERY_STATE, ClaimRequest, Claims, ExecutionQueue, QueueFacts, StateFilter
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionStatus, ScriptReport
 from domain.sessions.session import Session
@@ -62,14 +62,21 @@ class MemoryExecutionQueue(ExecutionQueue):
         return self._enqueue(evolve(entry, window=window), session, allowance, retention)
 
     @override
-    async def claim(self, claim: ClaimRequest) -> Sequence[Claimed]:
+    async def replayed(self, entry: Entry) -> Accepted | None:
+        self._store.require_available()
+        kept = self._store.kept((entry.ref.owner, entry.ref.session_id, entry.idempotency_key.value), entry.accepted_at)
+        return None if kept is None else await self._replayed(entry, kept)
+
+    @override
+    async def claim(self, claim: ClaimRequest) -> Claims:
         self._store.require_available()
         due = list(islice(self._rows.due(claim), claim.entries_max))
         part = min(claim.owner_max, -(-claim.entries_max // max(1, len(due))))
         picked = [list(islice(self._rows.runnable(turn, claim.now), part)) for turn in due]
         picked_in_turn = [row[nth] for nth in range(part) for row in picked if nth < len(row)]
         chosen = [each for each in picked_in_turn if self._rows.rank(each, picked) < claim.owner_max]
-        return [self._begin(each, claim) for each in chosen[: claim.entries_max]]
+        claimed = [self._begin(each, claim) for each in chosen[: claim.entries_max]]
+        return Claims(claimed, claimed[-1].turn if claimed else None)
 
     @override
     async def put_back(self, claimed: Claimed, not_before: datetime) -> None:
@@ -92,7 +99,8 @@ class MemoryExecutionQueue(ExecutionQueue):
         accepted = self._rows.kept(execution_id, finished.finished_at)
         if was_open and accepted is not None:
             self._answer(accepted, finished.report, execution_count)
-            if not self._follow(accepted, following, finished.finished_at):
+            is_wanted = execution_id not in self._store.cancels
+            if not self._follow(accepted, following if is_wanted else None, finished.finished_at):
                 self._announce(accepted, finished.report.status, finished.finished_at)
         return execution_count
 
@@ -139,8 +147,9 @@ class MemoryExecutionQueue(ExecutionQueue):
     async def state(self, owner: Owner, execution_id: UUID, now: datetime) -> ExecutionState:
         self._store.require_available()
         accepted = self._rows.kept(execution_id, now)
+        self._end_if_overdue(execution_id, now)
         if accepted is None or owner not in (accepted.key[0], EVERY_OWNER):
-            return self._rows.synchronous(owner, execution_id, now)
+            return self._rows.synchronous(owner, execution_id)
         if execution_id in self._store.queued and not self._rows.can_run(accepted, now):
             self._end(execution_id, self._rows.ending(accepted), now)
         return self._rows.asynchronous(owner, accepted)
@@ -178,12 +187,16 @@ class MemoryExecutionQueue(ExecutionQueue):
 
     def end_overdue(self, now: datetime) -> None:
         """Do what the cleanup of a database does: end open executions past their deadline as unknown."""
-        overdue = [each for each in self._store.open_executions.values() if each.deadline_at <= now]
-        for execution in overdue:
-            del self._store.open_executions[execution.execution_id]
-            ended = Execution(execution.ref, execution.execution_id, ExecutionStatus.UNKNOWN)
-            self._store.history[execution.execution_id] = ended
-            self._repeat(execution.execution_id, now)
+        for execution_id in list(self._store.open_executions):
+            self._end_if_overdue(execution_id, now)
+
+    def _end_if_overdue(self, execution_id: UUID, now: datetime) -> None:
+        execution = self._store.open_executions.get(execution_id)
+        if execution is None or now < execution.deadline_at:
+            return
+        del self._store.open_executions[execution_id]
+        self._store.history[execution_id] = Execution(execution.ref, execution_id, ExecutionStatus.UNKNOWN)
+        self._repeat(execution_id, now)
 
     def _repeat(self, execution_id: UUID, now: datetime) -> None:
         """Accept the next attempt of an execution that ended as unknown, if it was accepted for that."""
@@ -191,11 +204,11 @@ class MemoryExecutionQueue(ExecutionQueue):
         if accepted is None:
             return
         entry, next_id = accepted.entry, self._ids.new(now)
-        is_followed = False
+        following = None
         pause = entry.options.retry.pause_after(entry.attempt, RetryCause.UNKNOWN, lambda shortest_s, _: shortest_s)
-        if pause is not None and now < entry.window.expires_at:
-            is_followed = self._follow(accepted, entry.next_attempt(next_id, pause), now)
-        if not is_followed:
+        if pause is not None and now < entry.window.expires_at and execution_id not in self._store.cancels:
+            following = entry.next_attempt(next_id, pause)
+        if not self._follow(accepted, following, now):
             self._announce(accepted, ExecutionStatus.UNKNOWN, now)
 
     def _enqueue(self, entry: Entry, session: Session, allowance: timedelta, retention: timedelta) -> Entry:

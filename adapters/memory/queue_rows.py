@@ -9,8 +9,8 @@ from attrs import define
 from adapters.memory.store import AcceptedEntry, MemoryStore
 from domain.executions.execution import ExecutionNotFound
 from domain.identity import EVERY_OWNER, Owner, SessionRef
-from domain.queue.entry import CANCELLED, EXPIRED, POSITION_MAX, ExecutionState, StartWindow
-from domain.queue.ports import ClaimRequest, QueueFacts, Turn
+from domain.queue.entry import CANCELLED, EXPIRED, POSITION_MAX, ExecutionState, StartWindow, Turn
+from domain.queue.ports import ClaimRequest, QueueFacts
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionStatus, ScriptReport
 from domain.sessions.session import Session
@@ -113,7 +113,7 @@ class MemoryQueueRows:
         is_running = accepted.entry.execution_id in self._store.open_executions
         return ExecutionStatus.RUNNING if is_running else ExecutionStatus.UNKNOWN
 
-    def synchronous(self, owner: Owner, execution_id: UUID, now: datetime) -> ExecutionState:
+    def synchronous(self, owner: Owner, execution_id: UUID) -> ExecutionState:
         """Return the state of any other execution; raises ExecutionNotFound."""
         ended, opened = self._store.history.get(execution_id), self._store.open_executions.get(execution_id)
         found = ended or opened
@@ -122,9 +122,8 @@ class MemoryQueueRows:
         ref = SessionRef(owner, found.ref.session_id)
         if ended is not None:
             return ExecutionState(ref, execution_id, ended.status, execution_count=ended.execution_count)
-        is_running = opened is not None and now < opened.deadline_at
-        status = ExecutionStatus.RUNNING if is_running else ExecutionStatus.UNKNOWN
-        return ExecutionState(ref, execution_id, status, cancel_requested=execution_id in self._store.cancels)
+        is_cancelled = execution_id in self._store.cancels
+        return ExecutionState(ref, execution_id, ExecutionStatus.RUNNING, cancel_requested=is_cancelled)
 
     def _position(self, accepted: AcceptedEntry) -> int:
         before = self._of_turn(self.turn(accepted.entry.execution_id)).index(accepted)

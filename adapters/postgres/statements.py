@@ -73,6 +73,12 @@ class QueueStatements:
     """Statements of `queue.sql`."""
 
     accept_executions: Statement
+
+
+@frozen
+class QueueClaimStatements:
+    """Statements of `queue_claims.sql`."""
+
     claim_executions: Statement
     put_back_executions: Statement
     select_claimed: Statement
@@ -86,10 +92,17 @@ class QueueEndStatements:
     cancel_executions: Statement
     request_cancel: Statement
     request_cancels: Statement
+
+
+@frozen
+class QueueSweepStatements:
+    """Statements of `queue_sweeps.sql`."""
+
     select_expired_entries: Statement
     select_entries_of: Statement
     select_blocking_entries: Statement
     end_entries: Statement
+    move_overdue_executions: Statement = field(metadata=_UNPREPARED)
 
 
 @frozen
@@ -100,6 +113,7 @@ class QueueStateStatements:
     select_entry: Statement
     select_states: Statement
     select_open_execution: Statement
+    select_kept_call: Statement
     select_state_page: Statement
     select_queue_facts: Statement
     select_all_queue_facts: Statement
@@ -154,6 +168,7 @@ class OwnerStatements:
 class PurgeStatements:
     """Statements of `purges.sql`."""
 
+    select_writers: Statement
     purge_session: Statement = field(metadata=_UNPREPARED)
     purge_sessions: Statement = field(metadata=_UNPREPARED)
     purge_keys: Statement = field(metadata=_UNPREPARED)
@@ -186,7 +201,6 @@ class CleanupStatements:
     delete_expired_takings: Statement = field(metadata=_UNPREPARED)
     select_oldest_expiry: Statement
     select_unserved: Statement
-    move_overdue_executions: Statement = field(metadata=_UNPREPARED)
     delete_expired_keys: Statement = field(metadata=_UNPREPARED)
     delete_old_versions: Statement = field(metadata=_UNPREPARED)
     delete_deactivated_functions: Statement = field(metadata=_UNPREPARED)
@@ -394,7 +408,9 @@ class Statements:
     executions: ExecutionStatements
     keyed_calls: KeyedCallStatements
     queue: QueueStatements
+    queue_claims: QueueClaimStatements
     queue_ends: QueueEndStatements
+    queue_sweeps: QueueSweepStatements
     queue_states: QueueStateStatements
     functions: FunctionStatements
     api_keys: ApiKeyStatements
@@ -425,7 +441,9 @@ def load_statements() -> Statements:
         executions=load(ExecutionStatements, "executions.sql"),
         keyed_calls=load(KeyedCallStatements, "keyed_calls.sql"),
         queue=load(QueueStatements, "queue.sql"),
+        queue_claims=load(QueueClaimStatements, "queue_claims.sql"),
         queue_ends=load(QueueEndStatements, "queue_ends.sql"),
+        queue_sweeps=load(QueueSweepStatements, "queue_sweeps.sql"),
         queue_states=load(QueueStateStatements, "queue_states.sql"),
         functions=load(FunctionStatements, "functions.sql"),
         api_keys=load(ApiKeyStatements, "api_keys.sql"),

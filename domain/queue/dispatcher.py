@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Collection
-from datetime import timedelta
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from attrs import define, field, frozen
@@ -18,8 +18,8 @@ from domain.executions.service import ExecutionService
 from domain.identity import Owner, SessionRef
 from domain.queue.ending import following
 from domain.queue.ends import Ends
-from domain.queue.entry import Claimed
-from domain.queue.ports import ClaimRequest, ExecutionQueue, Turn
+from domain.queue.entry import Claimed, Turn
+from domain.queue.ports import ClaimRequest, ExecutionQueue
 from domain.queue.served import ServedLanguages
 from domain.scripts.language import Language
 
@@ -56,6 +56,8 @@ class Dispatcher:
     _ends: Ends
     _jitter: Jitter
     _held: Counter[Owner] = field(init=False, factory=Counter)
+    _resting: dict[Owner, datetime] = field(init=False, factory=dict)
+    """Owners of whom an execution could not start here, until when none of theirs is claimed."""
     _woken: asyncio.Event = field(init=False, factory=asyncio.Event)
     _changed: asyncio.Event = field(init=False, factory=asyncio.Event)
     _last_turn: Turn | None = field(init=False, default=None)
@@ -122,7 +124,9 @@ class Dispatcher:
 
     def _request(self, free: int, languages: Collection[Language]) -> ClaimRequest:
         now = self._clock.now()
-        blocked = [owner for owner, held in self._held.items() if held >= self._policy.owner_running_max]
+        self._resting = {owner: until for owner, until in self._resting.items() if now < until}
+        busy = (owner for owner, held in self._held.items() if held >= self._policy.owner_running_max)
+        blocked = {*busy, *self._resting}
         return ClaimRequest(
             self._ids.new(now),
             now,
@@ -141,25 +145,27 @@ class Dispatcher:
             if error.stored == "unknown":
                 self._tasks.spawn(self._unclaim(request))
             return 0
-        for claimed in found:
-            self._last_turn = _turn(claimed)
+        self._last_turn = found.last
+        for claimed in found.entries:
             self._held[claimed.entry.ref.owner] += 1
             self._tasks.spawn(self._run(claimed))
-        return len(found)
+        return len(found.entries)
 
     async def _unclaim(self, request: ClaimRequest) -> None:
         """Return what a claim whose response was lost has taken; past their deadlines they are unknown."""
-        until = request.now + request.allowance
+        until, pause_s = request.now + request.allowance, self._policy.idle_pause_s
         while self._clock.now() < until:
-            await asyncio.sleep(self._policy.idle_pause_s)
+            await asyncio.sleep(pause_s)
             with contextlib.suppress(Unavailable):
-                await self._queue.unclaim(request.claim_id, self._clock.now())
-                return
+                if await self._queue.unclaim(request.claim_id, self._clock.now()):
+                    self.wake()
+                    return
+            pause_s *= 2  # the server may still run the claim, and commit it later
 
     async def _run(self, claimed: Claimed) -> None:
         owner = claimed.entry.ref.owner
         pause = self._policy.put_back_pause
-        recorder = QueuedRecorder(self._queue, claimed, self._clock, self._ids, pause, self._jitter)
+        recorder = QueuedRecorder(self._queue, claimed, self._clock, self._ids, pause, self._jitter, self._rest)
         try:
             # Nobody waits for this call: its end is recorded, or its state says what is known.
             with contextlib.suppress(DomainError):
@@ -172,9 +178,9 @@ class Dispatcher:
             self._changed.set()
             self.wake()
 
-
-def _turn(claimed: Claimed) -> Turn:
-    return Turn(claimed.execution.session.language_title.language, claimed.entry.ref.owner)
+    def _rest(self, owner: Owner, until: datetime) -> None:
+        """Claim nothing of the owner until then: else its entries would be taken in vain, one after the other."""
+        self._resting[owner] = until
 
 
 @frozen
@@ -187,9 +193,12 @@ class QueuedRecorder(EndRecorder):
     _ids: IdGenerator
     _pause: timedelta
     _jitter: Jitter
+    _unstarted: Callable[[Owner, datetime], None]
 
     async def withdraw(self, execution_id: UUID, ref: SessionRef) -> None:  # noqa: ARG002  # those of the entry
-        await self._queue.put_back(self._claimed, self._clock.now() + self._pause)
+        not_before = self._clock.now() + self._pause
+        self._unstarted(self._claimed.entry.ref.owner, not_before)
+        await self._queue.put_back(self._claimed, not_before)
 
     async def finish(self, finished: FinishedExecution) -> int:
         entry = self._claimed.entry

@@ -12,9 +12,9 @@ from domain.clock import Jitter
 from domain.errors import Conflict, Invalid
 from domain.executions.execution import Executed, OpenExecution
 from domain.idempotency import IdempotencyKey
-from domain.identity import SessionRef, uuid7_time
+from domain.identity import Owner, SessionRef, uuid7_time
 from domain.json_text import JsonText
-from domain.scripts.language import LanguageTitle
+from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.report import ExecutionStatus, Failure, FailureCode, ScriptReport
 
 PRIORITY_MAX_S = 3600
@@ -190,6 +190,14 @@ class Entry:
         )
 
 
+@frozen(order=True)
+class Turn:
+    """An owner's entries in one language. Turns follow each other in this order, and the first one follows the last."""
+
+    language: Language
+    owner: Owner
+
+
 @frozen
 class Claimed:
     """An entry that was taken out of the queue and begun: from here on it is an open execution as any other.
@@ -200,6 +208,11 @@ class Claimed:
     entry: Entry
     execution: OpenExecution
     claim_id: UUID
+
+    @property
+    def turn(self) -> Turn:
+        """The turn in which it was claimed."""
+        return Turn(self.execution.session.language_title.language, self.entry.ref.owner)
 
 
 @frozen

@@ -10,7 +10,7 @@ from attrs import frozen
 from domain.executions.execution import FinishedExecution
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
-from domain.queue.entry import Accepted, CancelResult, Claimed, Entry, ExecutionState
+from domain.queue.entry import Accepted, CancelResult, Claimed, Entry, ExecutionState, Turn
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionStatus
 
@@ -25,14 +25,6 @@ class StateFilter:
 
 
 EVERY_STATE = StateFilter()
-
-
-@frozen(order=True)
-class Turn:
-    """An owner's entries in one language. Turns follow each other in this order, and the first one follows the last."""
-
-    language: Language
-    owner: Owner
 
 
 @frozen
@@ -52,6 +44,14 @@ class ClaimRequest:
     allowance: timedelta
     after: Turn | None = None
     blocked: Collection[Owner] = ()
+
+
+@frozen
+class Claims:
+    """What a claim has taken, and the last turn that it examined: the next claim goes on behind it."""
+
+    entries: Sequence[Claimed] = ()
+    last: Turn | None = None
 
 
 @frozen
@@ -91,11 +91,18 @@ class ExecutionQueue(Protocol):
         """
         ...
 
-    async def claim(self, claim: ClaimRequest) -> Sequence[Claimed]:
+    async def replayed(self, entry: Entry) -> Accepted | None:
+        """Return what `accept` would under the key of an earlier call; None if the key is free. Nothing is stored.
+
+        Raises what `accept` raises of keys.
+        """
+        ...
+
+    async def claim(self, claim: ClaimRequest) -> Claims:
         """Take entries out of the queue, and store an open record for each in the same write.
 
         Only entries that are due and not expired, of sessions that are live, are claimed: turn by turn, the entries of
-        one turn by `ready_at`. The last one is of the turn after which the next claim goes on. An entry with `in_order`
+        one turn by `ready_at`. A claim examines a bounded number of turns. An entry with `in_order`
         is claimed only if no earlier one of its session is queued, and none is open. Of concurrent claims each entry
         goes to one. A claim may find fewer entries than there are. If its response is lost (`stored="unknown"`),
         `unclaim` returns what it took.
@@ -128,7 +135,8 @@ class ExecutionQueue(Protocol):
     async def cancel(self, owner: Owner, execution_id: UUID, now: datetime) -> tuple[CancelResult, ExecutionState]:
         """End an entry that is queued as cancelled, or mark an open execution, synchronous or not, to be stopped.
 
-        Cancelling again changes nothing. EVERY_OWNER cancels for any owner. Raises ExecutionNotFound.
+        Cancelling again changes nothing. No attempt follows an execution whose cancel was requested. EVERY_OWNER
+        cancels for any owner. Raises ExecutionNotFound.
         """
         ...
 
@@ -146,9 +154,9 @@ class ExecutionQueue(Protocol):
     async def state(self, owner: Owner, execution_id: UUID, now: datetime) -> ExecutionState:
         """Return the state of an execution of the owner, synchronous or not; EVERY_OWNER finds any.
 
-        Queued: not begun, and it still can. Entries that no longer can are ended first, so that a final state never
-        changes. Running: it has an open record, which cleanup removes after its deadline. Without any record it is
-        unknown, and a synchronous one also past its deadline. Raises ExecutionNotFound.
+        Queued: not begun, and it still can. Running: it has an open record, and is within its deadline. What is past
+        that is ended first, so that a final state never changes: entries as cancelled or expired, open executions as
+        unknown. Without any record the state is unknown. Raises ExecutionNotFound.
         """
         ...
 
@@ -165,7 +173,7 @@ class ExecutionQueue(Protocol):
         """Return at most `size` asynchronous executions of the owner, newest first, without their reports.
 
         Executions whose results are no longer kept are not among them. An entry that can no longer run may still be
-        shown as queued.
+        shown as queued, and an execution past its deadline as running.
         """
         ...
 

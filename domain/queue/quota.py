@@ -1,5 +1,8 @@
 """How full the queue is, by periodic counts."""
 
+import asyncio
+from collections import Counter
+
 from attrs import define, field, frozen
 
 from domain.clock import MonotonicClock
@@ -29,49 +32,75 @@ class QueueMaxima:
 
 @define(eq=False)
 class _Count:
+    """Entries at the last count, and those that were stored since."""
+
     counted: int
     counted_at_ns: int
     added: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.counted + self.added
 
 
 @define(eq=False)
 class QueueQuota:
     """Refuses entries beyond the limits.
 
-    One process alone is exact, except that entries that have left count until the next count. Several processes may
-    exceed a limit by what the others add between two counts, which are at most a second apart near the limit.
+    One process alone does not exceed them; entries that have left count until the next count. Each further process may
+    add what it may add between two counts: they are a second apart, or ten while it knows of less than half of a limit.
     """
 
     _queue: ExecutionQueue
     _clock: MonotonicClock
     _bounds: QueueMaxima
     _counts: BoundedCache[Owner, _Count] = field(init=False, factory=lambda: BoundedCache(_OWNERS_MAX, lambda _: 1))
+    _counting: "dict[Owner, asyncio.Task[None]]" = field(init=False, factory=dict)
+    _storing: Counter[Owner] = field(init=False, factory=Counter)
+    """Entries that are being stored."""
 
-    async def require(self, owner: Owner) -> None:
-        """Raise QuotaReached if the owner's queue is full, Overloaded if that of all is; also StorageUnavailable."""
-        if await self._count(EVERY_OWNER) >= self._bounds.total_max:
+    async def take(self, owner: Owner) -> None:
+        """Count an entry that is about to be stored; `settle` says what became of it.
+
+        Raises QuotaReached if the owner's queue is full, Overloaded if that of all is; also StorageUnavailable.
+        """
+        for each in (EVERY_OWNER, owner):
+            await self._count_if_late(each)
+        if self._total(EVERY_OWNER) >= self._bounds.total_max:
             raise Overloaded(f"the queue of executions (MAX_QUEUED={self._bounds.total_max})")
         limit = self._bounds.of(owner)
-        if (held := await self._count(owner)) >= limit:
+        if (held := self._total(owner)) >= limit:
             raise QuotaReached("queued_executions", limit, held, retry_after_ms=1000)
+        self._storing.update((owner, EVERY_OWNER))
 
-    def added(self, owner: Owner) -> None:
-        """Count an entry that was stored."""
+    def settle(self, owner: Owner, *, stored: bool) -> None:
+        """Say whether an entry that was taken is stored."""
+        self._storing.subtract((owner, EVERY_OWNER))
+        self._storing = +self._storing
         for each in (owner, EVERY_OWNER):
-            if (count := self._counts.get(each)) is not None:
+            if stored and (count := self._counts.get(each)) is not None:
                 count.added += 1
 
-    async def _count(self, owner: Owner) -> int:
-        limit, count = self._bounds.of(owner), self._counts.get(owner)
-        now_ns = self._clock()
-        if count is not None:
-            pause_s = _RECOUNT_FAR_S if 2 * count.total < limit else _RECOUNT_S
-            if now_ns - count.counted_at_ns < pause_s * _NS_PER_S:
-                return count.total
-        found = _Count(await self._queue.queued(owner, limit + 1), now_ns)
-        self._counts.put(owner, found)
-        return found.total
+    def _total(self, owner: Owner) -> int:
+        count = self._counts.get(owner)
+        return self._storing[owner] + (0 if count is None else count.counted + count.added)
+
+    async def _count_if_late(self, owner: Owner) -> None:
+        """Count again if the last count is too old, once for all who want to know."""
+        if not self._is_late(owner):
+            return
+        counting = self._counting.get(owner)
+        if counting is None:
+            counting = self._counting[owner] = asyncio.ensure_future(self._recount(owner))
+            counting.add_done_callback(lambda _: self._counting.pop(owner))
+        await asyncio.shield(counting)
+
+    def _is_late(self, owner: Owner) -> bool:
+        count = self._counts.get(owner)
+        if count is None:
+            return True
+        pause_s = _RECOUNT_FAR_S if 2 * self._total(owner) < self._bounds.of(owner) else _RECOUNT_S
+        return self._clock() - count.counted_at_ns >= pause_s * _NS_PER_S
+
+    async def _recount(self, owner: Owner) -> None:
+        known, now_ns = self._counts.get(owner), self._clock()
+        before = 0 if known is None else known.added
+        counted = await self._queue.queued(owner, self._bounds.of(owner) + 1)
+        since = 0 if known is None else known.added - before  # the count may or may not have them
+        self._counts.put(owner, _Count(counted, now_ns, since))

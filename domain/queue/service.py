@@ -11,7 +11,7 @@ from attrs import define, frozen
 
 from domain.clock import Clock, IdGenerator, Jitter
 from domain.concurrency.budget import Budget
-from domain.errors import StorageUnavailable, Unavailable
+from domain.errors import DomainError, StorageUnavailable, Unavailable
 from domain.executions.execution import ExecutionNotFound
 from domain.executions.running import RunningExecutions
 from domain.functions.params import ParamsCheck
@@ -38,9 +38,6 @@ from domain.webhooks.webhook import WebhookNotFound
 _POLL_MIN_S = 0.05
 _POLL_MAX_S = 1.0
 _POLL_GROWTH = 1.5
-_NO_HASH = "0" * 64
-"""The payload hash of an execution whose caller gave no key: its key is its id, which no caller can repeat."""
-
 Result = TypeVar("Result")
 
 
@@ -94,23 +91,48 @@ class QueueService:
         """
         budget = budget or Budget(self._policy.request_timeout_s)
         entry = submission.entry(ref, self._ids.new(self._clock.now()))
-        await budget.spend(self._require_runnable(ref, submission), StorageUnavailable)
-        accepting = self._queue.accept(entry, self._policy.allowance, self._policy.retention)
-        accepted = await budget.spend(accepting, StorageUnavailable)
+        try:
+            await budget.spend(self._require_runnable(ref, submission), StorageUnavailable)
+        except DomainError as refusal:
+            return await budget.spend(self._replayed(submission, entry, refusal), StorageUnavailable)
+        accepted = await self._stored(entry, budget)
         if isinstance(accepted, Entry):
-            self._quota.added(ref.owner)
             self._wake()
         return accepted
 
+    async def _stored(self, entry: Entry, budget: Budget) -> Accepted:
+        """Store an entry for which there was room."""
+        stored = False
+        try:
+            accepting = self._queue.accept(entry, self._policy.allowance, self._policy.retention)
+            accepted = await budget.spend(accepting, StorageUnavailable)
+            stored = isinstance(accepted, Entry)
+        finally:
+            self._quota.settle(entry.ref.owner, stored=stored)
+        return accepted
+
+    async def _replayed(self, submission: Submission, entry: Entry, refusal: DomainError) -> Accepted:
+        """Return what an earlier call with the key got, whatever would refuse a first call now; else raise that.
+
+        So a first call reads its key only once, when it takes it.
+        """
+        earlier = None if submission.idempotency_key is None else await self._queue.replayed(entry)
+        if earlier is None:
+            raise refusal
+        return earlier
+
     async def _require_runnable(self, ref: SessionRef, submission: Submission) -> None:
-        """Refuse what could not run; whether the session is live is judged when the entry is stored."""
+        """Refuse what could not run, and take room in the queue for what could.
+
+        Whether the session is live is judged when the entry is stored.
+        """
         session = await self._sessions.get(ref)
         await self._served.require(session.language_title.language)
         if session.pinned is not None:
             await self._params.require(session.pinned, submission.params)
-        await self._quota.require(ref.owner)
         if submission.retry_of is None:  # the options of a retry are those of the execution that it repeats
             await self._require_callback(ref.owner, submission.options.webhook_id)
+        await self._quota.take(ref.owner)
 
     async def _require_callback(self, owner: Owner, webhook_id: UUID | None) -> None:
         if webhook_id is None:

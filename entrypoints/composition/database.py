@@ -34,7 +34,6 @@ from adapters.postgres.retention.entry_ender import EntryEnder
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements import load_statements
-from adapters.random_ids import RandomIds
 from domain.idempotency import KEPT_FOR
 from entrypoints.composition.options import (
     clock_options,
@@ -114,8 +113,7 @@ class Database(containers.DeclarativeContainer):
         providers.Singleton(
             UsageCounter, gateway, statements.provided.usage, clock, settings.provided.history_retention_days
         ),
-        providers.Singleton(EntryEnder, gateway, statements.provided.queue_ends),
-        providers.Singleton(RandomIds),
+        providers.Singleton(EntryEnder, gateway, statements.provided.queue_sweeps),
     )
     coalescers = providers.Callable(
         _joined,

@@ -25,8 +25,9 @@ from domain.queue.entry import (
     RetryPolicy,
     ScheduleRefused,
     StartWindow,
+    Turn,
 )
-from domain.queue.ports import ClaimRequest, StateFilter, Turn
+from domain.queue.ports import ClaimRequest, StateFilter
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.report import ExecutionStatus, Failure, FailureCode
 from domain.sessions.ports import SessionPurger
@@ -84,7 +85,7 @@ class QueueOfOne:
         return ClaimRequest(self.storage.ids.new(now), now, entries_max=entries_max, **facts | wishes)
 
     async def claim(self, entries_max: int = 10, **wishes: Any) -> Sequence[Claimed]:
-        return await self.queue.claim(self.wish(entries_max, **wishes))
+        return (await self.queue.claim(self.wish(entries_max, **wishes))).entries
 
     async def claim_one(self) -> Claimed:
         (claimed,) = await self.claim()
@@ -185,8 +186,12 @@ class ExecutionQueueContract(ABC):
         assert await process.status(identifier) is ExecutionStatus.RUNNING
         storage.clock.advance(execution.deadline_at - storage.clock.now())
         assert await process.status(identifier, ANONYMOUS) is ExecutionStatus.UNKNOWN
-        await storage.executions.finish(storage.finished(execution, FAILED))
-        state = await process.queue.state(ANONYMOUS, identifier, storage.clock.now())
+        with pytest.raises(ExecutionLost):
+            await storage.executions.finish(storage.finished(execution, FAILED))
+        assert await process.status(identifier) is ExecutionStatus.UNKNOWN, "a final state does not change"
+        ended = await storage.begin(session.ref)
+        await storage.executions.finish(storage.finished(ended, FAILED))
+        state = await process.queue.state(ANONYMOUS, ended.execution_id, storage.clock.now())
         assert (state.ref, state.status, state.execution_count) == (session.ref, ExecutionStatus.FAILED, 1)
         assert not state.asynchronous
 
@@ -268,6 +273,22 @@ class ExecutionQueueContract(ABC):
             assert await process.queue.accept(process.entry(session.ref, key), ALLOWANCE, RETENTION) == expected
             assert await storage.keyed_executions.begin(*storage.request(session.ref), key) == expected
 
+    async def test_a_key_that_is_held_is_found_without_an_accept(self, process, session, storage):
+        queue = process.queue
+        assert await queue.replayed(process.entry(session.ref, KEY)) is None
+        entry = await process.accept(process.entry(session.ref, KEY))
+        state = await queue.replayed(process.entry(session.ref, KEY))
+        assert (state.execution_id, state.status) == (entry.execution_id, ExecutionStatus.QUEUED)
+        with pytest.raises(IdempotencyConflict):
+            await queue.replayed(process.entry(session.ref, SAME_NAME))
+        await process.finish(await process.claim_one())
+        response = await queue.replayed(process.entry(session.ref, KEY))
+        assert response == await queue.accept(process.entry(session.ref, KEY), ALLOWANCE, RETENTION)
+        assert await queue.replayed(process.entry(SessionRef(BOB, session.ref.session_id), KEY)) is None
+        await storage.keyed_executions.begin(*storage.request(session.ref), IdempotencyKey("waits", "0" * 64))
+        with pytest.raises(KeyInFlight):
+            await queue.replayed(process.entry(session.ref, IdempotencyKey("waits", "0" * 64)))
+
     async def test_the_key_of_a_call_that_waits_is_in_flight_and_then_answered(self, process, session, storage):
         execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         with pytest.raises(KeyInFlight):
@@ -286,14 +307,41 @@ class ExecutionQueueContract(ABC):
         claimed, _ = await process.claim()
         storage.clock.advance(claimed.execution.deadline_at - storage.clock.now() - MOMENT)
         await clean_up()
-        storage.clock.advance(MOMENT)
         assert await process.status(late.execution_id) is ExecutionStatus.RUNNING
+        storage.clock.advance(MOMENT)
         assert await process.finish(claimed) == 1
         await clean_up()
         assert await process.status(late.execution_id) is ExecutionStatus.SUCCEEDED
         assert await process.status(lost.execution_id) is ExecutionStatus.UNKNOWN
         assert (lost.execution_id, "unknown", None) in await process.history(session)
         assert await process.queue.queued(EVERY_OWNER, 9) == 0, "nothing runs again that was not to"
+
+    async def test_an_execution_past_its_deadline_has_ended_for_whoever_reads_it(self, process, session, storage):
+        read, cancelled = [await process.add(session) for _ in range(2)]
+        claimed, other = await process.claim()
+        storage.clock.advance(claimed.execution.deadline_at - storage.clock.now())
+        assert await process.status(read.execution_id) is ExecutionStatus.UNKNOWN
+        assert await process.cancel(cancelled.execution_id) is CancelResult.ENDED
+        for each in (claimed, other):
+            with pytest.raises(ExecutionLost):
+                await process.finish(each)
+        history = await process.history(session)
+        assert history == [(each.execution_id, "unknown", None) for each in (cancelled, read)]
+
+    async def test_no_attempt_follows_an_execution_whose_cancel_was_requested(self, process, session, storage):
+        policy = RetryPolicy(2, frozenset({RetryCause.TIMEOUT, RetryCause.UNKNOWN}))
+        failed, lost = [await process.add(session, retry=policy) for _ in range(2)]
+        claimed, other = await process.claim()
+        for each in (failed, lost):
+            assert await process.cancel(each.execution_id) is CancelResult.CANCELLING
+        following = failed.next_attempt(storage.ids.new(storage.clock.now()), timedelta(0))
+        await process.finish(claimed, FAILED, following)
+        storage.clock.advance(other.execution.deadline_at - storage.clock.now())
+        assert await process.status(lost.execution_id) is ExecutionStatus.UNKNOWN
+        assert await process.queue.queued(EVERY_OWNER, 9) == 0
+        for each in (failed, lost):
+            state = await process.queue.state(ANONYMOUS, each.execution_id, storage.clock.now())
+            assert state.next_attempt is None
 
     async def test_an_execution_runs_again_after_an_unknown_end_if_it_was_accepted_for_that(
         self, process, session, storage, clean_up
@@ -391,6 +439,15 @@ class ExecutionQueueContract(ABC):
             after = Turn(title, claimed.entry.ref.owner)
             served.append(claimed.entry.ref.owner)
         assert served == ["a", "b", "c"] * 2
+
+    async def test_turns_with_nothing_due_keep_no_other_waiting(self, process, storage):
+        sessions = [await storage.add(Owner(f"owner {n:04}"), **LONG) for n in range(60)]
+        await asyncio.gather(*(process.add(session, delay=timedelta(hours=1)) for session in sessions[:-1]))
+        due = await process.add(sessions[-1])
+        claims = await process.queue.claim(process.wish())
+        while not claims.entries and claims.last is not None:
+            claims = await process.queue.claim(process.wish(after=claims.last))
+        assert [each.entry for each in claims.entries] == [due]
 
     async def test_places_are_shared_among_the_owners_that_wait(self, process, storage):
         for owner, waiting in (("a", 9), ("b", 1), ("c", 9)):

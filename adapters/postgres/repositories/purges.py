@@ -1,5 +1,6 @@
 """Erases what callers have stored, in PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 
@@ -25,6 +26,22 @@ _WEBHOOKS_MAX = 10
 """Webhooks in one statement: each has up to 10,000 deliveries."""
 
 
+_WRITERS_WAIT_S = 2.0
+"""Longer than statements of the service last. A transaction that lasts longer is another program's."""
+
+_WRITERS_POLL_S = 0.005
+
+
+async def _writers_gone(gateway: Gateway, statements: PurgeStatements) -> None:
+    """Wait for the statements that may have found a session open which is closed now, and store something of it."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + _WRITERS_WAIT_S
+    left = set(await gateway.fetch(statements.select_writers, {}))
+    while left and loop.time() < until_s:
+        await asyncio.sleep(_WRITERS_POLL_S)
+        left &= set(await gateway.fetch(statements.select_writers, {}))
+
+
 @define(eq=False)
 class PostgresSessionPurger(SessionPurger):
     """Erases at most `rows_max` executions and as many keys in one statement."""
@@ -42,6 +59,7 @@ class PostgresSessionPurger(SessionPurger):
         is_known, _ = await self._step(ref, act)
         if not is_known:
             raise SessionNotFound
+        await _writers_gone(self._gateway, self._statements)
         while (await self._step(ref, act))[1]:
             pass
 
@@ -83,6 +101,8 @@ class PostgresOwnerPurger(OwnerPurger):
         for walk in self._walks({"owner": owner, **codec.act_columns(act)}):
             async for step in steps(self._gateway, walk):
                 yield step
+            if walk.statement is self._statements.purge_sessions:
+                await _writers_gone(self._gateway, self._statements)
 
     def _walks(self, named: Mapping[str, object]) -> list[Walk]:
         """Return the walks in order: sessions are closed first, so that no execution begins."""

@@ -29,8 +29,9 @@ from adapters.postgres.repositories.queue_statements import (
     SelectStates,
     StateCall,
     asynchronous_state,
-    claimed_of,
+    claims_of,
     entry_of,
+    kept_call,
 )
 from adapters.postgres.retention.entry_ender import EntryEnder, QueueLimits
 from adapters.postgres.statements import Statements
@@ -39,7 +40,7 @@ from domain.idempotency import KeyInFlight, KeyInterrupted
 from domain.identity import EVERY_OWNER, Owner, SessionRef, uuid7_at
 from domain.paging import Page
 from domain.queue.entry import Accepted, CancelResult, Claimed, Entry, ExecutionState
-from domain.queue.ports import EVERY_STATE, ClaimRequest, ExecutionQueue, QueueFacts, StateFilter
+from domain.queue.ports import EVERY_STATE, ClaimRequest, Claims, ExecutionQueue, QueueFacts, StateFilter
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionStatus
 
@@ -66,14 +67,14 @@ class PostgresExecutionQueue(ExecutionQueue):
         self._gateway = gateway
         self._statements = statements
         self._limits = limits or QueueLimits()
-        self._ender = EntryEnder(gateway, statements.queue_ends, self._limits)
+        self._ender = EntryEnder(gateway, statements.queue_sweeps, self._limits)
         self._history = executions.history
         batches, full = executions.options.batches, executions.options.history.full
         coalescer: Callable[..., Coalescer[Any, Any]] = partial(Coalescer, gateway, options=batches)
         finish = FinishQueuedExecutions(statements.queue_ends.finish_queued_executions, full=full)
         accept = AcceptExecutions(statements.queue.accept_executions)
         self._accepts = LockingWrites(gateway, accept, batches, exclusive=BatchKeys())
-        self._put_backs = coalescer(statement=PutBackExecutions(statements.queue.put_back_executions))
+        self._put_backs = coalescer(statement=PutBackExecutions(statements.queue_claims.put_back_executions))
         self._finishes = LockingWrites(gateway, finish, batches, exclusive=writing)
         self._cancels = coalescer(
             statement=CancelExecutions(statements.queue_ends.cancel_executions), exclusive=BatchKeys()
@@ -94,26 +95,25 @@ class PostgresExecutionQueue(ExecutionQueue):
         return await self._under_way(entry, accepted) if isinstance(accepted, UUID) else accepted
 
     @override
-    async def claim(self, claim: ClaimRequest) -> Sequence[Claimed]:
-        after = claim.after
-        rows = await self._gateway.fetch(
-            self._statements.queue.claim_executions,
-            {
-                "claim_id": claim.claim_id,
-                "languages": codec.texts(claim.languages),
-                "after_language": "" if after is None else after.language,
-                "after_owner": "" if after is None else after.owner,
-                "blocked": codec.texts(claim.blocked),
-                "entries_max": claim.entries_max,
-                "owner_max": claim.owner_max,
-                "turns_max": self._limits.turns_max,
-                "rows_max": self._limits.rows_max,
-                "now": claim.now,
-                "allowance": claim.allowance,
-            },
-            repeatable=False,
-        )
-        return [claimed_of(claim.claim_id, row) for row in rows]
+    async def replayed(self, entry: Entry) -> Accepted | None:
+        key = entry.idempotency_key.value
+        asked = {"request_id": entry.ref.session_id, "owner": entry.ref.owner, "key": key, "now": entry.accepted_at}
+        rows = await self._rows(self._statements.queue_states.select_kept_call, asked)
+        if not rows:
+            return None
+        found = kept_call(entry, rows[0])
+        if isinstance(found, Exception):
+            raise found
+        return await self._under_way(entry, found) if isinstance(found, UUID) else found
+
+    @override
+    async def claim(self, claim: ClaimRequest) -> Claims:
+        found, is_cut = await self._walk(claim)
+        for _ in range(self._limits.walks_max - 1):
+            if found.entries or not is_cut:
+                break
+            found, is_cut = await self._walk(evolve(claim, after=found.last))
+        return found
 
     @override
     async def put_back(self, claimed: Claimed, not_before: datetime) -> None:
@@ -124,7 +124,7 @@ class PostgresExecutionQueue(ExecutionQueue):
 
     @override
     async def unclaim(self, claim_id: UUID, not_before: datetime) -> int:
-        found = await self._rows(self._statements.queue.select_claimed, {"claim_id": claim_id})
+        found = await self._rows(self._statements.queue_claims.select_claimed, {"claim_id": claim_id})
         for session_id, execution_id in found:
             await self._put_backs.submit(PutBackCall(session_id, execution_id, claim_id, not_before))
         return len(found)
@@ -178,7 +178,7 @@ class PostgresExecutionQueue(ExecutionQueue):
         call: StateCall = owner, execution_id, now
         found: ReadState | None = await self._states.submit(call)
         if found is not None and found.is_ended:
-            await self._ender.end([(found.state.ref.session_id, execution_id)], now)
+            await self._end(found.state, now)
             found = await self._states.submit(call)
         return await self._synchronous(*call) if found is None else found.state
 
@@ -227,6 +227,28 @@ class PostgresExecutionQueue(ExecutionQueue):
             rows = await self._rows(self._statements.queue_states.select_queued_count, of_owner)
         return int(rows[0][0])
 
+    async def _walk(self, claim: ClaimRequest) -> tuple[Claims, bool]:
+        """Claim from the next turns, and return whether there may be turns behind them."""
+        after = claim.after
+        rows = await self._gateway.fetch(
+            self._statements.queue_claims.claim_executions,
+            {
+                "claim_id": claim.claim_id,
+                "languages": codec.texts(claim.languages),
+                "after_language": "" if after is None else after.language,
+                "after_owner": "" if after is None else after.owner,
+                "blocked": codec.texts(claim.blocked),
+                "entries_max": claim.entries_max,
+                "owner_max": claim.owner_max,
+                "turns_max": self._limits.turns_max,
+                "rows_max": self._limits.rows_max,
+                "now": claim.now,
+                "allowance": claim.allowance,
+            },
+            repeatable=False,
+        )
+        return claims_of(claim.claim_id, rows)
+
     async def _under_way(self, entry: Entry, winner: UUID) -> Accepted:
         """Return the state or the response of the call that holds the key."""
         key, session_id = entry.idempotency_key.value, entry.ref.session_id
@@ -246,12 +268,22 @@ class PostgresExecutionQueue(ExecutionQueue):
     async def _synchronous(self, owner: Owner, execution_id: UUID, now: datetime) -> ExecutionState:
         """Return the state of an execution that was never in the queue, or whose result is no longer kept."""
         try:
-            return await self._ended(owner, execution_id)
+            ended = await self._ended(owner, execution_id)
         except ExecutionNotFound:
-            asked = {"owner": owner, "execution_id": execution_id, "now": now}
+            asked = {"owner": owner, "execution_id": execution_id}
             found = await self._rows(self._statements.queue_states.select_open_execution, asked)
-        # In this order, an execution that ends meanwhile is found in one of the two tables.
-        return _running(owner, execution_id, found[0]) if found else await self._ended(owner, execution_id)
+            # In this order, an execution that ends meanwhile is found in one of the two tables.
+            return _running(owner, execution_id, found[0]) if found else await self._ended(owner, execution_id)
+        if ended.status is not ExecutionStatus.UNKNOWN:
+            return ended
+        await self._ender.end_overdue(now, 1, execution_id)  # until its open record is gone, it may get another end
+        return await self._ended(owner, execution_id)
+
+    async def _end(self, state: ExecutionState, now: datetime) -> None:
+        if state.status is ExecutionStatus.RUNNING:
+            await self._ender.end_overdue(now, 1, state.execution_id)
+        else:
+            await self._ender.end([(state.ref.session_id, state.execution_id)], now)
 
     async def _ended(self, owner: Owner, execution_id: UUID) -> ExecutionState:
         ended = await self._history.get(owner, execution_id)
@@ -262,9 +294,9 @@ class PostgresExecutionQueue(ExecutionQueue):
 
 
 def _running(owner: Owner, execution_id: UUID, row: tuple[Any, ...]) -> ExecutionState:
-    session_id, _, status, cancel_requested = row
+    session_id, cancel_requested = row
     ref = SessionRef(owner, session_id)
-    return ExecutionState(ref, execution_id, ExecutionStatus(status), cancel_requested=cancel_requested)
+    return ExecutionState(ref, execution_id, ExecutionStatus.RUNNING, cancel_requested=cancel_requested)
 
 
 def _listed(owner: Owner, row: tuple[Any, ...]) -> ExecutionState:

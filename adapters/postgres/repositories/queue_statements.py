@@ -33,8 +33,10 @@ from domain.queue.entry import (
     RetryPolicy,
     ScheduleRefused,
     StartWindow,
+    Turn,
 )
-from domain.scripts.language import LanguageTitle
+from domain.queue.ports import Claims
+from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
 
@@ -42,6 +44,9 @@ StateCall = tuple[Owner, UUID, datetime]
 """Whose execution, which one, and the instant at which it is judged."""
 
 _NO_TIME = timedelta(0)
+
+_TURN_COLUMNS = 3
+"""Columns of a claim about the turn that it examined last."""
 
 _CLAIMED_COLUMNS = 8
 """Columns of a claim before those of the session."""
@@ -119,7 +124,7 @@ class AcceptExecutions(LockingStatement[AcceptCall, Entry | Executed | UUID | No
     def decode(self, call: AcceptCall, row: Row) -> Entry | Executed | UUID | Exception | None:
         fate, start_until, session_until, closed_at, *kept = row
         if fate == "kept":
-            return _kept(call.entry, start_until, kept)
+            return kept_call(call.entry, [start_until, *kept])
         if fate == "accepted":
             return _expiring(call.entry, start_until)
         return _refusal(call.entry, fate, session_until, closed_at)
@@ -273,8 +278,17 @@ def options_text(entry: Entry) -> str:
     )
 
 
-def claimed_of(claim_id: UUID, row: Row) -> Claimed:
-    """Return the claimed entry in a row."""
+def claims_of(claim_id: UUID, rows: Sequence[Row]) -> tuple[Claims, bool]:
+    """Return what a claim found, and whether it may find more behind the last turn."""
+    *last, is_cut = rows[0][:_TURN_COLUMNS]
+    entries = [_claimed(claim_id, row[_TURN_COLUMNS:]) for row in rows if row[_TURN_COLUMNS] is not None]
+    if entries:
+        return Claims(entries, entries[-1].turn), False
+    language, owner = last
+    return Claims(entries, Turn(Language(language), Owner(owner)) if owner else None), is_cut
+
+
+def _claimed(claim_id: UUID, row: Row) -> Claimed:
     deadline_at, *accepted = row[:_CLAIMED_COLUMNS]
     session = codec.session_of(row[_CLAIMED_COLUMNS:])
     entry = entry_of(session.ref, accepted)
@@ -340,9 +354,9 @@ def _refusal(entry: Entry, fate: str, session_until: datetime, closed_at: dateti
     return RowLocked() if fate == "skipped" else None
 
 
-def _kept(entry: Entry, start_until: datetime, kept: Sequence[Any]) -> Entry | Executed | UUID | Exception:
+def kept_call(entry: Entry, row: Row) -> Entry | Executed | UUID | Exception:
     """Return the response of the call that holds the key, or its execution if that is under way."""
-    payload_hash, winner, deadline_at, expires_at, title, count, answer, result, is_asynchronous = kept
+    start_until, payload_hash, winner, deadline_at, expires_at, title, count, answer, result, is_asynchronous = row
     if winner == entry.execution_id and is_asynchronous:
         return _expiring(entry, start_until)
     key, is_same = entry.idempotency_key, payload_hash == entry.idempotency_key.payload_hash

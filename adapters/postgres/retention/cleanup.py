@@ -18,7 +18,7 @@ from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements import CleanupStatements
 from domain.audit import AuditRetention
-from domain.clock import Clock, IdGenerator
+from domain.clock import Clock
 from domain.errors import StorageUnavailable, Unavailable
 from domain.identity import uuid7_at
 from domain.stats import ArchiveStats, CleanupStats
@@ -72,7 +72,6 @@ class Cleanup:
     _history_budget: HistoryBudget
     _usage: UsageCounter
     _entries: EntryEnder
-    _ids: IdGenerator
     _options: CleanupOptions = field(factory=CleanupOptions)
     _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _batch: int = field(init=False)
@@ -102,7 +101,7 @@ class Cleanup:
         await self._in_batches(self._remove_takings)
         await self._in_batches(self._remove_recordings)
         self._stats.entries_ended += await self._in_batches(self._end_expired) + await self._end_blocking(now)
-        self._stats.executions_overdue += await self._in_batches(self._move_overdue)
+        self._stats.executions_overdue += await self._in_batches(self._end_overdue)
         self._stats.keys_removed += await self._in_batches(self._remove_keys)
         self._stats.partitions_emptied += await self._empty_partitions(now)
         self._stats.acts_removed += await self._in_batches(self._remove_acts)
@@ -179,20 +178,8 @@ class Cleanup:
         ((removed,),) = await self._gateway.fetch(statement, {"expired_before": expired_before, "rows_max": rows_max})
         return int(removed)
 
-    async def _move_overdue(self, rows_max: int) -> int:
-        now = self._clock.now()
-        next_ids = [self._ids.new(now) for _ in range(rows_max)]
-        ((moved,),) = await self._gateway.fetch(
-            self._statements.move_overdue_executions,
-            {
-                "now": now,
-                "rows_max": rows_max,
-                "next_ids": codec.uuids(next_ids),
-                "next_partition": day_at(now) % PARTITIONS,
-                "jitters": codec.numbers(random.random() for _ in next_ids),  # noqa: S311  # keeps attempts apart
-            },
-        )
-        return int(moved)
+    async def _end_overdue(self, rows_max: int) -> int:
+        return await self._entries.end_overdue(self._clock.now(), rows_max)
 
     async def _end_expired(self, rows_max: int) -> int:
         return await self._entries.end_expired(self._clock.now(), rows_max)

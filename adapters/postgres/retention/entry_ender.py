@@ -1,5 +1,6 @@
-"""Ends entries of the queue that can no longer run."""
+"""Ends executions that can no longer begin, or whose end was not recorded in time."""
 
+import random
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -8,10 +9,13 @@ from uuid import UUID
 from attrs import define, field, frozen, validators
 
 from adapters.postgres import codec
+from adapters.postgres.codec import PARTITIONS, day_at
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.reports import error_text, report_text
-from adapters.postgres.statements import QueueEndStatements
+from adapters.postgres.statements import QueueSweepStatements
+from adapters.random_ids import RandomIds
+from domain.clock import IdGenerator
 from domain.queue.entry import CANCELLED, EXPIRED
 
 EntryIds = tuple[Any, ...]
@@ -22,10 +26,13 @@ EntryIds = tuple[Any, ...]
 class QueueLimits:
     """What one statement examines: turns, rows of each turn, rows of a page; and how many entries it ends.
 
-    Cleanup looks at fewer rows of a turn than a claim: it looks at all turns.
+    A claim that finds nothing goes on with the next turns, up to `walks_max` statements in all. Cleanup looks at fewer
+    rows of more turns.
     """
 
-    turns_max: int = field(default=64, validator=validators.ge(1))
+    turns_max: int = field(default=256, validator=validators.ge(1))
+    walks_max: int = field(default=4, validator=validators.ge(1))
+    blocking_turns_max: int = field(default=1000, validator=validators.ge(1))
     rows_max: int = field(default=1000, validator=validators.ge(1))
     page_rows_max: int = field(default=1000, validator=validators.ge(1))
     blocking_rows_max: int = field(default=50, validator=validators.ge(1))
@@ -34,14 +41,15 @@ class QueueLimits:
 
 @define(eq=False)
 class EntryEnder:
-    """Finds entries, and ends those that no other transaction has locked; each statement examines a bounded number.
+    """Finds executions, and ends those that no other transaction has locked; each statement examines a bounded number.
 
-    Every method returns how many entries have ended, and may raise StorageUnavailable or Overloaded.
+    Every method returns how many have ended, and may raise StorageUnavailable or Overloaded.
     """
 
     _gateway: Gateway
-    _statements: QueueEndStatements
+    _statements: QueueSweepStatements
     _bounds: QueueLimits = field(factory=QueueLimits)
+    _ids: IdGenerator = field(factory=RandomIds)
 
     async def end(self, entries: Sequence[EntryIds], now: datetime) -> int:
         """End those of the entries that can no longer run."""
@@ -71,9 +79,25 @@ class EntryEnder:
 
     async def end_blocking(self, now: datetime, rows_max: int) -> int:
         """End entries of closed sessions that claims examine in vain."""
-        bounds = {"turns_max": self._bounds.turns_max, "rows_max": self._bounds.blocking_rows_max}
+        bounds = {"turns_max": self._bounds.blocking_turns_max, "rows_max": self._bounds.blocking_rows_max}
         named = {"now": now, "ended_max": rows_max, **bounds}
         return await self.end(await self._found(self._statements.select_blocking_entries, named), now)
+
+    async def end_overdue(self, now: datetime, rows_max: int, execution_id: UUID | None = None) -> int:
+        """End open executions past their deadline as unknown, any or one of them."""
+        next_ids = [self._ids.new(now) for _ in range(rows_max)]
+        ((ended,),) = await self._found(
+            self._statements.move_overdue_executions,
+            {
+                "now": now,
+                "rows_max": rows_max,
+                "execution_id": execution_id,
+                "next_ids": codec.uuids(next_ids),
+                "next_partition": day_at(now) % PARTITIONS,
+                "jitters": codec.numbers(random.random() for _ in next_ids),  # noqa: S311  # keeps attempts apart
+            },
+        )
+        return int(ended)
 
     async def _found(self, statement: Statement, parameters: Mapping[str, object]) -> list[EntryIds]:
         return await self._gateway.fetch(statement, parameters)

@@ -11,7 +11,7 @@ from domain.executions.execution import FinishedExecution
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
 from domain.queue.entry import Accepted, CancelResult, Claimed, Entry, ExecutionState
-from domain.queue.ports import EVERY_STATE, ClaimRequest, ExecutionQueue, QueueFacts, StateFilter
+from domain.queue.ports import EVERY_STATE, ClaimRequest, Claims, ExecutionQueue, QueueFacts, StateFilter
 from domain.scripts.language import Language
 from entrypoints.telemetry.metrics.instruments import Collectors, Counts, Histograms, counter, histogram
 
@@ -61,9 +61,13 @@ class CountedQueue(ExecutionQueue):
         return accepted
 
     @override
-    async def claim(self, claim: ClaimRequest) -> Sequence[Claimed]:
+    async def replayed(self, entry: Entry) -> Accepted | None:
+        return await self._inner.replayed(entry)
+
+    @override
+    async def claim(self, claim: ClaimRequest) -> Claims:
         found = await self._inner.claim(claim)
-        for each in found:
+        for each in found.entries:
             language = each.execution.session.language_title.language
             self.metrics.claimed.add(language)
             waited = claim.now - each.entry.window.not_before

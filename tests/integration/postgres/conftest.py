@@ -15,13 +15,16 @@ from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRe
 from adapters.postgres.repositories.queue import PostgresExecutionQueue
 from adapters.postgres.repositories.sessions import PostgresSessionRepository, SessionRepositoryOptions
 from adapters.postgres.retention.cleanup import Cleanup, Retention
-from adapters.postgres.retention.entry_ender import EntryEnder
+from adapters.postgres.retention.entry_ender import EntryEnder, QueueLimits
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements import Statements
 from domain.storage.storage import StorageBudget
 from tests.contracts.session_repository import EXAMINED_MAX
 from tests.contracts.storage import Storage
+
+FEW_TURNS = QueueLimits(turns_max=16, walks_max=2)
+"""A test needs few owners to go beyond them."""
 
 
 def storage_on(gateway: Gateway, statements: Statements, **options: object) -> Storage:
@@ -38,7 +41,7 @@ def storage_on(gateway: Gateway, statements: Statements, **options: object) -> S
         functions=PostgresFunctionRepository(gateway, statements.functions),
         keyed_sessions=PostgresKeyedSessionRepository(gateway, statements.keyed_calls, writing),
         keyed_executions=PostgresKeyedExecutionRepository(gateway, statements.keyed_calls, executions, writing),
-        queue=PostgresExecutionQueue(gateway, statements, executions, writing),
+        queue=PostgresExecutionQueue(gateway, statements, executions, writing, FEW_TURNS),
     )
 
 
@@ -47,7 +50,7 @@ def cleanup_on(gateway: Gateway, statements: Statements, storage: Storage) -> Cl
     retention = Retention(sessions=timedelta(days=1), history=timedelta(days=7))
     budget = HistoryBudget.of(gateway, statements, StorageBudget(None, 7))
     usage = UsageCounter(gateway, statements.usage, storage.clock, 7)
-    parts = budget, usage, EntryEnder(gateway, statements.queue_ends), storage.ids
+    parts = budget, usage, EntryEnder(gateway, statements.queue_sweeps)
     return Cleanup(gateway, statements.cleanup, storage.clock, retention, *parts)
 
 

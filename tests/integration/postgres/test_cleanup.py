@@ -70,8 +70,8 @@ def new_cleanup(steered, statements, storage) -> NewCleanup:
         budget = HistoryBudget.of(steered, statements, StorageBudget(None, retention.history.days))
         usage = UsageCounter(steered, statements.usage, storage.clock, retention.history.days)
         limits = CleanupOptions(**options)
-        entries = EntryEnder(steered, statements.queue_ends)
-        parts = budget, usage, entries, storage.ids, limits
+        entries = EntryEnder(steered, statements.queue_sweeps)
+        parts = budget, usage, entries, limits
         return Cleanup(steered, statements.cleanup, storage.clock, retention, *parts, sleep=no_pause)
 
     return new

@@ -46,7 +46,7 @@ def new_cleanup(gateway, statements, storage):
         budget = HistoryBudget.of(gateway, statements, StorageBudget(None, 7))
         usage = UsageCounter(gateway, statements.usage, storage.clock, 7)
         retention = Retention(sessions=DAY, history=7 * DAY, versions=versions)
-        parts = budget, usage, EntryEnder(gateway, statements.queue_ends), storage.ids, CleanupOptions(**options)
+        parts = budget, usage, EntryEnder(gateway, statements.queue_sweeps), CleanupOptions(**options)
         return Cleanup(gateway, statements.cleanup, storage.clock, retention, *parts)
 
     return new

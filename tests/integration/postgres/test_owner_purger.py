@@ -1,5 +1,8 @@
 """The content of an owner is erased whole, in steps, and that of others stays."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import psycopg
 import pytest
 from attrs import evolve
@@ -8,20 +11,22 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
-from adapters.postgres.repositories.purges import PostgresOwnerPurger
+from adapters.postgres.repositories.purges import PostgresOwnerPurger, PostgresSessionPurger
+from adapters.postgres.repositories.queue_statements import AcceptCall, AcceptExecutions
 from adapters.postgres.statements import Statements
-from domain.access.owner_move import OwnedData
+from domain.access.owner_move import MoveStep, OwnedData
 from domain.audit import ActName
-from domain.executions.execution import Executed, ExecutionLost
+from domain.executions.execution import Executed, ExecutionLost, ExecutionNotFound
 from domain.functions.function import Definition, Function
+from domain.idempotency import KEPT_FOR
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.session import Status
-from tests.contracts.execution_queue import QueueOfOne
+from tests.contracts.execution_queue import RETENTION, QueueOfOne
 from tests.contracts.keyed_call_repository import KEY
-from tests.contracts.storage import ALICE, BOB, Storage
+from tests.contracts.storage import ALICE, ALLOWANCE, BOB, Storage
 from tests.support.acts import OPERATOR, act, recorded
 
 NOTHING = dict.fromkeys(OwnedData, 0)
@@ -50,6 +55,11 @@ def audit(gateway: Gateway, statements: Statements) -> PostgresAuditReader:
 @pytest.fixture
 def functions(gateway: Gateway, statements: Statements) -> PostgresFunctionRepository:
     return PostgresFunctionRepository(gateway, statements.functions)
+
+
+async def drained(steps: AsyncIterator[MoveStep]) -> None:
+    async for _ in steps:
+        pass
 
 
 def content_of(database_url: str) -> str:
@@ -159,3 +169,34 @@ async def test_what_is_left_of_a_session_that_was_removed_is_purged_and_recorded
     assert await process.queue.queued(ALICE, 10) == 0
     entry, *_ = await recorded(audit)
     assert (entry.details["queued_executions"], entry.details["open_executions"]) == (3, 1)
+
+
+async def test_what_an_accept_stores_that_began_before_a_purge_is_erased_too(
+    database_url: str, gateway: Gateway, statements: Statements, storage: Storage, purger: PostgresOwnerPurger
+) -> None:
+    process = QueueOfOne(storage)
+    of_session = PostgresSessionPurger(gateway, statements.purges, storage.clock, KEPT_FOR)
+    for whole in (False, True):
+        session = await storage.add(ALICE)
+        with psycopg.connect(database_url) as late:
+            late.execute("SET idle_in_transaction_session_timeout = '10s'")
+            entry = process.entry(session.ref)
+            call = AcceptExecutions(statements.queue.accept_executions)
+            late.execute(
+                statements.queue.accept_executions.sql,
+                call.parameters([AcceptCall(entry, ALLOWANCE, RETENTION)], "normal"),
+            )
+            await storage.close(session)
+            purging = asyncio.create_task(
+                drained(purger.purge(ALICE, act(ActName.OWNERS_PURGE)))
+                if whole
+                else of_session.purge(session.ref, act(ActName.SESSIONS_PURGE))
+            )
+            done, _ = await asyncio.wait([purging], timeout=0.1)
+            assert not done, "it waits for what began before"
+            late.commit()
+            await purging
+        assert await process.queue.queued(ALICE, 1) == 0
+        with pytest.raises(ExecutionNotFound):
+            await process.queue.state(ALICE, entry.execution_id, storage.clock.now())
+    assert '{"ä": ' not in content_of(database_url)

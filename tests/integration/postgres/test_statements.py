@@ -66,7 +66,7 @@ PAGE = {
     "contexts": False,
     "judged_at": _CLOCK.now(),
 }
-NO_ATTEMPTS = {"next_ids": "{}", "next_partition": 1, "jitters": "{}"}
+NO_ATTEMPTS = {"execution_id": None, "next_ids": "{}", "next_partition": 1, "jitters": "{}"}
 SOME_KEY = {"request_ids": codec.uuids([SOME_ID]), "owners": codec.texts(["alice"])}
 
 
@@ -202,7 +202,7 @@ async def test_statements_by_key_use_an_index_whatever_the_size(database_url, st
     ("room", "name", "parameters"),
     [
         ("cleanup", "delete_expired_sessions", {"expired_before": "2026-02-01"}),
-        ("cleanup", "move_overdue_executions", {"now": "2026-02-01", **NO_ATTEMPTS}),
+        ("queue_sweeps", "move_overdue_executions", {"now": "2026-02-01", **NO_ATTEMPTS}),
         ("cleanup", "delete_expired_keys", {"now": "2026-02-01"}),
         (
             "owners",
@@ -356,6 +356,7 @@ def test_array_literals_hold_special_values(database_url):
 def _queue_statements(statements: Statements) -> list[tuple[Statement, dict[str, object]]]:
     """Return the statements of the queue that calls run, with parameters."""
     queue, ends, states, now = statements.queue, statements.queue_ends, statements.queue_states, _CLOCK.now()
+    sweeps, claims = statements.queue_sweeps, statements.queue_claims
     ref = SessionRef(Owner("alice"), SOME_ID)
     key, window = IdempotencyKey("k", "0" * 64), StartWindow.after(now)
     entry = Entry(ref, SOME_ID, JsonText("{}"), key, window)
@@ -373,9 +374,9 @@ def _queue_statements(statements: Statements) -> list[tuple[Statement, dict[str,
     end, ended = EndCall(finished, entry, entry), {"cancelled": "", "cancelled_error": ""}
     return [
         (queue.accept_executions, AcceptExecutions(queue.accept_executions).parameters([call], "normal")),
-        (queue.claim_executions, claim),
+        (claims.claim_executions, claim),
         (
-            queue.put_back_executions,
+            claims.put_back_executions,
             {**one, "claim_ids": one["request_ids"], "not_befores": codec.instants([now]), **ended},
         ),
         (
@@ -384,10 +385,10 @@ def _queue_statements(statements: Statements) -> list[tuple[Statement, dict[str,
         ),
         (ends.cancel_executions, CancelExecutions(ends.cancel_executions).columns(state)),
         (ends.request_cancel, {"request_id": SOME_ID, "execution_id": SOME_ID, "now": now}),
-        (ends.select_expired_entries, few),
-        (ends.select_entries_of, {**few, "request_id": SOME_ID}),
-        (ends.select_blocking_entries, {**few, "rows_max": 50, "turns_max": 64, "ended_max": 10}),
-        (ends.end_entries, {**one, "now": now, **ended, "expired": "", "expired_error": ""}),
+        (sweeps.select_expired_entries, few),
+        (sweeps.select_entries_of, {**few, "request_id": SOME_ID}),
+        (sweeps.select_blocking_entries, {**few, "rows_max": 50, "turns_max": 64, "ended_max": 10}),
+        (sweeps.end_entries, {**one, "now": now, **ended, "expired": "", "expired_error": ""}),
         (states.select_to_stop, one),
         (states.select_states, SelectStates(states.select_states).columns(state)),
         (

@@ -12,6 +12,7 @@ from adapters.memory.audit import MemoryAudit
 from adapters.memory.manual_clock import no_jitter
 from adapters.memory.queue import MemoryExecutionQueue
 from adapters.memory.webhooks import MemoryWebhookRepository, MemoryWebhookStore
+from domain.errors import StorageUnavailable
 from domain.executions.service import ExecutionService
 from domain.functions.params import ParamsCheck
 from domain.identity import ANONYMOUS, SessionRef
@@ -32,15 +33,36 @@ ALLOWANCE = timedelta(seconds=70)
 
 @define(eq=False)
 class WatchedQueue(MemoryExecutionQueue):
-    """Counts claims, and raises the failure that a test sets for the next call of a method, before or after it."""
+    """Counts calls, and raises the failure that a test sets for the next call of a method, before or after it.
+
+    A call of a method that has a gate waits for it. A late claim takes effect after the first `unclaim`.
+    """
 
     claims: int = 0
     counts: int = 0
     before: dict[str, Exception] = field(factory=dict)
     after: dict[str, Exception] = field(factory=dict)
+    gates: dict[str, asyncio.Event] = field(factory=dict)
+    waiting: set[str] = field(factory=set)
+    put_backs: int = 0
+    late: list[Any] = field(factory=list)
+    is_late: bool = False
+
+    async def accept(self, entry: Any, allowance: Any, retention: Any) -> Any:
+        self._fail(self.before, "accept")
+        await self._pass("accept")
+        return await super().accept(entry, allowance, retention)
+
+    async def put_back(self, claimed: Any, not_before: Any) -> None:
+        self.put_backs += 1
+        await super().put_back(claimed, not_before)
 
     async def claim(self, claim: Any) -> Any:
         self.claims += 1
+        if self.is_late:
+            self.is_late = False
+            self.late.append(claim)
+            raise StorageUnavailable(stored="unknown")
         self._fail(self.before, "claim")
         found = await super().claim(claim)
         self._fail(self.after, "claim")
@@ -48,7 +70,10 @@ class WatchedQueue(MemoryExecutionQueue):
 
     async def unclaim(self, claim_id: Any, not_before: Any) -> Any:
         self._fail(self.before, "unclaim")
-        return await super().unclaim(claim_id, not_before)
+        returned = await super().unclaim(claim_id, not_before)
+        while self.late:
+            await super().claim(self.late.pop())
+        return returned
 
     async def end_entries(self, now: Any, ref: Any = None) -> Any:
         self._fail(self.before, "end_entries")
@@ -60,7 +85,14 @@ class WatchedQueue(MemoryExecutionQueue):
 
     async def queued(self, owner: Any, counted_max: int) -> int:
         self.counts += 1
-        return await super().queued(owner, counted_max)
+        counted = await super().queued(owner, counted_max)
+        await self._pass("queued")
+        return counted
+
+    async def _pass(self, name: str) -> None:
+        if name in self.gates:
+            self.waiting.add(name)
+            await self.gates[name].wait()
 
     def _fail(self, failures: dict[str, Exception], name: str) -> None:
         if name in failures:

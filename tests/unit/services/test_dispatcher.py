@@ -94,6 +94,20 @@ async def test_an_execution_without_a_worker_returns_to_the_queue(world: World) 
         assert (await later.ended(entry)).status is ExecutionStatus.SUCCEEDED
 
 
+async def test_of_an_owner_whose_execution_cannot_start_nothing_more_is_taken_at_once(world: World) -> None:
+    later = Later(world)
+    await later.served.now()
+    ref = await world.session()
+    entries = [await later.add(ref) for _ in range(10)]
+    world.runner.unavailable = "install it."  # after its health was asked for
+    async with later.dispatching():
+        await until(lambda: later.queue.claims > 20)
+        assert later.queue.put_backs == 2, "as many as run at once"
+        world.runner.unavailable = None
+        world.clock.advance(timedelta(seconds=1))
+        assert {(await later.ended(each)).status for each in entries} == {ExecutionStatus.SUCCEEDED}
+
+
 async def test_an_execution_beyond_the_limit_of_the_process_returns_to_the_queue(world: World) -> None:
     world.execution_limiter = CapacityLimiter("an execution", 1)
     later = Later(world)
@@ -186,6 +200,15 @@ async def test_what_a_claim_without_response_took_is_returned_and_then_run(world
         assert (await later.ended(entry)).status is ExecutionStatus.SUCCEEDED
     assert len(world.runner.ran) == 1
     assert not later.queue.before
+
+
+async def test_what_a_claim_took_after_its_response_was_lost_is_returned_too(world: World) -> None:
+    later = Later(world, evolve(PATIENT, idle_pause_s=0.001))
+    entry = await later.add(await world.session())
+    later.queue.is_late = True
+    async with later.dispatching():
+        assert (await later.ended(entry)).status is ExecutionStatus.SUCCEEDED
+    assert len(world.runner.ran) == 1
 
 
 async def test_a_claim_without_response_is_not_looked_for_beyond_its_deadlines(world: World) -> None:

@@ -8,13 +8,14 @@ import pytest
 from domain.errors import Overloaded, QuotaReached, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionNotFound
 from domain.functions.schema import ParamsRefused
-from domain.idempotency import IdempotencyKey
+from domain.idempotency import IdempotencyConflict, IdempotencyKey
 from domain.identity import ANONYMOUS, Owner, SessionRef
 from domain.queue.entry import (
     DELAY_MAX,
     AcceptOptions,
     CallbackNotFound,
     CancelResult,
+    Entry,
     ExecutionNotEnded,
     ExecutionNotKept,
     ExecutionState,
@@ -23,7 +24,7 @@ from domain.queue.entry import (
     ScheduleRefused,
 )
 from domain.queue.ports import StateFilter
-from domain.queue.quota import QueueMaxima, QueueQuota
+from domain.queue.quota import QueueMaxima
 from domain.queue.submission import Start
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionStatus
@@ -144,6 +145,24 @@ async def test_a_repeated_key_gets_the_execution_that_holds_it(later: Later, wor
     assert len(world.store.queued) == 1
 
 
+async def test_a_repeated_key_is_read_before_anything_refuses_the_call(world: World) -> None:
+    later = Later(world, bounds=QueueMaxima(owner_max=1))
+    ref, webhook = await world.session_of(Owner("alice")), AcceptOptions(webhook_id=world.ids.new(world.clock.now()))
+    entry = await later.add(ref, idempotency_key=KEY)
+    other = IdempotencyKey("order-2", "0" * 64)
+    for refusal, options in ((QuotaReached, AcceptOptions()), (RuntimeUnavailable, webhook)):
+        repeated = await later.accept(ref, options=options, idempotency_key=KEY)
+        assert isinstance(repeated, ExecutionState)
+        assert (repeated.execution_id, repeated.status) == (entry.execution_id, ExecutionStatus.QUEUED)
+        with pytest.raises(IdempotencyConflict):
+            await later.accept(ref, options=options, idempotency_key=IdempotencyKey(KEY.value, "f" * 64))
+        for key in (other, None):
+            with pytest.raises(refusal):
+                await later.accept(ref, options=options, idempotency_key=key)
+        world.runner.unavailable = "install it."
+        later = Later(world, bounds=QueueMaxima(owner_max=9))
+
+
 async def test_a_wait_ends_with_the_execution_or_with_its_time(later: Later, world: World) -> None:
     entry = await later.add(await world.session())
     assert (await later.service.wait(ANONYMOUS, entry.execution_id, 0.01)).status is ExecutionStatus.QUEUED
@@ -243,7 +262,37 @@ async def test_executions_are_listed_and_counted(later: Later, world: World) -> 
     assert (nodejs.facts.queued, nodejs.oldest_age) == (0, None)
 
 
-async def test_an_entry_of_an_owner_who_is_not_counted_changes_no_count(later: Later, world: World) -> None:
-    quota = QueueQuota(later.queue, world.clock.monotonic_ns, QueueMaxima(owner_max=1))
-    quota.added(Owner("alice"))
-    await quota.require(Owner("alice"))
+async def test_calls_at_the_same_time_neither_exceed_a_limit_nor_count_each(world: World) -> None:
+    later = Later(world, bounds=QueueMaxima(owner_max=5))
+    ref = await world.session_of(Owner("alice"))
+    found = await asyncio.gather(*(later.accept(ref) for _ in range(20)), return_exceptions=True)
+    assert sum(isinstance(each, QuotaReached) for each in found) == 15
+    assert (len(world.store.queued), later.queue.counts) == (5, 2)
+
+
+async def test_an_entry_that_was_not_stored_takes_no_room(world: World) -> None:
+    later = Later(world, bounds=QueueMaxima(owner_max=1))
+    ref = await world.session_of(Owner("alice"))
+    for _ in range(2):
+        later.queue.before["accept"] = StorageUnavailable(stored="no")
+        with pytest.raises(StorageUnavailable):
+            await later.accept(ref)
+    assert await later.add(ref)
+
+
+async def test_an_entry_that_is_stored_during_a_count_takes_its_room(world: World) -> None:
+    later = Later(world, bounds=QueueMaxima(owner_max=2))
+    ref = await world.session_of(Owner("alice"))
+    await later.add(ref)
+    accepts, counts = later.queue.gates.setdefault("accept", asyncio.Event()), asyncio.Event()
+    first = asyncio.create_task(later.accept(ref))
+    await until(lambda: "accept" in later.queue.waiting)
+    world.clock.advance(timedelta(seconds=1))
+    later.queue.gates["queued"] = counts
+    second = asyncio.create_task(later.accept(ref))
+    await until(lambda: "queued" in later.queue.waiting)
+    accepts.set()
+    assert isinstance(await first, Entry)
+    counts.set()
+    with pytest.raises(QuotaReached):
+        await second

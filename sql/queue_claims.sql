@@ -1,0 +1,225 @@
+-- Statements that take executions out of the queue and return them; queue.sql says what entitles to it, sessions.sql
+-- describes the format.
+
+-- name: claim_executions(claim_id, languages, after_language, after_owner, blocked, entries_max, owner_max, turns_max, rows_max, now, allowance)
+-- `turn` finds one owner after the other in the index, from the one behind `after` round to that one; an empty name marks
+-- the way round. Its rows are made as `due` needs them, so a claim of few entries examines few owners. A claim that finds
+-- nothing is one row with nulls beside the turn that it examined last; `is_cut` says that there may be turns behind it.
+-- Each due owner gets an equal part of the entries. The rows of the queue are locked one by one, and only as many as a part has: claims in
+-- other processes get the rows behind them. A limit that the planner cannot see makes it read the first rows from the
+-- index, where it would else sort all rows of an owner of whom it knows nothing yet. The unique index of open records in order makes one of two claims wait for
+-- the other, and then take nothing.
+WITH RECURSIVE turn (language, owner, lap, position) AS (
+    SELECT :after_language::text, :after_owner::text, 0, 0
+    UNION ALL
+    SELECT
+        coalesce(n.language, ''), coalesce(n.owner, ''), t.lap + CASE WHEN n.language IS NULL THEN 1 ELSE 0 END,
+        t.position + 1
+    FROM turn AS t
+    LEFT JOIN LATERAL (
+        SELECT q.language, q.owner
+        FROM meta.queued_executions AS q
+        WHERE (q.language, q.owner) > (t.language, t.owner)
+        ORDER BY q.language, q.owner
+        LIMIT 1
+    ) AS n ON TRUE
+    WHERE
+        t.position < :turns_max::bigint
+        AND (t.lap = 0 OR (t.lap = 1 AND (t.language, t.owner) < (:after_language::text, :after_owner::text)))
+),
+due AS MATERIALIZED (
+    SELECT t.language, t.owner, t.position
+    FROM turn AS t
+    WHERE
+        t.position > 0
+        AND t.owner <> ''
+        AND t.language = any(:languages::text[])
+        AND t.owner <> all(:blocked::text[])
+        AND (t.lap = 0 OR (t.language, t.owner) <= (:after_language::text, :after_owner::text))
+        AND EXISTS (
+            SELECT FROM meta.queued_executions AS q
+            WHERE q.language = t.language AND q.owner = t.owner AND q.ready_at <= :now::timestamptz
+        )
+    LIMIT :entries_max::bigint
+),
+part AS MATERIALIZED (
+    SELECT least(:owner_max::bigint, ceil(:entries_max::numeric / count(d.owner))::bigint) AS rows_max
+    FROM due AS d
+    HAVING count(d.owner) > 0
+),
+picked AS MATERIALIZED (
+    SELECT d.position, e.*
+    FROM due AS d
+    CROSS JOIN part AS p -- noqa: AL05
+    CROSS JOIN LATERAL ( -- noqa: ST05
+        SELECT q.execution_id, q.request_id, q.owner, q.key, q.slot, q.ready_at, q.in_order
+        FROM (
+            SELECT w.execution_id, w.request_id, w.ready_at, w.not_before, w.expires_at, w.in_order
+            FROM meta.queued_executions AS w
+            WHERE w.language = d.language AND w.owner = d.owner AND w.ready_at <= :now::timestamptz
+            ORDER BY w.ready_at, w.execution_id
+            LIMIT (SELECT :rows_max::bigint)
+        ) AS w
+        CROSS JOIN LATERAL (
+            SELECT s.closed_at, s.expires_at FROM meta.sessions AS s WHERE s.request_id = w.request_id LIMIT 1
+        ) AS s
+        INNER JOIN meta.queued_executions AS q ON w.execution_id = q.execution_id AND w.request_id = q.request_id
+        WHERE
+            w.not_before <= :now::timestamptz
+            AND w.expires_at > :now::timestamptz
+            AND s.closed_at IS NULL
+            AND s.expires_at > :now::timestamptz
+            AND (
+                NOT w.in_order
+                OR (
+                    (
+                        SELECT TRUE
+                        FROM meta.queued_executions AS b
+                        WHERE
+                            b.request_id = w.request_id
+                            AND b.execution_id < w.execution_id
+                            AND b.in_order
+                            AND b.expires_at > :now::timestamptz
+                        ORDER BY b.execution_id
+                        LIMIT 1
+                    ) IS NULL
+                    AND (
+                        SELECT TRUE FROM meta.open_executions AS o WHERE o.request_id = w.request_id AND o.in_order LIMIT 1
+                    ) IS NULL
+                )
+            )
+        ORDER BY w.ready_at, w.execution_id
+        LIMIT p.rows_max
+        FOR UPDATE OF q SKIP LOCKED
+    ) AS e
+),
+numbered AS (
+    SELECT
+        p.*,
+        row_number() OVER (PARTITION BY p.position ORDER BY p.ready_at, p.execution_id) AS nth,
+        row_number() OVER (PARTITION BY p.owner ORDER BY p.ready_at, p.execution_id) AS nth_of_owner
+    FROM picked AS p
+),
+chosen AS MATERIALIZED (
+    SELECT
+        n.position, n.nth, n.execution_id, n.key, n.slot, n.in_order,
+        :now::timestamptz + interval '1 ms' * s.timeout_ms + :allowance::interval AS deadline_at,
+        encode(k.payload_hash, 'hex') AS payload_hash, k.params, k.asynchronous,
+        s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
+        s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
+        s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention, s.created_at
+    FROM numbered AS n
+    CROSS JOIN LATERAL (SELECT s.* FROM meta.sessions AS s WHERE s.request_id = n.request_id LIMIT 1) AS s
+    CROSS JOIN LATERAL (
+        SELECT k.owner, k.payload_hash, k.params, k.asynchronous
+        FROM meta.idempotency_keys AS k
+        WHERE k.winner = n.execution_id AND k.asynchronous IS NOT NULL
+        LIMIT 1
+    ) AS k
+    WHERE n.nth_of_owner <= :owner_max::bigint AND k.owner = s.owner
+    ORDER BY n.nth, n.position
+    LIMIT :entries_max::bigint
+),
+opened AS (
+    INSERT INTO meta.open_executions (request_id, execution_id, owner, slot, deadline_at, in_order, claim_id)
+    SELECT c.request_id, c.execution_id, c.owner, c.slot, c.deadline_at, c.in_order, :claim_id::uuid
+    FROM chosen AS c
+    ORDER BY c.request_id, c.execution_id
+    ON CONFLICT DO NOTHING
+    RETURNING request_id, execution_id
+),
+taken AS (
+    DELETE FROM meta.queued_executions AS q
+    USING opened AS o
+    WHERE q.execution_id = o.execution_id AND q.request_id = o.request_id
+)
+SELECT
+    l.language AS last_language, l.owner AS last_owner, coalesce(l.position = :turns_max::bigint, FALSE) AS is_cut,
+    c.deadline_at, c.execution_id, c.key, c.payload_hash, c.params, c.asynchronous::text,
+    (c.asynchronous ->> 'not_before')::timestamptz AS not_before,
+    (c.asynchronous ->> 'expires_at')::timestamptz AS start_until,
+    c.request_id, c.owner, c.language, c.title, c.script_hash, c.context, c.metadata, c.timeout_ms, c.memory_mb,
+    c.isolation, c.renewal, c.ttl_seconds, c.expires_at, c.expires_max_at, c.closed_at, c.last_executed_at,
+    c.execution_count, c.version, c.function_version, c.function_id, c.hidden, c.convention, c.created_at
+FROM (SELECT NOT EXISTS (SELECT FROM opened) AS is_empty) AS found
+LEFT JOIN chosen AS c ON c.execution_id IN (SELECT o.execution_id FROM opened AS o)
+LEFT JOIN LATERAL (
+    SELECT t.language, t.owner, t.position FROM turn AS t WHERE found.is_empty ORDER BY t.position DESC LIMIT 1
+) AS l ON TRUE
+ORDER BY c.nth, c.position;
+
+-- name: put_back_executions(request_ids, execution_ids, claim_ids, not_befores, cancelled, cancelled_error)!
+-- An open record of another claim stays: the statement may be sent twice, and the entry may be claimed again between.
+-- What the entry was accepted with is in the row of its key. A cancel that was requested meanwhile ends the entry.
+WITH call AS (
+    SELECT *
+    FROM
+        unnest(:request_ids::uuid[], :execution_ids::uuid[], :claim_ids::uuid[], :not_befores::timestamptz[])
+            AS c (request_id, execution_id, claim_id, not_before)
+),
+held AS MATERIALIZED (
+    SELECT o.request_id, o.execution_id, o.slot, o.in_order, o.cancel_requested_at, c.not_before
+    FROM call AS c
+    INNER JOIN meta.open_executions AS o ON c.request_id = o.request_id AND c.execution_id = o.execution_id
+    WHERE o.claim_id = c.claim_id
+    ORDER BY o.request_id, o.execution_id
+    FOR UPDATE OF o
+),
+removed AS (
+    DELETE FROM meta.open_executions AS o
+    USING held AS h
+    WHERE o.request_id = h.request_id AND o.execution_id = h.execution_id
+    RETURNING h.*
+),
+known AS (
+    SELECT r.*, k.owner, k.key, k.language_title, k.asynchronous
+    FROM removed AS r
+    CROSS JOIN LATERAL (
+        SELECT k.owner, k.key, k.language_title, k.asynchronous
+        FROM meta.idempotency_keys AS k
+        WHERE k.winner = r.execution_id AND k.asynchronous IS NOT NULL
+        LIMIT 1
+    ) AS k
+),
+queued AS (
+    INSERT INTO meta.queued_executions (
+        execution_id, request_id, owner, language, key, slot, ready_at, not_before, expires_at, in_order
+    )
+    SELECT
+        n.execution_id, n.request_id, n.owner, split_part(n.language_title, '-', 1), n.key, n.slot,
+        (n.asynchronous ->> 'not_before')::timestamptz - interval '1 s' * (n.asynchronous ->> 'priority_s')::integer,
+        n.not_before, (n.asynchronous ->> 'expires_at')::timestamptz, n.in_order
+    FROM known AS n
+    WHERE n.cancel_requested_at IS NULL
+    ORDER BY n.execution_id
+    ON CONFLICT (request_id, execution_id) DO NOTHING
+),
+answered AS (
+    UPDATE meta.idempotency_keys AS k
+    SET outcome = 'cancelled', answer = :cancelled::text
+    FROM known AS n
+    WHERE k.winner = n.execution_id AND k.asynchronous IS NOT NULL AND n.cancel_requested_at IS NOT NULL
+),
+announced AS (
+    INSERT INTO meta.deliveries (
+        delivery_id, request_id, webhook_id, execution_id, event, payload, state, next_at, error
+    )
+    SELECT d.*
+    FROM known AS n
+    CROSS JOIN LATERAL meta.deliveries_of(
+        n.owner, (n.asynchronous ->> 'webhook_id')::uuid, n.request_id, n.execution_id, 'cancelled',
+        n.cancel_requested_at, n.language_title, (n.asynchronous ->> 'attempt')::smallint, :cancelled_error::text, NULL
+    ) AS d
+    WHERE n.cancel_requested_at IS NOT NULL
+    ON CONFLICT (delivery_id, request_id) DO NOTHING
+)
+INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome, attempt)
+SELECT
+    n.slot, n.request_id, n.execution_id, n.owner, 'cancelled', (n.asynchronous ->> 'attempt')::smallint
+FROM known AS n
+WHERE n.cancel_requested_at IS NOT NULL
+ON CONFLICT (slot, request_id, execution_id) DO NOTHING;
+
+-- name: select_claimed(claim_id)
+-- Runs only after the response to a claim was lost. It needs no index, because the table is small.
+SELECT o.request_id, o.execution_id FROM meta.open_executions AS o WHERE o.claim_id = :claim_id::uuid;
