@@ -101,12 +101,24 @@ class KeyInterrupted(KeyTaken):
         return {**super().details, "executed": "unknown", "execution_id": self.execution_id}
 
 
+@define(eq=False)
+class KeyErased(KeyTaken):
+    """The response of the call that took the key was erased."""
+
+    @property
+    def message(self) -> str:
+        return (
+            "The first call with this Idempotency-Key has ended, and its response was erased, so nothing was done. Use "
+            "a new key for a new call."
+        )
+
+
 @frozen
 class KeptCall(Generic[Response]):
     """The call that holds a key.
 
     `session_id` is the session that the call was for, or that it made. `winner` is the id that the call made.
-    `response` is None until the call has ended.
+    `response` is None until the call has ended, and when it `is_erased`.
     """
 
     session_id: UUID
@@ -115,6 +127,7 @@ class KeptCall(Generic[Response]):
     deadline_at: datetime
     expires_at: datetime
     response: Response | None = field(default=None, repr=False)
+    is_erased: bool = False
 
     def is_over(self, now: datetime) -> bool:
         """Return whether the key is free again."""
@@ -123,10 +136,12 @@ class KeptCall(Generic[Response]):
     def replay(self, idempotency_key: IdempotencyKey, now: datetime) -> Response:
         """Return the response to a repeated call.
 
-        Raises IdempotencyConflict for another payload, KeyInFlight until the deadline, KeyInterrupted after it.
+        Raises IdempotencyConflict for another payload, KeyErased, KeyInFlight until the deadline, KeyInterrupted after.
         """
         if idempotency_key.payload_hash != self.payload_hash:
             raise IdempotencyConflict(idempotency_key.value, self.session_id)
+        if self.is_erased:
+            raise KeyErased(idempotency_key.value, self.session_id)
         if self.response is not None:
             return self.response
         if now < self.deadline_at:

@@ -296,3 +296,46 @@ SET cancel_requested_at = coalesce(o.cancel_requested_at, :now::timestamptz)
 FROM running AS r
 WHERE o.request_id = r.request_id AND o.execution_id = r.execution_id
 RETURNING o.execution_id;
+
+-- name: erase_execution(request_id, execution_id, partition, owner, act_id, actor, origin, act)!
+-- Of an execution that has ended. An empty text in place of the result, which is JSON, marks the key of an erased call. A
+-- message to a webhook has result and error at its end. The owner "*" stands for every owner. Never prepared: a plan for
+-- the given partition locks only that one.
+WITH history AS (
+    UPDATE meta.executions AS e
+    SET
+        params = NULL, params_length = NULL, result = NULL, result_length = NULL, error = NULL, error_length = NULL,
+        stdout = NULL, stdout_length = NULL, stderr = NULL, stderr_length = NULL
+    WHERE
+        e.slot = :partition::smallint
+        AND e.request_id = :request_id::uuid
+        AND e.execution_id = :execution_id::uuid
+        AND :owner::text IN (e.owner, '*')
+    RETURNING e.owner
+),
+keys AS (
+    UPDATE meta.idempotency_keys AS k
+    SET answer = NULL, result = '', params = NULL, asynchronous = k.asynchronous || '{"erased": true}'
+    WHERE
+        k.request_id = :request_id::uuid
+        AND k.winner = :execution_id::uuid
+        AND :owner::text IN (k.owner, '*')
+    RETURNING k.owner
+),
+erased AS (
+    SELECT h.owner FROM history AS h
+    UNION
+    SELECT k.owner FROM keys AS k
+),
+messages AS (
+    UPDATE meta.deliveries AS d
+    SET payload = regexp_replace(d.payload, ',"(error|result)":.*$', '}}')
+    FROM erased AS e
+    WHERE d.request_id = :request_id::uuid AND d.execution_id = :execution_id::uuid
+)
+INSERT INTO meta.audit (act_id, actor, origin, act, owner, subject, details)
+SELECT
+    :act_id::uuid, :actor::text, :origin::text, :act::text, e.owner, :execution_id::uuid::text,
+    jsonb_build_object('request_id', :request_id::uuid)
+FROM erased AS e
+ON CONFLICT (act_id) DO NOTHING;

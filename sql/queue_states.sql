@@ -24,6 +24,7 @@ WHERE
     k.winner = :execution_id::uuid
     AND k.asynchronous IS NOT NULL
     AND :owner::text IN (k.owner, '*')
+    AND k.params IS NOT NULL
     AND k.expires_at > :now::timestamptz;
 
 -- name: select_states(owners, execution_ids, nows, position_max)

@@ -9,10 +9,12 @@ from uuid import UUID
 from attrs import define, evolve, field
 from typing_extensions import override
 
+from adapters.memory.audit import MemoryAudit
 from adapters.memory.queue_rows import MemoryQueueRows
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.store import AcceptedEntry, MemoryStore, newest_first, page_of
 from adapters.memory.webhooks import MemoryAnnouncer
+from domain.audit import Act
 from domain.clock import IdGenerator
 from domain.executions.execution import Executed, Execution, ExecutionNotFound, FinishedExecution, OpenExecution
 from domain.executions.ports import ExecutionRepository
@@ -44,6 +46,7 @@ class MemoryExecutionQueue(ExecutionQueue):
     _ids: IdGenerator = field(factory=SequentialIds)
     _ended_max: int = 500
     _announcer: MemoryAnnouncer = field(factory=MemoryAnnouncer)
+    audit: MemoryAudit = field(factory=MemoryAudit)
     _rows: MemoryQueueRows = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -127,10 +130,25 @@ class MemoryExecutionQueue(ExecutionQueue):
         return running
 
     @override
+    async def erase(self, owner: Owner, execution_id: UUID, session_id: UUID, act: Act) -> None:
+        self._store.require_available()
+        row, accepted = self._store.history.get(execution_id), self._store.accepted.get(execution_id)
+        if row is not None and owner in (row.ref.owner, EVERY_OWNER):
+            erased = evolve(row, params=None, result=None, error=None, stdout=None, stderr=None)
+            self._store.history[execution_id] = erased
+            self.audit.record(act, row.ref.owner, str(execution_id), {"request_id": str(session_id)})
+            self._announcer.forget(execution_id)
+        for key, call in self._store.keys.items():
+            if call.winner == execution_id and owner in (key[0], EVERY_OWNER):
+                self._store.keys[key] = evolve(call, response=None, is_erased=True)
+                if accepted is not None:
+                    accepted.erased_status, accepted.report = self._rows.status(accepted), None
+
+    @override
     async def entry(self, owner: Owner, execution_id: UUID, now: datetime) -> Entry:
         self._store.require_available()
         accepted = self._rows.kept(execution_id, now)
-        if accepted is None or owner not in (accepted.key[0], EVERY_OWNER):
+        if accepted is None or accepted.erased_status or owner not in (accepted.key[0], EVERY_OWNER):
             raise ExecutionNotFound
         return evolve(accepted.entry, ref=SessionRef(accepted.key[0], accepted.entry.ref.session_id))
 
@@ -228,7 +246,12 @@ class MemoryExecutionQueue(ExecutionQueue):
         accepted = self._rows.kept(kept.winner, entry.accepted_at)
         if accepted is not None and kept.winner == entry.execution_id:
             return accepted.entry
-        if accepted is None or accepted.report is not None or kept.payload_hash != entry.idempotency_key.payload_hash:
+        if (
+            accepted is None
+            or accepted.report is not None
+            or kept.is_erased
+            or kept.payload_hash != entry.idempotency_key.payload_hash
+        ):
             executed: Executed = kept.replay(entry.idempotency_key, entry.accepted_at)
             return evolve(executed, replayed=True)
         state = await self.state(entry.ref.owner, kept.winner, entry.accepted_at)

@@ -86,7 +86,7 @@ class MemoryQueueRows:
         """Return the state of an execution that was accepted."""
         entry, session = accepted.entry, self.session(accepted)
         assert session is not None
-        status, is_queued = self._status(accepted), entry.execution_id in self._store.queued
+        status, is_queued = self.status(accepted), entry.execution_id in self._store.queued
         return ExecutionState(
             SessionRef(owner, entry.ref.session_id),
             entry.execution_id,
@@ -102,10 +102,13 @@ class MemoryQueueRows:
             and entry.execution_id in self._store.cancels,
             report=accepted.report,
             execution_count=accepted.execution_count,
-            kept_until=accepted.kept_until,
+            kept_until=None if accepted.erased_status else accepted.kept_until,
         )
 
-    def _status(self, accepted: AcceptedEntry) -> ExecutionStatus:
+    def status(self, accepted: AcceptedEntry) -> ExecutionStatus:
+        """Return what became of an entry."""
+        if accepted.erased_status is not None:
+            return accepted.erased_status
         if accepted.report is not None:
             return accepted.report.status
         if accepted.entry.execution_id in self._store.queued:

@@ -14,7 +14,7 @@ from domain.identity import SHARED, Owner, SessionRef
 from domain.paging import Page
 from domain.queue.entry import Entry
 from domain.scripts.language import LanguageTitle
-from domain.scripts.report import ScriptReport
+from domain.scripts.report import ExecutionStatus, ScriptReport
 from domain.scripts.script import Script
 from domain.sessions.session import Session, SessionNotFound
 from domain.takeover.judgement import Judgement
@@ -40,6 +40,7 @@ class AcceptedEntry:
     report: ScriptReport | None = None
     execution_count: int | None = None
     next_attempt: UUID | None = None
+    erased_status: ExecutionStatus | None = None
 
 
 @define

@@ -92,6 +92,7 @@ class QueueEndStatements:
     cancel_executions: Statement
     request_cancel: Statement
     request_cancels: Statement
+    erase_execution: Statement = field(metadata=_UNPREPARED)
 
 
 @frozen

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from attrs import frozen
 
+from domain.audit import Act
 from domain.executions.execution import FinishedExecution
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
@@ -160,8 +161,16 @@ class ExecutionQueue(Protocol):
         """
         ...
 
+    async def erase(self, owner: Owner, execution_id: UUID, session_id: UUID, act: Act) -> None:
+        """Erase params, result and output of an execution that has ended, and record the act, in one write.
+
+        Its state stays, without `kept_until`; its key raises KeyErased. Messages to webhooks lose result and error.
+        Erasing again changes nothing. EVERY_OWNER erases for any owner.
+        """
+        ...
+
     async def entry(self, owner: Owner, execution_id: UUID, now: datetime) -> Entry:
-        """Return an asynchronous execution as it was accepted, for as long as its result is kept.
+        """Return an asynchronous execution as it was accepted, for as long as its result is kept and not erased.
 
         Raises ExecutionNotFound.
         """

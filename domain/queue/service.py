@@ -9,6 +9,7 @@ from uuid import UUID
 
 from attrs import define, frozen
 
+from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator, Jitter
 from domain.concurrency.budget import Budget
 from domain.errors import DomainError, StorageUnavailable, Unavailable
@@ -185,6 +186,15 @@ class QueueService:
         if not state.status.is_final:
             raise ExecutionNotEnded(execution_id, state.status)
         return state
+
+    async def erase(self, owner: Owner, execution_id: UUID, actor: Actor) -> None:
+        """Erase what an execution that has ended had and gave; its state stays, and the act is recorded.
+
+        Raises ExecutionNotFound or ExecutionNotEnded.
+        """
+        ended = await self.ended(owner, execution_id)
+        act = new_act(self._clock, self._ids, actor, ActName.EXECUTIONS_ERASE)
+        await self._spend(self._queue.erase(owner, execution_id, ended.ref.session_id, act))
 
     async def retry(self, ended: ExecutionState) -> Accepted:
         """Accept an execution that has ended once more, as an execution of its own.

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import click
 
+from domain.audit import ActName
+from domain.errors import Unavailable
 from domain.executions.execution import ExecutionNotFound
 from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, uuid7_time
 from domain.queue.entry import CancelResult, ExecutionNotEnded, ExecutionNotKept, ExecutionState
@@ -98,7 +100,10 @@ def cancel(context: click.Context, execution_id: UUID) -> None:
     """
 
     async def cancelled(commands: "Commands") -> tuple[CancelResult, ExecutionState]:
-        return await _queue(commands).cancel(EVERY_OWNER, execution_id, commands.clock().now())
+        found = await _queue(commands).cancel(EVERY_OWNER, execution_id, commands.clock().now())
+        if found[0] is not CancelResult.ENDED:
+            await _record(commands, ActName.EXECUTIONS_CANCEL, execution_id, {"found": found[0]})
+        return found
 
     result, state = _in_database(context, cancelled)
     click.echo(_CANCELS[result].format(state.status))
@@ -157,7 +162,25 @@ async def _retried(commands: "Commands", execution_id: UUID) -> UUID:
         raise ExecutionNotKept(execution_id) from None
     again = Submission(entry.params, options=entry.options, retry_of=execution_id)
     accepted = await queue.accept(again.entry(entry.ref, commands.ids().new(now)), policy.allowance, policy.retention)
+    await _record(commands, ActName.EXECUTIONS_RETRY, execution_id, {"execution_id": str(accepted.execution_id)})
     return accepted.execution_id
+
+
+async def _record(commands: "Commands", name: ActName, execution_id: UUID, details: Mapping[str, object]) -> None:
+    """Record what was done with an execution; it is done also if that fails."""
+    try:
+        owner = await _owner(commands, execution_id)
+        await commands.database_acts().record(commands.new_act(name), str(execution_id), details, owner)
+    except Unavailable as error:
+        click.echo(f"The audit record has no entry of this: {error.message}", err=True)
+
+
+async def _owner(commands: "Commands", execution_id: UUID) -> Owner | None:
+    """Return whose execution it is; None if its caller waited for it."""
+    try:
+        return (await _queue(commands).entry(EVERY_OWNER, execution_id, commands.clock().now())).ref.owner
+    except ExecutionNotFound:
+        return None
 
 
 def _facts(state: ExecutionState) -> dict[str, Any]:

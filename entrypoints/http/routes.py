@@ -15,7 +15,7 @@ from entrypoints.http.endpoints.history import HistoryEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
 from entrypoints.http.endpoints.webhooks import WebhookEndpoints
-from entrypoints.http.openapi.asynchronous import CANCEL, EXECUTION, EXECUTIONS, QUEUE, RETRY
+from entrypoints.http.openapi.asynchronous import CANCEL, ERASE, EXECUTION, EXECUTIONS, QUEUE, RETRY
 from entrypoints.http.openapi.executions import (
     EXECUTE,
     EXECUTE_BATCH,
@@ -183,6 +183,7 @@ def _execution_routes(asynchronous: AsynchronousEndpoints) -> tuple[Route, ...]:
         _own("GET", _EXECUTIONS, asynchronous.list, "list_asynchronous_executions", EXECUTIONS, None, ListedExecutions),
         _own("GET", _QUEUE, asynchronous.queue, "get_queue", QUEUE, None, QueueResponse),
         _own("GET", _EXECUTION, asynchronous.get, "get_execution", EXECUTION, None, SingleExecution),
+        _own("DELETE", _EXECUTION, asynchronous.erase, "erase_execution", ERASE, status=204),
         _own("POST", cancel, asynchronous.cancel, "cancel_execution", CANCEL, None, CancelResponse),
         _execute(
             "POST",

@@ -11,9 +11,9 @@ from uuid import UUID
 import pytest
 from attrs import evolve
 
-from domain.audit import ActName
+from domain.audit import ActName, AuditReader
 from domain.executions.execution import Executed, ExecutionLost, ExecutionNotFound
-from domain.idempotency import IdempotencyConflict, IdempotencyKey, KeyInFlight, KeyInterrupted
+from domain.idempotency import IdempotencyConflict, IdempotencyKey, KeyErased, KeyInFlight, KeyInterrupted
 from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, SessionRef
 from domain.json_text import JsonText
 from domain.queue.entry import (
@@ -36,7 +36,7 @@ from domain.webhooks.delivery import DeliveryState
 from domain.webhooks.ports import DeliveryQueue, WebhookRepository
 from domain.webhooks.webhook import ENDS, Event, SecretVersion, Webhook
 from tests.contracts.storage import ALICE, ALLOWANCE, BOB, Storage, report_of
-from tests.support.acts import act
+from tests.support.acts import act, recorded
 
 MOMENT = timedelta(microseconds=1)
 RETENTION = timedelta(days=1)
@@ -120,6 +120,10 @@ class ExecutionQueueContract(ABC):
     @pytest.fixture
     @abstractmethod
     def purger(self, storage: Storage) -> SessionPurger: ...
+
+    @pytest.fixture
+    @abstractmethod
+    def audit(self, storage: Storage) -> AuditReader: ...
 
     @pytest.fixture
     @abstractmethod
@@ -644,6 +648,41 @@ class ExecutionQueueContract(ABC):
             with pytest.raises(ExecutionNotFound):
                 await process.queue.entry(*call)
 
+    async def test_what_an_execution_had_and_gave_is_erased_and_its_state_stays(self, process, session, storage, audit):
+        entry = await process.accept(process.entry(session.ref, KEY))
+        await process.finish(await process.claim_one(), FAILED)
+        erasing = process.queue.erase
+        await erasing(BOB, entry.execution_id, session.ref.session_id, act(ActName.EXECUTIONS_ERASE))
+        assert await process.queue.entry(ANONYMOUS, entry.execution_id, storage.clock.now()) == entry
+        for _ in range(2):
+            await erasing(ANONYMOUS, entry.execution_id, session.ref.session_id, act(ActName.EXECUTIONS_ERASE))
+            state = await process.queue.state(ANONYMOUS, entry.execution_id, storage.clock.now())
+            assert (state.status, state.execution_count) == (ExecutionStatus.FAILED, 1)
+            assert (state.report, state.kept_until) == (None, None)
+            (listed,) = (await process.queue.page(ANONYMOUS, None, 5, storage.clock.now())).items
+            assert (listed.status, listed.kept_until) == (ExecutionStatus.FAILED, None)
+        row = await storage.executions.get(ANONYMOUS, entry.execution_id)
+        assert (row.params, row.result, row.error, row.stdout, row.stderr) == (None,) * 5
+        with pytest.raises(ExecutionNotFound):
+            await process.queue.entry(ANONYMOUS, entry.execution_id, storage.clock.now())
+        for call in (
+            process.queue.accept(process.entry(session.ref, KEY), ALLOWANCE, RETENTION),
+            storage.keyed_executions.begin(*storage.request(session.ref), KEY),
+        ):
+            with pytest.raises(KeyErased):
+                await call
+        found = [(each.act, each.owner, each.subject) for each in await recorded(audit)]
+        assert found == [("executions.erase", ANONYMOUS, str(entry.execution_id))] * 2
+
+    async def test_the_response_of_a_call_that_waited_is_erased_too(self, process, session, storage):
+        execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+        await storage.keyed_executions.finish(storage.finished(execution), KEY)
+        erased = execution.execution_id, session.ref.session_id
+        await process.queue.erase(EVERY_OWNER, *erased, act(ActName.EXECUTIONS_ERASE))
+        with pytest.raises(KeyErased):
+            await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
+        assert await process.status(execution.execution_id) is ExecutionStatus.SUCCEEDED
+
     async def test_the_end_of_a_cancelled_execution_is_recorded_as_it_was(self, process, session, storage):
         entry = await process.add(session)
         claimed = await process.claim_one()
@@ -892,6 +931,23 @@ class ExecutionQueueContract(ABC):
             entry = await process.add(session, webhook_id=webhook_id)
             await process.finish(await process.claim_one(), report_of())
         assert list(await self.told(deliveries, silent)) == [entry.execution_id]
+
+    async def test_messages_about_an_erased_execution_lose_its_result_and_its_error(
+        self, process, session, storage, webhooks, deliveries
+    ):
+        webhook = await self.registered(webhooks, storage)
+        failure = Failure(FailureCode.SCRIPT_ERROR, 'a "quoted",\n"result":{ of ä}')
+        for report in (report_of(result=JsonText('{"error": [1, "}}"]}')), report_of(result=None, failure=failure)):
+            entry = await process.add(session)
+            await process.finish(await process.claim_one(), report)
+            (event, before) = (await self.told(deliveries, webhook))[entry.execution_id]
+            await process.queue.erase(
+                ANONYMOUS, entry.execution_id, session.ref.session_id, act(ActName.EXECUTIONS_ERASE)
+            )
+            after = (await self.told(deliveries, webhook))[entry.execution_id]
+            assert len(before) == 6
+            kept = {name: each for name, each in before.items() if name not in {"result", "error"}}
+            assert after == (event, kept)
 
     async def test_of_several_attempts_the_last_one_is_told(self, process, session, storage, webhooks, deliveries):
         hears = await self.registered(webhooks, storage)

@@ -76,7 +76,7 @@ class Fakes:
 
     @property
     def queue(self) -> MemoryExecutionQueue:
-        return MemoryExecutionQueue(self.store, self.executions, self.ids)
+        return MemoryExecutionQueue(self.store, self.executions, self.ids, audit=self.audit)
 
     def controller(self, **objects: Any) -> Controller:
         """Return the container over these fakes; `objects` take the place of further providers, by name.

@@ -286,6 +286,11 @@ class TestMemoryExecutionQueue(ExecutionQueueContract):
         return MemoryDeliveryQueue(sent)
 
     @pytest.fixture
+    def audit(self, storage: Storage) -> MemoryAudit:
+        assert isinstance(storage.queue, MemoryExecutionQueue)
+        return storage.queue.audit
+
+    @pytest.fixture
     def clean_up(self, storage: Storage) -> CleanUp:
         async def clean_up() -> None:
             storage.queue.end_overdue(storage.clock.now())

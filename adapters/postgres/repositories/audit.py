@@ -33,14 +33,15 @@ class PostgresAuditReader(AuditReader):
 
 @define(eq=False)
 class DatabaseActs:
-    """Records acts on the whole database, which no statement makes."""
+    """Records acts that no statement makes, or that are recorded after the statement that makes them."""
 
     _gateway: Gateway
     _statements: AuditStatements
 
-    async def record(self, act: Act, subject: str, details: Mapping[str, object]) -> None:
+    async def record(self, act: Act, subject: str, details: Mapping[str, object], owner: Owner | None = None) -> None:
         """Record an act; raises StorageUnavailable or Overloaded."""
-        parameters = {**codec.act_columns(act), "subject": subject, "details": json.dumps(dict(details))}
+        named = {"owner": owner, "subject": subject, "details": json.dumps(dict(details))}
+        parameters = {**codec.act_columns(act), **named}
         await self._gateway.fetch(self._statements.insert_act, parameters)
 
 

@@ -10,6 +10,9 @@ from domain.idempotency import IdempotencyKey, KeptCall, KeyInFlight
 
 Response = TypeVar("Response")
 
+ERASED = ""
+"""Stands in place of the result, which is JSON, in the key of a call whose response was erased."""
+
 _STATEMENTS_MAX = 3
 """Statements of one call until it has taken its key or seen the key's holder."""
 

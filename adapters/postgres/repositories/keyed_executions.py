@@ -25,7 +25,7 @@ from adapters.postgres.repositories.executions import (
     execution_columns,
     finish_columns,
 )
-from adapters.postgres.repositories.idempotency_keys import key_columns, replayed, until_settled
+from adapters.postgres.repositories.idempotency_keys import ERASED, key_columns, replayed, until_settled
 from adapters.postgres.statements import KeyedCallStatements
 from domain.executions.execution import Executed, FinishedExecution, OpenExecution
 from domain.executions.ports import KeyedExecutionRepository
@@ -202,7 +202,7 @@ def _replayed_execution(
     execution_id, ref, _ = begin_call
     payload_hash, winner, expires_at, title, count, text, result = kept
     response = text and Executed(ref, winner, LanguageTitle.of(title), report_of(text, result), count, replayed=True)
-    kept_call = KeptCall(ref.session_id, payload_hash, winner, deadline_at, expires_at, response)
+    kept_call = KeptCall(ref.session_id, payload_hash, winner, deadline_at, expires_at, response, result == ERASED)
     return replayed(kept_call, key, uuid7_time(execution_id))
 
 

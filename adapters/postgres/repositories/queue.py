@@ -35,6 +35,7 @@ from adapters.postgres.repositories.queue_statements import (
 )
 from adapters.postgres.retention.entry_ender import EntryEnder, QueueLimits
 from adapters.postgres.statements import Statements
+from domain.audit import Act
 from domain.executions.execution import Executed, ExecutionNotFound, FinishedExecution
 from domain.idempotency import KeyInFlight, KeyInterrupted
 from domain.identity import EVERY_OWNER, Owner, SessionRef, uuid7_at
@@ -153,6 +154,12 @@ class PostgresExecutionQueue(ExecutionQueue):
         of_session = {"request_id": ref.session_id, "owner": ref.owner, "now": now}
         rows = await self._rows(self._statements.queue_ends.request_cancels, of_session)
         return {execution_id for (execution_id,) in rows}
+
+    @override
+    async def erase(self, owner: Owner, execution_id: UUID, session_id: UUID, act: Act) -> None:
+        named = {"request_id": session_id, "execution_id": execution_id, "owner": owner}
+        partition = {"partition": codec.partition_of(execution_id)}
+        await self._rows(self._statements.queue_ends.erase_execution, named | partition | codec.act_columns(act))
 
     @override
     async def entry(self, owner: Owner, execution_id: UUID, now: datetime) -> Entry:
@@ -302,8 +309,7 @@ def _running(owner: Owner, execution_id: UUID, row: tuple[Any, ...]) -> Executio
 def _listed(owner: Owner, row: tuple[Any, ...]) -> ExecutionState:
     *asynchronous, status, cancel_requested, count, kept_until = row
     return evolve(
-        asynchronous_state(owner, asynchronous, status),
+        asynchronous_state(owner, asynchronous, status, kept_until),
         cancel_requested=cancel_requested,
         execution_count=count,
-        kept_until=kept_until,
     )

@@ -15,7 +15,7 @@ from adapters.postgres.codec import partition_of
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.reports import error_text, report_of, report_text
 from adapters.postgres.repositories.executions import ROW_BYTES, execution_columns
-from adapters.postgres.repositories.idempotency_keys import key_columns, replayed
+from adapters.postgres.repositories.idempotency_keys import ERASED, key_columns, replayed
 from adapters.postgres.repositories.keyed_executions import keyed_end_columns, keyed_end_size
 from domain.executions.execution import Executed, FinishedExecution, OpenExecution
 from domain.idempotency import IdempotencyKey, KeptCall
@@ -248,12 +248,11 @@ class SelectStates(BatchStatement[StateCall, ReadState | None]):
     def decode(self, call: StateCall, row: Row) -> ReadState:
         *asynchronous, status, is_ended, position, cancel_requested, count, answer, result, kept_until = row
         state = evolve(
-            asynchronous_state(call[0], asynchronous, status),
+            asynchronous_state(call[0], asynchronous, status, kept_until),
             position=position,
             cancel_requested=cancel_requested,
             report=answer and report_of(answer, result),
             execution_count=count,
-            kept_until=kept_until,
         )
         return ReadState(state, is_ended)
 
@@ -312,8 +311,8 @@ def entry_of(ref: SessionRef, row: Sequence[Any]) -> Entry:
     )
 
 
-def asynchronous_state(owner: Owner, row: Row, status: str) -> ExecutionState:
-    """Return the state with what the execution was accepted with."""
+def asynchronous_state(owner: Owner, row: Row, status: str, kept_until: datetime) -> ExecutionState:
+    """Return the state with what the execution was accepted with; nothing is kept of one that was erased."""
     session_id, _, execution_id, title, text, not_before, start_until = row
     facts = json.loads(text)
     return ExecutionState(
@@ -326,6 +325,7 @@ def asynchronous_state(owner: Owner, row: Row, status: str) -> ExecutionState:
         retry_of=_uuid(facts["retry_of"]),
         next_attempt=_uuid(facts.get("next_attempt")),
         window=StartWindow(not_before, start_until),
+        kept_until=None if facts.get("erased") else kept_until,
     )
 
 
@@ -360,13 +360,14 @@ def kept_call(entry: Entry, row: Row) -> Entry | Executed | UUID | Exception:
     if winner == entry.execution_id and is_asynchronous:
         return _expiring(entry, start_until)
     key, is_same = entry.idempotency_key, payload_hash == entry.idempotency_key.payload_hash
-    if is_asynchronous and is_same and answer is None:
+    is_erased = result == ERASED
+    if is_asynchronous and is_same and answer is None and not is_erased:
         return winner  # type: ignore[no-any-return]  # the driver returns a UUID
     response = answer and Executed(
         entry.ref, winner, LanguageTitle.of(title), report_of(answer, result), count or 0, replayed=True
     )
-    kept_call = KeptCall(entry.ref.session_id, payload_hash, winner, deadline_at, expires_at, response)
-    return replayed(kept_call, key, entry.accepted_at)
+    call = KeptCall(entry.ref.session_id, payload_hash, winner, deadline_at, expires_at, response, is_erased)
+    return replayed(call, key, entry.accepted_at)
 
 
 def _following_columns(following: Sequence[Entry | None]) -> dict[str, object]:

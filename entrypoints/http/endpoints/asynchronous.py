@@ -123,6 +123,11 @@ class AsynchronousEndpoints:
         status = HTTPStatus.ACCEPTED if result is CancelResult.CANCELLING else HTTPStatus.OK
         return json_response(CancelResponse.of(result, state), status)
 
+    async def erase(self, request: Request) -> Response:
+        """Erase what an execution that has ended had and gave."""
+        await self._queue.erase(request.caller.reach, request.parameters["execution_id"], request.actor)
+        return Response(HTTPStatus.NO_CONTENT)
+
     async def retry(self, request: Request) -> Response:
         """Accept an execution that has ended once more."""
         ended = await self._queue.ended(request.owner, request.parameters["execution_id"])

@@ -5,7 +5,7 @@ from functools import partial
 
 from msgspec import UnsetType
 
-from domain.errors import FieldTooLarge
+from domain.errors import FieldTooLarge, Problem
 from domain.executions.by_name import FunctionCalls
 from domain.executions.service import ExecutionService
 from entrypoints.http.endpoints.asynchronous import AsynchronousEndpoints, require_no_options, submission
@@ -28,6 +28,8 @@ def execute_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[Execu
 
 
 def _params_rules(size_max: int, body: ExecuteBody) -> Iterator[BodyProblem]:
+    if not isinstance(body.async_, UnsetType) and body.async_.contradicts_itself:
+        yield Problem("/async/run_at", "cannot be given together with delay_seconds. Omit one of them")
     if not isinstance(body.params, UnsetType):
         size = len(memoryview(body.params))
         if size > size_max:

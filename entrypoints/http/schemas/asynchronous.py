@@ -80,6 +80,11 @@ class AsyncBody(Struct, forbid_unknown_fields=True):
     retry: RetryBody | UnsetType = UNSET
     callback: Callback | UnsetType = UNSET
 
+    @property
+    def contradicts_itself(self) -> bool:
+        """Whether both a delay and an instant are given."""
+        return self.delay_seconds is not UNSET and self.run_at is not UNSET
+
     def start(self) -> Start:
         """Return when the execution is to start."""
         delay = timedelta(seconds=0 if self.delay_seconds is UNSET else self.delay_seconds)
@@ -183,7 +188,7 @@ class CancelResponse(Struct):
         """Return the body for a cancel."""
         if result is entry.CancelResult.CANCELLING:
             return cls(state.execution_id, "cancelling", "partly")
-        never_began = state.report in (entry.CANCELLED, entry.EXPIRED)
+        never_began = state.status is ExecutionStatus.CANCELLED and state.execution_count is None
         return cls(state.execution_id, state.status.value, "no" if never_began else _EXECUTED[state.status])
 
 

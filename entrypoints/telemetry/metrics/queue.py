@@ -7,6 +7,7 @@ from uuid import UUID
 from attrs import define, field
 from typing_extensions import override
 
+from domain.audit import Act
 from domain.executions.execution import FinishedExecution
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
@@ -111,6 +112,10 @@ class CountedQueue(ExecutionQueue):
     @override
     async def state(self, owner: Owner, execution_id: UUID, now: datetime) -> ExecutionState:
         return await self._inner.state(owner, execution_id, now)
+
+    @override
+    async def erase(self, owner: Owner, execution_id: UUID, session_id: UUID, act: Act) -> None:
+        await self._inner.erase(owner, execution_id, session_id, act)
 
     @override
     async def entry(self, owner: Owner, execution_id: UUID, now: datetime) -> Entry:

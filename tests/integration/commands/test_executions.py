@@ -46,5 +46,11 @@ async def test_executions_are_listed_shown_cancelled_and_repeated(api: Api, run:
     state = await read(api, again)
     assert (state["status"], state["retry_of"]) == ("queued", first)
     assert "No executions" in run("executions", "list", "--owner", "alice").stdout
+    acts = json.loads(run("audit", "--output", "json").stdout)
+    found = [(each["act"], each["owner"], each["subject"], each["details"]) for each in acts]
+    assert found[:2] == [
+        ("executions.retry", "anonymous", first, {"execution_id": again}),
+        ("executions.cancel", "anonymous", first, {"found": "cancelled"}),
+    ], "the second cancel changed nothing"
     unknown = run("executions", "show", "019a6c1e-3f4b-7c2d-8e9f-0a1b2c3d4e5f")
     assert (unknown.returncode, unknown.stdout) == (1, "")

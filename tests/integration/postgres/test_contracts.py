@@ -79,6 +79,10 @@ class TestPostgresExecutionQueue(ExecutionQueueContract):
         return PostgresDeliveryQueue(gateway, statements.webhooks)
 
     @pytest.fixture
+    def audit(self, gateway: Gateway, statements: Statements) -> PostgresAuditReader:
+        return PostgresAuditReader(gateway, statements.audit)
+
+    @pytest.fixture
     def clean_up(self, gateway: Gateway, statements: Statements, storage: Storage) -> CleanUp:
         return cleanup_on(gateway, statements, storage).run_once
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -288,6 +289,42 @@ async def test_a_cancel_after_the_end_says_how_it_ended(client, script, status, 
     execution_id = body.get("execution_id") or body["error"]["details"]["execution_id"]
     cancelled = await client.post(f"/api/v1/executions/{execution_id}/cancel")
     assert (cancelled.status_code, cancelled.json()["status"], cancelled.json()["executed"]) == (200, status, executed)
+
+
+async def test_an_execution_that_was_cancelled_unstarted_and_erased_still_says_that_it_did_not_run(client):
+    execution_id = await accepted(client, await initialized(client))
+    path = f"/api/v1/executions/{execution_id}"
+    early = await client.delete(path)
+    assert (early.status_code, early.json()["error"]["code"]) == (409, "CONFLICT")
+    await client.post(f"{path}/cancel")
+    for _ in range(2):
+        assert (await client.delete(path)).status_code == 204
+    cancelled = (await client.post(f"{path}/cancel")).json()
+    assert (cancelled["status"], cancelled["executed"]) == ("cancelled", "no")
+    assert (await client.delete(f"/api/v1/executions/{UUID(int=7)}")).status_code == 404
+
+
+async def test_an_erased_execution_keeps_its_state_and_its_key_is_refused(client, world):
+    session_id, keyed = await initialized(client), {**ASYNC, "Idempotency-Key": "order-1"}
+    path, body = f"/api/v1/execute/{session_id}", {"params": {"a": 41}}
+    execution_id = (await client.post(path, headers=keyed, json=body)).json()["execution_id"]
+    async with dispatching(world):
+        assert (await read(client, execution_id, wait_s=5))["result"] == {"a": 41}
+    assert (await client.delete(f"/api/v1/executions/{execution_id}")).status_code == 204
+    state = await read(client, execution_id)
+    assert (state["status"], state["execution_count"]) == ("succeeded", 1)
+    assert {state[name] for name in ("params", "result", "stdout", "result_kept_until", "status_code")} == {None}
+    for headers in (keyed, {"Idempotency-Key": "order-1"}):
+        refused = await client.post(path, headers=headers, json=body)
+        assert (refused.status_code, "was erased" in refused.json()["error"]["message"]) == (409, True)
+    again = await client.post(f"/api/v1/executions/{execution_id}/retry")
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "CONFLICT")
+
+
+async def test_a_delay_and_an_instant_contradict_each_other(client):
+    body = {"async": {"delay_seconds": 5, "run_at": "2030-01-01T00:00:00Z"}}
+    response = await client.post(f"/api/v1/execute/{await initialized(client)}", headers=ASYNC, json=body)
+    assert "delay_seconds" in problems_of(response)["/async/run_at"]
 
 
 async def test_closing_with_cancel_stops_what_runs(client, world):

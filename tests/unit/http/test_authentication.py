@@ -57,6 +57,7 @@ DECISIONS: dict[str, frozenset[Scope] | None] = {
     "list_asynchronous_executions": KNOWN,
     "get_queue": KNOWN,
     "cancel_execution": KNOWN,
+    "erase_execution": KNOWN,
     "retry_execution": EXECUTE,
     "list_functions": READ,
     "get_function": READ,
