@@ -111,7 +111,9 @@ class StartWindow:
     ) -> "StartWindow":
         """Return the window that opens `delay` after acceptance, for `expires_in`; raises ScheduleRefused."""
         if not timedelta(0) <= delay <= DELAY_MAX:
-            raise ScheduleRefused(f"its delay of {delay} is not between 0 and {DELAY_MAX.days} days.")
+            raise ScheduleRefused(
+                f"its delay of {delay} is not between 0 and {DELAY_MAX.days} days. Let it start then."
+            )
         not_before = accepted_at + delay
         return cls(not_before, min(not_before + expires_in, accepted_at + WAIT_MAX))
 

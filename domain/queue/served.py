@@ -22,18 +22,27 @@ class _Known:
 
 @define(eq=False)
 class ServedLanguages:
-    """Asks runtimes for their health, and keeps each answer for `kept_s`. Belongs to one event loop."""
+    """Asks runtimes for their health, and keeps each answer for `kept_s`. Belongs to one event loop.
+
+    While a runtime is asked again, its last answer counts, for `trusted_s` in all: one that does not respond delays no
+    claim of another language.
+    """
 
     _probes: Mapping[Language, Probe]
     kept_s: float = 1.0
     probe_timeout_s: float = 1.0
+    trusted_s: float = 5.0
+    _asking: "dict[Language, asyncio.Task[_Known]]" = field(factory=dict, init=False)
     _known: dict[Language, _Known] = field(factory=dict, init=False)
 
     async def reason_against(self, language: Language) -> str | None:
         """Return why nothing serves the language; None if something does."""
         now_s, known = asyncio.get_running_loop().time(), self._known.get(language)
-        if known is None or now_s - known.known_at_s >= self.kept_s:
-            known = self._known[language] = _Known(await self._ask(language), now_s)
+        if known is not None and now_s - known.known_at_s < self.kept_s:
+            return known.reason
+        asking = self._asked(language)
+        if known is None or now_s - known.known_at_s >= self.trusted_s:
+            known = await asyncio.shield(asking)
         return known.reason
 
     async def require(self, language: Language) -> None:
@@ -45,6 +54,18 @@ class ServedLanguages:
     async def now(self) -> Collection[Language]:
         """Return the languages that are served."""
         return [language for language in self._probes if await self.reason_against(language) is None]
+
+    def _asked(self, language: Language) -> "asyncio.Task[_Known]":
+        """Return the task that asks the runtime, one for all who want to know."""
+        asking = self._asking.get(language)
+        if asking is None or asking.done():
+            asking = self._asking[language] = asyncio.ensure_future(self._learn(language))
+        return asking
+
+    async def _learn(self, language: Language) -> _Known:
+        known_at_s = asyncio.get_running_loop().time()
+        known = self._known[language] = _Known(await self._ask(language), known_at_s)
+        return known
 
     async def _ask(self, language: Language) -> str | None:
         probe = self._probes.get(language)

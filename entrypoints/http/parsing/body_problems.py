@@ -1,6 +1,7 @@
 """Explains what is wrong with a body, and where."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
@@ -31,6 +32,9 @@ BodyProblem = Problem | FieldTooLarge
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 PROBLEMS_MAX = 100
 LOCATED_VALUES_MAX = 50_000
+
+_SMALL_SIZE_MAX = 1024
+"""Bytes of the largest object or array that is read within the envelope of a larger body."""
 
 _NOT_LOCATED = "(the body has too many values to say where)"
 _REPEATED = "is given more than once"
@@ -179,7 +183,7 @@ def _repeated(path: tuple[str, ...], value: Any) -> Iterator[Problem]:
 
 
 def _nested(envelopes: dict[tuple[str, ...], Members]) -> Any:
-    """Return the body as far as the schema of envelopes goes: nested objects and arrays are empty."""
+    """Return the body as far as the schema of envelopes goes: large nested objects and arrays are empty."""
     nested = {name: _shallow(bytes(value)) for name, value in envelopes[()].values.items()}
     for path, inner in envelopes.items():
         for name in path:
@@ -188,6 +192,9 @@ def _nested(envelopes: dict[tuple[str, ...], Members]) -> Any:
 
 
 def _shallow(text: bytes) -> Any:
+    if len(text) <= _SMALL_SIZE_MAX:
+        with suppress(ValueError):
+            return read_json(text.decode())
     if text.startswith(b"{"):
         return {}
     return [] if text.startswith(b"[") else read_json(text.decode())

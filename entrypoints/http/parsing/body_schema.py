@@ -13,7 +13,12 @@ from domain.errors import Problem
 from domain.json_pointer import pointer
 from entrypoints.http.parsing.json_faults import NumberText
 
-_ENVELOPE_DEPTH = 2
+_ENVELOPE_DEPTH = 4
+"""An execute has `async`, which has `retry`, which has `on`, which has values."""
+
+_ITEMS_MAX = 16
+"""Items of a list that are checked; no list of an envelope may have as many."""
+
 _TEXT_LENGTH = 64
 _ARTICLES = {"integer": "an integer", "object": "an object", "array": "an array"}
 
@@ -58,7 +63,9 @@ def _outline(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
         members = value.items() if depth else ()
         return {_unicode(name): _outline(member, depth - 1) for name, member in members}
-    return [] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_outline(item, depth - 1) for item in value[:_ITEMS_MAX]] if depth else []
+    return value
 
 
 def _unicode(text: str) -> str:
@@ -77,6 +84,12 @@ def _schema_problem(error: ValidationError) -> Problem:
             message = f"must be at least {facts['limit']}"
         case "maximum":
             message = f"must be at most {facts['limit']}"
+        case "required":
+            message = f"must have the field {facts['property']}"
+        case "minItems":
+            message = f"must have at least {facts['limit']} items"
+        case "maxItems":
+            message = f"must have at most {facts['limit']} items"
         case other:
             message = f"does not satisfy {other}"
     return Problem(pointer(error.instance_path), message)

@@ -8,6 +8,7 @@ import pytest
 from domain.errors import RuntimeUnavailable
 from domain.queue.served import ServedLanguages
 from domain.scripts.language import Language
+from tests.support.waiting import until
 
 
 def reporting(**health: Any) -> Any:
@@ -59,7 +60,26 @@ async def test_the_health_is_asked_for_once_in_its_time() -> None:
 
     for kept_s, expected in ((60.0, 1), (0.0, 4)):
         asked.clear()
-        served = ServedLanguages({Language.PYTHON: probe}, kept_s=kept_s)
+        served = ServedLanguages({Language.PYTHON: probe}, kept_s=kept_s, trusted_s=kept_s)
         for _ in range(4):
             await served.require(Language.PYTHON)
         assert len(asked) == expected
+
+
+async def test_a_runtime_that_stops_answering_delays_no_other_language() -> None:
+    answers, asked = asyncio.Event(), []
+    answers.set()
+
+    async def stops() -> Any:
+        asked.append(1)
+        await answers.wait()
+        return {"status": "failing", "reason": "it was away"} if len(asked) > 1 else {"status": "ok"}
+
+    probes = {Language.NODEJS: stops, Language.PYTHON: reporting(status="ok")}
+    served = ServedLanguages(probes, kept_s=0, probe_timeout_s=60, trusted_s=60)
+    assert set(await served.now()) == set(Language)
+    answers.clear()
+    async with asyncio.timeout(30):
+        assert set(await served.now()) == set(Language), "its last answer counts meanwhile"
+    answers.set()
+    await until(lambda: served.reason_against(Language.NODEJS))

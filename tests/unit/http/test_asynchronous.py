@@ -162,9 +162,9 @@ async def test_an_unknown_end_is_told_to_a_caller_that_waits(client, world):
         ({"delay_seconds": 31 * 86_400}, "/async/delay_seconds"),
         ({"run_at": "tomorrow"}, "/async/run_at"),
         ({"expires_in_seconds": 0}, "/async/expires_in_seconds"),
-        ({"retry": {"max_attempts": 11, "on": ["timeout"]}}, "/async/retry"),
-        ({"retry": {"max_attempts": 2, "on": ["everything"]}}, "/async/retry"),
-        ({"retry": {"max_attempts": 2, "on": []}}, "/async/retry"),
+        ({"retry": {"max_attempts": 11, "on": ["timeout"]}}, "/async/retry/max_attempts"),
+        ({"retry": {"max_attempts": 2, "on": ["everything"]}}, "/async/retry/on/0"),
+        ({"retry": {"max_attempts": 2, "on": []}}, "/async/retry/on"),
         ({"later": True}, "/async/later"),
     ],
 )
@@ -319,6 +319,28 @@ async def test_an_erased_execution_keeps_its_state_and_its_key_is_refused(client
         assert (refused.status_code, "was erased" in refused.json()["error"]["message"]) == (409, True)
     again = await client.post(f"/api/v1/executions/{execution_id}/retry")
     assert (again.status_code, again.json()["error"]["code"]) == (409, "CONFLICT")
+
+
+RETRY = "/async/retry"
+
+
+@pytest.mark.parametrize(
+    ("retry", "pointer", "message"),
+    [
+        ({"max_attempts": 3, "on": []}, f"{RETRY}/on", "must have at least 1 items"),
+        ({"max_attempts": 3, "on": ["bad"]}, f"{RETRY}/on/0", "must be one of"),
+        ({"max_attempts": 0, "on": ["timeout"]}, f"{RETRY}/max_attempts", "must be at least 1"),
+        ({"max_attempts": 3}, RETRY, "must have the field on"),
+        ({"on": ["timeout"], "max_attempts": 3, "backoff": "x"}, f"{RETRY}/backoff", "must be"),
+        (3, RETRY, "must be an object"),
+    ],
+)
+async def test_what_is_wrong_with_a_retry_is_said_where_it_is(client, retry, pointer, message):
+    body = {"async": {"retry": retry}, "params": {"a": [1]}}
+    response = await client.post(f"/api/v1/execute/{await initialized(client)}", headers=ASYNC, json=body)
+    found = problems_of(response)
+    assert list(found) == [pointer]
+    assert message in found[pointer]
 
 
 async def test_a_delay_and_an_instant_contradict_each_other(client):

@@ -292,7 +292,7 @@ def test_a_schema_keyword_without_a_message_is_named():
         name: Annotated[str, msgspec.Meta(max_length=1)]
 
     assert list(BodySchema(Short, {}).problems({"name": "xx"})) == [Problem("/name", "does not satisfy maxLength")]
-    assert list(BodySchema(Short, {}).problems({})) == [Problem("", "does not satisfy required")]
+    assert list(BodySchema(Short, {}).problems({})) == [Problem("", "must have the field name")]
 
 
 async def test_a_large_body_is_examined_beside_the_event_loop(client):
