@@ -7,14 +7,16 @@ from datetime import timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator, Jitter
+from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.budget import Budget
 from domain.errors import DomainError, StorageUnavailable, Unavailable
 from domain.executions.execution import ExecutionNotFound
 from domain.executions.running import RunningExecutions
+from domain.functions.function import PinnedVersion
 from domain.functions.params import ParamsCheck
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
@@ -32,6 +34,7 @@ from domain.queue.ports import ExecutionQueue, QueueFacts, StateFilter
 from domain.queue.quota import QueueQuota
 from domain.queue.served import ServedLanguages
 from domain.queue.submission import Submission
+from domain.scripts.language import Language
 from domain.sessions.ports import SessionRepository
 from domain.webhooks.ports import WebhookRepository
 from domain.webhooks.webhook import WebhookNotFound
@@ -39,6 +42,7 @@ from domain.webhooks.webhook import WebhookNotFound
 _POLL_MIN_S = 0.05
 _POLL_MAX_S = 1.0
 _POLL_GROWTH = 1.5
+_REMEMBERED_MAX = 10_000
 Result = TypeVar("Result")
 
 
@@ -61,6 +65,14 @@ class LanguageQueue:
     unserved: str | None
 
 
+@frozen
+class _Runs:
+    """What a session runs, from its first call to its last."""
+
+    language: Language
+    pinned: PinnedVersion | None
+
+
 @define(eq=False)
 class QueueService:
     """Accepts executions to run later, and answers what has become of them.
@@ -81,6 +93,9 @@ class QueueService:
     _running: RunningExecutions
     _jitter: Jitter
     _wake: Callable[[], None]
+    _runs: BoundedCache[SessionRef, _Runs] = field(
+        factory=lambda: BoundedCache(_REMEMBERED_MAX, lambda _: 1), init=False
+    )
 
     async def accept(self, ref: SessionRef, submission: Submission, budget: Budget | None = None) -> Accepted:
         """Store an execution to be run later; it is stored durably when this returns.
@@ -127,13 +142,19 @@ class QueueService:
 
         Whether the session is live is judged when the entry is stored.
         """
-        session = await self._sessions.get(ref)
-        await self._served.require(session.language_title.language)
-        if session.pinned is not None:
-            await self._params.require(session.pinned, submission.params)
+        runs = self._runs.get(ref) or await self._remembered(ref)
+        await self._served.require(runs.language)
+        if runs.pinned is not None:
+            await self._params.require(runs.pinned, submission.params)
         if submission.retry_of is None:  # the options of a retry are those of the execution that it repeats
             await self._require_callback(ref.owner, submission.options.webhook_id)
         await self._quota.take(ref.owner)
+
+    async def _remembered(self, ref: SessionRef) -> _Runs:
+        session = await self._sessions.get(ref)
+        runs = _Runs(session.language_title.language, session.pinned)
+        self._runs.put(ref, runs)
+        return runs
 
     async def _require_callback(self, owner: Owner, webhook_id: UUID | None) -> None:
         if webhook_id is None:

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from adapters.postgres import codec
 from adapters.postgres.batching.call_queue import BatchKeys
-from adapters.postgres.batching.coalescer import Coalescer
+from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.locking_writes import LockingWrites
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
@@ -74,7 +74,8 @@ class PostgresExecutionQueue(ExecutionQueue):
         coalescer: Callable[..., Coalescer[Any, Any]] = partial(Coalescer, gateway, options=batches)
         finish = FinishQueuedExecutions(statements.queue_ends.finish_queued_executions, full=full)
         accept = AcceptExecutions(statements.queue.accept_executions)
-        self._accepts = LockingWrites(gateway, accept, batches, exclusive=BatchKeys())
+        # Callers of accepts wait for nothing else, so no accept waits for company.
+        self._accepts = LockingWrites(gateway, accept, CoalescerOptions(), exclusive=BatchKeys())
         self._put_backs = coalescer(statement=PutBackExecutions(statements.queue_claims.put_back_executions))
         self._finishes = LockingWrites(gateway, finish, batches, exclusive=writing)
         self._cancels = coalescer(

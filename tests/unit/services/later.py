@@ -11,6 +11,7 @@ from attrs import define, field
 from adapters.memory.audit import MemoryAudit
 from adapters.memory.manual_clock import no_jitter
 from adapters.memory.queue import MemoryExecutionQueue
+from adapters.memory.sessions import MemorySessionRepository
 from adapters.memory.webhooks import MemoryWebhookRepository, MemoryWebhookStore
 from domain.errors import StorageUnavailable
 from domain.executions.service import ExecutionService
@@ -100,6 +101,17 @@ class WatchedQueue(MemoryExecutionQueue):
 
 
 @define(eq=False)
+class WatchedSessions(MemorySessionRepository):
+    """Counts reads of sessions."""
+
+    reads: int = 0
+
+    async def get(self, ref: SessionRef) -> Any:
+        self.reads += 1
+        return await super().get(ref)
+
+
+@define(eq=False)
 class Later:
     """A process that accepts executions and runs them."""
 
@@ -110,6 +122,7 @@ class Later:
     bounds: QueueMaxima = field(factory=QueueMaxima)
     webhooks: MemoryWebhookStore = field(factory=MemoryWebhookStore)
     queue: WatchedQueue = field(init=False)
+    sessions: WatchedSessions = field(init=False)
     executions: ExecutionService = field(init=False)
     served: ServedLanguages = field(init=False)
     dispatcher: Dispatcher = field(init=False)
@@ -119,6 +132,7 @@ class Later:
     def __attrs_post_init__(self) -> None:
         world, container = self.world, self.world.container
         self.executions, running, ends = container.executions(), container.running(), Ends()
+        self.sessions = WatchedSessions(world.store)
         self.queue = WatchedQueue(world.store, world.executions, world.ids)
         self.served = ServedLanguages(dict.fromkeys(Language, world.runner.health))
         self.dispatcher = Dispatcher(
@@ -136,7 +150,7 @@ class Later:
         self.service = QueueService(
             world.clock,
             world.ids,
-            world.sessions,
+            self.sessions,
             MemoryWebhookRepository(self.webhooks, MemoryAudit()),
             self.queue,
             self.served,

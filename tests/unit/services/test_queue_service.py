@@ -136,6 +136,13 @@ async def test_counts_of_a_queue_that_is_far_from_full_are_kept_for_longer(world
     assert later.queue.counts == 6, "half of the queue is full"
 
 
+async def test_a_session_is_read_for_its_first_call_only(later: Later, world: World) -> None:
+    ref = await world.session()
+    for _ in range(3):
+        await later.add(ref)
+    assert later.sessions.reads == 1
+
+
 async def test_a_repeated_key_gets_the_execution_that_holds_it(later: Later, world: World) -> None:
     ref = await world.session()
     entry = await later.add(ref, idempotency_key=KEY)
