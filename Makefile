@@ -30,7 +30,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: audit commands dist image image-test units native help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-front bench-history bench-takeover bench-turns compare lock clean openapi openapi-lint conformance kubernetes
+.PHONY: audit commands dist image image-test units native help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-front bench-history bench-queue bench-takeover bench-turns compare lock clean openapi openapi-lint conformance kubernetes
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -59,7 +59,7 @@ unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; und
 
 proof: $(DEV_STAMP) ## The long suites that CI leaves out: properties with 1,000 examples, all attacks, soak; long.
 	HYPOTHESIS_PROFILE=proof $(PYTEST) $(DURATIONS) -n 2 --timeout=900 tests/unit
-	DRILL=long $(PYTEST) --show-capture=no tests/upgrade tests/faults/test_asynchronous.py
+	DRILL=long $(PYTEST) --show-capture=no tests/upgrade
 	$(PYTHON) -m tests.origin.drill --runs 100
 	$(PYTHON) -m tests.origin.drill --runs 10 --no-kills
 	$(PYTHON) -m entrypoints selftest
@@ -130,7 +130,7 @@ conformance: $(OPENAPI_STAMP) ## Requests and clients made from the OpenAPI docu
 kubernetes: $(KUBERNETES_STAMP) ## Render deploy/kubernetes and check it against the schemas of Kubernetes; needs kustomize.
 	PYTHONPATH='$(KUBERNETES_TOOLS)' $(PYTEST) tests/unit/test_kubernetes.py
 
-bench: $(BENCH_STAMP) ## Compare with others in about 7 minutes; BENCH="--grid" for all of it, BENCH="--help" for more.
+bench: $(BENCH_STAMP) ## Compare with others in about 11 minutes; BENCH="--grid" for all of it, BENCH="--help" for more.
 	@$(PYTHON) -m tests.benchmarks run $(BENCH)
 
 bench-cleanup: $(BENCH_STAMP) ## Remove a million expired sessions beside a million live ones; takes BENCH as well.
@@ -144,6 +144,9 @@ bench-turns: $(BENCH_STAMP) ## Sessions in turn, more than places for warm worke
 
 bench-front: $(BENCH_STAMP) ## What the front adds to calls that it passes on to the origin; under a minute.
 	@$(PYTHON) -m tests.benchmarks front $(BENCH)
+
+bench-queue: $(BENCH_STAMP) ## The queue of executions, beside pgqueuer and procrastinate; BENCH="--whole" with 10 million entries.
+	@$(PYTHON) -m tests.benchmarks queue $(BENCH)
 
 bench-takeover: $(BENCH_STAMP) ## Copy and compare the origin's sessions, in turns with COPY and with bare scans; BENCH="--help" for sizes.
 	@$(PYTHON) -m tests.origin.figures $(BENCH)

@@ -146,7 +146,7 @@ class ChildServer(uvicorn.Server):
             await acceptor.open()
         if self._metrics_server is not None:
             await self._metrics_server.open()
-        _tune_interpreter()
+        tune_interpreter()
         reader, self._writer = await asyncio.open_connection(sock=self._channel.dup())
         self._writer.write(UP)
         self._commands = asyncio.create_task(CommandReader(self).follow(reader))
@@ -238,7 +238,7 @@ def _protocol(
     return type("Connection", (BoundedConnection,), members)
 
 
-def _tune_interpreter() -> None:
+def tune_interpreter() -> None:
     """Exclude long-lived objects from garbage collection: a walk over them stops every request for tens of ms."""
     gc.collect()
     gc.freeze()

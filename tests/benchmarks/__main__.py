@@ -13,7 +13,7 @@ import click
 
 from entrypoints.settings.choices import LogFormat, LogLevel
 from entrypoints.telemetry.logs import configure_logs
-from tests.benchmarks import cleanup, compare, fairness, front, history, plot, report
+from tests.benchmarks import cleanup, compare, fairness, front, history, plot, queues, report
 from tests.benchmarks import turns as turns_benchmark
 from tests.benchmarks.database import Database, database, migrate
 from tests.benchmarks.http_runs import Times
@@ -23,10 +23,11 @@ from tests.benchmarks.measurement import Measurement
 from tests.benchmarks.plan import Plan
 from tests.benchmarks.process_table import busy_s, processor_s, strangers
 from tests.benchmarks.progress import Progress
+from tests.benchmarks.queues import WHOLE, QueueScope
 from tests.benchmarks.servers import NotServing
 from tests.benchmarks.sessions import SessionSet
 from tests.benchmarks.stages import Scope, Stage
-from tests.benchmarks.targets import Facts
+from tests.benchmarks.targets import Facts, queue_targets
 
 _CONNECTIONS = (1, 16, 64, 256)
 _MOSTLY = 64
@@ -60,7 +61,7 @@ def run(*, seconds: float, warmup: float, sizes: str, connections: str, grid: bo
     many = _numbers(sizes) + ((_HUGE,) if full else ())
     scope = _scope(many, _numbers(connections), Times(warmup, seconds), everything=grid or full)
     with _bench() as (postgres, cores, folder), _strangers() as seen:
-        plan = Plan(postgres, cores, folder, scope, seen)
+        plan = Plan(postgres, cores, folder, scope, WHOLE if full else QueueScope(), seen)
         measurements = _carry_out(plan)
     facts = Facts(measurements, plan.hot_share, plan.private_mib)
     _tell(cores, facts, plan.notes)
@@ -124,6 +125,21 @@ def fair(*, seconds: float) -> None:
     """Let one owner flood the service, and report what a neighbour notices; well under a minute."""
     with _bench() as (postgres, cores, folder), _strangers() as seen:
         click.echo(fairness.table(*fairness.run(postgres, cores, folder, seconds)))
+    for note in seen:
+        click.echo(note)
+
+
+@cli.command("queue")
+@click.option("--seconds", default=3.0, show_default=True, help="Measured, for accepts and for initializes.")
+@click.option("--whole", is_flag=True, help=f"{WHOLE.many:,} queued executions, and more of all else; half an hour.")
+def queue_alone(*, seconds: float, whole: bool) -> None:
+    """Measure the queue of executions alone, beside other queues; four minutes."""
+    with _bench() as (postgres, cores, folder), _strangers() as seen:
+        scope = WHOLE if whole else QueueScope()
+        measurements = _carry_out(queues.Queues(postgres, cores, folder, Times(1.0, seconds), scope, seen))
+    click.echo(report.measurement_table(measurements))
+    click.echo()
+    click.echo(report.verdict_table(Facts(measurements), queue_targets))
     for note in seen:
         click.echo(note)
 
@@ -205,7 +221,7 @@ def _strangers() -> Iterator[list[str]]:
     seen.extend(f"After the run: {each}; this distorts the results." for each in strangers(os.getpid()))
 
 
-def _carry_out(plan: Plan) -> list[Measurement]:
+def _carry_out(plan: Plan | queues.Queues) -> list[Measurement]:
     stages = list(plan.stages())
     progress = Progress(sum(len(stage.steps) for stage in stages))
     measurements: list[Measurement] = []

@@ -1,5 +1,6 @@
 """PostgreSQL as the service brings it, on the load's core, filled with sessions by the million."""
 
+import asyncio
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,6 +98,15 @@ def database(folder: Path, core: int) -> Iterator[Database]:
     with pinned(core), running(server) as url:
         pid = int((folder / "postgres" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
         yield Database(url, pid)
+
+
+@contextmanager
+def another(folder: Path, core: int) -> Iterator[Database]:
+    """Run a second server beside the first one, migrated, on the same core."""
+    folder.mkdir(mode=0o755)
+    with database(folder, core) as made:
+        asyncio.run(migrate(made, folder))
+        yield made
 
 
 async def migrate(database: Database, folder: Path) -> None:

@@ -26,7 +26,7 @@ from domain.executions.execution import FinishedExecution
 from domain.identity import SessionRef
 from domain.json_text import JsonText
 from domain.scripts.report import ScriptReport
-from tests.benchmarks.database import Database, database, migrate
+from tests.benchmarks.database import Database, another
 from tests.benchmarks.machine import Cores, pinned
 from tests.benchmarks.measurement import Measurement, quantile_ms
 from tests.benchmarks.progress import Progress
@@ -152,7 +152,7 @@ def run(postgres: Database, cores: Cores, folder: Path, work: Work) -> Compariso
     """Fill two databases, and measure on them in turns."""
     chunks = -(-work.rows_many // _FILL_ROWS) + -(-work.rows_few // _FILL_ROWS) + -(-work.rows_emptied // _FILL_ROWS)
     progress = Progress(chunks + 2 + 4 * work.rounds + 2)
-    with _another(folder / "few", cores) as other:
+    with another(folder / "few", cores.load) as other:
         few, many = _filled(other, work, work.rows_few, progress), _filled(postgres, work, work.rows_many, progress)
         with pinned(cores.server):
             uvloop.run(_in_turns(few, many, work, progress))
@@ -240,15 +240,6 @@ async def _connected(history: History) -> AsyncIterator[None]:
         yield
     finally:
         await gateway.close()
-
-
-@contextmanager
-def _another(folder: Path, cores: Cores) -> Iterator[Database]:
-    """Run a second server beside the first one, on the same core."""
-    folder.mkdir(mode=0o755)
-    with database(folder, cores.load) as made:
-        asyncio.run(migrate(made, folder))
-        yield made
 
 
 def _filled(postgres: Database, work: Work, rows: int, progress: Progress) -> History:

@@ -8,6 +8,9 @@ PGLAMBDA = "pglambda"
 PGLAMBDA_WATCHED = "pglambda, all on"
 """Callers authenticated and limited, requests logged, metrics scraped: see `watched`."""
 PGLAMBDA_REMOTE = "pglambda, runtime host"
+PGQUEUER = "pgqueuer, psycopg"
+PGQUEUER_TUNED = "pgqueuer, psycopg, large batches"
+PROCRASTINATE = "procrastinate"
 
 GET = "get"
 INITIALIZE = "initialize"
@@ -24,6 +27,14 @@ FIRST = {"python": "first execution, python", "nodejs": "first execution, nodejs
 PACED = {"python": "100 first a second, python", "nodejs": "100 first a second, nodejs"}
 BURST = {"python": "200 first at once, python", "nodejs": "200 first at once, nodejs"}
 TURN = "sessions in turn"
+ACCEPT = "accept"
+INITIALIZE_BESIDE = "initialize, beside accept"
+DRAIN = "drain of a queue"
+START = "start, accepted here"
+START_ELSEWHERE = "start, accepted elsewhere"
+START_AFTER_IDLING = "start, after idling"
+CLAIM = "claim"
+CLAIM_DEAD = "claim, behind dead rows"
 LAUNCHER = "bwrap, 2 loops"
 POST_BESIDE = {"python": "POST beside warm python", "nodejs": "POST beside warm nodejs"}
 """What bare Starlette does in the turns between executions."""

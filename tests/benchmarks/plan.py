@@ -1,7 +1,7 @@
 """What is measured, in which order."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -29,9 +29,10 @@ from tests.benchmarks.names import (
     SAME_SCRIPT,
     WARM,
 )
+from tests.benchmarks.queues import Queues, QueueScope
 from tests.benchmarks.servers import NotServing, Program, Server
 from tests.benchmarks.sessions import SessionSet
-from tests.benchmarks.stages import Scope, Stage, Step
+from tests.benchmarks.stages import Scope, Stage, Step, no_server
 
 Loads = Mapping[str, Callable[[], Iterator[bytes]]]
 
@@ -46,6 +47,7 @@ class Plan:
     cores: Cores
     folder: Path
     scope: Scope
+    queue: QueueScope
     notes: list[str] = field(factory=list)
     hot_share: float | None = None
     private_mib: dict[str, float] = field(factory=dict)
@@ -65,6 +67,7 @@ class Plan:
         yield self._filling(SessionSet(self.scope.sizes[0]))
         yield from (self._executions(language) for language in _LANGUAGES)
         yield self._remote_executions()
+        yield from Queues(self.database, self.cores, self.folder, self.scope.times, self.queue, self.notes).stages()
         serving = partial(servers.serving, self._program(), None)
         yield from starts.stages(serving, self.database.pid, self.scope.times.measured_s, self.private_mib)
 
@@ -76,7 +79,7 @@ class Plan:
             )
             for connections in self.scope.connections_peers
         ]
-        return Stage(_no_server, steps)
+        return Stage(no_server, steps)
 
     def _compare(self, sessions: SessionSet, connections: int, _: Server) -> Sequence[Measurement]:
         """Measure what is compared with others, with all of them there at once."""
@@ -157,7 +160,7 @@ class Plan:
             for clients in self.scope.connections_peers
             for operation, script in pgbench.scripts(sessions).items()
         ]
-        return Stage(_no_server, steps)
+        return Stage(no_server, steps)
 
     def _pgbench_work(
         self, operation: str, script: str, clients: int, sessions: SessionSet
@@ -281,7 +284,7 @@ class Plan:
             self._fill(sessions)
             return ()
 
-        return Stage(_no_server, [Step(f"filling in {sessions.count:,} sessions", work)])
+        return Stage(no_server, [Step(f"filling in {sessions.count:,} sessions", work)])
 
     def _http(self, case: Case, load: Callable[[], Iterator[bytes]]) -> Step:
         def work(server: Server) -> Sequence[Measurement]:
@@ -314,7 +317,3 @@ class Plan:
             urls = {"NODEJS_RUNTIME_URL": host.url, "PYTHON_RUNTIME_URL": host.url}
             program = servers.pglambda(self.database.url, self.folder / "service", **urls)
             yield stack.enter_context(servers.serving(program, self.cores.server))
-
-
-def _no_server() -> AbstractContextManager[Server]:
-    return nullcontext(Server("", 0))

@@ -56,6 +56,12 @@ def execute(session_id: str) -> bytes:
     return request("POST", f"/api/v1/execute/{session_id}", _PARAMS)
 
 
+def accepts(sessions: SessionSet) -> Iterator[bytes]:
+    """Hand executions over to be run later, of sessions in random order."""
+    paths = [f"/api/v1/execute/{each}" for each in _ids(sessions)]
+    return cycle([request("POST", path, _PARAMS, prefer="respond-async") for path in paths])
+
+
 def express_creates() -> Iterator[bytes]:
     """Make sessions at the peer."""
     return cycle([request("POST", "/sessions", {"context": json.loads(CONTEXT), "script": SCRIPT})])

@@ -1,7 +1,7 @@
 """How much is measured, and the steps that are taken on a server."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 from attrs import frozen
 
@@ -37,3 +37,8 @@ class Stage:
 
     opens: Callable[[], AbstractContextManager[Server]]
     steps: Sequence[Step]
+
+
+def no_server() -> AbstractContextManager[Server]:
+    """Return what a stage opens that needs no server."""
+    return nullcontext(Server("", 0))

@@ -7,22 +7,33 @@ from attrs import field, frozen
 
 from tests.benchmarks.measurement import Measurement
 from tests.benchmarks.names import (
+    ACCEPT,
     BARE,
     BURST,
+    CLAIM,
+    CLAIM_DEAD,
+    DRAIN,
     EXPRESS,
     FINISH,
     FIRST,
     GET,
     INITIALIZE,
+    INITIALIZE_BESIDE,
     LAUNCHER,
     NEW_SCRIPTS,
     PACED,
     PGBENCH,
     PGLAMBDA,
     PGLAMBDA_WATCHED,
+    PGQUEUER,
+    PGQUEUER_TUNED,
     PLAIN,
     POST_BESIDE,
+    PROCRASTINATE,
     SAME_SCRIPT,
+    START,
+    START_AFTER_IDLING,
+    START_ELSEWHERE,
     UPDATE,
     WARM,
 )
@@ -83,6 +94,7 @@ def verdicts(facts: Facts) -> Iterator[Verdict]:
     """Yield every target with what was measured."""
     yield from _of_sessions(facts)
     yield from _of_executions(facts)
+    yield from queue_targets(facts)
     yield from _of_starts(facts)
 
 
@@ -111,6 +123,24 @@ def _of_executions(facts: Facts) -> Iterator[Verdict]:
     for language, share in (("python", 0.17), ("nodejs", 0.09)):
         warm, beside = facts.find(PGLAMBDA, WARM[language], None), facts.find(BARE, POST_BESIDE[language], None)
         yield _ratio(f"execute, warm {language} / bare Starlette POST", share, warm, beside)
+
+
+def queue_targets(facts: Facts) -> Iterator[Verdict]:
+    """Yield the targets of the queue of executions."""
+    first = facts.first
+    yield _ratio("accept / initialize", 0.9, first(PGLAMBDA, ACCEPT), first(PGLAMBDA, INITIALIZE_BESIDE))
+    drained = first(PGLAMBDA, DRAIN)
+    yield _ratio("drain of no-ops / pgqueuer on psycopg", 1.0, drained, first(PGQUEUER, DRAIN))
+    yield _ratio("drain of no-ops / pgqueuer, large batches", 1.0, drained, first(PGQUEUER_TUNED, DRAIN))
+    yield _ratio("drain of no-ops / procrastinate", 3, drained, first(PROCRASTINATE, DRAIN))
+    for name, wanted_ms in ((START, 5), (START_ELSEWHERE, 60), (START_AFTER_IDLING, 1000)):
+        found = first(PGLAMBDA, name)
+        yield _at_most(f"p50 from the call to the {name}", wanted_ms, found and found.p50_ms, " ms")
+    few, *more = sorted(facts.named(PGLAMBDA, CLAIM), key=lambda each: each.sessions) or (None,)
+    many, behind = more[-1] if more else None, first(PGLAMBDA, CLAIM_DEAD)
+    size = f"{many.sessions:,}" if many else "many"
+    yield _at_most(f"p50 of a claim of {size} entries / of 10,000", 1.2, few and many and many.p50_ms / few.p50_ms)
+    yield _at_most("the same behind dead rows", 1.2, few and behind and behind.p50_ms / few.p50_ms)
 
 
 def _of_starts(facts: Facts) -> Iterator[Verdict]:
