@@ -147,8 +147,9 @@ counted AS (
 SELECT count(*) FROM removed;
 
 -- name: settle_deliveries(after, turns_max, rows_max)
--- A message that was stored while its webhook was disabled or removed would wait for ever: the first ones fail, the others
--- are removed. `turn` finds the webhooks behind `after` that have pending messages, from index entry to index entry.
+-- Removes deliveries of webhooks that are removed, and fails those that wait for disabled ones: a message may be stored
+-- while the webhook is disabled or removed, and a call ends a bounded number. `turn` finds the webhooks behind `after` that
+-- have deliveries, from index entry to index entry.
 WITH RECURSIVE turn (webhook_id, position) AS (
     SELECT :after::uuid, 0
     UNION ALL
@@ -157,34 +158,48 @@ WITH RECURSIVE turn (webhook_id, position) AS (
     CROSS JOIN LATERAL (
         SELECT d.webhook_id
         FROM meta.deliveries AS d
-        WHERE d.state = 'pending' AND d.webhook_id > t.webhook_id
+        WHERE d.webhook_id > t.webhook_id
         ORDER BY d.webhook_id
         LIMIT 1
     ) AS n
     WHERE t.position < :turns_max::bigint
 ),
-picked AS MATERIALIZED (
-    SELECT d.delivery_id, d.request_id, w.webhook_id IS NULL AS is_orphan
+ended AS MATERIALIZED (
+    SELECT t.webhook_id, w.webhook_id IS NULL AS is_removed
     FROM turn AS t
     LEFT JOIN meta.webhooks AS w ON t.webhook_id = w.webhook_id
-    INNER JOIN meta.deliveries AS d ON t.webhook_id = d.webhook_id
-    WHERE t.position > 0 AND d.state = 'pending' AND (w.webhook_id IS NULL OR w.disabled_reason IS NOT NULL)
+    WHERE t.position > 0 AND (w.webhook_id IS NULL OR w.disabled_reason IS NOT NULL)
+),
+left_over AS MATERIALIZED (
+    SELECT d.delivery_id, d.request_id
+    FROM ended AS e
+    INNER JOIN meta.deliveries AS d ON e.webhook_id = d.webhook_id
+    WHERE e.is_removed
+    LIMIT :rows_max::bigint
+    FOR UPDATE OF d SKIP LOCKED
+),
+waiting AS MATERIALIZED (
+    SELECT d.delivery_id, d.request_id
+    FROM ended AS e
+    INNER JOIN meta.deliveries AS d ON e.webhook_id = d.webhook_id
+    WHERE NOT e.is_removed AND d.state = 'pending'
     LIMIT :rows_max::bigint
     FOR NO KEY UPDATE OF d SKIP LOCKED
+),
+removed AS (
+    DELETE FROM meta.deliveries AS d
+    USING left_over AS o
+    WHERE d.delivery_id = o.delivery_id AND d.request_id = o.request_id
 ),
 failed AS (
     UPDATE meta.deliveries AS d
     SET state = 'failed', error = 'the webhook was disabled'
-    FROM picked AS p
-    WHERE NOT p.is_orphan AND d.delivery_id = p.delivery_id AND d.request_id = p.request_id
-),
-removed AS (
-    DELETE FROM meta.deliveries AS d
-    USING picked AS p
-    WHERE p.is_orphan AND d.delivery_id = p.delivery_id AND d.request_id = p.request_id
+    FROM waiting AS w
+    WHERE d.delivery_id = w.delivery_id AND d.request_id = w.request_id
 )
 SELECT
-    (SELECT count(*) FROM picked) AS settled,
+    (SELECT count(*) FROM left_over) AS removed,
+    (SELECT count(*) FROM waiting) AS failed,
     (SELECT t.webhook_id FROM turn AS t WHERE t.position = :turns_max::bigint) AS reached;
 
 -- name: select_webhooks_to_trim(after, kept_max, rows_max)

@@ -46,9 +46,9 @@ SELECT
 FROM meta.webhooks AS w
 WHERE w.webhook_id = :webhook_id::uuid AND :owner::text IN (w.owner, '*');
 
--- name: update_webhook(webhook_id, owner, revision_read, url, events, description, key_id, secret_version, rotated_at, disabled_reason, disabled_at, resets_health, details, act_id, actor, origin, act)
+-- name: update_webhook(webhook_id, owner, revision_read, url, events, description, key_id, secret_version, rotated_at, disabled_reason, disabled_at, resets_health, ends_pause, ended_max, details, act_id, actor, origin, act)
 -- Compare and set by owner and revision. A call that lost a race returns no row. What waits for a webhook that is disabled
--- by this fails.
+-- by this fails; cleanup ends what is more than ended_max.
 WITH changed AS (
     UPDATE meta.webhooks AS w
     SET
@@ -63,16 +63,24 @@ WITH changed AS (
         failures = CASE WHEN :resets_health::boolean THEN 0 ELSE w.failures END,
         first_failed_at = CASE WHEN NOT :resets_health::boolean THEN w.first_failed_at END,
         failing_since = CASE WHEN NOT :resets_health::boolean THEN w.failing_since END,
+        claimed_until = CASE WHEN :ends_pause::boolean THEN '-infinity' ELSE w.claimed_until END,
         revision = w.revision + 1
     WHERE
         w.webhook_id = :webhook_id::uuid AND w.owner = :owner::text AND w.revision = :revision_read::bigint
     RETURNING w.webhook_id, w.owner, w.revision, w.disabled_reason
 ),
+waiting AS (
+    SELECT d.delivery_id, d.request_id
+    FROM changed AS c
+    INNER JOIN meta.deliveries AS d ON c.webhook_id = d.webhook_id
+    WHERE c.disabled_reason IS NOT NULL AND d.state = 'pending'
+    LIMIT :ended_max::bigint
+),
 failed AS (
     UPDATE meta.deliveries AS d
     SET state = 'failed', error = 'the webhook was disabled'
-    FROM changed AS c
-    WHERE d.webhook_id = c.webhook_id AND d.state = 'pending' AND c.disabled_reason IS NOT NULL
+    FROM waiting AS w
+    WHERE d.delivery_id = w.delivery_id AND d.request_id = w.request_id AND d.state = 'pending'
 ),
 recorded AS (
     INSERT INTO meta.audit (act_id, actor, origin, act, owner, subject, details)
@@ -83,16 +91,23 @@ recorded AS (
 )
 SELECT c.revision FROM changed AS c;
 
--- name: delete_webhook(owner, webhook_id, act_id, actor, origin, act)
+-- name: delete_webhook(owner, webhook_id, ended_max, act_id, actor, origin, act)
+-- Its deliveries are found no longer. Cleanup removes what is more than ended_max.
 WITH removed AS (
     DELETE FROM meta.webhooks AS w
     WHERE w.webhook_id = :webhook_id::uuid AND :owner::text IN (w.owner, '*')
     RETURNING w.webhook_id, w.owner
 ),
+held AS MATERIALIZED (
+    SELECT d.delivery_id, d.request_id
+    FROM removed AS r
+    INNER JOIN meta.deliveries AS d ON r.webhook_id = d.webhook_id
+    LIMIT :ended_max::bigint
+),
 emptied AS (
     DELETE FROM meta.deliveries AS d
-    USING removed AS r
-    WHERE d.webhook_id = r.webhook_id
+    USING held AS h
+    WHERE d.delivery_id = h.delivery_id AND d.request_id = h.request_id
     RETURNING d.delivery_id
 ),
 recorded AS (
@@ -268,7 +283,7 @@ LEFT JOIN held AS h ON TRUE
 LEFT JOIN picked AS p ON h.webhook_id = p.webhook_id
 ORDER BY h.position, p.next_at, p.delivery_id;
 
--- name: record_attempt(delivery_id, request_id, attempts_read, state, next_at, attempted_at, status, error, answer, webhook_id, has_changed, revision_read, revision, failures, first_failed_at, failing_since, disabled_reason, disabled_at)
+-- name: record_attempt(delivery_id, request_id, attempts_read, state, next_at, attempted_at, status, error, answer, webhook_id, has_changed, revision_read, revision, failures, first_failed_at, failing_since, disabled_reason, disabled_at, ended_max)
 -- A delivery that has ended or was sent anew, and a webhook that its owner has changed, stay as they are. Deliveries are
 -- updated after `changed` has ended, so that the webhook is locked first. Returns whether the webhook had the revision.
 WITH changed AS (
@@ -289,15 +304,18 @@ WITH changed AS (
 change AS MATERIALIZED (
     SELECT count(c.disabled_reason) > 0 AS has_disabled FROM changed AS c
 ),
+waiting AS (
+    SELECT d.delivery_id, d.request_id
+    FROM change AS c
+    INNER JOIN meta.deliveries AS d ON d.webhook_id = :webhook_id::uuid
+    WHERE c.has_disabled AND d.state = 'pending' AND d.delivery_id <> :delivery_id::uuid
+    LIMIT :ended_max::bigint
+),
 others AS (
     UPDATE meta.deliveries AS d
     SET state = 'failed', error = 'the webhook was disabled'
-    FROM change AS c
-    WHERE
-        c.has_disabled
-        AND d.webhook_id = :webhook_id::uuid
-        AND d.state = 'pending'
-        AND d.delivery_id <> :delivery_id::uuid
+    FROM waiting AS w
+    WHERE d.delivery_id = w.delivery_id AND d.request_id = w.request_id AND d.state = 'pending'
 ),
 attempted AS (
     UPDATE meta.deliveries AS d

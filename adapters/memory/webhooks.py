@@ -154,6 +154,8 @@ class MemoryWebhookRepository(WebhookRepository):
         health = stored.health if changed.health == stored.health else Health()
         changed = evolve(changed, revision=stored.revision + 1, health=health)
         self.store.put(changed)
+        if changed.is_enabled and (not stored.is_enabled or changed.url != stored.url):
+            self.store.claimed_until.pop(webhook_id, None)
         details = {
             "host": changed.host,
             "events": sorted(changed.events),

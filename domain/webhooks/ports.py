@@ -35,6 +35,7 @@ class WebhookRepository(Protocol):
     async def update(self, owner: Owner, webhook_id: UUID, change: Callable[[Webhook], Webhook], act: Act) -> Webhook:
         """Replace a webhook by what `change` makes of it, record the act, and return the new one.
 
+        What waits for a webhook that is disabled fails. One that is enabled, or gets another URL, pauses no longer.
         `change` may be called several times. A change that changes nothing is not recorded. Raises WebhookNotFound,
         WebhookConflict, or what `change` raises.
         """

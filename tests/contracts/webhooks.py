@@ -275,6 +275,34 @@ class WebhookContract:
         await deliveries.release(webhook.webhook_id, self.now + HOUR, None)
         assert len(await self.claimed(deliveries, now=self.now - HOUR)) == 1
 
+    @pytest.mark.parametrize("url", ["https://example.com/", "https://repaired.example/"])
+    async def test_an_owner_ends_a_pause_by_enabling_the_webhook_or_by_another_url(
+        self, webhooks: WebhookRepository, deliveries: DeliveryQueue, url: str
+    ) -> None:
+        webhook = await self.added(webhooks)
+        await self.claimed_for_a_pause(webhooks, deliveries, webhook)
+        if url == webhook.url:
+            for enabled in (False, True):
+                changes = WebhookChanges(enabled=enabled)
+                await webhooks.update(
+                    ALICE, webhook.webhook_id, lambda stored, to=changes: to.apply(stored, self.now), self.act()
+                )
+        else:
+            await webhooks.update(
+                ALICE, webhook.webhook_id, lambda stored: evolve(stored, url=url, description="new"), self.act()
+            )
+        await self.due(deliveries, webhook)
+        assert [each for each, _ in await self.claimed(deliveries)] == [webhook.webhook_id]
+
+    async def claimed_for_a_pause(
+        self, webhooks: WebhookRepository, deliveries: DeliveryQueue, webhook: Webhook
+    ) -> None:
+        await self.due(deliveries, webhook)
+        await self.claimed(deliveries)
+        await deliveries.release(webhook.webhook_id, self.now + HOUR, self.now + HOUR)
+        await webhooks.update(ALICE, webhook.webhook_id, lambda stored: evolve(stored, description="any"), self.act())
+        assert await self.claimed(deliveries) == []
+
     async def test_a_claim_that_has_ended_releases_nothing(
         self, webhooks: WebhookRepository, deliveries: DeliveryQueue
     ) -> None:

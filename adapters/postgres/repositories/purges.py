@@ -22,8 +22,8 @@ from domain.sessions.session import SessionNotFound
 
 _LANGUAGES = codec.texts(Language)
 
-_WEBHOOKS_MAX = 10
-"""Webhooks in one statement: each has up to 10,000 deliveries."""
+_WEBHOOKS_MAX = 1
+"""Webhooks in one statement: each has 10,000 deliveries, or more before cleanup has come."""
 
 
 _WRITERS_WAIT_S = 2.0

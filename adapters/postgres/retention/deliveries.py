@@ -15,7 +15,7 @@ _TRIMMED_MAX = 100
 """Webhooks whose deliveries one cleanup counts: up to KEPT_MAX entries of an index for each."""
 
 _SETTLED_MAX = 1000
-"""Webhooks with pending deliveries that one statement examines."""
+"""Webhooks with deliveries that one statement examines."""
 
 _COUNTED_MAX = 100_000
 
@@ -56,14 +56,16 @@ class DeliveryRetention:
         return removed
 
     async def settle(self, rows_max: int) -> int:
-        """End at most `rows_max` deliveries that wait for a disabled or removed webhook; return how many.
+        """Remove deliveries of removed webhooks, and end those that wait for disabled ones; return how many.
 
-        The statement that ends an execution may store one while another call disables or removes the webhook.
+        Of either at most `rows_max`. The statement that ends an execution may store one while another call disables or
+        removes the webhook, and such a call ends a bounded number itself. A webhook that has more is examined again.
         """
         parameters = {"after": self._settled, "turns_max": _SETTLED_MAX, "rows_max": rows_max}
-        ((settled, reached),) = await self._gateway.fetch(self._statements.settle_deliveries, parameters)
-        self._settled = reached or NO_ID
-        return int(settled)
+        ((removed, failed, reached),) = await self._gateway.fetch(self._statements.settle_deliveries, parameters)
+        has_more = rows_max in {removed, failed}
+        self._settled = self._settled if has_more else reached or NO_ID
+        return int(max(removed, failed))
 
     async def stats(self) -> DeliveryStats:
         """Return how much waits, counted up to a bound."""

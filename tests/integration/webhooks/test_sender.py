@@ -1,6 +1,7 @@
 """Messages are sent over real connections, to receivers that mean harm."""
 
 import asyncio
+import base64
 import datetime as dt
 import ssl
 import threading
@@ -271,8 +272,9 @@ async def test_a_proxy_of_the_environment_is_not_used(receiving, monkeypatch):
 
 async def test_the_proxy_of_the_operator_is_used(receiving):
     receiver, proxy = await receiving(answering(OK)), await receiving(answering(OK))
-    options = evolve(options_for(receiver), proxy=f"http://127.0.0.1:{proxy.port}")
+    options = evolve(options_for(receiver), proxy=f"http://user:p%40ss@127.0.0.1:{proxy.port}")
     assert (await send(receiver, options)).status == 200
+    assert b"Proxy-Authorization: Basic " + base64.b64encode(b"user:p@ss") in proxy.requests[0]
     assert proxy.requests[0].startswith(b"POST http://127.0.0.1:%d/ HTTP/1.1" % receiver.port)
     assert receiver.requests == []
 
