@@ -193,3 +193,27 @@ async def test_a_step_that_takes_away_what_the_previous_release_uses_fails_the_d
     )
     with pytest.raises(AssertionError, match="not an error that may be seen here"):
         await drill("a migration that breaks the previous release", [breaking], rounds=1, upgraded=upgraded)
+
+
+def test_the_previous_release_reads_everything_but_ends_that_it_does_not_know(previous, serving):
+    """docs/releasing.md says so, and what to do until all controllers are replaced."""
+    source, _ = previous
+    old, new = serving(source), serving(ROOT)
+    headers = {"Language-Title": "python-old"}
+    known, told = [
+        httpx2.post(f"{new.url}/api/v1/initialize", json={"script_content": "result = 1"}, headers=headers).json()
+        for _ in range(2)
+    ]
+    asynchronous = {"Prefer": "respond-async", "Idempotency-Key": "order-1"}
+    delayed = {"async": {"delay_seconds": 60}}
+    path = f"/api/v1/execute/{told['request_id']}"
+    accepted = httpx2.post(f"{new.url}{path}", json=delayed, headers=asynchronous).json()["execution_id"]
+    assert httpx2.post(f"{new.url}/api/v1/executions/{accepted}/cancel").json()["status"] == "cancelled"
+    executed = httpx2.post(f"{old.url}/api/v1/execute/{known['request_id']}", json={}, timeout=PATIENT_S).json()
+    for each, status in ((accepted, 500), (executed["execution_id"], 200)):
+        assert httpx2.get(f"{old.url}/api/v1/executions/{each}").status_code == status
+        assert httpx2.get(f"{new.url}/api/v1/executions/{each}").status_code == 200
+    for each, status in ((told, 500), (known, 200)):
+        assert httpx2.get(f"{old.url}/api/v1/sessions/{each['request_id']}/executions").status_code == status
+    assert httpx2.post(f"{old.url}{path}", json={}, headers={"Idempotency-Key": "order-1"}).status_code == 500
+    assert httpx2.post(f"{old.url}{path}", json={}, timeout=PATIENT_S).status_code == 200
