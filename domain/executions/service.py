@@ -28,6 +28,7 @@ from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
 from domain.json_text import JsonText
 from domain.scripts.language import Language
+from domain.scripts.output import OutputListener
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ExecutionUnknown, ScriptReport
 from domain.scripts.script import Script
@@ -63,6 +64,7 @@ class _Call:
     recorder: EndRecorder
     budget: Budget
     current_only: bool = False
+    listener: OutputListener | None = None
     started: bool = False
 
     @property
@@ -141,15 +143,19 @@ class ExecutionService:
                 await self._withdrawn(call)
                 raise VersionReplaced
             await self._require_params(call, execution)
-            return await self._complete(call, execution)
+            executed = await self._complete(call, execution)
+            return executed.require_success()
 
-    async def complete(self, execution: OpenExecution, params: JsonText, recorder: EndRecorder) -> Executed:
-        """Run an execution that was begun elsewhere, and record its end with `recorder`.
+    async def complete(
+        self, execution: OpenExecution, params: JsonText, recorder: EndRecorder, listener: OutputListener
+    ) -> Executed:
+        """Run an execution that was begun elsewhere, and record its end with `recorder`, also that of a failed script.
 
-        Raises what `execute` raises after the begin. If nothing ran, the execution is withdrawn.
+        Raises what `execute` raises after the begin, except ExecutionFailed. If nothing ran, the execution is
+        withdrawn. What this returns is recorded.
         """
-        budget = Budget(self._policy.request_timeout_s)
-        call = _Call(execution.ref, params, execution.execution_id, self._clock.now(), recorder, budget)
+        budget, now = Budget(self._policy.request_timeout_s), self._clock.now()
+        call = _Call(execution.ref, params, execution.execution_id, now, recorder, budget, listener=listener)
         try:
             self._in_flight.acquire(call.ref.owner)
         except DomainError:
@@ -168,7 +174,7 @@ class ExecutionService:
             await worker.release()
         count = await self._finish(call, execution, report)
         title = execution.session.language_title
-        return Executed(call.ref, call.execution_id, title, report, count).require_success()
+        return Executed(call.ref, call.execution_id, title, report, count)
 
     async def _begin(self, call: _Call, recorder: ExecutionRecorder) -> OpenExecution | Executed:
         beginning = recorder.begin(call.execution_id, call.ref, self._policy.allowance)
@@ -276,6 +282,7 @@ class ExecutionService:
             params=call.params,
             source=source,
             convention=session.convention,
+            listener=call.listener,
         )
 
     async def _source(self, ref: SessionRef) -> Script:

@@ -60,6 +60,12 @@ class KeptText:
     start: int = 0
     size: int = 0
 
+    @classmethod
+    def of(cls, text: str) -> "KeptText":
+        """Return a whole text."""
+        content = text.encode(errors="replace")
+        return cls(content, 0, len(content))
+
     def gap_at(self, offset: int) -> int | None:
         """Return where the kept text goes on, or the stream ends, if the byte at this offset is not kept."""
         if offset < self.start:

@@ -7,7 +7,9 @@ from attrs import evolve, frozen
 
 from domain.errors import InvalidRequest, Problem
 
-_ID = re.compile(r"(0|[1-9][0-9]{0,14})\.(0|[1-9][0-9]{0,14})\.(0|[1-9][0-9]{0,14})(\.end)?", re.ASCII)
+_COUNT = "(0|[1-9][0-9]{0,14})"
+EVENT_ID_PATTERN = rf"^{_COUNT}\.{_COUNT}\.{_COUNT}(\.end)?$"
+_ID = re.compile(EVENT_ID_PATTERN, re.ASCII)
 _SHOWN_MAX = 60
 
 

@@ -16,9 +16,11 @@ from domain.executions.execution import FinishedExecution
 from domain.executions.ports import EndRecorder
 from domain.executions.service import ExecutionService
 from domain.identity import Owner, SessionRef
+from domain.live.hub import LiveHub
 from domain.queue.ending import following
 from domain.queue.ends import Ends
 from domain.queue.entry import Claimed, Turn
+from domain.queue.following import Ended
 from domain.queue.ports import ClaimRequest, ExecutionQueue
 from domain.queue.served import ServedLanguages
 from domain.scripts.language import Language
@@ -54,6 +56,7 @@ class Dispatcher:
     _served: ServedLanguages
     _tasks: BackgroundTasks
     _ends: Ends
+    _hub: LiveHub[Ended]
     _jitter: Jitter
     _held: Counter[Owner] = field(init=False, factory=Counter)
     _resting: dict[Owner, datetime] = field(init=False, factory=dict)
@@ -166,15 +169,16 @@ class Dispatcher:
         owner = claimed.entry.ref.owner
         pause = self._policy.put_back_pause
         recorder = QueuedRecorder(self._queue, claimed, self._clock, self._ids, pause, self._jitter, self._rest)
+        execution_id, params = claimed.entry.execution_id, claimed.entry.params
         try:
             # Nobody waits for this call: its end is recorded, or its state says what is known.
-            with contextlib.suppress(DomainError):
-                await self._executions.complete(claimed.execution, claimed.entry.params, recorder)
+            with contextlib.suppress(DomainError), self._hub.live(execution_id) as buffer:
+                buffer.end(await self._executions.complete(claimed.execution, params, recorder, buffer))
         finally:
             self._held[owner] -= 1
             if not self._held[owner]:
                 del self._held[owner]
-            self._ends.notify(claimed.entry.execution_id)
+            self._ends.notify(execution_id)
             self._changed.set()
             self.wake()
 

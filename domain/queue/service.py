@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 
 from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator, Jitter
+from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.budget import Budget
 from domain.errors import DomainError, StorageUnavailable, Unavailable
@@ -91,6 +92,7 @@ class QueueService:
     _quota: QueueQuota
     _ends: Ends
     _running: RunningExecutions
+    _tasks: BackgroundTasks
     _jitter: Jitter
     _wake: Callable[[], None]
     _runs: BoundedCache[SessionRef, _Runs] = field(
@@ -188,6 +190,10 @@ class QueueService:
         elif found[0] is CancelResult.CANCELLING:
             await self._running.stop(execution_id)
         return found
+
+    def cancel_soon(self, owner: Owner, execution_id: UUID) -> None:
+        """Cancel an execution that nobody waits for any more, in the background."""
+        self._tasks.spawn(self.cancel(owner, execution_id))
 
     async def cancel_running(self, ref: SessionRef) -> int:
         """Cancel the executions of a session that run; return how many."""

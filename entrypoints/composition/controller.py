@@ -370,6 +370,8 @@ class Controller(containers.DeclarativeContainer):
         calls=calls,
         history=history,
         queue=queue.service,
+        events=queue.events,
+        live=queue.live,
         functions=functions,
         audit=audit,
         usage=usage,

@@ -2,13 +2,19 @@
 
 import random
 import time
+from collections.abc import Awaitable
 from typing import Any
+from uuid import UUID
 
 from dependency_injector import containers, providers
 
 from domain.executions.running import RunningExecutions
+from domain.identity import Owner
+from domain.live.hub import LiveHub
 from domain.queue.dispatcher import Dispatcher
 from domain.queue.ends import Ends
+from domain.queue.entry import ExecutionState
+from domain.queue.following import Ended, ExecutionEvents, ReadState
 from domain.queue.quota import QueueQuota
 from domain.queue.served import ServedLanguages
 from domain.queue.service import QueueService
@@ -22,6 +28,13 @@ from entrypoints.telemetry.metrics.queue import CountedQueue
 def _background(dispatcher: Dispatcher, watch: CancelWatch, settings: Settings) -> list[Step]:
     """Return the work in the background; a process that may run nothing claims nothing."""
     return [watch.run, dispatcher.run] if settings.max_async_executions != 0 else [watch.run]
+
+
+def _reader(service: QueueService) -> ReadState:
+    def state(owner: Owner, execution_id: UUID) -> Awaitable[ExecutionState]:
+        return service.wait(owner, execution_id, 0)
+
+    return state
 
 
 class Queue(containers.DeclarativeContainer):
@@ -44,6 +57,7 @@ class Queue(containers.DeclarativeContainer):
     queue = providers.Singleton(CountedQueue, stored)
     served = providers.Singleton(ServedLanguages, probes)
     ends = providers.Singleton(Ends, announce)
+    live: providers.Singleton[LiveHub[Ended]] = providers.Singleton(LiveHub)
     jitter = providers.Object(random.uniform)
     dispatcher = providers.Singleton(
         Dispatcher,
@@ -55,6 +69,7 @@ class Queue(containers.DeclarativeContainer):
         served,
         tasks,
         ends,
+        live,
         jitter,
     )
     quota = providers.Singleton(
@@ -73,8 +88,10 @@ class Queue(containers.DeclarativeContainer):
         quota,
         ends,
         running,
+        tasks,
         jitter,
         dispatcher.provided.wake,
     )
+    events = providers.Singleton(ExecutionEvents, providers.Callable(_reader, service), live, ends, jitter)
     watch = providers.Singleton(CancelWatch, queue, running)
     background = providers.Callable(_background, dispatcher, watch, settings)

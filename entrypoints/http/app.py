@@ -21,6 +21,8 @@ from domain.executions.by_name import FunctionCalls
 from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionService
 from domain.functions.service import FunctionService
+from domain.live.hub import LiveHub
+from domain.queue.following import Ended, ExecutionEvents
 from domain.queue.service import QueueService
 from domain.sessions.service import SessionService
 from domain.usage import UsageService
@@ -29,6 +31,7 @@ from entrypoints.http.endpoints.asynchronous import AsynchronousEndpoints
 from entrypoints.http.endpoints.audit import AuditEndpoint
 from entrypoints.http.endpoints.batches import BATCH, BatchEndpoints, Charge, charge_nothing
 from entrypoints.http.endpoints.documents import DocumentEndpoints
+from entrypoints.http.endpoints.events import EventEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints, execute_parser
 from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.health import HealthChecks, HealthEndpoints, MetricsEndpoint, ProbeRunner
@@ -56,6 +59,7 @@ from entrypoints.http.route import Route, RouteTable
 from entrypoints.http.routes import Endpoints, routes
 from entrypoints.http.schemas.executions import ExecuteBody
 from entrypoints.http.schemas.sessions import InitializeItemBody
+from entrypoints.telemetry.metrics.events import EventMetrics
 from entrypoints.telemetry.metrics.process import LoopLag, ProcessMetrics
 from entrypoints.telemetry.metrics.scrape import Scrape
 
@@ -81,6 +85,8 @@ class Services:
     calls: FunctionCalls
     history: HistoryService
     queue: QueueService
+    events: ExecutionEvents
+    live: LiveHub[Ended]
     functions: FunctionService
     audit: AuditService
     usage: UsageService
@@ -152,10 +158,12 @@ class Application:
         self._options = options
         self._version = services.process.version
         self._hooks = hooks or Hooks()
+        event_metrics = EventMetrics(lambda: services.live.reader_count)
+        self._events = EventEndpoints(services.events, services.live, services.queue, self.limiter, event_metrics)
         self.loop_lag = LoopLag()
         self.scrape = Scrape(services.metrics)
         shared = self._shared(services)
-        for collector in (shared.metrics, self.loop_lag, ProcessMetrics()):
+        for collector in (shared.metrics, self.loop_lag, ProcessMetrics(), event_metrics):
             services.metrics.register(collector)
         self.routes: tuple[Route, ...] = routes(self._endpoints(services, shared))
         pipeline = shared.pipeline(RouteTable(self.routes), self.routes, (*self._hooks.guards, RequestGuard()))
@@ -179,8 +187,13 @@ class Application:
         self.limiter.leaving = True
 
     async def drain(self, timeout_s: float) -> int:
-        """Reject new requests, begin no queued execution, wait for what is under way, and return how much is left."""
-        return sum(await asyncio.gather(self.limiter.drain(timeout_s), self._hooks.drain(timeout_s)))
+        """Reject new requests, begin no queued execution, wait for what is under way, and return how much is left.
+
+        Streams of live events end last, so that they have the ends of what was under way.
+        """
+        left = sum(await asyncio.gather(self.limiter.drain(timeout_s), self._hooks.drain(timeout_s)))
+        self._events.leave()
+        return left
 
     def _shared(self, services: Services) -> Shared:
         log, options = structlog.get_logger(), self._options
@@ -200,13 +213,14 @@ class Application:
         keys, execute = IdempotencyKeys(options.idempotency), execute_parser(options, examiner)
         initialize, patch = initialize_parser(options, examiner), patch_parser(options, examiner)
         asynchronous = AsynchronousEndpoints(
-            services.queue, services.calls, services.history, keeps_responses=options.idempotency
+            services.queue, services.calls, services.history, self._events, keeps_responses=options.idempotency
         )
         return Endpoints(
             sessions=SessionEndpoints(services.sessions, initialize, patch, keys, services.queue),
             executions=ExecutionEndpoints(services.executions, services.calls, asynchronous, execute, keys),
             history=HistoryEndpoints(services.history, services.calls),
             asynchronous=asynchronous,
+            events=self._events,
             batches=self._batches(
                 services,
                 options,

@@ -80,7 +80,9 @@ class Contract:
 
     Errors of bodies, of query strings, of authentication and of rate limits follow from the row, and so does
     INTERNAL_ERROR. `other_responses` has further statuses with the types of their bodies. `alternative` is the type of
-    the response that a parameter selects. With `is_stream` the response is text, with a value of its type in each line.
+    the response that a parameter selects. With `lines` the response is text of one of these media types, with a value
+    of its type in each line. With `has_events` the header Accept can select live events in its place. `bodiless` has
+    the reasons for statuses without a body.
     """
 
     tag: Tag
@@ -93,5 +95,7 @@ class Contract:
     links: tuple[Link, ...] = ()
     other_responses: Mapping[int, type[Any]] = field(factory=dict)
     alternative: type[Any] | None = None
-    is_stream: bool = False
+    lines: tuple[bytes, ...] = ()
+    has_events: bool = False
+    bodiless: Mapping[int, str] = field(factory=dict)
     body_optional: bool = False

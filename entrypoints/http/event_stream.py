@@ -7,20 +7,21 @@ from typing import Generic, Protocol, TypeVar
 from attrs import frozen
 from typing_extensions import override
 
+from domain.errors import DomainError
 from domain.live.events import ExecutionEnded, Gap, LiveEvent, OutputPiece, What
 from domain.live.position import Position
 from domain.live.reader import LiveReader
 from domain.scripts.output import ScriptProgress
-from entrypoints.http.response import NDJSON, in_one_line
+from entrypoints.http.response import EVENT_STREAM, NDJSON, in_one_line
 from entrypoints.http.schemas.live_events import GapData, OutputData, ProgressData, ReconnectData
 from entrypoints.http.streaming_response import SendLine
 
-EVENT_STREAM = b"text/event-stream; charset=utf-8"
+EVENTS_CONTENT = EVENT_STREAM + b"; charset=utf-8"
 STALL_S = 30.0
 """How long a reader may take nothing before its connection is broken off."""
 _KEEP_ALIVE_S = 15.0
 _LIFETIME_S = 600.0
-_RECONNECT = ReconnectData("This stream has reached its longest time. Reconnect with the id of your last event.")
+_RECONNECT = ReconnectData("This stream ends before its execution. Reconnect with the id of your last event.")
 
 End = TypeVar("End")
 
@@ -51,7 +52,7 @@ class EventFormat(Protocol):
 class ServerSentEvents(EventFormat):
     """The format of browsers' EventSource (WHATWG HTML, server-sent events)."""
 
-    content_type = EVENT_STREAM
+    content_type = EVENTS_CONTENT
     head = (b"retry: 1000",)
     keep_alive = b": keep-alive\n"
 
@@ -77,7 +78,7 @@ class NdjsonEvents(EventFormat):
 def accepted_format(accept: bytes | None) -> EventFormat | None:
     """Return the format that a header `Accept` names; None if it names none."""
     accepted = accept or b""
-    if b"text/event-stream" in accepted:
+    if EVENT_STREAM in accepted:
         return ServerSentEvents()
     return NdjsonEvents() if NDJSON in accepted else None
 
@@ -95,7 +96,8 @@ def resumed_position(last_event_id: str | None, after: str | None) -> Position:
 class EventStream(Generic[End]):
     """Writes the events of a reader: the first one has the data `first`, the end what `end_data` makes of it.
 
-    It ends after the end of the execution. It also ends, without one, if the source broke off, and after `lifetime_s`.
+    It ends after the end of the execution. If the source breaks off, and after `lifetime_s`, it ends without one, and
+    advises to reconnect.
     """
 
     reader: LiveReader[End]
@@ -118,10 +120,14 @@ class EventStream(Generic[End]):
             except TimeoutError:
                 await send_line(self.form.keep_alive)
                 continue
+            except DomainError:  # the position is within a character, which only a forged one can be
+                break
             for event in events:
                 await send_line(self._written(event))
-            if not events or self.reader.position.is_end:
+            if self.reader.position.is_end:
                 return
+            if not events:
+                break
         await send_line(self.form.event(self.reader.position, "reconnect", _RECONNECT))
 
     def _written(self, event: LiveEvent[End]) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import urlencode
+from uuid import UUID
 
 import msgspec
 from attrs import define
@@ -21,7 +22,9 @@ SINGLE_WRITE = "pglambda.single_write"
 
 JSON = b"application/json"
 NDJSON = b"application/x-ndjson"
-TEXT = b"text/plain; charset=utf-8"
+PLAIN = b"text/plain"
+TEXT = PLAIN + b"; charset=utf-8"
+EVENT_STREAM = b"text/event-stream"
 
 PRIVATE: Headers = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 """A response is for its caller alone, and a browser must not take the output of a script for a page."""
@@ -190,6 +193,11 @@ def etag(tag: str | int) -> tuple[bytes, bytes]:
 def not_modified(tag: str | int, headers: Headers = PRIVATE) -> Response:
     """Return the response to a caller that has the representation with this entity tag."""
     return Response(HTTPStatus.NOT_MODIFIED, headers=(etag(tag), *headers))
+
+
+def execution_path(execution_id: UUID) -> bytes:
+    """Return the path of an execution, for the header `Location`."""
+    return f"/api/v1/executions/{execution_id}".encode("ascii")
 
 
 def next_link(path: str, parameters: Mapping[str, str | int | None]) -> Headers:

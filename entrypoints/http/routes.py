@@ -8,6 +8,7 @@ from entrypoints.http.endpoints.asynchronous import AsynchronousEndpoints
 from entrypoints.http.endpoints.audit import AuditEndpoint
 from entrypoints.http.endpoints.batches import BatchEndpoints
 from entrypoints.http.endpoints.documents import ASSETS, DocumentEndpoints
+from entrypoints.http.endpoints.events import EventEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints
 from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.health import HealthEndpoints, MetricsEndpoint
@@ -15,7 +16,7 @@ from entrypoints.http.endpoints.history import HistoryEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
 from entrypoints.http.endpoints.webhooks import WebhookEndpoints
-from entrypoints.http.openapi.asynchronous import CANCEL, ERASE, EXECUTION, EXECUTIONS, QUEUE, RETRY
+from entrypoints.http.openapi.asynchronous import CANCEL, ERASE, EVENTS, EXECUTION, EXECUTIONS, QUEUE, RETRY
 from entrypoints.http.openapi.executions import (
     EXECUTE,
     EXECUTE_BATCH,
@@ -66,6 +67,7 @@ from entrypoints.http.schemas.functions import (
     VersionList,
 )
 from entrypoints.http.schemas.health import HealthResponse, Liveness, Readiness
+from entrypoints.http.schemas.live_events import EventLine
 from entrypoints.http.schemas.sessions import (
     InitializeBatchBody,
     InitializeBody,
@@ -116,6 +118,7 @@ class Endpoints:
     executions: ExecutionEndpoints
     history: HistoryEndpoints
     asynchronous: AsynchronousEndpoints
+    events: EventEndpoints
     batches: BatchEndpoints
     functions: FunctionEndpoints
     audit: AuditEndpoint
@@ -130,7 +133,7 @@ def routes(endpoints: Endpoints) -> tuple[Route, ...]:
     """Return all routes."""
     return (
         *_session_routes(endpoints.sessions, endpoints.executions, endpoints.history, endpoints.batches),
-        *_execution_routes(endpoints.asynchronous),
+        *_execution_routes(endpoints.asynchronous, endpoints.events),
         *_function_routes(endpoints.functions, endpoints.executions, endpoints.history),
         _own("GET", _AUDIT, endpoints.audit.list, "list_acts", AUDIT, None, AuditPage, access=Access.ADMIN),
         _own("GET", _USAGE, endpoints.usage.list, "list_usage", USAGE, None, UsageList),
@@ -177,13 +180,14 @@ def _session_routes(
     )
 
 
-def _execution_routes(asynchronous: AsynchronousEndpoints) -> tuple[Route, ...]:
+def _execution_routes(asynchronous: AsynchronousEndpoints, events: EventEndpoints) -> tuple[Route, ...]:
     cancel, retry = f"{_EXECUTION}/cancel", f"{_EXECUTION}/retry"
     return (
         _own("GET", _EXECUTIONS, asynchronous.list, "list_asynchronous_executions", EXECUTIONS, None, ListedExecutions),
         _own("GET", _QUEUE, asynchronous.queue, "get_queue", QUEUE, None, QueueResponse),
         _own("GET", _EXECUTION, asynchronous.get, "get_execution", EXECUTION, None, SingleExecution),
         _own("DELETE", _EXECUTION, asynchronous.erase, "erase_execution", ERASE, status=204),
+        _own("GET", f"{_EXECUTION}/events", events.get, "follow_execution", EVENTS, None, EventLine),
         _own("POST", cancel, asynchronous.cancel, "cancel_execution", CANCEL, None, CancelResponse),
         _execute(
             "POST",

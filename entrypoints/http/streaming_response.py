@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
+from enum import StrEnum
 from typing import Any
 
 from attrs import define
@@ -23,6 +24,15 @@ _HEADERS = (
 _ABORT_TIMEOUT_S = 1.0
 
 
+class StreamEnd(StrEnum):
+    """How a stream ended."""
+
+    COMPLETE = "complete"
+    DISCONNECTED = "disconnected"
+    STALLED = "stalled"
+    FAILED = "failed"
+
+
 class SlowReader(Exception):
     """The client took nothing of the response for too long."""
 
@@ -32,24 +42,30 @@ class StreamingResponse(Response):
     """Lines of JSON (NDJSON) that `produce` sends, from one or several tasks.
 
     The stream is cancelled if the client disconnects, or takes nothing for `stall_s`. In the second case the connection
-    is aborted. A broken stream has no end, so no client takes it for complete. `on_end` is called once, however the
-    stream ends.
+    is aborted. A broken stream has no end, so no client takes it for complete. `on_end` is called once, with how the
+    stream ended.
     """
 
     produce: Callable[[SendLine], Coroutine[Any, Any, None]]
-    on_end: Callable[[], None]
+    on_end: Callable[[StreamEnd], None]
     stall_s: float
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the lines to the end; raises ClientDisconnected."""
+        how = StreamEnd.FAILED
         try:
             await until_disconnect(receive, self._stream(send))
+            how = StreamEnd.COMPLETE
+        except ClientDisconnected:
+            how = StreamEnd.DISCONNECTED
+            raise
         except SlowReader:
+            how = StreamEnd.STALLED
             await _abort(scope, receive)
             raise ClientDisconnected from None
         finally:
-            self.on_end()
+            self.on_end(how)
 
     async def _stream(self, send: Send) -> None:
         turn = asyncio.Lock()

@@ -99,7 +99,7 @@ class HostedExecutions:
             self._tasks.spawn(self._run_live(run.execution_id, worker, buffer, request, started.pop_all()))
         send = partial(_send_lines, buffer)
         return StreamingResponse(
-            int(HTTPStatus.OK), content_type=NDJSON, produce=send, on_end=lambda: None, stall_s=_STALL_S
+            int(HTTPStatus.OK), content_type=NDJSON, produce=send, on_end=lambda _: None, stall_s=_STALL_S
         )
 
     async def _start(

@@ -1,17 +1,20 @@
 """Endpoints of executions that are accepted and run later."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
+from uuid import UUID
 
-from attrs import frozen
+from attrs import evolve, frozen
 from msgspec import UNSET
 
+from domain.concurrency.budget import Budget
 from domain.errors import Problem
 from domain.executions.by_name import FunctionCalls
 from domain.executions.execution import Executed, Execution, ExecutionFailed, ExecutionNotFound
 from domain.executions.history import HistoryService, whole_row
 from domain.idempotency import IdempotencyKey
+from domain.identity import SessionRef
 from domain.paging import Page
 from domain.queue.entry import Accepted, CancelResult, ExecutionState
 from domain.queue.ports import StateFilter
@@ -19,16 +22,18 @@ from domain.queue.service import QueueService
 from domain.queue.submission import Submission
 from domain.scripts.report import ExecutionStatus, ExecutionUnknown
 from domain.sessions.session import SessionClosed
+from entrypoints.http.endpoints.events import EventEndpoints
 from entrypoints.http.endpoints.history import status_filter
 from entrypoints.http.errors import invalid, status_of
+from entrypoints.http.event_stream import EventFormat, accepted_format
 from entrypoints.http.parsing.bodies import json_text
 from entrypoints.http.parsing.body_problems import PROBLEMS_MAX
 from entrypoints.http.parsing.cursors import QueueCursor, instant_of, microseconds, write_cursor
 from entrypoints.http.parsing.headers import invalid_header
 from entrypoints.http.parsing.preferences import Preferences, preferences
 from entrypoints.http.parsing.queries import Query
-from entrypoints.http.request import Request, until_disconnect
-from entrypoints.http.response import REPLAYED, Headers, Response, json_response, next_link
+from entrypoints.http.request import ClientDisconnected, Request, until_disconnect
+from entrypoints.http.response import REPLAYED, Headers, Response, execution_path, json_response, next_link
 from entrypoints.http.schemas.asynchronous import (
     AcceptedResponse,
     AsyncBody,
@@ -41,9 +46,11 @@ from entrypoints.http.schemas.executions import ExecuteBody, ExecuteResponse, Si
 
 _RETRY_AFTER: Headers = ((b"retry-after", b"1"),)
 _VARY: Headers = ((b"vary", b"prefer, accept"),)
-_LOCATION = b"/api/v1/executions/"
 _NOT_KEPT = "respond-async is not accepted: this server keeps no responses (IDEMPOTENCY=off). Omit it"
-_NOT_ASKED = "is only accepted with the header Prefer: respond-async. Send it, or omit this"
+_NO_EVENTS = "asks for live events, and this server keeps no responses (IDEMPOTENCY=off). Accept application/json"
+_NOT_ASKED = (
+    "is only accepted with the header Prefer: respond-async, or with Accept: text/event-stream. Send one, or omit this"
+)
 
 
 def submission(body: ExecuteBody, key: IdempotencyKey | None = None) -> Submission:
@@ -59,41 +66,70 @@ def require_no_options(bodies: Mapping[str, ExecuteBody]) -> None:
         raise invalid(problems[:PROBLEMS_MAX])
 
 
+@frozen
+class Manner:
+    """How a caller wants an execution that is accepted: as it prefers, or, with a format, as live events."""
+
+    preferred: Preferences
+    form: EventFormat | None = None
+
+
 class AsynchronousEndpoints:
     """Accept executions, and read, list, cancel and repeat them; `keeps_responses` is False with IDEMPOTENCY=off."""
 
     def __init__(
-        self, queue: QueueService, calls: FunctionCalls, history: HistoryService, *, keeps_responses: bool
+        self,
+        queue: QueueService,
+        calls: FunctionCalls,
+        history: HistoryService,
+        events: EventEndpoints,
+        *,
+        keeps_responses: bool,
     ) -> None:
         self._queue = queue
         self._calls = calls
         self._history = history
+        self._events = events
         self._keeps_responses = keeps_responses
 
     def preferences(self, request: Request) -> Preferences:
         """Return what the caller prefers; raises InvalidRequest if this server cannot honour it."""
         wanted = preferences(request)
+        if wanted.wait_s is None:
+            wanted = evolve(wanted, cancel_on_disconnect=False)  # nobody waits who could disconnect
         if self._keeps_responses:
             return wanted
         if wanted.respond_async:
             raise invalid_header("Prefer", _NOT_KEPT)
         return Preferences()  # RFC 7240 lets a server ignore the wish to wait
 
-    async def accept(self, request: Request, wanted: Submission, preferred: Preferences) -> Response:
-        """Accept an execution of a session, and wait for its end if the caller prefers that."""
-        return await self._respond(request, preferred, self._queue.accept(request.session_ref, wanted))
+    def manner(self, request: Request) -> Manner | None:
+        """Return how the caller wants an execution that is accepted; None if it waits for the response of execute.
+
+        Raises InvalidRequest if this server cannot do that.
+        """
+        preferred = self.preferences(request)
+        form = None if preferred.respond_async else accepted_format(request.raw_header(b"accept"))
+        if form is not None and not self._keeps_responses:
+            raise invalid_header("Accept", _NO_EVENTS)
+        return Manner(preferred, form) if form is not None or preferred.may_be_accepted else None
+
+    async def accept(self, request: Request, wanted: Submission, manner: Manner) -> Response:
+        """Accept an execution of a session, and respond in the manner that the caller wants."""
+        return await self._respond(request, manner, lambda: self._queue.accept(request.session_ref, wanted))
 
     async def accept_item(self, request: Request, body: ExecuteBody) -> Accepted:
         """Accept an item of a batch."""
         return await self._queue.accept(request.session_ref, submission(body))
 
-    async def accept_by_name(self, request: Request, wanted: Submission, preferred: Preferences) -> Response:
-        """Accept a call of a function by its name, and wait for its end if the caller prefers that."""
-        name = request.parameters["language_title"]
-        accepting = self._calls.in_session(
-            request.owner, name, wanted.idempotency_key, lambda ref, budget: self._queue.accept(ref, wanted, budget)
-        )
-        return await self._respond(request, preferred, accepting)
+    async def accept_by_name(self, request: Request, wanted: Submission, manner: Manner) -> Response:
+        """Accept a call of a function by its name, and respond in the manner that the caller wants."""
+        name, key = request.parameters["language_title"], wanted.idempotency_key
+
+        def accept(ref: SessionRef, budget: Budget) -> Awaitable[Accepted]:
+            return self._queue.accept(ref, wanted, budget)
+
+        return await self._respond(request, manner, lambda: self._calls.in_session(request.owner, name, key, accept))
 
     async def get(self, request: Request) -> Response:
         """Return one execution of the caller in any state, at its end if the caller prefers to wait for that."""
@@ -142,16 +178,27 @@ class AsynchronousEndpoints:
                 return await self._history.get(request.caller.reach, state.execution_id)
         return Execution(state.ref, state.execution_id, state.status, state.execution_count)
 
-    async def _respond(self, request: Request, preferred: Preferences, accepting: Awaitable[Accepted]) -> Response:
-        accepted = await accepting  # a caller that leaves meanwhile leaves an accepted execution
+    async def _respond(self, request: Request, manner: Manner, accept: Callable[[], Awaitable[Accepted]]) -> Response:
+        if manner.form is not None:
+            return await self._events.start(request, manner.form, accept)
+        preferred, accepted = manner.preferred, await accept()  # a caller that leaves meanwhile leaves an execution
         request.created_session_id, request.execution_id = accepted.ref.session_id, accepted.execution_id
         if preferred.wait_s and not isinstance(accepted, Executed):
-            waiting = self._queue.wait(request.owner, accepted.execution_id, preferred.wait_s)
-            state = await until_disconnect(request.receive, waiting)
+            state = await self._waited(request, accepted.execution_id, preferred)
             if state.status.is_final:
                 return json_response(ExecuteResponse.of(_ended(state)), headers=preferred.applied() + _VARY)
             accepted = state
         return _response(accepted, preferred)
+
+    async def _waited(self, request: Request, execution_id: UUID, preferred: Preferences) -> ExecutionState:
+        try:
+            return await until_disconnect(
+                request.receive, self._queue.wait(request.owner, execution_id, preferred.wait_s or 0)
+            )
+        except ClientDisconnected:
+            if preferred.cancel_on_disconnect:
+                self._queue.cancel_soon(request.owner, execution_id)
+            raise
 
 
 @frozen
@@ -198,7 +245,7 @@ def _response(accepted: Accepted, wanted: Preferences) -> Response:
     headers = wanted.applied() + _VARY
     if isinstance(accepted, Executed):
         return json_response(ExecuteResponse.of(accepted.require_success()), headers=headers + REPLAYED)
-    location = (b"location", _LOCATION + str(accepted.execution_id).encode())
+    location = (b"location", execution_path(accepted.execution_id))
     return json_response(AcceptedResponse.of(accepted), HTTPStatus.ACCEPTED, (*headers, *_RETRY_AFTER, location))
 
 

@@ -32,7 +32,7 @@ from entrypoints.http.response import NDJSON, TEXT, in_one_line
 from entrypoints.http.schemas.executions import BatchLine, ExecuteBody
 from entrypoints.http.schemas.fields import given
 from entrypoints.http.schemas.sessions import InitializeItemBody, InitializeLine
-from entrypoints.http.streaming_response import SendLine, StreamingResponse
+from entrypoints.http.streaming_response import SendLine, StreamEnd, StreamingResponse
 
 BATCH = "the turn of a batch"
 """What a batch waits for."""
@@ -148,7 +148,7 @@ class BatchEndpoints:
                 int(HTTPStatus.OK),
                 content_type=_media_type(request),
                 produce=partial(self._run, request, kind, batch),
-                on_end=turn.pop_all().close,
+                on_end=partial(_end, turn.pop_all()),
                 stall_s=self.stall_s,
             )
 
@@ -171,6 +171,10 @@ class BatchEndpoints:
             "internal_error", error_id=str(error_id), x_request_id=x_request_id, item=ended.index, exc_info=ended.error
         )
         return kind.failed(ended.index, HTTPStatus.INTERNAL_SERVER_ERROR, error=internal_error_content(error_id))
+
+
+def _end(turn: contextlib.ExitStack, _: StreamEnd) -> None:
+    turn.close()
 
 
 def _media_type(request: Request) -> bytes:

@@ -59,8 +59,8 @@ class ExecutionEndpoints:
         body = await self._parser.read(request)
         params = json_text(body.params)
         hashed = None if key is None else idempotency_key(key, embedded(params))
-        if (wanted := self._asynchronous.preferences(request)).may_be_accepted:
-            return await self._asynchronous.accept(request, submission(body, hashed), wanted)
+        if (manner := self._asynchronous.manner(request)) is not None:
+            return await self._asynchronous.accept(request, submission(body, hashed), manner)
         require_no_options({"": body})
         call = self._service.execute(request.session_ref, params, hashed)
         executed = await until_disconnect(request.receive, call)
@@ -72,8 +72,8 @@ class ExecutionEndpoints:
         body = await self._parser.read(request)
         params, name = json_text(body.params), request.parameters["language_title"]
         hashed = None if key is None else idempotency_key(key, (name.partition("@")[2], embedded(params)))
-        if (wanted := self._asynchronous.preferences(request)).may_be_accepted:
-            return await self._asynchronous.accept_by_name(request, submission(body, hashed), wanted)
+        if (manner := self._asynchronous.manner(request)) is not None:
+            return await self._asynchronous.accept_by_name(request, submission(body, hashed), manner)
         require_no_options({"": body})
         call = self._calls.execute(request.owner, name, params, hashed)
         executed = await until_disconnect(request.receive, call)

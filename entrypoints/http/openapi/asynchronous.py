@@ -6,6 +6,7 @@ from domain.errors import QuotaReached, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionNotFound
 from domain.functions.schema import PinnedVersionNotFound, SchemaUnusable
 from domain.queue.entry import ExecutionNotEnded, ExecutionNotKept
+from domain.queue.following import EventsNotKept
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
 from entrypoints.http.contract import ApiExample, Contract, In, Link, Parameter, Tag
 from entrypoints.http.openapi.executions import KEPT
@@ -13,6 +14,7 @@ from entrypoints.http.openapi.parameters import (
     CURSOR,
     EXECUTION_ID,
     EXECUTION_STATUS,
+    LAST_EVENT_ID,
     LIMIT,
     LINK,
     LOCATION,
@@ -20,7 +22,9 @@ from entrypoints.http.openapi.parameters import (
     PREFERENCE_APPLIED,
     REQUEST_ID,
     SINCE,
+    EventId,
 )
+from entrypoints.http.response import EVENT_STREAM, NDJSON
 from entrypoints.http.schemas.asynchronous import CancelResponse
 
 _STATE = KEPT | {
@@ -107,6 +111,37 @@ RETRY = Contract(
         StorageUnavailable,
     ),
     examples=(ApiExample("again", "The new execution", response=_ACCEPTED),),
+)
+
+_AFTER = Parameter(
+    "after",
+    In.QUERY,
+    EventId,
+    "As Last-Event-ID, for clients that cannot send the header. The header precedes it.",
+    "0.0.0",
+)
+
+EVENTS = Contract(
+    Tag.EXECUTIONS,
+    "Follow an execution",
+    "Streams the output and the progress of an execution that was accepted to run later, while it runs, and then its "
+    "end: as Server-Sent Events, or as NDJSON with `Accept: application/x-ndjson`. The id of an event says what the "
+    "reader has received, so a reader that was cut off continues with it at any controller, and gets each byte once. "
+    "There is an end only once the end of the execution is recorded. A stream without one is to be continued, for "
+    "example after 10 minutes. 204: the reader has the end.",
+    parameters=(LAST_EVENT_ID, _AFTER, PREFER),
+    headers=(PREFERENCE_APPLIED, LOCATION),
+    errors=(ExecutionNotFound, EventsNotKept, StorageUnavailable),
+    examples=(
+        ApiExample(
+            "output",
+            "Text that the script has written",
+            response={"id": "12.0.0", "event": "stdout", "data": {"text": "hello world\n", "offset": 0}},
+        ),
+    ),
+    links=(Link("get_execution", "Read the execution.", {"execution_id": "$request.path.execution_id"}),),
+    lines=(EVENT_STREAM, NDJSON),
+    bodiless={204: "The reader has received the end."},
 )
 
 _SESSION = Parameter("session", In.QUERY, UUID, "Only executions of this session.", REQUEST_ID.example)

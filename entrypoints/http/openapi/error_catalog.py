@@ -29,6 +29,7 @@ from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.limits.rate import RateDecision, RateLimited, RatePolicy
 from domain.queue.entry import EXPIRED, CallbackNotFound, ExecutionNotEnded, ExecutionNotKept, ScheduleRefused
+from domain.queue.following import EventsNotKept
 from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
 from domain.scripts.report import CANCELLED, ExecutionStatus, ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.scripts.script import ScriptSyntaxError, SyntaxFault
@@ -190,6 +191,7 @@ SAMPLES: tuple[DomainError, ...] = (
     ExecutionNotFound(),
     ExecutionNotEnded(_RUN, ExecutionStatus.RUNNING),
     ExecutionNotKept(_RUN),
+    EventsNotKept(_RUN),
     CallbackNotFound(_ID),
     ScheduleRefused("its delay of 31 days is not between 0 and 30 days."),
     UpdateConflict(),

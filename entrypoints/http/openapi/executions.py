@@ -26,6 +26,7 @@ from entrypoints.http.openapi.parameters import (
     REQUEST_ID,
     SINCE,
 )
+from entrypoints.http.response import NDJSON, PLAIN
 from entrypoints.http.schemas.asynchronous import AcceptedResponse
 
 EXECUTED = {
@@ -90,7 +91,8 @@ EXECUTE = Contract(
     "repeated call gets the first response, even if the script failed, and the script does not run again. If the "
     "session was initialized from a function, params must conform to its schema. With `Prefer: respond-async` or "
     "`Prefer: wait=N` the execution is stored and may run later: if it has not ended after N seconds, the response is "
-    "202, and Location names it.",
+    "202, and Location names it. With `Accept: text/event-stream` or `application/x-ndjson` it is stored too, and the "
+    "response is the stream of its live events.",
     parameters=(IDEMPOTENCY_KEY, PREFER),
     headers=(REPLAYED_HEADER, *ACCEPTED_HEADERS),
     errors=(
@@ -113,6 +115,7 @@ EXECUTE = Contract(
         ),
     ),
     other_responses={202: AcceptedResponse},
+    has_events=True,
     links=(
         Link("list_executions", "List the executions of the session.", _OF_SESSION),
         Link("get_session", "Read the session.", _OF_SESSION),
@@ -147,6 +150,7 @@ EXECUTE_FUNCTION = Contract(
     ),
     examples=(ApiExample("sum", "Add two numbers", body={"params": {"a": 5, "b": 3}}, response=EXECUTED),),
     other_responses={202: AcceptedResponse},
+    has_events=True,
     links=(
         Link("list_function_executions", "List the calls of the function.", _OF_FUNCTION),
         Link("execute_function", "Execute the function again.", _OF_FUNCTION),
@@ -175,7 +179,7 @@ EXECUTE_BATCH = Contract(
         ),
     ),
     links=(Link("list_executions", "List the executions of the session.", _OF_SESSION),),
-    is_stream=True,
+    lines=(NDJSON, PLAIN),
 )
 
 HISTORY = Contract(

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from domain.idempotency import KEY_PATTERN
 from domain.identity import OWNER_SIZE_MAX
+from domain.live.position import EVENT_ID_PATTERN
 from domain.scripts.language import PINNED_PATTERN, PINNED_SIZE_MAX, TITLE_PATTERN, TITLE_SIZE_MAX, Language
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Status
@@ -210,8 +211,13 @@ PREFER = Parameter(
     "Prefer",
     In.HEADER,
     Annotated[str, Meta(max_length=256)],
-    "respond-async and wait=N (0 to 60), as in RFC 7240. Unknown preferences are ignored.",
+    "respond-async and wait=N (0 to 60), as in RFC 7240. cancel-on-disconnect ends the execution if the caller leaves "
+    "a stream of live events, or a wait, before the end. Unknown preferences are ignored.",
     "respond-async, wait=10",
+)
+EventId = Annotated[str, Meta(pattern=EVENT_ID_PATTERN)]
+LAST_EVENT_ID = Parameter(
+    "Last-Event-ID", In.HEADER, EventId, "The id of the last event that the reader has received.", None
 )
 PREFERENCE_APPLIED = ResponseHeader(
     "Preference-Applied", str, "The preferences that were honoured.", "respond-async", always=False

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from entrypoints.http.contract import Contract, In, Link, Parameter, ResponseHeader
 from entrypoints.http.openapi.components import Components, Json
@@ -17,9 +18,16 @@ from entrypoints.http.openapi.parameters import (
     REQUEST_ID_HEADER,
     X_REQUEST_ID,
 )
-from entrypoints.http.response import JSON, NDJSON, TEXT
+from entrypoints.http.response import EVENT_STREAM, JSON, NDJSON
 from entrypoints.http.route import Access, Route, needed_scopes
+from entrypoints.http.schemas.live_events import EventLine
 
+_EVENTS: Json = {
+    "schema": {
+        "type": "string",
+        "description": "Server-Sent Events: the members of the lines of NDJSON as the fields id, event and data.",
+    }
+}
 _NAMES = re.compile(r"\{(\w+)\}")
 _SCHEMES: Json = {
     "token": {
@@ -104,6 +112,8 @@ def _responses(route: Route, contract: Contract, components: Components) -> Json
         headers = _headers(contract.headers, route, components)
         assert str(status) not in errors, f"{route.name}: {status} is also the status of an error"
         responses[str(status)] = {"description": kind.__doc__, "headers": headers, "content": content}
+    for status, reason in contract.bodiless.items():
+        responses[str(status)] = {"description": reason, "headers": _headers((), route, components)}
     return dict(sorted((responses | errors).items()))
 
 
@@ -113,8 +123,7 @@ def _response(route: Route, contract: Contract, components: Components) -> Json:
         "headers": _headers(contract.headers, route, components),
     }
     if route.response is not None:
-        content = _lines if contract.is_stream else _value
-        response["content"] = content(route, contract, components)
+        response["content"] = (_lines if contract.lines else _value)(route, contract, components)
     if contract.links:
         response["links"] = {link.route: _link(link) for link in contract.links}
     return response
@@ -128,14 +137,17 @@ def _description(route: Route) -> str:
 
 def _lines(route: Route, contract: Contract, components: Components) -> Json:
     """Return the content of a stream: text, which is an array once its lines are decoded."""
-    decoded = {"type": "array", "items": components.schema(route.response)}
-    schema = {"type": "string", "contentMediaType": NDJSON.decode(), "contentSchema": decoded}
     examples = {
         example.name: {"summary": example.summary, "value": json.dumps(example.response) + "\n"}
         for example in contract.examples
     }
-    media = {"schema": schema, "examples": examples}
-    return {NDJSON.decode(): media, TEXT.decode().partition(";")[0]: media}
+    media = {"schema": _lines_of(route.response, components), "examples": examples}
+    return {kind.decode(): _EVENTS if kind == EVENT_STREAM else media for kind in contract.lines}
+
+
+def _lines_of(kind: Any, components: Components) -> Json:
+    decoded = {"type": "array", "items": components.schema(kind)}
+    return {"type": "string", "contentMediaType": NDJSON.decode(), "contentSchema": decoded}
 
 
 def _value(route: Route, contract: Contract, components: Components) -> Json:
@@ -143,7 +155,11 @@ def _value(route: Route, contract: Contract, components: Components) -> Json:
     if contract.alternative is not None:
         schema = {"anyOf": [schema, components.schema(contract.alternative)]}
     examples = {example.name: {"summary": example.summary, "value": example.response} for example in contract.examples}
-    return {JSON.decode(): {"schema": schema, "examples": examples}}
+    content: Json = {JSON.decode(): {"schema": schema, "examples": examples}}
+    if contract.has_events:
+        content[EVENT_STREAM.decode()] = _EVENTS
+        content[NDJSON.decode()] = {"schema": _lines_of(EventLine, components)}
+    return content
 
 
 def _headers(own: tuple[ResponseHeader, ...], route: Route, components: Components) -> Json:

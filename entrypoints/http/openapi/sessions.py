@@ -32,6 +32,7 @@ from entrypoints.http.openapi.parameters import (
 from entrypoints.http.parsing.cursors import METADATA_LENGTH_MAX
 from entrypoints.http.parsing.json_faults import FILTER_VALUES_MAX
 from entrypoints.http.parsing.queries import PARAMETERS_MAX, Switch
+from entrypoints.http.response import NDJSON, PLAIN
 from entrypoints.http.schemas.functions import TEXT_LENGTH_MAX
 from entrypoints.http.schemas.sessions import FIELD_NAMES, SCRIPT_CONTENT, PickedFields, PickedPage
 
@@ -201,7 +202,7 @@ INITIALIZE_BATCH = Contract(
         ),
     ),
     links=(Link("list_sessions", "List the sessions.", {"query.status": "active"}),),
-    is_stream=True,
+    lines=(NDJSON, PLAIN),
 )
 
 GET = Contract(

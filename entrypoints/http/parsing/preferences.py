@@ -16,14 +16,19 @@ _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _PREFERENCE = re.compile(rf"\s*({_WORD})(?:\s*=\s*({_WORD}|{_QUOTED}))?\s*(?:;[^,]*)?")
 _RESPOND_ASYNC = "respond-async"
 _WAIT = "wait"
+_CANCEL = "cancel-on-disconnect"
 
 
 @frozen
 class Preferences:
-    """What a caller prefers. `wait_s` is None if the caller names no time to wait."""
+    """What a caller prefers. `wait_s` is None if the caller names no time to wait.
+
+    `cancel_on_disconnect` ends an execution whose caller leaves before its end.
+    """
 
     respond_async: bool = False
     wait_s: int | None = None
+    cancel_on_disconnect: bool = False
 
     @property
     def may_be_accepted(self) -> bool:
@@ -34,6 +39,7 @@ class Preferences:
         """Return the header that names the preferences that were honoured."""
         names = [_RESPOND_ASYNC] if self.respond_async else []
         names += [] if self.wait_s is None else [f"{_WAIT}={self.wait_s}"]
+        names += [_CANCEL] if self.cancel_on_disconnect else []
         return ((b"preference-applied", ", ".join(names).encode("ascii")),) if names else ()
 
 
@@ -46,6 +52,7 @@ def preferences(request: Request) -> Preferences:
     return Preferences(
         _RESPOND_ASYNC in found,
         min(int(wait), WAIT_MAX_S) if re.fullmatch(r"[0-9]{1,4}", wait) else None,
+        _CANCEL in found,
     )
 
 

@@ -1,11 +1,39 @@
 """The data of live events."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from domain.live.position import OutputStream
 from domain.scripts.output import PROGRESS_MESSAGE_LENGTH_MAX
+from entrypoints.http.schemas import asynchronous, fields
+
+_EVENTS = "execution, stdout, stderr, progress, gap, end, reconnect or keep-alive."
+_DATA = (
+    "execution: execution_id, request_id and status at the begin of the stream. stdout and stderr: text, and offset, "
+    "the bytes of UTF-8 before it. progress: value and message. gap: stream, and the bytes from start to before end, "
+    "which are no longer kept. end: status, and the members of the response or error that execute has. reconnect: "
+    "message."
+)
+
+
+class EventLine(Struct, omit_defaults=True):
+    """A live event of an execution."""
+
+    event: Annotated[str, Meta(description=f"What the event is: {_EVENTS}")]
+    id: Annotated[
+        str | UnsetType,
+        Meta(description="What the reader has received with it: bytes of stdout, bytes of stderr, progress events."),
+    ] = UNSET
+    data: Annotated[dict[str, Any] | UnsetType, Meta(description=_DATA)] = UNSET
+
+
+class ExecutionData(Struct, frozen=True):
+    """The execution that a stream follows."""
+
+    execution_id: fields.ExecutionId
+    request_id: fields.RequestId
+    status: asynchronous.Status
 
 
 class OutputData(Struct, frozen=True):

@@ -56,6 +56,7 @@ DECISIONS: dict[str, frozenset[Scope] | None] = {
     "get_execution": KNOWN,
     "list_asynchronous_executions": KNOWN,
     "get_queue": KNOWN,
+    "follow_execution": KNOWN,
     "cancel_execution": KNOWN,
     "erase_execution": KNOWN,
     "retry_execution": EXECUTE,

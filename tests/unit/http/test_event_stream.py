@@ -12,7 +12,7 @@ from domain.live.position import Position
 from domain.live.reader import LiveReader
 from domain.scripts.output import ScriptProgress
 from entrypoints.http.event_stream import (
-    EVENT_STREAM,
+    EVENTS_CONTENT,
     EventFormat,
     EventStream,
     NdjsonEvents,
@@ -21,7 +21,7 @@ from entrypoints.http.event_stream import (
     resumed_position,
 )
 from entrypoints.http.response import NDJSON, embedded
-from entrypoints.http.streaming_response import StreamingResponse
+from entrypoints.http.streaming_response import StreamEnd, StreamingResponse
 from tests.support.waiting import until
 
 START = Position()
@@ -97,6 +97,16 @@ async def test_a_source_that_breaks_off_ends_the_stream_without_an_end():
     text = await written(stream_of(buffer, ServerSentEvents()))
     assert "so far" in text
     assert "event: end" not in text
+    assert text.rpartition("id: ")[2].startswith("6.0.0\nevent: reconnect\n")
+
+
+async def test_a_position_within_a_character_ends_the_stream_without_an_end():
+    buffer: LiveBuffer[str] = LiveBuffer()
+    buffer.on_stdout("é".encode())
+    buffer.end("end")
+    text = await written(stream_of(buffer, ServerSentEvents(), Position(1)))
+    assert "event: end" not in text
+    assert "event: reconnect" in text
 
 
 @pytest.mark.parametrize(
@@ -126,37 +136,38 @@ class Client:
         return {"type": "http.disconnect"}
 
 
-def response_of(buffer: LiveBuffer[str], on_end: Callable[[], None], stall_s: float) -> StreamingResponse:
+def response_of(buffer: LiveBuffer[str], on_end: Callable[[StreamEnd], None], stall_s: float) -> StreamingResponse:
     produce = stream_of(buffer, ServerSentEvents()).produce
-    return StreamingResponse(200, content_type=EVENT_STREAM, produce=produce, on_end=on_end, stall_s=stall_s)
+    return StreamingResponse(200, content_type=EVENTS_CONTENT, produce=produce, on_end=on_end, stall_s=stall_s)
 
 
 async def test_the_response_is_neither_stored_nor_buffered_nor_compressed():
-    client, ended = Client(), asyncio.Event()
+    client, ends = Client(), []
     client.takes.set()
-    await response_of(ended_buffer(), ended.set, 5)({"type": "http"}, client.receive, client.send)
+    await response_of(ended_buffer(), ends.append, 5)({"type": "http"}, client.receive, client.send)
     headers = dict(client.messages[0]["headers"])
     assert headers[b"content-type"] == b"text/event-stream; charset=utf-8"
     assert (headers[b"cache-control"], headers[b"x-accel-buffering"]) == (b"no-store", b"no")
     assert b"content-encoding" not in headers
-    assert ended.is_set()
+    assert ends == [StreamEnd.COMPLETE]
 
 
 async def test_a_reader_that_takes_nothing_is_broken_off():
-    client, ended = Client(), asyncio.Event()
+    client, ends = Client(), []
     responding = asyncio.ensure_future(
-        response_of(LiveBuffer(), ended.set, 0.02)({"type": "http"}, client.receive, client.send)
+        response_of(LiveBuffer(), ends.append, 0.02)({"type": "http"}, client.receive, client.send)
     )
-    await until(ended.is_set)
+    await until(lambda: ends)
     await asyncio.wait([responding])
+    assert ends == [StreamEnd.STALLED]
     assert client.messages == []
 
 
 @pytest.mark.parametrize(
     ("accept", "content_type"),
     [
-        (b"text/event-stream", EVENT_STREAM),
-        (b"application/x-ndjson, text/event-stream", EVENT_STREAM),
+        (b"text/event-stream", EVENTS_CONTENT),
+        (b"application/x-ndjson, text/event-stream", EVENTS_CONTENT),
         (b"application/x-ndjson", NDJSON),
         (b"application/json", None),
         (b"*/*", None),

@@ -18,9 +18,11 @@ from domain.executions.service import ExecutionService
 from domain.functions.params import ParamsCheck
 from domain.identity import ANONYMOUS, SessionRef
 from domain.json_text import JsonText
+from domain.live.hub import LiveHub
 from domain.queue.dispatcher import Dispatcher, DispatchPolicy
 from domain.queue.ends import Ends
 from domain.queue.entry import Accepted, Entry, ExecutionState
+from domain.queue.following import Ended, ExecutionEvents
 from domain.queue.quota import QueueMaxima, QueueQuota
 from domain.queue.served import ServedLanguages
 from domain.queue.service import QueuePolicy, QueueService
@@ -121,8 +123,10 @@ class Later:
     )
     bounds: QueueMaxima = field(factory=QueueMaxima)
     webhooks: MemoryWebhookStore = field(factory=MemoryWebhookStore)
+    live: LiveHub[Ended] = field(factory=LiveHub)
     queue: WatchedQueue = field(init=False)
     sessions: WatchedSessions = field(init=False)
+    events: ExecutionEvents = field(init=False)
     executions: ExecutionService = field(init=False)
     served: ServedLanguages = field(init=False)
     dispatcher: Dispatcher = field(init=False)
@@ -144,6 +148,7 @@ class Later:
             self.served,
             world.tasks,
             ends,
+            self.live,
             no_jitter,
         )
         quota = QueueQuota(self.queue, world.clock.monotonic_ns, self.bounds)
@@ -159,8 +164,12 @@ class Later:
             quota,
             ends,
             running,
+            world.tasks,
             no_jitter,
             self.dispatcher.wake,
+        )
+        self.events = ExecutionEvents(
+            lambda owner, execution_id: self.service.wait(owner, execution_id, 0), self.live, ends, no_jitter
         )
         self.watch = CancelWatch(self.queue, running, pause_s=0.001)
 

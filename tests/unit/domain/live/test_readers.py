@@ -65,42 +65,49 @@ class TestReader:
 
 
 class TestHub:
-    async def test_an_execution_is_found_by_its_owner_while_it_runs_and_after(self):
+    async def test_an_execution_is_found_while_it_runs_here(self):
         hub: LiveHub[str] = LiveHub()
         execution_id = new_id()
-        assert hub.find(execution_id, ALICE) is None
-        with hub.live(execution_id, ALICE) as buffer:
-            assert hub.find(execution_id, ALICE) is buffer
-            assert hub.find(execution_id, BOB) is None
-            buffer.end("end")
-        assert hub.find(execution_id, ALICE) is buffer
-        assert hub.find(execution_id, BOB) is None
+        assert hub.find(execution_id) is None
+        with hub.live(execution_id) as buffer:
+            assert hub.find(execution_id) is buffer
+        assert hub.find(execution_id) is None
 
     async def test_an_execution_without_a_recorded_end_breaks_off(self):
         hub: LiveHub[str] = LiveHub()
-        with hub.live(new_id(), ALICE) as buffer:
+        with hub.live(new_id()) as buffer:
             buffer.on_stdout(b"x")
         assert not any(each.position.is_end for each in await buffer.next(Position()))
         assert await buffer.next(Position(1)) == []
 
-    async def test_ended_executions_are_kept_within_a_size(self):
-        hub: LiveHub[str] = LiveHub(ended_bytes_max=10_000)
-        ids = [new_id() for _ in range(3)]
-        for execution_id in ids:
-            with hub.live(execution_id, ALICE) as buffer:
-                buffer.on_stdout(b"x" * 500)
-        assert [hub.find(execution_id, ALICE) is not None for execution_id in ids] == [False, True, True]
+    async def test_its_begin_wakes_those_who_wait_for_it(self):
+        hub: LiveHub[str] = LiveHub()
+        execution_id = new_id()
+        with (
+            hub.begins.waiting(execution_id) as begun,
+            hub.begins.waiting(new_id()) as other,
+            hub.live(execution_id),
+        ):
+            assert (begun.done(), other.done()) == (True, False)
+        with hub.begins.waiting(execution_id) as again:
+            assert not again.done()
+
+    async def test_closing_it_wakes_all_and_breaks_off_what_runs(self):
+        hub: LiveHub[str] = LiveHub()
+        with hub.live(new_id()) as buffer, hub.begins.waiting(new_id()) as begun:
+            hub.close()
+            assert begun.done()
+            assert await buffer.next(Position()) == []
+        assert hub.is_closed
 
     async def test_the_readers_of_an_owner_and_of_all_are_bounded(self):
         hub: LiveHub[str] = LiveHub(readers_max=4, owner_readers_max=2)
-        source: LiveBuffer[str] = LiveBuffer()
-        with hub.reader(ALICE, source, Position(5)) as reader, hub.reader(ALICE, source, Position()):
-            assert reader.position == Position(5)
-            with pytest.raises(QuotaReached, match="an event stream"), hub.reader(ALICE, source, Position()):
+        with hub.place(ALICE), hub.place(ALICE):
+            with pytest.raises(QuotaReached, match="an event stream"), hub.place(ALICE):
                 pass
-            with hub.reader(BOB, source, Position()), hub.reader(BOB, source, Position()):
+            with hub.place(BOB), hub.place(BOB):
                 assert hub.reader_count == 4
-                with pytest.raises(Overloaded), hub.reader(ANONYMOUS, source, Position()):
+                with pytest.raises(Overloaded), hub.place(ANONYMOUS):
                     pass
         assert hub.reader_count == 0
 

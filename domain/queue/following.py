@@ -1,0 +1,168 @@
+"""The use case of live events: following an execution that was accepted to run later, wherever it runs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import ClassVar, TypeAlias
+from uuid import UUID
+
+from attrs import define, field
+
+from domain.clock import Jitter
+from domain.errors import Conflict, Unavailable
+from domain.executions.execution import Executed, ExecutionNotFound
+from domain.idempotency import NO_SESSION
+from domain.identity import Owner
+from domain.live.events import ExecutionEnded, KeptText, LiveEvent, LiveState
+from domain.live.hub import LiveHub
+from domain.live.ports import LiveSource
+from domain.live.position import Position
+from domain.queue.ends import Ends
+from domain.queue.entry import ExecutionState
+from domain.scripts.report import ExecutionStatus, ExecutionUnknown
+
+Ended: TypeAlias = Executed | ExecutionUnknown
+"""How an execution ended, as it was recorded; ExecutionUnknown if its end could not be recorded."""
+
+ReadState: TypeAlias = Callable[[Owner, UUID], Awaitable[ExecutionState]]
+
+_NO_END = "its end could not be recorded"
+_POLL_MIN_S = 0.1
+_POLL_MAX_S = 1.0
+_POLL_GROWTH = 1.5
+
+
+@define(eq=False)
+class EventsNotKept(Conflict):
+    """The execution has no live events: its output was not kept for readers."""
+
+    code: ClassVar[str] = "CONFLICT"
+    execution_id: UUID
+
+    @property
+    def message(self) -> str:
+        return (
+            f"Execution {self.execution_id} has no events: it was not accepted to run later, or its result was "
+            "erased or is no longer kept. Send execute with Accept: text/event-stream to get events."
+        )
+
+
+@define(eq=False)
+class ExecutionEvents:
+    """Follows executions: those of this process as they run, others in what is stored.
+
+    `read_state` returns the state of an execution of an owner, as ExecutionQueue.state does.
+    """
+
+    _read_state: ReadState
+    _hub: LiveHub[Ended]
+    _ends: Ends
+    _jitter: Jitter
+
+    async def follow(self, owner: Owner, execution_id: UUID, position: Position) -> "FollowedExecution":
+        """Return the source of the events of an execution of this owner; EVERY_OWNER follows any.
+
+        Raises ExecutionNotFound, EventsNotKept, StorageUnavailable or Overloaded; InvalidRequest for a position that
+        the execution never had, as far as this process can know that.
+        """
+        followed = self._source(owner, execution_id)
+        await followed.begin(position)
+        return followed
+
+    def replay(self, executed: Executed) -> "FollowedExecution":
+        """Return the source of the events of an execution that is known to have ended."""
+        followed = self._source(executed.ref.owner, executed.execution_id)
+        followed.end(executed.ref.session_id, executed.report.status, executed)
+        return followed
+
+    def _source(self, owner: Owner, execution_id: UUID) -> "FollowedExecution":
+        return FollowedExecution(owner, execution_id, self._read_state, self._hub, self._ends, self._jitter)
+
+
+@define(eq=False)
+class FollowedExecution(LiveSource[Ended]):
+    """The events of one execution that is queued, runs here or elsewhere, or has ended.
+
+    While it runs here they come from its buffer, at the end from its record. Between, the state is polled.
+    """
+
+    _owner: Owner
+    execution_id: UUID
+    _read_state: ReadState
+    _hub: LiveHub[Ended]
+    _ends: Ends
+    _jitter: Jitter
+    session_id: UUID = field(default=NO_SESSION, init=False)
+    status: ExecutionStatus = field(default=ExecutionStatus.QUEUED, init=False)
+    """As it was read last."""
+    _recorded: LiveState[Ended] | None = field(default=None, init=False)
+    _pause_s: float = field(default=_POLL_MIN_S, init=False)
+
+    def end(self, session_id: UUID, status: ExecutionStatus, ended: Ended) -> None:
+        """Take an end that is recorded."""
+        self.session_id, self.status, self._recorded = session_id, status, _recorded(ended)
+
+    async def begin(self, position: Position) -> None:
+        """Read the state for the first time, and judge the position; raises what `ExecutionEvents.follow` raises."""
+        known, buffer = await self._known(), self._hub.find(self.execution_id)
+        if buffer is not None:
+            known = buffer.state
+        # Of an execution that runs elsewhere, and of an unknown end, readers may have had more than is known here.
+        if known is not None and self.status is not ExecutionStatus.UNKNOWN:
+            known.require(position)
+            known.after(position)
+
+    async def next(self, position: Position) -> Sequence[LiveEvent[Ended]]:
+        while not self._hub.is_closed:
+            with self._hub.begins.waiting(self.execution_id) as begun, self._ends.waiting(self.execution_id) as ended:
+                events = await self._events(position)
+                if events is not None:
+                    self._pause_s = _POLL_MIN_S
+                    return events
+                timeout_s = self._jitter(self._pause_s / 2, self._pause_s)
+                await asyncio.wait([begun, ended], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+                self._pause_s = min(_POLL_MAX_S, self._pause_s * _POLL_GROWTH)
+        return ()
+
+    async def over(self) -> None:
+        buffer = self._hub.find(self.execution_id)
+        if buffer is not None:
+            await buffer.over()
+        elif self._recorded is None:
+            await asyncio.Event().wait()
+
+    async def _events(self, position: Position) -> Sequence[LiveEvent[Ended]] | None:
+        """Return the next events, none if there will be none, or None if they are not known yet."""
+        buffer = self._hub.find(self.execution_id)
+        if buffer is not None and (events := await buffer.next(position)):
+            return events
+        try:
+            known = await self._known()
+        except Unavailable:
+            return None
+        except (ExecutionNotFound, EventsNotKept):  # it was purged meanwhile
+            return ()
+        events = () if known is None else known.after(position)
+        return events if events or self._recorded is not None else None
+
+    async def _known(self) -> LiveState[Ended] | None:
+        """Return what is stored of the execution; None if it runs elsewhere, where more may be known."""
+        if self._recorded is None:
+            state = await self._read_state(self._owner, self.execution_id)
+            if not state.asynchronous or _is_erased(state):
+                raise EventsNotKept(self.execution_id)
+            self.session_id, self.status = state.ref.session_id, state.status
+            if not state.status.is_final:
+                return LiveState() if state.status is ExecutionStatus.QUEUED else None
+            self.end(self.session_id, self.status, state.executed or ExecutionUnknown(_NO_END, self.execution_id))
+        return self._recorded
+
+
+def _is_erased(state: ExecutionState) -> bool:
+    return state.status.is_final and state.status is not ExecutionStatus.UNKNOWN and state.executed is None
+
+
+def _recorded(ended: Ended) -> LiveState[Ended]:
+    if isinstance(ended, ExecutionUnknown):
+        return LiveState(ended=ExecutionEnded(ended))
+    report = ended.report
+    return LiveState(KeptText.of(report.stdout), KeptText.of(report.stderr), ended=ExecutionEnded(ended))

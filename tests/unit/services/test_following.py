@@ -1,0 +1,217 @@
+"""Readers follow an execution from the queue to its recorded end, wherever it runs, and get each byte once."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from domain.errors import InvalidRequest, StorageUnavailable
+from domain.executions.execution import Executed, ExecutionNotFound
+from domain.identity import ANONYMOUS, Owner
+from domain.json_text import JsonText
+from domain.live.events import ExecutionEnded, LiveEvent, OutputPiece
+from domain.live.position import Position
+from domain.queue.entry import Entry
+from domain.queue.following import EventsNotKept, FollowedExecution
+from domain.scripts.report import ExecutionUnknown
+from tests.support.acts import OPERATOR
+from tests.support.waiting import until
+from tests.unit.services.conftest import World
+from tests.unit.services.later import Later
+
+PRINTS = "print('one'); print('zwei é'); import sys; print('err', file=sys.stderr); result = 1"
+STDOUT, STDERR = "one\nzwei é\n", "err\n"
+START = Position()
+
+
+@pytest.fixture
+def later(world: World) -> Later:
+    return Later(world)
+
+
+async def followed(later: Later, entry: Entry, position: Position = START) -> FollowedExecution:
+    return await later.events.follow(ANONYMOUS, entry.execution_id, position)
+
+
+async def read_all(source: FollowedExecution, position: Position = START) -> list[LiveEvent]:
+    """Read to the end, or until nothing more will come."""
+    found: list[LiveEvent] = []
+    async with asyncio.timeout(5):
+        while events := await source.next(found[-1].position if found else position):
+            found += events
+    return found
+
+
+def text_of(events: Sequence[LiveEvent]) -> str:
+    return "".join(each.what.text for each in events if isinstance(each.what, OutputPiece))
+
+
+def end_of(events: Sequence[LiveEvent]) -> object:
+    """Return the one end of these events."""
+    (end,) = [each.what.end for each in events if isinstance(each.what, ExecutionEnded)]
+    return end
+
+
+async def test_a_reader_of_a_queued_execution_gets_its_output_and_then_its_recorded_end(world, later):
+    entry = await later.add(await world.session(PRINTS))
+    source = await followed(later, entry)
+    reading = asyncio.ensure_future(read_all(source))
+    await asyncio.sleep(0)
+    async with later.dispatching():
+        events = await reading
+    assert text_of(events) == STDOUT + STDERR
+    end = end_of(events)
+    assert isinstance(end, Executed)
+    assert (end.report.result, end.execution_count) == ("1", 1)
+    assert (await later.state(entry)).report == end.report
+
+
+async def test_every_event_is_a_place_to_go_on_from_also_after_the_end(world, later):
+    entry = await later.add(await world.session(PRINTS))
+    async with later.dispatching():
+        events = await read_all(await followed(later, entry))
+    for each in (*events, LiveEvent(START, OutputPiece)):
+        rest = await read_all(await followed(later, entry, each.position), each.position)
+        later_ones = events[events.index(each) + 1 :] if each in events else events
+        assert text_of(rest) == text_of(later_ones)
+        assert each.position.is_end or isinstance(end_of(rest), Executed)
+
+
+async def test_a_failed_script_has_an_end_with_its_failure(world, later):
+    entry = await later.add(await world.session("raise ValueError('no')"))
+    async with later.dispatching():
+        end = end_of(await read_all(await followed(later, entry)))
+    assert isinstance(end, Executed)
+    assert end.report.failure.code == "SCRIPT_ERROR"
+
+
+async def test_an_end_that_is_not_recorded_yet_is_given_once_it_is(world, later):
+    world.executions.failures["finish"] = StorageUnavailable(stored="unknown")
+    entry = await later.add(await world.session(PRINTS))
+    async with later.dispatching():
+        events = await read_all(await followed(later, entry))
+        assert (await later.state(entry)).status.is_final
+    assert text_of(events) == STDOUT + STDERR
+    assert isinstance(end_of(events), Executed)
+
+
+async def test_an_unknown_end_is_no_end_until_it_is_recorded_as_unknown(world, later):
+    world.runner.unknown_next = "the runtime disconnected"
+    entry = await later.add(await world.session(PRINTS))
+    async with later.dispatching():
+        reading = asyncio.ensure_future(read_all(await followed(later, entry)))
+        await until(lambda: world.runner.ran and not later.dispatcher.held)
+        assert not reading.done()
+        later.queue.end_overdue(world.clock.now() + timedelta(hours=1))
+        events = await reading
+    assert text_of(events).startswith(STDOUT)
+    assert isinstance(end_of(events), ExecutionUnknown)
+    position = events[-2].position
+    assert isinstance(end_of(await read_all(await followed(later, entry, position), position)), ExecutionUnknown)
+
+
+async def test_a_database_that_is_away_delays_events_and_ends_no_stream(world, later):
+    entry = await later.add(await world.session(PRINTS))
+    source = await followed(later, entry)
+    world.store.failure = StorageUnavailable()
+    reading = asyncio.ensure_future(read_all(source))
+    await asyncio.sleep(0)
+    world.store.failure = None
+    async with later.dispatching():
+        assert isinstance(end_of(await reading), Executed)
+
+
+async def test_a_purge_ends_the_events_without_an_end(world, later):
+    ref = await world.session(PRINTS)
+    entry = await later.add(ref)
+    source = await followed(later, entry)
+    world.store.accepted.clear()
+    assert await read_all(source) == []
+
+
+async def test_a_process_that_stops_ends_the_events_of_what_still_runs(world, later):
+    world.runner.hold()
+    entry = await later.add(await world.session(PRINTS))
+    async with later.dispatching():
+        reading = asyncio.ensure_future(read_all(await followed(later, entry)))
+        await until(lambda: world.runner.running)
+        later.live.close()
+        assert await reading == []
+        world.runner.let_go()
+
+
+async def test_reading_pauses_while_the_script_runs_here(world, later):
+    world.runner.hold()
+    entry = await later.add(await world.session(PRINTS))
+    async with later.dispatching():
+        await until(lambda: world.runner.running)
+        pausing = asyncio.ensure_future((await followed(later, entry)).over())
+        await asyncio.sleep(0)
+        assert not pausing.done()
+        world.runner.let_go()
+        async with asyncio.timeout(5):
+            await pausing
+
+
+async def test_reading_pauses_no_longer_once_all_is_recorded(world, later):
+    entry = await later.add(await world.session(PRINTS))
+    waiting = asyncio.ensure_future((await followed(later, entry)).over())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()
+    async with later.dispatching():
+        await later.ended(entry)
+    async with asyncio.timeout(5):
+        await (await followed(later, entry)).over()
+
+
+@pytest.mark.parametrize("position", [Position(1), Position(0, 1), Position(0, 0, 1), Position(is_end=True)])
+async def test_nothing_of_an_execution_that_is_queued_can_have_been_received(world, later, position):
+    entry = await later.add(await world.session(PRINTS))
+    with pytest.raises(InvalidRequest, match="beyond"):
+        await followed(later, entry, position)
+
+
+async def test_a_position_that_an_execution_never_had_is_refused(world, later):
+    entry = await later.add(await world.session(PRINTS))
+    async with later.dispatching():
+        await later.ended(entry)
+    with pytest.raises(InvalidRequest, match="beyond"):
+        await followed(later, entry, Position(len(STDOUT.encode()) + 1))
+    with pytest.raises(InvalidRequest, match="within a character"):
+        await followed(later, entry, Position(STDOUT.encode().index("é".encode()) + 1))
+
+
+async def test_a_position_is_judged_by_what_a_running_script_has_written(world, later):
+    world.runner.hold()
+    entry = await later.add(await world.session(PRINTS))
+    async with later.dispatching():
+        await until(lambda: world.runner.running)
+        with pytest.raises(InvalidRequest, match="beyond"):
+            await followed(later, entry, Position(1))
+        world.runner.let_go()
+
+
+async def test_executions_of_others_and_unknown_ones_are_not_found(world, later):
+    entry = await later.add(await world.session(PRINTS))
+    for owner, execution_id in ((Owner("bob"), entry.execution_id), (ANONYMOUS, UUID(int=1))):
+        with pytest.raises(ExecutionNotFound):
+            await later.events.follow(owner, execution_id, START)
+
+
+async def test_a_call_whose_caller_waited_has_no_events(world, later):
+    executed = await later.executions.execute(await world.session(PRINTS), JsonText("1"))
+    with pytest.raises(EventsNotKept, match="Accept: text/event-stream"):
+        await later.events.follow(ANONYMOUS, executed.execution_id, START)
+    assert end_of(await read_all(later.events.replay(executed))) == executed
+
+
+async def test_an_execution_that_was_erased_has_no_events(world, later):
+    entry = await later.add(await world.session(PRINTS))
+    async with later.dispatching():
+        await later.ended(entry)
+    await later.service.erase(ANONYMOUS, entry.execution_id, OPERATOR)
+    with pytest.raises(EventsNotKept, match="erased"):
+        await followed(later, entry)
