@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 
 from tests.benchmarks.names import PGQUEUER, PGQUEUER_TUNED, PROCRASTINATE
 
-_TIMEOUT_S = 120.0
+_TIMEOUT_S = 300.0
 _CHUNK = 1000
 
 # Both are in the bench environment only, so each drain imports its own.

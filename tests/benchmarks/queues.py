@@ -72,7 +72,7 @@ class QueueScope:
     dead: int = 20_000
 
 
-WHOLE = QueueScope(jobs=20_000, starts=300, idle_starts=10, many=10_000_000, claims=300, dead=100_000)
+WHOLE = QueueScope(jobs=10_000, starts=300, idle_starts=10, many=10_000_000, claims=300, dead=100_000)
 
 
 @define(eq=False)
