@@ -67,13 +67,15 @@ class QueueQuota:
         limit = self._bounds.of(owner)
         if (held := self._total(owner)) >= limit:
             raise QuotaReached("queued_executions", limit, held, retry_after_ms=1000)
-        self._storing.update((owner, EVERY_OWNER))
+        for each in (owner, EVERY_OWNER):
+            self._storing[each] += 1
 
     def settle(self, owner: Owner, *, stored: bool) -> None:
         """Say whether an entry that was taken is stored."""
-        self._storing.subtract((owner, EVERY_OWNER))
-        self._storing = +self._storing
         for each in (owner, EVERY_OWNER):
+            self._storing[each] -= 1
+            if not self._storing[each]:
+                del self._storing[each]
             if stored and (count := self._counts.get(each)) is not None:
                 count.added += 1
 
