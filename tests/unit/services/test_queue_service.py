@@ -24,7 +24,7 @@ from domain.queue.entry import (
     ScheduleRefused,
 )
 from domain.queue.ports import StateFilter
-from domain.queue.quota import QueueMaxima
+from domain.queue.quota import QueueMaxima, QueueQuota
 from domain.queue.submission import Start
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionStatus
@@ -134,6 +134,18 @@ async def test_counts_of_a_queue_that_is_far_from_full_are_kept_for_longer(world
     world.clock.advance(timedelta(seconds=1))
     await later.add(ref)
     assert later.queue.counts == 6, "half of the queue is full"
+
+
+async def test_an_entry_that_is_being_stored_takes_room(later: Later, world: World) -> None:
+    alice, quota = Owner("alice"), QueueQuota(later.queue, world.clock.monotonic_ns, QueueMaxima(owner_max=2))
+    for _ in range(2):
+        await quota.take(alice)
+    with pytest.raises(QuotaReached):
+        await quota.take(alice)
+    quota.settle(alice, stored=False)
+    await quota.take(alice)
+    with pytest.raises(QuotaReached):
+        await quota.take(alice)
 
 
 async def test_a_session_is_read_for_its_first_call_only(later: Later, world: World) -> None:
