@@ -299,7 +299,7 @@ RETURNING o.execution_id;
 
 -- name: erase_execution(request_id, execution_id, partition, owner, act_id, actor, origin, act)!
 -- Of an execution that has ended. An empty text in place of the result, which is JSON, marks the key of an erased call. A
--- message to a webhook has result and error at its end. The owner "*" stands for every owner. Never prepared: a plan for
+-- message to a webhook has result and error at its end, and its receiver may have echoed them. The owner "*" stands for every owner. Never prepared: a plan for
 -- the given partition locks only that one.
 WITH history AS (
     UPDATE meta.executions AS e
@@ -329,7 +329,7 @@ erased AS (
 ),
 messages AS (
     UPDATE meta.deliveries AS d
-    SET payload = regexp_replace(d.payload, ',"(error|result)":.*$', '}}')
+    SET payload = regexp_replace(d.payload, ',"(error|result)":.*$', '}}'), answer = NULL
     FROM erased AS e
     WHERE d.request_id = :request_id::uuid AND d.execution_id = :execution_id::uuid
 )

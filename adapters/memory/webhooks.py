@@ -92,11 +92,11 @@ class MemoryAnnouncer:
                 self.store.put(webhook)
 
     def forget(self, execution_id: UUID) -> None:
-        """Remove result and error from the messages about an execution."""
+        """Remove result and error from the messages about an execution, and what receivers may have echoed of them."""
         for delivery in [each for each in self.store.deliveries.values() if each.execution_id == execution_id]:
             message = json.loads(delivery.payload)
             message["data"] = {name: each for name, each in message["data"].items() if name not in {"result", "error"}}
-            self.store.deliveries[delivery.delivery_id] = evolve(delivery, payload=json.dumps(message))
+            self.store.deliveries[delivery.delivery_id] = evolve(delivery, payload=json.dumps(message), answer=None)
 
 
 def _payload(accepted: AcceptedEntry, title: LanguageTitle, end: ExecutionStatus, at: datetime) -> str:

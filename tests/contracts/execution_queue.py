@@ -941,11 +941,14 @@ class ExecutionQueueContract(ABC):
             entry = await process.add(session)
             await process.finish(await process.claim_one(), report)
             (event, before) = (await self.told(deliveries, webhook))[entry.execution_id]
+            (newest,) = (await deliveries.page(EVERY_OWNER, webhook.webhook_id, None, 1, None)).items
+            await deliveries.record(evolve(newest, attempts=1, answer="an echo of it"), webhook, webhook)
             await process.queue.erase(
                 ANONYMOUS, entry.execution_id, session.ref.session_id, act(ActName.EXECUTIONS_ERASE)
             )
             after = (await self.told(deliveries, webhook))[entry.execution_id]
             assert len(before) == 6
+            assert (await deliveries.find(EVERY_OWNER, newest.delivery_id)).answer is None
             kept = {name: each for name, each in before.items() if name not in {"result", "error"}}
             assert after == (event, kept)
 
