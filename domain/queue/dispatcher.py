@@ -77,8 +77,9 @@ class Dispatcher:
         self._woken.set()
 
     def stop(self) -> None:
-        """Claim nothing more; what a claim under way finds still runs."""
+        """Claim nothing more, and let no caller wait longer; what a claim under way finds still runs."""
         self._is_stopped = True
+        self._ends.stop()
         self.wake()
 
     async def drain(self, timeout_s: float) -> int:

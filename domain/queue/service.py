@@ -169,7 +169,8 @@ class QueueService:
     async def wait(self, owner: Owner, execution_id: UUID, timeout_s: float) -> ExecutionState:
         """Return the state of an execution once it has ended, or after `timeout_s`; raises ExecutionNotFound.
 
-        An end in this process is seen at once, one in another process by polling.
+        An end in this process is seen at once, one in another process by polling. When the process stops, the state is
+        returned at once: any other controller answers what has become of it.
         """
         loop = asyncio.get_running_loop()
         until_s, pause_s = loop.time() + timeout_s, _POLL_MIN_S
@@ -177,7 +178,7 @@ class QueueService:
             with self._ends.waiting(execution_id) as ended:
                 state = await self._state(owner, execution_id)
                 left_s = until_s - loop.time()
-                if state.status.is_final or left_s <= 0:
+                if state.status.is_final or left_s <= 0 or self._ends.is_stopped:
                     return state
                 await asyncio.wait([ended], timeout=min(left_s, self._jitter(pause_s / 2, pause_s)))
             pause_s = min(_POLL_MAX_S, pause_s * _POLL_GROWTH)

@@ -190,6 +190,16 @@ async def test_a_wait_ends_with_the_execution_or_with_its_time(later: Later, wor
         assert [(await wait).status for wait in waits] == [ExecutionStatus.SUCCEEDED] * 2
 
 
+async def test_a_wait_ends_when_the_process_stops(later: Later, world: World) -> None:
+    entry = await later.add(await world.session())
+    waiting = asyncio.create_task(later.service.wait(ANONYMOUS, entry.execution_id, 60))
+    await asyncio.sleep(0.01)
+    await later.dispatcher.drain(0.01)
+    async with asyncio.timeout(30):
+        assert (await waiting).status is ExecutionStatus.QUEUED
+        assert (await later.service.wait(ANONYMOUS, entry.execution_id, 60)).status is ExecutionStatus.QUEUED
+
+
 async def test_a_wait_of_a_caller_that_left_is_forgotten(later: Later, world: World) -> None:
     entry = await later.add(await world.session())
     stays, leaves = [asyncio.create_task(later.ended(entry)) for _ in range(2)]
