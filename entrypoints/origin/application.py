@@ -52,7 +52,12 @@ class OriginHooks:
 
 
 class OriginApplication(Cors):
-    """The ASGI application of the listener: pages of every origin may call unless CORS_ORIGINS names some."""
+    """The ASGI application of the listener: pages of every origin may call unless CORS_ORIGINS names some.
+
+    A client that has ended its side of the connection gets its reply, as at the origin, within `half_close_s`.
+    """
+
+    half_close_s = 30.0
 
     @staticmethod
     def error_body(code: str, message: str, details: Mapping[str, object]) -> object:  # noqa: ARG004  # as the server calls it

@@ -234,6 +234,7 @@ def _protocol(
         "open_connections": connections,
         "on_rejection": staticmethod(rejected),
         "error_body": staticmethod(error_body),
+        "half_close_s": getattr(app, "half_close_s", BoundedConnection.half_close_s),
     }
     return type("Connection", (BoundedConnection,), members)
 

@@ -42,7 +42,11 @@ class BoundedConnection(HttpToolsProtocol):
     - A request for another protocol is served in HTTP, and its connection stays there.
     - A client that does not read is disconnected, as is one with more than `pipelined_max` requests in the queue, each
       of which takes a hundred times the memory of its bytes.
+    - A client that ends its side is taken for gone. With `half_close_s` it has so long for the responses that are due,
+      because a client that has closed, and one that only sends no more, look the same.
     """
+
+    half_close_s: ClassVar[float] = 0.0
 
     head_bytes_max: ClassVar[int] = 64 * 1024
     head_timeout_s: ClassVar[float] = 10.0
@@ -101,6 +105,17 @@ class BoundedConnection(HttpToolsProtocol):
         self._feed(data)
         if self._overhead_bytes and not self.transport.is_closing():  # rarely: nearly every head arrives complete
             self._check_overhead(is_first=self._overhead_bytes == len(data))
+
+    @override
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio keeps the connection if this is true
+        cycle: RequestResponseCycle | None = self.cycle
+        is_whole = self._in_head and not self._overhead_bytes
+        if not self.half_close_s or not is_whole or cycle is None or cycle.response_complete:
+            return False
+        cycle.keep_alive = False  # of the last request
+        if self._timeout is None:
+            self._set_timeout(self.half_close_s)
+        return True
 
     @override
     def on_headers_complete(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 import uvicorn
+from attrs import define, field
 from uvicorn.server import ServerState
 
 from entrypoints.server.connection import BoundedConnection
@@ -29,6 +30,10 @@ class Hurried(BoundedConnection):
 
 class Patient(BoundedConnection):
     head_bytes_max = 1000
+
+
+class HalfOpen(BoundedConnection):
+    half_close_s = 60.0
 
 
 async def length(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
@@ -720,3 +725,75 @@ async def test_a_disconnect_reaches_the_request_in_progress_though_others_are_pi
         await begun.wait()
         writer.close()
         await disconnected.wait()
+
+
+@define
+class Slow:
+    """An application that responds when it is let, and knows whose client has gone."""
+
+    begun: asyncio.Event = field(factory=asyncio.Event)
+    responds: asyncio.Event = field(factory=asyncio.Event)
+    disconnected: asyncio.Event = field(factory=asyncio.Event)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.begun.set()
+        async with asyncio.TaskGroup() as tasks:
+            watch = tasks.create_task(self._watch(receive))
+            await self.responds.wait()
+            watch.cancel()
+        await length(scope, empty, send)
+
+    async def _watch(self, receive: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.disconnected.set()
+        self.responds.set()
+
+
+async def empty() -> dict[str, Any]:
+    return {"body": b"", "more_body": False}
+
+
+async def test_a_client_that_has_ended_its_side_gets_the_responses_that_are_due():
+    app = Slow()
+    async with connected(HalfOpen, app) as (reader, writer):
+        writer.write(REQUEST + REQUEST)
+        writer.write_eof()
+        await app.begun.wait()
+        app.responds.set()
+        for _ in range(2):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+            assert await reader.readexactly(1) == b"0"
+        assert await reader.read() == b""
+    assert not app.disconnected.is_set()
+
+
+class Briefly(BoundedConnection):
+    half_close_s = 0.05
+
+
+@pytest.mark.parametrize(
+    ("protocol", "sent"),
+    [(BoundedConnection, REQUEST), (Briefly, REQUEST), (HalfOpen, b"POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\nabc")],
+    ids=["without the time for it", "after that time", "within a body"],
+)
+async def test_a_client_that_has_ended_its_side_is_taken_for_gone(protocol, sent):
+    app = Slow()
+    async with connected(protocol, app) as (reader, writer):
+        writer.write(sent)
+        await app.begun.wait()
+        writer.write_eof()
+        await app.disconnected.wait()
+        assert await reader.read() == b""
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET / HTTP/1.1\r\n", REQUEST], ids=["nothing", "half a head", "a served request"]
+)
+async def test_a_connection_without_a_response_that_is_due_ends_with_its_client(sent):
+    async with connected(HalfOpen) as (reader, writer):
+        writer.write(sent)
+        if sent == REQUEST:
+            await response_of(reader)
+        writer.write_eof()
+        assert await reader.read() == b""

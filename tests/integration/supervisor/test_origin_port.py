@@ -1,5 +1,6 @@
 """The complete service with a second port, on which it serves the API of the origin."""
 
+import asyncio
 import re
 import signal
 import socket
@@ -97,6 +98,20 @@ def test_what_is_no_request_gets_an_error_text(both):
         received = caller.makefile("rb").read()
     assert received.startswith(b"HTTP/1.1 400 ")
     assert b'{"error":"The request is not valid HTTP/1.1.' in received
+
+
+async def test_a_client_that_has_ended_its_side_gets_the_reply(both, client):
+    request_id = await initialized(client, "import time; time.sleep(0.3); result = params")
+    host, port = both[1].removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"POST /api/v1/execute/{request_id} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    writer.write(f'{head}Content-Length: 12\r\n\r\n{{"params":7}}'.encode())
+    writer.write_eof()
+    async with asyncio.timeout(60):
+        received = await reader.read()
+    writer.close()
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b'{"result":7,' in received
 
 
 def test_a_stop_lets_a_call_of_the_second_port_end(service):

@@ -32,6 +32,7 @@ SIGNATURES = {
     "HttpToolsProtocol.connection_lost": ["self", "exc"],
     "HttpToolsProtocol.connection_made": ["self", "transport"],
     "HttpToolsProtocol.data_received": ["self", "data"],
+    "HttpToolsProtocol.eof_received": ["self"],
     "HttpToolsProtocol.on_body": ["self", "body"],
     "HttpToolsProtocol.on_headers_complete": ["self"],
     "HttpToolsProtocol.on_message_complete": ["self"],
