@@ -128,6 +128,8 @@ def judged(
     """Return the verdict on a session that both sides have, from its values."""
     if standing is Standing.HIDDEN:  # a read by generation 1 writes the status of a hidden row
         row = evolve(row, status=outgoing_row(stored.inbound).status)
+    if stored.state is TakenState.RETURNED and row.script_hash == stored.inbound.session.script_hash:
+        row = evolve(row, script_hash=outgoing_row(stored.inbound).script_hash)  # a trigger wrote it
     alive_at = now if row.expires_at is None else row.expires_at - _MOMENT
     expected = received(row, evolve(policy, expired=Expired.ALL), alive_at)
     if isinstance(expected, LeftSession):

@@ -241,3 +241,12 @@ async def test_rows_of_the_origin_are_counted_without_those_that_it_does_not_hav
     (step,) = await steps_of(MemoryOriginReader(rows_of(*rows[:2])), copies_of(*rows))
     assert step.verdicts == {Verdict.SAME: 2, Verdict.EXTRA: 1}
     assert step.examined == 2
+
+
+def test_the_hash_that_a_trigger_writes_to_a_returned_row_is_no_difference():
+    made = stored_of(session(1))
+    written = evolve(session(1), script_hash=made.session.script_hash)
+    returned = StoredSession(TakenState.RETURNED, made)
+    assert verdict(written, Standing.SHOWN, returned) == (Verdict.SAME, [])
+    assert verdict(evolve(written, script_hash="0" * 64), Standing.SHOWN, returned) == (Verdict.DIFFERS, ["leftovers"])
+    assert verdict(written, Standing.SHOWN, StoredSession(None, made)) == (Verdict.DIFFERS, ["leftovers"])
