@@ -80,6 +80,11 @@ class Tally:
             known = self.named.setdefault(outcome.name, [])
             known += sorted(ids)[: _NAMED_MAX - len(known)]
 
+    def forget(self, outcome: str) -> None:
+        """Count an outcome from the start."""
+        self.numbers[outcome] = 0
+        self.named[outcome] = []
+
 
 @frozen
 class AdoptPreview:
@@ -171,6 +176,7 @@ class MoveRun:
         await self.add_late()
         for _ in range(_PASSES_MAX):
             before = self.tally.numbers["returned"]
+            self.tally.forget("refused")  # each pass tries them again
             await self._batches("returned", self._returnable, self._settled(Direction.THERE))
             await self._wait_for_executions()
             if self.tally.numbers["returned"] == before:

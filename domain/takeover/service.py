@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from domain.audit import Act, ActName
 from domain.clock import Clock
@@ -75,6 +75,8 @@ class TakeoverService:
     _clock: Clock
     _new_act: Callable[[ActName], Act]
     _sleep: Callable[[float], Awaitable[None]]
+    _facts: Mapping[str, object] = field(factory=dict)
+    """Recorded with every change of the stage."""
 
     async def require(self, command: StageCommand) -> Takeover:
         """Return the takeover if the command runs in its stage."""
@@ -94,7 +96,7 @@ class TakeoverService:
             age_s = max(0.0, (now - takeover.stage_at).total_seconds())
             await self._sleep(max(0.0, STAGE_SEEN_S - age_s))
             return False
-        change = StageChange(self._new_act(_ACTS[command]), details or {})
+        change = StageChange(self._new_act(_ACTS[command]), {**self._facts, **(details or {})})
         if not await self._store.change_stage(takeover.stage, stage, now, change):
             raise TakeoverRefused("Another command has changed the stage meanwhile. Run `pglambda takeover status`.")
         await self._sleep(STAGE_SEEN_S)

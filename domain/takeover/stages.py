@@ -66,6 +66,15 @@ _ADVICE: Mapping[StageCommand, str] = {
 }
 
 
+def require_end_here(stage: Stage) -> None:
+    """Raise TakeoverRefused if the end of a takeover would leave sessions to the origin, which is lost."""
+    if stage in {Stage.LOOK, Stage.BACK}:
+        raise TakeoverRefused(
+            f"In the stage {stage} the end of a takeover leaves its sessions to the origin, which is lost. Run "
+            "`takeover open --origin-lost` and `takeover adopt --origin-lost` first: they keep what is stored here."
+        )
+
+
 def next_stage(command: StageCommand, stage: Stage) -> Stage:
     """Return the stage in which a command works; raises TakeoverRefused.
 

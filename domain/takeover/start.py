@@ -67,10 +67,14 @@ class TakeoverStart:
     async def stored(self, source: SourceServer, target: SourceServer) -> Takeover:
         """Return the takeover that is stored; raises TakeoverRefused if there is none."""
         _require_distinct(source, target)
+        return _from_source(await self.kept(), source)
+
+    async def kept(self) -> Takeover:
+        """Return the takeover that is stored, wherever its source is; raises TakeoverRefused if there is none."""
         takeover = await self._store.takeover()
         if takeover is None:
             raise TakeoverRefused(NO_TAKEOVER)
-        return _from_source(takeover, source)
+        return takeover
 
     async def follow(self, source: SourceServer, target: SourceServer, *, dry_run: bool = False) -> Takeover:
         """Return the takeover with this source from now on, because the origin was restored to it.
@@ -78,9 +82,7 @@ class TakeoverStart:
         It is recorded who says so. A dry run stores nothing. Raises TakeoverRefused if there is no takeover.
         """
         _require_distinct(source, target)
-        takeover = await self._store.takeover()
-        if takeover is None:
-            raise TakeoverRefused(NO_TAKEOVER)
+        takeover = await self.kept()
         if not dry_run:
             act = new_act(self._clock, self._ids, self._actor, ActName.TAKEOVER_FOLLOW)
             await self._store.follow(source.fingerprint, act)

@@ -21,6 +21,7 @@ from domain.clock import Clock, IdGenerator
 from domain.takeover.cached_origin import CachedOriginSessions, MissingRows
 from domain.takeover.claim import Claim
 from domain.takeover.fence import Fence
+from domain.takeover.lost_origin import LostOrigin
 from domain.takeover.mover import SessionMover
 from domain.takeover.mover_ports import OriginSessions
 from domain.takeover.moving import InboundSession, Takeover
@@ -48,7 +49,12 @@ class TakeoverParts:
 
     def service(self, origin: OriginSessions) -> TakeoverService:
         """Return the use cases of the stages."""
-        return TakeoverService(origin, self.store, self.returns, self.clock, self.new_act, asyncio.sleep)
+        facts = {"origin": "lost"} if isinstance(origin, LostOrigin) else {}
+        return TakeoverService(origin, self.store, self.returns, self.clock, self.new_act, asyncio.sleep, facts)
+
+    def lost_origin(self, takeover: Takeover) -> LostOrigin:
+        """Return what stands for an origin that is lost."""
+        return LostOrigin(self.store, self.clock, Fence.of(takeover.takeover_id))
 
     def claim(self, holder: str, is_dead: Callable[[str], bool]) -> Claim:
         """Return the claim of this command."""

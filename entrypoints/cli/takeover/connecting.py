@@ -82,12 +82,19 @@ def used(  # noqa: PLR0913  # one for each choice of a command
     dry_run: bool = False,
     makes_users: bool = False,
 ) -> Any:
-    """Connect to both sides as `connected` does, and return what `use` does with them."""
+    """Connect to both sides as `connected` does, and return what `use` does with them.
+
+    With `origin_lost` among the given options, only this side is connected to.
+    """
     settings = patient(settings_in_force(), _TIMEOUT_MS)
-    source = SourceChoice.of(given, settings)
+    source = None if given.get("origin_lost") else SourceChoice.of(given, settings)
 
     async def run(commands: Any) -> Any:
-        async with connected(commands, source, command, choose, dry_run=dry_run, makes_users=makes_users) as sides:
+        if source is None:
+            connection = without_origin(commands)
+        else:
+            connection = connected(commands, source, command, choose, dry_run=dry_run, makes_users=makes_users)
+        async with connection as sides:
             return await use(sides)
 
     with command_database(container_of(context), settings) as commands:
@@ -131,6 +138,16 @@ async def connected(  # noqa: PLR0913  # as `used`
         sessions = commands.origin_sessions(address, takeover.takeover_id, policy, makes_users=makes_users)
         async with sessions as moved:
             yield Connected(parts, moved, parts.service(moved), takeover, generations)
+
+
+@asynccontextmanager
+async def without_origin(commands: "Commands") -> AsyncIterator[Connected]:
+    """Connect to this side alone, because the origin is lost; raises TakeoverRefused if there is no takeover."""
+    async with commands.database_access().opened(_CLOCK_SAMPLES):
+        parts: TakeoverParts = commands.takeover_parts()
+        takeover = await commands.takeover_start().kept()
+        copies = parts.lost_origin(takeover)
+        yield Connected(parts, copies, parts.service(copies), takeover, frozenset())
 
 
 def own_address(commands: "Commands") -> SourceAddress:

@@ -22,7 +22,7 @@ from entrypoints.cli.invocation import failures_reported
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
 from entrypoints.cli.takeover.connecting import HAD_KEYS, Connected, used
-from entrypoints.cli.takeover.options import report_option, restored_option, source_options
+from entrypoints.cli.takeover.options import lost_option, report_option, restored_option, source_options
 from entrypoints.cli.takeover.report_file import Note, report_file
 
 _TOLD_EACH_S = 0.5
@@ -42,7 +42,8 @@ _ADOPTED: Mapping[str, str] = {
 }
 _RETURNED: Mapping[str, str] = {
     "returned": "moved to the origin",
-    "refused": "refused by the origin, for its tables or for another session with the id, and still served here",
+    "refused": "refused by the origin, for a user that it lacks (--make-users), for its tables, or for another session "
+    "with the id, and still served here",
     "waiting": "still executing, and moved by the front when they have ended",
     "dropped": "copies of sessions that have ended",
 }
@@ -95,6 +96,7 @@ def told_progress() -> Iterator[Tell]:
 )
 @source_options
 @restored_option
+@lost_option
 @_settle_option
 @report_option
 @dry_run_option
@@ -109,8 +111,12 @@ def adopt(  # one for each option
     meanwhile moves at once. What cannot be kept here stays with the origin until it expires. Repeat the command at any
     time: it completes what a killed one has left, and repairs what a restored backup on either side has undone. After
     `finish` it continues the takeover. The exit status is 1 if sessions are left with the origin.
+
+    With --origin-lost, the copies become sessions here as they are, and nothing is waited for. Executions that the
+    origin has run since the last copy are not counted. Sessions that were returned, and are still stored here, are
+    served again.
     """
-    limits = MoveLimits(settle_s=settle_seconds)
+    limits = MoveLimits(settle_s=0 if given["origin_lost"] else settle_seconds)
     with failures_reported(), report_file(report) as note:
         if dry_run:
             preview = used(context, given, StageCommand.ADOPT, partial(_preview, limits=limits), dry_run=True)

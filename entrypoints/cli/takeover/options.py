@@ -109,6 +109,11 @@ restored_option = _option(
     is_flag=True,
     help="Continue with this source although it is another database: the origin was restored to it.",
 )
+lost_option = _option(
+    "--origin-lost",
+    is_flag=True,
+    help="The origin is lost for good: go on without it, with what was copied of it.",
+)
 report_option = _option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -8,13 +8,19 @@ from typing import Any
 import click
 
 from domain.takeover.service import TakeoverState
-from domain.takeover.stages import Stage, StageCommand, next_stage
+from domain.takeover.stages import Stage, StageCommand, next_stage, require_end_here
 from entrypoints.cli.consent import dry_run_option
 from entrypoints.cli.invocation import failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
 from entrypoints.cli.takeover.connecting import Connected, used
-from entrypoints.cli.takeover.options import chosen_options, policy_options, restored_option, source_options
+from entrypoints.cli.takeover.options import (
+    chosen_options,
+    lost_option,
+    policy_options,
+    restored_option,
+    source_options,
+)
 
 _STATES: Mapping[str, str] = {
     "inbound": "copied, and the origin's",
@@ -45,6 +51,7 @@ _DROPPED = "The copies are removed, and the origin keeps its sessions. `pglambda
 )
 @source_options
 @restored_option
+@lost_option
 @policy_options
 @dry_run_option
 @output_option
@@ -78,6 +85,7 @@ def open_(context: click.Context, /, dry_run: bool, output: str, **given: Any) -
 
 @click.command(epilog=examples("pglambda takeover status", "pglambda takeover status --output json"))
 @source_options
+@lost_option
 @dry_run_option
 @output_option
 @click.pass_context
@@ -97,6 +105,7 @@ def status(context: click.Context, /, dry_run: bool, output: str, **given: Any) 
 @click.command(epilog=examples("pglambda takeover finish --dry-run", "pglambda takeover finish"))
 @source_options
 @restored_option
+@lost_option
 @dry_run_option
 @output_option
 @click.pass_context
@@ -106,11 +115,13 @@ def finish(context: click.Context, /, dry_run: bool, output: str, **given: Any) 
     Refused while the origin owns a live session, while sessions are between the two sides, or while somebody calls the
     origin behind the front. After `back`, this ends the takeover for the origin: it is
     refused while this service owns a live session. Before `open`, it removes the copies, and the origin keeps its
-    sessions.
+    sessions. With --origin-lost, it is refused while a copy is left that lives.
     """
 
     async def end(sides: Connected) -> TakeoverState:
-        await sides.service.require(StageCommand.FINISH)
+        takeover = await sides.service.require(StageCommand.FINISH)
+        if given["origin_lost"]:
+            require_end_here(takeover.stage)
         return await (sides.service.state() if dry_run else sides.service.finish())
 
     with failures_reported():

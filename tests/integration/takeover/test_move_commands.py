@@ -35,7 +35,7 @@ def as_url(conninfo: str) -> str:
 
 
 def environment(database_url: str, origin_url: str) -> dict[str, str]:
-    given = {"DATABASE_URL": as_url(database_url), "TAKEOVER_SOURCE_URL": as_url(origin_url)}
+    given = {"DATABASE_URL": as_url(database_url), "TAKEOVER_SOURCE_URL": origin_url and as_url(origin_url)}
     return {**os.environ, **given, **dict.fromkeys(["HOST", "AUTH", "JWT_SECRET", "ORIGIN_URL"], "")}
 
 
@@ -115,6 +115,30 @@ def test_copies_are_dropped_before_anything_is_opened(origin_url, database_url):
     assert (state["stage"], state["sessions"]["inbound"], rows_of(origin_url)) == ("look", 0, before)
     verdicts = takeover(database_url, origin_url, "verify")["verdicts"]
     assert (verdicts["left"], verdicts["missing"]) == (40, 0)
+
+
+def test_copies_of_an_origin_that_is_lost_are_kept_and_the_takeover_ends(server_url, database_url):
+    with origin_database(server_url) as url:
+        fill(url, 40, 64)
+        takeover(database_url, url, "copy", status=1)
+        assert takeover(database_url, url, "verify")["verdicts"]["missing"] == 0
+        live = live_there(url)
+    lost = "--origin-lost"
+    assert "does not exist" in takeover(database_url, url, "open", status=1)
+    assert "takeover open --origin-lost" in takeover(database_url, "", "finish", lost, status=1)
+    assert takeover(database_url, "", "open", lost)["stage"] == "open"
+    preview = takeover(database_url, "", "adopt", lost, "--dry-run")
+    assert (preview["movable"], preview["left"]) == (preview["copied"], 0)
+    assert "live sessions are the origin's" in takeover(database_url, "", "finish", lost, status=1)
+    adopted = takeover(database_url, "", "adopt", lost)
+    assert (adopted["owned"], adopted["left"]) == (preview["movable"], 0)
+    assert live_here(database_url).keys() < live  # those of rust were not copied
+    assert len(live_here(database_url)) == adopted["owned"] > 0
+    assert takeover(database_url, "", "finish", lost)["can_finish"]
+    assert takeover(database_url, "", "status", lost)["stage"] == "finished"
+    with psycopg.connect(database_url) as admin:
+        found = admin.execute("SELECT a.details FROM meta.audit AS a WHERE a.act LIKE 'takeover.%'").fetchall()
+    assert [details["origin"] for (details,) in found] == ["lost"] * 3
 
 
 Made = Callable[[], Commands]

@@ -11,11 +11,13 @@ from domain.identity import ANONYMOUS, SessionRef
 from domain.json_text import JsonText
 from domain.takeover.claim import Claim
 from domain.takeover.copying import COPY
-from domain.takeover.mover import Moved
+from domain.takeover.lost_origin import LostOrigin
+from domain.takeover.mover import Moved, SessionMover
 from domain.takeover.moving import Progress, TakenState, Takeover
 from domain.takeover.moving_runs import AdoptPreview, BatchSize, MoveLimits, MoveRun, Tally
 from domain.takeover.service import STAGE_SEEN_S, OriginCaller, TakeoverService
-from domain.takeover.stages import Stage, StageCommand, TakeoverRefused
+from domain.takeover.source import SourceRefused
+from domain.takeover.stages import Stage, StageCommand, TakeoverRefused, require_end_here
 from tests.unit.domain.builders import session_at
 from tests.unit.takeover.world import FENCE, SCRIPT, SETTLE, TAKEOVER_ID, OriginRow, World, inbound_of
 
@@ -413,3 +415,94 @@ async def test_a_takeover_does_not_end_while_sessions_move_or_executions_are_lat
     await world.store.take([session_id(2)], world.clock.now())
     with pytest.raises(TakeoverRefused, match=r"between the two sides.*executions of 1 sessions"):
         await side.service().finish()
+
+
+def lost(side: Side) -> LostOrigin:
+    return LostOrigin(side.world.takeovers, side.world.clock, FENCE)
+
+
+def without_origin(side: Side) -> tuple[MoveRun, TakeoverService]:
+    """Return a run and the use cases for an origin that is lost."""
+    world, origin = side.world, lost(side)
+    mover = SessionMover(origin, world.store, world.returns, world.clock, FENCE)
+    claim = Claim(world.returns, world.clock, world.clock.monotonic_ns, "mine", lambda _: False)
+    timing = (world.clock, world.clock.monotonic_ns, side.sleep)
+    limits = MoveLimits(rows_max=2, settle_s=0)
+    run = MoveRun(mover, origin, world.store, world.returns, claim, *timing, lambda *_: None, limits)
+    return run, evolve(side.service(), origin=origin, facts={"origin": "lost"})
+
+
+async def test_copies_of_an_origin_that_is_lost_become_sessions_and_the_takeover_ends_without_it():
+    side = await Side(4).begin(Stage.ADOPT)
+    world = side.world
+    copies = [each.inbound for each in await world.origin.look([session_id(number) for number in (1, 2, 3)])]
+    await world.store.receive(copies, "copy", Progress())
+    await world.store.take([session_id(2)], world.clock.now())  # by a command that was killed
+    world.origin.rows.clear()
+    run, service = without_origin(side)
+    with pytest.raises(TakeoverRefused, match="live sessions are the origin's"):
+        await service.finish()
+    assert await run.preview() == AdoptPreview(movable=3, copied=2)
+    tally = await run.adopt()
+    assert (tally.numbers["owned"], tally.left_there) == (3, 0)
+    assert sum(side.slept) < 1
+    counts = {each: session.execution_count for each, session in world.memory.sessions.items()}
+    assert counts == {session_id(number): number for number in (1, 2, 3)}
+    assert (await service.finish()).live_here == 3
+    stored = await world.store.takeover()
+    assert (stored.stage, world.takeovers.changes[-1].details["origin"]) == (Stage.FINISHED, "lost")
+
+
+async def test_sessions_that_returned_to_an_origin_that_is_lost_are_served_again_if_they_are_stored_here():
+    side = await Side(3).begin(Stage.ADOPT)
+    await side.run(MoveLimits(settle_s=0)).adopt()
+    await side.world.store.change_stage(Stage.ADOPT, Stage.BACK, side.world.clock.now())
+    await side.run().back()
+    assert side.owners() == {"there"}
+    del side.world.memory.sessions[session_id(3)]
+    side.world.origin.rows.clear()
+    await without_origin(side)[0].adopt()
+    live = {each for each, session in side.world.memory.sessions.items() if session.closed_at is None}
+    assert live == {session_id(1), session_id(2)}
+
+
+async def test_an_origin_that_was_not_lost_after_all_is_hidden_as_after_a_restore():
+    side = await Side(2).begin(Stage.ADOPT)
+    world = side.world
+    await world.store.receive([each.inbound for each in await world.origin.look([session_id(1)])], "copy", Progress())
+    await without_origin(side)[0].adopt()
+    tally = await side.run(MoveLimits(settle_s=0)).adopt()
+    assert (side.owners(), tally.numbers["fenced_again"], tally.numbers["owned"]) == ({"here"}, 1, 1)
+
+
+async def test_copies_that_have_ended_are_dropped_and_nothing_returns_to_an_origin_that_is_lost():
+    side = await Side(2).begin(Stage.ADOPT)
+    world = side.world
+    copies = [each.inbound for each in await world.origin.look([session_id(1), session_id(2)])]
+    await world.store.receive(copies, "copy", Progress())
+    await world.store.take([session_id(1)], world.clock.now())
+    world.clock.advance(2 * HOUR)
+    run, _ = without_origin(side)
+    assert (await run.adopt()).numbers["dropped"] == 1
+    assert world.memory.sessions == {}
+    for refused in (run.back(), lost(side).restore(copies)):
+        with pytest.raises(SourceRefused, match="lost, so no session can return"):
+            await refused
+    await lost(side).unfence([])
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_takeover_ends_without_its_origin_only_where_its_end_leaves_nothing_there(stage):
+    if stage in {Stage.LOOK, Stage.BACK}:
+        with pytest.raises(TakeoverRefused, match=f"In the stage {stage} .*open --origin-lost"):
+            require_end_here(stage)
+    else:
+        require_end_here(stage)
+
+
+async def test_a_session_that_the_origin_refuses_in_each_pass_is_told_once():
+    side = await Side(2).begin(Stage.ADOPT)
+    await side.run(MoveLimits(settle_s=0)).adopt()
+    side.world.origin.refused.add(session_id(1))
+    tally = await side.run(MoveLimits(settle_s=0)).back()
+    assert (tally.numbers["returned"], tally.numbers["refused"], tally.named["refused"]) == (1, 1, [session_id(1)])

@@ -22,7 +22,7 @@ from domain.takeover.moving import Takeover
 from domain.takeover.source import SourceAddress, SourceRefused
 from domain.takeover.stages import Stage, TakeoverRefused
 from domain.takeover.start import TakeoverStart
-from entrypoints.cli.takeover.connecting import connected, has_ended, holder_of
+from entrypoints.cli.takeover.connecting import connected, has_ended, holder_of, without_origin
 from entrypoints.cli.takeover.options import SourceChoice
 from entrypoints.settings.loading import load_settings
 from tests.support.commands import commands_with
@@ -82,6 +82,15 @@ class Sides:
         commands = make(settings=load_settings({"DATABASE_URL": "postgresql://nobody/nothing"}))
         source = SourceChoice(SourceAddress(URL), None, options.pop("restored", False))
         return connected(commands, source, command, (lambda: OPTIONS) if begins else None, **options)
+
+    def without_origin(self):
+        """Return the connections of a command whose origin is lost, to be entered."""
+        parts = SimpleNamespace(service=lambda _: None, lost_origin=lambda _: None)
+        make = commands_with(
+            takeover_parts=providers.Object(parts),
+            takeover_start=providers.Object(TakeoverStart(self.store, ManualClock(NOW), SequentialIds(), UNNAMED)),
+        )
+        return without_origin(make(settings=load_settings({"DATABASE_URL": "postgresql://nobody/nothing"})))
 
     async def refusal(self, command: str = "adopt", *, begins: bool = True) -> str:
         """Return why a command does not run."""
@@ -170,6 +179,17 @@ async def test_nothing_is_continued_without_a_takeover():
     with pytest.raises(TakeoverRefused, match="There is no takeover here"):
         async with Sides().command("adopt", begins=False, restored=True):
             pytest.fail("the command runs")
+
+
+async def test_an_origin_that_is_lost_is_not_connected_to():
+    sides = Sides()
+    with pytest.raises(TakeoverRefused, match="There is no takeover here"):
+        async with sides.without_origin():
+            pytest.fail("the command runs")
+    async with sides.command("open"):
+        pass
+    async with sides.without_origin() as connection:
+        assert (connection.takeover.stage, connection.generations) == (Stage.LOOK, frozenset())
 
 
 def test_a_process_that_has_ended_holds_no_claim():
