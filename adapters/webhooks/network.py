@@ -166,9 +166,11 @@ class PublicNetwork(httpcore2.AsyncNetworkBackend):
         async with asyncio.timeout(timeout):
             addresses = await self._judged(host, port)
         failure: Exception | None = None
+        # Each address gets its part: the first ones may not respond at all, such as those of a network without a route.
+        part_s = None if timeout is None else timeout / len(addresses)
         for address in addresses:
             try:
-                return await self._backend.connect_tcp(str(address), port, timeout, local_address, socket_options)
+                return await self._backend.connect_tcp(str(address), port, part_s, local_address, socket_options)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
         assert failure is not None, "a name without addresses is refused"

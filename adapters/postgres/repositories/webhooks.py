@@ -265,12 +265,13 @@ def _webhook_of(row: codec.Row) -> Webhook:
 
 
 def _delivery_of(row: Sequence[Any]) -> Delivery:
+    """Return the delivery in a row; an event that this release does not know stays a text, and is sent as any."""
     delivery_id, webhook_id, owner, event, payload, next_at, request_id, execution_id, state, *attempts = row
     return Delivery(
         delivery_id,
         webhook_id,
         Owner(owner),
-        Event(event),
+        _EVENTS.get(event, event),
         payload,
         next_at,
         None if request_id == NO_ID else request_id,

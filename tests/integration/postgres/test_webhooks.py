@@ -388,6 +388,19 @@ async def test_a_record_waits_for_the_webhook_before_it_locks_the_message(
     assert (await messages(deliveries, webhook))[0].state is DeliveryState.DELIVERED
 
 
+async def test_a_message_that_a_later_release_has_made_is_sent_and_listed(
+    webhooks, deliveries, storage, end, database_url
+):
+    webhook, now = await added(webhooks, storage), storage.clock.now()
+    end()
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE meta.deliveries SET event = 'session.closed'")
+    (turn,) = (await deliveries.claim(DeliveryClaim(now, now + HOUR, 10, 10, 10, NO_ID))).turns
+    (message,) = await messages(deliveries, webhook)
+    assert turn.deliveries == [message]
+    assert message.event == "session.closed"
+
+
 @define(eq=False)
 class SlowSender:
     """Responds once it is released."""

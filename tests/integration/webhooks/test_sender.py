@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import datetime as dt
 import ssl
 import threading
@@ -348,6 +349,21 @@ async def test_the_second_address_is_tried_if_nobody_is_at_the_first(receiving):
     receiver = await receiving(answering(OK))
     options, network, _ = named(receiver, ["127.0.0.2", "127.0.0.1"], networks=(LOOPBACK,))
     (reply,) = await send_named(receiver, options, network)
+    assert reply.status == 200
+
+
+async def test_the_second_address_is_tried_in_time_if_the_first_does_not_respond(receiving):
+    class Blackhole(httpcore2.AnyIOBackend):
+        async def connect_tcp(self, host, port, timeout=None, *others):  # noqa: ASYNC109  # as httpcore2 has it
+            if host == "127.0.0.2":
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.Event().wait(), timeout)
+                raise httpcore2.ConnectTimeout
+            return await super().connect_tcp(host, port, timeout, *others)
+
+    receiver = await receiving(answering(OK))
+    options, network, _ = named(receiver, ["127.0.0.2", "127.0.0.1"], networks=(LOOPBACK,), backend=Blackhole())
+    (reply,) = await send_named(receiver, evolve(options, timeout_s=4.0), network)
     assert reply.status == 200
 
 
