@@ -166,6 +166,15 @@ class WebhookFacts:
 
 
 @frozen
+class ScheduleFacts:
+    """Schedules that are late (counted up to a bound), when the first was due, and those whose timing is not known."""
+
+    late: int
+    first_due_at: datetime | None
+    unreadable: int
+
+
+@frozen
 class ClockFacts:
     """The database's time, how far it is ahead of this host's clock, and the bound of the error."""
 

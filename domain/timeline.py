@@ -10,6 +10,7 @@ from attrs import field, frozen
 from domain.audit import AuditEntry
 from domain.executions.execution import Execution
 from domain.identity import Owner, SessionRef, uuid7_time
+from domain.schedules.schedule import Firing, Schedule
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Session
 from domain.storage.storage import ShortenedDay
@@ -115,7 +116,8 @@ class OpenTrace:
 class AcceptedTrace:
     """An execution that was accepted to run later, while its result is kept.
 
-    `status` is None while it is queued or runs, `may_start_at` None unless it is queued.
+    `status` is None while it is queued or runs, `may_start_at` None unless it is queued. `schedule_id` names the
+    schedule that has started it.
     """
 
     ref: SessionRef
@@ -129,6 +131,15 @@ class AcceptedTrace:
     kept_until: datetime
     status: ExecutionStatus | None = None
     may_start_at: datetime | None = None
+    schedule_id: UUID | None = None
+
+
+@frozen
+class ScheduleTrace:
+    """A schedule, and the newest of its firings, newest first."""
+
+    schedule: Schedule
+    firings: Sequence[Firing] = ()
 
 
 @frozen
@@ -158,7 +169,7 @@ class Timeline:
     `session` and `execution` say what the id is; `history`, `open`, `queued` and `keys` are those of the session with
     the id, `taken` is the key that the call had which made the id. `purge` is the latest act that erased the session's
     content. `move` is what a takeover has stored about the session, and `recorded_calls` counts its stored calls.
-    `delivery` is set if the id is that of a message to a webhook.
+    `delivery` is set if the id is that of a message to a webhook, `schedule` if it is that of a schedule.
     """
 
     identifier: UUID
@@ -176,6 +187,7 @@ class Timeline:
     recorded_calls: int = 0
     shortened: Sequence[ShortenedDay] = ()
     delivery: Delivery | None = None
+    schedule: ScheduleTrace | None = None
 
     @property
     def made_at(self) -> datetime:

@@ -30,7 +30,7 @@ SELECT
     (k.asynchronous ->> 'retry_of')::uuid AS retry_of, (k.asynchronous ->> 'next_attempt')::uuid AS next_attempt,
     (k.asynchronous ->> 'not_before')::timestamptz AS not_before,
     (k.asynchronous ->> 'expires_at')::timestamptz AS start_until, k.expires_at, k.outcome,
-    q.not_before AS may_start_at
+    q.not_before AS may_start_at, (k.asynchronous ->> 'schedule_id')::uuid AS schedule_id
 FROM meta.idempotency_keys AS k
 LEFT JOIN meta.queued_executions AS q ON k.winner = q.execution_id AND k.request_id = q.request_id
 WHERE k.winner = :execution_id::uuid AND k.asynchronous IS NOT NULL;
@@ -91,3 +91,14 @@ WHERE
 -- name: count_recorded_calls(request_id)
 -- Needs no index, because the table is small: it holds 5,000 calls at most.
 SELECT count(*) FROM meta.recorded_calls AS c WHERE c.request_id = :request_id::uuid;
+
+-- name: select_purge(subjects, since)
+-- The latest act that has purged one of these subjects, a session or its owner, after the session was made.
+SELECT a.act_id, a.actor, a.origin, a.act, a.owner, a.subject, a.details::text
+FROM meta.audit AS a
+WHERE
+    a.subject = any(:subjects::text[])
+    AND a.act_id > :since::uuid
+    AND a.act IN ('sessions.purge', 'owners.purge')
+ORDER BY a.act_id DESC
+LIMIT 1;

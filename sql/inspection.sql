@@ -184,3 +184,19 @@ LEFT JOIN LATERAL (
     ORDER BY d.next_at
     LIMIT 1
 ) AS f ON TRUE;
+
+-- name: select_schedule_facts(due_before, counted_max)
+SELECT
+    (
+        SELECT count(*)
+        FROM (
+            SELECT
+            FROM meta.schedules AS c
+            WHERE c.next_at < :due_before::timestamptz AND NOT c.paused
+            LIMIT :counted_max::bigint
+        ) AS counted
+    ) AS late,
+    (
+        SELECT min(c.next_at) FROM meta.schedules AS c WHERE c.next_at < :due_before::timestamptz AND NOT c.paused
+    ) AS first_due_at,
+    (SELECT count(*) FROM meta.schedules AS c WHERE c.end_reason = 'timing_unknown') AS unreadable;

@@ -142,6 +142,45 @@ SELECT
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM moved) AS moved;
 
+-- name: select_schedule_count(owner)
+SELECT count(*) FROM meta.schedules AS c WHERE c.owner = :owner::text;
+
+-- name: move_schedules(owner_from, owner_to, after, rows_max, act_id, actor, origin, act)
+-- A schedule follows its session: it stays while the old owner has that.
+WITH examined AS MATERIALIZED (
+    SELECT c.schedule_id
+    FROM meta.schedules AS c
+    WHERE
+        c.owner = :owner_from::text
+        AND c.schedule_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
+    ORDER BY c.schedule_id
+    LIMIT :rows_max::bigint
+),
+moved AS (
+    UPDATE meta.schedules AS c
+    SET owner = :owner_to::text
+    FROM examined AS e
+    WHERE
+        c.schedule_id = e.schedule_id
+        AND c.owner = :owner_from::text
+        AND NOT EXISTS (
+            SELECT FROM meta.sessions AS s WHERE s.request_id = c.session_id AND s.owner = :owner_from::text
+        )
+    RETURNING c.schedule_id
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner_from::text, :owner_to::text,
+        jsonb_build_object('schedules', (SELECT count(*) FROM moved))
+    WHERE EXISTS (SELECT FROM moved)
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+)
+SELECT
+    (SELECT e.schedule_id FROM examined AS e ORDER BY e.schedule_id DESC LIMIT 1) AS last_schedule_id,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM moved) AS moved;
+
 -- name: move_takings(owner_from, owner_to, after, rows_max, act_id, actor, origin, act)
 -- What is stored of a taken session follows the session. If the session is not stored here, it is moved. Copies of the
 -- origin's sessions have no owner before they are adopted, so they are not moved. Recorded calls are, so that a purge

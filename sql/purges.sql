@@ -99,6 +99,16 @@ calls AS (
     WHERE c.request_id = :request_id::uuid AND :owner::text IN (c.owner, '*')
     RETURNING c.owner
 ),
+schedules AS (
+    DELETE FROM meta.schedules AS c
+    WHERE c.session_id = :request_id::uuid AND :owner::text IN (c.owner, '*')
+    RETURNING c.schedule_id, c.owner
+),
+firings AS (
+    DELETE FROM meta.schedule_firings AS f
+    USING schedules AS c
+    WHERE f.schedule_id = c.schedule_id
+),
 initialize_keys AS (
     DELETE FROM meta.idempotency_keys AS k
     WHERE
@@ -116,6 +126,7 @@ counted AS (
         (SELECT count(*) FROM executions) AS executions,
         (SELECT count(*) FROM deliveries) AS deliveries,
         (SELECT count(*) FROM keys) + (SELECT count(*) FROM initialize_keys) AS idempotency_keys,
+        (SELECT count(*) FROM schedules) AS schedules,
         coalesce(
             (SELECT k.owner FROM known AS k),
             (SELECT min(e.owner) FROM executions AS e),
@@ -124,7 +135,8 @@ counted AS (
             (SELECT min(o.owner) FROM opened AS o),
             (SELECT min(c.owner) FROM calls AS c),
             (SELECT min(q.owner) FROM queued AS q),
-            (SELECT min(d.owner) FROM deliveries AS d)
+            (SELECT min(d.owner) FROM deliveries AS d),
+            (SELECT min(s.owner) FROM schedules AS s)
         ) AS owner
 ),
 recorded AS (
@@ -133,7 +145,7 @@ recorded AS (
         :act_id::uuid, :actor::text, :origin::text, :act::text, c.owner, :request_id::uuid::text,
         jsonb_build_object(
             'executions', c.executions, 'open_executions', c.open_executions, 'queued_executions', c.queued_executions,
-            'idempotency_keys', c.idempotency_keys, 'deliveries', c.deliveries
+            'idempotency_keys', c.idempotency_keys, 'deliveries', c.deliveries, 'schedules', c.schedules
         )
     FROM counted AS c
     WHERE c.owner IS NOT NULL
@@ -141,7 +153,7 @@ recorded AS (
 )
 SELECT
     c.owner IS NOT NULL AS is_known,
-    c.executions + c.open_executions + c.queued_executions + c.idempotency_keys + c.deliveries AS erased
+    c.executions + c.open_executions + c.queued_executions + c.idempotency_keys + c.deliveries + c.schedules AS erased
 FROM counted AS c;
 
 -- name: purge_sessions(owner, after, now, rows_max, act_id, actor, origin, act)
@@ -305,6 +317,40 @@ SELECT
     (SELECT count(*) FROM examined) AS examined,
     0 AS purged;
 
+-- name: purge_schedules(owner, after, rows_max, act_id, actor, origin, act)
+WITH examined AS MATERIALIZED (
+    SELECT c.schedule_id
+    FROM meta.schedules AS c
+    WHERE
+        c.owner = :owner::text
+        AND c.schedule_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
+    ORDER BY c.schedule_id
+    LIMIT :rows_max::bigint
+),
+purged AS (
+    DELETE FROM meta.schedules AS c
+    USING examined AS e
+    WHERE c.schedule_id = e.schedule_id AND c.owner = :owner::text
+    RETURNING c.schedule_id
+),
+emptied AS (
+    DELETE FROM meta.schedule_firings AS f
+    USING purged AS p
+    WHERE f.schedule_id = p.schedule_id
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner::text, :owner::text,
+        jsonb_build_object('schedules', (SELECT count(*) FROM purged))
+    WHERE EXISTS (SELECT FROM purged)
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+)
+SELECT
+    (SELECT e.schedule_id FROM examined AS e ORDER BY e.schedule_id DESC LIMIT 1) AS last_schedule_id,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM purged) AS purged;
+
 -- name: purge_keys(owner, after_request_id, after_owner, after_key, rows_max, act_id, actor, origin, act)
 -- Walks through all keys: a session may have been removed before its keys.
 WITH examined AS MATERIALIZED (
@@ -462,14 +508,3 @@ SELECT count(*) FROM meta.sessions AS s WHERE s.owner = :owner::text AND s.scrip
 
 -- name: select_inbound_count(owner)
 SELECT count(*) FROM meta.inbound_sessions AS i WHERE i.owner = :owner::text;
-
--- name: select_purge(subjects, since)
--- The latest act that has purged one of these subjects, a session or its owner, after the session was made.
-SELECT a.act_id, a.actor, a.origin, a.act, a.owner, a.subject, a.details::text
-FROM meta.audit AS a
-WHERE
-    a.subject = any(:subjects::text[])
-    AND a.act_id > :since::uuid
-    AND a.act IN ('sessions.purge', 'owners.purge')
-ORDER BY a.act_id DESC
-LIMIT 1;

@@ -17,6 +17,7 @@ from domain.identity import EVERY_OWNER, Owner, SessionRef
 from domain.json_equality import contains
 from domain.json_text import EMPTY_OBJECT
 from domain.paging import Page
+from domain.schedules.schedule import Schedule, SessionTarget
 from domain.scripts.script import Script
 from domain.sessions.ports import HiddenSessionRepository, SessionFilter, SessionPurger, SessionRepository
 from domain.sessions.session import Session, SessionNotFound
@@ -164,6 +165,9 @@ class MemorySessionPurger(SessionPurger):
         if not owners:
             raise SessionNotFound
         queued = [each for each in store.queued if is_of(*_owner_and_id(store.accepted[each].entry.ref))]
+        schedules = [key for key, each in store.schedules.items() if _executes(each, ref)]
+        for schedule_id in schedules:
+            del store.schedules[schedule_id], store.firings[schedule_id]
         for execution_id in ended:
             del store.history[execution_id]
         for execution_id in queued:
@@ -180,8 +184,13 @@ class MemorySessionPurger(SessionPurger):
             "queued_executions": len(queued),
             "idempotency_keys": len(keys),
             "deliveries": len(deliveries),
+            "schedules": len(schedules),
         }
         self._audit.record(act, owners[0], str(ref.session_id), details)
+
+
+def _executes(schedule: Schedule, ref: SessionRef) -> bool:
+    return schedule.plan.target == SessionTarget(ref.session_id) and ref.owner in {schedule.owner, EVERY_OWNER}
 
 
 def _owner_and_id(ref: SessionRef) -> tuple[Owner, UUID]:

@@ -13,6 +13,7 @@ from domain.idempotency import KeptCall
 from domain.identity import SHARED, Owner, SessionRef
 from domain.paging import Page
 from domain.queue.entry import Entry
+from domain.schedules.schedule import Firing, Schedule
 from domain.scripts.language import LanguageTitle
 from domain.scripts.report import ExecutionStatus, ScriptReport
 from domain.scripts.script import Script
@@ -56,6 +57,8 @@ class MemoryStore:
     accepted: dict[UUID, AcceptedEntry] = field(factory=dict)
     queued: set[UUID] = field(factory=set)
     cancels: set[UUID] = field(factory=set)
+    schedules: dict[UUID, Schedule] = field(factory=dict)
+    firings: dict[UUID, list[Firing]] = field(factory=dict)
     inbound: dict[UUID, InboundSession] = field(factory=dict)
     taken: dict[UUID, TakenSession] = field(factory=dict)
     recorded: dict[UUID, RecordedCall] = field(factory=dict)

@@ -36,6 +36,7 @@ from domain.inspection import (
     QueueLanguageFacts,
     RecordingFacts,
     ReplicationFacts,
+    ScheduleFacts,
     SchemaFacts,
     ServerFacts,
     StandbyFacts,
@@ -43,6 +44,7 @@ from domain.inspection import (
     TakeoverFacts,
     WebhookFacts,
 )
+from domain.schedules.schedule import ON_TIME
 from domain.scripts.language import Language
 from domain.takeover.stages import Stage
 
@@ -142,6 +144,13 @@ class DatabaseInspector:
             return WebhookFacts()
         (row,) = await self._rows(self._statements.inspection.select_webhook_facts, {"key_id": key_id})
         return WebhookFacts(*row)
+
+    async def schedules(self, count_max: int) -> ScheduleFacts:
+        """Read which schedules are late, at most `count_max` of them; none while migrations are pending."""
+        if (await self.schema()).pending:
+            return ScheduleFacts(0, None, 0)
+        asked = {"due_before": (await self.clock()).now - ON_TIME, "counted_max": count_max}
+        return ScheduleFacts(*(await self._rows(self._statements.inspection.select_schedule_facts, asked))[0])
 
     async def clock(self) -> ClockFacts:
         """Measure the database's clock."""

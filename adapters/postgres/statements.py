@@ -123,6 +123,21 @@ class QueueStateStatements:
 
 
 @frozen
+class ScheduleStatements:
+    """Statements of `schedules.sql`."""
+
+    insert_schedule: Statement
+    select_schedule: Statement
+    update_schedule: Statement
+    delete_schedule: Statement
+    select_schedule_page: Statement
+    select_firings: Statement
+    select_due_schedules: Statement
+    fire_schedule: Statement
+    settle_schedule: Statement
+
+
+@frozen
 class FunctionStatements:
     """Statements of `functions.sql`."""
 
@@ -152,12 +167,14 @@ class OwnerStatements:
     """Statements of `owners.sql`."""
 
     select_session_count: Statement
+    select_schedule_count: Statement
     select_key_count: Statement
     select_history_count: Statement = field(metadata=_UNPREPARED)
     select_owned_function_count: Statement
     select_webhook_count: Statement
     select_function_collisions: Statement
     move_sessions: Statement = field(metadata=_UNPREPARED)
+    move_schedules: Statement = field(metadata=_UNPREPARED)
     move_takings: Statement = field(metadata=_UNPREPARED)
     move_initialize_keys: Statement = field(metadata=_UNPREPARED)
     move_history: Statement = field(metadata=_UNPREPARED)
@@ -178,10 +195,10 @@ class PurgeStatements:
     purge_queue: Statement = field(metadata=_UNPREPARED)
     purge_webhooks: Statement = field(metadata=_UNPREPARED)
     purge_inbound: Statement = field(metadata=_UNPREPARED)
+    purge_schedules: Statement = field(metadata=_UNPREPARED)
     purge_takings: Statement = field(metadata=_UNPREPARED)
     select_inbound_count: Statement
     select_filled_session_count: Statement
-    select_purge: Statement
 
 
 @frozen
@@ -359,6 +376,7 @@ class ExplainStatements:
     select_function_trace: Statement
     select_move_trace: Statement
     count_recorded_calls: Statement
+    select_purge: Statement
 
 
 @frozen
@@ -372,6 +390,7 @@ class InspectionStatements:
     select_idle_slots: Statement
     select_horizon_holders: Statement
     select_webhook_facts: Statement
+    select_schedule_facts: Statement
     select_prepared_names: Statement
     select_rights: Statement
     select_other_owner: Statement
@@ -413,6 +432,7 @@ class Statements:
     queue_ends: QueueEndStatements
     queue_sweeps: QueueSweepStatements
     queue_states: QueueStateStatements
+    schedules: ScheduleStatements
     functions: FunctionStatements
     api_keys: ApiKeyStatements
     owners: OwnerStatements
@@ -446,6 +466,7 @@ def load_statements() -> Statements:
         queue_ends=load(QueueEndStatements, "queue_ends.sql"),
         queue_sweeps=load(QueueSweepStatements, "queue_sweeps.sql"),
         queue_states=load(QueueStateStatements, "queue_states.sql"),
+        schedules=load(ScheduleStatements, "schedules.sql"),
         functions=load(FunctionStatements, "functions.sql"),
         api_keys=load(ApiKeyStatements, "api_keys.sql"),
         owners=load(OwnerStatements, "owners.sql"),

@@ -19,6 +19,7 @@ class OwnedData(StrEnum):
     HISTORY = "history"
     FUNCTIONS = "functions"
     WEBHOOKS = "webhooks"
+    SCHEDULES = "schedules"
 
 
 @frozen
@@ -49,8 +50,8 @@ class OwnerMover(Protocol):
 
         The act is recorded with the first step, and each step adds its numbers to the entry.
 
-        A session with an execution in progress stays, with its keys and history; moving again moves it too. Sessions
-        stay pinned to the versions that they have. A function stays if `target` has one of its title.
+        A session with an execution in progress stays, with its keys, history and schedules; moving again moves it too.
+        Sessions stay pinned to the versions that they have. A function stays if `target` has one of its title.
         """
         ...
 

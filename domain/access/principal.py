@@ -22,6 +22,7 @@ class Scope(StrEnum):
     WRITE_FUNCTIONS = "write:functions"
     WRITE_SHARED_FUNCTIONS = "write:shared-functions"
     WRITE_WEBHOOKS = "write:webhooks"
+    WRITE_SCHEDULES = "write:schedules"
     ADMIN = "admin"
 
 

@@ -85,7 +85,7 @@ class ScheduleRefused(Invalid):
 
 @define(eq=False)
 class CallbackNotFound(Invalid):
-    """The execution is to report its end to a webhook that its owner does not have."""
+    """An execution, or those of a schedule, are to report to a webhook that their owner does not have."""
 
     code: ClassVar[str] = "INVALID_REQUEST"
     webhook_id: UUID
@@ -93,7 +93,7 @@ class CallbackNotFound(Invalid):
     @property
     def message(self) -> str:
         return (
-            f"The execution was not accepted: you have no webhook {self.webhook_id}, which callback names. "
+            f"Nothing was accepted: you have no webhook {self.webhook_id}, which callback names. "
             "GET /api/v1/webhooks lists your webhooks; or omit callback."
         )
 

@@ -24,7 +24,6 @@ from domain.paging import Page
 from domain.queue.ends import Ends
 from domain.queue.entry import (
     Accepted,
-    CallbackNotFound,
     CancelResult,
     Entry,
     ExecutionNotEnded,
@@ -34,11 +33,10 @@ from domain.queue.entry import (
 from domain.queue.ports import ExecutionQueue, QueueFacts, StateFilter
 from domain.queue.quota import QueueQuota
 from domain.queue.served import ServedLanguages
-from domain.queue.submission import Submission
+from domain.queue.submission import Submission, require_callback
 from domain.scripts.language import Language
 from domain.sessions.ports import SessionRepository
 from domain.webhooks.ports import WebhookRepository
-from domain.webhooks.webhook import WebhookNotFound
 
 _POLL_MIN_S = 0.05
 _POLL_MAX_S = 1.0
@@ -149,7 +147,7 @@ class QueueService:
         if runs.pinned is not None:
             await self._params.require(runs.pinned, submission.params)
         if submission.retry_of is None:  # the options of a retry are those of the execution that it repeats
-            await self._require_callback(ref.owner, submission.options.webhook_id)
+            await require_callback(self._webhooks, ref.owner, submission.options)
         await self._quota.take(ref.owner)
 
     async def _remembered(self, ref: SessionRef) -> _Runs:
@@ -157,14 +155,6 @@ class QueueService:
         runs = _Runs(session.language_title.language, session.pinned)
         self._runs.put(ref, runs)
         return runs
-
-    async def _require_callback(self, owner: Owner, webhook_id: UUID | None) -> None:
-        if webhook_id is None:
-            return
-        try:
-            await self._webhooks.find(owner, webhook_id)
-        except WebhookNotFound:
-            raise CallbackNotFound(webhook_id) from None
 
     async def wait(self, owner: Owner, execution_id: UUID, timeout_s: float) -> ExecutionState:
         """Return the state of an execution once it has ended, or after `timeout_s`; raises ExecutionNotFound.

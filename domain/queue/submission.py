@@ -6,9 +6,11 @@ from uuid import UUID
 from attrs import field, frozen
 
 from domain.idempotency import IdempotencyKey
-from domain.identity import SessionRef, uuid7_time
+from domain.identity import Owner, SessionRef, uuid7_time
 from domain.json_text import JsonText
-from domain.queue.entry import EXPIRES_IN_DEFAULT, AcceptOptions, Entry, StartWindow
+from domain.queue.entry import EXPIRES_IN_DEFAULT, AcceptOptions, CallbackNotFound, Entry, StartWindow
+from domain.webhooks.ports import WebhookRepository
+from domain.webhooks.webhook import WebhookNotFound
 
 _NO_HASH = "0" * 64
 """The payload hash of an execution whose caller gave no key: its key is its id, which no caller can repeat."""
@@ -43,3 +45,13 @@ class Submission:
         key = self.idempotency_key or IdempotencyKey(str(execution_id), _NO_HASH)
         window = self.start.window(uuid7_time(execution_id))
         return Entry(ref, execution_id, self.params, key, window, self.options, retry_of=self.retry_of)
+
+
+async def require_callback(webhooks: WebhookRepository, owner: Owner, options: AcceptOptions) -> None:
+    """Raise CallbackNotFound if the options name a webhook that the owner does not have."""
+    if options.webhook_id is None:
+        return
+    try:
+        await webhooks.find(owner, options.webhook_id)
+    except WebhookNotFound:
+        raise CallbackNotFound(options.webhook_id) from None

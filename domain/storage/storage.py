@@ -20,6 +20,7 @@ class Part(StrEnum):
     OPEN_EXECUTIONS = "open_executions"
     QUEUE = "queue"
     WEBHOOKS = "webhooks"
+    SCHEDULES = "schedules"
     HISTORY = "history"
     IDEMPOTENCY_KEYS = "idempotency_keys"
     FUNCTIONS = "functions"

@@ -25,7 +25,7 @@ _COMMANDS = {
     "restore": ("entrypoints.cli.restore:restore", "Restore a backup, to its end or to a point in time."),
     "explain": (
         "entrypoints.cli.explain.command:explain",
-        "Explain what happened to a session, an execution or a message to a webhook.",
+        "Explain what happened to a session, an execution, a schedule or a message to a webhook.",
     ),
     "selftest": ("entrypoints.cli.selftest:selftest", "Try every known attack on this host's sandbox."),
     "storage": ("entrypoints.cli.storage:storage", "Show what is stored, and when the space runs out."),
@@ -33,6 +33,7 @@ _COMMANDS = {
     "keys": ("entrypoints.cli.keys:keys", "Create, list and revoke API keys."),
     "audit": ("entrypoints.cli.audit:audit", "List administrative acts, newest first."),
     "executions": ("entrypoints.cli.executions:executions", "List, show, cancel and repeat executions that run later."),
+    "schedules": ("entrypoints.cli.schedules:schedules", "List, show, pause, resume and run schedules."),
     "owners": ("entrypoints.cli.owners:owners", "Show, move or erase what belongs to an owner."),
     "webhooks": (
         "entrypoints.cli.webhooks:webhooks",

@@ -244,4 +244,5 @@ _NAMES = {
     OwnedData.HISTORY: ("execution in the history", "executions in the history"),
     OwnedData.FUNCTIONS: ("function", "functions"),
     OwnedData.WEBHOOKS: ("webhook", "webhooks"),
+    OwnedData.SCHEDULES: ("schedule", "schedules"),
 }

@@ -5,6 +5,7 @@ import os
 import pwd
 import secrets
 import socket
+import time
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -34,8 +35,12 @@ from domain.access.api_key import SECRET_BYTES
 from domain.access.api_key_service import ApiKeyService
 from domain.access.principal import Principal, Scope
 from domain.audit import COMMAND, Actor, new_act
+from domain.executions.function_sessions import FunctionSessions
+from domain.functions.params import ParamsCheck
 from domain.idempotency import KEPT_FOR
 from domain.identity import SHARED
+from domain.limits.ports import Unlimited
+from domain.queue.quota import QueueQuota
 from domain.usage import UsageService
 from domain.webhooks.service import WebhookService, leave_to_others
 from entrypoints.composition.database import Database
@@ -43,12 +48,16 @@ from entrypoints.composition.options import (
     embedded_options,
     execution_policy,
     gateway_options,
+    language_mapping,
     owner_policy,
+    queue_bounds,
     queue_policy,
     retention_times,
+    session_policy,
     storage_budget,
     usage_bounds,
 )
+from entrypoints.composition.schedules import Schedules
 from entrypoints.server.database import running
 from entrypoints.server.process import launch
 from entrypoints.settings.settings import Settings
@@ -176,6 +185,39 @@ class Commands(containers.DeclarativeContainer):
     clock = database.clock
     execution_queue = database.execution_queue
     queue_policy = providers.Callable(queue_policy, settings, providers.Callable(execution_policy, settings))
+    mapping = providers.Callable(language_mapping, settings)
+    schedule_parts = providers.Container(
+        Schedules,
+        settings=settings,
+        clock=database.clock,
+        ids=ids,
+        sessions=database.sessions,
+        functions=database.functions,
+        function_sessions=providers.Singleton(
+            FunctionSessions,
+            clock=database.clock,
+            ids=ids,
+            functions=database.functions,
+            hidden=database.hidden_sessions,
+            mapping=mapping,
+            policy=providers.Callable(session_policy, settings),
+            quotas=providers.Object(Unlimited()),
+        ),
+        webhooks=database.webhooks,
+        mapping=mapping,
+        params=providers.Singleton(
+            ParamsCheck,
+            database.functions,
+            providers.Singleton(Later("adapters.json_schema.compiler:JsonSchemaCompiler")),
+        ),
+        quota=providers.Singleton(
+            QueueQuota, execution_queue, providers.Object(time.monotonic_ns), providers.Callable(queue_bounds, settings)
+        ),
+        executions=providers.Callable(execution_policy, settings),
+        stored=database.schedules,
+        wake_queue=providers.Object(leave_to_others),
+    )
+    schedules = schedule_parts.service
     audit = database.audit
     database_acts = providers.Factory(DatabaseActs, database.gateway, database.statements.provided.audit)
     timeline = providers.Factory(

@@ -23,6 +23,7 @@ from domain.audit import UNNAMED, AuditService
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.executions.by_name import FunctionCalls
+from domain.executions.function_sessions import FunctionSessions
 from domain.executions.history import HistoryService
 from domain.executions.running import RunningExecutions
 from domain.executions.service import ExecutionService
@@ -51,6 +52,7 @@ from entrypoints.composition.options import (
 )
 from entrypoints.composition.queue import Queue
 from entrypoints.composition.runners import Runners
+from entrypoints.composition.schedules import Schedules
 from entrypoints.composition.session_moves import TakeoverParts
 from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
 from entrypoints.composition.webhooks import Webhooks
@@ -66,6 +68,7 @@ from entrypoints.settings.webhooks import signing_key, webhook_policy
 from entrypoints.telemetry.metrics.callers import CallerMetrics
 from entrypoints.telemetry.metrics.database import DatabaseMetrics
 from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
+from entrypoints.telemetry.metrics.schedules import ScheduleMetrics
 from entrypoints.telemetry.metrics.scrape import metrics_registry
 from entrypoints.telemetry.metrics.sessions import CountedSessions
 from entrypoints.telemetry.metrics.webhooks import WebhookMetrics
@@ -93,6 +96,7 @@ def _lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
     first_touch: FirstTouch,
     queue: Sequence[Step],
     webhooks: Webhooks,
+    schedules: Step,
 ) -> Lifespan:
     """Return the order of the start and the end; no part that is unreachable stops a start."""
     return Lifespan(
@@ -105,6 +109,7 @@ def _lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
             *fronting.background,
             *queue,
             *webhooks.background,
+            schedules,
         ],
         shutdown=[partial(tasks.drain, _RECORDING_TIMEOUT_S), *webhooks.shutdown, runners.close],
         close=[
@@ -205,17 +210,32 @@ class Controller(containers.DeclarativeContainer):
         quotas=quotas,
         end_queued=queue.service.provided.end_session,
     )
-    calls = providers.Singleton(
-        FunctionCalls,
+    function_sessions = providers.Singleton(
+        FunctionSessions,
         clock=database.clock,
         ids=ids,
         functions=database.functions,
         hidden=database.hidden_sessions,
-        service=executions,
-        executions=database.executions,
         mapping=mapping,
         policy=session_policy,
         quotas=quotas,
+    )
+    calls = providers.Singleton(FunctionCalls, function_sessions, executions, database.executions)
+    schedules = providers.Container(
+        Schedules,
+        settings=settings,
+        clock=database.clock,
+        ids=ids,
+        sessions=database.sessions,
+        functions=database.functions,
+        function_sessions=function_sessions,
+        webhooks=database.webhooks,
+        mapping=mapping,
+        params=params,
+        quota=queue.quota,
+        executions=execution_policy,
+        stored=database.schedules,
+        wake_queue=queue.dispatcher.provided.wake,
     )
     history = providers.Singleton(HistoryService, database.sessions, database.executions, request_timeout_s)
     audit = providers.Singleton(AuditService, database.audit, request_timeout_s)
@@ -344,6 +364,7 @@ class Controller(containers.DeclarativeContainer):
         providers.Singleton(_webhook_metrics, sent_webhooks),
         fronting.provided.metrics,
         queue.queue.provided.metrics,
+        providers.Singleton(ScheduleMetrics, schedules.dispatcher.provided.stats),
     )
     lifespan = providers.Singleton(
         _lifespan,
@@ -360,6 +381,7 @@ class Controller(containers.DeclarativeContainer):
         first_touch,
         queue.background,
         sent_webhooks,
+        schedules.dispatcher.provided.run,
     )
 
     http_options = providers.Callable(http_options, settings)
@@ -367,11 +389,13 @@ class Controller(containers.DeclarativeContainer):
         Services,
         sessions=sessions,
         executions=executions,
+        function_sessions=function_sessions,
         calls=calls,
         history=history,
         queue=queue.service,
         events=queue.events,
         live=queue.live,
+        schedules=schedules.service,
         functions=functions,
         audit=audit,
         usage=usage,

@@ -24,6 +24,7 @@ from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsa
 from adapters.postgres.repositories.purges import PostgresSessionPurger
 from adapters.postgres.repositories.queue import PostgresExecutionQueue
 from adapters.postgres.repositories.recordings import PostgresRecordingStore
+from adapters.postgres.repositories.schedules import PostgresScheduleRepository
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
@@ -87,6 +88,7 @@ class Database(containers.DeclarativeContainer):
         PostgresKeyedExecutionRepository, gateway, statements.provided.keyed_calls, executions, writing
     )
     execution_queue = providers.Singleton(PostgresExecutionQueue, gateway, statements, executions, writing)
+    schedules = providers.Singleton(PostgresScheduleRepository, gateway, statements.provided.schedules)
     functions = providers.Singleton(
         PostgresFunctionRepository,
         gateway,

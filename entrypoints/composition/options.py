@@ -20,6 +20,7 @@ from domain.functions.service import FunctionPolicy
 from domain.queue.dispatcher import DispatchPolicy
 from domain.queue.quota import QueueMaxima
 from domain.queue.service import QueuePolicy
+from domain.schedules.dispatcher import SchedulePolicy
 from domain.scripts.language import LanguageMapping
 from domain.scripts.limits import Limits, LimitsPolicy
 from domain.sessions.requests import SessionPolicy
@@ -180,6 +181,12 @@ def queue_policy(settings: Settings, executions: ExecutionPolicy) -> QueuePolicy
         allowance=executions.allowance,
         retention=timedelta(seconds=settings.async_retention_seconds),
     )
+
+
+def schedule_policy(settings: Settings, executions: ExecutionPolicy) -> SchedulePolicy:
+    """Return the limits of schedules; what they accept is kept as other executions that run later."""
+    queue = queue_policy(settings, executions)
+    return SchedulePolicy(queue.request_timeout_s, queue.allowance, queue.retention, settings.max_schedules_per_owner)
 
 
 def queue_bounds(settings: Settings) -> QueueMaxima:

@@ -18,12 +18,14 @@ from domain.audit import AuditService
 from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
 from domain.errors import DomainError
 from domain.executions.by_name import FunctionCalls
+from domain.executions.function_sessions import FunctionSessions
 from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionService
 from domain.functions.service import FunctionService
 from domain.live.hub import LiveHub
 from domain.queue.following import Ended, ExecutionEvents
 from domain.queue.service import QueueService
+from domain.schedules.service import ScheduleService
 from domain.sessions.service import SessionService
 from domain.usage import UsageService
 from domain.webhooks.service import WebhookService
@@ -36,6 +38,7 @@ from entrypoints.http.endpoints.executions import ExecutionEndpoints, execute_pa
 from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.health import HealthChecks, HealthEndpoints, MetricsEndpoint, ProbeRunner
 from entrypoints.http.endpoints.history import HistoryEndpoints
+from entrypoints.http.endpoints.schedules import ScheduleEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
 from entrypoints.http.endpoints.webhooks import WebhookEndpoints
@@ -50,6 +53,7 @@ from entrypoints.http.parsing.batches import BatchParser, items_parser, sessions
 from entrypoints.http.parsing.bodies import Examiner
 from entrypoints.http.parsing.functions import FunctionParser, rollback_parser
 from entrypoints.http.parsing.headers import IdempotencyKeys
+from entrypoints.http.parsing.schedules import schedule_parser, schedule_patch_parser
 from entrypoints.http.parsing.sessions import initialize_parser, item_parser, patch_parser
 from entrypoints.http.parsing.webhooks import WebhookParser
 from entrypoints.http.pipeline import Guard, InFlightLimiter, Pipeline, RequestObserver
@@ -82,11 +86,13 @@ class Services:
 
     sessions: SessionService
     executions: ExecutionService
+    function_sessions: FunctionSessions
     calls: FunctionCalls
     history: HistoryService
     queue: QueueService
     events: ExecutionEvents
     live: LiveHub[Ended]
+    schedules: ScheduleService
     functions: FunctionService
     audit: AuditService
     usage: UsageService
@@ -213,7 +219,11 @@ class Application:
         keys, execute = IdempotencyKeys(options.idempotency), execute_parser(options, examiner)
         initialize, patch = initialize_parser(options, examiner), patch_parser(options, examiner)
         asynchronous = AsynchronousEndpoints(
-            services.queue, services.calls, services.history, self._events, keeps_responses=options.idempotency
+            services.queue,
+            services.function_sessions,
+            services.history,
+            self._events,
+            keeps_responses=options.idempotency,
         )
         return Endpoints(
             sessions=SessionEndpoints(services.sessions, initialize, patch, keys, services.queue),
@@ -230,6 +240,9 @@ class Application:
             ),
             functions=FunctionEndpoints(
                 services.functions, FunctionParser.of(options, examiner), rollback_parser(options, examiner)
+            ),
+            schedules=ScheduleEndpoints(
+                services.schedules, schedule_parser(options, examiner), schedule_patch_parser(options, examiner)
             ),
             audit=AuditEndpoint(services.audit),
             usage=UsageEndpoint(services.usage),

@@ -16,6 +16,7 @@ class Tag(StrEnum):
     EXECUTIONS = "Executions"
     FUNCTIONS = "Functions"
     WEBHOOKS = "Webhooks"
+    SCHEDULES = "Schedules"
     OPERATIONS = "Operations"
 
 

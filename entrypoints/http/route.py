@@ -12,6 +12,7 @@ from attrs import define, field, frozen
 from domain.access.principal import ANY_EXECUTE, ANY_READ, ANY_WEBHOOKS, ANY_WRITE, Scope
 from domain.executions.execution import ExecutionNotFound
 from domain.idempotency import NO_SESSION
+from domain.schedules.schedule import ScheduleNotFound
 from domain.sessions.session import SessionNotFound
 from domain.webhooks.delivery import DeliveryNotFound
 from domain.webhooks.webhook import WebhookNotFound
@@ -39,6 +40,7 @@ class Access(StrEnum):
     READ_FUNCTIONS = "read-functions"
     WRITE_FUNCTIONS = "write-functions"
     WEBHOOKS = "webhooks"
+    WRITE_SCHEDULES = "write-schedules"
     ADMIN = "admin"
 
 
@@ -50,6 +52,7 @@ SCOPES: Mapping[Access, frozenset[Scope]] = {
     Access.READ_FUNCTIONS: ANY_READ,
     Access.WRITE_FUNCTIONS: ANY_WRITE,
     Access.WEBHOOKS: ANY_WEBHOOKS,
+    Access.WRITE_SCHEDULES: frozenset({Scope.WRITE_SCHEDULES}),
     Access.ADMIN: frozenset({Scope.ADMIN}),
 }
 """The scopes of which a caller needs one."""
@@ -174,6 +177,12 @@ def _execution_id(text: str) -> UUID:
     return msgspec.convert(text, UUID)
 
 
+def _schedule_id(text: str) -> UUID:
+    if not _UUID.fullmatch(text):
+        raise ScheduleNotFound
+    return msgspec.convert(text, UUID)
+
+
 def _webhook_id(text: str) -> UUID:
     if not _UUID.fullmatch(text):
         raise WebhookNotFound
@@ -191,6 +200,7 @@ PATH_PARSERS: Mapping[str, Callable[[str], Any]] = {
     "execution_id": _execution_id,
     "webhook_id": _webhook_id,
     "delivery_id": _delivery_id,
+    "schedule_id": _schedule_id,
     "language_title": str,
     "id": str,
 }

@@ -13,9 +13,11 @@ from entrypoints.http.endpoints.executions import ExecutionEndpoints
 from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.health import HealthEndpoints, MetricsEndpoint
 from entrypoints.http.endpoints.history import HistoryEndpoints
+from entrypoints.http.endpoints.schedules import ScheduleEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
 from entrypoints.http.endpoints.webhooks import WebhookEndpoints
+from entrypoints.http.openapi import schedules as schedule_contracts
 from entrypoints.http.openapi.asynchronous import CANCEL, ERASE, EVENTS, EXECUTION, EXECUTIONS, QUEUE, RETRY
 from entrypoints.http.openapi.executions import (
     EXECUTE,
@@ -68,6 +70,13 @@ from entrypoints.http.schemas.functions import (
 )
 from entrypoints.http.schemas.health import HealthResponse, Liveness, Readiness
 from entrypoints.http.schemas.live_events import EventLine
+from entrypoints.http.schemas.schedules import (
+    FiringList,
+    ScheduleBody,
+    SchedulePage,
+    SchedulePatch,
+    ScheduleResponse,
+)
 from entrypoints.http.schemas.sessions import (
     InitializeBatchBody,
     InitializeBody,
@@ -94,6 +103,8 @@ _EXECUTIONS = "/api/v1/executions"
 _EXECUTION = "/api/v1/executions/{execution_id}"
 _QUEUE = "/api/v1/queue"
 _FUNCTIONS = "/api/v1/functions"
+_SCHEDULES = "/api/v1/schedules"
+_SCHEDULE = "/api/v1/schedules/{schedule_id}"
 _AUDIT = "/api/v1/audit"
 _USAGE = "/api/v1/usage"
 _FUNCTION = "/api/v1/functions/{language_title}"
@@ -105,6 +116,7 @@ _read_functions = partial(Route, access=Access.READ_FUNCTIONS, route_class=Route
 _own_functions = partial(Route, access=Access.OWNER, route_class=RouteClass.FUNCTIONS)
 _write_functions = partial(Route, access=Access.WRITE_FUNCTIONS, route_class=RouteClass.FUNCTIONS)
 _webhooks = partial(Route, access=Access.WEBHOOKS, route_class=RouteClass.SESSIONS)
+_schedule = partial(Route, access=Access.WRITE_SCHEDULES, route_class=RouteClass.SESSIONS)
 _process = partial(Route, route_class=None, exempt=True)
 # Exempt, because callers without a credential must not use up capacity that others need.
 _page = partial(Route, access=Access.OPEN, route_class=None, exempt=True, shown=False)
@@ -121,6 +133,7 @@ class Endpoints:
     events: EventEndpoints
     batches: BatchEndpoints
     functions: FunctionEndpoints
+    schedules: ScheduleEndpoints
     audit: AuditEndpoint
     usage: UsageEndpoint
     webhooks: WebhookEndpoints
@@ -135,6 +148,7 @@ def routes(endpoints: Endpoints) -> tuple[Route, ...]:
         *_session_routes(endpoints.sessions, endpoints.executions, endpoints.history, endpoints.batches),
         *_execution_routes(endpoints.asynchronous, endpoints.events),
         *_function_routes(endpoints.functions, endpoints.executions, endpoints.history),
+        *_schedule_routes(endpoints.schedules),
         _own("GET", _AUDIT, endpoints.audit.list, "list_acts", AUDIT, None, AuditPage, access=Access.ADMIN),
         _own("GET", _USAGE, endpoints.usage.list, "list_usage", USAGE, None, UsageList),
         *_webhook_routes(endpoints.webhooks),
@@ -255,6 +269,37 @@ def _webhook_routes(webhooks: WebhookEndpoints) -> tuple[Route, ...]:
         _webhooks("GET", deliveries, many, "list_deliveries", LIST_DELIVERIES, None, DeliveryPage),
         _webhooks("GET", delivery, webhooks.delivery, "get_delivery", GET_DELIVERY, None, message),
         _webhooks("POST", redeliver, webhooks.redeliver, "redeliver_message", REDELIVER, None, message, status=202),
+    )
+
+
+def _schedule_routes(schedules: ScheduleEndpoints) -> tuple[Route, ...]:
+    create, get, patch = schedules.create, schedules.get, schedules.patch
+    pause, resume, run, firings = (f"{_SCHEDULE}/{each}" for each in ("pause", "resume", "run", "firings"))
+    return (
+        _schedule(
+            "POST",
+            _SCHEDULES,
+            create,
+            "create_schedule",
+            schedule_contracts.CREATE,
+            ScheduleBody,
+            ScheduleResponse,
+            201,
+        ),
+        _own("GET", _SCHEDULES, schedules.list, "list_schedules", schedule_contracts.LIST, None, SchedulePage),
+        _own("GET", _SCHEDULE, get, "get_schedule", schedule_contracts.GET, None, ScheduleResponse),
+        _schedule(
+            "PATCH", _SCHEDULE, patch, "patch_schedule", schedule_contracts.PATCH, SchedulePatch, ScheduleResponse
+        ),
+        _schedule("DELETE", _SCHEDULE, schedules.delete, "delete_schedule", schedule_contracts.DELETE, status=204),
+        _schedule("POST", pause, schedules.pause, "pause_schedule", schedule_contracts.PAUSE, None, ScheduleResponse),
+        _schedule(
+            "POST", resume, schedules.resume, "resume_schedule", schedule_contracts.RESUME, None, ScheduleResponse
+        ),
+        _schedule(
+            "POST", run, schedules.run, "run_schedule", schedule_contracts.RUN, None, AcceptedResponse, status=202
+        ),
+        _own("GET", firings, schedules.firings, "list_firings", schedule_contracts.FIRINGS, None, FiringList),
     )
 
 

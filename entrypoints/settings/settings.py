@@ -126,6 +126,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_queued_per_owner: Annotated[
         int, Meta(ge=1, le=100_000_000, description="Limit of executions of one owner in the queue.")
     ] = 10_000
+    max_schedules_per_owner: Annotated[int, Meta(ge=1, le=10_000, description="Limit of schedules of one owner.")] = 100
 
     max_functions_per_owner: Annotated[
         Annotated[int, Meta(ge=1, le=20_000)] | None,

@@ -20,7 +20,7 @@ _EVERYWHERE = {"EXPECTATION_FAILED", "METHOD_NOT_ALLOWED", "NOT_FOUND"}
 _CONVENTIONS = [*Convention]
 _WHOLE = {
     *("ttl_seconds", "timeout_ms", "memory_mb", "parallel"),
-    *("priority", "delay_seconds", "expires_in_seconds", "max_attempts"),
+    *("priority", "delay_seconds", "expires_in_seconds", "max_attempts", "interval_seconds", "jitter_seconds"),
 }
 _OPTIONAL = {
     "If-Match": re.compile(TAGS_PATTERN),

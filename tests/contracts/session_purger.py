@@ -9,9 +9,11 @@ import pytest
 from domain.audit import ActName, AuditReader
 from domain.executions.execution import Executed, ExecutionLost, ExecutionNotFound
 from domain.identity import EVERY_OWNER, SessionRef
+from domain.schedules.schedule import ScheduleNotFound
 from domain.sessions.ports import Initialized, SessionPurger
 from domain.sessions.session import Session, SessionNotFound
 from tests.contracts.keyed_call_repository import KEY
+from tests.contracts.schedule_repository import Planner
 from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage
 from tests.foreign_ids import TAKEN
 from tests.support.acts import OPERATOR, act, recorded
@@ -61,7 +63,24 @@ class SessionPurgerContract(ABC):
             "queued_executions": 0,
             "idempotency_keys": 1,
             "deliveries": 0,
+            "schedules": 0,
         }
+
+    async def test_schedules_of_the_session_are_erased_and_others_stay(
+        self, storage: Storage, purger: SessionPurger, audit: AuditReader
+    ) -> None:
+        assert storage.schedules is not None
+        session, planner = await storage.add(ALICE), Planner(storage, storage.schedules)
+        erased, kept = await planner.add(session), await planner.add()
+        storage.clock.advance(timedelta(seconds=10))
+        await planner.fire(erased, session)
+        await storage.close(session)
+        await purger.purge(session.ref, act(PURGE))
+        with pytest.raises(ScheduleNotFound):
+            await planner.read(erased)
+        assert await planner.history(erased) == []
+        assert await planner.read(kept) == kept
+        assert [each.details["schedules"] for each in await recorded(audit) if each.act == "sessions.purge"] == [1]
 
     @pytest.mark.parametrize("session_id", TAKEN, ids=str)
     async def test_executions_are_erased_whatever_the_id_of_the_session(

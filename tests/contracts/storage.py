@@ -14,6 +14,7 @@ from domain.functions.ports import FunctionRepository
 from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_time
 from domain.json_text import JsonText
 from domain.queue.ports import ExecutionQueue
+from domain.schedules.ports import ScheduleRepository
 from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script
 from domain.sessions.ports import HiddenSessionRepository, KeyedSessionRepository, SessionFilter, SessionRepository
@@ -51,6 +52,7 @@ class Storage:
     keyed_sessions: KeyedSessionRepository | None = None
     keyed_executions: KeyedExecutionRepository | None = None
     queue: ExecutionQueue | None = None
+    schedules: ScheduleRepository | None = None
 
     def new_session(self, owner: Owner = ANONYMOUS, **fields: Any) -> Session:
         now = self.clock.now()

@@ -45,6 +45,14 @@ STEPS_OF_WITHDRAWAL = ("before withdraw", "in withdraw", "after withdraw")
 STEPS_OF_INITIALIZE = ("before initialize", "in initialize", "after initialize")
 STEPS_OF_OPENING = ("before open", "in open", "after open")
 STEPS_OF_UPDATE = ("before update", "in update", "after update")
+STEPS_OF_SCHEDULES = (
+    "before fire",
+    "in fire",
+    "after fire",
+    "before settle",
+    "in settle",
+    "after settle",
+)
 STEPS_OF_PURGE = ("before purge", "in purge", "after purge")
 _UNDER_WAY_S = 0.0005
 """About as long as a statement takes to be on its way."""
@@ -124,6 +132,12 @@ class MortalCalls:
     async def open(self, *call):
         return await self._death.during("open", self._calls.open(*call))
 
+    async def fire(self, *call):
+        return await self._death.during("fire", self._calls.fire(*call))
+
+    async def settle(self, *call):
+        return await self._death.during("settle", self._calls.settle(*call))
+
     def __getattr__(self, name):
         return getattr(self._calls, name)
 
@@ -187,6 +201,7 @@ def application_of(settings, runs, kill_at=None):
         database.hidden_sessions,
         database.purger,
         database.execution_queue,
+        database.schedules,
     )
     database.deliveries.override(MortalDeliveries(database.deliveries(), death))
     database.cleanup.add_kwargs(options=CleanupOptions(pause_s=0.5))
@@ -226,9 +241,9 @@ class Mortal:
     async def ready(self):
         await until(self._is_ready, TIMEOUT_S)
 
-    async def has_died(self):
+    async def has_died(self, timeout_s=5.0):
         """Whether it was killed, within a moment."""
-        await until(lambda: self._process.exitcode is not None)
+        await until(lambda: self._process.exitcode is not None, timeout_s)
         return self._process.exitcode == -signal.SIGKILL
 
     async def _is_ready(self):

@@ -13,6 +13,7 @@ from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKe
 from adapters.memory.limits import MemoryRateStore, MemoryUsageReader
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.queue import MemoryExecutionQueue
+from adapters.memory.schedules import MemoryScheduleRepository
 from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
@@ -52,6 +53,7 @@ class Fakes:
     tasks: BackgroundTasks = field(factory=BackgroundTasks)
     execution_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("an execution", 8))
     recording_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("a recording", 8))
+    schedules: MemoryScheduleRepository | None = None
     sessions: MemorySessionRepository = field(init=False)
     executions: MemoryExecutionRepository = field(init=False)
     counts: MemoryExecutionCounts = field(init=False)
@@ -91,6 +93,7 @@ class Fakes:
             "keyed_sessions": self.keyed_sessions,
             "keyed_executions": self.keyed_executions,
             "execution_queue": self.queue,
+            "schedules": self.schedules or MemoryScheduleRepository(self.store, self.queue),
             "functions": self.functions,
             "audit": self.audit,
             "rates": self.rates,

@@ -17,6 +17,7 @@ from adapters.memory.origin import MemoryOriginReader, MemoryStoredReader
 from adapters.memory.ownership import MemoryOwnership
 from adapters.memory.queue import MemoryExecutionQueue
 from adapters.memory.recordings import MemoryRecordingStore
+from adapters.memory.schedules import MemoryScheduleRepository
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.session_returns import MemoryReturnStore
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
@@ -44,6 +45,7 @@ from tests.contracts.origin_reader import OriginReaderContract, Store
 from tests.contracts.ownership import OwnershipContract, ownership_fails_as_a_whole
 from tests.contracts.recording_store import RecordingStoreContract, recording_fails_as_a_whole
 from tests.contracts.return_store import ReturnStoreContract
+from tests.contracts.schedule_repository import HISTORY_MAX, ScheduleRepositoryContract
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import EXAMINED_MAX, SessionRepositoryContract, same
 from tests.contracts.storage import SCRIPT, Storage
@@ -57,6 +59,8 @@ def memory_storage(store: MemoryStore, webhooks: MemoryWebhookStore | None = Non
     clock, ids, functions = ManualClock(), SequentialIds(), MemoryFunctionRepository()
     store.functions = functions.functions
     sessions, executions = MemorySessionRepository(store, EXAMINED_MAX), MemoryExecutionRepository(store, clock)
+    announcer = MemoryAnnouncer(webhooks or MemoryWebhookStore(), ids)
+    queue = MemoryExecutionQueue(store, executions, ids, announcer=announcer)
     return Storage(
         sessions,
         executions,
@@ -66,9 +70,8 @@ def memory_storage(store: MemoryStore, webhooks: MemoryWebhookStore | None = Non
         functions=functions,
         keyed_sessions=MemoryKeyedSessionRepository(store, sessions),
         keyed_executions=MemoryKeyedExecutionRepository(store, executions),
-        queue=MemoryExecutionQueue(
-            store, executions, ids, announcer=MemoryAnnouncer(webhooks or MemoryWebhookStore(), ids)
-        ),
+        queue=queue,
+        schedules=MemoryScheduleRepository(store, queue),
     )
 
 
@@ -108,6 +111,21 @@ class TestMemoryHiddenSessionRepository(HiddenSessionRepositoryContract):
     @pytest.fixture
     def storage(self) -> Storage:
         return memory_storage(MemoryStore())
+
+
+class TestMemoryScheduleRepository(ScheduleRepositoryContract):
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore()
+
+    @pytest.fixture
+    def storage(self, store: MemoryStore) -> Storage:
+        return memory_storage(store)
+
+    @pytest.fixture
+    def schedules(self, store: MemoryStore, storage: Storage) -> MemoryScheduleRepository:
+        assert storage.queue is not None
+        return MemoryScheduleRepository(store, storage.queue, HISTORY_MAX)
 
 
 class TestMemoryExecutionRepository(ExecutionRepositoryContract):

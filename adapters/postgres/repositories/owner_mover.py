@@ -68,6 +68,7 @@ class PostgresOwnerMover(OwnerMover):
             OwnedData.HISTORY: history,
             OwnedData.FUNCTIONS: functions,
             OwnedData.WEBHOOKS: await self._number(self._statements.select_webhook_count, named),
+            OwnedData.SCHEDULES: await self._number(self._statements.select_schedule_count, named),
         }
 
     @override
@@ -100,6 +101,7 @@ class PostgresOwnerMover(OwnerMover):
             ),
             Walk(OwnedData.FUNCTIONS, statements.move_functions, owners, title, rows_max),
             Walk(OwnedData.WEBHOOKS, statements.move_webhooks, owners, {"after": None}, rows_max),
+            Walk(OwnedData.SCHEDULES, statements.move_schedules, owners, {"after": None}, rows_max),
         ]
 
     async def _number(self, statement: Statement, parameters: Mapping[str, object]) -> int:

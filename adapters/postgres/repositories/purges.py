@@ -105,7 +105,7 @@ class PostgresOwnerPurger(OwnerPurger):
                 await _writers_gone(self._gateway, self._statements)
 
     def _walks(self, named: Mapping[str, object]) -> list[Walk]:
-        """Return the walks in order: sessions are closed first, so that no execution begins."""
+        """Return the walks in order: first schedules, which open sessions, then sessions, which begin executions."""
         statements, rows_max = self._statements, self._options.rows_max
         first = {"after_request_id": NO_ID, "after_execution_id": NO_ID}
         key = {"after_request_id": NO_ID, "after_owner": "", "after_key": ""}
@@ -113,6 +113,7 @@ class PostgresOwnerPurger(OwnerPurger):
         sessions = {**named, "now": self._clock.now()}
         history = Walk(OwnedData.HISTORY, statements.purge_history, named, first, rows_max)
         return [
+            Walk(OwnedData.SCHEDULES, statements.purge_schedules, named, {"after": None}, rows_max),
             Walk(OwnedData.SESSIONS, statements.purge_sessions, sessions, {"after": None}, self._options.sessions_max),
             Walk(
                 OwnedData.SESSIONS,

@@ -14,12 +14,14 @@ from adapters.postgres.codec import day_at, first_day_of, partition_of, partitio
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.audit import entry_of
+from adapters.postgres.repositories.schedules import PostgresScheduleRepository
 from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue
 from adapters.postgres.retention.gauge import StorageGauge
 from adapters.postgres.statements import Statements
 from domain.audit import AuditEntry
 from domain.executions.execution import Execution
 from domain.identity import EVERY_OWNER, NO_ID, Owner, SessionRef, is_own_id, uuid7_at, uuid7_time
+from domain.schedules.schedule import ScheduleNotFound
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Session
 from domain.takeover.moving import TakenState
@@ -32,6 +34,7 @@ from domain.timeline import (
     KeyTrace,
     MoveTrace,
     OpenTrace,
+    ScheduleTrace,
     Timeline,
     TimelineReader,
 )
@@ -39,6 +42,7 @@ from domain.webhooks.delivery import Delivery, DeliveryNotFound
 
 _OPEN_MAX = 20
 _KEYS_MAX = 100_000
+_FIRINGS_MAX = 20
 
 
 @define(eq=False)
@@ -71,6 +75,7 @@ class PostgresTimelineReader(TimelineReader):
             recorded_calls=await self._recorded_calls(session_id),
             shortened=await StorageGauge(self._gateway, self._statements.storage).shortened(),
             delivery=None if execution or session else await self._delivery(identifier),
+            schedule=None if execution or session else await self._schedule(identifier),
         )
 
     async def _delivery(self, delivery_id: UUID) -> Delivery | None:
@@ -78,6 +83,14 @@ class PostgresTimelineReader(TimelineReader):
             return await PostgresDeliveryQueue(self._gateway, self._statements.webhooks).find(EVERY_OWNER, delivery_id)
         except DeliveryNotFound:
             return None
+
+    async def _schedule(self, schedule_id: UUID) -> ScheduleTrace | None:
+        stored = PostgresScheduleRepository(self._gateway, self._statements.schedules)
+        try:
+            schedule = await stored.find(EVERY_OWNER, schedule_id)
+        except ScheduleNotFound:
+            return None
+        return ScheduleTrace(schedule, await stored.firings(schedule_id, None, _FIRINGS_MAX))
 
     def _reading(self) -> ClockReading:
         return ClockReading(self._clock.now(), self._clock.error_bound_ms or 0.0, self._clock.offset_ms or 0.0)
@@ -136,7 +149,7 @@ class PostgresTimelineReader(TimelineReader):
     async def _purge(self, session_id: UUID, session: Session | None) -> AuditEntry | None:
         subjects = [str(session_id), *([] if session is None else [session.ref.owner])]
         parameters = {"subjects": codec.texts(subjects), "since": _least_act(session_id, session)}
-        rows = await self._rows(self._statements.purges.select_purge, parameters)
+        rows = await self._rows(self._statements.explain.select_purge, parameters)
         return entry_of(rows[0]) if rows else None
 
     async def _function(self, session: Session) -> FunctionTrace | None:
@@ -174,9 +187,9 @@ def _open_execution(row: tuple[Any, ...]) -> OpenTrace:
 
 
 def _accepted(row: tuple[Any, ...]) -> AcceptedTrace:
-    session_id, owner, *facts, outcome, may_start_at = row
+    session_id, owner, *facts, outcome, may_start_at, schedule_id = row
     status = None if outcome is None else ExecutionStatus(outcome)
-    return AcceptedTrace(SessionRef(Owner(owner), session_id), *(*facts, status, may_start_at))
+    return AcceptedTrace(SessionRef(Owner(owner), session_id), *(*facts, status, may_start_at, schedule_id))
 
 
 def _execution(row: tuple[Any, ...]) -> Execution:

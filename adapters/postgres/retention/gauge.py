@@ -19,6 +19,8 @@ _PARTS = {
     "queued_executions": Part.QUEUE,
     "webhooks": Part.WEBHOOKS,
     "deliveries": Part.WEBHOOKS,
+    "schedules": Part.SCHEDULES,
+    "schedule_firings": Part.SCHEDULES,
     "idempotency_keys": Part.IDEMPOTENCY_KEYS,
     "functions": Part.FUNCTIONS,
     "function_versions": Part.FUNCTIONS,

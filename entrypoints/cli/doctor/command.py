@@ -154,6 +154,7 @@ def database_checks(database: "DatabaseInspector", settings: Settings) -> Sequen
             lambda facts, clock: schema.judge_webhooks(facts, clock.now, has_key=key is not None),
             [partial(database.webhooks, None if key is None else key.key_id), database.clock],
         ),
+        Check(schema.SCHEDULES, schema.judge_schedules, [partial(database.schedules, _QUEUE_COUNT_MAX)]),
         Check(
             server.REPLICATION,
             lambda facts, of: [server.judge_replication(facts, of), *schema.judge_slots(facts.idle_slots)],

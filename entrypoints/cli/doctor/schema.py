@@ -8,6 +8,7 @@ from domain.inspection import (
     IndexFacts,
     MissingRight,
     QueueLanguageFacts,
+    ScheduleFacts,
     SchemaFacts,
     ServerFacts,
     TableFacts,
@@ -17,7 +18,7 @@ from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.settings.settings import Settings
 
 RIGHTS, SCHEMA, TABLES, QUEUE = Subject("rights"), Subject("schema"), Subject("tables"), Subject("queue")
-WEBHOOKS = Subject("webhooks")
+WEBHOOKS, SCHEDULES = Subject("webhooks"), Subject("schedules")
 _NAMED_MAX = 3
 _NOT_READY = "The service is not ready without them."
 
@@ -255,6 +256,22 @@ def judge_webhooks(facts: WebhookFacts, now: datetime, *, has_key: bool) -> Iter
             f"{facts.disabled:,} webhooks are disabled, because their receivers were gone or failed for five days",
             "Their owners get no messages. What was to be sent is listed as failed.",
             "pglambda webhooks list names them. Tell the owners, who enable them again.",
+        )
+
+
+def judge_schedules(facts: ScheduleFacts) -> Iterator[Finding]:
+    """Yield a warning if schedules are late, and a note if some have ended because their time zone is not known."""
+    if facts.first_due_at is not None:
+        yield SCHEDULES.warning(
+            f"{facts.late:,} schedules are late, the first since {facts.first_due_at:%Y-%m-%d %H:%M:%S}Z",
+            "Their executions start late, or not at all, as the catch_up of each schedule says.",
+            "Look at /health of the controllers, and at GET /api/v1/queue: does one run, and does the queue have room?",
+        )
+    if facts.unreadable:
+        yield SCHEDULES.note(
+            f"{facts.unreadable:,} schedules have ended, because a controller does not know their time zone",
+            "They start nothing.",
+            "Install tzdata on the host of every controller, then pause and resume the schedules.",
         )
 
 

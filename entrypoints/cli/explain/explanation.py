@@ -12,6 +12,7 @@ from domain.sessions.session import Renewal, Session, Status
 from domain.takeover.moving import TakenState
 from domain.timeline import ClockReading, ExecutionTrace, RetentionTimes, Timeline
 from entrypoints.cli.explain.messages import explain_delivery
+from entrypoints.cli.explain.schedules import explain_schedule
 from entrypoints.cli.explain.sentences import Evidence, Explanation, counted, fact, summary, written
 
 _UUID7 = 7
@@ -33,6 +34,8 @@ def explain(timeline: Timeline, retention: RetentionTimes) -> Explanation:
         return _explain_session(timeline, retention, timeline.session)
     if timeline.delivery is not None:
         return explain_delivery(timeline.delivery)
+    if timeline.schedule is not None:
+        return explain_schedule(timeline.schedule)
     return _explain_absence(timeline, retention)
 
 
@@ -216,6 +219,8 @@ def _acceptance(timeline: Timeline, trace: ExecutionTrace) -> Iterator[Evidence]
     yield fact(
         "accepted", timeline.made_at, attempt=accepted.attempt, first=accepted.not_before, by=accepted.expires_at
     )
+    if accepted.schedule_id is not None:
+        yield fact("by_schedule", id=accepted.schedule_id)
     if accepted.retry_of is not None:
         yield fact("retry_of", id=accepted.retry_of)
     if accepted.may_start_at is not None:

@@ -10,8 +10,8 @@ from msgspec import UNSET
 
 from domain.concurrency.budget import Budget
 from domain.errors import Problem
-from domain.executions.by_name import FunctionCalls
 from domain.executions.execution import Executed, Execution, ExecutionFailed, ExecutionNotFound
+from domain.executions.function_sessions import FunctionSessions
 from domain.executions.history import HistoryService, whole_row
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
@@ -80,14 +80,14 @@ class AsynchronousEndpoints:
     def __init__(
         self,
         queue: QueueService,
-        calls: FunctionCalls,
+        functions: FunctionSessions,
         history: HistoryService,
         events: EventEndpoints,
         *,
         keeps_responses: bool,
     ) -> None:
         self._queue = queue
-        self._calls = calls
+        self._functions = functions
         self._history = history
         self._events = events
         self._keeps_responses = keeps_responses
@@ -129,7 +129,9 @@ class AsynchronousEndpoints:
         def accept(ref: SessionRef, budget: Budget) -> Awaitable[Accepted]:
             return self._queue.accept(ref, wanted, budget)
 
-        return await self._respond(request, manner, lambda: self._calls.in_session(request.owner, name, key, accept))
+        return await self._respond(
+            request, manner, lambda: self._functions.in_session(request.owner, name, key, accept)
+        )
 
     async def get(self, request: Request) -> Response:
         """Return one execution of the caller in any state, at its end if the caller prefers to wait for that."""

@@ -41,7 +41,7 @@ _STATE = KEPT | {
     "status_code": 200,
     "result_kept_until": None,
 }
-_ACCEPTED = {
+ACCEPTED = {
     "execution_id": EXECUTION_ID.example,
     "request_id": REQUEST_ID.example,
     "status": "queued",
@@ -110,7 +110,7 @@ RETRY = Contract(
         RuntimeUnavailable,
         StorageUnavailable,
     ),
-    examples=(ApiExample("again", "The new execution", response=_ACCEPTED),),
+    examples=(ApiExample("again", "The new execution", response=ACCEPTED),),
 )
 
 _AFTER = Parameter(
@@ -161,7 +161,7 @@ EXECUTIONS = Contract(
             parameters={"status": "failed", "limit": 20},
             response={
                 "executions": [
-                    {name: each for name, each in _ACCEPTED.items() if name != "position"}
+                    {name: each for name, each in ACCEPTED.items() if name != "position"}
                     | {
                         "language_title": "python-adder",
                         "status": "failed",

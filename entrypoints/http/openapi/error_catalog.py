@@ -30,6 +30,8 @@ from domain.json_text import JsonText
 from domain.limits.rate import RateDecision, RateLimited, RatePolicy
 from domain.queue.entry import EXPIRED, CallbackNotFound, ExecutionNotEnded, ExecutionNotKept, ScheduleRefused
 from domain.queue.following import EventsNotKept
+from domain.schedules.schedule import ScheduleConflict, ScheduleMismatch, ScheduleNotFound
+from domain.schedules.timing import TimingRefused
 from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
 from domain.scripts.report import CANCELLED, ExecutionStatus, ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.scripts.script import ScriptSyntaxError, SyntaxFault
@@ -79,6 +81,7 @@ MEANINGS: Mapping[str, str] = {
     "RUNTIME_NOT_FOUND": "the service does not run this language",
     "RUNTIME_UNAVAILABLE": "no sandbox or runtime host can run the script, or the host ended its worker; "
     "details.executed says whether the script may have run",
+    "SCHEDULE_NOT_FOUND": "this owner has no such schedule",
     "SCRIPT_ERROR": "the script raised an error",
     "SCRIPT_EXITED": "the script ended its process",
     "SCRIPT_SYNTAX_ERROR": "the script has a syntax error",
@@ -194,6 +197,10 @@ SAMPLES: tuple[DomainError, ...] = (
     EventsNotKept(_RUN),
     CallbackNotFound(_ID),
     ScheduleRefused("its delay of 31 days is not between 0 and 30 days."),
+    TimingRefused("its time zone is unknown here. Use a name of the IANA database, such as Europe/Berlin, or UTC."),
+    ScheduleNotFound(),
+    ScheduleMismatch(2),
+    ScheduleConflict(),
     UpdateConflict(),
     KeyInFlight(_KEY, _ID),
     KeyInterrupted(_KEY, _ID, _RUN),
@@ -205,6 +212,7 @@ SAMPLES: tuple[DomainError, ...] = (
     UnsupportedMediaType("content-type", "text/plain"),
     *(failure_sample(code) for code in FailureCode),
     QuotaReached("live_sessions", 1000, 1000),
+    QuotaReached("schedules", 100, 100),
     QuotaReached("concurrent_calls", 16, 16, "the sandbox", retry_after_ms=1000),
     RateLimited(_POLICY, RateDecision(False, 0, 0, 600_000_000)),
     JwksUnavailable(),

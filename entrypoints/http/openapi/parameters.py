@@ -33,6 +33,14 @@ EXECUTION_ID = Parameter(
     "01a2101f-a3da-7b64-8000-000000000002",
     required=True,
 )
+SCHEDULE_ID = Parameter(
+    "schedule_id",
+    In.PATH,
+    UUID,
+    "The id of the schedule. A text that is not a UUID gives 404.",
+    "01a2101f-9ff2-79ec-8000-000000000003",
+    required=True,
+)
 FUNCTION_TITLE = Parameter(
     "language_title",
     In.PATH,
@@ -67,7 +75,8 @@ DELIVERY_ID = Parameter(
     required=True,
 )
 PATH_PARAMETERS = {
-    parameter.name: parameter for parameter in (REQUEST_ID, EXECUTION_ID, FUNCTION_TITLE, WEBHOOK_ID, DELIVERY_ID)
+    parameter.name: parameter
+    for parameter in (REQUEST_ID, EXECUTION_ID, FUNCTION_TITLE, WEBHOOK_ID, DELIVERY_ID, SCHEDULE_ID)
 }
 """The parameters of path templates, by name; a contract may have another one of the name."""
 

@@ -5,6 +5,7 @@ import re
 from attrs import evolve
 
 from domain.functions.function import Precondition
+from domain.schedules.schedule import ScheduleCondition
 from domain.sessions.session import SessionCondition
 from entrypoints.http.parsing.headers import invalid_header
 from entrypoints.http.request import Request
@@ -30,6 +31,16 @@ def session_match(request: Request) -> SessionCondition:
 def session_condition(request: Request) -> SessionCondition:
     """Return what both headers require of a session; raises InvalidRequest."""
     return SessionCondition(_matched(request), _excluded(request))
+
+
+def schedule_match(request: Request) -> ScheduleCondition:
+    """Return what `If-Match` requires of a schedule; raises InvalidRequest."""
+    return ScheduleCondition(_matched(request))
+
+
+def schedule_condition(request: Request) -> ScheduleCondition:
+    """Return what both headers require of a schedule; raises InvalidRequest."""
+    return ScheduleCondition(_matched(request), _excluded(request))
 
 
 def is_known(request: Request, tag: str | int) -> bool:

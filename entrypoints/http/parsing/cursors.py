@@ -120,6 +120,14 @@ class DeliveryCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="d
     state: DeliveryState | None
 
 
+class ScheduleCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="c", frozen=True):
+    """The place in a list of schedules."""
+
+    after: UUID
+    listed: _Digest | None = None
+    """Digest of the owner whose schedules the list has; None for the schedules of the caller."""
+
+
 AnyCursor = (
     SessionCursor
     | ExecutionCursor
@@ -129,6 +137,7 @@ AnyCursor = (
     | UsageCursor
     | WebhookCursor
     | DeliveryCursor
+    | ScheduleCursor
 )
 Cursor = TypeVar(
     "Cursor",
@@ -140,6 +149,7 @@ Cursor = TypeVar(
     UsageCursor,
     WebhookCursor,
     DeliveryCursor,
+    ScheduleCursor,
 )
 
 

@@ -30,6 +30,7 @@ def ordered(routes):
         "initialize_session": 0,
         "put_function": 1,
         "create_webhook": 1,
+        "create_schedule": 2,
         "execute_session": 2,
         "test_webhook": 2,
     }
@@ -85,5 +86,7 @@ async def test_every_example_works_as_it_stands(hooked):
             elif route.name in {"create_webhook", "test_webhook"}:
                 made = response.json()
                 known |= {name: made[name] for name in ("webhook_id", "delivery_id") if name in made}
+            elif route.name == "create_schedule":
+                known["schedule_id"] = response.json()["schedule_id"]
             elif route.name == "execute_session":
                 known["execution_id"] = response.json()["execution_id"]  # the last one ran later, so it may be repeated

@@ -93,7 +93,8 @@ async def test_a_purged_session_says_when_it_was_purged_and_by_whom(
     (purged,) = texts_of(found, "purged")
     assert purged.startswith("It was purged at ")
     assert purged.endswith(
-        "by anonymous. Erased: 1 execution, 1 idempotency key, 0 open executions, 0 queued executions."
+        "by anonymous. Erased: 0 deliveries, 1 execution, 1 idempotency key, 0 open executions, 0 queued executions, "
+        "0 schedules."
     )
     assert not texts_of(found, "history")
     write("DELETE FROM meta.sessions WHERE request_id = %(id)s", id=session_id)
@@ -221,7 +222,9 @@ async def test_a_session_that_was_taken_over(api: Api, settings: Settings, write
     assert texts_of(found, "created")[0].startswith("It was created at 2026-01-02 00:00:00.000000Z, by the clock of")
     assert "Its script is called by the convention origin." in texts_of(found, "script")
     (purged,) = texts_of(found, "purged")
-    assert purged.endswith("Erased: 1 execution, 0 idempotency keys, 0 open executions, 0 queued executions.")
+    assert purged.endswith(
+        "Erased: 0 deliveries, 1 execution, 0 idempotency keys, 0 open executions, 0 queued executions, 0 schedules."
+    )
     write("DELETE FROM meta.sessions WHERE request_id = %(id)s", id=taken)
     assert (await explained(settings, taken)).state == "removed"
 

@@ -13,6 +13,7 @@ from adapters.postgres.repositories.hidden_sessions import PostgresHiddenSession
 from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecutionRepository
 from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRepository
 from adapters.postgres.repositories.queue import PostgresExecutionQueue
+from adapters.postgres.repositories.schedules import PostgresScheduleRepository
 from adapters.postgres.repositories.sessions import PostgresSessionRepository, SessionRepositoryOptions
 from adapters.postgres.retention.cleanup import Cleanup, Retention
 from adapters.postgres.retention.entry_ender import EntryEnder, QueueLimits
@@ -42,6 +43,7 @@ def storage_on(gateway: Gateway, statements: Statements, **options: object) -> S
         keyed_sessions=PostgresKeyedSessionRepository(gateway, statements.keyed_calls, writing),
         keyed_executions=PostgresKeyedExecutionRepository(gateway, statements.keyed_calls, executions, writing),
         queue=PostgresExecutionQueue(gateway, statements, executions, writing, FEW_TURNS),
+        schedules=PostgresScheduleRepository(gateway, statements.schedules),
     )
 
 

@@ -13,6 +13,7 @@ from adapters.postgres.repositories.functions import FunctionRepositoryOptions, 
 from adapters.postgres.repositories.ownership import PostgresOwnership
 from adapters.postgres.repositories.purges import PostgresSessionPurger
 from adapters.postgres.repositories.recordings import PostgresRecordingStore
+from adapters.postgres.repositories.schedules import PostgresScheduleRepository, ScheduleRepositoryOptions
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue, PostgresWebhookRepository
@@ -31,6 +32,7 @@ from tests.contracts.keyed_call_repository import KeyedCallRepositoryContract
 from tests.contracts.ownership import OwnershipContract
 from tests.contracts.recording_store import RecordingStoreContract
 from tests.contracts.return_store import ReturnStoreContract
+from tests.contracts.schedule_repository import HISTORY_MAX, ScheduleRepositoryContract
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import SessionRepositoryContract
 from tests.contracts.storage import Storage
@@ -85,6 +87,17 @@ class TestPostgresExecutionQueue(ExecutionQueueContract):
     @pytest.fixture
     def clean_up(self, gateway: Gateway, statements: Statements, storage: Storage) -> CleanUp:
         return cleanup_on(gateway, statements, storage).run_once
+
+
+class TestPostgresScheduleRepository(ScheduleRepositoryContract):
+    @pytest.fixture
+    def storage(self, storage: Storage) -> Storage:
+        return storage
+
+    @pytest.fixture
+    def schedules(self, gateway: Gateway, statements: Statements) -> PostgresScheduleRepository:
+        options = ScheduleRepositoryOptions(history_max=HISTORY_MAX)
+        return PostgresScheduleRepository(gateway, statements.schedules, options)
 
 
 class TestPostgresExecutionRepository(ExecutionRepositoryContract):

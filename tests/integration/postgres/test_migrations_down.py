@@ -59,6 +59,12 @@ SELECT
     gen_random_uuid(), 'alice', 'k', sha256(''), gen_random_uuid(), 'python-x', now(), now(),
     CASE WHEN n > 1 THEN '{}' END
 FROM generate_series(1, 3) AS n;
+INSERT INTO meta.schedules (
+    schedule_id, owner, name, function_name, params, interval_s, jitter_s, catch_up, overlap, expires_in, options,
+    anchor_at, settled_at
+) VALUES (gen_random_uuid(), 'alice', 'x', 'python-x', '{}', 10, 0, 'once', 'skip', '1 h', '{}', now(), now());
+INSERT INTO meta.schedule_firings
+SELECT c.schedule_id, now(), now(), 1, 'missed', now(), 'late', NULL, FALSE FROM meta.schedules AS c;
 INSERT INTO meta.queued_executions VALUES (
     '00000000-0000-7000-8000-00000000000a', gen_random_uuid(), 'alice', 'python', 'k', 0, now(), now(), now(), FALSE
 );
@@ -113,6 +119,7 @@ WHERE c.relnamespace = 'meta'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
 GROUP BY c.relname
 """
 LOSSES = {
+    "schedules": "1 schedule (1 firing)",
     "queue": ("1 queued execution (3 accepted executions, 1 open execution, 1 ended execution, 1 usage addition)"),
     "webhooks": "1 webhook (2 deliveries)",
     "recorded-calls": "2 recorded calls (1 recording)",

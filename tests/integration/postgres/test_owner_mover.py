@@ -21,12 +21,13 @@ from domain.errors import StorageUnavailable
 from domain.executions.execution import ExecutionNotFound
 from domain.functions.function import Definition, Function
 from domain.functions.ports import FunctionLookup
-from domain.identity import ANONYMOUS, Owner, SessionRef
+from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, SessionRef
 from domain.json_text import JsonText
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.session import Session, SessionNotFound
 from tests.contracts.execution_queue import KEY, RETENTION, QueueOfOne
+from tests.contracts.schedule_repository import Planner
 from tests.contracts.storage import ALICE, ALLOWANCE, BOB, SCRIPT, Storage
 from tests.support.acts import OPERATOR, act, recorded
 from tests.support.waiting import until
@@ -68,7 +69,7 @@ def rows(database_url: str, query: str) -> list[Any]:
 
 
 def numbers(sessions: int, keys: int, history: int, functions: int = 0) -> dict[OwnedData, int]:
-    return dict(zip(OwnedData, (sessions, keys, history, functions, 0), strict=True))
+    return dict(zip(OwnedData, (sessions, keys, history, functions, 0, 0), strict=True))
 
 
 async def walked(mover: PostgresOwnerMover, source: Owner = ANONYMOUS, target: Owner = ALICE) -> list[MoveStep]:
@@ -322,3 +323,15 @@ async def test_a_session_of_which_a_claim_takes_an_execution_moves_with_the_next
         await moving
     assert (await storage.sessions.get(session.ref)).ref == session.ref
     assert (await process.queue.state(ANONYMOUS, entry.execution_id, storage.clock.now())).ref == session.ref
+
+
+async def test_a_schedule_moves_unless_its_session_stays(mover, storage):
+    planner = Planner(storage, storage.schedules)
+    resting, busy = await storage.add(), await storage.add()
+    await storage.begin(busy.ref)
+    moved = [await planner.add(owner=ANONYMOUS), await planner.add(resting)]
+    left = await planner.add(busy)
+    await walked(mover)
+    assert [(await planner.schedules.find(EVERY_OWNER, each.schedule_id)).owner for each in moved] == [ALICE, ALICE]
+    assert (await planner.read(left)).owner == ANONYMOUS
+    assert (await mover.count(ANONYMOUS))[OwnedData.SCHEDULES] == 1

@@ -26,6 +26,7 @@ from domain.scripts.script import Script
 from domain.sessions.session import Status
 from tests.contracts.execution_queue import RETENTION, QueueOfOne
 from tests.contracts.keyed_call_repository import KEY
+from tests.contracts.schedule_repository import Planner
 from tests.contracts.storage import ALICE, ALLOWANCE, BOB, Storage
 from tests.support.acts import OPERATOR, act, recorded
 
@@ -36,7 +37,7 @@ SELECT string_agg(t::text, '') FROM (
     SELECT s::text FROM meta.sessions AS s UNION ALL SELECT e::text FROM meta.executions AS e
     UNION ALL SELECT k::text FROM meta.idempotency_keys AS k UNION ALL SELECT v::text FROM meta.function_versions AS v
     UNION ALL SELECT o::text FROM meta.open_executions AS o UNION ALL SELECT a::text FROM meta.audit AS a
-    UNION ALL SELECT q::text FROM meta.queued_executions AS q
+    UNION ALL SELECT q::text FROM meta.queued_executions AS q UNION ALL SELECT c::text FROM meta.schedules AS c
 ) AS t
 """
 
@@ -90,17 +91,26 @@ async def test_nothing_of_the_content_is_left_and_that_of_others_stays(purger, s
     await filled(storage, ALICE)
     await filled(storage, BOB, 1)
     await function_of(functions, storage, ALICE)
+    planner = Planner(storage, storage.schedules)
+    scheduled, _ = [await planner.add(owner=owner, params=JsonText(f'"{SECRET}"')) for owner in (ALICE, BOB)]
     kept = await purger.count(BOB)
-    assert await purger.count(ALICE) == dict(zip(OwnedData, (5, 5, 10, 1, 0), strict=True))
-    assert content_of(database_url).count(SECRET) == 7
+    assert await purger.count(ALICE) == dict(zip(OwnedData, (5, 5, 10, 1, 0, 1), strict=True))
+    assert content_of(database_url).count(SECRET) == 9
     steps = [step async for step in purger.purge(ALICE, act(ActName.OWNERS_PURGE))]
     assert max(step.examined for step in steps) <= 3
     assert await purger.count(ALICE) == NOTHING
     assert await purger.count(BOB) == kept
-    assert content_of(database_url).count(SECRET) == 1
+    assert content_of(database_url).count(SECRET) == 2
+    assert await planner.history(scheduled) == []
     entry, *_ = await recorded(audit)
     assert (entry.act, entry.actor, entry.owner, entry.subject) == ("owners.purge", OPERATOR, ALICE, ALICE)
-    assert entry.details == {"sessions": 5, "idempotency_keys": 5, "executions": 10, "functions": 1}
+    assert entry.details == {
+        "schedules": 1,
+        "sessions": 5,
+        "idempotency_keys": 5,
+        "executions": 10,
+        "functions": 1,
+    }
 
 
 async def test_sessions_are_closed_as_by_their_owner(purger, storage):

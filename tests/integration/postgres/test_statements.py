@@ -145,6 +145,8 @@ def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(stat
         "purge_keys",
         "purge_history",
         "purge_functions",
+        "purge_schedules",
+        "move_schedules",
         "delete_deactivated_functions",
         "delete_old_versions",
         "move_overdue_executions",

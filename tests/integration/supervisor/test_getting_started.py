@@ -1,4 +1,4 @@
-"""The page for the first five minutes, run as its reader runs it."""
+"""The pages for the first five minutes and for schedules, run as their readers run them."""
 
 import os
 import re
@@ -11,6 +11,7 @@ from tests.integration.embedded.conftest import seed
 from tests.integration.supervisor.conftest import ROOT, Service
 
 PAGE = (ROOT / "docs" / "getting-started.md").read_text()
+SCHEDULES = (ROOT / "docs" / "schedules.md").read_text()
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 START = "make run\n"
 SHOWN = re.compile(r"(?:^# .*\n)(?:^#   .*\n)*", re.MULTILINE)
@@ -27,8 +28,8 @@ def said(pattern: str, outputs: list[str]) -> set[str]:
     return {found for output in outputs for found in re.findall(pattern, output)}
 
 
-def run_page(service: Service, data_dir: os.PathLike[str]) -> str:
-    steps = "\n".join(block for block in BLOCK.findall(PAGE) if block != START)
+def run_page(service: Service, data_dir: os.PathLike[str], page: str = PAGE) -> str:
+    steps = "\n".join(block for block in BLOCK.findall(page) if block != START)
     steps = steps.replace("http://127.0.0.1:8080", service.url).replace("/tmp/", f"{data_dir}/")
     steps = steps.replace(".venv/bin/pglambda", f"{sys.executable} -m entrypoints")
     environ = {**os.environ, "DATA_DIR": str(data_dir)}
@@ -53,3 +54,13 @@ def test_every_step_gives_the_values_messages_and_fields_that_the_page_shows(fol
     assert sorted(value for value in values if not re.search(rf"\b{value}$", output, re.MULTILINE)) == []
     assert sorted(message for message in messages if message not in output) == []
     assert sorted(name for name in names if f'"{name}":' not in output) == []
+
+
+@pytest.mark.timeout(60)
+def test_every_step_of_the_page_about_schedules_works(service, folder):
+    output = run_page(service(program=("entrypoints", "serve")).ready(), folder, SCHEDULES)
+    assert '"error"' not in output
+    assert output.count('"schedule_id"') == 4  # created, changed, paused, resumed
+    assert '"time_zone":"Asia/Tokyo"' in output
+    assert '"state":"fired"' in output
+    assert '"manual":true' in output

@@ -65,7 +65,7 @@ class ManualMover:
 
 @define
 class ManualPurger:
-    left: dict[OwnedData, int] = field(factory=lambda: dict(zip(OwnedData, (3, 1, 20, 2, 1), strict=True)))
+    left: dict[OwnedData, int] = field(factory=lambda: dict(zip(OwnedData, (3, 1, 20, 2, 1, 4), strict=True)))
     stays: dict[OwnedData, int] = field(factory=lambda: dict.fromkeys(OwnedData, 0))
     purged: list[Owner] = field(factory=list)
 
@@ -346,7 +346,8 @@ def test_a_rest_is_listed_and_sets_the_exit_status(run, world):
     assert "Run the command again" in result.stdout
     world.mover.busy = 0
     moved = json.loads(run("owners", "move", "anonymous", "alice", "--yes", "--output", "json").stdout)
-    assert moved["after"] == {"sessions": 0, "idempotency_keys": 0, "history": 0, "functions": 0, "webhooks": 0}
+    left = {"sessions": 0, "idempotency_keys": 0, "history": 0, "functions": 0, "webhooks": 0, "schedules": 0}
+    assert moved["after"] == left
 
 
 def test_source_and_target_must_differ(run, world):
@@ -416,7 +417,7 @@ def test_without_acts_the_command_says_so(run):
     assert run("audit").stdout == "No acts.\n"
 
 
-AMOUNT = "3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook"
+AMOUNT = "3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook, 4 schedules"
 
 
 def test_an_owner_is_purged_with_a_summary(run, world):
@@ -441,7 +442,8 @@ def test_what_a_purge_leaves_is_listed_and_sets_the_exit_status(run, world):
     world.purger.stays = dict.fromkeys(OwnedData, 0) | {OwnedData.FUNCTIONS: 1}
     result = run("owners", "purge", "alice", "--yes")
     assert result.exit_code == 1
-    assert "Left: 0 sessions, 0 idempotency keys, 0 executions in the history, 1 function, 0 webhooks." in result.stdout
+    left = "Left: 0 sessions, 0 idempotency keys, 0 executions in the history, 1 function, 0 webhooks, 0 schedules."
+    assert left in result.stdout
 
 
 @pytest.mark.parametrize("owner", ["shared", "*"])

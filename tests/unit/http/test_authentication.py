@@ -38,6 +38,7 @@ KNOWN: frozenset[Scope] = frozenset()
 EXECUTE = frozenset({Scope.EXECUTE_ALL, Scope.EXECUTE_NODEJS, Scope.EXECUTE_PYTHON})
 WRITE = frozenset({Scope.WRITE_FUNCTIONS, Scope.WRITE_SHARED_FUNCTIONS})
 READ = WRITE | {Scope.READ_FUNCTIONS}
+SCHEDULE = frozenset({Scope.WRITE_SCHEDULES})
 ADMIN = frozenset({Scope.ADMIN})
 HOOKS = ADMIN | {Scope.WRITE_WEBHOOKS}
 
@@ -67,6 +68,15 @@ DECISIONS: dict[str, frozenset[Scope] | None] = {
     "roll_back_function": WRITE,
     "delete_function": WRITE,
     "check_function": WRITE,
+    "create_schedule": SCHEDULE,
+    "list_schedules": KNOWN,
+    "get_schedule": KNOWN,
+    "patch_schedule": SCHEDULE,
+    "delete_schedule": SCHEDULE,
+    "pause_schedule": SCHEDULE,
+    "resume_schedule": SCHEDULE,
+    "run_schedule": SCHEDULE,
+    "list_firings": KNOWN,
     "get_metrics": ADMIN,
     "create_webhook": HOOKS,
     "list_webhooks": HOOKS,
@@ -160,7 +170,7 @@ def routes() -> tuple[Route, ...]:
 
 def path_of(route: Route) -> str:
     ids = {"request_id": "01890000-0000-7000-8000-000000000000", "execution_id": "01890000-0000-7000-8000-000000000001"}
-    ids |= {"webhook_id": ids["request_id"], "delivery_id": ids["request_id"]}
+    ids |= {"webhook_id": ids["request_id"], "delivery_id": ids["request_id"], "schedule_id": ids["execution_id"]}
     return route.path.format(**ids, language_title="python-none")
 
 
@@ -177,6 +187,7 @@ def test_every_kind_of_access_has_the_decided_scopes() -> None:
         Access.READ_FUNCTIONS: READ,
         Access.WRITE_FUNCTIONS: WRITE,
         Access.WEBHOOKS: HOOKS,
+        Access.WRITE_SCHEDULES: SCHEDULE,
         Access.ADMIN: ADMIN,
     }
     assert set(means) == set(Access)

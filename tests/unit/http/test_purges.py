@@ -51,6 +51,7 @@ async def test_a_purge_erases_executions_and_responses_and_is_recorded(world, is
         "queued_executions": 0,
         "idempotency_keys": 1,
         "deliveries": 0,
+        "schedules": 0,
     }
     assert "Ada" not in str(entry)
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from domain.executions.by_name import FunctionCalls
+from domain.executions.function_sessions import FunctionSessions
 from domain.identity import ANONYMOUS
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageMapping
@@ -30,16 +31,15 @@ async def refused(*_: Any, **__: Any) -> Any:
 
 @pytest.mark.parametrize("name", ["python-adder", "python-adder@3"])
 async def test_a_call_whose_session_never_lives_ends_with_a_conflict(name: str) -> None:
-    calls: Any = FunctionCalls(
+    sessions: Any = FunctionSessions(
         clock=Double(now=lambda: None),
         ids=Double(new=lambda _: 1),
         functions=Double(find=returning(FUNCTION), callable=returning(FUNCTION)),
         hidden=Double(refs=returning(["ref"]), open=returning("ref")),
-        service=Double(execute=refused),
-        executions=None,
         mapping=LanguageMapping({}, ()),
         policy=Double(request_timeout_s=5.0, open=lambda *_, **__: None),
         quotas=None,
     )  # type: ignore[arg-type]
+    calls: Any = FunctionCalls(sessions, Double(execute=refused), None)  # type: ignore[arg-type]
     with pytest.raises(UpdateConflict):
         await calls.execute(ANONYMOUS, name, JsonText("{}"))

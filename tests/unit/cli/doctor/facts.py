@@ -17,6 +17,7 @@ from domain.inspection import (
     ReplicationFacts,
     RuntimeHostFacts,
     SandboxFacts,
+    ScheduleFacts,
     SchemaFacts,
     ServerFacts,
     StandbyFacts,
@@ -123,6 +124,9 @@ class ManualDatabase:
 
     async def webhooks(self, key_id):
         return self._fact("webhooks", WebhookFacts())
+
+    async def schedules(self, count_max):
+        return self._fact("schedules", ScheduleFacts(0, None, 0))
 
     async def clock(self):
         return self._fact("clock", CLOCK)

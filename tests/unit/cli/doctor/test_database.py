@@ -13,6 +13,7 @@ from domain.inspection import (
     Obstacle,
     QueueLanguageFacts,
     RecordingFacts,
+    ScheduleFacts,
     StandbyFacts,
     TakeoverFacts,
     WebhookFacts,
@@ -25,6 +26,7 @@ from entrypoints.cli.doctor.schema import (
     judge_indexes,
     judge_queue,
     judge_rights,
+    judge_schedules,
     judge_schema,
     judge_slots,
     judge_tables,
@@ -323,6 +325,12 @@ class TestTheTables:
         assert seen(judge_webhooks(late, NOW, has_key=True), Level.WARNING) == [
             "a message to a webhook could be sent since 2026-11-10 10:59:00Z"
         ]
+
+    def test_schedules_that_are_late_are_a_warning_and_unknown_zones_a_note(self):
+        assert list(judge_schedules(ScheduleFacts(0, None, 0))) == []
+        found = list(judge_schedules(ScheduleFacts(1200, NOW - timedelta(minutes=6), 3)))
+        assert seen(found, Level.WARNING) == ["1,200 schedules are late, the first since 2026-11-10 11:54:00Z"]
+        assert seen(found, Level.NOTE) == ["3 schedules have ended, because a controller does not know their time zone"]
 
     def test_replication_slots_without_a_reader_are_a_warning(self):
         assert list(judge_slots([])) == []

@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from domain.executions.execution import Execution
-from domain.identity import ANONYMOUS, Owner, SessionRef, is_own_id, uuid7_at
+from domain.identity import ANONYMOUS, NO_ID, Owner, SessionRef, is_own_id, uuid7_at
 from domain.scripts.convention import Convention
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Renewal, Status
@@ -26,7 +26,7 @@ from domain.timeline import (
     RetentionTimes,
     Timeline,
 )
-from entrypoints.cli.explain import explanation, messages
+from entrypoints.cli.explain import explanation, messages, schedules
 from entrypoints.cli.explain.explanation import explain
 from entrypoints.cli.explain.sentences import SENTENCES, span, written
 from tests.foreign_ids import EXTREMES, random_v4
@@ -77,11 +77,11 @@ class TestAnExecutionThatRunsLater:
 
     def test_one_that_ended_names_its_other_attempts_and_its_result(self):
         ended = Execution(KEY, ID, ExecutionStatus.CANCELLED)
-        found = self.explained(
-            ended=ended, status=ExecutionStatus.CANCELLED, retry_of=self.FIRST, next_attempt=self.NEXT
-        )
+        others = {"retry_of": self.FIRST, "next_attempt": self.NEXT, "schedule_id": NO_ID}
+        found = self.explained(ended=ended, status=ExecutionStatus.CANCELLED, **others)
         assert (found.state, found.summary) == ("ended", "This execution has ended: it was cancelled.")
-        assert str(self.FIRST) in texts(found, "admitted")[1]
+        assert texts(found, "admitted")[1] == f"The schedule {NO_ID} has started it."
+        assert str(self.FIRST) in texts(found, "admitted")[2]
         assert str(self.NEXT) in " ".join(texts(found, "ended"))
         assert texts(found, "key")[0].startswith("Its result is kept under the key 'order 4711'")
 
@@ -459,6 +459,6 @@ def test_instants_have_microseconds():
 
 
 def test_every_sentence_is_used():
-    source = "".join(Path(module.__file__).read_text() for module in (explanation, messages))
+    source = "".join(Path(module.__file__).read_text() for module in (explanation, messages, schedules))
     names = {name.removeprefix("summary.") for name in SENTENCES} - set(Status)
     assert {name for name in names if f'"{name}"' not in source} == set()

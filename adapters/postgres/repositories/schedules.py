@@ -1,0 +1,221 @@
+"""Schedules in PostgreSQL."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from attrs import frozen
+from typing_extensions import override
+
+from adapters.postgres import codec
+from adapters.postgres.codec import partition_of
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.repositories.queue_statements import options_text
+from adapters.postgres.repositories.schedule_rows import firing_of, plan_columns, schedule_of
+from adapters.postgres.statements import ScheduleStatements
+from domain.audit import Act
+from domain.errors import QuotaReached
+from domain.identity import Owner
+from domain.paging import Page
+from domain.queue.entry import ATTEMPTS_MAX
+from domain.schedules.ports import DueSchedules, Fire, FireResult, ScheduleRepository
+from domain.schedules.schedule import (
+    EndReason,
+    Firing,
+    Overlap,
+    Schedule,
+    ScheduleConflict,
+    ScheduleNotFound,
+    ScheduleStep,
+)
+from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
+
+
+@frozen
+class ScheduleRepositoryOptions:
+    """How many firings of a schedule are kept, and how often an update is repeated that has lost a race."""
+
+    history_max: int = 200
+    races_max: int = 20
+    race_pause_s: float = 0.02
+
+
+_DEFAULTS = ScheduleRepositoryOptions()
+
+
+class PostgresScheduleRepository(ScheduleRepository):
+    """Stores schedules in `meta.schedules`, and their firings in `meta.schedule_firings`."""
+
+    def __init__(
+        self, gateway: Gateway, statements: ScheduleStatements, options: ScheduleRepositoryOptions = _DEFAULTS
+    ) -> None:
+        self._gateway = gateway
+        self._statements = statements
+        self._options = options
+
+    @override
+    async def add(self, schedule: Schedule, owner_max: int, act: Act) -> None:
+        columns = {**_identity(schedule), **plan_columns(schedule.plan), **_progress(schedule)}
+        rows = await self._gateway.fetch(
+            self._statements.insert_schedule,
+            {**columns, "settled_at": schedule.settled_at, "owner_max": owner_max, **codec.act_columns(act)},
+        )
+        is_stored, held = rows[0]
+        if not is_stored:
+            raise QuotaReached("schedules", owner_max, held)
+
+    @override
+    async def find(self, owner: Owner, schedule_id: UUID) -> Schedule:
+        rows = await self._gateway.fetch(self._statements.select_schedule, {"owner": owner, "schedule_id": schedule_id})
+        if not rows:
+            raise ScheduleNotFound
+        return schedule_of(rows[0])
+
+    @override
+    async def update(
+        self, owner: Owner, schedule_id: UUID, change: Callable[[Schedule], Schedule], act: Act
+    ) -> Schedule:
+        for _ in range(self._options.races_max):
+            read = await self.find(owner, schedule_id)
+            changed = change(read)
+            if changed is read or await self._written(read, changed, act):
+                return changed
+            pause_s = self._options.race_pause_s
+            await asyncio.sleep(random.uniform(0, pause_s))  # noqa: S311  # keeps the losers of one race apart
+        raise ScheduleConflict
+
+    @override
+    async def remove(self, owner: Owner, schedule_id: UUID, act: Act) -> None:
+        rows = await self._gateway.fetch(
+            self._statements.delete_schedule,
+            {"owner": owner, "schedule_id": schedule_id, **codec.act_columns(act)},
+            repeatable=False,
+        )
+        if not rows:
+            raise ScheduleNotFound
+
+    @override
+    async def page(self, owner: Owner, after: UUID | None, size: int) -> Page[Schedule]:
+        rows = await self._gateway.fetch(
+            self._statements.select_schedule_page, {"owner": owner, "after": after, "rows_max": size + 1}
+        )
+        found = [schedule_of(row) for row in rows[:size]]
+        return Page(found, found[-1].schedule_id if len(rows) > size else None)
+
+    @override
+    async def firings(self, schedule_id: UUID, before: datetime | None, size: int) -> Sequence[Firing]:
+        rows = await self._gateway.fetch(
+            self._statements.select_firings, {"schedule_id": schedule_id, "before": before, "rows_max": size}
+        )
+        return [firing_of(row) for row in rows]
+
+    @override
+    async def due(self, now: datetime, size: int) -> DueSchedules:
+        rows = await self._gateway.fetch(self._statements.select_due_schedules, {"now": now, "rows_max": size})
+        return DueSchedules([schedule_of(row[1:]) for row in rows if row[1] is not None], rows[0][0])
+
+    @override
+    async def fire(self, fire: Fire) -> FireResult:
+        rows = await self._gateway.fetch(self._statements.fire_schedule, self._fire_columns(fire), repeatable=False)
+        fate, closed_at, expires_at = rows[0]
+        match fate:
+            case "absent":
+                raise SessionNotFound
+            case "closed":
+                raise SessionClosed(closed_at)
+            case "expired":
+                raise SessionExpired(expires_at, fire.entry.accepted_at)
+            case _:
+                return FireResult(fate)
+
+    @override
+    async def settle(
+        self, schedule: Schedule, step: ScheduleStep, firings: Sequence[Firing], end_reason: EndReason | None = None
+    ) -> bool:
+        rows = await self._gateway.fetch(
+            self._statements.settle_schedule,
+            {
+                **_as_read(schedule),
+                "settled_at": step.settled_at,
+                "next_at": None if end_reason else step.next_at,
+                "end_reason": end_reason,
+                "due_ats": codec.instants(each.due_at for each in firings),
+                "last_due_ats": codec.instants(each.last_due_at for each in firings),
+                "due_times": codec.numbers(each.due_times for each in firings),
+                "states": codec.texts(each.state for each in firings),
+                "reasons": codec.texts(each.reason for each in firings),
+                "decided_at": max((each.settled_at for each in firings), default=step.settled_at),
+                "history_max": self._options.history_max,
+            },
+            repeatable=False,
+        )
+        return bool(rows)
+
+    async def _written(self, read: Schedule, changed: Schedule, act: Act) -> bool:
+        columns = {**plan_columns(changed.plan), **_progress(changed), **_as_read(read)}
+        rows = await self._gateway.fetch(
+            self._statements.update_schedule,
+            {
+                **columns,
+                "owner": read.owner,
+                "version": changed.version,
+                "paused": changed.paused,
+                "end_reason": changed.end_reason,
+                "last_execution_id": changed.last_execution,
+                **codec.act_columns(act),
+            },
+            repeatable=False,
+        )
+        return bool(rows)
+
+    def _fire_columns(self, fire: Fire) -> dict[str, object]:
+        schedule, step, entry = fire.schedule, fire.step, fire.entry
+        missed = None if step is None else step.missed
+        is_alone = step is not None and schedule.plan.overlap is Overlap.SKIP
+        return {
+            **_as_read(schedule),
+            "manual": step is None,
+            "alone": is_alone,
+            "settled_at": step and step.settled_at,
+            "next_at": step and step.next_at,
+            "missed_from": missed and missed.first_at,
+            "missed_until": missed and missed.last_at,
+            "missed_count": missed.count if missed else 0,
+            "fired_at": (step and step.fired_at) or entry.accepted_at,
+            "history_max": self._options.history_max,
+            "attempts_max": ATTEMPTS_MAX,
+            "request_id": entry.ref.session_id,
+            "owner": entry.ref.owner,
+            "key": entry.idempotency_key.value,
+            "payload_hash": entry.idempotency_key.payload_hash,
+            "execution_id": entry.execution_id,
+            "slot": partition_of(entry.execution_id),
+            "started_at": entry.accepted_at,
+            "allowance": fire.allowance,
+            "retention": fire.retention,
+            "not_before": entry.window.not_before,
+            "start_before": entry.window.expires_at,
+            "head_start": timedelta(seconds=entry.options.priority_s),
+            "in_order": entry.options.in_order,
+            "params": entry.params,
+            "options": options_text(entry),
+        }
+
+
+def _identity(schedule: Schedule) -> dict[str, Any]:
+    return {"schedule_id": schedule.schedule_id, "owner": schedule.owner}
+
+
+def _progress(schedule: Schedule) -> dict[str, Any]:
+    return {"anchor_at": schedule.anchor_at, "next_at": schedule.next_at}
+
+
+def _as_read(schedule: Schedule) -> dict[str, Any]:
+    return {
+        "schedule_id": schedule.schedule_id,
+        "version_read": schedule.version,
+        "next_at_read": schedule.next_at,
+    }

@@ -1,0 +1,1 @@
+"""Schedules: executions that are accepted at times of a plan."""

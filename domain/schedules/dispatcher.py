@@ -1,0 +1,217 @@
+"""Fires schedules that are due, and records what they have missed."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from attrs import define, field, frozen
+
+from domain.clock import Clock, IdGenerator
+from domain.concurrency.budget import Budget
+from domain.errors import DomainError, StorageUnavailable, Unavailable
+from domain.identity import SessionRef
+from domain.queue.entry import Entry
+from domain.queue.quota import QueueQuota
+from domain.queue.submission import Start, Submission
+from domain.schedules.ports import Fire, FireResult, ScheduleRepository
+from domain.schedules.schedule import (
+    LATE,
+    OVERLAP,
+    EndReason,
+    Firing,
+    FiringState,
+    Missed,
+    Schedule,
+    ScheduleStep,
+    SessionTarget,
+)
+from domain.schedules.targets import ScheduleTargets
+from domain.schedules.timing import Calendar, DueTimes, TimingRefused, due_times, shift_of
+from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
+
+_SESSION_ENDED = SessionNotFound, SessionExpired, SessionClosed
+
+
+@frozen
+class SchedulePolicy:
+    """Limits of schedules, times in seconds. `allowance` and `retention` are those of the queue.
+
+    A batch has `batch_max` schedules, of which `concurrency` are settled at a time. Between two looks are `pause_s` at
+    most, so that what another process has stored is found.
+    """
+
+    request_timeout_s: float
+    allowance: timedelta
+    retention: timedelta
+    owner_max: int = 100
+    batch_max: int = 100
+    concurrency: int = 4
+    pause_s: float = 1.0
+    pause_min_s: float = 0.01
+
+
+@define
+class ScheduleStats:
+    """Due times that this process has settled, by state, and how late the longest due one was at the last look."""
+
+    settled: Counter[FiringState] = field(factory=Counter)
+    lateness_s: float = 0.0
+
+
+@define(eq=False)
+class ScheduleFirer:
+    """Accepts the executions of schedules. `wake` starts a claim of the queue in this process."""
+
+    _clock: Clock
+    _ids: IdGenerator
+    _schedules: ScheduleRepository
+    _targets: ScheduleTargets
+    _quota: QueueQuota
+    _policy: SchedulePolicy
+    _wake: Callable[[], None]
+
+    async def fire(self, schedule: Schedule, step: ScheduleStep | None) -> tuple[FireResult, Entry]:
+        """Accept the execution of a due time, or one by hand without a step.
+
+        Raises QuotaReached, and what ScheduleTargets.in_session and ScheduleRepository.fire raise; nothing is stored
+        then.
+        """
+        plan = schedule.plan
+        submission = Submission(plan.params, Start(expires_in=plan.expires_in), plan.accept_options)
+
+        async def accept(ref: SessionRef) -> tuple[FireResult, Entry]:
+            entry = submission.entry(ref, self._ids.new(self._clock.now()))
+            fire = Fire(schedule, step, entry, self._policy.allowance, self._policy.retention)
+            return await self._schedules.fire(fire), entry
+
+        budget, owner, stored = Budget(self._policy.request_timeout_s), schedule.owner, False
+        await budget.spend(self._quota.take(owner), StorageUnavailable)
+        try:
+            result, entry = await budget.spend(self._targets.in_session(owner, plan, accept), StorageUnavailable)
+            stored = result is FireResult.FIRED
+        finally:
+            self._quota.settle(owner, stored=stored)
+        if stored:
+            self._wake()
+        return result, entry
+
+
+@define(eq=False)
+class ScheduleDispatcher:
+    """Settles due times for ever, by the clock that all controllers share.
+
+    A due time that cannot be settled, because the database or the queue takes nothing, stays due. Later the rules for
+    catching up apply to it.
+    """
+
+    _clock: Clock
+    _schedules: ScheduleRepository
+    _firer: ScheduleFirer
+    _calendar: Calendar
+    _policy: SchedulePolicy
+    stats: ScheduleStats = field(factory=ScheduleStats, init=False)
+    _woken: asyncio.Event = field(init=False, factory=asyncio.Event)
+
+    def wake(self) -> None:
+        """Look now rather than after the pause."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Settle what is due, again and again. It may be cancelled at any point: each write stands alone."""
+        while True:
+            self._woken.clear()
+            pause_s = self._policy.pause_s
+            with contextlib.suppress(Unavailable):
+                pause_s = await self.run_once()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._woken.wait()
+
+    async def run_once(self) -> float:
+        """Settle one step of each schedule in a batch, and return the seconds until the next look.
+
+        Raises StorageUnavailable or Overloaded.
+        """
+        now, policy = self._clock.now(), self._policy
+        found = await self._schedules.due(now, policy.batch_max)
+        first_at = next((each.next_at for each in found.schedules), None)
+        self.stats.lateness_s = 0.0 if first_at is None else (now - first_at).total_seconds()
+        slots = asyncio.Semaphore(policy.concurrency)
+
+        async def in_turn(schedule: Schedule) -> bool:
+            async with slots:
+                return await self._settle_or_leave(schedule, now)
+
+        settled = await asyncio.gather(*map(in_turn, found.schedules))
+        if any(settled):
+            return policy.pause_min_s
+        until_s = policy.pause_s if found.next_at is None else (found.next_at - now).total_seconds()
+        return policy.pause_s if found.schedules else min(policy.pause_s, max(policy.pause_min_s, until_s))
+
+    async def _settle_or_leave(self, schedule: Schedule, now: datetime) -> bool:
+        """Settle one step, and return whether it is done, here or in another process; else it stays due."""
+        try:
+            await self._settle(schedule, now)
+        except Unavailable:
+            return False
+        return True
+
+    async def _settle(self, schedule: Schedule, now: datetime) -> None:
+        try:
+            step = schedule.step(times_of(schedule, self._calendar), now)
+        except TimingRefused as refused:
+            await self._record(schedule, schedule.last_step(), now, refused.code, EndReason.TIMING_UNKNOWN)
+            return
+        if step.fired_at is None:
+            await self._record(schedule, step, now)
+            return
+        await self._fire(schedule, step, now)
+
+    async def _fire(self, schedule: Schedule, step: ScheduleStep, now: datetime) -> None:
+        try:
+            result, _ = await self._firer.fire(schedule, step)
+        except _SESSION_ENDED as error:
+            ended = EndReason.SESSION_ENDED if isinstance(schedule.plan.target, SessionTarget) else None
+            await self._record(schedule, step, now, error.code, ended)
+        except Unavailable:
+            raise
+        except DomainError as error:
+            await self._record(schedule, step, now, error.code)
+        else:
+            if result is FireResult.BUSY:
+                await self._record(schedule, step, now, OVERLAP)
+            elif result is FireResult.FIRED:
+                self._count(step.missed, FiringState.FIRED)
+
+    async def _record(
+        self,
+        schedule: Schedule,
+        step: ScheduleStep,
+        now: datetime,
+        reason: str = LATE,
+        ended: EndReason | None = None,
+    ) -> None:
+        """Record a step that fires nothing, unless another process was faster."""
+        state = FiringState.SKIPPED if reason == OVERLAP else FiringState.MISSED
+        firings = []
+        if step.missed is not None:
+            missed = step.missed
+            firings.append(Firing(missed.first_at, missed.last_at, missed.count, FiringState.MISSED, now, LATE))
+        if step.fired_at is not None:
+            firings.append(Firing(step.fired_at, step.fired_at, 1, state, now, reason))
+        if await self._schedules.settle(schedule, step, firings, ended):
+            self._count(step.missed, state if step.fired_at else None)
+
+    def _count(self, missed: Missed | None, state: FiringState | None) -> None:
+        if missed is not None:
+            self.stats.settled[FiringState.MISSED] += missed.count
+        if state is not None:
+            self.stats.settled[state] += 1
+
+
+def times_of(schedule: Schedule, calendar: Calendar) -> DueTimes:
+    """Return the due times of a schedule; raises TimingRefused."""
+    plan = schedule.plan
+    return due_times(plan.timing, schedule.anchor_at, shift_of(schedule.schedule_id, plan.jitter_s), calendar)

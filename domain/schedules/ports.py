@@ -1,0 +1,111 @@
+"""The port to stored schedules."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from attrs import frozen
+
+from domain.audit import Act
+from domain.identity import Owner
+from domain.paging import Page
+from domain.queue.entry import Entry
+from domain.schedules.schedule import EndReason, Firing, Schedule, ScheduleStep
+
+
+class FireResult(StrEnum):
+    """What an attempt to fire has done."""
+
+    FIRED = "fired"
+    """The execution was accepted, and the schedule moved to its next due time."""
+    BUSY = "busy"
+    """Nothing: the execution before is queued or running, and the plan wants no other one beside it."""
+    LOST = "lost"
+    """Nothing: another process has settled the due time, or its owner has changed or paused the schedule."""
+
+
+@frozen
+class Fire:
+    """A due time to fire: the schedule as it was read, and what it is to execute.
+
+    `step` is None for a run by hand, which settles no due time and takes no notice of a pause.
+    """
+
+    schedule: Schedule
+    step: ScheduleStep | None
+    entry: Entry
+    allowance: timedelta
+    retention: timedelta
+
+
+@frozen
+class DueSchedules:
+    """Schedules that are due, the longest due first, and when the next of the others is due; None if none ever is."""
+
+    schedules: Sequence[Schedule]
+    next_at: datetime | None
+
+
+class ScheduleRepository(Protocol):
+    """Stores schedules, and what became of their due times.
+
+    Every method may raise StorageUnavailable or Overloaded, as in SessionRepository. EVERY_OWNER stands for all owners
+    in `find`, `update`, `remove` and `page`. Of each schedule about `history_max` firings are kept, the newest ones.
+    """
+
+    async def add(self, schedule: Schedule, owner_max: int, act: Act) -> None:
+        """Store a new schedule durably, with the record of the act.
+
+        Adding it again changes and records nothing. Raises QuotaReached if the owner has `owner_max` of them; calls at
+        the same moment may exceed it.
+        """
+        ...
+
+    async def find(self, owner: Owner, schedule_id: UUID) -> Schedule:
+        """Return a schedule as all acknowledged writes left it; raises ScheduleNotFound."""
+        ...
+
+    async def update(
+        self, owner: Owner, schedule_id: UUID, change: Callable[[Schedule], Schedule], act: Act
+    ) -> Schedule:
+        """Replace a schedule by what `change` makes of it, record the act, and return the new one.
+
+        `change` may be called several times; it sees each due time that was settled before. If it raises, or returns
+        its argument, nothing is stored. Raises ScheduleNotFound, or ScheduleConflict if races do not end.
+        """
+        ...
+
+    async def remove(self, owner: Owner, schedule_id: UUID, act: Act) -> None:
+        """Remove a schedule with its firings, and record the act; raises ScheduleNotFound."""
+        ...
+
+    async def page(self, owner: Owner, after: UUID | None, size: int) -> Page[Schedule]:
+        """Return at most `size` schedules, newest first, older than `after`."""
+        ...
+
+    async def firings(self, schedule_id: UUID, before: datetime | None, size: int) -> Sequence[Firing]:
+        """Return at most `size` firings of a schedule, newest due time first, due before the instant."""
+        ...
+
+    async def due(self, now: datetime, size: int) -> DueSchedules:
+        """Return at most `size` schedules that are due at `now`, of all owners."""
+        ...
+
+    async def fire(self, fire: Fire) -> FireResult:
+        """Accept the execution, record the firing and move the schedule: all in one write, or nothing.
+
+        The session is judged and renewed as ExecutionQueue.accept does. Of several processes that fire one due time,
+        one succeeds. Raises SessionNotFound, SessionExpired or SessionClosed; nothing is stored then.
+        """
+        ...
+
+    async def settle(
+        self, schedule: Schedule, step: ScheduleStep, firings: Sequence[Firing], end_reason: EndReason | None = None
+    ) -> bool:
+        """Record due times that do not fire, and move the schedule, or end it for a reason; return whether it was done.
+
+        Nothing is done if another process was faster, as in `fire`. A paused schedule stays paused.
+        """
+        ...

@@ -1,0 +1,74 @@
+"""What schedules execute: sessions, and functions by name."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TypeVar
+
+from attrs import frozen
+
+from domain.concurrency.budget import Budget
+from domain.executions.function_sessions import FunctionSessions
+from domain.functions.params import ParamsCheck
+from domain.functions.ports import FunctionLookup, FunctionRepository
+from domain.identity import Owner, SessionRef
+from domain.json_text import JsonText
+from domain.queue.submission import require_callback
+from domain.schedules.schedule import SchedulePlan, SessionTarget
+from domain.scripts.language import Language, LanguageMapping
+from domain.sessions.ports import SessionRepository
+from domain.sessions.session import Session
+from domain.webhooks.ports import WebhookRepository
+
+Result = TypeVar("Result")
+
+
+@frozen
+class ScheduleTargets:
+    """Finds targets, and judges whether they can be executed. Methods may raise StorageUnavailable or Overloaded."""
+
+    _sessions: SessionRepository
+    _functions: FunctionRepository
+    _function_sessions: FunctionSessions
+    _webhooks: WebhookRepository
+    _mapping: LanguageMapping
+    _params: ParamsCheck
+
+    async def require(self, owner: Owner, plan: SchedulePlan, now: datetime) -> Language:
+        """Return the language of a target that can be executed as planned.
+
+        Raises InvalidLanguageTitle, LanguageNotServed, FunctionNotFound, FunctionVersionNotFound, SessionNotFound,
+        SessionExpired, SessionClosed, ParamsRefused, PinnedVersionNotFound, SchemaUnusable or CallbackNotFound.
+        """
+        await require_callback(self._webhooks, owner, plan.options)
+        if isinstance(plan.target, SessionTarget):
+            session = await self._fitting(SessionRef(owner, plan.target.session_id), plan.params)
+            session.require_live(now)
+            return session.language_title.language
+        title, version = self._mapping.resolve_pinned(plan.target.name)
+        pinned = await self._functions.callable(FunctionLookup.usable(owner, title, version))
+        await self._params.require(pinned, plan.params)
+        return title.language
+
+    async def in_session(
+        self, owner: Owner, plan: SchedulePlan, call: Callable[[SessionRef], Awaitable[Result]]
+    ) -> Result:
+        """Make a call in the session of a target, if the params fit.
+
+        Raises what `require` raises of the target, and what the call raises of a session that lives. A webhook that is
+        gone holds nothing up.
+        """
+
+        async def checked(ref: SessionRef, _: Budget | None = None) -> Result:
+            await self._fitting(ref, plan.params)
+            return await call(ref)
+
+        if isinstance(plan.target, SessionTarget):
+            return await checked(SessionRef(owner, plan.target.session_id))
+        return await self._function_sessions.in_session(owner, plan.target.name, None, checked)
+
+    async def _fitting(self, ref: SessionRef, params: JsonText) -> Session:
+        """Return a session that takes these params; whether it lives is for the caller to judge."""
+        session = await self._sessions.get(ref)
+        if session.pinned is not None:
+            await self._params.require(session.pinned, params)
+        return session

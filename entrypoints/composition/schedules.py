@@ -1,0 +1,39 @@
+"""The parts of schedules, of one HTTP worker."""
+
+from typing import Any
+
+from dependency_injector import containers, providers
+
+from adapters.cron_calendar import CronCalendar
+from domain.schedules.dispatcher import ScheduleDispatcher, ScheduleFirer
+from domain.schedules.service import ScheduleService
+from domain.schedules.targets import ScheduleTargets
+from entrypoints.composition.options import schedule_policy
+from entrypoints.settings.settings import Settings
+
+
+class Schedules(containers.DeclarativeContainer):
+    """Schedules: who stores them, and who fires them."""
+
+    settings = providers.Dependency(instance_of=Settings)
+    clock: providers.Dependency[Any] = providers.Dependency()
+    ids: providers.Dependency[Any] = providers.Dependency()
+    sessions: providers.Dependency[Any] = providers.Dependency()
+    functions: providers.Dependency[Any] = providers.Dependency()
+    function_sessions: providers.Dependency[Any] = providers.Dependency()
+    webhooks: providers.Dependency[Any] = providers.Dependency()
+    mapping: providers.Dependency[Any] = providers.Dependency()
+    params: providers.Dependency[Any] = providers.Dependency()
+    quota: providers.Dependency[Any] = providers.Dependency()
+    executions: providers.Dependency[Any] = providers.Dependency()
+    stored: providers.Dependency[Any] = providers.Dependency()
+    wake_queue: providers.Dependency[Any] = providers.Dependency()
+
+    calendar = providers.Singleton(CronCalendar)
+    policy = providers.Callable(schedule_policy, settings, executions)
+    targets = providers.Singleton(ScheduleTargets, sessions, functions, function_sessions, webhooks, mapping, params)
+    firer = providers.Singleton(ScheduleFirer, clock, ids, stored, targets, quota, policy, wake_queue)
+    dispatcher = providers.Singleton(ScheduleDispatcher, clock, stored, firer, calendar, policy)
+    service = providers.Singleton(
+        ScheduleService, clock, ids, stored, targets, calendar, firer, policy, dispatcher.provided.wake
+    )

@@ -1,0 +1,312 @@
+"""Bodies of schedules."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from attrs import evolve
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
+
+from domain.json_text import EMPTY_OBJECT, JsonText
+from domain.queue.entry import AcceptOptions, RetryPolicy
+from domain.schedules import schedule, timing
+from domain.schedules.service import ScheduleView
+from domain.scripts.language import PINNED_PATTERN, PINNED_SIZE_MAX
+from entrypoints.http.response import embedded
+from entrypoints.http.schemas import fields
+from entrypoints.http.schemas.asynchronous import Causes, ExpiresIn, MaxAttempts, Priority, RetryBody
+
+Name = Annotated[
+    str, Meta(min_length=1, max_length=schedule.NAME_SIZE_MAX, description="A text of the caller, such as nightly.")
+]
+FunctionName = Annotated[
+    str,
+    Meta(
+        pattern=PINNED_PATTERN,
+        max_length=PINNED_SIZE_MAX,
+        description="The function to call by its name: the caller's own, or else the shared one. @ and a number at its "
+        "end name a version.",
+    ),
+]
+CronField = Annotated[
+    str,
+    Meta(
+        min_length=9,
+        max_length=timing.EXPRESSION_SIZE_MAX,
+        description="A cron expression with five fields: minute, hour, day of month, month, day of week. Each local "
+        "time fires once: one that a change of the clock leaves out fires after the gap, and one that occurs twice "
+        "fires the first time.",
+    ),
+]
+TimeZone = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=timing.ZONE_SIZE_MAX,
+        description="The time zone of cron by its name in the IANA database; the default is UTC.",
+    ),
+]
+IntervalSeconds = Annotated[
+    int,
+    Meta(
+        ge=timing.INTERVAL_MIN_S,
+        le=timing.INTERVAL_MAX_S,
+        description="Seconds between due times, by elapsed time, from when this timing was set.",
+    ),
+]
+RunAt = Annotated[datetime, Meta(description="The only due time, with an offset; it must be in the future.")]
+JitterSeconds = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=timing.JITTER_MAX_S,
+        description="Each due time is later by a part of this, which is always the same for one schedule.",
+    ),
+]
+CatchUpField = Annotated[
+    schedule.CatchUp,
+    Meta(
+        description="What becomes of due times that no server was there to settle. skip: they are missed, unless the "
+        "last one was due within the last 60 seconds. once: the last one fires. all: the last 100 fire."
+    ),
+]
+OverlapField = Annotated[
+    schedule.Overlap,
+    Meta(
+        description="What becomes of a due time while the execution before is queued or running. skip: it is skipped. "
+        "queue: it waits for its turn. allow: both run."
+    ),
+]
+Retry = Annotated[RetryBody | None, Meta(description="When another attempt is made; null for never, the default.")]
+CallbackField = Annotated[
+    UUID | None, Meta(description="The webhook that hears of each end; null for none, the default.")
+]
+ScheduleId = Annotated[UUID, Meta(description="The id of the schedule.")]
+ScheduleVersion = Annotated[int, Meta(ge=1, description="Increases with each change. Quoted, it is the ETag.")]
+Paused = Annotated[bool, Meta(description="Whether it is paused.")]
+NextTimes = Annotated[
+    list[fields.Instant], Meta(max_length=schedule.UPCOMING, description="The next due times, at most five.")
+]
+EndReasonField = Annotated[
+    schedule.EndReason | None,
+    Meta(
+        description="Why it is never due again. session_ended: its session was closed, has expired or is gone. "
+        "timing_unknown: this server does not know its time zone. Null if it has not ended for such a reason."
+    ),
+]
+LastExecution = Annotated[
+    UUID | None, Meta(description="The newest execution that a due time has started; null before the first one.")
+]
+DueAt = Annotated[fields.Instant, Meta(description="The due time; of several that were missed together the first.")]
+LastDueAt = Annotated[fields.Instant, Meta(description="The last of them.")]
+DueTimesCount = Annotated[
+    int, Meta(ge=1, description="How many due times these are. Those of a pause are counted up to 500.")
+]
+FiringStateField = Annotated[
+    schedule.FiringState,
+    Meta(
+        description="fired: an execution was accepted. missed: none was. skipped: the schedule was paused, or the "
+        "execution before was queued or running, so none was wanted."
+    ),
+]
+SettledAt = Annotated[fields.Instant, Meta(description="When that was decided.")]
+Reason = Annotated[
+    str | None,
+    Meta(
+        description="Why it did not fire. late: no server was there to settle it. overlap: the execution before was "
+        "queued or running. paused: the schedule was paused. changed: its timing was changed before. Otherwise the "
+        "code of an error. Null if it fired."
+    ),
+]
+FiringExecution = Annotated[UUID | None, Meta(description="The execution that was accepted; null if none was.")]
+Manual = Annotated[bool, Meta(description="Whether a call has started it, without a due time.")]
+
+
+class ScheduleFields(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a schedule executes, when and how."""
+
+    name: Name | UnsetType = UNSET
+    request_id: fields.RequestId | UnsetType = UNSET
+    function: FunctionName | UnsetType = UNSET
+    params: fields.Params | UnsetType = UNSET
+    cron: CronField | UnsetType = UNSET
+    time_zone: TimeZone | UnsetType = UNSET
+    interval_seconds: IntervalSeconds | UnsetType = UNSET
+    run_at: RunAt | UnsetType = UNSET
+    jitter_seconds: JitterSeconds | UnsetType = UNSET
+    catch_up: CatchUpField | UnsetType = UNSET
+    overlap: OverlapField | UnsetType = UNSET
+    expires_in_seconds: ExpiresIn | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    retry: Retry | UnsetType = UNSET
+    callback: CallbackField | UnsetType = UNSET
+
+    @property
+    def target(self) -> schedule.Target | None:
+        """What to execute; None if the body does not say."""
+        if self.function is not UNSET:
+            return schedule.FunctionTarget(self.function)
+        return None if self.request_id is UNSET else schedule.SessionTarget(self.request_id)
+
+    def timing(self, before: timing.Timing | None = None) -> timing.Timing | None:
+        """Return when it is due; None if the body does not say. A zone alone moves the expression of `before`."""
+        if self.interval_seconds is not UNSET:
+            return timing.Interval(self.interval_seconds)
+        if self.run_at is not UNSET:
+            return timing.Once(self.run_at.astimezone(UTC))
+        kept = before if isinstance(before, timing.Cron) else None
+        zone = (kept.zone if kept else "UTC") if self.time_zone is UNSET else self.time_zone
+        if self.cron is not UNSET:
+            return timing.Cron(self.cron, zone)
+        return None if kept is None else timing.Cron(kept.expression, zone)
+
+    def applied(self, plan: schedule.SchedulePlan) -> schedule.SchedulePlan:
+        """Return the plan with the given fields."""
+        changed: dict[str, Any] = {
+            "name": self.name,
+            "target": self.target or UNSET,
+            "timing": self.timing(plan.timing) or UNSET,
+            "params": UNSET if self.params is UNSET else JsonText(str(self.params, "utf-8")),
+            "jitter_s": self.jitter_seconds,
+            "catch_up": self.catch_up,
+            "overlap": self.overlap,
+            "options": self._options(plan.options),
+        }
+        if self.expires_in_seconds is not UNSET:
+            changed["expires_in"] = timedelta(seconds=self.expires_in_seconds)
+        return evolve(plan, **{name: value for name, value in changed.items() if value is not UNSET})
+
+    def plan(self) -> schedule.SchedulePlan:
+        """Return what the body asks for; only for a body that keeps the rules."""
+        name, target, due = self.name, self.target, self.timing()
+        assert name is not UNSET, "the rules require it"
+        assert target is not None, "the rules require it"
+        assert due is not None, "the rules require it"
+        return self.applied(schedule.SchedulePlan(name, target, due, EMPTY_OBJECT))
+
+    def _options(self, options: AcceptOptions) -> AcceptOptions:
+        return AcceptOptions(
+            options.priority_s if self.priority is UNSET else self.priority,
+            options.retry if self.retry is UNSET else _policy(self.retry),
+            webhook_id=options.webhook_id if self.callback is UNSET else self.callback,
+        )
+
+
+def _policy(body: RetryBody | None) -> RetryPolicy:
+    return RetryPolicy() if body is None else RetryPolicy(body.max_attempts, frozenset(body.on))
+
+
+class ScheduleBody(ScheduleFields, forbid_unknown_fields=True, kw_only=True):
+    """A schedule to create: one of `request_id` and `function`, and one of `cron`, `interval_seconds` and `run_at`."""
+
+    name: Name
+
+
+class SchedulePatch(ScheduleFields, forbid_unknown_fields=True, kw_only=True):
+    """The fields of a schedule to replace."""
+
+
+class RetryResponse(Struct):
+    """When another attempt is made."""
+
+    max_attempts: MaxAttempts
+    on: Causes
+
+
+class ScheduleResponse(Struct, kw_only=True):
+    """A schedule."""
+
+    schedule_id: ScheduleId
+    name: Name
+    user_id: Annotated[str, Meta(description="The account to which the schedule belongs.")]
+    request_id: Annotated[UUID | None, Meta(description="The session; null if it calls a function.")]
+    function: Annotated[str | None, Meta(description="The function; null if it executes a session.")]
+    params: fields.Params
+    cron: Annotated[str | None, Meta(description="The cron expression; null for another timing.")]
+    time_zone: Annotated[str | None, Meta(description="The time zone of cron; null for another timing.")]
+    interval_seconds: Annotated[int | None, Meta(description="Seconds between due times; null for another timing.")]
+    run_at: Annotated[fields.Instant | None, Meta(description="The only due time; null for another timing.")]
+    jitter_seconds: JitterSeconds
+    catch_up: CatchUpField
+    overlap: OverlapField
+    expires_in_seconds: ExpiresIn
+    priority: Priority
+    retry: Annotated[RetryResponse | None, Meta(description="When another attempt is made; null if none is.")]
+    callback: CallbackField
+    paused: Paused
+    end_reason: EndReasonField
+    next_times: NextTimes
+    last_execution_id: LastExecution
+    created_at: Annotated[fields.Instant, Meta(description="When the schedule was created.")]
+    version: ScheduleVersion
+
+    @classmethod
+    def of(cls, view: ScheduleView) -> "ScheduleResponse":
+        """Return the body of a schedule."""
+        stored = view.schedule
+        plan, due, target = stored.plan, stored.plan.timing, stored.plan.target
+        retry = plan.options.retry
+        return cls(
+            schedule_id=stored.schedule_id,
+            name=plan.name,
+            user_id=stored.owner,
+            request_id=target.session_id if isinstance(target, schedule.SessionTarget) else None,
+            function=target.name if isinstance(target, schedule.FunctionTarget) else None,
+            params=embedded(plan.params),
+            cron=due.expression if isinstance(due, timing.Cron) else None,
+            time_zone=due.zone if isinstance(due, timing.Cron) else None,
+            interval_seconds=due.seconds if isinstance(due, timing.Interval) else None,
+            run_at=due.at if isinstance(due, timing.Once) else None,
+            jitter_seconds=plan.jitter_s,
+            catch_up=plan.catch_up,
+            overlap=plan.overlap,
+            expires_in_seconds=int(plan.expires_in.total_seconds()),
+            priority=plan.options.priority_s,
+            retry=RetryResponse(retry.attempts_max, sorted(retry.causes)) if retry.causes else None,
+            callback=plan.options.webhook_id,
+            paused=stored.paused,
+            end_reason=stored.end_reason,
+            next_times=list(view.upcoming),
+            last_execution_id=stored.last_execution,
+            created_at=stored.created_at,
+            version=stored.version,
+        )
+
+
+class SchedulePage(Struct):
+    """A page of schedules; `next_cursor` is null on the last page."""
+
+    schedules: Annotated[list[ScheduleResponse], Meta(description="The schedules of this page, newest first.")]
+    next_cursor: fields.NextCursor
+
+
+class FiringResponse(Struct, kw_only=True):
+    """What became of a due time, or of several that were missed together."""
+
+    due_at: DueAt
+    last_due_at: LastDueAt
+    due_times: DueTimesCount
+    state: FiringStateField
+    settled_at: SettledAt
+    reason: Reason
+    execution_id: FiringExecution
+    manual: Manual
+
+    @classmethod
+    def of(cls, firing: schedule.Firing) -> "FiringResponse":
+        """Return the body of a firing."""
+        return cls(**{each.name: getattr(firing, each.name) for each in structs.fields(cls)})
+
+
+class FiringList(Struct):
+    """The newest firings of a schedule, and the instant before which the next ones are due; null for no more."""
+
+    firings: Annotated[list[FiringResponse], Meta(description="Newest due time first. About 200 are kept.")]
+    next_before: Annotated[fields.Instant | None, Meta(description="`before` of the next call; null if there is none.")]
+
+    @classmethod
+    def of(cls, found: Sequence[schedule.Firing], size: int) -> "FiringList":
+        """Return the body of at most `size` firings of those found."""
+        shown = found[:size]
+        return cls([FiringResponse.of(each) for each in shown], shown[-1].due_at if len(found) > size else None)

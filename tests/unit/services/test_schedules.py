@@ -1,0 +1,521 @@
+"""Schedules over fakes: what is accepted, what fires, and what becomes of due times that cannot fire."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from attrs import evolve
+
+from adapters.cron_calendar import CronCalendar
+from adapters.memory.queue import MemoryExecutionQueue
+from adapters.memory.schedules import MemoryScheduleRepository
+from adapters.memory.store import MemoryStore
+from domain.access.principal import EXECUTE, Principal, Scope, ScopeMissing
+from domain.audit import ActName, Actor
+from domain.errors import QuotaReached, StorageUnavailable
+from domain.functions.function import FunctionNotFound, Precondition
+from domain.functions.schema import FunctionSchema, ParamsRefused
+from domain.functions.service import FunctionRequest, Write
+from domain.identity import ANONYMOUS, EVERY_OWNER, SHARED, Owner, SessionRef
+from domain.json_text import JsonText
+from domain.queue.entry import AcceptOptions, CallbackNotFound, Entry
+from domain.schedules.dispatcher import ScheduleDispatcher, ScheduleFirer, SchedulePolicy
+from domain.schedules.schedule import (
+    CatchUp,
+    EndReason,
+    FunctionTarget,
+    Overlap,
+    Schedule,
+    ScheduleCondition,
+    ScheduleConflict,
+    ScheduleMismatch,
+    ScheduleNotFound,
+    SchedulePlan,
+    SessionTarget,
+)
+from domain.schedules.service import ScheduleService, ScheduleView
+from domain.schedules.targets import ScheduleTargets
+from domain.schedules.timing import Cron, Interval, Once, Timing, TimingRefused
+from domain.scripts.language import Language
+from domain.sessions.session import Renewal, SessionExpired, SessionNotFound
+from tests.support.waiting import until
+from tests.unit.services.conftest import World
+
+ACTOR = Actor("alice", "127.0.0.1")
+SECOND = timedelta(seconds=1)
+EVERYTHING = Principal(ANONYMOUS, frozenset(Scope)).require_language
+
+
+class ScheduleWorld:
+    """One process with schedules."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.queue = MemoryExecutionQueue(world.store, world.executions, world.ids)
+        self.stored = MemoryScheduleRepository(world.store, self.queue)
+        world.schedules = self.stored
+
+    @property
+    def service(self) -> ScheduleService:
+        service: ScheduleService = self.world.container.schedules.service()
+        return service
+
+    @property
+    def dispatcher(self) -> ScheduleDispatcher:
+        dispatcher: ScheduleDispatcher = self.world.container.schedules.dispatcher()
+        return dispatcher
+
+    async def session(self, **fields: Any) -> SessionTarget:
+        ref = await self.world.session(**{"ttl_seconds": 1000} | fields)
+        return SessionTarget(ref.session_id)
+
+    async def create(self, target: Any = None, **plan: Any) -> Schedule:
+        target = target or await self.session()
+        wanted = SchedulePlan(
+            **{"name": "x", "target": target, "timing": Interval(10), "params": JsonText('{"a":1}')} | plan
+        )
+        return (await self.service.create(ANONYMOUS, wanted, ACTOR, EVERYTHING)).schedule
+
+    async def settle(self, seconds: float = 10) -> ScheduleDispatcher:
+        """Let time pass, and settle everything that is due then."""
+        self.world.clock.advance(timedelta(seconds=seconds))
+        dispatcher = self.dispatcher
+        for _ in range(1000):
+            before = dict(self.world.store.schedules)
+            await dispatcher.run_once()
+            if before == self.world.store.schedules:
+                return dispatcher
+        raise AssertionError("it never ends")
+
+    async def view(self, schedule: Schedule) -> ScheduleView:
+        return await self.service.get(ANONYMOUS, schedule.schedule_id)
+
+    async def history(self, schedule: Schedule) -> list[tuple[str, int, str | None]]:
+        found = await self.service.firings(ANONYMOUS, schedule.schedule_id, None, 200)
+        return [(each.state, each.due_times, each.reason) for each in found]
+
+    async def register(self, source: str, schema: str | None = None) -> None:
+        write = Write(SHARED, SHARED, "python-adder", Precondition(), "127.0.0.1")
+        params = None if schema is None else JsonText(schema)
+        request = FunctionRequest(source, schema=FunctionSchema(params))
+        await self.world.function_service.register(write, request, check=False)
+
+
+@pytest.fixture
+def process(world: World) -> ScheduleWorld:
+    return ScheduleWorld(world)
+
+
+async def test_a_schedule_begins_with_its_first_due_time(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    now = process.world.clock.now()
+    assert (await process.view(schedule)).upcoming == tuple(now + 10 * n * SECOND for n in range(1, 6))
+    assert [each.name for each in process.stored.acts] == [ActName.SCHEDULES_CREATE]
+
+
+async def test_a_due_time_starts_an_execution(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    dispatcher = await process.settle()
+    assert await process.history(schedule) == [("fired", 1, None)]
+    assert len(process.world.store.queued) == 1
+    assert dict(dispatcher.stats.settled) == {"fired": 1}
+    assert dispatcher.stats.lateness_s == 0
+
+
+async def test_a_function_is_called_by_its_name(process: ScheduleWorld) -> None:
+    await process.register("result = params['a']")
+    schedule = await process.create(FunctionTarget("python-adder"))
+    await process.settle()
+    assert await process.history(schedule) == [("fired", 1, None)]
+    (execution_id,) = process.world.store.queued
+    ref = process.world.store.accepted[execution_id].entry.ref
+    assert process.world.store.sessions[ref.session_id].hidden
+
+
+async def test_a_function_whose_session_was_closed_gets_another_one(process: ScheduleWorld) -> None:
+    await process.register("result = params['a']")
+    schedule = await process.create(FunctionTarget("python-adder"), overlap=Overlap.ALLOW)
+    await process.settle()
+    (first,) = [each for each in process.world.store.sessions.values() if each.hidden]
+    process.world.store.put(first.close(process.world.clock.now()))
+    await process.settle()
+    assert await process.history(schedule) == [("fired", 1, None)] * 2
+
+
+async def test_a_function_that_is_gone_misses_and_the_schedule_goes_on(process: ScheduleWorld) -> None:
+    await process.register("result = params['a']")
+    schedule = await process.create(FunctionTarget("python-adder"))
+    write = Write(SHARED, SHARED, "python-adder", Precondition(), "127.0.0.1")
+    await process.world.function_service.deactivate(write)
+    await process.settle()
+    assert await process.history(schedule) == [("missed", 1, "FUNCTION_NOT_FOUND")]
+    assert (await process.view(schedule)).schedule.next_at is not None
+
+
+async def test_a_session_that_has_ended_ends_its_schedule(process: ScheduleWorld) -> None:
+    schedule = await process.create(await process.session(ttl_seconds=15))
+    await process.settle(20)
+    assert await process.history(schedule) == [("missed", 1, "SESSION_EXPIRED"), ("missed", 1, "late")]
+    view = await process.view(schedule)
+    assert (view.schedule.end_reason, view.upcoming) == (EndReason.SESSION_ENDED, ())
+    target = await process.session()
+    again = await process.service.change(
+        ANONYMOUS, schedule.schedule_id, lambda plan: evolve(plan, target=target), ACTOR, EVERYTHING
+    )
+    assert again.schedule.end_reason is None
+    await process.settle()
+    assert (await process.history(schedule))[0] == ("fired", 1, None)
+
+
+async def test_a_due_time_beside_an_execution_under_way_is_skipped(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    await process.settle()
+    dispatcher = await process.settle()
+    assert await process.history(schedule) == [("skipped", 1, "overlap"), ("fired", 1, None)]
+    assert dict(dispatcher.stats.settled) == {"skipped": 1}
+
+
+class Stale(MemoryScheduleRepository):
+    """Finds a schedule as another process has left it before."""
+
+    def __init__(self, store: MemoryStore, queue: MemoryExecutionQueue, read: Schedule) -> None:
+        super().__init__(store, queue)
+        self.read = read
+
+    async def find(self, *_: Any) -> Schedule:
+        return self.read
+
+
+class Refusing:
+    """The quota of a queue that takes nothing."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def take(self, _: Owner) -> None:
+        raise self._error
+
+
+async def test_a_full_queue_misses_the_due_time(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    process.world.clock.advance(10 * SECOND)
+    await with_quota(process, Refusing(QuotaReached("queued_executions", 1, 1))).run_once()
+    assert await process.history(schedule) == [("missed", 1, "RATE_LIMITED")]
+
+
+def with_quota(process: ScheduleWorld, quota: Any) -> ScheduleDispatcher:
+    world, container, stored = process.world, process.world.container, process.stored
+    parts = container.function_sessions(), container.database.webhooks(), container.mapping(), container.params()
+    policy: SchedulePolicy = container.schedules.policy()
+    targets = ScheduleTargets(world.sessions, world.functions, *parts)
+    firer = ScheduleFirer(world.clock, world.ids, stored, targets, quota, policy, lambda: None)
+    return ScheduleDispatcher(world.clock, stored, firer, CronCalendar(), policy)
+
+
+async def test_params_that_no_longer_fit_are_missed(process: ScheduleWorld) -> None:
+    await process.register("result = params['a']")
+    schedule = await process.create(FunctionTarget("python-adder"))
+    await process.register("result = params['b']", '{"required":["b"]}')
+    await process.settle()
+    assert await process.history(schedule) == [("missed", 1, ParamsRefused.code)]
+
+
+async def test_a_database_that_takes_nothing_leaves_due_times_due(process: ScheduleWorld) -> None:
+    schedule = await process.create(catch_up=CatchUp.ALL, overlap=Overlap.ALLOW)
+    process.world.clock.advance(35 * SECOND)
+    process.world.store.failure = StorageUnavailable()
+    with pytest.raises(StorageUnavailable):
+        await process.dispatcher.run_once()
+    process.world.store.failure = None
+    await process.settle(0)
+    assert await process.history(schedule) == [("fired", 1, None)] * 3
+
+
+async def test_a_clock_that_jumps_ahead_fires_what_the_rule_says(process: ScheduleWorld) -> None:
+    await process.register("result = params['a']")
+    target = FunctionTarget("python-adder")
+    rules = {CatchUp.SKIP: 1, CatchUp.ONCE: 1, CatchUp.ALL: 100}
+    made = {rule: await process.create(target, catch_up=rule, overlap=Overlap.ALLOW) for rule in rules}
+    await process.settle(86_400)
+    for rule, fired in rules.items():
+        history = await process.history(made[rule])
+        assert sum(times for state, times, _ in history if state == "fired") == fired
+        assert sum(times for _, times, _ in history) == 8640
+
+
+async def test_a_firing_that_fails_for_now_is_tried_again(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    process.world.clock.advance(10 * SECOND)
+    dispatcher = with_quota(process, Refusing(StorageUnavailable()))
+    assert await dispatcher.run_once() == 1.0
+    assert await process.history(schedule) == []
+    await process.settle(0)
+    assert await process.history(schedule) == [("fired", 1, None)]
+
+
+async def test_a_timing_that_cannot_be_understood_any_more_ends_the_schedule(process: ScheduleWorld) -> None:
+    schedule = await process.create(timing=Cron("* * * * *"))
+    plan = evolve(schedule.plan, timing=Cron("* * * * *", "Atlantis/Capital"))
+    process.world.store.schedules[schedule.schedule_id] = evolve(schedule, plan=plan)
+    await process.settle(60)
+    assert await process.history(schedule) == [("missed", 1, TimingRefused.code)]
+    view = await process.view(schedule)
+    assert (view.schedule.end_reason, view.upcoming) == (EndReason.TIMING_UNKNOWN, ())
+
+
+async def test_an_unreadable_timing_is_shown_without_due_times(process: ScheduleWorld) -> None:
+    schedule = await process.create(timing=Cron("* * * * *"))
+    process.world.store.schedules[schedule.schedule_id] = evolve(
+        schedule, plan=evolve(schedule.plan, timing=Cron("* * * * *", "Atlantis/Capital"))
+    )
+    assert (await process.view(schedule)).upcoming == ()
+
+
+async def test_another_process_that_was_faster_leaves_nothing_to_do(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    process.world.clock.advance(10 * SECOND)
+    first, second = process.dispatcher, process.world.container.schedules.dispatcher()
+    await asyncio.gather(first.run_once(), second.run_once())
+    assert await process.history(schedule) == [("fired", 1, None)]
+
+
+async def test_of_two_processes_that_miss_one_due_time_one_records_it(process: ScheduleWorld) -> None:
+    await process.register("result = params['a']")
+    schedule = await process.create(FunctionTarget("python-adder"))
+    await process.world.function_service.deactivate(Write(SHARED, SHARED, "python-adder", Precondition(), "127.0.0.1"))
+    process.world.clock.advance(10 * SECOND)
+    both = process.dispatcher, process.world.container.schedules.dispatcher()
+    await asyncio.gather(*(each.run_once() for each in both))
+    assert await process.history(schedule) == [("missed", 1, "FUNCTION_NOT_FOUND")]
+    assert sum((each.stats.settled for each in both), Counter()) == {"missed": 1}
+
+
+async def test_the_next_look_is_at_the_next_due_time(process: ScheduleWorld) -> None:
+    assert await process.dispatcher.run_once() == 1.0
+    await process.create()
+    process.world.clock.advance(9.75 * SECOND)
+    assert await process.dispatcher.run_once() == pytest.approx(0.25)
+    process.world.clock.advance(0.25 * SECOND)
+    assert await process.dispatcher.run_once() == 0.01
+
+
+@asynccontextmanager
+async def running(dispatcher: ScheduleDispatcher) -> AsyncIterator[None]:
+    """Run the loop meanwhile; it must not end by itself."""
+    task = asyncio.create_task(dispatcher.run())
+    try:
+        yield
+    finally:
+        assert task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_the_loop_settles_what_comes(process: ScheduleWorld) -> None:
+    container = process.world.container
+    dispatcher, service = container.schedules.dispatcher(), container.schedules.service()
+    async with running(dispatcher):
+        target = await process.session()
+        plan = SchedulePlan("x", target, Interval(10), JsonText('{"a":1}'))
+        schedule = (await service.create(ANONYMOUS, plan, ACTOR, EVERYTHING)).schedule
+        process.world.clock.advance(10 * SECOND)
+        dispatcher.wake()
+        await until(lambda: process.world.store.queued)
+    assert len(process.world.store.firings[schedule.schedule_id]) == 1
+
+
+async def test_the_loop_survives_a_database_that_is_away(process: ScheduleWorld) -> None:
+    await process.create()
+    dispatcher = process.dispatcher
+    process.world.clock.advance(10 * SECOND)
+    process.world.store.failure = StorageUnavailable()
+    async with running(dispatcher):
+        await asyncio.sleep(0)
+        process.world.store.failure = None
+        dispatcher.wake()
+        await until(lambda: process.world.store.queued)
+
+
+async def test_what_could_never_run_is_refused_at_once(process: ScheduleWorld) -> None:
+    with pytest.raises(TimingRefused, match="not in the future"):
+        await process.create(timing=Once(process.world.clock.now()))
+    with pytest.raises(TimingRefused, match="five fields"):
+        await process.create(timing=Cron("nonsense"))
+    with pytest.raises(SessionNotFound):
+        await process.create(SessionTarget(UUID(int=4711)))
+    ended = await process.session(ttl_seconds=1)
+    process.world.clock.advance(SECOND)
+    with pytest.raises(SessionExpired):
+        await process.create(ended)
+    with pytest.raises(FunctionNotFound):
+        await process.create(FunctionTarget("python-nothing"))
+    await process.register("result = params['b']", '{"required":["b"]}')
+    with pytest.raises(ParamsRefused):
+        await process.create(FunctionTarget("python-adder"))
+    assert process.world.store.schedules == {}
+
+
+async def test_a_caller_who_may_not_run_the_language_may_not_schedule_it(process: ScheduleWorld) -> None:
+    only_nodejs = Principal(ANONYMOUS, frozenset({EXECUTE[Language.NODEJS]})).require_language
+    plan = SchedulePlan("x", await process.session(), Interval(10), JsonText("{}"))
+    with pytest.raises(ScopeMissing):
+        await process.service.create(ANONYMOUS, plan, ACTOR, only_nodejs)
+    schedule = await process.create()
+    with pytest.raises(ScopeMissing):
+        await process.service.run(ANONYMOUS, schedule.schedule_id, only_nodejs)
+    with pytest.raises(ScopeMissing):
+        await process.service.change(ANONYMOUS, schedule.schedule_id, lambda read: read, ACTOR, only_nodejs)
+
+
+async def test_a_change_needs_its_condition(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    at_2 = ScheduleCondition(frozenset({"2"}))
+    named = ANONYMOUS, schedule.schedule_id
+    with pytest.raises(ScheduleMismatch):
+        await process.service.change(*named, lambda plan: evolve(plan, name="y"), ACTOR, EVERYTHING, at_2)
+    for refused in (process.service.pause, process.service.resume, process.service.remove):
+        with pytest.raises(ScheduleMismatch):
+            await refused(*named, ACTOR, at_2)
+    assert (await process.view(schedule)).schedule == schedule
+
+
+async def test_a_changed_interval_counts_from_the_change(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    process.world.clock.advance(7 * SECOND)
+    view = await process.service.change(
+        ANONYMOUS, schedule.schedule_id, lambda plan: evolve(plan, timing=Interval(20)), ACTOR, EVERYTHING
+    )
+    assert view.upcoming[0] == process.world.clock.now() + 20 * SECOND
+
+
+async def test_a_pause_and_its_end(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    paused = await process.service.pause(ANONYMOUS, schedule.schedule_id, ACTOR)
+    assert paused.upcoming == ()
+    await process.settle(100)
+    assert await process.history(schedule) == []
+    resumed = await process.service.resume(ANONYMOUS, schedule.schedule_id, ACTOR)
+    assert resumed.upcoming[0] == process.world.clock.now() + 10 * SECOND
+    assert await process.service.resume(ANONYMOUS, schedule.schedule_id, ACTOR) == resumed
+    await process.settle()
+    assert await process.history(schedule) == [("fired", 1, None), ("skipped", 10, "paused")]
+
+
+async def test_due_times_that_a_change_of_the_timing_overtakes_are_recorded(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    process.world.clock.advance(25 * SECOND)
+
+    async def change(timing: Timing) -> None:
+        await process.service.change(
+            ANONYMOUS, schedule.schedule_id, lambda plan: evolve(plan, timing=timing), ACTOR, EVERYTHING
+        )
+
+    await change(Interval(20))
+    assert await process.history(schedule) == [("missed", 2, "changed")]
+    await process.service.pause(ANONYMOUS, schedule.schedule_id, ACTOR)
+    process.world.clock.advance(45 * SECOND)
+    await change(Interval(10))
+    assert await process.history(schedule) == [("skipped", 2, "paused"), ("missed", 2, "changed")]
+
+
+async def test_a_resume_that_another_process_overtakes_conflicts(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    await process.service.pause(ANONYMOUS, schedule.schedule_id, ACTOR)
+    process.world.clock.advance(10 * SECOND)
+    stale = Stale(process.world.store, process.queue, await process.stored.find(EVERY_OWNER, schedule.schedule_id))
+    process.world.store.schedules[schedule.schedule_id] = evolve(stale.read, version=7)
+    process.world.schedules = stale
+    with pytest.raises(ScheduleConflict):
+        await process.service.resume(ANONYMOUS, schedule.schedule_id, ACTOR)
+
+
+async def test_a_pause_of_an_unreadable_timing_records_nothing(process: ScheduleWorld) -> None:
+    schedule = await process.create(timing=Cron("* * * * *"))
+    plan = evolve(schedule.plan, timing=Cron("* * * * *", "Atlantis/Capital"))
+    process.world.store.schedules[schedule.schedule_id] = evolve(schedule, plan=plan, paused=True)
+    process.world.clock.advance(60 * SECOND)
+    with pytest.raises(TimingRefused):
+        await process.service.resume(ANONYMOUS, schedule.schedule_id, ACTOR)
+    assert await process.history(schedule) == []
+
+
+async def test_a_callback_must_be_a_webhook_of_the_owner(process: ScheduleWorld) -> None:
+    calling = AcceptOptions(webhook_id=UUID(int=4711))
+    with pytest.raises(CallbackNotFound, match="Nothing was accepted"):
+        await process.create(options=calling)
+    schedule = await process.create()
+    with pytest.raises(CallbackNotFound):
+        await process.service.change(
+            ANONYMOUS, schedule.schedule_id, lambda plan: evolve(plan, options=calling), ACTOR, EVERYTHING
+        )
+    assert (await process.view(schedule)).schedule == schedule
+
+
+async def test_a_callback_that_was_removed_holds_no_due_time_up(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    plan = evolve(schedule.plan, options=AcceptOptions(webhook_id=UUID(int=4711)))
+    process.world.store.schedules[schedule.schedule_id] = evolve(schedule, plan=plan)
+    await process.settle()
+    assert await process.history(schedule) == [("fired", 1, None)]
+    with pytest.raises(CallbackNotFound):
+        await process.service.run(ANONYMOUS, schedule.schedule_id, EVERYTHING)
+
+
+async def test_a_page_of_rare_expressions_lets_others_run_in_between(process: ScheduleWorld) -> None:
+    for _ in range(3):
+        await process.create(timing=Cron("0 0 * 2 MON#5"))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    assert len((await process.service.page(ANONYMOUS, None, 10)).items) == 3
+    task.cancel()
+    assert turns >= 3
+
+
+async def test_a_run_by_hand_is_beside_the_due_times(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    entry = await process.service.run(ANONYMOUS, schedule.schedule_id, EVERYTHING)
+    assert isinstance(entry, Entry)
+    assert entry.execution_id in process.world.store.queued
+    (firing,) = await process.service.firings(ANONYMOUS, schedule.schedule_id, None, 10)
+    assert firing.manual
+    assert (await process.view(schedule)).schedule == schedule
+
+
+async def test_a_run_of_a_schedule_that_changes_meanwhile_conflicts(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    stale = Stale(process.world.store, process.queue, await process.stored.find(EVERY_OWNER, schedule.schedule_id))
+    process.world.store.schedules[schedule.schedule_id] = evolve(stale.read, version=2)
+    process.world.schedules = stale
+    with pytest.raises(ScheduleConflict):
+        await process.service.run(ANONYMOUS, schedule.schedule_id, EVERYTHING)
+
+
+async def test_schedules_are_listed_and_removed(process: ScheduleWorld) -> None:
+    made = [await process.create() for _ in range(3)]
+    page = await process.service.page(ANONYMOUS, None, 2)
+    assert [each.schedule for each in page.items] == made[:0:-1]
+    await process.service.remove(ANONYMOUS, made[0].schedule_id, ACTOR)
+    with pytest.raises(ScheduleNotFound):
+        await process.view(made[0])
+    with pytest.raises(ScheduleNotFound):
+        await process.service.firings(ANONYMOUS, made[0].schedule_id, None, 10)
+
+
+async def test_firing_renews_a_sliding_session(process: ScheduleWorld) -> None:
+    target = await process.session(ttl_seconds=15, renewal=Renewal.SLIDING)
+    await process.create(target, overlap=Overlap.ALLOW)
+    for _ in range(5):
+        await process.settle()
+    session = await process.world.sessions.get(SessionRef(ANONYMOUS, target.session_id))
+    assert session.expires_at == process.world.clock.now() + 15 * SECOND
