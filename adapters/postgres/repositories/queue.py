@@ -1,6 +1,6 @@
 """The queue of executions in PostgreSQL."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -13,10 +13,11 @@ from adapters.postgres import codec
 from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.locking_writes import LockingWrites
-from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
 from adapters.postgres.repositories.idempotency_keys import until_settled
+from adapters.postgres.repositories.queue_reader import QueueReader, StateCall
+from adapters.postgres.repositories.queue_rows import claims_of, kept_call
 from adapters.postgres.repositories.queue_statements import (
     AcceptCall,
     AcceptExecutions,
@@ -25,33 +26,22 @@ from adapters.postgres.repositories.queue_statements import (
     FinishQueuedExecutions,
     PutBackCall,
     PutBackExecutions,
-    ReadState,
-    SelectStates,
-    StateCall,
-    asynchronous_state,
-    claims_of,
-    entry_of,
-    kept_call,
 )
-from adapters.postgres.retention.entry_ender import EntryEnder, QueueLimits
+from adapters.postgres.retention.entry_ender import QueueLimits
 from adapters.postgres.statements import Statements
 from domain.audit import Act
 from domain.executions.execution import Executed, ExecutionNotFound, FinishedExecution
 from domain.idempotency import KeyInFlight, KeyInterrupted
-from domain.identity import EVERY_OWNER, Owner, SessionRef, uuid7_at
-from domain.paging import Page
+from domain.identity import Owner, SessionRef
 from domain.queue.entry import Accepted, CancelResult, Claimed, Entry, ExecutionState
-from domain.queue.ports import EVERY_STATE, ClaimRequest, Claims, ExecutionQueue, QueueFacts, StateFilter
-from domain.scripts.language import Language
+from domain.queue.ports import ClaimRequest, Claims
 from domain.scripts.report import ExecutionStatus
 
 _TRIES = 5
 """Statements until the execution stays in one state while it is read: it has few states."""
 
-_LANGUAGES = codec.texts(Language)
 
-
-class PostgresExecutionQueue(ExecutionQueue):
+class PostgresExecutionQueue(QueueReader):
     """Stores entries in `meta.queued_executions`, and what they need and become in `meta.idempotency_keys`.
 
     Accepts have batch keys of their own, as begins have. All writers of sessions in this process share `writing`.
@@ -65,11 +55,7 @@ class PostgresExecutionQueue(ExecutionQueue):
         writing: BatchKeys,
         limits: QueueLimits | None = None,
     ) -> None:
-        self._gateway = gateway
-        self._statements = statements
-        self._limits = limits or QueueLimits()
-        self._ender = EntryEnder(gateway, statements.queue_sweeps, self._limits)
-        self._history = executions.history
+        super().__init__(gateway, statements, executions, limits or QueueLimits())
         batches, full = executions.options.batches, executions.options.history.full
         coalescer: Callable[..., Coalescer[Any, Any]] = partial(Coalescer, gateway, options=batches)
         finish = FinishQueuedExecutions(statements.queue_ends.finish_queued_executions, full=full)
@@ -81,7 +67,6 @@ class PostgresExecutionQueue(ExecutionQueue):
         self._cancels = coalescer(
             statement=CancelExecutions(statements.queue_ends.cancel_executions), exclusive=BatchKeys()
         )
-        self._states = coalescer(statement=SelectStates(statements.queue_states.select_states), share=True)
 
     @property
     def coalescers(self) -> Sequence[Coalescer[Any, Any]]:
@@ -163,77 +148,11 @@ class PostgresExecutionQueue(ExecutionQueue):
         await self._rows(self._statements.queue_ends.erase_execution, named | partition | codec.act_columns(act))
 
     @override
-    async def entry(self, owner: Owner, execution_id: UUID, now: datetime) -> Entry:
-        asked = {"owner": owner, "execution_id": execution_id, "now": now}
-        rows = await self._rows(self._statements.queue_states.select_entry, asked)
-        if not rows:
-            raise ExecutionNotFound
-        session_owner, session_id, *accepted = rows[0]
-        return entry_of(SessionRef(session_owner, session_id), accepted)
-
-    @override
-    async def to_stop(self, running: Sequence[tuple[UUID, UUID]]) -> Collection[UUID]:
-        named = {
-            "request_ids": codec.uuids(session_id for session_id, _ in running),
-            "execution_ids": codec.uuids(execution_id for _, execution_id in running),
-        }
-        return {
-            execution_id for (execution_id,) in await self._rows(self._statements.queue_states.select_to_stop, named)
-        }
-
-    @override
-    async def state(self, owner: Owner, execution_id: UUID, now: datetime) -> ExecutionState:
-        call: StateCall = owner, execution_id, now
-        found: ReadState | None = await self._states.submit(call)
-        if found is not None and found.is_ended:
-            await self._end(found.state, now)
-            found = await self._states.submit(call)
-        return await self._synchronous(*call) if found is None else found.state
-
-    @override
-    async def page(
-        self, owner: Owner, after: UUID | None, size: int, now: datetime, wanted: StateFilter = EVERY_STATE
-    ) -> Page[ExecutionState]:
-        rows = await self._rows(
-            self._statements.queue_states.select_state_page,
-            {
-                "owner": owner,
-                "after": after,
-                "since": None if wanted.since is None else uuid7_at(wanted.since, 0),
-                "request_id": wanted.session_id,
-                "status": wanted.status,
-                "now": now,
-                "rows_max": max(size, self._limits.page_rows_max),
-                "size": size,
-            },
-        )
-        return Page([_listed(owner, row[1:]) for row in rows if row[1] is not None], rows[0][0])
-
-    @override
     async def end_entries(self, now: datetime, ref: SessionRef | None = None) -> int:
         if ref is not None:
             return await self._ender.end_of(ref.session_id, now)
         ended = await self._ender.end_expired(now, self._limits.ended_max)
         return ended or await self._ender.end_blocking(now, self._limits.ended_max)
-
-    @override
-    async def facts(self, owner: Owner, now: datetime, counted_max: int) -> Sequence[QueueFacts]:
-        asked = {"languages": _LANGUAGES, "now": now, "counted_max": counted_max}
-        if owner == EVERY_OWNER:
-            rows = await self._rows(self._statements.queue_states.select_all_queue_facts, asked)
-        else:
-            rows = await self._rows(self._statements.queue_states.select_queue_facts, asked | {"owner": owner})
-        return [QueueFacts(Language(language), *facts) for language, *facts in rows]
-
-    @override
-    async def queued(self, owner: Owner, counted_max: int) -> int:
-        asked: dict[str, object] = {"counted_max": counted_max}
-        if owner == EVERY_OWNER:
-            rows = await self._rows(self._statements.queue_states.select_all_queued_count, asked)
-        else:
-            of_owner = asked | {"owner": owner, "languages": _LANGUAGES}
-            rows = await self._rows(self._statements.queue_states.select_queued_count, of_owner)
-        return int(rows[0][0])
 
     async def _walk(self, claim: ClaimRequest) -> tuple[Claims, bool]:
         """Claim from the next turns, and return whether there may be turns behind them."""
@@ -272,45 +191,3 @@ class PostgresExecutionQueue(ExecutionQueue):
         """Mark the open record of an execution that was never in the queue; None if it has ended meanwhile."""
         named = {"request_id": state.ref.session_id, "execution_id": state.execution_id, "now": now}
         return CancelResult.CANCELLING if await self._rows(self._statements.queue_ends.request_cancel, named) else None
-
-    async def _synchronous(self, owner: Owner, execution_id: UUID, now: datetime) -> ExecutionState:
-        """Return the state of an execution that was never in the queue, or whose result is no longer kept."""
-        try:
-            ended = await self._ended(owner, execution_id)
-        except ExecutionNotFound:
-            asked = {"owner": owner, "execution_id": execution_id}
-            found = await self._rows(self._statements.queue_states.select_open_execution, asked)
-            # In this order, an execution that ends meanwhile is found in one of the two tables.
-            return _running(owner, execution_id, found[0]) if found else await self._ended(owner, execution_id)
-        if ended.status is not ExecutionStatus.UNKNOWN:
-            return ended
-        await self._ender.end_overdue(now, 1, execution_id)  # until its open record is gone, it may get another end
-        return await self._ended(owner, execution_id)
-
-    async def _end(self, state: ExecutionState, now: datetime) -> None:
-        if state.status is ExecutionStatus.RUNNING:
-            await self._ender.end_overdue(now, 1, state.execution_id)
-        else:
-            await self._ender.end([(state.ref.session_id, state.execution_id)], now)
-
-    async def _ended(self, owner: Owner, execution_id: UUID) -> ExecutionState:
-        ended = await self._history.get(owner, execution_id)
-        return ExecutionState(ended.ref, execution_id, ended.status, execution_count=ended.execution_count)
-
-    async def _rows(self, statement: Statement, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        return await self._gateway.fetch(statement, parameters)
-
-
-def _running(owner: Owner, execution_id: UUID, row: tuple[Any, ...]) -> ExecutionState:
-    session_id, cancel_requested = row
-    ref = SessionRef(owner, session_id)
-    return ExecutionState(ref, execution_id, ExecutionStatus.RUNNING, cancel_requested=cancel_requested)
-
-
-def _listed(owner: Owner, row: tuple[Any, ...]) -> ExecutionState:
-    *asynchronous, status, cancel_requested, count, kept_until = row
-    return evolve(
-        asynchronous_state(owner, asynchronous, status, kept_until),
-        cancel_requested=cancel_requested,
-        execution_count=count,
-    )

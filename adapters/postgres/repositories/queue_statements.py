@@ -1,55 +1,33 @@
-"""Calls of the queue that run in batches, and the rows of its statements."""
+"""Calls of the queue that run in batches."""
 
 import json
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
-from attrs import evolve, frozen
+from attrs import frozen
 from typing_extensions import override
 
 from adapters.postgres import codec
 from adapters.postgres.batching.statement import BatchStatement, LockingStatement, Row, RowLocked
 from adapters.postgres.codec import partition_of
 from adapters.postgres.connections.connection import Statement
-from adapters.postgres.reports import error_text, report_of, report_text
+from adapters.postgres.reports import error_text, report_text
 from adapters.postgres.repositories.executions import ROW_BYTES, execution_columns
-from adapters.postgres.repositories.idempotency_keys import ERASED, key_columns, replayed
+from adapters.postgres.repositories.idempotency_keys import key_columns
 from adapters.postgres.repositories.keyed_executions import keyed_end_columns, keyed_end_size
-from domain.executions.execution import Executed, FinishedExecution, OpenExecution
-from domain.idempotency import IdempotencyKey, KeptCall
-from domain.identity import Owner, SessionRef
-from domain.json_text import JsonText
+from adapters.postgres.repositories.queue_reader import StateCall, state_columns
+from adapters.postgres.repositories.queue_rows import expiring, kept_call, refusal
+from domain.executions.execution import Executed, FinishedExecution
 from domain.queue.entry import (
     CANCELLED,
-    POSITION_MAX,
-    AcceptOptions,
     CancelResult,
-    Claimed,
     Entry,
-    ExecutionState,
-    RetryCause,
-    RetryPolicy,
-    ScheduleRefused,
-    StartWindow,
-    Turn,
 )
-from domain.queue.ports import Claims
-from domain.scripts.language import Language, LanguageTitle
-from domain.scripts.report import ExecutionStatus
-from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
-
-StateCall = tuple[Owner, UUID, datetime]
-"""Whose execution, which one, and the instant at which it is judged."""
+from domain.sessions.session import SessionNotFound
 
 _NO_TIME = timedelta(0)
-
-_TURN_COLUMNS = 3
-"""Columns of a claim about the turn that it examined last."""
-
-_CLAIMED_COLUMNS = 8
-"""Columns of a claim before those of the session."""
 
 
 @frozen
@@ -78,14 +56,6 @@ class EndCall:
     finished: FinishedExecution
     entry: Entry
     following: Entry | None
-
-
-@frozen
-class ReadState:
-    """A state, and whether it is that of an entry that can no longer run."""
-
-    state: ExecutionState
-    is_ended: bool
 
 
 class AcceptExecutions(LockingStatement[AcceptCall, Entry | Executed | UUID | None]):
@@ -126,8 +96,8 @@ class AcceptExecutions(LockingStatement[AcceptCall, Entry | Executed | UUID | No
         if fate == "kept":
             return kept_call(call.entry, [start_until, *kept])
         if fate == "accepted":
-            return _expiring(call.entry, start_until)
-        return _refusal(call.entry, fate, session_until, closed_at)
+            return expiring(call.entry, start_until)
+        return refusal(call.entry, fate, session_until, closed_at)
 
     @override
     def absent(self, call: AcceptCall) -> Exception:
@@ -215,46 +185,11 @@ class CancelExecutions(BatchStatement[StateCall, CancelResult | None]):
     @override
     def columns(self, calls: Sequence[StateCall]) -> Mapping[str, object]:
         cancelled = {"cancelled": report_text(CANCELLED), "cancelled_error": error_text(CANCELLED.failure)}
-        return {**_state_columns(calls), **cancelled}
+        return {**state_columns(calls), **cancelled}
 
     @override
     def decode(self, call: StateCall, row: Row) -> CancelResult:
         return CancelResult(row[0])
-
-    @override
-    def absent(self, call: StateCall) -> None:
-        return None
-
-
-class SelectStates(BatchStatement[StateCall, ReadState | None]):
-    """Reads the states of asynchronous executions; None for another one."""
-
-    name: ClassVar[str] = "state"
-    divisible: ClassVar[bool] = True
-
-    @override
-    def batch_key(self, call: StateCall) -> Hashable:
-        return call[:2]
-
-    @override
-    def size(self, call: StateCall) -> int:
-        return ROW_BYTES
-
-    @override
-    def columns(self, calls: Sequence[StateCall]) -> Mapping[str, object]:
-        return {**_state_columns(calls), "position_max": POSITION_MAX}
-
-    @override
-    def decode(self, call: StateCall, row: Row) -> ReadState:
-        *asynchronous, status, is_ended, position, cancel_requested, count, answer, result, kept_until = row
-        state = evolve(
-            asynchronous_state(call[0], asynchronous, status, kept_until),
-            position=position,
-            cancel_requested=cancel_requested,
-            report=answer and report_of(answer, result),
-            execution_count=count,
-        )
-        return ReadState(state, is_ended)
 
     @override
     def absent(self, call: StateCall) -> None:
@@ -277,97 +212,8 @@ def options_text(entry: Entry) -> str:
     )
 
 
-def claims_of(claim_id: UUID, rows: Sequence[Row]) -> tuple[Claims, bool]:
-    """Return what a claim found, and whether it may find more behind the last turn."""
-    *last, is_cut = rows[0][:_TURN_COLUMNS]
-    entries = [_claimed(claim_id, row[_TURN_COLUMNS:]) for row in rows if row[_TURN_COLUMNS] is not None]
-    if entries:
-        return Claims(entries, entries[-1].turn), False
-    language, owner = last
-    return Claims(entries, Turn(Language(language), Owner(owner)) if owner else None), is_cut
-
-
-def _claimed(claim_id: UUID, row: Row) -> Claimed:
-    deadline_at, *accepted = row[:_CLAIMED_COLUMNS]
-    session = codec.session_of(row[_CLAIMED_COLUMNS:])
-    entry = entry_of(session.ref, accepted)
-    return Claimed(entry, OpenExecution(entry.execution_id, session, deadline_at), claim_id)
-
-
-def entry_of(ref: SessionRef, row: Sequence[Any]) -> Entry:
-    """Return the entry in a row: execution, key, hash of the payload, params, options, and window of the start."""
-    execution_id, key, payload_hash, params, text, not_before, start_until = row
-    facts = json.loads(text)
-    retry = RetryPolicy(facts["retry"]["attempts_max"], frozenset(map(RetryCause, facts["retry"]["causes"])))
-    return Entry(
-        ref,
-        execution_id,
-        JsonText(params),
-        IdempotencyKey(key, payload_hash),
-        StartWindow(not_before, start_until),
-        AcceptOptions(facts["priority_s"], retry, facts["in_order"], _uuid(facts["webhook_id"])),
-        facts["attempt"],
-        _uuid(facts["retry_of"]),
-    )
-
-
-def asynchronous_state(owner: Owner, row: Row, status: str, kept_until: datetime) -> ExecutionState:
-    """Return the state with what the execution was accepted with; nothing is kept of one that was erased."""
-    session_id, _, execution_id, title, text, not_before, start_until = row
-    facts = json.loads(text)
-    return ExecutionState(
-        SessionRef(owner, session_id),
-        execution_id,
-        ExecutionStatus(status),
-        LanguageTitle.of(title),
-        asynchronous=True,
-        attempt=facts["attempt"],
-        retry_of=_uuid(facts["retry_of"]),
-        next_attempt=_uuid(facts.get("next_attempt")),
-        window=StartWindow(not_before, start_until),
-        kept_until=None if facts.get("erased") else kept_until,
-    )
-
-
-def _uuid(text: str | None) -> UUID | None:
-    return None if text is None else UUID(text)
-
-
 def _head_start(entry: Entry) -> timedelta:
     return timedelta(seconds=entry.options.priority_s)
-
-
-def _expiring(entry: Entry, start_until: datetime) -> Entry:
-    return evolve(entry, window=StartWindow(entry.window.not_before, start_until))
-
-
-def _refusal(entry: Entry, fate: str, session_until: datetime, closed_at: datetime) -> Exception | None:
-    if fate == "closed":
-        return SessionClosed(closed_at)
-    if fate == "expired":
-        return SessionExpired(session_until, entry.accepted_at)
-    if fate == "late":
-        try:
-            entry.window.within(session_until)
-        except ScheduleRefused as refused:
-            return refused
-    return RowLocked() if fate == "skipped" else None
-
-
-def kept_call(entry: Entry, row: Row) -> Entry | Executed | UUID | Exception:
-    """Return the response of the call that holds the key, or its execution if that is under way."""
-    start_until, payload_hash, winner, deadline_at, expires_at, title, count, answer, result, is_asynchronous = row
-    if winner == entry.execution_id and is_asynchronous:
-        return _expiring(entry, start_until)
-    key, is_same = entry.idempotency_key, payload_hash == entry.idempotency_key.payload_hash
-    is_erased = result == ERASED
-    if is_asynchronous and is_same and answer is None and not is_erased:
-        return winner  # type: ignore[no-any-return]  # the driver returns a UUID
-    response = answer and Executed(
-        entry.ref, winner, LanguageTitle.of(title), report_of(answer, result), count or 0, replayed=True
-    )
-    call = KeptCall(entry.ref.session_id, payload_hash, winner, deadline_at, expires_at, response, is_erased)
-    return replayed(call, key, entry.accepted_at)
 
 
 def _following_columns(following: Sequence[Entry | None]) -> dict[str, object]:
@@ -379,12 +225,4 @@ def _following_columns(following: Sequence[Entry | None]) -> dict[str, object]:
         "next_expiries": codec.instants(each.window.expires_at if each else None for each in following),
         "next_head_starts": codec.intervals(_head_start(each) if each else _NO_TIME for each in following),
         "next_options": codec.texts(options_text(each) if each else None for each in following),
-    }
-
-
-def _state_columns(calls: Sequence[StateCall]) -> dict[str, object]:
-    return {
-        "owners": codec.texts(owner for owner, _, _ in calls),
-        "execution_ids": codec.uuids(execution_id for _, execution_id, _ in calls),
-        "nows": codec.instants(now for _, _, now in calls),
     }

@@ -16,13 +16,13 @@ from adapters.postgres import codec
 from adapters.postgres.codec import first_id_of, partitions_between
 from adapters.postgres.connections.connection import GatewayConnection, Statement
 from adapters.postgres.gateway_options import GatewayOptions
+from adapters.postgres.repositories.queue_reader import SelectStates
 from adapters.postgres.repositories.queue_statements import (
     AcceptCall,
     AcceptExecutions,
     CancelExecutions,
     EndCall,
     FinishQueuedExecutions,
-    SelectStates,
 )
 from adapters.postgres.statements import Statements, load
 from adapters.sql_files import StatementsDiffer
