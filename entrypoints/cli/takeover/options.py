@@ -228,4 +228,7 @@ def text_of(path: Path, size_max: int) -> str:
         content: bytes = file.read(size_max + 1)
     if len(content) > size_max:
         raise ValueError(f"it is larger than {size_max:,} bytes")
-    return content.decode()
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 at byte {error.start + 1:,}; convert it to UTF-8") from None

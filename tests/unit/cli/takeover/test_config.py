@@ -106,6 +106,13 @@ def test_a_file_of_another_form_is_a_wrong_argument(tmp_path):
     assert (result.exit_code, "line 1 is not NAME=value" in result.output) == (2, True)
 
 
+def test_a_file_that_is_not_utf_8_is_told_by_its_first_wrong_byte(tmp_path):
+    path = tmp_path / ".env"
+    path.write_bytes("PORT=8080\nNAME=é\n".encode("latin-1"))
+    result = run("--env", str(path))
+    assert (result.exit_code, "it is not UTF-8 at byte 16; convert it to UTF-8" in result.output) == (2, True)
+
+
 def test_an_unchanged_environment_of_the_origin_is_refused_with_the_command_that_converts_it():
     result = CliRunner().invoke(cli, ["config", "check"], env={**SAMPLE, "AUTH": ""})
     assert result.exit_code == 2

@@ -393,7 +393,7 @@ class TestOptions:
         assert "line 2: '*' is reserved" in self.refused("--owner", str(path), AUTH="required")
         assert "No such file" in self.refused("--owner", str(tmp_path / "none"), AUTH="required")
         path.write_bytes(b"\xff")
-        assert "utf-8" in self.refused("--owner", str(path), AUTH="required")
+        assert "it is not UTF-8 at byte 1" in self.refused("--owner", str(path), AUTH="required")
 
     def test_owners_of_labels_and_files_are_those_of_the_sessions(self, tmp_path):
         path = tmp_path / "owners.csv"
