@@ -21,16 +21,9 @@ from domain.executions.ports import ExecutionRepository
 from domain.idempotency import KeptCall, KeyInterrupted
 from domain.identity import EVERY_OWNER, Owner, SessionRef, uuid7_time
 from domain.paging import Page
-from domain.queue.entry import (
-    CANCELLED,
-    Accepted,
-    CancelResult,
-    Claimed,
-    Entry,
-    ExecutionState,
-    RetryCause,
-)
+from domain.queue.entry import Claimed, Entry, RetryCause
 from domain.queue.ports import EVERY_STATE, ClaimRequest, Claims, ExecutionQueue, QueueFacts, StateFilter
+from domain.queue.state import CANCELLED, Accepted, CancelResult, ExecutionState
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionStatus, ScriptReport
 from domain.sessions.session import Session

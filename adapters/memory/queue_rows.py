@@ -9,8 +9,9 @@ from attrs import define
 from adapters.memory.store import AcceptedEntry, MemoryStore
 from domain.executions.execution import ExecutionNotFound
 from domain.identity import EVERY_OWNER, Owner, SessionRef
-from domain.queue.entry import CANCELLED, EXPIRED, POSITION_MAX, ExecutionState, StartWindow, Turn
+from domain.queue.entry import StartWindow, Turn
 from domain.queue.ports import ClaimRequest, QueueFacts
+from domain.queue.state import CANCELLED, EXPIRED, POSITION_MAX, ExecutionState
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionStatus, ScriptReport
 from domain.sessions.session import Session

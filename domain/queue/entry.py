@@ -1,4 +1,4 @@
-"""Executions that are accepted now and run later: what callers may ask for, and how their state is reported."""
+"""Executions that are accepted now and run later: what callers may ask for."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -9,20 +9,18 @@ from attrs import Attribute, define, evolve, field, frozen
 from attrs.validators import ge, le
 
 from domain.clock import Jitter
-from domain.errors import Conflict, Invalid
-from domain.executions.execution import Executed, OpenExecution
+from domain.errors import Invalid
+from domain.executions.execution import OpenExecution
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef, uuid7_time
 from domain.json_text import JsonText
-from domain.scripts.language import Language, LanguageTitle
-from domain.scripts.report import ExecutionStatus, Failure, FailureCode, ScriptReport
+from domain.scripts.language import Language
+from domain.scripts.report import FailureCode
 
 PRIORITY_MAX_S = 3600
 DELAY_MAX = timedelta(days=30)
 EXPIRES_IN_DEFAULT = timedelta(hours=6)
 ATTEMPTS_MAX = 10
-POSITION_MAX = 1000
-"""The largest position in the queue that is counted exactly."""
 
 WAIT_MAX = DELAY_MAX + timedelta(hours=12)
 """From acceptance to expiry. The history has a row of the execution by the day of acceptance, for 31 days at least."""
@@ -215,98 +213,3 @@ class Claimed:
     def turn(self) -> Turn:
         """The turn in which it was claimed."""
         return Turn(self.execution.session.language_title.language, self.entry.ref.owner)
-
-
-@frozen
-class ExecutionState:
-    """An execution in any state, as all acknowledged writes left it; unknown facts are None.
-
-    `position` counts the entries of the owner and language before this one, up to POSITION_MAX. `report` and
-    `execution_count` are there once it has ended and the result is kept; `kept_until` says until when. One that never
-    began has no count.
-    """
-
-    ref: SessionRef
-    execution_id: UUID
-    status: ExecutionStatus
-    language_title: LanguageTitle | None = None
-    asynchronous: bool = False
-    attempt: int = 1
-    retry_of: UUID | None = None
-    next_attempt: UUID | None = None
-    window: StartWindow | None = None
-    position: int | None = None
-    cancel_requested: bool = False
-    report: ScriptReport | None = field(default=None, repr=False)
-    execution_count: int | None = None
-    kept_until: datetime | None = None
-
-    @property
-    def executed(self) -> Executed | None:
-        """The execution as its caller gets it once it has ended and the result is kept; else None."""
-        if self.report is None or self.language_title is None:
-            return None
-        count = self.execution_count or 0
-        return Executed(self.ref, self.execution_id, self.language_title, self.report, count, replayed=True)
-
-
-class CancelResult(StrEnum):
-    """What a cancel found: `executed` in the API is "no", "partly" or "yes"."""
-
-    CANCELLED = "cancelled"
-    """It was queued, and will not run."""
-    CANCELLING = "cancelling"
-    """It runs, and is being stopped."""
-    ENDED = "ended"
-    """It had ended before."""
-
-
-CANCELLED = ScriptReport(
-    None,
-    Failure(FailureCode.EXECUTION_CANCELLED, "The execution was cancelled before its script started."),
-    execution_time_ms=0,
-)
-"""The report of an entry that was cancelled, or whose session was closed."""
-
-EXPIRED = ScriptReport(
-    None,
-    Failure(
-        FailureCode.EXECUTION_EXPIRED,
-        "The execution did not start before its expiry, so it will not run. Call again, or allow it to wait longer.",
-    ),
-    execution_time_ms=0,
-)
-"""The report of an entry that did not start in time."""
-
-
-@define(eq=False)
-class ExecutionNotEnded(Conflict):
-    """The call needs an execution that has ended."""
-
-    code: ClassVar[str] = "CONFLICT"
-    execution_id: UUID
-    status: ExecutionStatus
-
-    @property
-    def message(self) -> str:
-        found = f"Execution {self.execution_id} is {self.status}, so nothing was done."
-        return f"{found} Wait until it has ended, or cancel it."
-
-
-@define(eq=False)
-class ExecutionNotKept(Conflict):
-    """The call needs the params of an execution that are not kept."""
-
-    code: ClassVar[str] = "CONFLICT"
-    execution_id: UUID
-
-    @property
-    def message(self) -> str:
-        return (
-            f"Execution {self.execution_id} cannot be repeated, because its params are not kept: it was not accepted "
-            "to run later, or its result is no longer kept. Execute the session again with the params."
-        )
-
-
-Accepted = Entry | ExecutionState | Executed
-"""How an accept ends: a new entry; or, under a key of an earlier call, its state, or its response if it has ended."""

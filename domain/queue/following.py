@@ -17,7 +17,7 @@ from domain.live.hub import LiveHub
 from domain.live.ports import LiveSource
 from domain.live.position import Position
 from domain.queue.ends import Ends
-from domain.queue.entry import ExecutionState
+from domain.queue.state import ExecutionState
 from domain.scripts.report import ExecutionStatus, ExecutionUnknown
 
 Ended: TypeAlias = Executed | ExecutionUnknown

@@ -11,7 +11,8 @@ from domain.audit import Act
 from domain.executions.execution import FinishedExecution
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
-from domain.queue.entry import Accepted, CancelResult, Claimed, Entry, ExecutionState, Turn
+from domain.queue.entry import Claimed, Entry, Turn
+from domain.queue.state import Accepted, CancelResult, ExecutionState
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionStatus
 

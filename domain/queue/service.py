@@ -22,17 +22,11 @@ from domain.functions.params import ParamsCheck
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
 from domain.queue.ends import Ends
-from domain.queue.entry import (
-    Accepted,
-    CancelResult,
-    Entry,
-    ExecutionNotEnded,
-    ExecutionNotKept,
-    ExecutionState,
-)
+from domain.queue.entry import Entry
 from domain.queue.ports import ExecutionQueue, QueueFacts, StateFilter
 from domain.queue.quota import QueueQuota
 from domain.queue.served import ServedLanguages
+from domain.queue.state import Accepted, CancelResult, ExecutionNotEnded, ExecutionNotKept, ExecutionState
 from domain.queue.submission import Submission, require_callback
 from domain.scripts.language import Language
 from domain.sessions.ports import SessionRepository

@@ -12,8 +12,8 @@ from domain.audit import ActName
 from domain.errors import Unavailable
 from domain.executions.execution import ExecutionNotFound
 from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, uuid7_time
-from domain.queue.entry import CancelResult, ExecutionNotEnded, ExecutionNotKept, ExecutionState
 from domain.queue.ports import ExecutionQueue, StateFilter
+from domain.queue.state import CancelResult, ExecutionNotEnded, ExecutionNotKept, ExecutionState
 from domain.queue.submission import Submission
 from domain.scripts.report import ExecutionStatus
 from entrypoints.cli.arguments import any_owner

@@ -13,11 +13,11 @@ from domain.identity import Owner
 from domain.live.hub import LiveHub
 from domain.queue.dispatcher import Dispatcher
 from domain.queue.ends import Ends
-from domain.queue.entry import ExecutionState
 from domain.queue.following import Ended, ExecutionEvents, ReadState
 from domain.queue.quota import QueueQuota
 from domain.queue.served import ServedLanguages
 from domain.queue.service import QueueService
+from domain.queue.state import ExecutionState
 from domain.queue.watch import CancelWatch
 from entrypoints.composition.options import dispatch_policy, queue_bounds, queue_policy
 from entrypoints.server.lifespan import Step

@@ -18,7 +18,6 @@ from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, SessionRef
 from domain.json_text import JsonText
 from domain.queue.entry import (
     AcceptOptions,
-    CancelResult,
     Claimed,
     Entry,
     RetryCause,
@@ -28,6 +27,7 @@ from domain.queue.entry import (
     Turn,
 )
 from domain.queue.ports import ClaimRequest, StateFilter
+from domain.queue.state import CancelResult
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.report import ExecutionStatus, Failure, FailureCode
 from domain.sessions.ports import SessionPurger

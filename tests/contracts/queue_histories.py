@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from domain.executions.execution import ExecutionLost
 from domain.identity import EVERY_OWNER
-from domain.queue.entry import CancelResult, Claimed, Entry, ScheduleRefused
+from domain.queue.entry import Claimed, Entry, ScheduleRefused
+from domain.queue.state import CancelResult
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Session, SessionClosed
 from tests.contracts.execution_queue import QueueOfOne

@@ -33,8 +33,9 @@ from domain.audit import Act
 from domain.executions.execution import Executed, ExecutionNotFound, FinishedExecution
 from domain.idempotency import KeyInFlight, KeyInterrupted
 from domain.identity import Owner, SessionRef
-from domain.queue.entry import Accepted, CancelResult, Claimed, Entry, ExecutionState
+from domain.queue.entry import Claimed, Entry
 from domain.queue.ports import ClaimRequest, Claims
+from domain.queue.state import Accepted, CancelResult, ExecutionState
 from domain.scripts.report import ExecutionStatus
 
 _TRIES = 5

@@ -21,8 +21,9 @@ from adapters.postgres.statements import Statements
 from domain.executions.execution import ExecutionNotFound
 from domain.identity import EVERY_OWNER, Owner, SessionRef, uuid7_at
 from domain.paging import Page
-from domain.queue.entry import POSITION_MAX, Entry, ExecutionState
+from domain.queue.entry import Entry
 from domain.queue.ports import EVERY_STATE, ExecutionQueue, QueueFacts, StateFilter
+from domain.queue.state import POSITION_MAX, ExecutionState
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionStatus
 

@@ -20,7 +20,6 @@ from domain.queue.entry import (
     AcceptOptions,
     Claimed,
     Entry,
-    ExecutionState,
     RetryCause,
     RetryPolicy,
     ScheduleRefused,
@@ -28,6 +27,7 @@ from domain.queue.entry import (
     Turn,
 )
 from domain.queue.ports import Claims
+from domain.queue.state import ExecutionState
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import SessionClosed, SessionExpired

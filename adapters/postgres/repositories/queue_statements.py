@@ -20,11 +20,8 @@ from adapters.postgres.repositories.keyed_executions import keyed_end_columns, k
 from adapters.postgres.repositories.queue_reader import StateCall, state_columns
 from adapters.postgres.repositories.queue_rows import expiring, kept_call, refusal
 from domain.executions.execution import Executed, FinishedExecution
-from domain.queue.entry import (
-    CANCELLED,
-    CancelResult,
-    Entry,
-)
+from domain.queue.entry import Entry
+from domain.queue.state import CANCELLED, CancelResult
 from domain.sessions.session import SessionNotFound
 
 _NO_TIME = timedelta(0)

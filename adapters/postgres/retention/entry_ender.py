@@ -16,7 +16,7 @@ from adapters.postgres.reports import error_text, report_text
 from adapters.postgres.statements import QueueSweepStatements
 from adapters.random_ids import RandomIds
 from domain.clock import IdGenerator
-from domain.queue.entry import CANCELLED, EXPIRED
+from domain.queue.state import CANCELLED, EXPIRED
 
 EntryIds = tuple[Any, ...]
 """A session and its execution."""

@@ -16,9 +16,9 @@ from domain.executions.history import HistoryService, whole_row
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
 from domain.paging import Page
-from domain.queue.entry import Accepted, CancelResult, ExecutionState
 from domain.queue.ports import StateFilter
 from domain.queue.service import QueueService
+from domain.queue.state import Accepted, CancelResult, ExecutionState
 from domain.queue.submission import Submission
 from domain.scripts.report import ExecutionStatus, ExecutionUnknown
 from domain.sessions.session import SessionClosed

@@ -14,9 +14,9 @@ from domain.executions.execution import Executed, ExecutionFailed
 from domain.live.hub import LiveHub
 from domain.live.position import Position
 from domain.live.reader import LiveReader
-from domain.queue.entry import Accepted
 from domain.queue.following import Ended, ExecutionEvents, FollowedExecution
 from domain.queue.service import QueueService
+from domain.queue.state import Accepted
 from entrypoints.http.errors import error_content, status_of
 from entrypoints.http.event_stream import (
     STALL_S,

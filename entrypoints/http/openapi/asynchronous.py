@@ -5,8 +5,8 @@ from uuid import UUID
 from domain.errors import QuotaReached, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionNotFound
 from domain.functions.schema import PinnedVersionNotFound, SchemaUnusable
-from domain.queue.entry import ExecutionNotEnded, ExecutionNotKept
 from domain.queue.following import EventsNotKept
+from domain.queue.state import ExecutionNotEnded, ExecutionNotKept
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
 from entrypoints.http.contract import ApiExample, Contract, In, Link, Parameter, Tag
 from entrypoints.http.openapi.executions import KEPT

@@ -28,8 +28,9 @@ from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.limits.rate import RateDecision, RateLimited, RatePolicy
-from domain.queue.entry import EXPIRED, CallbackNotFound, ExecutionNotEnded, ExecutionNotKept, ScheduleRefused
+from domain.queue.entry import CallbackNotFound, ScheduleRefused
 from domain.queue.following import EventsNotKept
+from domain.queue.state import EXPIRED, ExecutionNotEnded, ExecutionNotKept
 from domain.schedules.schedule import ScheduleConflict, ScheduleMismatch, ScheduleNotFound
 from domain.schedules.timing import TimingRefused
 from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle

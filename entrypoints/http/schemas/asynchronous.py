@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from domain.identity import uuid7_time
 from domain.queue import entry
 from domain.queue.service import LanguageQueue
+from domain.queue.state import POSITION_MAX, CancelResult, ExecutionState
 from domain.queue.submission import Start
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionStatus
@@ -125,7 +126,7 @@ ExpiresAt = Annotated[
     Meta(description="The instant from which it does not start any more; null if its caller waited for it."),
 ]
 Position = Annotated[
-    Annotated[int, Meta(ge=0, le=entry.POSITION_MAX)] | None,
+    Annotated[int, Meta(ge=0, le=POSITION_MAX)] | None,
     Meta(
         description="About how many executions of the caller in this language come first, at most 1000; null if it is "
         "not queued.",
@@ -160,9 +161,9 @@ class AcceptedResponse(Struct):
     position: Position
 
     @classmethod
-    def of(cls, accepted: entry.Entry | entry.ExecutionState) -> "AcceptedResponse":
+    def of(cls, accepted: entry.Entry | ExecutionState) -> "AcceptedResponse":
         """Return the body for an execution that was accepted, or that is under way."""
-        state = accepted if isinstance(accepted, entry.ExecutionState) else None
+        state = accepted if isinstance(accepted, ExecutionState) else None
         window = accepted.window
         return cls(
             execution_id=accepted.execution_id,
@@ -184,9 +185,9 @@ class CancelResponse(Struct):
     executed: CancelExecuted
 
     @classmethod
-    def of(cls, result: entry.CancelResult, state: entry.ExecutionState) -> "CancelResponse":
+    def of(cls, result: CancelResult, state: ExecutionState) -> "CancelResponse":
         """Return the body for a cancel."""
-        if result is entry.CancelResult.CANCELLING:
+        if result is CancelResult.CANCELLING:
             return cls(state.execution_id, "cancelling", "partly")
         never_began = state.status is ExecutionStatus.CANCELLED and state.execution_count is None
         return cls(state.execution_id, state.status.value, "no" if never_began else _EXECUTED[state.status])
@@ -219,7 +220,7 @@ class ListedExecution(Struct):
     result_kept_until: KeptUntil
 
     @classmethod
-    def of(cls, state: entry.ExecutionState) -> "ListedExecution":
+    def of(cls, state: ExecutionState) -> "ListedExecution":
         """Return the row of a list."""
         window = state.window
         return cls(

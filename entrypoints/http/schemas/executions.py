@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from msgspec import field as member
 
 from domain.executions import execution
-from domain.queue import entry
+from domain.queue.state import Accepted, ExecutionState
 from domain.scripts.report import ExecutionStatus
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import asynchronous, fields
@@ -129,9 +129,7 @@ class SingleExecution(ExecutionResponse):
     result_kept_until: asynchronous.KeptUntil
 
     @classmethod
-    def of_state(
-        cls, state: entry.ExecutionState, kept: execution.Execution, status_code: int | None
-    ) -> "SingleExecution":
+    def of_state(cls, state: ExecutionState, kept: execution.Execution, status_code: int | None) -> "SingleExecution":
         """Return the body for an execution, with what is kept of its end."""
         report, window = state.report, state.window
         return cls(
@@ -205,7 +203,7 @@ class BatchLine(Struct, omit_defaults=True):
         return cls(index, HTTPStatus.OK, **{name: getattr(response, name) for name in response.__struct_fields__})
 
     @classmethod
-    def accepted(cls, index: int, accepted: entry.Accepted) -> "BatchLine":
+    def accepted(cls, index: int, accepted: Accepted) -> "BatchLine":
         """Return the line for an item that was accepted, to be run later."""
         ref, execution_id = accepted.ref, accepted.execution_id
         return cls(index, HTTPStatus.ACCEPTED, request_id=ref.session_id, execution_id=execution_id)

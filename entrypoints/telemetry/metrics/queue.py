@@ -11,8 +11,9 @@ from domain.audit import Act
 from domain.executions.execution import FinishedExecution
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
-from domain.queue.entry import Accepted, CancelResult, Claimed, Entry, ExecutionState
+from domain.queue.entry import Claimed, Entry
 from domain.queue.ports import EVERY_STATE, ClaimRequest, Claims, ExecutionQueue, QueueFacts, StateFilter
+from domain.queue.state import Accepted, CancelResult, ExecutionState
 from domain.scripts.language import Language
 from entrypoints.telemetry.metrics.instruments import Collectors, Counts, Histograms, counter, histogram
 

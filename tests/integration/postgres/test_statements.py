@@ -30,7 +30,8 @@ from domain.executions.execution import FinishedExecution, OpenExecution
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
-from domain.queue.entry import CANCELLED, Entry, StartWindow
+from domain.queue.entry import Entry, StartWindow
+from domain.queue.state import CANCELLED
 from tests.sql_clocks import clock_reads
 from tests.support.acts import act
 from tests.unit.domain.builders import session_at

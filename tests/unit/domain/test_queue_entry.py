@@ -13,19 +13,16 @@ from domain.idempotency import IdempotencyKey
 from domain.identity import ANONYMOUS, SessionRef, uuid7_at
 from domain.json_text import JsonText
 from domain.queue.entry import (
-    CANCELLED,
     DELAY_MAX,
-    EXPIRED,
     WAIT_MAX,
     AcceptOptions,
     Entry,
-    ExecutionNotEnded,
-    ExecutionState,
     RetryCause,
     RetryPolicy,
     ScheduleRefused,
     StartWindow,
 )
+from domain.queue.state import CANCELLED, EXPIRED, ExecutionNotEnded, ExecutionState
 from domain.scripts.language import LanguageTitle
 from domain.scripts.report import ExecutionStatus, Failure, FailureCode, ScriptReport
 

@@ -21,11 +21,12 @@ from domain.json_text import JsonText
 from domain.live.hub import LiveHub
 from domain.queue.dispatcher import Dispatcher, DispatchPolicy
 from domain.queue.ends import Ends
-from domain.queue.entry import Accepted, Entry, ExecutionState
+from domain.queue.entry import Entry
 from domain.queue.following import Ended, ExecutionEvents
 from domain.queue.quota import QueueMaxima, QueueQuota
 from domain.queue.served import ServedLanguages
 from domain.queue.service import QueuePolicy, QueueService
+from domain.queue.state import Accepted, ExecutionState
 from domain.queue.submission import Submission
 from domain.queue.watch import CancelWatch
 from domain.scripts.language import Language

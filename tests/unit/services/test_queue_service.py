@@ -14,17 +14,14 @@ from domain.queue.entry import (
     DELAY_MAX,
     AcceptOptions,
     CallbackNotFound,
-    CancelResult,
     Entry,
-    ExecutionNotEnded,
-    ExecutionNotKept,
-    ExecutionState,
     RetryCause,
     RetryPolicy,
     ScheduleRefused,
 )
 from domain.queue.ports import StateFilter
 from domain.queue.quota import QueueMaxima, QueueQuota
+from domain.queue.state import CancelResult, ExecutionNotEnded, ExecutionNotKept, ExecutionState
 from domain.queue.submission import Start
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionStatus
