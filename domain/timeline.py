@@ -117,7 +117,7 @@ class AcceptedTrace:
     """An execution that was accepted to run later, while its result is kept.
 
     `status` is None while it is queued or runs, `may_start_at` None unless it is queued. `schedule_id` names the
-    schedule that has started it.
+    schedule that has started it. `is_erased` says that its params and its result were erased.
     """
 
     ref: SessionRef
@@ -132,6 +132,7 @@ class AcceptedTrace:
     status: ExecutionStatus | None = None
     may_start_at: datetime | None = None
     schedule_id: UUID | None = None
+    is_erased: bool = False
 
 
 @frozen

@@ -30,7 +30,8 @@ SELECT
     (k.asynchronous ->> 'retry_of')::uuid AS retry_of, (k.asynchronous ->> 'next_attempt')::uuid AS next_attempt,
     (k.asynchronous ->> 'not_before')::timestamptz AS not_before,
     (k.asynchronous ->> 'expires_at')::timestamptz AS start_until, k.expires_at, k.outcome,
-    q.not_before AS may_start_at, (k.asynchronous ->> 'schedule_id')::uuid AS schedule_id
+    q.not_before AS may_start_at, (k.asynchronous ->> 'schedule_id')::uuid AS schedule_id,
+    k.asynchronous ? 'erased' AS is_erased
 FROM meta.idempotency_keys AS k
 LEFT JOIN meta.queued_executions AS q ON k.winner = q.execution_id AND k.request_id = q.request_id
 WHERE k.winner = :execution_id::uuid AND k.asynchronous IS NOT NULL;

@@ -187,9 +187,9 @@ def _open_execution(row: tuple[Any, ...]) -> OpenTrace:
 
 
 def _accepted(row: tuple[Any, ...]) -> AcceptedTrace:
-    session_id, owner, *facts, outcome, may_start_at, schedule_id = row
+    session_id, owner, *facts, outcome, may_start_at, schedule_id, is_erased = row
     status = None if outcome is None else ExecutionStatus(outcome)
-    return AcceptedTrace(SessionRef(Owner(owner), session_id), *(*facts, status, may_start_at, schedule_id))
+    return AcceptedTrace(SessionRef(Owner(owner), session_id), *(*facts, status, may_start_at, schedule_id, is_erased))
 
 
 def _execution(row: tuple[Any, ...]) -> Execution:

@@ -228,7 +228,8 @@ def _acceptance(timeline: Timeline, trace: ExecutionTrace) -> Iterator[Evidence]
         yield fact(name, accepted.may_start_at)
     if accepted.next_attempt is not None:
         yield fact("next_attempt", id=accepted.next_attempt)
-    yield fact("response_kept" if accepted.status else "response_due", accepted.kept_until, key=accepted.name)
+    name = "response_kept" if accepted.status else "response_due"
+    yield fact("response_erased" if accepted.is_erased else name, accepted.kept_until, key=accepted.name)
 
 
 def _execution_summary(clock: ClockReading, trace: ExecutionTrace) -> tuple[str, str]:

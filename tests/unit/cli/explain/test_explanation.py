@@ -85,6 +85,13 @@ class TestAnExecutionThatRunsLater:
         assert str(self.NEXT) in " ".join(texts(found, "ended"))
         assert texts(found, "key")[0].startswith("Its result is kept under the key 'order 4711'")
 
+    def test_one_that_was_erased_says_so(self):
+        ended = Execution(KEY, ID, ExecutionStatus.SUCCEEDED)
+        found = self.explained(ended=ended, status=ExecutionStatus.SUCCEEDED, is_erased=True)
+        assert texts(found, "key")[0].startswith(
+            "Its params and its result were erased. Calls with the key 'order 4711'"
+        )
+
     def test_a_session_says_how_many_wait(self):
         assert texts(explained(queued=3), "open") == ["In the queue: 3 executions of it."]
 
