@@ -110,13 +110,14 @@ class Receiver:
 
 @define(eq=False)
 class RandomFaults:
-    """Chooses a fault for each message, and never success for the path `/dead`."""
+    """Chooses a fault for each message, each of them once at first, and never success for the path `/dead`."""
 
     random: random.Random
     chosen: Counter[str] = field(factory=Counter)
 
     async def __call__(self, path):
-        (kind,) = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))
+        left = [kind for kind in WEIGHTS if not self.chosen[kind]]
+        (kind,) = self.random.choices(left or list(WEIGHTS), None if left else list(WEIGHTS.values()))
         if path == "/dead" or (kind == "hang" and self.chosen[kind] >= HANGS_MAX):
             kind = "fail"
         self.chosen[kind] += 1
