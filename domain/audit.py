@@ -43,6 +43,7 @@ class ActName(StrEnum):
     SCHEDULES_PAUSE = "schedules.pause"
     SCHEDULES_RESUME = "schedules.resume"
     SCHEDULES_DELETE = "schedules.delete"
+    SCHEDULES_RUN = "schedules.run"
     TAKEOVER_OPEN = "takeover.open"
     TAKEOVER_ADOPT = "takeover.adopt"
     TAKEOVER_BACK = "takeover.back"

@@ -1,7 +1,7 @@
 -- Statements about schedules; sessions.sql describes the format.
 --
--- Whoever settles a due time compares and sets `next_at` in the same statement. Whatever locks a session and a schedule
--- locks the session first.
+-- A statement that settles a due time compares and sets `next_at`. A statement that locks a session and a schedule locks
+-- the session first.
 
 -- name: insert_schedule(schedule_id, owner, name, session_id, function_name, params, cron, zone, interval_s, run_at, jitter_s, catch_up, overlap, expires_in, options, anchor_at, settled_at, next_at, owner_max, act_id, actor, origin, act)
 -- Storing the same schedule again changes nothing, and is not recorded again. Returns whether it is stored, and how many

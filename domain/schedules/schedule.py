@@ -32,7 +32,7 @@ COUNTED_MAX = 500
 
 
 class CatchUp(StrEnum):
-    """What becomes of due times that nobody was there to settle."""
+    """What becomes of due times that no process has settled in time."""
 
     SKIP = "skip"
     ONCE = "once"

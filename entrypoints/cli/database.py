@@ -1,12 +1,17 @@
 """The database that a command works on."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from uuid import UUID
 
+import click
 from msgspec.structs import replace
 
+from domain.audit import ActName
+from domain.errors import Unavailable
+from domain.identity import Owner
 from entrypoints.server.data_dir import (
     DataDir,
     DataDirError,
@@ -36,6 +41,16 @@ _NOT_CONNECTED = (
 def patient(settings: Settings, timeout_ms: int = COMMAND_TIMEOUT_MS) -> Settings:
     """Return the settings with a longer time limit for statements: only an operator waits for a command."""
     return replace(settings, request_timeout_ms=max(settings.request_timeout_ms, timeout_ms))
+
+
+async def record_act(
+    commands: "Commands", name: ActName, subject: UUID, details: Mapping[str, object], owner: Owner | None
+) -> None:
+    """Record what a command has done; it is done also if that fails."""
+    try:
+        await commands.database_acts().record(commands.new_act(name), str(subject), details, owner)
+    except Unavailable as error:
+        click.echo(f"The audit record has no entry of this: {error.message}", err=True)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from domain.queue.state import CancelResult, ExecutionNotEnded, ExecutionNotKept
 from domain.queue.submission import Submission
 from domain.scripts.report import ExecutionStatus
 from entrypoints.cli.arguments import any_owner
-from entrypoints.cli.database import command_database, patient
+from entrypoints.cli.database import command_database, patient, record_act
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, shown, table
@@ -167,12 +167,11 @@ async def _retried(commands: "Commands", execution_id: UUID) -> UUID:
 
 
 async def _record(commands: "Commands", name: ActName, execution_id: UUID, details: Mapping[str, object]) -> None:
-    """Record what was done with an execution; it is done also if that fails."""
     try:
         owner = await _owner(commands, execution_id)
-        await commands.database_acts().record(commands.new_act(name), str(execution_id), details, owner)
-    except Unavailable as error:
-        click.echo(f"The audit record has no entry of this: {error.message}", err=True)
+    except Unavailable:
+        owner = None
+    await record_act(commands, name, execution_id, details, owner)
 
 
 async def _owner(commands: "Commands", execution_id: UUID) -> Owner | None:

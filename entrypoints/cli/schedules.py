@@ -8,12 +8,14 @@ from uuid import UUID
 
 import click
 
+from domain.audit import ActName
 from domain.identity import EVERY_OWNER, Owner
+from domain.queue.entry import Entry
 from domain.schedules.schedule import Firing, FunctionTarget
 from domain.schedules.service import ScheduleView
 from domain.schedules.timing import Cron, Interval, Timing
 from entrypoints.cli.arguments import any_owner
-from entrypoints.cli.database import command_database, patient
+from entrypoints.cli.database import command_database, patient, record_act
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
@@ -108,8 +110,14 @@ def run(context: click.Context, schedule_id: UUID) -> None:
 
     Its due times stay as they are. A controller runs the execution within a second.
     """
-    entry = _in_database(context, lambda commands: commands.schedules().run(EVERY_OWNER, schedule_id, lambda _: None))
-    click.echo(entry.execution_id)
+
+    async def accepted(commands: "Commands") -> UUID:
+        entry: Entry = await commands.schedules().run(EVERY_OWNER, schedule_id, lambda _: None)
+        details = {"execution_id": str(entry.execution_id)}
+        await record_act(commands, ActName.SCHEDULES_RUN, schedule_id, details, entry.ref.owner)
+        return entry.execution_id
+
+    click.echo(_in_database(context, accepted))
 
 
 def _in_database(context: click.Context, call: "Callable[[Commands], Awaitable[Result]]") -> Result:

@@ -50,7 +50,7 @@ COMMENT ON COLUMN meta.schedules.zone IS 'A name of the IANA database.';
 COMMENT ON COLUMN meta.schedules.interval_s IS 'Seconds between due times, counted from anchor_at.';
 COMMENT ON COLUMN meta.schedules.run_at IS 'The only due time.';
 COMMENT ON COLUMN meta.schedules.jitter_s IS 'A part of it, which follows from the id, is added to each due time.';
-COMMENT ON COLUMN meta.schedules.catch_up IS 'What becomes of due times that no controller was there to settle.';
+COMMENT ON COLUMN meta.schedules.catch_up IS 'What becomes of due times that no controller has settled in time.';
 COMMENT ON COLUMN meta.schedules.overlap IS 'What becomes of a due time while the execution before is under way.';
 COMMENT ON COLUMN meta.schedules.expires_in IS 'Within which an execution must start.';
 COMMENT ON COLUMN meta.schedules.options IS 'How each execution is run.';

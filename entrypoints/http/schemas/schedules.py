@@ -67,7 +67,7 @@ JitterSeconds = Annotated[
 CatchUpField = Annotated[
     schedule.CatchUp,
     Meta(
-        description="What becomes of due times that no server was there to settle. skip: they are missed, unless the "
+        description="What becomes of due times that no server has settled in time. skip: they are missed, unless the "
         "last one was due within the last 60 seconds. once: the last one fires. all: the last 100 fire."
     ),
 ]
@@ -80,7 +80,7 @@ OverlapField = Annotated[
 ]
 Retry = Annotated[RetryBody | None, Meta(description="When another attempt is made; null for never, the default.")]
 CallbackField = Annotated[
-    UUID | None, Meta(description="The webhook that hears of each end; null for none, the default.")
+    UUID | None, Meta(description="The webhook to which each end is reported; null for none, the default.")
 ]
 ScheduleId = Annotated[UUID, Meta(description="The id of the schedule.")]
 ScheduleVersion = Annotated[int, Meta(ge=1, description="Increases with each change. Quoted, it is the ETag.")]
@@ -114,7 +114,7 @@ SettledAt = Annotated[fields.Instant, Meta(description="When that was decided.")
 Reason = Annotated[
     str | None,
     Meta(
-        description="Why it did not fire. late: no server was there to settle it. overlap: the execution before was "
+        description="Why it did not fire. late: no server has settled it in time. overlap: the execution before was "
         "queued or running. paused: the schedule was paused. changed: its timing was changed before. Otherwise the "
         "code of an error. Null if it fired."
     ),

@@ -48,5 +48,9 @@ async def test_schedules_are_listed_shown_paused_resumed_and_run(api: Api, run: 
     shown = json.loads(run("schedules", "show", schedule_id, "--output", "json").stdout)
     assert [each["execution_id"] for each in shown["firings"]] == [execution_id]
 
+    acts = json.loads(run("audit", "--output", "json").stdout)
+    done = [(each["act"], each["subject"]) for each in acts if each["act"].startswith("schedules.")]
+    assert done == [(f"schedules.{act}", schedule_id) for act in ("run", "resume", "pause", "create")]
+
     unknown = run("schedules", "show", UNKNOWN)
     assert (unknown.returncode, "no schedule" in unknown.stderr) == (1, True)
