@@ -19,6 +19,7 @@ from domain.executions.execution import ExecutionNotFound
 from domain.executions.running import RunningExecutions
 from domain.functions.function import PinnedVersion
 from domain.functions.params import ParamsCheck
+from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
 from domain.queue.ends import Ends
@@ -208,17 +209,19 @@ class QueueService:
         act = new_act(self._clock, self._ids, actor, ActName.EXECUTIONS_ERASE)
         await self._spend(self._queue.erase(owner, execution_id, ended.ref.session_id, act))
 
-    async def retry(self, ended: ExecutionState) -> Accepted:
+    async def retry(self, ended: ExecutionState, idempotency_key: IdempotencyKey | None = None) -> Accepted:
         """Accept an execution that has ended once more, as an execution of its own.
 
-        Raises ExecutionNotKept, or what `accept` raises.
+        A repeated call with its key accepts nothing more. Raises ExecutionNotKept, or what `accept` raises.
         """
         owner, execution_id = ended.ref.owner, ended.execution_id
         try:
             entry = await self._spend(self._queue.entry(owner, execution_id, self._clock.now()))
         except ExecutionNotFound:
             raise ExecutionNotKept(execution_id) from None
-        return await self.accept(entry.ref, Submission(entry.params, options=entry.options, retry_of=execution_id))
+        key = idempotency_key
+        again = Submission(entry.params, options=entry.options, idempotency_key=key, retry_of=execution_id)
+        return await self.accept(entry.ref, again)
 
     async def page(self, owner: Owner, after: UUID | None, size: int, wanted: StateFilter) -> Page[ExecutionState]:
         """Return a page of the owner's asynchronous executions, newest first."""

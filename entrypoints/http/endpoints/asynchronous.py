@@ -29,7 +29,7 @@ from entrypoints.http.event_stream import EventFormat, accepted_format
 from entrypoints.http.parsing.bodies import json_text
 from entrypoints.http.parsing.body_problems import PROBLEMS_MAX
 from entrypoints.http.parsing.cursors import QueueCursor, instant_of, microseconds, write_cursor
-from entrypoints.http.parsing.headers import invalid_header
+from entrypoints.http.parsing.headers import IdempotencyKeys, idempotency_key, invalid_header
 from entrypoints.http.parsing.preferences import Preferences, preferences
 from entrypoints.http.parsing.queries import Query
 from entrypoints.http.request import ClientDisconnected, Request, until_disconnect
@@ -167,11 +167,15 @@ class AsynchronousEndpoints:
         return Response(HTTPStatus.NO_CONTENT)
 
     async def retry(self, request: Request) -> Response:
-        """Accept an execution that has ended once more."""
+        """Accept an execution that has ended once more, once under one key."""
+        key = IdempotencyKeys(self._keeps_responses).read(request)
         ended = await self._queue.ended(request.owner, request.parameters["execution_id"])
         if ended.language_title is not None:
             request.caller.require_language(ended.language_title.language)
-        return _response(await self._queue.retry(ended), Preferences(respond_async=True))
+        again = await self._queue.retry(ended, idempotency_key(key, ("retry", ended.execution_id)))
+        if isinstance(again, Executed):
+            again = await self._queue.ended(request.owner, again.execution_id)
+        return _response(again, Preferences(respond_async=True))
 
     async def _kept(self, request: Request, state: ExecutionState) -> Execution:
         """Return the row of the history; of an execution under way, or whose state is kept without it, the state."""

@@ -5,6 +5,7 @@ from uuid import UUID
 from domain.errors import QuotaReached, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionNotFound
 from domain.functions.schema import PinnedVersionNotFound, SchemaUnusable
+from domain.idempotency import IdempotencyConflict, KeyInterrupted
 from domain.queue.following import EventsNotKept
 from domain.queue.state import ExecutionNotEnded, ExecutionNotKept
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
@@ -14,6 +15,7 @@ from entrypoints.http.openapi.parameters import (
     CURSOR,
     EXECUTION_ID,
     EXECUTION_STATUS,
+    IDEMPOTENCY_KEY,
     LAST_EVENT_ID,
     LIMIT,
     LINK,
@@ -95,9 +97,14 @@ ERASE = Contract(
 RETRY = Contract(
     Tag.EXECUTIONS,
     "Repeat an execution",
-    "Accepts an execution that has ended once more, with its params and options, as an execution of its own.",
+    "Accepts an execution that has ended once more, with its params and options, as an execution of its own. A "
+    "repeated call with its Idempotency-Key accepts nothing more, and returns what the first one accepted, in its "
+    "present state.",
+    parameters=(IDEMPOTENCY_KEY,),
     headers=(LOCATION,),
     errors=(
+        IdempotencyConflict,
+        KeyInterrupted,
         ExecutionNotFound,
         ExecutionNotEnded,
         ExecutionNotKept,

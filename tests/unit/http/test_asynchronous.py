@@ -530,3 +530,21 @@ async def test_a_drain_claims_nothing_more(client, world):
     assert await world.app.drain(5) == 0
     await world.dispatcher.run()
     assert [str(each) for each in world.store.queued] == [execution_id]
+
+
+async def test_a_repetition_is_accepted_once_under_one_key(client, world):
+    execution_id = await accepted(client, await initialized(client))
+    await client.post(f"/api/v1/executions/{execution_id}/cancel")
+    path, headers = f"/api/v1/executions/{execution_id}/retry", {"Idempotency-Key": "again-1"}
+    first = await client.post(path, headers=headers)
+    repeated = [await client.post(path, headers=headers)]
+    async with dispatching(world):
+        await read(client, first.json()["execution_id"], wait_s=5)
+    repeated.append(await client.post(path, headers=headers))
+    assert {each.status_code for each in (first, *repeated)} == {202}
+    assert {each.json()["execution_id"] for each in repeated} == {first.json()["execution_id"]}
+    assert [each.json()["status"] for each in repeated] == ["queued", "succeeded"]
+    other = await accepted(client, first.json()["request_id"])
+    await client.post(f"/api/v1/executions/{other}/cancel")
+    conflict = await client.post(f"/api/v1/executions/{other}/retry", headers=headers)
+    assert conflict.json()["error"]["code"] == "IDEMPOTENCY_CONFLICT"
