@@ -130,7 +130,7 @@ class ScheduleStatements:
     select_schedule: Statement
     update_schedule: Statement
     delete_schedule: Statement
-    select_schedule_page: Statement
+    select_schedule_page: Statement = field(metadata=_UNPREPARED)
     select_firings: Statement
     select_due_schedules: Statement
     fire_schedule: Statement
@@ -350,7 +350,7 @@ class WebhookStatements:
     select_webhook: Statement
     update_webhook: Statement
     delete_webhook: Statement
-    select_webhook_page: Statement
+    select_webhook_page: Statement = field(metadata=_UNPREPARED)
     insert_delivery: Statement
     select_delivery: Statement
     select_delivery_page: Statement

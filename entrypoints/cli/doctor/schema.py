@@ -271,7 +271,7 @@ def judge_schedules(facts: ScheduleFacts) -> Iterator[Finding]:
         yield SCHEDULES.note(
             f"{facts.unreadable:,} schedules have ended, because a controller does not know their time zone",
             "They start nothing.",
-            "Install tzdata on the host of every controller, then pause and resume the schedules.",
+            "Update tzdata on the host of every controller, then pause and resume the schedules.",
         )
 
 

@@ -57,6 +57,7 @@ _IDS, _CLOCK = SequentialIds(), ManualClock()
 NIL = "00000000-0000-0000-0000-000000000000"
 SOME_ID = _IDS.new(_CLOCK.now())
 _ROWS_READ = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables"
+_RUNS_BEFORE_GENERIC_PLANS = 6
 PAGE = {
     "owner": "owner 7",
     "after": None,
@@ -306,6 +307,37 @@ async def test_a_filter_by_metadata_examines_few_rows_of_many(database_url, stat
         cursor = await connection.execute(_ROWS_READ)
         shown = sum(row[1] is not None for row in found)
         assert 0 <= (await cursor.fetchall())[0][0] - shown <= rows_examined_max
+
+
+_SCHEDULES = """
+INSERT INTO meta.schedules (schedule_id, owner, name, session_id, params, interval_s, jitter_s, catch_up, overlap,
+    expires_in, options, anchor_at, settled_at)
+SELECT gen_random_uuid(), 'owner ' || n % 500, 'n', gen_random_uuid(), '{}', 60, 0, 'once', 'skip', '1 h', '{}',
+    '2026-01-01', '2026-01-01'
+FROM generate_series(1, 5000) AS n
+"""
+_WEBHOOKS = """
+INSERT INTO meta.webhooks (webhook_id, owner, url, events, description, key_id)
+SELECT gen_random_uuid(), 'owner ' || n % 500, 'https://h', '{}', '', '' FROM generate_series(1, 5000) AS n
+"""
+
+
+@pytest.mark.parametrize(("table", "filling"), [("schedules", _SCHEDULES), ("webhooks", _WEBHOOKS)])
+async def test_pages_of_an_owner_read_its_rows_alone(database_url, statements, table, filling):
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(filling)
+        connection.execute(f"ANALYZE meta.{table}")
+    statement = getattr(getattr(statements, table), f"select_{table.removesuffix('s')}_page")
+    page = {"owner": "owner 7", "after": None, "rows_max": 100}
+    conninfo = GatewayOptions(database_url).conninfo
+    connection = await GatewayConnection.connect(conninfo, autocommit=True, prepare_threshold=0, address_timeout_s=10)
+    async with connection:
+        for _ in range(_RUNS_BEFORE_GENERIC_PLANS):
+            await connection.run(statement, page)
+        async with connection.transaction():
+            assert len(await connection.run(statement, page)) == 10
+            cursor = await connection.execute(_ROWS_READ)
+            assert (await cursor.fetchall())[0][0] <= 200
 
 
 async def test_a_page_of_the_history_reads_only_its_own_partitions(database_url, statements):

@@ -45,7 +45,7 @@ def explained(*firings, **facts):
         ({"paused": True}, "paused", "pglambda schedules resume"),
         ({"next_at": None}, "ended", "its only due time is over"),
         ({"next_at": None, "end_reason": EndReason.SESSION_ENDED}, "ended", "its session was closed"),
-        ({"next_at": None, "end_reason": EndReason.TIMING_UNKNOWN}, "ended", "Install tzdata"),
+        ({"next_at": None, "end_reason": EndReason.TIMING_UNKNOWN}, "ended", "Update tzdata"),
     ],
 )
 def test_a_schedule_is_due_paused_or_ended_for_a_reason(facts, state, text):
