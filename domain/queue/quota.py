@@ -95,7 +95,6 @@ class QueueQuota:
         counting = self._counting.get(owner)
         if counting is None:
             counting = self._counting[owner] = asyncio.ensure_future(self._recount(owner))
-            counting.add_done_callback(lambda _: self._counting.pop(owner))
         await asyncio.shield(counting)
 
     def _is_late(self, owner: Owner) -> bool:
@@ -109,7 +108,10 @@ class QueueQuota:
     async def _recount(self, owner: Owner) -> None:
         known, now_ns = self._counts.get(owner), self._clock()
         before = 0 if known is None else known.added
-        counted = await self._queue.queued(owner, self._bounds.of(owner) + 1)
+        try:
+            counted = await self._queue.queued(owner, self._bounds.of(owner) + 1)
+        finally:
+            del self._counting[owner]
         since = 0 if known is None else known.added - before  # the count may or may not have them
         self._counts.put(owner, _Count(counted, now_ns, since))
 

@@ -91,6 +91,7 @@ class WatchedQueue(MemoryExecutionQueue):
         self.counts += 1
         counted = await super().queued(owner, counted_max)
         await self._pass("queued")
+        self._fail(self.before, "counted")
         return counted
 
     async def _pass(self, name: str) -> None:

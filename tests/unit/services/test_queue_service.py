@@ -296,6 +296,19 @@ async def test_calls_at_the_same_time_neither_exceed_a_limit_nor_count_each(worl
     assert (len(world.store.queued), later.queue.counts) == (5, 2)
 
 
+async def test_a_count_that_fails_after_its_caller_has_left_is_repeated(later: Later, world: World) -> None:
+    ref = await world.session()
+    gate = later.queue.gates["queued"] = asyncio.Event()
+    leaves = asyncio.create_task(later.accept(ref))
+    await until(lambda: "queued" in later.queue.waiting)
+    leaves.cancel()
+    await asyncio.gather(leaves, return_exceptions=True)
+    later.queue.before["counted"] = StorageUnavailable()
+    gate.set()
+    await until(lambda: not later.queue.before)
+    assert await later.add(ref)
+
+
 async def test_an_entry_that_was_not_stored_takes_no_room(world: World) -> None:
     later = Later(world, bounds=QueueMaxima(owner_max=1))
     ref = await world.session_of(Owner("alice"))
