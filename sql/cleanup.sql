@@ -114,6 +114,23 @@ removed AS (
 )
 SELECT count(*) FROM removed;
 
+-- name: delete_old_live_output(now, rows_max)
+-- Of executions whose controller has died. It needs no index, because the table is small.
+WITH picked AS MATERIALIZED (
+    SELECT l.request_id, l.execution_id, l.part
+    FROM meta.live_output AS l
+    WHERE l.kept_until <= :now::timestamptz
+    LIMIT :rows_max::bigint
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM meta.live_output AS l
+    USING picked AS p
+    WHERE l.request_id = p.request_id AND l.execution_id = p.execution_id AND l.part = p.part
+    RETURNING l.part
+)
+SELECT count(*) FROM removed;
+
 -- name: delete_old_deliveries(made_before, rows_max)
 -- The webhooks count those that were never sent. They are locked before their deliveries, as by every statement.
 WITH picked AS MATERIALIZED (

@@ -42,6 +42,12 @@ opened AS (
     WHERE o.request_id = :request_id::uuid AND :owner::text IN (o.owner, '*')
     RETURNING o.owner
 ),
+live AS (
+    DELETE FROM meta.live_output AS l
+    WHERE
+        l.request_id = :request_id::uuid AND (EXISTS (SELECT FROM known) OR EXISTS (SELECT FROM opened))
+    RETURNING l.part
+),
 picked AS MATERIALIZED (
     SELECT e.slot, e.request_id, e.execution_id
     FROM meta.executions AS e
@@ -153,7 +159,8 @@ recorded AS (
 )
 SELECT
     c.owner IS NOT NULL AS is_known,
-    c.executions + c.open_executions + c.queued_executions + c.idempotency_keys + c.deliveries + c.schedules AS erased
+    c.executions + c.open_executions + c.queued_executions + c.idempotency_keys + c.deliveries + c.schedules
+    + (SELECT count(*) FROM live) AS erased
 FROM counted AS c;
 
 -- name: purge_sessions(owner, after, now, rows_max, act_id, actor, origin, act)
@@ -185,6 +192,11 @@ opened AS (
     DELETE FROM meta.open_executions AS o
     USING picked AS p
     WHERE o.request_id = p.request_id
+),
+live AS (
+    DELETE FROM meta.live_output AS l
+    USING picked AS p
+    WHERE l.request_id = p.request_id
 ),
 purged AS (
     UPDATE meta.sessions AS s

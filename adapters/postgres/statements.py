@@ -138,6 +138,15 @@ class ScheduleStatements:
 
 
 @frozen
+class LiveOutputStatements:
+    """Statements of `live_output.sql`."""
+
+    append_live_output: Statement
+    select_live_output: Statement
+    delete_live_output: Statement
+
+
+@frozen
 class FunctionStatements:
     """Statements of `functions.sql`."""
 
@@ -223,6 +232,7 @@ class CleanupStatements:
     delete_old_versions: Statement = field(metadata=_UNPREPARED)
     delete_deactivated_functions: Statement = field(metadata=_UNPREPARED)
     delete_old_acts: Statement = field(metadata=_UNPREPARED)
+    delete_old_live_output: Statement = field(metadata=_UNPREPARED)
     delete_old_deliveries: Statement = field(metadata=_UNPREPARED)
     settle_deliveries: Statement = field(metadata=_UNPREPARED)
     select_webhooks_to_trim: Statement
@@ -433,6 +443,7 @@ class Statements:
     queue_sweeps: QueueSweepStatements
     queue_states: QueueStateStatements
     schedules: ScheduleStatements
+    live_output: LiveOutputStatements
     functions: FunctionStatements
     api_keys: ApiKeyStatements
     owners: OwnerStatements
@@ -467,6 +478,7 @@ def load_statements() -> Statements:
         queue_sweeps=load(QueueSweepStatements, "queue_sweeps.sql"),
         queue_states=load(QueueStateStatements, "queue_states.sql"),
         schedules=load(ScheduleStatements, "schedules.sql"),
+        live_output=load(LiveOutputStatements, "live_output.sql"),
         functions=load(FunctionStatements, "functions.sql"),
         api_keys=load(ApiKeyStatements, "api_keys.sql"),
         owners=load(OwnerStatements, "owners.sql"),

@@ -1,7 +1,8 @@
 """Live events, and which of them follow a position: the same for every source of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, TypeAlias, TypeVar
+from uuid import UUID
 
 from attrs import evolve, field, frozen
 
@@ -66,6 +67,16 @@ class KeptText:
         content = text.encode(errors="replace")
         return cls(content, 0, len(content))
 
+    @classmethod
+    def continued(cls, offset: int, pieces: Iterable[tuple[int, str]]) -> "KeptText":
+        """Return what pieces of a stream, with their offsets, have from this byte on without a gap."""
+        content = bytearray()
+        for start, text in pieces:
+            piece, known = text.encode(errors="replace"), offset + len(content) - start
+            if 0 <= known < len(piece):
+                content += piece[known:]
+        return cls(content, offset, offset + len(content))
+
     def gap_at(self, offset: int) -> int | None:
         """Return where the kept text goes on, or the stream ends, if the byte at this offset is not kept."""
         if offset < self.start:
@@ -81,6 +92,22 @@ class KeptText:
         while end < len(self.content) and self.content[end] in CONTINUATION:
             end -= 1
         return bytes(self.content[begin:end])
+
+
+@frozen
+class OutputPart:
+    """What an execution has written since its part before: text of both streams, and the newest progress.
+
+    Parts are numbered from 1. Offsets are as in OutputPiece.
+    """
+
+    session_id: UUID
+    execution_id: UUID
+    number: int
+    stdout: OutputPiece
+    stderr: OutputPiece
+    progress: ScriptProgress | None = None
+    progress_count: int = 0
 
 
 @frozen

@@ -1,11 +1,12 @@
 """The live executions of one process, and places for the readers of all of them."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from attrs import Factory, define, field
+from attrs import Factory, define, field, frozen
 
 from domain.concurrency.capacity_limiter import CapacityLimiter, Permit
 from domain.concurrency.waiters import Waiters
@@ -16,6 +17,16 @@ READERS = "an event stream"
 """What the limit of readers limits, in errors."""
 
 End = TypeVar("End")
+
+
+@frozen
+class Live(Generic[End]):
+    """An execution that runs in this process; `began_at_s` is on the clock of the event loop."""
+
+    session_id: UUID
+    execution_id: UUID
+    buffer: LiveBuffer[End]
+    began_at_s: float
 
 
 @define(eq=False)
@@ -31,7 +42,7 @@ class LiveHub(Generic[End]):
     stream_size_max: int = STREAM_SIZE_MAX
     begins: Waiters[UUID] = field(factory=Waiters, init=False)
     is_closed: bool = field(default=False, init=False)
-    _running: dict[UUID, LiveBuffer[End]] = field(factory=dict, init=False)
+    _running: dict[UUID, Live[End]] = field(factory=dict, init=False)
     _readers: CapacityLimiter = field(
         default=Factory(
             lambda self: CapacityLimiter(READERS, self.readers_max, self.owner_readers_max), takes_self=True
@@ -40,10 +51,11 @@ class LiveHub(Generic[End]):
     )
 
     @contextmanager
-    def live(self, execution_id: UUID) -> Iterator[LiveBuffer[End]]:
+    def live(self, session_id: UUID, execution_id: UUID) -> Iterator[LiveBuffer[End]]:
         """Keep a buffer for an execution while it runs. It breaks off if it was not ended in here."""
         buffer: LiveBuffer[End] = LiveBuffer(self.stream_size_max)
-        self._running[execution_id] = buffer
+        began_at_s = asyncio.get_running_loop().time()
+        self._running[execution_id] = Live(session_id, execution_id, buffer, began_at_s)
         self.begins.notify(execution_id)
         try:
             yield buffer
@@ -53,7 +65,17 @@ class LiveHub(Generic[End]):
 
     def find(self, execution_id: UUID) -> LiveBuffer[End] | None:
         """Return the buffer of an execution; None if it does not run here. The caller judges who may read it."""
-        return self._running.get(execution_id)
+        live = self._running.get(execution_id)
+        return None if live is None else live.buffer
+
+    def longer_than(self, time_s: float) -> Sequence[Live[End]]:
+        """Return the executions that have run for longer than that."""
+        before_s = asyncio.get_running_loop().time() - time_s
+        return [live for live in self._running.values() if live.began_at_s < before_s]
+
+    def runs(self, execution_id: UUID) -> bool:
+        """Return whether the execution runs here."""
+        return execution_id in self._running
 
     def place(self, owner: Owner) -> Permit:
         """Return a context that is a place for a reader; entering it raises Overloaded, or QuotaReached."""
@@ -67,6 +89,6 @@ class LiveHub(Generic[End]):
     def close(self) -> None:
         """Let all readers end: the process stops."""
         self.is_closed = True
-        for buffer in self._running.values():
-            buffer.break_off()
+        for live in self._running.values():
+            live.buffer.break_off()
         self.begins.notify_all()

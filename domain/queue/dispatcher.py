@@ -170,11 +170,11 @@ class Dispatcher:
         owner = claimed.entry.ref.owner
         pause = self._policy.put_back_pause
         recorder = QueuedRecorder(self._queue, claimed, self._clock, self._ids, pause, self._jitter, self._rest)
-        execution_id, params = claimed.entry.execution_id, claimed.entry.params
+        session_id, execution_id = claimed.entry.ref.session_id, claimed.entry.execution_id
         try:
             # Nobody waits for this call: its end is recorded, or its state says what is known.
-            with contextlib.suppress(DomainError), self._hub.live(execution_id) as buffer:
-                buffer.end(await self._executions.complete(claimed.execution, params, recorder, buffer))
+            with contextlib.suppress(DomainError), self._hub.live(session_id, execution_id) as buffer:
+                buffer.end(await self._executions.complete(claimed.execution, claimed.entry.params, recorder, buffer))
         finally:
             self._held[owner] -= 1
             if not self._held[owner]:

@@ -14,7 +14,7 @@ from domain.idempotency import NO_SESSION
 from domain.identity import Owner
 from domain.live.events import ExecutionEnded, KeptText, LiveEvent, LiveState
 from domain.live.hub import LiveHub
-from domain.live.ports import LiveSource
+from domain.live.ports import LiveOutputStore, LiveSource
 from domain.live.position import Position
 from domain.queue.ends import Ends
 from domain.queue.state import ExecutionState
@@ -54,6 +54,7 @@ class ExecutionEvents:
     """
 
     _read_state: ReadState
+    _output: LiveOutputStore
     _hub: LiveHub[Ended]
     _ends: Ends
     _jitter: Jitter
@@ -75,19 +76,23 @@ class ExecutionEvents:
         return followed
 
     def _source(self, owner: Owner, execution_id: UUID) -> "FollowedExecution":
-        return FollowedExecution(owner, execution_id, self._read_state, self._hub, self._ends, self._jitter)
+        return FollowedExecution(
+            owner, execution_id, self._read_state, self._output, self._hub, self._ends, self._jitter
+        )
 
 
 @define(eq=False)
 class FollowedExecution(LiveSource[Ended]):
     """The events of one execution that is queued, runs here or elsewhere, or has ended.
 
-    While it runs here they come from its buffer, at the end from its record. Between, the state is polled.
+    While it runs here they come from its buffer; while it runs elsewhere, from what is stored of its output; at the
+    end, from its record. What is stored is polled.
     """
 
     _owner: Owner
     execution_id: UUID
     _read_state: ReadState
+    _output: LiveOutputStore
     _hub: LiveHub[Ended]
     _ends: Ends
     _jitter: Jitter
@@ -103,13 +108,14 @@ class FollowedExecution(LiveSource[Ended]):
 
     async def begin(self, position: Position) -> None:
         """Read the state for the first time, and judge the position; raises what `ExecutionEvents.follow` raises."""
-        known, buffer = await self._known(), self._hub.find(self.execution_id)
+        known, buffer = await self._known(position), self._hub.find(self.execution_id)
         if buffer is not None:
             known = buffer.state
         # Of an execution that runs elsewhere, and of an unknown end, readers may have had more than is known here.
-        if known is not None and self.status is not ExecutionStatus.UNKNOWN:
-            known.require(position)
-            known.after(position)
+        elif self.status in {ExecutionStatus.RUNNING, ExecutionStatus.UNKNOWN}:
+            return
+        known.require(position)
+        known.after(position)
 
     async def next(self, position: Position) -> Sequence[LiveEvent[Ended]]:
         while not self._hub.is_closed:
@@ -136,24 +142,29 @@ class FollowedExecution(LiveSource[Ended]):
         if buffer is not None and (events := await buffer.next(position)):
             return events
         try:
-            known = await self._known()
+            known = await self._known(position)
         except Unavailable:
             return None
         except (ExecutionNotFound, EventsNotKept):  # it was purged meanwhile
             return ()
-        events = () if known is None else known.after(position)
+        events = known.after(position)
         return events if events or self._recorded is not None else None
 
-    async def _known(self) -> LiveState[Ended] | None:
-        """Return what is stored of the execution; None if it runs elsewhere, where more may be known."""
-        if self._recorded is None:
-            state = await self._read_state(self._owner, self.execution_id)
-            if not state.asynchronous or _is_erased(state):
-                raise EventsNotKept(self.execution_id)
-            self.session_id, self.status = state.ref.session_id, state.status
-            if not state.status.is_final:
-                return LiveState() if state.status is ExecutionStatus.QUEUED else None
-            self.end(self.session_id, self.status, state.executed or ExecutionUnknown(_NO_END, self.execution_id))
+    async def _known(self, position: Position) -> LiveState[Ended]:
+        """Return what is stored of the execution; where it runs, more may be known."""
+        if self._recorded is not None:
+            return self._recorded
+        state = await self._read_state(self._owner, self.execution_id)
+        if not state.asynchronous or _is_erased(state):
+            raise EventsNotKept(self.execution_id)
+        self.session_id, self.status = state.ref.session_id, state.status
+        if state.status is ExecutionStatus.QUEUED:
+            return LiveState()
+        if state.status in {ExecutionStatus.RUNNING, ExecutionStatus.UNKNOWN}:
+            output = await self._output.read(self.session_id, self.execution_id, position)
+            if not state.status.is_final or output.after(position):
+                return output
+        self._recorded = _recorded(state.executed or ExecutionUnknown(_NO_END, self.execution_id))
         return self._recorded
 
 

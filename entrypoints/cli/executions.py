@@ -18,6 +18,7 @@ from domain.queue.submission import Submission
 from domain.scripts.report import ExecutionStatus
 from entrypoints.cli.arguments import any_owner
 from entrypoints.cli.database import command_database, patient, record_act
+from entrypoints.cli.follow import follow_execution
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, shown, table
@@ -41,7 +42,7 @@ _id_argument = click.argument("execution_id", metavar="ID", type=click.UUID)
 
 @click.group()
 def executions() -> None:
-    """List, show, cancel and repeat executions that run later."""
+    """List, show, follow, cancel and repeat executions that run later."""
 
 
 @executions.command(name="list", epilog=examples("pglambda executions list --owner alice --status failed"))
@@ -88,6 +89,19 @@ def show(context: click.Context, execution_id: UUID, output: str) -> None:
     else:
         rows = [[name, shown(str(value))] for name, value in facts.items() if value is not None]
         click.echo(table(rows))
+
+
+@executions.command(epilog=examples(f"pglambda executions follow {_EXAMPLE}"))
+@_id_argument
+@click.pass_context
+def follow(context: click.Context, execution_id: UUID) -> None:
+    """Show what an execution of any owner writes while it runs, and how it ends.
+
+    Its output goes to stdout and stderr, its progress and its end to stderr. The exit code is 0 if it succeeded, and
+    else 1. Output of an execution that runs for less than a second is shown at the end. A database that is away is
+    awaited.
+    """
+    context.exit(0 if _in_database(context, lambda commands: follow_execution(commands, execution_id)) else 1)
 
 
 @executions.command(epilog=examples(f"pglambda executions cancel {_EXAMPLE}"))

@@ -184,6 +184,12 @@ class Commands(containers.DeclarativeContainer):
     )
     clock = database.clock
     execution_queue = database.execution_queue
+    execution_events = providers.Factory(
+        Later("entrypoints.composition.queue:command_events"),
+        database.execution_queue,
+        database.clock,
+        database.live_output,
+    )
     queue_policy = providers.Callable(queue_policy, settings, providers.Callable(execution_policy, settings))
     mapping = providers.Callable(language_mapping, settings)
     schedule_parts = providers.Container(

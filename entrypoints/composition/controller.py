@@ -187,6 +187,7 @@ class Controller(containers.DeclarativeContainer):
         tasks=tasks,
         sessions=database.sessions,
         stored=database.execution_queue,
+        output=database.live_output,
         probes=runners.provided.language_probes,
         params=params,
         policy=execution_policy,

@@ -21,6 +21,7 @@ from adapters.postgres.repositories.hidden_sessions import PostgresHiddenSession
 from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecutionRepository
 from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRepository
 from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
+from adapters.postgres.repositories.live_output import PostgresLiveOutput
 from adapters.postgres.repositories.purges import PostgresSessionPurger
 from adapters.postgres.repositories.queue import PostgresExecutionQueue
 from adapters.postgres.repositories.recordings import PostgresRecordingStore
@@ -89,6 +90,7 @@ class Database(containers.DeclarativeContainer):
     )
     execution_queue = providers.Singleton(PostgresExecutionQueue, gateway, statements, executions, writing)
     schedules = providers.Singleton(PostgresScheduleRepository, gateway, statements.provided.schedules)
+    live_output = providers.Singleton(PostgresLiveOutput, gateway, statements.provided.live_output)
     functions = providers.Singleton(
         PostgresFunctionRepository,
         gateway,
@@ -125,6 +127,7 @@ class Database(containers.DeclarativeContainer):
         keyed_sessions.provided.coalescers,
         keyed_executions.provided.coalescers,
         execution_queue.provided.coalescers,
+        live_output.provided.coalescers,
         functions.provided.coalescers,
         api_keys.provided.coalescers,
     )

@@ -8,12 +8,16 @@ from uuid import UUID
 
 from dependency_injector import containers, providers
 
+from domain.clock import Clock
 from domain.executions.running import RunningExecutions
 from domain.identity import Owner
 from domain.live.hub import LiveHub
+from domain.live.ports import LiveOutputStore
+from domain.live.writer import LiveWriter
 from domain.queue.dispatcher import Dispatcher
 from domain.queue.ends import Ends
 from domain.queue.following import Ended, ExecutionEvents, ReadState
+from domain.queue.ports import ExecutionQueue
 from domain.queue.quota import QueueQuota
 from domain.queue.served import ServedLanguages
 from domain.queue.service import QueueService
@@ -25,9 +29,11 @@ from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.queue import CountedQueue
 
 
-def _background(dispatcher: Dispatcher, watch: CancelWatch, settings: Settings) -> list[Step]:
+def _background(
+    dispatcher: Dispatcher, watch: CancelWatch, writer: LiveWriter[Ended], settings: Settings
+) -> list[Step]:
     """Return the work in the background; a process that may run nothing claims nothing."""
-    return [watch.run, dispatcher.run] if settings.max_async_executions != 0 else [watch.run]
+    return [watch.run, dispatcher.run, writer.run] if settings.max_async_executions != 0 else [watch.run]
 
 
 def _reader(service: QueueService) -> ReadState:
@@ -35,6 +41,15 @@ def _reader(service: QueueService) -> ReadState:
         return service.wait(owner, execution_id, 0)
 
     return state
+
+
+def command_events(queue: ExecutionQueue, clock: Clock, output: LiveOutputStore) -> ExecutionEvents:
+    """Return what follows executions from a process that runs none."""
+
+    def state(owner: Owner, execution_id: UUID) -> Awaitable[ExecutionState]:
+        return queue.state(owner, execution_id, clock.now())
+
+    return ExecutionEvents(state, output, LiveHub(), Ends(), random.uniform)
 
 
 class Queue(containers.DeclarativeContainer):
@@ -46,6 +61,7 @@ class Queue(containers.DeclarativeContainer):
     tasks: providers.Dependency[Any] = providers.Dependency()
     sessions: providers.Dependency[Any] = providers.Dependency()
     stored: providers.Dependency[Any] = providers.Dependency()
+    output: providers.Dependency[Any] = providers.Dependency()
     probes: providers.Dependency[Any] = providers.Dependency()
     params: providers.Dependency[Any] = providers.Dependency()
     policy: providers.Dependency[Any] = providers.Dependency()
@@ -92,6 +108,7 @@ class Queue(containers.DeclarativeContainer):
         jitter,
         dispatcher.provided.wake,
     )
-    events = providers.Singleton(ExecutionEvents, providers.Callable(_reader, service), live, ends, jitter)
+    events = providers.Singleton(ExecutionEvents, providers.Callable(_reader, service), output, live, ends, jitter)
     watch = providers.Singleton(CancelWatch, queue, running)
-    background = providers.Callable(_background, dispatcher, watch, settings)
+    writer: providers.Singleton[LiveWriter[Ended]] = providers.Singleton(LiveWriter, live, output)
+    background = providers.Callable(_background, dispatcher, watch, writer, settings)

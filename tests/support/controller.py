@@ -11,6 +11,7 @@ from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
 from adapters.memory.limits import MemoryRateStore, MemoryUsageReader
+from adapters.memory.live_output import MemoryLiveOutput
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.queue import MemoryExecutionQueue
 from adapters.memory.schedules import MemoryScheduleRepository
@@ -54,6 +55,7 @@ class Fakes:
     execution_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("an execution", 8))
     recording_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("a recording", 8))
     schedules: MemoryScheduleRepository | None = None
+    output: MemoryLiveOutput = field(init=False)
     sessions: MemorySessionRepository = field(init=False)
     executions: MemoryExecutionRepository = field(init=False)
     counts: MemoryExecutionCounts = field(init=False)
@@ -64,6 +66,7 @@ class Fakes:
 
     def __attrs_post_init__(self) -> None:
         self.store.functions = self.functions.functions
+        self.output = MemoryLiveOutput(self.store)
         self.sessions = MemorySessionRepository(self.store)
         self.executions = MemoryExecutionRepository(self.store, self.clock)
         self.counts = MemoryExecutionCounts(self.store)
@@ -94,6 +97,7 @@ class Fakes:
             "keyed_executions": self.keyed_executions,
             "execution_queue": self.queue,
             "schedules": self.schedules or MemoryScheduleRepository(self.store, self.queue),
+            "live_output": self.output,
             "functions": self.functions,
             "audit": self.audit,
             "rates": self.rates,

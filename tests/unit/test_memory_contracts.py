@@ -12,6 +12,7 @@ from adapters.memory.audit import MemoryAudit
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
+from adapters.memory.live_output import MemoryLiveOutput
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.origin import MemoryOriginReader, MemoryStoredReader
 from adapters.memory.ownership import MemoryOwnership
@@ -41,6 +42,7 @@ from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMIN
 from tests.contracts.hidden_session_repository import FUNCTION, HiddenSessionRepositoryContract
 from tests.contracts.key_histories import KeyHistory, steps
 from tests.contracts.keyed_call_repository import KEY, KeyedCallRepositoryContract, made_of
+from tests.contracts.live_output import LiveOutputContract
 from tests.contracts.origin_reader import OriginReaderContract, Store
 from tests.contracts.ownership import OwnershipContract, ownership_fails_as_a_whole
 from tests.contracts.recording_store import RecordingStoreContract, recording_fails_as_a_whole
@@ -132,6 +134,20 @@ class TestMemoryExecutionRepository(ExecutionRepositoryContract):
     @pytest.fixture
     def storage(self) -> Storage:
         return memory_storage(MemoryStore())
+
+
+class TestMemoryLiveOutput(LiveOutputContract):
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore()
+
+    @pytest.fixture
+    def storage(self, store: MemoryStore) -> Storage:
+        return memory_storage(store)
+
+    @pytest.fixture
+    def output(self, store: MemoryStore) -> MemoryLiveOutput:
+        return MemoryLiveOutput(store)
 
 
 class TestMemorySessionPurger(SessionPurgerContract):

@@ -102,6 +102,7 @@ class Cleanup:
         await self._in_batches(self._remove_recordings)
         self._stats.entries_ended += await self._in_batches(self._end_expired) + await self._end_blocking(now)
         self._stats.executions_overdue += await self._in_batches(self._end_overdue)
+        await self._in_batches(self._remove_live_output)
         self._stats.keys_removed += await self._in_batches(self._remove_keys)
         self._stats.partitions_emptied += await self._empty_partitions(now)
         self._stats.acts_removed += await self._in_batches(self._remove_acts)
@@ -187,6 +188,11 @@ class Cleanup:
     async def _end_blocking(self, now: datetime) -> int:
         """End entries of closed sessions once: what it finds may be locked, and the next cleanup finds more."""
         return await self._entries.end_blocking(now, self._options.batch_max)
+
+    async def _remove_live_output(self, rows_max: int) -> int:
+        parameters = {"now": self._clock.now(), "rows_max": rows_max}
+        ((removed,),) = await self._gateway.fetch(self._statements.delete_old_live_output, parameters)
+        return int(removed)
 
     async def _remove_keys(self, rows_max: int) -> int:
         ((removed,),) = await self._gateway.fetch(

@@ -1,5 +1,6 @@
 """Executions that run later, seen and changed from the command line."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -20,6 +21,35 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
     """A controller that accepts executions and runs none."""
     async with serving(create_controller(replace(settings, max_async_executions=0))) as api:
         yield api
+
+
+@pytest.fixture
+async def running(settings: Settings) -> AsyncIterator[Api]:
+    async with serving(create_controller(settings)) as api:
+        yield api
+
+
+async def test_an_execution_is_followed_to_its_end(running: Api, run: Run) -> None:
+    session_id = await running.initialize(
+        "python-prints", "print('one')\nprogress(0.5, 'half')\nresult = params['n'] / 2"
+    )
+    for params, code, last in (({"n": 3}, 0, "succeeded: 1.5"), ({}, 1, "failed: SCRIPT_ERROR")):
+        execution_id = (await accepted(running, session_id, params))["execution_id"]
+        await read(running, execution_id, wait_s=30)
+        followed = await asyncio.to_thread(run, "executions", "follow", execution_id)
+        assert (followed.returncode, followed.stdout) == (code, "one\n")
+        assert last in followed.stderr
+    unknown = await asyncio.to_thread(run, "executions", "follow", "019a6c1e-3f4b-7c2d-8e9f-0a1b2c3d4e5f")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+
+
+async def test_output_is_shown_while_an_execution_runs(running: Api, run: Run) -> None:
+    script = "import time\nprint('one', flush=True)\nprogress(0.5, 'half')\ntime.sleep(params['s'])\nprint('two')"
+    session_id = await running.initialize("python-sleeps", script, limits={"timeout_ms": 60_000})
+    execution_id = (await accepted(running, session_id, {"s": 5}))["execution_id"]
+    followed = await asyncio.to_thread(run, "executions", "follow", execution_id)
+    assert (followed.returncode, followed.stdout) == (0, "one\ntwo\n")
+    assert "progress: 50% half\n" in followed.stderr, "progress is no part of the record: it was read meanwhile"
 
 
 async def test_executions_are_listed_shown_cancelled_and_repeated(api: Api, run: Run) -> None:

@@ -38,6 +38,7 @@ SELECT string_agg(t::text, '') FROM (
     UNION ALL SELECT k::text FROM meta.idempotency_keys AS k UNION ALL SELECT v::text FROM meta.function_versions AS v
     UNION ALL SELECT o::text FROM meta.open_executions AS o UNION ALL SELECT a::text FROM meta.audit AS a
     UNION ALL SELECT q::text FROM meta.queued_executions AS q UNION ALL SELECT c::text FROM meta.schedules AS c
+    UNION ALL SELECT l::text FROM meta.live_output AS l
 ) AS t
 """
 

@@ -167,6 +167,7 @@ def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(stat
         "count_added_usage",
         "purge_queue",
         "erase_execution",
+        "delete_old_live_output",
         "delete_old_deliveries",
         "delete_excess_deliveries",
         "settle_deliveries",

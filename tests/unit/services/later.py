@@ -171,7 +171,11 @@ class Later:
             self.dispatcher.wake,
         )
         self.events = ExecutionEvents(
-            lambda owner, execution_id: self.service.wait(owner, execution_id, 0), self.live, ends, no_jitter
+            lambda owner, execution_id: self.service.wait(owner, execution_id, 0),
+            world.output,
+            self.live,
+            ends,
+            no_jitter,
         )
         self.watch = CancelWatch(self.queue, running, pause_s=0.001)
 

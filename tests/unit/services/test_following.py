@@ -8,18 +8,22 @@ from uuid import UUID
 import pytest
 
 from domain.errors import InvalidRequest, StorageUnavailable
-from domain.executions.execution import Executed, ExecutionNotFound
+from domain.executions.execution import Executed, ExecutionNotFound, FinishedExecution
 from domain.identity import ANONYMOUS, Owner
 from domain.json_text import JsonText
 from domain.live.events import ExecutionEnded, LiveEvent, OutputPiece
 from domain.live.position import Position
 from domain.queue.entry import Entry
 from domain.queue.following import EventsNotKept, FollowedExecution
-from domain.scripts.report import ExecutionUnknown
+from domain.queue.ports import ClaimRequest
+from domain.scripts.language import Language
+from domain.scripts.output import ScriptProgress
+from domain.scripts.report import ExecutionUnknown, ScriptReport
+from tests.contracts.live_output import part_of
 from tests.support.acts import OPERATOR
 from tests.support.waiting import until
 from tests.unit.services.conftest import World
-from tests.unit.services.later import Later
+from tests.unit.services.later import ALLOWANCE, Later
 
 PRINTS = "print('one'); print('zwei é'); import sys; print('err', file=sys.stderr); result = 1"
 STDOUT, STDERR = "one\nzwei é\n", "err\n"
@@ -42,6 +46,21 @@ async def read_all(source: FollowedExecution, position: Position = START) -> lis
         while events := await source.next(found[-1].position if found else position):
             found += events
     return found
+
+
+async def reads(source: FollowedExecution, size: int) -> list[LiveEvent]:
+    """Read until there are so many events."""
+    found: list[LiveEvent] = []
+    async with asyncio.timeout(5):
+        while len(found) < size:
+            found += await source.next(found[-1].position if found else START)
+    return found
+
+
+def claim_of(world: World) -> ClaimRequest:
+    """Return the claim of another process."""
+    now = world.clock.now()
+    return ClaimRequest(world.ids.new(now), now, list(Language), 1, 1, ALLOWANCE)
 
 
 def text_of(events: Sequence[LiveEvent]) -> str:
@@ -110,6 +129,32 @@ async def test_an_unknown_end_is_no_end_until_it_is_recorded_as_unknown(world, l
     assert isinstance(end_of(events), ExecutionUnknown)
     position = events[-2].position
     assert isinstance(end_of(await read_all(await followed(later, entry, position), position)), ExecutionUnknown)
+
+
+async def test_an_execution_elsewhere_is_read_as_it_is_stored_and_then_from_its_record(world, later):
+    entry = await later.add(await world.session(PRINTS))
+    (claimed,) = (await later.queue.claim(claim_of(world))).entries
+    reading = asyncio.ensure_future(reads(await followed(later, entry), 2))
+    await world.output.append(part_of(claimed.execution, 1, (0, "one\n"), progress=ScriptProgress(1), progress_count=1))
+    events = await reading
+    assert [each.position for each in events] == [Position(4), Position(4, 0, 1)]
+    assert not world.runner.ran
+    report = ScriptReport(JsonText("1"), None, 1.0, stdout=STDOUT, stderr=STDERR)
+    await later.queue.finish(FinishedExecution(claimed.execution, world.clock.now(), entry.params, report), entry)
+    position = events[-1].position
+    rest = await read_all(await followed(later, entry, position), position)
+    assert text_of(events) + text_of(rest) == STDOUT + STDERR
+    assert isinstance(end_of(rest), Executed)
+
+
+async def test_what_a_dead_controller_stored_comes_before_the_unknown_end(world, later):
+    entry = await later.add(await world.session(PRINTS))
+    (claimed,) = (await later.queue.claim(claim_of(world))).entries
+    await world.output.append(part_of(claimed.execution, 1, (0, "one\n")))
+    later.queue.end_overdue(world.clock.now() + timedelta(hours=1))
+    events = await read_all(await followed(later, entry))
+    assert text_of(events) == "one\n"
+    assert isinstance(end_of(events), ExecutionUnknown)
 
 
 async def test_a_database_that_is_away_delays_events_and_ends_no_stream(world, later):

@@ -69,13 +69,13 @@ class TestHub:
         hub: LiveHub[str] = LiveHub()
         execution_id = new_id()
         assert hub.find(execution_id) is None
-        with hub.live(execution_id) as buffer:
+        with hub.live(new_id(), execution_id) as buffer:
             assert hub.find(execution_id) is buffer
         assert hub.find(execution_id) is None
 
     async def test_an_execution_without_a_recorded_end_breaks_off(self):
         hub: LiveHub[str] = LiveHub()
-        with hub.live(new_id()) as buffer:
+        with hub.live(new_id(), new_id()) as buffer:
             buffer.on_stdout(b"x")
         assert not any(each.position.is_end for each in await buffer.next(Position()))
         assert await buffer.next(Position(1)) == []
@@ -86,7 +86,7 @@ class TestHub:
         with (
             hub.begins.waiting(execution_id) as begun,
             hub.begins.waiting(new_id()) as other,
-            hub.live(execution_id),
+            hub.live(new_id(), execution_id),
         ):
             assert (begun.done(), other.done()) == (True, False)
         with hub.begins.waiting(execution_id) as again:
@@ -94,7 +94,7 @@ class TestHub:
 
     async def test_closing_it_wakes_all_and_breaks_off_what_runs(self):
         hub: LiveHub[str] = LiveHub()
-        with hub.live(new_id()) as buffer, hub.begins.waiting(new_id()) as begun:
+        with hub.live(new_id(), new_id()) as buffer, hub.begins.waiting(new_id()) as begun:
             hub.close()
             assert begun.done()
             assert await buffer.next(Position()) == []

@@ -1,0 +1,74 @@
+"""The live output of an execution in the terminal."""
+
+import sys
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import click
+
+from domain.executions.execution import Executed, ExecutionNotFound
+from domain.identity import EVERY_OWNER
+from domain.live.events import ExecutionEnded, Gap, OutputPiece, What
+from domain.live.position import OutputStream, Position
+from domain.live.reader import LiveReader
+from domain.queue.following import Ended
+from domain.scripts.output import ScriptProgress
+from entrypoints.cli.output import shown
+
+if TYPE_CHECKING:
+    from entrypoints.composition.commands import Commands
+
+_KEPT = "\n\t"
+
+
+async def follow_execution(commands: "Commands", execution_id: UUID) -> bool:
+    """Show events up to the end, and return whether the execution succeeded.
+
+    Raises ExecutionNotFound, also if it is purged meanwhile, and EventsNotKept.
+    """
+    source = await commands.execution_events().follow(EVERY_OWNER, execution_id, Position())
+    reader: LiveReader[Ended] = LiveReader(source)
+    succeeded = False
+    while not reader.position.is_end:
+        events = await reader.next()
+        if not events:
+            raise ExecutionNotFound
+        for event in events:
+            _show(event.what)
+            if isinstance(event.what, ExecutionEnded):
+                succeeded = _has_succeeded(event.what.end)
+    return succeeded
+
+
+def _show(what: What[Ended]) -> None:
+    match what:
+        case OutputPiece():
+            is_error = what.stream is OutputStream.STDERR
+            click.echo(_printable(what.text, sys.stderr if is_error else sys.stdout), nl=False, err=is_error)
+        case ScriptProgress():
+            share = "" if what.value is None else f"{what.value:.0%} "
+            click.echo(f"progress: {share}{shown(what.message)}".rstrip(), err=True)
+        case Gap():
+            click.echo(f"{what.stream}: bytes {what.start} to {what.end - 1} are no longer kept.", err=True)
+        case ExecutionEnded():
+            click.echo(_end(what.end), err=True)
+
+
+def _printable(text: str, target: object) -> str:
+    """Return a text whose control characters do nothing to a terminal; a file gets them as they are."""
+    if not getattr(target, "isatty", lambda: False)():
+        return text
+    return "".join(each if each in _KEPT else shown(each) for each in text)
+
+
+def _has_succeeded(ended: Ended) -> bool:
+    return isinstance(ended, Executed) and ended.report.failure is None
+
+
+def _end(ended: Ended) -> str:
+    if not isinstance(ended, Executed):
+        return f"unknown: {ended.message}"
+    failure = ended.report.failure
+    if failure is None:
+        return f"succeeded: {shown(ended.report.result or 'no result')}"
+    return f"{ended.report.status}: {failure.code}: {shown(failure.summary)}"
