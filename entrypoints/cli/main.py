@@ -32,7 +32,10 @@ _COMMANDS = {
     "token": ("entrypoints.cli.token:token", "Print a token signed with JWT_SECRET."),
     "keys": ("entrypoints.cli.keys:keys", "Create, list and revoke API keys."),
     "audit": ("entrypoints.cli.audit:audit", "List administrative acts, newest first."),
-    "executions": ("entrypoints.cli.executions:executions", "List, show, follow, cancel and repeat executions that run later."),
+    "executions": (
+        "entrypoints.cli.executions:executions",
+        "List, show, follow, cancel and repeat executions that run later.",
+    ),
     "schedules": ("entrypoints.cli.schedules:schedules", "List, show, pause, resume and run schedules."),
     "owners": ("entrypoints.cli.owners:owners", "Show, move or erase what belongs to an owner."),
     "webhooks": (
