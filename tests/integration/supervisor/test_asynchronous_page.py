@@ -38,3 +38,8 @@ def test_the_steps_of_the_page_give_what_it_says(outputs):
     assert '"status":"queued"' in second, "the repetition"
     assert '"executions":[{"execution_id":' in second
     assert '"languages":[' in second
+    live, followed = outputs[2:4]
+    assert 'event: stdout\ndata: {"text":"1\\n' in live
+    assert live.count("event: end") == followed.count("event: end") == 1
+    assert '"result":3' in live
+    assert '"result":{"lines":42}' in followed
