@@ -219,7 +219,7 @@ RATE_LIMIT_POLICY = ResponseHeader(
 PREFER = Parameter(
     "Prefer",
     In.HEADER,
-    Annotated[str, Meta(max_length=256)],
+    str,
     "respond-async and wait=N (0 to 60), as in RFC 7240. cancel-on-disconnect ends the execution if the caller leaves "
     "a stream of live events, or a wait, before the end. Unknown preferences are ignored.",
     "respond-async, wait=10",

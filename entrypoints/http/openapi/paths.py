@@ -24,8 +24,14 @@ from entrypoints.http.schemas.live_events import EventLine
 
 _EVENTS: Json = {
     "schema": {
-        "type": "string",
-        "description": "Server-Sent Events: the members of the lines of NDJSON as the fields id, event and data.",
+        "type": "object",
+        "description": "One Server-Sent Event: the members of a line of NDJSON as fields, data as JSON in one line.",
+        "properties": {
+            "id": {"type": "string"},
+            "event": {"type": "string"},
+            "data": {"type": "string", "contentMediaType": JSON.decode()},
+            "retry": {"type": "integer"},
+        },
     }
 }
 _NAMES = re.compile(r"\{(\w+)\}")
