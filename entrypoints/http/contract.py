@@ -80,10 +80,9 @@ class Contract:
     """What the API document says about a route. Facts that follow from the row in the route table are not repeated.
 
     Errors of bodies, of query strings, of authentication and of rate limits follow from the row, and so does
-    INTERNAL_ERROR. `other_responses` has further statuses with the types of their bodies. `alternative` is the type of
-    the response that a parameter selects. With `lines` the response is text of one of these media types, with a value
-    of its type in each line. With `has_events` the header Accept can select live events in its place. `bodiless` has
-    the reasons for statuses without a body.
+    INTERNAL_ERROR. `other_responses` has further statuses with the types of their bodies, `bodiless` the reasons for
+    statuses without a body. `alternative` is the type of the response that a parameter selects. With `lines` the
+    response is text of one of these media types, with a value of its type in each line.
     """
 
     tag: Tag
@@ -97,6 +96,5 @@ class Contract:
     other_responses: Mapping[int, type[Any]] = field(factory=dict)
     alternative: type[Any] | None = None
     lines: tuple[bytes, ...] = ()
-    has_events: bool = False
     bodiless: Mapping[int, str] = field(factory=dict)
     body_optional: bool = False

@@ -92,7 +92,7 @@ EXECUTE = Contract(
     "session was initialized from a function, params must conform to its schema. With `Prefer: respond-async` or "
     "`Prefer: wait=N` the execution is stored and may run later: if it has not ended after N seconds, the response is "
     "202, and Location names it. With `Accept: text/event-stream` or `application/x-ndjson` it is stored too, and the "
-    "response is the stream of its live events.",
+    "response is the stream of its live events, as that of follow_execution. Typed clients do not ask for it.",
     parameters=(IDEMPOTENCY_KEY, PREFER),
     headers=(REPLAYED_HEADER, *ACCEPTED_HEADERS),
     errors=(
@@ -115,7 +115,6 @@ EXECUTE = Contract(
         ),
     ),
     other_responses={202: AcceptedResponse},
-    has_events=True,
     links=(
         Link("list_executions", "List the executions of the session.", _OF_SESSION),
         Link("get_session", "Read the session.", _OF_SESSION),
@@ -150,7 +149,6 @@ EXECUTE_FUNCTION = Contract(
     ),
     examples=(ApiExample("sum", "Add two numbers", body={"params": {"a": 5, "b": 3}}, response=EXECUTED),),
     other_responses={202: AcceptedResponse},
-    has_events=True,
     links=(
         Link("list_function_executions", "List the calls of the function.", _OF_FUNCTION),
         Link("execute_function", "Execute the function again.", _OF_FUNCTION),

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from entrypoints.http.contract import Contract, In, Link, Parameter, ResponseHeader
 from entrypoints.http.openapi.components import Components, Json
@@ -20,7 +19,6 @@ from entrypoints.http.openapi.parameters import (
 )
 from entrypoints.http.response import EVENT_STREAM, JSON, NDJSON
 from entrypoints.http.route import Access, Route, needed_scopes
-from entrypoints.http.schemas.live_events import EventLine
 
 _EVENTS: Json = {
     "schema": {
@@ -147,13 +145,10 @@ def _lines(route: Route, contract: Contract, components: Components) -> Json:
         example.name: {"summary": example.summary, "value": json.dumps(example.response) + "\n"}
         for example in contract.examples
     }
-    media = {"schema": _lines_of(route.response, components), "examples": examples}
+    decoded = {"type": "array", "items": components.schema(route.response)}
+    schema = {"type": "string", "contentMediaType": NDJSON.decode(), "contentSchema": decoded}
+    media = {"schema": schema, "examples": examples}
     return {kind.decode(): _EVENTS if kind == EVENT_STREAM else media for kind in contract.lines}
-
-
-def _lines_of(kind: Any, components: Components) -> Json:
-    decoded = {"type": "array", "items": components.schema(kind)}
-    return {"type": "string", "contentMediaType": NDJSON.decode(), "contentSchema": decoded}
 
 
 def _value(route: Route, contract: Contract, components: Components) -> Json:
@@ -161,11 +156,7 @@ def _value(route: Route, contract: Contract, components: Components) -> Json:
     if contract.alternative is not None:
         schema = {"anyOf": [schema, components.schema(contract.alternative)]}
     examples = {example.name: {"summary": example.summary, "value": example.response} for example in contract.examples}
-    content: Json = {JSON.decode(): {"schema": schema, "examples": examples}}
-    if contract.has_events:
-        content[EVENT_STREAM.decode()] = _EVENTS
-        content[NDJSON.decode()] = {"schema": _lines_of(EventLine, components)}
-    return content
+    return {JSON.decode(): {"schema": schema, "examples": examples}}
 
 
 def _headers(own: tuple[ResponseHeader, ...], route: Route, components: Components) -> Json:

@@ -42,4 +42,4 @@ def test_the_steps_of_the_page_give_what_it_says(outputs):
     assert 'event: stdout\ndata: {"text":"1\\n' in live
     assert live.count("event: end") == followed.count("event: end") == 1
     assert '"result":3' in live
-    assert '"result":{"lines":42}' in followed
+    assert 'data: {"text":"4\\n' in followed
