@@ -156,21 +156,19 @@ class Queues:
             sizes = {other: scope.few, self.database: scope.many}
             for place, entries in sizes.items():
                 queue_rows.fill(place, entries, keyed=scope.dead + 2 * scope.claims * (scope.turns + 1))
-            took_s: dict[int, list[float]] = {entries: [] for entries in sizes.values()}
+            found = {entries: _ClaimLine(CLAIM, entries) for entries in sizes.values()}
             for turn in range(scope.turns):
                 for place, entries in list(sizes.items()) if turn % 2 == 0 else reversed(list(sizes.items())):
-                    took_s[entries] += self._claimed(place)
-            behind_s = self._claimed_behind(self.database)
-        lines = [_latencies(CLAIM, each, entries) for entries, each in took_s.items()]
-        return [*lines, _latencies(CLAIM_DEAD, behind_s, scope.many)]
+                    self._claim(place, found[entries])
+            queue_rows.kill(self.database, scope.dead)
+            behind = _ClaimLine(CLAIM_DEAD, scope.many)
+            self._claim(self.database, behind)
+        return [line.measurement() for line in (*found.values(), behind)]
 
-    def _claimed(self, place: Database) -> list[float]:
-        found: list[float] = self._measured("queue_process", "claims", ClaimsTask(place.url, self.scope.claims))
-        return found
-
-    def _claimed_behind(self, place: Database) -> list[float]:
-        queue_rows.kill(place, self.scope.dead)
-        return self._claimed(place)
+    def _claim(self, place: Database, line: "_ClaimLine") -> None:
+        before_s = processor_s(place.pid)
+        line.took_s += self._measured("queue_process", "claims", ClaimsTask(place.url, self.scope.claims))
+        line.database_s += processor_s(place.pid) - before_s
 
     def _filled(self) -> SessionSet:
         """Put ten thousand sessions in place of all others, and empty the queue."""
@@ -217,6 +215,20 @@ class _DrainLine:
             turns=self.turns,
             run=run,
         )
+
+
+@define(eq=False)
+class _ClaimLine:
+    """Claims of one entry each of a queue of so many entries, and PostgreSQL's time with that of connecting."""
+
+    operation: str
+    entries: int
+    took_s: list[float] = field(factory=list)
+    database_s: float = 0.0
+
+    def measurement(self) -> Measurement:
+        measured = _latencies(self.operation, self.took_s, self.entries)
+        return evolve(measured, database_us=self.database_s / len(self.took_s) * 1e6)
 
 
 def _latencies(operation: str, took_s: Sequence[float], sessions: int) -> Measurement:
