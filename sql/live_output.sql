@@ -42,19 +42,30 @@ stored AS (
 )
 SELECT o.ordinal FROM open AS o;
 
--- name: select_live_output(request_id, execution_id, stdout_bytes, stderr_bytes, progress_count, parts_max)
-SELECT l.stdout_from, l.stdout, l.stderr_from, l.stderr, l.progress_count, l.progress, l.message
-FROM meta.live_output AS l
-WHERE
-    l.request_id = :request_id::uuid
-    AND l.execution_id = :execution_id::uuid
-    AND (
-        l.stdout_from + octet_length(l.stdout) > :stdout_bytes::bigint
-        OR l.stderr_from + octet_length(l.stderr) > :stderr_bytes::bigint
-        OR l.progress_count > :progress_count::bigint
-    )
-ORDER BY l.part
-LIMIT :parts_max::bigint;
+-- name: select_live_output(request_ids, execution_ids, stdout_bytes, stderr_bytes, progress_counts, parts_max)
+-- Of each call the first parts that have more than its reader has.
+SELECT c.ordinal, l.stdout_from, l.stdout, l.stderr_from, l.stderr, l.progress_count, l.progress, l.message
+FROM
+    unnest(
+        :request_ids::uuid[], :execution_ids::uuid[], :stdout_bytes::bigint[], :stderr_bytes::bigint[],
+        :progress_counts::bigint[]
+    ) WITH ORDINALITY AS c (request_id, execution_id, stdout_bytes, stderr_bytes, progress_count, ordinal)
+CROSS JOIN LATERAL (
+    SELECT
+        l.part, l.stdout_from, l.stdout, l.stderr_from, l.stderr, l.progress_count, l.progress, l.message
+    FROM meta.live_output AS l
+    WHERE
+        l.request_id = c.request_id
+        AND l.execution_id = c.execution_id
+        AND (
+            l.stdout_from + octet_length(l.stdout) > c.stdout_bytes
+            OR l.stderr_from + octet_length(l.stderr) > c.stderr_bytes
+            OR l.progress_count > c.progress_count
+        )
+    ORDER BY l.part
+    LIMIT :parts_max::bigint
+) AS l
+ORDER BY c.ordinal, l.part;
 
 -- name: delete_live_output(request_ids, execution_ids)!
 DELETE FROM meta.live_output AS l

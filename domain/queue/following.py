@@ -160,6 +160,8 @@ class FollowedExecution(LiveSource[Ended]):
         self.session_id, self.status = state.ref.session_id, state.status
         if state.status is ExecutionStatus.QUEUED:
             return LiveState()
+        if state.status is ExecutionStatus.RUNNING and self._hub.runs(self.execution_id):
+            return LiveState()  # its buffer has everything
         if state.status in {ExecutionStatus.RUNNING, ExecutionStatus.UNKNOWN}:
             output = await self._output.read(self.session_id, self.execution_id, position)
             if not state.status.is_final or output.after(position):

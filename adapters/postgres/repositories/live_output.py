@@ -17,7 +17,11 @@ from domain.live.position import Position
 from domain.scripts.output import ScriptProgress
 
 _PART_BYTES = 256
-_PARTS_READ_MAX = 8
+_READ_BYTES = 64 * 1024
+_PARTS_READ_MAX = 2
+
+ReadCall = tuple[UUID, UUID, Position]
+"""Session, execution, and what the reader has."""
 
 
 class AppendOutput(BatchStatement[OutputPart, bool]):
@@ -58,6 +62,38 @@ class AppendOutput(BatchStatement[OutputPart, bool]):
         return False
 
 
+class ReadOutput(BatchStatement[ReadCall, LiveState[Any]]):
+    """What several readers lack. A call has a row for each part."""
+
+    name: ClassVar[str] = "select_live_output"
+
+    @override
+    def batch_key(self, call: ReadCall) -> Hashable:
+        return call
+
+    @override
+    def size(self, call: ReadCall) -> int:
+        return _READ_BYTES
+
+    @override
+    def columns(self, calls: Sequence[ReadCall]) -> Mapping[str, object]:
+        return {
+            "request_ids": codec.uuids(session_id for session_id, _, _ in calls),
+            "execution_ids": codec.uuids(execution_id for _, execution_id, _ in calls),
+            "stdout_bytes": codec.numbers(position.stdout for _, _, position in calls),
+            "stderr_bytes": codec.numbers(position.stderr for _, _, position in calls),
+            "progress_counts": codec.numbers(position.progress for _, _, position in calls),
+            "parts_max": _PARTS_READ_MAX,
+        }
+
+    @override
+    def responses(self, calls: Sequence[ReadCall], rows: Sequence[Row]) -> Sequence[LiveState[Any]]:
+        parts: list[list[Row]] = [[] for _ in calls]
+        for ordinal, *part in rows:
+            parts[ordinal - 1].append(part)
+        return [_state(position, found) for (_, _, position), found in zip(calls, parts, strict=True)]
+
+
 class PostgresLiveOutput(LiveOutputStore):
     """Stores parts in `meta.live_output`."""
 
@@ -67,12 +103,15 @@ class PostgresLiveOutput(LiveOutputStore):
         self._gateway = gateway
         self._statements = statements
         append = AppendOutput(statements.append_live_output)
-        self._appends: Coalescer[OutputPart, bool] = Coalescer(gateway, append, options or CoalescerOptions())
+        options = options or CoalescerOptions()
+        self._appends: Coalescer[OutputPart, bool] = Coalescer(gateway, append, options)
+        read = ReadOutput(statements.select_live_output)
+        self._reads: Coalescer[ReadCall, LiveState[Any]] = Coalescer(gateway, read, options, share=True)
 
     @property
     def coalescers(self) -> Sequence[Coalescer[Any, Any]]:
-        """The coalescer of this repository, for metrics and to be closed."""
-        return [self._appends]
+        """All coalescers of this repository, for metrics and to be closed."""
+        return [self._appends, self._reads]
 
     @override
     async def append(self, part: OutputPart) -> bool:
@@ -80,24 +119,7 @@ class PostgresLiveOutput(LiveOutputStore):
 
     @override
     async def read(self, session_id: UUID, execution_id: UUID, position: Position) -> LiveState[Any]:
-        rows = await self._gateway.fetch(
-            self._statements.select_live_output,
-            {
-                "request_id": session_id,
-                "execution_id": execution_id,
-                "stdout_bytes": position.stdout,
-                "stderr_bytes": position.stderr,
-                "progress_count": position.progress,
-                "parts_max": _PARTS_READ_MAX,
-            },
-        )
-        progress, count = None, position.progress
-        for *_, number, value, message in rows:
-            if number > count:
-                progress, count = ScriptProgress(value, message or ""), number
-        stdout = KeptText.continued(position.stdout, [(row[0], row[1]) for row in rows])
-        stderr = KeptText.continued(position.stderr, [(row[2], row[3]) for row in rows])
-        return LiveState(stdout, stderr, progress, count)
+        return await self._reads.submit((session_id, execution_id, position))
 
     @override
     async def drop(self, executions: Collection[tuple[UUID, UUID]]) -> None:
@@ -106,6 +128,16 @@ class PostgresLiveOutput(LiveOutputStore):
             "execution_ids": codec.uuids(execution_id for _, execution_id in executions),
         }
         await self._gateway.fetch(self._statements.delete_live_output, named)
+
+
+def _state(position: Position, parts: Sequence[Row]) -> LiveState[Any]:
+    progress, count = None, position.progress
+    for *_, number, value, message in parts:
+        if number > count:
+            progress, count = ScriptProgress(value, message or ""), number
+    stdout = KeptText.continued(position.stdout, [(part[0], part[1]) for part in parts])
+    stderr = KeptText.continued(position.stderr, [(part[2], part[3]) for part in parts])
+    return LiveState(stdout, stderr, progress, count)
 
 
 def _storable(progress: ScriptProgress) -> str:
