@@ -84,7 +84,7 @@ class KeyInFlight(KeyTaken):
 
 @define(eq=False)
 class KeyInterrupted(KeyTaken):
-    """The call that took the key was interrupted: its script may have run, and will not run again."""
+    """The call that took the key was interrupted: its script may have run, and no call under this key runs it again."""
 
     execution_id: UUID
 
@@ -92,8 +92,8 @@ class KeyInterrupted(KeyTaken):
     def message(self) -> str:
         return (
             "The first call with this Idempotency-Key was interrupted: its script may have run, and its end is "
-            "unknown. "
-            "The script does not run again under this key. Use a new key only if the script may run twice."
+            "unknown. Repeating the call with this key does not run the script again. Use a new key only if the script "
+            "may run twice."
         )
 
     @property
