@@ -145,21 +145,22 @@ def _read_all(url: str, targets: Sequence[tuple[str, str]], parent: Connection) 
 async def _readers(url: str, targets: Sequence[tuple[str, str]], parent: Connection) -> None:
     counts = [0, 0]
     opened = await asyncio.gather(*(_open(url, *target) for target in targets))
-    streams = [reader for reader, is_open in opened if is_open]
+    streams = [(reader, writer) for reader, writer, is_open in opened if is_open]
     parent.send((len(streams), len(opened) - len(streams)))
-    reading = [asyncio.create_task(_read(reader, counts)) for reader in streams]
+    reading = [asyncio.create_task(_read(reader, counts)) for reader, _ in streams]
     await asyncio.to_thread(parent.recv)
     for task in reading:
         task.cancel()
     parent.send(tuple(counts))
 
 
-async def _open(url: str, path: str, token: str) -> tuple[asyncio.StreamReader, bool]:
+async def _open(url: str, path: str, token: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bool]:
+    """Return the stream, and whether it is one; the writer keeps the connection open."""
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(requests.request("GET", path, Accept="application/x-ndjson", Authorization=f"Bearer {token}"))
     head = await reader.readuntil(b"\r\n\r\n")
-    return reader, head.startswith(b"HTTP/1.1 200")
+    return reader, writer, head.startswith(b"HTTP/1.1 200")
 
 
 async def _read(reader: asyncio.StreamReader, counts: list[int]) -> None:
