@@ -18,6 +18,9 @@ _KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 _numbers = count(1)
 """Number the groups of a process: a service that ends must not remove the group of another one."""
 
+_NAMESPACE = Path("/proc/self/ns/pid")
+"""The namespace of process ids: containers may share the folder of groups, and no process sees those of another one."""
+
 _REMEDY = "With systemd, set Delegate=yes and DelegateSubgroup=service; in a container, mount cgroups writable."
 USED_UP = "the memory for all scripts of the host together (SANDBOX_MEMORY_MB and a reserve) was used up"
 
@@ -65,7 +68,7 @@ def make_control_group(limits: GroupLimits, root: Path = Path("/")) -> ControlGr
     mount = root / "sys/fs/cgroup"
     try:
         own = _own_groups((root / "proc/self/cgroup").read_text(encoding="ascii"))
-        name = f"{_PREFIX}{os.getpid()}-{next(_numbers)}"
+        name = f"{_prefix()}{os.getpid()}-{next(_numbers)}"
         if (mount / "cgroup.controllers").exists():
             return _version_2(mount / own[""].lstrip("/"), name, limits)
         return _version_1(mount, own, name, limits)
@@ -114,9 +117,15 @@ def _make_folder(parent: Path, name: str) -> Path:
     return folder
 
 
+def _prefix() -> str:
+    """Return how the names of groups of this namespace of process ids begin."""
+    return f"{_PREFIX}{_NAMESPACE.stat().st_ino}-"
+
+
 def _abandoned(parent: Path) -> Iterator[Path]:
-    """Yield the groups of services that have ended."""
-    for folder in parent.glob(f"{_PREFIX}*"):
-        pid, _, _ = folder.name.removeprefix(_PREFIX).partition("-")
+    """Yield the groups of services of this namespace that have ended."""
+    prefix = _prefix()
+    for folder in parent.glob(f"{prefix}*"):
+        pid, _, _ = folder.name.removeprefix(prefix).partition("-")
         if not Path(f"/proc/{pid}").exists():
             yield folder

@@ -1,18 +1,20 @@
 """The control group of all workers, in both versions that kernels have."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from adapters.sandbox.isolation.control_group import ControlGroup, GroupLimits, NoControlGroup, make_control_group
 
 LIMITS = GroupLimits(1 << 30, 100)
+NAMESPACE = Path("/proc/self/ns/pid").stat().st_ino
 
 
 def name_of(group):
     """Return the name of the group's folders, which begins with the process."""
     (name,) = {folder.name for folder in group.folders}
-    assert name.startswith(f"pglambda-{os.getpid()}-")
+    assert name.startswith(f"pglambda-{NAMESPACE}-{os.getpid()}-")
     return name
 
 
@@ -87,13 +89,16 @@ def test_a_group_counts_its_processes_that_were_killed_for_memory(tmp_path, vers
 def test_groups_of_services_that_have_ended_are_removed_and_others_stay(tmp_path):
     write_files(tmp_path, {"proc/self/cgroup": "4:memory:/\n8:pids:/\n"})
     folders = [tmp_path / "sys/fs/cgroup" / controller for controller in ("memory", "pids")]
-    old, living = f"pglambda-{(1 << 22) + 1}-1", f"pglambda-{os.getppid()}-1"
+    ended = (1 << 22) + 1
+    old, living = f"pglambda-{NAMESPACE}-{ended}-1", f"pglambda-{NAMESPACE}-{os.getppid()}-1"
+    elsewhere = f"pglambda-{NAMESPACE + 1}-{ended}-1"
     for folder in folders:
         (folder / old).mkdir(parents=True)
         (folder / living).mkdir()
+        (folder / elsewhere).mkdir()
     make_control_group(LIMITS, tmp_path)
     assert not any((folder / old).exists() for folder in folders)
-    assert all((folder / living).exists() for folder in folders)
+    assert all((folder / name).exists() for folder in folders for name in (living, elsewhere))
 
 
 def test_two_services_of_a_process_have_groups_of_their_own(tmp_path):
