@@ -75,14 +75,6 @@ class NdjsonEvents(EventFormat):
         return b'{"id":"%s","event":"%s","data":%s}' % (str(position).encode(), name.encode(), in_one_line(data))
 
 
-def accepted_format(accept: bytes | None) -> EventFormat | None:
-    """Return the format that a header `Accept` names; None if it names none."""
-    accepted = accept or b""
-    if EVENT_STREAM in accepted:
-        return ServerSentEvents()
-    return NdjsonEvents() if NDJSON in accepted else None
-
-
 def resumed_position(last_event_id: str | None, after: str | None) -> Position:
     """Return where a reader reads on: behind the header Last-Event-ID, or else `after` of the query.
 

@@ -25,12 +25,12 @@ from domain.sessions.session import SessionClosed
 from entrypoints.http.endpoints.events import EventEndpoints
 from entrypoints.http.endpoints.history import status_filter
 from entrypoints.http.errors import invalid, status_of
-from entrypoints.http.event_stream import EventFormat, accepted_format
+from entrypoints.http.event_stream import EventFormat
 from entrypoints.http.parsing.bodies import json_text
 from entrypoints.http.parsing.body_problems import PROBLEMS_MAX
 from entrypoints.http.parsing.cursors import QueueCursor, instant_of, microseconds, write_cursor
 from entrypoints.http.parsing.headers import IdempotencyKeys, idempotency_key, invalid_header
-from entrypoints.http.parsing.preferences import Preferences, preferences
+from entrypoints.http.parsing.preferences import Preferences, accepted_format, preferences
 from entrypoints.http.parsing.queries import Query
 from entrypoints.http.request import ClientDisconnected, Request, until_disconnect
 from entrypoints.http.response import REPLAYED, Headers, Response, execution_path, json_response, next_link

@@ -23,10 +23,9 @@ from entrypoints.http.event_stream import (
     EventFormat,
     EventStream,
     ServerSentEvents,
-    accepted_format,
     resumed_position,
 )
-from entrypoints.http.parsing.preferences import Preferences, preferences
+from entrypoints.http.parsing.preferences import Preferences, accepted_format, preferences
 from entrypoints.http.parsing.queries import Query
 from entrypoints.http.pipeline import InFlightLimiter
 from entrypoints.http.request import Request

@@ -1,11 +1,13 @@
-"""The header of preferences (RFC 7240)."""
+"""What a caller wants of a response: preferences (RFC 7240), and live events by Accept."""
 
 import re
 from collections.abc import Iterator
 
 from attrs import frozen
 
+from entrypoints.http.event_stream import EventFormat, NdjsonEvents, ServerSentEvents
 from entrypoints.http.request import Header, Request
+from entrypoints.http.response import EVENT_STREAM, NDJSON
 
 WAIT_MAX_S = 60
 """The longest wait in seconds; a longer one is shortened to it, and the response says so."""
@@ -62,3 +64,11 @@ def _pairs(request: Request) -> Iterator[tuple[str, str]]:
         match = _PREFERENCE.fullmatch(each)
         if match:
             yield match[1].lower(), (match[2] or "").strip('"')
+
+
+def accepted_format(accept: bytes | None) -> EventFormat | None:
+    """Return the format that a header `Accept` names; None if it names none."""
+    accepted = accept or b""
+    if EVENT_STREAM in accepted:
+        return ServerSentEvents()
+    return NdjsonEvents() if NDJSON in accepted else None

@@ -17,9 +17,9 @@ from entrypoints.http.event_stream import (
     EventStream,
     NdjsonEvents,
     ServerSentEvents,
-    accepted_format,
     resumed_position,
 )
+from entrypoints.http.parsing.preferences import accepted_format
 from entrypoints.http.response import NDJSON, embedded
 from entrypoints.http.streaming_response import StreamEnd, StreamingResponse
 from tests.support.waiting import until
