@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import json
 import random
+import tempfile
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
@@ -25,6 +27,7 @@ _KILLS = (1, 2)
 _KILL_AFTER_S = (0.2, 4.0)
 _DOWN_S = (0.0, 0.6)
 _PROBLEMS_SHOWN = 20
+_REPORT_SHOWN = 2000
 
 
 @frozen
@@ -126,7 +129,7 @@ class _Drill:
         self.report.late = self.made.late()
         if not plan.kills:
             self.report.gap_p99_ms = _p99(self.made.gaps_ms())
-        await asyncio.gather(self.made.takeover("verify"), self.made.takeover("status"))
+        await asyncio.gather(self._verify(), self.made.takeover("status"))
         await self._next_leg()
         await self._leg(("back", *settle))
         await self.made.takeover("status")
@@ -163,6 +166,15 @@ class _Drill:
             over.set()
             await kills
             await made.service.ready()
+
+    async def _verify(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder, "verify.jsonl")
+            try:
+                await self.made.takeover("verify", "--report", str(report))
+            except AssertionError as error:
+                lines = await asyncio.to_thread(report.read_text)
+                raise AssertionError(f"{error} Its report: {lines[:_REPORT_SHOWN]}") from error
 
     async def _next_leg(self) -> None:
         self.clients.leg += 1
