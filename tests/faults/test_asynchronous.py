@@ -1,4 +1,4 @@
-"""Executions that were accepted are never lost, run at most once, and their ends are told, whatever dies between."""
+"""Accepted executions are never lost and run at most once, and each end is reported, whatever is killed meanwhile."""
 
 import asyncio
 import contextlib
