@@ -11,7 +11,7 @@ from attrs import asdict, define, field, frozen
 
 from domain.json_text import JsonText
 from domain.takeover.comparison import Note, compared
-from domain.takeover.outgoing import members
+from domain.takeover.outgoing import PENDING, members
 from domain.takeover.reasons import Worded
 from domain.takeover.source_session import SourceSession
 
@@ -113,7 +113,7 @@ def cached_value(row: SourceSession, script_hash: str | None) -> str:
 
     There it has the hash and a compile status of every script, and not always in its row.
     """
-    pending = None if row.script_content is None else "pending"
+    pending = None if row.script_content is None else PENDING
     given = {**asdict(row), "script_hash": row.script_hash or script_hash, "compiled_artifact": None}
     given |= {"compile_status": row.compile_status or pending, "execution_count": row.execution_count or 0}
     texts = {name: given[name] or _NULL if name in _JSON_NAMES else _written(given[name]) for name in _NAMES}

@@ -11,6 +11,9 @@ from domain.takeover.source_session import SourceSession
 COUNT_MAX = 2**31 - 1
 """The origin counts in four bytes."""
 
+PENDING = "pending"
+"""The compile status that generations 1 and 2 write with each execution."""
+
 _DECODER = json.JSONDecoder()
 
 

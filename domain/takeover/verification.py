@@ -12,7 +12,7 @@ from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.sessions.session import Renewal
 from domain.takeover.moving import InboundSession, TakenState
-from domain.takeover.outgoing import outgoing_row
+from domain.takeover.outgoing import PENDING, outgoing_row
 from domain.takeover.receiving import received
 from domain.takeover.source_session import Expired, LeftSession, SourceSession, TakeoverPolicy
 
@@ -126,8 +126,8 @@ def judged(
     row: SourceSession, standing: Standing, stored: StoredSession, policy: TakeoverPolicy, now: datetime
 ) -> VerifiedRow:
     """Return the verdict on a session that both sides have, from its values."""
-    if standing is Standing.HIDDEN:  # a read by generation 1 writes the status of a hidden row
-        row = evolve(row, status=outgoing_row(stored.inbound).status)
+    if standing is Standing.HIDDEN:
+        row = _without_late_writes(row, outgoing_row(stored.inbound))
     if stored.state is TakenState.RETURNED and row.script_hash == stored.inbound.session.script_hash:
         row = evolve(row, script_hash=outgoing_row(stored.inbound).script_hash)  # a trigger wrote it
     alive_at = now if row.expires_at is None else row.expires_at - _MOMENT
@@ -147,6 +147,12 @@ def judged(
         return VerifiedRow(row.request_id, Verdict.DIFFERS, fields=fields)
     is_same = stored.state is None or _UNTOLD.get(stored.state, frozenset()).issuperset(differing)
     return VerifiedRow(row.request_id, Verdict.SAME if is_same else Verdict.MOVED_ON)
+
+
+def _without_late_writes(row: SourceSession, taken: SourceSession) -> SourceSession:
+    """Return a hidden row without what generation 1 writes to it: a read its status, an execution PENDING."""
+    status = taken.compile_status if row.compile_status == PENDING else row.compile_status
+    return evolve(row, status=taken.status, compile_status=status)
 
 
 def _is_same_value(name: str, there: Mapping[str, object], here: Mapping[str, object]) -> bool:

@@ -250,3 +250,12 @@ def test_the_hash_that_a_trigger_writes_to_a_returned_row_is_no_difference():
     assert verdict(written, Standing.SHOWN, returned) == (Verdict.SAME, [])
     assert verdict(evolve(written, script_hash="0" * 64), Standing.SHOWN, returned) == (Verdict.DIFFERS, ["leftovers"])
     assert verdict(written, Standing.SHOWN, StoredSession(None, made)) == (Verdict.DIFFERS, ["leftovers"])
+
+
+@pytest.mark.parametrize(("count_there", "expected"), [(3, Verdict.SAME), (4, Verdict.MOVED_ON)])
+def test_an_execution_of_generation_1_that_ends_after_the_move_changes_no_more_than_the_count(count_there, expected):
+    taken = StoredSession(TakenState.OWNED, stored_of(session(1, execution_count=3)), 3, None)
+    late = session(1, execution_count=count_there, compile_status="pending", status="expired")
+    assert verdict(late, Standing.HIDDEN, taken) == (expected, [])
+    assert verdict(evolve(late, compile_status="failed"), Standing.HIDDEN, taken) == (Verdict.DIFFERS, ["leftovers"])
+    assert "leftovers" in verdict(late, Standing.SHOWN, evolve(taken, state=None))[1]
