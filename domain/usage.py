@@ -13,7 +13,7 @@ from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
 from domain.errors import Overloaded, StorageUnavailable
 from domain.functions.ports import FunctionRepository, FunctionUsage
 from domain.identity import EVERY_OWNER, Owner
-from domain.limits.ports import OwnerUsage, RateStore, UsageReader
+from domain.limits.ports import OwnerHoldings, OwnerUsage, RateStore, UsageReader
 from domain.limits.rate import RatePolicy, judge
 
 USAGE = "the turn of a call for usage"
@@ -53,7 +53,9 @@ class ExecutionCounts(Protocol):
         ...
 
     async def owners(self, after: Owner, size: int) -> Sequence[Owner]:
-        """Return at most `size` owners that have sessions, functions or counted executions, in order, behind `after`.
+        """Return at most `size` owners that have something, in order, behind `after`.
+
+        That is: sessions, functions, schedules, webhooks or counted executions.
 
         No owner is behind itself, and all owners are behind the empty one.
         """
@@ -71,7 +73,7 @@ class OwnerPolicy:
 
 @frozen
 class UsageBounds:
-    """Bounds of one call: sessions and functions that it examines in all and of one owner; its time in seconds.
+    """Bounds of one call: rows of each kind that it examines in all and of one owner; its time in seconds.
 
     `turns_max` calls read at once, `owner_turns_max` of them for one caller; more wait.
     """
@@ -101,8 +103,8 @@ class QuotaUse:
 class OwnerReport:
     """The usage of one owner.
 
-    `rates` are the calls that are left of each rate. The report is not `complete` if the owner may have more sessions
-    or functions than were examined.
+    `rates` are the calls that are left of each rate. The report is not `complete` if the owner may have more sessions,
+    functions or queued executions than were examined.
     """
 
     owner: Owner
@@ -163,6 +165,7 @@ class UsageService:
         now, examined_max = self._clock.now(), self._bounds.examined_of_each(len(owners))
         sessions = await self._sessions.usage(owners, now, examined_max)
         calls = await self._sessions.open_executions(owners, now)
+        holdings = await self._sessions.holdings(owners, examined_max)
         # Without authentication the caller's functions are shared ones.
         of_functions = [caller.functions_owner if owner == caller.owner else owner for owner in owners]
         functions = await self._functions.usage(of_functions, examined_max)
@@ -171,21 +174,28 @@ class UsageService:
         return [
             OwnerReport(
                 owner,
-                self._quotas(stored, registered, in_flight),
+                self._quotas(stored, registered, in_flight, held),
                 [(policy, _remaining(policy, full_at.get((owner, policy.name)), now)) for policy in self._limits.rates],
                 used,
-                stored.complete and registered.functions < examined_max,
+                stored.complete and max(registered.functions, held.queued_executions) < examined_max,
             )
-            for owner, stored, in_flight, registered, used in zip(owners, sessions, calls, functions, days, strict=True)
+            for owner, stored, in_flight, held, registered, used in zip(
+                owners, sessions, calls, holdings, functions, days, strict=True
+            )
         ]
 
-    def _quotas(self, stored: OwnerUsage, registered: FunctionUsage, calls: int) -> Sequence[QuotaUse]:
+    def _quotas(
+        self, stored: OwnerUsage, registered: FunctionUsage, calls: int, held: OwnerHoldings
+    ) -> Sequence[QuotaUse]:
         observed = {
             "live_sessions": stored.live_sessions,
             "stored_bytes": stored.stored_bytes,
             "functions": registered.functions,
             "function_bytes": registered.stored_bytes,
             "concurrent_calls": calls,
+            "queued_executions": held.queued_executions,
+            "schedules": held.schedules,
+            "webhooks": held.webhooks,
         }
         return [QuotaUse(limit, number, self._limits.quotas.get(limit)) for limit, number in observed.items()]
 

@@ -77,3 +77,22 @@ SELECT o.owner, count(*)
 FROM meta.open_executions AS o
 WHERE o.owner = any(:owners::text[]) AND o.deadline_at > :now::timestamptz
 GROUP BY o.owner;
+
+-- name: select_holdings(owners, languages, queued_max)
+SELECT
+    (SELECT count(*) FROM meta.schedules AS s WHERE s.owner = c.owner) AS schedules,
+    (SELECT count(*) FROM meta.webhooks AS w WHERE w.owner = c.owner) AS webhooks,
+    (
+        SELECT least(sum(f.queued), :queued_max::bigint)::bigint
+        FROM unnest(:languages::text[]) AS l (language)
+        CROSS JOIN LATERAL ( -- noqa: ST05
+            SELECT count(*) AS queued
+            FROM (
+                SELECT FROM meta.queued_executions AS q
+                WHERE q.language = l.language AND q.owner = c.owner
+                LIMIT :queued_max::bigint
+            ) AS n
+        ) AS f
+    ) AS queued_executions
+FROM unnest(:owners::text[]) WITH ORDINALITY AS c (owner, ordinal)
+ORDER BY c.ordinal;

@@ -133,7 +133,7 @@ WHERE u.day >= :day_from::date
 ORDER BY c.ordinal, u.day;
 
 -- name: select_owners(after, rows_max)
--- Each step finds the next owner in three indexes, so it reads no row twice.
+-- Each step finds the next owner in five indexes, so it reads no row twice.
 WITH RECURSIVE found (owner, position) AS (
     SELECT :after::text, 0
     UNION ALL
@@ -141,6 +141,8 @@ WITH RECURSIVE found (owner, position) AS (
         least(
             (SELECT s.owner FROM meta.sessions AS s WHERE s.owner > f.owner ORDER BY s.owner LIMIT 1),
             (SELECT n.owner FROM meta.functions AS n WHERE n.owner > f.owner ORDER BY n.owner LIMIT 1),
+            (SELECT c.owner FROM meta.schedules AS c WHERE c.owner > f.owner ORDER BY c.owner LIMIT 1),
+            (SELECT w.owner FROM meta.webhooks AS w WHERE w.owner > f.owner ORDER BY w.owner LIMIT 1),
             (SELECT u.owner FROM meta.usage AS u WHERE u.owner > f.owner ORDER BY u.owner LIMIT 1)
         ),
         f.position + 1

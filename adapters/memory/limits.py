@@ -8,8 +8,9 @@ from attrs import define, field
 from typing_extensions import override
 
 from adapters.memory.store import MemoryStore
+from adapters.memory.webhooks import MemoryWebhookStore
 from domain.identity import Owner
-from domain.limits.ports import OwnerUsage, RateCharge, RateStore, UsageReader
+from domain.limits.ports import OwnerHoldings, OwnerUsage, RateCharge, RateStore, UsageReader
 from domain.sessions.session import Status
 
 
@@ -54,6 +55,7 @@ class MemoryUsageReader(UsageReader):
 
     _store: MemoryStore
     examined_max: int = 1000
+    _webhooks: MemoryWebhookStore = field(factory=MemoryWebhookStore)
 
     @override
     async def usage(
@@ -68,6 +70,14 @@ class MemoryUsageReader(UsageReader):
         self._store.require_available()
         count = Counter(each.ref.owner for each in self._store.open_executions.values() if each.deadline_at > now)
         return [count[owner] for owner in owners]
+
+    @override
+    async def holdings(self, owners: Sequence[Owner], queued_max: int) -> Sequence[OwnerHoldings]:
+        self._store.require_available()
+        schedules = Counter(each.owner for each in self._store.schedules.values())
+        webhooks = Counter(each.owner for each in self._webhooks.webhooks.values())
+        queued = Counter(self._store.accepted[each].entry.ref.owner for each in self._store.queued)
+        return [OwnerHoldings(schedules[each], webhooks[each], min(queued[each], queued_max)) for each in owners]
 
     def _usage(self, owner: Owner, now: datetime, examined_max: int) -> OwnerUsage:
         own = sorted(

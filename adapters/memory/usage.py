@@ -8,6 +8,7 @@ from attrs import define, field
 from typing_extensions import override
 
 from adapters.memory.store import MemoryStore
+from adapters.memory.webhooks import MemoryWebhookStore
 from domain.executions.execution import Execution
 from domain.identity import Owner, uuid7_at, uuid7_time
 from domain.scripts.report import ExecutionStatus
@@ -19,6 +20,7 @@ class MemoryExecutionCounts(ExecutionCounts):
     """Counts the history of the fake repositories when `count` is called."""
 
     _store: MemoryStore
+    _webhooks: MemoryWebhookStore = field(factory=MemoryWebhookStore)
     _until: datetime | None = field(default=None, init=False)
     _counted: dict[UUID, Execution] = field(factory=dict, init=False)
 
@@ -49,6 +51,8 @@ class MemoryExecutionCounts(ExecutionCounts):
         self._store.require_available()
         found = {session.ref.owner for session in self._store.sessions.values()}
         found |= {owner for owner, _ in self._store.functions}
+        found |= {each.owner for each in self._store.schedules.values()}
+        found |= {each.owner for each in self._webhooks.webhooks.values()}
         found |= {execution.ref.owner for execution in self._counted.values()}
         return sorted(owner for owner in found if owner > after)[:size]
 

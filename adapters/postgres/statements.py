@@ -268,6 +268,7 @@ class LimitStatements:
     select_rates: Statement
     select_usage: Statement
     select_open_executions: Statement
+    select_holdings: Statement
 
 
 @frozen

@@ -61,6 +61,15 @@ class OwnerUsage:
     complete: bool = True
 
 
+@frozen
+class OwnerHoldings:
+    """How many schedules, webhooks and queued executions an owner has."""
+
+    schedules: int = 0
+    webhooks: int = 0
+    queued_executions: int = 0
+
+
 class UsageReader(Protocol):
     """Counts what owners have stored and what they run. Every method may raise StorageUnavailable or Overloaded."""
 
@@ -76,6 +85,10 @@ class UsageReader(Protocol):
 
     async def open_executions(self, owners: Sequence[Owner], now: datetime) -> Sequence[int]:
         """Return how many executions of each owner are open in all controllers, without those past their deadline."""
+        ...
+
+    async def holdings(self, owners: Sequence[Owner], queued_max: int) -> Sequence[OwnerHoldings]:
+        """Return the holdings of each owner; at most `queued_max` of its queued executions are counted."""
         ...
 
 

@@ -7,9 +7,15 @@ from uuid import UUID
 import pytest
 
 from adapters.memory.manual_clock import ManualClock
+from domain.audit import ActName
 from domain.identity import Owner
-from domain.limits.ports import OwnerUsage, RateCharge, RateStore, UsageReader
+from domain.limits.ports import OwnerHoldings, OwnerUsage, RateCharge, RateStore, UsageReader
+from domain.webhooks.ports import WebhookRepository
+from domain.webhooks.webhook import ENDS, SecretVersion, Webhook
+from tests.contracts.execution_queue import LONG, QueueOfOne
+from tests.contracts.schedule_repository import Planner
 from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage
+from tests.support.acts import act
 
 FORGOTTEN_MAX = 3
 NOW = ManualClock().now()
@@ -89,7 +95,11 @@ class UsageReaderContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def reader(self, storage: Storage) -> UsageReader:
+    def webhooks(self) -> WebhookRepository:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def reader(self, storage: Storage, webhooks: WebhookRepository) -> UsageReader:
         raise NotImplementedError
 
     async def test_an_owner_without_sessions_has_no_usage(self, storage, reader):
@@ -132,6 +142,21 @@ class UsageReaderContract:
         ((two,), (none,)) = [await reader.usage([each], storage.clock.now(), 2) for each in (ALICE, BOB)]
         assert (two.live_sessions, two.complete) == (2, False)
         assert none == OwnerUsage(0, 0)
+
+    async def test_schedules_webhooks_and_queued_executions_count(self, storage, reader, webhooks):
+        nothing = OwnerHoldings()
+        assert await reader.holdings([ALICE, BOB], 10) == [nothing, nothing]
+        session, process = await storage.add(ALICE, **LONG), QueueOfOne(storage)
+        planner = Planner(storage, storage.schedules)
+        for _ in range(3):
+            await planner.add(session)
+            await process.add(session)
+        webhook = Webhook(UUID(int=9), ALICE, "https://example.com/", ENDS, SecretVersion("0123456789abcdef"))
+        await webhooks.add(webhook, 20, act(ActName.WEBHOOKS_CREATE))
+        assert await reader.holdings([BOB, ALICE], 10) == [nothing, OwnerHoldings(3, 1, 3)]
+        assert await reader.holdings([ALICE], 2) == [OwnerHoldings(3, 1, 2)]
+        await process.claim()
+        assert await reader.holdings([ALICE], 10) == [OwnerHoldings(3, 1, 0)]
 
     async def test_executions_count_while_they_are_open_and_within_their_deadline(self, storage, reader):
         session = await storage.add(ALICE)

@@ -9,6 +9,7 @@ from domain.identity import Owner
 from domain.scripts.report import Failure, FailureCode
 from domain.usage import ExecutionCounts, UsedDay
 from tests.contracts.execution_queue import QueueOfOne
+from tests.contracts.schedule_repository import Planner
 from tests.contracts.storage import ALICE, BOB, Storage, report_of
 
 SETTLING = timedelta(minutes=2)
@@ -105,6 +106,7 @@ class ExecutionCountsContract:
     async def test_owners_are_listed_in_pages_by_name(self, storage, counts, count):
         for name in ("dora", "alice", "carl", "alice"):
             await storage.add(Owner(name))
-        assert await counts.owners(FIRST, 2) == ["alice", "carl"]
+        await Planner(storage, storage.schedules).add(owner=Owner("bea"))
+        assert await counts.owners(FIRST, 2) == ["alice", "bea"]
         assert await counts.owners(Owner("carl"), 1) == ["dora"]
         assert await counts.owners(Owner("zoe"), 2) == []

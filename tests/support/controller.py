@@ -69,7 +69,7 @@ class Fakes:
         self.output = MemoryLiveOutput(self.store)
         self.sessions = MemorySessionRepository(self.store)
         self.executions = MemoryExecutionRepository(self.store, self.clock)
-        self.counts = MemoryExecutionCounts(self.store)
+        self.counts = MemoryExecutionCounts(self.store, self.webhooks)
 
     @property
     def keyed_sessions(self) -> MemoryKeyedSessionRepository:
@@ -101,7 +101,7 @@ class Fakes:
             "functions": self.functions,
             "audit": self.audit,
             "rates": self.rates,
-            "usage": MemoryUsageReader(self.store),
+            "usage": MemoryUsageReader(self.store, webhooks=self.webhooks),
             "execution_counts": self.counts,
             "purger": MemorySessionPurger(self.store, self.audit),
             "webhooks": MemoryWebhookRepository(self.webhooks, self.audit),

@@ -6,9 +6,11 @@ from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.limits import MemoryRateStore, MemoryUsageReader
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.queue import MemoryExecutionQueue
+from adapters.memory.schedules import MemoryScheduleRepository
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from adapters.memory.usage import MemoryExecutionCounts
+from adapters.memory.webhooks import MemoryWebhookRepository
 from domain.errors import StorageUnavailable
 from tests.contracts.limits import FORGOTTEN_MAX, NOW, RateStoreContract, UsageReaderContract, charge
 from tests.contracts.storage import ALICE, Storage
@@ -30,12 +32,18 @@ class TestMemoryUsageReader(UsageReaderContract):
     def storage(self, store: MemoryStore) -> Storage:
         clock = ManualClock()
         executions = MemoryExecutionRepository(store, clock)
-        hidden = MemoryHiddenSessionRepository(store)
-        return Storage(MemorySessionRepository(store), executions, clock, hidden=hidden)
+        hidden, queue = MemoryHiddenSessionRepository(store), MemoryExecutionQueue(store, executions)
+        schedules = MemoryScheduleRepository(store, queue)
+        sessions = MemorySessionRepository(store)
+        return Storage(sessions, executions, clock, hidden=hidden, queue=queue, schedules=schedules)
 
     @pytest.fixture
-    def reader(self, store: MemoryStore) -> MemoryUsageReader:
-        return MemoryUsageReader(store, self.EXAMINED_MAX)
+    def webhooks(self) -> MemoryWebhookRepository:
+        return MemoryWebhookRepository()
+
+    @pytest.fixture
+    def reader(self, store: MemoryStore, webhooks: MemoryWebhookRepository) -> MemoryUsageReader:
+        return MemoryUsageReader(store, self.EXAMINED_MAX, webhooks.store)
 
 
 class TestMemoryExecutionCounts(ExecutionCountsContract):
@@ -48,7 +56,8 @@ class TestMemoryExecutionCounts(ExecutionCountsContract):
         clock = ManualClock()
         executions = MemoryExecutionRepository(store, clock)
         queue = MemoryExecutionQueue(store, executions)
-        return Storage(MemorySessionRepository(store), executions, clock, queue=queue)
+        schedules = MemoryScheduleRepository(store, queue)
+        return Storage(MemorySessionRepository(store), executions, clock, queue=queue, schedules=schedules)
 
     @pytest.fixture
     def counts(self, store: MemoryStore) -> MemoryExecutionCounts:
@@ -71,6 +80,6 @@ async def test_a_rate_store_with_a_failure_fails_every_call():
 
 async def test_a_usage_reader_over_a_store_with_a_failure_fails():
     reader = MemoryUsageReader(MemoryStore(failure=StorageUnavailable()))
-    for call in (reader.usage([ALICE], NOW), reader.open_executions([ALICE], NOW)):
+    for call in (reader.usage([ALICE], NOW), reader.open_executions([ALICE], NOW), reader.holdings([ALICE], 1)):
         with pytest.raises(StorageUnavailable):
             await call

@@ -10,12 +10,14 @@ from adapters.postgres import codec
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements import LimitStatements
 from domain.identity import Owner
-from domain.limits.ports import OwnerUsage, RateCharge, RateStore, UsageReader
+from domain.limits.ports import OwnerHoldings, OwnerUsage, RateCharge, RateStore, UsageReader
+from domain.scripts.language import Language
 
 _START = (Owner(""), "")
 """Sorts before every owner."""
 
 _NOTHING = OwnerUsage(0, 0)
+_LANGUAGES = codec.texts(Language)
 
 
 @define(eq=False)
@@ -90,3 +92,11 @@ class PostgresUsageReader(UsageReader):
         )
         count: dict[str, int] = dict(found)
         return [count.get(owner, 0) for owner in owners]
+
+    @override
+    async def holdings(self, owners: Sequence[Owner], queued_max: int) -> Sequence[OwnerHoldings]:
+        found = await self._gateway.fetch(
+            self._statements.select_holdings,
+            {"owners": codec.texts(owners), "languages": _LANGUAGES, "queued_max": queued_max},
+        )
+        return [OwnerHoldings(*row) for row in found]

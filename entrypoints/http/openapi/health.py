@@ -84,6 +84,9 @@ _REPORT = {
         {"limit": "functions", "observed": 2, "allowed": None},
         {"limit": "function_bytes", "observed": 4096, "allowed": None},
         {"limit": "concurrent_calls", "observed": 1, "allowed": 16},
+        {"limit": "queued_executions", "observed": 3, "allowed": 10000},
+        {"limit": "schedules", "observed": 2, "allowed": 100},
+        {"limit": "webhooks", "observed": 1, "allowed": 20},
     ],
     "rates": [{"policy": "execute", "allowed": 100, "window_seconds": 60, "remaining": 99}],
     "days": [
@@ -104,9 +107,9 @@ USAGE = Contract(
     "Read the usage of owners",
     "Reports what the caller has stored, executed and left of its limits. Executions are counted in the background, by "
     "the day of their admission, for as long as the history is kept: counted_until says how far. A purge does not "
-    "change them. An admin may read another owner's usage, or that of all owners that have sessions, functions or "
-    "counted executions. One call examines at most 50,000 sessions and as many functions, of each owner an equal part, "
-    "and at most 10,000.",
+    "change them. An admin may read another owner's usage, or that of all owners that have sessions, functions, "
+    "schedules, webhooks or counted executions. One call examines at most 50,000 sessions, and as many functions and "
+    "queued executions, of each owner an equal part, and at most 10,000.",
     parameters=(
         evolve(OWNER, description="For admins: the owner; * lists all owners. The default is the caller itself."),
         LIMIT,

@@ -9,7 +9,16 @@ from domain import usage
 from domain.limits.rate import RatePolicy
 from entrypoints.http.schemas import fields
 
-QuotaName = Literal["live_sessions", "stored_bytes", "functions", "function_bytes", "concurrent_calls"]
+QuotaName = Literal[
+    "live_sessions",
+    "stored_bytes",
+    "functions",
+    "function_bytes",
+    "concurrent_calls",
+    "queued_executions",
+    "schedules",
+    "webhooks",
+]
 _Count = Annotated[int, Meta(ge=0)]
 
 
@@ -63,7 +72,9 @@ class OwnerUsageResponse(Struct):
     days: Annotated[list[UsedDayResponse], Meta(description="Days with executions, the oldest first.")]
     complete: Annotated[
         bool,
-        Meta(description="False if the owner may have more sessions or functions than one call examines."),
+        Meta(
+            description="False if the owner may have more sessions, functions or queued executions than one call reads."
+        ),
     ]
 
     @classmethod

@@ -34,6 +34,11 @@ async def test_a_caller_reads_its_own_usage(client, world):
     session_id = await initialized(client)
     assert (await client.post(f"/api/v1/execute/{session_id}", json={})).status_code == 200
     await client.put("/api/v1/functions/python-adder", json={"script_content": "result = 1"})
+    timed = {"name": "x", "function": "python-adder", "interval_seconds": 60}
+    assert (await client.post("/api/v1/schedules", json=timed)).status_code == 201
+    assert (await client.post("/api/v1/webhooks", json={"url": "https://hooks.example.com/"})).status_code == 201
+    later = {"Prefer": "respond-async"}
+    assert (await client.post(f"/api/v1/execute/{session_id}", json={}, headers=later)).status_code == 202
     world.counts.count(world.clock.now().replace(year=2030))
     found = (await client.get(PATH)).json()
     (report,) = found["owners"]
@@ -45,6 +50,9 @@ async def test_a_caller_reads_its_own_usage(client, world):
         "functions": True,
         "function_bytes": True,
         "concurrent_calls": False,
+        "queued_executions": True,
+        "schedules": True,
+        "webhooks": True,
     }
     assert (day["day"], day["executions"], day["failed"]) == (str(world.clock.now().date()), 1, 0)
     assert (found["counted_until"][:4], found["next_cursor"]) == ("2030", None)

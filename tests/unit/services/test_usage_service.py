@@ -23,7 +23,7 @@ ADMIN = Principal(Owner("root"), frozenset({Scope.ADMIN}))
 WRITER = Principal(ALICE, frozenset({Scope.WRITE_FUNCTIONS}))
 RATE = RatePolicy("execute", 10, 10)
 """One call is refilled each second."""
-LIMITS = OwnerPolicy({"live_sessions": 5, "functions": 2}, [RATE], history_days=3)
+LIMITS = OwnerPolicy({"live_sessions": 5, "functions": 2, "schedules": 7}, [RATE], history_days=3)
 SESSION = SessionRequest("python-x", "result = 1")
 
 
@@ -47,6 +47,9 @@ async def test_quotas_are_shown_with_their_limits_or_without(world: World) -> No
         QuotaUse("functions", 0, 2),
         QuotaUse("function_bytes", 0, None),
         QuotaUse("concurrent_calls", 1, None),
+        QuotaUse("queued_executions", 0, None),
+        QuotaUse("schedules", 0, 7),
+        QuotaUse("webhooks", 0, None),
     ]
     assert report.complete
 
