@@ -157,8 +157,8 @@ ORDER BY c.next_at;
 
 -- name: fire_schedule(schedule_id, version_read, next_at_read, manual, alone, settled_at, next_at, missed_from, missed_until, missed_count, fired_at, history_max, attempts_max, request_id, owner, key, payload_hash, execution_id, slot, started_at, allowance, retention, not_before, start_before, head_start, in_order, params, options)
 -- All or nothing: the session is live, the due time is not settled yet, and, if the execution must run alone, none of the
--- attempts of the execution before is queued or running. The judgement of the session is that of accept_executions, for
--- one call.
+-- attempts of the execution before is queued or running, and no earlier call holds the key. The judgement of the session
+-- is that of accept_executions, for one call.
 WITH RECURSIVE held AS MATERIALIZED (
     SELECT s.request_id, s.owner, s.language, s.title, s.timeout_ms, s.renewal, s.ttl_seconds, s.expires_at,
         s.expires_max_at, s.closed_at
@@ -230,17 +230,8 @@ ready AS MATERIALIZED (
             AS deadline_at
     FROM judged AS j
 ),
-moved AS (
-    UPDATE meta.schedules AS c
-    SET
-        settled_at = :settled_at::timestamptz,
-        next_at = :next_at::timestamptz,
-        last_execution_id = :execution_id::uuid
-    FROM ready AS r
-    WHERE c.schedule_id = r.schedule_id AND NOT :manual::boolean
-),
 keyed AS (
-    INSERT INTO meta.idempotency_keys (
+    INSERT INTO meta.idempotency_keys AS k (
         request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, params, asynchronous
     )
     SELECT
@@ -251,11 +242,37 @@ keyed AS (
             'retention', :retention::interval, 'schedule_id', r.schedule_id
         )
     FROM ready AS r
+    ON CONFLICT (request_id, owner, key) DO UPDATE SET
+        payload_hash = excluded.payload_hash,
+        winner = excluded.winner,
+        language_title = excluded.language_title,
+        deadline_at = excluded.deadline_at,
+        expires_at = excluded.expires_at,
+        params = excluded.params,
+        asynchronous = excluded.asynchronous,
+        outcome = NULL,
+        execution_count = NULL,
+        answer = NULL,
+        result = NULL
+    WHERE k.expires_at <= :started_at::timestamptz
+    RETURNING k.winner
+),
+taken AS MATERIALIZED (
+    SELECT r.* FROM ready AS r WHERE EXISTS (SELECT FROM keyed)
+),
+moved AS (
+    UPDATE meta.schedules AS c
+    SET
+        settled_at = :settled_at::timestamptz,
+        next_at = :next_at::timestamptz,
+        last_execution_id = :execution_id::uuid
+    FROM taken AS r
+    WHERE c.schedule_id = r.schedule_id AND NOT :manual::boolean
 ),
 renewed AS (
     UPDATE meta.sessions AS s
     SET expires_at = r.session_until
-    FROM ready AS r
+    FROM taken AS r
     WHERE s.request_id = r.request_id AND s.expires_at < r.session_until
 ),
 queued AS (
@@ -265,7 +282,7 @@ queued AS (
     SELECT
         :execution_id::uuid, r.request_id, r.owner, r.language, :key::text, :slot::smallint,
         :not_before::timestamptz - :head_start::interval, :not_before::timestamptz, r.start_until, :in_order::boolean
-    FROM ready AS r
+    FROM taken AS r
 ),
 logged AS (
     INSERT INTO meta.schedule_firings (
@@ -274,17 +291,17 @@ logged AS (
     SELECT
         r.schedule_id, :missed_from::timestamptz, :missed_until::timestamptz, :missed_count::integer, 'missed',
         :started_at::timestamptz, 'late', NULL, FALSE
-    FROM ready AS r
+    FROM taken AS r
     WHERE :missed_count::integer > 0
     UNION ALL
     SELECT
         r.schedule_id, :fired_at::timestamptz, :fired_at::timestamptz, 1, 'fired', :started_at::timestamptz, NULL,
         :execution_id::uuid, :manual::boolean
-    FROM ready AS r
+    FROM taken AS r
 ),
 trimmed AS (
     DELETE FROM meta.schedule_firings AS f
-    USING ready AS r
+    USING taken AS r
     WHERE
         f.schedule_id = r.schedule_id
         AND f.due_at < (
@@ -297,7 +314,8 @@ trimmed AS (
 )
 SELECT
     CASE
-        WHEN EXISTS (SELECT FROM ready) THEN 'fired'
+        WHEN EXISTS (SELECT FROM taken) THEN 'fired'
+        WHEN EXISTS (SELECT FROM ready) THEN 'kept'
         WHEN h.request_id IS NULL THEN 'absent'
         WHEN NOT EXISTS (SELECT FROM chosen) THEN 'lost'
         WHEN h.closed_at IS NOT NULL THEN 'closed'

@@ -10,8 +10,10 @@ from typing_extensions import override
 from adapters.memory.store import MemoryStore, newest_first, page_of
 from domain.audit import Act
 from domain.errors import QuotaReached
+from domain.idempotency import KeyTaken
 from domain.identity import EVERY_OWNER, Owner
 from domain.paging import Page
+from domain.queue.entry import Entry
 from domain.queue.ports import ExecutionQueue
 from domain.schedules.ports import DueSchedules, Fire, FireResult, ScheduleRepository
 from domain.schedules.schedule import (
@@ -106,7 +108,12 @@ class MemoryScheduleRepository(ScheduleRepository):
         session.require_live(entry.accepted_at)
         if step is not None and await self._is_busy(stored, entry.accepted_at):
             return FireResult.BUSY
-        await self._queue.accept(entry, fire.allowance, fire.retention)
+        try:
+            accepted = await self._queue.accept(entry, fire.allowance, fire.retention)
+        except KeyTaken:
+            return FireResult.KEPT
+        if not isinstance(accepted, Entry):
+            return FireResult.KEPT
         now = entry.accepted_at
         fired_at = now if step is None or step.fired_at is None else step.fired_at
         firings = _missed(step, now)

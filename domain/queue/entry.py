@@ -9,7 +9,7 @@ from attrs import Attribute, define, evolve, field, frozen
 from attrs.validators import ge, le
 
 from domain.clock import Jitter
-from domain.errors import Invalid
+from domain.errors import Conflict, Invalid
 from domain.executions.execution import OpenExecution
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef, uuid7_time
@@ -93,6 +93,21 @@ class CallbackNotFound(Invalid):
         return (
             f"Nothing was accepted: you have no webhook {self.webhook_id}, which callback names. "
             "GET /api/v1/webhooks lists your webhooks; or omit callback."
+        )
+
+
+@define(eq=False)
+class ResponsesNotKept(Conflict):
+    """What runs later stores its params and its response, and the service is to store none."""
+
+    code: ClassVar[str] = "CONFLICT"
+
+    @property
+    def message(self) -> str:
+        return (
+            "Nothing was accepted: an execution that runs later, or on a schedule, stores its params and its response, "
+            "and this server stores none (IDEMPOTENCY=off). Call execute and wait for the response, or have the "
+            "operator set IDEMPOTENCY=on."
         )
 
 

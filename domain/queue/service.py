@@ -23,7 +23,7 @@ from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
 from domain.queue.ends import Ends
-from domain.queue.entry import Entry
+from domain.queue.entry import Entry, ResponsesNotKept
 from domain.queue.ports import ExecutionQueue, QueueFacts, StateFilter
 from domain.queue.quota import QueueQuota
 from domain.queue.served import ServedLanguages
@@ -42,12 +42,16 @@ Result = TypeVar("Result")
 
 @frozen
 class QueuePolicy:
-    """Limits of the queue. `allowance` is what an open record lives beyond the script's own time limit."""
+    """Limits of the queue. `allowance` is what an open record lives beyond the script's own time limit.
+
+    Without `keeps_responses` nothing is accepted.
+    """
 
     request_timeout_s: float
     allowance: timedelta
     retention: timedelta = timedelta(days=1)
     counted_max: int = 10_000
+    keeps_responses: bool = True
 
 
 @frozen
@@ -96,10 +100,12 @@ class QueueService:
         """Store an execution to be run later; it is stored durably when this returns.
 
         Under a key of an earlier call nothing is stored: the state of that call is returned, or its response if it has
-        ended. What would fail later is refused now. Raises SessionNotFound, SessionExpired, SessionClosed,
-        ScheduleRefused, CallbackNotFound, RuntimeUnavailable, ParamsRefused, PinnedVersionNotFound, SchemaUnusable,
-        QuotaReached, or what ExecutionQueue.accept raises of keys.
+        ended. What would fail later is refused now. Raises ResponsesNotKept, SessionNotFound, SessionExpired,
+        SessionClosed, ScheduleRefused, CallbackNotFound, RuntimeUnavailable, ParamsRefused, PinnedVersionNotFound,
+        SchemaUnusable, QuotaReached, or what ExecutionQueue.accept raises of keys.
         """
+        if not self._policy.keeps_responses:
+            raise ResponsesNotKept
         budget = budget or Budget(self._policy.request_timeout_s)
         entry = submission.entry(ref, self._ids.new(self._clock.now()))
         try:

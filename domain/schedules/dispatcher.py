@@ -11,9 +11,12 @@ from attrs import define, field, frozen
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
 from domain.errors import DomainError, StorageUnavailable, Unavailable
+from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
-from domain.queue.entry import Entry
+from domain.queue.entry import Entry, ResponsesNotKept
+from domain.queue.ports import ExecutionQueue
 from domain.queue.quota import QueueQuota
+from domain.queue.state import Accepted, ExecutionState
 from domain.queue.submission import Start, Submission
 from domain.schedules.ports import Fire, FireResult, ScheduleRepository
 from domain.schedules.schedule import (
@@ -39,7 +42,7 @@ class SchedulePolicy:
     """Limits of schedules, times in seconds. `allowance` and `retention` are those of the queue.
 
     A batch has `batch_max` schedules, of which `concurrency` are settled at a time. Between two looks are `pause_s` at
-    most, so that what another process has stored is found.
+    most, so that what another process has stored is found. Without `keeps_responses` nothing is accepted.
     """
 
     request_timeout_s: float
@@ -50,6 +53,12 @@ class SchedulePolicy:
     concurrency: int = 4
     pause_s: float = 1.0
     pause_min_s: float = 0.01
+    keeps_responses: bool = True
+
+    def require_kept(self) -> None:
+        """Raise ResponsesNotKept if nothing is accepted."""
+        if not self.keeps_responses:
+            raise ResponsesNotKept
 
 
 @define
@@ -68,18 +77,20 @@ class ScheduleFirer:
     _ids: IdGenerator
     _schedules: ScheduleRepository
     _targets: ScheduleTargets
+    _queue: ExecutionQueue
     _quota: QueueQuota
     _policy: SchedulePolicy
     _wake: Callable[[], None]
 
-    async def fire(self, schedule: Schedule, step: ScheduleStep | None) -> tuple[FireResult, Entry]:
+    async def fire(
+        self, schedule: Schedule, step: ScheduleStep | None, key: IdempotencyKey | None = None
+    ) -> tuple[FireResult, Entry]:
         """Accept the execution of a due time, or one by hand without a step.
 
         Raises QuotaReached, and what ScheduleTargets.in_session and ScheduleRepository.fire raise; nothing is stored
         then.
         """
-        plan = schedule.plan
-        submission = Submission(plan.params, Start(expires_in=plan.expires_in), plan.accept_options)
+        submission = _submission(schedule, key)
 
         async def accept(ref: SessionRef) -> tuple[FireResult, Entry]:
             entry = submission.entry(ref, self._ids.new(self._clock.now()))
@@ -89,13 +100,30 @@ class ScheduleFirer:
         budget, owner, stored = Budget(self._policy.request_timeout_s), schedule.owner, False
         await budget.spend(self._quota.take(owner), StorageUnavailable)
         try:
-            result, entry = await budget.spend(self._targets.in_session(owner, plan, accept), StorageUnavailable)
+            firing = self._targets.in_session(owner, schedule.plan, accept, key)
+            result, entry = await budget.spend(firing, StorageUnavailable)
             stored = result is FireResult.FIRED
         finally:
             self._quota.settle(owner, stored=stored)
         if stored:
             self._wake()
         return result, entry
+
+    async def replayed(self, schedule: Schedule, key: IdempotencyKey) -> ExecutionState | None:
+        """Return the state of the execution that an earlier call with the key accepted; None if the key is free.
+
+        Raises what ScheduleTargets.in_session raises, IdempotencyConflict, KeyInFlight, KeyInterrupted or KeyErased.
+        """
+        submission, owner, now = _submission(schedule, key), schedule.owner, self._clock.now()
+
+        async def read(ref: SessionRef) -> Accepted | None:
+            return await self._queue.replayed(submission.entry(ref, self._ids.new(now)))
+
+        budget = Budget(self._policy.request_timeout_s)
+        earlier = await budget.spend(self._targets.in_session(owner, schedule.plan, read, key), StorageUnavailable)
+        if earlier is None or isinstance(earlier, ExecutionState):
+            return earlier
+        return await budget.spend(self._queue.state(owner, earlier.execution_id, now), StorageUnavailable)
 
 
 @define(eq=False)
@@ -209,6 +237,11 @@ class ScheduleDispatcher:
             self.stats.settled[FiringState.MISSED] += missed.count
         if state is not None:
             self.stats.settled[state] += 1
+
+
+def _submission(schedule: Schedule, key: IdempotencyKey | None) -> Submission:
+    plan = schedule.plan
+    return Submission(plan.params, Start(expires_in=plan.expires_in), plan.accept_options, key)
 
 
 def times_of(schedule: Schedule, calendar: Calendar) -> DueTimes:

@@ -24,6 +24,8 @@ class FireResult(StrEnum):
     """Nothing: the execution before is queued or running, and the plan wants no other one beside it."""
     LOST = "lost"
     """Nothing: another process has settled the due time, or its owner has changed or paused the schedule."""
+    KEPT = "kept"
+    """Nothing: an earlier call holds the idempotency key."""
 
 
 @frozen
@@ -97,7 +99,8 @@ class ScheduleRepository(Protocol):
         """Accept the execution, record the firing and move the schedule: all in one write, or nothing.
 
         The session is judged and renewed as ExecutionQueue.accept does. Of several processes that fire one due time,
-        one succeeds. Raises SessionNotFound, SessionExpired or SessionClosed; nothing is stored then.
+        one succeeds; so does one of several runs by hand under one key. Raises SessionNotFound, SessionExpired or
+        SessionClosed; nothing is stored then.
         """
         ...
 

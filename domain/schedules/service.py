@@ -12,9 +12,11 @@ from domain.audit import Act, ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
 from domain.errors import StorageUnavailable
+from domain.idempotency import IdempotencyKey
 from domain.identity import Owner
 from domain.paging import Page
 from domain.queue.entry import Entry
+from domain.queue.state import ExecutionState
 from domain.schedules.dispatcher import ScheduleFirer, SchedulePolicy, times_of
 from domain.schedules.ports import FireResult, ScheduleRepository
 from domain.schedules.schedule import (
@@ -65,8 +67,10 @@ class ScheduleService:
     async def create(self, owner: Owner, plan: SchedulePlan, actor: Actor, permit: Permit) -> ScheduleView:
         """Store a schedule that begins now.
 
-        Raises TimingRefused if it is never due, QuotaReached, what `permit` or ScheduleTargets.require raise.
+        Raises ResponsesNotKept, TimingRefused if it is never due, QuotaReached, and what `permit` or
+        ScheduleTargets.require raise.
         """
+        self._policy.require_kept()
         now = self._clock.now()
         schedule = Schedule(self._ids.new(now), owner, plan, now, now, None).begun(self._times, now)
         permit(await self._spend(self._targets.require(owner, plan, now)))
@@ -156,17 +160,28 @@ class ScheduleService:
         condition.require(await self._spend(self._schedules.find(owner, schedule_id)))
         await self._spend(self._schedules.remove(owner, schedule_id, self._act(actor, ActName.SCHEDULES_DELETE)))
 
-    async def run(self, owner: Owner, schedule_id: UUID, permit: Permit) -> Entry:
+    async def run(
+        self, owner: Owner, schedule_id: UUID, permit: Permit, key: IdempotencyKey | None = None
+    ) -> Entry | ExecutionState:
         """Accept an execution now, beside the due times, also of a paused schedule.
 
-        Raises ScheduleConflict, QuotaReached, or what ScheduleTargets.require raises.
+        Under the key of an earlier call nothing is accepted, and the state of its execution is returned, whatever
+        would refuse a first call. Raises ResponsesNotKept, ScheduleConflict, QuotaReached, and what
+        ScheduleTargets.require and ScheduleFirer.replayed raise.
         """
+        self._policy.require_kept()
         schedule = await self._spend(self._schedules.find(owner, schedule_id))
-        permit(await self._spend(self._targets.require(schedule.owner, schedule.plan, self._clock.now())))
-        result, entry = await self._firer.fire(schedule, None)
-        if result is not FireResult.FIRED:
-            raise ScheduleConflict
-        return entry
+        permit(await self._spend(self._targets.language(schedule.owner, schedule.plan)))
+        earlier = None if key is None else await self._firer.replayed(schedule, key)
+        if earlier is not None:
+            return earlier
+        await self._spend(self._targets.require(schedule.owner, schedule.plan, self._clock.now()))
+        result, entry = await self._firer.fire(schedule, None, key)
+        if result is FireResult.FIRED:
+            return entry
+        if result is FireResult.KEPT and key is not None and (taken := await self._firer.replayed(schedule, key)):
+            return taken  # by a call at the same time
+        raise ScheduleConflict
 
     async def _give_up(self, read: Schedule, now: datetime) -> None:
         """Record due times that a pause or a change of the timing has overtaken; raises ScheduleConflict."""

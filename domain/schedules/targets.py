@@ -10,6 +10,7 @@ from domain.concurrency.budget import Budget
 from domain.executions.function_sessions import FunctionSessions
 from domain.functions.params import ParamsCheck
 from domain.functions.ports import FunctionLookup, FunctionRepository
+from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
 from domain.queue.submission import require_callback
@@ -49,10 +50,21 @@ class ScheduleTargets:
         await self._params.require(pinned, plan.params)
         return title.language
 
+    async def language(self, owner: Owner, plan: SchedulePlan) -> Language:
+        """Return the language of a target; raises InvalidLanguageTitle, LanguageNotServed or SessionNotFound."""
+        if isinstance(plan.target, SessionTarget):
+            session = await self._sessions.get(SessionRef(owner, plan.target.session_id))
+            return session.language_title.language
+        return self._mapping.resolve_pinned(plan.target.name)[0].language
+
     async def in_session(
-        self, owner: Owner, plan: SchedulePlan, call: Callable[[SessionRef], Awaitable[Result]]
+        self,
+        owner: Owner,
+        plan: SchedulePlan,
+        call: Callable[[SessionRef], Awaitable[Result]],
+        key: IdempotencyKey | None = None,
     ) -> Result:
-        """Make a call in the session of a target, if the params fit.
+        """Make a call in the session of a target, or in the one that holds the key, if the params fit.
 
         Raises what `require` raises of the target, and what the call raises of a session that lives. A webhook that is
         gone holds nothing up.
@@ -64,7 +76,7 @@ class ScheduleTargets:
 
         if isinstance(plan.target, SessionTarget):
             return await checked(SessionRef(owner, plan.target.session_id))
-        return await self._function_sessions.in_session(owner, plan.target.name, None, checked)
+        return await self._function_sessions.in_session(owner, plan.target.name, key, checked)
 
     async def _fitting(self, ref: SessionRef, params: JsonText) -> Session:
         """Return a session that takes these params; whether it lives is for the caller to judge."""

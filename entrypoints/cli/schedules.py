@@ -11,6 +11,7 @@ import click
 from domain.audit import ActName
 from domain.identity import EVERY_OWNER, Owner
 from domain.queue.entry import Entry
+from domain.queue.state import ExecutionState
 from domain.schedules.schedule import Firing, FunctionTarget
 from domain.schedules.service import ScheduleView
 from domain.schedules.timing import Cron, Interval, Timing
@@ -112,7 +113,7 @@ def run(context: click.Context, schedule_id: UUID) -> None:
     """
 
     async def accepted(commands: "Commands") -> UUID:
-        entry: Entry = await commands.schedules().run(EVERY_OWNER, schedule_id, lambda _: None)
+        entry: Entry | ExecutionState = await commands.schedules().run(EVERY_OWNER, schedule_id, lambda _: None)
         details = {"execution_id": str(entry.execution_id)}
         await record_act(commands, ActName.SCHEDULES_RUN, schedule_id, details, entry.ref.owner)
         return entry.execution_id

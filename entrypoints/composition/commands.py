@@ -216,6 +216,7 @@ class Commands(containers.DeclarativeContainer):
             database.functions,
             providers.Singleton(Later("adapters.json_schema.compiler:JsonSchemaCompiler")),
         ),
+        queue=execution_queue,
         quota=providers.Singleton(
             QueueQuota, execution_queue, providers.Object(time.monotonic_ns), providers.Callable(queue_bounds, settings)
         ),

@@ -96,7 +96,7 @@ def _lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
     first_touch: FirstTouch,
     queue: Sequence[Step],
     webhooks: Webhooks,
-    schedules: Step,
+    schedules: Sequence[Step],
 ) -> Lifespan:
     """Return the order of the start and the end; no part that is unreachable stops a start."""
     return Lifespan(
@@ -109,7 +109,7 @@ def _lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
             *fronting.background,
             *queue,
             *webhooks.background,
-            schedules,
+            *schedules,
         ],
         shutdown=[partial(tasks.drain, _RECORDING_TIMEOUT_S), *webhooks.shutdown, runners.close],
         close=[
@@ -233,6 +233,7 @@ class Controller(containers.DeclarativeContainer):
         webhooks=database.webhooks,
         mapping=mapping,
         params=params,
+        queue=database.execution_queue,
         quota=queue.quota,
         executions=execution_policy,
         stored=database.schedules,
@@ -382,7 +383,7 @@ class Controller(containers.DeclarativeContainer):
         first_touch,
         queue.background,
         sent_webhooks,
-        schedules.dispatcher.provided.run,
+        schedules.background,
     )
 
     http_options = providers.Callable(http_options, settings)

@@ -28,7 +28,7 @@ from domain.sessions.session import LifetimePolicy
 from domain.storage.storage import StorageBudget
 from domain.timeline import RetentionTimes
 from domain.usage import OwnerPolicy, UsageBounds
-from entrypoints.settings.choices import HistoryMode
+from entrypoints.settings.choices import HistoryMode, Idempotency
 from entrypoints.settings.edge import rate_policies
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
@@ -180,13 +180,20 @@ def queue_policy(settings: Settings, executions: ExecutionPolicy) -> QueuePolicy
         request_timeout_s=request_timeout_s(settings),
         allowance=executions.allowance,
         retention=timedelta(seconds=settings.async_retention_seconds),
+        keeps_responses=settings.idempotency is Idempotency.ON,
     )
 
 
 def schedule_policy(settings: Settings, executions: ExecutionPolicy) -> SchedulePolicy:
     """Return the limits of schedules; what they accept is kept as other executions that run later."""
     queue = queue_policy(settings, executions)
-    return SchedulePolicy(queue.request_timeout_s, queue.allowance, queue.retention, settings.max_schedules_per_owner)
+    return SchedulePolicy(
+        queue.request_timeout_s,
+        queue.allowance,
+        queue.retention,
+        settings.max_schedules_per_owner,
+        keeps_responses=queue.keeps_responses,
+    )
 
 
 def queue_bounds(settings: Settings) -> QueueMaxima:
@@ -224,6 +231,9 @@ def owner_policy(settings: Settings) -> OwnerPolicy:
             "functions": settings.max_functions_per_owner,
             "function_bytes": functions_mb and functions_mb * _MIBI,
             "concurrent_calls": settings.max_concurrent_per_owner,
+            "queued_executions": settings.max_queued_per_owner if settings.authenticated else None,
+            "schedules": settings.max_schedules_per_owner,
+            "webhooks": settings.max_webhooks_per_owner,
         },
         rates=rate_policies(settings.rate_limits),
         history_days=settings.history_retention_days,

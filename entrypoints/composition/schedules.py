@@ -1,15 +1,22 @@
 """The parts of schedules, of one HTTP worker."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from dependency_injector import containers, providers
 
 from adapters.cron_calendar import CronCalendar
-from domain.schedules.dispatcher import ScheduleDispatcher, ScheduleFirer
+from domain.schedules.dispatcher import ScheduleDispatcher, ScheduleFirer, SchedulePolicy
 from domain.schedules.service import ScheduleService
 from domain.schedules.targets import ScheduleTargets
 from entrypoints.composition.options import schedule_policy
+from entrypoints.server.lifespan import Step
 from entrypoints.settings.settings import Settings
+
+
+def _background(dispatcher: ScheduleDispatcher, policy: SchedulePolicy) -> Sequence[Step]:
+    """Return what settles due times; nothing if nothing is accepted, so due times wait for a process that does."""
+    return [dispatcher.run] if policy.keeps_responses else []
 
 
 class Schedules(containers.DeclarativeContainer):
@@ -24,6 +31,7 @@ class Schedules(containers.DeclarativeContainer):
     webhooks: providers.Dependency[Any] = providers.Dependency()
     mapping: providers.Dependency[Any] = providers.Dependency()
     params: providers.Dependency[Any] = providers.Dependency()
+    queue: providers.Dependency[Any] = providers.Dependency()
     quota: providers.Dependency[Any] = providers.Dependency()
     executions: providers.Dependency[Any] = providers.Dependency()
     stored: providers.Dependency[Any] = providers.Dependency()
@@ -32,8 +40,9 @@ class Schedules(containers.DeclarativeContainer):
     calendar = providers.Singleton(CronCalendar)
     policy = providers.Callable(schedule_policy, settings, executions)
     targets = providers.Singleton(ScheduleTargets, sessions, functions, function_sessions, webhooks, mapping, params)
-    firer = providers.Singleton(ScheduleFirer, clock, ids, stored, targets, quota, policy, wake_queue)
+    firer = providers.Singleton(ScheduleFirer, clock, ids, stored, targets, queue, quota, policy, wake_queue)
     dispatcher = providers.Singleton(ScheduleDispatcher, clock, stored, firer, calendar, policy)
+    background = providers.Callable(_background, dispatcher, policy)
     service = providers.Singleton(
         ScheduleService, clock, ids, stored, targets, calendar, firer, policy, dispatcher.provided.wake
     )

@@ -242,7 +242,7 @@ class Application:
                 services.functions, FunctionParser.of(options, examiner), rollback_parser(options, examiner)
             ),
             schedules=ScheduleEndpoints(
-                services.schedules, schedule_parser(options, examiner), schedule_patch_parser(options, examiner)
+                services.schedules, schedule_parser(options, examiner), schedule_patch_parser(options, examiner), keys
             ),
             audit=AuditEndpoint(services.audit),
             usage=UsageEndpoint(services.usage),

@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from attrs import evolve
 from adapters.cron_calendar import CronCalendar
 from domain.audit import ActName
 from domain.errors import QuotaReached
+from domain.idempotency import IdempotencyKey
 from domain.identity import EVERY_OWNER, Owner
 from domain.json_text import JsonText
 from domain.queue.entry import AcceptOptions, RetryCause, RetryPolicy
@@ -44,6 +46,7 @@ from tests.support.acts import act
 HISTORY_MAX = 5
 INTERVAL = Interval(10)
 PERIOD = timedelta(seconds=10)
+KEY = IdempotencyKey("again", "a" * 64)
 RETENTION = timedelta(days=1)
 PARAMS = JsonText('{"ä": "\\u0000 {,}\\\\"}')
 
@@ -77,16 +80,21 @@ class Planner:
     def step(self, schedule: Schedule) -> ScheduleStep:
         return schedule.step(self.times(schedule), self.storage.clock.now())
 
-    def attempt(self, schedule: Schedule, session: Session, *, manual: bool = False) -> Fire:
+    def attempt(
+        self, schedule: Schedule, session: Session, *, manual: bool = False, key: IdempotencyKey | None = None
+    ) -> Fire:
         now = self.storage.clock.now()
         submission = Submission(
-            schedule.plan.params, Start(expires_in=schedule.plan.expires_in), schedule.plan.accept_options
+            schedule.plan.params, Start(expires_in=schedule.plan.expires_in), schedule.plan.accept_options, key
         )
         entry = submission.entry(session.ref, self.storage.ids.new(now))
         return Fire(schedule, None if manual else self.step(schedule), entry, ALLOWANCE, RETENTION)
 
     async def fire(self, schedule: Schedule, session: Session, *, manual: bool = False) -> FireResult:
         return await self.schedules.fire(self.attempt(schedule, session, manual=manual))
+
+    async def run(self, schedule: Schedule, session: Session, key: IdempotencyKey = KEY) -> FireResult:
+        return await self.schedules.fire(self.attempt(schedule, session, manual=True, key=key))
 
     async def history(self, schedule: Schedule) -> list[tuple[str, int, str | None]]:
         found = await self.schedules.firings(schedule.schedule_id, None, 100)
@@ -388,6 +396,40 @@ class ScheduleRepositoryContract(ABC):
         assert await planner.read(schedule) == paused
         (firing,) = await planner.schedules.firings(schedule.schedule_id, None, 10)
         assert (firing.manual, firing.execution_id) == (True, (await process.claim_one()).entry.execution_id)
+
+    async def test_a_run_under_a_key_that_is_held_stores_nothing(
+        self, planner: Planner, process: QueueOfOne, session: Session
+    ) -> None:
+        schedule = await planner.add(session)
+        assert await planner.run(schedule, session) is FireResult.FIRED
+        planner.storage.clock.advance(timedelta(seconds=1))
+        assert await planner.run(schedule, session) is FireResult.KEPT
+        await process.finish(await process.claim_one())
+        assert await planner.run(schedule, session) is FireResult.KEPT
+        assert (len(await planner.history(schedule)), await process.claim()) == (1, [])
+        waiting = IdempotencyKey("waits", "0" * 64)
+        await planner.storage.keyed_executions.begin(*planner.storage.request(session.ref), waiting)
+        assert await planner.run(schedule, session, waiting) is FireResult.KEPT
+
+    async def test_one_of_several_runs_under_one_key_at_the_same_time_is_stored(
+        self, planner: Planner, process: QueueOfOne, session: Session
+    ) -> None:
+        schedule = await planner.add(session)
+        results = await asyncio.gather(*(planner.run(schedule, session) for _ in range(6)))
+        assert Counter(results) == {FireResult.FIRED: 1, FireResult.KEPT: 5}
+        assert len(await process.claim()) == 1
+
+    async def test_a_run_takes_over_a_key_whose_time_is_over(
+        self, planner: Planner, process: QueueOfOne, storage: Storage
+    ) -> None:
+        session = await storage.add(ALICE, **LONG)
+        schedule = await planner.add(session)
+        assert await planner.run(schedule, session) is FireResult.FIRED
+        await process.finish(await process.claim_one())
+        storage.clock.advance(RETENTION + timedelta(days=1))
+        assert await planner.run(schedule, session) is FireResult.FIRED
+        claimed = await process.claim_one()
+        assert (claimed.entry.idempotency_key, len(await planner.history(schedule))) == (KEY, 2)
 
     async def test_settling_records_and_moves_once(self, planner: Planner, session: Session) -> None:
         schedule = await planner.add(session)

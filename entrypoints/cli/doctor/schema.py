@@ -265,7 +265,8 @@ def judge_schedules(facts: ScheduleFacts) -> Iterator[Finding]:
         yield SCHEDULES.warning(
             f"{facts.late:,} schedules are late, the first since {facts.first_due_at:%Y-%m-%d %H:%M:%S}Z",
             "Their executions start late, or not at all, as the catch_up of each schedule says.",
-            "Look at /health of the controllers, and at GET /api/v1/queue: does one run, and does the queue have room?",
+            "Look at /health of the controllers, and at GET /api/v1/queue: does one run, and does the queue have room? "
+            "A controller with IDEMPOTENCY=off starts no schedule.",
         )
     if facts.unreadable:
         yield SCHEDULES.note(

@@ -7,9 +7,10 @@ from domain.schedules.service import ScheduleService, ScheduleView
 from entrypoints.http.parsing.bodies import BodyParser
 from entrypoints.http.parsing.conditions import is_known, schedule_condition, schedule_match
 from entrypoints.http.parsing.cursors import ScheduleCursor, owner_digest, write_cursor
+from entrypoints.http.parsing.headers import IdempotencyKeys, idempotency_key
 from entrypoints.http.parsing.queries import Query
 from entrypoints.http.request import Request
-from entrypoints.http.response import Headers, Response, etag, json_response, next_link, not_modified
+from entrypoints.http.response import Headers, Response, etag, execution_path, json_response, next_link, not_modified
 from entrypoints.http.schemas.asynchronous import AcceptedResponse
 from entrypoints.http.schemas.schedules import (
     FiringList,
@@ -23,11 +24,16 @@ class ScheduleEndpoints:
     """Create, read, change, pause, resume, run and delete schedules."""
 
     def __init__(
-        self, service: ScheduleService, parser: BodyParser[ScheduleFields], patch_parser: BodyParser[ScheduleFields]
+        self,
+        service: ScheduleService,
+        parser: BodyParser[ScheduleFields],
+        patch_parser: BodyParser[ScheduleFields],
+        keys: IdempotencyKeys,
     ) -> None:
         self._service = service
         self._parser = parser
         self._patch_parser = patch_parser
+        self._keys = keys
 
     async def create(self, request: Request) -> Response:
         """Store a new schedule."""
@@ -88,11 +94,13 @@ class ScheduleEndpoints:
         return _shown(await self._service.resume(request.caller.reach, _id(request), request.actor, condition))
 
     async def run(self, request: Request) -> Response:
-        """Accept an execution of a schedule now."""
-        entry = await self._service.run(request.owner, _id(request), request.caller.require_language)
-        request.created_session_id, request.execution_id = entry.ref.session_id, entry.execution_id
-        location = (b"location", f"/api/v1/executions/{entry.execution_id}".encode())
-        return json_response(AcceptedResponse.of(entry), HTTPStatus.ACCEPTED, (location,))
+        """Accept an execution of a schedule now, once under one key."""
+        schedule_id = _id(request)
+        key = idempotency_key(self._keys.read(request), ("run", schedule_id))
+        accepted = await self._service.run(request.owner, schedule_id, request.caller.require_language, key)
+        request.created_session_id, request.execution_id = accepted.ref.session_id, accepted.execution_id
+        location = (b"location", execution_path(accepted.execution_id))
+        return json_response(AcceptedResponse.of(accepted), HTTPStatus.ACCEPTED, (location,))
 
     async def firings(self, request: Request) -> Response:
         """Return the newest firings of a schedule."""

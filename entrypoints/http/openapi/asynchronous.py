@@ -6,6 +6,7 @@ from domain.errors import QuotaReached, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionNotFound
 from domain.functions.schema import PinnedVersionNotFound, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInterrupted
+from domain.queue.entry import ResponsesNotKept
 from domain.queue.following import EventsNotKept
 from domain.queue.state import ExecutionNotEnded, ExecutionNotKept
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
@@ -108,6 +109,7 @@ RETRY = Contract(
         ExecutionNotFound,
         ExecutionNotEnded,
         ExecutionNotKept,
+        ResponsesNotKept,
         SessionNotFound,
         SessionExpired,
         SessionClosed,

@@ -28,7 +28,7 @@ from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.limits.rate import RateDecision, RateLimited, RatePolicy
-from domain.queue.entry import CallbackNotFound, ScheduleRefused
+from domain.queue.entry import CallbackNotFound, ResponsesNotKept, ScheduleRefused
 from domain.queue.following import EventsNotKept
 from domain.queue.state import EXPIRED, ExecutionNotEnded, ExecutionNotKept
 from domain.schedules.schedule import ScheduleConflict, ScheduleMismatch, ScheduleNotFound
@@ -195,6 +195,7 @@ SAMPLES: tuple[DomainError, ...] = (
     ExecutionNotFound(),
     ExecutionNotEnded(_RUN, ExecutionStatus.RUNNING),
     ExecutionNotKept(_RUN),
+    ResponsesNotKept(),
     EventsNotKept(_RUN),
     CallbackNotFound(_ID),
     ScheduleRefused("its delay of 31 days is not between 0 and 30 days."),

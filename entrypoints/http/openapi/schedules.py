@@ -4,7 +4,8 @@ from domain.access.principal import ScopeMissing
 from domain.errors import FieldTooLarge, QuotaReached, StorageUnavailable
 from domain.functions.function import FunctionNotFound, FunctionVersionNotFound
 from domain.functions.schema import ParamsRefused, PinnedVersionNotFound, SchemaUnusable
-from domain.queue.entry import CallbackNotFound
+from domain.idempotency import IdempotencyConflict, KeyInterrupted
+from domain.queue.entry import CallbackNotFound, ResponsesNotKept
 from domain.schedules.schedule import ScheduleConflict, ScheduleMismatch, ScheduleNotFound
 from domain.schedules.timing import TimingRefused
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
@@ -14,6 +15,7 @@ from entrypoints.http.openapi.asynchronous import ACCEPTED
 from entrypoints.http.openapi.parameters import (
     CURSOR,
     ETAG,
+    IDEMPOTENCY_KEY,
     IF_MATCH,
     IF_NONE_MATCH,
     LIMIT,
@@ -99,7 +101,7 @@ CREATE = Contract(
     "name, as if the caller had sent it with `Prefer: respond-async`. Exactly one server fires each due time. A due "
     "time is fired once, or recorded as missed or skipped. The caller needs the scope for the language too.",
     headers=(ETAG, LOCATION),
-    errors=(*_TARGET, TimingRefused, ScopeMissing, FieldTooLarge, QuotaReached, StorageUnavailable),
+    errors=(*_TARGET, ResponsesNotKept, TimingRefused, ScopeMissing, FieldTooLarge, QuotaReached, StorageUnavailable),
     examples=(
         ApiExample("cron", "Each night at half past two", body=_NIGHTLY, response=_SCHEDULE),
         ApiExample(
@@ -194,11 +196,17 @@ RESUME = Contract(
 RUN = Contract(
     Tag.SCHEDULES,
     "Run a schedule now",
-    "Accepts an execution at once, beside the due times, also of a paused schedule. The firings show it as manual.",
+    "Accepts an execution at once, beside the due times, also of a paused schedule. The firings show it as manual. A "
+    "repeated call with its Idempotency-Key accepts nothing more, and returns what the first one accepted, in its "
+    "present state.",
+    parameters=(IDEMPOTENCY_KEY,),
     headers=(LOCATION,),
     errors=(
+        IdempotencyConflict,
+        KeyInterrupted,
         ScheduleNotFound,
         ScheduleConflict,
+        ResponsesNotKept,
         *_TARGET,
         ScopeMissing,
         QuotaReached,

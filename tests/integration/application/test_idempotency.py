@@ -51,6 +51,9 @@ async def test_neither_payloads_nor_responses_are_kept_where_that_is_wanted(data
         session_id = await api.initialize("python-secret", "print('secret')\nresult = params")
         assert (await execute(api, session_id)).status_code == 400
         await api.execute(session_id, secret=True)
+        timed = {"name": "x", "request_id": session_id, "interval_seconds": 60}
+        refused = await api.client.post("/api/v1/schedules", json=timed)
+        assert (refused.status_code, "IDEMPOTENCY=off" in refused.text) == (409, True)
         (row,) = (await api.client.get(f"/api/v1/sessions/{session_id}/executions")).json()["executions"]
     assert (row["outcome"], row["execution_count"]) == ("succeeded", 1)
     assert row["execution_time_ms"] > 0

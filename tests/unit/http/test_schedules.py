@@ -160,6 +160,17 @@ async def test_it_is_paused_resumed_and_run(client, world):
     }
 
 
+async def test_a_run_that_is_repeated_with_its_key_runs_once(client):
+    url = (await created(client)).headers["location"]
+    key = {"Idempotency-Key": "tonight"}
+    first, again = [await client.post(f"{url}/run", headers=key) for _ in range(2)]
+    assert (again.status_code, again.json()["execution_id"]) == (202, first.json()["execution_id"])
+    assert again.headers["location"] == first.headers["location"]
+    other = (await created(client, request_id=first.json()["request_id"])).headers["location"]
+    error = error_of(await client.post(f"{other}/run", headers=key), 409)
+    assert error["code"] == "IDEMPOTENCY_CONFLICT"
+
+
 async def test_firings_have_pages(client, world):
     url = (await created(client)).headers["location"]
     for _ in range(3):

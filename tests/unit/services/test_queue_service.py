@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
 from domain.errors import Overloaded, QuotaReached, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionNotFound
@@ -15,12 +16,14 @@ from domain.queue.entry import (
     AcceptOptions,
     CallbackNotFound,
     Entry,
+    ResponsesNotKept,
     RetryCause,
     RetryPolicy,
     ScheduleRefused,
 )
 from domain.queue.ports import StateFilter
 from domain.queue.quota import QueueMaxima, QueueQuota
+from domain.queue.service import QueuePolicy
 from domain.queue.state import CancelResult, ExecutionNotEnded, ExecutionNotKept, ExecutionState
 from domain.queue.submission import Start
 from domain.scripts.language import Language
@@ -264,6 +267,14 @@ async def test_an_execution_is_repeated_by_hand_with_its_params_and_options(late
     again = await later.service.retry(await later.service.ended(ANONYMOUS, entry.execution_id))
     assert (again.params, again.options, again.attempt) == (entry.params, options, 1)  # type: ignore[union-attr]
     assert again.retry_of == entry.execution_id  # type: ignore[union-attr]
+
+
+async def test_nothing_is_accepted_or_repeated_where_no_responses_are_kept(later: Later, world: World) -> None:
+    entry = await later.add(await world.session())
+    await later.service.cancel(ANONYMOUS, entry.execution_id)
+    service = evolve(later.service, policy=QueuePolicy(1.0, timedelta(0), keeps_responses=False))
+    with pytest.raises(ResponsesNotKept):
+        await service.retry(await service.ended(ANONYMOUS, entry.execution_id))
 
 
 async def test_an_execution_whose_params_are_not_kept_cannot_be_repeated(later: Later, world: World) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 from attrs import evolve
+from typing_extensions import override
 
 from adapters.cron_calendar import CronCalendar
 from adapters.memory.queue import MemoryExecutionQueue
@@ -21,10 +22,14 @@ from domain.errors import QuotaReached, StorageUnavailable
 from domain.functions.function import FunctionNotFound, Precondition
 from domain.functions.schema import FunctionSchema, ParamsRefused
 from domain.functions.service import FunctionRequest, Write
+from domain.idempotency import IdempotencyConflict, IdempotencyKey
 from domain.identity import ANONYMOUS, EVERY_OWNER, SHARED, Owner, SessionRef
 from domain.json_text import JsonText
-from domain.queue.entry import AcceptOptions, CallbackNotFound, Entry
+from domain.queue.entry import AcceptOptions, CallbackNotFound, Entry, ResponsesNotKept
+from domain.queue.ports import ExecutionQueue
+from domain.queue.state import ExecutionState
 from domain.schedules.dispatcher import ScheduleDispatcher, ScheduleFirer, SchedulePolicy
+from domain.schedules.ports import Fire, FireResult
 from domain.schedules.schedule import (
     CatchUp,
     EndReason,
@@ -42,10 +47,14 @@ from domain.schedules.service import ScheduleService, ScheduleView
 from domain.schedules.targets import ScheduleTargets
 from domain.schedules.timing import Cron, Interval, Once, Timing, TimingRefused
 from domain.scripts.language import Language
-from domain.sessions.session import Renewal, SessionExpired, SessionNotFound
+from domain.scripts.report import ExecutionStatus
+from domain.sessions.session import Renewal, SessionClosed, SessionExpired, SessionNotFound
+from entrypoints.composition.controller import Controller
+from entrypoints.settings.loading import load_settings
 from tests.support.waiting import until
 from tests.unit.services.conftest import World
 
+KEY = IdempotencyKey("again", "a" * 64)
 ACTOR = Actor("alice", "127.0.0.1")
 SECOND = timedelta(seconds=1)
 EVERYTHING = Principal(ANONYMOUS, frozenset(Scope)).require_language
@@ -212,8 +221,9 @@ def with_quota(process: ScheduleWorld, quota: Any) -> ScheduleDispatcher:
     world, container, stored = process.world, process.world.container, process.stored
     parts = container.function_sessions(), container.database.webhooks(), container.mapping(), container.params()
     policy: SchedulePolicy = container.schedules.policy()
+    queue: ExecutionQueue = container.database.execution_queue()
     targets = ScheduleTargets(world.sessions, world.functions, *parts)
-    firer = ScheduleFirer(world.clock, world.ids, stored, targets, quota, policy, lambda: None)
+    firer = ScheduleFirer(world.clock, world.ids, stored, targets, queue, quota, policy, lambda: None)
     return ScheduleDispatcher(world.clock, stored, firer, CronCalendar(), policy)
 
 
@@ -519,3 +529,76 @@ async def test_firing_renews_a_sliding_session(process: ScheduleWorld) -> None:
         await process.settle()
     session = await process.world.sessions.get(SessionRef(ANONYMOUS, target.session_id))
     assert session.expires_at == process.world.clock.now() + 15 * SECOND
+
+
+class Keeping(MemoryScheduleRepository):
+    """Finds that each key is held."""
+
+    @override
+    async def fire(self, fire: Fire) -> FireResult:
+        return FireResult.KEPT
+
+
+async def run(process: ScheduleWorld, schedule: Schedule, key: IdempotencyKey | None = KEY) -> Entry | ExecutionState:
+    return await process.service.run(ANONYMOUS, schedule.schedule_id, EVERYTHING, key)
+
+
+async def test_a_repeated_run_with_its_key_accepts_nothing_more(process: ScheduleWorld) -> None:
+    await process.register("result = params['a']")
+    for target in (await process.session(), FunctionTarget("python-adder")):
+        schedule = await process.create(target)
+        first, again = await run(process, schedule), await run(process, schedule)
+        assert isinstance(again, ExecutionState)
+        assert again.execution_id == first.execution_id
+        assert (await run(process, schedule, None)).execution_id != first.execution_id
+        assert await process.history(schedule) == [("fired", 1, None)] * 2
+        await process.queue.cancel(ANONYMOUS, first.execution_id, process.world.clock.now())
+        ended = await run(process, schedule)
+        assert (ended.execution_id, ended.status) == (first.execution_id, ExecutionStatus.CANCELLED)  # type: ignore[union-attr]
+
+
+async def test_a_repeated_run_is_answered_although_a_first_one_would_be_refused(process: ScheduleWorld) -> None:
+    target = await process.session()
+    schedule = await process.create(target)
+    first = await run(process, schedule)
+    await process.world.session_service.close(SessionRef(ANONYMOUS, target.session_id))
+    assert (await run(process, schedule)).execution_id == first.execution_id
+    with pytest.raises(SessionClosed):
+        await run(process, schedule, IdempotencyKey("new", "a" * 64))
+
+
+async def test_a_key_runs_one_schedule_of_a_session(process: ScheduleWorld) -> None:
+    target = await process.session()
+    await run(process, await process.create(target))
+    with pytest.raises(IdempotencyConflict):
+        await run(process, await process.create(target), IdempotencyKey("again", "b" * 64))
+
+
+async def test_runs_with_one_key_at_the_same_time_accept_one_execution(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    found = await asyncio.gather(*(run(process, schedule) for _ in range(4)))
+    assert len({each.execution_id for each in found}) == 1
+
+
+async def test_a_run_whose_key_is_free_again_at_once_is_refused(process: ScheduleWorld) -> None:
+    process.world.schedules = Keeping(process.world.store, process.queue)
+    schedule = await process.create()
+    with pytest.raises(ScheduleConflict):
+        await run(process, schedule)
+
+
+async def test_nothing_is_created_or_run_where_no_responses_are_kept(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    policy: SchedulePolicy = process.world.container.schedules.policy()
+    service = evolve(process.service, policy=evolve(policy, keeps_responses=False))
+    with pytest.raises(ResponsesNotKept):
+        await service.create(ANONYMOUS, schedule.plan, ACTOR, EVERYTHING)
+    with pytest.raises(ResponsesNotKept):
+        await service.run(ANONYMOUS, schedule.schedule_id, EVERYTHING)
+    assert await service.pause(ANONYMOUS, schedule.schedule_id, ACTOR)
+
+
+async def test_due_times_wait_for_a_process_that_keeps_responses() -> None:
+    for kept, steps in (("on", 1), ("off", 0)):
+        settings = load_settings({"DATABASE_URL": "postgresql://nobody/nothing", "IDEMPOTENCY": kept})
+        assert len(Controller(settings=settings).schedules.background()) == steps
