@@ -12,8 +12,12 @@ from entrypoints.composition.commands import Commands
 from tests.faults.conftest import serving
 from tests.faults.history import GET, INITIALIZE
 from tests.faults.pgbouncer import find_pgbouncer, running_pgbouncer
+from tests.faults.receiver import Receiver
 from tests.faults.server import SERVICE_ROLE, awaited_standby, execute, running_server
+from tests.faults.test_asynchronous import accepted, ended
+from tests.faults.test_idempotency import KEY, SCRIPT, TITLE
 from tests.faults.trial import USUAL, Trial
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -21,6 +25,10 @@ pytestmark = pytest.mark.timeout(120)
 @contextlib.asynccontextmanager
 async def nothing():
     yield
+
+
+async def accept(_):
+    return "accept"
 
 
 @pytest.fixture
@@ -55,6 +63,34 @@ async def test_it_works_through_pgbouncer_in_transaction_mode(pooled, pooled_set
         async with serving(pooled_settings(port, DB_PREPARE=str(prepares).lower())) as client:
             name = f"none, through PgBouncer, {'prepared' if prepares else 'not prepared'}"
             await Trial(name, errors=USUAL, bites=False).run(client, nothing, stored)
+
+
+@pytest.mark.parametrize("prepares", [True, False], ids=["prepared", "not prepared"])
+async def test_what_runs_later_works_through_pgbouncer_in_transaction_mode(pooled, pooled_settings, prepares):
+    async with Receiver(accept).running() as receiver:
+        with pooled(prepared_statements_max=100 if prepares else 0) as port:
+            settings = pooled_settings(port, DB_PREPARE=str(prepares).lower(), **receiver.settings)
+            async with serving(settings) as client:
+                webhook = await receiver.register(client, "/", ["execution.succeeded"])
+                session_id = (await client.post("/api/v1/initialize", headers=TITLE, json=SCRIPT)).json()["request_id"]
+                timed = {"name": "x", "request_id": session_id, "interval_seconds": 10}
+                schedule = (await client.post("/api/v1/schedules", json=timed)).headers["location"]
+                runs = [await accepted(client, session_id, 1), await client.post(f"{schedule}/run", headers=KEY)]
+                ids = [response.json()["execution_id"] for response in runs]
+                assert [(await ended(client, each))["status"] for each in ids] == ["succeeded"] * 2
+                again = await client.post(f"{schedule}/run", headers=KEY)
+                assert again.json()["execution_id"] == ids[1]
+                events = {"Accept": "text/event-stream"}
+                streamed = await client.post(f"/api/v1/execute/{session_id}", headers=events, json={"params": 3})
+                assert "event: end" in streamed.text
+                later = await accepted(client, session_id, 2, **{"async": {"delay_seconds": 60}})
+                cancelled = await client.post(f"/api/v1/executions/{later.json()['execution_id']}/cancel")
+                assert cancelled.json()["executed"] == "no"
+                await until(lambda: len(receiver.accepted()) == 3)
+                assert (await client.delete(f"/api/v1/sessions/{session_id}?purge=true")).status_code == 204
+    reported = {message.verify(webhook["secret"])["data"]["execution_id"] for message in receiver.messages}
+    assert len(reported) == 3
+    assert reported >= set(ids)
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "not kept"])
