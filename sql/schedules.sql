@@ -1,12 +1,18 @@
 -- Statements about schedules; sessions.sql describes the format.
 --
 -- A statement that settles a due time compares and sets `next_at`. A statement that locks a session and a schedule locks
--- the session first.
+-- the session first. `target` locks the session of a schedule that is stored against a close, and so against a purge.
 
 -- name: insert_schedule(schedule_id, owner, name, session_id, function_name, params, cron, zone, interval_s, run_at, jitter_s, catch_up, overlap, expires_in, options, anchor_at, settled_at, next_at, owner_max, act_id, actor, origin, act)
--- Storing the same schedule again changes nothing, and is not recorded again. Returns whether it is stored, and how many
--- the owner had.
-WITH held AS MATERIALIZED (
+-- Storing the same schedule again changes nothing, and is not recorded again. Returns whether it is stored, how many the
+-- owner had, and whether its session is there and open.
+WITH target AS MATERIALIZED (
+    SELECT s.closed_at
+    FROM meta.sessions AS s
+    WHERE s.request_id = :session_id::uuid AND s.owner = :owner::text
+    FOR SHARE OF s
+),
+held AS MATERIALIZED (
     SELECT count(*) AS schedules FROM meta.schedules AS c WHERE c.owner = :owner::text
 ),
 added AS (
@@ -20,7 +26,9 @@ added AS (
         :overlap::text, :expires_in::interval, :options::jsonb, :anchor_at::timestamptz, :settled_at::timestamptz,
         :next_at::timestamptz
     FROM held AS h
-    WHERE h.schedules < :owner_max::bigint
+    WHERE
+        h.schedules < :owner_max::bigint
+        AND (:session_id::uuid IS NULL OR EXISTS (SELECT FROM target AS t WHERE t.closed_at IS NULL))
     ON CONFLICT (schedule_id) DO NOTHING
     RETURNING c.schedule_id
 ),
@@ -40,7 +48,8 @@ recorded AS (
 SELECT
     EXISTS (SELECT FROM added) OR EXISTS (SELECT FROM meta.schedules AS c WHERE c.schedule_id = :schedule_id::uuid)
         AS is_stored,
-    h.schedules
+    h.schedules, :session_id::uuid IS NULL OR EXISTS (SELECT FROM target) AS is_found,
+    (SELECT t.closed_at FROM target AS t) AS closed_at
 FROM held AS h;
 
 -- name: select_schedule(owner, schedule_id)
@@ -53,9 +62,15 @@ FROM meta.schedules AS c
 WHERE c.schedule_id = :schedule_id::uuid AND :owner::text IN (c.owner, '*');
 
 -- name: update_schedule(schedule_id, owner, version_read, next_at_read, version, name, session_id, function_name, params, cron, zone, interval_s, run_at, jitter_s, catch_up, overlap, expires_in, options, anchor_at, next_at, paused, end_reason, last_execution_id, act_id, actor, origin, act)
--- Compare and set by owner, version and due time, so that a change never brings back a due time that was settled. A call
--- that lost a race returns no row.
-WITH changed AS (
+-- Compare and set by owner, version and due time, so that a change never brings back a due time that was settled. Returns
+-- whether it is stored; a call that lost a race stores nothing. A session that the schedule has already may be closed.
+WITH target AS MATERIALIZED (
+    SELECT s.closed_at
+    FROM meta.sessions AS s
+    WHERE s.request_id = :session_id::uuid AND s.owner = :owner::text
+    FOR SHARE OF s
+),
+changed AS (
     UPDATE meta.schedules AS c
     SET
         name = :name::text,
@@ -82,6 +97,11 @@ WITH changed AS (
         AND c.owner = :owner::text
         AND c.version = :version_read::bigint
         AND c.next_at IS NOT DISTINCT FROM :next_at_read::timestamptz
+        AND (
+            :session_id::uuid IS NULL
+            OR c.session_id = :session_id::uuid
+            OR EXISTS (SELECT FROM target AS t WHERE t.closed_at IS NULL)
+        )
     RETURNING c.schedule_id, c.owner, c.version
 ),
 recorded AS (
@@ -92,7 +112,9 @@ recorded AS (
     FROM changed AS c
     ON CONFLICT (act_id) DO NOTHING
 )
-SELECT c.version FROM changed AS c;
+SELECT
+    EXISTS (SELECT FROM changed) AS is_stored, :session_id::uuid IS NULL OR EXISTS (SELECT FROM target) AS is_found,
+    (SELECT t.closed_at FROM target AS t) AS closed_at;
 
 -- name: delete_schedule(owner, schedule_id, act_id, actor, origin, act)
 WITH removed AS (

@@ -11,7 +11,7 @@ from adapters.memory.store import MemoryStore, newest_first, page_of
 from domain.audit import Act
 from domain.errors import QuotaReached
 from domain.idempotency import KeyTaken
-from domain.identity import EVERY_OWNER, Owner
+from domain.identity import EVERY_OWNER, Owner, SessionRef
 from domain.paging import Page
 from domain.queue.entry import Entry
 from domain.queue.ports import ExecutionQueue
@@ -25,8 +25,10 @@ from domain.schedules.schedule import (
     Schedule,
     ScheduleNotFound,
     ScheduleStep,
+    SessionTarget,
 )
 from domain.scripts.report import ExecutionStatus
+from domain.sessions.session import SessionClosed
 
 _UNDER_WAY = frozenset({ExecutionStatus.QUEUED, ExecutionStatus.RUNNING})
 
@@ -45,6 +47,7 @@ class MemoryScheduleRepository(ScheduleRepository):
         self._store.require_available()
         if schedule.schedule_id in self._store.schedules:
             return
+        self._require_open(schedule)
         held = sum(each.owner == schedule.owner for each in self._store.schedules.values())
         if held >= owner_max:
             raise QuotaReached("schedules", owner_max, held)
@@ -67,6 +70,8 @@ class MemoryScheduleRepository(ScheduleRepository):
         read = await self.find(owner, schedule_id)
         changed = change(read)
         if changed is not read:
+            if changed.plan.target != read.plan.target:
+                self._require_open(changed)
             self._store.schedules[schedule_id] = changed
             self.acts.append(act)
         return changed
@@ -136,6 +141,13 @@ class MemoryScheduleRepository(ScheduleRepository):
         self._store.schedules[schedule.schedule_id] = evolve(moved, end_reason=end_reason or stored.end_reason)
         self._record(schedule.schedule_id, firings)
         return True
+
+    def _require_open(self, schedule: Schedule) -> None:
+        target = schedule.plan.target
+        if isinstance(target, SessionTarget):
+            session = self._store.session(SessionRef(schedule.owner, target.session_id))
+            if session.closed_at is not None:
+                raise SessionClosed(session.closed_at)
 
     def _is_unsettled(self, stored: Schedule, fire: Fire) -> bool:
         is_owned = stored.owner == fire.entry.ref.owner

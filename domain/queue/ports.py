@@ -143,9 +143,10 @@ class ExecutionQueue(Protocol):
         ...
 
     async def cancel_running(self, ref: SessionRef, now: datetime) -> Collection[UUID]:
-        """Mark the open executions of a session, synchronous or not, to be stopped; return them.
+        """Mark the open executions of a closed session, synchronous or not, to be stopped; return them.
 
-        EVERY_OWNER finds a session of any owner.
+        Those whose begin is under way are among them, unless the begin lasts for more than a second. EVERY_OWNER finds
+        a session of any owner.
         """
         ...
 

@@ -61,7 +61,8 @@ class ScheduleRepository(Protocol):
         """Store a new schedule durably, with the record of the act.
 
         Adding it again changes and records nothing. Raises QuotaReached if the owner has `owner_max` of them; calls at
-        the same moment may exceed it.
+        the same moment may exceed it. Raises SessionNotFound or SessionClosed if its target is such a session, so that
+        no purge of the session leaves it.
         """
         ...
 
@@ -75,7 +76,8 @@ class ScheduleRepository(Protocol):
         """Replace a schedule by what `change` makes of it, record the act, and return the new one.
 
         `change` may be called several times; it sees each due time that was settled before. If it raises, or returns
-        its argument, nothing is stored. Raises ScheduleNotFound, or ScheduleConflict if races do not end.
+        its argument, nothing is stored. Raises ScheduleNotFound, ScheduleConflict if races do not end, or as `add` if
+        the target is another session.
         """
         ...
 

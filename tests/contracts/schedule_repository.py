@@ -431,6 +431,32 @@ class ScheduleRepositoryContract(ABC):
         claimed = await process.claim_one()
         assert (claimed.entry.idempotency_key, len(await planner.history(schedule))) == (KEY, 2)
 
+    async def test_no_schedule_is_stored_for_a_session_that_is_gone_or_closed(
+        self, planner: Planner, storage: Storage, session: Session
+    ) -> None:
+        closed = await storage.add(ALICE, **LONG)
+        stays = await planner.add(closed)
+        await storage.close(closed)
+        schedule = await planner.add(session)
+        for owner, target, error in ((ALICE, closed, SessionClosed), (BOB, session, SessionNotFound)):
+            with pytest.raises(error):
+                await planner.add(target, owner)
+        for target, error in ((closed.ref.session_id, SessionClosed), (UUID(int=1), SessionNotFound)):
+            other = SessionTarget(target)
+            with pytest.raises(error):
+                await planner.schedules.update(
+                    ALICE,
+                    schedule.schedule_id,
+                    lambda read, other=other: evolve(read, plan=evolve(read.plan, target=other)),
+                    act(),
+                )
+        assert await planner.read(schedule) == schedule
+        assert (await planner.schedules.update(ALICE, stays.schedule_id, Schedule.pause, act())).paused
+        assert {each.schedule_id for each in (await planner.schedules.page(EVERY_OWNER, None, 9)).items} == {
+            schedule.schedule_id,
+            stays.schedule_id,
+        }
+
     async def test_settling_records_and_moves_once(self, planner: Planner, session: Session) -> None:
         schedule = await planner.add(session)
         start = planner.storage.clock.now()

@@ -1,6 +1,5 @@
 """Erases what callers have stored, in PostgreSQL."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 
@@ -11,6 +10,7 @@ from adapters.postgres import codec
 from adapters.postgres.codec import PARTITIONS, day_at, first_day_of, partitions_between
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover, Walk, steps
+from adapters.postgres.repositories.writers import writers_gone
 from adapters.postgres.statements import PurgeStatements
 from domain.access.owner_move import MoveStep, OwnedData, OwnerPurger
 from domain.audit import Act
@@ -27,19 +27,6 @@ _WEBHOOKS_MAX = 1
 
 
 _WRITERS_WAIT_S = 2.0
-"""Longer than statements of the service last. A transaction that lasts longer is another program's."""
-
-_WRITERS_POLL_S = 0.005
-
-
-async def _writers_gone(gateway: Gateway, statements: PurgeStatements) -> None:
-    """Wait for the statements that may have found a session open which is closed now, and store something of it."""
-    loop = asyncio.get_running_loop()
-    until_s = loop.time() + _WRITERS_WAIT_S
-    left = set(await gateway.fetch(statements.select_writers, {}))
-    while left and loop.time() < until_s:
-        await asyncio.sleep(_WRITERS_POLL_S)
-        left &= set(await gateway.fetch(statements.select_writers, {}))
 
 
 @define(eq=False)
@@ -59,7 +46,7 @@ class PostgresSessionPurger(SessionPurger):
         is_known, _ = await self._step(ref, act)
         if not is_known:
             raise SessionNotFound
-        await _writers_gone(self._gateway, self._statements)
+        await writers_gone(self._gateway, self._statements.select_writers, _WRITERS_WAIT_S)
         while (await self._step(ref, act))[1]:
             pass
 
@@ -102,18 +89,22 @@ class PostgresOwnerPurger(OwnerPurger):
             async for step in steps(self._gateway, walk):
                 yield step
             if walk.statement is self._statements.purge_sessions:
-                await _writers_gone(self._gateway, self._statements)
+                await writers_gone(self._gateway, self._statements.select_writers, _WRITERS_WAIT_S)
 
     def _walks(self, named: Mapping[str, object]) -> list[Walk]:
-        """Return the walks in order: first schedules, which open sessions, then sessions, which begin executions."""
+        """Return the walks in order: first schedules, which open sessions, then sessions, which begin executions.
+
+        Schedules come again once their sessions are closed: until then new ones may be stored.
+        """
         statements, rows_max = self._statements, self._options.rows_max
         first = {"after_request_id": NO_ID, "after_execution_id": NO_ID}
         key = {"after_request_id": NO_ID, "after_owner": "", "after_key": ""}
         title = {"after_language": "", "after_title": ""}
         sessions = {**named, "now": self._clock.now()}
         history = Walk(OwnedData.HISTORY, statements.purge_history, named, first, rows_max)
+        schedules = Walk(OwnedData.SCHEDULES, statements.purge_schedules, named, {"after": None}, rows_max)
         return [
-            Walk(OwnedData.SCHEDULES, statements.purge_schedules, named, {"after": None}, rows_max),
+            schedules,
             Walk(OwnedData.SESSIONS, statements.purge_sessions, sessions, {"after": None}, self._options.sessions_max),
             Walk(
                 OwnedData.SESSIONS,
@@ -122,6 +113,7 @@ class PostgresOwnerPurger(OwnerPurger):
                 {"after": None},
                 rows_max,
             ),
+            schedules,
             Walk(OwnedData.SESSIONS, statements.purge_inbound, named, {"after": None}, self._options.sessions_max),
             Walk(OwnedData.SESSIONS, statements.purge_takings, named, {"after": None}, rows_max),
             Walk(OwnedData.KEYS, statements.purge_keys, named, key, rows_max),

@@ -27,6 +27,7 @@ from adapters.postgres.repositories.queue_statements import (
     PutBackCall,
     PutBackExecutions,
 )
+from adapters.postgres.repositories.writers import writers_gone
 from adapters.postgres.retention.entry_ender import QueueLimits
 from adapters.postgres.statements import Statements
 from domain.audit import Act
@@ -37,6 +38,9 @@ from domain.queue.entry import Claimed, Entry
 from domain.queue.ports import ClaimRequest, Claims
 from domain.queue.state import Accepted, CancelResult, ExecutionState
 from domain.scripts.report import ExecutionStatus
+
+_WRITERS_WAIT_S = 1.0
+"""For begins that are under way when their session is closed; it is half of the budget of a call by default."""
 
 _TRIES = 5
 """Statements until the execution stays in one state while it is read: it has few states."""
@@ -138,9 +142,9 @@ class PostgresExecutionQueue(QueueReader):
 
     @override
     async def cancel_running(self, ref: SessionRef, now: datetime) -> Collection[UUID]:
-        of_session = {"request_id": ref.session_id, "owner": ref.owner, "now": now}
-        rows = await self._rows(self._statements.queue_ends.request_cancels, of_session)
-        return {execution_id for (execution_id,) in rows}
+        marked = await self._mark_running(ref, now)
+        await writers_gone(self._gateway, self._statements.purges.select_writers, _WRITERS_WAIT_S)
+        return marked | await self._mark_running(ref, now)
 
     @override
     async def erase(self, owner: Owner, execution_id: UUID, session_id: UUID, act: Act) -> None:
@@ -154,6 +158,11 @@ class PostgresExecutionQueue(QueueReader):
             return await self._ender.end_of(ref.session_id, now)
         ended = await self._ender.end_expired(now, self._limits.ended_max)
         return ended or await self._ender.end_blocking(now, self._limits.ended_max)
+
+    async def _mark_running(self, ref: SessionRef, now: datetime) -> set[UUID]:
+        of_session = {"request_id": ref.session_id, "owner": ref.owner, "now": now}
+        rows = await self._rows(self._statements.queue_ends.request_cancels, of_session)
+        return {execution_id for (execution_id,) in rows}
 
     async def _walk(self, claim: ClaimRequest) -> tuple[Claims, bool]:
         """Claim from the next turns, and return whether there may be turns behind them."""

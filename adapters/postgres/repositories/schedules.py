@@ -63,8 +63,9 @@ class PostgresScheduleRepository(ScheduleRepository):
             self._statements.insert_schedule,
             {**columns, "settled_at": schedule.settled_at, "owner_max": owner_max, **codec.act_columns(act)},
         )
-        is_stored, held = rows[0]
+        is_stored, held, is_found, closed_at = rows[0]
         if not is_stored:
+            _require_open(is_found, closed_at)
             raise QuotaReached("schedules", owner_max, held)
 
     @override
@@ -169,7 +170,10 @@ class PostgresScheduleRepository(ScheduleRepository):
             },
             repeatable=False,
         )
-        return bool(rows)
+        is_stored, is_found, closed_at = rows[0]
+        if not is_stored and changed.plan.target != read.plan.target:
+            _require_open(is_found, closed_at)
+        return bool(is_stored)
 
     def _fire_columns(self, fire: Fire) -> dict[str, object]:
         schedule, step, entry = fire.schedule, fire.step, fire.entry
@@ -203,6 +207,13 @@ class PostgresScheduleRepository(ScheduleRepository):
             "params": entry.params,
             "options": options_text(entry),
         }
+
+
+def _require_open(is_found: bool, closed_at: datetime | None) -> None:  # a row of a statement
+    if not is_found:
+        raise SessionNotFound
+    if closed_at is not None:
+        raise SessionClosed(closed_at)
 
 
 def _identity(schedule: Schedule) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import psycopg
@@ -14,24 +15,31 @@ from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.locking_writes import KeyedLock
 from adapters.postgres.connections.errors import StatementRefused
 from adapters.postgres.gateway import Gateway, GatewayOptions
-from adapters.postgres.repositories.executions import ExecutionRepositoryOptions, PostgresExecutionRepository
+from adapters.postgres.repositories.executions import (
+    BeginExecutions,
+    ExecutionRepositoryOptions,
+    PostgresExecutionRepository,
+)
 from adapters.postgres.repositories.history import HistoryOptions
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from domain.executions.execution import ExecutionLost
 from domain.executions.ports import ExecutionFilter
 from domain.identity import EVERY_OWNER
 from domain.json_text import JsonText
+from domain.schedules.schedule import SessionTarget
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.ports import SessionFilter
 from domain.sessions.session import (
     Renewal,
     Session,
+    SessionClosed,
     SessionCondition,
     SessionNotFound,
     SessionPatch,
     UpdateConflict,
 )
 from tests.contracts.execution_repository import keeps_no_payloads
+from tests.contracts.schedule_repository import Planner
 from tests.contracts.storage import SCRIPT, Storage, report_of
 from tests.integration.postgres.conftest import storage_on
 from tests.integration.postgres.gateways import (
@@ -43,6 +51,7 @@ from tests.integration.postgres.gateways import (
     skip,
     time_out,
 )
+from tests.support.acts import act
 from tests.support.waiting import until
 
 
@@ -212,6 +221,34 @@ class TestLocksOfOthers:
         assert error.code == "SESSION_CLOSED"
         stored = await storage.sessions.get(sessions[0].ref)
         assert stored.expires_at == sessions[0].expires_at
+
+    async def test_no_schedule_is_stored_for_a_session_that_is_closed_meanwhile(self, storage, sessions, database_url):
+        planner, ref = Planner(storage, storage.schedules), sessions[0].ref
+        other = await planner.add(sessions[1])
+        to_closed = partial(evolve, plan=evolve(other.plan, target=SessionTarget(ref.session_id)))
+        with psycopg.connect(database_url) as connection:
+            connection.execute("UPDATE meta.sessions SET closed_at = %s", [storage.clock.now()])
+            changing = storage.schedules.update(other.owner, other.schedule_id, to_closed, act())
+            waiting = [asyncio.create_task(each) for each in (planner.add(sessions[0]), changing)]
+            await until(lambda: waits_for_a_lock(database_url, 2))
+        errors = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(each) for each in errors] == [SessionClosed, SessionClosed]
+        assert (await storage.schedules.page(EVERY_OWNER, None, 9)).items == [other]
+
+    async def test_an_execution_whose_begin_is_under_way_at_the_close_is_cancelled(
+        self, storage, sessions, steered, statements, database_url
+    ):
+        ref, request = sessions[0].ref, storage.request(sessions[0].ref)
+        with psycopg.connect(database_url) as late:
+            begin = BeginExecutions(statements.executions.begin_executions)
+            late.execute(statements.executions.begin_executions.sql, begin.parameters([request], "normal"))
+            await storage.close(sessions[0])
+            cancelling = asyncio.create_task(storage.queue.cancel_running(ref, storage.clock.now()))
+            await until(lambda: "select_writers" in steered.statements)
+            assert not cancelling.done(), "it waits for what began before"
+            late.commit()
+        assert await cancelling == {request.execution_id}
+        assert await storage.queue.to_stop([(ref.session_id, request.execution_id)]) == {request.execution_id}
 
     async def test_an_update_that_loses_during_the_wait_is_applied_to_the_winner(
         self, storage, sessions, steered, database_url
@@ -403,7 +440,7 @@ class TestBounds:
         assert await storage.listed(size=5) == sessions[::-1]
 
 
-def waits_for_a_lock(database_url: str) -> bool:
+def waits_for_a_lock(database_url: str, waiting_min: int = 1) -> bool:
     with psycopg.connect(database_url) as connection:
         waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        return bool(connection.execute(waiting).fetchall())
+        return len(connection.execute(waiting).fetchall()) >= waiting_min

@@ -28,6 +28,7 @@ from tests.contracts.execution_queue import RETENTION, QueueOfOne
 from tests.contracts.keyed_call_repository import KEY
 from tests.contracts.schedule_repository import Planner
 from tests.contracts.storage import ALICE, ALLOWANCE, BOB, Storage
+from tests.integration.postgres.gateways import SteeredGateway
 from tests.support.acts import OPERATOR, act, recorded
 
 NOTHING = dict.fromkeys(OwnedData, 0)
@@ -112,6 +113,24 @@ async def test_nothing_of_the_content_is_left_and_that_of_others_stays(purger, s
         "executions": 10,
         "functions": 1,
     }
+
+
+async def test_a_schedule_that_is_stored_during_the_purge_of_its_session_is_erased(
+    gateway, statements, storage, functions, database_url
+):
+    steered = SteeredGateway(gateway)
+    mover = PostgresOwnerMover(steered, statements.owners, storage.clock)
+    purger = PostgresOwnerPurger(steered, statements.purges, storage.clock, mover, OwnerMoverOptions(2, 3))
+    session = await storage.add(ALICE)
+
+    async def schedule_meanwhile(run):
+        await Planner(storage, storage.schedules).add(session, params=JsonText(f'"{SECRET}"'))
+        return await run()
+
+    steered.steps["purge_sessions"] = [schedule_meanwhile]
+    async for _ in purger.purge(ALICE, act(ActName.OWNERS_PURGE)):
+        pass
+    assert SECRET not in content_of(database_url)
 
 
 async def test_sessions_are_closed_as_by_their_owner(purger, storage):
