@@ -195,8 +195,8 @@ class Overloaded(Unavailable):
 _QUOTA_MESSAGES: Mapping[str, str] = {
     "live_sessions": "You have {observed} live sessions, and the quota is {allowed}. Close a session, or wait until "
     "one expires.",
-    "stored_bytes": "Your sessions take {observed} bytes, and the quota is {allowed}. Close a session; an expired one "
-    "counts until it is removed.",
+    "stored_bytes": "You have stored {observed} bytes, and the quota is {allowed}. Close a session, or delete "
+    "executions that have run later; what has expired counts until it is removed.",
     "functions": "There are {observed} functions of this owner, and the quota is {allowed}. Replace one, or delete "
     "one.",
     "function_bytes": "The functions of this owner take {observed} bytes with their versions, and the quota is "

@@ -45,30 +45,58 @@ LIMIT 1;
 SELECT r.owner, r.policy, r.full_at FROM meta.rates AS r WHERE r.owner = any(:owners::text[]);
 
 -- name: select_usage(owners, now, rows_max)
--- Reads at most rows_max sessions of each owner, newest first. The size of a value that is stored outside its row is
--- known without reading the value. An owner without sessions returns no row. There may be more sessions if as many as
--- rows_max were read.
+-- Reads at most rows_max sessions of each owner, as many executions that run later, and as many messages to webhooks,
+-- newest first. The size of a value that is stored outside its row is known without reading the value. There may be more
+-- of one kind if as many as rows_max were read.
 WITH call AS (
     SELECT * FROM unnest(:owners::text[]) WITH ORDINALITY AS c (owner, ordinal)
 )
 SELECT
-    c.ordinal,
-    count(*) FILTER (
-        WHERE NOT n.hidden AND n.closed_at IS NULL AND n.expires_at > :now::timestamptz
-    ) AS live_sessions,
-    sum(n.stored_bytes)::bigint AS stored_bytes,
-    count(*) AS examined
+    s.live_sessions, (s.stored_bytes + k.stored_bytes + d.stored_bytes)::bigint AS stored_bytes,
+    greatest(s.examined, k.examined, d.examined) AS examined
 FROM call AS c
-CROSS JOIN LATERAL (
+CROSS JOIN LATERAL ( -- noqa: ST05
     SELECT
-        s.hidden, s.closed_at, s.expires_at,
-        pg_column_size(s.context) + pg_column_size(s.metadata) + coalesce(pg_column_size(s.script), 0) AS stored_bytes
-    FROM meta.sessions AS s
-    WHERE s.owner = c.owner
-    ORDER BY s.request_id DESC
-    LIMIT :rows_max::bigint
-) AS n
-GROUP BY c.ordinal;
+        count(*) FILTER (
+            WHERE NOT n.hidden AND n.closed_at IS NULL AND n.expires_at > :now::timestamptz
+        ) AS live_sessions,
+        coalesce(sum(n.stored_bytes), 0) AS stored_bytes,
+        count(*) AS examined
+    FROM (
+        SELECT
+            s.hidden, s.closed_at, s.expires_at,
+            pg_column_size(s.context) + pg_column_size(s.metadata) + coalesce(pg_column_size(s.script), 0)
+                AS stored_bytes
+        FROM meta.sessions AS s
+        WHERE s.owner = c.owner
+        ORDER BY s.request_id DESC
+        LIMIT :rows_max::bigint
+    ) AS n
+) AS s
+CROSS JOIN LATERAL ( -- noqa: ST05
+    SELECT coalesce(sum(n.stored_bytes), 0) AS stored_bytes, count(*) AS examined
+    FROM (
+        SELECT
+            coalesce(pg_column_size(k.params), 0) + coalesce(pg_column_size(k.answer), 0)
+            + coalesce(pg_column_size(k.result), 0) AS stored_bytes
+        FROM meta.idempotency_keys AS k
+        WHERE k.owner = c.owner AND k.asynchronous IS NOT NULL
+        ORDER BY k.winner DESC
+        LIMIT :rows_max::bigint
+    ) AS n
+) AS k
+CROSS JOIN LATERAL ( -- noqa: ST05
+    SELECT coalesce(sum(n.stored_bytes), 0) AS stored_bytes, count(*) AS examined
+    FROM (
+        SELECT pg_column_size(d.payload) AS stored_bytes
+        FROM meta.webhooks AS w
+        INNER JOIN meta.deliveries AS d ON w.webhook_id = d.webhook_id
+        WHERE w.owner = c.owner
+        ORDER BY w.webhook_id DESC, d.delivery_id DESC
+        LIMIT :rows_max::bigint
+    ) AS n
+) AS d
+ORDER BY c.ordinal;
 
 -- name: select_open_executions(owners, now)
 -- Reads the whole table, which is small: it holds only executions that have begun and not finished. An owner without

@@ -11,6 +11,7 @@ from adapters.memory.store import MemoryStore
 from adapters.memory.webhooks import MemoryWebhookStore
 from domain.identity import Owner
 from domain.limits.ports import OwnerHoldings, OwnerUsage, RateCharge, RateStore, UsageReader
+from domain.scripts.report import ScriptReport
 from domain.sessions.session import Status
 
 
@@ -59,11 +60,11 @@ class MemoryUsageReader(UsageReader):
 
     @override
     async def usage(
-        self, owners: Sequence[Owner], now: datetime, sessions_max: int | None = None
+        self, owners: Sequence[Owner], now: datetime, examined_max: int | None = None
     ) -> Sequence[OwnerUsage]:
         self._store.require_available()
-        examined_max = self.examined_max if sessions_max is None else sessions_max
-        return [self._usage(owner, now, examined_max) for owner in owners]
+        rows_max = self.examined_max if examined_max is None else examined_max
+        return [self._usage(owner, now, rows_max) for owner in owners]
 
     @override
     async def open_executions(self, owners: Sequence[Owner], now: datetime) -> Sequence[int]:
@@ -86,9 +87,17 @@ class MemoryUsageReader(UsageReader):
             reverse=True,
         )[:examined_max]
         scripts = [self._store.scripts.get(session.ref.session_id) for session in own]
+        later = [each for each in self._store.accepted.values() if each.key[0] == owner][-examined_max:]
+        sent = [each for each in self._webhooks.deliveries.values() if each.owner == owner][-examined_max:]
         return OwnerUsage(
             sum(session.status(now) is Status.ACTIVE and not session.hidden for session in own),
             sum(len(session.context) + len(session.metadata) for session in own)
-            + sum(len(script.source) for script in scripts if script is not None),
-            complete=len(own) < examined_max,
+            + sum(len(script.source) for script in scripts if script is not None)
+            + sum(len(each.entry.params) + _response_size(each.report) for each in later)
+            + sum(len(each.payload) for each in sent),
+            complete=max(len(own), len(later), len(sent)) < examined_max,
         )
+
+
+def _response_size(report: ScriptReport | None) -> int:
+    return 0 if report is None or report.result is None else len(report.result)

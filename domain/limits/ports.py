@@ -51,9 +51,10 @@ class RateStore(Protocol):
 
 @frozen
 class OwnerUsage:
-    """An owner's live sessions without hidden ones, and the bytes that all their sessions take.
+    """An owner's live sessions without hidden ones, and the bytes that it has stored.
 
-    It is not `complete` if the owner may have more sessions than were examined.
+    The bytes are those of all their sessions, of params and responses of executions that run later, and of messages to
+    webhooks. It is not `complete` if the owner may have more of them than were examined.
     """
 
     live_sessions: int
@@ -74,12 +75,12 @@ class UsageReader(Protocol):
     """Counts what owners have stored and what they run. Every method may raise StorageUnavailable or Overloaded."""
 
     async def usage(
-        self, owners: Sequence[Owner], now: datetime, sessions_max: int | None = None
+        self, owners: Sequence[Owner], now: datetime, examined_max: int | None = None
     ) -> Sequence[OwnerUsage]:
         """Return the usage of each owner at `now`.
 
-        It covers at most `sessions_max` of the owner's newest sessions; older ones are not counted. None stands for the
-        adapter's own bound.
+        It covers at most `examined_max` of the owner's newest sessions, as many executions that run later, and as many
+        messages; older ones are not counted. None stands for the adapter's own bound.
         """
         ...
 
@@ -106,6 +107,10 @@ class Quotas(Protocol):
         """Return a context to make the session in. The session counts from entry on, unless making it fails."""
         ...
 
+    def added(self, owner: Owner, size: int) -> None:
+        """Note that about `size` bytes beside sessions were stored."""
+        ...
+
     def closed(self, owner: Owner) -> None:
         """Note that one of the owner's sessions is no longer live."""
         ...
@@ -119,6 +124,9 @@ class Unlimited(Quotas):
 
     def adding(self, owner: Owner, size: int, *, hidden: bool = False) -> AbstractContextManager[None]:  # noqa: ARG002  # no quota
         return nullcontext()
+
+    def added(self, owner: Owner, size: int) -> None:  # noqa: ARG002  # nothing is counted
+        return
 
     def closed(self, owner: Owner) -> None:  # noqa: ARG002  # nothing is counted
         return

@@ -18,7 +18,7 @@ _NS_PER_S = 1_000_000_000
 
 @frozen
 class UsagePolicy:
-    """Quotas of each owner: live sessions, and bytes of their sessions; None is unlimited."""
+    """Quotas of each owner: live sessions, and stored bytes; None is unlimited."""
 
     live_sessions_max: int | None = None
     stored_bytes_max: int | None = None
@@ -131,6 +131,9 @@ class UsageLimiter(Quotas):
         finally:
             usage.sessions_in_progress -= sessions
             usage.bytes_in_progress -= size
+
+    def added(self, owner: Owner, size: int) -> None:
+        self._usage(owner).bytes_since += size
 
     def closed(self, owner: Owner) -> None:
         if owner in self._usages:

@@ -10,6 +10,7 @@ from domain.clock import MonotonicClock
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import Overloaded, QuotaReached
 from domain.identity import ANONYMOUS, EVERY_OWNER, Owner
+from domain.limits.ports import Quotas, Unlimited
 from domain.queue.ports import ExecutionQueue
 
 _OWNERS_MAX = 10_000
@@ -54,16 +55,19 @@ class QueueQuota:
     _queue: ExecutionQueue
     _clock: MonotonicClock
     _bounds: QueueMaxima
+    _stored: Quotas = field(factory=Unlimited)
     _counts: BoundedCache[Owner, _Count] = field(init=False, factory=lambda: BoundedCache(_OWNERS_MAX, lambda _: 1))
     _counting: "dict[Owner, asyncio.Task[None]]" = field(init=False, factory=dict)
     _storing: Counter[Owner] = field(init=False, factory=Counter)
     """Entries that are being stored."""
 
-    async def take(self, owner: Owner) -> None:
-        """Count an entry that is about to be stored; `settle` says what became of it.
+    async def take(self, owner: Owner, size: int) -> None:
+        """Count an entry of about `size` bytes that is about to be stored; `settle` says what became of it.
 
-        Raises QuotaReached if the owner's queue is full, Overloaded if that of all is; also StorageUnavailable.
+        Raises QuotaReached if the owner's queue is full, or so many bytes are over its quota; Overloaded if the queue
+        of all is full; also StorageUnavailable. Bytes of calls at the same moment do not see each other.
         """
+        await self._stored.require_capacity(owner, size, hidden=True)
         limited = _limited(owner)
         for each in limited:
             await self._count_if_late(each)
@@ -75,8 +79,10 @@ class QueueQuota:
         for each in limited:
             self._storing[each] += 1
 
-    def settle(self, owner: Owner, *, stored: bool) -> None:
+    def settle(self, owner: Owner, size: int, *, stored: bool) -> None:
         """Say whether an entry that was taken is stored."""
+        if stored:
+            self._stored.added(owner, size)
         for each in _limited(owner):
             self._storing[each] -= 1
             if not self._storing[each]:

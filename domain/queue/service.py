@@ -125,7 +125,7 @@ class QueueService:
             accepted = await budget.spend(accepting, StorageUnavailable)
             stored = isinstance(accepted, Entry)
         finally:
-            self._quota.settle(entry.ref.owner, stored=stored)
+            self._quota.settle(entry.ref.owner, len(entry.params), stored=stored)
         return accepted
 
     async def _replayed(self, submission: Submission, entry: Entry, refusal: DomainError) -> Accepted:
@@ -149,7 +149,7 @@ class QueueService:
             await self._params.require(runs.pinned, submission.params)
         if submission.retry_of is None:  # the options of a retry are those of the execution that it repeats
             await require_callback(self._webhooks, ref.owner, submission.options)
-        await self._quota.take(ref.owner)
+        await self._quota.take(ref.owner, len(submission.params))
 
     async def _remembered(self, ref: SessionRef) -> _Runs:
         session = await self._sessions.get(ref)

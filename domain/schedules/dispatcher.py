@@ -97,14 +97,15 @@ class ScheduleFirer:
             fire = Fire(schedule, step, entry, self._policy.allowance, self._policy.retention)
             return await self._schedules.fire(fire), entry
 
-        budget, owner, stored = Budget(self._policy.request_timeout_s), schedule.owner, False
-        await budget.spend(self._quota.take(owner), StorageUnavailable)
+        owner, size, stored = schedule.owner, len(submission.params), False
+        budget = Budget(self._policy.request_timeout_s)
+        await budget.spend(self._quota.take(owner, size), StorageUnavailable)
         try:
             firing = self._targets.in_session(owner, schedule.plan, accept, key)
             result, entry = await budget.spend(firing, StorageUnavailable)
             stored = result is FireResult.FIRED
         finally:
-            self._quota.settle(owner, stored=stored)
+            self._quota.settle(owner, size, stored=stored)
         if stored:
             self._wake()
         return result, entry

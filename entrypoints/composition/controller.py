@@ -195,6 +195,7 @@ class Controller(containers.DeclarativeContainer):
         running=running,
         webhooks=database.webhooks,
         announce=sent_webhooks.provided.hurry,
+        quotas=quotas,
     )
     sessions = providers.Singleton(
         CountedSessions,

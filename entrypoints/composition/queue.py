@@ -69,6 +69,7 @@ class Queue(containers.DeclarativeContainer):
     running: providers.Dependency[RunningExecutions] = providers.Dependency()
     webhooks: providers.Dependency[Any] = providers.Dependency()
     announce: providers.Dependency[Any] = providers.Dependency()
+    quotas: providers.Dependency[Any] = providers.Dependency()
 
     queue = providers.Singleton(CountedQueue, stored)
     served = providers.Singleton(ServedLanguages, probes)
@@ -89,7 +90,7 @@ class Queue(containers.DeclarativeContainer):
         jitter,
     )
     quota = providers.Singleton(
-        QueueQuota, queue, providers.Object(time.monotonic_ns), providers.Callable(queue_bounds, settings)
+        QueueQuota, queue, providers.Object(time.monotonic_ns), providers.Callable(queue_bounds, settings), quotas
     )
     service = providers.Singleton(
         QueueService,

@@ -117,7 +117,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     max_stored_mb_per_owner: Annotated[
         Annotated[int, Meta(ge=1, le=1_048_576)] | None,
-        Meta(description="Limit in MiB of the sessions of one owner, until they are removed. Unset: no limit."),
+        Meta(
+            description="Limit in MiB of what one owner has stored: sessions, executions that run later, messages to "
+            "webhooks. Unset: no limit."
+        ),
     ] = None
 
     max_queued: Annotated[

@@ -1,23 +1,30 @@
 """The contracts of RateStore and UsageReader."""
 
 import asyncio
+import json
+import random
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from attrs import evolve
 
 from adapters.memory.manual_clock import ManualClock
 from domain.audit import ActName
 from domain.identity import Owner
+from domain.json_text import JsonText
 from domain.limits.ports import OwnerHoldings, OwnerUsage, RateCharge, RateStore, UsageReader
-from domain.webhooks.ports import WebhookRepository
-from domain.webhooks.webhook import ENDS, SecretVersion, Webhook
+from domain.webhooks.delivery import Delivery
+from domain.webhooks.ports import DeliveryQueue, WebhookRepository
+from domain.webhooks.webhook import ENDS, Event, SecretVersion, Webhook
 from tests.contracts.execution_queue import LONG, QueueOfOne
 from tests.contracts.schedule_repository import Planner
-from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage
+from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage, report_of
 from tests.support.acts import act
 
 FORGOTTEN_MAX = 3
+_RANDOM = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=3000))
+"""A text that is stored about as large as it is."""
 NOW = ManualClock().now()
 SECOND = timedelta(seconds=1)
 
@@ -99,6 +106,10 @@ class UsageReaderContract:
         raise NotImplementedError
 
     @pytest.fixture
+    def deliveries(self) -> DeliveryQueue:
+        raise NotImplementedError
+
+    @pytest.fixture
     def reader(self, storage: Storage, webhooks: WebhookRepository) -> UsageReader:
         raise NotImplementedError
 
@@ -123,6 +134,30 @@ class UsageReaderContract:
         await storage.add(ALICE)
         (two,) = await reader.usage([ALICE], storage.clock.now() + timedelta(days=1))
         assert two == OwnerUsage(0, 2 * one.stored_bytes)
+
+    async def test_bytes_include_what_executions_that_run_later_and_messages_store(
+        self, storage, reader, webhooks, deliveries
+    ):
+        session, process = await storage.add(ALICE, **LONG), QueueOfOne(storage)
+        sizes = [(await reader.usage([ALICE], storage.clock.now()))[0].stored_bytes]
+
+        async def grown() -> int:
+            (found,) = await reader.usage([ALICE], storage.clock.now())
+            sizes.append(found.stored_bytes)
+            return sizes[-1] - sizes[-2]
+
+        entry = evolve(process.entry(session.ref), params=JsonText(json.dumps(_RANDOM[:1000])))
+        await process.accept(entry)
+        assert 1000 <= await grown() < 1100
+        await process.finish(await process.claim_one(), report_of(result=JsonText(json.dumps(_RANDOM[:2000]))))
+        assert 2000 <= await grown() < 2500
+        webhook = Webhook(UUID(int=9), ALICE, "https://example.com/", ENDS, SecretVersion("0123456789abcdef"))
+        await webhooks.add(webhook, 20, act(ActName.WEBHOOKS_CREATE))
+        ids = [storage.ids.new(storage.clock.now()) for _ in range(3)]
+        sent = Delivery(ids[0], webhook.webhook_id, ALICE, Event.TEST, _RANDOM[:3000], NOW, ids[1], ids[2])
+        await deliveries.add(sent)
+        assert 3000 <= await grown() < 3100
+        assert (await reader.usage([BOB], storage.clock.now())) == [OwnerUsage(0, 0)]
 
     async def test_a_hidden_session_counts_its_bytes_only(self, storage, reader):
         listed = await storage.add(ALICE)

@@ -10,7 +10,7 @@ from adapters.memory.schedules import MemoryScheduleRepository
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from adapters.memory.usage import MemoryExecutionCounts
-from adapters.memory.webhooks import MemoryWebhookRepository
+from adapters.memory.webhooks import MemoryDeliveryQueue, MemoryWebhookRepository
 from domain.errors import StorageUnavailable
 from tests.contracts.limits import FORGOTTEN_MAX, NOW, RateStoreContract, UsageReaderContract, charge
 from tests.contracts.storage import ALICE, Storage
@@ -40,6 +40,10 @@ class TestMemoryUsageReader(UsageReaderContract):
     @pytest.fixture
     def webhooks(self) -> MemoryWebhookRepository:
         return MemoryWebhookRepository()
+
+    @pytest.fixture
+    def deliveries(self, webhooks: MemoryWebhookRepository) -> MemoryDeliveryQueue:
+        return MemoryDeliveryQueue(webhooks.store)
 
     @pytest.fixture
     def reader(self, store: MemoryStore, webhooks: MemoryWebhookRepository) -> MemoryUsageReader:

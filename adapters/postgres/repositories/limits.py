@@ -16,7 +16,6 @@ from domain.scripts.language import Language
 _START = (Owner(""), "")
 """Sorts before every owner."""
 
-_NOTHING = OwnerUsage(0, 0)
 _LANGUAGES = codec.texts(Language)
 
 
@@ -68,7 +67,7 @@ class PostgresRateStore(RateStore):
 
 @define(eq=False)
 class PostgresUsageReader(UsageReader):
-    """Counts sessions by the index of their owner; it examines at most `examined_max` of each owner."""
+    """Counts by the indexes of owners; it examines at most `examined_max` rows of a kind of each owner."""
 
     _gateway: Gateway
     _statements: LimitStatements
@@ -76,14 +75,13 @@ class PostgresUsageReader(UsageReader):
 
     @override
     async def usage(
-        self, owners: Sequence[Owner], now: datetime, sessions_max: int | None = None
+        self, owners: Sequence[Owner], now: datetime, examined_max: int | None = None
     ) -> Sequence[OwnerUsage]:
-        rows_max = self._examined_max if sessions_max is None else sessions_max
+        rows_max = self._examined_max if examined_max is None else examined_max
         found = await self._gateway.fetch(
             self._statements.select_usage, {"owners": codec.texts(owners), "now": now, "rows_max": rows_max}
         )
-        usage = {ordinal: OwnerUsage(live, stored, examined < rows_max) for ordinal, live, stored, examined in found}
-        return [usage.get(ordinal, _NOTHING) for ordinal in range(1, len(owners) + 1)]
+        return [OwnerUsage(live, stored, examined < rows_max) for live, stored, examined in found]
 
     @override
     async def open_executions(self, owners: Sequence[Owner], now: datetime) -> Sequence[int]:

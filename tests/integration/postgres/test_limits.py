@@ -9,7 +9,7 @@ import pytest
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
 from adapters.postgres.repositories.usage import PostgresExecutionCounts
-from adapters.postgres.repositories.webhooks import PostgresWebhookRepository
+from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue, PostgresWebhookRepository
 from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements import Statements
 from tests.contracts.execution_queue import QueueOfOne
@@ -41,6 +41,10 @@ class TestPostgresUsageReader(UsageReaderContract):
     @pytest.fixture
     def webhooks(self, gateway: Gateway, statements: Statements) -> PostgresWebhookRepository:
         return PostgresWebhookRepository(gateway, statements.webhooks)
+
+    @pytest.fixture
+    def deliveries(self, gateway: Gateway, statements: Statements) -> PostgresDeliveryQueue:
+        return PostgresDeliveryQueue(gateway, statements.webhooks)
 
     @pytest.fixture
     def reader(self, gateway: Gateway, statements: Statements) -> PostgresUsageReader:

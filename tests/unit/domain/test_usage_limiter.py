@@ -87,6 +87,15 @@ async def test_a_session_that_would_exceed_the_bytes_is_refused():
     await world.add(size=40)
 
 
+async def test_bytes_that_are_stored_beside_sessions_count():
+    world = World(UsagePolicy(stored_bytes_max=100))
+    await world.limiter.require_capacity(ALICE, 60, hidden=True)
+    world.limiter.added(ALICE, 60)
+    with pytest.raises(QuotaReached):
+        await world.limiter.require_capacity(ALICE, 41, hidden=True)
+    Unlimited().added(ALICE, 60)
+
+
 async def test_sessions_count_while_they_are_made_unless_they_fail():
     world = World(UsagePolicy(live_sessions_max=1))
     with contextlib.suppress(KeyError), world.limiter.adding(ALICE, 1):

@@ -13,6 +13,7 @@ import pytest
 from attrs import evolve
 
 from domain.errors import StorageUnavailable
+from domain.limits.usage_limiter import UsagePolicy
 from tests.support.waiting import until
 from tests.unit.http.world import OPTIONS, TITLE, Exchange, World, chunks, error_of, initialized, problems_of
 
@@ -203,6 +204,16 @@ async def test_a_server_without_stored_responses_accepts_nothing(log_lines):
         waited = await client.post(path, headers={"Prefer": "wait=5"}, json={"params": 1})
         assert (waited.status_code, waited.json()["result"]) == (200, 1)
         assert "preference-applied" not in waited.headers
+
+
+async def test_params_of_executions_that_run_later_count_in_the_quota_of_bytes():
+    world = World.of(usage=UsagePolicy(stored_bytes_max=1000))
+    async with world.client() as client:
+        path = f"/api/v1/execute/{await initialized(client)}"
+        body = {"params": "x" * 500}
+        first, second = [await client.post(path, headers=ASYNC, json=body) for _ in range(2)]
+        assert first.status_code == 202
+        assert error_of(second, 429)["details"]["limit"] == "stored_bytes"
 
 
 async def test_the_state_of_an_execution_is_read_from_the_queue_to_the_end(client, world):

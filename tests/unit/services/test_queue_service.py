@@ -139,13 +139,13 @@ async def test_counts_of_a_queue_that_is_far_from_full_are_kept_for_longer(world
 async def test_an_entry_that_is_being_stored_takes_room(later: Later, world: World) -> None:
     alice, quota = Owner("alice"), QueueQuota(later.queue, world.clock.monotonic_ns, QueueMaxima(owner_max=2))
     for _ in range(2):
-        await quota.take(alice)
+        await quota.take(alice, 1)
     with pytest.raises(QuotaReached):
-        await quota.take(alice)
-    quota.settle(alice, stored=False)
-    await quota.take(alice)
+        await quota.take(alice, 1)
+    quota.settle(alice, 1, stored=False)
+    await quota.take(alice, 1)
     with pytest.raises(QuotaReached):
-        await quota.take(alice)
+        await quota.take(alice, 1)
 
 
 async def test_a_session_is_read_for_its_first_call_only(later: Later, world: World) -> None:

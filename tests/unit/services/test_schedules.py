@@ -23,7 +23,7 @@ from domain.functions.function import FunctionNotFound, Precondition
 from domain.functions.schema import FunctionSchema, ParamsRefused
 from domain.functions.service import FunctionRequest, Write
 from domain.idempotency import IdempotencyConflict, IdempotencyKey
-from domain.identity import ANONYMOUS, EVERY_OWNER, SHARED, Owner, SessionRef
+from domain.identity import ANONYMOUS, EVERY_OWNER, SHARED, SessionRef
 from domain.json_text import JsonText
 from domain.queue.entry import AcceptOptions, CallbackNotFound, Entry, ResponsesNotKept
 from domain.queue.ports import ExecutionQueue
@@ -206,7 +206,7 @@ class Refusing:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    async def take(self, _: Owner) -> None:
+    async def take(self, *_: object) -> None:
         raise self._error
 
 
