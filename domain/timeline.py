@@ -15,7 +15,7 @@ from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Session
 from domain.storage.storage import ShortenedDay
 from domain.takeover.moving import TakenState
-from domain.webhooks.delivery import Delivery
+from domain.webhooks.delivery import Delivery, DeliveryState
 
 
 @frozen
@@ -50,6 +50,11 @@ class KeyTrace:
     deadline_at: datetime
     expires_at: datetime
     is_answered: bool
+
+    @property
+    def is_given(self) -> bool:
+        """Whether a caller gave it: the key of an execution that runs later is else the execution's id."""
+        return self.name != str(self.winner)
 
 
 @frozen
@@ -134,6 +139,11 @@ class AcceptedTrace:
     schedule_id: UUID | None = None
     is_erased: bool = False
 
+    @property
+    def given_key(self) -> str | None:
+        """The key that the caller gave; None if it gave none."""
+        return None if self.name == str(self.execution_id) else self.name
+
 
 @frozen
 class ScheduleTrace:
@@ -148,12 +158,14 @@ class ExecutionTrace:
     """An execution: its open record or its row in the history, and the partition of that row.
 
     `accepted` says what it was accepted with if it was to run later. One that is queued has neither record nor row.
+    `messages` are those to webhooks about it, by their states.
     """
 
     partition: int
     open: OpenTrace | None = None
     ended: Execution | None = None
     accepted: AcceptedTrace | None = None
+    messages: Mapping[DeliveryState, int] = field(factory=dict)
 
     @property
     def ref(self) -> SessionRef:
@@ -167,9 +179,10 @@ class ExecutionTrace:
 class Timeline:
     """Everything that is stored about an id, read within a moment.
 
-    `session` and `execution` say what the id is; `history`, `open`, `queued` and `keys` are those of the session with
-    the id, `taken` is the key that the call had which made the id. `purge` is the latest act that erased the session's
-    content. `move` is what a takeover has stored about the session, and `recorded_calls` counts its stored calls.
+    `session` and `execution` say what the id is; `history`, `open`, `queued`, `schedules` and `keys` are those of the
+    session with the id, `taken` is the key that the call had which made the id. `purge` is the latest act that erased
+    the session's content. `move` is what a takeover has stored about the session, and `recorded_calls` counts its
+    stored calls.
     `delivery` is set if the id is that of a message to a webhook, `schedule` if it is that of a schedule.
     """
 
@@ -180,6 +193,7 @@ class Timeline:
     history: HistoryTrace = field(factory=HistoryTrace)
     open: Sequence[OpenTrace] = ()
     queued: int = 0
+    schedules: int = 0
     keys: Sequence[KeyTrace] = ()
     taken: KeyTrace | None = None
     function: FunctionTrace | None = None

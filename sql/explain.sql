@@ -39,6 +39,16 @@ WHERE k.winner = :execution_id::uuid AND k.asynchronous IS NOT NULL;
 -- name: select_queued_trace(request_id)
 SELECT count(*) FROM meta.queued_executions AS q WHERE q.request_id = :request_id::uuid;
 
+-- name: count_schedules_of(request_id)
+SELECT count(*) FROM meta.schedules AS c WHERE c.session_id = :request_id::uuid;
+
+-- name: select_message_trace(request_id, execution_id)
+SELECT d.state, count(*) AS messages
+FROM meta.deliveries AS d
+WHERE d.request_id = :request_id::uuid AND d.execution_id = :execution_id::uuid
+GROUP BY d.state
+ORDER BY d.state;
+
 -- name: select_execution_trace(partition, execution_id)
 -- Never prepared: a plan for the given partition locks only that one.
 SELECT

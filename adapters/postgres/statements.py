@@ -380,6 +380,8 @@ class ExplainStatements:
     select_open_trace: Statement
     select_accepted_trace: Statement
     select_queued_trace: Statement
+    count_schedules_of: Statement
+    select_message_trace: Statement
     select_execution_trace: Statement = field(metadata=_UNPREPARED)
     select_history_trace: Statement = field(metadata=_UNPREPARED)
     select_key_traces: Statement

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from attrs import define
+from attrs import define, evolve
 from typing_extensions import override
 
 from adapters.postgres import codec
@@ -38,7 +38,7 @@ from domain.timeline import (
     Timeline,
     TimelineReader,
 )
-from domain.webhooks.delivery import Delivery, DeliveryNotFound
+from domain.webhooks.delivery import Delivery, DeliveryNotFound, DeliveryState
 
 _OPEN_MAX = 20
 _KEYS_MAX = 100_000
@@ -67,6 +67,7 @@ class PostgresTimelineReader(TimelineReader):
             history=await self._history(session_id),
             open=await self._open(session_id),
             queued=await self._queued(session_id),
+            schedules=await self._schedules(session_id),
             keys=await self._keys(session_id),
             taken=await self._taken(identifier),
             function=None if session is None else await self._function(session),
@@ -104,7 +105,12 @@ class PostgresTimelineReader(TimelineReader):
             return ExecutionTrace(partition, open=_open_execution(found[0]), accepted=accepted)
         found = await self._rows(self._statements.explain.select_execution_trace, {**named, "partition": partition})
         ended = _execution(found[0]) if found else None
-        return ExecutionTrace(partition, ended=ended, accepted=accepted) if ended or accepted else None
+        if not (ended or accepted):
+            return None
+        trace = ExecutionTrace(partition, ended=ended, accepted=accepted)
+        of_session = {**named, "request_id": trace.ref.session_id}
+        messages = await self._rows(self._statements.explain.select_message_trace, of_session)
+        return evolve(trace, messages={DeliveryState(state): number for state, number in messages})
 
     async def _session(self, session_id: UUID) -> Session | None:
         found = await self._rows(self._statements.explain.select_session_trace, {"request_id": session_id})
@@ -134,6 +140,10 @@ class PostgresTimelineReader(TimelineReader):
 
     async def _queued(self, session_id: UUID) -> int:
         ((number,),) = await self._rows(self._statements.explain.select_queued_trace, {"request_id": session_id})
+        return int(number)
+
+    async def _schedules(self, session_id: UUID) -> int:
+        ((number,),) = await self._rows(self._statements.explain.count_schedules_of, {"request_id": session_id})
         return int(number)
 
     async def _keys(self, session_id: UUID) -> Sequence[KeyTrace]:

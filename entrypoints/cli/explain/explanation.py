@@ -1,7 +1,7 @@
 """Which facts explain an id, as far as the stored rows prove them."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from domain.audit import ActName
 from domain.executions.execution import Execution
@@ -10,7 +10,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Renewal, Session, Status
 from domain.takeover.moving import TakenState
-from domain.timeline import ClockReading, ExecutionTrace, RetentionTimes, Timeline
+from domain.timeline import AcceptedTrace, ClockReading, ExecutionTrace, RetentionTimes, Timeline
 from entrypoints.cli.explain.messages import explain_delivery
 from entrypoints.cli.explain.schedules import explain_schedule
 from entrypoints.cli.explain.sentences import Evidence, Explanation, counted, fact, summary, written
@@ -43,13 +43,19 @@ def _known(*found: Evidence | None) -> list[Evidence]:
     return [each for each in found if each is not None]
 
 
+def _later(number: int) -> str:
+    return "1 execution that runs later" if number == 1 else f"{number} executions that run later"
+
+
 def _clock(clock: ClockReading) -> Evidence:
     ahead = "ahead of" if clock.offset_ms >= 0 else "behind"
     return fact("clock", clock.now, bound=clock.error_bound_ms, offset=abs(clock.offset_ms), ahead=ahead)
 
 
 def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Session) -> Explanation:
-    clock, keys, status = timeline.clock, timeline.keys, session.status(timeline.clock.now)
+    clock, status = timeline.clock, session.status(timeline.clock.now)
+    keys = [key for key in timeline.keys if key.is_given]
+    later = len(timeline.keys) - len(keys)
     removed_at = session.expires_at + retention.sessions
     responses = counted(sum(key.is_answered for key in keys), "response")
     statements = _known(
@@ -63,6 +69,8 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
         *_executions(timeline, retention, session),
         *_open_executions(timeline),
         fact("queued_of", executions=counted(timeline.queued, "execution")) if timeline.queued else None,
+        fact("schedules_of", schedules=counted(timeline.schedules, "schedule")) if timeline.schedules else None,
+        fact("accepted_of", executions=_later(later)) if later else None,
         fact("keys", executions=counted(len(keys), "execution"), responses=responses) if keys else None,
         _renewal(session),
         *_changes(session, status),
@@ -201,6 +209,7 @@ def _explain_execution(timeline: Timeline, retention: RetentionTimes, trace: Exe
         *_acceptance(timeline, trace),
         fact("open_record", trace.open.deadline_at) if trace.open else None,
         *(_end(trace.ended) if trace.ended else ()),
+        _messages(trace),
         fact("partition", partition=trace.partition),
         fact(key_name, key.expires_at, key=key.name) if key else None,
         _session_of(timeline, trace),
@@ -224,12 +233,26 @@ def _acceptance(timeline: Timeline, trace: ExecutionTrace) -> Iterator[Evidence]
     if accepted.retry_of is not None:
         yield fact("retry_of", id=accepted.retry_of)
     if accepted.may_start_at is not None:
-        name = "put_back" if accepted.may_start_at > accepted.not_before else "in_queue"
-        yield fact(name, accepted.may_start_at)
+        yield _place_in_queue(accepted, accepted.may_start_at, timeline.clock)
     if accepted.next_attempt is not None:
         yield fact("next_attempt", id=accepted.next_attempt)
     name = "response_kept" if accepted.status else "response_due"
-    yield fact("response_erased" if accepted.is_erased else name, accepted.kept_until, key=accepted.name)
+    yield fact("response_erased" if accepted.is_erased else name, accepted.kept_until)
+    if accepted.given_key is not None:
+        reply = "409" if accepted.is_erased else "its response" if accepted.status else "202 with its state"
+        yield fact("key_given", accepted.kept_until, key=accepted.given_key, reply=reply)
+
+
+def _place_in_queue(accepted: AcceptedTrace, may_start_at: datetime, clock: ClockReading) -> Evidence:
+    if may_start_at > accepted.not_before:
+        return fact("put_back", may_start_at)
+    return fact("in_queue_until" if may_start_at > clock.now else "in_queue", may_start_at)
+
+
+def _messages(trace: ExecutionTrace) -> Evidence | None:
+    if not trace.messages:
+        return None
+    return fact("messages", messages=", ".join(f"{number} {state}" for state, number in trace.messages.items()))
 
 
 def _execution_summary(clock: ClockReading, trace: ExecutionTrace) -> tuple[str, str]:
@@ -274,7 +297,7 @@ def _explain_absence(timeline: Timeline, retention: RetentionTimes) -> Explanati
         fact("no_session"),
         fact("executions_of" if history.total else "no_executions_of", executions=executions, owner=history.owner),
         fact("created_with_key", key=taken.name) if taken else None,
-        fact("keys_of", keys=counted(len(keys), "key")) if keys else None,
+        fact("keys_of", executions=counted(len(keys), "execution")) if keys else None,
         fact("open_of", number=len(timeline.open)) if timeline.open else None,
         _purged(timeline),
         _absent_execution(timeline, retention) if is_own_id(timeline.identifier) else None,

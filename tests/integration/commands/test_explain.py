@@ -83,6 +83,30 @@ async def test_the_command_explains_a_session_and_an_execution(api: Api, run: Ru
     assert abs(document["clock"]["offset_ms"]) < 1000
 
 
+async def test_what_runs_later_is_explained_with_its_schedules_and_messages(
+    api: Api, settings: Settings, write: Write
+) -> None:
+    session_id = await api.initialize("python-x", "result = params")
+    timed = {"name": "x", "request_id": session_id, "interval_seconds": 3600}
+    assert (await api.client.post("/api/v1/schedules", json=timed)).status_code == 201
+    later = {"params": 1, "async": {"delay_seconds": 60}}
+    accepted = await api.client.post(f"/api/v1/execute/{session_id}", headers={"Prefer": "respond-async"}, json=later)
+    execution_id = accepted.json()["execution_id"]
+    write(
+        "WITH webhook AS (INSERT INTO meta.webhooks (webhook_id, owner, url, events, key_id, claimed_until)"
+        " VALUES (%(id)s, 'anonymous', 'https://example.com/', '{}', 'k', 'infinity'))"
+        " INSERT INTO meta.deliveries (delivery_id, request_id, webhook_id, execution_id, event, payload, next_at)"
+        " VALUES (%(id)s, %(session)s, %(id)s, %(id)s, 'execution.succeeded', '{}', now())",
+        id=execution_id,
+        session=session_id,
+    )
+    of_session, found = await explained(settings, session_id), await explained(settings, execution_id)
+    assert texts_of(of_session, "schedules") == ["It is the target of 1 schedule."]
+    assert texts_of(of_session, "results") == ["Params and results of 1 execution that runs later are stored."]
+    assert texts_of(of_session, "keys") == texts_of(found, "key") == []
+    assert texts_of(found, "messages") == ["Messages to webhooks about it: 1 pending."]
+
+
 async def test_a_purged_session_says_when_it_was_purged_and_by_whom(
     api: Api, settings: Settings, write: Write, run: Run
 ) -> None:

@@ -26,6 +26,7 @@ from domain.timeline import (
     RetentionTimes,
     Timeline,
 )
+from domain.webhooks.delivery import DeliveryState
 from entrypoints.cli.explain import explanation, messages, schedules
 from entrypoints.cli.explain.explanation import explain
 from entrypoints.cli.explain.sentences import SENTENCES, span, written
@@ -37,6 +38,7 @@ KEY = SessionRef(ANONYMOUS, ID)
 RETENTION = RetentionTimes(sessions=timedelta(days=1), history_days=7, lifetime_max=timedelta(days=30))
 BOB = Owner("bob")
 SECOND = timedelta(seconds=1)
+MESSAGES = {DeliveryState.DELIVERED: 2, DeliveryState.FAILED: 1}
 
 
 def timeline(after=SECOND * 10, **facts):
@@ -54,11 +56,14 @@ def explained(after=SECOND * 10, session=None, **facts):
 class TestAnExecutionThatRunsLater:
     NEXT, FIRST = uuid7_at(START + SECOND, 1), uuid7_at(START, 2)
 
-    def explained(self, after=SECOND * 10, ended=None, **facts):
+    def explained(self, after=SECOND * 10, ended=None, messages=None, **facts):
         times = {"not_before": START + SECOND * 5, "expires_at": START + SECOND * 60, "kept_until": START + SECOND * 99}
         defaults = {"name": "order 4711", "attempt": 2, "retry_of": None, "next_attempt": None}
         accepted = AcceptedTrace(KEY, ID, **{**defaults, **times, **facts})
-        return explain(timeline(after, execution=ExecutionTrace(3, ended=ended, accepted=accepted)), RETENTION)
+        return explain(
+            timeline(after, execution=ExecutionTrace(3, ended=ended, accepted=accepted, messages=messages or {})),
+            RETENTION,
+        )
 
     def test_one_that_waits_says_from_when_until_when(self):
         found = self.explained(SECOND, may_start_at=START + SECOND * 5)
@@ -66,10 +71,21 @@ class TestAnExecutionThatRunsLater:
         assert written(START + SECOND * 5) in found.summary
         assert written(START + SECOND * 60) in found.summary
         assert "attempt 2" in texts(found, "admitted")[0]
-        assert texts(found, "queue") == ["It waits for a place, and has not begun."]
+        assert texts(found, "queue") == [f"It waits for its earliest start at {written(START + SECOND * 5)}."]
+        kept_until = written(START + SECOND * 99)
+        assert texts(found, "result") == [f"Its result will be kept until {kept_until}."]
         assert texts(found, "key") == [
-            f"Its result will be kept under the key 'order 4711' until {written(START + SECOND * 99)}."
+            f"It has the Idempotency-Key 'order 4711' until {kept_until}. A repeated call gets 202 with its state."
         ]
+
+    def test_one_that_may_start_waits_for_a_place(self):
+        found = self.explained(SECOND * 5, may_start_at=START + SECOND * 5)
+        assert texts(found, "queue") == ["It waits for a place, and has not begun."]
+
+    def test_one_without_a_key_of_its_caller_has_none(self):
+        found = self.explained(name=str(ID))
+        assert texts(found, "key") == []
+        assert len(texts(found, "result")) == 1
 
     def test_one_that_was_put_back_says_so(self):
         found = self.explained(SECOND * 20, may_start_at=START + SECOND * 30)
@@ -78,22 +94,28 @@ class TestAnExecutionThatRunsLater:
     def test_one_that_ended_names_its_other_attempts_and_its_result(self):
         ended = Execution(KEY, ID, ExecutionStatus.CANCELLED)
         others = {"retry_of": self.FIRST, "next_attempt": self.NEXT, "schedule_id": NO_ID}
-        found = self.explained(ended=ended, status=ExecutionStatus.CANCELLED, **others)
+        found = self.explained(ended=ended, status=ExecutionStatus.CANCELLED, messages=MESSAGES, **others)
         assert (found.state, found.summary) == ("ended", "This execution has ended: it was cancelled.")
         assert texts(found, "admitted")[1] == f"The schedule {NO_ID} has started it."
         assert str(self.FIRST) in texts(found, "admitted")[2]
         assert str(self.NEXT) in " ".join(texts(found, "ended"))
-        assert texts(found, "key")[0].startswith("Its result is kept under the key 'order 4711'")
+        assert texts(found, "result")[0].startswith("Its result is kept until ")
+        assert texts(found, "key")[0].endswith("A repeated call gets its response.")
+        assert texts(found, "messages") == ["Messages to webhooks about it: 2 delivered, 1 failed."]
 
     def test_one_that_was_erased_says_so(self):
         ended = Execution(KEY, ID, ExecutionStatus.SUCCEEDED)
         found = self.explained(ended=ended, status=ExecutionStatus.SUCCEEDED, is_erased=True)
-        assert texts(found, "key")[0].startswith(
-            "Its params and its result were erased. Calls with the key 'order 4711'"
-        )
+        assert texts(found, "result") == ["Its params and its result were erased."]
+        assert texts(found, "key")[0].endswith("A repeated call gets 409.")
 
-    def test_a_session_says_how_many_wait(self):
-        assert texts(explained(queued=3), "open") == ["In the queue: 3 executions of it."]
+    def test_a_session_says_how_many_wait_and_are_stored_and_which_schedules_it_has(self):
+        later = [KeyTrace(str(each), each, START, START, is_answered=True) for each in (self.FIRST, self.NEXT)]
+        found = explained(queued=3, schedules=1, keys=later)
+        assert texts(found, "open") == ["In the queue: 3 executions of it."]
+        assert texts(found, "schedules") == ["It is the target of 1 schedule."]
+        assert texts(found, "results") == ["Params and results of 2 executions that run later are stored."]
+        assert texts(found, "keys") == []
 
 
 class TestATakeover:
@@ -222,7 +244,7 @@ class TestAbsence:
             (
                 {"keys": [KeyTrace("k", ID, START, START, is_answered=True)]},
                 "keys",
-                "1 key of its executions are still stored.",
+                "Keys or results of 1 execution are still stored.",
             ),
             ({"open": [OpenTrace(KEY, ID, START)]}, "open", "It has open records: 1."),
         ],
