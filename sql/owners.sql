@@ -108,6 +108,68 @@ SELECT
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM moved) AS moved;
 
+-- name: move_queue(owner_from, owner_to, language, after_ready_at, after_execution_id, rows_max, act_id, actor, origin, act)
+-- What an accept has stored that found a session with its old owner, before it moved.
+WITH examined AS MATERIALIZED (
+    SELECT q.ready_at, q.execution_id, q.request_id
+    FROM meta.queued_executions AS q
+    WHERE
+        q.language = :language::text
+        AND q.owner = :owner_from::text
+        AND (q.ready_at, q.execution_id)
+        > (coalesce(:after_ready_at::timestamptz, '-infinity'), :after_execution_id::uuid)
+    ORDER BY q.ready_at, q.execution_id
+    LIMIT :rows_max::bigint
+),
+picked AS MATERIALIZED (
+    SELECT q.execution_id, q.request_id
+    FROM examined AS e
+    INNER JOIN meta.sessions AS s ON e.request_id = s.request_id AND s.owner = :owner_to::text
+    INNER JOIN meta.queued_executions AS q ON e.execution_id = q.execution_id AND e.request_id = q.request_id
+    WHERE q.owner = :owner_from::text
+    ORDER BY q.execution_id
+    FOR UPDATE OF q SKIP LOCKED
+),
+moved AS (
+    UPDATE meta.queued_executions AS q
+    SET owner = :owner_to::text
+    FROM picked AS p
+    WHERE q.execution_id = p.execution_id AND q.request_id = p.request_id
+    RETURNING q.execution_id
+),
+keyed AS (
+    UPDATE meta.idempotency_keys AS k
+    SET owner = :owner_to::text
+    FROM picked AS p
+    WHERE
+        k.request_id = p.request_id
+        AND k.winner = p.execution_id
+        AND k.owner = :owner_from::text
+        AND NOT EXISTS (
+            SELECT FROM meta.idempotency_keys AS t
+            WHERE t.request_id = k.request_id AND t.owner = :owner_to::text AND t.key = k.key
+        )
+    RETURNING k.key
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner_from::text, :owner_to::text,
+        jsonb_build_object(
+            'queued_executions', (SELECT count(*) FROM moved), 'idempotency_keys', (SELECT count(*) FROM keyed)
+        )
+    WHERE EXISTS (SELECT FROM moved)
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+),
+final AS (
+    SELECT e.ready_at, e.execution_id FROM examined AS e ORDER BY e.ready_at DESC, e.execution_id DESC LIMIT 1
+)
+SELECT
+    (SELECT f.ready_at FROM final AS f) AS last_ready_at,
+    (SELECT f.execution_id FROM final AS f) AS last_execution_id,
+    (SELECT count(*) FROM examined) AS examined,
+    0 AS moved;
+
 -- name: select_webhook_count(owner)
 SELECT count(*) FROM meta.webhooks AS w WHERE w.owner = :owner::text;
 

@@ -183,6 +183,7 @@ class OwnerStatements:
     select_webhook_count: Statement
     select_function_collisions: Statement
     move_sessions: Statement = field(metadata=_UNPREPARED)
+    move_queue: Statement = field(metadata=_UNPREPARED)
     move_schedules: Statement = field(metadata=_UNPREPARED)
     move_takings: Statement = field(metadata=_UNPREPARED)
     move_initialize_keys: Statement = field(metadata=_UNPREPARED)

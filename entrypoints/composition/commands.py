@@ -160,9 +160,7 @@ class Commands(containers.DeclarativeContainer):
         providers.Callable(webhook_policy, settings),
         providers.Object(leave_to_others),
     )
-    owner_mover = providers.Factory(
-        PostgresOwnerMover, database.gateway, database.statements.provided.owners, database.clock
-    )
+    owner_mover = providers.Factory(PostgresOwnerMover, database.gateway, database.statements, database.clock)
     owner_purger = providers.Factory(
         PostgresOwnerPurger,
         database.gateway,

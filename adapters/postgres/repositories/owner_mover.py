@@ -9,7 +9,8 @@ from adapters.postgres import codec
 from adapters.postgres.codec import PARTITIONS
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statements import OwnerStatements
+from adapters.postgres.repositories.writers import WRITERS_WAIT_S, writers_gone
+from adapters.postgres.statements import Statements
 from domain.access.owner_move import MoveStep, OwnedData, OwnerMover
 from domain.audit import Act
 from domain.clock import Clock
@@ -46,10 +47,11 @@ class PostgresOwnerMover(OwnerMover):
     """Updates a bounded number of rows per statement, in key order."""
 
     def __init__(
-        self, gateway: Gateway, statements: OwnerStatements, clock: Clock, options: OwnerMoverOptions | None = None
+        self, gateway: Gateway, statements: Statements, clock: Clock, options: OwnerMoverOptions | None = None
     ) -> None:
         self._gateway = gateway
-        self._statements = statements
+        self._statements = statements.owners
+        self._select_writers = statements.purges.select_writers
         self._clock = clock
         self._options = options or OwnerMoverOptions()
 
@@ -84,15 +86,22 @@ class PostgresOwnerMover(OwnerMover):
             if functions or walk.part is not OwnedData.FUNCTIONS:
                 async for step in steps(self._gateway, walk):
                     yield step
+            if walk.statement is self._statements.move_sessions:
+                await writers_gone(self._gateway, self._select_writers, WRITERS_WAIT_S)
 
     def _walks(self, owners: Mapping[str, object]) -> list[Walk]:
-        """Return the walks in order: the history follows its sessions."""
+        """Return the walks in order: the queue and the history follow their sessions."""
         statements, rows_max = self._statements, self._options.rows_max
         sessions = {**owners, "now": self._clock.now()}
         first = {"after_request_id": NO_ID, "after_execution_id": NO_ID}
+        entry = {"after_ready_at": None, "after_execution_id": NO_ID}
         title = {"after_language": "", "after_title": ""}
         return [
             Walk(OwnedData.SESSIONS, statements.move_sessions, sessions, {"after": None}, self._options.sessions_max),
+            *(
+                Walk(OwnedData.SESSIONS, statements.move_queue, {**owners, "language": language}, entry, rows_max)
+                for language in Language
+            ),
             Walk(OwnedData.SESSIONS, statements.move_takings, owners, {"after": None}, rows_max),
             Walk(OwnedData.KEYS, statements.move_initialize_keys, owners, {"after": ""}, rows_max),
             *(

@@ -10,7 +10,7 @@ from adapters.postgres import codec
 from adapters.postgres.codec import PARTITIONS, day_at, first_day_of, partitions_between
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover, Walk, steps
-from adapters.postgres.repositories.writers import writers_gone
+from adapters.postgres.repositories.writers import WRITERS_WAIT_S, writers_gone
 from adapters.postgres.statements import PurgeStatements
 from domain.access.owner_move import MoveStep, OwnedData, OwnerPurger
 from domain.audit import Act
@@ -24,9 +24,6 @@ _LANGUAGES = codec.texts(Language)
 
 _WEBHOOKS_MAX = 1
 """Webhooks in one statement: each has 10,000 deliveries, or more before cleanup has come."""
-
-
-_WRITERS_WAIT_S = 2.0
 
 
 @define(eq=False)
@@ -46,7 +43,7 @@ class PostgresSessionPurger(SessionPurger):
         is_known, _ = await self._step(ref, act)
         if not is_known:
             raise SessionNotFound
-        await writers_gone(self._gateway, self._statements.select_writers, _WRITERS_WAIT_S)
+        await writers_gone(self._gateway, self._statements.select_writers, WRITERS_WAIT_S)
         while (await self._step(ref, act))[1]:
             pass
 
@@ -89,7 +86,7 @@ class PostgresOwnerPurger(OwnerPurger):
             async for step in steps(self._gateway, walk):
                 yield step
             if walk.statement is self._statements.purge_sessions:
-                await writers_gone(self._gateway, self._statements.select_writers, _WRITERS_WAIT_S)
+                await writers_gone(self._gateway, self._statements.select_writers, WRITERS_WAIT_S)
 
     def _walks(self, named: Mapping[str, object]) -> list[Walk]:
         """Return the walks in order: first schedules, which open sessions, then sessions, which begin executions.

@@ -5,6 +5,9 @@ import asyncio
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 
+WRITERS_WAIT_S = 2.0
+"""Longer than statements of the service last. A transaction that lasts longer is another program's."""
+
 _POLL_S = 0.005
 
 
@@ -12,7 +15,7 @@ async def writers_gone(gateway: Gateway, select_writers: Statement, wait_s: floa
     """Wait until the present writers of executions have ended, or for `wait_s`.
 
     A begin and an accept do not lock the session. So one that found it open may store its row after the session is
-    closed. A transaction that lasts longer than statements of the service is another program's.
+    closed, or has another owner.
     """
     loop = asyncio.get_running_loop()
     until_s = loop.time() + wait_s

@@ -71,7 +71,7 @@ async def test_a_purge_of_a_session_erases_it(output, execution, storage, gatewa
 
 async def test_a_purge_of_an_owner_erases_it(output, execution, storage, gateway, statements):
     assert await output.append(part_of(execution, 1, (0, FIRST)))
-    mover = PostgresOwnerMover(gateway, statements.owners, storage.clock)
+    mover = PostgresOwnerMover(gateway, statements, storage.clock)
     purger = PostgresOwnerPurger(gateway, statements.purges, storage.clock, mover, OwnerMoverOptions(2, 3))
     async for _ in purger.purge(ALICE, act()):
         pass

@@ -14,6 +14,7 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
+from adapters.postgres.repositories.queue_statements import AcceptCall, AcceptExecutions
 from adapters.postgres.statements import Statements
 from domain.access.owner_move import MoveStep, OwnedData
 from domain.audit import ActName
@@ -44,7 +45,7 @@ SMALL = OwnerMoverOptions(sessions_max=2, rows_max=3)
 
 @pytest.fixture
 def mover(gateway: Gateway, statements: Statements, storage: Storage) -> PostgresOwnerMover:
-    return PostgresOwnerMover(gateway, statements.owners, storage.clock, SMALL)
+    return PostgresOwnerMover(gateway, statements, storage.clock, SMALL)
 
 
 @pytest.fixture
@@ -256,16 +257,18 @@ async def test_a_step_that_takes_too_long_is_repeated_with_fewer_rows(statements
             self.asked: list[int] = []
 
         async def fetch(self, _statement: Any, parameters: Any) -> list[tuple[Any, ...]]:
+            if "rows_max" not in parameters:
+                return []
             self.asked.append(parameters["rows_max"])
             if parameters["rows_max"] > 30:
                 raise StorageUnavailable(stored="unknown")
             return [(*[None] * (len(parameters) - 4), 0, 0)]
 
     slow = Slow()
-    mover = PostgresOwnerMover(slow, statements.owners, storage.clock, OwnerMoverOptions(100, 10))
+    mover = PostgresOwnerMover(slow, statements, storage.clock, OwnerMoverOptions(100, 10))
     assert await walked(mover) == []
     assert slow.asked[:3] == [100, 50, 25]
-    too_slow = PostgresOwnerMover(slow, statements.owners, storage.clock, OwnerMoverOptions(1000, 10))
+    too_slow = PostgresOwnerMover(slow, statements, storage.clock, OwnerMoverOptions(1000, 10))
     slow.asked.clear()
     with pytest.raises(StorageUnavailable):
         await walked(too_slow)
@@ -305,6 +308,27 @@ async def test_what_is_queued_moves_with_its_session_and_its_key(mover, storage)
     assert await process.finish(claimed) == 1
     repeated = await process.queue.accept(process.entry(ref, KEY), ALLOWANCE, RETENTION)
     assert repeated.execution_id == entry.execution_id
+
+
+async def test_what_an_accept_stores_that_began_before_the_move_moves_too(mover, storage, database_url, statements):
+    process, session = QueueOfOne(storage), await storage.add()
+    for _ in range(4):
+        await process.add(await storage.add(BOB))
+    entry = process.entry(session.ref, KEY)
+    call = AcceptExecutions(statements.queue.accept_executions)
+    with psycopg.connect(database_url) as late:
+        parameters = call.parameters([AcceptCall(entry, ALLOWANCE, RETENTION)], "normal")
+        late.execute(statements.queue.accept_executions.sql, parameters)
+        moving = asyncio.create_task(walked(mover))
+        done, _ = await asyncio.wait([moving], timeout=0.1)
+        assert not done, "it waits for what began before"
+        late.commit()
+        await moving
+    ref = SessionRef(ALICE, session.ref.session_id)
+    assert [await process.queue.queued(owner, 5) for owner in (ANONYMOUS, ALICE, BOB)] == [0, 1, 4]
+    repeated = await process.queue.accept(process.entry(ref, KEY), ALLOWANCE, RETENTION)
+    assert repeated.execution_id == entry.execution_id
+    assert [each.entry.ref for each in await process.claim() if each.entry.ref.owner == ALICE] == [ref]
 
 
 async def test_a_session_of_which_a_claim_takes_an_execution_moves_with_the_next_call(mover, storage, database_url):

@@ -46,7 +46,7 @@ SELECT string_agg(t::text, '') FROM (
 
 @pytest.fixture
 def purger(gateway: Gateway, statements: Statements, storage: Storage) -> PostgresOwnerPurger:
-    mover = PostgresOwnerMover(gateway, statements.owners, storage.clock)
+    mover = PostgresOwnerMover(gateway, statements, storage.clock)
     return PostgresOwnerPurger(gateway, statements.purges, storage.clock, mover, OwnerMoverOptions(2, 3))
 
 
@@ -119,7 +119,7 @@ async def test_a_schedule_that_is_stored_during_the_purge_of_its_session_is_eras
     gateway, statements, storage, functions, database_url
 ):
     steered = SteeredGateway(gateway)
-    mover = PostgresOwnerMover(steered, statements.owners, storage.clock)
+    mover = PostgresOwnerMover(steered, statements, storage.clock)
     purger = PostgresOwnerPurger(steered, statements.purges, storage.clock, mover, OwnerMoverOptions(2, 3))
     session = await storage.add(ALICE)
 

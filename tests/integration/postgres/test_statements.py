@@ -153,6 +153,7 @@ def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(stat
         "delete_old_versions",
         "move_overdue_executions",
         "move_functions",
+        "move_queue",
         "move_sessions",
         "move_initialize_keys",
         "forget_rates",

@@ -60,7 +60,7 @@ async def recordings(gateway, statements, storage, store) -> PostgresRecordingSt
 
 @pytest.fixture
 def mover(gateway, statements, storage) -> PostgresOwnerMover:
-    return PostgresOwnerMover(gateway, statements.owners, storage.clock, SMALL)
+    return PostgresOwnerMover(gateway, statements, storage.clock, SMALL)
 
 
 @pytest.fixture

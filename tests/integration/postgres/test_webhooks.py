@@ -83,7 +83,7 @@ def retention(gateway: Gateway, statements: Statements, storage: Storage) -> Del
 
 @pytest.fixture
 def mover(gateway: Gateway, statements: Statements, storage: Storage) -> PostgresOwnerMover:
-    return PostgresOwnerMover(gateway, statements.owners, storage.clock)
+    return PostgresOwnerMover(gateway, statements, storage.clock)
 
 
 @pytest.fixture
