@@ -26,15 +26,31 @@ WHERE o.execution_id = :execution_id::uuid;
 
 -- name: select_accepted_trace(execution_id)
 SELECT
-    k.request_id, k.owner, k.winner, k.key, (k.asynchronous ->> 'attempt')::integer AS attempt,
-    (k.asynchronous ->> 'retry_of')::uuid AS retry_of, (k.asynchronous ->> 'next_attempt')::uuid AS next_attempt,
-    (k.asynchronous ->> 'not_before')::timestamptz AS not_before,
-    (k.asynchronous ->> 'expires_at')::timestamptz AS start_until, k.expires_at, k.outcome,
-    q.not_before AS may_start_at, (k.asynchronous ->> 'schedule_id')::uuid AS schedule_id,
-    k.asynchronous ? 'erased' AS is_erased
-FROM meta.idempotency_keys AS k
-LEFT JOIN meta.queued_executions AS q ON k.winner = q.execution_id AND k.request_id = q.request_id
-WHERE k.winner = :execution_id::uuid AND k.asynchronous IS NOT NULL;
+    e.request_id, e.owner, e.execution_id, e.key, coalesce((e.options ->> 'attempt')::integer, 1) AS attempt,
+    (e.options ->> 'retry_of')::uuid AS retry_of, e.next_attempt,
+    e.ready_at + interval '1 s' * coalesce((e.options ->> 'priority_s')::integer, 0) AS not_before,
+    e.start_until, e.kept_until, e.outcome, e.may_start_at, (e.options ->> 'schedule_id')::uuid AS schedule_id,
+    e.is_erased
+FROM (
+    SELECT
+        q.request_id, q.owner, q.execution_id, q.key, q.options, NULL::uuid AS next_attempt, q.ready_at,
+        q.expires_at AS start_until, q.kept_until, NULL::text AS outcome, q.not_before AS may_start_at,
+        FALSE AS is_erased
+    FROM meta.queued_executions AS q
+    WHERE q.execution_id = :execution_id::uuid
+    UNION ALL
+    SELECT
+        o.request_id, o.owner, o.execution_id, o.key, o.options, NULL, o.ready_at, o.start_until, o.kept_until, NULL,
+        NULL, FALSE
+    FROM meta.open_executions AS o
+    WHERE o.execution_id = :execution_id::uuid AND o.claim_id IS NOT NULL
+    UNION ALL
+    SELECT
+        k.request_id, k.owner, k.winner, nullif(k.key, ' ' || k.winner), k.options, k.next_attempt, k.ready_at,
+        k.start_until, k.expires_at, k.outcome, NULL, coalesce(k.result = '', FALSE)
+    FROM meta.idempotency_keys AS k
+    WHERE k.winner = :execution_id::uuid AND k.outcome IS NOT NULL
+) AS e;
 
 -- name: select_queued_trace(request_id)
 SELECT count(*) FROM meta.queued_executions AS q WHERE q.request_id = :request_id::uuid;

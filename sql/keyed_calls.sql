@@ -126,8 +126,11 @@ taken AS (
         execution_count = NULL,
         answer = NULL,
         result = NULL,
+        ready_at = NULL,
+        start_until = NULL,
         params = NULL,
-        asynchronous = NULL,
+        options = NULL,
+        next_attempt = NULL,
         outcome = NULL
     WHERE
         (k.winner = excluded.winner AND k.answer IS NULL)

@@ -44,7 +44,7 @@ LIMIT 1;
 -- name: select_rates(owners)
 SELECT r.owner, r.policy, r.full_at FROM meta.rates AS r WHERE r.owner = any(:owners::text[]);
 
--- name: select_usage(owners, now, rows_max)
+-- name: select_usage(owners, languages, now, rows_max)
 -- Reads at most rows_max sessions of each owner, as many executions that run later, and as many messages to webhooks,
 -- newest first. The size of a value that is stored outside its row is known without reading the value. There may be more
 -- of one kind if as many as rows_max were read.
@@ -76,12 +76,26 @@ CROSS JOIN LATERAL ( -- noqa: ST05
 CROSS JOIN LATERAL ( -- noqa: ST05
     SELECT coalesce(sum(n.stored_bytes), 0) AS stored_bytes, count(*) AS examined
     FROM (
-        SELECT
-            coalesce(pg_column_size(k.params), 0) + coalesce(pg_column_size(k.answer), 0)
-            + coalesce(pg_column_size(k.result), 0) AS stored_bytes
-        FROM meta.idempotency_keys AS k
-        WHERE k.owner = c.owner AND k.asynchronous IS NOT NULL
-        ORDER BY k.winner DESC
+        (
+            SELECT coalesce(pg_column_size(q.params), 0) AS stored_bytes
+            FROM meta.queued_executions AS q
+            WHERE q.language = any(:languages::text[]) AND q.owner = c.owner
+            LIMIT :rows_max::bigint
+        )
+        UNION ALL
+        SELECT coalesce(pg_column_size(o.params), 0) AS stored_bytes
+        FROM meta.open_executions AS o
+        WHERE o.claim_id IS NOT NULL AND o.owner = c.owner
+        UNION ALL
+        (
+            SELECT
+                coalesce(pg_column_size(k.params), 0) + coalesce(pg_column_size(k.answer), 0)
+                + coalesce(pg_column_size(k.result), 0) AS stored_bytes
+            FROM meta.idempotency_keys AS k
+            WHERE k.owner = c.owner AND k.outcome IS NOT NULL
+            ORDER BY k.winner DESC
+            LIMIT :rows_max::bigint
+        )
         LIMIT :rows_max::bigint
     ) AS n
 ) AS k

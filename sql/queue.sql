@@ -1,16 +1,18 @@
 -- Statements about the queue of executions; sessions.sql describes the format.
 --
 -- Deleting the row in meta.queued_executions entitles to begin the execution, or to end it. So each execution either
--- begins or ends in the queue, whatever runs at the same time. Claims and ends skip rows that another transaction has
--- locked. Whatever waits for several rows locks those of the queue in the order of execution_id, and then open records
--- in the order of (request_id, execution_id). An entry whose row in meta.idempotency_keys is gone was purged: it leaves
--- nothing.
+-- begins or ends in the queue, whatever runs at the same time. What the execution was accepted with moves along: from the
+-- entry into the open record, and at the end into meta.idempotency_keys. There it has the key of its call, which was
+-- stored when it was accepted. Without one it has a key that no caller can send: its id behind a space. Claims and ends
+-- skip rows that another transaction has locked. Whatever waits for several rows locks those of the queue in the order
+-- of execution_id, and then open records in the order of (request_id, execution_id).
 
 -- name: accept_executions(request_ids, owners, keys, payload_hashes, execution_ids, partitions, started_ats, allowances, retentions, not_befores, expiries, head_starts, in_orders, params, options, waits)
--- The parts `seen` to `judged` are the same as in begin_executions; a test compares them. `kept` contains every call
--- whose key is held, also by the call itself: it was sent twice, and its entry may have left the queue since. An entry
--- expires with its session at the latest. If several calls in a batch have one key, the first call takes it; another
--- call is in no part, and is sent again, as in begin_keyed_executions.
+-- The parts `seen` to `judged` are the same as in begin_executions; a test compares them. The statement may be sent twice,
+-- and the entry may have left the queue since. `kept` contains every call whose key is held, also by the call itself,
+-- `own` every call without a key that was stored before. An entry expires with its session at the latest. If several calls
+-- in a batch have one key, the first call takes it; another call is in no part, and is sent again, as in
+-- begin_keyed_executions.
 WITH asked AS (
     SELECT *
     FROM
@@ -30,15 +32,36 @@ kept AS (
     CROSS JOIN LATERAL (
         SELECT
             k.payload_hash, k.winner, k.deadline_at, k.expires_at, k.language_title, k.execution_count, k.answer,
-            k.result, k.asynchronous
+            k.result, k.start_until
         FROM meta.idempotency_keys AS k
         WHERE k.request_id = a.request_id AND k.owner = a.owner AND k.key = a.key
         LIMIT 1
     ) AS k
     WHERE a.started_at < k.expires_at
 ),
+own AS (
+    SELECT a.ordinal, e.start_until
+    FROM asked AS a
+    CROSS JOIN LATERAL (
+        SELECT q.expires_at AS start_until
+        FROM meta.queued_executions AS q
+        WHERE q.request_id = a.request_id AND q.execution_id = a.execution_id
+        UNION ALL
+        SELECT o.start_until
+        FROM meta.open_executions AS o
+        WHERE o.request_id = a.request_id AND o.execution_id = a.execution_id
+        UNION ALL
+        SELECT k.start_until
+        FROM meta.idempotency_keys AS k
+        WHERE k.winner = a.execution_id AND k.outcome IS NOT NULL
+        LIMIT 1
+    ) AS e
+    WHERE a.key IS NULL
+),
 call AS (
-    SELECT a.* FROM asked AS a WHERE a.ordinal NOT IN (SELECT k.ordinal FROM kept AS k)
+    SELECT a.*
+    FROM asked AS a
+    WHERE a.ordinal NOT IN (SELECT k.ordinal FROM kept AS k) AND a.ordinal NOT IN (SELECT o.ordinal FROM own AS o)
 ),
 seen AS (
     SELECT
@@ -110,28 +133,29 @@ judged AS (
     FROM seen AS s
     WHERE s.renewed_from IS NULL
 ),
-fitted AS (
+timed AS (
     SELECT
         j.*,
         coalesce(j.renewed_until, j.expires_at) AS session_until,
-        j.admitted AND j.not_before < coalesce(j.renewed_until, j.expires_at) AS fits,
         least(j.start_before, coalesce(j.renewed_until, j.expires_at)) AS start_until
     FROM judged AS j
 ),
+fitted AS (
+    SELECT
+        t.*,
+        t.admitted AND t.not_before < t.session_until AS fits,
+        t.start_until + interval '1 ms' * t.timeout_ms + t.allowance AS deadline_at
+    FROM timed AS t
+),
 taken AS (
     INSERT INTO meta.idempotency_keys AS k (
-        request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, params, asynchronous
+        request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, ready_at, start_until
     )
     SELECT DISTINCT ON (f.request_id, f.owner, f.key)
         f.request_id, f.owner, f.key, decode(f.payload_hash, 'hex'), f.execution_id, f.language || '-' || f.title,
-        f.start_until + interval '1 ms' * f.timeout_ms + f.allowance,
-        f.start_until + interval '1 ms' * f.timeout_ms + f.allowance + f.retention,
-        f.params,
-        f.options::jsonb || jsonb_build_object(
-            'accepted_at', f.started_at, 'expires_at', f.start_until, 'allowance', f.allowance, 'retention', f.retention
-        )
+        f.deadline_at, f.deadline_at + f.retention, f.not_before - f.head_start, f.start_until
     FROM fitted AS f
-    WHERE f.fits
+    WHERE f.fits AND f.key IS NOT NULL
     ORDER BY f.request_id, f.owner, f.key, f.ordinal
     ON CONFLICT (request_id, owner, key) DO UPDATE SET
         payload_hash = excluded.payload_hash,
@@ -139,17 +163,21 @@ taken AS (
         language_title = excluded.language_title,
         deadline_at = excluded.deadline_at,
         expires_at = excluded.expires_at,
-        params = excluded.params,
-        asynchronous = excluded.asynchronous,
+        ready_at = excluded.ready_at,
+        start_until = excluded.start_until,
+        params = NULL,
+        options = NULL,
+        next_attempt = NULL,
         outcome = NULL,
         execution_count = NULL,
         answer = NULL,
         result = NULL
-    WHERE k.expires_at <= (excluded.asynchronous ->> 'accepted_at')::timestamptz
+    WHERE k.expires_at <= (SELECT min(a.started_at) FROM asked AS a)
     RETURNING k.winner
 ),
 decided AS (
-    SELECT f.*, f.execution_id IN (SELECT t.winner FROM taken AS t) AS won FROM fitted AS f
+    SELECT f.*, f.fits AND (f.key IS NULL OR f.execution_id IN (SELECT t.winner FROM taken AS t)) AS won
+    FROM fitted AS f
 ),
 renewed AS (
     UPDATE meta.sessions AS s
@@ -164,15 +192,17 @@ renewed AS (
 ),
 queued AS (
     INSERT INTO meta.queued_executions (
-        execution_id, request_id, owner, language, key, slot, ready_at, not_before, expires_at, in_order
+        execution_id, request_id, ready_at, not_before, expires_at, kept_until, slot, in_order, owner, language, title,
+        params, options, key, payload_hash
     )
     SELECT
-        d.execution_id, d.request_id, d.owner, d.language, d.key, d.slot, d.not_before - d.head_start, d.not_before,
-        d.start_until, d.in_order
+        d.execution_id, d.request_id, d.not_before - d.head_start, d.not_before, d.start_until,
+        d.deadline_at + d.retention, d.slot, d.in_order, d.owner, d.language, d.title, d.params, d.options::jsonb, d.key,
+        decode(d.payload_hash, 'hex')
     FROM decided AS d
     WHERE d.won
     ORDER BY d.execution_id
-    ON CONFLICT (request_id, execution_id) DO NOTHING
+    ON CONFLICT DO NOTHING
 )
 SELECT
     d.ordinal,
@@ -192,8 +222,18 @@ SELECT s.ordinal, 'skipped', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NUL
 FROM seen AS s
 WHERE s.renewed_from IS NOT NULL AND s.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
 UNION ALL
+SELECT o.ordinal, 'accepted', o.start_until, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM own AS o
+UNION ALL
 SELECT
-    k.ordinal, 'kept', (k.asynchronous ->> 'expires_at')::timestamptz, NULL, NULL, encode(k.payload_hash, 'hex'),
-    k.winner, k.deadline_at, k.expires_at, k.language_title, k.execution_count, k.answer, k.result,
-    k.asynchronous IS NOT NULL
+    k.ordinal, 'kept', k.start_until, NULL, NULL, encode(k.payload_hash, 'hex'), k.winner, k.deadline_at, k.expires_at,
+    k.language_title, k.execution_count, k.answer, k.result, k.start_until IS NOT NULL
 FROM kept AS k;
+
+-- name: fence_accepts()!
+-- Runs before an accept is sent again in one transaction, because the first copy may still run. Without it an entry that
+-- the first copy stores could be claimed before the second one stores it once more: both would have begun before. A
+-- statement takes its snapshot after its locks, so either copy sees what the other one has stored, or conflicts with it.
+-- Others that write to the queue wait behind this one, so it waits for a short time only.
+SET LOCAL lock_timeout = '100ms';
+LOCK TABLE meta.queued_executions IN SHARE ROW EXCLUSIVE MODE;

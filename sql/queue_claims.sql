@@ -36,10 +36,11 @@ due AS MATERIALIZED (
         AND t.language = any(:languages::text[])
         AND t.owner <> all(:blocked::text[])
         AND (t.lap = 0 OR (t.language, t.owner) <= (:after_language::text, :after_owner::text))
-        AND EXISTS (
-            SELECT FROM meta.queued_executions AS q
+        AND (
+            SELECT TRUE FROM meta.queued_executions AS q
             WHERE q.language = t.language AND q.owner = t.owner AND q.ready_at <= :now::timestamptz
-        )
+            LIMIT 1
+        ) IS NOT NULL
     LIMIT :entries_max::bigint
 ),
 part AS MATERIALIZED (
@@ -52,7 +53,7 @@ picked AS MATERIALIZED (
     FROM due AS d
     CROSS JOIN part AS p -- noqa: AL05
     CROSS JOIN LATERAL ( -- noqa: ST05
-        SELECT q.execution_id, q.request_id, q.owner, q.key, q.slot, q.ready_at, q.in_order
+        SELECT q.*
         FROM (
             SELECT w.execution_id, w.request_id, w.ready_at, w.not_before, w.expires_at, w.in_order
             FROM meta.queued_executions AS w
@@ -63,12 +64,22 @@ picked AS MATERIALIZED (
         CROSS JOIN LATERAL (
             SELECT s.closed_at, s.expires_at FROM meta.sessions AS s WHERE s.request_id = w.request_id LIMIT 1
         ) AS s
-        INNER JOIN meta.queued_executions AS q ON w.execution_id = q.execution_id AND w.request_id = q.request_id
+        CROSS JOIN LATERAL (
+            SELECT
+                q.execution_id, q.request_id, q.owner, q.slot, q.ready_at, q.expires_at AS start_until, q.kept_until,
+                q.in_order, q.params, q.options, q.key, q.payload_hash
+            FROM meta.queued_executions AS q
+            WHERE
+                q.execution_id = w.execution_id
+                AND q.request_id = w.request_id
+                AND s.closed_at IS NULL
+                AND s.expires_at > :now::timestamptz
+            LIMIT 1
+            FOR UPDATE SKIP LOCKED
+        ) AS q
         WHERE
             w.not_before <= :now::timestamptz
             AND w.expires_at > :now::timestamptz
-            AND s.closed_at IS NULL
-            AND s.expires_at > :now::timestamptz
             AND (
                 NOT w.in_order
                 OR (
@@ -80,7 +91,6 @@ picked AS MATERIALIZED (
                             AND b.execution_id < w.execution_id
                             AND b.in_order
                             AND b.expires_at > :now::timestamptz
-                        ORDER BY b.execution_id
                         LIMIT 1
                     ) IS NULL
                     AND (
@@ -90,7 +100,6 @@ picked AS MATERIALIZED (
             )
         ORDER BY w.ready_at, w.execution_id
         LIMIT p.rows_max
-        FOR UPDATE OF q SKIP LOCKED
     ) AS e
 ),
 numbered AS (
@@ -102,27 +111,26 @@ numbered AS (
 ),
 chosen AS MATERIALIZED (
     SELECT
-        n.position, n.nth, n.execution_id, n.key, n.slot, n.in_order,
+        n.position, n.nth, n.execution_id, n.slot, n.ready_at, n.start_until, n.kept_until, n.in_order, n.params,
+        n.options, n.key, n.payload_hash,
         :now::timestamptz + interval '1 ms' * s.timeout_ms + :allowance::interval AS deadline_at,
-        encode(k.payload_hash, 'hex') AS payload_hash, k.params, k.asynchronous,
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
         s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention, s.created_at
     FROM numbered AS n
     CROSS JOIN LATERAL (SELECT s.* FROM meta.sessions AS s WHERE s.request_id = n.request_id LIMIT 1) AS s
-    CROSS JOIN LATERAL (
-        SELECT k.owner, k.payload_hash, k.params, k.asynchronous
-        FROM meta.idempotency_keys AS k
-        WHERE k.winner = n.execution_id AND k.asynchronous IS NOT NULL
-        LIMIT 1
-    ) AS k
-    WHERE n.nth_of_owner <= :owner_max::bigint AND k.owner = s.owner
+    WHERE n.nth_of_owner <= :owner_max::bigint AND n.owner = s.owner
     ORDER BY n.nth, n.position
     LIMIT :entries_max::bigint
 ),
 opened AS (
-    INSERT INTO meta.open_executions (request_id, execution_id, owner, slot, deadline_at, in_order, claim_id)
-    SELECT c.request_id, c.execution_id, c.owner, c.slot, c.deadline_at, c.in_order, :claim_id::uuid
+    INSERT INTO meta.open_executions (
+        request_id, execution_id, owner, slot, deadline_at, in_order, claim_id, language_title, ready_at, start_until,
+        kept_until, params, options, key, payload_hash
+    )
+    SELECT
+        c.request_id, c.execution_id, c.owner, c.slot, c.deadline_at, c.in_order, :claim_id::uuid,
+        c.language || '-' || c.title, c.ready_at, c.start_until, c.kept_until, c.params, c.options, c.key, c.payload_hash
     FROM chosen AS c
     ORDER BY c.request_id, c.execution_id
     ON CONFLICT DO NOTHING
@@ -130,14 +138,12 @@ opened AS (
 ),
 taken AS (
     DELETE FROM meta.queued_executions AS q
-    USING opened AS o
-    WHERE q.execution_id = o.execution_id AND q.request_id = o.request_id
+    WHERE q.execution_id = any(array(SELECT o.execution_id FROM opened AS o))
 )
 SELECT
     l.language AS last_language, l.owner AS last_owner, coalesce(l.position = :turns_max::bigint, FALSE) AS is_cut,
-    c.deadline_at, c.execution_id, c.key, c.payload_hash, c.params, c.asynchronous::text,
-    (c.asynchronous ->> 'not_before')::timestamptz AS not_before,
-    (c.asynchronous ->> 'expires_at')::timestamptz AS start_until,
+    c.deadline_at, c.execution_id, c.key, encode(c.payload_hash, 'hex') AS payload_hash, c.params, c.options::text,
+    c.ready_at, c.start_until,
     c.request_id, c.owner, c.language, c.title, c.script_hash, c.context, c.metadata, c.timeout_ms, c.memory_mb,
     c.isolation, c.renewal, c.ttl_seconds, c.expires_at, c.expires_max_at, c.closed_at, c.last_executed_at,
     c.execution_count, c.version, c.function_version, c.function_id, c.hidden, c.convention, c.created_at
@@ -149,8 +155,8 @@ LEFT JOIN LATERAL (
 ORDER BY c.nth, c.position;
 
 -- name: put_back_executions(request_ids, execution_ids, claim_ids, not_befores, cancelled, cancelled_error)!
--- An open record of another claim stays: the statement may be sent twice, and the entry may be claimed again between.
--- What the entry was accepted with is in the row of its key. A cancel that was requested meanwhile ends the entry.
+-- An open record of another claim stays: the statement may be sent twice, and the entry may be claimed again between. A
+-- cancel that was requested meanwhile ends the entry.
 WITH call AS (
     SELECT *
     FROM
@@ -158,7 +164,7 @@ WITH call AS (
             AS c (request_id, execution_id, claim_id, not_before)
 ),
 held AS MATERIALIZED (
-    SELECT o.request_id, o.execution_id, o.slot, o.in_order, o.cancel_requested_at, c.not_before
+    SELECT o.request_id, o.execution_id, c.not_before
     FROM call AS c
     INNER JOIN meta.open_executions AS o ON c.request_id = o.request_id AND c.execution_id = o.execution_id
     WHERE o.claim_id = c.claim_id
@@ -169,55 +175,55 @@ removed AS (
     DELETE FROM meta.open_executions AS o
     USING held AS h
     WHERE o.request_id = h.request_id AND o.execution_id = h.execution_id
-    RETURNING h.*
-),
-known AS (
-    SELECT r.*, k.owner, k.key, k.language_title, k.asynchronous
-    FROM removed AS r
-    CROSS JOIN LATERAL (
-        SELECT k.owner, k.key, k.language_title, k.asynchronous
-        FROM meta.idempotency_keys AS k
-        WHERE k.winner = r.execution_id AND k.asynchronous IS NOT NULL
-        LIMIT 1
-    ) AS k
+    RETURNING o.*, h.not_before, coalesce((o.options ->> 'attempt')::smallint, 1::smallint) AS attempt
 ),
 queued AS (
     INSERT INTO meta.queued_executions (
-        execution_id, request_id, owner, language, key, slot, ready_at, not_before, expires_at, in_order
+        execution_id, request_id, ready_at, not_before, expires_at, kept_until, slot, in_order, owner, language, title,
+        params, options, key, payload_hash
     )
     SELECT
-        n.execution_id, n.request_id, n.owner, split_part(n.language_title, '-', 1), n.key, n.slot,
-        (n.asynchronous ->> 'not_before')::timestamptz - interval '1 s' * (n.asynchronous ->> 'priority_s')::integer,
-        n.not_before, (n.asynchronous ->> 'expires_at')::timestamptz, n.in_order
-    FROM known AS n
-    WHERE n.cancel_requested_at IS NULL
-    ORDER BY n.execution_id
-    ON CONFLICT (request_id, execution_id) DO NOTHING
+        r.execution_id, r.request_id, r.ready_at, r.not_before, r.start_until, r.kept_until, r.slot, r.in_order, r.owner,
+        split_part(r.language_title, '-', 1), substr(r.language_title, strpos(r.language_title, '-') + 1), r.params,
+        r.options, r.key, r.payload_hash
+    FROM removed AS r
+    WHERE r.cancel_requested_at IS NULL
+    ORDER BY r.execution_id
+    ON CONFLICT DO NOTHING
+),
+cancelled AS (
+    SELECT r.* FROM removed AS r WHERE r.cancel_requested_at IS NOT NULL
 ),
 answered AS (
-    UPDATE meta.idempotency_keys AS k
-    SET outcome = 'cancelled', answer = :cancelled::text
-    FROM known AS n
-    WHERE k.winner = n.execution_id AND k.asynchronous IS NOT NULL AND n.cancel_requested_at IS NOT NULL
+    INSERT INTO meta.idempotency_keys AS k (
+        request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, answer, outcome, ready_at,
+        start_until, params, options
+    )
+    SELECT
+        c.request_id, c.owner, coalesce(c.key, ' ' || c.execution_id), coalesce(c.payload_hash, sha256('')),
+        c.execution_id, c.language_title, c.deadline_at, c.kept_until, :cancelled::text, 'cancelled', c.ready_at,
+        c.start_until, c.params, c.options
+    FROM cancelled AS c
+    ORDER BY c.request_id, c.owner, coalesce(c.key, ' ' || c.execution_id)
+    ON CONFLICT (request_id, owner, key) DO UPDATE SET
+        answer = excluded.answer, outcome = excluded.outcome, params = excluded.params, options = excluded.options
+    WHERE k.winner = excluded.winner
 ),
 announced AS (
     INSERT INTO meta.deliveries (
         delivery_id, request_id, webhook_id, execution_id, event, payload, state, next_at, error
     )
     SELECT d.*
-    FROM known AS n
+    FROM cancelled AS c
     CROSS JOIN LATERAL meta.deliveries_of(
-        n.owner, (n.asynchronous ->> 'webhook_id')::uuid, n.request_id, n.execution_id, 'cancelled',
-        n.cancel_requested_at, n.language_title, (n.asynchronous ->> 'attempt')::smallint, :cancelled_error::text, NULL
+        c.owner, (c.options ->> 'webhook_id')::uuid, c.request_id, c.execution_id, 'cancelled', c.cancel_requested_at,
+        c.language_title, c.attempt, :cancelled_error::text, NULL
     ) AS d
-    WHERE n.cancel_requested_at IS NOT NULL
     ON CONFLICT (delivery_id, request_id) DO NOTHING
 )
 INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome, attempt)
-SELECT
-    n.slot, n.request_id, n.execution_id, n.owner, 'cancelled', (n.asynchronous ->> 'attempt')::smallint
-FROM known AS n
-WHERE n.cancel_requested_at IS NOT NULL
+SELECT c.slot, c.request_id, c.execution_id, c.owner, 'cancelled', c.attempt
+FROM cancelled AS c
 ON CONFLICT (slot, request_id, execution_id) DO NOTHING;
 
 -- name: select_claimed(claim_id)

@@ -1,10 +1,10 @@
 -- Statements that end executions which were accepted to run later; queue.sql says what entitles to it, sessions.sql describes
 -- the format.
 
--- name: finish_queued_executions(request_ids, owners, keys, execution_ids, partitions, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, answers, whole_results, error_texts, attempts, next_ids, next_partitions, next_not_befores, next_expiries, next_head_starts, next_options, waits)
+-- name: finish_queued_executions(request_ids, owners, execution_ids, partitions, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, answers, whole_results, error_texts, attempts, next_ids, next_partitions, next_not_befores, next_expiries, next_head_starts, next_options, waits)
 -- Parts that have the same name as in finish_executions do the same. `following` has the next attempts that are accepted:
 -- those of sessions that live at the end of the execution, and until the next start, unless the cancel was requested.
--- Webhooks hear of the last attempt.
+-- Their results are kept for as long as that of this one, from the expiry on. Webhooks hear of the last attempt.
 WITH call AS (
     SELECT *
     FROM
@@ -14,14 +14,14 @@ WITH call AS (
             :cpu_times_ms::double precision[], :memory_usages_bytes::bigint[], :cold_starts::boolean[],
             :params::text[], :params_lengths::integer[], :results::text[], :results_lengths::integer[],
             :errors::text[], :errors_lengths::integer[], :stdouts::text[], :stdouts_lengths::integer[],
-            :stderrs::text[], :stderrs_lengths::integer[], :keys::text[], :answers::text[], :whole_results::text[],
-            :error_texts::text[], :attempts::smallint[], :next_ids::uuid[], :next_partitions::smallint[], :next_not_befores::timestamptz[],
+            :stderrs::text[], :stderrs_lengths::integer[], :answers::text[], :whole_results::text[], :error_texts::text[],
+            :attempts::smallint[], :next_ids::uuid[], :next_partitions::smallint[], :next_not_befores::timestamptz[],
             :next_expiries::timestamptz[], :next_head_starts::interval[], :next_options::text[]
         ) WITH ORDINALITY AS c (
             request_id, owner, execution_id, slot, finished_at, outcome, execution_time_ms, cpu_time_ms,
             memory_usage_bytes, cold_start, params, params_length, result, result_length, error, error_length,
-            stdout, stdout_length, stderr, stderr_length, key, answer, whole_result, error_text, attempt, next_id,
-            next_slot, next_not_before, next_start_before, next_head_start, next_options, ordinal
+            stdout, stdout_length, stderr, stderr_length, answer, whole_result, error_text, attempt, next_id, next_slot,
+            next_not_before, next_start_before, next_head_start, next_options, ordinal
         )
 ),
 passing AS (
@@ -49,7 +49,9 @@ removed AS (
     DELETE FROM meta.open_executions AS o
     USING held AS h
     WHERE o.request_id = h.request_id AND o.execution_id = h.execution_id
-    RETURNING h.*, o.cancel_requested_at
+    RETURNING
+        h.*, o.deadline_at, o.in_order, o.cancel_requested_at, o.language_title, o.ready_at, o.start_until, o.kept_until,
+        o.params AS accepted_params, o.options, o.key, o.payload_hash
 ),
 counted AS (
     SELECT
@@ -83,86 +85,64 @@ recorded AS (
     ON CONFLICT (slot, request_id, execution_id) DO NOTHING
 ),
 used AS (
-    INSERT INTO meta.usage_additions (
-        execution_id, request_id, owner, day, outcome, execution_time_ms, cpu_time_ms
-    )
+    INSERT INTO meta.usage_additions (owner, day, executions, failed, unknown, execution_time_ms, cpu_time_ms)
     SELECT
-        c.execution_id, c.request_id, c.owner, (c.finished_at AT TIME ZONE 'UTC')::date, c.outcome,
-        c.execution_time_ms, c.cpu_time_ms
+        c.owner, (c.finished_at AT TIME ZONE 'UTC')::date, count(*), count(*) FILTER (WHERE c.outcome = 'failed'),
+        count(*) FILTER (WHERE c.outcome = 'unknown'), coalesce(sum(c.execution_time_ms), 0),
+        coalesce(sum(c.cpu_time_ms), 0)
     FROM counted AS c
-    ON CONFLICT (request_id, execution_id) DO NOTHING
+    GROUP BY c.owner, (c.finished_at AT TIME ZONE 'UTC')::date
 ),
 following AS MATERIALIZED (
-    SELECT
-        c.request_id, c.owner, c.finished_at, c.next_id, c.next_slot, c.next_not_before, c.next_head_start,
-        c.next_options, k.payload_hash, k.params, k.asynchronous, s.language, s.title, s.timeout_ms,
-        least(c.next_start_before, s.expires_at) AS start_until
+    SELECT c.*, s.language, s.title, least(c.next_start_before, s.expires_at) AS next_start_until
     FROM counted AS c
     CROSS JOIN LATERAL (
-        SELECT s.language, s.title, s.timeout_ms, s.expires_at, s.closed_at
+        SELECT s.language, s.title, s.expires_at, s.closed_at
         FROM meta.sessions AS s
         WHERE s.request_id = c.request_id
         LIMIT 1
     ) AS s
-    CROSS JOIN LATERAL (
-        SELECT k.payload_hash, k.params, k.asynchronous, k.winner
-        FROM meta.idempotency_keys AS k
-        WHERE k.request_id = c.request_id AND k.owner = c.owner AND k.key = c.key
-        LIMIT 1
-    ) AS k
     WHERE
         c.next_id IS NOT NULL
         AND c.cancel_requested_at IS NULL
-        AND k.winner = c.execution_id
         AND s.closed_at IS NULL
         AND c.finished_at < s.expires_at
         AND c.next_not_before < s.expires_at
 ),
-keyed AS (
-    INSERT INTO meta.idempotency_keys (
-        request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, params, asynchronous
-    )
-    SELECT
-        f.request_id, f.owner, f.next_id::text, f.payload_hash, f.next_id, f.language || '-' || f.title,
-        f.start_until + interval '1 ms' * f.timeout_ms + (f.asynchronous ->> 'allowance')::interval,
-        f.start_until + interval '1 ms' * f.timeout_ms + (f.asynchronous ->> 'allowance')::interval
-        + (f.asynchronous ->> 'retention')::interval,
-        f.params,
-        f.next_options::jsonb || jsonb_build_object(
-            'accepted_at', f.finished_at, 'expires_at', f.start_until, 'allowance', f.asynchronous -> 'allowance',
-            'retention', f.asynchronous -> 'retention'
-        )
-    FROM following AS f
-    ORDER BY f.request_id, f.owner, f.next_id
-    ON CONFLICT (request_id, owner, key) DO NOTHING
-),
 queued AS (
     INSERT INTO meta.queued_executions (
-        execution_id, request_id, owner, language, key, slot, ready_at, not_before, expires_at, in_order
+        execution_id, request_id, ready_at, not_before, expires_at, kept_until, slot, in_order, owner, language, title,
+        params, options
     )
     SELECT
-        f.next_id, f.request_id, f.owner, f.language, f.next_id::text, f.next_slot,
-        f.next_not_before - f.next_head_start, f.next_not_before, f.start_until,
-        (f.next_options::jsonb ->> 'in_order')::boolean
+        f.next_id, f.request_id, f.next_not_before - f.next_head_start, f.next_not_before, f.next_start_until,
+        f.next_start_until + (f.kept_until - f.start_until), f.next_slot, f.in_order, f.owner, f.language, f.title,
+        f.accepted_params, f.next_options::jsonb
     FROM following AS f
     ORDER BY f.next_id
-    ON CONFLICT (request_id, execution_id) DO NOTHING
+    ON CONFLICT DO NOTHING
 ),
 answered AS (
-    UPDATE meta.idempotency_keys AS k
-    SET
-        execution_count = c.count_with_it,
-        answer = c.answer,
-        result = c.whole_result,
-        outcome = c.outcome,
-        asynchronous = CASE
-            WHEN c.next_id IN (SELECT f.next_id FROM following AS f)
-                THEN k.asynchronous || jsonb_build_object('next_attempt', c.next_id)
-            ELSE k.asynchronous
-        END
+    INSERT INTO meta.idempotency_keys AS k (
+        request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, execution_count, answer,
+        result, outcome, ready_at, start_until, params, options, next_attempt
+    )
+    SELECT
+        c.request_id, c.owner, coalesce(c.key, ' ' || c.execution_id), coalesce(c.payload_hash, sha256('')),
+        c.execution_id, c.language_title, c.deadline_at, c.kept_until, c.count_with_it, c.answer, c.whole_result,
+        c.outcome, c.ready_at, c.start_until, c.accepted_params, c.options,
+        CASE WHEN c.next_id IN (SELECT f.next_id FROM following AS f) THEN c.next_id END
     FROM counted AS c
-    WHERE
-        k.request_id = c.request_id AND k.owner = c.owner AND k.key = c.key AND k.winner = c.execution_id
+    ORDER BY c.request_id, c.owner, coalesce(c.key, ' ' || c.execution_id)
+    ON CONFLICT (request_id, owner, key) DO UPDATE SET
+        execution_count = excluded.execution_count,
+        answer = excluded.answer,
+        result = excluded.result,
+        outcome = excluded.outcome,
+        params = excluded.params,
+        options = excluded.options,
+        next_attempt = excluded.next_attempt
+    WHERE k.winner = excluded.winner
 ),
 announced AS (
     INSERT INTO meta.deliveries (
@@ -170,20 +150,9 @@ announced AS (
     )
     SELECT d.*
     FROM counted AS c
-    CROSS JOIN LATERAL (
-        SELECT k.language_title, k.asynchronous
-        FROM meta.idempotency_keys AS k
-        WHERE
-            k.request_id = c.request_id
-            AND k.owner = c.owner
-            AND k.key = c.key
-            AND k.winner = c.execution_id
-            AND k.asynchronous IS NOT NULL
-        LIMIT 1
-    ) AS k
     CROSS JOIN LATERAL meta.deliveries_of(
-        c.owner, (k.asynchronous ->> 'webhook_id')::uuid, c.request_id, c.execution_id, c.outcome, c.finished_at,
-        k.language_title, c.attempt, c.error_text, c.whole_result
+        c.owner, (c.options ->> 'webhook_id')::uuid, c.request_id, c.execution_id, c.outcome, c.finished_at,
+        c.language_title, c.attempt, c.error_text, c.whole_result
     ) AS d
     WHERE NOT EXISTS (SELECT FROM following AS f WHERE f.next_id = c.next_id)
     ON CONFLICT (delivery_id, request_id) DO NOTHING
@@ -205,41 +174,45 @@ WITH call AS (
         unnest(:owners::text[], :execution_ids::uuid[], :nows::timestamptz[]) WITH ORDINALITY
             AS c (owner, execution_id, now, ordinal)
 ),
-known AS (
-    SELECT c.ordinal, c.now, k.*
-    FROM call AS c
-    CROSS JOIN LATERAL (
-        SELECT k.request_id, k.owner, k.key, k.winner, k.language_title, k.asynchronous
-        FROM meta.idempotency_keys AS k
-        WHERE k.winner = c.execution_id AND k.asynchronous IS NOT NULL AND c.owner IN (k.owner, '*')
-        LIMIT 1
-    ) AS k
-),
 waiting AS MATERIALIZED (
-    SELECT q.execution_id, q.request_id, q.slot, n.ordinal, n.now, n.owner, n.key, n.language_title, n.asynchronous
-    FROM known AS n
-    INNER JOIN meta.queued_executions AS q ON n.winner = q.execution_id AND n.request_id = q.request_id
+    SELECT q.execution_id, q.request_id, c.ordinal, c.now
+    FROM call AS c
+    INNER JOIN meta.queued_executions AS q ON c.execution_id = q.execution_id
+    WHERE q.execution_id = any(:execution_ids::uuid[]) AND c.owner IN (q.owner, '*')
     ORDER BY q.execution_id
     FOR UPDATE OF q
 ),
 removed AS (
     DELETE FROM meta.queued_executions AS q
     USING waiting AS w
-    WHERE q.execution_id = w.execution_id AND q.request_id = w.request_id
-    RETURNING w.*
+    WHERE
+        q.execution_id = any(:execution_ids::uuid[])
+        AND q.execution_id = w.execution_id
+        AND q.request_id = w.request_id
+    RETURNING
+        q.*, w.ordinal, w.now, q.language || '-' || q.title AS language_title,
+        coalesce((q.options ->> 'attempt')::smallint, 1::smallint) AS attempt
 ),
 recorded AS (
     INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome, attempt)
-    SELECT
-        r.slot, r.request_id, r.execution_id, r.owner, 'cancelled', (r.asynchronous ->> 'attempt')::smallint
+    SELECT r.slot, r.request_id, r.execution_id, r.owner, 'cancelled', r.attempt
     FROM removed AS r
     ON CONFLICT (slot, request_id, execution_id) DO NOTHING
 ),
 answered AS (
-    UPDATE meta.idempotency_keys AS k
-    SET outcome = 'cancelled', answer = :cancelled::text
+    INSERT INTO meta.idempotency_keys AS k (
+        request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, answer, outcome, ready_at,
+        start_until, params, options
+    )
+    SELECT
+        r.request_id, r.owner, coalesce(r.key, ' ' || r.execution_id), coalesce(r.payload_hash, sha256('')),
+        r.execution_id, r.language_title, r.kept_until AS deadline_at, r.kept_until, :cancelled::text, 'cancelled', r.ready_at,
+        r.expires_at, r.params, r.options
     FROM removed AS r
-    WHERE k.request_id = r.request_id AND k.owner = r.owner AND k.key = r.key AND k.winner = r.execution_id
+    ORDER BY r.request_id, r.owner, coalesce(r.key, ' ' || r.execution_id)
+    ON CONFLICT (request_id, owner, key) DO UPDATE SET
+        answer = excluded.answer, outcome = excluded.outcome, params = excluded.params, options = excluded.options
+    WHERE k.winner = excluded.winner
 ),
 announced AS (
     INSERT INTO meta.deliveries (
@@ -248,16 +221,20 @@ announced AS (
     SELECT d.*
     FROM removed AS r
     CROSS JOIN LATERAL meta.deliveries_of(
-        r.owner, (r.asynchronous ->> 'webhook_id')::uuid, r.request_id, r.execution_id, 'cancelled', r.now,
-        r.language_title, (r.asynchronous ->> 'attempt')::smallint, :cancelled_error::text, NULL
+        r.owner, (r.options ->> 'webhook_id')::uuid, r.request_id, r.execution_id, 'cancelled', r.now, r.language_title,
+        r.attempt, :cancelled_error::text, NULL
     ) AS d
     ON CONFLICT (delivery_id, request_id) DO NOTHING
 ),
 running AS MATERIALIZED (
-    SELECT o.request_id, o.execution_id, o.cancel_requested_at, n.ordinal, n.now
-    FROM known AS n
-    INNER JOIN meta.open_executions AS o ON n.request_id = o.request_id AND n.winner = o.execution_id
-    WHERE o.deadline_at > n.now
+    SELECT o.request_id, o.execution_id, o.cancel_requested_at, c.ordinal, c.now
+    FROM call AS c
+    INNER JOIN meta.open_executions AS o ON c.execution_id = o.execution_id
+    WHERE
+        o.execution_id = any(:execution_ids::uuid[])
+        AND o.claim_id IS NOT NULL
+        AND c.owner IN (o.owner, '*')
+        AND o.deadline_at > c.now
     ORDER BY o.request_id, o.execution_id
     FOR UPDATE OF o
 ),
@@ -315,7 +292,7 @@ WITH history AS (
 ),
 keys AS (
     UPDATE meta.idempotency_keys AS k
-    SET answer = NULL, result = '', params = NULL, asynchronous = k.asynchronous || '{"erased": true}'
+    SET answer = NULL, result = '', params = NULL
     WHERE
         k.request_id = :request_id::uuid
         AND k.winner = :execution_id::uuid

@@ -13,50 +13,47 @@ LEFT JOIN LATERAL (
 WHERE o.is_open IS NULL OR o.cancel_requested_at IS NOT NULL;
 
 -- name: select_entry(owner, execution_id, now)
--- The owner "*" stands for every owner.
+-- What an execution was accepted with, wherever it is. The owner "*" stands for every owner.
 SELECT
-    k.owner, k.request_id, k.winner, k.key, encode(k.payload_hash, 'hex') AS payload_hash, k.params,
-    k.asynchronous::text,
-    (k.asynchronous ->> 'not_before')::timestamptz AS not_before,
-    (k.asynchronous ->> 'expires_at')::timestamptz AS start_until
-FROM meta.idempotency_keys AS k
-WHERE
-    k.winner = :execution_id::uuid
-    AND k.asynchronous IS NOT NULL
-    AND :owner::text IN (k.owner, '*')
-    AND k.params IS NOT NULL
-    AND k.expires_at > :now::timestamptz;
+    e.owner, e.request_id, e.execution_id, e.key, encode(e.payload_hash, 'hex') AS payload_hash, e.params,
+    e.options::text, e.ready_at, e.start_until
+FROM (
+    SELECT
+        q.owner, q.request_id, q.execution_id, q.key, q.payload_hash, q.params, q.options, q.ready_at,
+        q.expires_at AS start_until, q.kept_until
+    FROM meta.queued_executions AS q
+    WHERE q.execution_id = :execution_id::uuid
+    UNION ALL
+    SELECT
+        o.owner, o.request_id, o.execution_id, o.key, o.payload_hash, o.params, o.options, o.ready_at, o.start_until,
+        o.kept_until
+    FROM meta.open_executions AS o
+    WHERE o.execution_id = :execution_id::uuid AND o.claim_id IS NOT NULL
+    UNION ALL
+    SELECT
+        k.owner, k.request_id, k.winner, nullif(k.key, ' ' || k.winner), k.payload_hash, k.params, k.options, k.ready_at,
+        k.start_until, k.expires_at
+    FROM meta.idempotency_keys AS k
+    WHERE k.winner = :execution_id::uuid AND k.outcome IS NOT NULL
+    LIMIT 1
+) AS e
+WHERE :owner::text IN (e.owner, '*') AND e.params IS NOT NULL AND e.kept_until > :now::timestamptz;
 
 -- name: select_states(owners, execution_ids, nows, position_max)
--- The states of asynchronous executions whose results are kept. `is_ended` says that the state is about to end: of an entry
--- that can no longer run, and of an open record past its deadline. The owner "*" stands for every owner.
+-- The states of asynchronous executions whose results are kept: each is in one of three tables. `is_ended` says that the
+-- state is about to end: of an entry that can no longer run, and of an open record past its deadline. The owner "*" stands
+-- for every owner.
 SELECT
-    c.ordinal, k.request_id, k.owner, k.winner, k.language_title, k.asynchronous::text,
-    (k.asynchronous ->> 'not_before')::timestamptz AS not_before,
-    (k.asynchronous ->> 'expires_at')::timestamptz AS start_until,
-    CASE
-        WHEN k.outcome IS NOT NULL THEN k.outcome
-        WHEN q.slot IS NOT NULL THEN 'queued'
-        WHEN o.is_open THEN 'running'
-        ELSE 'unknown'
-    END AS status,
-    coalesce(q.is_ended, o.is_overdue, FALSE) AS is_ended, q.position,
-    coalesce(o.cancel_requested_at IS NOT NULL, FALSE) AS cancel_requested,
-    k.execution_count, k.answer, k.result, k.expires_at AS kept_until
+    c.ordinal, e.request_id, e.owner, e.execution_id, e.language_title, e.options::text, e.ready_at, e.start_until,
+    e.next_attempt, e.is_erased, e.status, e.is_ended, e.position, e.cancel_requested, e.execution_count, e.answer,
+    e.result, e.kept_until
 FROM
     unnest(:owners::text[], :execution_ids::uuid[], :nows::timestamptz[]) WITH ORDINALITY
         AS c (owner, execution_id, now, ordinal)
-CROSS JOIN LATERAL (
+CROSS JOIN LATERAL ( -- noqa: ST05
     SELECT
-        k.request_id, k.owner, k.winner, k.language_title, k.asynchronous, k.outcome, k.execution_count, k.answer,
-        k.result, k.expires_at
-    FROM meta.idempotency_keys AS k
-    WHERE k.winner = c.execution_id AND k.asynchronous IS NOT NULL AND c.owner IN (k.owner, '*') AND k.expires_at > c.now
-    LIMIT 1
-) AS k
-LEFT JOIN LATERAL (
-    SELECT
-        q.slot,
+        q.request_id, q.owner, q.execution_id, q.language || '-' || q.title AS language_title, q.options, q.ready_at,
+        q.expires_at AS start_until, NULL::uuid AS next_attempt, FALSE AS is_erased, 'queued' AS status,
         q.expires_at <= c.now
         OR (
             SELECT TRUE FROM meta.sessions AS s
@@ -73,17 +70,27 @@ LEFT JOIN LATERAL (
                     AND (b.ready_at, b.execution_id) < (q.ready_at, q.execution_id)
                 LIMIT :position_max::bigint
             ) AS before
-        ) AS position
+        ) AS position,
+        FALSE AS cancel_requested, NULL::bigint AS execution_count, NULL::text AS answer, NULL::text AS result,
+        q.kept_until
     FROM meta.queued_executions AS q
-    WHERE q.execution_id = k.winner AND q.request_id = k.request_id AND k.outcome IS NULL
-    LIMIT 1
-) AS q ON TRUE
-LEFT JOIN LATERAL (
-    SELECT TRUE AS is_open, o.deadline_at <= c.now AS is_overdue, o.cancel_requested_at
+    WHERE q.execution_id = c.execution_id
+    UNION ALL
+    SELECT
+        o.request_id, o.owner, o.execution_id, o.language_title, o.options, o.ready_at, o.start_until, NULL, FALSE,
+        'running', o.deadline_at <= c.now, NULL, o.cancel_requested_at IS NOT NULL, NULL, NULL, NULL, o.kept_until
     FROM meta.open_executions AS o
-    WHERE o.request_id = k.request_id AND o.execution_id = k.winner AND k.outcome IS NULL
+    WHERE o.execution_id = c.execution_id AND o.claim_id IS NOT NULL
+    UNION ALL
+    SELECT
+        k.request_id, k.owner, k.winner, k.language_title, k.options, k.ready_at, k.start_until, k.next_attempt,
+        coalesce(k.result = '', FALSE), k.outcome, FALSE, NULL, FALSE, k.execution_count, k.answer, k.result,
+        k.expires_at
+    FROM meta.idempotency_keys AS k
+    WHERE k.winner = c.execution_id AND k.outcome IS NOT NULL
     LIMIT 1
-) AS o ON TRUE;
+) AS e
+WHERE c.owner IN (e.owner, '*') AND e.kept_until > c.now;
 
 -- name: select_open_execution(owner, execution_id)
 -- Runs only for an execution that was never in the queue. It needs no index, because the table is small.
@@ -94,9 +101,8 @@ WHERE o.execution_id = :execution_id::uuid AND :owner::text IN (o.owner, '*');
 -- name: select_kept_call(request_id, owner, key, now)
 -- The call that holds a key, as accept_executions finds it.
 SELECT
-    (k.asynchronous ->> 'expires_at')::timestamptz AS start_until, encode(k.payload_hash, 'hex') AS payload_hash,
-    k.winner, k.deadline_at, k.expires_at AS kept_until, k.language_title, k.execution_count, k.answer, k.result,
-    k.asynchronous IS NOT NULL AS is_asynchronous
+    k.start_until, encode(k.payload_hash, 'hex') AS payload_hash, k.winner, k.deadline_at, k.expires_at AS kept_until,
+    k.language_title, k.execution_count, k.answer, k.result, k.start_until IS NOT NULL AS is_asynchronous
 FROM meta.idempotency_keys AS k
 WHERE
     k.request_id = :request_id::uuid
@@ -104,60 +110,83 @@ WHERE
     AND k.key = :key::text
     AND k.expires_at > :now::timestamptz;
 
--- name: select_state_page(owner, after, since, request_id, status, now, rows_max, size)
--- The filters apply to a bounded number of rows, newest first. `next_after` is the same in every row. A page without
--- executions is one row with nulls beside it.
-WITH examined AS MATERIALIZED (
-    SELECT
-        k.request_id, k.owner, k.winner, k.language_title, k.asynchronous, k.outcome, k.execution_count, k.expires_at
-    FROM meta.idempotency_keys AS k
+-- name: select_state_page(owner, languages, after, since, request_id, status, now, rows_max, size)
+-- The filters apply to a bounded number of rows, newest first. The owner's entries and open records are all read, for they
+-- are bounded. `next_after` is the same in every row. A page without executions is one row with nulls beside it.
+WITH queued AS MATERIALIZED (
+    SELECT q.execution_id
+    FROM meta.queued_executions AS q
+    WHERE q.language = any(:languages::text[]) AND q.owner = :owner::text
+),
+newest AS MATERIALIZED (
+    SELECT q.execution_id
+    FROM queued AS q
     WHERE
-        k.owner = :owner::text
-        AND k.asynchronous IS NOT NULL
-        AND k.winner < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-        AND k.winner >= coalesce(:since::uuid, '00000000-0000-0000-0000-000000000000')
-    ORDER BY k.winner DESC
+        q.execution_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+        AND q.execution_id >= coalesce(:since::uuid, '00000000-0000-0000-0000-000000000000')
+    ORDER BY q.execution_id DESC
+    LIMIT :rows_max::bigint + 1
+),
+known AS MATERIALIZED (
+    SELECT
+        q.request_id, q.owner, q.execution_id, q.language || '-' || q.title AS language_title, q.options, q.ready_at,
+        q.expires_at AS start_until, NULL::uuid AS next_attempt, FALSE AS is_erased, 'queued' AS status,
+        FALSE AS cancel_requested, NULL::bigint AS execution_count, q.kept_until
+    FROM meta.queued_executions AS q
+    WHERE q.execution_id = any(array(SELECT n.execution_id FROM newest AS n))
+    UNION ALL
+    SELECT
+        o.request_id, o.owner, o.execution_id, o.language_title, o.options, o.ready_at, o.start_until, NULL, FALSE,
+        'running', o.cancel_requested_at IS NOT NULL, NULL, o.kept_until
+    FROM meta.open_executions AS o
+    WHERE
+        o.claim_id IS NOT NULL
+        AND o.owner = :owner::text
+        AND o.execution_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+        AND o.execution_id >= coalesce(:since::uuid, '00000000-0000-0000-0000-000000000000')
+    UNION ALL
+    (
+        SELECT
+            k.request_id, k.owner, k.winner, k.language_title, k.options, k.ready_at, k.start_until, k.next_attempt,
+            coalesce(k.result = '', FALSE), k.outcome, FALSE, k.execution_count, k.expires_at
+        FROM meta.idempotency_keys AS k
+        WHERE
+            k.owner = :owner::text
+            AND k.outcome IS NOT NULL
+            AND k.winner < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+            AND k.winner >= coalesce(:since::uuid, '00000000-0000-0000-0000-000000000000')
+        ORDER BY k.winner DESC
+        LIMIT :rows_max::bigint + 1
+    )
+),
+examined AS MATERIALIZED (
+    SELECT n.* FROM known AS n
+    ORDER BY n.execution_id DESC
     LIMIT :rows_max::bigint + 1
 ),
 numbered AS (
-    SELECT e.*, row_number() OVER (ORDER BY e.winner DESC) AS position FROM examined AS e
-),
-judged AS (
-    SELECT
-        n.*,
-        CASE
-            WHEN n.outcome IS NOT NULL THEN n.outcome
-            WHEN q.execution_id IS NOT NULL THEN 'queued'
-            WHEN o.execution_id IS NOT NULL THEN 'running'
-            ELSE 'unknown'
-        END AS status,
-        coalesce(o.cancel_requested_at IS NOT NULL, FALSE) AS cancel_requested
-    FROM numbered AS n
-    LEFT JOIN meta.queued_executions AS q ON n.winner = q.execution_id AND n.request_id = q.request_id
-    LEFT JOIN meta.open_executions AS o ON n.request_id = o.request_id AND n.winner = o.execution_id
-    WHERE n.position <= :rows_max::bigint
+    SELECT e.*, row_number() OVER (ORDER BY e.execution_id DESC) AS position FROM examined AS e
 ),
 matching AS (
-    SELECT j.*, row_number() OVER (ORDER BY j.winner DESC) AS nth
-    FROM judged AS j
+    SELECT n.*, row_number() OVER (ORDER BY n.execution_id DESC) AS nth
+    FROM numbered AS n
     WHERE
-        j.expires_at > :now::timestamptz
-        AND (:request_id::uuid IS NULL OR j.request_id = :request_id::uuid)
-        AND (:status::text IS NULL OR j.status = :status::text)
-    ORDER BY j.winner DESC
+        n.position <= :rows_max::bigint
+        AND n.kept_until > :now::timestamptz
+        AND (:request_id::uuid IS NULL OR n.request_id = :request_id::uuid)
+        AND (:status::text IS NULL OR n.status = :status::text)
+    ORDER BY n.execution_id DESC
     LIMIT :size::bigint + 1
 )
 SELECT
     CASE
         WHEN (SELECT count(*) FROM matching) > :size::bigint
-            THEN (SELECT m.winner FROM matching AS m WHERE m.nth = :size::bigint)
+            THEN (SELECT m.execution_id FROM matching AS m WHERE m.nth = :size::bigint)
         WHEN (SELECT count(*) FROM examined) > :rows_max::bigint
-            THEN (SELECT n.winner FROM numbered AS n WHERE n.position = :rows_max::bigint)
+            THEN (SELECT n.execution_id FROM numbered AS n WHERE n.position = :rows_max::bigint)
     END AS next_after,
-    m.request_id, m.owner, m.winner, m.language_title, m.asynchronous::text,
-    (m.asynchronous ->> 'not_before')::timestamptz AS not_before,
-    (m.asynchronous ->> 'expires_at')::timestamptz AS start_until,
-    m.status, m.cancel_requested, m.execution_count, m.expires_at AS kept_until
+    m.request_id, m.owner, m.execution_id, m.language_title, m.options::text, m.ready_at, m.start_until, m.next_attempt,
+    m.is_erased, m.status, m.cancel_requested, m.execution_count, m.kept_until
 FROM (SELECT 1) AS page
 LEFT JOIN matching AS m ON m.nth <= :size::bigint
 ORDER BY m.nth;

@@ -62,15 +62,16 @@ LIMIT :ended_max::bigint;
 -- name: end_entries(request_ids, execution_ids, now, cancelled, expired, cancelled_error, expired_error)
 -- Ends those of the entries that can no longer run. The next call ends the rows that are locked now.
 WITH picked AS MATERIALIZED (
-    SELECT q.execution_id, q.request_id, q.slot, q.expires_at
+    SELECT q.execution_id, q.request_id, q.expires_at
     FROM unnest(:request_ids::uuid[], :execution_ids::uuid[]) AS c (request_id, execution_id)
     INNER JOIN meta.queued_executions AS q ON c.execution_id = q.execution_id AND c.request_id = q.request_id
+    WHERE q.execution_id = any(:execution_ids::uuid[])
     ORDER BY q.execution_id
     FOR UPDATE OF q SKIP LOCKED
 ),
 judged AS (
     SELECT
-        p.execution_id, p.request_id, p.slot,
+        p.execution_id, p.request_id,
         CASE
             WHEN s.closed_at < p.expires_at THEN 'cancelled'
             WHEN p.expires_at <= :now::timestamptz OR s.expires_at IS NULL OR s.expires_at <= :now::timestamptz
@@ -84,35 +85,47 @@ judged AS (
 removed AS (
     DELETE FROM meta.queued_executions AS q
     USING judged AS j
-    WHERE q.execution_id = j.execution_id AND q.request_id = j.request_id AND j.outcome IS NOT NULL
-    RETURNING j.*
+    WHERE
+        q.execution_id = any(:execution_ids::uuid[])
+        AND q.execution_id = j.execution_id
+        AND q.request_id = j.request_id
+        AND j.outcome IS NOT NULL
+    RETURNING
+        q.*, j.outcome, q.language || '-' || q.title AS language_title,
+        coalesce((q.options ->> 'attempt')::smallint, 1::smallint) AS attempt
 ),
 answered AS (
-    UPDATE meta.idempotency_keys AS k
-    SET
-        outcome = r.outcome,
-        answer = CASE r.outcome WHEN 'cancelled' THEN :cancelled::text ELSE :expired::text END
+    INSERT INTO meta.idempotency_keys AS k (
+        request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, answer, outcome, ready_at,
+        start_until, params, options
+    )
+    SELECT
+        r.request_id, r.owner, coalesce(r.key, ' ' || r.execution_id), coalesce(r.payload_hash, sha256('')),
+        r.execution_id, r.language_title, r.kept_until AS deadline_at, r.kept_until,
+        CASE r.outcome WHEN 'cancelled' THEN :cancelled::text ELSE :expired::text END, r.outcome, r.ready_at,
+        r.expires_at, r.params, r.options
     FROM removed AS r
-    WHERE k.winner = r.execution_id AND k.asynchronous IS NOT NULL
-    RETURNING
-        r.slot, r.request_id, r.execution_id, k.owner, r.outcome, k.language_title,
-        (k.asynchronous ->> 'attempt')::smallint AS attempt, (k.asynchronous ->> 'webhook_id')::uuid AS webhook_id
+    ORDER BY r.request_id, r.owner, coalesce(r.key, ' ' || r.execution_id)
+    ON CONFLICT (request_id, owner, key) DO UPDATE SET
+        answer = excluded.answer, outcome = excluded.outcome, params = excluded.params, options = excluded.options
+    WHERE k.winner = excluded.winner
 ),
 announced AS (
     INSERT INTO meta.deliveries (
         delivery_id, request_id, webhook_id, execution_id, event, payload, state, next_at, error
     )
     SELECT d.*
-    FROM answered AS a
+    FROM removed AS r
     CROSS JOIN LATERAL meta.deliveries_of(
-        a.owner, a.webhook_id, a.request_id, a.execution_id, a.outcome, :now::timestamptz, a.language_title, a.attempt,
-        CASE a.outcome WHEN 'cancelled' THEN :cancelled_error::text ELSE :expired_error::text END, NULL
+        r.owner, (r.options ->> 'webhook_id')::uuid, r.request_id, r.execution_id, r.outcome, :now::timestamptz,
+        r.language_title, r.attempt,
+        CASE r.outcome WHEN 'cancelled' THEN :cancelled_error::text ELSE :expired_error::text END, NULL
     ) AS d
     ON CONFLICT (delivery_id, request_id) DO NOTHING
 ),
 recorded AS (
     INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome, attempt)
-    SELECT a.slot, a.request_id, a.execution_id, a.owner, a.outcome, a.attempt FROM answered AS a
+    SELECT r.slot, r.request_id, r.execution_id, r.owner, r.outcome, r.attempt FROM removed AS r
     ON CONFLICT (slot, request_id, execution_id) DO NOTHING
 )
 SELECT count(*) FROM removed;
@@ -135,111 +148,94 @@ removed AS (
     DELETE FROM meta.open_executions AS o
     USING picked AS p
     WHERE o.request_id = p.request_id AND o.execution_id = p.execution_id
-    RETURNING o.slot, o.request_id, o.execution_id, o.owner, o.in_order, o.claim_id, o.cancel_requested_at
-),
-known AS MATERIALIZED (
-    SELECT
-        r.*, k.key, k.payload_hash, k.params, k.language_title, k.asynchronous,
-        (k.asynchronous ->> 'attempt')::smallint AS attempt
-    FROM removed AS r
-    LEFT JOIN LATERAL (
-        SELECT k.key, k.payload_hash, k.params, k.language_title, k.asynchronous
-        FROM meta.idempotency_keys AS k
-        WHERE k.winner = r.execution_id AND k.asynchronous IS NOT NULL AND r.claim_id IS NOT NULL
-        LIMIT 1
-    ) AS k ON TRUE
+    RETURNING
+        o.*,
+        CASE WHEN o.claim_id IS NOT NULL THEN coalesce((o.options ->> 'attempt')::smallint, 1::smallint) END AS attempt
 ),
 recorded AS (
     INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome, attempt)
-    SELECT n.slot, n.request_id, n.execution_id, n.owner, 'unknown', n.attempt FROM known AS n
+    SELECT r.slot, r.request_id, r.execution_id, r.owner, 'unknown', r.attempt FROM removed AS r
     ON CONFLICT (slot, request_id, execution_id) DO NOTHING
 ),
+accepted AS (
+    SELECT r.* FROM removed AS r WHERE r.claim_id IS NOT NULL
+),
 used AS (
-    INSERT INTO meta.usage_additions (execution_id, request_id, owner, day, outcome)
-    SELECT n.execution_id, n.request_id, n.owner, (:now::timestamptz AT TIME ZONE 'UTC')::date, 'unknown'
-    FROM known AS n
-    WHERE n.attempt IS NOT NULL
-    ON CONFLICT (request_id, execution_id) DO NOTHING
+    INSERT INTO meta.usage_additions (owner, day, executions, failed, unknown, execution_time_ms, cpu_time_ms)
+    SELECT a.owner, (:now::timestamptz AT TIME ZONE 'UTC')::date, count(*), 0, count(*), 0, 0
+    FROM accepted AS a
+    GROUP BY a.owner
 ),
 repeated AS (
-    SELECT n.*, row_number() OVER (ORDER BY n.execution_id) AS nth
-    FROM known AS n
+    SELECT a.*, row_number() OVER (ORDER BY a.execution_id) AS nth
+    FROM accepted AS a
     WHERE
-        n.cancel_requested_at IS NULL
-        AND n.asynchronous -> 'retry' -> 'causes' @> '["unknown"]'
-        AND n.attempt < (n.asynchronous -> 'retry' ->> 'attempts_max')::integer
+        a.cancel_requested_at IS NULL
+        AND a.options -> 'retry' -> 'causes' @> '["unknown"]'
+        AND a.attempt < (a.options -> 'retry' ->> 'attempts_max')::integer
 ),
 following AS MATERIALIZED (
     SELECT
-        r.*, i.next_id, s.language, s.title, s.timeout_ms,
-        :now::timestamptz + interval '1 s' * i.jitter * least(3600, 2 ^ (r.attempt - 1)) AS not_before,
-        least((r.asynchronous ->> 'expires_at')::timestamptz, s.expires_at) AS start_until
+        r.*, i.next_id, s.language, s.title,
+        :now::timestamptz + interval '1 s' * i.jitter * least(3600, 2 ^ (r.attempt - 1)) AS next_not_before,
+        least(r.start_until, s.expires_at) AS next_start_until
     FROM repeated AS r
     INNER JOIN
         unnest(:next_ids::uuid[], :jitters::double precision[]) WITH ORDINALITY AS i (next_id, jitter, nth)
         ON r.nth = i.nth
     CROSS JOIN LATERAL (
-        SELECT s.language, s.title, s.timeout_ms, s.expires_at
+        SELECT s.language, s.title, s.expires_at
         FROM meta.sessions AS s
         WHERE s.request_id = r.request_id AND s.owner = r.owner AND s.closed_at IS NULL
         LIMIT 1
     ) AS s
-    WHERE :now::timestamptz < least((r.asynchronous ->> 'expires_at')::timestamptz, s.expires_at)
-),
-keyed AS (
-    INSERT INTO meta.idempotency_keys (
-        request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, params, asynchronous
-    )
-    SELECT
-        f.request_id, f.owner, f.next_id::text, f.payload_hash, f.next_id, f.language || '-' || f.title,
-        f.start_until + interval '1 ms' * f.timeout_ms + (f.asynchronous ->> 'allowance')::interval,
-        f.start_until + interval '1 ms' * f.timeout_ms + (f.asynchronous ->> 'allowance')::interval
-        + (f.asynchronous ->> 'retention')::interval,
-        f.params,
-        f.asynchronous || jsonb_build_object(
-            'accepted_at', :now::timestamptz, 'expires_at', f.start_until, 'not_before', f.not_before,
-            'attempt', f.attempt + 1, 'retry_of', f.execution_id
-        )
-    FROM following AS f
-    ORDER BY f.request_id, f.owner, f.next_id
-    ON CONFLICT (request_id, owner, key) DO NOTHING
+    WHERE :now::timestamptz < least(r.start_until, s.expires_at)
 ),
 queued AS (
     INSERT INTO meta.queued_executions (
-        execution_id, request_id, owner, language, key, slot, ready_at, not_before, expires_at, in_order
+        execution_id, request_id, ready_at, not_before, expires_at, kept_until, slot, in_order, owner, language, title,
+        params, options
     )
     SELECT
-        f.next_id, f.request_id, f.owner, f.language, f.next_id::text, :next_partition::smallint,
-        f.not_before - interval '1 s' * (f.asynchronous ->> 'priority_s')::integer, f.not_before, f.start_until,
-        f.in_order
+        f.next_id, f.request_id,
+        f.next_not_before - interval '1 s' * coalesce((f.options ->> 'priority_s')::integer, 0), f.next_not_before,
+        f.next_start_until, f.next_start_until + (f.kept_until - f.start_until), :next_partition::smallint, f.in_order,
+        f.owner, f.language, f.title, f.params,
+        f.options || jsonb_build_object('attempt', f.attempt + 1, 'retry_of', f.execution_id)
     FROM following AS f
     ORDER BY f.next_id
-    ON CONFLICT (request_id, execution_id) DO NOTHING
+    ON CONFLICT DO NOTHING
 ),
 answered AS (
-    UPDATE meta.idempotency_keys AS k
-    SET outcome = 'unknown', asynchronous = coalesce(n.followed, k.asynchronous)
-    FROM (
-        SELECT
-            n.execution_id, n.request_id, n.owner, n.key,
-            n.asynchronous || jsonb_build_object('next_attempt', f.next_id) AS followed
-        FROM known AS n
-        LEFT JOIN following AS f ON n.execution_id = f.execution_id
-        WHERE n.attempt IS NOT NULL
-    ) AS n
-    WHERE k.winner = n.execution_id AND k.asynchronous IS NOT NULL
+    INSERT INTO meta.idempotency_keys AS k (
+        request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, outcome, ready_at,
+        start_until, params, options, next_attempt
+    )
+    SELECT
+        a.request_id, a.owner, coalesce(a.key, ' ' || a.execution_id), coalesce(a.payload_hash, sha256('')),
+        a.execution_id, a.language_title, a.deadline_at, a.kept_until, 'unknown', a.ready_at, a.start_until, a.params,
+        a.options, f.next_id
+    FROM accepted AS a
+    LEFT JOIN following AS f ON a.execution_id = f.execution_id
+    ORDER BY a.request_id, a.owner, coalesce(a.key, ' ' || a.execution_id)
+    ON CONFLICT (request_id, owner, key) DO UPDATE SET
+        outcome = excluded.outcome,
+        params = excluded.params,
+        options = excluded.options,
+        next_attempt = excluded.next_attempt
+    WHERE k.winner = excluded.winner
 ),
 announced AS (
     INSERT INTO meta.deliveries (
         delivery_id, request_id, webhook_id, execution_id, event, payload, state, next_at, error
     )
     SELECT d.*
-    FROM known AS n
+    FROM accepted AS a
     CROSS JOIN LATERAL meta.deliveries_of(
-        n.owner, (n.asynchronous ->> 'webhook_id')::uuid, n.request_id, n.execution_id, 'unknown', :now::timestamptz,
-        n.language_title, n.attempt, NULL, NULL
+        a.owner, (a.options ->> 'webhook_id')::uuid, a.request_id, a.execution_id, 'unknown', :now::timestamptz,
+        a.language_title, a.attempt, NULL, NULL
     ) AS d
-    WHERE n.attempt IS NOT NULL AND n.execution_id NOT IN (SELECT f.execution_id FROM following AS f)
+    WHERE a.execution_id NOT IN (SELECT f.execution_id FROM following AS f)
     ON CONFLICT (delivery_id, request_id) DO NOTHING
 )
 SELECT count(*) FROM removed;

@@ -198,31 +198,30 @@ chosen AS MATERIALIZED (
         AND (:manual::boolean OR (c.next_at = :next_at_read::timestamptz AND NOT c.paused))
     FOR NO KEY UPDATE OF c
 ),
-attempt (execution_id, request_id, following, position) AS (
-    SELECT k.winner, k.request_id, (k.asynchronous ->> 'next_attempt')::uuid, 1
+attempt (execution_id, following, position) AS (
+    SELECT c.last_execution_id, k.next_attempt, 1
     FROM chosen AS c
-    INNER JOIN meta.idempotency_keys AS k ON c.last_execution_id = k.winner AND k.asynchronous IS NOT NULL
+    LEFT JOIN meta.idempotency_keys AS k ON c.last_execution_id = k.winner AND k.outcome IS NOT NULL
     WHERE :alone::boolean
     UNION ALL
-    SELECT k.winner, k.request_id, (k.asynchronous ->> 'next_attempt')::uuid, a.position + 1
+    SELECT a.following, k.next_attempt, a.position + 1
     FROM attempt AS a
-    INNER JOIN meta.idempotency_keys AS k ON a.following = k.winner AND k.asynchronous IS NOT NULL
-    WHERE a.position < :attempts_max::bigint
+    LEFT JOIN meta.idempotency_keys AS k ON a.following = k.winner AND k.outcome IS NOT NULL
+    WHERE a.following IS NOT NULL AND a.position < :attempts_max::bigint
 ),
 busy AS MATERIALIZED (
     SELECT
         EXISTS (
             SELECT
             FROM attempt AS a
-            INNER JOIN meta.queued_executions AS q
-                ON a.execution_id = q.execution_id AND a.request_id = q.request_id
+            INNER JOIN meta.queued_executions AS q ON a.execution_id = q.execution_id
             WHERE q.expires_at > :started_at::timestamptz
         )
         OR EXISTS (
             SELECT
             FROM attempt AS a
-            INNER JOIN meta.open_executions AS o ON a.request_id = o.request_id AND a.execution_id = o.execution_id
-            WHERE o.deadline_at > :started_at::timestamptz
+            INNER JOIN meta.open_executions AS o ON a.execution_id = o.execution_id
+            WHERE o.claim_id IS NOT NULL AND o.deadline_at > :started_at::timestamptz
         ) AS is_busy
 ),
 judged AS MATERIALIZED (
@@ -254,24 +253,25 @@ ready AS MATERIALIZED (
 ),
 keyed AS (
     INSERT INTO meta.idempotency_keys AS k (
-        request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, params, asynchronous
+        request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, ready_at, start_until
     )
     SELECT
         r.request_id, r.owner, :key::text, decode(:payload_hash::text, 'hex'), :execution_id::uuid,
-        r.language || '-' || r.title, r.deadline_at, r.deadline_at + :retention::interval, :params::text,
-        :options::jsonb || jsonb_build_object(
-            'accepted_at', :started_at::timestamptz, 'expires_at', r.start_until, 'allowance', :allowance::interval,
-            'retention', :retention::interval, 'schedule_id', r.schedule_id
-        )
+        r.language || '-' || r.title, r.deadline_at, r.deadline_at + :retention::interval,
+        :not_before::timestamptz - :head_start::interval, r.start_until
     FROM ready AS r
+    WHERE :key::text IS NOT NULL
     ON CONFLICT (request_id, owner, key) DO UPDATE SET
         payload_hash = excluded.payload_hash,
         winner = excluded.winner,
         language_title = excluded.language_title,
         deadline_at = excluded.deadline_at,
         expires_at = excluded.expires_at,
-        params = excluded.params,
-        asynchronous = excluded.asynchronous,
+        ready_at = excluded.ready_at,
+        start_until = excluded.start_until,
+        params = NULL,
+        options = NULL,
+        next_attempt = NULL,
         outcome = NULL,
         execution_count = NULL,
         answer = NULL,
@@ -280,7 +280,7 @@ keyed AS (
     RETURNING k.winner
 ),
 taken AS MATERIALIZED (
-    SELECT r.* FROM ready AS r WHERE EXISTS (SELECT FROM keyed)
+    SELECT r.* FROM ready AS r WHERE :key::text IS NULL OR EXISTS (SELECT FROM keyed)
 ),
 moved AS (
     UPDATE meta.schedules AS c
@@ -299,11 +299,14 @@ renewed AS (
 ),
 queued AS (
     INSERT INTO meta.queued_executions (
-        execution_id, request_id, owner, language, key, slot, ready_at, not_before, expires_at, in_order
+        execution_id, request_id, ready_at, not_before, expires_at, kept_until, slot, in_order, owner, language, title,
+        params, options, key, payload_hash
     )
     SELECT
-        :execution_id::uuid, r.request_id, r.owner, r.language, :key::text, :slot::smallint,
-        :not_before::timestamptz - :head_start::interval, :not_before::timestamptz, r.start_until, :in_order::boolean
+        :execution_id::uuid, r.request_id, :not_before::timestamptz - :head_start::interval, :not_before::timestamptz,
+        r.start_until, r.deadline_at + :retention::interval, :slot::smallint, :in_order::boolean, r.owner, r.language,
+        r.title, :params::text, coalesce(:options::jsonb, '{}') || jsonb_build_object('schedule_id', r.schedule_id),
+        :key::text, decode(:payload_hash::text, 'hex')
     FROM taken AS r
 ),
 logged AS (

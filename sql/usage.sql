@@ -75,26 +75,24 @@ moved AS (
 SELECT (SELECT count(*) FROM examined) AS counted, (SELECT r.execution_id FROM reached AS r) AS reached;
 
 -- name: count_added_usage(rows_max)
--- Each execution counts once: the deletion and the sum are one statement.
+-- Each row counts once: the deletion and the sum are one statement.
 WITH picked AS MATERIALIZED (
-    SELECT a.execution_id, a.request_id
+    SELECT a.addition_id
     FROM meta.usage_additions AS a
-    ORDER BY a.request_id, a.execution_id
+    ORDER BY a.addition_id
     LIMIT :rows_max::bigint
     FOR UPDATE SKIP LOCKED
 ),
 removed AS (
     DELETE FROM meta.usage_additions AS a
     USING picked AS p
-    WHERE a.execution_id = p.execution_id AND a.request_id = p.request_id
-    RETURNING a.owner, a.day, a.outcome, a.execution_time_ms, a.cpu_time_ms
+    WHERE a.addition_id = p.addition_id
+    RETURNING a.owner, a.day, a.executions, a.failed, a.unknown, a.execution_time_ms, a.cpu_time_ms
 ),
 counted AS (
     INSERT INTO meta.usage AS u (owner, day, executions, failed, unknown, execution_time_ms, cpu_time_ms)
     SELECT
-        r.owner, r.day, count(*), count(*) FILTER (WHERE r.outcome = 'failed'),
-        count(*) FILTER (WHERE r.outcome = 'unknown'), coalesce(sum(r.execution_time_ms), 0),
-        coalesce(sum(r.cpu_time_ms), 0)
+        r.owner, r.day, sum(r.executions), sum(r.failed), sum(r.unknown), sum(r.execution_time_ms), sum(r.cpu_time_ms)
     FROM removed AS r
     GROUP BY r.owner, r.day
     ORDER BY r.owner, r.day

@@ -48,8 +48,7 @@ class MemoryExecutionQueue(ExecutionQueue):
     @override
     async def accept(self, entry: Entry, allowance: timedelta, retention: timedelta) -> Accepted:
         self._store.require_available()
-        key = (entry.ref.owner, entry.ref.session_id, entry.idempotency_key.value)
-        kept = self._store.kept(key, entry.accepted_at)
+        kept = self._store.kept(_key_of(entry), entry.accepted_at)
         if kept is not None:
             return await self._replayed(entry, kept)
         session = self._store.session(entry.ref).admit(entry.accepted_at)
@@ -60,7 +59,7 @@ class MemoryExecutionQueue(ExecutionQueue):
     @override
     async def replayed(self, entry: Entry) -> Accepted | None:
         self._store.require_available()
-        kept = self._store.kept((entry.ref.owner, entry.ref.session_id, entry.idempotency_key.value), entry.accepted_at)
+        kept = self._store.kept(_key_of(entry), entry.accepted_at)
         return None if kept is None else await self._replayed(entry, kept)
 
     @override
@@ -224,8 +223,8 @@ class MemoryExecutionQueue(ExecutionQueue):
 
     def _enqueue(self, entry: Entry, session: Session, allowance: timedelta, retention: timedelta) -> Entry:
         deadline_at = entry.window.expires_at + timedelta(milliseconds=session.limits.timeout_ms) + allowance
-        key = (entry.ref.owner, entry.ref.session_id, entry.idempotency_key.value)
-        payload_hash, kept_until = entry.idempotency_key.payload_hash, deadline_at + retention
+        key, kept_until = _key_of(entry), deadline_at + retention
+        payload_hash = "" if entry.idempotency_key is None else entry.idempotency_key.payload_hash
         self._store.keys[key] = KeptCall(
             entry.ref.session_id, payload_hash, entry.execution_id, deadline_at, kept_until
         )
@@ -239,6 +238,7 @@ class MemoryExecutionQueue(ExecutionQueue):
         accepted = self._rows.kept(kept.winner, entry.accepted_at)
         if accepted is not None and kept.winner == entry.execution_id:
             return accepted.entry
+        assert entry.idempotency_key is not None
         if (
             accepted is None
             or accepted.report is not None
@@ -301,6 +301,12 @@ class MemoryExecutionQueue(ExecutionQueue):
         self._enqueue(entry, session, accepted.allowance, accepted.retention)
         accepted.next_attempt = entry.execution_id
         return True
+
+
+def _key_of(entry: Entry) -> tuple[Owner, UUID, str]:
+    """Return the key of the call, or one that no caller can send."""
+    key = entry.idempotency_key
+    return entry.ref.owner, entry.ref.session_id, f" {entry.execution_id}" if key is None else key.value
 
 
 def _is_wanted(state: ExecutionState, wanted: StateFilter) -> bool:

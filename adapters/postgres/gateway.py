@@ -88,11 +88,13 @@ class Gateway:
         repeatable: bool = True,
         pool: PoolName = "normal",
         parts: int = 1,
+        fence: Statement | None = None,
     ) -> list[tuple[Any, ...]]:
         """Run the statement and return its rows, within `timeout_s` (default: the request timeout).
 
-        Running a `repeatable` statement twice does no harm. `parts` is the number of calls that could run in statements
-        of their own. The call can be cancelled at any time; a statement that was sent runs to its own end.
+        Running a `repeatable` statement twice does no harm; if an earlier copy may still run, `fence` runs before it in
+        one transaction. `parts` is the number of calls that could run in statements of their own. The call can be
+        cancelled at any time; a statement that was sent runs to its own end.
 
         Raises:
             StorageUnavailable: `stored` is None for a read, "no" or "unknown" for a write.
@@ -106,7 +108,9 @@ class Gateway:
         started_s = time.monotonic()
         until_s = started_s + (timeout_s or self._options.request_timeout_s)
         try:
-            return await self._fetch(statement, parameters, until_s, pool, repeatable=repeatable, parts=parts)
+            return await self._fetch(
+                statement, parameters, until_s, pool, repeatable=repeatable, parts=parts, fence=fence
+            )
         finally:
             report_wait(statement.name, time.monotonic() - started_s)
 
@@ -134,12 +138,13 @@ class Gateway:
         *,
         repeatable: bool,
         parts: int,
+        fence: Statement | None,
     ) -> list[tuple[Any, ...]]:
         sent, attempt = False, 0
         while True:
             attempt += 1
             try:
-                return await self._pools[pool].attempt(statement, parameters, until_s)
+                return await self._pools[pool].attempt(statement, parameters, until_s, fence if sent else None)
             except AttemptFailed as failed:
                 if failed.decision.refused:
                     raise StatementRefused(str(failed.__cause__)) from failed.__cause__

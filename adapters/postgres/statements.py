@@ -73,6 +73,7 @@ class QueueStatements:
     """Statements of `queue.sql`."""
 
     accept_executions: Statement
+    fence_accepts: Statement = field(metadata=_UNPREPARED)
 
 
 @frozen

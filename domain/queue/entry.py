@@ -163,14 +163,14 @@ def _within_the_wait(entry: "Entry", _: "Attribute[StartWindow]", window: StartW
 class Entry:
     """An execution in the queue.
 
-    `attempt` counts from 1; `retry_of` is the execution that this one repeats. `idempotency_key` is the caller's, or
-    else the execution's id.
+    `attempt` counts from 1; `retry_of` is the execution that this one repeats. `idempotency_key` is the caller's, if it
+    gave one.
     """
 
     ref: SessionRef
     execution_id: UUID
     params: JsonText = field(repr=False)
-    idempotency_key: IdempotencyKey
+    idempotency_key: IdempotencyKey | None
     window: StartWindow = field(validator=_within_the_wait)
     options: AcceptOptions = AcceptOptions()
     attempt: int = 1
@@ -187,18 +187,17 @@ class Entry:
         return self.window.not_before - timedelta(seconds=self.options.priority_s)
 
     def next_attempt(self, execution_id: UUID, pause: timedelta) -> "Entry":
-        """Return the next attempt after a pause, under its id as key and within the same expiry.
+        """Return the next attempt after a pause, without a key and within the same expiry.
 
         It is not before its acceptance, which is in its id. An expiry that is earlier than its start is moved there, so
         that the attempt expires at once.
         """
         not_before = uuid7_time(execution_id) + pause
-        key = IdempotencyKey(str(execution_id), self.idempotency_key.payload_hash)
         window = StartWindow(not_before, max(not_before, self.window.expires_at))
         return evolve(
             self,
             execution_id=execution_id,
-            idempotency_key=key,
+            idempotency_key=None,
             window=window,
             attempt=self.attempt + 1,
             retry_of=self.execution_id,

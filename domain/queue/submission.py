@@ -12,9 +12,6 @@ from domain.queue.entry import EXPIRES_IN_DEFAULT, AcceptOptions, CallbackNotFou
 from domain.webhooks.ports import WebhookRepository
 from domain.webhooks.webhook import WebhookNotFound
 
-_NO_HASH = "0" * 64
-"""The payload hash of an execution whose caller gave no key: its key is its id, which no caller can repeat."""
-
 
 @frozen
 class Start:
@@ -42,9 +39,8 @@ class Submission:
 
     def entry(self, ref: SessionRef, execution_id: UUID) -> Entry:
         """Return the entry of this execution; raises ScheduleRefused."""
-        key = self.idempotency_key or IdempotencyKey(str(execution_id), _NO_HASH)
         window = self.start.window(uuid7_time(execution_id))
-        return Entry(ref, execution_id, self.params, key, window, self.options, retry_of=self.retry_of)
+        return Entry(ref, execution_id, self.params, self.idempotency_key, window, self.options, retry_of=self.retry_of)
 
 
 async def require_callback(webhooks: WebhookRepository, owner: Owner, options: AcceptOptions) -> None:

@@ -22,29 +22,14 @@ FROM generate_series(0, %(sessions)s::bigint - 1) AS n
 """
 _FILL_ENTRIES = """
 INSERT INTO meta.queued_executions (
-    execution_id, request_id, owner, language, key, slot, ready_at, not_before, expires_at, in_order
+    execution_id, request_id, ready_at, not_before, expires_at, kept_until, slot, in_order, owner, language, title, params
 )
 SELECT
     (%(prefix)s || lpad(to_hex(n), 12, '0'))::uuid,
-    ('019d0000-0000-7000-8000-' || lpad(to_hex(n %% %(sessions)s), 12, '0'))::uuid, 'owner ' || n %% %(owners)s, 'nodejs',
-    'key ' || n, 1, now() - interval '1 day' + n * interval '1 ms', now() - interval '1 day', now() + interval '20 days',
-    FALSE
+    ('019d0000-0000-7000-8000-' || lpad(to_hex(n %% %(sessions)s), 12, '0'))::uuid,
+    now() - interval '1 day' + n * interval '1 ms', now() - interval '1 day', now() + interval '20 days',
+    now() + interval '21 days', 1, FALSE, 'owner ' || n %% %(owners)s, 'nodejs', 'calculator', '{"a": 5, "b": 3}'
 FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n
-"""
-_FILL_KEYS = """
-INSERT INTO meta.idempotency_keys (
-    request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, params, asynchronous
-)
-SELECT
-    q.request_id, q.owner, q.key, sha256(''), q.execution_id, 'nodejs-calculator', q.expires_at,
-    q.expires_at + interval '1 day', '{"a": 5, "b": 3}',
-    jsonb_build_object(
-        'attempt', 1, 'retry_of', NULL, 'priority_s', 0, 'not_before', q.not_before, 'in_order', FALSE, 'retry',
-        jsonb_build_object('attempts_max', 1, 'causes', '[]'::jsonb), 'webhook_id', NULL, 'accepted_at', q.ready_at,
-        'expires_at', q.expires_at, 'allowance', interval '70 s', 'retention', interval '1 day'
-    )
-FROM meta.queued_executions AS q
-WHERE q.execution_id < (%(prefix)s || lpad(to_hex(%(keyed)s::bigint), 12, '0'))::uuid
 """
 _KILL = """
 DELETE FROM meta.queued_executions
@@ -53,10 +38,10 @@ WHERE ready_at < (SELECT min(q.ready_at) FROM meta.queued_executions AS q) + %(d
 EMPTY = "TRUNCATE meta.sessions, meta.queued_executions, meta.idempotency_keys, meta.open_executions, meta.executions"
 
 
-def fill(place: Database, entries: int, keyed: int) -> None:
-    """Queue so many due entries of a hundred owners; the first `keyed` of them can be claimed."""
+def fill(place: Database, entries: int) -> None:
+    """Queue so many due entries of a hundred owners."""
     prefix = str(SessionSet(0).first)[:-12]
-    facts = {"owners": _OWNERS, "sessions": SESSIONS, "script": SCRIPT, "keyed": keyed, "prefix": prefix}
+    facts = {"owners": _OWNERS, "sessions": SESSIONS, "script": SCRIPT, "prefix": prefix}
     with psycopg.connect(place.url, autocommit=True) as connection:
         connection.execute(f"SET statement_timeout = {_STATEMENT_TIMEOUT_MS}")
         connection.execute("SET synchronous_commit = off")
@@ -64,8 +49,7 @@ def fill(place: Database, entries: int, keyed: int) -> None:
         connection.execute(_FILL_SESSIONS, facts)
         for first in range(0, entries, _CHUNK):
             connection.execute(_FILL_ENTRIES, {**facts, "first": first, "last": min(first + _CHUNK, entries) - 1})
-        connection.execute(_FILL_KEYS, facts)
-        for table in ("sessions", "queued_executions", "idempotency_keys"):
+        for table in ("sessions", "queued_executions"):
             connection.execute(f"VACUUM (ANALYZE) meta.{table}")
 
 

@@ -155,7 +155,7 @@ class Queues:
         with another(self.folder / "few", self.cores.load) as other:
             sizes = {other: scope.few, self.database: scope.many}
             for place, entries in sizes.items():
-                queue_rows.fill(place, entries, keyed=scope.dead + 2 * scope.claims * (scope.turns + 1))
+                queue_rows.fill(place, entries)
             found = {entries: _ClaimLine(CLAIM, entries) for entries in sizes.values()}
             for turn in range(scope.turns):
                 for place, entries in list(sizes.items()) if turn % 2 == 0 else reversed(list(sizes.items())):

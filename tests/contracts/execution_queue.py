@@ -68,7 +68,6 @@ class QueueOfOne:
         execution_id = self.storage.ids.new(now)
         delay, expires_in = options.pop("delay", timedelta(0)), options.pop("expires_in", timedelta(hours=1))
         window = StartWindow.after(now, delay, expires_in)
-        key = key or IdempotencyKey(str(execution_id), "0" * 64)
         return Entry(ref, execution_id, JsonText('{"ä": "\\u0000"}'), key, window, AcceptOptions(**options))
 
     async def add(self, session: Session, **options: Any) -> Entry:
@@ -245,8 +244,9 @@ class ExecutionQueueContract(ABC):
         assert refused.value.message.count(session.expires_at.isoformat()) == 2, "both instants are named"
         assert await process.accept(process.entry(session.ref, SAME_NAME)), "a refused call takes no key"
 
-    async def test_accepting_again_changes_nothing_in_any_state(self, process, session, storage):
-        entry = process.entry(session.ref, KEY)
+    @pytest.mark.parametrize("key", [None, KEY])
+    async def test_accepting_again_changes_nothing_in_any_state(self, process, session, storage, key):
+        entry = process.entry(session.ref, key)
         first = await process.accept(entry)
         assert await process.accept(entry) == first
         claimed = await process.claim_one()

@@ -19,7 +19,11 @@ _FIRINGS = """
 SELECT f.schedule_id, f.state, f.due_times, f.execution_id FROM meta.schedule_firings AS f ORDER BY f.due_at
 """
 _WAITING = "SELECT count(*) FROM meta.schedules WHERE next_at IS NOT NULL"
-_ACCEPTED = "SELECT winner FROM meta.idempotency_keys WHERE asynchronous IS NOT NULL"
+_ACCEPTED = """
+SELECT q.execution_id FROM meta.queued_executions AS q
+UNION ALL SELECT o.execution_id FROM meta.open_executions AS o WHERE o.claim_id IS NOT NULL
+UNION ALL SELECT k.winner FROM meta.idempotency_keys AS k WHERE k.outcome IS NOT NULL
+"""
 _LATENESS = "SELECT extract(epoch FROM f.settled_at - f.due_at)::float8 FROM meta.schedule_firings AS f"
 _NOW = "SELECT clock_timestamp()"
 

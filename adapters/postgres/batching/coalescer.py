@@ -232,6 +232,7 @@ class Coalescer(Generic[Call, Response]):
             repeatable=statement.repeatable,
             pool=self._pool,
             parts=len(calls) if statement.divisible else 1,
+            fence=statement.fence,
         )
         for call, response in zip(pending, statement.responses(calls, rows), strict=True):
             call.settle(response)

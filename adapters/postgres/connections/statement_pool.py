@@ -107,8 +107,14 @@ class StatementPool:
         """Close the idle connections, and those in use when they are returned."""
         await self._pool.drain()
 
-    async def attempt(self, statement: Statement, parameters: Mapping[str, object], until_s: float) -> Rows:
-        """Run the statement once, and end by `until_s` (of `time.monotonic`).
+    async def attempt(
+        self,
+        statement: Statement,
+        parameters: Mapping[str, object],
+        until_s: float,
+        fence: Statement | None = None,
+    ) -> Rows:
+        """Run the statement once, and end by `until_s` (of `time.monotonic`); `fence` first, in one transaction.
 
         If the call is cancelled, a statement that was sent runs to its own end.
 
@@ -117,7 +123,7 @@ class StatementPool:
         timeout_s = self._connection_timeout_s(until_s - time.monotonic())
         connection = await (self._writer if statement.writes else self._connection)(timeout_s)
         socket_s = min(self._socket_timeout_s, until_s - time.monotonic())
-        work = self._run(connection, statement, parameters, socket_s)
+        work = self._run(connection, statement, parameters, socket_s, fence)
         task = asyncio.get_running_loop().create_task(work, name=statement.name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -176,7 +182,12 @@ class StatementPool:
         return Overloaded("the database") if self._responded_at_s >= since_s else AttemptFailed(NO_CONNECTION)
 
     async def _run(
-        self, connection: GatewayConnection, statement: Statement, parameters: Mapping[str, object], timeout_s: float
+        self,
+        connection: GatewayConnection,
+        statement: Statement,
+        parameters: Mapping[str, object],
+        timeout_s: float,
+        fence: Statement | None,
     ) -> Rows | Exception:
         """Return rows or the failure: there may be no caller left to raise it to."""
         started_s = time.monotonic()
@@ -184,7 +195,7 @@ class StatementPool:
         failure: str | None = None
         try:
             with SocketDeadline(connection, timeout_s) as deadline:
-                rows = await connection.run(statement, parameters)
+                rows = await connection.run(statement, parameters, fence)
             spent = False
         except Exception as error:  # noqa: BLE001  # judged, and raised to the caller
             decision = self._judge(error, timeout_s if deadline.passed else None)

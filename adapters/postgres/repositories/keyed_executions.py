@@ -185,7 +185,14 @@ def keyed_end_columns(calls: Sequence[_KeyedEnd], *, full: bool) -> dict[str, ob
     ended = [finished for finished, _ in calls]
     return {
         **finish_columns(ended, full=full),
+        **answer_columns(ended),
         "keys": codec.texts(key.value for _, key in calls),
+    }
+
+
+def answer_columns(ended: Sequence[FinishedExecution]) -> dict[str, object]:
+    """Return the parameters that keep responses."""
+    return {
         "answers": codec.texts(report_text(finished.report) for finished in ended),
         "whole_results": codec.texts(finished.report.result for finished in ended),
     }

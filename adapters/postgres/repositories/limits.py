@@ -78,9 +78,8 @@ class PostgresUsageReader(UsageReader):
         self, owners: Sequence[Owner], now: datetime, examined_max: int | None = None
     ) -> Sequence[OwnerUsage]:
         rows_max = self._examined_max if examined_max is None else examined_max
-        found = await self._gateway.fetch(
-            self._statements.select_usage, {"owners": codec.texts(owners), "now": now, "rows_max": rows_max}
-        )
+        asked = {"owners": codec.texts(owners), "languages": _LANGUAGES, "now": now, "rows_max": rows_max}
+        found = await self._gateway.fetch(self._statements.select_usage, asked)
         return [OwnerUsage(live, stored, examined < rows_max) for live, stored, examined in found]
 
     @override

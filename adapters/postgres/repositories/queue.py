@@ -47,7 +47,7 @@ _TRIES = 5
 
 
 class PostgresExecutionQueue(QueueReader):
-    """Stores entries in `meta.queued_executions`, and what they need and become in `meta.idempotency_keys`.
+    """Stores entries in `meta.queued_executions`, and what becomes of them in `meta.idempotency_keys`.
 
     Accepts have batch keys of their own, as begins have. All writers of sessions in this process share `writing`.
     """
@@ -64,7 +64,7 @@ class PostgresExecutionQueue(QueueReader):
         batches, full = executions.options.batches, executions.options.history.full
         coalescer: Callable[..., Coalescer[Any, Any]] = partial(Coalescer, gateway, options=batches)
         finish = FinishQueuedExecutions(statements.queue_ends.finish_queued_executions, full=full)
-        accept = AcceptExecutions(statements.queue.accept_executions)
+        accept = AcceptExecutions(statements.queue.accept_executions, statements.queue.fence_accepts)
         # Callers of accepts wait for nothing else, so no accept waits for company.
         self._accepts = LockingWrites(gateway, accept, CoalescerOptions(), exclusive=BatchKeys())
         self._put_backs = coalescer(statement=PutBackExecutions(statements.queue_claims.put_back_executions))
@@ -81,15 +81,25 @@ class PostgresExecutionQueue(QueueReader):
 
     @override
     async def accept(self, entry: Entry, allowance: timedelta, retention: timedelta) -> Accepted:
-        call = AcceptCall(entry, allowance, retention)
-        accepted: Entry | Executed | UUID
-        accepted = await until_settled(entry.idempotency_key, lambda: self._accepts.submit(call))
+        call, key = AcceptCall(entry, allowance, retention), entry.idempotency_key
+        accepted: Entry | Executed | UUID | None
+        if key is None:
+            accepted = await self._accepts.submit(call)
+        else:
+            accepted = await until_settled(key, lambda: self._accepts.submit(call))
+        assert accepted is not None
         return await self._under_way(entry, accepted) if isinstance(accepted, UUID) else accepted
 
     @override
     async def replayed(self, entry: Entry) -> Accepted | None:
-        key = entry.idempotency_key.value
-        asked = {"request_id": entry.ref.session_id, "owner": entry.ref.owner, "key": key, "now": entry.accepted_at}
+        if entry.idempotency_key is None:
+            return None
+        asked = {
+            "request_id": entry.ref.session_id,
+            "owner": entry.ref.owner,
+            "key": entry.idempotency_key.value,
+            "now": entry.accepted_at,
+        }
         rows = await self._rows(self._statements.queue_states.select_kept_call, asked)
         if not rows:
             return None
@@ -188,6 +198,7 @@ class PostgresExecutionQueue(QueueReader):
 
     async def _under_way(self, entry: Entry, winner: UUID) -> Accepted:
         """Return the state or the response of the call that holds the key."""
+        assert entry.idempotency_key is not None
         key, session_id = entry.idempotency_key.value, entry.ref.session_id
         try:
             state = await self.state(entry.ref.owner, winner, entry.accepted_at)

@@ -120,6 +120,7 @@ class QueueReader(ExecutionQueue):
             self._statements.queue_states.select_state_page,
             {
                 "owner": owner,
+                "languages": _LANGUAGES,
                 "after": after,
                 "since": None if wanted.since is None else uuid7_at(wanted.since, 0),
                 "request_id": wanted.session_id,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -65,38 +65,71 @@ def _claimed(claim_id: UUID, row: Row) -> Claimed:
 
 
 def entry_of(ref: SessionRef, row: Sequence[Any]) -> Entry:
-    """Return the entry in a row: execution, key, hash of the payload, params, options, and window of the start."""
-    execution_id, key, payload_hash, params, text, not_before, start_until = row
-    facts = json.loads(text)
-    retry = RetryPolicy(facts["retry"]["attempts_max"], frozenset(map(RetryCause, facts["retry"]["causes"])))
+    """Return the entry in a row: execution, key, its hash, params, options, place in the queue, and expiry."""
+    execution_id, key, payload_hash, params, text, ready_at, start_until = row
+    accepted = _Accepted.of(text)
     return Entry(
         ref,
         execution_id,
         JsonText(params),
-        IdempotencyKey(key, payload_hash),
-        StartWindow(not_before, start_until),
-        AcceptOptions(facts["priority_s"], retry, facts["in_order"], _uuid(facts["webhook_id"])),
-        facts["attempt"],
-        _uuid(facts["retry_of"]),
+        None if key is None else IdempotencyKey(key, payload_hash),
+        accepted.window(ready_at, start_until),
+        accepted.options,
+        accepted.attempt,
+        accepted.retry_of,
     )
 
 
 def asynchronous_state(owner: Owner, row: Row, status: str, kept_until: datetime) -> ExecutionState:
     """Return the state with what the execution was accepted with; nothing is kept of one that was erased."""
-    session_id, _, execution_id, title, text, not_before, start_until = row
-    facts = json.loads(text)
+    session_id, _, execution_id, title, text, ready_at, start_until, next_attempt, is_erased = row
+    accepted = _Accepted.of(text)
     return ExecutionState(
         SessionRef(owner, session_id),
         execution_id,
         ExecutionStatus(status),
         LanguageTitle.of(title),
         asynchronous=True,
-        attempt=facts["attempt"],
-        retry_of=_uuid(facts["retry_of"]),
-        next_attempt=_uuid(facts.get("next_attempt")),
-        window=StartWindow(not_before, start_until),
-        kept_until=None if facts.get("erased") else kept_until,
+        attempt=accepted.attempt,
+        retry_of=accepted.retry_of,
+        next_attempt=next_attempt,
+        window=accepted.window(ready_at, start_until),
+        kept_until=None if is_erased else kept_until,
     )
+
+
+_NO_OPTIONS = AcceptOptions()
+
+
+@frozen
+class _Accepted:
+    """What an execution was accepted with, beside its window."""
+
+    options: AcceptOptions = _NO_OPTIONS
+    attempt: int = 1
+    retry_of: UUID | None = None
+
+    @classmethod
+    def of(cls, text: str | None) -> "_Accepted":
+        """Return what a row has; what it does not name is by default, and null stands for nothing."""
+        if text is None:
+            return _BY_DEFAULT
+        facts = json.loads(text)
+        retry = facts.get("retry")
+        options = AcceptOptions(
+            facts.get("priority_s", 0),
+            RetryPolicy(retry["attempts_max"], frozenset(map(RetryCause, retry["causes"]))) if retry else RetryPolicy(),
+            facts.get("in_order", False),
+            _uuid(facts.get("webhook_id")),
+        )
+        return cls(options, facts.get("attempt", 1), _uuid(facts.get("retry_of")))
+
+    def window(self, ready_at: datetime, start_until: datetime) -> StartWindow:
+        """Return when it may start, by its place in the queue."""
+        return StartWindow(ready_at + timedelta(seconds=self.options.priority_s), start_until)
+
+
+_BY_DEFAULT = _Accepted()
 
 
 def _uuid(text: str | None) -> UUID | None:
@@ -127,7 +160,9 @@ def kept_call(entry: Entry, row: Row) -> Entry | Executed | UUID | Exception:
     start_until, payload_hash, winner, deadline_at, expires_at, title, count, answer, result, is_asynchronous = row
     if winner == entry.execution_id and is_asynchronous:
         return expiring(entry, start_until)
-    key, is_same = entry.idempotency_key, payload_hash == entry.idempotency_key.payload_hash
+    key = entry.idempotency_key
+    assert key is not None
+    is_same = payload_hash == key.payload_hash
     is_erased = result == ERASED
     if is_asynchronous and is_same and answer is None and not is_erased:
         return winner  # type: ignore[no-any-return]  # the driver returns a UUID

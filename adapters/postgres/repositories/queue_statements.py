@@ -14,17 +14,17 @@ from adapters.postgres.batching.statement import BatchStatement, LockingStatemen
 from adapters.postgres.codec import partition_of
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.reports import error_text, report_text
-from adapters.postgres.repositories.executions import ROW_BYTES, execution_columns
-from adapters.postgres.repositories.idempotency_keys import key_columns
-from adapters.postgres.repositories.keyed_executions import keyed_end_columns, keyed_end_size
+from adapters.postgres.repositories.executions import ROW_BYTES, execution_columns, finish_columns
+from adapters.postgres.repositories.keyed_executions import answer_columns, keyed_end_size
 from adapters.postgres.repositories.queue_reader import StateCall, state_columns
 from adapters.postgres.repositories.queue_rows import expiring, kept_call, refusal
 from domain.executions.execution import Executed, FinishedExecution
-from domain.queue.entry import Entry
+from domain.queue.entry import AcceptOptions, Entry
 from domain.queue.state import CANCELLED, CancelResult
 from domain.sessions.session import SessionNotFound
 
 _NO_TIME = timedelta(0)
+_NO_OPTIONS = AcceptOptions()
 
 
 @frozen
@@ -61,6 +61,10 @@ class AcceptExecutions(LockingStatement[AcceptCall, Entry | Executed | UUID | No
     name: ClassVar[str] = "accept"
     divisible: ClassVar[bool] = True
 
+    def __init__(self, sql: Statement, fence: Statement) -> None:
+        super().__init__(sql)
+        self.fence = fence
+
     @override
     def batch_key(self, call: AcceptCall) -> int:
         return call.entry.ref.session_id.int
@@ -72,9 +76,11 @@ class AcceptExecutions(LockingStatement[AcceptCall, Entry | Executed | UUID | No
     @override
     def columns(self, calls: Sequence[AcceptCall]) -> Mapping[str, object]:
         entries = [call.entry for call in calls]
+        keys = [entry.idempotency_key for entry in entries]
         return {
             **execution_columns([(entry.ref, entry.execution_id) for entry in entries]),
-            **key_columns([entry.idempotency_key for entry in entries]),
+            "keys": codec.texts(key.value if key else None for key in keys),
+            "payload_hashes": codec.texts(key.payload_hash if key else None for key in keys),
             "partitions": codec.numbers(partition_of(entry.execution_id) for entry in entries),
             "started_ats": codec.instants(entry.accepted_at for entry in entries),
             "allowances": codec.intervals(call.allowance for call in calls),
@@ -149,9 +155,10 @@ class FinishQueuedExecutions(LockingStatement[EndCall, int | None]):
 
     @override
     def columns(self, calls: Sequence[EndCall]) -> Mapping[str, object]:
-        ends = [(call.finished, call.entry.idempotency_key) for call in calls]
+        ends = [call.finished for call in calls]
         return {
-            **keyed_end_columns(ends, full=self._full),
+            **finish_columns(ends, full=self._full),
+            **answer_columns(ends),
             "error_texts": codec.texts(error_text(call.finished.report.failure) for call in calls),
             "attempts": codec.numbers(call.entry.attempt for call in calls),
             **_following_columns([call.following for call in calls]),
@@ -193,15 +200,16 @@ class CancelExecutions(BatchStatement[StateCall, CancelResult | None]):
         return None
 
 
-def options_text(entry: Entry) -> str:
-    """Return what an entry was accepted with as JSON, beside its expiry."""
+def options_text(entry: Entry) -> str | None:
+    """Return what an entry was accepted with as JSON, beside its window; None if all is as by default."""
     retry, options = entry.options.retry, entry.options
+    if options == _NO_OPTIONS and entry.attempt == 1 and entry.retry_of is None:
+        return None
     return json.dumps(
         {
             "attempt": entry.attempt,
             "retry_of": entry.retry_of and str(entry.retry_of),
             "priority_s": options.priority_s,
-            "not_before": entry.window.not_before.isoformat(),
             "in_order": options.in_order,
             "retry": {"attempts_max": retry.attempts_max, "causes": sorted(retry.causes)},
             "webhook_id": options.webhook_id and str(options.webhook_id),

@@ -177,7 +177,7 @@ class PostgresScheduleRepository(ScheduleRepository):
 
     def _fire_columns(self, fire: Fire) -> dict[str, object]:
         schedule, step, entry = fire.schedule, fire.step, fire.entry
-        missed = None if step is None else step.missed
+        missed, key = None if step is None else step.missed, entry.idempotency_key
         is_alone = step is not None and schedule.plan.overlap is Overlap.SKIP
         return {
             **_as_read(schedule),
@@ -193,8 +193,8 @@ class PostgresScheduleRepository(ScheduleRepository):
             "attempts_max": ATTEMPTS_MAX,
             "request_id": entry.ref.session_id,
             "owner": entry.ref.owner,
-            "key": entry.idempotency_key.value,
-            "payload_hash": entry.idempotency_key.payload_hash,
+            "key": key and key.value,
+            "payload_hash": key and key.payload_hash,
             "execution_id": entry.execution_id,
             "slot": partition_of(entry.execution_id),
             "started_at": entry.accepted_at,

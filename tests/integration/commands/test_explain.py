@@ -189,15 +189,8 @@ async def test_an_execution_that_waits_in_the_queue(api: Api, settings: Settings
     waiting, later, until = uuid7_at(now, 3), now + timedelta(minutes=30), now + timedelta(hours=1)
     facts = {"session_id": session_id, "id": waiting, "later": later, "until": until}
     write(
-        "INSERT INTO meta.idempotency_keys (request_id, owner, key, payload_hash, winner, language_title, deadline_at,"
-        " expires_at, params, asynchronous) VALUES (%(session_id)s, 'anonymous', 'order 4711', sha256(''), %(id)s,"
-        " 'python-x', %(until)s, %(until)s, '{}', jsonb_build_object('attempt', 1, 'not_before', %(later)s::timestamptz,"
-        " 'expires_at', %(until)s::timestamptz))",
-        **facts,
-    )
-    write(
-        "INSERT INTO meta.queued_executions VALUES (%(id)s, %(session_id)s, 'anonymous', 'python', 'order 4711', 0,"
-        " %(later)s, %(later)s, %(until)s, FALSE)",
+        "INSERT INTO meta.queued_executions VALUES (%(id)s, %(session_id)s, %(later)s, %(later)s, %(until)s, %(until)s, 0,"
+        " FALSE, 'anonymous', 'python', 'x', '{}', NULL, 'order 4711', sha256(''))",
         **facts,
     )
     found = await explained(settings, waiting)

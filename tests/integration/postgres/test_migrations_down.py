@@ -67,21 +67,27 @@ INSERT INTO meta.schedules (
 INSERT INTO meta.schedule_firings
 SELECT c.schedule_id, now(), now(), 1, 'missed', now(), 'late', NULL, FALSE FROM meta.schedules AS c;
 INSERT INTO meta.queued_executions VALUES (
-    '00000000-0000-7000-8000-00000000000a', gen_random_uuid(), 'alice', 'python', 'k', 0, now(), now(), now(), FALSE
+    '00000000-0000-7000-8000-00000000000a', gen_random_uuid(), now(), now(), now(), now(), 0, FALSE, 'alice', 'python',
+    'x', '{}', '{}', 'k', sha256('')
 );
 INSERT INTO meta.idempotency_keys (
     request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, answer, outcome, params,
-    asynchronous
+    options, ready_at, start_until, next_attempt
 )
 SELECT
     gen_random_uuid(), 'alice', 'k', sha256(''), format('00000000-0000-7000-8000-00000000000%s', v.n)::uuid, 'python-x',
-    now(), now(), v.answer, v.outcome, '{}', '{}'
+    now(), now(), v.answer, v.outcome, '{}', '{}', now(), now(), gen_random_uuid()
 FROM (VALUES ('a', NULL, NULL), ('b', '{}', 'succeeded'), ('c', '{}', 'cancelled')) AS v (n, answer, outcome);
-INSERT INTO meta.open_executions (request_id, execution_id, owner, slot, deadline_at, in_order, claim_id)
-VALUES (gen_random_uuid(), gen_random_uuid(), 'alice', 0, now(), TRUE, gen_random_uuid());
+INSERT INTO meta.open_executions (
+    request_id, execution_id, owner, slot, deadline_at, in_order, claim_id, language_title, ready_at, start_until,
+    kept_until, params, options, key, payload_hash
+) VALUES (
+    gen_random_uuid(), gen_random_uuid(), 'alice', 0, now(), TRUE, gen_random_uuid(), 'python-x', now(), now(), now(),
+    '{}', '{}', 'k', sha256('')
+);
 INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome, attempt)
 VALUES (0, gen_random_uuid(), gen_random_uuid(), 'alice', 'cancelled', 1);
-INSERT INTO meta.usage_additions VALUES (gen_random_uuid(), gen_random_uuid(), 'alice', '2026-11-27', 'failed', 1, 1);
+INSERT INTO meta.usage_additions VALUES (gen_random_uuid(), 'alice', '2026-11-27', 1, 1, 0, 1, 1);
 INSERT INTO meta.rates VALUES ('alice', 'execute', now(), interval '1 s');
 INSERT INTO meta.shortened_days VALUES (1, now(), now(), 1), (2, now(), now(), 1);
 INSERT INTO meta.usage VALUES ('alice', '2026-11-25', 1, 0, 0, 1, 1), ('alice', '2026-11-26', 1, 0, 0, 1, 1);

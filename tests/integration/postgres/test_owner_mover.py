@@ -315,7 +315,7 @@ async def test_what_an_accept_stores_that_began_before_the_move_moves_too(mover,
     for _ in range(4):
         await process.add(await storage.add(BOB))
     entry = process.entry(session.ref, KEY)
-    call = AcceptExecutions(statements.queue.accept_executions)
+    call = AcceptExecutions(statements.queue.accept_executions, statements.queue.fence_accepts)
     with psycopg.connect(database_url) as late:
         parameters = call.parameters([AcceptCall(entry, ALLOWANCE, RETENTION)], "normal")
         late.execute(statements.queue.accept_executions.sql, parameters)
@@ -335,7 +335,12 @@ async def test_a_session_of_which_a_claim_takes_an_execution_moves_with_the_next
     process, session = QueueOfOne(storage), await storage.add()
     entry = await process.add(session)
     async with await psycopg.AsyncConnection.connect(database_url) as claimer:
-        await claimer.execute("DELETE FROM meta.queued_executions")
+        await claimer.execute(
+            "WITH taken AS (DELETE FROM meta.queued_executions RETURNING *)"
+            " INSERT INTO meta.open_executions (request_id, execution_id, owner, slot, deadline_at, claim_id, language_title,"
+            " ready_at, start_until, kept_until, params) SELECT t.request_id, t.execution_id, t.owner, t.slot, t.expires_at,"
+            " t.execution_id, 'python-x', t.ready_at, t.expires_at, t.kept_until, t.params FROM taken AS t"
+        )
         moving = asyncio.create_task(walked(mover))
         async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as watcher:
 

@@ -211,7 +211,7 @@ async def test_what_an_accept_stores_that_began_before_a_purge_is_erased_too(
         with psycopg.connect(database_url) as late:
             late.execute("SET idle_in_transaction_session_timeout = '10s'")
             entry = process.entry(session.ref)
-            call = AcceptExecutions(statements.queue.accept_executions)
+            call = AcceptExecutions(statements.queue.accept_executions, statements.queue.fence_accepts)
             late.execute(
                 statements.queue.accept_executions.sql,
                 call.parameters([AcceptCall(entry, ALLOWANCE, RETENTION)], "normal"),

@@ -127,6 +127,7 @@ def test_every_file_of_statements_is_loaded(statements):
 
 def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(statements):
     assert {statement.name for statement in _all(statements) if not statement.prepare} == {
+        "fence_accepts",
         "select_execution_counts",
         "select_execution_page",
         "select_execution",
@@ -413,7 +414,10 @@ def _queue_statements(statements: Statements) -> list[tuple[Statement, dict[str,
     }  # fmt: skip
     end, ended = EndCall(finished, entry, entry), {"cancelled": "", "cancelled_error": ""}
     return [
-        (queue.accept_executions, AcceptExecutions(queue.accept_executions).parameters([call], "normal")),
+        (
+            queue.accept_executions,
+            AcceptExecutions(queue.accept_executions, queue.fence_accepts).parameters([call], "normal"),
+        ),
         (claims.claim_executions, claim),
         (
             claims.put_back_executions,
@@ -434,7 +438,8 @@ def _queue_statements(statements: Statements) -> list[tuple[Statement, dict[str,
         (states.select_states, SelectStates(states.select_states).columns(state)),
         (
             states.select_state_page,
-            {**few, "owner": "alice", "after": None, "since": None, "request_id": None, "status": None, "size": 5},
+            {**few, "owner": "alice", "after": None, "since": None, "request_id": None, "status": None, "size": 5}
+            | {"languages": codec.texts(["python"])},
         ),
         (states.select_queued_count, {"owner": "alice", "languages": "{python}", "counted_max": 100}),
         (states.select_all_queued_count, {"counted_max": 100}),
@@ -475,8 +480,8 @@ def _fill(connection: psycopg.Connection, count: int = 5000) -> None:
         [count],
     )
     connection.execute(
-        "INSERT INTO meta.queued_executions SELECT gen_random_uuid(), gen_random_uuid(), 'owner ' || n %% 10, 'python', 'k', "
-        "1, '2026-01-01', '2026-01-01', '2026-01-02', n %% 2 = 0 FROM generate_series(1, %s) AS n",
+        "INSERT INTO meta.queued_executions SELECT gen_random_uuid(), gen_random_uuid(), '2026-01-01', '2026-01-01', "
+        "'2026-01-02', '2026-01-03', 1, n %% 2 = 0, 'owner ' || n %% 10, 'python', 't', '{}' FROM generate_series(1, %s) AS n",
         [count],
     )
     connection.execute("ANALYZE meta.sessions, meta.open_executions, meta.idempotency_keys, meta.queued_executions")

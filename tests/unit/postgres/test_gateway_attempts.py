@@ -26,6 +26,7 @@ class ManualPool:
         self.outcomes = list(outcomes)
         self.drops = 0
         self.made = 0
+        self.fences = []
 
     def make(self, _name, _size, _options, _observe, on_server_left):
         """Return this pool in place of each pool of a gateway."""
@@ -33,7 +34,8 @@ class ManualPool:
         self.on_server_left = on_server_left
         return self
 
-    async def attempt(self, statement, parameters, until_s):
+    async def attempt(self, statement, parameters, until_s, fence):
+        self.fences.append(fence)
         outcome = self.outcomes.pop(0)
         if isinstance(outcome, Exception):
             raise outcome
@@ -62,6 +64,12 @@ async def outcome_of(statement, *outcomes, **options):
 async def test_a_later_attempt_may_succeed():
     made, _ = gateway(*failed(LOST, ROLLED_BACK), [(1,)])
     assert await made.fetch(WRITE, {}) == [(1,)]
+
+
+async def test_a_fence_stands_before_attempts_of_which_an_earlier_one_may_still_run():
+    made, pool = gateway(*failed(ROLLED_BACK, LOST, ROLLED_BACK), [])
+    await made.fetch(WRITE, {}, fence=READ)
+    assert pool.fences == [None, None, READ, READ]
 
 
 async def test_attempts_end_at_their_number():

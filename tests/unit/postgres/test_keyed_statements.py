@@ -9,14 +9,14 @@ from adapters.postgres.statements import load_statements
 STATEMENTS = load_statements()
 OF_KEYS = re.compile(
     r"\bc\.key, c\.payload_hash,(?: c\.retention,[\w., ]*)?\s*|, key, answer, whole_result\b|, :keys\S+ :answers\S+ :whole_results\S+"
-    r"|, o\.cancel_requested_at\b"
+    r"|(?<=h\.\*),\s*o\.[^)]*"
 )
 
 
 def parts(statement):
     """Return the parts of a WITH by name, without what there is of keys and cancels in them."""
     found = re.split(r"(?m)^(?:WITH )?(\w+) AS \($", statement.sql)
-    return {name: OF_KEYS.sub("", text) for name, text in zip(found[1::2], found[2::2], strict=True)}
+    return {name: "".join(OF_KEYS.sub("", text).split()) for name, text in zip(found[1::2], found[2::2], strict=True)}
 
 
 @pytest.mark.parametrize(
