@@ -16,6 +16,7 @@ from domain.sessions.session import Session
 from domain.storage.storage import ShortenedDay
 from domain.takeover.moving import TakenState
 from domain.webhooks.delivery import Delivery, DeliveryState
+from domain.webhooks.webhook import Webhook
 
 
 @frozen
@@ -183,7 +184,7 @@ class Timeline:
     session with the id, `taken` is the key that the call had which made the id. `purge` is the latest act that erased
     the session's content. `move` is what a takeover has stored about the session, and `recorded_calls` counts its
     stored calls.
-    `delivery` is set if the id is that of a message to a webhook, `schedule` if it is that of a schedule.
+    `delivery`, `schedule` or `webhook` is set if the id is that of a message to a webhook, a schedule or a webhook.
     """
 
     identifier: UUID
@@ -203,6 +204,7 @@ class Timeline:
     shortened: Sequence[ShortenedDay] = ()
     delivery: Delivery | None = None
     schedule: ScheduleTrace | None = None
+    webhook: Webhook | None = None
 
     @property
     def made_at(self) -> datetime:

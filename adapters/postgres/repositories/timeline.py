@@ -15,7 +15,7 @@ from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.audit import entry_of
 from adapters.postgres.repositories.schedules import PostgresScheduleRepository
-from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue
+from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue, PostgresWebhookRepository
 from adapters.postgres.retention.gauge import StorageGauge
 from adapters.postgres.statements import Statements
 from domain.audit import AuditEntry
@@ -39,6 +39,7 @@ from domain.timeline import (
     TimelineReader,
 )
 from domain.webhooks.delivery import Delivery, DeliveryNotFound, DeliveryState
+from domain.webhooks.webhook import Webhook, WebhookNotFound
 
 _OPEN_MAX = 20
 _KEYS_MAX = 100_000
@@ -77,12 +78,21 @@ class PostgresTimelineReader(TimelineReader):
             shortened=await StorageGauge(self._gateway, self._statements.storage).shortened(),
             delivery=None if execution or session else await self._delivery(identifier),
             schedule=None if execution or session else await self._schedule(identifier),
+            webhook=None if execution or session else await self._webhook(identifier),
         )
 
     async def _delivery(self, delivery_id: UUID) -> Delivery | None:
         try:
             return await PostgresDeliveryQueue(self._gateway, self._statements.webhooks).find(EVERY_OWNER, delivery_id)
         except DeliveryNotFound:
+            return None
+
+    async def _webhook(self, webhook_id: UUID) -> Webhook | None:
+        try:
+            return await PostgresWebhookRepository(self._gateway, self._statements.webhooks).find(
+                EVERY_OWNER, webhook_id
+            )
+        except WebhookNotFound:
             return None
 
     async def _schedule(self, schedule_id: UUID) -> ScheduleTrace | None:

@@ -11,7 +11,7 @@ from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Renewal, Session, Status
 from domain.takeover.moving import TakenState
 from domain.timeline import AcceptedTrace, ClockReading, ExecutionTrace, RetentionTimes, Timeline
-from entrypoints.cli.explain.messages import explain_delivery
+from entrypoints.cli.explain.messages import explain_delivery, explain_webhook
 from entrypoints.cli.explain.schedules import explain_schedule
 from entrypoints.cli.explain.sentences import Evidence, Explanation, counted, fact, summary, written
 
@@ -36,6 +36,8 @@ def explain(timeline: Timeline, retention: RetentionTimes) -> Explanation:
         return explain_delivery(timeline.delivery)
     if timeline.schedule is not None:
         return explain_schedule(timeline.schedule)
+    if timeline.webhook is not None:
+        return explain_webhook(timeline.webhook)
     return _explain_absence(timeline, retention)
 
 

@@ -44,5 +44,5 @@ def _firing(firing: Firing) -> Evidence:
         name = "schedule_run" if firing.manual else "schedule_fired"
         return fact(name, firing.due_at, execution=firing.execution_id, settled=firing.settled_at)
     times = counted(firing.due_times, "due time")
-    until = "" if firing.due_times == 1 else f", until {written(firing.last_due_at)}"
+    until = "" if firing.due_times == 1 else f" to {written(firing.last_due_at)}"
     return fact(_NOT_FIRED[firing.state], firing.due_at, times=times, until=until, reason=firing.reason)

@@ -105,6 +105,13 @@ async def test_what_runs_later_is_explained_with_its_schedules_and_messages(
     assert texts_of(of_session, "results") == ["Params and results of 1 execution that runs later are stored."]
     assert texts_of(of_session, "keys") == texts_of(found, "key") == []
     assert texts_of(found, "messages") == ["Messages to webhooks about it: 1 pending."]
+    webhook_id = str(UUID(int=9))
+    write(
+        "INSERT INTO meta.webhooks (webhook_id, owner, url, events, key_id)"
+        " VALUES (%(id)s, 'anonymous', 'https://example.com/', '{}', 'k')",
+        id=webhook_id,
+    )
+    assert (await explained(settings, webhook_id)).summary.startswith("This webhook is enabled.")
 
 
 async def test_a_purged_session_says_when_it_was_purged_and_by_whom(

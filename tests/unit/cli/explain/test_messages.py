@@ -2,13 +2,15 @@
 
 from datetime import timedelta
 
+import pytest
 from attrs import evolve
 
 from domain.identity import NO_ID, Owner, uuid7_at
 from domain.timeline import ClockReading, RetentionTimes, Timeline
 from domain.webhooks.delivery import Delivery, DeliveryState
-from domain.webhooks.webhook import Event
+from domain.webhooks.webhook import ENDS, DisabledReason, Event, Health, SecretVersion, Webhook
 from entrypoints.cli.explain.explanation import explain
+from entrypoints.cli.explain.sentences import written
 from tests.unit.domain.builders import START
 
 ID = uuid7_at(START, 1)
@@ -45,3 +47,34 @@ def test_a_delivered_message_counts_its_attempts():
     found, facts = explained(evolve(ENDED, state=DeliveryState.DELIVERED, attempts=1, status=204))
     assert (found.state, "1 attempt." in found.summary) == ("ended", True)
     assert "error" not in facts
+
+
+def of_webhook(**facts):
+    webhook = Webhook(ID, Owner("alice"), "https://example.com/secret", ENDS, SecretVersion("0123456789abcdef"))
+    timeline = Timeline(ID, ClockReading(START, 0.25, 12.5), webhook=evolve(webhook, **facts))
+    found = explain(timeline, RetentionTimes(DAY, 7, 30 * DAY))
+    return found, [each.text for each in found.statements]
+
+
+def test_a_webhook_has_its_owner_its_host_and_its_events():
+    found, texts = of_webhook()
+    assert (found.state, "is enabled" in found.summary) == ("active", True)
+    assert "alice, and calls example.com." in texts[0]
+    assert "secret" not in " ".join(texts)
+    assert texts[1].startswith("It hears of execution.cancelled, ")
+    assert of_webhook(events=frozenset())[1][1:] == ["It hears only of executions that name it."]
+
+
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [(DisabledReason.OWNER, "its owner"), (DisabledReason.GONE, "410"), (DisabledReason.FAILING, "for too long")],
+)
+def test_a_disabled_webhook_says_why(reason, why):
+    failing = Health(7, START, START)
+    found, texts = of_webhook(disabled_reason=reason, disabled_at=START + DAY, health=failing, dropped=3)
+    assert (found.state, why in found.summary) == ("failed", True)
+    assert texts[2:] == [
+        f"It was disabled at {written(START + DAY)}.",
+        f"Attempts have failed since the last success: 7, the first at {written(START)}.",
+        "Messages that were removed unsent: 3.",
+    ]

@@ -73,6 +73,6 @@ def test_it_says_what_became_of_due_times():
     assert texts[2:] == [
         f"The due time {written(DUE)} fired at {written(DUE)}: it started the execution {RUN}.",
         f"A call started the execution {RUN} at {written(DUE)}.",
-        f"Skipped from {written(DUE)} on: 1 due time. Reason: overlap.",
-        f"Missed from {written(DUE)} on, until {written(DUE + DAY)}: 9 due times. Reason: late.",
+        f"Skipped: 1 due time, {written(DUE)}. Reason: overlap.",
+        f"Missed: 9 due times, {written(DUE)} to {written(DUE + DAY)}. Reason: late.",
     ]
