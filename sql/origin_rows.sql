@@ -65,128 +65,145 @@ CROSS JOIN absent
 CROSS JOIN LATERAL (SELECT compile_error, metadata FROM (SELECT s.*) AS own) AS o -- noqa: ST05
 ORDER BY s.request_id;
 
--- name: select_page(after_at, after_id, expired_after, by_expiry, rows_max, bytes_max, now, kept_after, lifetime_max, script_size_max, context_size_max)
--- A page of rows: the ordinary ones by column, as PostgreSQL sends arrays, and the ids of others. domain/takeover/ordinary.py
--- says which rows are ordinary. A page has rows of about bytes_max; those that are larger by themselves are not read. The
--- limits of `found` and `shown` keep PostgreSQL from making a text again for each use: of a jsonb, that takes long.
-WITH picked AS (
-    (
-        SELECT s.* FROM sessions AS s
-        WHERE
-            :by_expiry
-            AND (s.expires_at, s.request_id) > (:after_at, :after_id) AND s.expires_at > :expired_after
-        ORDER BY s.expires_at, s.request_id
-        LIMIT :rows_max
-    )
-    UNION ALL
-    (
-        SELECT s.* FROM sessions AS s
-        WHERE NOT :by_expiry AND s.request_id > :after_id AND s.expires_at > :expired_after
-        ORDER BY s.request_id
-        LIMIT :rows_max
-    )
-),
-absent AS (
-    SELECT
-        NULL::timestamptz AS last_executed_at, NULL::integer AS execution_count, NULL::text AS script_hash,
-        NULL::bytea AS compiled_artifact, NULL::text AS compile_status, NULL::text AS compile_error,
-        NULL::jsonb AS metadata
-),
-found AS (
-    SELECT
-        s.request_id::text, s.language_title::text, s.user_id::text, s.created_at::timestamptz,
-        s.expires_at::timestamptz, s.expires_at::text AS written_expiry, o.last_executed_at::timestamptz,
-        coalesce(o.execution_count, 0)::bigint AS execution_count, s.status, s.context::jsonb::text AS context,
-        s.script_content, o.script_hash::text AS own_hash, s.compile_options::text, o.compile_status::text,
-        o.compile_error, o.metadata::text, o.compiled_artifact IS NULL AS is_source, s.expires_at::timestamptz <= cast(:now AS timestamptz) AS is_expired
-    FROM picked AS s
-    CROSS JOIN absent
-    CROSS JOIN LATERAL ( -- noqa: ST05
-        SELECT
-            last_executed_at, execution_count, script_hash, compiled_artifact, compile_status, compile_error, metadata
-        FROM (SELECT s.*) AS own -- noqa: ST05
-    ) AS o
-    LIMIT :rows_max
-),
-measured AS (
-    SELECT
-        s.*,
-        coalesce(octet_length(s.script_content), 0) + coalesce(octet_length(s.context), 0)
-        + coalesce(octet_length(s.compile_error), 0) + coalesce(octet_length(s.metadata), 0) AS size_bytes
-    FROM found AS s
-),
-sized AS (
-    SELECT
-        s.*,
-        s.size_bytes > :bytes_max AS is_large,
-        sum(CASE WHEN s.size_bytes > :bytes_max THEN 0 ELSE s.size_bytes END) OVER (
-            ORDER BY TRUE ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-        ) AS read_bytes
-    FROM measured AS s
-),
-shown AS (
-    SELECT
-        s.*,
-        NOT s.is_large AND s.is_source AND s.status = 'active' AND s.execution_count >= 0
-        AND s.request_id LIKE '________-____-____-____-____________'
-        AND translate(s.request_id, '0123456789abcdef', '') = '----'
-        AND substr(s.request_id, 15, 1) <> '7'
-        AND s.request_id <> '00000000-0000-0000-0000-000000000000'
-        AND s.request_id <> 'ffffffff-ffff-ffff-ffff-ffffffffffff'
-        AND s.expires_at > cast(:kept_after AS timestamptz) AND s.expires_at < '10000-01-01 00:00:00+00'
-        AND s.created_at >= '1970-01-01 00:00:00+00' AND s.created_at <= s.expires_at
-        AND coalesce(
-            s.last_executed_at >= '1970-01-01 00:00:00+00' AND s.last_executed_at < '10000-01-01 00:00:00+00', TRUE
+-- name: copy_page(after_at, after_id, expired_after, by_expiry, rows_max, bytes_max, now, kept_after, lifetime_max, script_size_max, context_size_max)
+-- A page of rows, one each. adapters/copied_rows.py names the fields, and domain/takeover/ordinary.py says which rows are
+-- ordinary. The last fields of an ordinary row are those of a copy, and are passed on as they are. A page has rows of about
+-- bytes_max; those that are larger by themselves are not read. The limits of `found` and `judged` keep PostgreSQL from
+-- making a text again for each use: of a jsonb, that takes long.
+COPY (
+    WITH picked AS (
+        (
+            SELECT s.* FROM sessions AS s
+            WHERE
+                :by_expiry
+                AND (s.expires_at, s.request_id) > (:after_at, :after_id) AND s.expires_at > :expired_after
+            ORDER BY s.expires_at, s.request_id
+            LIMIT :rows_max
         )
-        AND CASE
-            WHEN s.is_expired THEN coalesce(translate(s.own_hash, '0123456789abcdef', '') = '', TRUE)
-            ELSE
-                date_part('epoch', s.expires_at - s.created_at) <= 2147483647
-                AND s.context LIKE '{%%' AND octet_length(s.context) <= :context_size_max
-                AND octet_length(s.script_content) BETWEEN 1 AND :script_size_max
-        END AS is_ordinary,
+        UNION ALL
+        (
+            SELECT s.* FROM sessions AS s
+            WHERE NOT :by_expiry AND s.request_id > :after_id AND s.expires_at > :expired_after
+            ORDER BY s.request_id
+            LIMIT :rows_max
+        )
+    ),
+    absent AS (
+        SELECT
+            NULL::timestamptz AS last_executed_at, NULL::integer AS execution_count, NULL::text AS script_hash,
+            NULL::bytea AS compiled_artifact, NULL::text AS compile_status, NULL::text AS compile_error,
+            NULL::jsonb AS metadata
+    ),
+    found AS (
+        SELECT
+            s.request_id::text, s.language_title::text, s.user_id::text, s.created_at::timestamptz,
+            s.expires_at::timestamptz, s.expires_at AS stored_expiry, o.last_executed_at::timestamptz,
+            coalesce(o.execution_count, 0)::bigint AS execution_count, s.status, s.context::jsonb::text AS context,
+            s.script_content, o.script_hash::text AS own_hash, s.compile_options::text, o.compile_status::text,
+            o.compile_error, o.metadata::text, o.compiled_artifact IS NULL AS is_source,
+            s.expires_at::timestamptz <= cast(:now AS timestamptz) AS is_expired
+        FROM picked AS s
+        CROSS JOIN absent
+        CROSS JOIN LATERAL ( -- noqa: ST05
+            SELECT
+                last_executed_at, execution_count, script_hash, compiled_artifact, compile_status, compile_error,
+                metadata
+            FROM (SELECT s.*) AS own -- noqa: ST05
+        ) AS o
+        LIMIT :rows_max
+    ),
+    measured AS (
+        SELECT
+            s.*,
+            (
+                coalesce(octet_length(s.script_content), 0) + coalesce(octet_length(s.context), 0)
+                + coalesce(octet_length(s.compile_error), 0) + coalesce(octet_length(s.metadata), 0)
+            )::bigint AS size_bytes
+        FROM found AS s
+    ),
+    sized AS (
+        SELECT
+            s.*,
+            s.size_bytes > :bytes_max AS is_large,
+            sum(CASE WHEN s.size_bytes > :bytes_max THEN 0 ELSE s.size_bytes END) OVER (
+                ORDER BY TRUE ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+            ) AS read_bytes
+        FROM measured AS s
+    ),
+    judged AS (
+        SELECT
+            s.*,
+            coalesce(
+                NOT s.is_large AND s.is_source AND s.status = 'active' AND s.execution_count >= 0
+                AND s.request_id LIKE '________-____-____-____-____________'
+                AND translate(s.request_id, '0123456789abcdef', '') = '----'
+                AND substr(s.request_id, 15, 1) <> '7'
+                AND s.request_id <> '00000000-0000-0000-0000-000000000000'
+                AND s.request_id <> 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+                AND s.expires_at > cast(:kept_after AS timestamptz) AND s.expires_at < '10000-01-01 00:00:00+00'
+                AND s.created_at >= '1970-01-01 00:00:00+00' AND s.created_at <= s.expires_at
+                AND coalesce(
+                    s.last_executed_at >= '1970-01-01 00:00:00+00' AND s.last_executed_at < '10000-01-01 00:00:00+00',
+                    TRUE
+                )
+                AND CASE
+                    WHEN s.is_expired THEN
+                        coalesce(length(s.own_hash) = 64 AND translate(s.own_hash, '0123456789abcdef', '') = '', TRUE)
+                    ELSE
+                        date_part('epoch', s.expires_at - s.created_at) <= 2147483647
+                        AND s.context LIKE '{%%' AND octet_length(s.context) <= :context_size_max
+                        AND octet_length(s.script_content) BETWEEN 1 AND :script_size_max
+                        AND CASE
+                            WHEN s.own_hash IS NULL THEN TRUE
+                            ELSE s.own_hash = encode(sha256(convert_to(s.script_content, 'UTF8')), 'hex')
+                        END
+                END,
+                FALSE
+            ) AS passes
+        FROM sized AS s
+        WHERE s.read_bytes <= :bytes_max
+        LIMIT :rows_max
+    )
+    SELECT
         CASE
-            WHEN NOT s.is_large AND NOT s.is_expired THEN encode(sha256(convert_to(s.script_content, 'UTF8')), 'hex')
-        END AS script_hash
-    FROM sized AS s
-    WHERE s.read_bytes <= :bytes_max
-    LIMIT :rows_max
-),
-judged AS (
-    SELECT s.*, coalesce(s.is_ordinary AND coalesce(s.own_hash = s.script_hash, TRUE), FALSE) AS passes FROM shown AS s
-)
-SELECT
-    count(*) AS examined,
-    coalesce(sum(s.size_bytes), 0)::bigint AS size_bytes,
-    (array_agg(s.written_expiry))[count(*)] AS last_expiry,
-    (array_agg(s.request_id))[count(*)] AS last_id,
-    array_agg(s.request_id) FILTER (WHERE NOT s.passes AND NOT s.is_large) AS odd_ids,
-    array_agg(s.request_id) FILTER (WHERE s.is_large) AS large_ids,
-    array_agg(s.request_id) FILTER (WHERE s.passes) AS ids,
-    array_agg(s.language_title) FILTER (WHERE s.passes) AS titles,
-    array_agg(s.user_id) FILTER (WHERE s.passes) AS user_ids,
-    array_agg(s.compile_options) FILTER (WHERE s.passes) AS options,
-    array_agg(s.compile_status) FILTER (WHERE s.passes) AS compile_statuses,
-    array_agg(s.compile_error) FILTER (WHERE s.passes) AS compile_errors,
-    array_agg(s.metadata) FILTER (WHERE s.passes) AS metadatas,
-    array_agg(s.own_hash IS NOT NULL) FILTER (WHERE s.passes) AS with_hash,
-    array_agg(s.is_expired) FILTER (WHERE s.passes) AS with_expiry,
-    array_agg(s.request_id::uuid) FILTER (WHERE s.passes) AS request_ids,
-    array_agg(s.script_hash) FILTER (WHERE s.passes) AS script_hashes,
-    array_agg(s.own_hash) FILTER (WHERE s.passes) AS own_hashes,
-    array_agg(
-        least(greatest(round(date_part('epoch', s.expires_at - s.created_at)), 1), 2147483647)::integer
-    ) FILTER (WHERE s.passes) AS ttls_seconds,
-    array_agg(s.created_at) FILTER (WHERE s.passes) AS created_ats,
-    array_agg(s.expires_at) FILTER (WHERE s.passes) AS expiries,
-    array_agg(greatest(
-        s.expires_at, least(s.created_at + cast(:lifetime_max AS interval), '9999-12-31 23:59:59.999999+00')
-    )) FILTER (WHERE s.passes) AS expiries_max,
-    array_agg(s.last_executed_at) FILTER (WHERE s.passes) AS executions,
-    array_agg(s.execution_count) FILTER (WHERE s.passes) AS counts,
-    array_agg(CASE WHEN s.is_expired THEN '{}' ELSE s.context END) FILTER (WHERE s.passes) AS contexts,
-    array_agg(CASE WHEN NOT s.is_expired THEN s.script_content END) FILTER (WHERE s.passes) AS scripts
-FROM judged AS s;
+            WHEN j.passes THEN
+                34 + octet_length(j.language_title) + coalesce(octet_length(j.user_id), 0)
+                + coalesce(octet_length(j.compile_options), 0) + coalesce(octet_length(j.compile_status), 0)
+                + coalesce(octet_length(j.compile_error), 0) + coalesce(octet_length(j.metadata), 0)
+            WHEN j.is_large THEN -2
+            ELSE -1
+        END AS kind_bytes,
+        j.size_bytes,
+        j.stored_expiry,
+        CASE WHEN NOT j.passes THEN j.stored_expiry::text END AS odd_expiry,
+        CASE WHEN NOT j.passes THEN j.request_id END AS odd_id,
+        CASE WHEN j.passes THEN j.language_title END AS language_title,
+        CASE WHEN j.passes THEN j.user_id END AS user_id,
+        CASE WHEN j.passes THEN j.compile_options END AS compile_options,
+        CASE WHEN j.passes THEN j.compile_status END AS compile_status,
+        CASE WHEN j.passes THEN j.compile_error END AS compile_error,
+        CASE WHEN j.passes THEN j.metadata END AS metadata,
+        j.own_hash IS NOT NULL AS has_hash,
+        j.is_expired,
+        CASE WHEN j.passes THEN j.own_hash END AS own_hash,
+        CASE WHEN j.passes THEN j.request_id::uuid END AS request_id,
+        CASE
+            WHEN j.passes THEN
+                least(greatest(round(date_part('epoch', j.expires_at - j.created_at)), 1), 2147483647)::integer
+        END AS ttl_seconds,
+        j.created_at,
+        j.expires_at,
+        CASE
+            WHEN j.passes THEN greatest(
+                j.expires_at, least(j.created_at + cast(:lifetime_max AS interval), '9999-12-31 23:59:59.999999+00')
+            )
+        END AS expires_max_at,
+        j.last_executed_at,
+        j.execution_count,
+        CASE WHEN j.passes THEN CASE WHEN j.is_expired THEN '{}' ELSE j.context END END AS context,
+        CASE WHEN j.passes AND NOT j.is_expired THEN j.script_content END AS script
+    FROM judged AS j
+) TO STDOUT (FORMAT "binary");
 
 -- name: select_rows(request_ids, shift)
 -- Whole sessions without the artifact, which nothing reads. Instants that Python cannot have are null. A session that a

@@ -29,7 +29,7 @@ total AS MATERIALIZED (
     SELECT coalesce(sum(s.calls), 0) AS calls, coalesce(sum(s.size_bytes), 0) AS size_bytes FROM stored AS s
 ),
 copies AS MATERIALIZED (
-    SELECT i.request_id, i.owner, i.script_hash
+    SELECT i.request_id, i.owner, encode(sha256(convert_to(i.script, 'UTF8')), 'hex') AS script_hash
     FROM meta.inbound_sessions AS i
     WHERE i.request_id = any(:request_ids::uuid[])
     ORDER BY i.request_id

@@ -85,11 +85,28 @@ ON CONFLICT (act_id) DO NOTHING;
 UPDATE meta.takeover AS t
 SET progress = t.progress || jsonb_build_object(:command::text, :progress::jsonb);
 
--- name: receive_inbound(request_ids, kinds, script_hashes, own_hashes, ttls_seconds, created_ats, expiries, expiries_max, executions, counts, contexts, scripts, owners, languages, titles, timeouts_ms, memories_mb, isolations, renewals, closings, versions, conventions, function_ids, function_versions, metadatas, spelled_titles, user_ids, leftovers, example_hashes, waits, command, progress)
+-- name: load_inbound(request_ids, command, progress)
+-- Stores rows that the command sends, with the progress, if no copy of them is stored and none of them is taken. The lock
+-- on the takeover keeps other copies away from the first statement on. The commit does not wait for the disk, as in
+-- receive_inbound. Columns that are not named are null in such rows.
+UPDATE meta.takeover AS t
+SET progress = t.progress || jsonb_build_object(:command::text, :progress::jsonb);
+
+SELECT
+    NOT EXISTS (SELECT FROM meta.inbound_sessions AS i WHERE i.request_id = any(:request_ids::uuid[]))
+    AND NOT EXISTS (SELECT FROM meta.taken_sessions AS t WHERE t.request_id = any(:request_ids::uuid[])) AS is_new,
+    set_config('synchronous_commit', 'off', TRUE) AS synchronous_commit;
+
+COPY meta.inbound_sessions (
+    owner, language, title, timeout_ms, memory_mb, isolation, renewal, version, convention, metadata, spelled_title,
+    user_id, leftovers, request_id, ttl_seconds, created_at, expires_at, expires_max_at, last_executed_at,
+    execution_count, context, script
+) FROM STDIN (FORMAT "binary");
+
+-- name: receive_inbound(request_ids, kinds, own_hashes, ttls_seconds, created_ats, expiries, expiries_max, executions, counts, contexts, scripts, owners, languages, titles, timeouts_ms, memories_mb, isolations, renewals, closings, versions, conventions, function_ids, function_versions, metadatas, spelled_titles, user_ids, leftovers, example_hashes, waits, command, progress)
 -- Stores copies, each unless it is stored already or its session is taken. Rows of one kind share what the arrays of
 -- kinds have; a row of no kind is left. The leftovers of a kind have its example's hash where those of a row have its own. A
--- row lock of a copy that is equal would be a write, so equal ones are left out before the insertion. The hash of a
--- script stands for it. Without `waits` the commit does not wait for the disk: a crash of the server can lose the last
+-- row lock of a copy that is equal would be a write, so equal ones are left out before the insertion. Without `waits` the commit does not wait for the disk: a crash of the server can lose the last
 -- batches together with their progress, until another statement has waited.
 WITH arrived AS MATERIALIZED (
     SELECT c.request_id
@@ -103,18 +120,17 @@ taken AS MATERIALIZED (
 ),
 given AS (
     SELECT
-        c.request_id, k.owner, k.language, k.title, c.script_hash, k.timeout_ms, k.memory_mb, k.isolation, k.renewal,
+        c.request_id, k.owner, k.language, k.title, k.timeout_ms, k.memory_mb, k.isolation, k.renewal,
         c.ttl_seconds, c.created_at, c.expires_at, c.expires_max_at, k.closed_at, c.last_executed_at, c.execution_count,
         k.version, k.convention, k.function_id, k.function_version, c.context, k.metadata, c.script, k.spelled_title,
         k.user_id, l.leftovers
     FROM
         unnest(
-            :request_ids::uuid[], :kinds::integer[], :script_hashes::text[], :own_hashes::text[],
-            :ttls_seconds::integer[], :created_ats::timestamptz[], :expiries::timestamptz[],
+            :request_ids::uuid[], :kinds::integer[], :own_hashes::text[], :ttls_seconds::integer[], :created_ats::timestamptz[], :expiries::timestamptz[],
             :expiries_max::timestamptz[], :executions::timestamptz[], :counts::bigint[], :contexts::text[],
             :scripts::text[]
         ) AS c (
-            request_id, kind, script_hash, own_hash, ttl_seconds, created_at, expires_at, expires_max_at,
+            request_id, kind, own_hash, ttl_seconds, created_at, expires_at, expires_max_at,
             last_executed_at, execution_count, context, script
         )
     INNER JOIN
@@ -137,12 +153,12 @@ given AS (
 ),
 written AS (
     INSERT INTO meta.inbound_sessions (
-        request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
+        request_id, owner, language, title, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
         created_at, expires_at, expires_max_at, closed_at, last_executed_at, execution_count, version, convention,
         function_id, function_version, context, metadata, script, spelled_title, user_id, leftovers
     )
     SELECT
-        c.request_id, c.owner, c.language, c.title, c.script_hash, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
+        c.request_id, c.owner, c.language, c.title, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
         c.ttl_seconds, c.created_at, c.expires_at, c.expires_max_at, c.closed_at, c.last_executed_at,
         c.execution_count, c.version, c.convention, c.function_id, c.function_version, c.context, c.metadata,
         c.script, c.spelled_title, c.user_id, c.leftovers
@@ -154,25 +170,25 @@ written AS (
             WHERE
                 i.request_id = c.request_id
                 AND (
-                    i.owner, i.language, i.title, i.script_hash, i.timeout_ms, i.memory_mb, i.isolation, i.renewal,
+                    i.owner, i.language, i.title, i.timeout_ms, i.memory_mb, i.isolation, i.renewal,
                     i.ttl_seconds, i.created_at, i.expires_at, i.expires_max_at, i.closed_at, i.last_executed_at,
                     i.execution_count, i.version, i.convention, i.function_id, i.function_version, i.context,
-                    i.metadata, i.spelled_title, i.user_id, i.leftovers
+                    i.metadata, i.script, i.spelled_title, i.user_id, i.leftovers
                 ) IS NOT DISTINCT FROM (
-                    c.owner, c.language, c.title, c.script_hash, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
+                    c.owner, c.language, c.title, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
                     c.ttl_seconds, c.created_at, c.expires_at, c.expires_max_at, c.closed_at, c.last_executed_at,
                     c.execution_count, c.version, c.convention, c.function_id, c.function_version, c.context,
-                    c.metadata, c.spelled_title, c.user_id, c.leftovers
+                    c.metadata, c.script, c.spelled_title, c.user_id, c.leftovers
                 )
         )
     ORDER BY c.request_id
     ON CONFLICT (request_id) DO UPDATE SET
         (
-            owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds, created_at,
+            owner, language, title, timeout_ms, memory_mb, isolation, renewal, ttl_seconds, created_at,
             expires_at, expires_max_at, closed_at, last_executed_at, execution_count, version, convention,
             function_id, function_version, context, metadata, script, spelled_title, user_id, leftovers
         ) = (
-            excluded.owner, excluded.language, excluded.title, excluded.script_hash, excluded.timeout_ms,
+            excluded.owner, excluded.language, excluded.title, excluded.timeout_ms,
             excluded.memory_mb, excluded.isolation, excluded.renewal, excluded.ttl_seconds, excluded.created_at,
             excluded.expires_at, excluded.expires_max_at, excluded.closed_at, excluded.last_executed_at,
             excluded.execution_count, excluded.version, excluded.convention, excluded.function_id,
@@ -214,7 +230,8 @@ WHERE
 -- name: select_inbound(request_ids)
 SELECT
     i.spelled_title, i.user_id, i.leftovers, i.script,
-    i.request_id, i.owner, i.language, i.title, i.script_hash, i.context, i.metadata, i.timeout_ms, i.memory_mb,
+    i.request_id, i.owner, i.language, i.title, encode(sha256(convert_to(i.script, 'UTF8')), 'hex') AS script_hash,
+    i.context, i.metadata, i.timeout_ms, i.memory_mb,
     i.isolation, i.renewal, i.ttl_seconds, i.expires_at, i.expires_max_at, i.closed_at, i.last_executed_at,
     i.execution_count, i.version, i.function_version, i.function_id, FALSE AS hidden, i.convention, i.created_at
 FROM meta.inbound_sessions AS i

@@ -3,10 +3,11 @@
 -- name: select_stored_digests(after, lifetime_max, rows_max)
 -- What identifies and describes each copy and each taken session, as select_digests of origin_rows.sql makes it for the
 -- origin's row. The contents of a session that was emptied are null. A copy has the text that jsonb gives in the origin,
--- and keeps it until its owner replaces it. So contexts are not cast, and one that is no JSON any more is found too.
+-- and keeps it until its owner replaces it; only a session that was taken has a hash of its script. So contexts are not cast, and one that is no JSON any more is found too.
 WITH inbound AS (
     SELECT
-        i.request_id, coalesce(t.state, 'inbound') AS state, i.owner, i.language, i.title, i.script_hash, i.timeout_ms,
+        i.request_id, coalesce(t.state, 'inbound') AS state, i.owner, i.language, i.title, TRUE AS is_copy,
+        NULL AS script_hash, i.timeout_ms,
         i.memory_mb, i.isolation, i.renewal, i.ttl_seconds, i.created_at, i.expires_at, i.expires_max_at, i.closed_at,
         i.last_executed_at, i.execution_count, i.version, i.convention, i.function_id, i.context, i.metadata, i.script,
         i.spelled_title, i.user_id, i.leftovers
@@ -18,7 +19,7 @@ WITH inbound AS (
 ),
 taken AS (
     SELECT
-        t.request_id, t.state, s.owner, s.language, s.title, s.script_hash, s.timeout_ms, s.memory_mb, s.isolation,
+        t.request_id, t.state, s.owner, s.language, s.title, FALSE AS is_copy, s.script_hash, s.timeout_ms, s.memory_mb, s.isolation,
         s.renewal, s.ttl_seconds, s.created_at, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
         s.execution_count, s.version, s.convention, s.function_id, s.context, s.metadata, s.script, t.spelled_title,
         t.user_id, t.leftovers
@@ -40,7 +41,7 @@ parsed AS MATERIALIZED (
 ),
 shown AS MATERIALIZED (
     SELECT
-        p.request_id, p.state, p.owner, p.language, p.title, p.script_hash, p.created_at, p.expires_at,
+        p.request_id, p.state, p.owner, p.language, p.title, p.is_copy, p.script_hash, p.created_at, p.expires_at,
         p.last_executed_at, p.execution_count, p.script, p.spelled_title, p.user_id, p.members,
         p.expires_max_at = greatest(p.expires_at, p.created_at + :lifetime_max::interval) AS has_lifetime,
         concat_ws(
@@ -74,7 +75,7 @@ SELECT
         ' ', coalesce(to_char(s.last_executed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), '-'),
         coalesce(s.members ->> 'execution_count', s.execution_count::text)
     ) AS use,
-    CASE WHEN s.script_hash IS NOT NULL THEN sha256(convert_to(concat(
+    CASE WHEN s.script IS NOT NULL THEN sha256(convert_to(concat(
         concat_ws(
             ' ', coalesce(octet_length(s.context)::text, '-'), coalesce(octet_length(s.script_content)::text, '-'),
             coalesce(octet_length(s.metadata)::text, '-'), coalesce(octet_length(s.compile_options)::text, '-'),
@@ -85,7 +86,8 @@ SELECT
         s.context, s.script_content, s.metadata, s.compile_options, s.compile_error
     ), 'UTF8')) END AS content,
     s.has_lifetime
-    AND coalesce(encode(sha256(convert_to(s.script, 'UTF8')), 'hex'), '') = coalesce(s.script_hash, '') AS is_sound,
+    AND (s.is_copy OR coalesce(encode(sha256(convert_to(s.script, 'UTF8')), 'hex'), '') = coalesce(s.script_hash, ''))
+        AS is_sound,
     s.owner, s.language, s.title, s.spelled_title, s.user_id, s.settings
 FROM shown AS s
 ORDER BY s.request_id;

@@ -54,7 +54,7 @@ class MemoryOriginReader(OriginReader):
             return None
         rows = [self.rows[request_id] for request_id in page.odd if _is_ordinary(self.rows[request_id], policy, now)]
         kinds = [_kind(row) for row in rows]
-        found = {"copies": [received(row, policy, now) for row in rows]}
+        found = [received(row, policy, now) for row in rows]
         ids = [row.request_id for row in rows]
         odd = [request_id for request_id in page.odd if request_id not in ids]
         return evolve(page, odd=odd, ordinary=OrdinaryRows(ids, kinds, range(len(kinds)), found))

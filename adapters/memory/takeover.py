@@ -98,7 +98,7 @@ class MemoryTakeoverStore(TakeoverStore):
     async def receive_ordinary(
         self, rows: OrdinaryRows, copies: Sequence[InboundSession | None], command: str, progress: Progress
     ) -> Received:
-        found = zip(rows.columns.get("copies", ()), rows.kind_numbers, strict=True)
+        found = zip(rows.content or (), rows.kind_numbers, strict=True)
         return await self.receive(
             [each.inbound for each, number in found if copies[number] is not None], command, progress
         )

@@ -5,17 +5,17 @@ import contextlib
 import os
 import shlex
 import socket
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self, cast
 
 import psycopg
 from attrs import define, field, frozen
 from psycopg.abc import QueryNoTemplate
-from psycopg.adapt import Transformer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import Format, TransactionStatus
+from psycopg.pq import TransactionStatus
 
+from adapters.origin.copied import copied_rows
 from adapters.origin.failures import connection_failure, statement_failure
 from adapters.origin.statements import OriginConnectionStatements
 from domain.takeover.source import AddressRefused, SourceAddress, SourceRefused, SourceUnavailable
@@ -144,13 +144,13 @@ class OriginDatabase:
         async with self.transaction() as transaction:
             return await transaction.fetch(sql, parameters)
 
-    async def fetch_columns(self, sql: str, parameters: Parameters, sent: Collection[str]) -> Mapping[str, Any]:
-        """Run a reading statement that returns one row, and return its values by name; raises as `transaction` does.
+    async def copy(self, sql: str, parameters: Parameters) -> list[memoryview]:
+        """Run a statement that copies rows out, and return them as the server sends them; raises as `transaction` does.
 
-        The columns `sent` are in the binary form of the server.
+        The head of the format precedes the first row, and its end follows the last one.
         """
         async with self.transaction() as transaction:
-            return await transaction.fetch_columns(sql, parameters, sent)
+            return await transaction.copy(sql, parameters)
 
     async def _connected(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
         connection = self._connection
@@ -189,27 +189,23 @@ class OriginTransaction:
         cursor = await self._run(sql, parameters)
         return [] if cursor.description is None else await cursor.fetchall()
 
-    async def fetch_columns(self, sql: str, parameters: Parameters, sent: Collection[str]) -> Mapping[str, Any]:
-        """Run a statement as `OriginDatabase.fetch_columns` does."""
-        cursor = await self._run(sql, parameters, binary=True)
-        result, values = cursor.pgresult, Transformer(self._connection)
-        assert result is not None
-        assert cursor.description is not None
-        found: dict[str, Any] = {}
-        for number, column in enumerate(cursor.description):
-            value = result.get_value(0, number)
-            if value is not None and column.name not in sent:
-                value = values.get_loader(column.type_code, Format.BINARY).load(value)
-            found[column.name] = value
-        return found
+    async def copy(self, sql: str, parameters: Parameters) -> list[memoryview]:
+        """Run a statement as `OriginDatabase.copy` does."""
+        text = psycopg.AsyncClientCursor(self._connection).mogrify(cast("QueryNoTemplate", sql), parameters)
+        with self._alarm():
+            return await self._connection.wait(copied_rows(self._connection.pgconn, text.encode()))
 
-    async def _run(
-        self, sql: str, parameters: Parameters | None, *, binary: bool = False
-    ) -> psycopg.AsyncCursor[tuple[Any, ...]]:
+    async def _run(self, sql: str, parameters: Parameters | None) -> psycopg.AsyncCursor[tuple[Any, ...]]:
         text = cast("QueryNoTemplate", sql)  # from a file of the project, never assembled
+        with self._alarm():
+            return await self._connection.execute(text, parameters, prepare=False)
+
+    @contextlib.contextmanager
+    def _alarm(self) -> Iterator[None]:
+        """Shut the socket down if the server is silent for longer than the limit."""
         alarm = asyncio.get_running_loop().call_later(self._silence_s, _shut_down, self._connection.fileno())
         try:
-            return await self._connection.execute(text, parameters, prepare=False, binary=binary)
+            yield
         finally:
             alarm.cancel()
 

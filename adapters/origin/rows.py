@@ -8,12 +8,13 @@ from typing import Any
 from attrs import define, field
 from typing_extensions import override
 
+from adapters.origin.copied import page_of
 from adapters.origin.database import OriginDatabase
 from adapters.origin.statements import OriginRowStatements
 from domain.json_text import JsonText
 from domain.takeover.function_import import FunctionReader
 from domain.takeover.functions import FunctionRow
-from domain.takeover.ordinary import OrdinaryRows, PageLimits, RowKind, RowPage
+from domain.takeover.ordinary import PageLimits, RowPage
 from domain.takeover.reader_ports import OriginReader, RowHead, first_page
 from domain.takeover.source_session import SourceSession, TakeoverPolicy
 from domain.takeover.verification import OriginDigest
@@ -76,7 +77,7 @@ class PostgresOriginReader(OriginReader):
             "script_size_max": policy.script_size_max,
             "context_size_max": policy.context_size_max,
         }
-        return _page(await self._database.fetch_columns(self._statements.select_page, parameters, _COLUMNS))
+        return page_of(await self._database.copy(self._statements.copy_page, parameters))
 
     @override
     async def sessions(self, ids: Sequence[str]) -> Sequence[SourceSession]:
@@ -104,51 +105,6 @@ class PostgresOriginReader(OriginReader):
             named = {"schema": self._database.options.address.schema}
             (self._abilities,) = await self._database.fetch(self._statements.select_abilities, named)
         return self._abilities
-
-
-_KIND = (
-    "titles",
-    "user_ids",
-    "options",
-    "compile_statuses",
-    "compile_errors",
-    "metadatas",
-    "with_hash",
-    "with_expiry",
-)
-"""The columns of `select_page` that kinds have, in their order."""
-
-_COLUMNS = (
-    "request_ids",
-    "script_hashes",
-    "own_hashes",
-    "ttls_seconds",
-    "created_ats",
-    "expiries",
-    "expiries_max",
-    "executions",
-    "counts",
-    "contexts",
-    "scripts",
-)
-"""The columns of `select_page` that are passed on as they are."""
-
-
-def _page(row: Mapping[str, Any]) -> RowPage | None:
-    """Return the page in the row of `select_page`."""
-    if row["examined"] == 0:
-        return None
-    cursor = RowHead(row["last_id"], row["last_expiry"], 0).cursor
-    odd, large = row["odd_ids"] or (), row["large_ids"] or ()
-    return RowPage(row["examined"], row["size_bytes"], cursor, odd, large, _ordinary(row))
-
-
-def _ordinary(row: Mapping[str, Any]) -> OrdinaryRows:
-    if row["ids"] is None:
-        return OrdinaryRows()
-    numbers: dict[tuple[Any, ...], int] = {}
-    found = [numbers.setdefault(kind, len(numbers)) for kind in zip(*(row[name] for name in _KIND), strict=True)]
-    return OrdinaryRows(row["ids"], [RowKind(*kind) for kind in numbers], found, {name: row[name] for name in _COLUMNS})
 
 
 def _behind(after: JsonText | None, expired_after: datetime | None) -> Mapping[str, object]:

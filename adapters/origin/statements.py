@@ -49,7 +49,7 @@ class OriginRowStatements:
     explain_rows: str
     select_heads_by_expiry: str
     select_heads_by_id: str
-    select_page: str
+    copy_page: str
     select_rows: str
     select_digests: str
     select_hidden: str

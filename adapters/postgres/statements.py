@@ -295,6 +295,7 @@ class TakeoverStatements:
     update_takeover_options: Statement
     update_takeover_source: Statement
     update_takeover_progress: Statement
+    load_inbound: Statement = field(metadata=_UNPREPARED)
     receive_inbound: Statement
     select_made_here: Statement
     select_inbound: Statement

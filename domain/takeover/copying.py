@@ -139,8 +139,10 @@ class Copier:
         now, ordinary = self._clock.now(), page.ordinary
         kinds = [self._verdict(kind) for kind in ordinary.kinds]
         odd = await self._unless_occupied({row.request_id: received(row, self._policy, now) for row in rows})
-        numbered = zip(ordinary.ids, ordinary.kind_numbers, strict=True)
-        found = [*odd.items(), *((request_id, kinds[number]) for request_id, number in numbered)]
+        reported = {number for number, kind in enumerate(kinds) if isinstance(kind, LeftSession) or kind.flags}
+        numbered = enumerate(ordinary.kind_numbers) if reported else ()
+        told = ((ordinary.ids[row], kinds[number]) for row, number in numbered if number in reported)
+        found = [*odd.items(), *told]
         left = [LeftSession(request_id, each.reason) for request_id, each in found if isinstance(each, LeftSession)]
         left += [LeftSession(request_id, Reason.TOO_LARGE) for request_id in page.large]
         flagged = [

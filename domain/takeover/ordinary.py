@@ -7,7 +7,7 @@ script. A reader may call an ordinary row odd, and never the reverse.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -79,16 +79,16 @@ class RowKind:
 
 @frozen
 class OrdinaryRows:
-    """Ordinary rows: their ids, the number of the kind of each, from 0 in `kinds`, and all else by column.
+    """Ordinary rows: their ids, the number of the kind of each, from 0 in `kinds`, and all else in `content`.
 
-    Only the adapters know the form of `columns`. They have what a session has of its own: its instants, count, context
-    and script, with the hash of the script and the hash that the row has.
+    Only the adapters know its form. It has what a session has of its own: its instants, count, context and script, and
+    the hash of the script if the row has it.
     """
 
     ids: Sequence[str] = ()
     kinds: Sequence[RowKind] = ()
     kind_numbers: Sequence[int] = ()
-    columns: Mapping[str, Any] = field(factory=dict, repr=False)
+    content: Any = field(default=None, repr=False)
 
 
 @frozen

@@ -270,10 +270,10 @@ class Commands(containers.DeclarativeContainer):
     with_shared_functions = providers.Callable(
         Later("entrypoints.composition.takeover:with_shared_functions"), functions=database.functions
     )
-    script_runners = providers.Callable(Later("entrypoints.composition.takeover:script_runners"), settings)
+    script_runners = providers.Callable(Later("entrypoints.composition.takeover_runs:script_runners"), settings)
     origin_functions = providers.Callable(Later("entrypoints.composition.takeover:origin_functions"), settings)
     function_importer = providers.Callable(
-        Later("entrypoints.composition.takeover:function_importer"),
+        Later("entrypoints.composition.takeover_runs:function_importer"),
         settings,
         database.functions,
         database.clock,
@@ -289,7 +289,7 @@ class Commands(containers.DeclarativeContainer):
         ids,
         actor,
     )
-    sandbox_runners = providers.Callable(Later("entrypoints.composition.takeover:sandbox_runners"), settings)
+    sandbox_runners = providers.Callable(Later("entrypoints.composition.takeover_runs:sandbox_runners"), settings)
     recordings = database.recordings
     record = providers.Callable(Later("domain.takeover.rehearser:record"), recordings, database.clock)
     rehearser = providers.Callable(

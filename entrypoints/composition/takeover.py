@@ -1,38 +1,28 @@
 """The parts of a takeover."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from attrs import evolve
-from msgspec.structs import replace
 
-from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.origin.database import OriginDatabase, OriginDatabaseOptions
 from adapters.origin.health import origin_version
 from adapters.origin.inspection import OriginInspector
 from adapters.origin.rows import PostgresOriginFunctions, PostgresOriginReader
 from adapters.origin.statements import OriginStatements, load_origin_statements
-from domain.audit import Actor
-from domain.clock import Clock, IdGenerator
-from domain.concurrency.background_tasks import BackgroundTasks
-from domain.functions.examples import ExampleRuns
 from domain.functions.lists import FIRST_PLACE, FunctionFilter
 from domain.functions.ports import FunctionLookup, FunctionRepository
-from domain.identity import SHARED, Owner
-from domain.scripts.language import Language, LanguageTitle
+from domain.identity import SHARED
+from domain.scripts.language import LanguageTitle
 from domain.scripts.limits import Limits
-from domain.scripts.ports import ScriptRunner
 from domain.takeover.cache_ports import OriginCache
-from domain.takeover.function_import import FunctionImporter, FunctionReader
-from domain.takeover.languages import OriginLanguages
+from domain.takeover.function_import import FunctionReader
 from domain.takeover.options import TakeoverOptions
 from domain.takeover.reader_ports import OriginReader
 from domain.takeover.source import SourceAddress, SourceRefused
 from domain.takeover.source_session import FunctionScript, TakeoverPolicy
-from entrypoints.composition.options import example_policy
-from entrypoints.composition.runners import Runners
 from entrypoints.server.process import launch
 from entrypoints.settings.settings import Settings
 
@@ -103,25 +93,6 @@ async def with_shared_functions(policy: TakeoverPolicy, functions: FunctionRepos
         after = page.next_after
 
 
-@asynccontextmanager
-async def function_importer(  # noqa: PLR0913, PLR0917  # what the container has, and the operator's choice
-    settings: Settings,
-    functions: FunctionRepository,
-    clock: Clock,
-    ids: IdGenerator,
-    actor: Actor,
-    owner: Owner,
-    languages: OriginLanguages,
-) -> AsyncIterator[FunctionImporter]:
-    """Open the runners, and yield what registers functions of the origin for an owner."""
-    async with script_runners(settings) as runners:
-        schemas, tasks = JsonSchemaCompiler(), BackgroundTasks()
-        examples = ExampleRuns(clock, ids, schemas, runners, example_policy(settings), tasks)
-        choice = owner, languages, settings.max_script_size
-        yield FunctionImporter(functions, schemas, runners, examples, clock, ids, actor, *choice)
-        await tasks.drain(_DRAIN_S)
-
-
 def origin_cache(url: str) -> AbstractAsyncContextManager[OriginCache]:
     """Return the Redis of the origin, to be entered; raises SourceRefused without the package that it needs."""
     with _redis_needed():
@@ -145,24 +116,3 @@ def _redis_needed() -> Iterator[None]:
             "The Redis of the origin cannot be read: the package redis is not installed.",
             remedy="Install it with: pip install 'pglambda[takeover]'",
         ) from error
-
-
-@asynccontextmanager
-async def script_runners(settings: Settings) -> AsyncIterator[Mapping[Language, ScriptRunner]]:
-    """Open the runner of each language, and close them at the end."""
-    runners = Runners.of(settings)
-    await runners.open()
-    try:
-        yield runners.by_language
-    finally:
-        await runners.close()
-
-
-@asynccontextmanager
-async def sandbox_runners(settings: Settings) -> AsyncIterator[Mapping[Language, ScriptRunner]]:
-    """Open runners of every language in the sandbox of this host, whatever the settings say of runtime hosts.
-
-    A runtime of the origin is a runtime host too, and it would run scripts with a network.
-    """
-    async with script_runners(replace(settings, nodejs_runtime_url=(), python_runtime_url=())) as runners:
-        yield runners

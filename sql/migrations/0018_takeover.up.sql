@@ -31,7 +31,6 @@ CREATE TABLE meta.inbound_sessions (
     owner text NOT NULL,
     language text NOT NULL,
     title text NOT NULL,
-    script_hash text,
     timeout_ms integer NOT NULL,
     memory_mb integer NOT NULL,
     isolation text NOT NULL,
@@ -72,7 +71,7 @@ CREATE INDEX inbound_sessions_by_expiry ON meta.inbound_sessions (expires_at);
 
 COMMENT ON TABLE meta.inbound_sessions IS
 'Copies of sessions that the origin owns. No call is served from here. The columns have the meaning that they have in '
-'meta.sessions, unless a comment says another one.';
+'meta.sessions, unless a comment says another one. The hash of a script is computed when it is read.';
 COMMENT ON COLUMN meta.inbound_sessions.created_at IS 'When the origin made the session; its id carries no time.';
 COMMENT ON COLUMN meta.inbound_sessions.spelled_title IS 'The language-title as the origin has it.';
 COMMENT ON COLUMN meta.inbound_sessions.user_id IS 'The label that the caller gave; nobody verified it.';

@@ -33,13 +33,12 @@ VALUES (gen_random_uuid(), '{}', '{}', 'look', now())
 """
 _COPIES = """
 INSERT INTO meta.inbound_sessions (
-    request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds, created_at,
-    expires_at, expires_max_at, execution_count, version, convention, context, metadata, script, spelled_title,
-    leftovers
+    request_id, owner, language, title, timeout_ms, memory_mb, isolation, renewal, ttl_seconds, created_at, expires_at,
+    expires_max_at, execution_count, version, convention, context, metadata, script, spelled_title, leftovers
 )
 SELECT
-    c.id, 'anonymous', 'nodejs', 'x', encode(sha256(convert_to(c.id::text, 'UTF8')), 'hex'), 1, 16, 'session', 'fixed',
-    1, now(), now() + interval '1 hour', now() + interval '1 hour', 0, 1, 'origin', '{}', '{}', 'x', 'nodejs-x', '{}'
+    c.id, 'anonymous', 'nodejs', 'x', 1, 16, 'session', 'fixed', 1, now(), now() + interval '1 hour',
+    now() + interval '1 hour', 0, 1, 'origin', '{}', '{}', c.id::text, 'nodejs-x', '{}'
 FROM unnest(%(ids)s::uuid[]) AS c (id)
 """
 

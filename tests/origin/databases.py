@@ -1,6 +1,7 @@
 """Databases of the origin, made and filled."""
 
 import contextlib
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from adapters.embedded_postgres.programs import PostgresPrograms
 from tests.faults.server import running_server
 
 _SQL = Path(__file__).parent / "sql"
@@ -21,6 +23,9 @@ VARIANTS = {
     "d": ("rest", "sessions_d", "functions"),
 }
 """The four schemas that operators have, each as files of `sql/`; all have the sample functions."""
+
+_STRATEGY_SINCE, _UUID_SINCE, _FORCE_SINCE = 150000, 130000, 130000
+"""Versions of PostgreSQL that have what tests use; the origin's own came with 14."""
 
 _USERS = "INSERT INTO meta.users (user_id) SELECT 'user ' || n FROM generate_series(0, 99) AS n UNION ALL SELECT ''"
 
@@ -48,19 +53,29 @@ def url_of(server_url: str, database: str) -> str:
     return f"postgresql:///?{urlencode(conninfo_to_dict(server_url) | {'dbname': database})}"
 
 
+def programs_in(folder: str) -> PostgresPrograms:
+    """Return the programs of a PostgreSQL in `folder`/bin."""
+    program = Path(folder) / "bin" / "postgres"
+    told = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
+    return PostgresPrograms(Path(folder), told.split()[-1])
+
+
 @contextlib.contextmanager
 def origin_database(server_url: str, variant: str = "a") -> Iterator[str]:
     """Yield the address of a database with a schema of the origin on a server, dropped afterwards."""
-    name = f"origin_{uuid4().hex}"
+    name = sql.Identifier(f"origin_{uuid4().hex}")
     with psycopg.connect(server_url, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY FILE_COPY").format(sql.Identifier(name)))
-    url = url_of(server_url, name)
+        version = admin.info.server_version
+        copied = sql.SQL("STRATEGY FILE_COPY" if version >= _STRATEGY_SINCE else "")
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 {}").format(name, copied))
+    url = url_of(server_url, name.as_string().strip('"'))
     try:
-        run(url, *VARIANTS[variant])
+        run(url, *(() if version >= _UUID_SINCE else ("random_uuid",)), *VARIANTS[variant])
         yield url
     finally:
         with psycopg.connect(server_url, autocommit=True) as admin:
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            forced = sql.SQL("WITH (FORCE)" if version >= _FORCE_SINCE else "")
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} {}").format(name, forced))
 
 
 @contextlib.contextmanager

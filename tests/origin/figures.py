@@ -23,11 +23,12 @@ from pathlib import Path
 import psycopg
 from attrs import frozen
 
+from adapters.embedded_postgres.programs import PostgresPrograms
 from adapters.origin.rows import DIGEST_BYTES_MAX
 from adapters.origin.statements import load_origin_statements
 from adapters.postgres.statements import load_statements
 from tests.faults.server import running_server
-from tests.origin.databases import origin_database
+from tests.origin.databases import origin_database, programs_in
 
 ROOT = Path(__file__).parents[2]
 PLANTED = 1000
@@ -115,10 +116,10 @@ def measured(argv: Sequence[str], environment: Mapping[str, str]) -> Measured:
 
 
 @contextlib.contextmanager
-def two_sides() -> Iterator[Sides]:
+def two_sides(programs: PostgresPrograms | None = None) -> Iterator[Sides]:
     """Yield an origin without rows, and a database with the schema of this release."""
     with (
-        running_server(settings=_SERVER) as origin,
+        running_server(settings=_SERVER, programs=programs) as origin,
         running_server(settings=_SERVER) as here,
         origin_database(origin.dsn()) as url,
     ):
@@ -192,7 +193,7 @@ _NIL = "00000000-0000-0000-0000-000000000000"
 
 def scan(url: str, sql: str, name: str, first: str, bounds: Mapping[str, object]) -> None:
     with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
-        connection.execute("SET search_path = pg_catalog, meta")
+        connection.execute("SET search_path = pg_catalog, meta; SET enable_seqscan = off; SET jit = off")
         after = first
         while rows := connection.execute(sql, {**bounds, name: after}).fetchall():
             after = rows[-1][0]
@@ -223,14 +224,37 @@ def found_by(sides: Sides, folder: Path) -> set[str]:
     return {line["request_id"] for line in lines if line["verdict"] == "differs"}
 
 
+def processor_s(url: str) -> float:
+    """Return the processor time of all processes of a server, of those too that have ended."""
+    with psycopg.connect(url) as connection:
+        server = processor_of(connection.info.backend_pid)[0]
+    found = [processor_of(int(each.name)) for each in Path("/proc").iterdir() if each.name.isdigit()]
+    return sum(own_s for parent, own_s, _ in found if parent == server) + sum(processor_of(server)[1:])
+
+
+def processor_of(pid: int) -> tuple[int, float, float]:
+    """Return the parent of a process, and the processor time of itself and of its children that have ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0, 0.0, 0.0
+    tick = os.sysconf("SC_CLK_TCK")
+    user, kernel, childrens_user, childrens_kernel = map(int, fields[11:15])
+    return int(fields[1]), (user + kernel) / tick, (childrens_user + childrens_kernel) / tick
+
+
 def compare(sides: Sides, rows: int, turns: int) -> None:
     """Print the medians of turns."""
-    pipes, copies, scans, checks = [], [], [], []
+    pipes, copies, scans, checks, servers = [], [], [], [], []
     for _ in range(turns):
         pipes.append(piped(sides))
+        began_s = processor_s(sides.origin), processor_s(sides.here)
         copies.append(copied(sides))
+        servers.append((processor_s(sides.origin) - began_s[0], processor_s(sides.here) - began_s[1]))
         scans.append(scanned(sides))
         checks.append(sides.command("verify", "--output", "json"))
+    there_us, here_us = (statistics.median(each) / rows * 1e6 for each in zip(*servers, strict=True))
+    sys.stdout.write(f"copy    {rows:>9,} rows  processors: origin {there_us:.1f} us a row, here {here_us:.1f}\n")
     assert json.loads(copies[-1].output)["written"] == rows
     assert json.loads(checks[-1].output)["verdicts"]["same"] == rows
     for name, ours, theirs in (("copy", copies, pipes), ("verify", checks, scans)):
@@ -263,8 +287,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--alone", action="store_true", help="measure time and memory without a comparison")
+    parser.add_argument(
+        "--origin-postgres", type=programs_in, help="the folder of another PostgreSQL for the origin, which has bin"
+    )
     options = parser.parse_args()
-    with two_sides() as sides, tempfile.TemporaryDirectory() as folder:
+    with two_sides(options.origin_postgres) as sides, tempfile.TemporaryDirectory() as folder:
         for rows in sorted(options.rows):
             fill(sides, rows)
             if options.alone:

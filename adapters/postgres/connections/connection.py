@@ -90,6 +90,10 @@ Rows = list[tuple[Any, ...]]
 Types = tuple[int, ...]
 """OIDs of parameters; 0 leaves the type to the server."""
 
+_TRUE = b"t"
+LOADED = "rows"
+"""The parameter with what a COPY stores, in the binary form of the server; its statement has no placeholder for it."""
+
 Result = TypeVar("Result")
 
 _PREPARED_MAX = 100
@@ -164,7 +168,7 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
 
     async def _run(self, statement: Statement, parameters: Mapping[str, object]) -> Rows:
         if not statement.prepare:
-            return await self._run_planned(statement, parameters)
+            return await (self._run_loading if LOADED in parameters else self._run_planned)(statement, parameters)
         values = self._adaptation.dump_sequence(statement.values(parameters), statement.formats)
         types, formats = self._adaptation.types or (), self._adaptation.formats
         name = self._names.get((statement.name, types))
@@ -203,6 +207,24 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
             return []
         self._adaptation.set_pgresult(result)
         return self._adaptation.load_rows(0, result.ntuples, tuple)
+
+    async def _run_loading(self, statement: Statement, parameters: Mapping[str, object]) -> Rows:
+        """Run statements of which the last one copies rows in, all in one transaction; return the rows before it.
+
+        The one before is a query. If its first value is not true, the copy is given up, and nothing is stored.
+        """
+        given_up: list[PGresult] = []
+
+        def loaded(results: Sequence[PGresult]) -> bytes | None:
+            if results[-1].get_value(0, 0) == _TRUE:
+                return cast("bytes", parameters[LOADED])
+            given_up.extend(results)
+            return None
+
+        text = psycopg.AsyncClientCursor(self).mogrify(cast("QueryNoTemplate", statement.sql), parameters)
+        self.pgconn.send_query(text.encode())
+        results = await self._exchange.results(loaded)
+        return self._rows(given_up or [*results, *results[-2:-1]])
 
     async def _run_planned(self, statement: Statement, parameters: Mapping[str, object]) -> Rows:
         """Run a statement with the values in its text: it is planned for them, whatever the mode of the plan cache."""

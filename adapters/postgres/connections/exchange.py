@@ -4,6 +4,7 @@ import asyncio
 import select
 import socket
 import struct
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +19,10 @@ _READS_MAX = 3
 """A lost connection has a last message and then its end; one that sends more is not idle."""
 
 
+CopySource = Callable[[Sequence[PGresult]], bytes | None]
+"""Returns the rows that are copied in, in the server's binary form, after these results; None gives the copy up."""
+
+
 class StatementExchange:
     """Results of the statements on one connection, one statement at a time; not thread-safe.
 
@@ -25,7 +30,7 @@ class StatementExchange:
     has for it, costs more than the rest of the statement. Others may wait for the socket once `unwatch` was called.
     """
 
-    __slots__ = ("_descriptor", "_is_sent", "_loop", "_pgconn", "_results", "_waiter")
+    __slots__ = ("_copied", "_descriptor", "_is_sent", "_loop", "_pgconn", "_results", "_waiter")
 
     def __init__(self, pgconn: PGconn) -> None:
         self._pgconn = pgconn
@@ -33,16 +38,19 @@ class StatementExchange:
         self._descriptor = -1
         self._waiter: asyncio.Future[None] | None = None
         self._results: list[PGresult] = []
+        self._copied: CopySource | None = None
         self._is_sent = True
 
-    async def results(self) -> list[PGresult]:
+    async def results(self, copied: "CopySource | None" = None) -> list[PGresult]:
         """Send what is queued, and return the results once the server is ready for the next statement.
 
-        There is at least one result; the caller judges them. If the call is cancelled, the connection is unusable.
-        Raises psycopg.OperationalError if the connection is lost before the first result.
+        There is at least one result; the caller judges them. If a statement copies rows in, `copied` returns them. If
+        the call is cancelled, the connection is unusable. Raises psycopg.OperationalError if the connection is lost
+        before the first result.
         """
         loop = self._watch()
         self._results = []
+        self._copied = copied
         self._is_sent = False
         self._waiter = waiter = loop.create_future()
         try:
@@ -109,11 +117,24 @@ class StatementExchange:
                     return self._end()
                 if pgconn.status == ConnStatus.BAD:  # no result will come, however often it is asked for
                     return self._lose(psycopg.OperationalError("the connection is lost"))
+            elif result.status == ExecStatus.COPY_IN:
+                self._copy_in()
+                if not self._flush():
+                    return None
             else:
                 self._results.append(result)
                 if result.status == ExecStatus.PIPELINE_SYNC:
                     return self._end()
         return None
+
+    def _copy_in(self) -> None:
+        """Queue the rows that the server waits for, or that there are none, which is an error there."""
+        rows = None if self._copied is None else self._copied(self._results)
+        if rows is None:
+            self._pgconn.put_copy_end(b"no rows")
+        else:
+            self._pgconn.put_copy_data(rows)
+            self._pgconn.put_copy_end()
 
     def _lose(self, error: psycopg.OperationalError) -> None:
         """End the statement with the server's own error, if it came, else with this one."""

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +10,9 @@ from attrs import asdict, define
 from typing_extensions import override
 
 from adapters.postgres import codec
-from adapters.postgres.connections.connection import SentValue
+from adapters.postgres.connections.connection import LOADED
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.repositories.inbound import columns_of, hexadecimal_ids, kind_columns, loaded_rows
 from adapters.postgres.statements import TakeoverStatements
 from domain.audit import Act
 from domain.identity import Owner
@@ -83,7 +83,7 @@ class PostgresTakeoverStore(TakeoverStore):
             "example_hashes": codec.texts([None] * len(sessions)),
             "waits": True,
         }
-        return await self._received({**_columns(sessions), **each_its_kind, **_noted(command, progress)})
+        return await self._received({**columns_of(sessions), **each_its_kind, **_noted(command, progress)})
 
     @override
     async def receive_ordinary(
@@ -92,17 +92,13 @@ class PostgresTakeoverStore(TakeoverStore):
         if not rows.ids:
             await self.note(command, progress)
             return Received()
-        numbers = accumulate(int(copy is not None) for copy in copies)
-        kinds = [0 if copy is None else number for copy, number in zip(copies, numbers, strict=True)]
-        shared = _columns([copy for copy in copies if copy is not None])
-        hashes = [kind.script.hash for kind, copy in zip(rows.kinds, copies, strict=True) if copy is not None]
-        columns = {name: SentValue(column) for name, column in rows.columns.items()}
-        numbered = {
-            "kinds": codec.numbers(kinds[number] for number in rows.kind_numbers),
-            "example_hashes": codec.texts(hashes),
-            "waits": False,
-        }
-        return await self._received({**shared, **columns, **numbered, **_noted(command, progress)})
+        noted = _noted(command, progress)
+        kept = [number for number, kind in enumerate(rows.kind_numbers) if copies[kind] is not None]
+        loaded = {"request_ids": hexadecimal_ids(rows, kept), LOADED: loaded_rows(rows, copies), **noted}
+        ((is_new, _),) = await self._gateway.fetch(self._statements.load_inbound, loaded)
+        if is_new:
+            return Received(written=len(kept))
+        return await self._received({**kind_columns(rows, copies), **noted})
 
     async def _received(self, parameters: Mapping[str, object]) -> Received:
         ((written, unchanged, taken, _),) = await self._gateway.fetch(self._statements.receive_inbound, parameters)
@@ -137,7 +133,7 @@ class PostgresTakeoverStore(TakeoverStore):
 
     @override
     async def own(self, sessions: Sequence[InboundSession], fenced_at: datetime, now: datetime) -> Sequence[UUID]:
-        parameters = {**_columns(sessions), "fenced_at": fenced_at, "now": now}
+        parameters = {**columns_of(sessions), "fenced_at": fenced_at, "now": now}
         return [row[0] for row in await self._gateway.fetch(self._statements.own_sessions, parameters)]
 
     @override
@@ -180,78 +176,6 @@ def _takeover(row: tuple[Any, ...]) -> Takeover:
     takeover_id, source, options, stage, stage_at, progress = row
     noted = {command: Progress(**values) for command, values in json.loads(progress).items()}
     return Takeover(takeover_id, json.loads(source), json.loads(options), Stage(stage), stage_at, noted)
-
-
-_COLUMNS = (
-    "request_ids",
-    "owners",
-    "languages",
-    "titles",
-    "script_hashes",
-    "timeouts_ms",
-    "memories_mb",
-    "isolations",
-    "renewals",
-    "ttls_seconds",
-    "created_ats",
-    "expiries",
-    "expiries_max",
-    "closings",
-    "executions",
-    "counts",
-    "versions",
-    "conventions",
-    "function_ids",
-    "function_versions",
-    "contexts",
-    "metadatas",
-    "spelled_titles",
-    "user_ids",
-    "leftovers",
-)
-"""The parameters of copies, in the order of `_texts`; the script follows."""
-
-
-def _texts(inbound: InboundSession) -> tuple[str | None, ...]:
-    """Return what is stored of a copy beside its script, as texts that PostgreSQL reads."""
-    session, limits, original = inbound.session, inbound.session.limits, inbound.original
-    return (
-        session.ref.session_id.hex,
-        session.ref.owner,
-        session.language_title.language,
-        session.language_title.title,
-        session.script_hash,
-        str(limits.timeout_ms),
-        str(limits.memory_mb),
-        limits.isolation,
-        session.renewal,
-        str(session.ttl_seconds),
-        session.created_at.isoformat(),
-        session.expires_at.isoformat(),
-        session.expires_max_at.isoformat(),
-        None if session.closed_at is None else session.closed_at.isoformat(),
-        None if session.last_executed_at is None else session.last_executed_at.isoformat(),
-        str(session.execution_count),
-        str(session.version),
-        session.convention,
-        None if session.function_id is None else session.function_id.hex,
-        None if session.function_version is None else str(session.function_version),
-        session.context,
-        session.metadata,
-        original.spelled_title,
-        original.user_id,
-        original.leftovers,
-    )
-
-
-def _columns(inbound: Sequence[InboundSession]) -> dict[str, object]:
-    """Return the parameters of copies."""
-    rows = [_texts(each) for each in inbound]
-    columns = zip(*rows, strict=True) if rows else [()] * len(_COLUMNS)
-    return {
-        **{name: codec.texts(column) for name, column in zip(_COLUMNS, columns, strict=True)},
-        "scripts": codec.texts(None if each.script is None else each.script.source for each in inbound),
-    }
 
 
 def inbound_of(row: tuple[Any, ...]) -> InboundSession:

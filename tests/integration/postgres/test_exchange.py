@@ -6,7 +6,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from adapters.postgres.connections.connection import GatewayConnection, Statement
+from adapters.copied_rows import COPY_END, COPY_HEAD
+from adapters.postgres.connections.connection import LOADED, GatewayConnection, Statement
 from adapters.postgres.connections.exchange import SocketDeadline, looks_alive
 from tests.integration.postgres.silent_server import SilentServer, message
 from tests.support.waiting import until, within
@@ -71,6 +72,46 @@ async def test_a_refused_statement_has_the_drivers_error_and_leaves_the_connecti
         assert failure.sqlstate == "22012"
         assert failure.diag.message_primary == "division by zero"
     assert await connection.run(divide, {"divisor": 1}) == [(1,)]
+
+
+LOAD = Statement(
+    "load_words",
+    "UPDATE words SET word = word || %(mark)s; SELECT count(*) < 2, count(*) FROM words; "
+    "COPY words FROM STDIN (FORMAT binary)",
+    prepare=False,
+)
+
+
+def sent(*words):
+    """Return rows of one text as a COPY takes them."""
+    rows = [b"\0\1" + len(word).to_bytes(4, "big") + word.encode() for word in words]
+    return b"".join([COPY_HEAD, *rows, COPY_END])
+
+
+async def test_rows_are_copied_in_with_what_precedes_them_or_not_at_all(connection):
+    await connection.run(Statement("create_words", "CREATE TEMP TABLE words AS SELECT 'a' AS word"), {})
+    words = Statement("select_words", "SELECT word FROM words")
+    assert await connection.run(LOAD, {"mark": "'%", LOADED: sent("b", LARGE)}) == [(True, 1)]
+    assert await connection.run(words, {}) == [("a'%",), ("b",), (LARGE,)]
+    assert await connection.run(LOAD, {"mark": "!", LOADED: sent("c")}) == [(False, 3)]
+    assert await connection.run(words, {}) == [("a'%",), ("b",), (LARGE,)]
+
+
+@pytest.mark.parametrize("rows", [b"no rows", sent("\0"), sent("x" * 100_000)[:-3]], ids=["head", "value", "end"])
+async def test_rows_that_the_server_refuses_change_nothing(connection, rows):
+    await connection.run(Statement("create_words", "CREATE TEMP TABLE words AS SELECT 'a' AS word"), {})
+    with pytest.raises(psycopg.DataError):
+        await connection.run(LOAD, {"mark": "!", LOADED: rows})
+    assert await connection.run(Statement("select_words", "SELECT word FROM words"), {}) == [("a",)]
+
+
+async def test_a_copy_for_which_there_are_no_rows_fails_at_once(database_url):
+    connection = await connect(database_url, None)
+    await connection.run(Statement("create_words", "CREATE TEMP TABLE words AS SELECT 'a' AS word"), {})
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        await connection.run(Statement("copy_words", "COPY words FROM STDIN"), {})
+    assert await connection.run(ECHO, {"value": "x"}) == [("x",)]
+    await connection.close()
 
 
 async def test_a_statement_that_was_not_accepted_is_prepared_once_it_is(connection):

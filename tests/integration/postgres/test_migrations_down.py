@@ -93,7 +93,7 @@ INSERT INTO meta.shortened_days VALUES (1, now(), now(), 1), (2, now(), now(), 1
 INSERT INTO meta.usage VALUES ('alice', '2026-11-25', 1, 0, 0, 1, 1), ('alice', '2026-11-26', 1, 0, 0, 1, 1);
 INSERT INTO meta.takeover VALUES (TRUE, gen_random_uuid(), '{}', '{}', 'adopt', '2026-11-27');
 INSERT INTO meta.inbound_sessions VALUES (
-    gen_random_uuid(), 'alice', 'python', 'x', NULL, 1, 16, 'session', 'fixed', 1, '2026-11-27', '2026-11-27',
+    gen_random_uuid(), 'alice', 'python', 'x', 1, 16, 'session', 'fixed', 1, '2026-11-27', '2026-11-27',
     '2026-11-27', NULL, NULL, 0, 1, 'origin', NULL, NULL, '{}', '{}', NULL, 'python-x', NULL, '{}'
 );
 INSERT INTO meta.taken_sessions VALUES

@@ -1,8 +1,10 @@
 """Copying the origin and comparing both sides, on real databases."""
 
+import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from random import Random
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -13,7 +15,9 @@ from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.repositories.verification import PostgresStoredReader
 from adapters.postgres.statements import Statements
 from domain.takeover.reasons import Reason
+from domain.takeover.receiving import received
 from domain.takeover.verification import Verdict
+from tests.contracts.origin_reader import session
 from tests.contracts.storage import Storage
 from tests.contracts.takeover_verification import FENCE, TakeoverVerificationContract, World, clock_at
 from tests.integration.postgres.conftest import storage_on
@@ -125,6 +129,26 @@ async def test_each_planted_difference_is_found_and_no_other(world, origin_url, 
     counts, rows = await world.verdicts()
     assert {row.request_id for row in rows} == set(chosen)
     assert counts == {Verdict.SAME: len(ids) - 2 * PLANTED, Verdict.DIFFERS: 2 * PLANTED}
+
+
+@pytest.mark.parametrize("script", [None, "return 1;"], ids=["without hashes", "with hashes"])
+async def test_a_page_of_which_some_rows_are_stored_and_others_taken_is_completed(world, script):
+    known = (
+        {} if script is None else {"script_content": script, "script_hash": hashlib.sha256(script.encode()).hexdigest()}
+    )
+    rows = [session(number, user_id=f"user {number % 3}", **known) for number in range(8)]
+    await world.begin()
+    for row in rows[:4]:
+        world.put(row)
+    await world.copy()
+    await world.adopt(rows[0])
+    changed = [evolve(row, execution_count=9) for row in rows[:2]]
+    for row in (*changed, *rows[4:]):
+        world.put(row)
+    await world.copy()
+    stored = await world.store.inbound([UUID(row.request_id) for row in rows])
+    expected = {row.request_id: received(row, world.policy, NOW).inbound for row in (changed[1], *rows[2:])}
+    assert {str(each.session.ref.session_id): each for each in stored} == expected
 
 
 async def test_scripts_of_megabytes_are_copied_in_small_batches(world, origin_url):

@@ -12,6 +12,7 @@ import statistics
 import sys
 from pathlib import Path
 
+from tests.origin.databases import programs_in
 from tests.origin.drill.run import Plan, Report, drill
 from tests.origin.drill.world import servers
 
@@ -25,6 +26,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--settle-seconds", type=int, default=3)
     parser.add_argument("--no-kills", action="store_true", help="kill nothing: then no call may fail")
     parser.add_argument("--generation", choices=("g1", "g3"), help="without, every third run is of g1")
+    parser.add_argument(
+        "--origin-postgres", type=programs_in, help="the folder of another PostgreSQL for the origin, which has bin"
+    )
     parser.add_argument("--output", type=Path, help="a file that gets a line of JSON for each run")
     return parser
 
@@ -38,7 +42,7 @@ def main() -> None:
     options = _parser().parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that its servers end with it
     reports: list[Report] = []
-    with servers() as (there, here):
+    with servers(options.origin_postgres) as (there, here):
         for number in range(options.runs):
             seed = options.seed + number
             generation = options.generation or ("g1" if seed % 3 == 0 else "g3")

@@ -14,6 +14,7 @@ from uuid import uuid4
 import psycopg
 from attrs import define, field
 
+from adapters.embedded_postgres.programs import PostgresPrograms
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.statements import load_statements
 from adapters.system_clock import SystemClock
@@ -112,9 +113,9 @@ def _rows(url: str, statement: str) -> list[tuple[Any, ...]]:
 
 
 @contextlib.contextmanager
-def servers() -> Iterator[tuple[Server, Server]]:
-    """Yield two servers for many drills, which note when transactions commit."""
-    with running_server() as there, running_server() as here:
+def servers(programs: PostgresPrograms | None = None) -> Iterator[tuple[Server, Server]]:
+    """Yield two servers for many drills, which note when transactions commit; `programs` are those of the origin's."""
+    with running_server(programs=programs) as there, running_server() as here:
         for server in (there, here):
             execute(server, "postgres", "ALTER SYSTEM SET track_commit_timestamp = on")
             server.stop()
