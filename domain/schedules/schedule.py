@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import islice
+from itertools import islice, takewhile
 from typing import ClassVar
 from uuid import UUID
 
@@ -193,7 +193,7 @@ class Schedule:
         Every due time from `next_at` up to the new `next_at` is in exactly one place: it is fired or missed. Repeated
         steps settle all of them.
         """
-        due = [each for each in islice(_from(self._first_at, times), COUNTED_MAX + 1) if each <= now]
+        due = list(islice(_due_by(now, self._first_at, times), COUNTED_MAX + 1))
         is_last = len(due) <= COUNTED_MAX
         due = due[:COUNTED_MAX]
         fired = self._fired(due, now, is_last=is_last)
@@ -218,7 +218,7 @@ class Schedule:
         """
         if self.next_at is None or self.next_at > now:
             return None
-        due = [each for each in islice(_from(self.next_at, times), COUNTED_MAX) if each <= now]
+        due = list(islice(_due_by(now, self.next_at, times), COUNTED_MAX))
         last_at = now if len(due) == COUNTED_MAX else due[-1]
         return ScheduleStep(Missed(due[0], last_at, len(due)), None, last_at, times.after(now))
 
@@ -282,6 +282,11 @@ OVERLAP = "overlap"
 PAUSED = "paused"
 CHANGED = "changed"
 """A change of the timing came before the due time was settled."""
+
+
+def _due_by(now: datetime, first_at: datetime, times: DueTimes) -> Iterator[datetime]:
+    """Iterate over the due times up to `now`, and ask for one more: a due time may cost 1 ms of processor time."""
+    return takewhile(lambda each: each <= now, _from(first_at, times))
 
 
 def _from(first_at: datetime, times: DueTimes) -> Iterator[datetime]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from attrs import evolve
+from attrs import define, evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -121,6 +121,37 @@ def test_one_step_examines_a_bounded_number_of_due_times() -> None:
     step = made().step(times_of(made()), NOW + timedelta(days=365))
     missed = Missed(NOW + 10 * SECOND, NOW + 5000 * SECOND, 500)
     assert step == ScheduleStep(missed, None, NOW + 5000 * SECOND, NOW + 5010 * SECOND)
+
+
+@define
+class CountedTimes:
+    """Counts how many due times were asked for."""
+
+    times: DueTimes
+    asked: int = 0
+
+    def after(self, instant: datetime) -> datetime | None:
+        self.asked += 1
+        return self.times.after(instant)
+
+
+@pytest.mark.parametrize("catch_up", CatchUp)
+def test_a_step_asks_for_no_more_due_times_than_it_needs(catch_up: CatchUp) -> None:
+    schedule = made(catch_up=catch_up)
+    times = CountedTimes(times_of(schedule))
+    schedule.step(times, NOW + 15 * SECOND)
+    schedule.unsettled(times, NOW + 15 * SECOND)
+    assert times.asked <= 4
+
+
+@pytest.mark.parametrize("day", ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"])
+def test_a_due_time_that_comes_every_28_years_fires_within_the_calendar(day: str) -> None:
+    schedule = made(Cron(f"0 0 */28 2 {day}#5"))
+    assert schedule.next_at is not None
+    step = schedule.step(times_of(schedule), schedule.next_at)
+    assert step.fired_at == schedule.next_at
+    assert step.next_at is not None
+    assert (schedule.next_at.month, schedule.next_at.day) == (step.next_at.month, step.next_at.day) == (2, 29)
 
 
 def test_a_schedule_without_a_due_time_has_no_step() -> None:
