@@ -116,10 +116,14 @@ SELECT
     EXISTS (SELECT FROM changed) AS is_stored, :session_id::uuid IS NULL OR EXISTS (SELECT FROM target) AS is_found,
     (SELECT t.closed_at FROM target AS t) AS closed_at;
 
--- name: delete_schedule(owner, schedule_id, act_id, actor, origin, act)
+-- name: delete_schedule(owner, schedule_id, version_read, act_id, actor, origin, act)
+-- Without a version, any version is deleted.
 WITH removed AS (
     DELETE FROM meta.schedules AS c
-    WHERE c.schedule_id = :schedule_id::uuid AND :owner::text IN (c.owner, '*')
+    WHERE
+        c.schedule_id = :schedule_id::uuid
+        AND :owner::text IN (c.owner, '*')
+        AND c.version = coalesce(:version_read::bigint, c.version)
     RETURNING c.schedule_id, c.owner
 ),
 emptied AS (
@@ -353,6 +357,7 @@ LEFT JOIN held AS h ON TRUE;
 
 -- name: settle_schedule(schedule_id, version_read, next_at_read, settled_at, next_at, end_reason, due_ats, last_due_ats, due_times, states, reasons, decided_at, history_max)
 -- Returns no row if another process was faster. A pause raises the version, so what was read before it settles nothing.
+-- A session that another owner has by now has not ended: its schedule follows it soon.
 WITH moved AS (
     UPDATE meta.schedules AS c
     SET
@@ -363,6 +368,10 @@ WITH moved AS (
         c.schedule_id = :schedule_id::uuid
         AND c.version = :version_read::bigint
         AND c.next_at = :next_at_read::timestamptz
+        AND NOT (
+            coalesce(:end_reason::text, '') = 'session_ended'
+            AND EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.session_id AND s.owner <> c.owner)
+        )
     RETURNING c.schedule_id
 ),
 logged AS (

@@ -23,6 +23,7 @@ from domain.schedules.schedule import (
     FiringState,
     Overlap,
     Schedule,
+    ScheduleConflict,
     ScheduleNotFound,
     ScheduleStep,
     SessionTarget,
@@ -77,8 +78,9 @@ class MemoryScheduleRepository(ScheduleRepository):
         return changed
 
     @override
-    async def remove(self, owner: Owner, schedule_id: UUID, act: Act) -> None:
-        await self.find(owner, schedule_id)
+    async def remove(self, owner: Owner, schedule_id: UUID, act: Act, version: int | None = None) -> None:
+        if version not in {None, (await self.find(owner, schedule_id)).version}:
+            raise ScheduleConflict
         del self._store.schedules[schedule_id], self._store.firings[schedule_id]
         self.acts.append(act)
 
@@ -137,6 +139,8 @@ class MemoryScheduleRepository(ScheduleRepository):
         stored = self._store.schedules.get(schedule.schedule_id)
         if stored is None or (stored.version, stored.next_at) != (schedule.version, schedule.next_at):
             return False
+        if end_reason is EndReason.SESSION_ENDED and self._has_another_owner(stored):
+            return False
         moved = evolve(stored, settled_at=step.settled_at, next_at=None if end_reason else step.next_at)
         self._store.schedules[schedule.schedule_id] = evolve(moved, end_reason=end_reason or stored.end_reason)
         self._record(schedule.schedule_id, firings)
@@ -148,6 +152,11 @@ class MemoryScheduleRepository(ScheduleRepository):
             session = self._store.session(SessionRef(schedule.owner, target.session_id))
             if session.closed_at is not None:
                 raise SessionClosed(session.closed_at)
+
+    def _has_another_owner(self, schedule: Schedule) -> bool:
+        target = schedule.plan.target
+        session = self._store.sessions.get(target.session_id) if isinstance(target, SessionTarget) else None
+        return session is not None and session.ref.owner != schedule.owner
 
     def _is_unsettled(self, stored: Schedule, fire: Fire) -> bool:
         is_owned = stored.owner == fire.entry.ref.owner

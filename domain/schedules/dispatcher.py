@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
-from domain.errors import DomainError, StorageUnavailable, Unavailable
+from domain.errors import DomainError, Overloaded, StorageUnavailable, Unavailable
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
 from domain.queue.entry import Entry, ResponsesNotKept
@@ -35,6 +35,8 @@ from domain.schedules.timing import Calendar, DueTimes, TimingRefused, due_times
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
 
 _SESSION_ENDED = SessionNotFound, SessionExpired, SessionClosed
+_FOR_NOW = StorageUnavailable, Overloaded
+"""Nothing takes an execution of any schedule. Every other error concerns one schedule."""
 
 
 @frozen
@@ -161,7 +163,8 @@ class ScheduleDispatcher:
     async def run_once(self) -> float:
         """Settle one step of each schedule in a batch, and return the seconds until the next look.
 
-        Raises StorageUnavailable or Overloaded.
+        Raises StorageUnavailable or Overloaded. An error that nobody expects of one schedule is raised once all others
+        are settled, so that it holds none of them up.
         """
         now, policy = self._clock.now(), self._policy
         found = await self._schedules.due(now, policy.batch_max)
@@ -173,46 +176,46 @@ class ScheduleDispatcher:
             async with slots:
                 return await self._settle_or_leave(schedule, now)
 
-        settled = await asyncio.gather(*map(in_turn, found.schedules))
+        settled = await asyncio.gather(*map(in_turn, found.schedules), return_exceptions=True)
+        for each in settled:
+            if isinstance(each, BaseException):
+                raise each
         if any(settled):
             return policy.pause_min_s
         until_s = policy.pause_s if found.next_at is None else (found.next_at - now).total_seconds()
-        return policy.pause_s if found.schedules else min(policy.pause_s, max(policy.pause_min_s, until_s))
+        return min(policy.pause_s, max(policy.pause_min_s, until_s))
 
     async def _settle_or_leave(self, schedule: Schedule, now: datetime) -> bool:
-        """Settle one step, and return whether it is done, here or in another process; else it stays due."""
+        """Settle one step, and return whether that was done here; else it is another process's, or stays due."""
         try:
-            await self._settle(schedule, now)
-        except Unavailable:
+            return await self._settle(schedule, now)
+        except _FOR_NOW:
             return False
-        return True
 
-    async def _settle(self, schedule: Schedule, now: datetime) -> None:
+    async def _settle(self, schedule: Schedule, now: datetime) -> bool:
         try:
             step = schedule.step(times_of(schedule, self._calendar), now)
         except TimingRefused as refused:
-            await self._record(schedule, schedule.last_step(), now, refused.code, EndReason.TIMING_UNKNOWN)
-            return
+            return await self._record(schedule, schedule.last_step(), now, refused.code, EndReason.TIMING_UNKNOWN)
         if step.fired_at is None:
-            await self._record(schedule, step, now)
-            return
-        await self._fire(schedule, step, now)
+            return await self._record(schedule, step, now)
+        return await self._fire(schedule, step, now)
 
-    async def _fire(self, schedule: Schedule, step: ScheduleStep, now: datetime) -> None:
+    async def _fire(self, schedule: Schedule, step: ScheduleStep, now: datetime) -> bool:
         try:
             result, _ = await self._firer.fire(schedule, step)
         except _SESSION_ENDED as error:
             ended = EndReason.SESSION_ENDED if isinstance(schedule.plan.target, SessionTarget) else None
-            await self._record(schedule, step, now, error.code, ended)
-        except Unavailable:
+            return await self._record(schedule, step, now, error.code, ended)
+        except _FOR_NOW:
             raise
         except DomainError as error:
-            await self._record(schedule, step, now, error.code)
-        else:
-            if result is FireResult.BUSY:
-                await self._record(schedule, step, now, OVERLAP)
-            elif result is FireResult.FIRED:
-                self._count(step.missed, FiringState.FIRED)
+            return await self._record(schedule, step, now, error.code)
+        if result is FireResult.BUSY:
+            return await self._record(schedule, step, now, OVERLAP)
+        if result is FireResult.FIRED:
+            self._count(step.missed, FiringState.FIRED)
+        return result is FireResult.FIRED
 
     async def _record(
         self,
@@ -221,8 +224,8 @@ class ScheduleDispatcher:
         now: datetime,
         reason: str = LATE,
         ended: EndReason | None = None,
-    ) -> None:
-        """Record a step that fires nothing, unless another process was faster."""
+    ) -> bool:
+        """Record a step that fires nothing; return False if another process was faster."""
         state = FiringState.SKIPPED if reason == OVERLAP else FiringState.MISSED
         firings = []
         if step.missed is not None:
@@ -230,8 +233,10 @@ class ScheduleDispatcher:
             firings.append(Firing(missed.first_at, missed.last_at, missed.count, FiringState.MISSED, now, LATE))
         if step.fired_at is not None:
             firings.append(Firing(step.fired_at, step.fired_at, 1, state, now, reason))
-        if await self._schedules.settle(schedule, step, firings, ended):
+        is_done = await self._schedules.settle(schedule, step, firings, ended)
+        if is_done:
             self._count(step.missed, state if step.fired_at else None)
+        return is_done
 
     def _count(self, missed: Missed | None, state: FiringState | None) -> None:
         if missed is not None:

@@ -81,8 +81,11 @@ class ScheduleRepository(Protocol):
         """
         ...
 
-    async def remove(self, owner: Owner, schedule_id: UUID, act: Act) -> None:
-        """Remove a schedule with its firings, and record the act; raises ScheduleNotFound."""
+    async def remove(self, owner: Owner, schedule_id: UUID, act: Act, version: int | None = None) -> None:
+        """Remove a schedule with its firings, and record the act.
+
+        With a version, only this one is removed. Raises ScheduleNotFound, or ScheduleConflict for another version.
+        """
         ...
 
     async def page(self, owner: Owner, after: UUID | None, size: int) -> Page[Schedule]:
@@ -111,6 +114,7 @@ class ScheduleRepository(Protocol):
     ) -> bool:
         """Record due times that do not fire, and move the schedule, or end it for a reason; return whether it was done.
 
-        Nothing is done if another process was faster, as in `fire`. A paused schedule stays paused.
+        Nothing is done if another process was faster, as in `fire`, or if the reason is SESSION_ENDED and the session
+        has another owner by now. A paused schedule stays paused.
         """
         ...

@@ -31,7 +31,7 @@ from domain.schedules.schedule import (
     SchedulePlan,
 )
 from domain.schedules.targets import ScheduleTargets
-from domain.schedules.timing import Calendar, DueTimes, TimingRefused
+from domain.schedules.timing import Calendar, DueTimes, SingleTime, TimingRefused
 from domain.scripts.language import Language
 
 Result = TypeVar("Result")
@@ -117,10 +117,11 @@ class ScheduleService:
 
         def planned(stored: Schedule) -> Schedule:
             condition.require(stored)
-            return stored.planned(change(stored.plan), self._times, now)
+            return _without_loss(stored, stored.planned(change(stored.plan), self._times, now), now)
 
-        if planned(read).plan.is_timed_unlike(read.plan):
-            await self._give_up(read, now)
+        condition.require(read)
+        if read.planned(plan, self._times, now).plan.is_timed_unlike(read.plan):
+            await self._give_up(read, self._known_times(read), now)
         return await self._updated(owner, schedule_id, planned, self._act(actor, ActName.SCHEDULES_CHANGE))
 
     async def pause(
@@ -145,20 +146,26 @@ class ScheduleService:
         read = await self._spend(self._schedules.find(owner, schedule_id))
         condition.require(read)
         if read.paused:
-            await self._give_up(read, now)
+            await self._give_up(read, self._times(read), now)
 
         def resumed(stored: Schedule) -> Schedule:
             condition.require(stored)
-            return stored.resume(self._times(stored), now)
+            return _without_loss(stored, stored.resume(self._times(stored), now), now)
 
         return await self._updated(owner, schedule_id, resumed, self._act(actor, ActName.SCHEDULES_RESUME))
 
     async def remove(
         self, owner: Owner, schedule_id: UUID, actor: Actor, condition: ScheduleCondition = UNCONDITIONAL
     ) -> None:
-        """Remove a schedule with its firings; executions that it has started stay. Raises ScheduleMismatch."""
-        condition.require(await self._spend(self._schedules.find(owner, schedule_id)))
-        await self._spend(self._schedules.remove(owner, schedule_id, self._act(actor, ActName.SCHEDULES_DELETE)))
+        """Remove a schedule with its firings; executions that it has started stay.
+
+        Raises ScheduleMismatch, or ScheduleConflict if it is changed meanwhile, and there is a condition.
+        """
+        read = await self._spend(self._schedules.find(owner, schedule_id))
+        condition.require(read)
+        version = None if condition == UNCONDITIONAL else read.version
+        act = self._act(actor, ActName.SCHEDULES_DELETE)
+        await self._spend(self._schedules.remove(owner, schedule_id, act, version))
 
     async def run(
         self, owner: Owner, schedule_id: UUID, permit: Permit, key: IdempotencyKey | None = None
@@ -183,12 +190,9 @@ class ScheduleService:
             return taken  # by a call at the same time
         raise ScheduleConflict
 
-    async def _give_up(self, read: Schedule, now: datetime) -> None:
+    async def _give_up(self, read: Schedule, times: DueTimes, now: datetime) -> None:
         """Record due times that a pause or a change of the timing has overtaken; raises ScheduleConflict."""
-        try:
-            step = read.unsettled(self._times(read), now)
-        except TimingRefused:  # this process knows of no further due times
-            return
+        step = read.unsettled(times, now)
         if step is None or step.missed is None:
             return
         state, reason = (FiringState.SKIPPED, PAUSED) if read.paused else (FiringState.MISSED, CHANGED)
@@ -207,6 +211,13 @@ class ScheduleService:
     def _times(self, schedule: Schedule) -> DueTimes:
         return times_of(schedule, self._calendar)
 
+    def _known_times(self, schedule: Schedule) -> DueTimes:
+        """Return the due times of a schedule; none after the next one if this process does not know its timing."""
+        try:
+            return self._times(schedule)
+        except TimingRefused:
+            return SingleTime(schedule.settled_at)
+
     def _view(self, schedule: Schedule) -> ScheduleView:
         try:
             return ScheduleView(schedule, tuple(schedule.upcoming(self._times(schedule))))
@@ -218,3 +229,11 @@ class ScheduleService:
 
     async def _spend(self, work: Awaitable[Result]) -> Result:
         return await Budget(self._policy.request_timeout_s).spend(work, StorageUnavailable)
+
+
+def _without_loss(stored: Schedule, changed: Schedule, now: datetime) -> Schedule:
+    """Return the changed schedule; raises ScheduleConflict if it would drop a due time that has no record yet."""
+    is_overdue = stored.next_at is not None and stored.next_at <= now
+    if is_overdue and changed.next_at != stored.next_at:
+        raise ScheduleConflict
+    return changed

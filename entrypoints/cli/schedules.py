@@ -19,7 +19,7 @@ from entrypoints.cli.arguments import any_owner
 from entrypoints.cli.database import command_database, patient, record_act
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
-from entrypoints.cli.output import Output, output_option, table
+from entrypoints.cli.output import Output, output_option, shown, table
 
 if TYPE_CHECKING:
     from entrypoints.composition.commands import Commands
@@ -178,4 +178,4 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "-" if value is None else str(value)
+    return "-" if value is None else shown(str(value))

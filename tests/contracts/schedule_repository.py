@@ -31,6 +31,7 @@ from domain.schedules.schedule import (
     Missed,
     Overlap,
     Schedule,
+    ScheduleConflict,
     ScheduleNotFound,
     SchedulePlan,
     ScheduleStep,
@@ -211,6 +212,16 @@ class ScheduleRepositoryContract(ABC):
         assert await planner.history(schedule) == []
         with pytest.raises(ScheduleNotFound):
             await planner.schedules.remove(ALICE, schedule.schedule_id, act(ActName.SCHEDULES_DELETE))
+
+    async def test_only_the_version_that_is_named_is_removed(self, planner: Planner, session: Session) -> None:
+        schedule = await planner.add(session)
+        paused = await planner.schedules.update(ALICE, schedule.schedule_id, Schedule.pause, act())
+        with pytest.raises(ScheduleConflict):
+            await planner.schedules.remove(ALICE, schedule.schedule_id, act(), schedule.version)
+        assert await planner.read(schedule) == paused
+        await planner.schedules.remove(ALICE, schedule.schedule_id, act(), paused.version)
+        with pytest.raises(ScheduleNotFound):
+            await planner.read(schedule)
 
     async def test_pages_are_newest_first(self, planner: Planner, session: Session) -> None:
         made = [await planner.add(session) for _ in range(5)]

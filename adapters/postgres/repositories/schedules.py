@@ -89,14 +89,15 @@ class PostgresScheduleRepository(ScheduleRepository):
         raise ScheduleConflict
 
     @override
-    async def remove(self, owner: Owner, schedule_id: UUID, act: Act) -> None:
+    async def remove(self, owner: Owner, schedule_id: UUID, act: Act, version: int | None = None) -> None:
         rows = await self._gateway.fetch(
             self._statements.delete_schedule,
-            {"owner": owner, "schedule_id": schedule_id, **codec.act_columns(act)},
+            {"owner": owner, "schedule_id": schedule_id, "version_read": version, **codec.act_columns(act)},
             repeatable=False,
         )
         if not rows:
-            raise ScheduleNotFound
+            await self.find(owner, schedule_id)
+            raise ScheduleConflict
 
     @override
     async def page(self, owner: Owner, after: UUID | None, size: int) -> Page[Schedule]:

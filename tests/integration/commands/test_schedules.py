@@ -23,7 +23,7 @@ async def api(settings: Settings) -> AsyncIterator[Api]:
 
 async def test_schedules_are_listed_shown_paused_resumed_and_run(api: Api, run: Run) -> None:
     session_id = await api.initialize("python-adder", "result = params['a'] + 1")
-    body = {"name": "nightly", "request_id": session_id, "params": {"a": 1}, "cron": "30 2 * * *"}
+    body = {"name": "nightly\u001b[2J", "request_id": session_id, "params": {"a": 1}, "cron": "30 2 * * *"}
     made = await api.client.post("/api/v1/schedules", json=body | {"time_zone": "Europe/Berlin"})
     assert made.status_code == 201, made.text
     schedule_id = made.json()["schedule_id"]
@@ -37,6 +37,7 @@ async def test_schedules_are_listed_shown_paused_resumed_and_run(api: Api, run: 
         "active",
     )
     assert facts["target"] == session_id
+    assert r"nightly\x1b[2J" in run("schedules", "list").stdout
     assert "No schedules" in run("schedules", "list", "--owner", "alice").stdout
 
     assert "It is paused" in run("schedules", "pause", schedule_id).stdout

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -24,11 +25,12 @@ from domain.functions.function import Definition, Function
 from domain.functions.ports import FunctionLookup
 from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, SessionRef
 from domain.json_text import JsonText
+from domain.schedules.schedule import EndReason
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.session import Session, SessionNotFound
 from tests.contracts.execution_queue import KEY, RETENTION, QueueOfOne
-from tests.contracts.schedule_repository import Planner
+from tests.contracts.schedule_repository import PERIOD, Planner
 from tests.contracts.storage import ALICE, ALLOWANCE, BOB, SCRIPT, Storage
 from tests.support.acts import OPERATOR, act, recorded
 from tests.support.waiting import until
@@ -364,3 +366,15 @@ async def test_a_schedule_moves_unless_its_session_stays(mover, storage):
     assert [(await planner.schedules.find(EVERY_OWNER, each.schedule_id)).owner for each in moved] == [ALICE, ALICE]
     assert (await planner.read(left)).owner == ANONYMOUS
     assert (await mover.count(ANONYMOUS))[OwnedData.SCHEDULES] == 1
+
+
+async def test_a_schedule_whose_session_moves_before_it_does_not_end_meanwhile(mover, storage):
+    planner = Planner(storage, storage.schedules)
+    schedule = await planner.add(await storage.add())
+    storage.clock.advance(PERIOD)
+    async with aclosing(mover.move(ANONYMOUS, ALICE, act())) as steps:
+        assert (await anext(steps)).part is OwnedData.SESSIONS
+        assert not await planner.schedules.settle(schedule, planner.step(schedule), [], EndReason.SESSION_ENDED)
+        assert await planner.read(schedule) == schedule
+    await walked(mover)
+    assert (await planner.schedules.find(ALICE, schedule.schedule_id)).next_at == schedule.next_at

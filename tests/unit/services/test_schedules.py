@@ -20,10 +20,10 @@ from domain.access.principal import EXECUTE, Principal, Scope, ScopeMissing
 from domain.audit import ActName, Actor
 from domain.errors import QuotaReached, StorageUnavailable
 from domain.functions.function import FunctionNotFound, Precondition
-from domain.functions.schema import FunctionSchema, ParamsRefused
+from domain.functions.schema import FunctionSchema, ParamsRefused, SchemaUnusable
 from domain.functions.service import FunctionRequest, Write
 from domain.idempotency import IdempotencyConflict, IdempotencyKey
-from domain.identity import ANONYMOUS, EVERY_OWNER, SHARED, SessionRef
+from domain.identity import ANONYMOUS, EVERY_OWNER, SHARED, Owner, SessionRef
 from domain.json_text import JsonText
 from domain.queue.entry import AcceptOptions, CallbackNotFound, Entry, ResponsesNotKept
 from domain.queue.ports import ExecutionQueue
@@ -45,8 +45,8 @@ from domain.schedules.schedule import (
 )
 from domain.schedules.service import ScheduleService, ScheduleView
 from domain.schedules.targets import ScheduleTargets
-from domain.schedules.timing import Cron, Interval, Once, Timing, TimingRefused
-from domain.scripts.language import Language
+from domain.schedules.timing import Calendar, Cron, CronTimes, Interval, Once, Timing, TimingRefused
+from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Renewal, SessionClosed, SessionExpired, SessionNotFound
 from entrypoints.composition.controller import Controller
@@ -200,6 +200,17 @@ class Stale(MemoryScheduleRepository):
         return self.read
 
 
+class StaleOnce(MemoryScheduleRepository):
+    """Finds a schedule once as it was before another process has changed it."""
+
+    def __init__(self, store: MemoryStore, queue: MemoryExecutionQueue, read: Schedule) -> None:
+        super().__init__(store, queue)
+        self.reads = [read]
+
+    async def find(self, *named: Any) -> Schedule:
+        return self.reads.pop() if self.reads else await super().find(*named)
+
+
 class Refusing:
     """The quota of a queue that takes nothing."""
 
@@ -217,14 +228,62 @@ async def test_a_full_queue_misses_the_due_time(process: ScheduleWorld) -> None:
     assert await process.history(schedule) == [("missed", 1, "RATE_LIMITED")]
 
 
-def with_quota(process: ScheduleWorld, quota: Any) -> ScheduleDispatcher:
+async def test_an_error_that_concerns_one_schedule_alone_is_recorded_as_missed(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    process.world.clock.advance(10 * SECOND)
+    unusable = SchemaUnusable(LanguageTitle(Language.PYTHON, "adder"), 1, "it is old")
+    await with_quota(process, Refusing(unusable)).run_once()
+    assert await process.history(schedule) == [("missed", 1, "RUNTIME_UNAVAILABLE")]
+
+
+class BrokenCalendar(CronCalendar):
+    """Fails as nobody expects it."""
+
+    def cron_times(self, cron: Cron) -> CronTimes:
+        raise OverflowError(cron.expression)
+
+
+async def test_a_schedule_that_fails_unexpectedly_holds_up_no_other_one(process: ScheduleWorld) -> None:
+    broken, good = await process.create(timing=Cron("* * * * *")), await process.create()
+    process.world.clock.advance(60 * SECOND)
+    for _ in range(2):
+        with pytest.raises(OverflowError):
+            await with_quota(process, Unlimited(), BrokenCalendar()).run_once()
+    assert (await process.history(good))[0] == ("fired", 1, None)
+    assert await process.history(broken) == []
+
+
+async def test_a_schedule_follows_its_session_to_another_owner(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    store, alice = process.world.store, Owner("alice")
+    (session,) = store.sessions.values()
+    store.put(evolve(session, ref=evolve(session.ref, owner=alice)))
+    await process.settle()
+    assert await process.history(schedule) == []
+    moved = store.schedules[schedule.schedule_id]
+    store.schedules[schedule.schedule_id] = evolve(moved, owner=alice)
+    await process.settle(0)
+    assert [each.state for each in store.firings[schedule.schedule_id]] == ["fired"]
+
+
+class Unlimited:
+    """The quota of a queue that takes everything."""
+
+    async def take(self, *_: object) -> None:
+        return
+
+    def settle(self, *_: object, stored: bool) -> None:
+        return
+
+
+def with_quota(process: ScheduleWorld, quota: Any, calendar: Calendar | None = None) -> ScheduleDispatcher:
     world, container, stored = process.world, process.world.container, process.stored
     parts = container.function_sessions(), container.database.webhooks(), container.mapping(), container.params()
     policy: SchedulePolicy = container.schedules.policy()
     queue: ExecutionQueue = container.database.execution_queue()
     targets = ScheduleTargets(world.sessions, world.functions, *parts)
     firer = ScheduleFirer(world.clock, world.ids, stored, targets, queue, quota, policy, lambda: None)
-    return ScheduleDispatcher(world.clock, stored, firer, CronCalendar(), policy)
+    return ScheduleDispatcher(world.clock, stored, firer, calendar or CronCalendar(), policy)
 
 
 async def test_params_that_no_longer_fit_are_missed(process: ScheduleWorld) -> None:
@@ -441,6 +500,45 @@ async def test_a_resume_that_another_process_overtakes_conflicts(process: Schedu
     process.world.schedules = stale
     with pytest.raises(ScheduleConflict):
         await process.service.resume(ANONYMOUS, schedule.schedule_id, ACTOR)
+
+
+async def test_a_change_that_another_process_overtakes_drops_no_due_time(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    process.world.clock.advance(5 * SECOND)
+    stored = await process.stored.find(EVERY_OWNER, schedule.schedule_id)
+    now = process.world.clock.now()
+    process.world.store.schedules[schedule.schedule_id] = evolve(stored, next_at=now, version=2)
+    process.world.schedules = StaleOnce(process.world.store, process.queue, stored)
+    with pytest.raises(ScheduleConflict):
+        await process.service.change(
+            ANONYMOUS, schedule.schedule_id, lambda plan: evolve(plan, timing=Interval(60)), ACTOR, EVERYTHING
+        )
+    assert process.world.store.schedules[schedule.schedule_id].next_at == now
+
+
+async def test_a_removal_under_a_condition_removes_no_later_version(process: ScheduleWorld) -> None:
+    schedule = await process.create()
+    await process.service.pause(ANONYMOUS, schedule.schedule_id, ACTOR)
+    named = ANONYMOUS, schedule.schedule_id, ACTOR
+    process.world.schedules = StaleOnce(process.world.store, process.queue, schedule)
+    with pytest.raises(ScheduleConflict):
+        await process.service.remove(*named, ScheduleCondition(frozenset({"1"})))
+    assert (await process.view(schedule)).schedule.paused
+    process.world.schedules = StaleOnce(process.world.store, process.queue, schedule)
+    await process.service.remove(*named)
+    assert process.world.store.schedules == {}
+
+
+async def test_a_change_of_a_timing_that_is_not_known_here_records_what_was_due(process: ScheduleWorld) -> None:
+    schedule = await process.create(timing=Cron("* * * * *"))
+    plan = evolve(schedule.plan, timing=Cron("* * * * *", "Atlantis/Capital"))
+    process.world.store.schedules[schedule.schedule_id] = evolve(schedule, plan=plan)
+    process.world.clock.advance(150 * SECOND)
+    view = await process.service.change(
+        ANONYMOUS, schedule.schedule_id, lambda plan: evolve(plan, timing=Interval(60)), ACTOR, EVERYTHING
+    )
+    assert await process.history(schedule) == [("missed", 1, "changed")]
+    assert view.upcoming[0] == process.world.clock.now() + 60 * SECOND
 
 
 async def test_a_pause_of_an_unreadable_timing_records_nothing(process: ScheduleWorld) -> None:
