@@ -1,5 +1,6 @@
 """Cron expressions by cronsim, and time zones by zoneinfo."""
 
+import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -19,6 +20,8 @@ from domain.schedules.timing import (
 )
 
 _FIELDS = 5
+_NOT_OF_IANA = ("right/", "posix/", "posixrules", "localtime", "Factory")
+"""Files beside the zones: with leap seconds, doubled, or different on each host."""
 _PROBE = datetime(2000, 1, 1)  # noqa: DTZ001  # local times have no zone
 """From here on an expression must match within 50 years, so that it is known to match at all."""
 
@@ -64,9 +67,9 @@ def _require_understood(expression: str) -> None:
 def _zone(name: str) -> tzinfo:
     if name == "UTC":  # it works on hosts without zone files, too
         return UTC
-    try:
-        return ZoneInfo(name[: ZONE_SIZE_MAX + 1])  # no name is as long
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise TimingRefused(
-            "its time zone is unknown here. Use a name of the IANA database, such as Europe/Berlin, or UTC."
-        ) from error
+    with contextlib.suppress(ZoneInfoNotFoundError, ValueError, OSError):
+        if not name.startswith(_NOT_OF_IANA):
+            return ZoneInfo(name[: ZONE_SIZE_MAX + 1])  # no name is as long
+    raise TimingRefused(
+        "its time zone is unknown here. Use a name of the IANA database, such as Europe/Berlin, or UTC."
+    )

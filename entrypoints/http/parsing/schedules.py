@@ -15,6 +15,7 @@ from entrypoints.http.schemas.schedules import ScheduleFields
 _STORED = frozenset({"name", "cron", "time_zone"})
 _TARGETS = ("request_id", "function")
 _TIMINGS = ("cron", "interval_seconds", "run_at")
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
 
 
 def schedule_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[ScheduleFields]:
@@ -44,8 +45,11 @@ def _patch_rules(body: ScheduleFields) -> Iterator[BodyProblem]:
             yield Problem(f"/{name}", f"is one of several: give only one of {', '.join(names)}")
     if body.time_zone is not UNSET and _given(body, _TIMINGS[1:]):
         yield Problem("/time_zone", "is of use only with cron")
-    if body.run_at is not UNSET and body.run_at.tzinfo is None:
-        yield Problem("/run_at", "must have an offset from UTC, such as Z")
+    if body.run_at is not UNSET:
+        if body.run_at.tzinfo is None:
+            yield Problem("/run_at", "must have an offset from UTC, such as Z")
+        if not _FIRST_YEAR <= body.run_at.year <= _LAST_YEAR:  # in UTC, and later by the jitter, it is an instant too
+            yield Problem("/run_at", f"must be in the years {_FIRST_YEAR} to {_LAST_YEAR}")
     if body.params is not UNSET and len(bytes(body.params)) > PARAMS_SIZE_MAX:
         yield FieldTooLarge("/params", PARAMS_SIZE_MAX, len(bytes(body.params)))
 

@@ -150,7 +150,10 @@ class ScheduleFields(Struct, forbid_unknown_fields=True, kw_only=True):
         return None if self.request_id is UNSET else schedule.SessionTarget(self.request_id)
 
     def timing(self, before: timing.Timing | None = None) -> timing.Timing | None:
-        """Return when it is due; None if the body does not say. A zone alone moves the expression of `before`."""
+        """Return when it is due; None if the body does not say. A zone alone moves the expression of `before`.
+
+        Raises TimingRefused if there is no expression to move.
+        """
         if self.interval_seconds is not UNSET:
             return timing.Interval(self.interval_seconds)
         if self.run_at is not UNSET:
@@ -159,7 +162,13 @@ class ScheduleFields(Struct, forbid_unknown_fields=True, kw_only=True):
         zone = (kept.zone if kept else "UTC") if self.time_zone is UNSET else self.time_zone
         if self.cron is not UNSET:
             return timing.Cron(self.cron, zone)
-        return None if kept is None else timing.Cron(kept.expression, zone)
+        if kept is not None:
+            return timing.Cron(kept.expression, zone)
+        if self.time_zone is not UNSET and before is not None:
+            raise timing.TimingRefused(
+                "a time zone is of use only with a cron expression. Omit time_zone, or give cron."
+            )
+        return None
 
     def applied(self, plan: schedule.SchedulePlan) -> schedule.SchedulePlan:
         """Return the plan with the given fields."""

@@ -75,8 +75,9 @@ async def test_fields_are_replaced_one_by_one(client):
     session_id = await initialized(client)
     again = (await client.patch(url, json={"interval_seconds": 10, "request_id": session_id, "name": "x"})).json()
     assert (again["cron"], again["interval_seconds"], again["request_id"]) == (None, 10, session_id)
-    ignored = (await client.patch(url, json={"time_zone": "Asia/Tokyo"})).json()
-    assert ignored == again
+    refused = error_of(await client.patch(url, json={"time_zone": "Asia/Tokyo"}), 400)
+    assert "only with a cron expression" in refused["message"]
+    assert (await client.get(url)).json() == again
 
 
 async def test_a_callback_must_exist_and_can_be_removed(client, world):
@@ -112,6 +113,8 @@ async def test_a_single_time_is_kept_in_utc(client, world):
             {"/name", "/request_id", "/function", "/extra"},
         ),
         ({"name": "x", "function": "python-x", "run_at": "2030-01-01T00:00:00"}, {"/run_at"}),
+        ({"name": "x", "function": "python-x", "run_at": "9999-12-31T23:59:59-12:00"}, {"/run_at"}),
+        ({"name": "x", "function": "python-x", "run_at": "0001-01-01T00:00:00+12:00"}, {"/run_at"}),
     ],
 )
 async def test_a_body_that_contradicts_itself_is_refused(client, body, problems):
