@@ -95,6 +95,10 @@ class LiveBuffer(Generic[End]):
         """Give readers what there is, and no end unless there is one."""
         for stream in (self._stdout, self._stderr):
             stream.add(b"", is_last=True)
+        self.release()
+
+    def release(self) -> None:
+        """Let no reader wait any longer, while more may be written."""
         self._over.set()
         self._wake()
 

@@ -90,5 +90,5 @@ class LiveHub(Generic[End]):
         """Let all readers end: the process stops."""
         self.is_closed = True
         for live in self._running.values():
-            live.buffer.break_off()
+            live.buffer.release()
         self.begins.notify_all()

@@ -128,6 +128,19 @@ async def test_a_buffer_that_breaks_off_has_no_end():
     assert [each.what for each in await read_all(buffer)] == [OutputPiece(OutputStream.STDOUT, 0, "before\ufffd")]
 
 
+@pytest.mark.parametrize("cuts", range(1, 4))
+async def test_a_reader_that_is_released_within_a_character_goes_on_elsewhere_without_a_fault(cuts):
+    buffer: LiveBuffer[str] = LiveBuffer()
+    content = "x漢y".encode()
+    buffer.on_stdout(content[:cuts])
+    buffer.release()
+    before = await read_all(buffer)
+    buffer.on_stdout(content[cuts:])
+    buffer.end("end")
+    text = texts_of([*before, *await read_all(buffer, before[-1].position)], OutputStream.STDOUT)
+    assert text == content.decode()
+
+
 async def test_after_the_end_there_is_nothing():
     buffer: LiveBuffer[str] = LiveBuffer()
     buffer.end("end")
