@@ -17,6 +17,7 @@ from domain.live.hub import LiveHub
 from domain.live.ports import LiveOutputStore, LiveSource
 from domain.live.position import Position
 from domain.queue.ends import Ends
+from domain.queue.entry import Entry
 from domain.queue.state import ExecutionState
 from domain.scripts.report import ExecutionStatus, ExecutionUnknown
 
@@ -67,6 +68,15 @@ class ExecutionEvents:
         """
         followed = self._source(owner, execution_id)
         await followed.begin(position)
+        return followed
+
+    def start(self, entry: Entry) -> "FollowedExecution":
+        """Return the source of the events of an execution that has just been accepted.
+
+        It reads nothing: an error now would let the caller repeat a call that is accepted.
+        """
+        followed = self._source(entry.ref.owner, entry.execution_id)
+        followed.session_id = entry.ref.session_id
         return followed
 
     def replay(self, executed: Executed) -> "FollowedExecution":

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from msgspec import UNSET
 
 from domain.concurrency.budget import Budget
-from domain.errors import Problem
+from domain.errors import Problem, Unavailable
 from domain.executions.execution import Executed, Execution, ExecutionFailed, ExecutionNotFound
 from domain.executions.function_sessions import FunctionSessions
 from domain.executions.history import HistoryService, whole_row
@@ -191,12 +191,16 @@ class AsynchronousEndpoints:
         request.created_session_id, request.execution_id = accepted.ref.session_id, accepted.execution_id
         if preferred.wait_s and not isinstance(accepted, Executed):
             state = await self._waited(request, accepted.execution_id, preferred)
-            if state.status.is_final:
+            if state is not None and state.status.is_final:
                 return json_response(ExecuteResponse.of(_ended(state)), headers=preferred.applied() + _VARY)
-            accepted = state
+            accepted = state or accepted
         return _response(accepted, preferred)
 
-    async def _waited(self, request: Request, execution_id: UUID, preferred: Preferences) -> ExecutionState:
+    async def _waited(self, request: Request, execution_id: UUID, preferred: Preferences) -> ExecutionState | None:
+        """Return the state at the end of the wait; None if it cannot be read: the execution is accepted all the same.
+
+        Raises ClientDisconnected or ExecutionNotFound.
+        """
         try:
             return await until_disconnect(
                 request.receive, self._queue.wait(request.owner, execution_id, preferred.wait_s or 0)
@@ -205,6 +209,8 @@ class AsynchronousEndpoints:
             if preferred.cancel_on_disconnect:
                 self._queue.cancel_soon(request.owner, execution_id)
             raise
+        except Unavailable:
+            return None
 
 
 @frozen

@@ -14,6 +14,7 @@ from domain.executions.execution import Executed, ExecutionFailed
 from domain.live.hub import LiveHub
 from domain.live.position import Position
 from domain.live.reader import LiveReader
+from domain.queue.entry import Entry
 from domain.queue.following import Ended, ExecutionEvents, FollowedExecution
 from domain.queue.service import QueueService
 from domain.queue.state import Accepted
@@ -72,11 +73,13 @@ class EventEndpoints:
         with self._place(request) as place:
             accepted = await accept()  # a caller that leaves meanwhile leaves an accepted execution
             request.created_session_id, request.execution_id = accepted.ref.session_id, accepted.execution_id
+            headers: Headers = ()
             if isinstance(accepted, Executed):
                 source, headers = self._events.replay(accepted), REPLAYED
+            elif isinstance(accepted, Entry):
+                source = self._events.start(accepted)
             else:
                 source = await self._events.follow(request.owner, accepted.execution_id, Position())
-                headers = ()
             return self._stream(request, LiveReader(source), form, source, place.pop_all(), headers)
 
     def leave(self) -> None:

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from attrs import evolve
 
+from adapters.memory.queue import MemoryExecutionQueue
 from domain.errors import StorageUnavailable
 from domain.limits.usage_limiter import UsagePolicy
 from tests.support.waiting import until
@@ -523,6 +524,45 @@ async def test_a_database_that_is_away_accepts_nothing(client, world):
     world.store.failure = StorageUnavailable(stored="no")
     response = await client.post(f"/api/v1/execute/{session_id}", headers=ASYNC)
     assert error_of(response, 503)["details"]["stored"] == "no"
+
+
+class AwayAfterAccept(World):
+    """The database is away once it has accepted an execution."""
+
+    @property
+    def queue(self) -> MemoryExecutionQueue:
+        store = self.store
+
+        class Queue(MemoryExecutionQueue):
+            async def accept(self, *given: Any) -> Any:
+                accepted = await super().accept(*given)
+                store.failure = StorageUnavailable()
+                return accepted
+
+        return Queue(store, self.executions, self.ids, audit=self.audit)
+
+
+async def test_an_accepted_execution_is_acknowledged_also_if_its_state_cannot_be_read():
+    world = AwayAfterAccept.of()
+    async with world.client() as client:
+        session_id = await initialized(client)
+        response = await client.post(f"/api/v1/execute/{session_id}", headers={"Prefer": "wait=5"})
+    assert (response.status_code, response.json()["status"]) == (202, "queued")
+    assert {UUID(response.json()["execution_id"])} == set(world.store.queued)
+
+
+async def test_the_events_of_an_accepted_execution_begin_also_if_its_state_cannot_be_read():
+    world = AwayAfterAccept.of()
+    async with world.client() as client:
+        session_id = await initialized(client)
+        call = client.post(f"/api/v1/execute/{session_id}", headers={"Accept": "application/x-ndjson"})
+        streaming = asyncio.create_task(call)
+        await until(lambda: world.store.failure)
+        world.store.failure = None
+        async with dispatching(world):
+            lines = [json.loads(line) for line in (await streaming).text.splitlines()]
+    assert [each["event"] for each in lines] == ["execution", "end"]
+    assert lines[0]["data"]["execution_id"] == lines[1]["data"]["execution_id"]
 
 
 async def test_the_history_is_filtered_by_status_or_by_its_former_name(client):
