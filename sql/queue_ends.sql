@@ -276,8 +276,9 @@ RETURNING o.execution_id;
 
 -- name: erase_execution(request_id, execution_id, partition, owner, act_id, actor, origin, act)!
 -- Of an execution that has ended. An empty text in place of the result, which is JSON, marks the key of an erased call. A
--- message to a webhook has result and error at its end, and its receiver may have echoed them. The owner "*" stands for every owner. Never prepared: a plan for
--- the given partition locks only that one.
+-- message to a webhook has result and error at its end, and its receiver may have echoed them. A controller that died may
+-- have left live output. The owner "*" stands for every owner. Never prepared: a plan for the given partition locks only
+-- that one.
 WITH history AS (
     UPDATE meta.executions AS e
     SET
@@ -303,6 +304,11 @@ erased AS (
     SELECT h.owner FROM history AS h
     UNION
     SELECT k.owner FROM keys AS k
+),
+live AS (
+    DELETE FROM meta.live_output AS l
+    USING erased AS e
+    WHERE l.request_id = :request_id::uuid AND l.execution_id = :execution_id::uuid
 ),
 messages AS (
     UPDATE meta.deliveries AS d

@@ -31,7 +31,9 @@ class MemoryLiveOutput(LiveOutputStore):
     @override
     async def read(self, session_id: UUID, execution_id: UUID, position: Position) -> LiveState[Any]:
         self._store.require_available()
-        parts = [self.parts[each] for each in sorted(self.parts) if each[0] == execution_id]
+        accepted = self._store.accepted.get(execution_id)
+        is_erased = accepted is not None and accepted.erased_status is not None
+        parts = [self.parts[each] for each in sorted(self.parts) if each[0] == execution_id and not is_erased]
         newest = next((each for each in reversed(parts) if each.progress_count > position.progress), None)
         return LiveState(
             KeptText.continued(position.stdout, [(each.stdout.offset, each.stdout.text) for each in parts]),

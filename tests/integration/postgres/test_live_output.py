@@ -14,6 +14,7 @@ from domain.executions.execution import OpenExecution
 from domain.idempotency import KEPT_FOR
 from domain.live.position import Position
 from domain.scripts.output import ScriptProgress
+from tests.contracts.execution_queue import LONG, QueueOfOne
 from tests.contracts.live_output import FIRST, LiveOutputContract, part_of, texts
 from tests.contracts.storage import ALICE, Storage
 from tests.integration.postgres.conftest import cleanup_on
@@ -86,4 +87,14 @@ async def test_cleanup_removes_what_a_dead_controller_left(output, execution, st
     assert not await is_empty(output, execution), "readers find it for an hour"
     storage.clock.advance(timedelta(minutes=2))
     await cleanup.run_once()
+    assert await is_empty(output, execution)
+
+
+async def test_erasing_an_execution_erases_it(output, storage):
+    process = QueueOfOne(storage)
+    entry = await process.add(await storage.add(ALICE, **LONG))
+    execution = (await process.claim_one()).execution
+    assert await output.append(part_of(execution, 1, (0, FIRST)))
+    storage.clock.advance(execution.deadline_at + timedelta(minutes=1) - storage.clock.now())
+    await process.queue.erase(ALICE, entry.execution_id, entry.ref.session_id, act())
     assert await is_empty(output, execution)

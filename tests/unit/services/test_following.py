@@ -260,3 +260,12 @@ async def test_an_execution_that_was_erased_has_no_events(world, later):
     await later.service.erase(ANONYMOUS, entry.execution_id, OPERATOR)
     with pytest.raises(EventsNotKept, match="erased"):
         await followed(later, entry)
+
+
+async def test_what_a_dead_controller_stored_is_erased_with_its_execution(world, later):
+    entry = await later.add(await world.session(PRINTS))
+    (claimed,) = (await later.queue.claim(claim_of(world))).entries
+    await world.output.append(part_of(claimed.execution, 1, (0, "one\n")))
+    later.queue.end_overdue(world.clock.now() + timedelta(hours=1))
+    await later.service.erase(ANONYMOUS, entry.execution_id, OPERATOR)
+    assert text_of(await read_all(await followed(later, entry))) == ""
