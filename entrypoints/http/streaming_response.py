@@ -4,14 +4,15 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any
 
 from attrs import define
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from typing_extensions import override
 
 from entrypoints.http.request import ClientDisconnected, until_disconnect
-from entrypoints.http.response import PRIVATE, Response, single_write
+from entrypoints.http.response import PRIVATE, Relay, Response, SingleWrite, single_write
 
 SendLine = Callable[[bytes], Awaitable[None]]
 """Sends one line without a line break; returns when the client may take another."""
@@ -43,7 +44,7 @@ class StreamingResponse(Response):
 
     The stream is cancelled if the client disconnects, or takes nothing for `stall_s`. In the second case the connection
     is aborted. A broken stream has no end, so no client takes it for complete. `on_end` is called once, with how the
-    stream ended.
+    stream ended. A client of HTTP/1.0 knows no chunks: its connection ends with the stream.
     """
 
     produce: Callable[[SendLine], Coroutine[Any, Any, None]]
@@ -53,16 +54,17 @@ class StreamingResponse(Response):
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the lines to the end; raises ClientDisconnected."""
-        how = StreamEnd.FAILED
+        how, write = StreamEnd.FAILED, single_write(scope)
+        relay = write.relay() if write is not None and scope["http_version"] == "1.0" else None
         try:
-            await until_disconnect(receive, self._stream(send))
+            await until_disconnect(receive, self._stream(send if relay is None else _sending_on(relay)))
             how = StreamEnd.COMPLETE
         except ClientDisconnected:
             how = StreamEnd.DISCONNECTED
             raise
         except SlowReader:
             how = StreamEnd.STALLED
-            await _abort(scope, receive)
+            await _abort(relay or write, receive)
             raise ClientDisconnected from None
         finally:
             self.on_end(how)
@@ -90,9 +92,23 @@ class StreamingResponse(Response):
             raise SlowReader from None
 
 
-async def _abort(scope: Scope, receive: Receive) -> None:
+def _sending_on(relay: Relay) -> Send:
+    """Return what sends ASGI messages by a relay, which sends chunks only to clients that know them."""
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            status = HTTPStatus(message["status"])
+            await relay.start(status, status.phrase.encode(), message["headers"], is_last=True)
+        elif message.get("more_body"):
+            await relay.write(message["body"])
+        else:
+            await relay.finish()
+
+    return send
+
+
+async def _abort(write: Relay | SingleWrite | None, receive: Receive) -> None:
     """Abort the connection if the server can do that, and wait until it is closed."""
-    write = single_write(scope)
     if write is None:
         return
     write.abort()

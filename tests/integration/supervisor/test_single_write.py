@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from entrypoints.http.response import SINGLE_WRITE
+from entrypoints.http.response import NDJSON, SINGLE_WRITE
+from entrypoints.http.streaming_response import SendLine, StreamingResponse
 from entrypoints.server.connection import BoundedConnection
 from tests.integration.supervisor.test_connection import REQUEST, connected, response_of
 
@@ -106,3 +107,33 @@ async def test_a_response_is_sent_once():
         writer.write(REQUEST)
         assert await response_of(reader) == (b"HTTP/1.1 200 OK", b"/")
     assert app.returned == [True, False]
+
+
+class StreamApp:
+    """Streams two lines."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def produce(send_line: SendLine) -> None:
+            for line in (b"one", b"two"):
+                await send_line(line)
+
+        response = StreamingResponse(200, content_type=NDJSON, produce=produce, on_end=lambda _: None, stall_s=5)
+        await response(scope, receive, send)
+
+
+@pytest.mark.parametrize("connection", [b"", b"Connection: keep-alive\r\n"])
+async def test_a_stream_has_no_chunks_for_a_client_that_knows_none(connection):
+    async with connected(BoundedConnection, StreamApp()) as (reader, writer):
+        writer.write(b"GET / HTTP/1.0\r\nHost: x\r\n" + connection + b"\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert body == b"one\ntwo\n"
+    assert b"connection: close" in head
+    assert b"x-accel-buffering: no" in head
+    assert b"transfer-encoding" not in head
+
+
+async def test_a_stream_has_chunks_for_other_clients():
+    async with connected(BoundedConnection, StreamApp()) as (reader, writer):
+        writer.write(REQUEST)
+        stream = await reader.readuntil(b"0\r\n\r\n")
+    assert stream.partition(b"\r\n\r\n")[2] == b"4\r\none\n\r\n4\r\ntwo\n\r\n0\r\n\r\n"

@@ -5,6 +5,7 @@ import re
 from itertools import chain
 
 import pytest
+from attrs import evolve
 from click.testing import CliRunner
 from jsonschema_rs import Draft202012Validator
 
@@ -20,6 +21,7 @@ from entrypoints.http.schemas.executions import ExecuteBody, ExecuteResponse
 from entrypoints.settings.loading import load_settings
 from tests.unit.http.openapi.conftest import NOWHERE
 from tests.unit.http.test_every_request import leaf_errors
+from tests.unit.http.world import OPTIONS, Exchange, World
 
 DOCUMENTED_ELSEWHERE = {
     "ApiKeyNotFound",  # raised by a command only
@@ -195,6 +197,23 @@ def test_every_response_has_the_id_of_its_request(whole):
     for _, _, item in items(whole):
         for status, response in item["responses"].items():
             assert "X-Request-ID" in resolved(whole, response)["headers"], (item["operationId"], status)
+
+
+async def test_pages_of_other_origins_may_send_and_read_every_header_of_the_document(whole):
+    allowed, exposed = await cors_headers()
+    parameters = [resolved(whole, each) for *_, item in items(whole) for each in item.get("parameters", ())]
+    assert {each["name"] for each in parameters if each["in"] == "header"} <= allowed
+    responses = [resolved(whole, each) for *_, item in items(whole) for each in item["responses"].values()]
+    assert {name for each in responses for name in each.get("headers", ())} <= exposed
+
+
+async def cors_headers():
+    """Return which headers of requests a preflight allows, and which of responses a page may read."""
+    world, origin = World.of(evolve(OPTIONS, cors_origins=("*",))), (b"origin", b"https://app.example.com")
+    preflight = [origin, (b"access-control-request-method", b"GET")]
+    allowed = (await Exchange(world.app, "OPTIONS", "/livez", preflight).run()).headers["access-control-allow-headers"]
+    exposed = (await Exchange(world.app, "GET", "/livez", [origin]).run()).headers["access-control-expose-headers"]
+    return set(allowed.split(", ")), set(exposed.split(", "))
 
 
 def test_created_and_replaced_functions_have_the_same_headers(whole):
