@@ -44,7 +44,8 @@ class SchedulePolicy:
     """Limits of schedules, times in seconds. `allowance` and `retention` are those of the queue.
 
     A batch has `batch_max` schedules, of which `concurrency` are settled at a time. Between two looks are `pause_s` at
-    most, so that what another process has stored is found. Without `keeps_responses` nothing is accepted.
+    most, so that what another process has stored is found. A timing that is not known here is left to other processes
+    for `unknown_for`. Without `keeps_responses` nothing is accepted.
     """
 
     request_timeout_s: float
@@ -55,6 +56,7 @@ class SchedulePolicy:
     concurrency: int = 4
     pause_s: float = 1.0
     pause_min_s: float = 0.01
+    unknown_for: timedelta = timedelta(minutes=10)
     keeps_responses: bool = True
 
     def require_kept(self) -> None:
@@ -196,7 +198,10 @@ class ScheduleDispatcher:
         try:
             step = schedule.step(times_of(schedule, self._calendar), now)
         except TimingRefused as refused:
-            return await self._record(schedule, schedule.last_step(), now, refused.code, EndReason.TIMING_UNKNOWN)
+            step = schedule.last_step()
+            if now - step.settled_at < self._policy.unknown_for:
+                return False
+            return await self._record(schedule, step, now, refused.code, EndReason.TIMING_UNKNOWN)
         if step.fired_at is None:
             return await self._record(schedule, step, now)
         return await self._fire(schedule, step, now)

@@ -332,6 +332,8 @@ async def test_a_timing_that_cannot_be_understood_any_more_ends_the_schedule(pro
     plan = evolve(schedule.plan, timing=Cron("* * * * *", "Atlantis/Capital"))
     process.world.store.schedules[schedule.schedule_id] = evolve(schedule, plan=plan)
     await process.settle(60)
+    assert await process.history(schedule) == [], "other processes may know it"
+    await process.settle(600)
     assert await process.history(schedule) == [("missed", 1, TimingRefused.code)]
     view = await process.view(schedule)
     assert (view.schedule.end_reason, view.upcoming) == (EndReason.TIMING_UNKNOWN, ())
