@@ -54,8 +54,8 @@ class KeyTrace:
 
     @property
     def is_given(self) -> bool:
-        """Whether a caller gave it: the key of an execution that runs later is else the execution's id."""
-        return self.name != str(self.winner)
+        """Whether a caller gave it: the key of an execution that has run later else begins with a space."""
+        return not self.name.startswith(" ")
 
 
 @frozen
@@ -123,12 +123,13 @@ class AcceptedTrace:
     """An execution that was accepted to run later, while its result is kept.
 
     `status` is None while it is queued or runs, `may_start_at` None unless it is queued. `schedule_id` names the
-    schedule that has started it. `is_erased` says that its params and its result were erased.
+    schedule that has started it. `is_erased` says that its params and its result were erased. `name` is the key that
+    the caller gave; None if it gave none.
     """
 
     ref: SessionRef
     execution_id: UUID
-    name: str
+    name: str | None
     attempt: int
     retry_of: UUID | None
     next_attempt: UUID | None
@@ -139,11 +140,6 @@ class AcceptedTrace:
     may_start_at: datetime | None = None
     schedule_id: UUID | None = None
     is_erased: bool = False
-
-    @property
-    def given_key(self) -> str | None:
-        """The key that the caller gave; None if it gave none."""
-        return None if self.name == str(self.execution_id) else self.name
 
 
 @frozen

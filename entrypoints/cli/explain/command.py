@@ -48,8 +48,8 @@ def explain(context: click.Context, identifier: UUID, output: str) -> None:
     ID is a request_id, an execution_id, a schedule_id, a webhook_id or a delivery_id of any owner. The explanation
     lists what the stored rows prove, with the source of each statement: when the session or execution was created,
     executed, renewed, closed or expired, by which clock, and when it will be removed. For an id without rows it says
-    whether the id never existed here, or why that is unknown. The command changes nothing. It takes the retention from the settings: use
-    those of the service.
+    whether the id never existed here, or why that is unknown. The command changes nothing. It takes the retention from
+    the settings: use those of the service.
     """
     with failures_reported():
         settings = patient(settings_in_force(), _TIMEOUT_MS)

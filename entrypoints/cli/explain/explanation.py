@@ -240,9 +240,9 @@ def _acceptance(timeline: Timeline, trace: ExecutionTrace) -> Iterator[Evidence]
         yield fact("next_attempt", id=accepted.next_attempt)
     name = "response_kept" if accepted.status else "response_due"
     yield fact("response_erased" if accepted.is_erased else name, accepted.kept_until)
-    if accepted.given_key is not None:
+    if accepted.name is not None:
         reply = "409" if accepted.is_erased else "its response" if accepted.status else "202 with its state"
-        yield fact("key_given", accepted.kept_until, key=accepted.given_key, reply=reply)
+        yield fact("key_given", accepted.kept_until, key=accepted.name, reply=reply)
 
 
 def _place_in_queue(accepted: AcceptedTrace, may_start_at: datetime, clock: ClockReading) -> Evidence:

@@ -102,9 +102,12 @@ async def test_what_runs_later_is_explained_with_its_schedules_and_messages(
     )
     of_session, found = await explained(settings, session_id), await explained(settings, execution_id)
     assert texts_of(of_session, "schedules") == ["It is the target of 1 schedule."]
-    assert texts_of(of_session, "results") == ["Params and results of 1 execution that runs later are stored."]
     assert texts_of(of_session, "keys") == texts_of(found, "key") == []
     assert texts_of(found, "messages") == ["Messages to webhooks about it: 1 pending."]
+    await api.client.post(f"/api/v1/executions/{execution_id}/cancel")
+    ended = await explained(settings, session_id)
+    assert texts_of(ended, "results") == ["Params and results of 1 execution that runs later are stored."]
+    assert texts_of(ended, "keys") == []
     webhook_id = str(UUID(int=9))
     write(
         "INSERT INTO meta.webhooks (webhook_id, owner, url, events, key_id)"

@@ -83,7 +83,7 @@ class TestAnExecutionThatRunsLater:
         assert texts(found, "queue") == ["It waits for a place, and has not begun."]
 
     def test_one_without_a_key_of_its_caller_has_none(self):
-        found = self.explained(name=str(ID))
+        found = self.explained(name=None)
         assert texts(found, "key") == []
         assert len(texts(found, "result")) == 1
 
@@ -110,7 +110,7 @@ class TestAnExecutionThatRunsLater:
         assert texts(found, "key")[0].endswith("A repeated call gets 409.")
 
     def test_a_session_says_how_many_wait_and_are_stored_and_which_schedules_it_has(self):
-        later = [KeyTrace(str(each), each, START, START, is_answered=True) for each in (self.FIRST, self.NEXT)]
+        later = [KeyTrace(f" {each}", each, START, START, is_answered=True) for each in (self.FIRST, self.NEXT)]
         found = explained(queued=3, schedules=1, keys=later)
         assert texts(found, "open") == ["In the queue: 3 executions of it."]
         assert texts(found, "schedules") == ["It is the target of 1 schedule."]
