@@ -1,13 +1,10 @@
-"""Facts about an installation, as an inspection finds them; sizes are in bytes."""
+"""Facts about the database of an installation, as an inspection finds them; sizes are in bytes."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from uuid import UUID
 
 from attrs import frozen
-
-from domain.takeover.stages import Stage
 
 
 class Obstacle(StrEnum):
@@ -144,37 +141,6 @@ class HorizonHolder:
 
 
 @frozen
-class QueueLanguageFacts:
-    """The queue of one language: entries (counted up to a bound), when the oldest was due, and executions that run."""
-
-    language: str
-    queued: int
-    due_at: datetime | None
-    running: int
-
-
-@frozen
-class WebhookFacts:
-    """Webhooks that were disabled because they failed, and enabled ones whose secrets follow from another WEBHOOK_KEY.
-
-    `due_at` is since when the message that waits longest could be sent.
-    """
-
-    disabled: int = 0
-    unsignable: int = 0
-    due_at: datetime | None = None
-
-
-@frozen
-class ScheduleFacts:
-    """Schedules that are late (counted up to a bound), when the first was due, and those whose timing is not known."""
-
-    late: int
-    first_due_at: datetime | None
-    unreadable: int
-
-
-@frozen
 class ClockFacts:
     """The database's time, how far it is ahead of this host's clock, and the bound of the error."""
 
@@ -214,110 +180,3 @@ class ArchiveFacts:
         """Whether the last attempt failed."""
         archived_at, failed_at = self.last_archived_at, self.last_failed_at
         return self.is_on and failed_at is not None and (archived_at is None or archived_at < failed_at)
-
-
-@frozen
-class TakeoverFacts:
-    """Sessions that neither side of a takeover serves, its stage, and until when a command holds it."""
-
-    unserved: int
-    stage: Stage
-    stage_at: datetime
-    held_until: datetime | None
-
-
-@frozen
-class RecordingFacts:
-    """Calls of the origin's clients that are stored for a rehearsal, and until when fronts record, if they do."""
-
-    calls: int
-    oldest_at: datetime | None
-    until: datetime | None
-
-
-@frozen
-class Contents:
-    """What a database holds: sessions, executions in the history, versions of functions, and API keys.
-
-    `newest_id` is the UUIDv7 of the newest session, execution or key; None if there is none. The numbers of what is
-    newer count those with a greater id than the one that was given. `foreign_sessions` are those whose ids do not show
-    when they were stored, because another service made them; they do not count as newer.
-    """
-
-    sessions: int
-    executions: int
-    functions: int
-    api_keys: int
-    newest_id: UUID | None
-    newer_sessions: int
-    newer_executions: int
-    newer_api_keys: int
-    foreign_sessions: int = 0
-
-
-@frozen
-class AccessFacts:
-    """The number of sessions of `anonymous` (counted up to a bound), and of API keys that are valid.
-
-    Of these, `keys_expiring` end soon, and `keys_unused` have not been used for long.
-    """
-
-    anonymous_sessions: int
-    api_keys: int
-    keys_expiring: int = 0
-    keys_unused: int = 0
-
-
-@frozen
-class LayerFacts:
-    """A layer of the sandbox: whether it is active, whether scripts need it, and why it is inactive."""
-
-    name: str
-    is_active: bool
-    is_required: bool
-    reason: str = ""
-
-
-@frozen
-class LanguageFacts:
-    """A language of this host: its version, the path of its interpreter, and why it cannot run.
-
-    `why_executed` says why its workers are not forks; empty if they are.
-    """
-
-    language: str
-    version: str
-    program: str
-    failure: str | None
-    why_executed: str = ""
-
-
-@frozen
-class SandboxFacts:
-    """The sandbox of this host."""
-
-    languages: Sequence[LanguageFacts]
-    layers: Sequence[LayerFacts] = ()
-    uid: int | None = None
-    """The user id of the workers; None if they have the service's own."""
-    account: str = ""
-    """The name of this host's account with that user id; empty if there is none."""
-
-
-@frozen
-class OriginFacts:
-    """The origin, to which calls are passed on; `reason` says why it does not respond as it should, None if it does."""
-
-    url: str
-    reason: str | None
-
-
-@frozen
-class RuntimeHostFacts:
-    """A runtime host: its health, the languages that it serves, and its release."""
-
-    url: str
-    status: str
-    languages: Sequence[str]
-    reason: str = ""
-    version: str = ""

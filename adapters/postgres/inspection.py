@@ -25,27 +25,29 @@ from domain.access.api_key import EXPIRY_NOTICE, UNUSED_AFTER
 from domain.audit import ActName
 from domain.identity import ANONYMOUS, uuid7_at, uuid7_time
 from domain.inspection import (
-    AccessFacts,
     ArchiveFacts,
     ClockFacts,
     ConnectionFacts,
-    Contents,
     HorizonHolder,
     IndexFacts,
     MissingRight,
-    QueueLanguageFacts,
-    RecordingFacts,
     ReplicationFacts,
-    ScheduleFacts,
     SchemaFacts,
     ServerFacts,
     StandbyFacts,
     TableFacts,
-    TakeoverFacts,
-    WebhookFacts,
 )
 from domain.schedules.schedule import ON_TIME
 from domain.scripts.language import Language
+from domain.stored_facts import (
+    AccessFacts,
+    Contents,
+    QueueLanguageFacts,
+    RecordingFacts,
+    ScheduleFacts,
+    TakeoverFacts,
+    WebhookFacts,
+)
 from domain.takeover.stages import Stage
 
 _TIMEOUT_S = 3.0

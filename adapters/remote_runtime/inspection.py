@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.remote_runtime.script_runner import HttpScriptRunner
-from domain.inspection import RuntimeHostFacts
+from domain.host_facts import RuntimeHostFacts
 
 
 async def inspect_runtime_hosts(runner: HttpScriptRunner) -> Sequence[RuntimeHostFacts]:

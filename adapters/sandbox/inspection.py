@@ -13,7 +13,7 @@ from attrs import evolve
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.runtimes.interpreters import InterpreterMissing, find_interpreter
-from domain.inspection import LanguageFacts, LayerFacts, SandboxFacts
+from domain.host_facts import LanguageFacts, LayerFacts, SandboxFacts
 from domain.scripts.language import Language
 
 _CLOSE_S = 2.0

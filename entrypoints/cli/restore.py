@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from domain.audit import ActName
 from domain.errors import StorageUnavailable
-from domain.inspection import Contents, DatabaseUnreachable, InspectionFailed
+from domain.inspection import DatabaseUnreachable, InspectionFailed
+from domain.stored_facts import Contents
 from entrypoints.cli.consent import Loss, consent_of, dry_run_option, require_consent, yes_option
 from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from attrs import frozen
 
 from domain.identity import uuid7_time
-from domain.inspection import Contents
+from domain.stored_facts import Contents
 from entrypoints.cli.staging import Staged, listed, numbers
 
 Until = datetime | Literal["latest"]

@@ -15,7 +15,8 @@ from attrs import frozen
 from msgspec.structs import replace
 
 from domain.identity import NO_ID
-from domain.inspection import Contents, SchemaFacts
+from domain.inspection import SchemaFacts
+from domain.stored_facts import Contents
 from entrypoints.cli.database import patient
 from entrypoints.server.data_dir import DataDir, DataDirInUse
 from entrypoints.server.database import running

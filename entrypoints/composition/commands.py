@@ -1,17 +1,10 @@
 """The commands of an operator."""
 
-import asyncio
-import os
-import pwd
 import secrets
-import socket
 import time
 from pathlib import Path
-from pkgutil import resolve_name
-from typing import Any
 
-from attrs import frozen
-from dependency_injector import containers, providers
+from dependency_injector import providers
 
 from adapters.embedded_postgres.backup import BaseBackup
 from adapters.embedded_postgres.programs import find_programs
@@ -29,12 +22,11 @@ from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, Postgr
 from adapters.postgres.repositories.purges import PostgresOwnerPurger
 from adapters.postgres.repositories.timeline import PostgresTimelineReader
 from adapters.postgres.retention.survey import StorageSurvey
-from adapters.random_ids import RandomIds
 from adapters.system_clock import SystemClock
 from domain.access.api_key import SECRET_BYTES
 from domain.access.api_key_service import ApiKeyService
 from domain.access.principal import Principal, Scope
-from domain.audit import COMMAND, Actor, new_act
+from domain.audit import new_act
 from domain.executions.function_sessions import FunctionSessions
 from domain.functions.params import ParamsCheck
 from domain.idempotency import KEPT_FOR
@@ -43,7 +35,6 @@ from domain.limits.ports import Unlimited
 from domain.queue.quota import QueueQuota
 from domain.usage import UsageService
 from domain.webhooks.service import WebhookService, leave_to_others
-from entrypoints.composition.database import Database
 from entrypoints.composition.options import (
     embedded_options,
     execution_policy,
@@ -58,9 +49,9 @@ from entrypoints.composition.options import (
     usage_bounds,
 )
 from entrypoints.composition.schedules import Schedules
+from entrypoints.composition.takeover_commands import Later, TakeoverCommands
 from entrypoints.server.database import running
 from entrypoints.server.process import launch
-from entrypoints.settings.settings import Settings
 from entrypoints.settings.webhooks import signing_key, webhook_policy
 
 __all__ = [
@@ -74,37 +65,18 @@ __all__ = [
 __all__ += ["LATEST", "BackupLabel", "RecoveryTarget", "Restoration"]
 
 
-def _operator() -> Actor:
-    """Return who runs the command: the user of the operating system, and the name of the host."""
-    try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        user = str(os.getuid())
-    return Actor(f"{user}@{socket.gethostname()}", COMMAND)
-
-
-@frozen
-class Later:
-    """What has this name, as `module:name`; it is imported when it is called.
-
-    Few commands need it, and all would wait for the import: together these take a third of the start-up time.
-    """
-
-    name: str
-
-    def __call__(self, *values: Any, **named: Any) -> Any:
-        return resolve_name(self.name)(*values, **named)
-
-
 def scratch_folder(data_dir: Path) -> Path:
     """Return the folder below DATA_DIR into which backups are restored before they are put in place."""
     return data_dir / "scratch"
 
 
-class Commands(containers.DeclarativeContainer):
+class Commands(TakeoverCommands):
     """What one command is made of; objects that use the database need `database_access` to be open."""
 
-    settings = providers.Dependency(instance_of=Settings)
+    settings = TakeoverCommands.settings
+    database = TakeoverCommands.database
+    ids = TakeoverCommands.ids
+    actor = TakeoverCommands.actor
 
     embedded_postgres = providers.Factory(
         EmbeddedPostgres, providers.Callable(embedded_options, settings), providers.Object(launch)
@@ -123,9 +95,6 @@ class Commands(containers.DeclarativeContainer):
         providers.Object(launch),
     )
     wall_clock = providers.Factory(SystemClock)
-    database = providers.Container(Database, settings=settings, observe=providers.Object(None))
-    actor = providers.Singleton(_operator)
-    ids = providers.Factory(RandomIds)
     new_act = providers.Callable(new_act, database.clock, ids, actor)
     gateway_options = providers.Callable(gateway_options, settings)
     migrations = providers.Factory(
@@ -193,10 +162,8 @@ class Commands(containers.DeclarativeContainer):
     schedule_parts = providers.Container(
         Schedules,
         settings=settings,
-        clock=database.clock,
+        database=database,
         ids=ids,
-        sessions=database.sessions,
-        functions=database.functions,
         function_sessions=providers.Singleton(
             FunctionSessions,
             clock=database.clock,
@@ -207,19 +174,16 @@ class Commands(containers.DeclarativeContainer):
             policy=providers.Callable(session_policy, settings),
             quotas=providers.Object(Unlimited()),
         ),
-        webhooks=database.webhooks,
         mapping=mapping,
         params=providers.Singleton(
             ParamsCheck,
             database.functions,
             providers.Singleton(Later("adapters.json_schema.compiler:JsonSchemaCompiler")),
         ),
-        queue=execution_queue,
         quota=providers.Singleton(
             QueueQuota, execution_queue, providers.Object(time.monotonic_ns), providers.Callable(queue_bounds, settings)
         ),
         executions=providers.Callable(execution_policy, settings),
-        stored=database.schedules,
         wake_queue=providers.Object(leave_to_others),
     )
     schedules = schedule_parts.service
@@ -242,63 +206,6 @@ class Commands(containers.DeclarativeContainer):
     database_inspection = providers.Callable(DatabaseInspector.connected, gateway_options, database.statements)
     host_inspector = providers.Callable(Later("entrypoints.composition.runners:HostInspector"), settings)
     script_examiner = providers.Callable(Later("entrypoints.composition.runners:script_examiner"), settings)
-    origin_inspector = providers.Callable(Later("entrypoints.composition.takeover:origin_inspector"))
-    origin_reader = providers.Callable(Later("entrypoints.composition.takeover:origin_reader"))
-    origin_version = providers.Callable(Later("entrypoints.composition.takeover:origin_version"))
-    origin_cache = providers.Callable(Later("entrypoints.composition.takeover:origin_cache"))
-    loaded_dump = providers.Callable(Later("entrypoints.composition.takeover:loaded_dump"))
-    takeover_start = providers.Callable(
-        Later("domain.takeover.start:TakeoverStart"), database.takeover_store, database.clock, ids, actor
-    )
-    stored_reader = providers.Callable(
-        Later("adapters.postgres.repositories.verification:PostgresStoredReader"),
-        database.gateway,
-        database.statements.provided.verification,
-        database.statements.provided.takeover,
-    )
-    pause = providers.Object(asyncio.sleep)
-    copier = providers.Callable(
-        Later("domain.takeover.copying:Copier"), store=database.takeover_store, clock=database.clock
-    )
-    verifier = providers.Callable(
-        Later("domain.takeover.verifier:Verifier"),
-        stored=stored_reader,
-        store=database.takeover_store,
-        clock=database.clock,
-    )
-    takeover_policy = providers.Callable(Later("entrypoints.composition.takeover:takeover_policy"), settings)
-    with_shared_functions = providers.Callable(
-        Later("entrypoints.composition.takeover:with_shared_functions"), functions=database.functions
-    )
-    script_runners = providers.Callable(Later("entrypoints.composition.takeover_runs:script_runners"), settings)
-    origin_functions = providers.Callable(Later("entrypoints.composition.takeover:origin_functions"), settings)
-    function_importer = providers.Callable(
-        Later("entrypoints.composition.takeover_runs:function_importer"),
-        settings,
-        database.functions,
-        database.clock,
-        ids,
-        actor,
-    )
-    origin_sessions = providers.Callable(Later("entrypoints.composition.session_moves:origin_sessions"))
-    takeover_parts = providers.Callable(
-        Later("entrypoints.composition.session_moves:TakeoverParts"),
-        database.takeover_store,
-        database.return_store,
-        database.clock,
-        ids,
-        actor,
-    )
-    sandbox_runners = providers.Callable(Later("entrypoints.composition.takeover_runs:sandbox_runners"), settings)
-    recordings = database.recordings
-    record = providers.Callable(Later("domain.takeover.rehearser:record"), recordings, database.clock)
-    rehearser = providers.Callable(
-        Later("domain.takeover.rehearser:Rehearser"),
-        recordings,
-        database.takeover_store,
-        database.clock,
-        ids,
-    )
     token = providers.Callable(Later("entrypoints.composition.tokens:signed_token"), settings, wall_clock)
     document = providers.Callable(Later("entrypoints.composition.controller:api_document"), settings)
     self_test = providers.Callable(Later("entrypoints.composition.selftest:self_test"), settings)

@@ -56,22 +56,18 @@ class Queue(containers.DeclarativeContainer):
     """The queue of executions: who accepts, who runs and who stops them."""
 
     settings = providers.Dependency(instance_of=Settings)
-    clock: providers.Dependency[Any] = providers.Dependency()
+    database = providers.DependenciesContainer()
     ids: providers.Dependency[Any] = providers.Dependency()
     tasks: providers.Dependency[Any] = providers.Dependency()
-    sessions: providers.Dependency[Any] = providers.Dependency()
-    stored: providers.Dependency[Any] = providers.Dependency()
-    output: providers.Dependency[Any] = providers.Dependency()
     probes: providers.Dependency[Any] = providers.Dependency()
     params: providers.Dependency[Any] = providers.Dependency()
     policy: providers.Dependency[Any] = providers.Dependency()
     executions: providers.Dependency[Any] = providers.Dependency()
     running: providers.Dependency[RunningExecutions] = providers.Dependency()
-    webhooks: providers.Dependency[Any] = providers.Dependency()
     announce: providers.Dependency[Any] = providers.Dependency()
     quotas: providers.Dependency[Any] = providers.Dependency()
 
-    queue = providers.Singleton(CountedQueue, stored)
+    queue = providers.Singleton(CountedQueue, database.execution_queue)
     served = providers.Singleton(ServedLanguages, probes)
     ends = providers.Singleton(Ends, announce)
     live: providers.Singleton[LiveHub[Ended]] = providers.Singleton(LiveHub)
@@ -80,7 +76,7 @@ class Queue(containers.DeclarativeContainer):
         Dispatcher,
         queue,
         executions,
-        clock,
+        database.clock,
         ids,
         providers.Callable(dispatch_policy, settings, policy),
         served,
@@ -94,10 +90,10 @@ class Queue(containers.DeclarativeContainer):
     )
     service = providers.Singleton(
         QueueService,
-        clock,
+        database.clock,
         ids,
-        sessions,
-        webhooks,
+        database.sessions,
+        database.webhooks,
         queue,
         served,
         params,
@@ -109,7 +105,9 @@ class Queue(containers.DeclarativeContainer):
         jitter,
         dispatcher.provided.wake,
     )
-    events = providers.Singleton(ExecutionEvents, providers.Callable(_reader, service), output, live, ends, jitter)
+    events = providers.Singleton(
+        ExecutionEvents, providers.Callable(_reader, service), database.live_output, live, ends, jitter
+    )
     watch = providers.Singleton(CancelWatch, queue, running)
-    writer: providers.Singleton[LiveWriter[Ended]] = providers.Singleton(LiveWriter, live, output)
+    writer: providers.Singleton[LiveWriter[Ended]] = providers.Singleton(LiveWriter, live, database.live_output)
     background = providers.Callable(_background, dispatcher, watch, writer, settings)

@@ -11,7 +11,7 @@ from adapters.remote_runtime.inspection import inspect_runtime_hosts
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from adapters.sandbox.inspection import inspect_sandbox
 from adapters.sandbox.runner import SandboxScriptRunner
-from domain.inspection import OriginFacts, RuntimeHostFacts, SandboxFacts
+from domain.host_facts import OriginFacts, RuntimeHostFacts, SandboxFacts
 from domain.scripts.examination import ScriptExaminer
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner

@@ -23,26 +23,41 @@ class Schedules(containers.DeclarativeContainer):
     """Schedules: who stores them, and who fires them."""
 
     settings = providers.Dependency(instance_of=Settings)
-    clock: providers.Dependency[Any] = providers.Dependency()
+    database = providers.DependenciesContainer()
     ids: providers.Dependency[Any] = providers.Dependency()
-    sessions: providers.Dependency[Any] = providers.Dependency()
-    functions: providers.Dependency[Any] = providers.Dependency()
     function_sessions: providers.Dependency[Any] = providers.Dependency()
-    webhooks: providers.Dependency[Any] = providers.Dependency()
     mapping: providers.Dependency[Any] = providers.Dependency()
     params: providers.Dependency[Any] = providers.Dependency()
-    queue: providers.Dependency[Any] = providers.Dependency()
     quota: providers.Dependency[Any] = providers.Dependency()
     executions: providers.Dependency[Any] = providers.Dependency()
-    stored: providers.Dependency[Any] = providers.Dependency()
     wake_queue: providers.Dependency[Any] = providers.Dependency()
 
     calendar = providers.Singleton(CronCalendar)
     policy = providers.Callable(schedule_policy, settings, executions)
-    targets = providers.Singleton(ScheduleTargets, sessions, functions, function_sessions, webhooks, mapping, params)
-    firer = providers.Singleton(ScheduleFirer, clock, ids, stored, targets, queue, quota, policy, wake_queue)
-    dispatcher = providers.Singleton(ScheduleDispatcher, clock, stored, firer, calendar, policy)
+    targets = providers.Singleton(
+        ScheduleTargets, database.sessions, database.functions, function_sessions, database.webhooks, mapping, params
+    )
+    firer = providers.Singleton(
+        ScheduleFirer,
+        database.clock,
+        ids,
+        database.schedules,
+        targets,
+        database.execution_queue,
+        quota,
+        policy,
+        wake_queue,
+    )
+    dispatcher = providers.Singleton(ScheduleDispatcher, database.clock, database.schedules, firer, calendar, policy)
     background = providers.Callable(_background, dispatcher, policy)
     service = providers.Singleton(
-        ScheduleService, clock, ids, stored, targets, calendar, firer, policy, dispatcher.provided.wake
+        ScheduleService,
+        database.clock,
+        ids,
+        database.schedules,
+        targets,
+        calendar,
+        firer,
+        policy,
+        dispatcher.provided.wake,
     )

@@ -4,6 +4,7 @@ from functools import partial
 
 from attrs import frozen
 
+from entrypoints.http.automation_routes import schedule_routes, webhook_routes
 from entrypoints.http.endpoints.asynchronous import AsynchronousEndpoints
 from entrypoints.http.endpoints.audit import AuditEndpoint
 from entrypoints.http.endpoints.batches import BatchEndpoints
@@ -17,7 +18,6 @@ from entrypoints.http.endpoints.schedules import ScheduleEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
 from entrypoints.http.endpoints.webhooks import WebhookEndpoints
-from entrypoints.http.openapi import schedules as schedule_contracts
 from entrypoints.http.openapi.asynchronous import CANCEL, ERASE, EVENTS, EXECUTION, EXECUTIONS, QUEUE, RETRY
 from entrypoints.http.openapi.executions import (
     EXECUTE,
@@ -37,18 +37,6 @@ from entrypoints.http.openapi.functions import (
 )
 from entrypoints.http.openapi.health import AUDIT, HEALTH, LIVEZ, READYZ, USAGE
 from entrypoints.http.openapi.sessions import DELETE, GET, INITIALIZE, INITIALIZE_BATCH, LIST, PATCH
-from entrypoints.http.openapi.webhooks import (
-    CREATE_WEBHOOK,
-    DELETE_WEBHOOK,
-    GET_DELIVERY,
-    GET_WEBHOOK,
-    LIST_DELIVERIES,
-    LIST_WEBHOOKS,
-    PATCH_WEBHOOK,
-    REDELIVER,
-    ROTATE_WEBHOOK,
-    TEST_WEBHOOK,
-)
 from entrypoints.http.route import Access, Route, RouteClass
 from entrypoints.http.schemas.asynchronous import AcceptedResponse, CancelResponse, ListedExecutions, QueueResponse
 from entrypoints.http.schemas.audit import AuditPage
@@ -70,13 +58,6 @@ from entrypoints.http.schemas.functions import (
 )
 from entrypoints.http.schemas.health import HealthResponse, Liveness, Readiness
 from entrypoints.http.schemas.live_events import EventLine
-from entrypoints.http.schemas.schedules import (
-    FiringList,
-    ScheduleBody,
-    SchedulePage,
-    SchedulePatch,
-    ScheduleResponse,
-)
 from entrypoints.http.schemas.sessions import (
     InitializeBatchBody,
     InitializeBody,
@@ -87,15 +68,6 @@ from entrypoints.http.schemas.sessions import (
     SessionResponse,
 )
 from entrypoints.http.schemas.usage import UsageList
-from entrypoints.http.schemas.webhooks import (
-    DeliveryPage,
-    DeliveryResponse,
-    WebhookBody,
-    WebhookPage,
-    WebhookPatchBody,
-    WebhookResponse,
-    WebhookWithSecret,
-)
 
 _SESSIONS = "/api/v1/sessions"
 _SESSION = "/api/v1/sessions/{request_id}"
@@ -103,8 +75,6 @@ _EXECUTIONS = "/api/v1/executions"
 _EXECUTION = "/api/v1/executions/{execution_id}"
 _QUEUE = "/api/v1/queue"
 _FUNCTIONS = "/api/v1/functions"
-_SCHEDULES = "/api/v1/schedules"
-_SCHEDULE = "/api/v1/schedules/{schedule_id}"
 _AUDIT = "/api/v1/audit"
 _USAGE = "/api/v1/usage"
 _FUNCTION = "/api/v1/functions/{language_title}"
@@ -115,8 +85,6 @@ _execute = partial(Route, access=Access.EXECUTE, route_class=RouteClass.EXECUTE)
 _read_functions = partial(Route, access=Access.READ_FUNCTIONS, route_class=RouteClass.FUNCTIONS)
 _own_functions = partial(Route, access=Access.OWNER, route_class=RouteClass.FUNCTIONS)
 _write_functions = partial(Route, access=Access.WRITE_FUNCTIONS, route_class=RouteClass.FUNCTIONS)
-_webhooks = partial(Route, access=Access.WEBHOOKS, route_class=RouteClass.SESSIONS)
-_schedule = partial(Route, access=Access.WRITE_SCHEDULES, route_class=RouteClass.SESSIONS)
 _process = partial(Route, route_class=None, exempt=True)
 # Exempt, because callers without a credential must not use up capacity that others need.
 _page = partial(Route, access=Access.OPEN, route_class=None, exempt=True, shown=False)
@@ -148,10 +116,10 @@ def routes(endpoints: Endpoints) -> tuple[Route, ...]:
         *_session_routes(endpoints.sessions, endpoints.executions, endpoints.history, endpoints.batches),
         *_execution_routes(endpoints.asynchronous, endpoints.events),
         *_function_routes(endpoints.functions, endpoints.executions, endpoints.history),
-        *_schedule_routes(endpoints.schedules),
+        *schedule_routes(endpoints.schedules),
         _own("GET", _AUDIT, endpoints.audit.list, "list_acts", AUDIT, None, AuditPage, access=Access.ADMIN),
         _own("GET", _USAGE, endpoints.usage.list, "list_usage", USAGE, None, UsageList),
-        *_webhook_routes(endpoints.webhooks),
+        *webhook_routes(endpoints.webhooks),
         *_process_routes(endpoints.health, endpoints.metrics),
         *_document_routes(endpoints.documents),
     )
@@ -249,57 +217,6 @@ def _function_routes(
         _write_functions(
             "POST", back, functions.roll_back, "roll_back_function", ROLL_BACK_FUNCTION, RollbackBody, FunctionResponse
         ),
-    )
-
-
-def _webhook_routes(webhooks: WebhookEndpoints) -> tuple[Route, ...]:
-    every, one = "/api/v1/webhooks", "/api/v1/webhooks/{webhook_id}"
-    delivery = "/api/v1/deliveries/{delivery_id}"
-    rotate, test, deliveries, redeliver = f"{one}/rotate", f"{one}/test", f"{one}/deliveries", f"{delivery}/redeliver"
-    create, patch, many = webhooks.create, webhooks.patch, webhooks.deliveries
-    secret, shown, message = WebhookWithSecret, WebhookResponse, DeliveryResponse
-    return (
-        _webhooks("POST", every, create, "create_webhook", CREATE_WEBHOOK, WebhookBody, secret, status=201),
-        _webhooks("GET", every, webhooks.list, "list_webhooks", LIST_WEBHOOKS, None, WebhookPage),
-        _webhooks("GET", one, webhooks.get, "get_webhook", GET_WEBHOOK, None, shown),
-        _webhooks("PATCH", one, patch, "patch_webhook", PATCH_WEBHOOK, WebhookPatchBody, shown),
-        _webhooks("DELETE", one, webhooks.delete, "delete_webhook", DELETE_WEBHOOK, status=204),
-        _webhooks("POST", rotate, webhooks.rotate, "rotate_webhook", ROTATE_WEBHOOK, None, secret),
-        _webhooks("POST", test, webhooks.test, "test_webhook", TEST_WEBHOOK, None, message, status=202),
-        _webhooks("GET", deliveries, many, "list_deliveries", LIST_DELIVERIES, None, DeliveryPage),
-        _webhooks("GET", delivery, webhooks.delivery, "get_delivery", GET_DELIVERY, None, message),
-        _webhooks("POST", redeliver, webhooks.redeliver, "redeliver_message", REDELIVER, None, message, status=202),
-    )
-
-
-def _schedule_routes(schedules: ScheduleEndpoints) -> tuple[Route, ...]:
-    create, get, patch = schedules.create, schedules.get, schedules.patch
-    pause, resume, run, firings = (f"{_SCHEDULE}/{each}" for each in ("pause", "resume", "run", "firings"))
-    return (
-        _schedule(
-            "POST",
-            _SCHEDULES,
-            create,
-            "create_schedule",
-            schedule_contracts.CREATE,
-            ScheduleBody,
-            ScheduleResponse,
-            201,
-        ),
-        _own("GET", _SCHEDULES, schedules.list, "list_schedules", schedule_contracts.LIST, None, SchedulePage),
-        _own("GET", _SCHEDULE, get, "get_schedule", schedule_contracts.GET, None, ScheduleResponse),
-        _schedule(
-            "PATCH", _SCHEDULE, patch, "patch_schedule", schedule_contracts.PATCH, SchedulePatch, ScheduleResponse
-        ),
-        _schedule("DELETE", _SCHEDULE, schedules.delete, "delete_schedule", schedule_contracts.DELETE, status=204),
-        _schedule("POST", pause, schedules.pause, "pause_schedule", schedule_contracts.PAUSE, None, ScheduleResponse),
-        _schedule(
-            "POST", resume, schedules.resume, "resume_schedule", schedule_contracts.RESUME, None, ScheduleResponse
-        ),
-        _schedule(
-            "POST", run, schedules.run, "run_schedule", schedule_contracts.RUN, None, AcceptedResponse, status=202
-        ),
-        _own("GET", firings, schedules.firings, "list_firings", schedule_contracts.FIRINGS, None, FiringList),
     )
 
 

@@ -28,6 +28,7 @@ from domain.scripts.language import Language
 from domain.webhooks.signature import SigningKey
 from entrypoints.composition.controller import Controller
 from entrypoints.composition.runners import Runners
+from entrypoints.http.endpoints.health import HealthChecks
 from entrypoints.settings.loading import load_settings
 
 WEBHOOK_KEY = "key of the tests, of 32 bytes at least"
@@ -83,7 +84,7 @@ class Fakes:
     def queue(self) -> MemoryExecutionQueue:
         return MemoryExecutionQueue(self.store, self.executions, self.ids, audit=self.audit)
 
-    def controller(self, **objects: Any) -> Controller:
+    def controller(self, health: HealthChecks | None = None, **objects: Any) -> Controller:
         """Return the container over these fakes; `objects` take the place of further providers, by name.
 
         It is the same container each time. So take everything from it before it is asked for again.
@@ -115,12 +116,13 @@ class Fakes:
             "execution_limiter": self.execution_limiter,
             "recording_limiter": self.recording_limiter,
             "quotas": Unlimited(),
-            "metrics": CollectorRegistry(),
         }
+        observation = {"metrics": CollectorRegistry()} | ({} if health is None else {"health": health})
         while _OVERRIDDEN:
             _OVERRIDDEN.pop().reset_override()
         _CONTROLLER.reset_singletons()
-        for container, given in ((_CONTROLLER.database, database), (_CONTROLLER, others | objects)):
+        containers = _CONTROLLER, _CONTROLLER.database, _CONTROLLER.observation
+        for container, given in zip(containers, (others | objects, database, observation), strict=True):
             for name, each in given.items():
                 _OVERRIDDEN.append(getattr(container, name))
                 _OVERRIDDEN[-1].override(each)

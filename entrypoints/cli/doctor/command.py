@@ -10,7 +10,8 @@ import click
 from attrs import frozen
 
 from domain.audit import ActName
-from domain.inspection import AccessFacts, ClockFacts, DatabaseUnreachable, HorizonHolder, InspectionFailed, Obstacle
+from domain.inspection import ClockFacts, DatabaseUnreachable, HorizonHolder, InspectionFailed, Obstacle
+from domain.stored_facts import AccessFacts
 from entrypoints.cli.database import command_database
 from entrypoints.cli.doctor import connection, host, schema, server, surroundings
 from entrypoints.cli.doctor.report import Finding, Level, Subject, as_json, as_table, worst

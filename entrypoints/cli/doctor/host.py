@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from attrs import frozen
 
 from domain.access.api_key import EXPIRY_NOTICE, UNUSED_AFTER
-from domain.inspection import AccessFacts, LanguageFacts, OriginFacts, RuntimeHostFacts, SandboxFacts
+from domain.host_facts import LanguageFacts, OriginFacts, RuntimeHostFacts, SandboxFacts
+from domain.stored_facts import AccessFacts
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.server.descriptors import attainable, descriptors_needed
 from entrypoints.settings.checks import is_loopback

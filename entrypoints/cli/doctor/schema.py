@@ -3,17 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from domain.inspection import (
-    HorizonHolder,
-    IndexFacts,
-    MissingRight,
-    QueueLanguageFacts,
-    ScheduleFacts,
-    SchemaFacts,
-    ServerFacts,
-    TableFacts,
-    WebhookFacts,
-)
+from domain.inspection import HorizonHolder, IndexFacts, MissingRight, SchemaFacts, ServerFacts, TableFacts
+from domain.stored_facts import QueueLanguageFacts, ScheduleFacts, WebhookFacts
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.settings.settings import Settings
 

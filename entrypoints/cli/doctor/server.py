@@ -3,14 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from domain.inspection import (
-    ArchiveFacts,
-    ClockFacts,
-    RecordingFacts,
-    ReplicationFacts,
-    ServerFacts,
-    TakeoverFacts,
-)
+from domain.inspection import ArchiveFacts, ClockFacts, ReplicationFacts, ServerFacts
+from domain.stored_facts import RecordingFacts, TakeoverFacts
 from domain.takeover.recording import RECORDINGS_KEPT
 from domain.takeover.stages import Stage
 from entrypoints.cli.doctor.report import Finding, Subject

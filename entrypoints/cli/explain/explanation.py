@@ -1,19 +1,18 @@
 """Which facts explain an id, as far as the stored rows prove them."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from domain.audit import ActName
-from domain.executions.execution import Execution
 from domain.identity import INSTANT_MAX, is_own_id, uuid7_time
 from domain.scripts.convention import Convention
-from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Renewal, Session, Status
 from domain.takeover.moving import TakenState
-from domain.timeline import AcceptedTrace, ClockReading, ExecutionTrace, RetentionTimes, Timeline
+from domain.timeline import RetentionTimes, Timeline
+from entrypoints.cli.explain.executions import explain_execution
 from entrypoints.cli.explain.messages import explain_delivery, explain_webhook
 from entrypoints.cli.explain.schedules import explain_schedule
-from entrypoints.cli.explain.sentences import Evidence, Explanation, counted, fact, summary, written
+from entrypoints.cli.explain.sentences import Evidence, Explanation, clock_read, counted, fact, known, summary
 
 _UUID7 = 7
 _INSTANT = timedelta(milliseconds=1)
@@ -22,14 +21,13 @@ _RENEWALS = {
     Renewal.FIXED: "It is fixed: executions do not renew it.",
     Renewal.SLIDING: "It is sliding: an execution renews it once a tenth of its time to live has passed.",
 }
-_ENDED = {ExecutionStatus.CANCELLED: "was cancelled"}
 _DOUBT = " The clock is not known more precisely than that, so another controller may judge differently for a moment."
 
 
 def explain(timeline: Timeline, retention: RetentionTimes) -> Explanation:
     """Return the explanation of an id, of whatever version."""
     if timeline.execution is not None:
-        return _explain_execution(timeline, retention, timeline.execution)
+        return explain_execution(timeline, retention, timeline.execution)
     if timeline.session is not None:
         return _explain_session(timeline, retention, timeline.session)
     if timeline.delivery is not None:
@@ -41,17 +39,8 @@ def explain(timeline: Timeline, retention: RetentionTimes) -> Explanation:
     return _explain_absence(timeline, retention)
 
 
-def _known(*found: Evidence | None) -> list[Evidence]:
-    return [each for each in found if each is not None]
-
-
 def _later(number: int) -> str:
     return "1 execution that runs later" if number == 1 else f"{number} executions that run later"
-
-
-def _clock(clock: ClockReading) -> Evidence:
-    ahead = "ahead of" if clock.offset_ms >= 0 else "behind"
-    return fact("clock", clock.now, bound=clock.error_bound_ms, offset=abs(clock.offset_ms), ahead=ahead)
 
 
 def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Session) -> Explanation:
@@ -60,7 +49,7 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
     later = len(timeline.keys) - len(keys)
     removed_at = session.expires_at + retention.sessions
     responses = counted(sum(key.is_answered for key in keys), "response")
-    statements = _known(
+    statements = known(
         fact("created" if session.foreign_created_at is None else "created_elsewhere", session.created_at),
         fact("owner", owner=session.ref.owner, title=session.language_title),
         fact("hidden") if session.hidden else None,
@@ -79,7 +68,7 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
         _purged(timeline),
         fact("expires", session.expires_at, expires=_EXPIRES[status]),
         fact("row_kept" if clock.now < removed_at else "row_due", removed_at),
-        _clock(clock),
+        clock_read(clock),
     )
     left = session.expires_at - clock.now
     doubt = _DOUBT if abs(left) <= clock.error_bound else ""
@@ -204,96 +193,10 @@ def _purged(timeline: Timeline) -> Evidence | None:
     return fact(name, entry.at, actor=entry.actor.name, erased=erased)
 
 
-def _explain_execution(timeline: Timeline, retention: RetentionTimes, trace: ExecutionTrace) -> Explanation:
-    kept_until, key = timeline.made_at + timedelta(days=retention.history_days), timeline.taken
-    key_name = "key_with_response" if key and key.is_answered else "key_without_response"
-    statements = _known(
-        *_acceptance(timeline, trace),
-        fact("open_record", trace.open.deadline_at) if trace.open else None,
-        *(_end(trace.ended) if trace.ended else ()),
-        _messages(trace),
-        fact("partition", partition=trace.partition),
-        fact(key_name, key.expires_at, key=key.name) if key else None,
-        _session_of(timeline, trace),
-        fact("end_kept", kept_until, end="It is kept" if trace.ended else "Its end will be kept"),
-        _clock(timeline.clock),
-    )
-    return Explanation(*_execution_summary(timeline.clock, trace), statements)
-
-
-def _acceptance(timeline: Timeline, trace: ExecutionTrace) -> Iterator[Evidence]:
-    """Yield when the execution was admitted, or what it was accepted with to run later."""
-    accepted = trace.accepted
-    if accepted is None:
-        yield fact("admitted", timeline.made_at)
-        return
-    yield fact(
-        "accepted", timeline.made_at, attempt=accepted.attempt, first=accepted.not_before, by=accepted.expires_at
-    )
-    if accepted.schedule_id is not None:
-        yield fact("by_schedule", id=accepted.schedule_id)
-    if accepted.retry_of is not None:
-        yield fact("retry_of", id=accepted.retry_of)
-    if accepted.may_start_at is not None:
-        yield _place_in_queue(accepted, accepted.may_start_at, timeline.clock)
-    if accepted.next_attempt is not None:
-        yield fact("next_attempt", id=accepted.next_attempt)
-    name = "response_kept" if accepted.status else "response_due"
-    yield fact("response_erased" if accepted.is_erased else name, accepted.kept_until)
-    if accepted.name is not None:
-        reply = "409" if accepted.is_erased else "its response" if accepted.status else "202 with its state"
-        yield fact("key_given", accepted.kept_until, key=accepted.name, reply=reply)
-
-
-def _place_in_queue(accepted: AcceptedTrace, may_start_at: datetime, clock: ClockReading) -> Evidence:
-    if may_start_at > accepted.not_before:
-        return fact("put_back", may_start_at)
-    return fact("in_queue_until" if may_start_at > clock.now else "in_queue", may_start_at)
-
-
-def _messages(trace: ExecutionTrace) -> Evidence | None:
-    if not trace.messages:
-        return None
-    return fact("messages", messages=", ".join(f"{number} {state}" for state, number in trace.messages.items()))
-
-
-def _execution_summary(clock: ClockReading, trace: ExecutionTrace) -> tuple[str, str]:
-    accepted = trace.accepted
-    if accepted is not None and accepted.may_start_at is not None:
-        return summary("queued", at=max(accepted.may_start_at, clock.now), by=accepted.expires_at)
-    if trace.ended is not None and trace.ended.status is not ExecutionStatus.UNKNOWN:
-        return summary("ended", outcome=_ENDED.get(trace.ended.status, trace.ended.status))
-    if trace.open is None:
-        return summary("unknown", deadline="")
-    name = "under_way" if clock.now < trace.open.deadline_at else "unknown"
-    return summary(name, deadline=f" at {written(trace.open.deadline_at)}")
-
-
-def _end(execution: Execution) -> Iterator[Evidence]:
-    used = {
-        "ms of wall time": execution.execution_time_ms,
-        "ms of processor time": execution.cpu_time_ms,
-        "bytes of memory": execution.memory_usage_bytes,
-    }
-    known = ", ".join(f"{value} {name}" for name, value in used.items() if value is not None)
-    number = execution.execution_count
-    yield fact("not_counted" if number is None else "counted", number=number)
-    if known:
-        yield fact("used", used=known)
-    if execution.cold_start is not None:
-        yield fact("cold" if execution.cold_start else "warm")
-
-
-def _session_of(timeline: Timeline, trace: ExecutionTrace) -> Evidence:
-    status = timeline.session and timeline.session.status(timeline.clock.now)
-    name = "of_session" if timeline.session else "of_removed_session"
-    return fact(name, owner=trace.ref.owner, session=trace.ref.session_id, status=status)
-
-
 def _explain_absence(timeline: Timeline, retention: RetentionTimes) -> Explanation:
     history, keys, taken = timeline.history, timeline.keys, timeline.taken
     executions = counted(history.total, "execution")
-    statements = _known(
+    statements = known(
         *_id(timeline),
         *_moves(timeline),
         fact("no_session"),
@@ -303,7 +206,7 @@ def _explain_absence(timeline: Timeline, retention: RetentionTimes) -> Explanati
         fact("open_of", number=len(timeline.open)) if timeline.open else None,
         _purged(timeline),
         _absent_execution(timeline, retention) if is_own_id(timeline.identifier) else None,
-        _clock(timeline.clock),
+        clock_read(timeline.clock),
     )
     return Explanation(*_absence(timeline, retention), statements)
 

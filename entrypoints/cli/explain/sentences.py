@@ -6,6 +6,8 @@ from importlib.resources import files
 
 from attrs import frozen
 
+from domain.timeline import ClockReading
+
 _UNITS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
@@ -49,6 +51,17 @@ def summary(name: str, **values: object) -> tuple[str, str]:
     """Return the state and the summary of this name."""
     state, text = SENTENCES[f"summary.{name}"]
     return state, _filled(text, **values)
+
+
+def known(*found: Evidence | None) -> list[Evidence]:
+    """Return the statements that there are."""
+    return [each for each in found if each is not None]
+
+
+def clock_read(clock: ClockReading) -> Evidence:
+    """Return the statement about the clock by which an explanation judges."""
+    ahead = "ahead of" if clock.offset_ms >= 0 else "behind"
+    return fact("clock", clock.now, bound=clock.error_bound_ms, offset=abs(clock.offset_ms), ahead=ahead)
 
 
 def written(at: datetime) -> str:

@@ -54,7 +54,7 @@ def reader(database_url: str, server_url: str, change: Change) -> Iterator[str]:
 def create_controller(settings: Settings) -> Application:
     """Return a controller whose attempts of writes are ten times as frequent: their interval is five seconds."""
     controller = Controller(settings=settings)
-    controller.write_probe.add_kwargs(monotonic=lambda: 10 * time.monotonic())
+    controller.observation.write_probe.add_kwargs(monotonic=lambda: 10 * time.monotonic())
     application: Application = controller.application()
     return application
 

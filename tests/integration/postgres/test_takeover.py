@@ -26,9 +26,9 @@ from domain.access.owner_move import OwnedData
 from domain.audit import ActName
 from domain.idempotency import KEPT_FOR
 from domain.identity import SessionRef
-from domain.inspection import RecordingFacts
 from domain.sessions.session import SessionNotFound
 from domain.storage.storage import Part
+from domain.stored_facts import RecordingFacts
 from domain.takeover.moving import InboundSession, Received, TakenState
 from tests.contracts.recording_store import LIMITS, MINUTE, NOTHING, call_of
 from tests.contracts.storage import ALICE, BOB, Storage

@@ -27,10 +27,10 @@ from domain.audit import ActName
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.idempotency import KEPT_FOR as KEYS_KEPT_FOR
 from domain.identity import ANONYMOUS, EVERY_OWNER, NO_ID, SessionRef, uuid7_time
-from domain.inspection import WebhookFacts
 from domain.queue.entry import AcceptOptions, RetryCause, RetryPolicy
 from domain.scripts.report import Failure, FailureCode
 from domain.stats import DeliveryStats
+from domain.stored_facts import WebhookFacts
 from domain.webhooks.delivery import KEPT_FOR, KEPT_MAX, Delivery, DeliveryNotFound, DeliveryState, Reply
 from domain.webhooks.dispatcher import DeliveryDispatcher, DeliveryPolicy
 from domain.webhooks.ports import DeliveryClaim

@@ -10,7 +10,8 @@ from click import ClickException
 from click.testing import CliRunner
 
 from adapters.embedded_postgres.unpacking import BackupLabel
-from domain.inspection import Contents, SchemaFacts
+from domain.inspection import SchemaFacts
+from domain.stored_facts import Contents
 from entrypoints.cli.main import cli
 from entrypoints.cli.restore_report import Present, facts_of_restore, loss, text
 from entrypoints.cli.staging import Staged, require_space

@@ -6,24 +6,19 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from domain.host_facts import LanguageFacts, LayerFacts, RuntimeHostFacts, SandboxFacts
 from domain.inspection import (
-    AccessFacts,
     ArchiveFacts,
     ClockFacts,
     ConnectionFacts,
     IndexFacts,
-    LanguageFacts,
-    LayerFacts,
     ReplicationFacts,
-    RuntimeHostFacts,
-    SandboxFacts,
-    ScheduleFacts,
     SchemaFacts,
     ServerFacts,
     StandbyFacts,
     TableFacts,
-    WebhookFacts,
 )
+from domain.stored_facts import AccessFacts, ScheduleFacts, WebhookFacts
 from entrypoints.cli.doctor.host import HostFacts
 from entrypoints.cli.doctor.report import Finding, Level
 from entrypoints.settings.loading import load_settings

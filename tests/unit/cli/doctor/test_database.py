@@ -5,19 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from domain.inspection import (
-    DatabaseUnreachable,
-    HorizonHolder,
-    IndexFacts,
-    MissingRight,
-    Obstacle,
-    QueueLanguageFacts,
-    RecordingFacts,
-    ScheduleFacts,
-    StandbyFacts,
-    TakeoverFacts,
-    WebhookFacts,
-)
+from domain.inspection import DatabaseUnreachable, HorizonHolder, IndexFacts, MissingRight, Obstacle, StandbyFacts
+from domain.stored_facts import QueueLanguageFacts, RecordingFacts, ScheduleFacts, TakeoverFacts, WebhookFacts
 from domain.takeover.stages import Stage
 from entrypoints.cli.doctor.connection import judge_clock, judge_connection, judge_unreachable
 from entrypoints.cli.doctor.report import Level

@@ -2,7 +2,8 @@
 
 import pytest
 
-from domain.inspection import AccessFacts, LanguageFacts, LayerFacts, OriginFacts
+from domain.host_facts import LanguageFacts, LayerFacts, OriginFacts
+from domain.stored_facts import AccessFacts
 from entrypoints.cli.doctor.host import (
     host_facts,
     judge_access,

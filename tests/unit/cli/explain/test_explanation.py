@@ -27,7 +27,7 @@ from domain.timeline import (
     Timeline,
 )
 from domain.webhooks.delivery import DeliveryState
-from entrypoints.cli.explain import explanation, messages, schedules
+from entrypoints.cli.explain import executions, explanation, messages, schedules, sentences
 from entrypoints.cli.explain.explanation import explain
 from entrypoints.cli.explain.sentences import SENTENCES, span, written
 from tests.foreign_ids import EXTREMES, random_v4
@@ -487,7 +487,10 @@ def test_instants_have_microseconds():
     assert written(START) == "2026-01-02 03:04:05.678901Z"
 
 
+MODULES = (executions, explanation, messages, schedules, sentences)
+
+
 def test_every_sentence_is_used():
-    source = "".join(Path(module.__file__).read_text() for module in (explanation, messages, schedules))
+    source = "".join(Path(module.__file__).read_text() for module in MODULES)
     names = {name.removeprefix("summary.") for name in SENTENCES} - set(Status)
     assert {name for name in names if f'"{name}"' not in source} == set()

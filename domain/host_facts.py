@@ -1,0 +1,60 @@
+"""Facts about this host, the runtime hosts and the origin, as an inspection finds them."""
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+
+@frozen
+class LayerFacts:
+    """A layer of the sandbox: whether it is active, whether scripts need it, and why it is inactive."""
+
+    name: str
+    is_active: bool
+    is_required: bool
+    reason: str = ""
+
+
+@frozen
+class LanguageFacts:
+    """A language of this host: its version, the path of its interpreter, and why it cannot run.
+
+    `why_executed` says why its workers are not forks; empty if they are.
+    """
+
+    language: str
+    version: str
+    program: str
+    failure: str | None
+    why_executed: str = ""
+
+
+@frozen
+class SandboxFacts:
+    """The sandbox of this host."""
+
+    languages: Sequence[LanguageFacts]
+    layers: Sequence[LayerFacts] = ()
+    uid: int | None = None
+    """The user id of the workers; None if they have the service's own."""
+    account: str = ""
+    """The name of this host's account with that user id; empty if there is none."""
+
+
+@frozen
+class OriginFacts:
+    """The origin, to which calls are passed on; `reason` says why it does not respond as it should, None if it does."""
+
+    url: str
+    reason: str | None
+
+
+@frozen
+class RuntimeHostFacts:
+    """A runtime host: its health, the languages that it serves, and its release."""
+
+    url: str
+    status: str
+    languages: Sequence[str]
+    reason: str = ""
+    version: str = ""

@@ -1,0 +1,64 @@
+"""The order in which the parts of a controller start and end."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from adapters.postgres.batching.coalescer import Coalescer
+from adapters.postgres.clock.disciplined import DisciplinedClock
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.retention.cleanup import Cleanup
+from domain.concurrency.background_tasks import BackgroundTasks
+from entrypoints.composition.first_touch import FirstTouch
+from entrypoints.composition.front import Fronting
+from entrypoints.composition.guards import OwnerLimits, Security
+from entrypoints.composition.runners import Runners
+from entrypoints.composition.webhooks import Webhooks
+from entrypoints.server.lifespan import Lifespan, Step, bounded, together
+from entrypoints.telemetry.tracing.trace import Tracing
+
+_RECORDING_TIMEOUT_S = 5.0
+"""The time for recording the ends of executions after the last request."""
+
+
+def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
+    gateway: Gateway,
+    clock: DisciplinedClock,
+    cleanup: Cleanup,
+    coalescers: Sequence[Coalescer[Any, Any]],
+    runners: Runners,
+    tasks: BackgroundTasks,
+    security: Security,
+    limits: OwnerLimits,
+    tracing: Tracing,
+    fronting: Fronting,
+    first_touch: FirstTouch,
+    queue: Sequence[Step],
+    webhooks: Webhooks,
+    schedules: Sequence[Step],
+) -> Lifespan:
+    """Return the order of the start and the end; no part that is unreachable stops a start."""
+    return Lifespan(
+        startup=[gateway.open, together(clock.measure, runners.open, *fronting.startup)],
+        background=[
+            clock.run,
+            cleanup.run,
+            *security.background,
+            *limits.background,
+            *fronting.background,
+            *queue,
+            *webhooks.background,
+            *schedules,
+        ],
+        shutdown=[partial(tasks.drain, _RECORDING_TIMEOUT_S), *webhooks.shutdown, runners.close],
+        close=[
+            *security.close,
+            *fronting.close,
+            *webhooks.close,
+            first_touch.close,
+            *(bounded(each.close, _RECORDING_TIMEOUT_S) for each in coalescers),
+            gateway.close,
+            partial(asyncio.to_thread, tracing.close),
+        ],
+    )

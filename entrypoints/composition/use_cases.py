@@ -1,0 +1,183 @@
+"""The use cases of one HTTP worker, over its database and its runners."""
+
+from dependency_injector import containers, providers
+
+from adapters.json_schema.compiler import JsonSchemaCompiler
+from adapters.random_ids import RandomIds
+from domain.audit import AuditService
+from domain.concurrency.background_tasks import BackgroundTasks
+from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.executions.by_name import FunctionCalls
+from domain.executions.function_sessions import FunctionSessions
+from domain.executions.history import HistoryService
+from domain.executions.running import RunningExecutions
+from domain.executions.service import ExecutionService
+from domain.functions.examples import ExampleRuns
+from domain.functions.params import ParamsCheck
+from domain.functions.service import FunctionService
+from domain.usage import UsageService
+from domain.webhooks.service import WebhookService
+from entrypoints.composition.database import Database
+from entrypoints.composition.guards import OwnerLimits
+from entrypoints.composition.options import (
+    example_policy,
+    execution_policy,
+    function_policy,
+    function_quota,
+    language_mapping,
+    owner_policy,
+    request_timeout_s,
+    session_policy,
+    usage_bounds,
+)
+from entrypoints.composition.queue import Queue
+from entrypoints.composition.runners import Runners
+from entrypoints.composition.schedules import Schedules
+from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
+from entrypoints.composition.webhooks import Webhooks
+from entrypoints.settings.settings import Settings
+from entrypoints.settings.webhooks import signing_key, webhook_policy
+from entrypoints.telemetry.metrics.sessions import CountedSessions
+
+_RECORDINGS_MAX = 1024
+"""Executions of one controller whose end is not recorded yet."""
+
+
+class UseCases(containers.DeclarativeContainer):
+    """The services that endpoints call; tests override their providers."""
+
+    settings = providers.Dependency(instance_of=Settings)
+
+    telemetry = providers.Container(Telemetry, settings=settings)
+    database = providers.Container(Database, settings=settings, observe=telemetry.statements.provided.ended)
+    runners = providers.Singleton(Runners.of, settings, providers.Object(trace_headers))
+    observed_runners = providers.Singleton(observed, runners.provided.by_language, telemetry.executions)
+    tasks = providers.Singleton(BackgroundTasks)
+    ids = providers.Singleton(RandomIds)
+    mapping = providers.Singleton(language_mapping, settings)
+    limits = providers.Singleton(OwnerLimits, settings, database.clock, database.rates, database.usage)
+
+    request_timeout_s = providers.Callable(request_timeout_s, settings)
+    session_policy = providers.Callable(session_policy, settings)
+    execution_policy = providers.Callable(execution_policy, settings)
+    quotas = limits.provided.quotas
+    execution_limiter = limits.provided.executions
+    recording_limiter = providers.Singleton(CapacityLimiter, "the recording of an execution", _RECORDINGS_MAX)
+    schemas = providers.Singleton(JsonSchemaCompiler)
+    params = providers.Singleton(ParamsCheck, database.functions, schemas)
+    running = providers.Singleton(RunningExecutions)
+
+    executions = providers.Singleton(
+        ExecutionService,
+        clock=database.clock,
+        ids=ids,
+        sessions=database.sessions,
+        executions=database.executions,
+        keyed=database.keyed_executions,
+        runners=observed_runners,
+        policy=execution_policy,
+        in_flight=execution_limiter,
+        unrecorded=recording_limiter,
+        tasks=tasks,
+        params=params,
+        running=running,
+    )
+    sent_webhooks = providers.Singleton(Webhooks.of, settings, database.deliveries, database.clock)
+    queue = providers.Container(
+        Queue,
+        settings=settings,
+        database=database,
+        ids=ids,
+        tasks=tasks,
+        probes=runners.provided.language_probes,
+        params=params,
+        policy=execution_policy,
+        executions=executions,
+        running=running,
+        announce=sent_webhooks.provided.hurry,
+        quotas=quotas,
+    )
+    sessions = providers.Singleton(
+        CountedSessions,
+        clock=database.clock,
+        ids=ids,
+        sessions=database.sessions,
+        keyed=database.keyed_sessions,
+        purger=database.purger,
+        runners=observed_runners,
+        mapping=mapping,
+        policy=session_policy,
+        tasks=tasks,
+        functions=database.functions,
+        quotas=quotas,
+        end_queued=queue.service.provided.end_session,
+    )
+    function_sessions = providers.Singleton(
+        FunctionSessions,
+        clock=database.clock,
+        ids=ids,
+        functions=database.functions,
+        hidden=database.hidden_sessions,
+        mapping=mapping,
+        policy=session_policy,
+        quotas=quotas,
+    )
+    calls = providers.Singleton(FunctionCalls, function_sessions, executions, database.executions)
+    schedules = providers.Container(
+        Schedules,
+        settings=settings,
+        database=database,
+        ids=ids,
+        function_sessions=function_sessions,
+        mapping=mapping,
+        params=params,
+        quota=queue.quota,
+        executions=execution_policy,
+        wake_queue=queue.dispatcher.provided.wake,
+    )
+    history = providers.Singleton(HistoryService, database.sessions, database.executions, request_timeout_s)
+    audit = providers.Singleton(AuditService, database.audit, request_timeout_s)
+    usage = providers.Singleton(
+        UsageService,
+        database.clock,
+        database.execution_counts,
+        database.usage,
+        database.functions,
+        database.rates,
+        providers.Callable(owner_policy, settings),
+        providers.Callable(usage_bounds, settings),
+    )
+    signing_key = providers.Callable(signing_key, settings)
+    webhooks = providers.Singleton(
+        WebhookService,
+        database.clock,
+        ids,
+        database.webhooks,
+        database.deliveries,
+        signing_key,
+        providers.Callable(webhook_policy, settings),
+        sent_webhooks.provided.wake,
+    )
+    example_policy = providers.Callable(example_policy, settings)
+    function_policy = providers.Callable(function_policy, settings)
+    function_quota = providers.Singleton(function_quota, settings, database.functions)
+    functions = providers.Singleton(
+        FunctionService,
+        clock=database.clock,
+        ids=ids,
+        functions=database.functions,
+        schemas=schemas,
+        runners=runners.provided.by_language,
+        examples=providers.Singleton(
+            ExampleRuns,
+            clock=database.clock,
+            ids=ids,
+            schemas=schemas,
+            runners=runners.provided.by_language,
+            policy=example_policy,
+            tasks=tasks,
+        ),
+        mapping=mapping,
+        policy=function_policy,
+        quota=function_quota,
+    )
