@@ -20,7 +20,7 @@ from adapters.postgres.migrations.migration import (
     indexes_of,
     load_migrations,
 )
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.access.api_key import EXPIRY_NOTICE, UNUSED_AFTER
 from domain.audit import ActName
 from domain.identity import ANONYMOUS, uuid7_at, uuid7_time

@@ -35,7 +35,7 @@ from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.entry_ender import EntryEnder
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
-from adapters.postgres.statements import load_statements
+from adapters.postgres.statements.catalogue import load_statements
 from domain.idempotency import KEPT_FOR
 from entrypoints.composition.options import (
     clock_options,

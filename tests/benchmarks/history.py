@@ -19,7 +19,7 @@ from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.codec import PARTITIONS, day_at, first_id_of
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
-from adapters.postgres.statements import load_statements
+from adapters.postgres.statements.catalogue import load_statements
 from adapters.random_ids import RandomIds
 from adapters.system_clock import SystemClock
 from domain.executions.execution import FinishedExecution

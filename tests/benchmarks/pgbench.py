@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adapters.postgres.codec import partition_of
 from adapters.postgres.connections.connection import Statement
-from adapters.postgres.statements import load_statements
+from adapters.postgres.statements.catalogue import load_statements
 from domain.identity import uuid7_at
 from tests.benchmarks.database import Database, program
 from tests.benchmarks.machine import pinned

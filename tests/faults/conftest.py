@@ -16,7 +16,7 @@ import structlog
 
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
 from adapters.postgres.migrations.runner import MigrationRunner
-from adapters.postgres.statements import load_statements
+from adapters.postgres.statements.catalogue import load_statements
 from adapters.system_clock import SystemClock
 from domain.scripts.language import Language
 from entrypoints.composition.controller import Controller

@@ -15,7 +15,7 @@ from typing import Any
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
-from adapters.postgres.statements import load_statements
+from adapters.postgres.statements.catalogue import load_statements
 from adapters.system_clock import SystemClock
 from domain.takeover.claim import Claim
 from domain.takeover.fence import Fence

@@ -18,7 +18,7 @@ from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.repositories.recordings import PostgresRecordingStore
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
-from adapters.postgres.statements import load_statements
+from adapters.postgres.statements.catalogue import load_statements
 from adapters.random_ids import RandomIds
 from adapters.system_clock import SystemClock
 from domain.json_text import JsonText

@@ -12,7 +12,7 @@ import pytest
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.repositories.recordings import PostgresRecordingStore
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
-from adapters.postgres.statements import load_statements
+from adapters.postgres.statements.catalogue import load_statements
 from domain.takeover.recording import Recorded, RecordedCounts
 from tests.contracts.recording_store import LIMITS, NOTHING, call_of
 from tests.contracts.takeover_store import inbound, receive, takeover_of

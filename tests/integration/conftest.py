@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.migrations.runner import MigrationRunner
-from adapters.postgres.statements import Statements, load_statements
+from adapters.postgres.statements.catalogue import Statements, load_statements
 from adapters.system_clock import SystemClock
 from tests.integration.postgres_server import postgres_server
 

@@ -26,7 +26,7 @@ from attrs import frozen
 from adapters.embedded_postgres.programs import PostgresPrograms
 from adapters.origin.rows import DIGEST_BYTES_MAX
 from adapters.origin.statements import load_origin_statements
-from adapters.postgres.statements import load_statements
+from adapters.postgres.statements.catalogue import load_statements
 from tests.faults.server import running_server
 from tests.origin.databases import origin_database, programs_in
 

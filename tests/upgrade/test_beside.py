@@ -13,7 +13,7 @@ from attrs import define, field
 
 from adapters.postgres.migrations.migration import Migration, load_migrations
 from adapters.postgres.migrations.runner import MigrationRunner
-from adapters.postgres.statements import load_statements
+from adapters.postgres.statements.catalogue import load_statements
 from adapters.system_clock import SystemClock
 from entrypoints.cli.migrate import DESTROYED
 from tests.faults.history import Stored

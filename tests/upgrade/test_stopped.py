@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from adapters.postgres.migrations.runner import MigrationRunner
-from adapters.postgres.statements import load_statements
+from adapters.postgres.statements.catalogue import load_statements
 from adapters.system_clock import SystemClock
 from entrypoints.cli.migrate import DESTROYED
 from entrypoints.composition.controller import create_controller

@@ -26,7 +26,7 @@ from adapters.postgres.migrations.migration import (
     load_migrations,
 )
 from adapters.postgres.migrations.options import MigrationOptions
-from adapters.postgres.statements import MigrationStatements
+from adapters.postgres.statements.administration import MigrationStatements
 from domain.audit import UNNAMED, ActName, Actor
 from domain.clock import Clock
 from domain.errors import StorageUnavailable

@@ -6,7 +6,7 @@ from attrs import define, field
 
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.migrations.migration import AppliedMigration, Migration, SchemaState, load_migrations
-from adapters.postgres.statements import MigrationStatements
+from adapters.postgres.statements.administration import MigrationStatements
 
 
 @define(eq=False)

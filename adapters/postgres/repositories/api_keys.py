@@ -11,7 +11,7 @@ from adapters.postgres import codec
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.statement import BatchStatement, Row
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statements import ApiKeyStatements
+from adapters.postgres.statements.calls import ApiKeyStatements
 from domain.access.api_key import ApiKey, ApiKeyNotFound
 from domain.access.ports import ApiKeyRepository
 from domain.access.principal import Scope

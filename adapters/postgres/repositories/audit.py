@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from adapters.postgres import codec
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statements import AuditStatements
+from adapters.postgres.statements.administration import AuditStatements
 from domain.audit import Act, Actor, AuditEntry, AuditReader
 from domain.identity import Owner
 from domain.paging import Page

@@ -18,7 +18,7 @@ from adapters.postgres.codec import partition_of
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.history import HistoryOptions, HistoryReader
-from adapters.postgres.statements import ExecutionStatements
+from adapters.postgres.statements.calls import ExecutionStatements
 from domain.clock import Clock
 from domain.errors import Gone
 from domain.executions.execution import Execution, FinishedExecution, OpenExecution

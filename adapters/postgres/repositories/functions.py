@@ -21,7 +21,7 @@ from adapters.postgres.repositories.function_statements import (
     SelectSchemas,
     schema_size,
 )
-from adapters.postgres.statements import FunctionStatements
+from adapters.postgres.statements.calls import FunctionStatements
 from domain.audit import Act
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import StorageUnavailable

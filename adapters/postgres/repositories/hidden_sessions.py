@@ -11,7 +11,7 @@ from adapters.postgres import codec
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.statement import BatchStatement, Row
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statements import SessionStatements
+from adapters.postgres.statements.calls import SessionStatements
 from domain.errors import StorageUnavailable
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef

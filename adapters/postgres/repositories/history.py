@@ -13,7 +13,7 @@ from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.statement import BatchStatement, Row
 from adapters.postgres.codec import PARTITIONS, day_at, day_of, first_day_of, partition_of, partitions_between
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statements import ExecutionStatements
+from adapters.postgres.statements.calls import ExecutionStatements
 from domain.clock import Clock
 from domain.errors import StorageUnavailable
 from domain.executions.execution import Execution, ExecutionLost, ExecutionNotFound, OpenExecution

@@ -26,7 +26,7 @@ from adapters.postgres.repositories.executions import (
     finish_columns,
 )
 from adapters.postgres.repositories.idempotency_keys import ERASED, key_columns, replayed, until_settled
-from adapters.postgres.statements import KeyedCallStatements
+from adapters.postgres.statements.calls import KeyedCallStatements
 from domain.executions.execution import Executed, FinishedExecution, OpenExecution
 from domain.executions.ports import KeyedExecutionRepository
 from domain.idempotency import KEPT_FOR, IdempotencyKey, KeptCall

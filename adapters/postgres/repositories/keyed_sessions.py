@@ -13,7 +13,7 @@ from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.statement import BatchStatement, Row
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.idempotency_keys import key_columns, replayed, until_settled
-from adapters.postgres.statements import KeyedCallStatements
+from adapters.postgres.statements.calls import KeyedCallStatements
 from domain.idempotency import KEPT_FOR, NO_SESSION, IdempotencyKey, KeptCall
 from domain.identity import Owner, SessionRef
 from domain.scripts.language import LanguageTitle

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from adapters.postgres import codec
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statements import LimitStatements
+from adapters.postgres.statements.calls import LimitStatements
 from domain.identity import Owner
 from domain.limits.ports import OwnerHoldings, OwnerUsage, RateCharge, RateStore, UsageReader
 from domain.scripts.language import Language

@@ -10,7 +10,7 @@ from adapters.postgres import codec
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.statement import BatchStatement, Row
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statements import LiveOutputStatements
+from adapters.postgres.statements.calls import LiveOutputStatements
 from domain.live.events import KeptText, LiveState, OutputPart
 from domain.live.ports import LiveOutputStore
 from domain.live.position import Position

@@ -10,7 +10,7 @@ from adapters.postgres.codec import PARTITIONS
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.writers import WRITERS_WAIT_S, writers_gone
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.access.owner_move import MoveStep, OwnedData, OwnerMover
 from domain.audit import Act
 from domain.clock import Clock

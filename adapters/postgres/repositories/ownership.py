@@ -7,7 +7,7 @@ from attrs import define
 from typing_extensions import override
 
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statements import TakeoverStatements
+from adapters.postgres.statements.takeover import TakeoverStatements
 from domain.takeover.ports import Holding, Ownership
 from domain.takeover.stages import Stage
 

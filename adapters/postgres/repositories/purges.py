@@ -11,7 +11,7 @@ from adapters.postgres.codec import PARTITIONS, day_at, first_day_of, partitions
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover, Walk, steps
 from adapters.postgres.repositories.writers import WRITERS_WAIT_S, writers_gone
-from adapters.postgres.statements import PurgeStatements
+from adapters.postgres.statements.administration import PurgeStatements
 from domain.access.owner_move import MoveStep, OwnedData, OwnerPurger
 from domain.audit import Act
 from domain.clock import Clock

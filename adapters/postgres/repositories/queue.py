@@ -29,7 +29,7 @@ from adapters.postgres.repositories.queue_statements import (
 )
 from adapters.postgres.repositories.writers import writers_gone
 from adapters.postgres.retention.entry_ender import QueueLimits
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.audit import Act
 from domain.executions.execution import Executed, ExecutionNotFound, FinishedExecution
 from domain.idempotency import KeyInFlight, KeyInterrupted

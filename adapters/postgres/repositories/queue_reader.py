@@ -17,7 +17,7 @@ from adapters.postgres.reports import report_of
 from adapters.postgres.repositories.executions import ROW_BYTES, PostgresExecutionRepository
 from adapters.postgres.repositories.queue_rows import ReadState, asynchronous_state, entry_of
 from adapters.postgres.retention.entry_ender import EntryEnder, QueueLimits
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.executions.execution import ExecutionNotFound
 from domain.identity import EVERY_OWNER, Owner, SessionRef, uuid7_at
 from domain.paging import Page

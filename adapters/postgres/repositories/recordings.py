@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from adapters.postgres import codec
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statements import RecordingStatements
+from adapters.postgres.statements.takeover import RecordingStatements
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language

@@ -15,7 +15,7 @@ from adapters.postgres.codec import partition_of
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.queue_statements import options_text
 from adapters.postgres.repositories.schedule_rows import firing_of, plan_columns, schedule_of
-from adapters.postgres.statements import ScheduleStatements
+from adapters.postgres.statements.queue import ScheduleStatements
 from domain.audit import Act
 from domain.errors import QuotaReached
 from domain.identity import Owner

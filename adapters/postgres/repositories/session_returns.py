@@ -11,7 +11,7 @@ from typing_extensions import override
 from adapters.postgres import codec
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.takeover import inbound_of, taken_of
-from adapters.postgres.statements import SessionReturnStatements
+from adapters.postgres.statements.takeover import SessionReturnStatements
 from domain.takeover.mover_ports import (
     Held,
     LateCount,

@@ -21,7 +21,7 @@ from adapters.postgres.repositories.session_statements import (
     SelectSessions,
     UpdateSessions,
 )
-from adapters.postgres.statements import SessionStatements
+from adapters.postgres.statements.calls import SessionStatements
 from domain.errors import DomainError, StorageUnavailable
 from domain.identity import EVERY_OWNER, Owner, SessionRef
 from domain.paging import Page

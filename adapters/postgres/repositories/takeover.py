@@ -13,7 +13,7 @@ from adapters.postgres import codec
 from adapters.postgres.connections.connection import LOADED
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.inbound import columns_of, hexadecimal_ids, kind_columns, loaded_rows
-from adapters.postgres.statements import TakeoverStatements
+from adapters.postgres.statements.takeover import TakeoverStatements
 from domain.audit import Act
 from domain.identity import Owner
 from domain.json_text import JsonText

@@ -17,7 +17,7 @@ from adapters.postgres.repositories.audit import entry_of
 from adapters.postgres.repositories.schedules import PostgresScheduleRepository
 from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue, PostgresWebhookRepository
 from adapters.postgres.retention.gauge import StorageGauge
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.audit import AuditEntry
 from domain.executions.execution import Execution
 from domain.identity import EVERY_OWNER, NO_ID, Owner, SessionRef, is_own_id, uuid7_at, uuid7_time

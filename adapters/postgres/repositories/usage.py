@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from adapters.postgres import codec
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statements import UsageStatements
+from adapters.postgres.statements.calls import UsageStatements
 from domain.idempotency import NO_SESSION
 from domain.identity import Owner, uuid7_time
 from domain.usage import ExecutionCounts, UsedDay

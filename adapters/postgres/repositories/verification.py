@@ -11,7 +11,7 @@ from adapters.postgres import codec
 from adapters.postgres.connections.errors import StatementRefused
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.takeover import inbound_of
-from adapters.postgres.statements import TakeoverStatements, VerificationStatements
+from adapters.postgres.statements.takeover import TakeoverStatements, VerificationStatements
 from domain.takeover.moving import TakenState
 from domain.takeover.reader_ports import StoredReader
 from domain.takeover.verification import StoredDigest, StoredSession

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from adapters.postgres import codec
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statements import WebhookStatements
+from adapters.postgres.statements.queue import WebhookStatements
 from domain.audit import Act
 from domain.errors import QuotaReached
 from domain.identity import NO_ID, Owner

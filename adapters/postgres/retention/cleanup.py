@@ -16,7 +16,7 @@ from adapters.postgres.retention.deliveries import DeliveryRetention
 from adapters.postgres.retention.entry_ender import EntryEnder
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
-from adapters.postgres.statements import CleanupStatements
+from adapters.postgres.statements.administration import CleanupStatements
 from domain.audit import AuditRetention
 from domain.clock import Clock
 from domain.errors import StorageUnavailable, Unavailable

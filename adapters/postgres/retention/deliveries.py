@@ -5,7 +5,7 @@ from uuid import UUID
 from attrs import define, field
 
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statements import CleanupStatements
+from adapters.postgres.statements.administration import CleanupStatements
 from domain.clock import Clock
 from domain.identity import NO_ID, uuid7_at
 from domain.stats import DeliveryStats

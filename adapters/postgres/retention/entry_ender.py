@@ -13,7 +13,7 @@ from adapters.postgres.codec import PARTITIONS, day_at
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.reports import error_text, report_text
-from adapters.postgres.statements import QueueSweepStatements
+from adapters.postgres.statements.queue import QueueSweepStatements
 from adapters.random_ids import RandomIds
 from domain.clock import IdGenerator
 from domain.queue.state import CANCELLED, EXPIRED

@@ -9,7 +9,7 @@ from attrs import define
 from adapters.postgres import codec
 from adapters.postgres.codec import PARTITIONS, date_of, day_of
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statements import StorageStatements
+from adapters.postgres.statements.administration import StorageStatements
 from domain.storage.storage import Amount, HistoryDay, Part, ShortenedDay, Stored
 
 _HISTORY_TABLE = re.compile(r"executions_(\d\d)")

@@ -8,7 +8,8 @@ from attrs import define, field
 from adapters.postgres.codec import PARTITIONS, day_number, first_id_of
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.gauge import StorageGauge
-from adapters.postgres.statements import Statements, StorageStatements
+from adapters.postgres.statements.administration import StorageStatements
+from adapters.postgres.statements.catalogue import Statements
 from domain.errors import StorageUnavailable
 from domain.stats import StorageState
 from domain.storage.storage import HistoryDay, StorageBudget, Stored

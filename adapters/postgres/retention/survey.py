@@ -11,7 +11,7 @@ from adapters.postgres.codec import PARTITIONS, day_number
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.gauge import StorageGauge
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.identity import uuid7_at, uuid7_time
 from domain.storage.growth import StorageFacts
 from domain.storage.storage import Part, Stored

@@ -8,7 +8,7 @@ from attrs import define, field
 
 from adapters.postgres.codec import PARTITIONS, date_of, day_at, day_of, first_id_of
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statements import UsageStatements
+from adapters.postgres.statements.calls import UsageStatements
 from domain.clock import Clock
 from domain.identity import uuid7_at, uuid7_time
 

@@ -17,7 +17,7 @@ from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.scripts.script import Script
 from entrypoints.cli.doctor.command import check_database, host_checks
 from entrypoints.cli.doctor.host import host_facts

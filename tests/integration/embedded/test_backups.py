@@ -12,7 +12,7 @@ from adapters.embedded_postgres.backup import BaseBackup
 from adapters.embedded_postgres.programs import find_programs
 from adapters.embedded_postgres.restoration import LATEST, RecoveryTarget, Restoration
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
-from adapters.postgres.statements import load_statements
+from adapters.postgres.statements.catalogue import load_statements
 from domain.inspection import ArchiveFacts
 from domain.stats import ArchiveStats
 from entrypoints.server.database import running

@@ -14,7 +14,7 @@ import redis
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.takeover.fence import Fence
 from domain.takeover.languages import OriginLanguages
 from domain.takeover.mover_ports import LateCount

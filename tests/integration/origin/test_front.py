@@ -14,7 +14,7 @@ from attrs import evolve
 
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.identity import ANONYMOUS, SessionRef
 from domain.scripts.script import Script
 from domain.takeover.stages import Stage

@@ -18,7 +18,7 @@ from attrs import evolve, frozen
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.recordings import PostgresRecordingStore
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.identity import ANONYMOUS, SessionRef
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script

@@ -19,7 +19,7 @@ from adapters.postgres.retention.cleanup import Cleanup, Retention
 from adapters.postgres.retention.entry_ender import EntryEnder, QueueLimits
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.storage.storage import StorageBudget
 from tests.contracts.session_repository import EXAMINED_MAX
 from tests.contracts.storage import Storage

@@ -17,7 +17,7 @@ from adapters.postgres.repositories.schedules import PostgresScheduleRepository,
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue, PostgresWebhookRepository
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.audit import ActName
 from domain.executions.execution import ExecutionNotFound
 from domain.idempotency import KEPT_FOR

@@ -15,7 +15,7 @@ from adapters.memory.sequential_ids import SequentialIds
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.errors import StorageUnavailable
 from domain.functions.function import Definition, Function, FunctionConflict, FunctionNotFound, FunctionType
 from domain.functions.lists import FIRST_PLACE, FunctionFilter

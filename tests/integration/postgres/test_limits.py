@@ -11,7 +11,7 @@ from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsa
 from adapters.postgres.repositories.usage import PostgresExecutionCounts
 from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue, PostgresWebhookRepository
 from adapters.postgres.retention.usage_counter import UsageCounter
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from tests.contracts.execution_queue import QueueOfOne
 from tests.contracts.limits import FORGOTTEN_MAX, RateStoreContract, UsageReaderContract
 from tests.contracts.storage import ALICE, BOB, Storage

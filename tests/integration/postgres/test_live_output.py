@@ -9,7 +9,7 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.live_output import PostgresLiveOutput
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.repositories.purges import PostgresOwnerPurger, PostgresSessionPurger
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.executions.execution import OpenExecution
 from domain.idempotency import KEPT_FOR
 from domain.live.position import Position

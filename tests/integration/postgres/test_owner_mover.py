@@ -16,7 +16,7 @@ from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.repositories.queue_statements import AcceptCall, AcceptExecutions
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.access.owner_move import MoveStep, OwnedData
 from domain.audit import ActName
 from domain.errors import StorageUnavailable

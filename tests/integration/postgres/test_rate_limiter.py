@@ -8,7 +8,7 @@ from attrs import define, field
 
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.repositories.limits import PostgresRateStore
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from adapters.system_clock import SystemClock
 from domain.identity import Owner
 from domain.limits.ports import RateCharge

@@ -7,7 +7,7 @@ from psycopg.errors import LockNotAvailable
 from adapters.postgres.connections.connection import GatewayConnection
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.repositories.queue_statements import AcceptCall, AcceptExecutions
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from tests.contracts.execution_queue import RETENTION, QueueOfOne
 from tests.contracts.storage import ALLOWANCE, Storage
 

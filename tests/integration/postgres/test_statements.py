@@ -24,7 +24,8 @@ from adapters.postgres.repositories.queue_statements import (
     EndCall,
     FinishQueuedExecutions,
 )
-from adapters.postgres.statements import Statements, load
+from adapters.postgres.statements.catalogue import Statements
+from adapters.postgres.statements.files import load
 from adapters.sql_files import StatementsDiffer
 from domain.executions.execution import FinishedExecution, OpenExecution
 from domain.idempotency import IdempotencyKey

@@ -21,7 +21,7 @@ from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.repositories.timeline import PostgresTimelineReader
 from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.gauge import StorageGauge
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.access.owner_move import OwnedData
 from domain.audit import ActName
 from domain.idempotency import KEPT_FOR

@@ -21,7 +21,7 @@ from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, Postgr
 from adapters.postgres.repositories.purges import PostgresOwnerPurger, PostgresSessionPurger
 from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue, PostgresWebhookRepository
 from adapters.postgres.retention.deliveries import DeliveryRetention
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.access.owner_move import OwnedData
 from domain.audit import ActName
 from domain.concurrency.background_tasks import BackgroundTasks

@@ -13,7 +13,7 @@ from attrs import evolve
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.repositories.verification import PostgresStoredReader
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.takeover.reasons import Reason
 from domain.takeover.receiving import received
 from domain.takeover.verification import Verdict

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
-from adapters.postgres.statements import Statements
+from adapters.postgres.statements.catalogue import Statements
 from domain.concurrency.pace import Pace
 from domain.identity import ANONYMOUS
 from domain.takeover.copying import Copier, CopyStep

@@ -16,7 +16,7 @@ from attrs import define, field
 
 from adapters.embedded_postgres.programs import PostgresPrograms
 from adapters.postgres.migrations.runner import MigrationRunner
-from adapters.postgres.statements import load_statements
+from adapters.postgres.statements.catalogue import load_statements
 from adapters.system_clock import SystemClock
 from tests.faults.server import SERVICE_ROLE, Server, execute, running_server
 from tests.origin.databases import fill, origin_database

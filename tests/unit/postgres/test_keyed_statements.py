@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from adapters.postgres.statements import load_statements
+from adapters.postgres.statements.catalogue import load_statements
 
 STATEMENTS = load_statements()
 OF_KEYS = re.compile(

@@ -4,7 +4,7 @@ import attrs
 import pytest
 
 from adapters.postgres.connections.connection import Statement
-from adapters.postgres.statements import load_statements
+from adapters.postgres.statements.catalogue import load_statements
 
 TWICE = Statement("select_it", "SELECT %(a)s::text[], %(b)s, %(a)s || '100 %%'")
 

@@ -1,0 +1,118 @@
+"""The statements of calls: sessions, executions, functions, and what limits them."""
+
+from attrs import field, frozen
+
+from adapters.postgres.connections.connection import Statement
+from adapters.postgres.statements.files import UNPREPARED
+
+
+@frozen
+class ClockStatements:
+    """Statements of `clock.sql`."""
+
+    select_clock: Statement
+
+
+@frozen
+class ServerStatements:
+    """Statements of `server.sql`."""
+
+    select_connections_max: Statement
+    try_write: Statement
+
+
+@frozen
+class SessionStatements:
+    """Statements of `sessions.sql`."""
+
+    insert_sessions: Statement
+    open_hidden_sessions: Statement
+    select_hidden_sessions: Statement
+    select_key_holder: Statement
+    select_sessions: Statement
+    select_session_owner: Statement
+    select_scripts: Statement
+    update_sessions: Statement
+    select_session_page: Statement
+
+
+@frozen
+class ExecutionStatements:
+    """Statements of `executions.sql`; those that name partitions are planned for these partitions alone."""
+
+    begin_executions: Statement
+    delete_open_executions: Statement
+    finish_executions: Statement
+    select_execution_counts: Statement = field(metadata=UNPREPARED)
+    select_execution_page: Statement = field(metadata=UNPREPARED)
+    select_execution: Statement = field(metadata=UNPREPARED)
+    select_overdue_execution: Statement
+
+
+@frozen
+class KeyedCallStatements:
+    """Statements of `keyed_calls.sql`."""
+
+    begin_keyed_executions: Statement
+    withdraw_keyed_executions: Statement
+    finish_keyed_executions: Statement
+    insert_keyed_sessions: Statement
+    select_keyed_sessions: Statement
+
+
+@frozen
+class LiveOutputStatements:
+    """Statements of `live_output.sql`."""
+
+    append_live_output: Statement
+    select_live_output: Statement
+    delete_live_output: Statement
+
+
+@frozen
+class FunctionStatements:
+    """Statements of `functions.sql`."""
+
+    select_functions: Statement
+    select_callable_versions: Statement
+    select_function_schemas: Statement
+    select_function_versions: Statement
+    upsert_function: Statement
+    deactivate_function: Statement
+    select_function_page: Statement
+    select_function_usage: Statement
+
+
+@frozen
+class LimitStatements:
+    """Statements of `limits.sql`."""
+
+    settle_rates: Statement
+    forget_rates: Statement = field(metadata=UNPREPARED)
+    select_rates: Statement
+    select_usage: Statement
+    select_open_executions: Statement
+    select_holdings: Statement
+
+
+@frozen
+class UsageStatements:
+    """Statements of `usage.sql`."""
+
+    select_usage_progress: Statement
+    count_usage: Statement = field(metadata=UNPREPARED)
+    count_added_usage: Statement = field(metadata=UNPREPARED)
+    delete_old_usage: Statement = field(metadata=UNPREPARED)
+    select_usage_days: Statement
+    select_owners: Statement
+
+
+@frozen
+class ApiKeyStatements:
+    """Statements of `api_keys.sql`."""
+
+    insert_api_key: Statement
+    select_api_keys: Statement
+    revoke_api_key: Statement
+    record_api_key_uses: Statement
+    select_api_key_page: Statement
