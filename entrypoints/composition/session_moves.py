@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -42,6 +42,7 @@ class TakeoverParts:
     clock: Clock
     ids: IdGenerator
     actor: Actor
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def new_act(self, name: ActName) -> Act:
         """Return an act of this command that happens now."""
@@ -50,7 +51,7 @@ class TakeoverParts:
     def service(self, origin: OriginSessions) -> TakeoverService:
         """Return the use cases of the stages."""
         facts = {"origin": "lost"} if isinstance(origin, LostOrigin) else {}
-        return TakeoverService(origin, self.store, self.returns, self.clock, self.new_act, asyncio.sleep, facts)
+        return TakeoverService(origin, self.store, self.returns, self.clock, self.new_act, self.sleep, facts)
 
     def lost_origin(self, takeover: Takeover) -> LostOrigin:
         """Return what stands for an origin that is lost."""
@@ -62,7 +63,7 @@ class TakeoverParts:
 
     def run(self, origin: OriginSessions, takeover: Takeover, claim: Claim, tell: Tell, limits: MoveLimits) -> MoveRun:
         """Return a run of a command that moves sessions."""
-        mover, timing = self.mover(origin, takeover), (self.clock, time.monotonic_ns, asyncio.sleep)
+        mover, timing = self.mover(origin, takeover), (self.clock, time.monotonic_ns, self.sleep)
         return MoveRun(mover, origin, self.store, self.returns, claim, *timing, tell, limits)
 
     def mover(self, origin: OriginSessions, takeover: Takeover) -> SessionMover:

@@ -92,6 +92,7 @@ class TakeoverCommands(containers.DeclarativeContainer):
         database.clock,
         ids,
         actor,
+        pause,
     )
     sandbox_runners = providers.Callable(Later("entrypoints.composition.takeover_runs:sandbox_runners"), settings)
     recordings = database.recordings

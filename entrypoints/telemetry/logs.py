@@ -60,8 +60,12 @@ def dropped_lines() -> int:
 
 
 def configure_logs(level: LogLevel, log_format: LogFormat, stream: Stream | None = None) -> None:
-    """Send the lines of structlog and of the standard library through one renderer to a stream or standard error."""
-    stream = stream or sys.stderr
+    """Send the lines of structlog and of the standard library through one renderer to a stream or standard error.
+
+    Loggers keep a given stream for good, which makes each line cheaper. Commands log little, and share the process with
+    what runs them.
+    """
+    keeps, stream = stream is not None, stream or sys.stderr
     shared: list[Callable[..., Any]] = [
         structlog.contextvars.merge_contextvars,
         _add_logger_name,
@@ -75,7 +79,7 @@ def configure_logs(level: LogLevel, log_format: LogFormat, stream: Stream | None
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=_LoggerFactory(stream),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=keeps,
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))

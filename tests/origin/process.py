@@ -1,7 +1,6 @@
 """The fake origin and its Redis as processes that tests start, kill and start again."""
 
 import contextlib
-import os
 import shutil
 import signal
 import subprocess
@@ -18,6 +17,7 @@ import redis
 
 from tests.support.folders import shared_folder
 from tests.support.ports import free_port
+from tests.support.programs import unmeasured
 
 _ROOT = Path(__file__).parents[2]
 _READY_S = 30.0
@@ -40,7 +40,7 @@ class Origin:
         """Start it, and wait until it answers."""
         argv = [sys.executable, "-m", "tests.origin", *self._argv]
         with self._log.open("ab") as log:
-            self._program = subprocess.Popen(argv, cwd=_ROOT, env=_unmeasured(), stdout=log, stderr=log)
+            self._program = subprocess.Popen(argv, cwd=_ROOT, env=unmeasured(), stdout=log, stderr=log)
         _await(self._answers, self._program)
 
     def kill(self) -> None:
@@ -122,11 +122,6 @@ def running_redis(**settings: str) -> Iterator[Redis]:
             yield redis
         finally:
             redis.kill()
-
-
-def _unmeasured() -> dict[str, str]:
-    """Return the environment without coverage, which would only make a program slower that is no part of the service."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 def _await(holds: Any, program: subprocess.Popen[bytes]) -> None:

@@ -1,7 +1,6 @@
 """pglambda itself as a process, with a listener for clients of the origin."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -11,7 +10,9 @@ from pathlib import Path
 import httpx2
 
 from tests.origin.process import Origin, Redis
+from tests.support.commands import run_command
 from tests.support.ports import free_port
+from tests.support.programs import unmeasured
 from tests.support.waiting import until
 
 _ROOT = Path(__file__).parents[2]
@@ -24,13 +25,15 @@ class Service:
 
     def __init__(self, variables: Mapping[str, str], folder: Path) -> None:
         self.url = f"http://127.0.0.1:{variables['ORIGIN_PORT']}"
-        self._variables, self._log = {**os.environ, **variables}, folder / "serve.log"
+        self._settings, self._log = variables, folder / "serve.log"
         self.start()
 
     def start(self) -> None:
         argv = [sys.executable, "-m", "entrypoints", "serve"]
         with self._log.open("ab") as log:
-            self._program = subprocess.Popen(argv, cwd=_ROOT, env=self._variables, stdout=log, stderr=log)
+            self._program = subprocess.Popen(
+                argv, cwd=_ROOT, env={**unmeasured(), **self._settings}, stdout=log, stderr=log
+            )
 
     def kill(self) -> None:
         """Kill the supervisor; its processes die with it."""
@@ -47,8 +50,8 @@ class Service:
 
     def run(self, *command: str) -> None:
         """Run a command of `pglambda` with the settings of this service."""
-        argv = [sys.executable, "-m", "entrypoints", *command]
-        subprocess.run(argv, cwd=_ROOT, env=self._variables, check=True, capture_output=True, timeout=_START_S)
+        ended = run_command(*command, **self._settings)
+        assert ended.returncode == 0, ended.stderr
 
     async def ready(self) -> None:
         await until(self._answers, _START_S)

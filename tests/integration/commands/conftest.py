@@ -1,6 +1,5 @@
-"""Commands, run as an operator runs them."""
+"""Commands on the test's own database: in this process, or as programs where these are the subject."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,22 +9,29 @@ import pytest
 
 from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import settings_for
+from tests.support.commands import Ended, run_command
 from tests.support.folders import shared_folder
+from tests.support.programs import unmeasured
 
 ROOT = Path(__file__).parents[3]
 QUIET = {"HOST": "", "PORT": "", "AUTH": "", "JWT_SECRET": "", "NODEJS_RUNTIME_URL": "", "PYTHON_RUNTIME_URL": ""}
 
 PROCESS_LIMIT_S = 180
-"""A command takes a second of processor time, of which a busy machine may give it a hundredth."""
+"""A program takes a second of processor time, of which a busy machine may give it a hundredth."""
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Ended]
 
 
-def pglambda(*arguments: str, stdin: int = subprocess.DEVNULL, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end; `stdin` is a descriptor."""
+def pglambda(*arguments: str, **variables: str) -> Ended:
+    """Run the command in this process, whose own settings do not count."""
+    return run_command(*arguments, **{**QUIET, **variables})
+
+
+def program(*arguments: str, stdin: int = subprocess.DEVNULL, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a program to its end; `stdin` is a descriptor."""
     return subprocess.run(
         [sys.executable, "-m", "entrypoints", *arguments],
-        env={**os.environ, **QUIET, **variables},
+        env={**unmeasured(), **QUIET, **variables},
         cwd=ROOT,
         stdin=stdin,
         capture_output=True,
@@ -48,8 +54,13 @@ def settings(database_url: str, data_dir: Path) -> Settings:
 
 
 @pytest.fixture
-def run(settings: Settings) -> Run:
-    """Runs a command on the test's own database."""
+def variables(settings: Settings) -> dict[str, str]:
+    """The settings by which a command finds the test's own database."""
     assert settings.database_url is not None
-    given = {"DATABASE_URL": settings.database_url.reveal(), "DATA_DIR": str(settings.data_dir)}
-    return lambda *arguments, **variables: pglambda(*arguments, **{**given, **variables})
+    return {"DATABASE_URL": settings.database_url.reveal(), "DATA_DIR": str(settings.data_dir)}
+
+
+@pytest.fixture
+def run(variables: dict[str, str]) -> Run:
+    """Runs a command on the test's own database."""
+    return lambda *arguments, **others: pglambda(*arguments, **{**variables, **others})

@@ -1,4 +1,4 @@
-"""Commands for tokens, keys and owners, run as an operator runs them, against the application that they are for."""
+"""Commands for tokens, keys and owners, against the application that they are for."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from entrypoints.composition.controller import create_controller
 from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import bearer, serving, settings_for
-from tests.integration.commands.conftest import Run, pglambda
+from tests.integration.commands.conftest import Run
 
 # Each test starts several processes.
 pytestmark = pytest.mark.timeout(600)
@@ -22,10 +22,8 @@ def settings(database_url: str, data_dir: Path) -> Settings:
 
 
 @pytest.fixture
-def run(settings: Settings) -> Run:
-    assert settings.database_url is not None
-    given = {"DATABASE_URL": settings.database_url.reveal(), "DATA_DIR": str(settings.data_dir), **ISSUER}
-    return lambda *arguments, **variables: pglambda(*arguments, **{**given, **variables})
+def variables(variables: dict[str, str]) -> dict[str, str]:
+    return variables | ISSUER
 
 
 async def test_the_service_accepts_a_token_of_the_command(run: Run, settings: Settings) -> None:

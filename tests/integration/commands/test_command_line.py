@@ -20,6 +20,7 @@ from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
 from tests.integration.commands.conftest import QUIET, ROOT, Run
 from tests.support.ports import free_port
+from tests.support.programs import unmeasured
 
 COMMAND = [sys.executable, "-m", "entrypoints"]
 SERVICE_S = 40.0
@@ -33,7 +34,7 @@ def service(settings: Settings) -> Iterator[str]:
     given = {"DATABASE_URL": settings.database_url.reveal(), "DATA_DIR": str(settings.data_dir), "PORT": str(port)}
     server = subprocess.Popen(
         [*COMMAND, "serve"],
-        env={**os.environ, **QUIET, **given, "REQUEST_TIMEOUT_MS": "10000"},
+        env={**unmeasured(), **QUIET, **given, "REQUEST_TIMEOUT_MS": "10000"},
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -87,7 +88,7 @@ def _attended() -> Iterator[None]:
 def test_ctrl_c_ends_a_benchmark_and_closes_its_sessions(service: str, database_url: str) -> None:
     measuring = subprocess.Popen(
         [*COMMAND, "bench", "--url", service, "--seconds", "60", "--connections", "1", "--language", "python"],
-        env={**os.environ, **QUIET},
+        env={**unmeasured(), **QUIET},
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -112,7 +113,7 @@ def test_a_closed_pipe_is_not_an_error(run: Run) -> None:
     try:
         result = subprocess.run(
             [*COMMAND, "config", "show", "--describe"],
-            env={**os.environ, **QUIET},
+            env={**unmeasured(), **QUIET},
             cwd=ROOT,
             stdout=write_end,
             stderr=subprocess.PIPE,

@@ -10,7 +10,7 @@ from domain.access.principal import Scope
 from domain.identity import Owner
 from entrypoints.settings.settings import Settings
 from tests.integration.application.test_authentication import keys_of
-from tests.integration.commands.conftest import Run
+from tests.integration.commands.conftest import program
 
 # Each test waits for a process (PROCESS_LIMIT_S).
 pytestmark = pytest.mark.timeout(600)
@@ -41,12 +41,12 @@ def terminal() -> Iterator[Terminal]:
     ids=["yes", "no", "end of input"],
 )
 async def test_a_key_is_revoked_only_after_a_yes(  # noqa: PLR0917  # the fixtures, and the case
-    run: Run, settings: Settings, terminal: Terminal, typed: str, status: int, said: str
+    variables: dict[str, str], settings: Settings, terminal: Terminal, typed: str, status: int, said: str
 ) -> None:
     async with keys_of(settings) as keys:
         made = (await keys.create(Owner("alice"), frozenset({Scope.ADMIN}), None)).key.key_id
     terminal.type(typed)
-    ended = run("keys", "revoke", made.hex, stdin=terminal.screen)
+    ended = program("keys", "revoke", made.hex, stdin=terminal.screen, **variables)
     assert ended.returncode == status, ended.stderr
     assert f"This revokes 1 API key: {made.hex} of alice (admin).\n" in ended.stderr
     assert "This cannot be undone. Continue? [y/N]: " in ended.stderr

@@ -37,6 +37,7 @@ from tests.integration.commands.conftest import ROOT, Run, pglambda
 from tests.integration.postgres.silent_server import SilentServer
 from tests.support.folders import shared_folder
 from tests.support.ports import free_port, loopback_socket
+from tests.support.programs import unmeasured
 from tests.support.waiting import within
 from tests.unit.domain.builders import session_at
 
@@ -394,7 +395,7 @@ def test_another_user_than_the_services_is_one_problem(tmp_path: Path) -> None:
     with shared_folder() as folder:
         result = subprocess.run(
             [sys.executable, "-m", "entrypoints", "doctor", "--output", "json"],
-            env={**os.environ, "DATA_DIR": str(folder), "DATABASE_URL": "", "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**unmeasured(), "DATA_DIR": str(folder), "DATABASE_URL": "", "PYTHONDONTWRITEBYTECODE": "1"},
             user=65534,
             group=65534,
             extra_groups=[],

@@ -11,7 +11,7 @@ from entrypoints.composition.controller import create_controller
 from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import Api, serving
 from tests.integration.application.test_asynchronous import accepted, read
-from tests.integration.commands.conftest import Run
+from tests.integration.commands.conftest import Run, program
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -36,18 +36,18 @@ async def test_an_execution_is_followed_to_its_end(running: Api, run: Run) -> No
     for params, code, last in (({"n": 3}, 0, "succeeded: 1.5"), ({}, 1, "failed: SCRIPT_ERROR")):
         execution_id = (await accepted(running, session_id, params))["execution_id"]
         await read(running, execution_id, wait_s=30)
-        followed = await asyncio.to_thread(run, "executions", "follow", execution_id)
+        followed = run("executions", "follow", execution_id)
         assert (followed.returncode, followed.stdout) == (code, "one\n")
         assert last in followed.stderr
-    unknown = await asyncio.to_thread(run, "executions", "follow", "019a6c1e-3f4b-7c2d-8e9f-0a1b2c3d4e5f")
+    unknown = run("executions", "follow", "019a6c1e-3f4b-7c2d-8e9f-0a1b2c3d4e5f")
     assert (unknown.returncode, unknown.stdout) == (1, "")
 
 
-async def test_output_is_shown_while_an_execution_runs(running: Api, run: Run) -> None:
+async def test_output_is_shown_while_an_execution_runs(running: Api, variables: dict[str, str]) -> None:
     script = "import time\nprint('one', flush=True)\nprogress(0.5, 'half')\ntime.sleep(params['s'])\nprint('two')"
     session_id = await running.initialize("python-sleeps", script, limits={"timeout_ms": 60_000})
     execution_id = (await accepted(running, session_id, {"s": 5}))["execution_id"]
-    followed = await asyncio.to_thread(run, "executions", "follow", execution_id)
+    followed = await asyncio.to_thread(program, "executions", "follow", execution_id, **variables)
     assert (followed.returncode, followed.stdout) == (0, "one\ntwo\n")
     assert "progress: 50% half\n" in followed.stderr, "progress is no part of the record: it was read meanwhile"
 

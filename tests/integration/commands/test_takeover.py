@@ -1,7 +1,6 @@
 """The commands of a takeover, as an operator runs them, on real databases."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 
 from tests.integration.commands.conftest import QUIET, ROOT, Run
 from tests.origin.databases import fill, origin_database
+from tests.support.programs import unmeasured
 
 _COPIED = "SELECT count(*) FROM meta.inbound_sessions"
 _DEADLINE_S = 60.0
@@ -40,7 +40,7 @@ def test_a_copy_that_is_killed_continues_and_both_sides_are_the_same(
     given = {"DATABASE_URL": settings.database_url.reveal(), "DATA_DIR": str(settings.data_dir)}
     killed = subprocess.Popen(
         [sys.executable, "-m", "entrypoints", "takeover", "copy", "--rate", "300"],
-        env={**os.environ, **QUIET, **given, **source},
+        env={**unmeasured(), **QUIET, **given, **source},
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

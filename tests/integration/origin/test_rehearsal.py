@@ -1,9 +1,6 @@
 """Calls of the origin's clients are recorded by the front, run in the sandbox, and compared."""
 
-import asyncio
 import json
-import os
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,9 +26,9 @@ from tests.integration.origin.fronting import Fronting, fronting_of, store_stage
 from tests.integration.postgres.conftest import storage_on
 from tests.integration.takeover.test_plan_command import as_url
 from tests.origin.process import Origin
+from tests.support.commands import Ended, run_command
 from tests.support.folders import shared_folder
 
-ROOT = Path(__file__).parents[3]
 MARKER = "payload-of-a-caller"
 SCRIPTS = {
     "same": "nodejs: return { sum: event.params.n + 1, text: event.params.text }",
@@ -64,18 +61,9 @@ def fronting(database_url: str, data_dir: Path, origin: Origin) -> Fronting:
     return fronting_of(database_url, data_dir, origin.url)
 
 
-async def rehearse(database_url: str, *arguments: str) -> tuple[int, str, str]:
-    """Run the command; return its exit status, its output and its messages."""
+def rehearse(database_url: str, *arguments: str) -> Ended:
     given = {"DATABASE_URL": as_url(database_url), **dict.fromkeys(["HOST", "AUTH", "JWT_SECRET", "ORIGIN_URL"], "")}
-    argv = [sys.executable, "-m", "entrypoints", "takeover", "rehearse", *arguments]
-    pipe = asyncio.subprocess.PIPE
-    program = await asyncio.create_subprocess_exec(
-        *argv, env={**os.environ, **given}, cwd=ROOT, stdout=pipe, stderr=pipe
-    )
-    async with asyncio.timeout(180):
-        output, messages = await program.communicate()
-    assert program.returncode is not None
-    return program.returncode, output.decode(), messages.decode()
+    return run_command("takeover", "rehearse", *arguments, **given)
 
 
 async def sessions(client: httpx2.AsyncClient) -> dict[str, tuple[UUID, LanguageTitle, Script]]:
@@ -108,7 +96,6 @@ def told(document: dict[str, Any], script: Script) -> Told:
     )
 
 
-@pytest.mark.timeout(240)  # longer than the limit of the command, which reports a hang itself
 async def test_calls_that_the_front_passed_on_are_rehearsed(
     fronting: Fronting, database_url: str, gateway: Gateway, statements: Statements, tmp_path: Path
 ):
@@ -128,16 +115,16 @@ async def test_calls_that_the_front_passed_on_are_rehearsed(
             await recorded(client, recordings, [session_id for session_id, _, _ in made.values()])
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE meta.recording SET recording_until = %s", [now])
-    status, output, messages = await rehearse(database_url, "--output", "json", "--report", str(report))
-    document = json.loads(output)
+    ended = rehearse(database_url, "--output", "json", "--report", str(report))
+    document = json.loads(ended.stdout)
     found = {name: told(document, script) for name, (_, _, script) in made.items()}
     assert found["same"] == Told({"same": 0}, {"same": 0}, [], [])
     assert found["by params"] == Told({"same": 0}, {"fails": 0}, [], [])
     assert found["another branch"] == Told({"differs": 0}, {"differs": 0}, [], ["at /kind"])
     assert found["network"] == Told({"fails": 0}, {"fails": 0}, ["P7"], ["SCRIPT_ERROR PermissionError"])
     assert found["time"] == Told({"varies": 0}, {"varies": 0}, [], ["at (the whole result)"])
-    assert (status, document["status"]) == (1, "differs"), messages
+    assert (ended.returncode, document["status"]) == (1, "differs"), ended.stderr
     calls = document["calls"]
     assert await recordings.counts() == RecordedCounts(calls, calls, len(SCRIPTS))
     assert len(report.read_text().splitlines()) == calls
-    assert MARKER not in output + messages + report.read_text()
+    assert MARKER not in ended.stdout + ended.stderr + report.read_text()

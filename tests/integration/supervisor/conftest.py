@@ -20,6 +20,7 @@ from tests.integration.embedded.conftest import folder, made, seed  # noqa: F401
 from tests.integration.supervisor import minimal
 from tests.support.folders import quick_parent, shared_folder
 from tests.support.ports import free_port
+from tests.support.programs import unmeasured
 
 TIMEOUT_S = 30.0
 ROOT = Path(__file__).parents[3]
@@ -63,7 +64,8 @@ class Service:
     """A supervisor that runs as a program.
 
     With `activated` it gets its listening socket from this process, and with `origin` that for clients of the origin.
-    `host` is a command that runs it on another host.
+    `host` is a command that runs it on another host. Coverage counts the lines of the minimal program, which are those
+    of the supervisor, and of one that is `measured`.
     """
 
     def __init__(
@@ -76,13 +78,15 @@ class Service:
         activated: socket.socket | None = None,
         origin: socket.socket | None = None,
         host: tuple[str, ...] = (),
+        measured: bool = False,
         **settings: str,
     ) -> None:
         given = tuple(each.fileno() for each in (activated, origin) if each is not None)
         self.port = activated.getsockname()[1] if activated else int(settings.get("PORT") or free_port())
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = Path(tempfile.mkstemp(prefix="pgl-log-")[1])
-        environ = {**os.environ, "DATA_DIR": str(data_dir), **settings, "PORT": str(self.port)}
+        inherited = os.environ if measured or program == (minimal.HERE,) else unmeasured()
+        environ = {**inherited, "DATA_DIR": str(data_dir), **settings, "PORT": str(self.port)}
         launcher = [sys.executable, "-c", AS_SYSTEMD, ",".join(map(str, given))] if given else []
         with self.log.open("wb") as log:
             self.program = subprocess.Popen(

@@ -23,7 +23,7 @@ def command(folder, made):
     started = []
 
     def begin(name="serve", **settings):
-        started.append(Service(folder, program=("entrypoints", name), **settings))
+        started.append(Service(folder, program=("entrypoints", name), measured=True, **settings))
         return started[-1]
 
     yield begin

@@ -256,7 +256,6 @@ def called_with_new_redis(origin: Origin, session_id: UUID) -> object:
     return called(origin, session_id) if first == 500 else first
 
 
-@pytest.mark.timeout(300)  # three programs, each with a wait of 3 s for the fronts
 def test_the_commands_move_sessions_of_the_first_generation_here_and_back(origin, origin_url, database_url, server):
     session_id, keyless_id = made(origin), made(origin)
     assert [called(origin, session_id), called(origin, keyless_id)] == [2, 2]

@@ -1,16 +1,12 @@
 """Functions of a real origin, checked and run in real sandboxes, and then called here."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import psycopg
 
 from tests.integration.takeover.test_plan_command import as_url
+from tests.support.commands import run_command
 
-ROOT = Path(__file__).parents[3]
 ODD = """
 INSERT INTO meta.functions (language, title, language_title, schema_definition, examples, is_active, version, tags,
     created_at, updated_at, description)
@@ -28,15 +24,7 @@ FROM meta.functions AS f WHERE f.title IN ('gone', 'broken', 'large');
 def functions(database_url: str, origin_url: str, *arguments: str) -> tuple[int, list[dict]]:
     given = {"DATABASE_URL": as_url(database_url), "TAKEOVER_SOURCE_URL": as_url(origin_url)}
     given |= dict.fromkeys(["HOST", "AUTH", "JWT_SECRET", "ORIGIN_URL"], "")
-    done = subprocess.run(
-        [sys.executable, "-m", "entrypoints", "takeover", "functions", "--output", "json", *arguments],
-        env={**os.environ, **given},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    done = run_command("takeover", "functions", "--output", "json", *arguments, **given)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 

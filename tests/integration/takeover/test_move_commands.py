@@ -1,10 +1,9 @@
 """Sessions move from a real origin and back by the commands, between real databases."""
 
+import asyncio
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,6 +11,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 import redis
+from dependency_injector import providers
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
@@ -25,8 +25,7 @@ from tests.integration.application.conftest import settings_for
 from tests.integration.origin.test_first_touch import OPTIONS
 from tests.origin.databases import fill, origin_database
 from tests.origin.process import running_redis
-
-ROOT = Path(__file__).parents[3]
+from tests.support.commands import run_command
 
 
 def as_url(conninfo: str) -> str:
@@ -34,21 +33,16 @@ def as_url(conninfo: str) -> str:
     return f"postgresql://{given['user']}@/{given['dbname']}?host={given['host']}"
 
 
-def environment(database_url: str, origin_url: str) -> dict[str, str]:
-    given = {"DATABASE_URL": as_url(database_url), "TAKEOVER_SOURCE_URL": origin_url and as_url(origin_url)}
-    return {**os.environ, **given, **dict.fromkeys(["HOST", "AUTH", "JWT_SECRET", "ORIGIN_URL"], "")}
+async def at_once(_seconds: float) -> None:
+    """Wait for nothing: there is no front that had to read a new stage, and no call."""
+    await asyncio.sleep(0)
 
 
 def takeover(database_url: str, origin_url: str, *arguments: str, status: int = 0) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-m", "entrypoints", "takeover", *arguments, "--output", "json"],
-        env=environment(database_url, origin_url),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    given = {"DATABASE_URL": as_url(database_url), "TAKEOVER_SOURCE_URL": origin_url and as_url(origin_url)}
+    given |= dict.fromkeys(["HOST", "AUTH", "JWT_SECRET", "ORIGIN_URL"], "")
+    commands = partial(Commands, pause=providers.Object(at_once))
+    done = run_command("takeover", *arguments, "--output", "json", obj=commands, **given)
     assert done.returncode == status, done.stderr + done.stdout
     return json.loads(done.stdout) if done.stdout else done.stderr
 
@@ -71,7 +65,6 @@ def live_here(url: str) -> dict[str, dict[str, Any]]:
     return {str(row["request_id"]): row for row in found}
 
 
-@pytest.mark.timeout(300)  # seven programs, and four waits of 3 s for the fronts
 def test_every_session_comes_and_returns_with_every_column_as_it_was(server_url, database_url):
     with origin_database(server_url, "b") as url:
         fill(url, 60, 64, users=True)

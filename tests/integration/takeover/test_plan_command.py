@@ -1,10 +1,6 @@
 """The plan of a takeover from a real origin, with the scripts checked in real sandboxes."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import httpx2
 import psycopg
@@ -12,8 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tests.origin.databases import fill
 from tests.origin.process import running_origin, running_redis
-
-ROOT = Path(__file__).parents[3]
+from tests.support.commands import Ended, run_command
 
 
 def as_url(conninfo: str) -> str:
@@ -21,18 +16,10 @@ def as_url(conninfo: str) -> str:
     return f"postgresql://{given['user']}@/{given['dbname']}?host={given['host']}"
 
 
-def plan(database_url: str, origin_url: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def plan(database_url: str, origin_url: str, *arguments: str, **variables: str) -> Ended:
     given = {"DATABASE_URL": as_url(database_url), "TAKEOVER_SOURCE_URL": as_url(origin_url)}
     given |= dict.fromkeys(["HOST", "AUTH", "JWT_SECRET", "ORIGIN_URL"], "")
-    return subprocess.run(
-        [sys.executable, "-m", "entrypoints", "takeover", "plan", *arguments],
-        env={**os.environ, **given, **variables},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    return run_command("takeover", "plan", *arguments, **{**given, **variables})
 
 
 def test_the_plan_of_an_origin_with_odd_rows_counts_each_of_them(odd_origin_url, database_url, tmp_path):
