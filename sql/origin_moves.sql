@@ -89,6 +89,20 @@ WHERE
     s.request_id = c.request_id
     AND (s.execution_count <> c.execution_count OR s.last_executed_at IS DISTINCT FROM c.last_executed_at);
 
+-- name: select_user_reference()
+-- Whether each session must have a user of the table of users, as in variant B.
+SELECT EXISTS (
+    SELECT 1
+    FROM pg_constraint AS x
+    INNER JOIN pg_class AS u ON x.confrelid = u.oid
+    WHERE x.contype = 'f' AND x.conrelid = to_regclass('sessions') AND u.relname = 'users'
+) AS refers;
+
+-- name: select_missing_users(user_ids)
+SELECT c.user_id
+FROM unnest(:user_ids::text[]) AS c (user_id)
+WHERE NOT EXISTS (SELECT 1 FROM users AS u WHERE u.user_id = c.user_id);
+
 -- name: insert_users(user_ids)!
 INSERT INTO users (user_id)
 SELECT DISTINCT c.user_id

@@ -56,6 +56,22 @@ WHERE
 ORDER BY s.request_id
 LIMIT :rows_max::bigint;
 
+-- name: select_user_ids(request_ids)
+-- As close_sessions gives a session that was made here what a taken one has of the origin.
+SELECT u.request_id, u.user_id
+FROM (
+    SELECT
+        s.request_id,
+        CASE
+            WHEN t.request_id IS NOT NULL THEN t.user_id
+            WHEN s.owner <> 'anonymous' AND char_length(s.owner) <= 128 THEN s.owner
+        END AS user_id
+    FROM meta.sessions AS s
+    LEFT JOIN meta.taken_sessions AS t ON s.request_id = t.request_id
+    WHERE s.request_id = any(:request_ids::uuid[])
+) AS u
+WHERE u.user_id IS NOT NULL;
+
 -- name: select_return_census(now)
 -- Numbers of the sessions that select_returnable returns.
 SELECT

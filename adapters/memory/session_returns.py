@@ -63,6 +63,12 @@ class MemoryReturnStore(ReturnStore, TakeoverClaims):
         return sorted(each.ref.session_id for each in later if self._is_returnable(each, now))[:size]
 
     @override
+    async def user_ids(self, ids: Sequence[UUID]) -> Mapping[UUID, str]:
+        self._store.require_available()
+        users = {each: self._user_id(self._store.sessions[each]) for each in ids if each in self._store.sessions}
+        return {session_id: user_id for session_id, user_id in users.items() if user_id is not None}
+
+    @override
     async def census(self, now: datetime) -> ReturnCensus:
         self._store.require_available()
         found = [each for each in self._store.sessions.values() if self._is_returnable(each, now)]
@@ -173,10 +179,14 @@ class MemoryReturnStore(ReturnStore, TakeoverClaims):
         is_full = session.script_hash is not None and not session.hidden
         return is_settled and is_full and session.status(now) is Status.ACTIVE
 
+    def _user_id(self, session: Session) -> str | None:
+        taken, owner = self._store.taken.get(session.ref.session_id), session.ref.owner
+        if taken is not None:
+            return taken.original.user_id
+        return owner if owner != ANONYMOUS and len(owner) <= _USER_SIZE_MAX else None
+
     def _mark(self, session: Session, now: datetime) -> None:
-        owner = session.ref.owner
-        user_id = owner if owner != ANONYMOUS and len(owner) <= _USER_SIZE_MAX else None
-        original = Original(spelling(session.language_title), user_id, EMPTY_OBJECT)
+        original = Original(spelling(session.language_title), self._user_id(session), EMPTY_OBJECT)
         copy = InboundSession(session, None, original)
         taken = self._store.taken.get(session.ref.session_id) or evolve(_taken(copy, TakenState.OWNED), late_count=0)
         self._store.taken[session.ref.session_id] = evolve(

@@ -1,7 +1,7 @@
 """Changes which sessions the origin serves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -113,6 +113,15 @@ class PostgresOriginSessions(OriginSessions):
                 await self._write(transaction, [outgoing_row(each) for each in part])
 
         return [each.session.ref.session_id for each in await stored_rows(sessions, write)]
+
+    @override
+    async def missing_users(self, user_ids: Collection[str]) -> Collection[str]:
+        moves = self._statements.moves
+        async with self._connections.transaction() as transaction:
+            if not (await transaction.fetch(moves.select_user_reference))[0][0]:
+                return []
+            found = await transaction.fetch(moves.select_missing_users, {"user_ids": list(user_ids)})
+        return [user_id for (user_id,) in found]
 
     @override
     async def unfence(self, sessions: Sequence[OriginSession]) -> None:

@@ -68,6 +68,8 @@ class OriginMoveStatements:
     lock_sessions: str
     update_sessions: str
     correct_counts: str
+    select_user_reference: str
+    select_missing_users: str
     insert_users: str
     insert_sessions: str
     select_now: str

@@ -1,6 +1,6 @@
 """The sessions of the origin's first generation, which serves them from Redis first."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID
@@ -81,6 +81,9 @@ class CachedOriginSessions(OriginSessions):
         by_id = {each.session.ref.session_id: each for each in sessions}
         await self._publish(by_id, await self._rows.look(restored) if restored else ())
         return restored
+
+    async def missing_users(self, user_ids: Collection[str]) -> Collection[str]:
+        return await self._rows.missing_users(user_ids)
 
     async def unfence(self, sessions: Sequence[OriginSession]) -> None:
         await self._rows.unfence(sessions)

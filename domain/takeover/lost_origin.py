@@ -1,6 +1,6 @@
 """An origin that is lost for good: what was copied of it stands for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from attrs import define
@@ -52,6 +52,9 @@ class LostOrigin(OriginSessions):
 
     async def counts(self, ids: Sequence[UUID]) -> Mapping[UUID, int]:  # noqa: ARG002  # none is known
         return {}
+
+    async def missing_users(self, user_ids: Collection[str]) -> Collection[str]:
+        return user_ids
 
     async def unfence(self, sessions: Sequence[OriginSession]) -> None:  # noqa: ARG002  # none has a fence
         return

@@ -1,6 +1,6 @@
 """Ports through which sessions move between the two sides; `ports.py` has those of copies and of the front."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -76,6 +76,10 @@ class OriginSessions(Protocol):
 
     async def counts(self, ids: Sequence[UUID]) -> Mapping[UUID, int]:
         """Return what the origin has counted of these sessions; an id that it does not have is left out."""
+        ...
+
+    async def missing_users(self, user_ids: Collection[str]) -> Collection[str]:
+        """Return those of these users whose sessions the origin refuses, because it has no such user."""
         ...
 
     async def unfence(self, sessions: Sequence[OriginSession]) -> None:
@@ -157,6 +161,10 @@ class ReturnStore(Protocol):
 
         Neither hidden sessions are among them nor those whose late executions were not looked at.
         """
+        ...
+
+    async def user_ids(self, ids: Sequence[UUID]) -> Mapping[UUID, str]:
+        """Return the user that each of these sessions has at the origin; one without a user is left out."""
         ...
 
     async def census(self, now: datetime) -> ReturnCensus:

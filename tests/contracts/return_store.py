@@ -104,6 +104,12 @@ class ReturnStoreContract:
         assert await self.holding(returns, id_of(unsettled)) is Holding.SERVED
         assert await returns.returnable(now, None, 10) == []
 
+    async def test_each_session_has_the_user_that_it_will_have_at_the_origin(self, storage, store, returns):
+        await owned(store, storage, taken := inbound(storage, 1))
+        own, long, nameless = [await storage.add(owner) for owner in (ALICE, Owner("x" * 129), ANONYMOUS)]
+        ids = [id_of(taken), *(each.ref.session_id for each in (own, long, nameless)), origin_id(9)]
+        assert await returns.user_ids(ids) == {ids[0]: "alice\t", ids[1]: "alice"}
+
     async def test_what_the_origin_cannot_express_is_counted(self, storage, store, returns):
         await self.settled(store, storage, returns, inbound(storage, 1, execution_count=2**31))
         await owned(store, storage, inbound(storage, 2))

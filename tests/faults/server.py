@@ -19,7 +19,7 @@ from tests.support.ports import free_port
 _READY_TIMEOUT_S = 20.0
 _LOCALE = ("--no-locale", "--encoding=UTF8")
 _BUILTIN_LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-_BUILTIN_SINCE = 17
+_BUILTIN_SINCE, _JIT_SINCE = 17, 11
 SERVICE_ROLE = "service"
 STANDBY = "standby"
 CONNECTIONS_MAX = 40
@@ -62,7 +62,7 @@ class Server:
             f"max_connections={CONNECTIONS_MAX}",
             "max_worker_processes=4",
             "shared_buffers=64MB",
-            "jit=off",
+            *(("jit=off",) if int(self._binaries.major) >= _JIT_SINCE else ()),
             "timezone=UTC",
             *self._settings,
         ]

@@ -53,6 +53,10 @@ class PostgresReturnStore(ReturnStore, TakeoverClaims):
         return [row[0] for row in await self._gateway.fetch(self._statements.select_returnable, parameters)]
 
     @override
+    async def user_ids(self, ids: Sequence[UUID]) -> Mapping[UUID, str]:
+        return dict(await self._gateway.fetch(self._statements.select_user_ids, _named(ids)))
+
+    @override
     async def census(self, now: datetime) -> ReturnCensus:
         (numbers,) = await self._gateway.fetch(self._statements.select_return_census, {"now": now})
         return ReturnCensus(*numbers)

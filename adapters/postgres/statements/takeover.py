@@ -57,6 +57,7 @@ class SessionReturnStatements:
     leave_takeover: Statement
     select_held: Statement
     select_returnable: Statement
+    select_user_ids: Statement
     select_return_census: Statement
     close_sessions: Statement
     divert_sessions: Statement

@@ -13,7 +13,6 @@ from typing import Any
 import click
 from attrs import asdict
 
-from domain.takeover.mover_ports import ReturnCensus
 from domain.takeover.moving import Progress
 from domain.takeover.moving_runs import SETTLE_S, AdoptPreview, MoveLimits, MoveRun, Tally, Tell
 from domain.takeover.plan import Generation
@@ -25,6 +24,7 @@ from entrypoints.cli.output import Output, output_option, table
 from entrypoints.cli.takeover.connecting import HAD_KEYS, Connected, used
 from entrypoints.cli.takeover.options import lost_option, report_option, restored_option, source_options
 from entrypoints.cli.takeover.report_file import Note, report_file
+from entrypoints.cli.takeover.return_preview import counted, previewed_return
 
 _TOLD_EACH_S = 0.5
 _settle_option = click.option(
@@ -48,18 +48,6 @@ _RETURNED: Mapping[str, str] = {
     "waiting": "still executing, and moved by the front when they have ended",
     "dropped": "copies of sessions that have ended",
 }
-_CENSUS: Mapping[str, str] = {
-    "sessions": "live sessions that would move to the origin",
-    "made_here": "of them were made here",
-    "sliding": "end at their present expiry, because the origin does not renew sessions",
-    "pinned": "keep the script of their function, and follow it no more",
-    "unlike": "have scripts that the origin calls in another way, so they may fail there",
-    "nameless": "have an owner of more than 128 characters, and lose it",
-    "capped": "have a count beyond four bytes, which is cut to 2,147,483,647",
-    "keyed": "have responses under idempotency keys, which the origin does not know",
-    "executing": "execute now, and move when their executions have ended",
-}
-
 
 _IN_MEMORY = (
     "The origin may be of generation 2, whose controllers keep sessions in memory. So nothing but the front keeps "
@@ -165,8 +153,8 @@ def back(  # noqa: PLR0913, PLR0917  # one for each option
     limits = MoveLimits(settle_s=settle_seconds)
     with failures_reported(), report_file(report) as note:
         if dry_run:
-            census = used(context, given, StageCommand.BACK, _census, dry_run=True)
-            click.echo(_counted(census, Output(output)))
+            preview = used(context, given, StageCommand.BACK, partial(previewed_return, note=note), dry_run=True)
+            click.echo(counted(preview, Output(output)))
             return
         use = partial(_moved, command=StageCommand.BACK, limits=limits)
         tally = used(context, given, StageCommand.BACK, use, makes_users=make_users)
@@ -207,11 +195,6 @@ async def _preview(sides: Connected, limits: MoveLimits) -> AdoptPreview:
         return await run.preview()
 
 
-async def _census(sides: Connected) -> ReturnCensus:
-    await sides.service.require(StageCommand.BACK)
-    return await sides.parts.returns.census(sides.parts.clock.now())
-
-
 def _note(tally: Tally, note: Note, outcomes: Sequence[str]) -> None:
     for outcome in outcomes:
         for session_id in tally.named.get(outcome, ()):
@@ -246,10 +229,3 @@ def _previewed(preview: AdoptPreview, output: Output) -> str:
         (f"{preview.restored:,}", "are served by both sides, and would be hidden at the origin, which was restored"),
     ]
     return table(rows, frozenset({0}))
-
-
-def _counted(census: ReturnCensus, output: Output) -> str:
-    numbers = asdict(census)
-    if output is Output.JSON:
-        return json.dumps(numbers, indent=2)
-    return table([(f"{numbers[name]:,}", text) for name, text in _CENSUS.items()], frozenset({0}))

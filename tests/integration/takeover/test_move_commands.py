@@ -80,6 +80,7 @@ def test_every_session_comes_and_returns_with_every_column_as_it_was(server_url,
         assert (state["stage"], state["live_at_origin"], state["unsettled"]) == ("adopt", len(left), 0)
         census = takeover(database_url, url, "back", "--dry-run")
         assert (census["sessions"], census["made_here"]) == (adopted["owned"], 0)
+        assert (census["userless"], census["missing_users"]) == (0, [])
         assert takeover(database_url, url, "back")["returned"] == adopted["owned"]
         assert (rows_of(url), live_here(database_url)) == (before, {})
         compared = takeover(database_url, url, "verify", "--functions", status=1)

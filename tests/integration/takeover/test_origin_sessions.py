@@ -124,6 +124,14 @@ async def test_the_fence_of_another_takeover_is_told_and_stays(url):
         assert all(OTHERS.is_own(each.stored_at, each.created_at, each.inbound.session.expires_at) for each in fenced)
 
 
+async def test_users_are_missing_only_where_sessions_refer_to_them(url):
+    users = ["user 1", "nobody", "it's \\", ""]
+    with psycopg.connect(url) as admin:
+        ((refers,),) = admin.execute("SELECT to_regclass('meta.users') IS NOT NULL").fetchall()
+    async with opened(url) as origin:
+        assert sorted(await origin.missing_users(users)) == (["it's \\", "nobody"] if refers else [])
+
+
 async def test_a_session_that_comes_and_returns_has_every_column_as_it_was(url):
     before = rows_of(url)
     async with opened(url) as origin:

@@ -329,6 +329,11 @@ async def test_a_fence_is_taken_away_in_the_table(origin):
     assert await origin.sessions.live(None, 10) == [ONE]
 
 
+async def test_users_are_those_of_the_table(origin):
+    origin.rows.users.add("alice")
+    assert await origin.sessions.missing_users(["alice", "bob"]) == ["bob"]
+
+
 async def test_counts_are_those_of_the_table(origin):
     origin.add_row(ONE, count=3)
     origin.add_key(ONE, count=5)

@@ -489,6 +489,7 @@ async def test_copies_that_have_ended_are_dropped_and_nothing_returns_to_an_orig
         with pytest.raises(SourceRefused, match="lost, so no session can return"):
             await refused
     await lost(side).unfence([])
+    assert await lost(side).missing_users(["alice"]) == ["alice"]
 
 
 @pytest.mark.parametrize("stage", Stage)

@@ -4,7 +4,7 @@ Each call of a port is one transaction. A process pauses before and after it, so
 kill may hit before the transaction or between it and what follows.
 """
 
-from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Generator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -64,6 +64,7 @@ class SimulatedOrigin(OriginSessions):
     rows: dict[UUID, OriginRow] = field(factory=dict)
     refused: set[UUID] = field(factory=set)
     locked: set[UUID] = field(factory=set)
+    users: set[str] = field(factory=set)
     failure: Exception | None = None
 
     def serves(self, session_id: UUID) -> bool:
@@ -119,6 +120,9 @@ class SimulatedOrigin(OriginSessions):
     async def counts(self, ids: Sequence[UUID]) -> Mapping[UUID, int]:
         await Pause()
         return {each: self.rows[each].count for each in ids if each in self.rows}
+
+    async def missing_users(self, user_ids: Collection[str]) -> Collection[str]:
+        return [each for each in user_ids if each not in self.users]
 
     async def unfence(self, sessions: Sequence[OriginSession]) -> None:
         await Pause()
