@@ -25,7 +25,7 @@ _COMMANDS = {
     "restore": ("entrypoints.cli.restore:restore", "Restore a backup, to its end or to a point in time."),
     "explain": (
         "entrypoints.cli.explain.command:explain",
-        "Explain what happened to a session, an execution, a schedule or a message to a webhook.",
+        "Explain what happened to a session, an execution, a schedule, a webhook or a message to one.",
     ),
     "selftest": ("entrypoints.cli.selftest:selftest", "Try every known attack on this host's sandbox."),
     "storage": ("entrypoints.cli.storage:storage", "Show what is stored, and when the space runs out."),

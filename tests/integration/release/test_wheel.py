@@ -54,8 +54,7 @@ def command(release) -> Path:
     with shared_folder() as folder:
         venv.create(folder / "environment", with_pip=False)
         pip = [sys.executable, "-m", "pip", "--python", str(folder / "environment" / "bin" / "python"), "--quiet"]
-        # Few of the modules are imported, so to compile them all takes longer than the service.
-        pip += ["--no-input", "install", "--disable-pip-version-check", "--no-compile"]
+        pip += ["--no-input", "install", "--disable-pip-version-check"]
         lock = release / f"{TITLE}-requirements.lock"
         subprocess.run([*pip, "--require-hashes", "-r", lock], check=True, timeout=150)
         subprocess.run([*pip, "--no-index", release / WHEEL], check=True, timeout=50)
