@@ -88,7 +88,7 @@ def test_the_command_finds_a_missing_schema(empty_database_url: str, settings: S
 
 
 async def test_the_expected_indexes_are_those_of_the_migrations(settings: Settings) -> None:
-    assert "all 52 indexes exist and are valid" in await seen_of(settings, Level.OK)
+    assert "all 55 indexes exist and are valid" in await seen_of(settings, Level.OK)
     assert not [each for each in await seen_of(settings, Level.NOTE) if "indexes" in each]
 
 
