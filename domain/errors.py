@@ -167,6 +167,11 @@ class StorageUnavailable(Unavailable):
         return {**super().details, **({} if self.fault is None else {"reason": self.fault.value})}
 
 
+def write_late() -> StorageUnavailable:
+    """Return the error of a write that the database has not confirmed in time: it may be stored, or stored later."""
+    return StorageUnavailable(stored="unknown", retry_after_ms=None)
+
+
 @define(eq=False)
 class Overloaded(Unavailable):
     """A bounded queue is full, or the wait in it was too long. Nothing was started.

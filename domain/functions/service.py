@@ -7,7 +7,7 @@ from attrs import define, field, frozen
 from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
-from domain.errors import InvalidRequest, Problem, StorageUnavailable
+from domain.errors import InvalidRequest, Problem, StorageUnavailable, write_late
 from domain.functions.examples import ExampleOutcome, ExampleRuns, misfits
 from domain.functions.function import (
     Definition,
@@ -222,7 +222,7 @@ class FunctionService:
         name: ActName,
     ) -> Function:
         act = new_act(self._clock, self._ids, Actor(write.author, write.origin), name)
-        return await budget.spend(self._functions.update(write.owner, title, change, act), _write_late)
+        return await budget.spend(self._functions.update(write.owner, title, change, act), write_late)
 
     async def _definition(self, request: FunctionRequest) -> Definition:
         script = Script.of(request.script_content, self._policy.script_size_max)
@@ -246,7 +246,3 @@ class FunctionService:
         problems = [Problem(f"/examples/{n}", outcome.reason) for n, outcome in enumerate(outcomes) if outcome.reason]
         if problems:
             raise ExamplesFailed(problems)  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
-
-
-def _write_late() -> StorageUnavailable:
-    return StorageUnavailable(stored="unknown", retry_after_ms=None)

@@ -14,7 +14,7 @@ from domain.clock import Clock, IdGenerator, Jitter
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.budget import Budget
-from domain.errors import DomainError, StorageUnavailable, Unavailable
+from domain.errors import DomainError, StorageUnavailable, Unavailable, write_late
 from domain.executions.execution import ExecutionNotFound
 from domain.executions.running import RunningExecutions
 from domain.functions.function import PinnedVersion
@@ -112,20 +112,24 @@ class QueueService:
             await budget.spend(self._require_runnable(ref, submission), StorageUnavailable)
         except DomainError as refusal:
             return await budget.spend(self._replayed(submission, entry, refusal), StorageUnavailable)
-        accepted = await self._stored(entry, budget)
-        if isinstance(accepted, Entry):
-            self._wake()
-        return accepted
+        try:
+            return await self._stored(entry, budget)
+        except StorageUnavailable as error:
+            if submission.idempotency_key is None:
+                raise
+            raise StorageUnavailable.of(error.fault, stored=error.stored) from error  # the key makes it safe to repeat
 
     async def _stored(self, entry: Entry, budget: Budget) -> Accepted:
-        """Store an entry for which there was room."""
+        """Store an entry for which there was room, and let a claim follow."""
         stored = False
         try:
             accepting = self._queue.accept(entry, self._policy.allowance, self._policy.retention)
-            accepted = await budget.spend(accepting, StorageUnavailable)
+            accepted = await budget.spend(accepting, write_late)
             stored = isinstance(accepted, Entry)
         finally:
             self._quota.settle(entry.ref.owner, len(entry.params), stored=stored)
+        if stored:
+            self._wake()
         return accepted
 
     async def _replayed(self, submission: Submission, entry: Entry, refusal: DomainError) -> Accepted:

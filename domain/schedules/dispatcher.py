@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
-from domain.errors import DomainError, Overloaded, StorageUnavailable, Unavailable
+from domain.errors import DomainError, Overloaded, StorageUnavailable, Unavailable, write_late
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
 from domain.queue.entry import Entry, ResponsesNotKept
@@ -106,7 +106,7 @@ class ScheduleFirer:
         await budget.spend(self._quota.take(owner, size), StorageUnavailable)
         try:
             firing = self._targets.in_session(owner, schedule.plan, accept, key)
-            result, entry = await budget.spend(firing, StorageUnavailable)
+            result, entry = await budget.spend(firing, write_late)
             stored = result is FireResult.FIRED
         finally:
             self._quota.settle(owner, size, stored=stored)

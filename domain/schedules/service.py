@@ -11,7 +11,7 @@ from attrs import define, frozen
 from domain.audit import Act, ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
-from domain.errors import StorageUnavailable
+from domain.errors import StorageUnavailable, write_late
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner
 from domain.paging import Page
@@ -75,7 +75,7 @@ class ScheduleService:
         schedule = Schedule(self._ids.new(now), owner, plan, now, now, None).begun(self._times, now)
         permit(await self._spend(self._targets.require(owner, plan, now)))
         adding = self._schedules.add(schedule, self._policy.owner_max, self._act(actor, ActName.SCHEDULES_CREATE))
-        await self._spend(adding)
+        await self._write(adding)
         self._wake()
         return self._view(schedule)
 
@@ -165,7 +165,7 @@ class ScheduleService:
         condition.require(read)
         version = None if condition == UNCONDITIONAL else read.version
         act = self._act(actor, ActName.SCHEDULES_DELETE)
-        await self._spend(self._schedules.remove(owner, schedule_id, act, version))
+        await self._write(self._schedules.remove(owner, schedule_id, act, version))
 
     async def run(
         self, owner: Owner, schedule_id: UUID, permit: Permit, key: IdempotencyKey | None = None
@@ -198,13 +198,13 @@ class ScheduleService:
         state, reason = (FiringState.SKIPPED, PAUSED) if read.paused else (FiringState.MISSED, CHANGED)
         missed = step.missed
         firing = Firing(missed.first_at, missed.last_at, missed.count, state, now, reason)
-        if not await self._spend(self._schedules.settle(read, step, [firing])):
+        if not await self._write(self._schedules.settle(read, step, [firing])):
             raise ScheduleConflict
 
     async def _updated(
         self, owner: Owner, schedule_id: UUID, change: Callable[[Schedule], Schedule], act: Act
     ) -> ScheduleView:
-        schedule = await self._spend(self._schedules.update(owner, schedule_id, change, act))
+        schedule = await self._write(self._schedules.update(owner, schedule_id, change, act))
         self._wake()
         return self._view(schedule)
 
@@ -229,6 +229,9 @@ class ScheduleService:
 
     async def _spend(self, work: Awaitable[Result]) -> Result:
         return await Budget(self._policy.request_timeout_s).spend(work, StorageUnavailable)
+
+    async def _write(self, work: Awaitable[Result]) -> Result:
+        return await Budget(self._policy.request_timeout_s).spend(work, write_late)
 
 
 def _without_loss(stored: Schedule, changed: Schedule, now: datetime) -> Schedule:

@@ -12,7 +12,7 @@ from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.budget import Budget
-from domain.errors import InvalidRequest, Problem, StorageUnavailable
+from domain.errors import InvalidRequest, Problem, StorageUnavailable, write_late
 from domain.functions.function import Definition, Function
 from domain.functions.ports import FunctionLookup, FunctionRepository
 from domain.idempotency import IdempotencyKey
@@ -95,7 +95,7 @@ class SessionService:
             )
             if idempotency_key is not None:
                 return await self._add_keyed(initialized, session, script, idempotency_key, budget)
-            await budget.spend(self._sessions.add(session, script), _write_late)
+            await budget.spend(self._sessions.add(session, script), write_late)
             return initialized
 
     def language(self, request: SessionRequest) -> Language:
@@ -129,7 +129,7 @@ class SessionService:
             condition.require(session)
             return session.patch(patch, now)
 
-        return await self._budget().spend(self._sessions.update(ref, change), _write_late)
+        return await self._budget().spend(self._sessions.update(ref, change), write_late)
 
     async def close(self, ref: SessionRef, condition: SessionCondition = UNCONDITIONAL) -> bool:
         """Close and empty the session, and return whether it was open; closing it again changes nothing.
@@ -146,7 +146,7 @@ class SessionService:
                 condition.require(session)
             return session.close(now)
 
-        session = await self._budget().spend(self._sessions.update(ref, change), _write_late)
+        session = await self._budget().spend(self._sessions.update(ref, change), write_late)
         if was_open and not session.hidden:
             self._quotas.closed(session.ref.owner)
         self._tasks.spawn(self._runners[session.language_title.language].evict(ref.session_id))
@@ -170,7 +170,7 @@ class SessionService:
         with suppress(SessionNotFound):
             await self.close(ref, condition)
         act = new_act(self._clock, self._ids, actor, ActName.SESSIONS_PURGE)
-        await self._budget().spend(self._purger.purge(ref, act), _write_late)
+        await self._budget().spend(self._purger.purge(ref, act), write_late)
 
     async def list(self, request: ListRequest) -> SessionList:
         """Return a page of the owner's sessions."""
@@ -190,7 +190,7 @@ class SessionService:
         """Store the session under its key; after any failure the call may be repeated with the key."""
         try:
             adding = self._keyed.initialize(initialized, session, script, idempotency_key)
-            return await budget.spend(adding, _write_late)
+            return await budget.spend(adding, write_late)
         except StorageUnavailable as error:
             raise StorageUnavailable.of(error.fault, stored=error.stored) from error
 
@@ -244,7 +244,3 @@ def _require_suitable(context: JsonText, convention: Convention) -> None:
     if convention is not Convention.ORIGIN and not context.startswith("{"):
         message = f"must be an object under the calling convention {convention}"
         raise InvalidRequest((Problem("/context", message),))  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
-
-
-def _write_late() -> StorageUnavailable:
-    return StorageUnavailable(stored="unknown", retry_after_ms=None)

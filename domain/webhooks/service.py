@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
-from domain.errors import InvalidRequest, Problem, StorageUnavailable
+from domain.errors import InvalidRequest, Problem, StorageUnavailable, write_late
 from domain.identity import Owner
 from domain.paging import Page
 from domain.webhooks.address import AddressPolicy
@@ -163,7 +163,7 @@ class WebhookService:
         return await Budget(self._policy.request_timeout_s).spend(work, StorageUnavailable)
 
     async def _write(self, work: Awaitable[Result]) -> Result:
-        return await Budget(self._policy.request_timeout_s).spend(work, _write_late)
+        return await Budget(self._policy.request_timeout_s).spend(work, write_late)
 
 
 def leave_to_others() -> None:
@@ -181,7 +181,3 @@ def _enabled(webhook: Webhook) -> Webhook:
     if webhook.disabled_reason is not None:
         raise WebhookDisabled(webhook.disabled_reason)
     return webhook
-
-
-def _write_late() -> StorageUnavailable:
-    return StorageUnavailable(stored="unknown", retry_after_ms=None)

@@ -53,6 +53,18 @@ async def test_an_accepted_execution_waits_until_it_is_run(later: Later, world: 
     assert (ended.status, ended.executed and ended.executed.report.result) == (ExecutionStatus.SUCCEEDED, "2")
 
 
+async def test_an_accept_that_is_not_confirmed_in_time_may_be_stored_and_is_repeated_under_a_key_only(
+    world: World,
+) -> None:
+    world.request_timeout_s = 0.03
+    later, ref = Later(world), await world.session()
+    later.queue.gates["accept"] = asyncio.Event()
+    for key, details in ((None, {"stored": "unknown"}), (KEY, {"stored": "unknown", "retry_after_ms": 1000})):
+        with pytest.raises(StorageUnavailable) as late:
+            await later.accept(ref, idempotency_key=key)
+        assert late.value.details == details
+
+
 async def test_what_cannot_run_is_refused_at_once(later: Later, world: World) -> None:
     ref = await world.session()
     with pytest.raises(SessionNotFound):

@@ -120,6 +120,28 @@ def process(world: World) -> ScheduleWorld:
     return ScheduleWorld(world)
 
 
+class Silent(MemoryScheduleRepository):
+    """Never confirms a write."""
+
+    async def add(self, *_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def fire(self, _: Any) -> FireResult:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_write_that_is_not_confirmed_in_time_may_be_stored(world: World) -> None:
+    world.request_timeout_s = 0.03
+    process = ScheduleWorld(world)
+    schedule = await process.create()
+    process.world.schedules = Silent(world.store, process.queue)
+    for call in (process.create(), process.service.run(ANONYMOUS, schedule.schedule_id, EVERYTHING)):
+        with pytest.raises(StorageUnavailable) as late:
+            await call
+        assert late.value.details == {"stored": "unknown"}
+
+
 async def test_a_schedule_begins_with_its_first_due_time(process: ScheduleWorld) -> None:
     schedule = await process.create()
     now = process.world.clock.now()
