@@ -14,6 +14,7 @@ from domain.executions.execution import OpenExecution
 from domain.idempotency import KEPT_FOR
 from domain.live.position import Position
 from domain.scripts.output import ScriptProgress
+from domain.scripts.report import ExecutionStatus
 from tests.contracts.execution_queue import LONG, QueueOfOne
 from tests.contracts.live_output import FIRST, LiveOutputContract, part_of, texts
 from tests.contracts.storage import ALICE, Storage
@@ -96,5 +97,7 @@ async def test_erasing_an_execution_erases_it(output, storage):
     execution = (await process.claim_one()).execution
     assert await output.append(part_of(execution, 1, (0, FIRST)))
     storage.clock.advance(execution.deadline_at + timedelta(minutes=1) - storage.clock.now())
+    assert await process.status(entry.execution_id) is ExecutionStatus.UNKNOWN
+    assert not await is_empty(output, execution)
     await process.queue.erase(ALICE, entry.execution_id, entry.ref.session_id, act())
     assert await is_empty(output, execution)
