@@ -1,14 +1,18 @@
 """Two controllers of which one is killed while it fires schedules: each due time is fired once, or recorded as missed."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from datetime import timedelta
 
+import httpx2
 import psycopg
 import pytest
 
 from tests.faults.mortal import STEPS_OF_SCHEDULES, runs_in
 from tests.faults.report import NOTES
+from tests.faults.test_asynchronous import ended
+from tests.faults.test_idempotency import KEY
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
@@ -83,6 +87,24 @@ async def test_a_controller_that_is_killed_at_a_step_of_a_firing(mortals, surviv
     ran = Counter(execution_id for execution_id, _ in runs_in(runs))
     assert set(ran.values()) <= {1}
     assert set(ran) <= set(map(str, started))
+
+
+@pytest.mark.parametrize("step", [each for each in STEPS_OF_SCHEDULES if each.endswith("fire")])
+async def test_a_controller_that_is_killed_at_a_step_of_a_run_by_hand(mortals, survivor, url, runs, step):
+    mortal = mortals(url, step)
+    await mortal.ready()
+    body = {"name": "x", "request_id": await session(survivor), "interval_seconds": 3600}
+    run = f"{(await survivor.post(SCHEDULES, json=body)).headers['location']}/run"
+    async with httpx2.AsyncClient(base_url=mortal.url, timeout=10) as client:
+        with contextlib.suppress(httpx2.TransportError):
+            await client.post(run, headers=KEY)
+    assert await mortal.has_died(20)
+    repeated = [await survivor.post(run, headers=KEY) for _ in range(2)]
+    execution_id, again = [response.json()["execution_id"] for response in repeated]
+    assert again == execution_id
+    assert (await ended(survivor, execution_id))["status"] == "succeeded"
+    assert [(state, str(started)) for _, state, _, started in rows(url, _FIRINGS)] == [("fired", execution_id)]
+    assert [started for started, _ in runs_in(runs)] == [execution_id]
 
 
 async def test_a_server_that_is_frozen_while_due_times_pass(mortals, survivor, server, url):
