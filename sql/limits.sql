@@ -46,8 +46,9 @@ SELECT r.owner, r.policy, r.full_at FROM meta.rates AS r WHERE r.owner = any(:ow
 
 -- name: select_usage(owners, languages, now, rows_max)
 -- Reads at most rows_max sessions of each owner, as many executions that run later, and as many messages to webhooks,
--- newest first. The size of a value that is stored outside its row is known without reading the value. There may be more
--- of one kind if as many as rows_max were read.
+-- newest first; messages by webhook. The size of a value that is stored outside its row is known without reading the
+-- value. There may be more of one kind if as many as rows_max were read. A subquery with LIMIT reads the messages of the
+-- owner's webhooks alone, where a join may read those of all owners in the order of the index.
 WITH call AS (
     SELECT * FROM unnest(:owners::text[]) WITH ORDINALITY AS c (owner, ordinal)
 )
@@ -102,11 +103,16 @@ CROSS JOIN LATERAL ( -- noqa: ST05
 CROSS JOIN LATERAL ( -- noqa: ST05
     SELECT coalesce(sum(n.stored_bytes), 0) AS stored_bytes, count(*) AS examined
     FROM (
-        SELECT pg_column_size(d.payload) AS stored_bytes
+        SELECT d.stored_bytes
         FROM meta.webhooks AS w
-        INNER JOIN meta.deliveries AS d ON w.webhook_id = d.webhook_id
+        CROSS JOIN LATERAL (
+            SELECT pg_column_size(d.payload) AS stored_bytes
+            FROM meta.deliveries AS d
+            WHERE d.webhook_id = w.webhook_id
+            ORDER BY d.delivery_id DESC
+            LIMIT :rows_max::bigint
+        ) AS d
         WHERE w.owner = c.owner
-        ORDER BY w.webhook_id DESC, d.delivery_id DESC
         LIMIT :rows_max::bigint
     ) AS n
 ) AS d

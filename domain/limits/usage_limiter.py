@@ -106,7 +106,7 @@ class UsageLimiter(Quotas):
         return {"sessions_due": list(self._sessions_due), "calls_due": list(self._calls_due)}
 
     async def require_capacity(self, owner: Owner, size: int, *, hidden: bool = False) -> None:
-        if not self._policy.counts_stored:
+        if not self._policy.counts_stored or (hidden and self._policy.stored_bytes_max is None):
             return
         usage = self._usage(owner)
         self._request(self._sessions_due, owner)

@@ -96,6 +96,12 @@ async def test_bytes_that_are_stored_beside_sessions_count():
     Unlimited().added(ALICE, 60)
 
 
+async def test_nothing_is_counted_for_bytes_without_a_quota_of_them():
+    world = World(UsagePolicy(live_sessions_max=1))
+    await world.limiter.require_capacity(ALICE, 60, hidden=True)
+    assert world.reader.counted == []
+
+
 async def test_sessions_count_while_they_are_made_unless_they_fail():
     world = World(UsagePolicy(live_sessions_max=1))
     with contextlib.suppress(KeyError), world.limiter.adding(ALICE, 1):
