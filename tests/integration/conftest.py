@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from uuid import uuid4
 
 import psycopg
@@ -37,7 +38,7 @@ def statements() -> Statements:
 def template(server_url: str, statements: Statements) -> Iterator[str]:
     """The name of a migrated database without data, to be cloned."""
     name = f"template_{uuid4().hex}"
-    _create(server_url, name)
+    _create(server_url, name, "template1")
     runner = MigrationRunner(make_conninfo(server_url, dbname=name), statements.migrations, SystemClock())
     asyncio.run(runner.up())
     yield name
@@ -47,19 +48,15 @@ def template(server_url: str, statements: Statements) -> Iterator[str]:
 @pytest.fixture
 def database_url(server_url: str, template: str) -> Iterator[str]:
     """The address of a migrated database of the test's own."""
-    name = f"test_{uuid4().hex}"
-    _create(server_url, name, template)
-    yield make_conninfo(server_url, dbname=name)
-    _drop(server_url, name)
+    with new_database(server_url, template) as url:
+        yield url
 
 
 @pytest.fixture
 def empty_database_url(server_url: str) -> Iterator[str]:
     """The address of a database without schema."""
-    name = f"test_{uuid4().hex}"
-    _create(server_url, name)
-    yield make_conninfo(server_url, dbname=name)
-    _drop(server_url, name)
+    with new_database(server_url) as url:
+        yield url
 
 
 @pytest.fixture
@@ -71,7 +68,18 @@ async def gateway(database_url: str) -> AsyncIterator[Gateway]:
     await gateway.close()
 
 
-def _create(server_url: str, name: str, template: str = "template1") -> None:
+@contextmanager
+def new_database(server_url: str, template: str = "template1") -> Iterator[str]:
+    """Yield the address of a copy of a database, which is gone afterwards."""
+    name = f"test_{uuid4().hex}"
+    _create(server_url, name, template)
+    try:
+        yield make_conninfo(server_url, dbname=name)
+    finally:
+        _drop(server_url, name)
+
+
+def _create(server_url: str, name: str, template: str) -> None:
     with psycopg.connect(server_url, autocommit=True) as connection:
         create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))

@@ -33,6 +33,7 @@ from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
 from domain.queue.entry import Entry, StartWindow
 from domain.queue.state import CANCELLED
+from tests.integration.conftest import new_database
 from tests.sql_clocks import clock_reads
 from tests.support.acts import act
 from tests.unit.domain.builders import session_at
@@ -210,6 +211,21 @@ async def test_statements_by_key_use_an_index_whatever_the_size(database_url, st
             assert "Seq Scan on" not in plan, f"{statement.name}\n{plan}"
 
 
+@pytest.fixture(scope="module")
+def full_url(server_url, template):
+    """The address of a database with 50,000 rows in each large table, of which the tests keep no change."""
+    with new_database(server_url, template) as url, psycopg.connect(url, autocommit=True) as connection:
+        _fill(connection, 50_000)
+        connection.execute(
+            "INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome) "
+            "SELECT 3, CASE WHEN n <= 30 THEN %s ELSE gen_random_uuid() END, gen_random_uuid(), 'alice', 'failed' "
+            "FROM generate_series(1, 50000) AS n",
+            [SOME_ID],
+        )
+        connection.execute("ANALYZE meta.executions")
+        yield url
+
+
 @pytest.mark.parametrize(
     ("room", "name", "parameters"),
     [
@@ -239,34 +255,23 @@ async def test_statements_by_key_use_an_index_whatever_the_size(database_url, st
         ),
     ],
 )
-async def test_statements_of_cleanup_examine_few_rows_of_many(database_url, statements, room, name, parameters):
+async def test_statements_of_cleanup_examine_few_rows_of_many(full_url, statements, room, name, parameters):
     rows_max = 10
     statement = getattr(getattr(statements, room), name)
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        _fill(connection, 50_000)
-    conninfo = GatewayOptions(database_url).conninfo
+    conninfo = GatewayOptions(full_url).conninfo
     connection = await GatewayConnection.connect(conninfo, autocommit=True, prepare_threshold=0, address_timeout_s=10)
-    async with connection, connection.transaction():
+    async with connection, connection.transaction(force_rollback=True):
         await connection.run(statement, {**parameters, "rows_max": rows_max})
         cursor = await connection.execute(_ROWS_READ)
         assert 0 < (await cursor.fetchall())[0][0] <= 20 * rows_max
 
 
-async def test_a_purge_of_a_session_reads_few_rows_of_a_long_history(database_url, statements):
+async def test_a_purge_of_a_session_reads_few_rows_of_a_long_history(full_url, statements):
     rows_max = 10
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        _fill(connection, 50_000)
-        connection.execute(
-            "INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome) "
-            "SELECT 3, CASE WHEN n <= 30 THEN %s ELSE gen_random_uuid() END, gen_random_uuid(), 'alice', 'failed' "
-            "FROM generate_series(1, 50000) AS n",
-            [SOME_ID],
-        )
-        connection.execute("ANALYZE meta.executions")
     purge = {"request_id": SOME_ID, "owner": "alice", "partitions": "{2,3}", "key_expires_at": "2026-02-01"}
-    conninfo = GatewayOptions(database_url).conninfo
+    conninfo = GatewayOptions(full_url).conninfo
     connection = await GatewayConnection.connect(conninfo, autocommit=True, prepare_threshold=0, address_timeout_s=10)
-    async with connection, connection.transaction():
+    async with connection, connection.transaction(force_rollback=True):
         found = await connection.run(
             statements.purges.purge_session, {**purge, "rows_max": rows_max, **codec.act_columns(act())}
         )
@@ -288,6 +293,19 @@ async def test_a_page_of_sessions_reads_its_index(database_url, statements):
     assert "Seq Scan on" not in plan + every
 
 
+@pytest.fixture(scope="module")
+def labelled_url(server_url, template):
+    """The address of a database with 20,000 sessions, each with metadata."""
+    with new_database(server_url, template) as url, psycopg.connect(url, autocommit=True) as connection:
+        _fill(connection, 20_000)
+        connection.execute(
+            "UPDATE meta.sessions SET metadata = "
+            "jsonb_build_object('env', 'prod', 'order', (hashtext(request_id::text) & 2047)::text)::text"
+        )
+        connection.execute("VACUUM ANALYZE meta.sessions")
+        yield url
+
+
 @pytest.mark.parametrize(
     ("metadata", "rows_examined_max"),
     [
@@ -297,17 +315,10 @@ async def test_a_page_of_sessions_reads_its_index(database_url, statements):
         ('{"env": "prod"}', 45),
     ],
 )
-async def test_a_filter_by_metadata_examines_few_rows_of_many(database_url, statements, metadata, rows_examined_max):
+async def test_a_filter_by_metadata_examines_few_rows_of_many(labelled_url, statements, metadata, rows_examined_max):
     bounds = {"rows_max": 20, "size": 10, "bytes_max": 1000}
     statement = statements.sessions.select_session_page
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        _fill(connection, 20_000)
-        connection.execute(
-            "UPDATE meta.sessions SET metadata = "
-            "jsonb_build_object('env', 'prod', 'order', (hashtext(request_id::text) & 2047)::text)::text"
-        )
-        connection.execute("VACUUM ANALYZE meta.sessions")
-    conninfo = GatewayOptions(database_url).conninfo
+    conninfo = GatewayOptions(labelled_url).conninfo
     connection = await GatewayConnection.connect(conninfo, autocommit=True, prepare_threshold=0, address_timeout_s=10)
     async with connection, connection.transaction():
         found = await connection.run(statement, {**PAGE, **bounds, "metadata": metadata})
