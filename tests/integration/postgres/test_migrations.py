@@ -48,6 +48,12 @@ def runner(empty_database_url, runner_on) -> MigrationRunner:
 
 
 @pytest.fixture
+def migrated(database_url, runner_on) -> MigrationRunner:
+    """A runner on a database to which every step was applied."""
+    return runner_on(database_url)
+
+
+@pytest.fixture
 async def storage(database_url, statements):
     gateway = Gateway(GatewayOptions(database_url, request_timeout_s=10))
     await gateway.open()
@@ -90,9 +96,8 @@ class TestUp:
         assert [step.name for step in await runner.status()] == [str(step) for step in STEPS]
         assert {step.applied_at for step in await runner.status()} == {ManualClock().now()}
 
-    async def test_applied_steps_are_not_applied_again(self, runner):
-        await runner.up()
-        assert await runner.up() == []
+    async def test_applied_steps_are_not_applied_again(self, migrated):
+        assert await migrated.up() == []
 
     async def test_a_dry_run_applies_no_step(self, runner, empty_database_url):
         assert await runner.up(dry_run=True) == STEPS
@@ -146,31 +151,27 @@ class TestUp:
 
 
 class TestDown:
-    async def test_it_reverts_the_latest_step(self, runner, empty_database_url):
-        await runner.up()
-        assert names(await runner.down()) == [str(STEPS[-1])]
-        assert await runner.pending() == STEPS[-1:]
+    async def test_it_reverts_the_latest_step(self, migrated):
+        assert names(await migrated.down()) == [str(STEPS[-1])]
+        assert await migrated.pending() == STEPS[-1:]
 
-    async def test_migrating_up_again_makes_the_same_schema(self, runner, empty_database_url):
-        await runner.up()
-        schema = schema_of(empty_database_url)
-        assert names(await runner.down(0)) == [str(step) for step in STEPS[::-1]]
-        assert {row[0] for row in schema_of(empty_database_url)} == {
+    async def test_migrating_up_again_makes_the_same_schema(self, migrated, database_url):
+        schema = schema_of(database_url)
+        assert names(await migrated.down(0)) == [str(step) for step in STEPS[::-1]]
+        assert {row[0] for row in schema_of(database_url)} == {
             row[0] for row in schema if str(row[0]).startswith("migrations")
         }
-        assert await runner.down() == []
-        await runner.up()
-        assert schema_of(empty_database_url) == schema
+        assert await migrated.down() == []
+        await migrated.up()
+        assert schema_of(database_url) == schema
 
-    async def test_a_dry_run_reverts_no_step(self, runner):
-        await runner.up()
-        assert names(await runner.down(len(STEPS) - 2, dry_run=True)) == [str(step) for step in STEPS[:-3:-1]]
-        assert await runner.pending() == []
+    async def test_a_dry_run_reverts_no_step(self, migrated):
+        assert names(await migrated.down(len(STEPS) - 2, dry_run=True)) == [str(step) for step in STEPS[:-3:-1]]
+        assert await migrated.pending() == []
 
-    async def test_several_runners_at_once_revert_a_step_once(self, empty_database_url, runner_on):
+    async def test_several_runners_at_once_revert_a_step_once(self, database_url, runner_on):
         patient = MigrationOptions(lock_timeout_s=5)
-        runners = [runner_on(empty_database_url, options=patient) for _ in range(3)]
-        await runners[0].up()
+        runners = [runner_on(database_url, options=patient) for _ in range(3)]
         taken = await asyncio.gather(*(runner.down(0) for runner in runners))
         assert sorted(name for steps in taken for name in names(steps)) == [str(step) for step in STEPS]
 
@@ -273,37 +274,34 @@ class TestOutsideOfATransaction:
 
 
 class TestNewerSchema:
-    async def test_a_release_works_beside_a_newer_step_that_allows_it(self, runner, empty_database_url, runner_on):
+    async def test_a_release_works_beside_a_newer_step_that_allows_it(self, migrated, database_url, runner_on):
         newer = [*STEPS, step_after(f"-- works beside {len(STEPS):04d}")]
-        await runner_on(empty_database_url, newer).up()
-        assert await runner.pending() == await runner.up() == []
-        last = (await runner.status())[-1]
+        await runner_on(database_url, newer).up()
+        assert await migrated.pending() == await migrated.up() == []
+        last = (await migrated.status())[-1]
         assert (last.name, last.is_newer, last.applied_at) == (str(newer[-1]), True, ManualClock().now())
 
-    async def test_only_the_newer_release_reverts_its_step(self, runner, empty_database_url, runner_on):
+    async def test_only_the_newer_release_reverts_its_step(self, migrated, database_url, runner_on):
         newer = [*STEPS, step_after(f"-- works beside {len(STEPS):04d}")]
-        await runner_on(empty_database_url, newer).up()
+        await runner_on(database_url, newer).up()
         for to in (None, 3):
             with pytest.raises(MigrationsDiffer, match=f"Use that release to migrate down to {len(STEPS)}"):
-                await runner.down(to)
-        assert names(await runner_on(empty_database_url, newer).down(len(STEPS))) == [str(newer[-1])]
-        assert names(await runner.down()) == [str(STEPS[-1])]
+                await migrated.down(to)
+        assert names(await runner_on(database_url, newer).down(len(STEPS))) == [str(newer[-1])]
+        assert names(await migrated.down()) == [str(STEPS[-1])]
 
 
 class TestRefusals:
-    async def test_a_changed_step_is_refused(self, runner, empty_database_url, runner_on):
-        await runner.up()
+    async def test_a_changed_step_is_refused(self, database_url, runner_on):
         changed = [*STEPS[:-1], evolve(STEPS[-1], up=STEPS[-1].up + "-- more")]
-        for call in (runner_on(empty_database_url, changed).up, runner_on(empty_database_url, changed).down):
+        for call in (runner_on(database_url, changed).up, runner_on(database_url, changed).down):
             with pytest.raises(MigrationsDiffer, match="has changed"):
                 await call()
 
-    async def test_a_step_of_a_newer_release_that_declares_nothing_is_refused(
-        self, runner, empty_database_url, runner_on
-    ):
-        await runner_on(empty_database_url, [*STEPS, step_after("SELECT 1")]).up()
+    async def test_a_step_of_a_newer_release_that_declares_nothing_is_refused(self, migrated, database_url, runner_on):
+        await runner_on(database_url, [*STEPS, step_after("SELECT 1")]).up()
         with pytest.raises(MigrationsDiffer, match=r"0\d{3}_next, which .* does not work beside"):
-            await runner.pending()
+            await migrated.pending()
 
     def test_a_server_that_is_too_old_is_refused(self):
         with pytest.raises(UnsupportedServer, match=r"PostgreSQL 14.* 15 or later"):

@@ -1,6 +1,7 @@
 """The way down deletes no data of a kind that was not allowed, and counts what it deletes."""
 
 import asyncio
+from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -10,6 +11,8 @@ from adapters.postgres.migrations.down import DestructionRefused
 from adapters.postgres.migrations.migration import load_migrations
 from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.runner import MigrationRunner
+from adapters.postgres.statements.catalogue import Statements
+from tests.integration.conftest import new_database
 from tests.support.waiting import until
 
 STEPS = load_migrations()
@@ -161,20 +164,36 @@ DELETED = LOSSES | {
 """What each step deletes when those before it have deleted their part."""
 
 
+def runner_on(url: str, statements: Statements) -> MigrationRunner:
+    options = MigrationOptions(connect_timeout_s=2, lock_timeout_s=0.05, pause_s=0.01)
+    return MigrationRunner(url, statements.migrations, ManualClock(), options, STEPS)
+
+
 @pytest.fixture
 def runner(database_url, statements) -> MigrationRunner:
-    options = MigrationOptions(connect_timeout_s=2, lock_timeout_s=0.05, pause_s=0.01)
-    return MigrationRunner(database_url, statements.migrations, ManualClock(), options, STEPS)
+    return runner_on(database_url, statements)
+
+
+def fill(url: str) -> str:
+    """Store rows of every kind, and return the address."""
+    with psycopg.connect(url) as connection:
+        connection.execute(FILL)
+        connection.execute(ADD_KEY)
+        connection.execute("UPDATE meta.api_keys SET last_used_at = now()")
+    return url
 
 
 @pytest.fixture
 def filled(database_url: str) -> str:
     """The address of the test's database, with rows of every kind."""
-    with psycopg.connect(database_url) as connection:
-        connection.execute(FILL)
-        connection.execute(ADD_KEY)
-        connection.execute("UPDATE meta.api_keys SET last_used_at = now()")
-    return database_url
+    return fill(database_url)
+
+
+@pytest.fixture(scope="module")
+def kept(server_url: str, template: str) -> Iterator[str]:
+    """The address of a database with rows of every kind, for tests that change nothing."""
+    with new_database(server_url, template) as url:
+        yield fill(url)
 
 
 def contents_of(url: str) -> dict[str, list[str]]:
@@ -200,14 +219,14 @@ async def test_a_dry_run_counts_what_each_step_would_delete(runner):
 
 
 @pytest.mark.parametrize("kind", LOSSES)
-async def test_one_kind_that_is_not_allowed_keeps_all_data(runner, filled, kind):
-    before = contents_of(filled)
+async def test_one_kind_that_is_not_allowed_keeps_all_data(kept, statements, kind):
+    before = contents_of(kept)
     with pytest.raises(DestructionRefused) as refused:
-        await runner.down(0, destroy=LOSSES.keys() - {kind})
+        await runner_on(kept, statements).down(0, destroy=LOSSES.keys() - {kind})
     step = next(step for step in STEPS if kind in step.down_migration.counts)
     would = f"{step} would delete {LOSSES[kind]}: add --destroy-{kind} to allow it."
     assert str(refused.value).splitlines()[1:] == [would, "Nothing was changed."]
-    assert contents_of(filled) == before
+    assert contents_of(kept) == before
 
 
 @pytest.mark.usefixtures("filled")
