@@ -6,12 +6,14 @@ from enum import StrEnum
 
 from attrs import frozen
 
+from domain.takeover.source import SourceRefused
 from domain.takeover.source_session import SourceSession
 
 SESSIONS = "sessions"
 FUNCTIONS = "functions"
 SCRIPTS = "scripts"
 USERS = "users"
+_SHA256_SINCE = 110000
 
 
 class Variant(StrEnum):
@@ -45,6 +47,20 @@ class SourceServer:
         """The version as PostgreSQL names it: 9.6, 10, 17."""
         major, minor = divmod(self.version_number // 100, 100)
         return f"{major}.{minor}" if major < 10 else str(major)
+
+    @property
+    def has_sha256(self) -> bool:
+        """Whether it can compute the digests of a comparison."""
+        return self.version_number >= _SHA256_SINCE
+
+    def require_sha256(self) -> None:
+        """Raise SourceRefused if it cannot compute the digests of a comparison."""
+        if not self.has_sha256:
+            raise SourceRefused(
+                f"The origin runs on PostgreSQL {self.major_version}, and verify needs sha256 of PostgreSQL 11.",
+                remedy="Restore a dump of the origin on a newer server, point the origin there, and name that server. "
+                "Every other command works without it.",
+            )
 
     @property
     def fingerprint(self) -> Mapping[str, str]:

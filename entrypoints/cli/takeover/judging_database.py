@@ -50,6 +50,11 @@ def _servers(facts: PlanFacts) -> Iterator[Finding]:
             "The statements of the takeover need PostgreSQL 9.6.",
             "Upgrade the server of the origin, or restore its dump on a newer one and point the origin there.",
         )
+    elif not source.has_sha256:
+        yield SOURCE.note(
+            f"PostgreSQL {source.major_version} is older than 11",
+            "It has no sha256, which verify needs. copy converts each session by itself, which takes longer.",
+        )
     if source.is_standby:
         yield SOURCE.note(
             "it is a standby",

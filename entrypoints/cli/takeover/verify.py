@@ -148,7 +148,9 @@ async def _verified(
         ):
             start: TakeoverStart = commands.takeover_start()
             find = partial(start.follow, dry_run=True) if source.is_restored else start.stored
-            takeover = await find(await origin.server(), await target.server())
+            server = await origin.server()
+            server.require_sha256()
+            takeover = await find(server, await target.server())
         options = TakeoverOptions.of(takeover.options)
         policy = await taking_policy(commands, options, opened=True)
         async with commands.origin_reader(address, Fence.of(takeover.takeover_id).shift) as reader:

@@ -38,7 +38,12 @@ from tests.unit.takeover.test_functions import ROW
 URL = "postgresql://reader:secret@old/lambda"
 ENV = {"DATABASE_URL": "postgresql://nobody/nothing", "TAKEOVER_SOURCE_URL": URL}
 RESTORED = "postgresql://reader:secret@new/lambda"
-SOURCES = {URL: SERVER, RESTORED: evolve(SERVER, database_oid="9")}
+OLD = "postgresql://reader:secret@older/lambda"
+SOURCES = {
+    URL: SERVER,
+    RESTORED: evolve(SERVER, database_oid="9"),
+    OLD: evolve(SERVER, version_number=100023),
+}
 DAY = timedelta(days=1)
 
 
@@ -199,6 +204,14 @@ def test_a_restored_origin_is_compared_and_copied_only_if_that_is_said(sides):
     assert (copied.exit_code, json.loads(copied.stdout)["unchanged"]) == (0, 3), copied.stderr
     assert [change.details["to"]["database_oid"] for change in sides.store.changes] == ["9"]
     assert sides.run("verify", "--source", RESTORED).exit_code == 0
+
+
+def test_an_origin_without_sha256_is_copied_and_not_compared(sides):
+    assert "Copied 3 of 3 sessions" in sides.run("copy", "--source", OLD).output
+    refused = sides.run("verify", "--source", OLD)
+    assert refused.exit_code == 1
+    assert "PostgreSQL 10, and verify needs sha256" in refused.output
+    assert "Restore a dump" in refused.output
 
 
 def test_copies_follow_the_origin_until_the_command_ends(sides):

@@ -48,6 +48,7 @@ def test_an_ordinary_origin_has_no_warning():
     ("changes", "level", "words"),
     [
         ({"source": evolve(SERVER, version_number=90500)}, Level.PROBLEM, "older than 9.6"),
+        ({"source": evolve(SERVER, version_number=100023)}, Level.NOTE, "10 is older than 11"),
         ({"source": evolve(SERVER, is_standby=True)}, Level.NOTE, "it is a standby"),
         ({"target": None, "clock": None}, Level.NOTE, "no database yet"),
         ({"target": SERVER}, Level.PROBLEM, "is the database of the origin"),
