@@ -14,12 +14,24 @@ from domain.scripts.script import Script
 from domain.sessions.session import Session
 from domain.takeover.stages import Stage
 
+REPORT_OF = "report of "
+
+
+@frozen
+class ReportSeal:
+    """The SHA-256 of a report, how many lines it has, and the instant of its end in ISO 8601."""
+
+    sha256: str
+    lines: int
+    written_at: str
+
 
 @frozen
 class Progress:
     """How far a command has come. `after` is its cursor; None before the first batch and after the last one.
 
-    `began_at` is the instant at which its last pass began, in ISO 8601; None if that is not known.
+    `began_at` is the instant at which its last pass began, in ISO 8601; None if that is not known. `seal` is that of a
+    report, whose name is that of the command behind `REPORT_OF`.
     """
 
     after: JsonText | None = None
@@ -27,6 +39,7 @@ class Progress:
     examined: int = 0
     size_bytes: int = 0
     began_at: str | None = None
+    seal: ReportSeal | None = None
 
 
 @frozen
@@ -39,6 +52,12 @@ class Takeover:
     stage: Stage
     stage_at: datetime
     progress: Mapping[str, Progress] = field(factory=dict)
+
+    @property
+    def seals(self) -> Mapping[str, ReportSeal]:
+        """The seals of the last report of each command."""
+        found = {name.removeprefix(REPORT_OF): each.seal for name, each in self.progress.items()}
+        return {name: seal for name, seal in found.items() if seal is not None}
 
 
 @frozen

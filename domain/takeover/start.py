@@ -7,7 +7,7 @@ from attrs import evolve, frozen
 from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.takeover.inspection import SourceServer
-from domain.takeover.moving import Takeover
+from domain.takeover.moving import REPORT_OF, Progress, ReportSeal, Takeover
 from domain.takeover.options import TakeoverOptions
 from domain.takeover.ports import TakeoverStore
 from domain.takeover.source import SourceRefused
@@ -75,6 +75,11 @@ class TakeoverStart:
         if takeover is None:
             raise TakeoverRefused(NO_TAKEOVER)
         return takeover
+
+    async def seal(self, command: str, sha256: str, lines: int) -> None:
+        """Keep the digest of a report of a command, until its next report; without a takeover it does nothing."""
+        seal = ReportSeal(sha256, lines, self._clock.now().isoformat())
+        await self._store.note(f"{REPORT_OF}{command}", Progress(seal=seal))
 
     async def follow(self, source: SourceServer, target: SourceServer, *, dry_run: bool = False) -> Takeover:
         """Return the takeover with this source from now on, because the origin was restored to it.

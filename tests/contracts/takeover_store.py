@@ -16,7 +16,16 @@ from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.script import Script
 from domain.sessions.session import Renewal, Session, SessionNotFound
-from domain.takeover.moving import InboundSession, Original, Progress, Received, TakenSession, TakenState, Takeover
+from domain.takeover.moving import (
+    InboundSession,
+    Original,
+    Progress,
+    Received,
+    ReportSeal,
+    TakenSession,
+    TakenState,
+    Takeover,
+)
 from domain.takeover.ports import TakeoverStore
 from domain.takeover.stages import Stage
 from tests.contracts.storage import Storage
@@ -28,6 +37,7 @@ SOURCE = {"system_identifier": "7462", "database": "lambda_microservice", "schem
 OPTIONS = {"owner": "anonymous", "expired": "none"}
 FIRST = Progress(JsonText('{"request_id":"a"}'), 0, 3, 6_000)
 LAST = Progress(None, 1, 3, 6_000)
+SEAL = ReportSeal("0" * 64, 3, "2026-11-28T06:30:00+00:00")
 HOSTILE = 'line\n"quoted" \\back\\ {a,b} NULL tab\t \x01 é 😀'
 
 
@@ -193,7 +203,10 @@ class TakeoverStoreContract:
         await store.begin(takeover_of(storage))
         await store.note("verify", LAST)
         await receive(store, inbound(storage))
-        assert (await store.takeover()).progress == {"copy": FIRST, "verify": LAST}
+        await store.note("report of copy", Progress(seal=SEAL))
+        stored = await store.takeover()
+        assert stored.progress == {"copy": FIRST, "verify": LAST, "report of copy": Progress(seal=SEAL)}
+        assert stored.seals == {"copy": SEAL}
 
     async def test_a_copy_is_stored_with_all_values(self, storage, store):
         copies = [

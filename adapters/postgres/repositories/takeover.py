@@ -23,6 +23,7 @@ from domain.takeover.moving import (
     Original,
     Progress,
     Received,
+    ReportSeal,
     StageChange,
     TakenSession,
     TakenState,
@@ -172,9 +173,14 @@ def _noted(command: str, progress: Progress) -> dict[str, object]:
     return {"command": command, "progress": json.dumps(asdict(progress))}
 
 
+def _progress(values: Mapping[str, Any]) -> Progress:
+    seal = values.get("seal")
+    return Progress(**{**values, "seal": None if seal is None else ReportSeal(**seal)})
+
+
 def _takeover(row: tuple[Any, ...]) -> Takeover:
     takeover_id, source, options, stage, stage_at, progress = row
-    noted = {command: Progress(**values) for command, values in json.loads(progress).items()}
+    noted = {command: _progress(values) for command, values in json.loads(progress).items()}
     return Takeover(takeover_id, json.loads(source), json.loads(options), Stage(stage), stage_at, noted)
 
 

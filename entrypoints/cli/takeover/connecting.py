@@ -54,6 +54,7 @@ class Connected:
     origin: OriginSessions
     service: TakeoverService
     takeover: Takeover
+    start: TakeoverStart
     generations: frozenset[Generation]
     """Those that fit what was seen of the origin."""
 
@@ -137,7 +138,7 @@ async def connected(  # noqa: PLR0913  # as `used`
         address = source.address if Generation.G1 in generations else evolve(source.address, cache_url=None)
         sessions = commands.origin_sessions(address, takeover.takeover_id, policy, makes_users=makes_users)
         async with sessions as moved:
-            yield Connected(parts, moved, parts.service(moved), takeover, generations)
+            yield Connected(parts, moved, parts.service(moved), takeover, start, generations)
 
 
 @asynccontextmanager
@@ -145,9 +146,10 @@ async def without_origin(commands: "Commands") -> AsyncIterator[Connected]:
     """Connect to this side alone, because the origin is lost; raises TakeoverRefused if there is no takeover."""
     async with commands.database_access().opened(_CLOCK_SAMPLES):
         parts: TakeoverParts = commands.takeover_parts()
-        takeover = await commands.takeover_start().kept()
+        start: TakeoverStart = commands.takeover_start()
+        takeover = await start.kept()
         copies = parts.lost_origin(takeover)
-        yield Connected(parts, copies, parts.service(copies), takeover, frozenset())
+        yield Connected(parts, copies, parts.service(copies), takeover, start, frozenset())
 
 
 def own_address(commands: "Commands") -> SourceAddress:

@@ -15,7 +15,7 @@ from attrs import define, field
 
 from domain.concurrency.pace import Pace
 from domain.takeover.cached import CacheCensus
-from domain.takeover.copying import CopyStep
+from domain.takeover.copying import COPY, CopyStep
 from domain.takeover.fence import Fence
 from domain.takeover.options import TakeoverOptions
 from domain.takeover.ordinary import ROWS_MAX, PageLimits
@@ -40,7 +40,7 @@ from entrypoints.cli.takeover.options import (
 )
 from entrypoints.cli.takeover.plan import taking_policy
 from entrypoints.cli.takeover.redis_keys import compared_keys, keys_document, keys_text, rdb_option, with_dump
-from entrypoints.cli.takeover.report_file import Note, report_file
+from entrypoints.cli.takeover.report_file import Report, report_file
 from entrypoints.settings.settings import Settings
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class _Copying:
 
     commands: "Commands"
     settings: Settings
-    note: Note
+    note: Report
     source: SourceChoice
     options: TakeoverOptions
     limits: PageLimits
@@ -168,9 +168,11 @@ class _Copying:
                     click.echo(_text(totals, dry_run=False), err=True)
                     await self.commands.pause()(_PASS_PAUSE_S)
                     totals = await self._one_pass(reader, policy)
-        totals.redis = await compared_keys(
-            self.commands, self.source.address, totals.examined, self.note, is_dump=has_dump
-        )
+            totals.redis = await compared_keys(
+                self.commands, self.source.address, totals.examined, self.note, is_dump=has_dump
+            )
+            if not self.dry_run:
+                await self.note.seal(self.commands.takeover_start(), COPY)
         return totals
 
     async def _begun(self) -> timedelta:

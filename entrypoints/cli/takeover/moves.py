@@ -23,10 +23,12 @@ from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
 from entrypoints.cli.takeover.connecting import HAD_KEYS, Connected, used
 from entrypoints.cli.takeover.options import lost_option, report_option, restored_option, source_options
-from entrypoints.cli.takeover.report_file import Note, report_file
+from entrypoints.cli.takeover.report_file import Note, Report, report_file
 from entrypoints.cli.takeover.return_preview import counted, previewed_return
 
 _TOLD_EACH_S = 0.5
+_NOTED_ADOPTED = ("foreign", "fenced_again", "waiting", "left")
+_NOTED_RETURNED = ("refused", "waiting")
 _settle_option = click.option(
     "--settle-seconds",
     type=click.FloatRange(0, 3600),
@@ -112,9 +114,8 @@ def adopt(  # one for each option
             click.echo(_previewed(preview, Output(output)))
             left = preview.left + preview.foreign
         else:
-            use = partial(_moved, command=StageCommand.ADOPT, limits=limits)
+            use = partial(_moved, command=StageCommand.ADOPT, limits=limits, report=note, outcomes=_NOTED_ADOPTED)
             tally = used(context, given, StageCommand.ADOPT, use)
-            _note(tally, note, ("foreign", "fenced_again", "waiting", "left"))
             click.echo(_told(tally, _ADOPTED, Output(output)))
             left = tally.left_there
     if left:
@@ -156,15 +157,23 @@ def back(  # noqa: PLR0913, PLR0917  # one for each option
             preview = used(context, given, StageCommand.BACK, partial(previewed_return, note=note), dry_run=True)
             click.echo(counted(preview, Output(output)))
             return
-        use = partial(_moved, command=StageCommand.BACK, limits=limits)
+        use = partial(_moved, command=StageCommand.BACK, limits=limits, report=note, outcomes=_NOTED_RETURNED)
         tally = used(context, given, StageCommand.BACK, use, makes_users=make_users)
-        _note(tally, note, ("refused", "waiting"))
         click.echo(_told(tally, _RETURNED, Output(output)))
     if tally.numbers["refused"] or tally.waiting:
         context.exit(1)
 
 
-async def _moved(sides: Connected, command: StageCommand, limits: MoveLimits) -> Tally:
+async def _moved(
+    sides: Connected, command: StageCommand, limits: MoveLimits, report: Report, outcomes: Sequence[str]
+) -> Tally:
+    tally = await _run(sides, command, limits)
+    _note(tally, report, outcomes)
+    await report.seal(sides.start, command)
+    return tally
+
+
+async def _run(sides: Connected, command: StageCommand, limits: MoveLimits) -> Tally:
     async with sides.claimed(command) as claim:
         await sides.service.enter(command)
         if sides.generations == {Generation.G1}:

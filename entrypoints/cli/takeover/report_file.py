@@ -1,5 +1,6 @@
 """New files that commands write: only this user may read them."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -8,6 +9,9 @@ from pathlib import Path
 from typing import IO
 
 import click
+from attrs import define, field
+
+from domain.takeover.start import TakeoverStart
 
 Note = Callable[[Mapping[str, object]], None]
 """Adds a line to the report."""
@@ -15,17 +19,39 @@ Note = Callable[[Mapping[str, object]], None]
 _MODE = 0o600
 
 
-@contextmanager
-def report_file(path: Path | None) -> Iterator[Note]:
-    """Make the file, which only this user may read, and yield what adds a line; without a path lines go nowhere.
+@define(eq=False)
+class Report:
+    """A report that is written line by line, and its digest; without a file the lines go nowhere.
 
-    A line has ids, reasons, sizes and hashes, and never a script, a context or a password. Raises what `new_file` does.
+    A line has ids, reasons, sizes and hashes, and never a script, a context or a password.
     """
+
+    _file: IO[str] | None
+    lines: int = field(default=0, init=False)
+    _digest: "hashlib._Hash" = field(factory=hashlib.sha256, init=False)
+
+    def __call__(self, line: Mapping[str, object]) -> None:
+        """Add a line."""
+        if self._file is not None:
+            text = f"{json.dumps(line, default=str)}\n"
+            self._file.write(text)
+            self._digest.update(text.encode())
+            self.lines += 1
+
+    async def seal(self, start: TakeoverStart, command: str) -> None:
+        """Store the digest of all lines, if there is a file. So the file proves later what a command has found."""
+        if self._file is not None:
+            await start.seal(command, self._digest.hexdigest(), self.lines)
+
+
+@contextmanager
+def report_file(path: Path | None) -> Iterator[Report]:
+    """Make the file, which only this user may read, and yield the report; raises what `new_file` does."""
     if path is None:
-        yield _discard
+        yield Report(None)
         return
     with new_file(path, "--report") as file:
-        yield lambda line: print(json.dumps(line, default=str), file=file)
+        yield Report(file)
 
 
 @contextmanager
@@ -57,7 +83,3 @@ def _removed_if_empty(path: Path, file: IO[str]) -> Iterator[None]:
         if not file.tell():
             path.unlink(missing_ok=True)
         raise
-
-
-def _discard(_: Mapping[str, object]) -> None:
-    """Keep nothing."""

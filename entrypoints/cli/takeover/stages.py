@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import click
+from attrs import asdict
 
 from domain.takeover.service import TakeoverState
 from domain.takeover.stages import Stage, StageCommand, next_stage, require_end_here
@@ -155,6 +156,7 @@ def _document(state: TakeoverState) -> Mapping[str, object]:
             {"request_id": each.session_id, "created_at": each.created_at, "executions": each.executions}
             for each in state.behind
         ],
+        "reports": {name: asdict(seal) for name, seal in state.takeover.seals.items()},
         "can_finish": state.is_over,
     }
 
@@ -174,3 +176,5 @@ def _lines(state: TakeoverState) -> Iterator[str]:
     for each in state.behind:
         made = "" if each.created_at is None else f"made at {each.created_at:%Y-%m-%dT%H:%M:%SZ}, "
         yield f"Behind the front: {each.session_id}, {made}executed {each.executions} times at the origin."
+    for name, seal in takeover.seals.items():
+        yield f"Report of {name}, {seal.written_at}, {seal.lines:,} lines: SHA-256 {seal.sha256}."

@@ -39,7 +39,7 @@ from entrypoints.cli.takeover.options import (
 )
 from entrypoints.cli.takeover.plan import taking_policy
 from entrypoints.cli.takeover.redis_keys import compared_keys, keys_document, keys_text
-from entrypoints.cli.takeover.report_file import Note, report_file
+from entrypoints.cli.takeover.report_file import Note, Report, report_file
 
 if TYPE_CHECKING:
     from entrypoints.composition.commands import Commands
@@ -110,7 +110,7 @@ def verify(  # noqa: PLR0913, PLR0917  # one for each option
     functions: bool,
     function_owner: Owner | None,
     report: Path | None,
-    dry_run: bool,  # noqa: ARG001  # it never writes
+    dry_run: bool,
     output: str,
     **given: Any,
 ) -> None:
@@ -131,14 +131,20 @@ def verify(  # noqa: PLR0913, PLR0917  # one for each option
         owner = (function_owner or SHARED) if functions else None
         source = SourceChoice.of(given, settings)
         with command_database(container_of(context), settings) as commands:
-            totals = asyncio.run(_verified(commands, source, batch_bytes, owner, note))
+            totals = asyncio.run(_verified(commands, source, batch_bytes, owner, note, dry_run=dry_run))
     click.echo(_document(totals) if Output(output) is Output.JSON else _text(totals))
     if totals.faults:
         context.exit(1)
 
 
-async def _verified(
-    commands: "Commands", source: SourceChoice, bytes_max: int, function_owner: Owner | None, note: Note
+async def _verified(  # noqa: PLR0913  # what the operator has chosen
+    commands: "Commands",
+    source: SourceChoice,
+    bytes_max: int,
+    function_owner: Owner | None,
+    note: Report,
+    *,
+    dry_run: bool,
 ) -> VerifyTotals:
     totals, address = VerifyTotals(), source.address
     async with commands.database_access().opened():
@@ -165,7 +171,9 @@ async def _verified(
                         bar.update(step.examined)
         if function_owner is not None:
             totals.functions = await _functions(commands, address, function_owner, options, note)
-    totals.redis = await compared_keys(commands, address, totals.examined, note)
+        totals.redis = await compared_keys(commands, address, totals.examined, note)
+        if not dry_run:
+            await note.seal(start, "verify")
     return totals
 
 

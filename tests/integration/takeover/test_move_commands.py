@@ -1,6 +1,7 @@
 """Sessions move from a real origin and back by the commands, between real databases."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Callable
 from functools import partial
@@ -65,19 +66,23 @@ def live_here(url: str) -> dict[str, dict[str, Any]]:
     return {str(row["request_id"]): row for row in found}
 
 
-def test_every_session_comes_and_returns_with_every_column_as_it_was(server_url, database_url):
+def test_every_session_comes_and_returns_with_every_column_as_it_was(server_url, database_url, tmp_path):
     with origin_database(server_url, "b") as url:
         fill(url, 60, 64, users=True)
         before, live = rows_of(url), live_there(url)
         assert takeover(database_url, url, "open") == {"before": "look", "stage": "open", "changed": True}
         preview = takeover(database_url, url, "adopt", "--dry-run", status=1)
         assert preview["movable"] + preview["left"] == len(live)
-        adopted = takeover(database_url, url, "adopt", "--settle-seconds", "0", status=1)
+        report = tmp_path / "left.jsonl"
+        options = ("--settle-seconds", "0", "--report", str(report))
+        adopted = takeover(database_url, url, "adopt", *options, status=1)
         left = live_there(url)
         assert (adopted["owned"], adopted["left"]) == (preview["movable"], len(left))
         assert (live_here(database_url).keys() & left, live_here(database_url).keys() | left) == (set(), live)
         state = takeover(database_url, url, "status", status=1)
         assert (state["stage"], state["live_at_origin"], state["unsettled"]) == ("adopt", len(left), 0)
+        assert state["reports"]["adopt"]["sha256"] == hashlib.sha256(report.read_bytes()).hexdigest()
+        assert state["reports"]["adopt"]["lines"] == len(left)
         census = takeover(database_url, url, "back", "--dry-run")
         assert (census["sessions"], census["made_here"]) == (adopted["owned"], 0)
         assert (census["userless"], census["missing_users"]) == (0, [])

@@ -118,6 +118,18 @@ async def test_other_options_are_refused_once_a_session_was_taken(stage):
         await starting.start.chosen(SERVER, TARGET, OTHER)
 
 
+async def test_the_last_report_of_each_command_is_sealed():
+    starting = await Starting().at(Stage.ADOPT)
+    for command, digest in (("copy", "a"), ("adopt", "b"), ("copy", "c")):
+        await starting.start.seal(command, digest, 2)
+    seals = (await starting.start.kept()).seals
+    assert {command: (seal.sha256, seal.lines) for command, seal in seals.items()} == {
+        "copy": ("c", 2),
+        "adopt": ("b", 2),
+    }
+    assert seals["copy"].written_at == starting.clock.now().isoformat()
+
+
 async def test_a_finished_takeover_is_followed_by_another_one():
     starting = await Starting().at(Stage.FINISHED)
     other = evolve(SERVER, database_oid="9")

@@ -1,6 +1,7 @@
 """The commands `takeover copy` and `takeover verify`, over an origin and a service in memory."""
 
 import asyncio
+import hashlib
 import json
 from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
@@ -121,6 +122,11 @@ class Sides:
         if len(self.pauses) == 2:
             self.reader.failure = SourceUnavailable("it is being stopped.")
 
+    def seals(self) -> dict[str, tuple[str, int]]:
+        """Return the digest and the lines of the reports, by their commands."""
+        seals = asyncio.run(self.store.takeover()).seals
+        return {command: (seal.sha256, seal.lines) for command, seal in seals.items()}
+
     def run(self, *arguments: str, **env: str):
         container = commands_with(
             origin_inspector=providers.Callable(self.inspector),
@@ -212,6 +218,19 @@ def test_an_origin_without_sha256_is_copied_and_not_compared(sides):
     assert refused.exit_code == 1
     assert "PostgreSQL 10, and verify needs sha256" in refused.output
     assert "Restore a dump" in refused.output
+
+
+@pytest.mark.parametrize("command", ["copy", "verify"])
+def test_the_digest_of_a_report_is_stored_unless_it_is_a_dry_run(sides, tmp_path, command):
+    report, dry = tmp_path / "report.jsonl", tmp_path / "dry.jsonl"
+    sides.run("copy")
+    sides.put(session(5, language_title="cobol"))
+    sides.run(command, "--dry-run", "--report", str(dry))
+    assert sides.seals() == {}
+    sides.run(command, "--report", str(report))
+    assert sides.seals() == {command: (hashlib.sha256(report.read_bytes()).hexdigest(), 1)}
+    sides.run(command)
+    assert list(sides.seals()) == [command]
 
 
 def test_copies_follow_the_origin_until_the_command_ends(sides):
