@@ -1,9 +1,11 @@
 """The JSON Schema of a body, and everything in a value that violates it."""
 
 from collections.abc import Iterator, Mapping
-from functools import reduce
+from datetime import datetime
+from functools import partial, reduce
 from operator import getitem
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 from jsonschema_rs import Draft202012Validator, ValidationError
@@ -19,8 +21,25 @@ _ENVELOPE_DEPTH = 4
 _ITEMS_MAX = 16
 """Items of a list that are checked; no list of an envelope may have as many."""
 
-_TEXT_LENGTH = 64
+_TEXT_LENGTH = 1024
+"""Characters of a text that are checked; the decoder refuses a longer one that is too long."""
 _ARTICLES = {"integer": "an integer", "object": "an object", "array": "an array"}
+_FORMATS: Mapping[str, tuple[Any, str]] = {
+    "date-time": (Annotated[datetime, msgspec.Meta(tz=True)], "must be an instant such as 2026-11-25T12:00:00Z"),
+    "uuid": (UUID, "must be a UUID"),
+}
+"""Types whose form the decoder checks, and what it wants."""
+
+_MESSAGES = {
+    "minimum": "must be at least {limit}",
+    "maximum": "must be at most {limit}",
+    "required": "must have the field {property}",
+    "minItems": "must have at least {limit} items",
+    "maxItems": "must have at most {limit} items",
+    "minLength": "must have at least {limit} characters",
+    "maxLength": "must have at most {limit} characters",
+    "pattern": "must match the pattern {pattern}",
+}
 
 
 class BodySchema:
@@ -32,7 +51,8 @@ class BodySchema:
     def __init__(self, kind: type[Struct], misplaced: Mapping[str, str]) -> None:
         self._misplaced = misplaced
         self._schema: Any = msgspec.json.schema(kind)
-        self._validator = Draft202012Validator(self._schema)
+        formats: dict[str, Any] = {name: partial(_is_of, wanted) for name, (wanted, _) in _FORMATS.items()}
+        self._validator = Draft202012Validator(self._schema, validate_formats=True, formats=formats)
 
     def problems(self, value: Any) -> Iterator[Problem]:
         """Yield everything that violates the schema, with its JSON pointer."""
@@ -51,10 +71,9 @@ class BodySchema:
 
 
 def _outline(value: Any, depth: int) -> Any:
-    """Return the part of a value that the schema of an envelope checks: `depth` levels, and short Unicode texts.
+    """Return the part of a value that the schema of an envelope checks: `depth` levels, and the begin of texts.
 
-    No envelope limits the length of a text, and the first characters tell it from the values of an enum. No field of an
-    envelope is a fraction, so None stands for all of them: neither is an integer.
+    No field of an envelope is a fraction, so None stands for all of them: neither is an integer.
     """
     if isinstance(value, NumberText):
         return None
@@ -72,24 +91,24 @@ def _unicode(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def _is_of(kind: Any, text: str) -> bool:
+    try:
+        msgspec.convert(text, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
 def _schema_problem(error: ValidationError) -> Problem:
-    facts = error.kind.as_dict()
-    match error.kind.name:
+    name, facts = error.kind.name, error.kind.as_dict()
+    match name:
         case "type":
-            allowed = " or ".join(_ARTICLES.get(name, f"a {name}") for name in facts["types"])
+            allowed = " or ".join(_ARTICLES.get(each, f"a {each}") for each in facts["types"])
             message = f"must be {allowed}"
         case "enum":
             message = f"must be one of: {', '.join(facts['options'])}"
-        case "minimum":
-            message = f"must be at least {facts['limit']}"
-        case "maximum":
-            message = f"must be at most {facts['limit']}"
-        case "required":
-            message = f"must have the field {facts['property']}"
-        case "minItems":
-            message = f"must have at least {facts['limit']} items"
-        case "maxItems":
-            message = f"must have at most {facts['limit']} items"
-        case other:
-            message = f"does not satisfy {other}"
+        case "format" if facts["format"] in _FORMATS:
+            message = _FORMATS[facts["format"]][1]
+        case _:
+            message = _MESSAGES.get(name, f"does not satisfy {name}").format_map(facts)
     return Problem(pointer(error.instance_path), message)

@@ -45,11 +45,9 @@ def _patch_rules(body: ScheduleFields) -> Iterator[BodyProblem]:
             yield Problem(f"/{name}", f"is one of several: give only one of {', '.join(names)}")
     if body.time_zone is not UNSET and _given(body, _TIMINGS[1:]):
         yield Problem("/time_zone", "is of use only with cron")
-    if body.run_at is not UNSET:
-        if body.run_at.tzinfo is None:
-            yield Problem("/run_at", "must have an offset from UTC, such as Z")
-        if not _FIRST_YEAR <= body.run_at.year <= _LAST_YEAR:  # in UTC, and later by the jitter, it is an instant too
-            yield Problem("/run_at", f"must be in the years {_FIRST_YEAR} to {_LAST_YEAR}")
+    # In UTC, and later by the jitter, it is an instant too.
+    if body.run_at is not UNSET and not _FIRST_YEAR <= body.run_at.year <= _LAST_YEAR:
+        yield Problem("/run_at", f"must be in the years {_FIRST_YEAR} to {_LAST_YEAR}")
     if body.params is not UNSET and len(bytes(body.params)) > PARAMS_SIZE_MAX:
         yield FieldTooLarge("/params", PARAMS_SIZE_MAX, len(bytes(body.params)))
 

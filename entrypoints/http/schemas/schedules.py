@@ -55,7 +55,7 @@ IntervalSeconds = Annotated[
         description="Seconds between due times, by elapsed time, from when this timing was set.",
     ),
 ]
-RunAt = Annotated[datetime, Meta(description="The only due time, with an offset; it must be in the future.")]
+RunAt = Annotated[datetime, Meta(tz=True, description="The only due time, with an offset; it must be in the future.")]
 JitterSeconds = Annotated[
     int,
     Meta(

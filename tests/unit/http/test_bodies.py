@@ -287,11 +287,29 @@ def test_a_value_that_only_the_decoder_rejects_is_located():
     assert [problem.pointer for problem in raised.value.problems] == ["/limits"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "message"),
+    [
+        (Annotated[str, msgspec.Meta(max_length=70)], "x" * 71, "must have at most 70 characters"),
+        (Annotated[str, msgspec.Meta(min_length=2)], "x", "must have at least 2 characters"),
+        (Annotated[str, msgspec.Meta(pattern="^[a-z]{2}$")], "X", "must match the pattern ^[a-z]{2}$"),
+        (Annotated[datetime, msgspec.Meta(tz=True)], "2026-02-30T00:00:00Z", "must be an instant such as"),
+        (Annotated[datetime, msgspec.Meta(tz=True)], "2026-02-03T00:00:00", "must be an instant such as"),
+        (UUID, "1-2", "must be a UUID"),
+    ],
+)
+def test_what_the_decoder_wants_of_a_text_is_said_beside_other_problems(kind, value, message):
+    schema = BodySchema(msgspec.defstruct("Body", [("text", kind), ("other", int)]), {})
+    found = {each.pointer: each.message for each in schema.problems({"text": value, "other": "x"})}
+    assert found["/text"].startswith(message)
+    assert found["/other"] == "must be an integer"
+
+
 def test_a_schema_keyword_without_a_message_is_named():
     class Short(msgspec.Struct):
-        name: Annotated[str, msgspec.Meta(max_length=1)]
+        name: Annotated[int, msgspec.Meta(multiple_of=2)]
 
-    assert list(BodySchema(Short, {}).problems({"name": "xx"})) == [Problem("/name", "does not satisfy maxLength")]
+    assert list(BodySchema(Short, {}).problems({"name": 3})) == [Problem("/name", "does not satisfy multipleOf")]
     assert list(BodySchema(Short, {}).problems({})) == [Problem("", "must have the field name")]
 
 
