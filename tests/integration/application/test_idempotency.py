@@ -45,6 +45,17 @@ async def test_a_failure_survives_a_restart_and_is_reported_by_another_controlle
     assert again.headers["idempotent-replayed"] == "true"
 
 
+async def test_a_run_of_a_function_s_schedule_keeps_its_key_when_the_function_has_another_version(api: Api) -> None:
+    await api.client.put("/api/v1/functions/python-draw", json={"script_content": SCRIPT})
+    timed = {"name": "x", "function": "python-draw", "interval_seconds": 3600}
+    run = (await api.client.post("/api/v1/schedules", json=timed)).headers["location"] + "/run"
+    first = await api.client.post(run, headers=KEY)
+    await api.client.put("/api/v1/functions/python-draw", json={"script_content": "result = 1"})
+    again, other = await api.client.post(run, headers=KEY), await api.client.post(run)
+    ids = [response.json()["execution_id"] for response in (first, again, other)]
+    assert ids[0] == ids[1] != ids[2]
+
+
 async def test_neither_payloads_nor_responses_are_kept_where_that_is_wanted(database_url: str, data_dir: Path) -> None:
     settings = settings_for(database_url, data_dir, HISTORY="summary", IDEMPOTENCY="off")
     async with serving(create_controller(settings)) as api:
