@@ -10,9 +10,9 @@
 -- name: accept_executions(request_ids, owners, keys, payload_hashes, execution_ids, partitions, started_ats, allowances, retentions, not_befores, expiries, head_starts, in_orders, params, options, waits)
 -- The parts `seen` to `judged` are the same as in begin_executions; a test compares them. The statement may be sent twice,
 -- and the entry may have left the queue since. `kept` contains every call whose key is held, also by the call itself,
--- `own` every call without a key that was stored before. An entry expires with its session at the latest. If several calls
--- in a batch have one key, the first call takes it; another call is in no part, and is sent again, as in
--- begin_keyed_executions.
+-- `own` every call without a key that was stored before. An entry expires with its session at the latest; the row has its
+-- expiry if it is earlier than what was asked for. If several calls in a batch have one key, the first call takes it;
+-- another call is in no part, and is sent again, as in begin_keyed_executions.
 WITH asked AS (
     SELECT *
     FROM
@@ -37,7 +37,7 @@ kept AS (
         WHERE k.request_id = a.request_id AND k.owner = a.owner AND k.key = a.key
         LIMIT 1
     ) AS k
-    WHERE a.started_at < k.expires_at
+    WHERE a.key IS NOT NULL AND a.started_at < k.expires_at
 ),
 own AS (
     SELECT a.ordinal, e.start_until
@@ -213,7 +213,8 @@ SELECT
         WHEN NOT d.fits THEN 'late'
         ELSE 'missed'
     END AS fate,
-    d.start_until, d.session_until, d.closed_at, NULL::text AS payload_hash, NULL::uuid AS winner,
+    CASE WHEN d.start_until < d.start_before THEN d.start_until END AS start_until,
+    CASE WHEN NOT d.won THEN d.session_until END AS session_until, d.closed_at, NULL::text AS payload_hash, NULL::uuid AS winner,
     NULL::timestamptz AS deadline_at, NULL::timestamptz AS kept_until, NULL::text AS language_title,
     NULL::bigint AS execution_count, NULL::text AS answer, NULL::text AS result, FALSE AS is_asynchronous
 FROM decided AS d

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import ClassVar
 from uuid import UUID
 
@@ -154,6 +155,9 @@ class AcceptOptions:
     webhook_id: UUID | None = None
 
 
+BY_DEFAULT = AcceptOptions()
+
+
 def _within_the_wait(entry: "Entry", _: "Attribute[StartWindow]", window: StartWindow) -> None:
     if window.expires_at > entry.accepted_at + WAIT_MAX:
         raise ValueError(f"An entry expires at most {WAIT_MAX} after its acceptance.")
@@ -172,11 +176,11 @@ class Entry:
     params: JsonText = field(repr=False)
     idempotency_key: IdempotencyKey | None
     window: StartWindow = field(validator=_within_the_wait)
-    options: AcceptOptions = AcceptOptions()
+    options: AcceptOptions = BY_DEFAULT
     attempt: int = 1
     retry_of: UUID | None = None
 
-    @property
+    @cached_property
     def accepted_at(self) -> datetime:
         """The instant of acceptance, which is in the execution's id."""
         return uuid7_time(self.execution_id)

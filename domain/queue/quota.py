@@ -42,6 +42,11 @@ class _Count:
     counted_at_ns: int
     added: int = 0
 
+    @property
+    def total(self) -> int:
+        """How many there may be now."""
+        return self.counted + self.added
+
 
 @define(eq=False)
 class QueueQuota:
@@ -73,9 +78,10 @@ class QueueQuota:
             await self._count_if_late(each)
         if self._total(EVERY_OWNER) >= self._bounds.total_max:
             raise Overloaded(f"the queue of executions (MAX_QUEUED={self._bounds.total_max})")
-        held, limit = self._total(owner), self._bounds.of(owner)
-        if owner in limited and held >= limit:
-            raise QuotaReached("queued_executions", limit, held, retry_after_ms=1000)
+        if owner in limited:
+            held, limit = self._total(owner), self._bounds.of(owner)
+            if held >= limit:
+                raise QuotaReached("queued_executions", limit, held, retry_after_ms=1000)
         for each in limited:
             self._storing[each] += 1
 
@@ -92,7 +98,7 @@ class QueueQuota:
 
     def _total(self, owner: Owner) -> int:
         count = self._counts.get(owner)
-        return self._storing[owner] + (0 if count is None else count.counted + count.added)
+        return self._storing[owner] + (0 if count is None else count.total)
 
     async def _count_if_late(self, owner: Owner) -> None:
         """Count again if the last count is too old, once for all who want to know."""
@@ -107,7 +113,7 @@ class QueueQuota:
         count = self._counts.get(owner)
         if count is None:
             return True
-        total = self._total(owner)
+        total = self._storing[owner] + count.total
         pause_s = _RECOUNT_FAR_S if 2 * total < self._bounds.of(owner) else max(_RECOUNT_S, total * _RECOUNT_ENTRY_S)
         return self._clock() - count.counted_at_ns >= pause_s * _NS_PER_S
 

@@ -8,7 +8,7 @@ from attrs import field, frozen
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef, uuid7_time
 from domain.json_text import JsonText
-from domain.queue.entry import EXPIRES_IN_DEFAULT, AcceptOptions, CallbackNotFound, Entry, StartWindow
+from domain.queue.entry import BY_DEFAULT, EXPIRES_IN_DEFAULT, AcceptOptions, CallbackNotFound, Entry, StartWindow
 from domain.webhooks.ports import WebhookRepository
 from domain.webhooks.webhook import WebhookNotFound
 
@@ -33,7 +33,7 @@ class Submission:
 
     params: JsonText = field(repr=False)
     start: Start = Start()
-    options: AcceptOptions = field(factory=AcceptOptions)
+    options: AcceptOptions = BY_DEFAULT
     idempotency_key: IdempotencyKey | None = None
     retry_of: UUID | None = None
 

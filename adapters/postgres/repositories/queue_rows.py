@@ -17,6 +17,7 @@ from domain.idempotency import IdempotencyKey, KeptCall
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
 from domain.queue.entry import (
+    BY_DEFAULT,
     AcceptOptions,
     Claimed,
     Entry,
@@ -98,14 +99,11 @@ def asynchronous_state(owner: Owner, row: Row, status: str, kept_until: datetime
     )
 
 
-_NO_OPTIONS = AcceptOptions()
-
-
 @frozen
 class _Accepted:
     """What an execution was accepted with, beside its window."""
 
-    options: AcceptOptions = _NO_OPTIONS
+    options: AcceptOptions = BY_DEFAULT
     attempt: int = 1
     retry_of: UUID | None = None
 
@@ -113,7 +111,7 @@ class _Accepted:
     def of(cls, text: str | None) -> "_Accepted":
         """Return what a row has; what it does not name is by default, and null stands for nothing."""
         if text is None:
-            return _BY_DEFAULT
+            return _ACCEPTED_BY_DEFAULT
         facts = json.loads(text)
         retry = facts.get("retry")
         options = AcceptOptions(
@@ -129,7 +127,7 @@ class _Accepted:
         return StartWindow(ready_at + timedelta(seconds=self.options.priority_s), start_until)
 
 
-_BY_DEFAULT = _Accepted()
+_ACCEPTED_BY_DEFAULT = _Accepted()
 
 
 def _uuid(text: str | None) -> UUID | None:

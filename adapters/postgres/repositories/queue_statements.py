@@ -19,12 +19,11 @@ from adapters.postgres.repositories.keyed_executions import answer_columns, keye
 from adapters.postgres.repositories.queue_reader import StateCall, state_columns
 from adapters.postgres.repositories.queue_rows import expiring, kept_call, refusal
 from domain.executions.execution import Executed, FinishedExecution
-from domain.queue.entry import AcceptOptions, Entry
+from domain.queue.entry import BY_DEFAULT, Entry
 from domain.queue.state import CANCELLED, CancelResult
 from domain.sessions.session import SessionNotFound
 
 _NO_TIME = timedelta(0)
-_NO_OPTIONS = AcceptOptions()
 
 
 @frozen
@@ -99,7 +98,7 @@ class AcceptExecutions(LockingStatement[AcceptCall, Entry | Executed | UUID | No
         if fate == "kept":
             return kept_call(call.entry, [start_until, *kept])
         if fate == "accepted":
-            return expiring(call.entry, start_until)
+            return call.entry if start_until is None else expiring(call.entry, start_until)
         return refusal(call.entry, fate, session_until, closed_at)
 
     @override
@@ -203,7 +202,7 @@ class CancelExecutions(BatchStatement[StateCall, CancelResult | None]):
 def options_text(entry: Entry) -> str | None:
     """Return what an entry was accepted with as JSON, beside its window; None if all is as by default."""
     retry, options = entry.options.retry, entry.options
-    if options == _NO_OPTIONS and entry.attempt == 1 and entry.retry_of is None:
+    if (options is BY_DEFAULT or options == BY_DEFAULT) and entry.attempt == 1 and entry.retry_of is None:
         return None
     return json.dumps(
         {

@@ -36,7 +36,6 @@ from entrypoints.http.request import ClientDisconnected, Request, until_disconne
 from entrypoints.http.response import REPLAYED, Headers, Response, execution_path, json_response, next_link
 from entrypoints.http.schemas.asynchronous import (
     AcceptedResponse,
-    AsyncBody,
     CancelResponse,
     ListedExecution,
     ListedExecutions,
@@ -55,8 +54,10 @@ _NOT_ASKED = (
 
 def submission(body: ExecuteBody, key: IdempotencyKey | None = None) -> Submission:
     """Return the execution of a body, to be run later."""
-    wanted = AsyncBody() if body.async_ is UNSET else body.async_
-    return Submission(json_text(body.params), wanted.start(), wanted.options(), key)
+    params, wanted = json_text(body.params), body.async_
+    if wanted is UNSET:
+        return Submission(params, idempotency_key=key)
+    return Submission(params, wanted.start(), wanted.options(), key)
 
 
 def require_no_options(bodies: Mapping[str, ExecuteBody]) -> None:
@@ -95,7 +96,7 @@ class AsynchronousEndpoints:
     def preferences(self, request: Request) -> Preferences:
         """Return what the caller prefers; raises InvalidRequest if this server cannot honour it."""
         wanted = preferences(request)
-        if wanted.wait_s is None:
+        if wanted.cancel_on_disconnect and wanted.wait_s is None:
             wanted = evolve(wanted, cancel_on_disconnect=False)  # nobody waits who could disconnect
         if self._keeps_responses:
             return wanted

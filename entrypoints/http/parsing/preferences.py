@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -13,6 +14,9 @@ WAIT_MAX_S = 60
 """The longest wait in seconds; a longer one is shortened to it, and the response says so."""
 
 _PREFERENCES_MAX = 16
+_REMEMBERED_MAX = 128
+"""Texts of the header whose meaning is kept: callers send few."""
+
 _WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _PREFERENCE = re.compile(rf"\s*({_WORD})(?:\s*=\s*({_WORD}|{_QUOTED}))?\s*(?:;[^,]*)?")
@@ -47,8 +51,13 @@ class Preferences:
 
 def preferences(request: Request) -> Preferences:
     """Return the preferences of a request; unknown and malformed ones are ignored, as RFC 7240 wants it."""
+    return _preferences(b",".join([value for name, value in request.scope["headers"] if name == b"prefer"]))
+
+
+@lru_cache(_REMEMBERED_MAX)
+def _preferences(text: bytes) -> Preferences:
     found: dict[str, str] = {}
-    for name, value in _pairs(request):
+    for name, value in _pairs(text.decode("latin-1")):
         found.setdefault(name, value)  # of a repeated preference the first counts
     wait = found.get(_WAIT, "")
     return Preferences(
@@ -58,8 +67,7 @@ def preferences(request: Request) -> Preferences:
     )
 
 
-def _pairs(request: Request) -> Iterator[tuple[str, str]]:
-    text = ",".join(value.decode("latin-1") for name, value in request.scope["headers"] if name == b"prefer")
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
     for each in text.split(",")[:_PREFERENCES_MAX]:
         match = _PREFERENCE.fullmatch(each)
         if match:
