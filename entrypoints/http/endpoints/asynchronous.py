@@ -30,7 +30,7 @@ from entrypoints.http.parsing.bodies import json_text
 from entrypoints.http.parsing.body_problems import PROBLEMS_MAX
 from entrypoints.http.parsing.cursors import QueueCursor, instant_of, microseconds, write_cursor
 from entrypoints.http.parsing.headers import IdempotencyKeys, idempotency_key, invalid_header
-from entrypoints.http.parsing.preferences import Preferences, accepted_format, preferences
+from entrypoints.http.parsing.preferences import NO_PREFERENCES, Preferences, accepted_format, preferences
 from entrypoints.http.parsing.queries import Query
 from entrypoints.http.request import ClientDisconnected, Request, until_disconnect
 from entrypoints.http.response import REPLAYED, Headers, Response, execution_path, json_response, next_link
@@ -102,7 +102,7 @@ class AsynchronousEndpoints:
             return wanted
         if wanted.respond_async:
             raise invalid_header("Prefer", _NOT_KEPT)
-        return Preferences()  # RFC 7240 lets a server ignore the wish to wait
+        return NO_PREFERENCES  # RFC 7240 lets a server ignore the wish to wait
 
     def manner(self, request: Request) -> Manner | None:
         """Return how the caller wants an execution that is accepted; None if it waits for the response of execute.

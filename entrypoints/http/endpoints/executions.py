@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from domain.errors import FieldTooLarge, Problem
 from domain.executions.by_name import FunctionCalls
@@ -61,7 +61,8 @@ class ExecutionEndpoints:
         hashed = None if key is None else idempotency_key(key, embedded(params))
         if (manner := self._asynchronous.manner(request)) is not None:
             return await self._asynchronous.accept(request, submission(body, hashed), manner)
-        require_no_options({"": body})
+        if body.async_ is not UNSET:
+            require_no_options({"": body})
         call = self._service.execute(request.session_ref, params, hashed)
         executed = await until_disconnect(request.receive, call)
         return json_response(ExecuteResponse.of(executed), headers=REPLAYED if executed.replayed else ())
@@ -74,7 +75,8 @@ class ExecutionEndpoints:
         hashed = None if key is None else idempotency_key(key, (name.partition("@")[2], embedded(params)))
         if (manner := self._asynchronous.manner(request)) is not None:
             return await self._asynchronous.accept_by_name(request, submission(body, hashed), manner)
-        require_no_options({"": body})
+        if body.async_ is not UNSET:
+            require_no_options({"": body})
         call = self._calls.execute(request.owner, name, params, hashed)
         executed = await until_disconnect(request.receive, call)
         request.created_session_id = executed.ref.session_id

@@ -49,9 +49,13 @@ class Preferences:
         return ((b"preference-applied", ", ".join(names).encode("ascii")),) if names else ()
 
 
+NO_PREFERENCES = Preferences()
+
+
 def preferences(request: Request) -> Preferences:
     """Return the preferences of a request; unknown and malformed ones are ignored, as RFC 7240 wants it."""
-    return _preferences(b",".join([value for name, value in request.scope["headers"] if name == b"prefer"]))
+    given = request.raw_header(b"prefer")
+    return NO_PREFERENCES if given is None else _preferences(given)
 
 
 @lru_cache(_REMEMBERED_MAX)
@@ -76,7 +80,8 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
 
 def accepted_format(accept: bytes | None) -> EventFormat | None:
     """Return the format that a header `Accept` names; None if it names none."""
-    accepted = accept or b""
-    if EVENT_STREAM in accepted:
+    if accept is None:
+        return None
+    if EVENT_STREAM in accept:
         return ServerSentEvents()
-    return NdjsonEvents() if NDJSON in accepted else None
+    return NdjsonEvents() if NDJSON in accept else None
