@@ -108,12 +108,7 @@ calls AS (
 schedules AS (
     DELETE FROM meta.schedules AS c
     WHERE c.session_id = :request_id::uuid AND :owner::text IN (c.owner, '*')
-    RETURNING c.schedule_id, c.owner
-),
-firings AS (
-    DELETE FROM meta.schedule_firings AS f
-    USING schedules AS c
-    WHERE f.schedule_id = c.schedule_id
+    RETURNING c.owner
 ),
 initialize_keys AS (
     DELETE FROM meta.idempotency_keys AS k
@@ -344,11 +339,6 @@ purged AS (
     USING examined AS e
     WHERE c.schedule_id = e.schedule_id AND c.owner = :owner::text
     RETURNING c.schedule_id
-),
-emptied AS (
-    DELETE FROM meta.schedule_firings AS f
-    USING purged AS p
-    WHERE f.schedule_id = p.schedule_id
 ),
 recorded AS (
     INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)

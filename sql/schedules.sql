@@ -126,11 +126,6 @@ WITH removed AS (
         AND c.version = coalesce(:version_read::bigint, c.version)
     RETURNING c.schedule_id, c.owner
 ),
-emptied AS (
-    DELETE FROM meta.schedule_firings AS f
-    USING removed AS r
-    WHERE f.schedule_id = r.schedule_id
-),
 recorded AS (
     INSERT INTO meta.audit (act_id, actor, origin, act, owner, subject, details)
     SELECT :act_id::uuid, :actor::text, :origin::text, :act::text, r.owner, r.schedule_id::text, '{}'

@@ -63,7 +63,8 @@ COMMENT ON COLUMN meta.schedules.last_execution_id IS 'The newest execution that
 COMMENT ON COLUMN meta.schedules.version IS 'Counts the changes of its owner.';
 
 CREATE TABLE meta.schedule_firings (
-    schedule_id uuid NOT NULL,
+    -- A statement that removes a schedule does not see firings that another one is adding. The cascade does.
+    schedule_id uuid NOT NULL REFERENCES meta.schedules ON DELETE CASCADE,
     due_at timestamptz NOT NULL,
     last_due_at timestamptz NOT NULL,
     due_times integer NOT NULL,
