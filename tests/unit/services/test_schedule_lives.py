@@ -89,7 +89,7 @@ class Fateful(MemoryScheduleRepository):
         async def changed() -> Schedule:
             read = await self.find(owner, schedule_id)
             changed: Schedule = await super(Fateful, self).update(owner, schedule_id, change, act)
-            if changed.anchor_at != read.anchor_at:
+            if (changed.anchor_at, changed.plan.timing) != (read.anchor_at, read.plan.timing):
                 self.life.end_era(read, changed.anchor_at)
                 self.life.begin_era(changed)
             return changed
