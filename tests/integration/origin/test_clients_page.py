@@ -1,7 +1,6 @@
 """Every program and every row of docs/takeover-clients.md gives what the page says."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ import httpx2
 import pytest
 
 from tests.integration.origin.calls import execute, initialize
+from tests.support.programs import unmeasured
 
 PAGE = (Path(__file__).parents[3] / "docs" / "takeover-clients.md").read_text()
 SIDES = ("before", "after", "alone")
@@ -45,7 +45,7 @@ def test_a_program_prints_what_the_page_says(asked, row):
             pytest.skip(f"{needed} is not installed")
     side, client = asked
     argv = [*program, f"{PRELUDE}\n{text}" if language == "bash" else text]
-    environ = {**os.environ, "ORIGIN": str(client.base_url).rstrip("/")}
+    environ = {**unmeasured(), "ORIGIN": str(client.base_url).rstrip("/")}
     ended = subprocess.run(argv, check=False, env=environ, capture_output=True, text=True, timeout=60)
     assert f"`{' '.join(ended.stdout.split())}`" == row[1 + SIDES.index(side)], ended.stderr
 

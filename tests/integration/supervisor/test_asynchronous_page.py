@@ -1,6 +1,5 @@
 """The shell blocks of docs/asynchronous.md, run as its reader runs them."""
 
-import os
 import re
 import subprocess
 
@@ -8,6 +7,7 @@ import pytest
 
 from tests.integration.embedded.conftest import seed
 from tests.integration.supervisor.conftest import ROOT, Service
+from tests.support.programs import unmeasured
 
 PAGE = (ROOT / "docs" / "asynchronous.md").read_text()
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -22,7 +22,7 @@ def outputs(folder, made):
         address = service.ready().url
         steps = "\necho ---\n".join(BLOCK.findall(PAGE)).replace("http://127.0.0.1:8080", address)
         done = subprocess.run(
-            ["bash", "-e", "-c", steps], env={**os.environ}, check=True, capture_output=True, text=True, timeout=60
+            ["bash", "-e", "-c", steps], env=unmeasured(), check=True, capture_output=True, text=True, timeout=60
         )
     finally:
         service.end()

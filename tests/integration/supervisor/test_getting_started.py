@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.embedded.conftest import seed
 from tests.integration.supervisor.conftest import ROOT, Service
+from tests.support.programs import unmeasured
 
 PAGE = (ROOT / "docs" / "getting-started.md").read_text()
 SCHEDULES = (ROOT / "docs" / "schedules.md").read_text()
@@ -32,7 +33,7 @@ def run_page(service: Service, data_dir: os.PathLike[str], page: str = PAGE) -> 
     steps = "\n".join(block for block in BLOCK.findall(page) if block != START)
     steps = steps.replace("http://127.0.0.1:8080", service.url).replace("/tmp/", f"{data_dir}/")
     steps = steps.replace(".venv/bin/pglambda", f"{sys.executable} -m entrypoints")
-    environ = {**os.environ, "DATA_DIR": str(data_dir)}
+    environ = {**unmeasured(), "DATA_DIR": str(data_dir)}
     return subprocess.run(
         ["bash", "-c", steps], cwd=ROOT, env=environ, check=True, capture_output=True, text=True, timeout=60
     ).stdout

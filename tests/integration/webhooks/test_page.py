@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import sys
 from ipaddress import ip_network
@@ -23,6 +22,7 @@ from domain.webhooks.dispatcher import DeliveryDispatcher, DeliveryPolicy
 from domain.webhooks.signature import SigningKey
 from domain.webhooks.webhook import ENDS, Event, SecretVersion, Webhook
 from tests.support.ports import free_port
+from tests.support.programs import unmeasured
 from tests.support.waiting import until
 
 PAGE = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text()
@@ -58,7 +58,7 @@ async def receiver(port, webhook, tmp_path):
     (source,) = re.findall(r"```python\n(# receiver\.py\n.*?)```", PAGE, re.DOTALL)
     file = tmp_path / "receiver.py"
     file.write_text(source)
-    env = {**os.environ, "WEBHOOK_SECRET": KEY.secret(webhook.webhook_id, 1), "RECEIVER_PORT": str(port)}
+    env = {**unmeasured(), "WEBHOOK_SECRET": KEY.secret(webhook.webhook_id, 1), "RECEIVER_PORT": str(port)}
     pipe = asyncio.subprocess.PIPE
     program = await asyncio.create_subprocess_exec(sys.executable, str(file), env=env, stdout=pipe, stderr=pipe)
     await until(lambda: accepts(port), 20)
