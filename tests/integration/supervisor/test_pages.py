@@ -1,0 +1,104 @@
+"""The pages with steps for a shell, run as their readers run them, on one service."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.embedded.conftest import seed
+from tests.integration.supervisor.conftest import ROOT, Service
+from tests.support.folders import quick_parent, shared_folder
+from tests.support.programs import unmeasured
+
+pytestmark = pytest.mark.timeout(120)
+
+STARTED, SCHEDULES, ASYNCHRONOUS = (
+    (ROOT / "docs" / f"{name}.md").read_text() for name in ("getting-started", "schedules", "asynchronous")
+)
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+START = "make run\n"
+SHOWN = re.compile(r"(?:^# .*\n)(?:^#   .*\n)*", re.MULTILINE)
+"""An output that the page shows; the rest of a long line follows with more blanks."""
+
+
+@pytest.fixture(scope="module")
+def data_dir() -> Iterator[Path]:
+    with shared_folder(quick_parent()) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def service(data_dir: Path, made: Path) -> Iterator[Service]:
+    """The service that the pages ask their reader to start."""
+    seed(made, data_dir)
+    service = Service(data_dir, program=("entrypoints", "serve"))
+    try:
+        yield service.ready()
+    finally:
+        service.end()
+
+
+def run_page(service: Service, data_dir: Path, page: str, between: str = "") -> str:
+    """Run every block of a page, in one shell, and return what it prints."""
+    steps = f"\n{between}\n".join(block for block in BLOCK.findall(page) if block != START)
+    steps = steps.replace("http://127.0.0.1:8080", service.url).replace("/tmp/", f"{data_dir}/")
+    steps = steps.replace(".venv/bin/pglambda", f"{sys.executable} -m entrypoints")
+    environ = {**unmeasured(), "DATA_DIR": str(data_dir)}
+    ended = subprocess.run(
+        ["bash", "-e", "-c", steps], cwd=ROOT, env=environ, check=True, capture_output=True, text=True, timeout=60
+    )
+    return ended.stdout
+
+
+def shown_outputs() -> list[str]:
+    """Return the outputs that the page for the start shows, each in one line."""
+    texts = [text for block in BLOCK.findall(STARTED) for text in SHOWN.findall(block)]
+    return [re.sub(r"\n?^# +", " ", text, flags=re.MULTILINE).strip() for text in texts]
+
+
+def said(pattern: str, outputs: list[str]) -> set[str]:
+    return {found for output in outputs for found in re.findall(pattern, output)}
+
+
+def test_every_step_of_the_start_gives_the_values_messages_and_fields_that_the_page_shows(service, data_dir):
+    output = run_page(service, data_dir, STARTED)
+    outputs = shown_outputs()
+    values, messages, names = (said(each, outputs) for each in (r"^\w+$", r'"message":"([^"]*)"', r'"(\w+)":'))
+    assert {"ready", "2", "8", "422", "504"} <= values
+    assert len(messages) == 5
+    # No line ends after a response, so a value may follow one.
+    assert sorted(value for value in values if not re.search(rf"\b{value}$", output, re.MULTILINE)) == []
+    assert sorted(message for message in messages if message not in output) == []
+    assert sorted(name for name in names if f'"{name}":' not in output) == []
+
+
+def test_the_example_that_the_service_prints_works(service):
+    printed = re.search(r"Try it.*?\n(.*)\n\nCtrl-C", service.output, re.DOTALL).group(1)
+    completed = subprocess.run(["/bin/sh", "-c", printed], capture_output=True, text=True, check=True, timeout=20)
+    assert '"result":8' in completed.stdout
+
+
+def test_every_step_of_the_page_about_schedules_works(service, data_dir):
+    output = run_page(service, data_dir, SCHEDULES)
+    assert '"error"' not in output
+    assert output.count('"schedule_id"') == 4  # created, changed, paused, resumed
+    assert '"time_zone":"Asia/Tokyo"' in output
+    assert '"state":"fired"' in output
+    assert '"manual":true' in output
+
+
+def test_the_steps_of_the_page_about_asynchronous_executions_give_what_it_says(service, data_dir):
+    first, second, live, followed = run_page(service, data_dir, ASYNCHRONOUS, "echo ---").split("---\n")[:4]
+    (promised,) = re.findall(r"returns `(.*?)` with `(.*?)`", ASYNCHRONOUS)
+    assert all(each in first for each in promised)
+    assert '"status":"succeeded","executed":"yes"' in second, "a cancel after the end"
+    assert '"status":"queued"' in second, "the repetition"
+    assert '"executions":[{"execution_id":' in second
+    assert '"languages":[' in second
+    assert 'event: stdout\ndata: {"text":"1\\n' in live
+    assert live.count("event: end") == followed.count("event: end") == 1
+    assert '"result":3' in live
+    assert 'data: {"text":"4\\n' in followed
