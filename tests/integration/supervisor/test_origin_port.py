@@ -114,23 +114,19 @@ async def test_a_client_that_has_ended_its_side_gets_the_reply(both, client):
     assert b'{"result":7,' in received
 
 
-def test_a_stop_lets_a_call_of_the_second_port_end(service):
-    started = service(program=("entrypoints", "serve"), ORIGIN_PORT=str(port := free_port()), **PATIENT).ready()
-    with ThreadPoolExecutor(1) as pool, httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as caller:
-        body = {"context": {}, "script_content": "import time\ntime.sleep(1)\nresult = 7"}
-        made = caller.post("/api/v1/initialize", json=body, headers=TITLE).json()
-        call = pool.submit(caller.post, f"/api/v1/execute/{made['request_id']}", json={"params": {}})
-        wait_until(lambda: 'pglambda_http_requests_in_flight{process="0"} 1.0' in started.get("/metrics").text)
-        family = started.family()
-        started.send_signal(signal.SIGTERM)
-        assert call.result().json()["result"] == 7
-    assert started.ended() == 0
-    assert gone(family)
-
-
-def test_systemd_may_pass_the_second_socket_too(service):
+def test_systemd_may_pass_the_second_socket_too_and_a_stop_lets_its_calls_end(service):
     with listen("127.0.0.1", 0) as own, listen("127.0.0.1", 0) as origin:
-        started = service(program=("entrypoints", "serve"), activated=own, origin=origin).ready()
-        response = httpx2.get(f"{url_of(origin)}/health", timeout=10)
-        assert list(response.json()) == ["status", "version"]
-        assert f"Clients of lambda-microservice call {url_of(origin)}" in started.output
+        url = url_of(origin)
+        started = service(program=("entrypoints", "serve"), activated=own, origin=origin, **PATIENT).ready()
+        assert f"Clients of lambda-microservice call {url}" in started.output
+        with ThreadPoolExecutor(1) as pool, httpx2.Client(base_url=url, timeout=60) as caller:
+            assert list(caller.get("/health").json()) == ["status", "version"]
+            body = {"context": {}, "script_content": "import time\ntime.sleep(1)\nresult = 7"}
+            made = caller.post("/api/v1/initialize", json=body, headers=TITLE).json()
+            call = pool.submit(caller.post, f"/api/v1/execute/{made['request_id']}", json={"params": {}})
+            wait_until(lambda: 'pglambda_http_requests_in_flight{process="0"} 1.0' in started.get("/metrics").text)
+            family = started.family()
+            started.send_signal(signal.SIGTERM)
+            assert call.result().json()["result"] == 7
+        assert started.ended() == 0
+    assert gone(family)
