@@ -98,6 +98,9 @@ _OWN_COLUMNS = {
 """The parameters of what a row has of its own, in the order of its fields, with the OIDs of their types."""
 
 
+_SAMPLE = 8
+
+
 def kind_columns(rows: OrdinaryRows, copies: Sequence[InboundSession | None]) -> dict[str, object]:
     """Return the parameters of `receive_inbound` for rows that share what their kinds have."""
     copied: CopiedRows = rows.content
@@ -119,6 +122,11 @@ def hexadecimal_ids(rows: OrdinaryRows, numbers: Iterable[int]) -> str:
     """Return a literal of `uuid[]` with the ids of some rows."""
     copied: CopiedRows = rows.content
     return "{" + copied.id_bytes(numbers).hex(",", 16) + "}"
+
+
+def sample_of(numbers: Sequence[int]) -> Sequence[int]:
+    """Return a few of these numbers of rows, from the first one on at equal distances."""
+    return numbers[:: max(1, len(numbers) // _SAMPLE)]
 
 
 def loaded_rows(rows: OrdinaryRows, copies: Sequence[InboundSession | None]) -> bytes:

@@ -11,8 +11,9 @@ from typing_extensions import override
 
 from adapters.postgres import codec
 from adapters.postgres.connections.connection import LOADED
+from adapters.postgres.connections.errors import StatementRefused
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.repositories.inbound import columns_of, hexadecimal_ids, kind_columns, loaded_rows
+from adapters.postgres.repositories.inbound import columns_of, hexadecimal_ids, kind_columns, loaded_rows, sample_of
 from adapters.postgres.statements.takeover import TakeoverStatements
 from domain.audit import Act
 from domain.identity import Owner
@@ -95,11 +96,18 @@ class PostgresTakeoverStore(TakeoverStore):
             return Received()
         noted = _noted(command, progress)
         kept = [number for number, kind in enumerate(rows.kind_numbers) if copies[kind] is not None]
-        loaded = {"request_ids": hexadecimal_ids(rows, kept), LOADED: loaded_rows(rows, copies), **noted}
-        ((is_new, _),) = await self._gateway.fetch(self._statements.load_inbound, loaded)
-        if is_new:
+        ids = {"request_ids": hexadecimal_ids(rows, kept), "sample_ids": hexadecimal_ids(rows, sample_of(kept))}
+        if await self._load({**ids, LOADED: loaded_rows(rows, copies), **noted}):
             return Received(written=len(kept))
         return await self._received({**kind_columns(rows, copies), **noted})
+
+    async def _load(self, parameters: Mapping[str, object]) -> bool:
+        """Store rows as they came; return False, having stored nothing, if a copy of one is stored or one is taken."""
+        try:
+            ((is_new, _),) = await self._gateway.fetch(self._statements.load_inbound, parameters)
+        except StatementRefused:  # a row beside the sample is stored; any other reason is the next statement's too
+            return False
+        return bool(is_new)
 
     async def _received(self, parameters: Mapping[str, object]) -> Received:
         ((written, unchanged, taken, _),) = await self._gateway.fetch(self._statements.receive_inbound, parameters)

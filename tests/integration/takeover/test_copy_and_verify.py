@@ -151,6 +151,17 @@ async def test_a_page_of_which_some_rows_are_stored_and_others_taken_is_complete
     assert {str(each.session.ref.session_id): each for each in stored} == expected
 
 
+async def test_a_page_of_which_one_row_is_stored_is_completed(world):
+    rows = sorted((session(number) for number in range(40)), key=lambda row: row.request_id)
+    await world.begin()
+    world.put(rows[1])  # beside the sample
+    await world.copy()
+    for row in rows:
+        world.put(row)
+    await world.copy()
+    assert await world.verdicts() == ({Verdict.SAME: 40}, [])
+
+
 async def test_scripts_of_megabytes_are_copied_in_small_batches(world, origin_url):
     script = "x = 1\n" * 350_000
     with psycopg.connect(origin_url, autocommit=True) as origin:
