@@ -23,12 +23,17 @@ WITH known AS MATERIALIZED (
     FROM meta.sessions AS s
     WHERE s.request_id = :request_id::uuid AND :owner::text IN (s.owner, '*')
 ),
+found_entries AS MATERIALIZED (
+    SELECT q.execution_id
+    FROM meta.queued_executions AS q
+    WHERE q.request_id = :request_id::uuid AND :owner::text IN (q.owner, '*')
+    LIMIT :rows_max::bigint
+),
 picked_entries AS MATERIALIZED (
     SELECT q.execution_id, q.request_id
     FROM meta.queued_executions AS q
-    WHERE q.request_id = :request_id::uuid AND :owner::text IN (q.owner, '*')
+    WHERE q.execution_id = any(array(SELECT f.execution_id FROM found_entries AS f))
     ORDER BY q.execution_id
-    LIMIT :rows_max::bigint
     FOR UPDATE
 ),
 queued AS (

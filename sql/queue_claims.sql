@@ -3,24 +3,25 @@
 
 -- name: claim_executions(claim_id, languages, after_language, after_owner, blocked, entries_max, owner_max, turns_max, rows_max, now, allowance)
 -- `turn` finds one owner after the other in the index, from the one behind `after` round to that one; an empty name marks
--- the way round. Its rows are made as `due` needs them, so a claim of few entries examines few owners. A claim that finds
--- nothing is one row with nulls beside the turn that it examined last; `is_cut` says that there may be turns behind it.
--- Each due owner gets an equal part of the entries. The rows of the queue are locked one by one, and only as many as a part has: claims in
--- other processes get the rows behind them. A limit that the planner cannot see makes it read the first rows from the
--- index, where it would else sort all rows of an owner of whom it knows nothing yet. The unique index of open records in order makes one of two claims wait for
--- the other, and then take nothing.
-WITH RECURSIVE turn (language, owner, lap, position) AS (
-    SELECT :after_language::text, :after_owner::text, 0, 0
+-- the way round. Its rows are made as `due` needs them, so a claim of few entries examines few owners. Only this part
+-- reads what is dead in front of an owner's entries: with the place of the first one the others begin behind it. A claim
+-- that finds nothing is one row with nulls beside the turn that it examined last; `is_cut` says that there may be turns
+-- behind it. Each due owner gets an equal part of the entries. The rows of the queue are looked up and locked one by one,
+-- and only as many as a part has: claims in other processes get the rows behind them. A limit that the planner cannot see
+-- makes it read the first rows from the index, where it would else sort all rows of an owner of whom it knows nothing
+-- yet. The unique index of open records in order makes one of two claims wait for the other, and then take nothing.
+WITH RECURSIVE turn (language, owner, first_ready_at, lap, position) AS (
+    SELECT :after_language::text, :after_owner::text, NULL::timestamptz, 0, 0
     UNION ALL
     SELECT
-        coalesce(n.language, ''), coalesce(n.owner, ''), t.lap + CASE WHEN n.language IS NULL THEN 1 ELSE 0 END,
+        coalesce(n.language, ''), coalesce(n.owner, ''), n.ready_at, t.lap + CASE WHEN n.language IS NULL THEN 1 ELSE 0 END,
         t.position + 1
     FROM turn AS t
     LEFT JOIN LATERAL (
-        SELECT q.language, q.owner
+        SELECT q.language, q.owner, q.ready_at
         FROM meta.queued_executions AS q
         WHERE (q.language, q.owner) > (t.language, t.owner)
-        ORDER BY q.language, q.owner
+        ORDER BY q.language, q.owner, q.ready_at
         LIMIT 1
     ) AS n ON TRUE
     WHERE
@@ -28,19 +29,14 @@ WITH RECURSIVE turn (language, owner, lap, position) AS (
         AND (t.lap = 0 OR (t.lap = 1 AND (t.language, t.owner) < (:after_language::text, :after_owner::text)))
 ),
 due AS MATERIALIZED (
-    SELECT t.language, t.owner, t.position
+    SELECT t.language, t.owner, t.first_ready_at, t.position
     FROM turn AS t
     WHERE
         t.position > 0
-        AND t.owner <> ''
+        AND t.first_ready_at <= :now::timestamptz
         AND t.language = any(:languages::text[])
         AND t.owner <> all(:blocked::text[])
         AND (t.lap = 0 OR (t.language, t.owner) <= (:after_language::text, :after_owner::text))
-        AND (
-            SELECT TRUE FROM meta.queued_executions AS q
-            WHERE q.language = t.language AND q.owner = t.owner AND q.ready_at <= :now::timestamptz
-            LIMIT 1
-        ) IS NOT NULL
     LIMIT :entries_max::bigint
 ),
 part AS MATERIALIZED (
@@ -57,7 +53,10 @@ picked AS MATERIALIZED (
         FROM (
             SELECT w.execution_id, w.request_id, w.ready_at, w.not_before, w.expires_at, w.in_order
             FROM meta.queued_executions AS w
-            WHERE w.language = d.language AND w.owner = d.owner AND w.ready_at <= :now::timestamptz
+            WHERE
+                w.language = d.language
+                AND w.owner = d.owner
+                AND w.ready_at BETWEEN d.first_ready_at AND :now::timestamptz
             ORDER BY w.ready_at, w.execution_id
             LIMIT (SELECT :rows_max::bigint)
         ) AS w

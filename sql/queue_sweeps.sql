@@ -22,7 +22,6 @@ WHERE
             LIMIT 1
         ) IS NULL
     )
-ORDER BY q.execution_id
 LIMIT :rows_max::bigint;
 
 -- name: select_blocking_entries(now, turns_max, rows_max, ended_max)

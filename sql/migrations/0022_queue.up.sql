@@ -35,12 +35,13 @@ CREATE INDEX CONCURRENTLY queued_executions_by_expiry ON meta.queued_executions 
 DROP INDEX CONCURRENTLY IF EXISTS meta.queued_executions_by_turn;
 CREATE INDEX CONCURRENTLY queued_executions_by_turn ON meta.queued_executions (
     language, owner, ready_at, execution_id
-) INCLUDE (request_id, not_before, expires_at, in_order);
+);
 DROP INDEX CONCURRENTLY IF EXISTS meta.queued_executions_id;
 CREATE UNIQUE INDEX CONCURRENTLY queued_executions_id ON meta.queued_executions (execution_id);
 DROP INDEX CONCURRENTLY IF EXISTS meta.queued_executions_in_order;
-CREATE UNIQUE INDEX CONCURRENTLY queued_executions_in_order ON meta.queued_executions (request_id, execution_id)
-WHERE in_order;
+CREATE UNIQUE INDEX CONCURRENTLY queued_executions_in_order ON meta.queued_executions (
+    request_id, execution_id
+) INCLUDE (expires_at) WHERE in_order;
 
 COMMENT ON TABLE meta.queued_executions IS
 'Executions that were accepted and have not begun. Deleting the row is what entitles to begin the execution, or to end '

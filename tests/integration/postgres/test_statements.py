@@ -211,6 +211,27 @@ async def test_statements_by_key_use_an_index_whatever_the_size(database_url, st
             assert "Seq Scan on" not in plan, f"{statement.name}\n{plan}"
 
 
+_BEGINS = {
+    "by_turn": r"^\(\(?(ROW\()?language\b",
+    "by_expiry": r"^\(expires_at\b",
+    "id": r"^\(\(?execution_id = ",
+    "pkey": r"^\(\(?request_id = ",
+    "in_order": r"^\(\(?request_id = ",
+}
+"""How the condition of a lookup in each index of the queue begins."""
+
+
+def test_statements_of_the_queue_find_entries_by_the_right_index_before_there_are_any(database_url, statements):
+    """A queue is mostly empty when it is analysed, and prepared plans stay."""
+    with psycopg.connect(GatewayOptions(database_url).conninfo, autocommit=True) as connection:
+        connection.execute("ANALYZE meta.queued_executions")
+        for statement, parameters in _queue_statements(statements):
+            plan = _plan(connection, statement, parameters)
+            lookups = re.findall(r"using queued_executions_(\w+) on .*\n(?: *Index Cond: (.*))?", plan)
+            right = [re.search(_BEGINS[index], condition) for index, condition in lookups]
+            assert all(right), f"{statement.name}\n{plan}"
+
+
 @pytest.fixture(scope="module")
 def full_url(server_url, template):
     """The address of a database with 50,000 rows in each large table, of which the tests keep no change."""
