@@ -47,10 +47,14 @@ What: TypeAlias = OutputPiece | Gap | ScriptProgress | ExecutionEnded[End]
 
 @frozen
 class LiveEvent(Generic[End]):
-    """An event, and the position of a reader that has received it."""
+    """An event, and the position of a reader that has received it.
+
+    `written` has what formats made of it, by their names: readers of one execution share the event.
+    """
 
     position: Position
     what: What[End]
+    written: dict[bytes, bytes] = field(factory=dict, init=False, eq=False, repr=False)
 
 
 @frozen

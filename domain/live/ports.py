@@ -33,7 +33,10 @@ class LiveOutputStore(Protocol):
 
 
 class LiveSource(Protocol[End]):
-    """The live events of one execution: of this process, or what another one has stored."""
+    """The live events of one execution: of this process, or what another one has stored.
+
+    Until nothing more is written, each reader gets at most one piece of each stream in 0.1 s.
+    """
 
     async def next(self, position: Position) -> Sequence[LiveEvent[End]]:
         """Wait for the events that follow the position, and return them as `LiveState.after` does.
@@ -41,8 +44,4 @@ class LiveSource(Protocol[End]):
         Empty if no more will come although the execution has no recorded end, as far as the source knows: an end is
         never made up. Cancelling the call loses nothing. Raises InvalidRequest.
         """
-        ...
-
-    async def over(self) -> None:
-        """Wait until nothing more will be written."""
         ...

@@ -1,7 +1,7 @@
 """The use case of live events: following an execution that was accepted to run later, wherever it runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import ClassVar, TypeAlias
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from domain.errors import Conflict, Unavailable
 from domain.executions.execution import Executed, ExecutionNotFound
 from domain.idempotency import NO_SESSION
 from domain.identity import Owner
+from domain.live.buffer import PAUSE_S
 from domain.live.events import ExecutionEnded, KeptText, LiveEvent, LiveState
 from domain.live.hub import LiveHub
 from domain.live.ports import LiveOutputStore, LiveSource
@@ -111,6 +112,8 @@ class FollowedExecution(LiveSource[Ended]):
     """As it was read last."""
     _recorded: LiveState[Ended] | None = field(default=None, init=False)
     _pause_s: float = field(default=_POLL_MIN_S, init=False)
+    _due_at_s: float = field(default=0.0, init=False)
+    """When what another process stores may be read again."""
 
     def end(self, session_id: UUID, status: ExecutionStatus, ended: Ended) -> None:
         """Take an end that is recorded."""
@@ -129,28 +132,33 @@ class FollowedExecution(LiveSource[Ended]):
 
     async def next(self, position: Position) -> Sequence[LiveEvent[Ended]]:
         while not self._hub.is_closed:
+            buffer = self._hub.find(self.execution_id)
+            if buffer is not None and (events := await buffer.next(position)):
+                return events
             with self._hub.begins.waiting(self.execution_id) as begun, self._ends.waiting(self.execution_id) as ended:
-                events = await self._events(position)
-                if events is not None:
+                await self._until_due((begun, ended))
+                stored = await self._stored(position)
+                if stored is not None:
+                    self._due_in(0.0 if self._recorded is not None else PAUSE_S)
                     self._pause_s = _POLL_MIN_S
-                    return events
-                timeout_s = self._jitter(self._pause_s / 2, self._pause_s)
-                await asyncio.wait([begun, ended], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+                    return stored
+                self._due_in(self._jitter(self._pause_s / 2, self._pause_s))
                 self._pause_s = min(_POLL_MAX_S, self._pause_s * _POLL_GROWTH)
+                await self._until_due((begun, ended))
         return ()
 
-    async def over(self) -> None:
-        buffer = self._hub.find(self.execution_id)
-        if buffer is not None:
-            await buffer.over()
-        elif self._recorded is None:
-            await asyncio.Event().wait()
+    def _due_in(self, pause_s: float) -> None:
+        self._due_at_s = asyncio.get_running_loop().time() + pause_s
 
-    async def _events(self, position: Position) -> Sequence[LiveEvent[Ended]] | None:
+    async def _until_due(self, changes: "Collection[asyncio.Future[None]]") -> None:
+        """Wait until a read is due, or something has changed."""
+        left_s = self._due_at_s - asyncio.get_running_loop().time()
+        if left_s > 0:
+            await asyncio.wait(changes, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            self._due_at_s = 0.0
+
+    async def _stored(self, position: Position) -> Sequence[LiveEvent[Ended]] | None:
         """Return the next events, none if there will be none, or None if they are not known yet."""
-        buffer = self._hub.find(self.execution_id)
-        if buffer is not None and (events := await buffer.next(position)):
-            return events
         try:
             known = await self._known(position)
         except Unavailable:

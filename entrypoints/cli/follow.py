@@ -10,7 +10,6 @@ from domain.executions.execution import Executed, ExecutionNotFound
 from domain.identity import EVERY_OWNER
 from domain.live.events import ExecutionEnded, Gap, OutputPiece, What
 from domain.live.position import OutputStream, Position
-from domain.live.reader import LiveReader
 from domain.queue.following import Ended
 from domain.scripts.output import ScriptProgress
 from entrypoints.cli.output import shown
@@ -27,12 +26,12 @@ async def follow_execution(commands: "Commands", execution_id: UUID) -> bool:
     Raises ExecutionNotFound, also if it is purged meanwhile, and EventsNotKept.
     """
     source = await commands.execution_events().follow(EVERY_OWNER, execution_id, Position())
-    reader: LiveReader[Ended] = LiveReader(source)
-    succeeded = False
-    while not reader.position.is_end:
-        events = await reader.next()
+    position, succeeded = Position(), False
+    while not position.is_end:
+        events = await source.next(position)
         if not events:
             raise ExecutionNotFound
+        position = events[-1].position
         for event in events:
             _show(event.what)
             if isinstance(event.what, ExecutionEnded):

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from attrs import frozen
+from attrs import define
 from typing_extensions import override
 
+from domain.concurrency.budget import Budget
 from domain.errors import DomainError
 from domain.live.events import ExecutionEnded, Gap, LiveEvent, OutputPiece, What
+from domain.live.ports import LiveSource
 from domain.live.position import Position
-from domain.live.reader import LiveReader
 from domain.scripts.output import ScriptProgress
 from entrypoints.http.response import EVENT_STREAM, NDJSON, in_one_line
 from entrypoints.http.schemas.live_events import GapData, OutputData, ProgressData, ReconnectData
@@ -84,47 +85,52 @@ def resumed_position(last_event_id: str | None, after: str | None) -> Position:
     return Position() if event_id is None else Position.of(event_id)
 
 
-@frozen
+@define(eq=False)
 class EventStream(Generic[End]):
-    """Writes the events of a reader: the first one has the data `first`, the end what `end_data` makes of it.
+    """Writes the events of a source: the first one has the data `first`, the end what `end_data` makes of it.
 
     It ends after the end of the execution. If the source breaks off, and after `lifetime_s`, it ends without one, and
-    advises to reconnect.
+    advises to reconnect. An event is written once for all streams that have the same format and the same source.
     """
 
-    reader: LiveReader[End]
+    source: LiveSource[End]
     form: EventFormat
     first: object
     end_data: Callable[[End], object]
+    position: Position
+    """What its client has received."""
     keep_alive_s: float = _KEEP_ALIVE_S
     lifetime_s: float = _LIFETIME_S
 
     async def produce(self, send_line: SendLine) -> None:
         """Send all events."""
-        for line in (*self.form.head, self.form.event(self.reader.position, "execution", self.first)):
+        for line in (*self.form.head, self.form.event(self.position, "execution", self.first)):
             await send_line(line)
         loop = asyncio.get_running_loop()
         ends_at = loop.time() + self.lifetime_s
         while (left_s := ends_at - loop.time()) > 0:
             try:
-                async with asyncio.timeout(min(left_s, self.keep_alive_s)):
-                    events = await self.reader.next()
+                reading = self.source.next(self.position)
+                events = await Budget(min(left_s, self.keep_alive_s)).spend(reading, TimeoutError)
             except TimeoutError:
                 await send_line(self.form.keep_alive)
                 continue
             except DomainError:  # the position is within a character, which only a forged one can be
                 break
-            for event in events:
-                await send_line(self._written(event))
-            if self.reader.position.is_end:
-                return
             if not events:
                 break
-        await send_line(self.form.event(self.reader.position, "reconnect", _RECONNECT))
+            for event in events:
+                await send_line(self._written(event))
+                self.position = event.position
+            if self.position.is_end:
+                return
+        await send_line(self.form.event(self.position, "reconnect", _RECONNECT))
 
     def _written(self, event: LiveEvent[End]) -> bytes:
-        name, data = self._named(event.what)
-        return self.form.event(event.position, name, data)
+        written = event.written.get(self.form.content_type)
+        if written is None:
+            written = event.written[self.form.content_type] = self.form.event(event.position, *self._named(event.what))
+        return written
 
     def _named(self, what: What[End]) -> tuple[str, object]:
         match what:

@@ -11,6 +11,7 @@ from attrs import define
 from starlette.types import Message, Receive, Scope, Send
 from typing_extensions import override
 
+from domain.concurrency.budget import Budget
 from entrypoints.http.request import ClientDisconnected, until_disconnect
 from entrypoints.http.response import PRIVATE, Relay, Response, SingleWrite, single_write
 
@@ -74,7 +75,7 @@ class StreamingResponse(Response):
 
         async def send_within_stall(message: dict[str, Any]) -> None:
             async with turn:
-                await self._within_stall(send(message))
+                await Budget(self.stall_s).spend(send(message), SlowReader)
 
         async def send_line(line: bytes) -> None:
             await send_within_stall({"type": "http.response.body", "body": line + b"\n", "more_body": True})
@@ -83,13 +84,6 @@ class StreamingResponse(Response):
         await send_within_stall({"type": "http.response.start", "status": self.status, "headers": headers})
         await self.produce(send_line)
         await send_within_stall({"type": "http.response.body", "body": b""})
-
-    async def _within_stall(self, sending: Awaitable[None]) -> None:
-        try:
-            async with asyncio.timeout(self.stall_s):
-                await sending
-        except TimeoutError:
-            raise SlowReader from None
 
 
 def _sending_on(relay: Relay) -> Send:

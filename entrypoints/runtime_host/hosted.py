@@ -15,7 +15,7 @@ from domain.concurrency.background_tasks import BackgroundTasks
 from domain.errors import DomainError, Overloaded, RuntimeUnavailable, ShuttingDown
 from domain.identity import ANONYMOUS
 from domain.live.buffer import STREAM_SIZE_MAX, LiveBuffer
-from domain.live.reader import LiveReader
+from domain.live.position import Position
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from entrypoints.http.pipeline import InFlightLimiter
 from entrypoints.http.request import ClientDisconnected, Request, until_disconnect
@@ -93,7 +93,7 @@ class HostedExecutions:
             return Response(HTTPStatus.OK, write_report(await worker.run()))
 
     async def _streamed(self, run: ScriptRun, deadline: StartDeadline, request: Request) -> Response:
-        buffer: LiveBuffer[Line] = LiveBuffer(_STREAM_SIZE_MAX)
+        buffer: LiveBuffer[Line] = LiveBuffer(_STREAM_SIZE_MAX, _PAUSE_S)
         async with AsyncExitStack() as started:
             worker = await self._start(evolve(run, listener=buffer), deadline, request, started)
             self._tasks.spawn(self._run_live(run.execution_id, worker, buffer, request, started.pop_all()))
@@ -135,7 +135,8 @@ class HostedExecutions:
 
 
 async def _send_lines(buffer: LiveBuffer[Line], send_line: SendLine) -> None:
-    reader = LiveReader(buffer, pause_s=_PAUSE_S)
-    while events := await reader.next():
+    position = Position()
+    while events := await buffer.next(position):
+        position = events[-1].position
         for event in events:
             await send_line(msgspec.json.encode(line_of(event)))

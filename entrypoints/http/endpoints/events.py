@@ -13,7 +13,6 @@ from domain.errors import DomainError
 from domain.executions.execution import Executed, ExecutionFailed
 from domain.live.hub import LiveHub
 from domain.live.position import Position
-from domain.live.reader import LiveReader
 from domain.queue.entry import Entry
 from domain.queue.following import Ended, ExecutionEvents, FollowedExecution
 from domain.queue.service import QueueService
@@ -64,7 +63,7 @@ class EventEndpoints:
             source = await self._events.follow(request.caller.reach, execution_id, position)
             if position.is_end:
                 return Response(int(HTTPStatus.NO_CONTENT))
-            return self._stream(request, LiveReader(source, position), form, source, place.pop_all())
+            return self._stream(request, source, position, form, place.pop_all())
 
     async def start(
         self, request: Request, form: EventFormat, accept: Callable[[], Awaitable[Accepted]]
@@ -80,7 +79,7 @@ class EventEndpoints:
                 source = self._events.start(accepted)
             else:
                 source = await self._events.follow(request.owner, accepted.execution_id, Position())
-            return self._stream(request, LiveReader(source), form, source, place.pop_all(), headers)
+            return self._stream(request, source, Position(), form, place.pop_all(), headers)
 
     def leave(self) -> None:
         """End all streams."""
@@ -94,20 +93,20 @@ class EventEndpoints:
     def _stream(  # noqa: PLR0913, PLR0917  # the parts of a stream
         self,
         request: Request,
-        reader: LiveReader[Ended],
-        form: EventFormat,
         source: FollowedExecution,
+        position: Position,
+        form: EventFormat,
         place: contextlib.ExitStack,
         headers: Headers = (),
     ) -> StreamingResponse:
         wanted = Preferences(cancel_on_disconnect=preferences(request).cancel_on_disconnect)
         first = ExecutionData(source.execution_id, source.session_id, source.status)
-        events = EventStream(reader, form, first, partial(end_data, source.session_id))
+        events = EventStream(source, form, first, partial(end_data, source.session_id), position)
         self._leave_flight(request)
 
         def on_end(how: StreamEnd) -> None:
             place.close()
-            is_ended = reader.position.is_end
+            is_ended = events.position.is_end
             self._metrics.ended.add("ended" if is_ended and how is StreamEnd.COMPLETE else how)
             if wanted.cancel_on_disconnect and how is not StreamEnd.COMPLETE and not is_ended:
                 self._queue.cancel_soon(request.caller.reach, source.execution_id)

@@ -9,7 +9,6 @@ import pytest
 from domain.errors import InvalidRequest
 from domain.live.buffer import LiveBuffer
 from domain.live.position import Position
-from domain.live.reader import LiveReader
 from domain.scripts.output import ScriptProgress
 from entrypoints.http.event_stream import (
     EVENTS_CONTENT,
@@ -33,7 +32,7 @@ def end_data(end: str) -> Mapping[str, object]:
 
 
 def stream_of(buffer: LiveBuffer[str], form: EventFormat, position: Position = START, **changes) -> EventStream[str]:
-    return EventStream(LiveReader(buffer, position, pause_s=0), form, FIRST, end_data, **changes)
+    return EventStream(buffer, form, FIRST, end_data, position, **changes)
 
 
 async def written(stream: EventStream[str]) -> str:

@@ -6,19 +6,20 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from attrs import evolve
 
 from domain.errors import InvalidRequest, StorageUnavailable
 from domain.executions.execution import Executed, ExecutionNotFound, FinishedExecution
 from domain.identity import ANONYMOUS, Owner
 from domain.json_text import JsonText
-from domain.live.events import ExecutionEnded, LiveEvent, OutputPiece
+from domain.live.events import PIECE_SIZE_MAX, ExecutionEnded, LiveEvent, OutputPiece
 from domain.live.position import Position
 from domain.queue.entry import Entry
 from domain.queue.following import EventsNotKept, FollowedExecution
 from domain.queue.ports import ClaimRequest
 from domain.scripts.language import Language
 from domain.scripts.output import ScriptProgress
-from domain.scripts.report import ExecutionUnknown, ScriptReport
+from domain.scripts.report import ExecutionStatus, ExecutionUnknown, ScriptReport
 from tests.contracts.live_output import part_of
 from tests.support.acts import OPERATOR
 from tests.support.waiting import until
@@ -187,29 +188,37 @@ async def test_a_process_that_stops_ends_the_events_of_what_still_runs(world, la
         world.runner.let_go()
 
 
-async def test_reading_pauses_while_the_script_runs_here(world, later):
-    world.runner.hold()
+async def test_reading_pauses_between_pieces_of_what_runs_elsewhere(world, later):
     entry = await later.add(await world.session(PRINTS))
-    async with later.dispatching():
-        await until(lambda: world.runner.running)
-        pausing = asyncio.ensure_future((await followed(later, entry)).over())
-        await asyncio.sleep(0)
-        assert not pausing.done()
-        world.runner.let_go()
-        async with asyncio.timeout(5):
-            await pausing
+    (claimed,) = (await later.queue.claim(claim_of(world))).entries
+    source, loop, read_at_s = await followed(later, entry), asyncio.get_running_loop(), []
+    for number, text in enumerate(("one\n", "two\n")):
+        await world.output.append(part_of(claimed.execution, number + 1, (4 * number, text)))
+        assert text_of(await source.next(Position(4 * number))) == text
+        read_at_s.append(loop.time())
+    assert read_at_s[1] - read_at_s[0] > 0.09
 
 
-async def test_reading_pauses_no_longer_once_all_is_recorded(world, later):
-    entry = await later.add(await world.session(PRINTS))
-    waiting = asyncio.ensure_future((await followed(later, entry)).over())
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    waiting.cancel()
+async def test_a_begin_and_an_end_in_this_process_are_read_without_waiting_for_a_poll(world, later):
+    events = evolve(later.events, jitter=lambda *_: 3600.0)
+    runs, cancelled = [await later.add(await world.session(PRINTS)) for _ in range(2)]
+    sources = [await events.follow(ANONYMOUS, each.execution_id, START) for each in (runs, cancelled)]
+    reading = [asyncio.ensure_future(read_all(source)) for source in sources]
+    for _ in range(20):
+        await asyncio.sleep(0)  # so that both wait
+    await later.service.cancel(ANONYMOUS, cancelled.execution_id)
     async with later.dispatching():
-        await later.ended(entry)
-    async with asyncio.timeout(5):
-        await (await followed(later, entry)).over()
+        ends = [end_of(await each) for each in reading]
+    assert [end.report.status for end in ends] == [ExecutionStatus.SUCCEEDED, ExecutionStatus.CANCELLED]
+
+
+async def test_what_is_recorded_is_read_without_a_pause(world, later):
+    executed = await later.executions.execute(await world.session(PRINTS), JsonText("1"))
+    pieces = 100
+    stdout = "x" * pieces * PIECE_SIZE_MAX
+    source = later.events.replay(evolve(executed, report=evolve(executed.report, stdout=stdout, stderr="")))
+    events = await read_all(source)
+    assert (len(events), text_of(events)) == (pieces + 1, stdout)
 
 
 @pytest.mark.parametrize("position", [Position(1), Position(0, 1), Position(0, 0, 1), Position(is_end=True)])

@@ -56,7 +56,7 @@ async def test_readers_get_the_text_of_the_report_whatever_the_pieces(stdout, st
 
 @given(CONTENT, CUTS)
 async def test_a_reader_that_resumes_at_any_event_gets_the_rest_once(content, cuts):
-    buffer: LiveBuffer[str] = LiveBuffer()
+    buffer: LiveBuffer[str] = LiveBuffer(pause_s=0)
     position, text = Position(), ""
     for number, piece in enumerate(cut(content, cuts)):
         buffer.on_stdout(piece)
@@ -80,7 +80,7 @@ async def test_a_large_output_arrives_in_pieces_of_whole_characters():
 
 
 async def test_output_beyond_the_bound_leaves_a_gap_that_is_told():
-    buffer: LiveBuffer[str] = LiveBuffer(size_max=10)
+    buffer: LiveBuffer[str] = LiveBuffer(size_max=10, pause_s=0)
     buffer.on_stdout("é".encode() * 4)
     events = await buffer.next(Position())
     buffer.on_stdout(b"0123456")
@@ -124,7 +124,6 @@ async def test_a_buffer_that_breaks_off_has_no_end():
     await asyncio.sleep(0)
     buffer.break_off()
     assert texts_of(await waiting, OutputStream.STDOUT) == "\ufffd"
-    await buffer.over()
     assert [each.what for each in await read_all(buffer)] == [OutputPiece(OutputStream.STDOUT, 0, "before\ufffd")]
 
 

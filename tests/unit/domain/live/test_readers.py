@@ -1,123 +1,225 @@
-"""Readers have a pace, and a limit of their number; a process finds its live executions."""
+"""Readers of one script read together, and each gets every byte once, whatever they and the script do."""
 
 import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from itertools import pairwise
+from typing import Any
 
-import pytest
+from attrs import define, field
+from hypothesis import given
+from hypothesis import strategies as st
 
-from domain.errors import Overloaded, QuotaReached
-from domain.identity import ANONYMOUS, Owner
 from domain.live.buffer import LiveBuffer
-from domain.live.events import OutputPiece
-from domain.live.hub import LiveHub
-from domain.live.position import Position
-from domain.live.reader import LiveReader
-from domain.scripts.output import PROGRESS_MESSAGE_LENGTH_MAX, ScriptProgress
-from tests.contracts.script_runs import new_id
+from domain.live.events import PIECE_SIZE_MAX, ExecutionEnded, Gap, LiveEvent, OutputPiece
+from domain.live.position import OutputStream, Position
+from domain.scripts.output import ScriptProgress
+from tests.unit.sandbox.fakes import SimulatedLoop
 
-ALICE, BOB = Owner("alice"), Owner("bob")
-
-
-class TestReader:
-    async def test_pieces_within_the_pause_arrive_together(self):
-        buffer: LiveBuffer[str] = LiveBuffer()
-        reader = LiveReader(buffer, pause_s=0.05)
-        started_at = asyncio.get_running_loop().time()
-        texts = []
-        for piece in (b"1", b"2", b"3"):
-            buffer.on_stdout(piece)
-        texts += [each.what for each in await reader.next()]
-        for piece in (b"4", b"5"):
-            buffer.on_stdout(piece)
-        texts += [each.what for each in await reader.next()]
-        assert [each.text for each in texts] == ["123", "45"]
-        assert asyncio.get_running_loop().time() - started_at >= 0.05
-
-    async def test_the_end_is_not_paced(self):
-        buffer: LiveBuffer[str] = LiveBuffer()
-        reader = LiveReader(buffer, pause_s=3600)
-        buffer.on_stdout(b"x")
-        await reader.next()
-        reading = asyncio.ensure_future(reader.next())
-        await asyncio.sleep(0)
-        buffer.on_stdout(b"y" * 200_000)
-        buffer.end("end")
-        async with asyncio.timeout(5):
-            events = [*await reading]
-            while not reader.position.is_end:
-                events += await reader.next()
-        assert sum(len(each.what.text) for each in events if isinstance(each.what, OutputPiece)) == 200_000
-
-    async def test_a_cancelled_read_loses_nothing(self):
-        buffer: LiveBuffer[str] = LiveBuffer()
-        reader = LiveReader(buffer, pause_s=0)
-        reading = asyncio.ensure_future(reader.next())
-        await asyncio.sleep(0)
-        buffer.on_stdout(b"kept")
-        reading.cancel()
-        await asyncio.wait([reading])
-        (event,) = await reader.next()
-        assert (event.what.text, reader.position) == ("kept", Position(4))
-
-    async def test_a_reader_of_a_source_that_broke_off_gets_nothing_more(self):
-        buffer: LiveBuffer[str] = LiveBuffer()
-        buffer.break_off()
-        assert await LiveReader(buffer).next() == []
+PAUSE_S = 0.1
+EARLY_S = 0.0002
+"""What timers of the simulated loop may lack."""
+PIECE = st.one_of(st.binary(max_size=9), st.sampled_from(("é漢".encode(), b"x" * 70_000, "漢".encode() * 30_000)))
+SECONDS = st.sampled_from((0.0, 0.001, 0.03, 0.1, 0.25))
+STEP = st.one_of(
+    st.tuples(st.just("write"), st.sampled_from(OutputStream), PIECE),
+    st.tuples(st.just("write"), st.sampled_from(OutputStream), PIECE),
+    st.tuples(st.just("progress")),
+    st.tuples(st.just("join"), SECONDS),
+    st.tuples(st.just("resume"), st.integers(0, 4)),
+    st.tuples(st.just("pass_time"), SECONDS),
+)
 
 
-class TestHub:
-    async def test_an_execution_is_found_while_it_runs_here(self):
-        hub: LiveHub[str] = LiveHub()
-        execution_id = new_id()
-        assert hub.find(execution_id) is None
-        with hub.live(new_id(), execution_id) as buffer:
-            assert hub.find(execution_id) is buffer
-        assert hub.find(execution_id) is None
-
-    async def test_an_execution_without_a_recorded_end_breaks_off(self):
-        hub: LiveHub[str] = LiveHub()
-        with hub.live(new_id(), new_id()) as buffer:
-            buffer.on_stdout(b"x")
-        assert not any(each.position.is_end for each in await buffer.next(Position()))
-        assert await buffer.next(Position(1)) == []
-
-    async def test_its_begin_wakes_those_who_wait_for_it(self):
-        hub: LiveHub[str] = LiveHub()
-        execution_id = new_id()
-        with (
-            hub.begins.waiting(execution_id) as begun,
-            hub.begins.waiting(new_id()) as other,
-            hub.live(new_id(), execution_id),
-        ):
-            assert (begun.done(), other.done()) == (True, False)
-        with hub.begins.waiting(execution_id) as again:
-            assert not again.done()
-
-    async def test_closing_it_wakes_all_and_breaks_off_what_runs(self):
-        hub: LiveHub[str] = LiveHub()
-        with hub.live(new_id(), new_id()) as buffer, hub.begins.waiting(new_id()) as begun:
-            hub.close()
-            assert begun.done()
-            assert await buffer.next(Position()) == []
-        assert hub.is_closed
-
-    async def test_the_readers_of_an_owner_and_of_all_are_bounded(self):
-        hub: LiveHub[str] = LiveHub(readers_max=4, owner_readers_max=2)
-        with hub.place(ALICE), hub.place(ALICE):
-            with pytest.raises(QuotaReached, match="an event stream"), hub.place(ALICE):
-                pass
-            with hub.place(BOB), hub.place(BOB):
-                assert hub.reader_count == 4
-                with pytest.raises(Overloaded), hub.place(ANONYMOUS):
-                    pass
-        assert hub.reader_count == 0
+def simulated(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run in a loop whose time passes only while every task waits."""
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        runner.run(main())
 
 
-class TestProgress:
-    @pytest.mark.parametrize("value", [None, 0, 0.5, 1])
-    def test_a_share_and_a_short_message_are_accepted(self, value):
-        assert ScriptProgress(value, "x" * PROGRESS_MESSAGE_LENGTH_MAX).value == value
+@define(eq=False)
+class Reader:
+    """Reads to the end. It takes `lag_s` for what it has read, and may break off and resume at any time."""
 
-    @pytest.mark.parametrize(("value", "message"), [(-0.1, ""), (1.1, ""), (float("nan"), ""), (0, "x" * 201)])
-    def test_another_value_or_a_long_message_is_refused(self, value, message):
-        with pytest.raises(ValueError, match="of a progress"):
-            ScriptProgress(value, message)
+    buffer: LiveBuffer[str]
+    lag_s: float = 0.0
+    events: list[LiveEvent[str]] = field(factory=list)
+    reads_s: list[float] = field(factory=list)
+    _task: "asyncio.Task[None] | None" = None
+
+    @property
+    def position(self) -> Position:
+        return self.events[-1].position if self.events else Position()
+
+    def start(self) -> "Reader":
+        self.reads_s = []
+        self._task = asyncio.ensure_future(self._read())
+        return self
+
+    def resume(self) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        self.start()
+
+    async def end(self) -> None:
+        assert self._task is not None
+        async with asyncio.timeout(600):
+            await self._task
+
+    async def _read(self) -> None:
+        position = Position.of(str(self.position))
+        while events := await self.buffer.next(position):
+            self.events += events
+            self.reads_s.append(asyncio.get_running_loop().time())
+            position = events[-1].position
+            await asyncio.sleep(self.lag_s)
+
+
+@define(eq=False)
+class Script:
+    """Writes, while readers come and go."""
+
+    buffer: LiveBuffer[str]
+    written: dict[OutputStream, bytes] = field(factory=lambda: dict.fromkeys(OutputStream, b""))
+    readers: list[Reader] = field(factory=list)
+
+    async def take(self, step: Sequence[Any]) -> None:
+        name, *arguments = step
+        waiting = getattr(self, name)(*arguments)
+        if waiting is not None:
+            await waiting
+
+    def write(self, stream: OutputStream, piece: bytes) -> None:
+        self.written[stream] += piece
+        on_piece = {OutputStream.STDOUT: self.buffer.on_stdout, OutputStream.STDERR: self.buffer.on_stderr}
+        on_piece[stream](piece)
+
+    def progress(self) -> None:
+        self.buffer.on_progress(ScriptProgress(0.5))
+
+    def join(self, lag_s: float) -> None:
+        self.readers.append(Reader(self.buffer, lag_s).start())
+
+    def resume(self, number: int) -> None:
+        for reader in self.readers[number : number + 1]:
+            reader.resume()
+
+    def pass_time(self, seconds: float) -> Coroutine[Any, Any, None]:
+        return asyncio.sleep(seconds)
+
+
+def require_each_byte_once(events: Sequence[LiveEvent[str]], stream: OutputStream, written: bytes) -> None:
+    """Fail unless pieces and gaps of a stream follow each other from its first byte to its last."""
+    whole, offset = written.decode("utf-8", "replace").replace("\0", "\ufffd").encode(), 0
+    for what in (each.what for each in events):
+        if isinstance(what, Gap) and what.stream is stream:
+            assert what.start == offset < what.end
+            offset = what.end
+        if isinstance(what, OutputPiece) and what.stream is stream:
+            content = what.text.encode()
+            assert (what.offset, len(content) <= PIECE_SIZE_MAX) == (offset, True)
+            offset += len(content)
+            assert whole[what.offset : offset] == content
+    assert offset == len(whole)
+
+
+@given(st.lists(STEP, min_size=3, max_size=30), st.sampled_from((20, 300_000)))
+def test_each_byte_arrives_once_and_in_order_and_no_reader_reads_too_often(steps, size_max):
+    async def live() -> None:
+        script = Script(LiveBuffer(size_max, PAUSE_S))
+        script.join(0.0)
+        for step in steps:
+            await script.take(step)
+        paced = [list(reader.reads_s) for reader in script.readers]
+        script.buffer.end("end")
+        for reader in script.readers:
+            await reader.end()
+            for stream, written in script.written.items():
+                require_each_byte_once(reader.events, stream, written)
+            ends = [each for each in reader.events if each.position.is_end]
+            assert [each.what for each in ends] == [ExecutionEnded("end")] == [reader.events[-1].what]
+        pauses_s = [later - earlier for reads_s in paced for earlier, later in pairwise(reads_s)]
+        assert min(pauses_s, default=PAUSE_S) >= PAUSE_S - EARLY_S
+
+    simulated(live)
+
+
+def test_pieces_within_the_pause_arrive_together():
+    async def live() -> None:
+        script = Script(LiveBuffer(pause_s=PAUSE_S))
+        script.join(0.0)
+        for number in range(10):
+            script.write(OutputStream.STDOUT, b"%d" % number)
+            await script.pass_time(0.03)
+        script.buffer.end("end")
+        (reader,) = script.readers
+        await reader.end()
+        texts = [each.what.text for each in reader.events if isinstance(each.what, OutputPiece)]
+        assert texts == ["0", "123", "456", "789"]
+
+    simulated(live)
+
+
+def test_output_after_a_pause_arrives_at_once():
+    async def live() -> None:
+        script = Script(LiveBuffer(pause_s=PAUSE_S))
+        script.join(0.0)
+        for _ in range(3):
+            await script.pass_time(1.0)
+            written_at_s = asyncio.get_running_loop().time()
+            script.write(OutputStream.STDOUT, b"x")
+            await script.pass_time(0.01)
+            assert script.readers[0].reads_s[-1] - written_at_s < 0.005
+
+    simulated(live)
+
+
+def test_readers_with_one_position_get_the_same_events():
+    async def live() -> None:
+        script = Script(LiveBuffer(pause_s=PAUSE_S))
+        for _ in range(3):
+            script.join(0.0)
+        for _ in range(3):
+            script.write(OutputStream.STDOUT, b"line\n")
+            await script.pass_time(0.2)
+        script.join(0.0)
+        script.write(OutputStream.STDOUT, b"last\n")
+        await script.pass_time(0.2)
+        first, *others, late = [reader.events for reader in script.readers]
+        assert len(first) == 4
+        for events in others:
+            assert all(one is other for one, other in zip(first, events, strict=True))
+        assert [each.position for each in late] == [Position(20)]
+
+    simulated(live)
+
+
+def test_the_end_is_not_paced():
+    async def live() -> None:
+        script = Script(LiveBuffer(pause_s=3600))
+        script.write(OutputStream.STDOUT, b"x")
+        script.join(0.0)
+        await script.pass_time(1.0)
+        script.write(OutputStream.STDOUT, b"y" * 200_000)
+        script.buffer.end("end")
+        await script.readers[0].end()
+        assert asyncio.get_running_loop().time() < 2
+        require_each_byte_once(script.readers[0].events, OutputStream.STDOUT, b"x" + b"y" * 200_000)
+
+    simulated(live)
+
+
+async def test_a_cancelled_read_loses_nothing():
+    buffer: LiveBuffer[str] = LiveBuffer(pause_s=0)
+    reading = asyncio.ensure_future(buffer.next(Position()))
+    await asyncio.sleep(0)
+    buffer.on_stdout(b"kept")
+    reading.cancel()
+    await asyncio.wait([reading])
+    (event,) = await buffer.next(Position())
+    assert (event.what, event.position) == (OutputPiece(OutputStream.STDOUT, 0, "kept"), Position(4))
+
+
+async def test_a_reader_of_a_buffer_that_broke_off_gets_nothing_more():
+    buffer: LiveBuffer[str] = LiveBuffer()
+    buffer.break_off()
+    assert await buffer.next(Position()) == []
