@@ -1,5 +1,6 @@
 """Holds owners to quotas of sessions, bytes and concurrent calls, by periodic counts."""
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -61,6 +62,7 @@ class _Usage:
     bytes_in_progress: int = 0
     calls_elsewhere: int = 0
     calls_counted_at_s: float = float("-inf")
+    first_count: "asyncio.Task[None] | None" = None
 
     @property
     def live_sessions(self) -> int:
@@ -111,8 +113,7 @@ class UsageLimiter(Quotas):
         usage = self._usage(owner)
         self._request(self._sessions_due, owner)
         if usage.counted_at_s < 0:
-            with contextlib.suppress(Unavailable):
-                await self._count_sessions([owner])
+            await self._first_count(owner, usage)
         sessions_max, bytes_max = self._policy.live_sessions_max, self._policy.stored_bytes_max
         if sessions_max is not None and usage.live_sessions >= sessions_max and not hidden:
             raise QuotaReached("live_sessions", sessions_max, usage.live_sessions)
@@ -193,6 +194,19 @@ class UsageLimiter(Quotas):
             usage.counted, usage.counted_at_s = counted, self._now_s()
             usage.sessions_since -= sessions
             usage.bytes_since -= size
+
+    async def _first_count(self, owner: Owner, usage: _Usage) -> None:
+        """Wait for one count for all callers: the second of two would also count what follows the first."""
+        if usage.first_count is None:
+            usage.first_count = asyncio.create_task(self._counted_first(owner, usage))
+        await asyncio.wait({usage.first_count})
+
+    async def _counted_first(self, owner: Owner, usage: _Usage) -> None:
+        try:
+            with contextlib.suppress(Unavailable):
+                await self._count_sessions([owner])
+        finally:
+            usage.first_count = None
 
     async def _count_calls(self) -> None:
         owners = list(islice(self._calls_due, self._options.batch_max))

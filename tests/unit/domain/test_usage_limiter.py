@@ -78,6 +78,31 @@ async def test_an_owner_is_counted_once_and_later_sessions_are_added():
     assert world.reader.counted == [[ALICE], [BOB]]
 
 
+async def test_the_first_calls_of_an_owner_wait_for_one_count_together():
+    world = World(policy=UsagePolicy(3))
+    results = await asyncio.gather(*(world.add() for _ in range(5)), return_exceptions=True)
+    assert [type(each) for each in results] == [type(None)] * 3 + [QuotaReached] * 2
+    assert world.reader.counted == [[ALICE]]
+
+
+async def test_a_first_count_that_fails_is_repeated_by_the_next_call():
+    world = World()
+    world.reader.failure = StorageUnavailable()
+    await asyncio.gather(world.add(), world.add())
+    world.reader.failure = None
+    await world.add()
+    assert world.reader.counted == [[ALICE], [ALICE]]
+
+
+async def test_a_caller_that_leaves_does_not_end_the_count_of_others():
+    world = World()
+    leaving, staying = asyncio.create_task(world.add()), asyncio.create_task(world.add())
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await staying
+    assert (leaving.cancelled(), world.reader.counted) == (True, [[ALICE]])
+
+
 async def test_a_session_that_would_exceed_the_bytes_is_refused():
     world = World(UsagePolicy(stored_bytes_max=100))
     await world.add(size=60)
