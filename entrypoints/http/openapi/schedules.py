@@ -152,7 +152,7 @@ PATCH = Contract(
             "zone",
             "Another zone, if the schedule has not changed since version 1",
             parameters={"If-Match": '"1"'},
-            body={"time_zone": "Asia/Tokyo"},
+            body={"cron": "30 2 * * *", "time_zone": "Asia/Tokyo"},
             response=_SCHEDULE | {"time_zone": "Asia/Tokyo", "version": 2},
         ),
     ),

@@ -110,7 +110,9 @@ async def test_a_stop_and_a_kill_at_once_end_once(shared):
     worker, running = await _running(shared, PYTHON, heard)
     await worker.stop()
     os.kill(worker.process.launched.pid, signal.SIGKILL)
-    _require_cancelled(await running)
+    report = await running
+    assert report.failure is not None
+    assert report.failure.code is FailureCode.EXECUTION_CANCELLED
     await worker.release()
 
 
