@@ -24,8 +24,8 @@ class _Known:
 class ServedLanguages:
     """Asks runtimes for their health, and keeps each answer for `kept_s`. Belongs to one event loop.
 
-    While a runtime is asked again, its last answer counts, for `trusted_s` in all: one that does not respond delays no
-    claim of another language.
+    While a runtime is asked again, its last answer counts, for `trusted_s` in all. One that does not respond, or starts
+    slowly, delays no claim of another language.
     """
 
     _probes: Mapping[Language, Probe]
@@ -37,13 +37,8 @@ class ServedLanguages:
 
     async def reason_against(self, language: Language) -> str | None:
         """Return why nothing serves the language; None if something does."""
-        now_s, known = asyncio.get_running_loop().time(), self._known.get(language)
-        if known is not None and now_s - known.known_at_s < self.kept_s:
-            return known.reason
-        asking = self._asked(language)
-        if known is None or now_s - known.known_at_s >= self.trusted_s:
-            known = await asyncio.shield(asking)
-        return known.reason
+        known = self._last(language)
+        return (await asyncio.shield(self._asked(language)) if known is None else known).reason
 
     async def require(self, language: Language) -> None:
         """Raise RuntimeUnavailable if nothing serves the language."""
@@ -52,8 +47,17 @@ class ServedLanguages:
             raise RuntimeUnavailable(language, f"{reason} Repeat the call when it is served again.")
 
     async def now(self) -> Collection[Language]:
-        """Return the languages that are served."""
-        return [language for language in self._probes if await self.reason_against(language) is None]
+        """Return the languages that are known to be served; it waits until something is known of one of them."""
+        if self._probes and not any(map(self._last, self._probes)):
+            await asyncio.wait(map(self._asked, self._probes), return_when=asyncio.FIRST_COMPLETED)
+        return [each for each in self._probes if (known := self._last(each)) is not None and known.reason is None]
+
+    def _last(self, language: Language) -> _Known | None:
+        """Return the last answer while it counts; asks again unless it is new."""
+        known, now_s = self._known.get(language), asyncio.get_running_loop().time()
+        if known is None or now_s - known.known_at_s >= self.kept_s:
+            self._asked(language)
+        return known if known is not None and now_s - known.known_at_s < self.trusted_s else None
 
     def _asked(self, language: Language) -> "asyncio.Task[_Known]":
         """Return the task that asks the runtime, one for all who want to know."""

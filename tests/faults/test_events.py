@@ -55,7 +55,7 @@ async def started(client, found):
 
 
 async def test_a_reader_goes_on_elsewhere_when_the_controller_is_killed_that_runs_the_script(mortals, url):
-    running, other = mortals(url), mortals(url)
+    running, other = mortals(url), mortals(url, MAX_ASYNC_EXECUTIONS="0")
     for each in (running, other):
         await each.ready()
     found = []
@@ -78,7 +78,7 @@ async def test_a_reader_goes_on_elsewhere_when_the_controller_is_killed_that_run
 
 
 async def test_a_reader_goes_on_elsewhere_when_the_controller_is_killed_that_it_reads_from(mortals, url):
-    running, other = mortals(url), mortals(url)
+    running, other = mortals(url), mortals(url, MAX_ASYNC_EXECUTIONS="0")
     for each in (running, other):
         await each.ready()
     found = []

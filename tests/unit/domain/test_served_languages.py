@@ -77,9 +77,30 @@ async def test_a_runtime_that_stops_answering_delays_no_other_language() -> None
 
     probes = {Language.NODEJS: stops, Language.PYTHON: reporting(status="ok")}
     served = ServedLanguages(probes, kept_s=0, probe_timeout_s=60, trusted_s=60)
+    for each in Language:
+        await served.require(each)
     assert set(await served.now()) == set(Language)
     answers.clear()
     async with asyncio.timeout(30):
         assert set(await served.now()) == set(Language), "its last answer counts meanwhile"
     answers.set()
     await until(lambda: served.reason_against(Language.NODEJS))
+
+
+async def test_a_runtime_that_starts_slowly_delays_no_other_language() -> None:
+    started = asyncio.Event()
+
+    async def starting() -> Any:
+        await started.wait()
+        return {"status": "ok"}
+
+    served = ServedLanguages({Language.NODEJS: starting, Language.PYTHON: reporting(status="ok")}, probe_timeout_s=60)
+    async with asyncio.timeout(30):
+        assert list(await served.now()) == [Language.PYTHON]
+    started.set()
+    await served.require(Language.NODEJS)
+    assert set(await served.now()) == set(Language)
+
+
+async def test_nothing_is_served_without_a_runtime() -> None:
+    assert list(await ServedLanguages({}).now()) == []
