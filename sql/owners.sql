@@ -109,7 +109,8 @@ SELECT
     (SELECT count(*) FROM moved) AS moved;
 
 -- name: move_queue(owner_from, owner_to, language, after_ready_at, after_execution_id, rows_max, act_id, actor, origin, act)
--- What an accept has stored that found a session with its old owner, before it moved.
+-- What an accept has stored that found a session with its old owner, before it moved. It waits for rows that are locked:
+-- a claim locks an entry before it sees that the session has another owner, and leaves it.
 WITH examined AS MATERIALIZED (
     SELECT q.ready_at, q.execution_id, q.request_id
     FROM meta.queued_executions AS q
@@ -128,7 +129,7 @@ picked AS MATERIALIZED (
     INNER JOIN meta.queued_executions AS q ON e.execution_id = q.execution_id AND e.request_id = q.request_id
     WHERE q.owner = :owner_from::text
     ORDER BY q.execution_id
-    FOR UPDATE OF q SKIP LOCKED
+    FOR UPDATE OF q
 ),
 moved AS (
     UPDATE meta.queued_executions AS q

@@ -333,6 +333,38 @@ async def test_what_an_accept_stores_that_began_before_the_move_moves_too(mover,
     assert [each.entry.ref for each in await process.claim() if each.entry.ref.owner == ALICE] == [ref]
 
 
+async def test_an_entry_that_a_claim_has_locked_follows_its_session(mover, storage, database_url, statements):
+    process, session = QueueOfOne(storage), await storage.add()
+    await process.add(session)
+    rows(database_url, "UPDATE meta.sessions SET owner = 'alice' RETURNING 1")
+    claim = process.wish()
+    bounds = {"entries_max": 1, "owner_max": 1, "turns_max": 9, "rows_max": 9, "bytes_max": 1}
+    turns = {
+        "now": claim.now,
+        "allowance": ALLOWANCE,
+        "languages": list(Language),
+        "after_language": "",
+        "after_owner": "",
+        "blocked": [],
+    }
+    async with (
+        await psycopg.AsyncConnection.connect(database_url) as claimer,
+        await psycopg.AsyncConnection.connect(database_url, autocommit=True) as watcher,
+    ):
+        claims = statements.queue_claims.claim_executions
+        await claimer.execute(claims.sql, {"claim_id": claim.claim_id, **bounds, **turns})
+        moving = asyncio.create_task(walked(mover))
+
+        async def waits_or_ends() -> bool:
+            return moving.done() or await (await watcher.execute(WAITING)).fetchone() == (True,)
+
+        await until(waits_or_ends)
+        await claimer.commit()
+        await moving
+    assert [await process.queue.queued(owner, 5) for owner in (ANONYMOUS, ALICE)] == [0, 1]
+    assert (await process.claim_one()).entry.ref == SessionRef(ALICE, session.ref.session_id)
+
+
 async def test_a_session_of_which_a_claim_takes_an_execution_moves_with_the_next_call(mover, storage, database_url):
     process, session = QueueOfOne(storage), await storage.add()
     entry = await process.add(session)
