@@ -1,7 +1,7 @@
 -- Statements that take executions out of the queue and return them; queue.sql says what entitles to it, sessions.sql
 -- describes the format.
 
--- name: claim_executions(claim_id, languages, after_language, after_owner, blocked, entries_max, owner_max, turns_max, rows_max, now, allowance)
+-- name: claim_executions(claim_id, languages, after_language, after_owner, blocked, entries_max, owner_max, turns_max, rows_max, bytes_max, now, allowance)
 -- `turn` finds one owner after the other in the index, from the one behind `after` round to that one; an empty name marks
 -- the way round. Its rows are made as `due` needs them, so a claim of few entries examines few owners. Only this part
 -- reads what is dead in front of an owner's entries: with the place of the first one the others begin behind it. A claim
@@ -10,6 +10,7 @@
 -- and only as many as a part has: claims in other processes get the rows behind them. A limit that the planner cannot see
 -- makes it read the first rows from the index, where it would else sort all rows of an owner of whom it knows nothing
 -- yet. The unique index of open records in order makes one of two claims wait for the other, and then take nothing.
+-- Params are stored again with the open record, so a claim takes about bytes_max of them, or one entry.
 WITH RECURSIVE turn (language, owner, first_ready_at, lap, position) AS (
     SELECT :after_language::text, :after_owner::text, NULL::timestamptz, 0, 0
     UNION ALL
@@ -122,6 +123,9 @@ chosen AS MATERIALIZED (
     ORDER BY n.nth, n.position
     LIMIT :entries_max::bigint
 ),
+sized AS (
+    SELECT c.*, sum(pg_column_size(c.params)) OVER (ORDER BY c.nth, c.position) AS bytes_with_it FROM chosen AS c
+),
 opened AS (
     INSERT INTO meta.open_executions (
         request_id, execution_id, owner, slot, deadline_at, in_order, claim_id, language_title, ready_at, start_until,
@@ -130,7 +134,8 @@ opened AS (
     SELECT
         c.request_id, c.execution_id, c.owner, c.slot, c.deadline_at, c.in_order, :claim_id::uuid,
         c.language || '-' || c.title, c.ready_at, c.start_until, c.kept_until, c.params, c.options, c.key, c.payload_hash
-    FROM chosen AS c
+    FROM sized AS c
+    WHERE c.bytes_with_it - pg_column_size(c.params) < :bytes_max::bigint
     ORDER BY c.request_id, c.execution_id
     ON CONFLICT DO NOTHING
     RETURNING request_id, execution_id

@@ -58,10 +58,11 @@ WHERE
     ) IS NULL
 LIMIT :ended_max::bigint;
 
--- name: end_entries(request_ids, execution_ids, now, cancelled, expired, cancelled_error, expired_error)
--- Ends those of the entries that can no longer run. The next call ends the rows that are locked now.
+-- name: end_entries(request_ids, execution_ids, bytes_max, now, cancelled, expired, cancelled_error, expired_error)
+-- Ends those of the entries that can no longer run. The next call ends the rows that are locked now, and those beyond
+-- about bytes_max of params, which are stored again under the key.
 WITH picked AS MATERIALIZED (
-    SELECT q.execution_id, q.request_id, q.expires_at
+    SELECT q.execution_id, q.request_id, q.expires_at, pg_column_size(q.params) AS params_bytes
     FROM unnest(:request_ids::uuid[], :execution_ids::uuid[]) AS c (request_id, execution_id)
     INNER JOIN meta.queued_executions AS q ON c.execution_id = q.execution_id AND c.request_id = q.request_id
     WHERE q.execution_id = any(:execution_ids::uuid[])
@@ -70,7 +71,7 @@ WITH picked AS MATERIALIZED (
 ),
 judged AS (
     SELECT
-        p.execution_id, p.request_id,
+        p.execution_id, p.request_id, p.params_bytes,
         CASE
             WHEN s.closed_at < p.expires_at THEN 'cancelled'
             WHEN p.expires_at <= :now::timestamptz OR s.expires_at IS NULL OR s.expires_at <= :now::timestamptz
@@ -81,16 +82,21 @@ judged AS (
         SELECT s.closed_at, s.expires_at FROM meta.sessions AS s WHERE s.request_id = p.request_id LIMIT 1
     ) AS s ON TRUE
 ),
+ending AS (
+    SELECT j.*, sum(j.params_bytes) OVER (ORDER BY j.execution_id) AS bytes_with_it
+    FROM judged AS j
+    WHERE j.outcome IS NOT NULL
+),
 removed AS (
     DELETE FROM meta.queued_executions AS q
-    USING judged AS j
+    USING ending AS e
     WHERE
         q.execution_id = any(:execution_ids::uuid[])
-        AND q.execution_id = j.execution_id
-        AND q.request_id = j.request_id
-        AND j.outcome IS NOT NULL
+        AND q.execution_id = e.execution_id
+        AND q.request_id = e.request_id
+        AND e.bytes_with_it - e.params_bytes < :bytes_max::bigint
     RETURNING
-        q.*, j.outcome, q.language || '-' || q.title AS language_title,
+        q.*, e.outcome, q.language || '-' || q.title AS language_title,
         coalesce((q.options ->> 'attempt')::smallint, 1::smallint) AS attempt
 ),
 answered AS (

@@ -195,6 +195,7 @@ class PostgresExecutionQueue(QueueReader):
                 "owner_max": claim.owner_max,
                 "turns_max": self._limits.turns_max,
                 "rows_max": self._limits.rows_max,
+                "bytes_max": self._limits.bytes_max,
                 "now": claim.now,
                 "allowance": claim.allowance,
             },

@@ -110,6 +110,7 @@ class PutBackExecutions(BatchStatement[PutBackCall, None]):
     """Returns entries to the queue, unless their cancel was requested."""
 
     name: ClassVar[str] = "put_back"
+    divisible: ClassVar[bool] = True
 
     @override
     def batch_key(self, call: PutBackCall) -> Hashable:
@@ -176,6 +177,7 @@ class CancelExecutions(BatchStatement[StateCall, CancelResult | None]):
     """Cancels; the response is None if the execution was in neither state, or has left it meanwhile."""
 
     name: ClassVar[str] = "cancel"
+    divisible: ClassVar[bool] = True
 
     @override
     def batch_key(self, call: StateCall) -> Hashable:

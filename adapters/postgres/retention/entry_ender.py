@@ -26,6 +26,8 @@ EntryIds = tuple[Any, ...]
 class QueueLimits:
     """What one statement examines: turns, rows of each turn, rows of a page; and how many entries it ends.
 
+    It moves about `bytes_max` of params to another table.
+
     A claim that finds nothing goes on with the next turns, up to `walks_max` statements in all. Cleanup looks at fewer
     rows of more turns.
     """
@@ -37,6 +39,7 @@ class QueueLimits:
     page_rows_max: int = field(default=1000, validator=validators.ge(1))
     blocking_rows_max: int = field(default=50, validator=validators.ge(1))
     ended_max: int = field(default=500, validator=validators.ge(1))
+    bytes_max: int = field(default=4 * 1024 * 1024, validator=validators.ge(1))
 
 
 @define(eq=False)
@@ -53,11 +56,19 @@ class EntryEnder:
 
     async def end(self, entries: Sequence[EntryIds], now: datetime) -> int:
         """End those of the entries that can no longer run."""
-        if not entries:
-            return 0
+        ended = 0
+        while ended < len(entries):
+            found = await self._end(entries, now)
+            if not found:  # the others are locked, or can run
+                break
+            ended += found
+        return ended
+
+    async def _end(self, entries: Sequence[EntryIds], now: datetime) -> int:
         named = {
             "request_ids": codec.uuids(session_id for session_id, _ in entries),
             "execution_ids": codec.uuids(execution_id for _, execution_id in entries),
+            "bytes_max": self._bounds.bytes_max,
             "now": now,
             "cancelled": report_text(CANCELLED),
             "expired": report_text(EXPIRED),

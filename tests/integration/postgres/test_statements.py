@@ -444,7 +444,7 @@ def _queue_statements(statements: Statements) -> list[tuple[Statement, dict[str,
     few = {"now": now, "rows_max": 100}
     claim = {
         "claim_id": SOME_ID, "languages": "{python}", "after_language": "", "after_owner": "", "blocked": "{}",
-        "entries_max": 8, "owner_max": 8, "turns_max": 64, "allowance": timedelta(0), **few,
+        "entries_max": 8, "owner_max": 8, "turns_max": 64, "bytes_max": 1000, "allowance": timedelta(0), **few,
     }  # fmt: skip
     end, ended = EndCall(finished, entry, entry), {"cancelled": "", "cancelled_error": ""}
     return [
@@ -466,7 +466,7 @@ def _queue_statements(statements: Statements) -> list[tuple[Statement, dict[str,
         (sweeps.select_expired_entries, few),
         (sweeps.select_entries_of, {**few, "request_id": SOME_ID}),
         (sweeps.select_blocking_entries, {**few, "rows_max": 50, "turns_max": 64, "ended_max": 10}),
-        (sweeps.end_entries, {**one, "now": now, **ended, "expired": "", "expired_error": ""}),
+        (sweeps.end_entries, {**one, "bytes_max": 1000, "now": now, **ended, "expired": "", "expired_error": ""}),
         (states.select_to_stop, one),
         (states.select_kept_call, {"request_id": SOME_ID, "owner": "alice", "key": "k", "now": now}),
         (states.select_states, SelectStates(states.select_states).columns(state)),
