@@ -119,12 +119,16 @@ class EventStream(Generic[End]):
                 break
             if not events:
                 break
-            for event in events:
-                await send_line(self._written(event))
-                self.position = event.position
+            await self._send(events, send_line)
+            del events  # what was written of them is large, and the next ones may come in minutes
             if self.position.is_end:
                 return
         await send_line(self.form.event(self.position, "reconnect", _RECONNECT))
+
+    async def _send(self, events: Sequence[LiveEvent[End]], send_line: SendLine) -> None:
+        for event in events:
+            await send_line(self._written(event))
+            self.position = event.position
 
     def _written(self, event: LiveEvent[End]) -> bytes:
         written = event.written.get(self.form.content_type)

@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import weakref
 from collections.abc import Callable, Mapping
 
 import pytest
 
 from domain.errors import InvalidRequest
 from domain.live.buffer import LiveBuffer
-from domain.live.position import Position
+from domain.live.events import LiveEvent, OutputPiece
+from domain.live.ports import LiveSource
+from domain.live.position import OutputStream, Position
 from domain.scripts.output import ScriptProgress
 from entrypoints.http.event_stream import (
     EVENTS_CONTENT,
@@ -116,6 +119,25 @@ async def test_a_quiet_stream_is_kept_alive_and_ends_after_its_lifetime(form, ke
     assert text.count(keep_alive) >= 2
     assert "reconnect" in text
     assert "0.0.0" in text.rpartition("reconnect")[0]
+
+
+class OneEvent(LiveSource[str]):
+    """Gives one event, and looks at the next call whether the reader still keeps it."""
+
+    def __init__(self) -> None:
+        self.events = [LiveEvent(Position(3), OutputPiece(OutputStream.STDOUT, 0, "abc"))]
+        self.given = weakref.ref(self.events[0])
+        self.is_kept = False
+
+    async def next(self, position: Position) -> list[LiveEvent[str]]:
+        self.is_kept = position != START and self.given() is not None
+        return [self.events.pop()] if self.events else []
+
+
+async def test_a_stream_keeps_no_event_that_it_has_sent():
+    source = OneEvent()
+    assert '"abc"' in await written(EventStream(source, ServerSentEvents(), FIRST, end_data, START))
+    assert not source.is_kept
 
 
 class Client:
