@@ -36,7 +36,8 @@ SELECT
         WHEN pg_column_size(s.context) > 1000 THEN octet_length(s.context::text)
         ELSE coalesce(2 * pg_column_size(s.context), 0)
     END
-    + coalesce(octet_length(o.compile_error), 0) + coalesce(octet_length(o.metadata::text), 0) AS size_bytes
+    + coalesce(octet_length(s.compile_options::text), 0) + coalesce(octet_length(o.compile_error), 0)
+    + coalesce(octet_length(o.metadata::text), 0) AS size_bytes
 FROM picked AS s
 CROSS JOIN absent
 CROSS JOIN LATERAL (SELECT compile_error, metadata FROM (SELECT s.*) AS own) AS o -- noqa: ST05
@@ -59,7 +60,8 @@ SELECT
         WHEN pg_column_size(s.context) > 1000 THEN octet_length(s.context::text)
         ELSE coalesce(2 * pg_column_size(s.context), 0)
     END
-    + coalesce(octet_length(o.compile_error), 0) + coalesce(octet_length(o.metadata::text), 0) AS size_bytes
+    + coalesce(octet_length(s.compile_options::text), 0) + coalesce(octet_length(o.compile_error), 0)
+    + coalesce(octet_length(o.metadata::text), 0) AS size_bytes
 FROM picked AS s
 CROSS JOIN absent
 CROSS JOIN LATERAL (SELECT compile_error, metadata FROM (SELECT s.*) AS own) AS o -- noqa: ST05
@@ -117,7 +119,8 @@ COPY (
             s.*,
             (
                 coalesce(octet_length(s.script_content), 0) + coalesce(octet_length(s.context), 0)
-                + coalesce(octet_length(s.compile_error), 0) + coalesce(octet_length(s.metadata), 0)
+                + coalesce(octet_length(s.compile_options), 0) + coalesce(octet_length(s.compile_error), 0)
+                + coalesce(octet_length(s.metadata), 0)
             )::bigint AS size_bytes
         FROM found AS s
     ),

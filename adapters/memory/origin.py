@@ -119,7 +119,7 @@ def _expires_after(row: SourceSession, instant: datetime) -> bool:
 
 
 def _head(row: SourceSession) -> RowHead:
-    texts = (row.script_content, row.context, row.compile_error, row.metadata)
+    texts = (row.script_content, row.context, row.compile_options, row.compile_error, row.metadata)
     return RowHead(row.request_id, "", sum(len(text.encode()) for text in texts if text is not None))
 
 

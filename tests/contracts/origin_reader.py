@@ -118,6 +118,13 @@ class OriginReaderContract:
         assert all(len(page.ordinary.ids) + len(page.odd) <= 2 for page in pages)
         assert 4000 <= sum(page.size_bytes for page in pages) <= 4100
 
+    @pytest.mark.parametrize("name", ["script_content", "context", "compile_options", "compile_error", "metadata"])
+    async def test_each_text_counts_in_the_size_of_a_row(self, reader, store, name):
+        store(session(1, **{name: f'{{"a": "{"x" * 2000}"}}'}))
+        page = await reader.page(None, PageLimits(10, 1000), POLICY, NOW)
+        assert page.large == [str(origin_id(1))]
+        assert 2000 <= page.size_bytes <= 2100
+
     async def test_rows_of_one_kind_are_ordinary_and_others_are_odd(self, reader, store):
         odd = session(1, execution_count=-1), session(2, status="odd"), session(3, context="[]")
         plain = session(4), session(5, script_content="é", context='{"b": 2}'), session(6, user_id="alice")
