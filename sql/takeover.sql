@@ -86,20 +86,23 @@ UPDATE meta.takeover AS t
 SET progress = t.progress || jsonb_build_object(:command::text, :progress::jsonb);
 
 -- name: load_inbound(request_ids, sample_ids, command, progress)
--- Stores rows that the command sends, with the progress, if no copy of them is stored and none of them is taken. Only the
--- copies of a sample are looked up: each look-up costs a fifth of what a row costs, and the primary key finds the rest,
--- which is an error. The lock on the takeover keeps other copies away from the first statement on. The commit does not
--- wait for the disk, as in receive_inbound. Columns that are not named are null in such rows.
-UPDATE meta.takeover AS t
-SET progress = t.progress || jsonb_build_object(:command::text, :progress::jsonb);
+-- Stores rows that the command sends, with the progress, and returns a row, if no copy of them is stored and none of them
+-- is taken. Otherwise nothing is sent or stored, which is no error: the server would log it, with all ids, for each page
+-- of a repetition. Only the copies of a sample are looked up: each look-up costs a fifth of what a row costs, and the
+-- primary key finds the rest, which is an error. The lock on the takeover keeps other copies away from the first
+-- statement on, so the second one sees what they have stored. The commit does not wait for the disk, as in
+-- receive_inbound. Columns that are not named are null in such rows.
+SELECT set_config('synchronous_commit', 'off', TRUE) AS synchronous_commit FROM meta.takeover FOR NO KEY UPDATE;
 
-SELECT
+UPDATE meta.takeover AS t
+SET progress = t.progress || jsonb_build_object(:command::text, :progress::jsonb)
+WHERE
     NOT EXISTS (SELECT FROM meta.inbound_sessions AS i WHERE i.request_id = any(:sample_ids::uuid[]))
     AND (
         NOT EXISTS (SELECT FROM meta.taken_sessions)
-        OR NOT EXISTS (SELECT FROM meta.taken_sessions AS t WHERE t.request_id = any(:request_ids::uuid[]))
-    ) AS is_new,
-    set_config('synchronous_commit', 'off', TRUE) AS synchronous_commit;
+        OR NOT EXISTS (SELECT FROM meta.taken_sessions AS x WHERE x.request_id = any(:request_ids::uuid[]))
+    )
+RETURNING t.takeover_id;
 
 COPY meta.inbound_sessions (
     owner, language, title, timeout_ms, memory_mb, isolation, renewal, version, convention, metadata, spelled_title,

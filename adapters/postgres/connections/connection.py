@@ -16,6 +16,7 @@ from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGresult
 from typing_extensions import override
 
+from adapters.copied_rows import COPY_END, COPY_HEAD
 from adapters.postgres.connections.exchange import StatementExchange
 
 _MARKS = re.compile(r"%\((\w+)\)s|%%")
@@ -90,7 +91,6 @@ Rows = list[tuple[Any, ...]]
 Types = tuple[int, ...]
 """OIDs of parameters; 0 leaves the type to the server."""
 
-_TRUE = b"t"
 LOADED = "rows"
 """The parameter with what a COPY stores, in the binary form of the server; its statement has no placeholder for it."""
 
@@ -211,20 +211,16 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
     async def _run_loading(self, statement: Statement, parameters: Mapping[str, object]) -> Rows:
         """Run statements of which the last one copies rows in, all in one transaction; return the rows before it.
 
-        The one before is a query. If its first value is not true, the copy is given up, and nothing is stored.
+        The one before is a query, or returns rows. If it has none, nothing is copied.
         """
-        given_up: list[PGresult] = []
 
-        def loaded(results: Sequence[PGresult]) -> bytes | None:
-            if results[-1].get_value(0, 0) == _TRUE:
-                return cast("bytes", parameters[LOADED])
-            given_up.extend(results)
-            return None
+        def loaded(results: Sequence[PGresult]) -> bytes:
+            return cast("bytes", parameters[LOADED]) if results[-1].ntuples else COPY_HEAD + COPY_END
 
         text = psycopg.AsyncClientCursor(self).mogrify(cast("QueryNoTemplate", statement.sql), parameters)
         self.pgconn.send_query(text.encode())
         results = await self._exchange.results(loaded)
-        return self._rows(given_up or [*results, *results[-2:-1]])
+        return self._rows([*results, *results[-2:-1]])
 
     async def _run_planned(self, statement: Statement, parameters: Mapping[str, object]) -> Rows:
         """Run a statement with the values in its text: it is planned for them, whatever the mode of the plan cache."""

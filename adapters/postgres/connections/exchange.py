@@ -19,8 +19,8 @@ _READS_MAX = 3
 """A lost connection has a last message and then its end; one that sends more is not idle."""
 
 
-CopySource = Callable[[Sequence[PGresult]], bytes | None]
-"""Returns the rows that are copied in, in the server's binary form, after these results; None gives the copy up."""
+CopySource = Callable[[Sequence[PGresult]], bytes]
+"""Returns the rows that are copied in, in the server's binary form, after these results."""
 
 
 class StatementExchange:
@@ -57,7 +57,7 @@ class StatementExchange:
             self._advance()
             await waiter
         finally:
-            self._waiter = None
+            self._waiter = self._copied = None
         return self._results
 
     def unwatch(self) -> None:
@@ -129,11 +129,10 @@ class StatementExchange:
 
     def _copy_in(self) -> None:
         """Queue the rows that the server waits for, or that there are none, which is an error there."""
-        rows = None if self._copied is None else self._copied(self._results)
-        if rows is None:
+        if self._copied is None:
             self._pgconn.put_copy_end(b"no rows")
         else:
-            self._pgconn.put_copy_data(rows)
+            self._pgconn.put_copy_data(self._copied(self._results))
             self._pgconn.put_copy_end()
 
     def _lose(self, error: psycopg.OperationalError) -> None:

@@ -104,10 +104,9 @@ class PostgresTakeoverStore(TakeoverStore):
     async def _load(self, parameters: Mapping[str, object]) -> bool:
         """Store rows as they came; return False, having stored nothing, if a copy of one is stored or one is taken."""
         try:
-            ((is_new, _),) = await self._gateway.fetch(self._statements.load_inbound, parameters)
+            return bool(await self._gateway.fetch(self._statements.load_inbound, parameters))
         except StatementRefused:  # a row beside the sample is stored; any other reason is the next statement's too
             return False
-        return bool(is_new)
 
     async def _received(self, parameters: Mapping[str, object]) -> Received:
         ((written, unchanged, taken, _),) = await self._gateway.fetch(self._statements.receive_inbound, parameters)
