@@ -1,11 +1,12 @@
-"""Work beside requests: tasks that outlive their caller, and jobs that repeat on demand."""
+"""Work beside requests: tasks that outlive their caller, jobs for many callers, and jobs that repeat on demand."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from typing import Any, Generic, TypeVar
 
 from domain.errors import DomainError
 
+Name = TypeVar("Name", bound=Hashable)
 Result = TypeVar("Result")
 
 
@@ -48,6 +49,31 @@ class BackgroundTasks:
         if error is not None and not isinstance(error, DomainError):
             loop = task.get_loop()
             loop.call_exception_handler({"message": "A task failed", "exception": error, "task": task})
+
+
+class SharedTasks(Generic[Name, Result]):
+    """Runs a job once for all who want it at the same time, by its name. A caller that leaves does not end it."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[Name, asyncio.Task[Result]] = {}
+
+    def start(self, name: Name, job: Callable[[], Coroutine[Any, Any, Result]]) -> asyncio.Task[Result]:
+        """Return the task of this name that is under way, or start it."""
+        task = self._tasks.get(name)
+        if task is None or task.done():
+            task = self._tasks[name] = asyncio.get_running_loop().create_task(job())
+            task.add_done_callback(lambda ended: self._on_end(name, ended))
+        return task
+
+    async def result(self, name: Name, job: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """Return the result of the task of this name, or raise its error."""
+        return await asyncio.shield(self.start(name, job))
+
+    def _on_end(self, name: Name, task: asyncio.Task[Result]) -> None:
+        if self._tasks[name] is task:
+            del self._tasks[name]
+        if not task.cancelled():
+            task.exception()  # whoever waits gets it; perhaps nobody does any more
 
 
 class DemandLoop:

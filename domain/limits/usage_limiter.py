@@ -1,15 +1,15 @@
 """Holds owners to quotas of sessions, bytes and concurrent calls, by periodic counts."""
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 from attrs import define, field, frozen
 from attrs.validators import ge, gt
 
 from domain.clock import Clock, MonotonicClock
-from domain.concurrency.background_tasks import DemandLoop
+from domain.concurrency.background_tasks import DemandLoop, SharedTasks
 from domain.errors import QuotaReached, Unavailable
 from domain.identity import Owner
 from domain.limits.ports import OwnerUsage, Quotas, UsageReader
@@ -62,7 +62,6 @@ class _Usage:
     bytes_in_progress: int = 0
     calls_elsewhere: int = 0
     calls_counted_at_s: float = float("-inf")
-    first_count: "asyncio.Task[None] | None" = None
 
     @property
     def live_sessions(self) -> int:
@@ -93,6 +92,7 @@ class UsageLimiter(Quotas):
     """Owners whose sessions are to be counted again."""
     _calls_due: dict[Owner, None] = field(factory=dict, init=False)
     """Owners whose executions are to be counted again."""
+    _first_counts: SharedTasks[Owner, None] = field(factory=SharedTasks, init=False)
     _loop: DemandLoop = field(factory=DemandLoop, init=False)
     _batch: int = field(init=False)
 
@@ -113,7 +113,9 @@ class UsageLimiter(Quotas):
         usage = self._usage(owner)
         self._request(self._sessions_due, owner)
         if usage.counted_at_s < 0:
-            await self._first_count(owner, usage)
+            # The second of two counts would also count what follows the first.
+            with contextlib.suppress(Unavailable):
+                await self._first_counts.result(owner, partial(self._count_sessions, [owner]))
         sessions_max, bytes_max = self._policy.live_sessions_max, self._policy.stored_bytes_max
         if sessions_max is not None and usage.live_sessions >= sessions_max and not hidden:
             raise QuotaReached("live_sessions", sessions_max, usage.live_sessions)
@@ -194,19 +196,6 @@ class UsageLimiter(Quotas):
             usage.counted, usage.counted_at_s = counted, self._now_s()
             usage.sessions_since -= sessions
             usage.bytes_since -= size
-
-    async def _first_count(self, owner: Owner, usage: _Usage) -> None:
-        """Wait for one count for all callers: the second of two would also count what follows the first."""
-        if usage.first_count is None:
-            usage.first_count = asyncio.create_task(self._counted_first(owner, usage))
-        await asyncio.wait({usage.first_count})
-
-    async def _counted_first(self, owner: Owner, usage: _Usage) -> None:
-        try:
-            with contextlib.suppress(Unavailable):
-                await self._count_sessions([owner])
-        finally:
-            usage.first_count = None
 
     async def _count_calls(self) -> None:
         owners = list(islice(self._calls_due, self._options.batch_max))

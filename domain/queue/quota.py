@@ -1,12 +1,13 @@
 """How full the queue is, by periodic counts."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 from attrs import define, field, frozen
 
 from domain.clock import MonotonicClock
+from domain.concurrency.background_tasks import SharedTasks
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import Overloaded, QuotaReached
 from domain.identity import ANONYMOUS, EVERY_OWNER, Owner
@@ -62,7 +63,7 @@ class QueueQuota:
     _bounds: QueueMaxima
     _stored: Quotas = field(factory=Unlimited)
     _counts: BoundedCache[Owner, _Count] = field(init=False, factory=lambda: BoundedCache(_OWNERS_MAX, lambda _: 1))
-    _counting: "dict[Owner, asyncio.Task[None]]" = field(init=False, factory=dict)
+    _counting: SharedTasks[Owner, None] = field(init=False, factory=SharedTasks)
     _storing: Counter[Owner] = field(init=False, factory=Counter)
     """Entries that are being stored."""
 
@@ -102,12 +103,8 @@ class QueueQuota:
 
     async def _count_if_late(self, owner: Owner) -> None:
         """Count again if the last count is too old, once for all who want to know."""
-        if not self._is_late(owner):
-            return
-        counting = self._counting.get(owner)
-        if counting is None:
-            counting = self._counting[owner] = asyncio.ensure_future(self._recount(owner))
-        await asyncio.shield(counting)
+        if self._is_late(owner):
+            await self._counting.result(owner, partial(self._recount, owner))
 
     def _is_late(self, owner: Owner) -> bool:
         count = self._counts.get(owner)
@@ -120,10 +117,7 @@ class QueueQuota:
     async def _recount(self, owner: Owner) -> None:
         known, now_ns = self._counts.get(owner), self._clock()
         before = 0 if known is None else known.added
-        try:
-            counted = await self._queue.queued(owner, self._bounds.of(owner) + 1)
-        finally:
-            del self._counting[owner]
+        counted = await self._queue.queued(owner, self._bounds.of(owner) + 1)
         since = 0 if known is None else known.added - before  # the count may or may not have them
         self._counts.put(owner, _Count(counted, now_ns, since))
 

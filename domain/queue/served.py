@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 
 from attrs import define, field, frozen
 
+from domain.concurrency.background_tasks import SharedTasks
 from domain.errors import RuntimeUnavailable
 from domain.scripts.language import Language
 
@@ -32,7 +34,7 @@ class ServedLanguages:
     kept_s: float = 1.0
     probe_timeout_s: float = 1.0
     trusted_s: float = 5.0
-    _asking: "dict[Language, asyncio.Task[_Known]]" = field(factory=dict, init=False)
+    _asking: SharedTasks[Language, _Known] = field(factory=SharedTasks, init=False)
     _known: dict[Language, _Known] = field(factory=dict, init=False)
 
     async def reason_against(self, language: Language) -> str | None:
@@ -61,10 +63,7 @@ class ServedLanguages:
 
     def _asked(self, language: Language) -> "asyncio.Task[_Known]":
         """Return the task that asks the runtime, one for all who want to know."""
-        asking = self._asking.get(language)
-        if asking is None or asking.done():
-            asking = self._asking[language] = asyncio.ensure_future(self._learn(language))
-        return asking
+        return self._asking.start(language, partial(self._learn, language))
 
     async def _learn(self, language: Language) -> _Known:
         known_at_s = asyncio.get_running_loop().time()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from domain.concurrency.background_tasks import BackgroundTasks, DemandLoop
+from domain.concurrency.background_tasks import BackgroundTasks, DemandLoop, SharedTasks
 from domain.concurrency.budget import Budget
 from domain.errors import StorageUnavailable
 
@@ -144,3 +144,51 @@ async def test_a_job_runs_at_once_on_demand_and_again_after_its_pause_until_the_
         assert await runs.get() == 3
     finally:
         running.cancel()
+
+
+async def test_a_shared_job_runs_once_for_all_who_wait_and_again_for_those_who_come_later() -> None:
+    shared: SharedTasks[str, int] = SharedTasks()
+    runs: list[str] = []
+
+    async def job() -> int:
+        runs.append("run")
+        await asyncio.sleep(0)
+        return len(runs)
+
+    leaving = asyncio.create_task(shared.result("a", job))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert await asyncio.gather(shared.result("a", job), shared.result("a", job)) == [1, 1]
+    assert await shared.result("a", job) == 2
+    assert leaving.cancelled()
+
+
+async def test_the_error_of_a_shared_job_reaches_those_who_wait_and_is_forgotten() -> None:
+    shared: SharedTasks[str, None] = SharedTasks()
+
+    async def job() -> None:
+        raise StorageUnavailable
+
+    for _ in range(2):
+        with pytest.raises(StorageUnavailable):
+            await shared.result("a", job)
+    unheard = shared.start("a", job)
+    await asyncio.wait({unheard})
+    stopped = shared.start("a", job)
+    stopped.cancel()
+    await asyncio.wait({stopped})
+    assert stopped.cancelled()
+
+
+async def test_a_shared_job_that_has_just_ended_is_not_given_to_who_comes_then() -> None:
+    shared: SharedTasks[str, None] = SharedTasks()
+
+    async def job() -> None:
+        return
+
+    ended = shared.start("a", job)
+    await asyncio.sleep(0)
+    assert ended.done()
+    following = shared.start("a", job)
+    assert following is not ended
+    await following
