@@ -1,13 +1,14 @@
 """Idempotency keys: a call that is repeated with its key takes effect once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import ClassVar, Generic, TypeVar
 from uuid import UUID
 
 from attrs import define, field, frozen
 
-from domain.errors import Conflict
+from domain.errors import Conflict, StorageUnavailable
 from domain.identity import NO_ID
 
 KEY_SIZE_MAX = 255
@@ -33,6 +34,22 @@ class IdempotencyKey:
 
     value: str
     payload_hash: str = field(repr=False)
+
+    def require_payload(self, payload_hash: str, session_id: UUID | None) -> None:
+        """Raise IdempotencyConflict unless the call that has the key had the same payload."""
+        if self.payload_hash != payload_hash:
+            raise IdempotencyConflict(self.value, session_id)
+
+
+@contextmanager
+def repeatable(key: IdempotencyKey | None) -> Iterator[None]:
+    """Let the caller repeat a write that was not confirmed, if the call has a key."""
+    try:
+        yield
+    except StorageUnavailable as error:
+        if key is None:
+            raise
+        raise StorageUnavailable.of(error.fault, stored=error.stored) from error
 
 
 @define(eq=False)
@@ -138,8 +155,7 @@ class KeptCall(Generic[Response]):
 
         Raises IdempotencyConflict for another payload, KeyErased, KeyInFlight until the deadline, KeyInterrupted after.
         """
-        if idempotency_key.payload_hash != self.payload_hash:
-            raise IdempotencyConflict(idempotency_key.value, self.session_id)
+        idempotency_key.require_payload(self.payload_hash, self.session_id)
         if self.is_erased:
             raise KeyErased(idempotency_key.value, self.session_id)
         if self.response is not None:

@@ -175,7 +175,7 @@ SELECT
 SELECT count(*) FROM meta.webhooks AS w WHERE w.owner = :owner::text;
 
 -- name: move_webhooks(owner_from, owner_to, after, rows_max, act_id, actor, origin, act)
--- Their deliveries belong to whom the webhook belongs to.
+-- Their deliveries belong to whom the webhook belongs to. A key that the new owner has used as well is given up.
 WITH examined AS MATERIALIZED (
     SELECT w.webhook_id
     FROM meta.webhooks AS w
@@ -187,7 +187,12 @@ WITH examined AS MATERIALIZED (
 ),
 moved AS (
     UPDATE meta.webhooks AS w
-    SET owner = :owner_to::text, revision = w.revision + 1
+    SET
+        owner = :owner_to::text,
+        revision = w.revision + 1,
+        key = CASE
+            WHEN NOT EXISTS (SELECT FROM meta.webhooks AS t WHERE t.owner = :owner_to::text AND t.key = w.key) THEN w.key
+        END
     FROM examined AS e
     WHERE w.webhook_id = e.webhook_id AND w.owner = :owner_from::text
     RETURNING w.webhook_id
@@ -209,7 +214,8 @@ SELECT
 SELECT count(*) FROM meta.schedules AS c WHERE c.owner = :owner::text;
 
 -- name: move_schedules(owner_from, owner_to, after, rows_max, act_id, actor, origin, act)
--- A schedule follows its session: it stays while the old owner has that.
+-- A schedule follows its session: it stays while the old owner has that. A key that the new owner has used as well is
+-- given up.
 WITH examined AS MATERIALIZED (
     SELECT c.schedule_id
     FROM meta.schedules AS c
@@ -221,7 +227,11 @@ WITH examined AS MATERIALIZED (
 ),
 moved AS (
     UPDATE meta.schedules AS c
-    SET owner = :owner_to::text
+    SET
+        owner = :owner_to::text,
+        key = CASE
+            WHEN NOT EXISTS (SELECT FROM meta.schedules AS t WHERE t.owner = :owner_to::text AND t.key = c.key) THEN c.key
+        END
     FROM examined AS e
     WHERE
         c.schedule_id = e.schedule_id

@@ -3,9 +3,10 @@
 -- A statement that settles a due time compares and sets `next_at`. A statement that locks a session and a schedule locks
 -- the session first. `target` locks the session of a schedule that is stored against a close, and so against a purge.
 
--- name: insert_schedule(schedule_id, owner, name, session_id, function_name, params, cron, zone, interval_s, run_at, jitter_s, catch_up, overlap, expires_in, options, anchor_at, settled_at, next_at, owner_max, act_id, actor, origin, act)
--- Storing the same schedule again changes nothing, and is not recorded again. Returns whether it is stored, how many the
--- owner had, and whether its session is there and open.
+-- name: insert_schedule(schedule_id, owner, name, session_id, function_name, params, cron, zone, interval_s, run_at, jitter_s, catch_up, overlap, expires_in, options, anchor_at, settled_at, next_at, key, payload_hash, owner_max, act_id, actor, origin, act)
+-- Storing the same schedule again changes nothing, and is not recorded again. Nor is a schedule stored if another one has
+-- the key. Returns whether it is stored, whether another one was seen to have the key, how many the owner had, and whether
+-- its session is there and open.
 WITH target AS MATERIALIZED (
     SELECT s.closed_at
     FROM meta.sessions AS s
@@ -18,18 +19,18 @@ held AS MATERIALIZED (
 added AS (
     INSERT INTO meta.schedules AS c (
         schedule_id, owner, name, session_id, function_name, params, cron, zone, interval_s, run_at, jitter_s, catch_up,
-        overlap, expires_in, options, anchor_at, settled_at, next_at
+        overlap, expires_in, options, anchor_at, settled_at, next_at, key, payload_hash
     )
     SELECT
         :schedule_id::uuid, :owner::text, :name::text, :session_id::uuid, :function_name::text, :params::text,
         :cron::text, :zone::text, :interval_s::integer, :run_at::timestamptz, :jitter_s::integer, :catch_up::text,
         :overlap::text, :expires_in::interval, :options::jsonb, :anchor_at::timestamptz, :settled_at::timestamptz,
-        :next_at::timestamptz
+        :next_at::timestamptz, :key::text, decode(:payload_hash::text, 'hex')
     FROM held AS h
     WHERE
         h.schedules < :owner_max::bigint
         AND (:session_id::uuid IS NULL OR EXISTS (SELECT FROM target AS t WHERE t.closed_at IS NULL))
-    ON CONFLICT (schedule_id) DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING c.schedule_id
 ),
 recorded AS (
@@ -48,6 +49,7 @@ recorded AS (
 SELECT
     EXISTS (SELECT FROM added) OR EXISTS (SELECT FROM meta.schedules AS c WHERE c.schedule_id = :schedule_id::uuid)
         AS is_stored,
+    EXISTS (SELECT FROM meta.schedules AS c WHERE c.owner = :owner::text AND c.key = :key::text) AS is_keyed,
     h.schedules, :session_id::uuid IS NULL OR EXISTS (SELECT FROM target) AS is_found,
     (SELECT t.closed_at FROM target AS t) AS closed_at
 FROM held AS h;
@@ -60,6 +62,14 @@ SELECT
     c.end_reason, c.last_execution_id, c.version
 FROM meta.schedules AS c
 WHERE c.schedule_id = :schedule_id::uuid AND :owner::text IN (c.owner, '*');
+
+-- name: select_keyed_schedule(owner, key)
+SELECT
+    encode(c.payload_hash, 'hex'), c.schedule_id, c.owner, c.name, c.session_id, c.function_name, c.params, c.cron,
+    c.zone, c.interval_s, c.run_at, c.jitter_s, c.catch_up, c.overlap, c.expires_in, c.options::text, c.anchor_at,
+    c.settled_at, c.next_at, c.paused, c.end_reason, c.last_execution_id, c.version
+FROM meta.schedules AS c
+WHERE c.owner = :owner::text AND c.key = :key::text;
 
 -- name: update_schedule(schedule_id, owner, version_read, next_at_read, version, name, session_id, function_name, params, cron, zone, interval_s, run_at, jitter_s, catch_up, overlap, expires_in, options, anchor_at, next_at, paused, end_reason, last_execution_id, act_id, actor, origin, act)
 -- Compare and set by owner, version and due time, so that a change never brings back a due time that was settled. Returns

@@ -6,22 +6,22 @@
 -- One process at a time sends the messages of a webhook: the one that has set `claimed_until`. A claim and the end of a
 -- claim lock the webhook first, then its deliveries.
 
--- name: insert_webhook(webhook_id, owner, url, events, description, key_id, disabled_reason, disabled_at, owner_max, details, act_id, actor, origin, act)
--- Storing the same webhook again changes nothing, and is not recorded again. Returns whether it is stored, and how many
--- the owner had.
+-- name: insert_webhook(webhook_id, owner, url, events, description, key_id, disabled_reason, disabled_at, key, payload_hash, owner_max, details, act_id, actor, origin, act)
+-- Storing the same webhook again changes nothing, and is not recorded again. Nor is a webhook stored if another one has
+-- the key. Returns whether it is stored, whether another one was seen to have the key, and how many the owner had.
 WITH held AS MATERIALIZED (
     SELECT count(*) AS webhooks FROM meta.webhooks AS w WHERE w.owner = :owner::text
 ),
 added AS (
     INSERT INTO meta.webhooks AS w (
-        webhook_id, owner, url, events, description, key_id, disabled_reason, disabled_at
+        webhook_id, owner, url, events, description, key_id, disabled_reason, disabled_at, key, payload_hash
     )
     SELECT
         :webhook_id::uuid, :owner::text, :url::text, :events::text[], :description::text, :key_id::text,
-        :disabled_reason::text, :disabled_at::timestamptz
+        :disabled_reason::text, :disabled_at::timestamptz, :key::text, decode(:payload_hash::text, 'hex')
     FROM held AS h
     WHERE h.webhooks < :owner_max::bigint
-    ON CONFLICT (webhook_id) DO NOTHING
+    ON CONFLICT DO NOTHING
     RETURNING w.webhook_id
 ),
 recorded AS (
@@ -35,6 +35,7 @@ recorded AS (
 SELECT
     EXISTS (SELECT FROM added) OR EXISTS (SELECT FROM meta.webhooks AS w WHERE w.webhook_id = :webhook_id::uuid)
         AS is_stored,
+    EXISTS (SELECT FROM meta.webhooks AS w WHERE w.owner = :owner::text AND w.key = :key::text) AS is_keyed,
     h.webhooks
 FROM held AS h;
 
@@ -45,6 +46,14 @@ SELECT
     w.disabled_at, w.failures, w.first_failed_at, w.failing_since, w.revision, w.dropped
 FROM meta.webhooks AS w
 WHERE w.webhook_id = :webhook_id::uuid AND :owner::text IN (w.owner, '*');
+
+-- name: select_keyed_webhook(owner, key)
+SELECT
+    encode(w.payload_hash, 'hex'), w.webhook_id, w.owner, w.url, w.events, w.key_id, w.secret_version, w.rotated_at,
+    w.description, w.disabled_reason, w.disabled_at, w.failures, w.first_failed_at, w.failing_since, w.revision,
+    w.dropped
+FROM meta.webhooks AS w
+WHERE w.owner = :owner::text AND w.key = :key::text;
 
 -- name: update_webhook(webhook_id, owner, revision_read, url, events, description, key_id, secret_version, rotated_at, disabled_reason, disabled_at, resets_health, ends_pause, ended_max, details, act_id, actor, origin, act)
 -- Compare and set by owner and revision. A call that lost a race returns no row. What waits for a webhook that is disabled

@@ -10,7 +10,7 @@ from typing_extensions import override
 from adapters.memory.store import MemoryStore, newest_first, page_of
 from domain.audit import Act
 from domain.errors import QuotaReached
-from domain.idempotency import KeyTaken
+from domain.idempotency import IdempotencyKey, KeyTaken
 from domain.identity import EVERY_OWNER, Owner, SessionRef
 from domain.paging import Page
 from domain.queue.entry import Entry
@@ -42,12 +42,15 @@ class MemoryScheduleRepository(ScheduleRepository):
     _queue: ExecutionQueue
     _history_max: int = 200
     acts: list[Act] = field(factory=list, init=False)
+    _keys: dict[UUID, IdempotencyKey] = field(factory=dict, init=False)
 
     @override
-    async def add(self, schedule: Schedule, owner_max: int, act: Act) -> None:
+    async def add(self, schedule: Schedule, owner_max: int, act: Act, key: IdempotencyKey | None = None) -> bool:
         self._store.require_available()
         if schedule.schedule_id in self._store.schedules:
-            return
+            return True
+        if key is not None and self._keyed(schedule.owner, key) is not None:
+            return False
         self._require_open(schedule)
         held = sum(each.owner == schedule.owner for each in self._store.schedules.values())
         if held >= owner_max:
@@ -55,6 +58,17 @@ class MemoryScheduleRepository(ScheduleRepository):
         self._store.schedules[schedule.schedule_id] = schedule
         self._store.firings[schedule.schedule_id] = []
         self.acts.append(act)
+        if key is not None:
+            self._keys[schedule.schedule_id] = key
+        return True
+
+    @override
+    async def created(self, owner: Owner, key: IdempotencyKey) -> Schedule | None:
+        self._store.require_available()
+        schedule = self._keyed(owner, key)
+        if schedule is not None:
+            key.require_payload(self._keys[schedule.schedule_id].payload_hash, None)
+        return schedule
 
     @override
     async def find(self, owner: Owner, schedule_id: UUID) -> Schedule:
@@ -145,6 +159,11 @@ class MemoryScheduleRepository(ScheduleRepository):
         self._store.schedules[schedule.schedule_id] = evolve(moved, end_reason=end_reason or stored.end_reason)
         self._record(schedule.schedule_id, firings)
         return True
+
+    def _keyed(self, owner: Owner, key: IdempotencyKey) -> Schedule | None:
+        named = (each for each, taken in self._keys.items() if taken.value == key.value)
+        found = (self._store.schedules.get(each) for each in named)
+        return next((each for each in found if each is not None and each.owner == owner), None)
 
     def _require_open(self, schedule: Schedule) -> None:
         target = schedule.plan.target

@@ -17,6 +17,7 @@ from adapters.memory.store import AcceptedEntry, newest_first, page_of
 from domain.audit import Act
 from domain.clock import IdGenerator
 from domain.errors import QuotaReached
+from domain.idempotency import IdempotencyKey
 from domain.identity import EVERY_OWNER, NO_ID, Owner
 from domain.json_text import JsonText
 from domain.paging import Page
@@ -127,18 +128,32 @@ class MemoryWebhookRepository(WebhookRepository):
 
     store: MemoryWebhookStore = field(factory=MemoryWebhookStore)
     audit: MemoryAudit = field(factory=MemoryAudit)
+    _keys: dict[UUID, IdempotencyKey] = field(factory=dict, init=False)
 
     @override
-    async def add(self, webhook: Webhook, owner_max: int, act: Act) -> None:
+    async def add(self, webhook: Webhook, owner_max: int, act: Act, key: IdempotencyKey | None = None) -> bool:
         self.store.require_available()
         if webhook.webhook_id in self.store.webhooks:
-            return
+            return True
+        if key is not None and self._keyed(webhook.owner, key) is not None:
+            return False
         held = sum(each.owner == webhook.owner for each in self.store.webhooks.values())
         if held >= owner_max:
             raise QuotaReached("webhooks", owner_max, held)
         self.store.webhooks[webhook.webhook_id] = webhook
         details = {"host": webhook.host, "events": sorted(webhook.events)}
         self.audit.record(act, webhook.owner, str(webhook.webhook_id), details)
+        if key is not None:
+            self._keys[webhook.webhook_id] = key
+        return True
+
+    @override
+    async def registered(self, owner: Owner, key: IdempotencyKey) -> Webhook | None:
+        self.store.require_available()
+        webhook = self._keyed(owner, key)
+        if webhook is not None:
+            key.require_payload(self._keys[webhook.webhook_id].payload_hash, None)
+        return webhook
 
     @override
     async def find(self, owner: Owner, webhook_id: UUID) -> Webhook:
@@ -179,6 +194,11 @@ class MemoryWebhookRepository(WebhookRepository):
         self.store.require_available()
         own = ((key, each) for key, each in self.store.webhooks.items() if owner in {each.owner, EVERY_OWNER})
         return page_of(newest_first(own, after), size)
+
+    def _keyed(self, owner: Owner, key: IdempotencyKey) -> Webhook | None:
+        named = (each for each, taken in self._keys.items() if taken.value == key.value)
+        found = (self.store.webhooks.get(each) for each in named)
+        return next((each for each in found if each is not None and each.owner == owner), None)
 
 
 @define

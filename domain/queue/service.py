@@ -19,7 +19,7 @@ from domain.executions.execution import ExecutionNotFound
 from domain.executions.running import RunningExecutions
 from domain.functions.function import PinnedVersion
 from domain.functions.params import ParamsCheck
-from domain.idempotency import IdempotencyKey
+from domain.idempotency import IdempotencyKey, repeatable
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
 from domain.queue.ends import Ends
@@ -112,12 +112,8 @@ class QueueService:
             await budget.spend(self._require_runnable(ref, submission), StorageUnavailable)
         except DomainError as refusal:
             return await budget.spend(self._replayed(submission, entry, refusal), StorageUnavailable)
-        try:
+        with repeatable(submission.idempotency_key):
             return await self._stored(entry, budget)
-        except StorageUnavailable as error:
-            if submission.idempotency_key is None:
-                raise
-            raise StorageUnavailable.of(error.fault, stored=error.stored) from error  # the key makes it safe to repeat
 
     async def _stored(self, entry: Entry, budget: Budget) -> Accepted:
         """Store an entry for which there was room, and let a claim follow."""

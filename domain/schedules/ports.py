@@ -9,6 +9,7 @@ from uuid import UUID
 from attrs import frozen
 
 from domain.audit import Act
+from domain.idempotency import IdempotencyKey
 from domain.identity import Owner
 from domain.paging import Page
 from domain.queue.entry import Entry
@@ -57,10 +58,11 @@ class ScheduleRepository(Protocol):
     in `find`, `update`, `remove` and `page`. Of each schedule about `history_max` firings are kept, the newest ones.
     """
 
-    async def add(self, schedule: Schedule, owner_max: int, act: Act) -> None:
-        """Store a new schedule durably, with the record of the act.
+    async def add(self, schedule: Schedule, owner_max: int, act: Act, key: IdempotencyKey | None = None) -> bool:
+        """Store a new schedule durably, with its key and the record of the act, and return whether it is stored.
 
-        Adding it again changes and records nothing. Raises QuotaReached if the owner has `owner_max` of them; calls at
+        It is not if another schedule of the owner has the key. Adding it again changes and records nothing. Raises
+        QuotaReached if the owner has `owner_max` of them; calls at
         the same moment may exceed it. Raises SessionNotFound or SessionClosed if its target is such a session, so that
         no purge of the session leaves it.
         """
@@ -68,6 +70,13 @@ class ScheduleRepository(Protocol):
 
     async def find(self, owner: Owner, schedule_id: UUID) -> Schedule:
         """Return a schedule as all acknowledged writes left it; raises ScheduleNotFound."""
+        ...
+
+    async def created(self, owner: Owner, key: IdempotencyKey) -> Schedule | None:
+        """Return the schedule that has the key, as it is now; None if none has it.
+
+        A schedule has its key until it is removed. Raises IdempotencyConflict if it was created by another payload.
+        """
         ...
 
     async def update(

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from domain.audit import Act, ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
 from domain.errors import StorageUnavailable, write_late
-from domain.idempotency import IdempotencyKey
+from domain.idempotency import IdempotencyKey, repeatable
 from domain.identity import Owner
 from domain.paging import Page
 from domain.queue.entry import Entry
@@ -41,10 +41,11 @@ Permit = Callable[[Language], None]
 
 @frozen
 class ScheduleView:
-    """A schedule, and its next due times."""
+    """A schedule, and its next due times. It is `replayed` if an earlier call with the key has created it."""
 
     schedule: Schedule
     upcoming: tuple[datetime, ...]
+    replayed: bool = False
 
 
 @define(eq=False)
@@ -64,20 +65,33 @@ class ScheduleService:
     _policy: SchedulePolicy
     _wake: Callable[[], None]
 
-    async def create(self, owner: Owner, plan: SchedulePlan, actor: Actor, permit: Permit) -> ScheduleView:
+    async def create(
+        self, owner: Owner, plan: SchedulePlan, actor: Actor, permit: Permit, key: IdempotencyKey | None = None
+    ) -> ScheduleView:
         """Store a schedule that begins now.
 
-        Raises ResponsesNotKept, TimingRefused if it is never due, QuotaReached, and what `permit` or
-        ScheduleTargets.require raise.
+        Under the key of an earlier call nothing is stored, and the schedule of that call is returned, whatever would
+        refuse a first call. Raises ResponsesNotKept, TimingRefused if it is never due, QuotaReached,
+        IdempotencyConflict, ScheduleConflict if the schedule of an earlier call is removed at this moment, and what
+        `permit` or ScheduleTargets.require raise.
         """
         self._policy.require_kept()
+        earlier = await self._created(owner, key)
+        if earlier is not None:
+            return earlier
         now = self._clock.now()
         schedule = Schedule(self._ids.new(now), owner, plan, now, now, None).begun(self._times, now)
         permit(await self._spend(self._targets.require(owner, plan, now)))
-        adding = self._schedules.add(schedule, self._policy.owner_max, self._act(actor, ActName.SCHEDULES_CREATE))
-        await self._write(adding)
-        self._wake()
-        return self._view(schedule)
+        adding = self._schedules.add(schedule, self._policy.owner_max, self._act(actor, ActName.SCHEDULES_CREATE), key)
+        with repeatable(key):
+            is_stored = await self._write(adding)
+        if is_stored:
+            self._wake()
+            return self._view(schedule)
+        earlier = await self._created(owner, key)  # by a call at the same time
+        if earlier is None:
+            raise ScheduleConflict
+        return earlier
 
     async def get(self, owner: Owner, schedule_id: UUID) -> ScheduleView:
         """Return a schedule."""
@@ -183,12 +197,17 @@ class ScheduleService:
         if earlier is not None:
             return earlier
         await self._spend(self._targets.require(schedule.owner, schedule.plan, self._clock.now()))
-        result, entry = await self._firer.fire(schedule, None, key)
+        with repeatable(key):
+            result, entry = await self._firer.fire(schedule, None, key)
         if result is FireResult.FIRED:
             return entry
         if result is FireResult.KEPT and key is not None and (taken := await self._firer.replayed(schedule, key)):
             return taken  # by a call at the same time
         raise ScheduleConflict
+
+    async def _created(self, owner: Owner, key: IdempotencyKey | None) -> ScheduleView | None:
+        earlier = None if key is None else await self._spend(self._schedules.created(owner, key))
+        return None if earlier is None else evolve(self._view(earlier), replayed=True)
 
     async def _give_up(self, read: Schedule, times: DueTimes, now: datetime) -> None:
         """Record due times that a pause or a change of the timing has overtaken; raises ScheduleConflict."""

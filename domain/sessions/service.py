@@ -15,7 +15,7 @@ from domain.concurrency.budget import Budget
 from domain.errors import InvalidRequest, Problem, StorageUnavailable, write_late
 from domain.functions.function import Definition, Function
 from domain.functions.ports import FunctionLookup, FunctionRepository
-from domain.idempotency import IdempotencyKey
+from domain.idempotency import IdempotencyKey, repeatable
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
 from domain.limits.ports import Quotas, Unlimited
@@ -188,11 +188,9 @@ class SessionService:
         budget: Budget,
     ) -> Initialized:
         """Store the session under its key; after any failure the call may be repeated with the key."""
-        try:
+        with repeatable(idempotency_key):
             adding = self._keyed.initialize(initialized, session, script, idempotency_key)
             return await budget.spend(adding, write_late)
-        except StorageUnavailable as error:
-            raise StorageUnavailable.of(error.fault, stored=error.stored) from error
 
     def _budget(self) -> Budget:
         return Budget(self._policy.request_timeout_s)

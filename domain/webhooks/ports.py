@@ -8,6 +8,7 @@ from uuid import UUID
 from attrs import frozen
 
 from domain.audit import Act
+from domain.idempotency import IdempotencyKey
 from domain.identity import Owner
 from domain.paging import Page
 from domain.webhooks.delivery import Delivery, DeliveryState, Reply, WebhookTurn
@@ -20,16 +21,24 @@ class WebhookRepository(Protocol):
     In place of an owner EVERY_OWNER stands for all owners in `find`, `update`, `remove` and `page`.
     """
 
-    async def add(self, webhook: Webhook, owner_max: int, act: Act) -> None:
-        """Store a new webhook durably, with the record of the act.
+    async def add(self, webhook: Webhook, owner_max: int, act: Act, key: IdempotencyKey | None = None) -> bool:
+        """Store a new webhook durably, with its key and the record of the act, and return whether it is stored.
 
-        Adding it again changes and records nothing. Raises QuotaReached if the owner has `owner_max` of them; calls at
+        It is not if another webhook of the owner has the key. Adding it again changes and records nothing. Raises
+        QuotaReached if the owner has `owner_max` of them; calls at
         the same moment may exceed it.
         """
         ...
 
     async def find(self, owner: Owner, webhook_id: UUID) -> Webhook:
         """Return a webhook as all acknowledged writes left it; raises WebhookNotFound."""
+        ...
+
+    async def registered(self, owner: Owner, key: IdempotencyKey) -> Webhook | None:
+        """Return the webhook that has the key, as it is now; None if none has it.
+
+        A webhook has its key until it is removed. Raises IdempotencyConflict if it was registered by another payload.
+        """
         ...
 
     async def update(self, owner: Owner, webhook_id: UUID, change: Callable[[Webhook], Webhook], act: Act) -> Webhook:

@@ -11,6 +11,7 @@ from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
 from domain.errors import InvalidRequest, Problem, StorageUnavailable, write_late
+from domain.idempotency import IdempotencyKey, KeyErased, repeatable
 from domain.identity import Owner
 from domain.paging import Page
 from domain.webhooks.address import AddressPolicy
@@ -23,6 +24,7 @@ from domain.webhooks.webhook import (
     SecretVersion,
     Webhook,
     WebhookChanges,
+    WebhookConflict,
     WebhookDisabled,
     WebhooksUnavailable,
 )
@@ -51,10 +53,11 @@ class WebhookRequest:
 
 @frozen
 class Issued:
-    """A webhook and its secret, which is shown now and not again."""
+    """A webhook and its secret, which is shown now, and again only to calls that are repeated with their key."""
 
     webhook: Webhook
     secret: str = field(repr=False)
+    replayed: bool = False
 
 
 @define(eq=False)
@@ -77,16 +80,32 @@ class WebhookService:
         """Return whether the installation still has the key from which the webhook's secret follows."""
         return self._key is not None and self._key.key_id == webhook.secret.key_id
 
-    async def register(self, owner: Owner, request: WebhookRequest, actor: Actor) -> Issued:
-        """Store a new webhook; raises InvalidRequest or QuotaReached."""
+    async def register(
+        self, owner: Owner, request: WebhookRequest, actor: Actor, idempotency_key: IdempotencyKey | None = None
+    ) -> Issued:
+        """Store a new webhook.
+
+        Under the idempotency key of an earlier call nothing is stored, and its webhook is returned with the present
+        secret. Raises InvalidRequest, QuotaReached, IdempotencyConflict, KeyErased if that secret follows from another
+        key of the installation, or WebhookConflict if the earlier webhook is removed at this moment.
+        """
         key, now = self._required_key(), self._clock.now()
+        earlier = await self._registered(owner, idempotency_key, key)
+        if earlier is not None:
+            return earlier
         self._require_url(request.url)
         webhook_id, secret = self._ids.new(now), SecretVersion(key.key_id)
         webhook = Webhook(webhook_id, owner, request.url, request.events, secret, request.description)
         webhook = webhook.switch(now, enabled=request.enabled)
         act = new_act(self._clock, self._ids, actor, ActName.WEBHOOKS_CREATE)
-        await self._write(self._webhooks.add(webhook, self._policy.owner_max, act))
-        return Issued(webhook, key.secret(webhook_id, 1))
+        with repeatable(idempotency_key):
+            is_stored = await self._write(self._webhooks.add(webhook, self._policy.owner_max, act, idempotency_key))
+        if is_stored:
+            return Issued(webhook, key.secret(webhook_id, 1))
+        earlier = await self._registered(owner, idempotency_key, key)  # by a call at the same time
+        if earlier is None:
+            raise WebhookConflict
+        return earlier
 
     async def get(self, owner: Owner, webhook_id: UUID) -> Webhook:
         """Return a webhook; raises WebhookNotFound."""
@@ -148,6 +167,16 @@ class WebhookService:
         again = await self._write(self._deliveries.send_again(owner, delivery_id, self._clock.now()))
         self._wake()
         return again
+
+    async def _registered(self, owner: Owner, idempotency_key: IdempotencyKey | None, key: SigningKey) -> Issued | None:
+        if idempotency_key is None:
+            return None
+        webhook = await self._read(self._webhooks.registered(owner, idempotency_key))
+        if webhook is None:
+            return None
+        if not self.is_signable(webhook):
+            raise KeyErased(idempotency_key.value, None)
+        return Issued(webhook, key.secret(webhook.webhook_id, webhook.secret.version), replayed=True)
 
     def _required_key(self) -> SigningKey:
         if self._key is None:

@@ -246,7 +246,7 @@ class Application:
             ),
             audit=AuditEndpoint(services.audit),
             usage=UsageEndpoint(services.usage),
-            webhooks=WebhookEndpoints(services.webhooks, WebhookParser.of(options, examiner)),
+            webhooks=WebhookEndpoints(services.webhooks, WebhookParser.of(options, examiner), keys),
             health=shared.health,
             documents=DocumentEndpoints(lambda: compact(self.document())),
             metrics=MetricsEndpoint(self.scrape),

@@ -17,13 +17,16 @@ CREATE TABLE meta.webhooks (
     failing_since timestamptz,
     revision bigint NOT NULL DEFAULT 1,
     dropped bigint NOT NULL DEFAULT 0,
-    claimed_until timestamptz NOT NULL DEFAULT '-infinity'
+    claimed_until timestamptz NOT NULL DEFAULT '-infinity',
+    key text CHECK (octet_length(key) BETWEEN 1 AND 255),
+    payload_hash bytea CHECK (octet_length(payload_hash) = 32)
 ) WITH (
     -- Each turn of deliveries updates a row in place.
     fillfactor = 50
 );
 
 CREATE INDEX webhooks_by_owner ON meta.webhooks (owner, webhook_id);
+CREATE UNIQUE INDEX webhooks_by_key ON meta.webhooks (owner, key) WHERE key IS NOT NULL;
 
 COMMENT ON TABLE meta.webhooks IS 'Endpoints of owners that hear of the ends of executions.';
 COMMENT ON COLUMN meta.webhooks.webhook_id IS 'UUIDv7; the time in it is when it was registered.';
@@ -45,6 +48,8 @@ COMMENT ON COLUMN meta.webhooks.dropped IS
 'Messages that were removed unsent, because it had more than 10,000.';
 COMMENT ON COLUMN meta.webhooks.claimed_until IS
 'Until then one process sends its messages, or none does, because the receiver wanted a pause.';
+COMMENT ON COLUMN meta.webhooks.key IS 'The idempotency key of the call that has registered it; null without one.';
+COMMENT ON COLUMN meta.webhooks.payload_hash IS 'SHA-256 of what that call was sent with, as canonical JSON.';
 
 -- A row leaves its place only when it is removed, and each attempt updates it.
 CREATE TABLE meta.deliveries (

@@ -24,6 +24,8 @@ CREATE TABLE meta.schedules (
     end_reason text,
     last_execution_id uuid,
     version bigint NOT NULL DEFAULT 1,
+    key text CHECK (octet_length(key) BETWEEN 1 AND 255),
+    payload_hash bytea CHECK (octet_length(payload_hash) = 32),
     CHECK (num_nonnulls(session_id, function_name) = 1),
     CHECK (num_nonnulls(cron, interval_s, run_at) = 1 AND num_nonnulls(cron, zone) IN (0, 2))
 ) WITH (
@@ -36,6 +38,7 @@ ALTER TABLE meta.schedules ALTER COLUMN params SET STATISTICS 0;
 
 CREATE INDEX schedules_due ON meta.schedules (next_at) WHERE next_at IS NOT NULL AND NOT paused;
 CREATE INDEX schedules_by_owner ON meta.schedules (owner, schedule_id);
+CREATE UNIQUE INDEX schedules_by_key ON meta.schedules (owner, key) WHERE key IS NOT NULL;
 CREATE INDEX schedules_by_session ON meta.schedules (session_id) WHERE session_id IS NOT NULL;
 
 COMMENT ON TABLE meta.schedules IS 'Executions that are accepted at times of a plan.';
@@ -61,6 +64,8 @@ COMMENT ON COLUMN meta.schedules.paused IS 'Whether its owner has paused it.';
 COMMENT ON COLUMN meta.schedules.end_reason IS 'Why it is never due again; null if only its timing says so.';
 COMMENT ON COLUMN meta.schedules.last_execution_id IS 'The newest execution that a due time has started.';
 COMMENT ON COLUMN meta.schedules.version IS 'Counts the changes of its owner.';
+COMMENT ON COLUMN meta.schedules.key IS 'The idempotency key of the call that has created it; null without one.';
+COMMENT ON COLUMN meta.schedules.payload_hash IS 'SHA-256 of what that call was sent with, as canonical JSON.';
 
 CREATE TABLE meta.schedule_firings (
     -- A statement that removes a schedule does not see firings that another one is adding. The cascade does.

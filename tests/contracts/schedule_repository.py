@@ -13,7 +13,7 @@ from attrs import evolve
 from adapters.cron_calendar import CronCalendar
 from domain.audit import ActName
 from domain.errors import QuotaReached
-from domain.idempotency import IdempotencyKey
+from domain.idempotency import IdempotencyConflict, IdempotencyKey
 from domain.identity import EVERY_OWNER, Owner
 from domain.json_text import JsonText
 from domain.queue.entry import AcceptOptions, RetryCause, RetryPolicy
@@ -153,6 +153,36 @@ class ScheduleRepositoryContract(ABC):
             await planner.schedules.add(planner.new(session), 1, act(ActName.SCHEDULES_CREATE))
         assert refused.value.details == {"limit": "schedules", "allowed": 1, "observed": 1}
         await planner.schedules.add(planner.new(owner=BOB), 1, act(ActName.SCHEDULES_CREATE))
+
+    async def test_one_schedule_of_an_owner_has_a_key(self, planner: Planner, session: Session) -> None:
+        first, second, of_bob = planner.new(session), planner.new(session), planner.new(owner=BOB)
+        made, schedules = act(ActName.SCHEDULES_CREATE), planner.schedules
+        assert await schedules.created(ALICE, KEY) is None
+        assert [await schedules.add(each, 1, made, KEY) for each in (first, first, second, of_bob)] == [
+            True,
+            True,
+            False,
+            True,
+        ]
+        await schedules.update(ALICE, first.schedule_id, Schedule.pause, act(ActName.SCHEDULES_PAUSE))
+        assert await schedules.created(ALICE, KEY) == first.pause()
+        with pytest.raises(IdempotencyConflict):
+            await schedules.created(ALICE, evolve(KEY, payload_hash="b" * 64))
+        await schedules.remove(ALICE, first.schedule_id, act(ActName.SCHEDULES_DELETE))
+        assert await schedules.created(ALICE, KEY) is None
+        assert await schedules.created(BOB, KEY) == of_bob
+        assert await schedules.add(second, 1, act(ActName.SCHEDULES_CREATE), KEY)
+
+    async def test_of_schedules_that_are_added_at_once_under_one_key_one_is_stored(
+        self, planner: Planner, session: Session
+    ) -> None:
+        made = [planner.new(session) for _ in range(6)]
+        stored = await asyncio.gather(
+            *(planner.schedules.add(each, 100, act(ActName.SCHEDULES_CREATE), KEY) for each in made)
+        )
+        (winner,) = [each for each, is_stored in zip(made, stored, strict=True) if is_stored]
+        assert await planner.schedules.created(ALICE, KEY) == winner
+        assert (await planner.schedules.page(ALICE, None, 10)).items == [winner]
 
     async def test_a_schedule_of_another_owner_counts_as_absent(self, planner: Planner, session: Session) -> None:
         schedule = await planner.add(session)

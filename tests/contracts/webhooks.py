@@ -1,5 +1,6 @@
 """The contracts of WebhookRepository and DeliveryQueue."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from adapters.memory.manual_clock import ManualClock, no_jitter
 from adapters.memory.sequential_ids import SequentialIds
 from domain.audit import Act, ActName, AuditReader
 from domain.errors import QuotaReached
+from domain.idempotency import IdempotencyConflict, IdempotencyKey
 from domain.identity import EVERY_OWNER, NO_ID, Owner
 from domain.webhooks.delivery import Delivery, DeliveryNotFound, DeliveryState, Reply, judge
 from domain.webhooks.ports import ClaimedTurns, DeliveryClaim, DeliveryQueue, WebhookRepository
@@ -30,6 +32,7 @@ ALICE = Owner("alice")
 BOB = Owner('bob, "the\\builder" ä')
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
+KEY = IdempotencyKey("again", "a" * 64)
 
 
 class WebhookContract:
@@ -106,6 +109,35 @@ class WebhookContract:
         with pytest.raises(QuotaReached) as caught:
             await webhooks.add(self.webhook(), 2, self.act())
         assert (caught.value.limit, caught.value.allowed, caught.value.observed) == ("webhooks", 2, 2)
+
+    async def test_one_webhook_of_an_owner_has_a_key(self, webhooks: WebhookRepository) -> None:
+        first, second, of_bob = self.webhook(), self.webhook(), self.webhook(BOB)
+        assert await webhooks.registered(ALICE, KEY) is None
+        assert [await webhooks.add(each, 1, self.act(), KEY) for each in (first, first, second, of_bob)] == [
+            True,
+            True,
+            False,
+            True,
+        ]
+        changed = await webhooks.update(
+            ALICE, first.webhook_id, lambda stored: evolve(stored, description="x"), self.act()
+        )
+        assert await webhooks.registered(ALICE, KEY) == changed
+        with pytest.raises(IdempotencyConflict):
+            await webhooks.registered(ALICE, evolve(KEY, payload_hash="b" * 64))
+        await webhooks.remove(ALICE, first.webhook_id, self.act())
+        assert await webhooks.registered(ALICE, KEY) is None
+        assert await webhooks.registered(BOB, KEY) == of_bob
+        assert await webhooks.add(second, 1, self.act(), KEY)
+
+    async def test_of_webhooks_that_are_added_at_once_under_one_key_one_is_stored(
+        self, webhooks: WebhookRepository
+    ) -> None:
+        made = [self.webhook() for _ in range(6)]
+        stored = await asyncio.gather(*(webhooks.add(each, 20, self.act(), KEY) for each in made))
+        (winner,) = [each for each, is_stored in zip(made, stored, strict=True) if is_stored]
+        assert await webhooks.registered(ALICE, KEY) == winner
+        assert (await webhooks.page(ALICE, None, 10)).items == [winner]
 
     async def test_a_change_is_stored_and_recorded(self, webhooks: WebhookRepository, audit: AuditReader) -> None:
         webhook = await self.added(webhooks)

@@ -18,6 +18,7 @@ from adapters.postgres.repositories.schedule_rows import firing_of, plan_columns
 from adapters.postgres.statements.queue import ScheduleStatements
 from domain.audit import Act
 from domain.errors import QuotaReached
+from domain.idempotency import IdempotencyKey
 from domain.identity import Owner
 from domain.paging import Page
 from domain.queue.entry import ATTEMPTS_MAX
@@ -57,16 +58,34 @@ class PostgresScheduleRepository(ScheduleRepository):
         self._options = options
 
     @override
-    async def add(self, schedule: Schedule, owner_max: int, act: Act) -> None:
+    async def add(self, schedule: Schedule, owner_max: int, act: Act, key: IdempotencyKey | None = None) -> bool:
         columns = {**_identity(schedule), **plan_columns(schedule.plan), **_progress(schedule)}
         rows = await self._gateway.fetch(
             self._statements.insert_schedule,
-            {**columns, "settled_at": schedule.settled_at, "owner_max": owner_max, **codec.act_columns(act)},
+            {
+                **columns,
+                "settled_at": schedule.settled_at,
+                "key": key and key.value,
+                "payload_hash": key and key.payload_hash,
+                "owner_max": owner_max,
+                **codec.act_columns(act),
+            },
         )
-        is_stored, held, is_found, closed_at = rows[0]
-        if not is_stored:
-            _require_open(is_found, closed_at)
+        is_stored, is_keyed, held, is_found, closed_at = rows[0]
+        if is_stored or is_keyed:
+            return bool(is_stored)
+        _require_open(is_found, closed_at)
+        if held >= owner_max:
             raise QuotaReached("schedules", owner_max, held)
+        return False  # the statement could not see the schedule that has the key
+
+    @override
+    async def created(self, owner: Owner, key: IdempotencyKey) -> Schedule | None:
+        rows = await self._gateway.fetch(self._statements.select_keyed_schedule, {"owner": owner, "key": key.value})
+        for payload_hash, *row in rows:
+            key.require_payload(payload_hash, None)
+            return schedule_of(row)
+        return None
 
     @override
     async def find(self, owner: Owner, schedule_id: UUID) -> Schedule:

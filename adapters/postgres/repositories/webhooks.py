@@ -15,6 +15,7 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements.queue import WebhookStatements
 from domain.audit import Act
 from domain.errors import QuotaReached
+from domain.idempotency import IdempotencyKey
 from domain.identity import NO_ID, Owner
 from domain.paging import Page
 from domain.webhooks.delivery import Delivery, DeliveryNotFound, DeliveryState, WebhookTurn
@@ -47,7 +48,7 @@ class PostgresWebhookRepository(WebhookRepository):
     _statements: WebhookStatements
 
     @override
-    async def add(self, webhook: Webhook, owner_max: int, act: Act) -> None:
+    async def add(self, webhook: Webhook, owner_max: int, act: Act, key: IdempotencyKey | None = None) -> bool:
         parameters = {
             "webhook_id": webhook.webhook_id,
             "owner": webhook.owner,
@@ -57,13 +58,24 @@ class PostgresWebhookRepository(WebhookRepository):
             "key_id": webhook.secret.key_id,
             "disabled_reason": webhook.disabled_reason,
             "disabled_at": webhook.disabled_at,
+            "key": key and key.value,
+            "payload_hash": key and key.payload_hash,
             "owner_max": owner_max,
             "details": json.dumps({"host": webhook.host, "events": sorted(webhook.events)}),
             **codec.act_columns(act),
         }
-        ((is_stored, held),) = await self._gateway.fetch(self._statements.insert_webhook, parameters)
-        if not is_stored:
+        ((is_stored, is_keyed, held),) = await self._gateway.fetch(self._statements.insert_webhook, parameters)
+        if not (is_stored or is_keyed) and held >= owner_max:
             raise QuotaReached("webhooks", owner_max, held)
+        return bool(is_stored)
+
+    @override
+    async def registered(self, owner: Owner, key: IdempotencyKey) -> Webhook | None:
+        rows = await self._gateway.fetch(self._statements.select_keyed_webhook, {"owner": owner, "key": key.value})
+        for payload_hash, *row in rows:
+            key.require_payload(payload_hash, None)
+            return _webhook_of(row)
+        return None
 
     @override
     async def find(self, owner: Owner, webhook_id: UUID) -> Webhook:

@@ -67,6 +67,7 @@ class ScheduleStatements:
 
     insert_schedule: Statement
     select_schedule: Statement
+    select_keyed_schedule: Statement
     update_schedule: Statement
     delete_schedule: Statement
     select_schedule_page: Statement = field(metadata=UNPREPARED)
@@ -82,6 +83,7 @@ class WebhookStatements:
 
     insert_webhook: Statement
     select_webhook: Statement
+    select_keyed_webhook: Statement
     update_webhook: Statement
     delete_webhook: Statement
     select_webhook_page: Statement = field(metadata=UNPREPARED)

@@ -10,7 +10,16 @@ from entrypoints.http.parsing.cursors import ScheduleCursor, owner_digest, write
 from entrypoints.http.parsing.headers import IdempotencyKeys, idempotency_key
 from entrypoints.http.parsing.queries import Query
 from entrypoints.http.request import Request
-from entrypoints.http.response import Headers, Response, etag, execution_path, json_response, next_link, not_modified
+from entrypoints.http.response import (
+    REPLAYED,
+    Headers,
+    Response,
+    etag,
+    execution_path,
+    json_response,
+    next_link,
+    not_modified,
+)
 from entrypoints.http.schemas.asynchronous import AcceptedResponse
 from entrypoints.http.schemas.schedules import (
     FiringList,
@@ -36,12 +45,14 @@ class ScheduleEndpoints:
         self._keys = keys
 
     async def create(self, request: Request) -> Response:
-        """Store a new schedule."""
+        """Store a new schedule, once under one key."""
+        key = self._keys.read(request)
         body = await self._parser.read(request)
         permit = request.caller.require_language
-        view = await self._service.create(request.owner, body.plan(), request.actor, permit)
+        hashed = None if key is None else idempotency_key(key, body)
+        view = await self._service.create(request.owner, body.plan(), request.actor, permit, hashed)
         location = (b"location", f"{request.path}/{view.schedule.schedule_id}".encode())
-        return _shown(view, HTTPStatus.CREATED, (location,))
+        return _shown(view, HTTPStatus.CREATED, (location, *(REPLAYED if view.replayed else ())))
 
     async def get(self, request: Request) -> Response:
         """Return a schedule."""

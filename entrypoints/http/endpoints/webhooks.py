@@ -10,10 +10,11 @@ from domain.webhooks.delivery import DeliveryState
 from domain.webhooks.service import Issued, WebhookService
 from domain.webhooks.webhook import Webhook
 from entrypoints.http.parsing.cursors import DeliveryCursor, WebhookCursor, owner_digest, write_cursor
+from entrypoints.http.parsing.headers import IdempotencyKeys, idempotency_key
 from entrypoints.http.parsing.queries import Query
 from entrypoints.http.parsing.webhooks import WebhookParser
 from entrypoints.http.request import Request
-from entrypoints.http.response import Headers, Response, json_response, next_link
+from entrypoints.http.response import REPLAYED, Headers, Response, json_response, next_link
 from entrypoints.http.schemas.webhooks import (
     DeliveryPage,
     DeliveryResponse,
@@ -29,11 +30,14 @@ class WebhookEndpoints:
 
     _service: WebhookService
     _parser: WebhookParser
+    _keys: IdempotencyKeys
 
     async def create(self, request: Request) -> Response:
-        """Register a webhook, and show its secret."""
+        """Register a webhook, once under one key, and show its secret."""
+        key = self._keys.read(request)
         wanted = await self._parser.request(request)
-        issued = await self._service.register(request.owner, wanted, request.actor)
+        payload = wanted.url, sorted(wanted.events), wanted.description, wanted.enabled
+        issued = await self._service.register(request.owner, wanted, request.actor, idempotency_key(key, payload))
         return self._with_secret(issued, HTTPStatus.CREATED)
 
     async def get(self, request: Request) -> Response:
@@ -113,7 +117,7 @@ class WebhookEndpoints:
         return json_response(self._response(webhook))
 
     def _with_secret(self, issued: Issued, status: HTTPStatus) -> Response:
-        return json_response(WebhookWithSecret.issued(issued), status)
+        return json_response(WebhookWithSecret.issued(issued), status, REPLAYED if issued.replayed else ())
 
 
 def _webhook_id(request: Request) -> UUID:

@@ -22,6 +22,7 @@ from entrypoints.http.openapi.parameters import (
     LINK,
     LOCATION,
     OWNER,
+    REPLAYED_HEADER,
     SCHEDULE_ID,
 )
 from entrypoints.http.parsing.queries import Instant
@@ -99,9 +100,22 @@ CREATE = Contract(
     "Create a schedule",
     "Stores a schedule. At each due time the service accepts an execution of a session, or a call of a function by its "
     "name, as if the caller had sent it with `Prefer: respond-async`. Exactly one server fires each due time. A due "
-    "time is fired once, or recorded as missed or skipped. The caller needs the scope for the language too.",
-    headers=(ETAG, LOCATION),
-    errors=(*_TARGET, ResponsesNotKept, TimingRefused, ScopeMissing, FieldTooLarge, QuotaReached, StorageUnavailable),
+    "time is fired once, or recorded as missed or skipped. The caller needs the scope for the language too. A repeated "
+    "call with its Idempotency-Key creates nothing more, and returns the schedule of the first one as it is now. A "
+    "schedule has its key until it is deleted.",
+    parameters=(IDEMPOTENCY_KEY,),
+    headers=(ETAG, LOCATION, REPLAYED_HEADER),
+    errors=(
+        *_TARGET,
+        IdempotencyConflict,
+        ScheduleConflict,
+        ResponsesNotKept,
+        TimingRefused,
+        ScopeMissing,
+        FieldTooLarge,
+        QuotaReached,
+        StorageUnavailable,
+    ),
     examples=(
         ApiExample("cron", "Each night at half past two", body=_NIGHTLY, response=_SCHEDULE),
         ApiExample(

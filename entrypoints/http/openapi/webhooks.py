@@ -4,10 +4,11 @@ from attrs import evolve
 
 from domain.access.principal import ScopeMissing
 from domain.errors import QuotaReached, StorageUnavailable
+from domain.idempotency import IdempotencyConflict
 from domain.webhooks.delivery import DeliveryNotFound, DeliveryState
 from domain.webhooks.webhook import ENDS, WebhookConflict, WebhookDisabled, WebhookNotFound, WebhooksUnavailable
 from entrypoints.http.contract import ApiExample, Contract, In, Link, Parameter, Tag
-from entrypoints.http.openapi.parameters import CURSOR, LIMIT, LINK, OWNER
+from entrypoints.http.openapi.parameters import CURSOR, IDEMPOTENCY_KEY, LIMIT, LINK, OWNER, REPLAYED_HEADER
 
 _STATE = Parameter("state", In.QUERY, DeliveryState, "Only deliveries in this state.", "failed")
 _OF_WEBHOOK = {"webhook_id": "$response.body#/webhook_id"}
@@ -62,8 +63,12 @@ CREATE_WEBHOOK = Contract(
     Tag.WEBHOOKS,
     "Register a webhook",
     "Registers a URL that hears of the ends of asynchronous executions, by messages of the Standard Webhooks "
-    "specification. The response shows the secret that verifies them, once.",
-    errors=(QuotaReached, WebhooksUnavailable, StorageUnavailable),
+    "specification. The response shows the secret that verifies them. A repeated call with its Idempotency-Key "
+    "registers nothing more, and returns the webhook of the first one as it is now, with its present secret. A webhook "
+    "has its key until it is removed.",
+    parameters=(IDEMPOTENCY_KEY,),
+    headers=(REPLAYED_HEADER,),
+    errors=(IdempotencyConflict, WebhookConflict, QuotaReached, WebhooksUnavailable, StorageUnavailable),
     examples=(
         ApiExample(
             "all",

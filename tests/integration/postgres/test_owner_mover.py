@@ -23,6 +23,7 @@ from domain.errors import StorageUnavailable
 from domain.executions.execution import ExecutionNotFound
 from domain.functions.function import Definition, Function
 from domain.functions.ports import FunctionLookup
+from domain.idempotency import IdempotencyKey
 from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, SessionRef
 from domain.json_text import JsonText
 from domain.schedules.schedule import EndReason
@@ -398,6 +399,18 @@ async def test_a_schedule_moves_unless_its_session_stays(mover, storage):
     assert [(await planner.schedules.find(EVERY_OWNER, each.schedule_id)).owner for each in moved] == [ALICE, ALICE]
     assert (await planner.read(left)).owner == ANONYMOUS
     assert (await mover.count(ANONYMOUS))[OwnedData.SCHEDULES] == 1
+
+
+async def test_a_schedule_gives_up_a_key_that_the_new_owner_has_used(mover, storage):
+    planner = Planner(storage, storage.schedules)
+    taken, free = IdempotencyKey("taken", "a" * 64), IdempotencyKey("free", "a" * 64)
+    theirs, *ours = [planner.new(owner=owner) for owner in (ALICE, ANONYMOUS, ANONYMOUS)]
+    for schedule, key in zip((theirs, *ours), (taken, taken, free), strict=True):
+        assert await storage.schedules.add(schedule, 100, act(ActName.SCHEDULES_CREATE), key)
+    await walked(mover)
+    assert {(await planner.schedules.find(EVERY_OWNER, each.schedule_id)).owner for each in ours} == {ALICE}
+    found = [await storage.schedules.created(ALICE, key) for key in (taken, free)]
+    assert [each.schedule_id for each in found] == [theirs.schedule_id, ours[1].schedule_id]
 
 
 async def test_a_schedule_whose_session_moves_before_it_does_not_end_meanwhile(mover, storage):

@@ -26,6 +26,7 @@ from domain.access.owner_move import OwnedData
 from domain.audit import ActName
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.idempotency import KEPT_FOR as KEYS_KEPT_FOR
+from domain.idempotency import IdempotencyKey
 from domain.identity import ANONYMOUS, EVERY_OWNER, NO_ID, SessionRef, uuid7_time
 from domain.queue.entry import AcceptOptions, RetryCause, RetryPolicy
 from domain.scripts.report import Failure, FailureCode
@@ -117,9 +118,13 @@ def end(database_url: str, storage: Storage) -> End:
     return run
 
 
-async def added(webhooks: PostgresWebhookRepository, storage: Storage, owner: Any = ALICE, **facts: Any) -> Webhook:
+def webhook_of(storage: Storage, owner: Any, **facts: Any) -> Webhook:
     made = {"events": ENDS, "secret": SecretVersion("0123456789abcdef")} | facts
-    webhook = Webhook(storage.ids.new(storage.clock.now()), owner, "https://example.com/", **made)
+    return Webhook(storage.ids.new(storage.clock.now()), owner, "https://example.com/", **made)
+
+
+async def added(webhooks: PostgresWebhookRepository, storage: Storage, owner: Any = ALICE, **facts: Any) -> Webhook:
+    webhook = webhook_of(storage, owner, **facts)
     await webhooks.add(webhook, 20, act(ActName.WEBHOOKS_CREATE))
     return webhook
 
@@ -570,3 +575,14 @@ async def test_webhooks_move_with_their_owner(webhooks, deliveries, storage, end
     assert (await webhooks.find(BOB, webhook.webhook_id)).url == webhook.url
     (message,) = (await deliveries.page(BOB, webhook.webhook_id, None, 10, None)).items
     assert message.owner == BOB
+
+
+async def test_a_webhook_gives_up_a_key_that_the_new_owner_has_used(webhooks, storage, mover):
+    taken, free = IdempotencyKey("taken", "a" * 64), IdempotencyKey("free", "a" * 64)
+    theirs, *ours = [webhook_of(storage, owner) for owner in (BOB, ALICE, ALICE)]
+    for webhook, key in zip((theirs, *ours), (taken, taken, free), strict=True):
+        assert await webhooks.add(webhook, 20, act(ActName.WEBHOOKS_CREATE), key)
+    _ = [step async for step in mover.move(ALICE, BOB, act(ActName.OWNERS_MOVE, SequentialIds()))]
+    assert {(await webhooks.find(EVERY_OWNER, each.webhook_id)).owner for each in ours} == {BOB}
+    found = [await webhooks.registered(BOB, key) for key in (taken, free)]
+    assert [each.webhook_id for each in found] == [theirs.webhook_id, ours[1].webhook_id]

@@ -61,6 +61,20 @@ async def test_a_schedule_is_read_as_it_was_created(client, world):
     assert known.status_code == 304
 
 
+async def test_a_call_that_is_repeated_with_its_key_creates_one_schedule(client, world):
+    key, body = {"Idempotency-Key": "nightly"}, {"name": "nightly", "request_id": await initialized(client)}
+    body |= {"run_at": text_of(world.clock.now() + timedelta(seconds=60))}
+    first = await client.post(URL, json=body, headers=key)
+    assert "idempotent-replayed" not in first.headers
+    world.clock.advance(timedelta(seconds=120))  # a new schedule with this time would be refused
+    again = await client.post(URL, json=body, headers=key)
+    assert (again.status_code, again.json(), again.headers["idempotent-replayed"]) == (201, first.json(), "true")
+    assert again.headers["location"] == first.headers["location"]
+    error = error_of(await client.post(URL, json=body | {"name": "other"}, headers=key), 409)
+    assert (error["code"], error["details"]) == ("IDEMPOTENCY_CONFLICT", {"idempotency_key": "nightly"})
+    assert len((await client.get(URL)).json()["schedules"]) == 1
+
+
 async def test_fields_are_replaced_one_by_one(client):
     url = (await created(client, cron="30 2 * * *", time_zone="Europe/Berlin")).headers["location"]
     moved = (await client.patch(url, json={"time_zone": "Asia/Tokyo"})).json()

@@ -52,6 +52,28 @@ async def test_a_registered_webhook_is_shown_with_its_secret_once(client):
     ]
 
 
+async def test_a_call_that_is_repeated_with_its_key_registers_one_webhook(client):
+    key, body = {"Idempotency-Key": "orders"}, {"url": URL, "events": ["execution.failed"]}
+    first = await client.post(PATH, json=body, headers=key)
+    assert "idempotent-replayed" not in first.headers
+    again = await client.post(PATH, json=body, headers=key)
+    assert (again.status_code, again.json(), again.headers["idempotent-replayed"]) == (201, first.json(), "true")
+    rotated = (await client.post(path_of(first.json(), "rotate"))).json()
+    assert (await client.post(PATH, json=body, headers=key)).json() == rotated
+    error = error_of(await client.post(PATH, json={"url": URL}, headers=key), 409)
+    assert (error["code"], error["details"]) == ("IDEMPOTENCY_CONFLICT", {"idempotency_key": "orders"})
+    assert len((await client.get(PATH)).json()["webhooks"]) == 1
+
+
+async def test_a_secret_that_cannot_be_derived_any_more_is_not_shown_again(world, client):
+    key, body = {"Idempotency-Key": "orders"}, {"url": URL}
+    await client.post(PATH, json=body, headers=key)
+    (stored,) = world.webhooks.webhooks.values()
+    world.webhooks.webhooks[stored.webhook_id] = evolve(stored, secret=evolve(stored.secret, key_id="0" * 16))
+    error = error_of(await client.post(PATH, json=body, headers=key), 409)
+    assert (error["code"], error["details"]) == ("CONFLICT", {"idempotency_key": "orders"})
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [

@@ -123,8 +123,9 @@ def process(world: World) -> ScheduleWorld:
 class Silent(MemoryScheduleRepository):
     """Never confirms a write."""
 
-    async def add(self, *_: Any) -> None:
+    async def add(self, *_: Any) -> bool:
         await asyncio.Event().wait()
+        raise AssertionError
 
     async def fire(self, _: Any) -> FireResult:
         await asyncio.Event().wait()
@@ -140,6 +141,32 @@ async def test_a_write_that_is_not_confirmed_in_time_may_be_stored(world: World)
         with pytest.raises(StorageUnavailable) as late:
             await call
         assert late.value.details == {"stored": "unknown"}
+    for call in (process.service.create(ANONYMOUS, schedule.plan, ACTOR, EVERYTHING, KEY), run(process, schedule)):
+        with pytest.raises(StorageUnavailable) as late:
+            await call
+        assert late.value.details == {"stored": "unknown", "retry_after_ms": 1000}
+
+
+class Vanishing(MemoryScheduleRepository):
+    """Another call with the key stores its schedule first, and removes it."""
+
+    async def add(self, *_: Any) -> bool:
+        return False
+
+
+async def test_a_key_that_another_call_took_and_gave_up_is_a_conflict(process: ScheduleWorld) -> None:
+    plan = (await process.create()).plan
+    process.world.schedules = Vanishing(process.world.store, process.queue)
+    with pytest.raises(ScheduleConflict):
+        await process.service.create(ANONYMOUS, plan, ACTOR, EVERYTHING, KEY)
+
+
+async def test_schedules_that_are_created_at_once_under_one_key_are_one(process: ScheduleWorld) -> None:
+    plan = SchedulePlan("x", await process.session(), Interval(10), JsonText("{}"))
+    creating = (process.service.create(ANONYMOUS, plan, ACTOR, EVERYTHING, KEY) for _ in range(4))
+    views = await asyncio.gather(*creating)
+    assert sorted(each.replayed for each in views) == [False, True, True, True]
+    assert len({each.schedule for each in views}) == 1
 
 
 async def test_a_schedule_begins_with_its_first_due_time(process: ScheduleWorld) -> None:
