@@ -74,7 +74,11 @@ judged AS (
         p.execution_id, p.request_id, p.params_bytes,
         CASE
             WHEN s.closed_at < p.expires_at THEN 'cancelled'
-            WHEN p.expires_at <= :now::timestamptz OR s.expires_at IS NULL OR s.expires_at <= :now::timestamptz
+            WHEN
+                p.expires_at <= :now::timestamptz
+                OR s.expires_at IS NULL
+                OR s.expires_at <= :now::timestamptz
+                OR s.closed_at IS NOT NULL
                 THEN 'expired'
         END AS outcome
     FROM picked AS p

@@ -1,5 +1,6 @@
 """What has become of executions, as PostgreSQL has it."""
 
+import asyncio
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from adapters.postgres.repositories.executions import ROW_BYTES, PostgresExecuti
 from adapters.postgres.repositories.queue_rows import ReadState, asynchronous_state, entry_of
 from adapters.postgres.retention.entry_ender import EntryEnder, QueueLimits
 from adapters.postgres.statements.catalogue import Statements
+from domain.errors import StorageUnavailable
 from domain.executions.execution import ExecutionNotFound
 from domain.identity import EVERY_OWNER, Owner, SessionRef, uuid7_at
 from domain.paging import Page
@@ -28,6 +30,8 @@ from domain.scripts.language import Language
 from domain.scripts.report import ExecutionStatus
 
 _LANGUAGES = codec.texts(Language)
+_ENDING_PAUSES_S = (0.0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
+"""Before each attempt to end an execution that another transaction ends or claims now, which takes milliseconds."""
 
 
 StateCall = tuple[Owner, UUID, datetime]
@@ -70,7 +74,11 @@ class SelectStates(BatchStatement[StateCall, ReadState | None]):
 
 
 class QueueReader(ExecutionQueue):
-    """The calls of the queue that read; reading what is about to end ends it."""
+    """The calls of the queue that read.
+
+    Reading what is about to end ends it, or waits for the transaction that does; `state` raises StorageUnavailable if
+    that takes longer than about 0.6 s.
+    """
 
     def __init__(
         self, gateway: Gateway, statements: Statements, executions: PostgresExecutionRepository, limits: QueueLimits
@@ -107,10 +115,17 @@ class QueueReader(ExecutionQueue):
     async def state(self, owner: Owner, execution_id: UUID, now: datetime) -> ExecutionState:
         call: StateCall = owner, execution_id, now
         found: ReadState | None = await self._states.submit(call)
-        if found is not None and found.is_ended:
+        for pause_s in _ENDING_PAUSES_S:
+            if found is None or not found.is_ended:
+                break
+            await asyncio.sleep(pause_s)
             await self._end(found.state, now)
             found = await self._states.submit(call)
-        return await self._synchronous(*call) if found is None else found.state
+        if found is None:
+            return await self._synchronous(*call)
+        if found.is_ended:
+            raise StorageUnavailable  # the state that is stored is no longer true
+        return found.state
 
     @override
     async def page(
