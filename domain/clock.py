@@ -4,6 +4,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from domain.identity import Owner
+
 
 class Clock(Protocol):
     """Returns the time that all controllers of one database share."""
@@ -33,11 +35,21 @@ class Jitter(Protocol):
 
 
 class IdGenerator(Protocol):
-    """Makes the ids of sessions and executions."""
+    """Makes unique UUIDv7 with an instant inside (see `domain.identity.uuid7_at`).
 
-    def new(self, now: datetime) -> UUID:
-        """Return a unique UUIDv7 with the instant `now` inside (see `domain.identity.uuid7_at`).
+    Their last BUCKET_BITS bits are the bucket in which the rows lie: 0 in a database that is not distributed.
+    """
 
-        Its last BUCKET_BITS bits are zero: bucket 0, the only one of a database that is not distributed.
+    def new(self, now: datetime, like: UUID | None = None) -> UUID:
+        """Return an id for what lies beside `like`, such as an execution beside its session.
+
+        Without `like` it is in bucket 0, where everything is that belongs to no session.
+        """
+        ...
+
+    def new_placed(self, now: datetime, owner: Owner, found_by: str | None = None) -> UUID:
+        """Return an id for a new session, or for what is beside no session yet, and choose its bucket.
+
+        All that one `found_by` finds, such as an idempotency key, is in one bucket. Else any of the owner's is taken.
         """
         ...

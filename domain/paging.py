@@ -13,7 +13,8 @@ Item = TypeVar("Item")
 class Page(Generic[Item]):
     """Items, newest first, and the id after which the next page begins; None on the last page.
 
-    A page with `next_after` may hold fewer items than requested, because the number of examined rows is bounded.
+    A page with `next_after` may hold fewer items than requested, because the number of examined rows is bounded
+    in each bucket.
     """
 
     items: Sequence[Item]

@@ -18,6 +18,7 @@ from domain.json_equality import contains
 from domain.json_text import EMPTY_OBJECT
 from domain.paging import Page
 from domain.schedules.schedule import Schedule, SessionTarget
+from domain.scripts.language import LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.ports import HiddenSessionRepository, SessionFilter, SessionPurger, SessionRepository
 from domain.sessions.session import Session, SessionNotFound
@@ -105,14 +106,16 @@ class MemoryHiddenSessionRepository(HiddenSessionRepository):
         return stored.ref
 
     @override
-    async def refs(self, owner: Owner, function_id: UUID, version: int | None = None) -> Sequence[SessionRef]:
+    async def refs(
+        self, owner: Owner, title: LanguageTitle, function_id: UUID, version: int | None = None
+    ) -> Sequence[SessionRef]:
         self._store.require_available()
         found = sorted(self._open(owner, function_id, version), key=lambda s: s.function_version or 0, reverse=True)
         return [session.ref for session in found[: self._listed_max]]
 
     @override
     async def key_holder(
-        self, owner: Owner, function_id: UUID, idempotency_key: IdempotencyKey, now: datetime
+        self, owner: Owner, title: LanguageTitle, function_id: UUID, idempotency_key: IdempotencyKey, now: datetime
     ) -> SessionRef | None:
         self._store.require_available()
         for session in self._open(owner, function_id, None):

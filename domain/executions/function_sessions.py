@@ -113,7 +113,9 @@ class FunctionSessions:
         pinned = await _before_run(budget, self._functions.callable(lookup))
         if idempotency_key is not None:
             now = self._clock.now()
-            holding = self._hidden.key_holder(lookup.owner, pinned.function_id, idempotency_key, now)
+            holding = self._hidden.key_holder(
+                lookup.owner, lookup.language_title, pinned.function_id, idempotency_key, now
+            )
             holder = await _before_run(budget, holding)
             if holder is not None:
                 return await call(holder)
@@ -132,7 +134,8 @@ class FunctionSessions:
         lookup = self.lookup(owner, name)
         finding = self._functions.find(FunctionLookup.usable(owner, lookup.language_title))
         function = await budget.spend(finding, StorageUnavailable)
-        return await budget.spend(self._hidden.refs(owner, function.function_id, lookup.version), StorageUnavailable)
+        refs = self._hidden.refs(owner, lookup.language_title, function.function_id, lookup.version)
+        return await budget.spend(refs, StorageUnavailable)
 
     async def _opened_current(self, lookup: FunctionLookup, budget: Budget) -> SessionRef:
         ref = await self._opened(lookup, budget)
@@ -142,7 +145,7 @@ class FunctionSessions:
     async def _opened(self, lookup: FunctionLookup, budget: Budget) -> SessionRef:
         found = await _before_run(budget, self._functions.find(lookup))
         function, owner = found.require_registered(), lookup.owner
-        stored = self._hidden.refs(owner, function.function_id, function.version)
+        stored = self._hidden.refs(owner, function.language_title, function.function_id, function.version)
         if await _before_run(budget, stored):  # its bytes count already
             return await _before_run(budget, self._open(owner, function))
         size = len(function.definition.script.source) + len(_OF_NAME.context) + len(_OF_NAME.metadata)
@@ -152,7 +155,7 @@ class FunctionSessions:
 
     async def _open(self, owner: Owner, function: Function) -> SessionRef:
         now, made = self._clock.now(), function.definition
-        ref = SessionRef(owner, self._ids.new(now))
+        ref = SessionRef(owner, self._ids.new_placed(now, owner, str(function.language_title)))
         session = self._policy.open(ref, now, function.language_title, made, _OF_NAME, function, hidden=True)
         return await self._hidden.open(session, made.script)
 

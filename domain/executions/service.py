@@ -125,7 +125,7 @@ class ExecutionService:
         keyed = idempotency_key and KeyedExecutionRecorder(self._keyed, idempotency_key)
         recorder = keyed or self._executions
         budget = budget or Budget(self._policy.request_timeout_s)
-        call = _Call(ref, params, self._ids.new(now), now, recorder, budget, current_only)
+        call = _Call(ref, params, self._ids.new(now, ref.session_id), now, recorder, budget, current_only)
         task = self._tasks.spawn(self._execute(call, recorder))
         try:
             return await asyncio.shield(task)

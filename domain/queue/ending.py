@@ -15,4 +15,4 @@ def following(finished: FinishedExecution, entry: Entry, ids: IdGenerator, jitte
     pause = entry.options.retry.pause_after(entry.attempt, cause, jitter)
     if pause is None or finished.finished_at + pause >= entry.window.expires_at:
         return None
-    return entry.next_attempt(ids.new(finished.finished_at), pause)
+    return entry.next_attempt(ids.new(finished.finished_at, entry.ref.session_id), pause)

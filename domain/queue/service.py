@@ -107,7 +107,7 @@ class QueueService:
         if not self._policy.keeps_responses:
             raise ResponsesNotKept
         budget = budget or Budget(self._policy.request_timeout_s)
-        entry = submission.entry(ref, self._ids.new(self._clock.now()))
+        entry = submission.entry(ref, self._ids.new(self._clock.now(), ref.session_id))
         try:
             await budget.spend(self._require_runnable(ref, submission), StorageUnavailable)
         except DomainError as refusal:

@@ -97,7 +97,7 @@ class ScheduleFirer:
         submission = _submission(schedule, key)
 
         async def accept(ref: SessionRef) -> tuple[FireResult, Entry]:
-            entry = submission.entry(ref, self._ids.new(self._clock.now()))
+            entry = submission.entry(ref, self._ids.new(self._clock.now(), ref.session_id))
             fire = Fire(schedule, step, entry, self._policy.allowance, self._policy.retention)
             return await self._schedules.fire(fire), entry
 
@@ -122,7 +122,7 @@ class ScheduleFirer:
         submission, owner, now = _submission(schedule, key), schedule.owner, self._clock.now()
 
         async def read(ref: SessionRef) -> Accepted | None:
-            return await self._queue.replayed(submission.entry(ref, self._ids.new(now)))
+            return await self._queue.replayed(submission.entry(ref, self._ids.new(now, ref.session_id)))
 
         budget = Budget(self._policy.request_timeout_s)
         earlier = await budget.spend(self._targets.in_session(owner, schedule.plan, read, key), StorageUnavailable)

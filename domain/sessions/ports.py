@@ -104,7 +104,8 @@ class SessionRepository(Protocol):
 class HiddenSessionRepository(Protocol):
     """Stores the hidden sessions that serve calls of functions by name: one for each owner and version.
 
-    Every method may raise StorageUnavailable or Overloaded, as in SessionRepository. An emptied session does not count.
+    The id of a session is placed by the function's title (IdGenerator.new_placed), or is like that of a schedule. Every
+    method may raise StorageUnavailable or Overloaded, as in SessionRepository. An emptied session does not count.
     """
 
     async def open(self, session: Session, script: Script) -> SessionRef:
@@ -114,12 +115,17 @@ class HiddenSessionRepository(Protocol):
         """
         ...
 
-    async def refs(self, owner: Owner, function_id: UUID, version: int | None = None) -> Sequence[SessionRef]:
-        """Return the owner's hidden sessions of a function, or of one version, newest first; a bounded number."""
+    async def refs(
+        self, owner: Owner, title: LanguageTitle, function_id: UUID, version: int | None = None
+    ) -> Sequence[SessionRef]:
+        """Return the owner's hidden sessions of the function with this title and id, or of one version, newest first.
+
+        Their number is bounded.
+        """
         ...
 
     async def key_holder(
-        self, owner: Owner, function_id: UUID, idempotency_key: IdempotencyKey, now: datetime
+        self, owner: Owner, title: LanguageTitle, function_id: UUID, idempotency_key: IdempotencyKey, now: datetime
     ) -> SessionRef | None:
         """Return the hidden session of the function in which a call has taken the key; None if there is none."""
         ...
@@ -128,8 +134,8 @@ class HiddenSessionRepository(Protocol):
 class KeyedSessionRepository(Protocol):
     """Initializes sessions under idempotency keys. A key belongs to an owner, and is kept for KEPT_FOR.
 
-    Every method may raise StorageUnavailable or Overloaded, as in SessionRepository. Of concurrent calls with one key
-    one wins, in whatever process it is.
+    The id of a session is placed by its key (IdGenerator.new_placed). Every method may raise StorageUnavailable or
+    Overloaded, as in SessionRepository. Of concurrent calls with one key one wins, in whatever process it is.
     """
 
     async def initialize(

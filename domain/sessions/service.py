@@ -83,7 +83,8 @@ class SessionService:
             checking = self._runners[title.language].check(title.language, script, owner, definition.convention)
             form = await parsed(checking, title.language, budget)
             now = self._clock.now()
-            ref = SessionRef(owner, self._ids.new(now))
+            key = None if idempotency_key is None else idempotency_key.value
+            ref = SessionRef(owner, self._ids.new_placed(now, owner, key))
             session = self._policy.open(ref, now, title, definition, request, function)
             initialized = Initialized(
                 session.ref,

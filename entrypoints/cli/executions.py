@@ -175,7 +175,8 @@ async def _retried(commands: "Commands", execution_id: UUID) -> UUID:
     except ExecutionNotFound:
         raise ExecutionNotKept(execution_id) from None
     again = Submission(entry.params, options=entry.options, retry_of=execution_id)
-    accepted = await queue.accept(again.entry(entry.ref, commands.ids().new(now)), policy.allowance, policy.retention)
+    following = again.entry(entry.ref, commands.ids().new(now, entry.ref.session_id))
+    accepted = await queue.accept(following, policy.allowance, policy.retention)
     await _record(commands, ActName.EXECUTIONS_RETRY, execution_id, {"execution_id": str(accepted.execution_id)})
     return accepted.execution_id
 

@@ -18,8 +18,10 @@ from domain.scripts.script import Script
 from domain.sessions.session import Renewal, Session, SessionExpired
 from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage
 from tests.support.acts import act
+from tests.unit.domain.builders import session_at
 
 FUNCTION, OTHER = UUID(int=1), UUID(int=2)
+TITLE = session_at().language_title
 KEY = IdempotencyKey('k"1', "0" * 64)
 
 
@@ -31,7 +33,7 @@ class HiddenSessionRepositoryContract(ABC):
 
     def new(self, storage: Storage, owner: Owner = ALICE, version: int = 1, function_id: UUID = FUNCTION) -> Session:
         pinned: dict[str, Any] = {"function_id": function_id, "function_version": version}
-        return storage.new_session(owner, renewal=Renewal.SLIDING, hidden=True, **pinned)
+        return storage.new_session(owner, str(TITLE), renewal=Renewal.SLIDING, hidden=True, **pinned)
 
     async def open(self, storage: Storage, owner: Owner = ALICE, version: int = 1) -> SessionRef:
         assert storage.hidden is not None
@@ -53,7 +55,7 @@ class HiddenSessionRepositoryContract(ABC):
     async def test_of_concurrent_openings_all_return_one_session(self, storage):
         refs = await asyncio.gather(*(self.open(storage) for _ in range(20)))
         assert len(set(refs)) == 1
-        assert await storage.hidden.refs(ALICE, FUNCTION) == [refs[0]]
+        assert await storage.hidden.refs(ALICE, TITLE, FUNCTION) == [refs[0]]
 
     async def test_owners_and_versions_have_sessions_of_their_own(self, storage):
         calls = [(owner, version) for owner in (ALICE, BOB) for version in (1, 2)]
@@ -61,9 +63,9 @@ class HiddenSessionRepositoryContract(ABC):
         assert [ref.owner for ref in refs] == [owner for owner, _ in calls]
         assert len({ref.session_id for ref in refs}) == len(calls)
         for owner, ours in ((ALICE, refs[:2]), (BOB, refs[2:])):
-            assert await storage.hidden.refs(owner, FUNCTION) == ours[::-1]
-            assert await storage.hidden.refs(owner, FUNCTION, 1) == [ours[0]]
-        assert await storage.hidden.refs(ALICE, OTHER) == []
+            assert await storage.hidden.refs(owner, TITLE, FUNCTION) == ours[::-1]
+            assert await storage.hidden.refs(owner, TITLE, FUNCTION, 1) == [ours[0]]
+        assert await storage.hidden.refs(ALICE, TITLE, OTHER) == []
 
     async def test_an_expired_one_lives_again_with_its_history(self, storage):
         session = self.new(storage)
@@ -83,10 +85,10 @@ class HiddenSessionRepositoryContract(ABC):
         closed = await self.open(storage)
         storage.clock.advance(age)
         await storage.close(await storage.sessions.get(closed))
-        assert await storage.hidden.refs(ALICE, FUNCTION) == []
+        assert await storage.hidden.refs(ALICE, TITLE, FUNCTION) == []
         opened = await self.open(storage)
         assert opened != closed
-        assert await storage.hidden.refs(ALICE, FUNCTION) == [opened]
+        assert await storage.hidden.refs(ALICE, TITLE, FUNCTION) == [opened]
 
     async def test_an_ordinary_session_of_the_version_is_none(self, storage):
         await storage.hidden.open(self.new(storage, version=2), SCRIPT)
@@ -94,7 +96,7 @@ class HiddenSessionRepositoryContract(ABC):
         await storage.sessions.add(listed, SCRIPT)
         opened = await self.open(storage)
         assert opened != listed.ref
-        assert listed.ref not in await storage.hidden.refs(ALICE, FUNCTION)
+        assert listed.ref not in await storage.hidden.refs(ALICE, TITLE, FUNCTION)
 
     async def test_no_list_shows_it(self, storage):
         await self.open(storage)
@@ -158,10 +160,10 @@ class HiddenSessionRepositoryContract(ABC):
     async def test_the_session_that_holds_a_key_is_found_until_the_key_expires(self, storage):
         ref, newer = await self.open(storage), await self.open(storage, version=2)
         hidden, now = storage.hidden, storage.clock.now()
-        assert await hidden.key_holder(ALICE, FUNCTION, KEY, now) is None
+        assert await hidden.key_holder(ALICE, TITLE, FUNCTION, KEY, now) is None
         await storage.keyed_executions.begin(*storage.request(ref), KEY)
         await storage.keyed_executions.begin(*storage.request(newer), IdempotencyKey("other", "0" * 64))
-        assert await hidden.key_holder(ALICE, FUNCTION, KEY, now) == ref
-        assert await hidden.key_holder(BOB, FUNCTION, KEY, now) is None
-        assert await hidden.key_holder(ALICE, OTHER, KEY, now) is None
-        assert await hidden.key_holder(ALICE, FUNCTION, KEY, now + KEPT_FOR + timedelta(seconds=1)) is None
+        assert await hidden.key_holder(ALICE, TITLE, FUNCTION, KEY, now) == ref
+        assert await hidden.key_holder(BOB, TITLE, FUNCTION, KEY, now) is None
+        assert await hidden.key_holder(ALICE, TITLE, OTHER, KEY, now) is None
+        assert await hidden.key_holder(ALICE, TITLE, FUNCTION, KEY, now + KEPT_FOR + timedelta(seconds=1)) is None

@@ -254,7 +254,10 @@ class KeyedCallRepositoryContract(ABC):
         assert (row.execution_id, row.execution_count) == (execution.execution_id, 1)
 
     async def test_a_repeated_initialize_gets_the_first_response(self, storage):
-        session, other = storage.new_session(convention=Convention.EVENT_FIRST), storage.new_session()
+        session, other = (
+            storage.new_session(found_by=KEY.value, convention=Convention.EVENT_FIRST),
+            storage.new_session(found_by=KEY.value),
+        )
         made = evolve(made_of(session), warnings=(ScriptWarning.EVENT_IN_CONTEXT,))
         assert await storage.keyed_sessions.initialized(session.ref.owner, KEY, storage.clock.now()) is None
         assert await storage.keyed_sessions.initialize(made, session, SCRIPT, KEY) == made
@@ -268,7 +271,7 @@ class KeyedCallRepositoryContract(ABC):
             await storage.sessions.get(other.ref)
 
     async def test_another_initialize_with_the_same_key_is_a_conflict(self, storage):
-        session, other = storage.new_session(), storage.new_session()
+        session, other = storage.new_session(found_by=KEY.value), storage.new_session(found_by=KEY.value)
         await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY)
         with pytest.raises(IdempotencyConflict) as caught:
             await storage.keyed_sessions.initialized(session.ref.owner, SAME_NAME, storage.clock.now())
@@ -279,23 +282,23 @@ class KeyedCallRepositoryContract(ABC):
             await storage.sessions.get(other.ref)
 
     async def test_the_key_of_an_initialize_belongs_to_an_owner_and_expires(self, storage):
-        alices, bobs = storage.new_session(ALICE), storage.new_session(BOB)
+        alices, bobs = storage.new_session(ALICE, KEY.value), storage.new_session(BOB, KEY.value)
         for session in (alices, bobs):
             assert not (await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY)).replayed
         storage.clock.advance(KEPT_FOR - MOMENT)
         assert await storage.keyed_sessions.initialized(ALICE, KEY, storage.clock.now())
         storage.clock.advance(MOMENT)
         assert await storage.keyed_sessions.initialized(ALICE, KEY, storage.clock.now()) is None
-        later = storage.new_session(ALICE)
+        later = storage.new_session(ALICE, KEY.value)
         assert await storage.keyed_sessions.initialize(made_of(later), later, SCRIPT, SAME_NAME) == made_of(later)
 
     async def test_keys_of_initialize_and_of_execute_are_independent(self, storage):
-        session = storage.new_session()
+        session = storage.new_session(found_by=KEY.value)
         await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY)
         assert isinstance(await storage.keyed_executions.begin(*storage.request(session.ref), SAME_NAME), OpenExecution)
 
     async def test_one_of_several_concurrent_initializes_with_one_key_makes_a_session(self, storage):
-        sessions = [storage.new_session() for _ in range(10)]
+        sessions = [storage.new_session(found_by=KEY.value) for _ in range(10)]
         returned = await asyncio.gather(
             *(storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY) for session in sessions)
         )
@@ -304,7 +307,7 @@ class KeyedCallRepositoryContract(ABC):
         assert [session.ref for session in await storage.listed(size=20)] == [returned[0].ref]
 
     async def test_initializing_the_same_session_again_changes_nothing(self, storage):
-        session = storage.new_session()
+        session = storage.new_session(found_by=KEY.value)
         for _ in range(2):
             assert (await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, KEY)).ref == session.ref
         assert len(await storage.listed(size=20)) == 1

@@ -8,6 +8,7 @@ from attrs import define, field
 
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
+from domain.clock import IdGenerator
 from domain.executions.execution import FinishedExecution, OpenExecution
 from domain.executions.ports import ExecutionRepository, KeyedExecutionRepository
 from domain.functions.ports import FunctionRepository
@@ -46,7 +47,7 @@ class Storage:
     sessions: SessionRepository
     executions: ExecutionRepository
     clock: ManualClock = field(factory=ManualClock)
-    ids: SequentialIds = field(factory=SequentialIds)
+    ids: IdGenerator = field(factory=SequentialIds)
     hidden: HiddenSessionRepository | None = None
     functions: FunctionRepository | None = None
     keyed_sessions: KeyedSessionRepository | None = None
@@ -54,9 +55,9 @@ class Storage:
     queue: ExecutionQueue | None = None
     schedules: ScheduleRepository | None = None
 
-    def new_session(self, owner: Owner = ANONYMOUS, **fields: Any) -> Session:
+    def new_session(self, owner: Owner = ANONYMOUS, found_by: str | None = None, **fields: Any) -> Session:
         now = self.clock.now()
-        ref = SessionRef(owner, self.ids.new(now))
+        ref = SessionRef(owner, self.ids.new_placed(now, owner, found_by))
         return session_at(now, **{"ref": ref, "script_hash": SCRIPT.hash} | fields)
 
     async def add(self, owner: Owner = ANONYMOUS, **fields: Any) -> Session:
@@ -74,7 +75,7 @@ class Storage:
         return await self.sessions.update(session.ref, lambda stored: stored.close(now))
 
     def request(self, ref: SessionRef) -> BeginRequest:
-        return BeginRequest(self.ids.new(self.clock.now()), ref)
+        return BeginRequest(self.ids.new(self.clock.now(), ref.session_id), ref)
 
     async def begin(self, ref: SessionRef) -> OpenExecution:
         return await self.executions.begin(*self.request(ref))

@@ -39,7 +39,7 @@ from tests.contracts.execution_queue import CleanUp, ExecutionQueueContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract, keeps_no_payloads
 from tests.contracts.function_repository import ADDER, ALICE, BOB, VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMINED_MAX
-from tests.contracts.hidden_session_repository import FUNCTION, HiddenSessionRepositoryContract
+from tests.contracts.hidden_session_repository import FUNCTION, TITLE, HiddenSessionRepositoryContract
 from tests.contracts.key_histories import KeyHistory, steps
 from tests.contracts.keyed_call_repository import KEY, KeyedCallRepositoryContract, made_of
 from tests.contracts.live_output import LiveOutputContract
@@ -367,8 +367,8 @@ async def test_a_store_with_a_failure_fails_every_call():
         storage.executions.page(session.ref, None, 1),
         storage.executions.get(ANONYMOUS, execution.execution_id),
         storage.hidden.open(session, SCRIPT),
-        storage.hidden.refs(ANONYMOUS, FUNCTION),
-        storage.hidden.key_holder(ANONYMOUS, FUNCTION, KEY, now),
+        storage.hidden.refs(ANONYMOUS, TITLE, FUNCTION),
+        storage.hidden.key_holder(ANONYMOUS, TITLE, FUNCTION, KEY, now),
         storage.keyed_executions.begin(*storage.request(session.ref), KEY),
         storage.keyed_executions.withdraw(execution.execution_id, session.ref, KEY),
         storage.keyed_executions.finish(storage.finished(execution), KEY),

@@ -15,6 +15,7 @@ from adapters.postgres.statements.calls import SessionStatements
 from domain.errors import StorageUnavailable
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
+from domain.scripts.language import LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.ports import HiddenSessionRepository
 from domain.sessions.session import Session
@@ -74,14 +75,16 @@ class PostgresHiddenSessionRepository(HiddenSessionRepository):
         return await self._openings.submit((session, script))
 
     @override
-    async def refs(self, owner: Owner, function_id: UUID, version: int | None = None) -> Sequence[SessionRef]:
+    async def refs(
+        self, owner: Owner, title: LanguageTitle, function_id: UUID, version: int | None = None
+    ) -> Sequence[SessionRef]:
         wanted = {"owner": owner, "function_id": function_id, "version": version, "rows_max": _LISTED_MAX}
         rows = await self._gateway.fetch(self._statements.select_hidden_sessions, wanted)
         return [SessionRef(owner, session_id) for (session_id,) in rows]
 
     @override
     async def key_holder(
-        self, owner: Owner, function_id: UUID, idempotency_key: IdempotencyKey, now: datetime
+        self, owner: Owner, title: LanguageTitle, function_id: UUID, idempotency_key: IdempotencyKey, now: datetime
     ) -> SessionRef | None:
         wanted = {"owner": owner, "function_id": function_id, "key": idempotency_key.value, "now": now}
         rows = await self._gateway.fetch(self._statements.select_key_holder, wanted)

@@ -31,6 +31,7 @@ from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.session import Session, SessionNotFound
 from tests.contracts.execution_queue import KEY, RETENTION, QueueOfOne
+from tests.contracts.hidden_session_repository import TITLE
 from tests.contracts.schedule_repository import PERIOD, Planner
 from tests.contracts.storage import ALICE, ALLOWANCE, BOB, SCRIPT, Storage
 from tests.support.acts import OPERATOR, act, recorded
@@ -126,8 +127,8 @@ async def test_a_hidden_session_moves_and_stays_hidden_unless_the_new_owner_has_
     await storage.execute(opened[0])
     await walked(mover)
     moved = [SessionRef(ALICE, ref.session_id) for ref in opened]
-    assert await storage.hidden.refs(ALICE, UUID(int=1)) == [theirs, moved[0]]
-    assert await storage.hidden.refs(ANONYMOUS, UUID(int=1)) == []
+    assert await storage.hidden.refs(ALICE, TITLE, UUID(int=1)) == [theirs, moved[0]]
+    assert await storage.hidden.refs(ANONYMOUS, TITLE, UUID(int=1)) == []
     assert [session.ref for session in await storage.listed(ALICE)] == [moved[1]]
     assert await storage.hidden.open(hidden_of(storage, ALICE, 1), SCRIPT) == moved[0]
     assert await storage.execute(moved[0]) == 2

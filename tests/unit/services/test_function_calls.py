@@ -33,7 +33,7 @@ async def refused(*_: Any, **__: Any) -> Any:
 async def test_a_call_whose_session_never_lives_ends_with_a_conflict(name: str) -> None:
     sessions: Any = FunctionSessions(
         clock=Double(now=lambda: None),
-        ids=Double(new=lambda _: 1),
+        ids=Double(new_placed=lambda *_: 1),
         functions=Double(find=returning(FUNCTION), callable=returning(FUNCTION)),
         hidden=Double(refs=returning(["ref"]), open=returning("ref")),
         mapping=LanguageMapping({}, ()),

@@ -1,0 +1,158 @@
+"""The buckets of a database, and the storage of each."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from attrs import define, field, frozen
+
+from domain.buckets.bucket_map import FRESH, HOME, NUMBER_MAX, BucketMap
+from domain.buckets.ports import BucketReader
+from domain.clock import Clock
+from domain.errors import StorageUnavailable, Unavailable
+from domain.executions.ports import ExecutionRepository, KeyedExecutionRepository
+from domain.functions.ports import FunctionRepository
+from domain.identity import uuid7_time
+from domain.live.ports import LiveOutputStore
+from domain.sessions.ports import HiddenSessionRepository, KeyedSessionRepository, SessionRepository
+
+Result = TypeVar("Result")
+
+_READ_INTERVAL_S = 10.0
+
+
+def serves() -> bool:
+    """Say of a bucket that it is never away."""
+    return False
+
+
+async def _nothing() -> None:
+    return
+
+
+@frozen
+class Storage:
+    """All ports of one bucket. `functions` are those of HOME; no other bucket has any.
+
+    `is_away` is whether its node did not serve a moment ago, so that new sessions go elsewhere.
+    """
+
+    number: int
+    sessions: SessionRepository
+    keyed_sessions: KeyedSessionRepository
+    hidden_sessions: HiddenSessionRepository
+    executions: ExecutionRepository
+    keyed_executions: KeyedExecutionRepository
+    live_output: LiveOutputStore
+    functions: FunctionRepository
+    is_away: Callable[[], bool] = serves
+    open: Callable[[], Awaitable[None]] = _nothing
+    close: Callable[[], Awaitable[None]] = _nothing
+
+
+@frozen
+class _BucketsRead:
+    buckets: BucketMap
+    read_at: datetime
+
+
+@define(eq=False)
+class Directory:
+    """Finds the storage of an id; `make` returns the storage of a bucket, once for each.
+
+    `pause` is the longest time of a request. Until the buckets have been read every method but `refresh` and `run`
+    raises StorageUnavailable.
+    """
+
+    home: Storage
+    clock: Clock
+    pause: timedelta
+    _reader: BucketReader
+    _make: Callable[[int], Storage]
+    _storages: dict[int, Storage] = field(factory=dict, init=False)
+    _known: _BucketsRead | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._storages[HOME] = self.home
+
+    @property
+    def buckets(self) -> BucketMap:
+        """The buckets as they were read last."""
+        return self._last_read().buckets
+
+    @property
+    def all(self) -> Sequence[Storage]:
+        """The storages of all buckets, that of HOME first."""
+        return [self._storages[number] for number in self.buckets.all_numbers]
+
+    def number_of(self, identifier: UUID) -> int:
+        """Return the bucket of an id. Raises StorageUnavailable for one that a bucket may have which is not known yet.
+
+        That happens only if the buckets could not be read for FRESH.
+        """
+        known = self._last_read()
+        number = known.buckets.of(identifier)
+        if number == HOME and identifier.int & NUMBER_MAX and uuid7_time(identifier) >= known.read_at + FRESH:
+            self._require_fresh()
+        return number
+
+    def at(self, number: int) -> Storage:
+        """Return the storage of a bucket."""
+        return self._storages[number]
+
+    def of(self, identifier: UUID) -> Storage:
+        """Return the storage that has what the id names; raises as `number_of`."""
+        return self._storages[self.number_of(identifier)]
+
+    def hashing(self) -> BucketMap:
+        """Return the buckets to choose from by a hash; raises StorageUnavailable if they were not read for FRESH.
+
+        All controllers must choose the same one.
+        """
+        self._require_fresh()
+        return self.buckets
+
+    async def refresh(self) -> None:
+        """Read the buckets; raises StorageUnavailable or Overloaded."""
+        read_at = self.clock.now()
+        buckets = BucketMap(await self._reader.read())
+        for number in buckets.all_numbers:
+            if number not in self._storages:
+                storage = self._make(number)
+                await storage.open()
+                self._storages[number] = storage
+        self._known = _BucketsRead(buckets, read_at)
+
+    async def run(self) -> None:
+        """Read the buckets again and again; while that fails, the last ones count."""
+        while True:
+            with contextlib.suppress(Unavailable):
+                await self.refresh()
+            await asyncio.sleep(_READ_INTERVAL_S)
+
+    async def close(self) -> None:
+        """Close the storages of all buckets but HOME."""
+        await asyncio.gather(*(each.close() for number, each in self._storages.items() if number != HOME))
+
+    def _last_read(self) -> _BucketsRead:
+        if self._known is None:
+            raise StorageUnavailable(stored="no")
+        return self._known
+
+    def _require_fresh(self) -> None:
+        if self.clock.now() - self._last_read().read_at > FRESH:
+            raise StorageUnavailable(stored="no")
+
+
+async def of_each(storages: Sequence[Storage], call: Callable[[Storage], Awaitable[Result]]) -> Sequence[Result]:
+    """Return the results of calls to several buckets at once; raises the first error once all have ended."""
+    ended = await asyncio.gather(*map(call, storages), return_exceptions=True)
+    results = []
+    for each in ended:
+        if isinstance(each, BaseException):
+            raise each
+        results.append(each)
+    return results

@@ -1,0 +1,210 @@
+"""Calls go to the buckets that have their rows, also while buckets are added or away."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from adapters.buckets.sessions import BucketSessions
+from domain.buckets.bucket_map import ANNOUNCED, FRESH, HOME, SETTLING, Bucket, BucketsChange, in_bucket
+from domain.errors import StorageUnavailable
+from domain.executions.execution import Executed
+from domain.idempotency import KEPT_FOR, IdempotencyConflict, IdempotencyKey
+from domain.identity import ANONYMOUS, SessionRef
+from domain.sessions.ports import SessionFilter
+from domain.sessions.session import Session, SessionNotFound
+from tests.contracts.hidden_session_repository import FUNCTION, TITLE
+from tests.contracts.keyed_call_repository import made_of
+from tests.contracts.storage import ALICE, SCRIPT
+from tests.unit.buckets.world import PAUSE, Announced, World
+
+KEYS = [IdempotencyKey(f"key {n}", "0" * 64) for n in range(40)]
+AFTER_THE_PAUSE = PAUSE + SETTLING
+LONG = {"ttl_seconds": 10**6, "lifetime_seconds_max": 10**6}
+
+
+@pytest.fixture
+async def world() -> World:
+    return await World().opened()
+
+
+async def test_sessions_of_all_owners_lie_in_all_buckets_and_their_executions_beside_them(world):
+    storage = world.storage()
+    for owner in (ANONYMOUS, ALICE):
+        for _ in range(8):
+            await storage.execute((await storage.add(owner)).ref)
+    for number in (1, 2, 3):
+        store = world.stores[number]
+        assert store.sessions
+        assert {each.ref.session_id for each in store.history.values()} == set(store.sessions)
+        assert {each.int & 0xFF for each in (*store.sessions, *store.history)} == {number}
+    assert not world.stores[HOME].sessions
+
+
+async def test_what_was_stored_before_the_database_was_distributed_stays_and_serves():
+    world = await World(Announced()).opened()
+    storage = world.storage()
+    old = await storage.add(**LONG)
+    await world.raised(1, 2)
+    new = await storage.add(**LONG)
+    assert await storage.execute(old.ref) == await storage.execute(new.ref) == 1
+    assert old.ref.session_id in world.stores[HOME].sessions
+    assert new.ref.session_id not in world.stores[HOME].sessions
+    assert [each.ref for each in await storage.listed()] == [new.ref, old.ref]
+    assert len(world.stores[HOME].history) == 1
+
+
+async def test_no_call_is_served_before_the_buckets_are_known():
+    world = World()
+    with pytest.raises(StorageUnavailable):
+        world.ids.new_placed(world.clock.now(), ALICE)
+    with pytest.raises(StorageUnavailable):
+        await BucketSessions(world.directory).get(SessionRef(ALICE, FUNCTION))
+
+
+async def test_an_id_that_an_unknown_bucket_may_have_is_not_said_to_be_unknown(world):
+    sessions, started = BucketSessions(world.directory), world.clock.now()
+    now = world.later(FRESH + timedelta(seconds=1))
+    foreign = SessionRef(ALICE, in_bucket(world.ids.new(now), 7))
+    before = SessionRef(ALICE, in_bucket(world.ids.new(started), 7))
+    with pytest.raises(StorageUnavailable):
+        await sessions.get(foreign)
+    with pytest.raises(SessionNotFound):
+        await sessions.get(before)
+    with pytest.raises(StorageUnavailable):
+        world.ids.new_placed(now, ALICE, "a key")
+    world.ids.new_placed(now, ALICE)
+    await world.directory.refresh()
+    with pytest.raises(SessionNotFound):
+        await sessions.get(foreign)
+    assert FRESH < ANNOUNCED
+
+
+async def test_while_the_buckets_cannot_be_read_the_last_ones_count(world):
+    world.announced.failure = StorageUnavailable()
+    session = await world.storage().add()
+    with pytest.raises(StorageUnavailable):
+        await world.directory.refresh()
+    assert await world.storage().sessions.get(session.ref) == session
+
+
+async def test_new_sessions_avoid_buckets_that_are_away(world):
+    world.away = {1, 3}
+    numbers = {world.ids.new_placed(world.clock.now(), ALICE).int & 0xFF for _ in range(12)}
+    assert numbers == {2}
+    world.away = {1, 2, 3}
+    numbers = {world.ids.new_placed(world.clock.now(), ALICE).int & 0xFF for _ in range(12)}
+    assert numbers == {1, 2, 3}
+
+
+async def test_a_bucket_that_fails_refuses_its_own_calls_and_lists_only(world):
+    storage = world.storage()
+    sessions = [await storage.add() for _ in range(6)]
+    world.stores[2].failure = StorageUnavailable()
+    for session in sessions:
+        if session.ref.session_id.int & 0xFF == 2:
+            with pytest.raises(StorageUnavailable):
+                await storage.sessions.get(session.ref)
+        else:
+            assert await storage.execute(session.ref) == 1
+    with pytest.raises(StorageUnavailable):
+        await storage.sessions.page(ANONYMOUS, SessionFilter(storage.clock.now()), None, 5)
+
+
+async def initialized(world: World, key: IdempotencyKey) -> Session:
+    storage = world.storage()
+    session = storage.new_session(ALICE, key.value, **LONG)
+    first = await storage.keyed_sessions.initialize(made_of(session), session, SCRIPT, key)
+    return await storage.sessions.get(first.ref)
+
+
+async def test_a_key_from_before_a_raise_is_found_after_it_for_as_long_as_keys_are_kept(world):
+    before = {key.value: await initialized(world, key) for key in KEYS}
+    await world.raised(4, 5, 6, 7)
+    world.later(AFTER_THE_PAUSE)
+    keyed, now = world.storage().keyed_sessions, world.clock.now()
+    for key in KEYS:
+        assert (await keyed.initialized(ALICE, key, now)).ref == before[key.value].ref
+        assert (await initialized(world, key)).ref == before[key.value].ref
+        with pytest.raises(IdempotencyConflict):
+            await initialized(world, IdempotencyKey(key.value, "f" * 64))
+    assert not any(world.stores[number].sessions for number in (4, 5, 6, 7))
+    world.later(KEPT_FOR)
+    await world.directory.refresh()
+    again = {key.value: await initialized(world, key) for key in KEYS}
+    assert not {each.ref for each in again.values()} & {each.ref for each in before.values()}
+    assert all(world.stores[number].sessions for number in (4, 5, 6, 7))
+
+
+async def test_only_new_keys_that_get_another_bucket_pause_after_a_raise(world):
+    stored, new = KEYS[:20], KEYS[20:]
+    before = {key.value: await initialized(world, key) for key in stored}
+    await world.raised(4, 5, 6, 7)
+    for key in stored:
+        assert (await initialized(world, key)).ref == before[key.value].ref
+    ended = await asyncio.gather(*(initialized(world, key) for key in new), return_exceptions=True)
+    assert {type(each) for each in ended} == {Session, BucketsChange}
+    assert {each.stored for each in ended if isinstance(each, BucketsChange)} == {"no"}
+    world.later(AFTER_THE_PAUSE)
+    for key in new:
+        await initialized(world, key)
+
+
+async def test_a_hidden_session_from_before_a_raise_serves_on_and_further_ones_are_beside_its_keys(world):
+    storage = world.storage()
+    pinned = {"function_id": FUNCTION, "hidden": True, **LONG}
+
+    def hidden(version: int) -> Session:
+        return storage.new_session(ALICE, str(TITLE), function_version=version, **pinned)
+
+    first = await storage.hidden.open(hidden(1), SCRIPT)
+    begun = await storage.keyed_executions.begin(*storage.request(first), KEYS[0])
+    await storage.keyed_executions.finish(storage.finished(begun), KEYS[0])
+    added = await raised_until_it_moves(world, str(TITLE))
+    with pytest.raises(BucketsChange):
+        await storage.hidden.open(hidden(2), SCRIPT)
+    assert await storage.hidden.open(hidden(1), SCRIPT) == first
+    world.later(AFTER_THE_PAUSE)
+    second = await storage.hidden.open(hidden(2), SCRIPT)
+    assert second.session_id in world.stores[added].sessions
+    assert await storage.hidden.open(hidden(1), SCRIPT) == first
+    assert await storage.hidden.refs(ALICE, TITLE, FUNCTION) == [second, first]
+    now = world.clock.now()
+    assert await storage.hidden.key_holder(ALICE, TITLE, FUNCTION, KEYS[0], now) == first
+    assert isinstance(await storage.keyed_executions.begin(*storage.request(first), KEYS[0]), Executed)
+
+
+async def raised_until_it_moves(world: World, text: str) -> int:
+    """Add one bucket that gets the text, and return it."""
+    buckets = world.directory.buckets
+    for number in range(4, 100):
+        await world.raised(number)
+        if world.directory.buckets.hashed(text, world.clock.now()) == number:
+            return number
+        world.announced.buckets = buckets.buckets
+    raise AssertionError("no bucket gets the text")
+
+
+async def test_a_hidden_session_beside_something_lies_there(world):
+    storage = world.storage()
+    beside = in_bucket(world.ids.new(world.clock.now()), 3)
+    for like in (beside, in_bucket(beside, 1)):
+        ref = SessionRef(ALICE, world.ids.new(world.clock.now(), like))
+        session = storage.new_session(ALICE, function_id=FUNCTION, function_version=1, hidden=True, ref=ref)
+        assert await storage.hidden.open(session, SCRIPT) == ref
+        assert ref.session_id in world.stores[like.int & 0xFF].sessions
+
+
+async def test_a_version_of_a_function_that_nobody_has_registered_is_not_current(world):
+    storage = world.storage()
+    session = storage.new_session(ALICE, str(TITLE), function_id=FUNCTION, function_version=1, hidden=True)
+    begun = await storage.begin(await storage.hidden.open(session, SCRIPT))
+    assert not begun.is_current
+
+
+async def test_a_raised_number_of_buckets_opens_each_once(world):
+    world.announced.buckets = [*world.announced.buckets, Bucket(9, world.clock.now() + ANNOUNCED)]
+    await world.directory.refresh()
+    await world.directory.refresh()
+    assert world.made == [HOME, 1, 2, 3, 9]
+    assert world.directory.at(9).number == 9
