@@ -1,5 +1,8 @@
 -- Statements that erase what callers have stored; sessions.sql describes the format. Each erases a bounded number of rows,
--- and adds its numbers to the one entry of the act in the audit record. Never prepared: each plan is for few rows.
+-- and adds its numbers to the one entry of the act in the audit record. Never prepared: each plan is for few rows. Rows
+-- with large values are erased up to about bytes_max, because PostgreSQL removes each of their parts.
+--
+-- They lock in this order: sessions, then entries of the queue and open records as queue.sql says, then other rows.
 
 -- name: select_writers()
 -- The transactions that may store something of a session which was closed since they began: a begin and an accept do not
@@ -13,7 +16,7 @@ WHERE
     AND l.granted
     AND l.pid <> pg_backend_pid();
 
--- name: purge_session(request_id, owner, partitions, key_expires_at, rows_max, act_id, actor, origin, act)
+-- name: purge_session(request_id, owner, partitions, key_expires_at, rows_max, bytes_max, act_id, actor, origin, act)
 -- Erases what belongs to a session beside its row, what a taken session has of the origin, and its recorded calls. The
 -- owner "*" stands for every owner. Without its open record no execution that still runs enters the history. Executions
 -- of a session that was removed are erased too. Returns whether anything is known of the session, and how many rows were
@@ -24,10 +27,19 @@ WITH known AS MATERIALIZED (
     WHERE s.request_id = :request_id::uuid AND :owner::text IN (s.owner, '*')
 ),
 found_entries AS MATERIALIZED (
-    SELECT q.execution_id
-    FROM meta.queued_executions AS q
-    WHERE q.request_id = :request_id::uuid AND :owner::text IN (q.owner, '*')
-    LIMIT :rows_max::bigint
+    SELECT n.execution_id
+    FROM (
+        SELECT
+            f.execution_id, f.params_bytes,
+            sum(f.params_bytes) OVER (ORDER BY f.execution_id) AS bytes_with_it
+        FROM (
+            SELECT q.execution_id, pg_column_size(q.params) AS params_bytes
+            FROM meta.queued_executions AS q
+            WHERE q.request_id = :request_id::uuid AND :owner::text IN (q.owner, '*')
+            LIMIT :rows_max::bigint
+        ) AS f
+    ) AS n
+    WHERE n.bytes_with_it - n.params_bytes < :bytes_max::bigint
 ),
 picked_entries AS MATERIALIZED (
     SELECT q.execution_id, q.request_id
@@ -42,9 +54,17 @@ queued AS (
     WHERE q.execution_id = p.execution_id AND q.request_id = p.request_id
     RETURNING q.owner
 ),
+picked_open AS MATERIALIZED (
+    SELECT o.request_id, o.execution_id
+    FROM meta.open_executions AS o
+    WHERE o.request_id = :request_id::uuid AND :owner::text IN (o.owner, '*')
+    ORDER BY o.request_id, o.execution_id
+    FOR UPDATE
+),
 opened AS (
     DELETE FROM meta.open_executions AS o
-    WHERE o.request_id = :request_id::uuid AND :owner::text IN (o.owner, '*')
+    USING picked_open AS p
+    WHERE o.request_id = p.request_id AND o.execution_id = p.execution_id
     RETURNING o.owner
 ),
 live AS (
@@ -54,13 +74,23 @@ live AS (
     RETURNING l.part
 ),
 picked AS MATERIALIZED (
-    SELECT e.slot, e.request_id, e.execution_id
-    FROM meta.executions AS e
-    WHERE
-        e.slot = any(:partitions::smallint[])
-        AND e.request_id = :request_id::uuid
-        AND :owner::text IN (e.owner, '*')
-    LIMIT :rows_max::bigint
+    SELECT n.slot, n.request_id, n.execution_id
+    FROM (
+        SELECT f.*, sum(f.bytes) OVER (ORDER BY f.slot, f.execution_id) AS bytes_with_it
+        FROM (
+            SELECT
+                e.slot, e.request_id, e.execution_id,
+                coalesce(pg_column_size(e.params), 0) + coalesce(pg_column_size(e.result), 0)
+                + coalesce(pg_column_size(e.stdout), 0) + coalesce(pg_column_size(e.stderr), 0) AS bytes
+            FROM meta.executions AS e
+            WHERE
+                e.slot = any(:partitions::smallint[])
+                AND e.request_id = :request_id::uuid
+                AND :owner::text IN (e.owner, '*')
+            LIMIT :rows_max::bigint
+        ) AS f
+    ) AS n
+    WHERE n.bytes_with_it - n.bytes < :bytes_max::bigint
 ),
 executions AS (
     DELETE FROM meta.executions AS e
@@ -73,10 +103,20 @@ executions AS (
     RETURNING e.owner
 ),
 picked_keys AS MATERIALIZED (
-    SELECT k.request_id, k.owner, k.key
-    FROM meta.idempotency_keys AS k
-    WHERE k.request_id = :request_id::uuid AND :owner::text IN (k.owner, '*')
-    LIMIT :rows_max::bigint
+    SELECT n.request_id, n.owner, n.key
+    FROM (
+        SELECT f.*, sum(f.bytes) OVER (ORDER BY f.owner, f.key) AS bytes_with_it
+        FROM (
+            SELECT
+                k.request_id, k.owner, k.key,
+                coalesce(pg_column_size(k.params), 0) + coalesce(pg_column_size(k.answer), 0)
+                + coalesce(pg_column_size(k.result), 0) AS bytes
+            FROM meta.idempotency_keys AS k
+            WHERE k.request_id = :request_id::uuid AND :owner::text IN (k.owner, '*')
+            LIMIT :rows_max::bigint
+        ) AS f
+    ) AS n
+    WHERE n.bytes_with_it - n.bytes < :bytes_max::bigint
 ),
 keys AS (
     DELETE FROM meta.idempotency_keys AS k
@@ -164,8 +204,8 @@ SELECT
 FROM counted AS c;
 
 -- name: purge_sessions(owner, after, now, rows_max, act_id, actor, origin, act)
--- Closes and empties sessions, as a deletion by their owner does, and removes their entries in the queue and their open
--- records. One statement examines at most rows_max sessions.
+-- Closes and empties sessions, as a deletion by their owner does, and removes their open records. One statement examines at
+-- most rows_max sessions.
 WITH examined AS MATERIALIZED (
     SELECT s.request_id
     FROM meta.sessions AS s
@@ -183,15 +223,17 @@ picked AS MATERIALIZED (
     ORDER BY s.request_id
     FOR NO KEY UPDATE OF s
 ),
-queued AS (
-    DELETE FROM meta.queued_executions AS q
-    USING picked AS p
-    WHERE q.request_id = p.request_id
+picked_open AS MATERIALIZED (
+    SELECT o.request_id, o.execution_id
+    FROM picked AS p
+    INNER JOIN meta.open_executions AS o ON p.request_id = o.request_id
+    ORDER BY o.request_id, o.execution_id
+    FOR UPDATE OF o
 ),
 opened AS (
     DELETE FROM meta.open_executions AS o
-    USING picked AS p
-    WHERE o.request_id = p.request_id
+    USING picked_open AS p
+    WHERE o.request_id = p.request_id AND o.execution_id = p.execution_id
 ),
 live AS (
     DELETE FROM meta.live_output AS l
@@ -223,31 +265,55 @@ SELECT
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM purged) AS purged;
 
--- name: purge_queue(owner, languages, after, rows_max, act_id, actor, origin, act)
--- What is left in the queue of sessions that were removed, and what was claimed while their sessions were purged. With the
--- open record goes the right to record the end.
-WITH examined AS MATERIALIZED (
-    SELECT q.execution_id, q.request_id
+-- name: purge_queue(owner, language, after_ready_at, after_execution_id, rows_max, bytes_max, act_id, actor, origin, act)
+-- Also entries of sessions that were removed, and open records of accepted executions. With the open record goes the right
+-- to record the end.
+WITH first AS MATERIALIZED (
+    SELECT q.ready_at, q.execution_id, pg_column_size(q.params) AS bytes
     FROM meta.queued_executions AS q
     WHERE
-        q.language = any(:languages::text[])
+        q.language = :language::text
         AND q.owner = :owner::text
-        AND q.execution_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
-    ORDER BY q.execution_id
+        AND (q.ready_at, q.execution_id)
+        > (coalesce(:after_ready_at::timestamptz, '-infinity'), :after_execution_id::uuid)
+    ORDER BY q.ready_at, q.execution_id
     LIMIT :rows_max::bigint
+),
+examined AS MATERIALIZED (
+    SELECT n.ready_at, n.execution_id
+    FROM (
+        SELECT f.*, sum(f.bytes) OVER (ORDER BY f.ready_at, f.execution_id) AS bytes_with_it FROM first AS f
+    ) AS n
+    WHERE n.bytes_with_it - n.bytes < :bytes_max::bigint
+),
+picked AS MATERIALIZED (
+    SELECT q.execution_id, q.request_id
+    FROM meta.queued_executions AS q
+    WHERE q.execution_id = any(array(SELECT e.execution_id FROM examined AS e)) AND q.owner = :owner::text
+    ORDER BY q.execution_id
+    FOR UPDATE
 ),
 purged AS (
     DELETE FROM meta.queued_executions AS q
-    USING examined AS e
-    WHERE q.execution_id = e.execution_id AND q.request_id = e.request_id
+    USING picked AS p
+    WHERE q.execution_id = p.execution_id AND q.request_id = p.request_id
     RETURNING q.execution_id
+),
+picked_open AS MATERIALIZED (
+    SELECT o.request_id, o.execution_id
+    FROM meta.open_executions AS o
+    WHERE o.owner = :owner::text AND o.claim_id IS NOT NULL
+    ORDER BY o.request_id, o.execution_id
+    FOR UPDATE
 ),
 opened AS (
     DELETE FROM meta.open_executions AS o
-    WHERE o.owner = :owner::text AND o.claim_id IS NOT NULL
+    USING picked_open AS p
+    WHERE o.request_id = p.request_id AND o.execution_id = p.execution_id
     RETURNING o.execution_id
 ),
 counted AS (
+    -- In this order the parts run.
     SELECT (SELECT count(*) FROM purged) AS queued, (SELECT count(*) FROM opened) AS opened
 ),
 recorded AS (
@@ -258,9 +324,13 @@ recorded AS (
     FROM counted AS c
     WHERE c.queued + c.opened > 0
     ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+),
+final AS (
+    SELECT e.ready_at, e.execution_id FROM examined AS e ORDER BY e.ready_at DESC, e.execution_id DESC LIMIT 1
 )
 SELECT
-    (SELECT e.execution_id FROM examined AS e ORDER BY e.execution_id DESC LIMIT 1) AS last_execution_id,
+    (SELECT f.ready_at FROM final AS f) AS last_ready_at,
+    (SELECT f.execution_id FROM final AS f) AS last_execution_id,
     (SELECT count(*) FROM examined) AS examined,
     c.queued + c.opened AS purged
 FROM counted AS c;
@@ -358,14 +428,28 @@ SELECT
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM purged) AS purged;
 
--- name: purge_keys(owner, after_request_id, after_owner, after_key, rows_max, act_id, actor, origin, act)
--- Walks through all keys: a session may have been removed before its keys.
-WITH examined AS MATERIALIZED (
-    SELECT k.request_id, k.owner, k.key
+-- name: purge_keys(owner, after_request_id, after_owner, after_key, rows_max, bytes_max, act_id, actor, origin, act)
+-- Walks through all keys: a session may have been removed before its keys. Only what is erased counts for bytes_max.
+WITH first AS MATERIALIZED (
+    SELECT
+        k.request_id, k.owner, k.key,
+        CASE
+            WHEN k.owner <> :owner::text THEN 0
+            ELSE
+                coalesce(pg_column_size(k.params), 0) + coalesce(pg_column_size(k.answer), 0)
+                + coalesce(pg_column_size(k.result), 0)
+        END AS bytes
     FROM meta.idempotency_keys AS k
     WHERE (k.request_id, k.owner, k.key) > (:after_request_id::uuid, :after_owner::text, :after_key::text)
     ORDER BY k.request_id, k.owner, k.key
     LIMIT :rows_max::bigint
+),
+examined AS MATERIALIZED (
+    SELECT n.request_id, n.owner, n.key
+    FROM (
+        SELECT f.*, sum(f.bytes) OVER (ORDER BY f.request_id, f.owner, f.key) AS bytes_with_it FROM first AS f
+    ) AS n
+    WHERE n.bytes_with_it - n.bytes < :bytes_max::bigint
 ),
 purged AS (
     DELETE FROM meta.idempotency_keys AS k

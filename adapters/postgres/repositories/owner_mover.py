@@ -26,21 +26,29 @@ _HALVED_MAX = 16
 
 @frozen
 class OwnerMoverOptions:
-    """Rows that one statement examines: of sessions, which may have many keys, and of the other tables."""
+    """Rows that one statement examines: of sessions, which may have many keys, and of the other tables.
+
+    One statement erases about `bytes_max` of params and responses, or one row.
+    """
 
     sessions_max: int = field(default=500, validator=validators.ge(1))
     rows_max: int = field(default=5000, validator=validators.ge(1))
+    bytes_max: int = field(default=16 * 1024 * 1024, validator=validators.ge(1))
 
 
 @frozen
 class Walk:
-    """A statement that walks through a table in key order, `rows_max` rows at a time."""
+    """A statement that walks through a table in key order, `rows_max` rows at a time.
+
+    One that is `cut` may examine fewer rows than there are, so only a step without rows is the last one.
+    """
 
     part: OwnedData
     statement: Statement
     parameters: Mapping[str, object]
     cursor: Mapping[str, object]
     rows_max: int
+    cut: bool = False
 
 
 class PostgresOwnerMover(OwnerMover):
@@ -132,6 +140,6 @@ async def steps(gateway: Gateway, walk: Walk) -> AsyncIterator[MoveStep]:
         *reached, examined, done = row
         if examined:
             yield MoveStep(walk.part, examined, done)
-        if examined < rows_max:
+        if not examined or (examined < rows_max and not walk.cut):
             return
         cursor = dict(zip(cursor, reached, strict=True))

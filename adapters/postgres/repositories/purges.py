@@ -20,21 +20,20 @@ from domain.scripts.language import Language
 from domain.sessions.ports import SessionPurger
 from domain.sessions.session import SessionNotFound
 
-_LANGUAGES = codec.texts(Language)
-
 _WEBHOOKS_MAX = 1
 """Webhooks in one statement: each has 10,000 deliveries, or more before cleanup has come."""
 
 
 @define(eq=False)
 class PostgresSessionPurger(SessionPurger):
-    """Erases at most `rows_max` executions and as many keys in one statement."""
+    """Erases in one statement at most `rows_max` entries, executions and keys each, and about `bytes_max` of each."""
 
     _gateway: Gateway
     _statements: PurgeStatements
     _clock: Clock
     _key_lifetime: timedelta
     _rows_max: int = 1000
+    _bytes_max: int = 16 * 1024 * 1024
 
     @override
     async def purge(self, ref: SessionRef, act: Act) -> None:
@@ -56,6 +55,7 @@ class PostgresSessionPurger(SessionPurger):
             "partitions": codec.numbers(partitions_between(first_day_of(ref.session_id, now), day_at(now))),
             "key_expires_at": uuid7_time(ref.session_id) + self._key_lifetime,
             "rows_max": self._rows_max,
+            "bytes_max": self._bytes_max,
             **codec.act_columns(act),
         }
         ((is_known, erased),) = await self._gateway.fetch(self._statements.purge_session, parameters)
@@ -89,31 +89,31 @@ class PostgresOwnerPurger(OwnerPurger):
                 await writers_gone(self._gateway, self._statements.select_writers, WRITERS_WAIT_S)
 
     def _walks(self, named: Mapping[str, object]) -> list[Walk]:
-        """Return the walks in order: first schedules, which open sessions, then sessions, which begin executions.
+        """Return the walks in order: first schedules, which open sessions, and the queue, then sessions.
 
-        Schedules come again once their sessions are closed: until then new ones may be stored.
+        Schedules and the queue come again once their sessions are closed: until then new rows may be stored.
         """
         statements, rows_max = self._statements, self._options.rows_max
         first = {"after_request_id": NO_ID, "after_execution_id": NO_ID}
         key = {"after_request_id": NO_ID, "after_owner": "", "after_key": ""}
         title = {"after_language": "", "after_title": ""}
-        sessions = {**named, "now": self._clock.now()}
+        sessions, sized = {**named, "now": self._clock.now()}, {**named, "bytes_max": self._options.bytes_max}
+        entry = {"after_ready_at": None, "after_execution_id": NO_ID}
+        queues = [
+            Walk(OwnedData.SESSIONS, statements.purge_queue, {**sized, "language": each}, entry, rows_max, cut=True)
+            for each in Language
+        ]
         history = Walk(OwnedData.HISTORY, statements.purge_history, named, first, rows_max)
         schedules = Walk(OwnedData.SCHEDULES, statements.purge_schedules, named, {"after": None}, rows_max)
         return [
             schedules,
+            *queues,
             Walk(OwnedData.SESSIONS, statements.purge_sessions, sessions, {"after": None}, self._options.sessions_max),
-            Walk(
-                OwnedData.SESSIONS,
-                statements.purge_queue,
-                {**named, "languages": _LANGUAGES},
-                {"after": None},
-                rows_max,
-            ),
+            *queues,
             schedules,
             Walk(OwnedData.SESSIONS, statements.purge_inbound, named, {"after": None}, self._options.sessions_max),
             Walk(OwnedData.SESSIONS, statements.purge_takings, named, {"after": None}, rows_max),
-            Walk(OwnedData.KEYS, statements.purge_keys, named, key, rows_max),
+            Walk(OwnedData.KEYS, statements.purge_keys, sized, key, rows_max, cut=True),
             *(evolve(history, parameters={**named, "partition": partition}) for partition in range(PARTITIONS)),
             Walk(OwnedData.FUNCTIONS, statements.purge_functions, named, title, rows_max),
             Walk(OwnedData.WEBHOOKS, statements.purge_webhooks, named, {"after": None}, _WEBHOOKS_MAX),

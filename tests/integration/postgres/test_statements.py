@@ -272,7 +272,14 @@ def full_url(server_url, template):
         (
             "purges",
             "purge_keys",
-            {"owner": "alice", "after_request_id": NIL, "after_owner": "", "after_key": "", **codec.act_columns(act())},
+            {
+                "owner": "alice",
+                "after_request_id": NIL,
+                "after_owner": "",
+                "after_key": "",
+                "bytes_max": 2**40,
+                **codec.act_columns(act()),
+            },
         ),
     ],
 )
@@ -290,6 +297,7 @@ async def test_statements_of_cleanup_examine_few_rows_of_many(full_url, statemen
 async def test_a_purge_of_a_session_reads_few_rows_of_a_long_history(full_url, statements):
     rows_max = 10
     purge = {"request_id": SOME_ID, "owner": "alice", "partitions": "{2,3}", "key_expires_at": "2026-02-01"}
+    purge["bytes_max"] = 2**40
     conninfo = GatewayOptions(full_url).conninfo
     connection = await GatewayConnection.connect(conninfo, autocommit=True, prepare_threshold=0, address_timeout_s=10)
     async with connection, connection.transaction(force_rollback=True):
