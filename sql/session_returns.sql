@@ -89,7 +89,11 @@ SELECT
     ) AS keyed,
     count(*) FILTER (
         WHERE EXISTS (SELECT FROM meta.open_executions AS o WHERE o.request_id = s.request_id)
-    ) AS executing
+    ) AS executing,
+    count(*) FILTER (
+        WHERE EXISTS (SELECT FROM meta.queued_executions AS q WHERE q.request_id = s.request_id)
+    ) AS waiting,
+    count(*) FILTER (WHERE EXISTS (SELECT FROM meta.schedules AS c WHERE c.session_id = s.request_id)) AS scheduled
 FROM meta.sessions AS s
 LEFT JOIN meta.taken_sessions AS t ON s.request_id = t.request_id
 WHERE

@@ -10,6 +10,7 @@ from typing_extensions import override
 from adapters.memory.store import MemoryStore
 from domain.identity import ANONYMOUS
 from domain.json_text import EMPTY_OBJECT
+from domain.schedules.schedule import SessionTarget
 from domain.scripts.convention import Convention
 from domain.sessions.session import Renewal, Session, Status
 from domain.takeover.mover_ports import (
@@ -74,7 +75,10 @@ class MemoryReturnStore(ReturnStore, TakeoverClaims):
         found = [each for each in self._store.sessions.values() if self._is_returnable(each, now)]
         made_here = [each for each in found if each.ref.session_id not in self._store.taken]
         executing = {each.session.ref.session_id for each in self._store.open_executions.values()}
-        keyed = {session_id for _, session_id, _ in self._store.keys}
+        unkeyed = {each.key for each in self._store.accepted.values() if each.entry.idempotency_key is None}
+        keyed = {session_id for _, session_id, _ in self._store.keys.keys() - unkeyed}
+        waiting = {self._store.accepted[each].entry.ref.session_id for each in self._store.queued}
+        targets = {each.plan.target for each in self._store.schedules.values()}
         return ReturnCensus(
             sessions=len(found),
             made_here=len(made_here),
@@ -85,6 +89,8 @@ class MemoryReturnStore(ReturnStore, TakeoverClaims):
             capped=sum(each.execution_count > _COUNT_MAX for each in found),
             keyed=sum(each.ref.session_id in keyed for each in found),
             executing=sum(each.ref.session_id in executing for each in found),
+            waiting=sum(each.ref.session_id in waiting for each in found),
+            scheduled=sum(SessionTarget(each.ref.session_id) in targets for each in found),
         )
 
     @override

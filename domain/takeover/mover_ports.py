@@ -132,7 +132,7 @@ class ReturnCensus:
     `made_here` did not come from the origin. `sliding` end at their present expiry. `pinned` follow a
     version of a function. `unlike` have scripts that the origin calls in another way. `nameless` have an owner that is
     too long for the origin. `capped` have a count beyond four bytes. `keyed` have responses under idempotency keys.
-    `executing` have an execution in progress.
+    `executing` have an execution in progress. `waiting` have entries in the queue, and `scheduled` have schedules.
     """
 
     sessions: int
@@ -144,6 +144,8 @@ class ReturnCensus:
     capped: int
     keyed: int
     executing: int
+    waiting: int
+    scheduled: int
 
 
 class ReturnStore(Protocol):

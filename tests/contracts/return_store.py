@@ -22,7 +22,9 @@ from domain.takeover.mover_ports import (
 from domain.takeover.moving import InboundSession, Original, Received, TakenState
 from domain.takeover.ports import Holding, TakeoverStore
 from domain.takeover.spelling import whole_title
+from tests.contracts.execution_queue import QueueOfOne
 from tests.contracts.keyed_call_repository import KEY
+from tests.contracts.schedule_repository import Planner
 from tests.contracts.storage import ALICE, SCRIPT, Storage
 from tests.contracts.takeover_store import HOUR, id_of, inbound, origin_id, owned, receive, takeover_of
 
@@ -113,14 +115,21 @@ class ReturnStoreContract:
     async def test_what_the_origin_cannot_express_is_counted(self, storage, store, returns):
         await self.settled(store, storage, returns, inbound(storage, 1, execution_count=2**31))
         await owned(store, storage, inbound(storage, 2))
-        assert await returns.census(storage.clock.now()) == ReturnCensus(1, 0, 0, 0, 0, 0, 1, 0, 0)
+        assert await returns.census(storage.clock.now()) == ReturnCensus(1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0)
         running = await storage.add(Owner("x" * 129), renewal=Renewal.SLIDING)
         await storage.begin(running.ref)
         await storage.add(function_id=origin_id(7), function_version=1)
         await storage.close(await storage.add())
         keyed = await storage.add(convention=Convention.ORIGIN)
         await storage.keyed_executions.begin(*storage.request(keyed.ref), KEY)
-        assert await returns.census(storage.clock.now()) == ReturnCensus(4, 3, 1, 1, 1, 1, 1, 1, 2)
+        assert await returns.census(storage.clock.now()) == ReturnCensus(4, 3, 1, 1, 1, 1, 1, 1, 2, 0, 0)
+        process, planner = QueueOfOne(storage), Planner(storage, storage.schedules)
+        waiting, scheduled = await storage.add(), await storage.add()
+        for _ in range(2):
+            await process.add(waiting)
+            await planner.add(scheduled)
+        await planner.add()
+        assert await returns.census(storage.clock.now()) == ReturnCensus(6, 5, 1, 1, 3, 1, 1, 1, 2, 1, 1)
 
     async def test_a_session_that_returns_is_closed_and_keeps_its_content(self, storage, store, returns):
         copy = inbound(storage, 1)

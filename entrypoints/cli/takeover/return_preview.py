@@ -23,6 +23,8 @@ _CENSUS: Mapping[str, str] = {
     "capped": "have a count beyond four bytes, which is cut to 2,147,483,647",
     "keyed": "have responses under idempotency keys, which the origin does not know",
     "executing": "execute now, and move when their executions have ended",
+    "waiting": "have executions that wait in the queue, and these never run",
+    "scheduled": "have schedules, which end",
     "userless": "have a user that the origin lacks, and are refused without --make-users",
 }
 
