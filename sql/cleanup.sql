@@ -94,8 +94,9 @@ WHERE current_setting('archive_mode') <> 'off';
 -- name: select_oldest_expiry()
 SELECT s.expires_at FROM meta.sessions AS s ORDER BY s.expires_at LIMIT 1;
 
--- name: delete_expired_keys(now, rows_max)
--- Another call may take an expired key meanwhile. The deletion checks the expiry again after it has the lock.
+-- name: delete_expired_keys(now, accepted_before, rows_max)
+-- Another call may take an expired key meanwhile. The deletion checks the expiry again after it has the lock. What repeated
+-- accepts have announced needs no index by time, because the table is small.
 WITH picked AS MATERIALIZED (
     SELECT k.request_id, k.owner, k.key
     FROM meta.idempotency_keys AS k
@@ -111,6 +112,17 @@ removed AS (
         k.request_id = p.request_id AND k.owner = p.owner AND k.key = p.key
         AND k.expires_at <= :now::timestamptz
     RETURNING k.key
+),
+forgotten AS (
+    DELETE FROM meta.repeated_accepts AS r
+    USING (
+        SELECT r.request_id, r.execution_id
+        FROM meta.repeated_accepts AS r
+        WHERE r.execution_id < :accepted_before::uuid
+        LIMIT :rows_max::bigint
+        FOR UPDATE SKIP LOCKED
+    ) AS p
+    WHERE r.request_id = p.request_id AND r.execution_id = p.execution_id
 )
 SELECT count(*) FROM removed;
 

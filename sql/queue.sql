@@ -7,14 +7,16 @@
 -- skip rows that another transaction has locked. Whatever waits for several rows locks those of the queue in the order
 -- of execution_id, and then open records in the order of (request_id, execution_id).
 
--- name: accept_executions(request_ids, owners, keys, payload_hashes, execution_ids, partitions, started_ats, allowances, retentions, not_befores, expiries, head_starts, in_orders, params, options, waits)
--- The parts `seen` to `judged` are the same as in begin_executions; a test compares them. The statement may be sent twice,
--- and the entry may have left the queue since. `kept` contains every call whose key is held, also by the call itself,
--- `own` every call without a key that was stored before. An entry expires with its session at the latest; the row has its
--- expiry if it is earlier than what was asked for. If several calls in a batch have one key, the first call takes it;
--- another call is in no part, and is sent again, as in begin_keyed_executions.
+-- name: accept_executions(copy, request_ids, owners, keys, payload_hashes, execution_ids, partitions, started_ats, allowances, retentions, not_befores, expiries, head_starts, in_orders, params, options, waits)
+-- The parts `seen` to `judged` are as in begin_executions, with the columns that are used here; a test compares them. The
+-- statement may be sent twice, and the entry may have left the queue since: announce_repeated_accepts runs before the
+-- second copy. `asked` leaves out what a later copy was announced for: its caller gets the response of that one. `kept`
+-- contains every call whose key is held, also by the call itself, `own` every announced call without a key that was stored
+-- before. So each id is inserted once. An entry expires with its session at the latest; the row has its expiry if it is
+-- earlier than what was asked for. If several calls in a batch have one key, the first call takes it; another call is in
+-- no part, and is sent again, as in begin_keyed_executions.
 WITH asked AS (
-    SELECT *
+    SELECT a.*, r.copy IS NOT NULL AS is_repeated
     FROM
         unnest(
             :request_ids::uuid[], :owners::text[], :keys::text[], :payload_hashes::text[], :execution_ids::uuid[],
@@ -25,6 +27,14 @@ WITH asked AS (
             request_id, owner, key, payload_hash, execution_id, slot, started_at, allowance, retention, not_before,
             start_before, head_start, in_order, params, options, ordinal
         )
+    LEFT JOIN LATERAL (
+        SELECT r.copy
+        FROM meta.repeated_accepts AS r
+        WHERE r.request_id = a.request_id AND r.execution_id = a.execution_id
+        LIMIT 1
+        FOR KEY SHARE
+    ) AS r ON TRUE
+    WHERE coalesce(r.copy <= :copy::bigint, TRUE)
 ),
 kept AS (
     SELECT a.ordinal, k.*
@@ -56,7 +66,7 @@ own AS (
         WHERE k.winner = a.execution_id AND k.outcome IS NOT NULL
         LIMIT 1
     ) AS e
-    WHERE a.key IS NULL
+    WHERE a.is_repeated AND a.key IS NULL
 ),
 call AS (
     SELECT a.*
@@ -73,10 +83,8 @@ seen AS (
             AND c.started_at < s.expires_at
             AND s.expires_at < least(c.started_at + interval '900 ms' * s.ttl_seconds, s.expires_max_at)
         ) OVER (PARTITION BY s.request_id) AS renewed_from,
-        s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
-        s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-        s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
-        s.created_at
+        s.request_id, s.owner, s.language, s.title, s.timeout_ms, s.renewal, s.ttl_seconds, s.expires_at,
+        s.expires_max_at, s.closed_at
     FROM call AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
 ),
@@ -84,10 +92,8 @@ passing AS (
     SELECT
         c.key, c.payload_hash, c.retention, c.not_before, c.start_before, c.head_start, c.in_order, c.params, c.options,
         c.ordinal, c.execution_id, c.slot, c.started_at, c.allowance, c.renewed_from,
-        s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
-        s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-        s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
-        s.created_at
+        s.request_id, s.owner, s.language, s.title, s.timeout_ms, s.renewal, s.ttl_seconds, s.expires_at,
+        s.expires_max_at, s.closed_at
     FROM seen AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
     WHERE NOT :waits::boolean AND c.renewed_from IS NOT NULL
@@ -98,10 +104,8 @@ waiting AS (
     SELECT
         c.key, c.payload_hash, c.retention, c.not_before, c.start_before, c.head_start, c.in_order, c.params, c.options,
         c.ordinal, c.execution_id, c.slot, c.started_at, c.allowance, c.renewed_from,
-        s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
-        s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-        s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
-        s.created_at
+        s.request_id, s.owner, s.language, s.title, s.timeout_ms, s.renewal, s.ttl_seconds, s.expires_at,
+        s.expires_max_at, s.closed_at
     FROM seen AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
     WHERE :waits::boolean AND c.renewed_from IS NOT NULL
@@ -202,7 +206,6 @@ queued AS (
     FROM decided AS d
     WHERE d.won
     ORDER BY d.execution_id
-    ON CONFLICT DO NOTHING
 )
 SELECT
     d.ordinal,
@@ -231,10 +234,18 @@ SELECT
     k.language_title, k.execution_count, k.answer, k.result, k.start_until IS NOT NULL
 FROM kept AS k;
 
--- name: fence_accepts()!
--- Runs before an accept is sent again in one transaction, because the first copy may still run. Without it an entry that
--- the first copy stores could be claimed before the second one stores it once more: both would have begun before. A
--- statement takes its snapshot after its locks, so either copy sees what the other one has stored, or conflicts with it.
--- Others that write to the queue wait behind this one, so it waits for a short time only.
+-- name: announce_repeated_accepts(copy, request_ids, execution_ids)!
+-- Runs before an accept is sent again, because an earlier copy may still run, or run later. Copies have increasing
+-- numbers. Every copy that begins after this one is committed sees it, and stores nothing if its number is lower.
+INSERT INTO meta.repeated_accepts AS r (request_id, execution_id, copy)
+SELECT a.request_id, a.execution_id, :copy::bigint AS copy
+FROM unnest(:request_ids::uuid[], :execution_ids::uuid[]) AS a (request_id, execution_id)
+ORDER BY a.request_id, a.execution_id
+ON CONFLICT (request_id, execution_id) DO UPDATE SET copy = greatest(r.copy, excluded.copy);
+
+-- name: wait_for_accepts()!
+-- Then this waits for the accepts that have begun before, so that the repetition finds what they store. A statement takes
+-- its snapshot after the locks of its tables, and accepts lock rows of this one. Neither reads nor a backup do. Accepts
+-- that come meanwhile wait behind this one, so it waits for a short time only.
 SET LOCAL lock_timeout = '100ms';
-LOCK TABLE meta.queued_executions IN SHARE ROW EXCLUSIVE MODE;
+LOCK TABLE meta.repeated_accepts IN EXCLUSIVE MODE;

@@ -3,8 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
+from itertools import count
 from typing import Any, Literal, Protocol
 
 from attrs import evolve
@@ -66,6 +67,7 @@ class Gateway:
     ) -> None:
         self._options = options
         self._left_at_s = float("-inf")
+        self._copies = count(1)
         sizes: dict[PoolName, int] = {"normal": options.pool_size_max, "lock_wait": options.lock_wait_pool_size_max}
         self._pools = {name: make_pool(name, size, options, observe, self._leave) for name, size in sizes.items()}
 
@@ -88,13 +90,15 @@ class Gateway:
         repeatable: bool = True,
         pool: PoolName = "normal",
         parts: int = 1,
-        fence: Statement | None = None,
+        fence: Sequence[Statement] = (),
     ) -> list[tuple[Any, ...]]:
         """Run the statement and return its rows, within `timeout_s` (default: the request timeout).
 
-        Running a `repeatable` statement twice does no harm; if an earlier copy may still run, `fence` runs before it in
-        one transaction. `parts` is the number of calls that could run in statements of their own. The call can be
-        cancelled at any time; a statement that was sent runs to its own end.
+        Running a `repeatable` statement twice does no harm. One with a `fence` gets a parameter `copy`, a number that
+        grows with each attempt at any statement. If an earlier copy may still run, the statements of the fence run
+        before the next one with the same parameters, each in a transaction of its own. `parts` is the number of calls
+        that could run in statements of their own. The call can be cancelled at any time; a statement that was sent runs
+        to its own end.
 
         Raises:
             StorageUnavailable: `stored` is None for a read, "no" or "unknown" for a write.
@@ -138,13 +142,14 @@ class Gateway:
         *,
         repeatable: bool,
         parts: int,
-        fence: Statement | None,
+        fence: Sequence[Statement],
     ) -> list[tuple[Any, ...]]:
         sent, attempt = False, 0
         while True:
             attempt += 1
             try:
-                return await self._pools[pool].attempt(statement, parameters, until_s, fence if sent else None)
+                numbered = {**parameters, "copy": next(self._copies)} if fence else parameters
+                return await self._pools[pool].attempt(statement, numbered, until_s, fence if sent else ())
             except AttemptFailed as failed:
                 if failed.decision.refused:
                     raise StatementRefused(str(failed.__cause__)) from failed.__cause__

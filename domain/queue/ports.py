@@ -87,9 +87,10 @@ class ExecutionQueue(Protocol):
 
         The key is judged first, whatever state the session is in. If an asynchronous call holds it, its state is
         returned while it is under way, and its response after that. The returned entry expires with its session at the
-        latest. Accepting the same entry again changes nothing, and returns the entry as it was stored. Raises
-        SessionNotFound, SessionExpired, SessionClosed, ScheduleRefused if the session expires before the start,
-        IdempotencyConflict, KeyInFlight (a synchronous call has the key) or KeyInterrupted.
+        latest. Accepting the same entry again under its key changes nothing, and returns the entry as it was stored; an
+        entry without a key is accepted by one call. Raises SessionNotFound, SessionExpired, SessionClosed,
+        ScheduleRefused if the session expires before the start, IdempotencyConflict, KeyInFlight (a synchronous call
+        has the key) or KeyInterrupted.
         """
         ...
 

@@ -1,5 +1,5 @@
 -- lock
-LOCK TABLE meta.queued_executions, meta.open_executions, meta.idempotency_keys, meta.executions,
+LOCK TABLE meta.queued_executions, meta.repeated_accepts, meta.open_executions, meta.idempotency_keys, meta.executions,
 meta.usage_additions
 IN ACCESS EXCLUSIVE MODE;
 
@@ -28,7 +28,8 @@ SELECT
         SELECT count(*) FROM meta.executions AS e
         WHERE e.outcome IN ('cancelled', 'expired') OR e.attempt IS NOT NULL
     ) AS ended_executions,
-    (SELECT count(*) FROM meta.usage_additions) AS usage_additions;
+    (SELECT count(*) FROM meta.usage_additions) AS usage_additions,
+    (SELECT count(*) FROM meta.repeated_accepts) AS repeated_accepts;
 
 -- statements
 DELETE FROM meta.idempotency_keys AS k
@@ -39,6 +40,7 @@ WHERE
         AND k.winner IN (SELECT q.execution_id FROM meta.queued_executions AS q)
     );
 DROP TABLE meta.queued_executions;
+DROP TABLE meta.repeated_accepts;
 DROP TABLE meta.usage_additions;
 DROP INDEX meta.idempotency_keys_winner;
 DROP INDEX meta.idempotency_keys_by_owner;

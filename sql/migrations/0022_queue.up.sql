@@ -63,6 +63,20 @@ COMMENT ON COLUMN meta.queued_executions.options IS
 COMMENT ON COLUMN meta.queued_executions.key IS 'The idempotency key of the call; null if its caller gave none.';
 COMMENT ON COLUMN meta.queued_executions.payload_hash IS 'Of the call with the key, as in meta.idempotency_keys.';
 
+CREATE TABLE IF NOT EXISTS meta.repeated_accepts (
+    request_id uuid NOT NULL,
+    execution_id uuid NOT NULL,
+    copy bigint NOT NULL,
+    PRIMARY KEY (request_id, execution_id)
+);
+
+COMMENT ON TABLE meta.repeated_accepts IS
+'Executions whose acceptance was sent again because a connection broke: of earlier copies, those that begin later store '
+'nothing. Rows stay for a day.';
+COMMENT ON COLUMN meta.repeated_accepts.request_id IS 'The session.';
+COMMENT ON COLUMN meta.repeated_accepts.execution_id IS 'As in meta.queued_executions.';
+COMMENT ON COLUMN meta.repeated_accepts.copy IS 'The number of the latest copy; later copies have greater numbers.';
+
 -- The values of columns that calls without the queue leave null take no room.
 ALTER TABLE meta.open_executions
 ADD COLUMN IF NOT EXISTS in_order boolean NOT NULL DEFAULT FALSE,

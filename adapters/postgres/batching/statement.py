@@ -24,14 +24,14 @@ class BatchStatement(Generic[Call, Response]):
     """A kind of call that runs in batches, each as one SQL statement.
 
     A row of the statement begins with the ordinal of its call in the batch, from 1. `name` stands in metrics. Running a
-    `repeatable` statement twice does no harm; `fence` runs before it in one transaction if an earlier copy may still
-    run. A `divisible` batch that takes too long is run again in halves.
+    `repeatable` statement twice does no harm; `fence` is as in `Gateway.fetch`. A `divisible` batch that takes too long
+    is run again in halves.
     """
 
     name: ClassVar[str]
     repeatable: ClassVar[bool] = True
     divisible: ClassVar[bool] = False
-    fence: Statement | None = None
+    fence: Sequence[Statement] = ()
 
     def __init__(self, sql: Statement) -> None:
         self.sql = sql

@@ -155,16 +155,17 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         except TimeoutError:
             raise psycopg.errors.ConnectionTimeout("the server did not greet in time") from None
 
-    async def run(self, statement: Statement, parameters: Mapping[str, object], fence: Statement | None = None) -> Rows:
-        """Run the statement and return its rows; raises the driver's error. `fence` runs before it in one transaction.
+    async def run(
+        self, statement: Statement, parameters: Mapping[str, object], fence: Sequence[Statement] = ()
+    ) -> Rows:
+        """Run the statement and return its rows; raises the driver's error. `fence` is as in `Gateway.fetch`.
 
         If the call is cancelled, the connection must be closed.
         """
-        if fence is None:
-            return await self._run(statement, parameters)
-        async with self.transaction():
-            await self._run_planned(fence, {})
-            return await self._run(statement, parameters)
+        for each in fence:
+            async with self.transaction():
+                await self._run(each, parameters)
+        return await self._run(statement, parameters)
 
     async def _run(self, statement: Statement, parameters: Mapping[str, object]) -> Rows:
         if not statement.prepare:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -112,9 +112,9 @@ class StatementPool:
         statement: Statement,
         parameters: Mapping[str, object],
         until_s: float,
-        fence: Statement | None = None,
+        fence: Sequence[Statement] = (),
     ) -> Rows:
-        """Run the statement once, and end by `until_s` (of `time.monotonic`); `fence` first, in one transaction.
+        """Run the statement once, and end by `until_s` (of `time.monotonic`); `fence` is as in `Gateway.fetch`.
 
         If the call is cancelled, a statement that was sent runs to its own end.
 
@@ -187,7 +187,7 @@ class StatementPool:
         statement: Statement,
         parameters: Mapping[str, object],
         timeout_s: float,
-        fence: Statement | None,
+        fence: Sequence[Statement],
     ) -> Rows | Exception:
         """Return rows or the failure: there may be no caller left to raise it to."""
         started_s = time.monotonic()

@@ -69,7 +69,7 @@ class PostgresExecutionQueue(QueueReader):
         batches, full = executions.options.batches, executions.options.history.full
         coalescer: Callable[..., Coalescer[Any, Any]] = partial(Coalescer, gateway, options=batches)
         finish = FinishQueuedExecutions(statements.queue_ends.finish_queued_executions, full=full)
-        accept = AcceptExecutions(statements.queue.accept_executions, statements.queue.fence_accepts)
+        accept = AcceptExecutions(statements.queue)
         # Callers of accepts wait for nothing else, so no accept waits for company.
         self._accepts = LockingWrites(gateway, accept, CoalescerOptions(), exclusive=BatchKeys())
         self._put_backs = coalescer(statement=PutBackExecutions(statements.queue_claims.put_back_executions))

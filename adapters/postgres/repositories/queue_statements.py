@@ -18,6 +18,7 @@ from adapters.postgres.repositories.executions import ROW_BYTES, execution_colum
 from adapters.postgres.repositories.keyed_executions import answer_columns, keyed_end_size
 from adapters.postgres.repositories.queue_reader import StateCall, state_columns
 from adapters.postgres.repositories.queue_rows import expiring, kept_call, refusal
+from adapters.postgres.statements.queue import QueueStatements
 from domain.executions.execution import Executed, FinishedExecution
 from domain.queue.entry import BY_DEFAULT, Entry
 from domain.queue.state import CANCELLED, CancelResult
@@ -55,14 +56,17 @@ class EndCall:
 
 
 class AcceptExecutions(LockingStatement[AcceptCall, Entry | Executed | UUID | None]):
-    """Stores entries. The response is the execution that holds the key if that is under way, None as in begin_keyed."""
+    """Stores entries. The response is the execution that holds the key if that is under way, None as in begin_keyed.
+
+    A copy for which a later one was announced stores nothing; its responses are wrong, and nobody waits for them.
+    """
 
     name: ClassVar[str] = "accept"
     divisible: ClassVar[bool] = True
 
-    def __init__(self, sql: Statement, fence: Statement) -> None:
-        super().__init__(sql)
-        self.fence = fence
+    def __init__(self, statements: QueueStatements) -> None:
+        super().__init__(statements.accept_executions)
+        self.fence = [statements.announce_repeated_accepts, statements.wait_for_accepts]
 
     @override
     def batch_key(self, call: AcceptCall) -> int:

@@ -37,6 +37,9 @@ _DEACTIVATED_KEPT = timedelta(days=30)
 _DEACTIVATED_MAX = 100
 """Deactivated functions of an owner, which its quotas do not count, that are kept for so long: the last ones."""
 
+_REPETITIONS_KEPT = timedelta(days=1)
+"""An accept on a broken connection may begin for so long: the server drops a silent one after 2.2 h by default."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -195,9 +198,9 @@ class Cleanup:
         return int(removed)
 
     async def _remove_keys(self, rows_max: int) -> int:
-        ((removed,),) = await self._gateway.fetch(
-            self._statements.delete_expired_keys, {"now": self._clock.now(), "rows_max": rows_max}
-        )
+        now = self._clock.now()
+        facts = {"now": now, "accepted_before": uuid7_at(now - _REPETITIONS_KEPT, 0), "rows_max": rows_max}
+        ((removed,),) = await self._gateway.fetch(self._statements.delete_expired_keys, facts)
         return int(removed)
 
     async def _remove_acts(self, rows_max: int) -> int:

@@ -17,6 +17,7 @@ _PARTS = {
     "sessions": Part.SESSIONS,
     "open_executions": Part.OPEN_EXECUTIONS,
     "queued_executions": Part.QUEUE,
+    "repeated_accepts": Part.QUEUE,
     "live_output": Part.QUEUE,
     "webhooks": Part.WEBHOOKS,
     "deliveries": Part.WEBHOOKS,

@@ -11,7 +11,8 @@ class QueueStatements:
     """Statements of `queue.sql`."""
 
     accept_executions: Statement
-    fence_accepts: Statement = field(metadata=UNPREPARED)
+    announce_repeated_accepts: Statement
+    wait_for_accepts: Statement = field(metadata=UNPREPARED)
 
 
 @frozen

@@ -238,6 +238,17 @@ class TestIdempotencyKeys:
         await cleanup.run_once()
         assert cleanup.stats().keys_removed == 1
 
+    async def test_a_repeated_accept_is_forgotten_after_a_day(self, storage, database_url, new_cleanup):
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            for _ in range(2):
+                accepted = UUID(int=1), storage.ids.new(storage.clock.now())
+                connection.execute("INSERT INTO meta.repeated_accepts VALUES (%s, %s, 2)", accepted)
+                storage.clock.advance(DAY / 2)
+            storage.clock.advance(timedelta(milliseconds=1))
+            await new_cleanup().run_once()
+            left = connection.execute("SELECT r.execution_id FROM meta.repeated_accepts AS r").fetchall()
+        assert left == [(accepted[1],)]
+
     async def test_many_sessions_are_removed_in_batches(self, storage, add, steered, new_cleanup):
         add(25)
         storage.clock.advance(DAY)

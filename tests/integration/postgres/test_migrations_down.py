@@ -90,6 +90,7 @@ INSERT INTO meta.open_executions (
 );
 INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome, attempt)
 VALUES (0, gen_random_uuid(), gen_random_uuid(), 'alice', 'cancelled', 1);
+INSERT INTO meta.repeated_accepts VALUES (gen_random_uuid(), gen_random_uuid(), 2);
 INSERT INTO meta.usage_additions VALUES (gen_random_uuid(), 'alice', '2026-11-27', 1, 1, 0, 1, 1);
 INSERT INTO meta.rates VALUES ('alice', 'execute', now(), interval '1 s');
 INSERT INTO meta.shortened_days VALUES (1, now(), now(), 1), (2, now(), now(), 1);
@@ -131,7 +132,8 @@ GROUP BY c.relname
 LOSSES = {
     "live-output": "1 live part",
     "schedules": "1 schedule (1 firing)",
-    "queue": ("1 queued execution (3 accepted executions, 1 open execution, 1 ended execution, 1 usage addition)"),
+    "queue": "1 queued execution (3 accepted executions, 1 open execution, 1 ended execution, 1 usage addition, "
+    "1 repeated accept)",
     "webhooks": "1 webhook (2 deliveries)",
     "recorded-calls": "2 recorded calls (1 recording)",
     "takeover": "2 taken sessions (1 inbound session, 1 takeover)",

@@ -319,9 +319,9 @@ async def test_what_an_accept_stores_that_began_before_the_move_moves_too(mover,
     for _ in range(4):
         await process.add(await storage.add(BOB))
     entry = process.entry(session.ref, KEY)
-    call = AcceptExecutions(statements.queue.accept_executions, statements.queue.fence_accepts)
+    call = AcceptExecutions(statements.queue)
     with psycopg.connect(database_url) as late:
-        parameters = call.parameters([AcceptCall(entry, ALLOWANCE, RETENTION)], "normal")
+        parameters = {"copy": 1, **call.parameters([AcceptCall(entry, ALLOWANCE, RETENTION)], "normal")}
         late.execute(statements.queue.accept_executions.sql, parameters)
         moving = asyncio.create_task(walked(mover))
         done, _ = await asyncio.wait([moving], timeout=0.1)

@@ -211,10 +211,10 @@ async def test_what_an_accept_stores_that_began_before_a_purge_is_erased_too(
         with psycopg.connect(database_url) as late:
             late.execute("SET idle_in_transaction_session_timeout = '10s'")
             entry = process.entry(session.ref)
-            call = AcceptExecutions(statements.queue.accept_executions, statements.queue.fence_accepts)
+            call = AcceptExecutions(statements.queue)
             late.execute(
                 statements.queue.accept_executions.sql,
-                call.parameters([AcceptCall(entry, ALLOWANCE, RETENTION)], "normal"),
+                {"copy": 1, **call.parameters([AcceptCall(entry, ALLOWANCE, RETENTION)], "normal")},
             )
             await storage.close(session)
             purging = asyncio.create_task(

@@ -1,36 +1,140 @@
-"""Accepts that are sent again: an entry that the first copy stores is never stored once more after it was claimed."""
+"""Accepts that are sent again: whatever copy runs when, the execution is stored once and begins once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import psycopg
 import pytest
+from attrs import frozen
 from psycopg.errors import LockNotAvailable
 
 from adapters.postgres.connections.connection import GatewayConnection
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.repositories.queue_statements import AcceptCall, AcceptExecutions
 from adapters.postgres.statements.catalogue import Statements
-from tests.contracts.execution_queue import RETENTION, QueueOfOne
+from domain.queue.entry import Entry
+from domain.sessions.session import Session
+from tests.contracts.execution_queue import KEY, RETENTION, QueueOfOne
 from tests.contracts.storage import ALLOWANCE, Storage
+from tests.support.waiting import until
+
+_WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
-async def test_a_second_copy_begins_after_the_first_one_has_ended(
-    database_url: str, statements: Statements, storage: Storage
-) -> None:
-    process, session = QueueOfOne(storage), await storage.add()
-    accept, fence = statements.queue.accept_executions, statements.queue.fence_accepts
-    entry = process.entry(session.ref)
-    call = AcceptExecutions(accept, fence).parameters([AcceptCall(entry, ALLOWANCE, RETENTION)], "normal")
+@frozen
+class Copies:
+    """Sends the first and the second copy of an accept, on a connection each."""
+
+    accept: AcceptExecutions
+    connections: Sequence[GatewayConnection]
+
+    async def first(self, entry: Entry) -> Sequence[Any]:
+        return await self.connections[0].run(self.accept.sql, self._parameters(entry, 1))
+
+    async def second(self, entry: Entry) -> Sequence[Any]:
+        return await self.connections[1].run(self.accept.sql, self._parameters(entry, 2), self.accept.fence)
+
+    def _parameters(self, entry: Entry, copy: int) -> Mapping[str, object]:
+        call = AcceptCall(entry, ALLOWANCE, RETENTION)
+        return {"copy": copy, **self.accept.parameters([call], "normal")}
+
+
+@pytest.fixture
+async def copies(database_url: str, statements: Statements) -> AsyncIterator[Copies]:
     conninfo = GatewayOptions(database_url).conninfo
     async with (
-        await psycopg.AsyncConnection.connect(conninfo) as first,
-        await GatewayConnection.connect(conninfo, autocommit=True, address_timeout_s=2) as second,
+        await GatewayConnection.connect(conninfo, autocommit=True, address_timeout_s=2) as one,
+        await GatewayConnection.connect(conninfo, autocommit=True, address_timeout_s=2) as other,
     ):
-        await first.execute(accept.sql, call)
+        yield Copies(AcceptExecutions(statements.queue), [one, other])
+
+
+@pytest.fixture
+def process(storage: Storage) -> QueueOfOne:
+    return QueueOfOne(storage)
+
+
+@pytest.fixture
+async def session(storage: Storage) -> Session:
+    return await storage.add()
+
+
+async def test_a_second_copy_waits_for_the_first_one(process, session, copies):
+    entry = process.entry(session.ref)
+    async with copies.connections[0].transaction():
+        await copies.first(entry)
         for _ in range(2):
             with pytest.raises(LockNotAvailable):
-                await second.run(accept, call, fence)
-        await first.commit()
-        assert await process.claimed_ids() == [entry.execution_id]
-        (row,) = await second.run(accept, call, fence)
-        assert row[:3] == (1, "accepted", min(entry.window.expires_at, session.expires_at))
-    assert await process.queue.queued(session.ref.owner, 2) == 0
+                await copies.second(entry)
+    assert await process.claimed_ids() == [entry.execution_id]
+    (row,) = await copies.second(entry)
+    assert row[:3] == (1, "accepted", min(entry.window.expires_at, session.expires_at))
     assert await process.claim() == []
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+async def test_a_second_copy_finds_what_the_first_one_has_stored(process, session, copies, has_ended):
+    entry = await process.add(session)
+    claimed = await process.claim_one()
+    if has_ended:
+        await process.finish(claimed)
+    (row,) = await copies.second(entry)
+    assert row[1] == "accepted"
+    assert await process.claim() == []
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+async def test_a_first_copy_that_begins_after_the_second_one_stores_nothing(process, session, copies, key):
+    entry = process.entry(session.ref, key)
+    (row,) = await copies.second(entry)
+    assert row[1] == "accepted"
+    await process.finish(await process.claim_one())
+    assert await copies.first(entry) == []
+    assert await process.queue.queued(session.ref.owner, 2) == 0
+
+
+async def test_a_first_copy_that_waits_for_the_lock_of_the_second_one_stores_nothing(
+    process, session, copies, database_url
+):
+    await copies.first(process.entry(session.ref))  # prepares the statement
+    entry = process.entry(session.ref)
+    with psycopg.connect(database_url) as third:
+        third.execute("LOCK TABLE meta.repeated_accepts IN EXCLUSIVE MODE")
+        late = asyncio.ensure_future(copies.first(entry))
+        await until(lambda: third.execute(_WAITING).fetchall())
+        announced = session.ref.session_id, entry.execution_id
+        third.execute("INSERT INTO meta.repeated_accepts VALUES (%s, %s, 2)", announced)
+    assert await late == []
+    await copies.second(entry)
+    assert await process.queue.queued(session.ref.owner, 3) == 2
+
+
+async def test_a_copy_that_was_announced_twice_is_stored_once(process, session, copies):
+    entry = process.entry(session.ref)
+    for _ in range(2):
+        (row,) = await copies.second(entry)
+        assert row[1] == "accepted"
+        assert await process.queue.queued(session.ref.owner, 2) == 1
+
+
+async def test_neither_a_backup_nor_a_vacuum_delays_copies(process, session, copies, database_url):
+    with psycopg.connect(database_url) as third:
+        third.execute("LOCK TABLE meta.repeated_accepts, meta.queued_executions IN ACCESS SHARE MODE")
+        third.execute("LOCK TABLE meta.queued_executions IN SHARE UPDATE EXCLUSIVE MODE")
+        (row,) = await copies.second(process.entry(session.ref))
+    assert row[1] == "accepted"
+
+
+async def test_an_accept_whose_connection_breaks_is_announced_and_sent_again(process, session, database_url):
+    entry = process.entry(session.ref)
+    with psycopg.connect(database_url) as holder, psycopg.connect(database_url, autocommit=True) as killer:
+        holder.execute("LOCK TABLE meta.queued_executions IN EXCLUSIVE MODE")
+        accepting = asyncio.ensure_future(process.queue.accept(entry, ALLOWANCE, RETENTION))
+        await until(lambda: killer.execute(_WAITING).fetchall())
+        killer.execute(f"SELECT pg_terminate_backend(pid) FROM ({_WAITING}) AS it")
+        announced = "SELECT r.execution_id FROM meta.repeated_accepts AS r"
+        await until(lambda: killer.execute(announced).fetchall())
+        assert killer.execute(announced).fetchall() == [(entry.execution_id,)]
+    assert (await accepting).execution_id == entry.execution_id
+    assert await process.claimed_ids() == [entry.execution_id]

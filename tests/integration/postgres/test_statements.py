@@ -129,7 +129,7 @@ def test_every_file_of_statements_is_loaded(statements):
 
 def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(statements):
     assert {statement.name for statement in _all(statements) if not statement.prepare} == {
-        "fence_accepts",
+        "wait_for_accepts",
         "select_execution_counts",
         "select_execution_page",
         "select_execution",
@@ -252,7 +252,7 @@ def full_url(server_url, template):
     [
         ("cleanup", "delete_expired_sessions", {"expired_before": "2026-02-01"}),
         ("queue_sweeps", "move_overdue_executions", {"now": "2026-02-01", **NO_ATTEMPTS}),
-        ("cleanup", "delete_expired_keys", {"now": "2026-02-01"}),
+        ("cleanup", "delete_expired_keys", {"now": "2026-02-01", "accepted_before": NIL}),
         (
             "owners",
             "move_sessions",
@@ -458,7 +458,7 @@ def _queue_statements(statements: Statements) -> list[tuple[Statement, dict[str,
     return [
         (
             queue.accept_executions,
-            AcceptExecutions(queue.accept_executions, queue.fence_accepts).parameters([call], "normal"),
+            {"copy": 1, **AcceptExecutions(queue).parameters([call], "normal")},
         ),
         (claims.claim_executions, claim),
         (

@@ -27,6 +27,7 @@ class ManualPool:
         self.drops = 0
         self.made = 0
         self.fences = []
+        self.copies = []
 
     def make(self, _name, _size, _options, _observe, on_server_left):
         """Return this pool in place of each pool of a gateway."""
@@ -36,6 +37,7 @@ class ManualPool:
 
     async def attempt(self, statement, parameters, until_s, fence):
         self.fences.append(fence)
+        self.copies.append(parameters.get("copy"))
         outcome = self.outcomes.pop(0)
         if isinstance(outcome, Exception):
             raise outcome
@@ -68,8 +70,16 @@ async def test_a_later_attempt_may_succeed():
 
 async def test_a_fence_stands_before_attempts_of_which_an_earlier_one_may_still_run():
     made, pool = gateway(*failed(ROLLED_BACK, LOST, ROLLED_BACK), [])
-    await made.fetch(WRITE, {}, fence=READ)
-    assert pool.fences == [None, None, READ, READ]
+    await made.fetch(WRITE, {}, fence=[READ])
+    assert pool.fences == [(), (), [READ], [READ]]
+
+
+async def test_copies_of_a_statement_with_a_fence_have_increasing_numbers_beyond_one_call():
+    made, pool = gateway(*failed(ROLLED_BACK, LOST), [], [], [])
+    await made.fetch(WRITE, {}, fence=[READ])
+    await made.fetch(WRITE, {})
+    await made.fetch(WRITE, {}, fence=[READ])
+    assert pool.copies == [1, 2, 3, None, 4]
 
 
 async def test_attempts_end_at_their_number():
