@@ -163,8 +163,22 @@ WHERE f.schedule_id = :schedule_id::uuid AND f.due_at < coalesce(:before::timest
 ORDER BY f.due_at DESC
 LIMIT :rows_max::bigint;
 
--- name: select_due_schedules(now, rows_max)
--- `following_at` is the same in every row. Without due schedules it is one row with nulls beside it.
+-- name: select_due_schedules(now, examined_max, owner_max, rows_max)
+-- Owners in turn: first the longest due schedule of each owner, then the second one of each. `following_at` is the same in
+-- every row. Without due schedules it is one row with nulls beside it.
+WITH due AS MATERIALIZED (
+    SELECT c.schedule_id, c.owner, c.next_at
+    FROM meta.schedules AS c
+    WHERE c.next_at <= :now::timestamptz AND NOT c.paused
+    ORDER BY c.next_at
+    LIMIT :examined_max::bigint
+),
+turn AS (
+    SELECT
+        d.schedule_id, d.next_at,
+        row_number() OVER (PARTITION BY d.owner ORDER BY d.next_at, d.schedule_id) AS nth
+    FROM due AS d
+)
 SELECT
     (
         SELECT f.next_at
@@ -178,13 +192,14 @@ SELECT
     c.end_reason, c.last_execution_id, c.version
 FROM (SELECT 1) AS page
 LEFT JOIN LATERAL (
-    SELECT c.*
-    FROM meta.schedules AS c
-    WHERE c.next_at <= :now::timestamptz AND NOT c.paused
-    ORDER BY c.next_at
+    SELECT c.*, t.nth
+    FROM turn AS t
+    INNER JOIN meta.schedules AS c ON t.schedule_id = c.schedule_id
+    WHERE t.nth <= :owner_max::bigint
+    ORDER BY t.nth, t.next_at
     LIMIT :rows_max::bigint
 ) AS c ON TRUE
-ORDER BY c.next_at;
+ORDER BY c.nth, c.next_at;
 
 -- name: fire_schedule(schedule_id, version_read, next_at_read, manual, alone, settled_at, next_at, missed_from, missed_until, missed_count, fired_at, history_max, attempts_max, request_id, owner, key, payload_hash, execution_id, slot, started_at, allowance, retention, not_before, start_before, head_start, in_order, params, options)
 -- All or nothing: the session is live, the due time is not settled yet, and, if the execution must run alone, none of the

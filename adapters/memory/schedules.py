@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import chain, zip_longest
 from uuid import UUID
 
 from attrs import define, evolve, field
@@ -111,12 +112,17 @@ class MemoryScheduleRepository(ScheduleRepository):
         return sorted(found, key=lambda each: each.due_at, reverse=True)[:size]
 
     @override
-    async def due(self, now: datetime, size: int) -> DueSchedules:
+    async def due(self, now: datetime, size: int, owner_max: int) -> DueSchedules:
         self._store.require_available()
         waiting = [(each.next_at, each) for each in self._store.schedules.values() if each.next_at and not each.paused]
         waiting.sort(key=lambda pair: pair[0])
         following = (next_at for next_at, _ in waiting if next_at > now)
-        return DueSchedules([each for next_at, each in waiting if next_at <= now][:size], next(following, None))
+        turns: dict[Owner, list[Schedule]] = {}
+        for next_at, each in waiting:
+            if next_at <= now:
+                turns.setdefault(each.owner, []).append(each)
+        in_turn = chain.from_iterable(zip_longest(*(turn[:owner_max] for turn in turns.values())))
+        return DueSchedules([each for each in in_turn if each is not None][:size], next(following, None))
 
     @override
     async def fire(self, fire: Fire) -> FireResult:

@@ -43,9 +43,9 @@ _FOR_NOW = StorageUnavailable, Overloaded
 class SchedulePolicy:
     """Limits of schedules, times in seconds. `allowance` and `retention` are those of the queue.
 
-    A batch has `batch_max` schedules, of which `concurrency` are settled at a time. Between two looks are `pause_s` at
-    most, so that what another process has stored is found. A timing that is not known here is left to other processes
-    for `unknown_for`. Without `keeps_responses` nothing is accepted.
+    A batch has `batch_max` schedules, of one owner at most `batch_owner_max`; `concurrency` of them are settled at a time.
+    Between two looks are `pause_s` at most, so that what another process has stored is found. A timing that is not known
+    here is left to other processes for `unknown_for`. Without `keeps_responses` nothing is accepted.
     """
 
     request_timeout_s: float
@@ -53,6 +53,7 @@ class SchedulePolicy:
     retention: timedelta
     owner_max: int = 100
     batch_max: int = 100
+    batch_owner_max: int = 20
     concurrency: int = 4
     pause_s: float = 1.0
     pause_min_s: float = 0.01
@@ -169,7 +170,7 @@ class ScheduleDispatcher:
         are settled, so that it holds none of them up.
         """
         now, policy = self._clock.now(), self._policy
-        found = await self._schedules.due(now, policy.batch_max)
+        found = await self._schedules.due(now, policy.batch_max, policy.batch_owner_max)
         first_at = next((each.next_at for each in found.schedules), None)
         self.stats.lateness_s = 0.0 if first_at is None else (now - first_at).total_seconds()
         slots = asyncio.Semaphore(policy.concurrency)

@@ -45,7 +45,7 @@ class Fire:
 
 @frozen
 class DueSchedules:
-    """Schedules that are due, the longest due first, and when the next of the others is due; None if none ever is."""
+    """Schedules that are due, the longest due one first, and when the next of the others is due; None if none ever is."""
 
     schedules: Sequence[Schedule]
     next_at: datetime | None
@@ -105,8 +105,12 @@ class ScheduleRepository(Protocol):
         """Return at most `size` firings of a schedule, newest due time first, due before the instant."""
         ...
 
-    async def due(self, now: datetime, size: int) -> DueSchedules:
-        """Return at most `size` schedules that are due at `now`, of all owners."""
+    async def due(self, now: datetime, size: int, owner_max: int) -> DueSchedules:
+        """Return at most `size` schedules that are due at `now`, of each owner at most `owner_max`.
+
+        Owners take turns: first comes the longest due schedule of each owner, then the second one of each. If many
+        thousands are due, owners whose schedules became due last may be left out.
+        """
         ...
 
     async def fire(self, fire: Fire) -> FireResult:

@@ -263,18 +263,26 @@ class ScheduleRepositoryContract(ABC):
     async def test_due_schedules_come_by_due_time_and_the_following_one_is_known(
         self, planner: Planner, session: Session
     ) -> None:
-        assert (await planner.schedules.due(planner.storage.clock.now(), 10)).next_at is None
+        assert (await planner.schedules.due(planner.storage.clock.now(), 10, 10)).next_at is None
         late, later = await planner.add(session), await planner.add(timing=Interval(20))
         paused = await planner.add(timing=Interval(11))
         await planner.schedules.update(ALICE, paused.schedule_id, Schedule.pause, act())
         now = planner.storage.clock.now()
-        found = await planner.schedules.due(now, 10)
+        found = await planner.schedules.due(now, 10, 10)
         assert (found.schedules, found.next_at) == ([], now + PERIOD)
-        found = await planner.schedules.due(now + PERIOD, 10)
+        found = await planner.schedules.due(now + PERIOD, 10, 10)
         assert (found.schedules, found.next_at) == ([late], now + 2 * PERIOD)
-        found = await planner.schedules.due(now + 2 * PERIOD, 10)
+        found = await planner.schedules.due(now + 2 * PERIOD, 10, 10)
         assert (found.schedules, found.next_at) == ([late, later], None)
-        assert (await planner.schedules.due(now + 2 * PERIOD, 1)).schedules == [late]
+        assert (await planner.schedules.due(now + 2 * PERIOD, 1, 10)).schedules == [late]
+
+    async def test_owners_of_due_schedules_take_turns(self, planner: Planner) -> None:
+        now, schedules = planner.storage.clock.now(), planner.schedules
+        first, second, third = [await planner.add(owner=ALICE, timing=Interval(10 + each)) for each in range(3)]
+        late, last = [await planner.add(owner=BOB, timing=Interval(20 + each)) for each in range(2)]
+        assert (await schedules.due(now + 3 * PERIOD, 10, 10)).schedules == [first, late, second, last, third]
+        assert (await schedules.due(now + 3 * PERIOD, 10, 2)).schedules == [first, late, second, last]
+        assert (await schedules.due(now + 3 * PERIOD, 3, 2)).schedules == [first, late, second]
 
     async def test_firing_queues_the_execution_and_moves_the_schedule(
         self, planner: Planner, process: QueueOfOne, session: Session

@@ -37,11 +37,15 @@ from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFou
 
 @frozen
 class ScheduleRepositoryOptions:
-    """How many firings of a schedule are kept, and how often an update is repeated that has lost a race."""
+    """How many firings of a schedule are kept, and how often an update is repeated that has lost a race.
+
+    A look at due schedules examines the longest due ones, at most `examined_max`.
+    """
 
     history_max: int = 200
     races_max: int = 20
     race_pause_s: float = 0.02
+    examined_max: int = 2000
 
 
 _DEFAULTS = ScheduleRepositoryOptions()
@@ -134,8 +138,9 @@ class PostgresScheduleRepository(ScheduleRepository):
         return [firing_of(row) for row in rows]
 
     @override
-    async def due(self, now: datetime, size: int) -> DueSchedules:
-        rows = await self._gateway.fetch(self._statements.select_due_schedules, {"now": now, "rows_max": size})
+    async def due(self, now: datetime, size: int, owner_max: int) -> DueSchedules:
+        bounds = {"examined_max": self._options.examined_max, "owner_max": owner_max, "rows_max": size}
+        rows = await self._gateway.fetch(self._statements.select_due_schedules, {"now": now, **bounds})
         return DueSchedules([schedule_of(row[1:]) for row in rows if row[1] is not None], rows[0][0])
 
     @override

@@ -147,6 +147,24 @@ async def test_a_write_that_is_not_confirmed_in_time_may_be_stored(world: World)
         assert late.value.details == {"stored": "unknown", "retry_after_ms": 1000}
 
 
+async def test_an_owner_who_catches_up_holds_no_other_owner_up(process: ScheduleWorld) -> None:
+    await process.register("result = params['a']")
+    policy: SchedulePolicy = process.world.container.schedules.policy()
+    target, rules = FunctionTarget("python-adder"), {"catch_up": CatchUp.ALL, "overlap": Overlap.ALLOW}
+    many = [await process.create(target, **rules) for _ in range(policy.batch_owner_max + 1)]
+    process.world.clock.advance(timedelta(seconds=5))
+    plan = evolve(many[0].plan, name="of bob")
+    late = (await process.service.create(Owner("bob"), plan, ACTOR, EVERYTHING)).schedule
+    process.world.clock.advance(timedelta(hours=1))
+    assert await process.dispatcher.run_once() == policy.pause_min_s
+    assert [each.state for each in await process.service.firings(EVERY_OWNER, late.schedule_id, None, 9)] == [
+        "fired",
+        "missed",
+    ]
+    fired = [each for each in many if await process.history(each)]
+    assert fired == many[: policy.batch_owner_max]
+
+
 class Vanishing(MemoryScheduleRepository):
     """Another call with the key stores its schedule first, and removes it."""
 
