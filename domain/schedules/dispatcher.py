@@ -43,9 +43,9 @@ _FOR_NOW = StorageUnavailable, Overloaded
 class SchedulePolicy:
     """Limits of schedules, times in seconds. `allowance` and `retention` are those of the queue.
 
-    A batch has `batch_max` schedules, of one owner at most `batch_owner_max`; `concurrency` of them are settled at a time.
-    Between two looks are `pause_s` at most, so that what another process has stored is found. A timing that is not known
-    here is left to other processes for `unknown_for`. Without `keeps_responses` nothing is accepted.
+    A batch has `batch_max` schedules, of one owner at most `batch_owner_max`, and `concurrency` of them are settled at
+    once. Between two looks are `pause_s` at most, so that what another process has stored is found. A timing that is
+    not known here is left to other processes for `unknown_for`. Without `keeps_responses` nothing is accepted.
     """
 
     request_timeout_s: float

@@ -45,7 +45,7 @@ class Fire:
 
 @frozen
 class DueSchedules:
-    """Schedules that are due, the longest due one first, and when the next of the others is due; None if none ever is."""
+    """Schedules that are due, and when the next of the others is due; None if none ever is."""
 
     schedules: Sequence[Schedule]
     next_at: datetime | None
