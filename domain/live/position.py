@@ -55,7 +55,7 @@ class Position:
 
 
 def invalid_id(event_id: str, why: str) -> InvalidRequest:
-    """Return the error of an event id that this service has not sent for the execution."""
+    """Return the error of an event id that this service has not sent for the execution; its one problem is the id."""
     advice = "Send the id of the last event that you have received, or none to read from the start"
-    problem = Problem("/Last-Event-ID", f"{event_id[:_SHOWN_MAX]!r} {why}. {advice}")
+    problem = Problem("/event_id", f"{event_id[:_SHOWN_MAX]!r} {why}. {advice}")
     return InvalidRequest((problem,))  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter

@@ -76,15 +76,6 @@ class NdjsonEvents(EventFormat):
         return b'{"id":"%s","event":"%s","data":%s}' % (str(position).encode(), name.encode(), in_one_line(data))
 
 
-def resumed_position(last_event_id: str | None, after: str | None) -> Position:
-    """Return where a reader reads on: behind the header Last-Event-ID, or else `after` of the query.
-
-    An EventSource repeats the query when it reconnects, and adds the header. Raises InvalidRequest.
-    """
-    event_id = last_event_id or after
-    return Position() if event_id is None else Position.of(event_id)
-
-
 @define(eq=False)
 class EventStream(Generic[End]):
     """Writes the events of a source: the first one has the data `first`, the end what `end_data` makes of it.

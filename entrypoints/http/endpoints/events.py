@@ -1,7 +1,7 @@
 """The endpoint of live events, and streams of executions that begin with the call."""
 
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from http import HTTPStatus
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 from attrs import define
 from msgspec import structs
 
-from domain.errors import DomainError
+from domain.errors import DomainError, InvalidRequest, Problem
 from domain.executions.execution import Executed, ExecutionFailed
 from domain.live.hub import LiveHub
 from domain.live.position import Position
@@ -17,13 +17,12 @@ from domain.queue.entry import Entry
 from domain.queue.following import Ended, ExecutionEvents, FollowedExecution
 from domain.queue.service import QueueService
 from domain.queue.state import Accepted
-from entrypoints.http.errors import error_content, status_of
+from entrypoints.http.errors import error_content, invalid, status_of
 from entrypoints.http.event_stream import (
     STALL_S,
     EventFormat,
     EventStream,
     ServerSentEvents,
-    resumed_position,
 )
 from entrypoints.http.parsing.preferences import Preferences, accepted_format, preferences
 from entrypoints.http.parsing.queries import Query
@@ -56,11 +55,16 @@ class EventEndpoints:
         """Stream what follows the last event that the caller has received; 204 after the end."""
         query = Query(request.query_string, request.route.query_names)
         query.require_valid()
-        position = resumed_position(request.header(b"last-event-id"), query.text("after"))
+        last_id = request.header(b"last-event-id")
+        # An EventSource repeats the query when it reconnects, and adds the header.
+        event_id, pointer = (last_id, "/headers/Last-Event-ID") if last_id else (query.text("after"), "/query/after")
+        with _reported_at(pointer):
+            position = Position() if event_id is None else Position.of(event_id)
         form = accepted_format(request.raw_header(b"accept")) or ServerSentEvents()
         with self._place(request) as place:
             execution_id = request.parameters["execution_id"]
-            source = await self._events.follow(request.caller.reach, execution_id, position)
+            with _reported_at(pointer):
+                source = await self._events.follow(request.caller.reach, execution_id, position)
             if position.is_end:
                 return Response(int(HTTPStatus.NO_CONTENT))
             return self._stream(request, source, position, form, place.pop_all())
@@ -146,3 +150,12 @@ def end_data(session_id: UUID, ended: Ended) -> Mapping[str, object]:
 
 def _error_data(session_id: UUID, error: DomainError) -> Mapping[str, object]:
     return {"status": int(status_of(error)), "error": error_content(error), "request_id": session_id}
+
+
+@contextlib.contextmanager
+def _reported_at(pointer: str) -> Iterator[None]:
+    """Report what is wrong with a position as a problem of the part of the request that has it."""
+    try:
+        yield
+    except InvalidRequest as error:
+        raise invalid(Problem(pointer, each.message) for each in error.problems) from error

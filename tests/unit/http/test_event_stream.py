@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from domain.errors import InvalidRequest
 from domain.live.buffer import LiveBuffer
 from domain.live.events import LiveEvent, OutputPiece
 from domain.live.ports import LiveSource
@@ -19,7 +18,6 @@ from entrypoints.http.event_stream import (
     EventStream,
     NdjsonEvents,
     ServerSentEvents,
-    resumed_position,
 )
 from entrypoints.http.parsing.preferences import accepted_format
 from entrypoints.http.response import NDJSON, embedded
@@ -198,11 +196,3 @@ async def test_a_reader_that_takes_nothing_is_broken_off():
 def test_the_caller_chooses_the_format(accept, content_type):
     form = accepted_format(accept)
     assert (form and form.content_type) == content_type
-
-
-def test_a_header_precedes_the_query_which_a_reconnecting_browser_repeats():
-    assert resumed_position("3.0.0", "1.0.0") == Position(3)
-    assert resumed_position(None, "1.0.0") == Position(1)
-    assert resumed_position(None, None) == Position()
-    with pytest.raises(InvalidRequest):
-        resumed_position("forged", None)

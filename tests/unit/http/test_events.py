@@ -113,6 +113,8 @@ async def test_a_stream_continues_with_what_the_reader_lacks_and_204_follows_the
     assert text_of(await events(client, execution_id, "4.0.0")) == "two\n"
     by_query = await client.get(path, params={"after": "4.0.0"}, headers=LINES)
     assert text_of(events_of(by_query.text)) == "two\n"
+    both = await client.get(path, params={"after": "0.0.0"}, headers=LINES | {"Last-Event-ID": "4.0.0"})
+    assert text_of(events_of(both.text)) == "two\n"
     over = await client.get(path, headers={"Last-Event-ID": whole[-1]["id"]})
     assert (over.status_code, over.content) == (204, b"")
     assert (await client.get(path)).headers["content-type"].startswith("text/event-stream")
@@ -125,9 +127,10 @@ async def test_a_forged_id_is_refused(client, world, last_id):
     execution_id = await accepted(client, await initialized(client, script_content=PRINTS), 1)
     async with dispatching(world):
         await read(client, execution_id, 5)
-    response = await client.get(f"/api/v1/executions/{execution_id}/events", headers={"Last-Event-ID": last_id})
-    assert set(problems_of(response)) == {"/Last-Event-ID"}
-    unknown = await client.get(f"/api/v1/executions/{execution_id}/events?before=1")
+    path = f"/api/v1/executions/{execution_id}/events"
+    assert set(problems_of(await client.get(path, headers={"Last-Event-ID": last_id}))) == {"/headers/Last-Event-ID"}
+    assert set(problems_of(await client.get(path, params={"after": last_id}))) == {"/query/after"}
+    unknown = await client.get(f"{path}?before=1")
     assert set(problems_of(unknown)) == {"/query/before"}
 
 

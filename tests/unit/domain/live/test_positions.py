@@ -45,7 +45,7 @@ def test_another_text_is_refused_with_advice(event_id):
     with pytest.raises(InvalidRequest) as refused:
         Position.of(event_id)
     (problem,) = refused.value.problems
-    assert problem.pointer == "/Last-Event-ID"
+    assert problem.pointer == "/event_id"
     assert "is not the id of an event" in problem.message
     assert len(problem.message) < 250
 
