@@ -118,7 +118,7 @@ class ScheduleEndpoints:
         query = Query(request.query_string, request.route.query_names)
         size, before = query.page_size(), query.instant("before")
         query.require_valid()
-        found = await self._service.firings(request.caller.reach, _id(request), before, size + 1)
+        found = await self._service.firings(request.caller.reach, _id(request), before, size + FiringList.TIED_MAX)
         return json_response(FiringList.of(found, size))
 
 

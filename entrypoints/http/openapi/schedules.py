@@ -232,7 +232,8 @@ RUN = Contract(
 FIRINGS = Contract(
     Tag.SCHEDULES,
     "List what became of due times",
-    "Lists the newest firings of a schedule, newest due time first. About 200 are kept.",
+    "Lists the newest firings of a schedule, newest due time first. About 200 are kept. Two of one instant stand on "
+    "one page, which may then have one more than `limit`.",
     parameters=(BEFORE, LIMIT),
     errors=(ScheduleNotFound, StorageUnavailable),
     examples=(ApiExample("fired", "One that fired", response={"firings": [_FIRING], "next_before": None}),),

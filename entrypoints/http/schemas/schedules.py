@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from attrs import evolve
@@ -311,11 +311,19 @@ class FiringResponse(Struct, kw_only=True):
 class FiringList(Struct):
     """The newest firings of a schedule, and the instant before which the next ones are due; null for no more."""
 
+    TIED_MAX: ClassVar[int] = 2
+    """So many firings beyond a page tell whether it is the last one."""
+
     firings: Annotated[list[FiringResponse], Meta(description="Newest due time first. About 200 are kept.")]
     next_before: Annotated[fields.Instant | None, Meta(description="`before` of the next call; null if there is none.")]
 
     @classmethod
     def of(cls, found: Sequence[schedule.Firing], size: int) -> "FiringList":
-        """Return the body of at most `size` firings of those found."""
-        shown = found[:size]
-        return cls([FiringResponse.of(each) for each in shown], shown[-1].due_at if len(found) > size else None)
+        """Return the body of at most `size` firings of those found, or one more that has the instant of the last one.
+
+        A run by hand may have the instant of a due time, and the next page begins before that instant.
+        """
+        is_tied = len(found) > size and found[size].due_at == found[size - 1].due_at
+        shown = found[: size + is_tied]
+        is_last = len(found) == len(shown)
+        return cls([FiringResponse.of(each) for each in shown], None if is_last else shown[-1].due_at)

@@ -1,9 +1,11 @@
 """Schedules over HTTP."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from uuid import UUID
 
 import pytest
+from attrs import evolve
 
 from domain.access.principal import Principal, Scope
 from domain.identity import Owner
@@ -198,6 +200,22 @@ async def test_firings_have_pages(client, world):
     first = (await client.get(f"{url}/firings", params={"limit": 2})).json()
     second = (await client.get(f"{url}/firings", params={"limit": 2, "before": first["next_before"]})).json()
     assert (len(first["firings"]), len(second["firings"]), second["next_before"]) == (2, 1, None)
+
+
+async def test_two_firings_of_one_instant_stand_on_one_page(client, world):
+    url = (await created(client)).headers["location"]
+    schedule_id = UUID(url.rpartition("/")[2])
+    for _ in range(3):
+        world.clock.advance(timedelta(seconds=1))
+        await client.post(f"{url}/run")
+    world.store.firings[schedule_id] += [evolve(each, manual=False) for each in world.store.firings[schedule_id]]
+    pages, before = [], {}
+    while before is not None:
+        page = (await client.get(f"{url}/firings", params={"limit": 1} | before)).json()
+        pages.append([(each["due_at"], each["manual"]) for each in page["firings"]])
+        before = page["next_before"] and {"before": page["next_before"]}
+    assert [len(page) for page in pages] == [2, 2, 2]
+    assert len(set(chain.from_iterable(pages))) == 6
 
 
 async def test_schedules_have_pages(client):
