@@ -1,13 +1,14 @@
 """The live executions of one process, and places for the readers of all of them."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 from uuid import UUID
 
 from attrs import Factory, define, field, frozen
 
+from domain.concurrency.budget import Expiring, Timeout
 from domain.concurrency.capacity_limiter import CapacityLimiter, Permit
 from domain.concurrency.waiters import Waiters
 from domain.identity import Owner
@@ -17,6 +18,7 @@ READERS = "an event stream"
 """What the limit of readers limits, in errors."""
 
 End = TypeVar("End")
+Result = TypeVar("Result")
 
 
 @frozen
@@ -43,6 +45,7 @@ class LiveHub(Generic[End]):
     begins: Waiters[UUID] = field(factory=Waiters, init=False)
     is_closed: bool = field(default=False, init=False)
     _running: dict[UUID, Live[End]] = field(factory=dict, init=False)
+    _reads: set[Expiring] = field(factory=set, init=False)
     _readers: CapacityLimiter = field(
         default=Factory(
             lambda self: CapacityLimiter(READERS, self.readers_max, self.owner_readers_max), takes_self=True
@@ -86,9 +89,26 @@ class LiveHub(Generic[End]):
         """The number of readers."""
         return self._readers.in_use
 
+    async def until_closed(self, read: Callable[[], Awaitable[Result]], closed: Result) -> Result:
+        """Return what is read for a reader; `closed` if the process stops before: its database may be frozen."""
+        if self.is_closed:
+            return closed
+        timeout = Timeout(asyncio.current_task())
+        self._reads.add(timeout)
+        try:
+            return await read()
+        except asyncio.CancelledError:
+            if timeout.caused_cancellation():
+                return closed
+            raise
+        finally:
+            self._reads.discard(timeout)
+
     def close(self) -> None:
         """Let all readers end: the process stops."""
         self.is_closed = True
+        for read in self._reads:
+            read.expire()
         for live in self._running.values():
             live.buffer.release()
         self.begins.notify_all()

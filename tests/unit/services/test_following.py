@@ -17,6 +17,7 @@ from domain.live.position import Position
 from domain.queue.entry import Entry
 from domain.queue.following import EventsNotKept, FollowedExecution
 from domain.queue.ports import ClaimRequest
+from domain.queue.state import ExecutionState
 from domain.scripts.language import Language
 from domain.scripts.output import ScriptProgress
 from domain.scripts.report import ExecutionStatus, ExecutionUnknown, ScriptReport
@@ -186,6 +187,35 @@ async def test_a_process_that_stops_ends_the_events_of_what_still_runs(world, la
         later.live.close()
         assert await reading == []
         world.runner.let_go()
+
+
+class FrozenReads:
+    """Reads of a state to which the database never responds."""
+
+    count = 0
+
+    async def __call__(self, _: Owner, __: UUID) -> ExecutionState:
+        self.count += 1
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_process_that_stops_waits_for_no_read(world, later):
+    entry, states = await later.add(await world.session(PRINTS)), FrozenReads()
+    reading = asyncio.ensure_future(evolve(await followed(later, entry), read_state=states).next(START))
+    await until(lambda: states.count == 1)
+    later.live.close()
+    async with asyncio.timeout(5):
+        assert await reading == ()
+
+
+async def test_a_reader_that_is_cancelled_during_a_read_is_cancelled(world, later):
+    entry, states = await later.add(await world.session(PRINTS)), FrozenReads()
+    reading = asyncio.ensure_future(evolve(await followed(later, entry), read_state=states).next(START))
+    await until(lambda: states.count == 1)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
 
 
 async def test_reading_pauses_between_pieces_of_what_runs_elsewhere(world, later):

@@ -48,6 +48,16 @@ class TestHub:
             assert await buffer.next(Position()) == []
         assert hub.is_closed
 
+    async def test_nothing_is_read_for_a_reader_once_it_is_closed(self):
+        hub: LiveHub[str] = LiveHub()
+
+        async def read() -> str:
+            return "read"
+
+        assert await hub.until_closed(read, "closed") == "read"
+        hub.close()
+        assert await hub.until_closed(read, "closed") == "closed"
+
     async def test_the_readers_of_an_owner_and_of_all_are_bounded(self):
         hub: LiveHub[str] = LiveHub(readers_max=4, owner_readers_max=2)
         with hub.place(ALICE), hub.place(ALICE):
