@@ -39,8 +39,13 @@ class Report:
             self.lines += 1
 
     async def seal(self, start: TakeoverStart, command: str) -> None:
-        """Store the digest of all lines, if there is a file. So the file proves later what a command has found."""
+        """Store the digest of all lines, if there is a file. So the file proves later what a command has found.
+
+        The lines are on disk before: a full disk leaves no seal of lines that are missing. Raises OSError.
+        """
         if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
             await start.seal(command, self._digest.hexdigest(), self.lines)
 
 
