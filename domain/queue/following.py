@@ -137,7 +137,7 @@ class FollowedExecution(LiveSource[Ended]):
                 return events
             with self._hub.begins.waiting(self.execution_id) as begun, self._ends.waiting(self.execution_id) as ended:
                 await self._until_due((begun, ended))
-                nothing: Sequence[LiveEvent[Ended]] = ()
+                nothing: Sequence[LiveEvent[Ended]] | None = ()
                 stored = await self._hub.until_closed(lambda: self._stored(position), nothing)
                 if stored is not None:
                     self._due_in(0.0 if self._recorded is not None else PAUSE_S)
