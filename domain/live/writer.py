@@ -19,7 +19,10 @@ End = TypeVar("End")
 
 @frozen
 class _Stored:
-    """What is stored of an execution: up to this position, in so many parts."""
+    """What is stored of an execution: up to this position, in so many parts with text.
+
+    A part that has progress alone takes the place of the one before it: only the newest progress counts.
+    """
 
     session_id: UUID
     position: Position = field(factory=Position)
@@ -68,7 +71,8 @@ class LiveWriter(Generic[End]):
         self._stored[live.execution_id] = stored  # it is dropped also if the response is lost
         if await self._output.append(part):
             position = Position(_end(part.stdout), _end(part.stderr), part.progress_count)
-            self._stored[live.execution_id] = _Stored(live.session_id, position, part.number)
+            parts = part.number if part.stdout.text or part.stderr.text else stored.parts
+            self._stored[live.execution_id] = _Stored(live.session_id, position, parts)
 
     async def _drop_ended(self) -> None:
         ended = [(each.session_id, name) for name, each in self._stored.items() if not self._hub.runs(name)]

@@ -63,6 +63,24 @@ async def test_each_part_has_what_is_new(hub, output):
         assert state.progress == ScriptProgress(0.5, "half")
 
 
+async def test_progress_alone_replaces_the_progress_before_it(hub, output):
+    writer = writer_of(hub, output)
+    with hub.live(SESSION, EXECUTION) as buffer:
+        buffer.on_stdout(b"1")
+        await writer.run_once()
+        for done in (1, 2, 3):
+            buffer.on_progress(ScriptProgress(done / 10, ""))
+            await writer.run_once()
+        assert [(each.stdout.text, each.progress_count) for each in parts_of(output)] == [("1", 0), ("", 3)]
+        buffer.on_stdout(b"2")
+        await writer.run_once()
+        buffer.on_progress(ScriptProgress(0.9, ""))
+        await writer.run_once()
+        assert [(each.stdout.text, each.progress_count) for each in parts_of(output)] == [("1", 0), ("2", 3), ("", 4)]
+        state = await output.read(SESSION, EXECUTION, Position())
+        assert (bytes(state.stdout.content), state.progress) == (b"12", ScriptProgress(0.9, ""))
+
+
 async def test_a_part_has_a_bounded_size(hub, output):
     writer = writer_of(hub, output)
     with hub.live(SESSION, EXECUTION) as buffer:
