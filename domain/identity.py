@@ -99,6 +99,11 @@ def is_own_id(identifier: UUID) -> bool:
     return identifier.version == _UUID7 and uuid7_time(identifier) < INSTANT_MAX
 
 
+def bucket_bits(identifier: UUID) -> int:
+    """Return the last bits of an id, which name the bucket of a new one; of an old or foreign one they say nothing."""
+    return identifier.int & (1 << BUCKET_BITS) - 1
+
+
 def uuid7_ms(identifier: UUID) -> int:
     """Return the time in an id in whole milliseconds since 1970-01-01, at most that of INSTANT_MAX.
 

@@ -100,6 +100,59 @@ recorded AS (
 )
 SELECT c.revision FROM changed AS c;
 
+-- name: copy_webhook(webhook_id, owner, url, events, description, key_id, secret_version, rotated_at, disabled_reason, disabled_at, revision, ended_max)
+-- A copy in another bucket than the webhook. A newer one stays. What waits for one that is disabled fails, as above.
+WITH copied AS (
+    INSERT INTO meta.webhooks AS w (
+        webhook_id, owner, url, events, description, key_id, secret_version, rotated_at, disabled_reason, disabled_at,
+        revision
+    )
+    VALUES (
+        :webhook_id::uuid, :owner::text, :url::text, :events::text[], :description::text, :key_id::text,
+        :secret_version::integer, :rotated_at::timestamptz, :disabled_reason::text, :disabled_at::timestamptz,
+        :revision::bigint
+    )
+    ON CONFLICT (webhook_id) DO UPDATE SET
+        owner = excluded.owner,
+        url = excluded.url,
+        events = excluded.events,
+        description = excluded.description,
+        key_id = excluded.key_id,
+        secret_version = excluded.secret_version,
+        rotated_at = excluded.rotated_at,
+        disabled_reason = excluded.disabled_reason,
+        disabled_at = excluded.disabled_at,
+        failures = CASE
+            WHEN excluded.disabled_reason IS NULL AND w.disabled_reason IS NOT NULL THEN 0 ELSE w.failures
+        END,
+        first_failed_at = CASE
+            WHEN excluded.disabled_reason IS NOT NULL OR w.disabled_reason IS NULL THEN w.first_failed_at
+        END,
+        failing_since = CASE
+            WHEN excluded.disabled_reason IS NOT NULL OR w.disabled_reason IS NULL THEN w.failing_since
+        END,
+        claimed_until = CASE
+            WHEN excluded.disabled_reason IS NULL AND (w.disabled_reason IS NOT NULL OR w.url <> excluded.url)
+                THEN '-infinity'
+            ELSE w.claimed_until
+        END,
+        revision = excluded.revision
+    WHERE w.revision <= excluded.revision
+    RETURNING w.webhook_id, w.disabled_reason
+),
+waiting AS (
+    SELECT d.delivery_id, d.request_id
+    FROM copied AS c
+    INNER JOIN meta.deliveries AS d ON c.webhook_id = d.webhook_id
+    WHERE c.disabled_reason IS NOT NULL AND d.state = 'pending'
+    LIMIT :ended_max::bigint
+)
+UPDATE meta.deliveries AS d
+SET state = 'failed', error = 'the webhook was disabled'
+FROM waiting AS w
+WHERE d.delivery_id = w.delivery_id AND d.request_id = w.request_id AND d.state = 'pending'
+RETURNING d.delivery_id;
+
 -- name: delete_webhook(owner, webhook_id, ended_max, act_id, actor, origin, act)
 -- Its deliveries are found no longer. Cleanup removes what is more than ended_max.
 WITH removed AS (

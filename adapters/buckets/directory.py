@@ -9,6 +9,8 @@ from uuid import UUID
 
 from attrs import define, field, frozen
 
+from domain.access.owner_move import OwnerMover, OwnerPurger
+from domain.audit import AuditReader
 from domain.buckets.bucket_map import FRESH, HOME, NUMBER_MAX, BucketMap
 from domain.buckets.ports import BucketReader
 from domain.clock import Clock
@@ -16,8 +18,13 @@ from domain.errors import StorageUnavailable, Unavailable
 from domain.executions.ports import ExecutionRepository, KeyedExecutionRepository
 from domain.functions.ports import FunctionRepository
 from domain.identity import uuid7_time
+from domain.limits.ports import UsageReader
 from domain.live.ports import LiveOutputStore
-from domain.sessions.ports import HiddenSessionRepository, KeyedSessionRepository, SessionRepository
+from domain.queue.ports import ExecutionQueue
+from domain.schedules.ports import ScheduleRepository
+from domain.sessions.ports import HiddenSessionRepository, KeyedSessionRepository, SessionPurger, SessionRepository
+from domain.usage import ExecutionCounts
+from domain.webhooks.ports import DeliveryQueue, WebhookRepository
 
 Result = TypeVar("Result")
 
@@ -47,6 +54,16 @@ class Storage:
     executions: ExecutionRepository
     keyed_executions: KeyedExecutionRepository
     live_output: LiveOutputStore
+    queue: ExecutionQueue
+    schedules: ScheduleRepository
+    usage: UsageReader
+    execution_counts: ExecutionCounts
+    webhooks: WebhookRepository
+    deliveries: DeliveryQueue
+    audit: AuditReader
+    purger: SessionPurger
+    owner_mover: OwnerMover
+    owner_purger: OwnerPurger
     functions: FunctionRepository
     is_away: Callable[[], bool] = serves
     open: Callable[[], Awaitable[None]] = _nothing
@@ -156,3 +173,18 @@ async def of_each(storages: Sequence[Storage], call: Callable[[Storage], Awaitab
             raise each
         results.append(each)
     return results
+
+
+async def of_those_that_serve(
+    storages: Sequence[Storage], call: Callable[[Storage], Awaitable[Result]]
+) -> Sequence[Result]:
+    """Return the results of the buckets that serve; raises Unavailable if none does.
+
+    For work in the background, which a bucket that is away does not hold up in the others.
+    """
+    ended = await asyncio.gather(*map(call, storages), return_exceptions=True)
+    failures = [each for each in ended if isinstance(each, BaseException)]
+    for failure in failures:
+        if not isinstance(failure, Unavailable) or len(failures) == len(storages):
+            raise failure
+    return [each for each in ended if not isinstance(each, BaseException)]

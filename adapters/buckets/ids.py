@@ -14,6 +14,22 @@ from domain.identity import Owner
 
 
 @frozen
+class InBucket(IdGenerator):
+    """Puts the number of one bucket into all ids of another generator, for what a bucket itself makes."""
+
+    _ids: IdGenerator
+    _number: int
+
+    @override
+    def new(self, now: datetime, like: UUID | None = None) -> UUID:
+        return in_bucket(self._ids.new(now), self._number)
+
+    @override
+    def new_placed(self, now: datetime, owner: Owner, found_by: str | None = None) -> UUID:
+        return self.new(now)
+
+
+@frozen
 class BucketIds(IdGenerator):
     """Puts numbers of buckets into the ids of another generator; `choose` takes one of several buckets.
 

@@ -181,6 +181,19 @@ class MemoryWebhookRepository(WebhookRepository):
         return changed
 
     @override
+    async def copy(self, webhook: Webhook) -> None:
+        self.store.require_available()
+        known = self.store.webhooks.get(webhook.webhook_id)
+        if known is None:
+            self.store.put(evolve(webhook, health=Health(), dropped=0))
+        elif known.revision <= webhook.revision:
+            is_enabled_again = webhook.is_enabled and not known.is_enabled
+            if is_enabled_again or (webhook.is_enabled and webhook.url != known.url):
+                self.store.claimed_until.pop(webhook.webhook_id, None)
+            health = Health() if is_enabled_again else known.health
+            self.store.put(evolve(webhook, health=health, dropped=known.dropped))
+
+    @override
     async def remove(self, owner: Owner, webhook_id: UUID, act: Act) -> None:
         webhook = self.store.webhook(owner, webhook_id)
         emptied = self.store.of(webhook_id)

@@ -8,7 +8,7 @@ from uuid import UUID
 from attrs import define, frozen
 
 from domain.errors import StorageUnavailable
-from domain.identity import ANONYMOUS, BUCKET_BITS, Owner, is_own_id, uuid7_time
+from domain.identity import ANONYMOUS, BUCKET_BITS, Owner, bucket_bits, is_own_id, uuid7_time
 
 HOME = 0
 """The bucket that every database has: of older and of foreign ids, and of what belongs to no session."""
@@ -69,7 +69,7 @@ class BucketMap:
 
     def of(self, identifier: UUID) -> int:
         """Return the bucket of an id, of whatever kind and version; no id is refused."""
-        number = identifier.int & NUMBER_MAX
+        number = bucket_bits(identifier)
         if not number or not is_own_id(identifier):
             return HOME
         made_at = uuid7_time(identifier)

@@ -13,7 +13,7 @@ from domain.errors import StorageUnavailable
 from domain.functions.function import Function
 from domain.functions.ports import FunctionLookup, FunctionRepository
 from domain.idempotency import IdempotencyKey
-from domain.identity import Owner, SessionRef
+from domain.identity import Owner, SessionRef, bucket_bits
 from domain.limits.ports import Quotas
 from domain.scripts.language import LanguageMapping, LanguageTitle
 from domain.sessions.ports import HiddenSessionRepository
@@ -58,7 +58,7 @@ class FunctionSessions:
     _quotas: Quotas
     _current: BoundedCache[tuple[Owner, LanguageTitle], SessionRef] = field(factory=_memory, init=False)
     """Sessions of versions that were current; the begin of a call finds out whether they still are."""
-    _exact: BoundedCache[tuple[Owner, UUID, int], SessionRef] = field(factory=_memory, init=False)
+    _exact: BoundedCache[tuple[Owner, UUID, int, int | None], SessionRef] = field(factory=_memory, init=False)
 
     def budget(self) -> Budget:
         """Return the time of one call."""
@@ -74,13 +74,15 @@ class FunctionSessions:
         name: str,
         idempotency_key: IdempotencyKey | None,
         call: Callable[[SessionRef, Budget], Awaitable[Result]],
+        beside: UUID | None = None,
     ) -> Result:
         """Make a call in the hidden session of the version that is current now, or that holds the key.
 
-        Raises FunctionVersionNotFound, UpdateConflict, and what the call raises of a session that lives.
+        With `beside`, the session is in the bucket of that id. Raises FunctionVersionNotFound, UpdateConflict, and what
+        the call raises of a session that lives.
         """
-        budget = self.budget()
-        return await self.in_exact(self.lookup(owner, name), idempotency_key, budget, lambda ref: call(ref, budget))
+        budget, lookup = self.budget(), self.lookup(owner, name)
+        return await self.in_exact(lookup, idempotency_key, budget, lambda ref: call(ref, budget), beside)
 
     async def in_current(
         self, lookup: FunctionLookup, budget: Budget, call: Callable[[SessionRef], Awaitable[Result]]
@@ -105,6 +107,7 @@ class FunctionSessions:
         idempotency_key: IdempotencyKey | None,
         budget: Budget,
         call: Callable[[SessionRef], Awaitable[Result]],
+        beside: UUID | None = None,
     ) -> Result:
         """Find the version first; with a key, a session that holds the key comes before the version's own.
 
@@ -119,9 +122,9 @@ class FunctionSessions:
             holder = await _before_run(budget, holding)
             if holder is not None:
                 return await call(holder)
-        place = lookup.owner, pinned.function_id, pinned.version
+        place = lookup.owner, pinned.function_id, pinned.version, None if beside is None else bucket_bits(beside)
         for _ in range(_ATTEMPTS):
-            ref = self._exact.get(place) or await self._opened(lookup, budget)
+            ref = self._exact.get(place) or await self._opened(lookup, budget, beside)
             self._exact.put(place, ref)
             try:
                 return await call(ref)
@@ -142,20 +145,21 @@ class FunctionSessions:
         self._current.put((lookup.owner, lookup.language_title), ref)
         return ref
 
-    async def _opened(self, lookup: FunctionLookup, budget: Budget) -> SessionRef:
+    async def _opened(self, lookup: FunctionLookup, budget: Budget, beside: UUID | None = None) -> SessionRef:
         found = await _before_run(budget, self._functions.find(lookup))
         function, owner = found.require_registered(), lookup.owner
         stored = self._hidden.refs(owner, function.language_title, function.function_id, function.version)
         if await _before_run(budget, stored):  # its bytes count already
-            return await _before_run(budget, self._open(owner, function))
+            return await _before_run(budget, self._open(owner, function, beside))
         size = len(function.definition.script.source) + len(_OF_NAME.context) + len(_OF_NAME.metadata)
         await _before_run(budget, self._quotas.require_capacity(owner, size, hidden=True))
         with self._quotas.adding(owner, size, hidden=True):
-            return await _before_run(budget, self._open(owner, function))
+            return await _before_run(budget, self._open(owner, function, beside))
 
-    async def _open(self, owner: Owner, function: Function) -> SessionRef:
-        now, made = self._clock.now(), function.definition
-        ref = SessionRef(owner, self._ids.new_placed(now, owner, str(function.language_title)))
+    async def _open(self, owner: Owner, function: Function, beside: UUID | None) -> SessionRef:
+        now, made, title = self._clock.now(), function.definition, str(function.language_title)
+        new = self._ids.new_placed(now, owner, title) if beside is None else self._ids.new(now, beside)
+        ref = SessionRef(owner, new)
         session = self._policy.open(ref, now, function.language_title, made, _OF_NAME, function, hidden=True)
         return await self._hidden.open(session, made.script)
 

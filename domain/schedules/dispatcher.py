@@ -106,7 +106,7 @@ class ScheduleFirer:
         budget = Budget(self._policy.request_timeout_s)
         await budget.spend(self._quota.take(owner, size), StorageUnavailable)
         try:
-            firing = self._targets.in_session(owner, schedule.plan, accept, key)
+            firing = self._targets.in_session(owner, schedule.plan, accept, schedule.schedule_id, key)
             result, entry = await budget.spend(firing, write_late)
             stored = result is FireResult.FIRED
         finally:
@@ -126,7 +126,8 @@ class ScheduleFirer:
             return await self._queue.replayed(submission.entry(ref, self._ids.new(now, ref.session_id)))
 
         budget = Budget(self._policy.request_timeout_s)
-        earlier = await budget.spend(self._targets.in_session(owner, schedule.plan, read, key), StorageUnavailable)
+        reading = self._targets.in_session(owner, schedule.plan, read, schedule.schedule_id, key)
+        earlier = await budget.spend(reading, StorageUnavailable)
         if earlier is None or isinstance(earlier, ExecutionState):
             return earlier
         return await budget.spend(self._queue.state(owner, earlier.execution_id, now), StorageUnavailable)

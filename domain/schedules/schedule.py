@@ -10,8 +10,8 @@ from uuid import UUID
 from attrs import define, evolve, field, frozen
 from attrs.validators import ge, le, min_len
 
-from domain.errors import Conflict, NotFound, PreconditionFailed
-from domain.identity import Owner, uuid7_time
+from domain.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from domain.identity import Owner, SessionRef, uuid7_time
 from domain.json_text import JsonText
 from domain.queue.entry import EXPIRES_IN_DEFAULT, AcceptOptions
 from domain.schedules.timing import JITTER_MAX_S, DueTimes, Timing, TimingRefused
@@ -327,6 +327,21 @@ class ScheduleMismatch(PreconditionFailed):
     @property
     def details(self) -> Mapping[str, object]:
         return {"version": self.version}
+
+
+@define(eq=False)
+class ScheduleElsewhere(Invalid):
+    """The new target of a schedule is a session in another bucket, and a schedule does not move."""
+
+    code: ClassVar[str] = "INVALID_REQUEST"
+    target: SessionRef
+
+    @property
+    def message(self) -> str:
+        return (
+            "The schedule was not changed: the database is divided into buckets, and the session of the new target is "
+            "in another one than the schedule. Create a new schedule for that session, and delete this one."
+        )
 
 
 @define(eq=False)

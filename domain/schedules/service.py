@@ -80,7 +80,8 @@ class ScheduleService:
         if earlier is not None:
             return earlier
         now = self._clock.now()
-        schedule = Schedule(self._ids.new(now), owner, plan, now, now, None).begun(self._times, now)
+        schedule_id = self._targets.new_id(owner, plan, now, self._ids)
+        schedule = Schedule(schedule_id, owner, plan, now, now, None).begun(self._times, now)
         permit(await self._spend(self._targets.require(owner, plan, now)))
         adding = self._schedules.add(schedule, self._policy.owner_max, self._act(actor, ActName.SCHEDULES_CREATE), key)
         with repeatable(key):

@@ -3,9 +3,11 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeVar
+from uuid import UUID
 
 from attrs import frozen
 
+from domain.clock import IdGenerator
 from domain.concurrency.budget import Budget
 from domain.executions.function_sessions import FunctionSessions
 from domain.functions.params import ParamsCheck
@@ -33,6 +35,16 @@ class ScheduleTargets:
     _webhooks: WebhookRepository
     _mapping: LanguageMapping
     _params: ParamsCheck
+
+    def new_id(self, owner: Owner, plan: SchedulePlan, now: datetime, ids: IdGenerator) -> UUID:
+        """Return an id for a schedule: in the bucket of its session, or of the sessions of its function.
+
+        Raises InvalidLanguageTitle or LanguageNotServed.
+        """
+        if isinstance(plan.target, SessionTarget):
+            return ids.new(now, plan.target.session_id)
+        title, _ = self._mapping.resolve_pinned(plan.target.name)
+        return ids.new_placed(now, owner, str(title))
 
     async def require(self, owner: Owner, plan: SchedulePlan, now: datetime) -> Language:
         """Return the language of a target that can be executed as planned.
@@ -62,9 +74,12 @@ class ScheduleTargets:
         owner: Owner,
         plan: SchedulePlan,
         call: Callable[[SessionRef], Awaitable[Result]],
+        beside: UUID,
         key: IdempotencyKey | None = None,
     ) -> Result:
         """Make a call in the session of a target, or in the one that holds the key, if the params fit.
+
+        A session of a function is opened in the bucket of the schedule `beside`.
 
         Raises what `require` raises of the target, and what the call raises of a session that lives. A webhook that is
         gone holds nothing up.
@@ -76,7 +91,7 @@ class ScheduleTargets:
 
         if isinstance(plan.target, SessionTarget):
             return await checked(SessionRef(owner, plan.target.session_id))
-        return await self._function_sessions.in_session(owner, plan.target.name, key, checked)
+        return await self._function_sessions.in_session(owner, plan.target.name, key, checked, beside)
 
     async def _fitting(self, ref: SessionRef, params: JsonText) -> Session:
         """Return a session that takes these params; whether it lives is for the caller to judge."""

@@ -50,6 +50,14 @@ class WebhookRepository(Protocol):
         """
         ...
 
+    async def copy(self, webhook: Webhook) -> None:
+        """Store a webhook that another bucket has, or replace the copy, unless that is newer by its revision.
+
+        A copy has no key, and is not recorded. What waits for one that is disabled fails; one that is enabled, or gets
+        another URL, pauses no longer. Its failures and its claim are its own, until it is enabled again.
+        """
+        ...
+
     async def remove(self, owner: Owner, webhook_id: UUID, act: Act) -> None:
         """Remove a webhook with its deliveries, and record the act; raises WebhookNotFound."""
         ...

@@ -118,7 +118,7 @@ AS $$
     SELECT
         (
             lpad(to_hex(floor(extract(EPOCH FROM $6) * 1000)::bigint), 12, '0')
-            || '7' || substr(h.digest, 1, 3) || '8' || substr(h.digest, 4, 13) || '00'
+            || '7' || substr(h.digest, 1, 3) || '8' || substr(h.digest, 4, 13) || right($4::text, 2)
         )::uuid,
         $3,
         w.webhook_id,

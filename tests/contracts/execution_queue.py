@@ -65,7 +65,7 @@ class QueueOfOne:
 
     def entry(self, ref: SessionRef, key: IdempotencyKey | None = None, **options: Any) -> Entry:
         now = self.storage.clock.now()
-        execution_id = self.storage.ids.new(now)
+        execution_id = self.storage.ids.new(now, ref.session_id)
         delay, expires_in = options.pop("delay", timedelta(0)), options.pop("expires_in", timedelta(hours=1))
         window = StartWindow.after(now, delay, expires_in)
         return Entry(ref, execution_id, JsonText('{"ä": "\\u0000"}'), key, window, AcceptOptions(**options))
@@ -337,7 +337,7 @@ class ExecutionQueueContract(ABC):
         claimed, other = await process.claim()
         for each in (failed, lost):
             assert await process.cancel(each.execution_id) is CancelResult.CANCELLING
-        following = failed.next_attempt(storage.ids.new(storage.clock.now()), timedelta(0))
+        following = failed.next_attempt(storage.ids.new(storage.clock.now(), failed.ref.session_id), timedelta(0))
         await process.finish(claimed, FAILED, following)
         storage.clock.advance(other.execution.deadline_at - storage.clock.now())
         assert await process.status(lost.execution_id) is ExecutionStatus.UNKNOWN
@@ -744,7 +744,9 @@ class ExecutionQueueContract(ABC):
         entry = await process.accept(evolve(process.entry(session.ref, KEY), options=options))
         claimed = await process.claim_one()
         storage.clock.advance(timedelta(seconds=1))
-        following = entry.next_attempt(storage.ids.new(storage.clock.now()), timedelta(seconds=40))
+        following = entry.next_attempt(
+            storage.ids.new(storage.clock.now(), entry.ref.session_id), timedelta(seconds=40)
+        )
         assert await process.finish(claimed, FAILED, following) == 1
         state = await process.queue.state(ANONYMOUS, entry.execution_id, storage.clock.now())
         assert (state.status, state.next_attempt) == (ExecutionStatus.FAILED, following.execution_id)
@@ -762,7 +764,7 @@ class ExecutionQueueContract(ABC):
             claimed = await process.claim_one()
             if session is closed:
                 await storage.close(session)
-            following = entry.next_attempt(storage.ids.new(storage.clock.now()), pause)
+            following = entry.next_attempt(storage.ids.new(storage.clock.now(), entry.ref.session_id), pause)
             assert await process.finish(claimed, FAILED, following) == 1
             state = await process.queue.state(ANONYMOUS, entry.execution_id, storage.clock.now())
             assert (state.status, state.next_attempt) == (ExecutionStatus.FAILED, None)
@@ -955,7 +957,7 @@ class ExecutionQueueContract(ABC):
         hears = await self.registered(webhooks, storage)
         first = await process.add(session, retry=RetryPolicy(2, frozenset({RetryCause.SCRIPT_ERROR})))
         claimed = await process.claim_one()
-        following = first.next_attempt(storage.ids.new(storage.clock.now()), timedelta(0))
+        following = first.next_attempt(storage.ids.new(storage.clock.now(), first.ref.session_id), timedelta(0))
         await process.finish(claimed, report_of(), following)
         assert await self.told(deliveries, hears) == {}
         await process.finish(await process.claim_one(), report_of())

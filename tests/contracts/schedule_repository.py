@@ -64,7 +64,9 @@ class Planner:
         target = FunctionTarget("python-adder@3") if session is None else SessionTarget(session.ref.session_id)
         wanted = SchedulePlan(**{"name": "häufig", "target": target, "timing": INTERVAL, "params": PARAMS} | plan)
         owner = owner or (ALICE if session is None else session.ref.owner)
-        schedule = Schedule(self.storage.ids.new(now), owner, wanted, now, now, None)
+        schedule = Schedule(
+            self.storage.ids.new(now, session and session.ref.session_id), owner, wanted, now, now, None
+        )
         return evolve(schedule, next_at=self.times(schedule).after(now))
 
     def times(self, schedule: Schedule) -> DueTimes:
@@ -88,7 +90,7 @@ class Planner:
         submission = Submission(
             schedule.plan.params, Start(expires_in=schedule.plan.expires_in), schedule.plan.accept_options, key
         )
-        entry = submission.entry(session.ref, self.storage.ids.new(now))
+        entry = submission.entry(session.ref, self.storage.ids.new(now, session.ref.session_id))
         return Fire(schedule, None if manual else self.step(schedule), entry, ALLOWANCE, RETENTION)
 
     async def fire(self, schedule: Schedule, session: Session, *, manual: bool = False) -> FireResult:
@@ -406,7 +408,9 @@ class ScheduleRepositoryContract(ABC):
         planner.storage.clock.advance(PERIOD)
         await planner.fire(schedule, session)
         claimed = await process.claim_one()
-        following = claimed.entry.next_attempt(planner.storage.ids.new(planner.storage.clock.now()), timedelta(0))
+        following = claimed.entry.next_attempt(
+            planner.storage.ids.new(planner.storage.clock.now(), claimed.entry.ref.session_id), timedelta(0)
+        )
         await process.finish(claimed, FAILED, following)
         moved = await planner.read(schedule)
         planner.storage.clock.advance(PERIOD)

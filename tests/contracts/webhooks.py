@@ -470,3 +470,47 @@ class WebhookContract:
         assert await self.claimed(deliveries) == [(webhook.webhook_id, [done.delivery_id])]
         with pytest.raises(DeliveryNotFound):
             await deliveries.send_again(BOB, done.delivery_id, self.now)
+
+
+class WebhookCopyContract(WebhookContract):
+    """The contract of copies, of a repository that is one bucket."""
+
+    async def test_a_copy_is_found_as_the_webhook_without_its_health_and_its_key(
+        self, webhooks: WebhookRepository, audit: AuditReader
+    ) -> None:
+        webhook = self.webhook(BOB, description="ä", revision=3, health=Health(1, self.now), dropped=4)
+        for _ in range(2):
+            await webhooks.copy(webhook)
+        assert await webhooks.find(BOB, webhook.webhook_id) == evolve(webhook, health=Health(), dropped=0)
+        assert await webhooks.registered(BOB, KEY) is None
+        assert await recorded(audit) == []
+
+    async def test_a_copy_is_replaced_unless_it_is_newer(self, webhooks: WebhookRepository) -> None:
+        webhook = self.webhook(revision=2)
+        newer = evolve(
+            webhook, url="https://new.example/", events=frozenset(), secret=webhook.secret.rotate("1" * 16, self.now)
+        )
+        await webhooks.copy(webhook)
+        await webhooks.copy(evolve(newer, revision=1))
+        assert await webhooks.find(ALICE, webhook.webhook_id) == webhook
+        for revision, owner in ((2, ALICE), (3, BOB)):
+            wanted = evolve(newer, revision=revision, owner=owner)
+            await webhooks.copy(wanted)
+            assert await webhooks.find(owner, webhook.webhook_id) == wanted
+
+    async def test_what_waits_for_a_copy_that_is_disabled_fails_and_what_comes_later_is_sent_once_it_is_enabled(
+        self, webhooks: WebhookRepository, deliveries: DeliveryQueue
+    ) -> None:
+        webhook = self.webhook()
+        await webhooks.copy(webhook)
+        failed = await self.due(deliveries, webhook)
+        _, failing = await self.attempted(deliveries, failed, webhook, Reply(500))
+        await webhooks.copy(evolve(failing, description="changed", revision=2))
+        assert (await webhooks.find(ALICE, webhook.webhook_id)).health == failing.health
+        assert await self.claimed(deliveries, now=self.now + HOUR) == [(webhook.webhook_id, [failed.delivery_id])]
+        await webhooks.copy(evolve(webhook.disable(DisabledReason.OWNER, self.now), revision=3))
+        assert (await deliveries.find(ALICE, failed.delivery_id)).error == "the webhook was disabled"
+        await webhooks.copy(evolve(webhook, revision=4))
+        assert (await webhooks.find(ALICE, webhook.webhook_id)).health == Health()
+        later = await self.due(deliveries, webhook)
+        assert await self.claimed(deliveries) == [(webhook.webhook_id, [later.delivery_id])]

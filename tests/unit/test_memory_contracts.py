@@ -53,7 +53,7 @@ from tests.contracts.session_repository import EXAMINED_MAX, SessionRepositoryCo
 from tests.contracts.storage import SCRIPT, Storage
 from tests.contracts.takeover_store import TakeoverStoreContract, fails_as_a_whole, origin_id
 from tests.contracts.takeover_verification import FENCE, TakeoverVerificationContract, World, clock_at
-from tests.contracts.webhooks import WebhookContract
+from tests.contracts.webhooks import WebhookCopyContract
 from tests.unit.takeover.builders import NOW
 
 
@@ -83,7 +83,7 @@ class TestMemorySessionRepository(SessionRepositoryContract):
         return memory_storage(MemoryStore())
 
 
-class TestMemoryWebhooks(WebhookContract):
+class TestMemoryWebhooks(WebhookCopyContract):
     @pytest.fixture
     def store(self) -> MemoryWebhookStore:
         return MemoryWebhookStore()

@@ -100,14 +100,7 @@ class PostgresWebhookRepository(WebhookRepository):
             "webhook_id": stored.webhook_id,
             "owner": stored.owner,
             "revision_read": stored.revision,
-            "url": changed.url,
-            "events": codec.texts(sorted(changed.events)),
-            "description": changed.description,
-            "key_id": changed.secret.key_id,
-            "secret_version": changed.secret.version,
-            "rotated_at": changed.secret.rotated_at,
-            "disabled_reason": changed.disabled_reason,
-            "disabled_at": changed.disabled_at,
+            **_definition(changed),
             "resets_health": changed.health != stored.health,
             "ends_pause": changed.is_enabled and (not stored.is_enabled or changed.url != stored.url),
             "ended_max": _ENDED_MAX,
@@ -115,6 +108,17 @@ class PostgresWebhookRepository(WebhookRepository):
             **codec.act_columns(act),
         }
         return bool(await self._gateway.fetch(self._statements.update_webhook, parameters))
+
+    @override
+    async def copy(self, webhook: Webhook) -> None:
+        parameters = {
+            "webhook_id": webhook.webhook_id,
+            "owner": webhook.owner,
+            **_definition(webhook),
+            "revision": webhook.revision,
+            "ended_max": _ENDED_MAX,
+        }
+        await self._gateway.fetch(self._statements.copy_webhook, parameters)
 
     @override
     async def remove(self, owner: Owner, webhook_id: UUID, act: Act) -> None:
@@ -233,6 +237,20 @@ class PostgresDeliveryQueue(DeliveryQueue):
     async def release(self, webhook_id: UUID, claimed_until: datetime, pause_until: datetime | None) -> None:
         parameters = {"webhook_id": webhook_id, "claimed_until": claimed_until, "pause_until": pause_until}
         await self._gateway.fetch(self._statements.release_webhook, parameters)
+
+
+def _definition(webhook: Webhook) -> dict[str, object]:
+    """Return what an owner changes as parameters."""
+    return {
+        "url": webhook.url,
+        "events": codec.texts(sorted(webhook.events)),
+        "description": webhook.description,
+        "key_id": webhook.secret.key_id,
+        "secret_version": webhook.secret.version,
+        "rotated_at": webhook.secret.rotated_at,
+        "disabled_reason": webhook.disabled_reason,
+        "disabled_at": webhook.disabled_at,
+    }
 
 
 def facts_of(webhook: Webhook) -> dict[str, object]:

@@ -86,6 +86,7 @@ class WebhookStatements:
     select_webhook: Statement
     select_keyed_webhook: Statement
     update_webhook: Statement
+    copy_webhook: Statement
     delete_webhook: Statement
     select_webhook_page: Statement = field(metadata=UNPREPARED)
     insert_delivery: Statement

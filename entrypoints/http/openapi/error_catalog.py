@@ -25,13 +25,13 @@ from domain.functions.function import (
 )
 from domain.functions.schema import ParamsRefused, PinnedVersionNotFound, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
-from domain.identity import Owner
+from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
 from domain.limits.rate import RateDecision, RateLimited, RatePolicy
 from domain.queue.entry import CallbackNotFound, ResponsesNotKept, ScheduleRefused
 from domain.queue.following import EventsNotKept
 from domain.queue.state import EXPIRED, ExecutionNotEnded, ExecutionNotKept
-from domain.schedules.schedule import ScheduleConflict, ScheduleMismatch, ScheduleNotFound
+from domain.schedules.schedule import ScheduleConflict, ScheduleElsewhere, ScheduleMismatch, ScheduleNotFound
 from domain.schedules.timing import TimingRefused
 from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
 from domain.scripts.report import CANCELLED, ExecutionStatus, ExecutionUnknown, Failure, FailureCode, ScriptReport
@@ -203,6 +203,7 @@ SAMPLES: tuple[DomainError, ...] = (
     ScheduleNotFound(),
     ScheduleMismatch(2),
     ScheduleConflict(),
+    ScheduleElsewhere(SessionRef(Owner("alice"), _ID)),
     UpdateConflict(),
     KeyInFlight(_KEY, _ID),
     KeyInterrupted(_KEY, _ID, _RUN),

@@ -6,7 +6,7 @@ from domain.functions.function import FunctionNotFound, FunctionVersionNotFound
 from domain.functions.schema import ParamsRefused, PinnedVersionNotFound, SchemaUnusable
 from domain.idempotency import IdempotencyConflict, KeyInterrupted
 from domain.queue.entry import CallbackNotFound, ResponsesNotKept
-from domain.schedules.schedule import ScheduleConflict, ScheduleMismatch, ScheduleNotFound
+from domain.schedules.schedule import ScheduleConflict, ScheduleElsewhere, ScheduleMismatch, ScheduleNotFound
 from domain.schedules.timing import TimingRefused
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
@@ -160,7 +160,7 @@ PATCH = Contract(
     "ended continues.",
     parameters=(IF_MATCH, IF_NONE_MATCH),
     headers=(ETAG,),
-    errors=(*_CHANGE, *_TARGET, TimingRefused, ScopeMissing, FieldTooLarge),
+    errors=(*_CHANGE, *_TARGET, ScheduleElsewhere, TimingRefused, ScopeMissing, FieldTooLarge),
     examples=(
         ApiExample(
             "zone",

@@ -37,7 +37,7 @@ from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import SessionRepositoryContract
 from tests.contracts.storage import Storage
 from tests.contracts.takeover_store import TakeoverStoreContract, id_of, inbound, owned
-from tests.contracts.webhooks import WebhookContract
+from tests.contracts.webhooks import WebhookCopyContract
 from tests.integration.postgres.conftest import cleanup_on
 from tests.integration.postgres.gateways import Rows, Run, SteeredGateway
 from tests.support.acts import act
@@ -127,7 +127,7 @@ class TestPostgresFunctionRepository(FunctionRepositoryContract):
         return move
 
 
-class TestPostgresWebhooks(WebhookContract):
+class TestPostgresWebhooks(WebhookCopyContract):
     @pytest.fixture
     def audit(self, gateway: Gateway, statements: Statements) -> PostgresAuditReader:
         return PostgresAuditReader(gateway, statements.audit)

@@ -2,21 +2,31 @@
 
 import asyncio
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
 from adapters.buckets.sessions import BucketSessions
 from domain.buckets.bucket_map import ANNOUNCED, FRESH, HOME, SETTLING, Bucket, BucketsChange, in_bucket
+from domain.concurrency.budget import Budget
 from domain.errors import StorageUnavailable
 from domain.executions.execution import Executed
+from domain.executions.function_sessions import FunctionSessions
+from domain.functions.function import Definition, Function
 from domain.idempotency import KEPT_FOR, IdempotencyConflict, IdempotencyKey
 from domain.identity import ANONYMOUS, SessionRef
+from domain.limits.ports import Unlimited
+from domain.scripts.language import LanguageMapping
+from domain.scripts.limits import LimitsPolicy
 from domain.sessions.ports import SessionFilter
-from domain.sessions.session import Session, SessionNotFound
+from domain.sessions.requests import SessionPolicy
+from domain.sessions.session import LifetimePolicy, Session, SessionNotFound
 from tests.contracts.hidden_session_repository import FUNCTION, TITLE
 from tests.contracts.keyed_call_repository import made_of
 from tests.contracts.storage import ALICE, SCRIPT
+from tests.support.acts import act
 from tests.unit.buckets.world import PAUSE, Announced, World
+from tests.unit.domain.builders import LIMITS
 
 KEYS = [IdempotencyKey(f"key {n}", "0" * 64) for n in range(40)]
 AFTER_THE_PAUSE = PAUSE + SETTLING
@@ -208,3 +218,27 @@ async def test_a_raised_number_of_buckets_opens_each_once(world):
     await world.directory.refresh()
     assert world.made == [HOME, 1, 2, 3, 9]
     assert world.directory.at(9).number == 9
+
+
+async def test_calls_of_a_function_beside_a_schedule_run_in_its_bucket(world):
+    storage, now = world.storage(), world.clock.now()
+    made = Definition(SCRIPT)
+    function = Function(FUNCTION, ALICE, TITLE, made, now, now)
+    await storage.functions.update(ALICE, TITLE, lambda _: function, act())
+    policy = SessionPolicy(LifetimePolicy(100, 1000), LimitsPolicy(LIMITS, 60_000, 512), 1000, 5.0)
+    mapping = LanguageMapping({}, ())
+    functions = FunctionSessions(
+        world.clock, world.ids, storage.functions, storage.hidden, mapping, policy, Unlimited()
+    )
+
+    async def called(beside: UUID | None) -> SessionRef:
+        async def call(ref: SessionRef, _: Budget) -> SessionRef:
+            return ref
+
+        return await functions.in_session(ALICE, str(TITLE), None, call, beside)
+
+    beside = [in_bucket(world.ids.new(now), number) for number in (1, 2, 3)]
+    refs = [await called(each) for each in beside]
+    assert [ref.session_id.int & 0xFF for ref in refs] == [1, 2, 3]
+    assert [await called(each) for each in beside] == refs
+    assert (await called(None)).session_id.int & 0xFF == world.directory.buckets.hashed(str(TITLE), now)

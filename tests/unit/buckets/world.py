@@ -1,26 +1,40 @@
 """A database of several buckets, each in memory."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from adapters.buckets.directory import Directory
 from adapters.buckets.directory import Storage as BucketStorage
 from adapters.buckets.executions import BucketExecutions, BucketKeyedExecutions
-from adapters.buckets.ids import BucketIds
+from adapters.buckets.ids import BucketIds, InBucket
+from adapters.buckets.queue import BucketQueue
+from adapters.buckets.schedules import BucketSchedules
 from adapters.buckets.sessions import BucketHiddenSessions, BucketKeyedSessions, BucketSessions
+from adapters.memory.audit import MemoryAudit
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
+from adapters.memory.limits import MemoryUsageReader
 from adapters.memory.live_output import MemoryLiveOutput
 from adapters.memory.manual_clock import ManualClock
+from adapters.memory.queue import MemoryExecutionQueue
+from adapters.memory.schedules import MemoryScheduleRepository
 from adapters.memory.sequential_ids import SequentialIds
-from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionRepository
+from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
+from adapters.memory.usage import MemoryExecutionCounts
+from adapters.memory.webhooks import MemoryAnnouncer, MemoryDeliveryQueue, MemoryWebhookRepository, MemoryWebhookStore
+from domain.access.owner_move import MoveStep, OwnedData, OwnerMover, OwnerPurger
+from domain.audit import Act
 from domain.buckets.bucket_map import SETTLING, Bucket
 from domain.buckets.ports import BucketReader
+from domain.identity import Owner, SessionRef
+from domain.scripts.language import LanguageTitle
+from domain.sessions.session import Session
+from tests.contracts.schedule_repository import HISTORY_MAX
 from tests.contracts.session_repository import EXAMINED_MAX
 from tests.contracts.storage import Storage
 
@@ -43,6 +57,35 @@ class Announced(BucketReader):
         return self.buckets
 
 
+@define
+class Owners(OwnerMover, OwnerPurger):
+    """Moves and erases the sessions of an owner, each in a step."""
+
+    _store: MemoryStore
+
+    async def count(self, owner: Owner) -> Mapping[OwnedData, int]:
+        return dict.fromkeys(OwnedData, 1) | {OwnedData.SESSIONS: len(self._of(owner))}
+
+    async def collisions(self, source: Owner, target: Owner) -> Sequence[LanguageTitle]:
+        return []
+
+    async def move(self, source: Owner, target: Owner, act: Act, *, functions: bool = True) -> AsyncIterator[MoveStep]:
+        for session in self._of(source):
+            self._store.put(evolve(session, ref=SessionRef(target, session.ref.session_id)))
+            yield MoveStep(OwnedData.SESSIONS, 1, 1)
+        yield MoveStep(OwnedData.WEBHOOKS, 1, 1)
+        if functions:
+            yield MoveStep(OwnedData.FUNCTIONS, 1, 1)
+
+    async def purge(self, owner: Owner, act: Act) -> AsyncIterator[MoveStep]:
+        for session in self._of(owner):
+            del self._store.sessions[session.ref.session_id]
+            yield MoveStep(OwnedData.SESSIONS, 1, 1)
+
+    def _of(self, owner: Owner) -> Sequence[Session]:
+        return [each for each in self._store.sessions.values() if each.ref.owner == owner]
+
+
 @define(eq=False)
 class World:
     """Buckets of which each has a store of its own, and the routers over them.
@@ -51,20 +94,26 @@ class World:
     """
 
     announced: Announced = field(factory=lambda: Announced(FOUR))
+    only: int | None = None
+    """The bucket of all new sessions, if it has begun."""
     clock: ManualClock = field(factory=ManualClock)
     now_known: ManualClock = field(factory=ManualClock)
     """The clock by which what was read of the buckets ages."""
     stores: dict[int, MemoryStore] = field(factory=dict, init=False)
     functions: MemoryFunctionRepository = field(factory=MemoryFunctionRepository, init=False)
     away: set[int] = field(factory=set, init=False)
+    _turns: Iterator[int] = field(factory=count, init=False)
     made: list[int] = field(factory=list, init=False)
+    sent: dict[int, MemoryWebhookStore] = field(factory=dict, init=False)
+    audits: dict[int, MemoryAudit] = field(factory=dict, init=False)
+    queues: list[MemoryExecutionQueue] = field(factory=list, init=False)
+    counts: list[MemoryExecutionCounts] = field(factory=list, init=False)
     directory: Directory = field(init=False)
     ids: BucketIds = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.directory = Directory(self._bucket(0), self.now_known, PAUSE, self.announced, self._bucket)
-        turns = count()
-        self.ids = BucketIds(SequentialIds(), self.directory, lambda numbers: numbers[next(turns) % len(numbers)])
+        self.ids = BucketIds(SequentialIds(), self.directory, self._chosen)
 
     async def opened(self) -> "World":
         await self.directory.refresh()
@@ -93,7 +142,12 @@ class World:
             functions=self.functions,
             keyed_sessions=BucketKeyedSessions(self.directory),
             keyed_executions=BucketKeyedExecutions(self.directory),
+            queue=BucketQueue(self.directory, timedelta(0)),
+            schedules=BucketSchedules(self.directory),
         )
+
+    def _chosen(self, numbers: Sequence[int]) -> int:
+        return self.only if self.only in numbers else numbers[next(self._turns) % len(numbers)]
 
     def _bucket(self, number: int) -> BucketStorage:
         self.made.append(number)
@@ -102,6 +156,11 @@ class World:
             store.functions = self.functions.functions
         sessions = MemorySessionRepository(store, EXAMINED_MAX)
         executions = MemoryExecutionRepository(store, self.clock)
+        webhooks = self.sent.setdefault(number, MemoryWebhookStore())
+        ids = InBucket(SequentialIds(), number)
+        queue = MemoryExecutionQueue(store, executions, ids, announcer=MemoryAnnouncer(webhooks, ids))
+        self.queues.append(queue)
+        self.counts.append(MemoryExecutionCounts(store, webhooks))
         return BucketStorage(
             number,
             sessions,
@@ -110,6 +169,16 @@ class World:
             executions,
             MemoryKeyedExecutionRepository(store, executions),
             MemoryLiveOutput(store),
+            queue,
+            MemoryScheduleRepository(store, queue, HISTORY_MAX),
+            MemoryUsageReader(store, EXAMINED_MAX, webhooks),
+            self.counts[-1],
+            MemoryWebhookRepository(webhooks, self.audits.setdefault(number, queue.audit)),
+            MemoryDeliveryQueue(webhooks),
+            queue.audit,
+            MemorySessionPurger(store, queue.audit, webhooks),
+            Owners(store),
+            Owners(store),
             self.functions,
             lambda: number in self.away,
         )

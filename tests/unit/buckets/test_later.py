@@ -1,0 +1,363 @@
+"""What runs later, is sent and is counted over several buckets."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from attrs import evolve
+
+from adapters.buckets.claims import REST_MAX
+from adapters.buckets.counts import BucketExecutionCounts, BucketUsageReader
+from adapters.buckets.owners import BucketAudit, BucketOwnerMover, BucketOwnerPurger
+from adapters.buckets.queue import BucketQueue
+from adapters.buckets.schedules import BucketSchedules
+from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks
+from adapters.memory.manual_clock import no_jitter
+from domain.access.owner_move import MoveStep, OwnedData
+from domain.audit import ActName
+from domain.buckets.bucket_map import HOME, in_bucket
+from domain.errors import QuotaReached, StorageUnavailable
+from domain.identity import ANONYMOUS, EVERY_OWNER, NO_ID, SessionRef
+from domain.queue.ports import StateFilter
+from domain.schedules.schedule import ScheduleElsewhere, SessionTarget
+from domain.sessions.session import Session
+from domain.webhooks.delivery import Delivery, Reply, judge
+from domain.webhooks.ports import DeliveryClaim
+from domain.webhooks.webhook import ENDS, Event, SecretVersion, Webhook, WebhookNotFound
+from tests.contracts.execution_queue import FAILED, LONG, QueueOfOne
+from tests.contracts.schedule_repository import PERIOD, Planner
+from tests.contracts.storage import ALICE, BOB
+from tests.support.acts import act
+from tests.unit.buckets.world import World
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+async def world() -> World:
+    return await World().opened()
+
+
+@pytest.fixture
+def process(world: World) -> QueueOfOne:
+    return QueueOfOne(world.storage())
+
+
+async def in_each(world: World) -> list[Session]:
+    """Return a session in each bucket but HOME."""
+    sessions = [await world.storage().add(ANONYMOUS, **LONG) for _ in range(3)]
+    return sorted(sessions, key=lambda each: each.ref.session_id.int & 0xFF)
+
+
+async def test_claims_take_from_the_buckets_in_turn(world, process):
+    sessions = await in_each(world)
+    for session in sessions:
+        for _ in range(2):
+            await process.add(session)
+    taken = [(await process.claim(1))[0].entry.ref for _ in range(6)]
+    assert taken == [session.ref for session in sessions] * 2
+    assert await process.claim() == []
+
+
+async def test_a_bucket_without_work_rests_until_a_second_has_passed_or_it_gets_some(world):
+    queue = BucketQueue(world.directory)
+    process = QueueOfOne(evolve(world.storage(), queue=queue))
+    elsewhere = QueueOfOne(world.storage())
+    session, *_ = await in_each(world)
+    for _ in range(20):
+        world.later(REST_MAX)
+        assert await process.claim() == []
+    await elsewhere.add(session)
+    assert await process.claim() == []
+    world.later(REST_MAX)
+    assert len(await process.claim()) == 1
+    assert await process.claim() == []
+    await process.add(session)
+    assert len(await process.claim()) == 1
+
+
+async def test_a_bucket_that_is_away_holds_up_no_claim_of_the_others(world, process):
+    sessions = await in_each(world)
+    for session in sessions:
+        await process.add(session)
+    world.stores[2].failure = StorageUnavailable(stored="no")
+    assert {(await process.claim(1))[0].entry.ref for _ in range(2)} == {sessions[0].ref, sessions[2].ref}
+    for store in world.stores.values():
+        store.failure = StorageUnavailable(stored="no")
+    with pytest.raises(StorageUnavailable):
+        await process.claim()
+
+
+async def test_a_claim_whose_response_was_lost_is_put_back_in_every_bucket(world, process):
+    for session in await in_each(world):
+        await process.add(session)
+    wish = process.wish(1)
+    for _ in range(3):
+        await process.queue.claim(wish)
+    world.stores[1].failure = StorageUnavailable(stored="unknown")
+    with pytest.raises(StorageUnavailable) as lost:
+        await process.claim()
+    assert lost.value.stored == "unknown"
+    world.stores[1].failure = None
+    assert await process.queue.unclaim(wish.claim_id, world.clock.now()) == 3
+    assert {len(await process.claim()) for _ in range(3)} == {1}
+
+
+async def test_retries_and_states_are_in_the_bucket_of_the_session(world, process):
+    session = (await in_each(world))[2]
+    entry = await process.add(session)
+    claimed = await process.claim_one()
+    following = entry.next_attempt(world.ids.new(world.clock.now(), session.ref.session_id), timedelta(0))
+    await process.finish(claimed, FAILED, following)
+    assert world.stores[3].queued == {following.execution_id}
+    assert await process.status(following.execution_id, ANONYMOUS) == "queued"
+    assert await process.queue.entry(ANONYMOUS, following.execution_id, world.clock.now()) == following
+
+
+async def test_lists_and_counts_of_the_queue_are_of_all_buckets(world, process):
+    sessions = await in_each(world)
+    entries = [await process.add(session) for session in sessions for _ in range(2)]
+    newest_first = sorted((each.execution_id for each in entries), reverse=True)
+    now = world.clock.now()
+    first = await process.queue.page(ANONYMOUS, None, 4, now)
+    rest = await process.queue.page(ANONYMOUS, first.next_after, 4, now)
+    assert [each.execution_id for each in (*first.items, *rest.items)] == newest_first
+    of_one = await process.queue.page(ANONYMOUS, None, 9, now, StateFilter(session_id=sessions[0].ref.session_id))
+    assert len(of_one.items) == 2
+    assert [await process.queue.queued(ANONYMOUS, most) for most in (100, 5)] == [6, 5]
+    (facts,) = [each for each in await process.queue.facts(EVERY_OWNER, now, 100) if each.queued]
+    assert (facts.queued, facts.due_at, facts.running) == (6, now, 0)
+
+
+async def test_executions_to_stop_are_found_though_a_bucket_is_away(world, process):
+    sessions = await in_each(world)
+    for session in sessions:
+        await process.add(session)
+    running = [(await process.claim(1))[0] for _ in sessions]
+    named = [(each.entry.ref.session_id, each.entry.execution_id) for each in running]
+    for session_id, execution_id in named:
+        await process.cancel(execution_id)
+        assert session_id
+    world.stores[1].failure = StorageUnavailable()
+    assert await process.queue.to_stop(named) == {execution_id for _, execution_id in named[1:]}
+
+
+async def test_entries_of_all_buckets_end_when_they_can_no_longer_run(world, process):
+    for session in await in_each(world):
+        await process.add(session, expires_in=MINUTE)
+    world.later(MINUTE)
+    assert await process.queue.end_entries(world.clock.now()) == 3
+
+
+async def test_a_bucket_that_is_away_counts_as_at_its_last_answer(world, process):
+    usage = BucketUsageReader(world.directory)
+    now = world.clock.now()
+    for session in await in_each(world):
+        await process.add(session)
+        await world.storage().begin(session.ref)
+
+    async def counted() -> tuple[int, int, int, int]:
+        ((stored,), (opened,), (held,)) = (
+            await usage.usage([ANONYMOUS], now),
+            await usage.open_executions([ANONYMOUS], now),
+            await usage.holdings([ANONYMOUS], 100),
+        )
+        return stored.live_sessions, opened, held.queued_executions, await process.queue.queued(ANONYMOUS, 100)
+
+    world.stores[1].failure = StorageUnavailable()
+    assert await counted() == (2, 2, 2, 2), "it never answered"
+    world.stores[1].failure = None
+    assert await counted() == (3, 3, 3, 3)
+    world.stores[1].failure = StorageUnavailable()
+    assert await counted() == (3, 3, 3, 3)
+    for store in world.stores.values():
+        store.failure = StorageUnavailable()
+    with pytest.raises(StorageUnavailable):
+        await usage.usage([ANONYMOUS], now)
+
+
+async def test_usage_of_days_is_added_over_buckets(world):
+    storage, counts = world.storage(), BucketExecutionCounts(world.directory)
+    today = world.clock.now().date()
+    assert await counts.counted_until() is None
+    for session in await in_each(world):
+        await storage.execute(session.ref)
+    await storage.execute((await storage.add(ALICE)).ref)
+    until = world.later(MINUTE)
+    for each in world.counts:
+        each.count(until)
+    assert await counts.counted_until() == until
+    ((used,), (alices,)) = await counts.days([ANONYMOUS, ALICE], today)
+    assert (used.executions, used.execution_time_ms, alices.executions) == (3, 3.75, 1)
+    assert await counts.owners(ANONYMOUS[:1], 1) == [ALICE]
+    assert await counts.owners(ALICE, 5) == [ANONYMOUS]
+
+
+async def test_the_quota_of_schedules_counts_all_buckets(world):
+    schedules = BucketSchedules(world.directory)
+    planner = Planner(world.storage(), schedules)
+    sessions = [await world.storage().add(ALICE, **LONG) for _ in range(3)]
+    for session in sessions[:2]:
+        await schedules.add(planner.new(session), 2, act())
+    third = planner.new(sessions[2])
+    with pytest.raises(QuotaReached) as reached:
+        await schedules.add(third, 2, act())
+    assert (reached.value.allowed, reached.value.observed) == (2, 2)
+    assert await schedules.add(third, 3, act())
+    page = await schedules.page(ALICE, None, 2)
+    assert [each.owner for each in page.items] == [ALICE] * 2
+    assert page.items[0].schedule_id == third.schedule_id
+
+
+async def test_schedules_that_are_due_are_found_in_all_buckets_that_serve(world):
+    schedules = BucketSchedules(world.directory)
+    planner = Planner(world.storage(), schedules)
+    made = [await planner.add(await world.storage().add(ALICE, **LONG)) for _ in range(3)]
+    now = world.clock.now()
+    assert (await schedules.due(now, 5, 5)).next_at == now + PERIOD
+    now = world.later(PERIOD)
+    assert {each.schedule_id for each in (await schedules.due(now, 5, 5)).schedules} == {s.schedule_id for s in made}
+    assert len((await schedules.due(now, 2, 5)).schedules) == 2
+    world.stores[made[0].schedule_id.int & 0xFF].failure = StorageUnavailable()
+    found = (await schedules.due(now, 5, 5)).schedules
+    assert {each.schedule_id for each in found} == {each.schedule_id for each in made[1:]}
+    assert len((await schedules.due(now, 5, 1)).schedules) == 1
+
+
+async def test_a_schedule_gets_no_target_in_another_bucket(world):
+    schedules = BucketSchedules(world.directory)
+    planner = Planner(world.storage(), schedules)
+    here, there = [await world.storage().add(ALICE, **LONG) for _ in range(2)]
+    schedule = await planner.add(here)
+    other = SessionTarget(there.ref.session_id)
+    with pytest.raises(ScheduleElsewhere, match="Create a new schedule"):
+        await schedules.update(
+            ALICE, schedule.schedule_id, lambda read: evolve(read, plan=evolve(read.plan, target=other)), act()
+        )
+    assert await planner.read(schedule) == schedule
+
+
+def webhook_of(world: World) -> Webhook:
+    return Webhook(
+        world.ids.new(world.clock.now()), ALICE, "https://a.example/", ENDS, SecretVersion("0123456789abcdef")
+    )
+
+
+def message(world: World, webhook: Webhook, number: int) -> Delivery:
+    now = world.clock.now()
+    session_id = in_bucket(world.ids.new(now), number)
+    delivery_id = world.ids.new(now, session_id)
+    return Delivery(delivery_id, webhook.webhook_id, ALICE, Event.SUCCEEDED, "{}", now, session_id, UUID(int=1))
+
+
+def delivery_claim(world: World, webhooks_max: int = 10) -> DeliveryClaim:
+    now = world.clock.now()
+    return DeliveryClaim(now, now + MINUTE, webhooks_max, 10, 10, NO_ID)
+
+
+async def test_each_bucket_has_a_copy_of_each_webhook_as_it_is_at_home(world):
+    webhooks = BucketWebhooks(world.directory)
+    webhook = webhook_of(world)
+    await webhooks.add(webhook, 20, act())
+
+    def copies() -> list[Webhook | None]:
+        return [store.webhooks.get(webhook.webhook_id) for store in world.sent.values()]
+
+    assert copies() == [webhook] * 4
+    changed = await webhooks.update(ALICE, webhook.webhook_id, lambda stored: evolve(stored, url="https://b.ä/"), act())
+    assert copies() == [changed] * 4
+    await webhooks.remove(ALICE, webhook.webhook_id, act())
+    assert copies() == [None] * 4
+
+
+async def test_copies_that_a_bucket_missed_are_repaired(world):
+    webhooks = BucketWebhooks(world.directory)
+    stays, goes = webhook_of(world), webhook_of(world)
+    await webhooks.add(goes, 20, act())
+    world.sent[2].failure = StorageUnavailable()
+    await webhooks.add(stays, 20, act())
+    await webhooks.remove(ALICE, goes.webhook_id, act())
+    world.sent[2].failure = None
+    assert set(world.sent[2].webhooks) == {goes.webhook_id}
+    assert await webhooks.repair(act()) == 1
+    assert set(world.sent[2].webhooks) == {stays.webhook_id}
+
+
+async def test_messages_are_claimed_and_released_in_the_bucket_of_their_execution(world):
+    webhooks, deliveries = BucketWebhooks(world.directory), BucketDeliveries(world.directory, timedelta(0))
+    webhook = webhook_of(world)
+    await webhooks.add(webhook, 20, act())
+    sent = {number: message(world, webhook, number) for number in (1, 3)}
+    for each in sent.values():
+        await deliveries.add(each)
+    claims = [await deliveries.claim(delivery_claim(world)) for _ in range(3)]
+    assert [[each.delivery_id for turn in claim.turns for each in turn.deliveries] for claim in claims] == [
+        [sent[1].delivery_id], [sent[3].delivery_id], [],
+    ]  # fmt: skip
+    await deliveries.release(webhook.webhook_id, delivery_claim(world).until, None)
+    assert [len((await deliveries.claim(delivery_claim(world))).turns) for _ in range(3)] == [1, 1, 0]
+    page = await deliveries.page(ALICE, webhook.webhook_id, None, 5, None)
+    assert {each.delivery_id for each in page.items} == {each.delivery_id for each in sent.values()}
+
+
+async def test_a_webhook_that_one_bucket_finds_gone_is_disabled_in_all(world):
+    webhooks, deliveries = BucketWebhooks(world.directory), BucketDeliveries(world.directory, timedelta(0))
+    webhook = webhook_of(world)
+    await webhooks.add(webhook, 20, act())
+    here, elsewhere = message(world, webhook, 1), message(world, webhook, 2)
+    for each in (here, elsewhere):
+        await deliveries.add(each)
+    after = webhook.after_failure(world.clock.now(), is_gone=True)
+    assert await deliveries.record(judge(here, Reply(410), world.clock.now(), no_jitter), webhook, after)
+    assert not (await webhooks.find(ALICE, webhook.webhook_id)).is_enabled
+    assert (await deliveries.find(ALICE, elsewhere.delivery_id)).error == "the webhook was disabled"
+    assert {store.webhooks[webhook.webhook_id].is_enabled for store in world.sent.values()} == {False}
+
+
+async def test_what_an_owner_has_changed_at_home_counts_more_than_what_a_bucket_has_found(world):
+    webhooks, deliveries = BucketWebhooks(world.directory), BucketDeliveries(world.directory, timedelta(0))
+    webhook = webhook_of(world)
+    await webhooks.add(webhook, 20, act())
+    here = message(world, webhook, 1)
+    await deliveries.add(here)
+    world.sent[1].failure = StorageUnavailable()
+    changed = await webhooks.update(ALICE, webhook.webhook_id, lambda stored: evolve(stored, url="https://b.ä/"), act())
+    world.sent[1].failure = None
+    after = webhook.after_failure(world.clock.now(), is_gone=True)
+    assert await deliveries.record(judge(here, Reply(410), world.clock.now(), no_jitter), webhook, after)
+    assert await webhooks.find(ALICE, webhook.webhook_id) == changed
+    await webhooks.repair(act())
+    assert world.sent[1].webhooks[webhook.webhook_id].is_enabled
+    with pytest.raises(WebhookNotFound):
+        await webhooks.find(BOB, webhook.webhook_id)
+
+
+async def test_what_an_owner_has_is_counted_moved_and_erased_bucket_by_bucket(world):
+    storage = world.storage()
+    sessions = [await storage.add(ALICE) for _ in range(6)]
+    mover, purger = BucketOwnerMover(world.directory), BucketOwnerPurger(world.directory)
+    counted = await mover.count(ALICE)
+    assert (counted[OwnedData.SESSIONS], counted[OwnedData.WEBHOOKS], counted[OwnedData.SCHEDULES]) == (6, 1, 4)
+    assert await mover.collisions(ALICE, BOB) == []
+    steps = [step async for step in mover.move(ALICE, BOB, act())]
+    moved = {part: sum(step.moved for step in steps if step.part is part) for part in OwnedData}
+    assert (moved[OwnedData.SESSIONS], moved[OwnedData.WEBHOOKS], moved[OwnedData.FUNCTIONS]) == (6, 1, 1)
+    for session in sessions:
+        assert await storage.sessions.get(SessionRef(BOB, session.ref.session_id))
+    erased = [step async for step in purger.purge(BOB, act())]
+    assert erased == [MoveStep(OwnedData.SESSIONS, 1, 1)] * 6
+    assert (await purger.count(BOB))[OwnedData.SESSIONS] == 0
+
+
+async def test_an_act_in_several_buckets_is_one_entry_with_all_its_numbers(world):
+    audit = BucketAudit(world.directory)
+    acts = [act(ActName.OWNERS_PURGE, world.ids) for _ in range(3)]
+    for number, sessions in ((1, 2), (2, 3)):
+        for each in acts:
+            world.audits[number].record(each, ALICE, "alice", {"sessions": sessions, "to": "bob", "whole": True})
+    world.audits[HOME].record(acts[0], ALICE, "alice", {"functions": 1})
+    first = await audit.page(None, 2)
+    rest = await audit.page(first.next_after, 2)
+    assert [each.act_id for each in (*first.items, *rest.items)] == [each.act_id for each in reversed(acts)]
+    assert first.items[0].details == {"sessions": 5, "to": "bob", "whole": True}
+    assert rest.items[0].details == {"functions": 1, "sessions": 5, "to": "bob", "whole": True}
