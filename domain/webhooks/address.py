@@ -25,6 +25,7 @@ _REFUSED: Sequence[Network] = [
         "10.0.0.0/8",
         "100.64.0.0/10",
         "127.0.0.0/8",
+        "168.63.129.16/32",  # public by its number; on Azure the host of a machine answers there
         "169.254.0.0/16",
         "172.16.0.0/12",
         "192.0.0.0/24",

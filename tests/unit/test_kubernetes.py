@@ -159,6 +159,7 @@ def test_controllers_share_the_key_of_webhooks_and_reach_public_addresses_only(o
     for address, is_public in (
         ("1.1.1.1", True),
         ("2606:4700::1111", True),
+        ("168.63.129.16", False),
         ("169.254.169.254", False),
         ("fd00::1", False),
     ):
