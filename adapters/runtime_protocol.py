@@ -8,6 +8,12 @@
 | `POST /cancel` | CancelRequest | 204 |
 | `GET /health` | | 200, facts for people with `status` "ok", "degraded" or "failing" |
 
+A host that registers itself sends one request to a controller, with the same token:
+
+| request | body | success |
+|---|---|---|
+| `PUT /runtime-hosts/{name}` | RegisterRequest | 204 |
+
 A controller that accepts `application/x-ndjson` gets the reply to an execution as lines of that type, once the script
 has started: any number of Line. Hosts of earlier releases answer it in JSON. A stream without a last Line that has the
 reply is no reply.
@@ -24,6 +30,8 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from domain.hosts.host import LANGUAGE_PATTERN, LANGUAGES_MAX, RELEASE_PATTERN, RUNS_MAX, HostState
+from domain.hosts.networks import URL_SIZE_MAX
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
@@ -125,6 +133,20 @@ class CancelRequest(Struct, frozen=True):
     """An execution to stop, wherever it is: on its way, queued, running or ended."""
 
     execution_id: UUID
+
+
+class RegisterRequest(Struct, frozen=True, kw_only=True):
+    """A host at its start, every REGISTERED_EVERY_S, when it drains and when it ends: `domain.hosts.host.Registration`.
+
+    `boot_id` is a new one at each start, so that a controller can tell the next process from a second one.
+    """
+
+    boot_id: UUID
+    url: Annotated[str, Meta(max_length=URL_SIZE_MAX)]
+    languages: Annotated[list[Annotated[str, Meta(pattern=LANGUAGE_PATTERN)]], Meta(max_length=LANGUAGES_MAX)]
+    runs_max: Annotated[int, Meta(ge=1, le=RUNS_MAX)]
+    release: Annotated[str, Meta(pattern=RELEASE_PATTERN)]
+    state: HostState
 
 
 class ProgressFields(Struct, frozen=True):

@@ -143,6 +143,23 @@ removed AS (
 )
 SELECT count(*) FROM removed;
 
+-- name: delete_old_runtime_hosts(seen_before, rows_max)
+-- It needs no index, because the table is small.
+WITH picked AS MATERIALIZED (
+    SELECT h.name
+    FROM meta.runtime_hosts AS h
+    WHERE h.seen_at <= :seen_before::timestamptz
+    LIMIT :rows_max::bigint
+    FOR UPDATE SKIP LOCKED
+),
+removed AS (
+    DELETE FROM meta.runtime_hosts AS h
+    USING picked AS p
+    WHERE h.name = p.name
+    RETURNING h.name
+)
+SELECT count(*) FROM removed;
+
 -- name: delete_old_deliveries(made_before, rows_max)
 -- The webhooks count those that were never sent. They are locked before their deliveries, as by every statement.
 WITH picked AS MATERIALIZED (

@@ -34,7 +34,8 @@ def metrics() -> list[Metric]:
     """Return what the processes expose before anything has happened."""
     with tempfile.TemporaryDirectory() as folder:
         origin = {"ORIGIN_PORT": "8081", "ORIGIN_URL": "http://none"}
-        given = {"DATABASE_URL": "postgresql:///none", "DATA_DIR": str(Path(folder) / "data"), **origin}
+        hosts = {"RUNTIME_HOST_NETWORKS": "10.0.0.0/8", "RUNTIME_TOKEN": "none"}
+        given = {"DATABASE_URL": "postgresql:///none", "DATA_DIR": str(Path(folder) / "data"), **origin, **hosts}
         settings = load_settings(given)
         registries = (
             create_controller(settings).scrape.registry,

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
 
 import httpx2
 from attrs import define, field, frozen
 
 from adapters.remote_runtime.options import RuntimeOptions
 from domain.scripts.language import Language
+from domain.webhooks.address import Address
 
 _UNIX = "unix:"
 _KEEPALIVE_S = 3.0
@@ -56,13 +58,22 @@ class HostConnection:
     """Sends JSON to a URL, `http://...`, `https://...` or `unix:/path`; call `open` before use.
 
     It uses the transport without httpx2's client, which would add redirects, cookies and proxies: a request costs a
-    fifth less. `more_headers` is called for each request, and what it returns is sent along.
+    fifth less. `more_headers` is called for each request, and what it returns is sent along. With an `address`, the
+    name in the URL is not resolved: it is for the certificate and the head of requests alone.
     """
 
     url: str
     _options: RuntimeOptions
     _more_headers: Callable[[], Mapping[str, str]] = no_headers
+    address: Address | None = None
     _transport: httpx2.AsyncHTTPTransport | None = field(default=None, init=False)
+    _in_flight: int = field(default=0, init=False)
+    _is_left: bool = field(default=False, init=False)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests can be sent."""
+        return self._transport is not None
 
     @property
     def public_url(self) -> str:
@@ -91,6 +102,12 @@ class HostConnection:
         if transport is not None:
             await transport.aclose()
 
+    async def leave(self) -> None:
+        """Close every connection once no request is in flight. No further one is sent, except about those."""
+        self._is_left = True
+        if self._in_flight == 0:
+            await self.close()
+
     async def post(
         self, path: str, body: bytes, ends_at: float, size_max: int, on_line: OnLine | None = None
     ) -> HostReply:
@@ -108,6 +125,7 @@ class HostConnection:
     async def _send(
         self, request: httpx2.Request, ends_at: float, size_max: int, on_line: OnLine | None = None
     ) -> HostReply:
+        self._in_flight += 1
         try:
             async with asyncio.timeout_at(ends_at):
                 return await self._exchange(request, size_max, on_line)
@@ -117,9 +135,14 @@ class HostConnection:
             raise HostSilent(f"the connection broke before its reply ({_summary(error)})") from error
         except TimeoutError as error:
             raise HostSilent("it did not reply in time") from error
+        finally:
+            self._in_flight -= 1
+            if self._is_left and self._in_flight == 0:
+                await self.close()
 
     async def _exchange(self, request: httpx2.Request, size_max: int, on_line: OnLine | None) -> HostReply:
-        assert self._transport is not None, "the connection is closed"
+        if self._transport is None:
+            raise HostUnreached("it has ended, and its connections are closed")
         response = await self._transport.handle_async_request(request)
         try:
             if on_line is not None and response.headers.get("content-type", "").startswith(NDJSON):
@@ -130,16 +153,27 @@ class HostConnection:
             await response.aclose()
 
     def _request(self, method: str, path: str, body: bytes | None, on_line: OnLine | None = None) -> httpx2.Request:
-        base = "http://runtime-host" if self.url.startswith(_UNIX) else self.url.rstrip("/")
         timeouts = dict.fromkeys(("connect", "pool"), self._options.connect_timeout_s)
+        extensions: dict[str, object] = {"timeout": timeouts}
         headers = self._headers("application/json" if on_line is None else f"{NDJSON}, application/json")
-        return httpx2.Request(method, base + path, headers=headers, content=body, extensions={"timeout": timeouts})
+        base = "http://runtime-host" if self.url.startswith(_UNIX) else self.url.rstrip("/")
+        if self.address is not None:
+            parts = urlsplit(self.url)
+            base = _located(parts.scheme, self.address, parts.port)
+            headers |= {"Host": parts.netloc}
+            extensions["sni_hostname"] = parts.hostname
+        return httpx2.Request(method, base + path, headers=headers, content=body, extensions=extensions)
 
-    def _headers(self, accepted: str) -> Mapping[str, str]:
+    def _headers(self, accepted: str) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "Accept": accepted, "Accept-Encoding": "identity"}
         if self._options.token is not None:
             headers["Authorization"] = f"Bearer {self._options.token}"
         return {**headers, **self._more_headers()}
+
+
+def _located(scheme: str, address: Address, port: int | None) -> str:
+    host = f"[{address}]" if address.version == 6 else str(address)  # IPv6
+    return f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
 
 
 async def _read(response: httpx2.Response, size_max: int) -> bytes:

@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from uuid import UUID
 
 from attrs import define, field
@@ -16,14 +18,19 @@ from adapters.remote_runtime.replies import RunRefused, ScriptNeeded
 from adapters.runtime_protocol import language_name
 from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
 from domain.errors import Overloaded, RuntimeUnavailable
+from domain.hosts.host import RegisteredHost
+from domain.hosts.ports import HostClient
 from domain.identity import Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ScriptReport, cancelled_report
 from domain.scripts.script import InputForm, Script
+from domain.webhooks.address import Address
 
 _QUEUE = "runtime hosts"
+_NO_URL = "no runtime host serves it; set its runtime URL."
+_NO_HOST = "no runtime host is registered for it; start one, or correct its CONTROLLER_URL and RUNTIME_TOKEN."
 _SENDS_MAX = 2
 """To one host: by the script's hash, and once more with the source if the host has lost the script."""
 
@@ -41,28 +48,32 @@ def ranked(key: bytes, names: Sequence[str]) -> list[str]:
 
 
 @define(eq=False)
-class HttpScriptRunner(ScriptRunner):
+class HttpScriptRunner(ScriptRunner, HostClient):
     """Keeps each session on one host by rendezvous hashing, and tries the next host if that one starts nothing.
 
     `urls` are the hosts of each language: `http://...`, `https://...` or `unix:/path/to.sock`; a host may serve
-    several languages. Call `open` before use and `close` at the end. A worker's `run` may also raise what the run's
-    `source` raises, when a host has lost a script: nothing was started then.
+    several languages. The `registering` languages run on those that `serve` names. Call `open` before use and `close`
+    at the end. A worker's `run` may also raise what the run's `source` raises, when a host has lost a script: nothing
+    was started then.
     """
 
     _options: RuntimeOptions
-    _urls: Mapping[Language, Sequence[str]]
+    _listed: Mapping[Language, Sequence[str]]
     _more_headers: Callable[[], Mapping[str, str]] = no_headers
     """Returns further headers of a request: those of the caller's trace."""
-    _hosts: dict[str, RemoteHost] = field(init=False)
+    _registering: Collection[Language] = ()
+    _urls: Mapping[Language, Sequence[str]] = field(init=False)
+    _hosts: dict[str, RemoteHost] = field(init=False, factory=dict)
     _turns: dict[Language, FairTurns] = field(init=False)
+    _numbers: Iterator[int] = field(init=False, factory=partial(itertools.count, 1))
+    _left: list[HostConnection] = field(init=False, factory=list)
+    """Those of hosts that get no more runs, until what runs there has ended."""
 
     def __attrs_post_init__(self) -> None:
         options = self._options
-        distinct = dict.fromkeys(url for urls in self._urls.values() for url in urls)
-        self._hosts = {
-            url: RemoteHost(f"runtime host {number}", HostConnection(url, options, self._more_headers), options)
-            for number, url in enumerate(distinct, start=1)
-        }
+        distinct = dict.fromkeys(url for urls in self._listed.values() for url in urls)
+        self._hosts = {url: self._host(url) for url in distinct}
+        self._urls = {**self._listed, **dict.fromkeys(self._registering, ())}
         # A run that waits has no size of its own here, so each counts the least: the bound is one of their number.
         self._turns = {
             language: FairTurns(_QUEUE, options.runs_max, options.runs_max, options.queue_max * SIZE_MIN)
@@ -76,8 +87,33 @@ class HttpScriptRunner(ScriptRunner):
 
     async def close(self) -> None:
         """Close every connection; the end of a run in progress stays unknown."""
-        for host in self._hosts.values():
-            await host.connection.close()
+        for connection in (*(host.connection for host in self._hosts.values()), *self._left):
+            await connection.close()
+
+    @override
+    async def serve(self, hosts: Sequence[RegisteredHost]) -> None:
+        listed = {url: self._hosts[url] for urls in self._listed.values() for url in urls}
+        registered = {host.url: host for host in hosts if host.url not in listed}
+        served = listed | {url: self._known(host) or await self._opened(host) for url, host in registered.items()}
+        gone = [host.connection for url, host in self._hosts.items() if served.get(url) is not host]
+        self._hosts = served
+        urls_of = {
+            language: [url for url, host in registered.items() if language in host.languages]
+            for language in self._registering
+        }
+        self._urls = {**self._listed, **urls_of}
+        self._left = [connection for connection in (*self._left, *gone) if connection.is_open]
+        for connection in gone:
+            await connection.leave()
+
+    def _known(self, host: RegisteredHost) -> RemoteHost | None:
+        known = self._hosts.get(host.url)
+        return known if known is not None and known.connection.address == host.address else None
+
+    async def _opened(self, host: RegisteredHost) -> RemoteHost:
+        opened = self._host(host.url, host.address)
+        await opened.connection.open()
+        return opened
 
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
@@ -111,11 +147,15 @@ class HttpScriptRunner(ScriptRunner):
 
     @override
     async def health(self) -> Mapping[str, object]:
-        ends_at = _in(self._options.health_timeout_s)
-        healths = await asyncio.gather(*(host.health(ends_at) for host in self._hosts.values()))
-        by_url = dict(zip(self._hosts, healths, strict=True))
-        languages = {str(language): _health_of([by_url[url] for url in urls]) for language, urls in self._urls.items()}
+        ends_at, hosts, urls_of = _in(self._options.health_timeout_s), self._hosts, self._urls
+        healths = await asyncio.gather(*(host.health(ends_at) for host in hosts.values()))
+        by_url = dict(zip(hosts, healths, strict=True))
+        languages = {str(language): _health_of([by_url[url] for url in urls]) for language, urls in urls_of.items()}
         return {"status": _status_of(list(languages.values())), "languages": languages}
+
+    def _host(self, url: str, address: Address | None = None) -> RemoteHost:
+        connection = HostConnection(url, self._options, self._more_headers, address)
+        return RemoteHost(f"runtime host {next(self._numbers)}", connection, self._options)
 
     async def _take_turn(self, turns: FairTurns, owner: Owner) -> None:
         try:
@@ -127,7 +167,7 @@ class HttpScriptRunner(ScriptRunner):
     def _ranked(self, language: Language, key: bytes) -> list[RemoteHost]:
         urls = self._urls.get(language)
         if not urls:
-            raise RuntimeUnavailable(language, "no runtime host serves it; set its runtime URL.")
+            raise RuntimeUnavailable(language, _NO_HOST if language in self._registering else _NO_URL)
         hosts = [self._hosts[url] for url in ranked(key, urls)]
         return sorted(hosts, key=lambda host: host.is_cooling)
 
@@ -198,6 +238,8 @@ def _in(timeout_s: float) -> float:
 
 
 def _health_of(hosts: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    if not hosts:
+        return {"status": "failing", "hosts": hosts, "reason": "no runtime host is registered for it"}
     return {"status": _status_of(hosts), "hosts": hosts}
 
 

@@ -36,6 +36,7 @@ DESTROYED = {
     "recorded-calls": "calls that were recorded for a rehearsal (migration 21).",
     "takeover": "the takeover: copies of the origin's sessions, and which side owns which session (migration 18).",
     "queue": "executions that have not begun, and the marks of those that were accepted to run later (migration 22).",
+    "runtime-hosts": "registered runtime hosts, which register again (migration 26).",
     "live-output": "output of executions that run, for readers at other controllers (migration 25).",
     "schedules": "schedules, and the record of what became of their due times (migration 24).",
     "foreign-functions": "functions and versions with another calling convention (migration 19).",

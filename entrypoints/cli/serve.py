@@ -51,7 +51,8 @@ def runtime_host() -> None:
     """Run scripts for controllers on other machines.
 
     The runtime host listens on HOST and PORT. RUNTIME_TOKEN is required unless HOST is a loopback address. Set
-    NODEJS_RUNTIME_URL and PYTHON_RUNTIME_URL of the controllers to its URL.
+    NODEJS_RUNTIME_URL and PYTHON_RUNTIME_URL of the controllers to its URL; or set CONTROLLER_URL and RUNTIME_HOST_URL
+    of the host, so that it registers itself.
     """
     with failures_reported():
         manager = ServiceManager.of(os.environ)

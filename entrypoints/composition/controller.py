@@ -61,6 +61,7 @@ class Controller(UseCases):
         queue=UseCases.queue.queue,
         webhooks=UseCases.sent_webhooks,
         schedules=UseCases.schedules.dispatcher,
+        runtime_hosts=UseCases.runtime_hosts,
     )
     lifespan = providers.Singleton(
         lifespan,
@@ -78,6 +79,7 @@ class Controller(UseCases):
         UseCases.queue.background,
         UseCases.sent_webhooks,
         UseCases.schedules.background,
+        UseCases.runtime_hosts,
     )
 
     http_options = providers.Callable(http_options, UseCases.settings)
@@ -98,6 +100,7 @@ class Controller(UseCases):
         webhooks=UseCases.webhooks,
         process=observation.health,
         metrics=observation.metrics,
+        runtime_hosts=UseCases.runtime_hosts.provided.registry,
     )
     hooks = providers.Singleton(
         Hooks,

@@ -25,6 +25,7 @@ from adapters.postgres.repositories.live_output import PostgresLiveOutput
 from adapters.postgres.repositories.purges import PostgresSessionPurger
 from adapters.postgres.repositories.queue import PostgresExecutionQueue
 from adapters.postgres.repositories.recordings import PostgresRecordingStore
+from adapters.postgres.repositories.runtime_hosts import PostgresHostDirectory
 from adapters.postgres.repositories.schedules import PostgresScheduleRepository
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
@@ -91,6 +92,7 @@ class Database(containers.DeclarativeContainer):
     execution_queue = providers.Singleton(PostgresExecutionQueue, gateway, statements, executions, writing)
     schedules = providers.Singleton(PostgresScheduleRepository, gateway, statements.provided.schedules)
     live_output = providers.Singleton(PostgresLiveOutput, gateway, statements.provided.live_output)
+    runtime_hosts = providers.Singleton(PostgresHostDirectory, gateway, statements.provided.runtime_hosts)
     functions = providers.Singleton(
         PostgresFunctionRepository,
         gateway,

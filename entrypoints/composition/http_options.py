@@ -21,6 +21,7 @@ def http_options(settings: Settings) -> HttpOptions:
         examination_wait_s=request_timeout_s(settings),
         idempotency=settings.idempotency is Idempotency.ON,
         cors_origins=settings.cors_origins,
+        runtime_token=settings.runtime_token.reveal() if settings.runtime_token else None,
     )
 
 

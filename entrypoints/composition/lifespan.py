@@ -14,6 +14,7 @@ from entrypoints.composition.first_touch import FirstTouch
 from entrypoints.composition.front import Fronting
 from entrypoints.composition.guards import OwnerLimits, Security
 from entrypoints.composition.runners import Runners
+from entrypoints.composition.runtime_hosts import RegisteredHosts
 from entrypoints.composition.webhooks import Webhooks
 from entrypoints.server.lifespan import Lifespan, Step, bounded, together
 from entrypoints.telemetry.tracing.trace import Tracing
@@ -37,10 +38,11 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
     queue: Sequence[Step],
     webhooks: Webhooks,
     schedules: Sequence[Step],
+    hosts: RegisteredHosts,
 ) -> Lifespan:
     """Return the order of the start and the end; no part that is unreachable stops a start."""
     return Lifespan(
-        startup=[gateway.open, together(clock.measure, runners.open, *fronting.startup)],
+        startup=[gateway.open, together(clock.measure, runners.open, *fronting.startup), *hosts.startup],
         background=[
             clock.run,
             cleanup.run,
@@ -50,12 +52,14 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
             *queue,
             *webhooks.background,
             *schedules,
+            *hosts.background,
         ],
         shutdown=[partial(tasks.drain, _RECORDING_TIMEOUT_S), *webhooks.shutdown, runners.close],
         close=[
             *security.close,
             *fronting.close,
             *webhooks.close,
+            *hosts.close,
             first_touch.close,
             *(bounded(each.close, _RECORDING_TIMEOUT_S) for each in coalescers),
             gateway.close,

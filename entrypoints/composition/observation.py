@@ -42,6 +42,7 @@ class Observation(containers.DeclarativeContainer):
     queue: providers.Dependency[Any] = providers.Dependency()
     webhooks: providers.Dependency[Any] = providers.Dependency()
     schedules: providers.Dependency[Any] = providers.Dependency()
+    runtime_hosts: providers.Dependency[Any] = providers.Dependency()
 
     write_probe = providers.Singleton(WriteProbe, database.gateway, database.statements.provided.server.try_write)
     database_health = providers.Singleton(
@@ -65,6 +66,7 @@ class Observation(containers.DeclarativeContainer):
             database_health.provided.others,
             security.provided.probes,
             fronting.provided.probes,
+            runtime_hosts.provided.probes,
         ),
     )
     database_stats = providers.Singleton(
@@ -92,4 +94,5 @@ class Observation(containers.DeclarativeContainer):
         fronting.provided.metrics,
         queue.provided.metrics,
         providers.Singleton(ScheduleMetrics, schedules.provided.stats),
+        runtime_hosts.provided.metrics,
     )

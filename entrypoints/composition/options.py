@@ -169,8 +169,7 @@ def session_policy(settings: Settings) -> SessionPolicy:
 def execution_policy(settings: Settings) -> ExecutionPolicy:
     """Return the times of an execute; with runtime hosts their overhead counts if it is larger than the sandbox's."""
     local_s = settings.queue_timeout_ms / 1000 + KILL_S
-    remote = settings.nodejs_runtime_url or settings.python_runtime_url
-    overhead_s = max(local_s, settings.runtime_timeout_seconds) if remote else local_s
+    overhead_s = max(local_s, settings.runtime_timeout_seconds) if settings.has_runtime_hosts else local_s
     return ExecutionPolicy(request_timeout_s=request_timeout_s(settings), run_overhead_s=overhead_s)
 
 

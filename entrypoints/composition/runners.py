@@ -36,13 +36,18 @@ class Runners:
 
     @classmethod
     def of(cls, settings: Settings, more_headers: Callable[[], Mapping[str, str]] = dict) -> "Runners":
-        """Choose by NODEJS_RUNTIME_URL and PYTHON_RUNTIME_URL; calls to runtime hosts have `more_headers`."""
+        """Choose by the settings of runtime hosts; calls to them have `more_headers`.
+
+        Languages without a runtime URL run on hosts that register themselves if there may be any, else in the sandbox.
+        """
         urls = {Language.NODEJS: settings.nodejs_runtime_url, Language.PYTHON: settings.python_runtime_url}
         remote_urls = {language: listed for language, listed in urls.items() if listed}
-        local = tuple(language for language, listed in urls.items() if not listed)
+        others = tuple(language for language, listed in urls.items() if not listed)
+        local, registering = ((), others) if settings.runtime_host_networks else (others, ())
         sandbox = SandboxScriptRunner(sandbox_options(settings, local)) if local else None
-        remote = HttpScriptRunner(runtime_options(settings), remote_urls, more_headers) if remote_urls else None
-        by_language = {language: remote if language in remote_urls else sandbox for language in urls}
+        client = HttpScriptRunner(runtime_options(settings), remote_urls, more_headers, registering)
+        remote = client if settings.has_runtime_hosts else None
+        by_language = {language: sandbox if language in local else remote for language in urls}
         return cls(sandbox, remote, {language: runner for language, runner in by_language.items() if runner})
 
     @property

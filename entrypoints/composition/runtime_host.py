@@ -1,12 +1,14 @@
 """The runtime host: this host's sandbox, served over HTTP."""
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
 
 import structlog
 from dependency_injector import containers, providers
 
+from adapters.host_registrar import HostRegistrar, Offer, RegistrarOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
 from entrypoints.composition.host_options import host_options, sandbox_options
@@ -16,13 +18,15 @@ from entrypoints.http.instrumentation import AccessLog, RequestTraces
 from entrypoints.http.request import Request
 from entrypoints.runtime_host.application import HostApi, HostApplication
 from entrypoints.runtime_host.telemetry import HostMetrics
-from entrypoints.server.lifespan import Lifespan
+from entrypoints.server.lifespan import Lifespan, bounded
+from entrypoints.settings.runtime_hosts import runtime_host_name
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.process import LoopLag, ProcessMetrics
 from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
 from entrypoints.telemetry.metrics.scrape import Scrape, metrics_registry
 from entrypoints.telemetry.observed_runner import ExecutionMetrics, ObservedRunner
 from entrypoints.telemetry.tracing.trace import Tracing
+from entrypoints.version import VERSION
 
 _METRICS_PREFIX = "pglambda_runtime_host"
 """Controllers count the same executions under another name, so that no sum counts one twice."""
@@ -30,13 +34,45 @@ _METRICS_PREFIX = "pglambda_runtime_host"
 _REQUEST: ContextVar[Request | None] = ContextVar("request", default=None)
 
 
-def _lifespan(runner: SandboxScriptRunner, tracing: Tracing) -> Lifespan:
+_END_WITHIN_S = 4.0
+"""To tell controllers of the end: they also notice it when they use the host."""
+
+
+def _registrar(settings: Settings, runner: SandboxScriptRunner) -> HostRegistrar | None:
+    token, url = settings.runtime_token, settings.runtime_host_url
+    if not settings.controller_url or token is None or url is None:
+        return None
+    name = runtime_host_name(settings)
+    return HostRegistrar(
+        RegistrarOptions(settings.controller_url, token.reveal(), name, url, VERSION), partial(_offer, runner)
+    )
+
+
+def _offer(runner: SandboxScriptRunner) -> Offer:
+    stats = runner.stats()
+    return Offer(
+        [str(language) for language, started in stats.languages.items() if started.available], stats.running_max
+    )
+
+
+def _lifespan(runner: SandboxScriptRunner, tracing: Tracing, registrar: HostRegistrar | None = None) -> Lifespan:
     return Lifespan(
         startup=[runner.open],
-        background=[],
+        background=[] if registrar is None else [registrar.run],
         shutdown=[partial(runner.close, CLOSE_GRACE_S)],
-        close=[partial(asyncio.to_thread, tracing.close)],
+        close=[
+            *([] if registrar is None else [bounded(registrar.end, _END_WITHIN_S)]),
+            partial(asyncio.to_thread, tracing.close),
+        ],
     )
+
+
+def _leaving(registrar: HostRegistrar | None) -> Callable[[], None]:
+    return _stay if registrar is None else registrar.leave
+
+
+def _stay() -> None:
+    return
 
 
 class RuntimeHost(containers.DeclarativeContainer):
@@ -51,6 +87,7 @@ class RuntimeHost(containers.DeclarativeContainer):
         providers.Singleton(ObservedRunner, runner, executions, providers.Object(_REQUEST.get)),
         providers.Callable(host_options, settings),
     )
+    registrar = providers.Singleton(_registrar, settings, runner)
     requests = providers.Singleton(HostMetrics)
     access_log = providers.Singleton(
         AccessLog, providers.Callable(structlog.get_logger), "host.access", has_owners=False
@@ -73,7 +110,8 @@ class RuntimeHost(containers.DeclarativeContainer):
         providers.Singleton(Scrape, metrics),
         observers,
         loop_lag,
-        providers.Singleton(_lifespan, runner, tracing),
+        providers.Singleton(_lifespan, runner, tracing, registrar),
+        providers.Callable(_leaving, registrar),
     )
 
 
@@ -87,5 +125,6 @@ def create_shared_runtime_host(settings: Settings) -> HostApplication:
     """Return that of the runtime host of one controller: its HTTP workers already log each call."""
     container = RuntimeHost(settings=settings)
     container.observers.override(providers.List(container.requests, container.traces))
+    container.registrar.override(providers.Object(None))
     application: HostApplication = container.application()
     return application

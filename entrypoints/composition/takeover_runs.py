@@ -59,5 +59,6 @@ async def sandbox_runners(settings: Settings) -> AsyncIterator[Mapping[Language,
 
     A runtime of the origin is a runtime host too, and it would run scripts with a network.
     """
-    async with script_runners(replace(settings, nodejs_runtime_url=(), python_runtime_url=())) as runners:
+    local = replace(settings, nodejs_runtime_url=(), python_runtime_url=(), runtime_host_networks=())
+    async with script_runners(local) as runners:
         yield runners

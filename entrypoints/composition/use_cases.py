@@ -32,6 +32,7 @@ from entrypoints.composition.options import (
 )
 from entrypoints.composition.queue import Queue
 from entrypoints.composition.runners import Runners
+from entrypoints.composition.runtime_hosts import RegisteredHosts
 from entrypoints.composition.schedules import Schedules
 from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
 from entrypoints.composition.webhooks import Webhooks
@@ -52,6 +53,7 @@ class UseCases(containers.DeclarativeContainer):
     database = providers.Container(Database, settings=settings, observe=telemetry.statements.provided.ended)
     runners = providers.Singleton(Runners.of, settings, providers.Object(trace_headers))
     observed_runners = providers.Singleton(observed, runners.provided.by_language, telemetry.executions)
+    runtime_hosts = providers.Singleton(RegisteredHosts.of, settings, database.runtime_hosts, database.clock, runners)
     tasks = providers.Singleton(BackgroundTasks)
     ids = providers.Singleton(RandomIds)
     mapping = providers.Singleton(language_mapping, settings)

@@ -22,6 +22,7 @@ from domain.executions.function_sessions import FunctionSessions
 from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionService
 from domain.functions.service import FunctionService
+from domain.hosts.service import HostRegistry
 from domain.live.hub import LiveHub
 from domain.queue.following import Ended, ExecutionEvents
 from domain.queue.service import QueueService
@@ -38,6 +39,7 @@ from entrypoints.http.endpoints.executions import ExecutionEndpoints, execute_pa
 from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.health import HealthChecks, HealthEndpoints, MetricsEndpoint, ProbeRunner
 from entrypoints.http.endpoints.history import HistoryEndpoints
+from entrypoints.http.endpoints.runtime_hosts import RuntimeHostEndpoint
 from entrypoints.http.endpoints.schedules import ScheduleEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
@@ -99,6 +101,7 @@ class Services:
     webhooks: WebhookService
     process: HealthChecks
     metrics: CollectorRegistry = field(factory=CollectorRegistry)
+    runtime_hosts: HostRegistry | None = None
 
 
 @frozen
@@ -250,7 +253,14 @@ class Application:
             health=shared.health,
             documents=DocumentEndpoints(lambda: compact(self.document())),
             metrics=MetricsEndpoint(self.scrape),
+            runtime_hosts=self._runtime_hosts(services),
         )
+
+    def _runtime_hosts(self, services: Services) -> RuntimeHostEndpoint | None:
+        registry, options = services.runtime_hosts, self._options
+        if registry is None or options.runtime_token is None:
+            return None
+        return RuntimeHostEndpoint(registry, options.runtime_token.encode(), options.body_timeout_s)
 
     def _batches(
         self,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 
 from domain.scripts.limits import LimitsPolicy
 
@@ -15,7 +15,7 @@ class HttpOptions:
     `owner_batches_max` those of one owner; `batches_waiting_max` more wait. The client of a streaming response may read
     nothing for `stall_s`. A batch waits for its turn, and a large body for its examination, for `examination_wait_s`.
     `examination_bytes_max` bytes of bodies wait at once. Without `idempotency`, calls with a key are rejected. Pages of
-    `cors_origins` may call the service and read responses; "*" is any.
+    `cors_origins` may call the service and read responses; "*" is any. Runtime hosts register with `runtime_token`.
     """
 
     limits: LimitsPolicy
@@ -40,3 +40,4 @@ class HttpOptions:
     probe_timeout_s: float = 0.8
     idempotency: bool = True
     cors_origins: Sequence[str] = ()
+    runtime_token: str | None = field(default=None, repr=False)

@@ -29,12 +29,13 @@ _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.A
 class Access(StrEnum):
     """Who may call a route.
 
-    OPEN: everybody. DETAIL: everybody, but only admins see details. OWNER: every authenticated caller. The others need
-    one of the scopes in `SCOPES`.
+    OPEN: everybody. DETAIL: everybody, but only admins see details. RUNTIME_HOST: runtime hosts, whose token the
+    endpoint checks. OWNER: every authenticated caller. The others need one of the scopes in `SCOPES`.
     """
 
     OPEN = "open"
     DETAIL = "detail"
+    RUNTIME_HOST = "runtime-host"
     OWNER = "owner"
     EXECUTE = "execute"
     READ_FUNCTIONS = "read-functions"
@@ -44,8 +45,8 @@ class Access(StrEnum):
     ADMIN = "admin"
 
 
-WITHOUT_CREDENTIAL = frozenset({Access.OPEN, Access.DETAIL})
-"""Routes that callers without a credential may call."""
+WITHOUT_CREDENTIAL = frozenset({Access.OPEN, Access.DETAIL, Access.RUNTIME_HOST})
+"""Routes that callers without a token or an API key of an owner may call."""
 
 SCOPES: Mapping[Access, frozenset[Scope]] = {
     Access.EXECUTE: ANY_EXECUTE,
@@ -202,6 +203,7 @@ PATH_PARSERS: Mapping[str, Callable[[str], Any]] = {
     "delivery_id": _delivery_id,
     "schedule_id": _schedule_id,
     "language_title": str,
+    "host_name": str,
     "id": str,
 }
 """How each path parameter is parsed, by its name in path templates. A text that is no UUID names nothing: 404.

@@ -14,6 +14,7 @@ from entrypoints.http.endpoints.executions import ExecutionEndpoints
 from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.health import HealthEndpoints, MetricsEndpoint
 from entrypoints.http.endpoints.history import HistoryEndpoints
+from entrypoints.http.endpoints.runtime_hosts import RuntimeHostEndpoint
 from entrypoints.http.endpoints.schedules import ScheduleEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
@@ -108,6 +109,7 @@ class Endpoints:
     health: HealthEndpoints
     documents: DocumentEndpoints
     metrics: MetricsEndpoint
+    runtime_hosts: RuntimeHostEndpoint | None = None
 
 
 def routes(endpoints: Endpoints) -> tuple[Route, ...]:
@@ -122,6 +124,7 @@ def routes(endpoints: Endpoints) -> tuple[Route, ...]:
         *webhook_routes(endpoints.webhooks),
         *_process_routes(endpoints.health, endpoints.metrics),
         *_document_routes(endpoints.documents),
+        *(() if endpoints.runtime_hosts is None else _runtime_host_routes(endpoints.runtime_hosts)),
     )
 
 
@@ -227,6 +230,12 @@ def _process_routes(health: HealthEndpoints, metrics: MetricsEndpoint) -> tuple[
         _process("GET", "/health", health.health, "get_health", HEALTH, None, HealthResponse, access=Access.DETAIL),
         _process("GET", "/metrics", metrics.metrics, "get_metrics", access=Access.ADMIN, shown=False),
     )
+
+
+def _runtime_host_routes(hosts: RuntimeHostEndpoint) -> tuple[Route, ...]:
+    """Return the route of hosts that register themselves. It is a part of their protocol, and no call of an owner."""
+    path, access = "/runtime-hosts/{host_name}", Access.RUNTIME_HOST
+    return (_process("PUT", path, hosts.put, "register_runtime_host", status=204, access=access, shown=False),)
 
 
 def _document_routes(documents: DocumentEndpoints) -> tuple[Route, ...]:

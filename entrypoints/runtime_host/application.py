@@ -1,6 +1,5 @@
 """The application of a runtime host: a script runner served over HTTP."""
 
-import hmac
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from domain.errors import DomainError, ShuttingDown
 from domain.scripts.ports import ScriptRunner
 from domain.scripts.script import InputForm, Script
 from entrypoints.http.endpoints.health import MetricsEndpoint
+from entrypoints.http.endpoints.runtime_hosts import has_token
 from entrypoints.http.errors import MethodNotAllowed, RouteNotFound
 from entrypoints.http.parsing.bodies import read_body
 from entrypoints.http.pipeline import Guard, InFlightLimiter, Pipeline, RequestObserver
@@ -47,6 +47,10 @@ from entrypoints.version import VERSION
 
 UNMATCHED = "unmatched"
 """The path of the route of requests for unknown paths."""
+
+
+def _nothing() -> None:
+    return
 
 
 @define(eq=False)
@@ -168,6 +172,7 @@ class HostApplication:
     _observers: Sequence[RequestObserver]
     _lag: LoopLag
     _lifespan: Lifespan
+    _leave: Callable[[], None] = _nothing
     _http: Pipeline = field(init=False)
     _other: Starlette = field(init=False)
 
@@ -178,6 +183,10 @@ class HostApplication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await (self._http if scope["type"] == "http" else self._other)(scope, receive, send)
+
+    def leave(self) -> None:
+        """Let controllers know that the host drains. Executions are still accepted."""
+        self._leave()
 
     async def drain(self, timeout_s: float) -> int:
         """Reject new executions, wait for those that are queued or running, and return how many are left."""
@@ -202,11 +211,8 @@ class TokenGuard(Guard):
 
     @override
     async def admit(self, request: Request, route: Route) -> Headers:
-        if self._token is not None:
-            scheme, _, token = (request.raw_header(b"authorization") or b"").partition(b" ")
-            # The comparison comes first, so that its time does not depend on the scheme.
-            if not hmac.compare_digest(token.strip(), self._token) or scheme.lower() != b"bearer":
-                raise WrongToken
+        if self._token is not None and not has_token(request, self._token):
+            raise WrongToken
         return ()
 
 

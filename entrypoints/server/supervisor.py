@@ -158,9 +158,7 @@ class Supervisor:
 
     def _local_languages(self) -> list[str]:
         """Return the settings of the languages for which several HTTP workers share the sandbox of this host."""
-        if self.settings.web_concurrency == 1:
-            return []
-        return [name for name in ("nodejs_runtime_url", "python_runtime_url") if not getattr(self.settings, name)]
+        return [] if self.settings.web_concurrency == 1 else list(self.settings.local_languages)
 
     async def _open_metrics(self) -> None:
         """Let the processes exchange metrics, in a folder that only they can enter."""

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from entrypoints.settings.edge import edge_lists_are_valid, rates_are_valid
+from entrypoints.settings.runtime_hosts import registration_is_possible, runtime_networks_are_valid
 from entrypoints.settings.settings import Settings
 from entrypoints.settings.webhooks import webhook_settings_are_valid
 
@@ -56,7 +57,7 @@ def execution_deadline_seconds(settings: Settings) -> int:
     """Return the longest time from the admission of an execution to its deadline, rounded up."""
     around_ms = max(
         settings.queue_timeout_ms + KILL_ALLOWANCE_MS,
-        int(settings.runtime_timeout_seconds * 1000) if _runtime_urls(settings) else 0,
+        int(settings.runtime_timeout_seconds * 1000) if settings.has_runtime_hosts else 0,
     )
     budget_ms = settings.request_timeout_ms + settings.script_timeout_max_ms + around_ms
     return -(-budget_ms // 1000) + DEADLINE_MARGIN_SECONDS
@@ -279,6 +280,7 @@ CONTROLLER_CHECKS: tuple[Check, ...] = (
     database_url_is_postgresql,
     runtime_urls_are_valid,
     runtime_token_off_loopback,
+    runtime_networks_are_valid,
     authentication_off_loopback,
     token_keys_are_valid,
     rates_are_valid,
@@ -287,5 +289,5 @@ CONTROLLER_CHECKS: tuple[Check, ...] = (
 )
 """The checks of a controller."""
 
-RUNTIME_HOST_CHECKS: tuple[Check, ...] = (*_COMMON, host_token_off_loopback)
+RUNTIME_HOST_CHECKS: tuple[Check, ...] = (*_COMMON, host_token_off_loopback, registration_is_possible)
 """The checks of a runtime host."""

@@ -292,6 +292,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Meta(gt=0, le=600, description="Time that a runtime host may take in addition to the limit of the script."),
     ] = 5
+    runtime_host_networks: Annotated[
+        Texts,
+        Meta(
+            description="Networks in which runtime hosts may register themselves. They run the languages without a "
+            "runtime URL. Unset: none."
+        ),
+    ] = ()
+    controller_url: Annotated[
+        Urls,
+        Meta(description="URLs of controllers, at one of which a runtime host registers itself. Unset: at none."),
+    ] = ()
+    runtime_host_url: Annotated[
+        str | None, Meta(description="URL at which controllers reach this runtime host. Needed with CONTROLLER_URL.")
+    ] = None
+    runtime_host_name: Annotated[
+        str | None,
+        Meta(description="Name under which a runtime host registers. Unset: the name of the machine, and PORT."),
+    ] = None
     runtime_token: Annotated[Secret | None, Meta(description="Secret that controllers and runtime hosts share.")] = None
     runtime_mappings_file: Annotated[
         Path | None, Meta(description="JSON file with further prefixes and patterns of language-titles.")
@@ -343,6 +361,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def embedded(self) -> bool:
         """Whether the service uses the embedded PostgreSQL."""
         return self.database_url is None
+
+    @property
+    def has_runtime_hosts(self) -> bool:
+        """Whether any language runs on runtime hosts."""
+        return bool(self.nodejs_runtime_url or self.python_runtime_url or self.runtime_host_networks)
+
+    @property
+    def local_languages(self) -> tuple[str, ...]:
+        """The settings of the runtime URLs of those languages whose scripts run on this host."""
+        named = {"nodejs_runtime_url": self.nodejs_runtime_url, "python_runtime_url": self.python_runtime_url}
+        return () if self.runtime_host_networks else tuple(name for name, urls in named.items() if not urls)
 
     @property
     def origin_connections(self) -> int:

@@ -14,6 +14,7 @@ from adapters.memory.limits import MemoryRateStore, MemoryUsageReader
 from adapters.memory.live_output import MemoryLiveOutput
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.queue import MemoryExecutionQueue
+from adapters.memory.runtime_hosts import MemoryHostDirectory
 from adapters.memory.schedules import MemoryScheduleRepository
 from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.memory.sequential_ids import SequentialIds
@@ -52,6 +53,7 @@ class Fakes:
     signing_key: SigningKey | None = field(factory=lambda: SigningKey(WEBHOOK_KEY.encode()))
     functions: MemoryFunctionRepository = field()
     rates: MemoryRateStore = field(factory=MemoryRateStore)
+    runtime_hosts: MemoryHostDirectory = field(factory=MemoryHostDirectory)
     tasks: BackgroundTasks = field(factory=BackgroundTasks)
     execution_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("an execution", 8))
     recording_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("a recording", 8))
@@ -99,6 +101,7 @@ class Fakes:
             "execution_queue": self.queue,
             "schedules": self.schedules or MemoryScheduleRepository(self.store, self.queue),
             "live_output": self.output,
+            "runtime_hosts": self.runtime_hosts,
             "functions": self.functions,
             "audit": self.audit,
             "rates": self.rates,

@@ -20,6 +20,7 @@ from adapters.postgres.statements.administration import CleanupStatements
 from domain.audit import AuditRetention
 from domain.clock import Clock
 from domain.errors import StorageUnavailable, Unavailable
+from domain.hosts.host import KEPT_FOR
 from domain.identity import uuid7_at
 from domain.stats import ArchiveStats, CleanupStats
 from domain.takeover.recording import RECORDINGS_KEPT
@@ -106,6 +107,7 @@ class Cleanup:
         self._stats.entries_ended += await self._in_batches(self._end_expired) + await self._end_blocking(now)
         self._stats.executions_overdue += await self._in_batches(self._end_overdue)
         await self._in_batches(self._remove_live_output)
+        await self._in_batches(self._remove_hosts)
         self._stats.keys_removed += await self._in_batches(self._remove_keys)
         self._stats.partitions_emptied += await self._empty_partitions(now)
         self._stats.acts_removed += await self._in_batches(self._remove_acts)
@@ -195,6 +197,11 @@ class Cleanup:
     async def _remove_live_output(self, rows_max: int) -> int:
         parameters = {"now": self._clock.now(), "rows_max": rows_max}
         ((removed,),) = await self._gateway.fetch(self._statements.delete_old_live_output, parameters)
+        return int(removed)
+
+    async def _remove_hosts(self, rows_max: int) -> int:
+        parameters = {"seen_before": self._clock.now() - KEPT_FOR, "rows_max": rows_max}
+        ((removed,),) = await self._gateway.fetch(self._statements.delete_old_runtime_hosts, parameters)
         return int(removed)
 
     async def _remove_keys(self, rows_max: int) -> int:

@@ -69,6 +69,7 @@ class CleanupStatements:
     delete_deactivated_functions: Statement = field(metadata=UNPREPARED)
     delete_old_acts: Statement = field(metadata=UNPREPARED)
     delete_old_live_output: Statement = field(metadata=UNPREPARED)
+    delete_old_runtime_hosts: Statement = field(metadata=UNPREPARED)
     delete_old_deliveries: Statement = field(metadata=UNPREPARED)
     settle_deliveries: Statement = field(metadata=UNPREPARED)
     select_webhooks_to_trim: Statement

@@ -70,6 +70,14 @@ class LiveOutputStatements:
 
 
 @frozen
+class RuntimeHostStatements:
+    """Statements of `runtime_hosts.sql`."""
+
+    register_runtime_host: Statement
+    select_runtime_hosts: Statement
+
+
+@frozen
 class FunctionStatements:
     """Statements of `functions.sql`."""
 

@@ -23,6 +23,7 @@ from adapters.postgres.statements.calls import (
     KeyedCallStatements,
     LimitStatements,
     LiveOutputStatements,
+    RuntimeHostStatements,
     ServerStatements,
     SessionStatements,
     UsageStatements,
@@ -61,6 +62,7 @@ class Statements:
     queue_states: QueueStateStatements
     schedules: ScheduleStatements
     live_output: LiveOutputStatements
+    runtime_hosts: RuntimeHostStatements
     functions: FunctionStatements
     api_keys: ApiKeyStatements
     owners: OwnerStatements

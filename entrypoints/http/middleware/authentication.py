@@ -36,7 +36,7 @@ class AuthenticationGuard(Guard):
     @override
     async def admit(self, request: Request, route: Route) -> Headers:
         access = route.access
-        if access is Access.OPEN:
+        if access in {Access.OPEN, Access.RUNTIME_HOST}:
             request.caller = NOBODY
         elif access is Access.DETAIL:
             request.caller = await self._optional_caller(request)

@@ -14,6 +14,7 @@ from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.executions.service import ExecutionPolicy
 from domain.functions.examples import ExamplePolicy
 from domain.functions.service import FunctionPolicy
+from domain.hosts.service import HostRegistry
 from domain.limits.ports import Quotas, Unlimited
 from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
 from domain.queue.dispatcher import Dispatcher
@@ -66,6 +67,7 @@ class World(Fakes):
         origin: OriginOptions | None = None,
         mapping: LanguageMapping | None = None,
         origin_hooks: OriginHooks | None = None,
+        registry: HostRegistry | None = None,
         **fakes: Any,
     ) -> "World":
         world = cls(**fakes)
@@ -85,7 +87,7 @@ class World(Fakes):
             quotas=quotas,
             mapping=mapping or LanguageMapping(),
         )
-        services, apis = controller.services(), {}
+        services, apis = evolve(controller.services(), runtime_hosts=registry), {}
         world.dispatcher = controller.queue.dispatcher()
         if origin is not None:
             further = origin_hooks or OriginHooks()

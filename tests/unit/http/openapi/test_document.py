@@ -25,6 +25,10 @@ from tests.unit.http.world import OPTIONS, Exchange, World
 
 DOCUMENTED_ELSEWHERE = {
     "ApiKeyNotFound",  # raised by a command only
+    "HostConflict",  # of runtime hosts that register, like NetworkForbidden, RuntimeTokenMissing and TooManyHosts
+    "NetworkForbidden",
+    "RuntimeTokenMissing",
+    "TooManyHosts",
     "ExpectationFailed",  # in the description of the API
     "MethodNotAllowed",
     "OriginLoop",  # at ORIGIN_PORT only, like the next ones of the front: docs/front.md

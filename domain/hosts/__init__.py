@@ -1,0 +1,1 @@
+"""Runtime hosts that register themselves."""

@@ -1,0 +1,81 @@
+"""The settings of runtime hosts that register themselves, at the hosts and at controllers."""
+
+import re
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_network
+
+from domain.errors import InvalidRequest
+from domain.hosts.host import NAME_PATTERN
+from domain.hosts.networks import HostLocation, HostNetworks
+from domain.webhooks.address import Network
+from entrypoints.settings.settings import Settings
+
+CONTROLLERS_MAX = 8
+_NETWORKS_MAX = 64
+_NAME = re.compile(NAME_PATTERN)
+_NAME_SIZE_MAX = 128
+_UNFIT = re.compile(r"[^A-Za-z0-9._:-]")
+
+
+def host_networks(settings: Settings) -> HostNetworks:
+    """Return where runtime hosts may be."""
+    known = map(_network, settings.runtime_host_networks)
+    return HostNetworks(tuple(network for network in known if network is not None))
+
+
+def runtime_host_name(settings: Settings) -> str:
+    """Return RUNTIME_HOST_NAME, or the name of the machine with the port: several hosts may be on one machine."""
+    return settings.runtime_host_name or _UNFIT.sub("-", f"{socket.gethostname()}:{settings.port}")[-_NAME_SIZE_MAX:]
+
+
+def runtime_networks_are_valid(settings: Settings) -> Iterator[str]:
+    """Check the networks of a controller's runtime hosts, and that hosts need a token to register."""
+    given, count = settings.runtime_host_networks, len(settings.runtime_host_networks)
+    if count > _NETWORKS_MAX:
+        yield f"RUNTIME_HOST_NETWORKS: {count} entries are more than the {_NETWORKS_MAX} that are allowed. Name fewer."
+    for text in given:
+        if _network(text) is None:
+            yield f"RUNTIME_HOST_NETWORKS: {text!r} is not valid. Set it to networks such as 10.0.0.0/8."
+    if given and settings.runtime_token is None:
+        yield (
+            "RUNTIME_TOKEN: it is not set, so anybody could register a runtime host and receive scripts. Set the token "
+            "of the hosts, or unset RUNTIME_HOST_NETWORKS."
+        )
+
+
+def registration_is_possible(settings: Settings) -> Iterator[str]:
+    """Check what a runtime host needs to register itself."""
+    controllers, url, name = settings.controller_url, settings.runtime_host_url, settings.runtime_host_name
+    count = len(controllers)
+    if count > CONTROLLERS_MAX:
+        yield f"CONTROLLER_URL: {count} URLs are more than the {CONTROLLERS_MAX} that are allowed. Name fewer."
+    for each in controllers:
+        if (problem := _url_problem(each)) is not None:
+            yield f"CONTROLLER_URL: {each!r} {problem}. Set it to http://host:port or https://host:port."
+    if url is not None and (problem := _url_problem(url)) is not None:
+        yield f"RUNTIME_HOST_URL: {url!r} {problem}. Set it to http://host:port or https://host:port."
+    if name is not None and not _NAME.fullmatch(name):
+        yield f"RUNTIME_HOST_NAME: {name!r} does not match {NAME_PATTERN}. Use letters, digits and . _ : - only."
+    if controllers and url is None:
+        yield (
+            "RUNTIME_HOST_URL: it is not set, so controllers would not know where this runtime host is. Set it to the "
+            "URL at which they reach it, or unset CONTROLLER_URL."
+        )
+    if controllers and settings.runtime_token is None:
+        yield "RUNTIME_TOKEN: it is not set, and a runtime host needs it to register. Set the token of the controllers."
+
+
+def _network(text: str) -> Network | None:
+    try:
+        return ip_network(text)
+    except ValueError:
+        return None
+
+
+def _url_problem(url: str) -> str | None:
+    try:
+        HostLocation.of(url)
+    except InvalidRequest as error:
+        return error.problems[0].message
+    return None

@@ -1,0 +1,148 @@
+"""A runtime host registers itself at controllers that respx plays."""
+
+import asyncio
+import json
+from uuid import UUID
+
+import httpx2
+import pytest
+import structlog
+from respx import MockResponse
+
+from adapters.host_registrar import HostRegistrar, Offer, RegistrarOptions
+from domain.hosts.host import HostState
+
+FIRST, SECOND = "http://first.test:8080", "https://second.test"
+PATH = "/runtime-hosts/host-1:8090"
+OFFER = Offer(["python"], 32)
+
+
+@pytest.fixture
+def controllers(httpx2_mock):
+    httpx2_mock.put(FIRST + PATH, name="first").mock(return_value=MockResponse(204))
+    return httpx2_mock
+
+
+@pytest.fixture
+def second(controllers):
+    return controllers.put(SECOND + PATH).mock(return_value=MockResponse(204))
+
+
+@pytest.fixture
+async def registrar():
+    options = RegistrarOptions([FIRST, SECOND], "hush", "host-1:8090", "http://10.0.0.7:8090", "0.3.0", every_s=0.001)
+    registrar = HostRegistrar(options, lambda: OFFER, UUID(int=1))
+    yield registrar
+    await registrar.end()
+
+
+def bodies(route):
+    return [json.loads(call.request.content) for call in route.calls]
+
+
+async def test_it_sends_what_it_is_with_the_token(controllers, registrar):
+    await registrar.register()
+    (call,) = controllers["first"].calls
+    assert call.request.headers["authorization"] == "Bearer hush"
+    assert json.loads(call.request.content) == {
+        "boot_id": str(UUID(int=1)),
+        "url": "http://10.0.0.7:8090",
+        "languages": ["python"],
+        "runs_max": 32,
+        "release": "0.3.0",
+        "state": "ready",
+    }
+    assert registrar.problem is None
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        {"side_effect": httpx2.ConnectError("refused")},
+        {"side_effect": httpx2.ReadTimeout("silent")},
+        {"return_value": MockResponse(503, json={"error": {"message": "The database did not respond."}})},
+        {"return_value": MockResponse(404)},
+        {"return_value": MockResponse(500, content=b"Internal Server Error")},
+    ],
+    ids=["unreachable", "silent", "unavailable", "without the route", "broken"],
+)
+async def test_it_passes_over_a_controller_that_cannot_take_it_and_stays_with_the_next(
+    controllers, second, registrar, failure
+):
+    controllers["first"].mock(**failure)
+    await registrar.register()
+    await registrar.register()
+    assert registrar.problem is None
+    assert controllers["first"].call_count == 1
+    assert second.call_count == 2
+
+
+async def test_it_reports_why_no_controller_has_taken_it(controllers, second, registrar):
+    controllers["first"].mock(side_effect=httpx2.ConnectError("refused"))
+    second.mock(return_value=MockResponse(503, json={"error": {"message": "Too many hosts."}}))
+    await registrar.register()
+    assert registrar.problem == f"{FIRST}: ConnectError: refused; {SECOND}: 503 Too many hosts."
+
+
+async def test_what_one_controller_refuses_is_not_sent_to_the_next(controllers, registrar):
+    controllers["first"].mock(return_value=MockResponse(409, json={"error": {"message": "The name is held."}}))
+    await registrar.register()
+    assert registrar.problem == f"{FIRST}: 409 The name is held."
+
+
+@pytest.mark.parametrize("content", [b"x" * 1_000_000, b'{"error": []}', b"[]", b"\xff"])
+async def test_whatever_a_controller_replies_the_reason_is_short(controllers, registrar, content):
+    controllers["first"].mock(return_value=MockResponse(403, content=content))
+    await registrar.register()
+    assert registrar.problem.startswith(f"{FIRST}: 403 ")
+    assert len(registrar.problem) < 600
+
+
+async def test_the_log_has_changes_and_no_repetitions_and_no_token(controllers, registrar):
+    with structlog.testing.capture_logs() as lines:
+        await registrar.register()
+        await registrar.register()
+        controllers["first"].mock(return_value=MockResponse(401, json={"error": {"message": "Set RUNTIME_TOKEN."}}))
+        await registrar.register()
+        await registrar.register()
+        controllers["first"].mock(return_value=MockResponse(204))
+        await registrar.register()
+    assert [line["event"] for line in lines] == ["host_registered", "host_not_registered", "host_registered"]
+    assert "hush" not in repr(lines)
+    assert "hush" not in repr(registrar)
+
+
+async def test_it_registers_again_and_again_until_it_drains_and_ends(controllers, registrar):
+    third = asyncio.Event()
+
+    def reply(_request):
+        if controllers["first"].call_count == 2:
+            third.set()
+        return MockResponse(204)
+
+    controllers["first"].mock(side_effect=reply)
+    running = asyncio.create_task(registrar.run())
+    await asyncio.wait_for(third.wait(), 5)
+    running.cancel()
+    await asyncio.wait([running])
+    assert {body["state"] for body in bodies(controllers["first"])} == {"ready"}
+
+
+async def test_a_drain_is_sent_at_once_and_the_end_last(controllers):
+    options = RegistrarOptions([FIRST], "hush", "host-1:8090", "http://10.0.0.7:8090", "0.3.0", every_s=3600)
+    registrar, sent = HostRegistrar(options, lambda: OFFER), asyncio.Queue()
+
+    def reply(request):
+        sent.put_nowait(json.loads(request.content)["state"])
+        return MockResponse(204)
+
+    controllers["first"].mock(side_effect=reply)
+    running = asyncio.create_task(registrar.run())
+    assert await asyncio.wait_for(sent.get(), 5) == "ready"
+    registrar.leave()
+    assert await asyncio.wait_for(sent.get(), 5) == "draining"
+    running.cancel()
+    await asyncio.wait([running])
+    await registrar.end()
+    assert await sent.get() == "ended"
+    assert registrar.state is HostState.ENDED

@@ -1,0 +1,78 @@
+"""The settings of runtime hosts that register themselves."""
+
+from ipaddress import ip_address
+
+import pytest
+
+from entrypoints.settings.checks import CONTROLLER_CHECKS, RUNTIME_HOST_CHECKS
+from entrypoints.settings.environment import SettingsError
+from entrypoints.settings.loading import load_settings
+from entrypoints.settings.runtime_hosts import host_networks, runtime_host_name
+
+HOST = {"CONTROLLER_URL": "http://c:8080,https://d", "RUNTIME_HOST_URL": "http://h:8081", "RUNTIME_TOKEN": "t"}
+
+
+def problems(checks, **environ):
+    with pytest.raises(SettingsError) as error:
+        load_settings(environ, checks)
+    return error.value.problems
+
+
+def test_a_controller_accepts_hosts_in_its_networks():
+    given = {"RUNTIME_HOST_NETWORKS": "10.1.0.0/16,fd00::/8", "RUNTIME_TOKEN": "t"}
+    settings = load_settings(given, CONTROLLER_CHECKS)
+    assert host_networks(settings).accepts(ip_address("10.1.2.3"))
+    assert not host_networks(settings).accepts(ip_address("10.2.2.3"))
+    assert settings.has_runtime_hosts
+    assert settings.local_languages == ()
+
+
+def test_without_networks_scripts_run_where_the_runtime_urls_say():
+    assert load_settings({}).local_languages == ("nodejs_runtime_url", "python_runtime_url")
+    assert not load_settings({}).has_runtime_hosts
+    listed = load_settings({"PYTHON_RUNTIME_URL": "http://127.0.0.1:1"})
+    assert (listed.local_languages, listed.has_runtime_hosts) == (("nodejs_runtime_url",), True)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"RUNTIME_HOST_NETWORKS": "10.0.0.1/8", "RUNTIME_TOKEN": "t"}, "RUNTIME_HOST_NETWORKS: '10.0.0.1/8'"),
+        ({"RUNTIME_HOST_NETWORKS": "hosts", "RUNTIME_TOKEN": "t"}, "RUNTIME_HOST_NETWORKS: 'hosts'"),
+        (
+            {"RUNTIME_HOST_NETWORKS": ",".join(f"10.{n}.0.0/16" for n in range(65)), "RUNTIME_TOKEN": "t"},
+            "RUNTIME_HOST_NETWORKS: 65 entries",
+        ),
+        ({"RUNTIME_HOST_NETWORKS": "10.0.0.0/8"}, "RUNTIME_TOKEN: it is not set"),
+    ],
+)
+def test_a_wrong_setting_of_a_controller_is_named(given, expected):
+    (problem,) = problems(CONTROLLER_CHECKS, **given)
+    assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"CONTROLLER_URL": "c:8080"}, "CONTROLLER_URL: 'c:8080' must begin with http"),
+        ({"CONTROLLER_URL": "http://c/api"}, "CONTROLLER_URL: 'http://c/api' must end with the host"),
+        ({"CONTROLLER_URL": ",".join(f"http://c{n}" for n in range(9))}, "CONTROLLER_URL: 9 URLs"),
+        ({"RUNTIME_HOST_URL": "unix:/run/host"}, "RUNTIME_HOST_URL: 'unix:/run/host' must begin with http"),
+        ({"RUNTIME_HOST_URL": ""}, "RUNTIME_HOST_URL: it is not set"),
+        ({"RUNTIME_HOST_NAME": "a host"}, "RUNTIME_HOST_NAME: 'a host' does not match"),
+        ({"RUNTIME_TOKEN": ""}, "RUNTIME_TOKEN: it is not set"),
+    ],
+)
+def test_a_wrong_setting_of_a_host_is_named(changed, expected):
+    load_settings(HOST, RUNTIME_HOST_CHECKS)
+    (problem,) = problems(RUNTIME_HOST_CHECKS, **HOST | changed)
+    assert problem.startswith(expected)
+
+
+def test_a_host_has_the_name_of_its_machine_and_port_unless_it_is_given_one(monkeypatch):
+    assert runtime_host_name(load_settings(HOST | {"RUNTIME_HOST_NAME": "h-1"})) == "h-1"
+    for machine, name in (("box", "box:8081"), ("my box/\u00e9", "my-box--:8081"), ("b" * 200, "b" * 123 + ":8081")):
+        monkeypatch.setattr("socket.gethostname", lambda machine=machine: machine)
+        named = runtime_host_name(load_settings(HOST | {"PORT": "8081"}))
+        assert named == name
+        load_settings(HOST | {"RUNTIME_HOST_NAME": named}, RUNTIME_HOST_CHECKS)
