@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 from attrs import evolve
 from psycopg.errors import QueryCanceled
 
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.connection import Rows, Statement
 from adapters.postgres.connections.errors import Category, StatementRefused, StillLocked, TookTooLong
 from adapters.postgres.connections.faults import fault_behind
 from adapters.postgres.connections.observer import StatementObserver, limit_pool_log
@@ -51,6 +51,29 @@ def report_wait(name: str, duration_s: float) -> None:
         caller.waited(name, duration_s)
 
 
+class Pool(Protocol):
+    """Connections on which a gateway makes its attempts, as StatementPool does."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def drop_idle(self) -> None: ...
+
+    async def attempt(
+        self,
+        statement: Statement,
+        parameters: Mapping[str, object],
+        until_s: float,
+        fence: Sequence[Statement] = (),
+    ) -> Rows: ...
+
+    def stats(self) -> PoolStats: ...
+
+
+MakePool = Callable[[str, int, GatewayOptions, StatementObserver | None, Callable[[float], Awaitable[None]]], Pool]
+
+
 class Gateway:
     """Runs single autocommit statements on PostgreSQL within hard deadlines.
 
@@ -61,9 +84,7 @@ class Gateway:
         self,
         options: GatewayOptions,
         observe: StatementObserver | None = None,
-        make_pool: Callable[
-            [str, int, GatewayOptions, StatementObserver | None, Callable[[float], Awaitable[None]]], StatementPool
-        ] = StatementPool,
+        make_pool: MakePool = StatementPool,
     ) -> None:
         self._options = options
         self._left_at_s = float("-inf")

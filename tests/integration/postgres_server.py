@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
@@ -26,22 +26,25 @@ def postgres_server() -> Iterator[str]:
         account = choose_account(folder / "cluster")
         account.adopt(folder)
         binaries = find_programs().reachable_by(account, folder)
-        _initdb(binaries, account, folder)
-        with _running(binaries, account, folder):
+        initdb(binaries, account, folder)
+        with running_server(binaries, account, folder):
             url = f"postgresql://postgres@/postgres?host={folder}"
-            _await_ready(url)
+            await_ready(url)
             yield url
 
 
-def _initdb(binaries: PostgresPrograms, account: Account, folder: Path) -> None:
+def initdb(binaries: PostgresPrograms, account: Account, folder: Path) -> None:
+    """Make the data of a new server in a folder."""
     argv = [binaries.path("initdb"), "-D", str(folder / "cluster"), "-U", "postgres", "--auth=trust", "--no-sync"]
     subprocess.run([*argv, *_LOCALE], check=True, capture_output=True, **_as_user(account))
 
 
 @contextlib.contextmanager
-def _running(binaries: PostgresPrograms, account: Account, folder: Path) -> Iterator[None]:
+def running_server(
+    binaries: PostgresPrograms, account: Account, folder: Path, further: Sequence[str] = ("listen_addresses=",)
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield a server on the data in a folder, with further settings; it is ended afterwards if it still runs."""
     settings = [
-        "listen_addresses=",
         "fsync=off",  # no test ends the machine
         f"unix_socket_directories={folder}",
         "max_connections=100",
@@ -50,13 +53,14 @@ def _running(binaries: PostgresPrograms, account: Account, folder: Path) -> Iter
         "max_wal_size=128MB",  # the folder may lie in memory
         "jit=off",
         "timezone=UTC",
+        *further,
     ]
     argv = [binaries.path("postgres"), "-D", str(folder / "cluster")]
     options = [part for setting in settings for part in ("-c", setting)]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen([*argv, *options], stdout=log, stderr=log, **_as_user(account))
     try:
-        yield
+        yield server
     finally:
         server.send_signal(signal.SIGINT)
         try:
@@ -66,7 +70,8 @@ def _running(binaries: PostgresPrograms, account: Account, folder: Path) -> Iter
             server.wait(10)
 
 
-def _await_ready(url: str) -> None:
+def await_ready(url: str) -> None:
+    """Wait until the server accepts connections."""
     until = time.monotonic() + _READY_TIMEOUT_S
     while True:
         try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar, cast
 
 import psycopg
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 from psycopg.abc import Buffer, PQGen, QueryNoTemplate
 from psycopg.adapt import Dumper, PyFormat, Transformer
 from psycopg.conninfo import conninfo_to_dict
@@ -20,6 +20,32 @@ from adapters.copied_rows import COPY_END, COPY_HEAD
 from adapters.postgres.connections.exchange import StatementExchange
 
 _MARKS = re.compile(r"%\((\w+)\)s|%%")
+_HOME = "meta"
+"""The schema that the texts of statements name."""
+
+
+class UnknownTable(Exception):
+    """A text names a table of which the bucket has no shard, so a migration is missing there."""
+
+
+def placed(text: str, schema: str, shards: Mapping[str, int], placed_from: str = _HOME) -> str:
+    """Return the text with the names of a bucket: its schema, and its shards by the numbers that their tables have.
+
+    A name before a parenthesis is a function. Without shards the text names the tables, as on the coordinator. Raises
+    UnknownTable if only some of the tables have shards.
+    """
+
+    def renamed(mark: re.Match[str]) -> str:
+        name, parenthesis = mark.groups()
+        if name is None:
+            return schema
+        if parenthesis or not shards:
+            return f"{schema}.{name}{parenthesis}"
+        if name not in shards:
+            raise UnknownTable(name)
+        return f"{schema}.{name}_{shards[name]}"
+
+    return re.sub(rf"\b{placed_from}\b(?:\.(\w+)(\(?))?", renamed, text)
 
 
 @frozen
@@ -55,6 +81,10 @@ class Statement:
     def writes(self) -> bool:
         """Whether a failure must say if the write is stored."""
         return not self.name.startswith("select_")
+
+    def at(self, schema: str, shards: Mapping[str, int]) -> "Statement":
+        """Return this statement for a bucket, as `placed` does."""
+        return evolve(self, sql=placed(self.sql, schema, shards))
 
     def values(self, parameters: Mapping[str, object]) -> Sequence[object]:
         """Return the values of the numbered placeholders; raises KeyError if one is missing."""
@@ -96,7 +126,7 @@ LOADED = "rows"
 
 Result = TypeVar("Result")
 
-_PREPARED_MAX = 100
+PREPARED_MAX = 100
 """Statements on one connection; the server keeps a plan for each."""
 
 _DRIVER_TIMEOUT_MIN_S = 2
@@ -175,7 +205,7 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         name = self._names.get((statement.name, types))
         if name is not None:
             self.pgconn.send_query_prepared(name, values, formats)
-        elif self.prepare_threshold is None or len(self._names) >= _PREPARED_MAX:
+        elif self.prepare_threshold is None or len(self._names) >= PREPARED_MAX:
             self.pgconn.send_query_params(statement.numbered, values, types, formats)
         else:
             return await self._run_first(statement, values, types, formats)
@@ -218,16 +248,19 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         def loaded(results: Sequence[PGresult]) -> bytes:
             return cast("bytes", parameters[LOADED]) if results[-1].ntuples else COPY_HEAD + COPY_END
 
-        text = psycopg.AsyncClientCursor(self).mogrify(cast("QueryNoTemplate", statement.sql), parameters)
-        self.pgconn.send_query(text.encode())
+        self.pgconn.send_query(self._text(statement, parameters))
         results = await self._exchange.results(loaded)
         return self._rows([*results, *results[-2:-1]])
 
     async def _run_planned(self, statement: Statement, parameters: Mapping[str, object]) -> Rows:
         """Run a statement with the values in its text: it is planned for them, whatever the mode of the plan cache."""
+        self.pgconn.send_query(self._text(statement, parameters))
+        return self._rows(await self._exchange.results())
+
+    def _text(self, statement: Statement, parameters: Mapping[str, object]) -> bytes:
+        """Return the statement with the values in its text."""
         text = cast("QueryNoTemplate", statement.sql)  # from a file of the project, never assembled
-        cursor = await psycopg.AsyncClientCursor(self).execute(text, parameters)
-        return [] if cursor.rownumber is None else await cursor.fetchall()
+        return psycopg.AsyncClientCursor(self).mogrify(text, parameters).encode()
 
 
 async def _count_addresses(conninfo: str) -> int:

@@ -80,6 +80,9 @@ CUT_SHORT = RetryDecision(Category.TIMEOUT, sent=True, connection_spent=True)
 NO_CONNECTION = RetryDecision(Category.RETRYABLE, sent=False)
 """No connection was available."""
 
+BUCKET_MOVED = "PGL01"
+"""The SQLSTATE of a hold whose bucket is not on this node; see sql/buckets.sql."""
+
 _BY_CODE: Mapping[str, RetryDecision] = {
     "25006": _MOVED,  # read_only_sql_transaction: the primary is elsewhere now
     "26000": _REPLAN,  # invalid_sql_statement_name: a pooler has changed the backend
@@ -98,6 +101,7 @@ _BY_CODE: Mapping[str, RetryDecision] = {
     "57P03": _MOVED,  # cannot_connect_now
     "57P04": _LOST,  # database_dropped
     "57P05": _LOST,  # idle_session_timeout
+    BUCKET_MOVED: _ROLLED_BACK,
 }
 
 _BY_CLASS: Mapping[str, RetryDecision] = {

@@ -10,15 +10,15 @@ from attrs import define, field
 from structlog.typing import FilteringBoundLogger
 from typing_extensions import override
 
-from adapters.postgres.connections.errors import CUT, CUT_SHORT, RetryDecision
+from adapters.postgres.connections.errors import BUCKET_MOVED, CUT, CUT_SHORT, RetryDecision
 
 StatementObserver = Callable[[str, float, str | None], None]
 """Gets each statement's name, its duration in seconds, and the class of its failure, if it failed."""
 
 _LOG_INTERVAL_S = 10.0
 _KINDS_MAX = 64
-_EXPECTED = frozenset({"0A000", "26000", "40001", "40P01", "42P05", "55P03"})
-"""SQLSTATEs of racing writes, locked rows, poolers and migrations. They are retried, and need no attention."""
+_EXPECTED = frozenset({"0A000", "26000", "40001", "40P01", "42P05", "55P03", BUCKET_MOVED})
+"""SQLSTATEs of racing writes, locked rows, poolers, migrations and moves. They are retried, and need no attention."""
 
 
 def failure_class(error: Exception, decision: RetryDecision) -> str:

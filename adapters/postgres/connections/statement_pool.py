@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 from adapters.postgres.connections.connection import GatewayConnection, Rows, Statement
 from adapters.postgres.connections.errors import CUT, CUT_SHORT, NO_CONNECTION, RetryDecision, judge
 from adapters.postgres.connections.exchange import SocketDeadline, looks_alive
+from adapters.postgres.connections.held import HeldConnection, Hold
 from adapters.postgres.connections.observer import FailureLog, StatementObserver, failure_class
 from adapters.postgres.gateway_options import GatewayOptions
 from domain.errors import Overloaded, ShuttingDown
@@ -35,16 +36,19 @@ class AttemptFailed(Exception):
 class StatementPool:
     """Connections that share a bound; a statement on them ends by its socket deadline, whatever the server does.
 
-    `on_server_left` is called with the start of a statement that found the server gone.
+    `on_server_left` is called with the start of a statement that found the server gone. With `hold` all statements are
+    for one bucket, and run behind it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # as a gateway makes it, and what a bucket adds
         self,
         name: str,
         size_max: int,
         options: GatewayOptions,
         observe: StatementObserver | None,
         on_server_left: Callable[[float], Awaitable[None]],
+        *,
+        hold: Hold | None = None,
     ) -> None:
         self._options = options
         self._socket_timeout_s, self._pool_timeout_s = options.socket_timeout_s, options.pool_timeout_s
@@ -60,8 +64,9 @@ class StatementPool:
         self._writers_waiting = 0
         self._pool: AsyncConnectionPool[GatewayConnection] = AsyncConnectionPool(
             options.conninfo,
-            connection_class=GatewayConnection,
-            kwargs={
+            connection_class=GatewayConnection if hold is None else HeldConnection,
+            kwargs=({} if hold is None else {"hold": hold})
+            | {
                 "autocommit": True,
                 "prepare_threshold": 0 if options.prepares else None,
                 "address_timeout_s": options.connect_timeout_s,

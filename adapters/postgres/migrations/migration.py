@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from importlib.resources import files
 
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
 from typing_extensions import override
 
+from adapters.postgres.connections.connection import placed
 from adapters.postgres.migrations.down import DownMigration, MigrationFailed, parse_down
 
 _NAME = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.up\.sql")
@@ -25,6 +26,9 @@ class Migration:
     name: str
     up: str = field(repr=False)
     down: str = field(repr=False)
+    schema: str | None = field(default=None, repr=False)
+    """The bucket that the step is for; None for `meta`."""
+
     down_migration: DownMigration = field(
         init=False, repr=False, eq=False, default=Factory(lambda self: parse_down(self.down), takes_self=True)
     )
@@ -52,6 +56,11 @@ class Migration:
         """
         return [each for each in self.up.split(";\n") if each.strip()] if _CONCURRENTLY.search(self.up) else []
 
+    def at(self, schema: str) -> "Migration":
+        """Return this step for the schema of a bucket, where all tables are logged: Citus moves no others."""
+        up = placed(self.up, schema, {}).replace("CREATE UNLOGGED TABLE", "CREATE TABLE")
+        return evolve(self, up=up, down=placed(self.down, schema, {}), schema=schema)
+
     def as_row(self, applied_at: datetime) -> str:
         """Return the columns of an applied step as a JSON object."""
         facts = {"version": self.version, "name": self.name, "checksum": self.checksum}
@@ -59,7 +68,7 @@ class Migration:
 
     @override
     def __str__(self) -> str:
-        return f"{self.version:04d}_{self.name}"
+        return f"{self.version:04d}_{self.name}" + (f" in {self.schema}" if self.schema else "")
 
 
 @frozen

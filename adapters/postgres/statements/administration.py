@@ -154,3 +154,27 @@ class MigrationStatements:
     select_audit_exists: Statement
     insert_migration_act: Statement
     set_timeouts: Statement
+
+
+@frozen
+class BucketStatements:
+    """Statements of `buckets.sql`."""
+
+    select_buckets: Statement
+    select_buckets_exist: Statement
+    select_placements: Statement
+    select_hold: Statement
+    create_hold: Statement
+    empty_bucket: Statement
+    select_is_distributed: Statement
+    distribute_schema: Statement
+    move_schema: Statement
+    select_shards: Statement
+    select_group: Statement
+    leave_bodies_unchecked: Statement
+    select_function_texts: Statement
+    insert_buckets: Statement
+    exclude_older_releases: Statement
+    select_cluster: Statement
+    select_nodes: Statement
+    select_home_size: Statement

@@ -7,6 +7,7 @@ from attrs import frozen
 
 from adapters.postgres.statements.administration import (
     AuditStatements,
+    BucketStatements,
     CleanupStatements,
     ExplainStatements,
     InspectionStatements,
@@ -80,6 +81,7 @@ class Statements:
     explain: ExplainStatements
     inspection: InspectionStatements
     migrations: MigrationStatements
+    buckets: BucketStatements
 
 
 @cache

@@ -1,0 +1,159 @@
+"""Where the buckets lie: the node of each, and its shards there."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from attrs import define, field, frozen
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from typing_extensions import override
+
+from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.held import Hold
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.statements.administration import BucketStatements
+from domain.buckets.bucket_map import Bucket
+from domain.buckets.ports import BucketReader
+from domain.concurrency.background_tasks import SharedTasks
+from domain.errors import StorageUnavailable
+
+_READ_INTERVAL_S = 0.02
+"""Placements are not read more often, however many statements fail."""
+
+_SETTINGS = "-c citus.enable_manual_changes_to_shards=on -c citus.override_table_visibility=off"
+"""Allows LOCK TABLE and TRUNCATE on shards, and shows them in the catalogue."""
+
+_log = structlog.get_logger(__name__)
+
+
+@frozen
+class Node:
+    """A server of the cluster: its group, which a failover keeps, and the address at which controllers reach it."""
+
+    group: int
+    host: str
+    port: int
+
+    def dsn(self, home: str, *, server_settings: bool) -> str:
+        """Return the address of the same database as that of home, at this node."""
+        given = {name: value for name, value in conninfo_to_dict(home).items() if name != "hostaddr"}
+        if server_settings:
+            given["options"] = f"{given.get('options', '')} {_SETTINGS}".strip()
+        return make_conninfo("", **given | {"host": self.host, "port": self.port})
+
+
+@frozen
+class Placement:
+    """A bucket at its node, for statements that name its shards."""
+
+    number: int
+    schema: str
+    node: Node
+    shards: Mapping[str, int] = field(repr=False)
+    """The numbers of its shards by their tables; a move keeps them."""
+
+    buckets_of_node: int
+    hold: Hold = field(repr=False)
+    _statements: dict[str, Statement] = field(factory=dict, init=False, eq=False, repr=False)
+
+    def statement(self, statement: Statement) -> Statement:
+        """Return the statement for this bucket; raises UnknownTable if a migration is missing there."""
+        found = self._statements.get(statement.name)
+        if found is None:
+            found = self._statements[statement.name] = statement.at(self.schema, self.shards)
+        return found
+
+
+class UnplacedBucket(StorageUnavailable):
+    """No node has the bucket, or the database does not know it."""
+
+
+class Placements:
+    """The placements of all buckets, as the database showed them last.
+
+    `addresses` are the hosts and ports of nodes by group, where controllers see others than the cluster does.
+    """
+
+    def __init__(
+        self,
+        home: Gateway,
+        statements: BucketStatements,
+        addresses: Mapping[int, tuple[str, int]] | None = None,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._home = home
+        self._statements = statements
+        self._addresses = addresses or {}
+        self._monotonic_s = monotonic_s
+        self._known: Mapping[int, Placement] = {}
+        self._read_at_s = float("-inf")
+        self._reading: SharedTasks[str, None] = SharedTasks()
+        self.moves = 0
+        """Buckets that were found at another node than before."""
+
+        self.reads = 0
+
+    def known(self, number: int) -> Placement | None:
+        """Return what is known of a bucket without asking the database."""
+        return self._known.get(number)
+
+    async def of(self, number: int) -> Placement:
+        """Return the placement of a bucket; raises UnplacedBucket, and what `fetch` raises."""
+        found = self._known.get(number)
+        if found is None:
+            await self._reading.result("read", self._read)
+            found = self._known.get(number)
+        if found is None:
+            raise UnplacedBucket(stored="no")
+        return found
+
+    async def after(self, seen: Placement) -> Placement:
+        """Return the placement of a bucket after one that was wrong; the same one if the database shows no other.
+
+        Raises UnplacedBucket, and what `fetch` raises.
+        """
+        is_due = self._monotonic_s() - self._read_at_s >= _READ_INTERVAL_S
+        if self._known.get(seen.number) is seen and is_due:
+            await self._reading.result("read", self._read)
+        return await self.of(seen.number)
+
+    async def _read(self) -> None:
+        self.reads += 1
+        rows = await self._home.fetch(self._statements.select_placements, {})
+        self._read_at_s = self._monotonic_s()
+        buckets = Counter(group for _, _, group, *_ in rows)
+        found = [self._placement(row, buckets[row[2]]) for row in rows]
+        self._known = {each.number: self._kept(each) for each in found}
+
+    def _placement(self, row: Sequence[Any], buckets_of_node: int) -> Placement:
+        number, schema, group, host, port, shards = row
+        node = Node(group, *self._addresses.get(group, (host, port)))
+        hold = Hold(self._statements.select_hold.at(schema, shards), shards["sessions"])
+        return Placement(number, schema, node, shards, buckets_of_node, hold)
+
+    def _kept(self, found: Placement) -> Placement:
+        """Return the placement as it is known if nothing has changed: its statements and connections stay."""
+        known = self._known.get(found.number)
+        if known is None:
+            return found
+        if (known.node, known.schema, known.shards) == (found.node, found.schema, found.shards):
+            return known
+        if known.node != found.node:
+            self.moves += 1
+            _log.info("bucket_moved", bucket=found.number, node=f"{found.node.host}:{found.node.port}")
+        return found
+
+
+@define(eq=False)
+class PostgresBucketReader(BucketReader):
+    """Reads the buckets from `meta.buckets`."""
+
+    _home: Gateway
+    _statements: BucketStatements
+
+    @override
+    async def read(self) -> Sequence[Bucket]:
+        rows = await self._home.fetch(self._statements.select_buckets, {})
+        return [Bucket(number, from_at) for number, _, from_at in rows]

@@ -1,0 +1,179 @@
+"""The connections to one bucket, at the node where it lies at the moment."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from attrs import evolve
+from psycopg import errors
+
+from adapters.postgres.buckets.placements import Placement, Placements
+from adapters.postgres.connections.connection import Rows, Statement, UnknownTable
+from adapters.postgres.connections.errors import BUCKET_MOVED, NO_CONNECTION, judge
+from adapters.postgres.connections.observer import StatementObserver
+from adapters.postgres.connections.statement_pool import AttemptFailed, StatementPool
+from adapters.postgres.gateway import Gateway
+from adapters.postgres.gateway_options import GatewayOptions
+from domain.concurrency.background_tasks import BackgroundTasks
+from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
+from domain.stats import PoolStats
+
+_SIZE_MIN: Mapping[str, int] = {"normal": 2, "lock_wait": 1}
+_PAUSE_S = 0.02
+_CLOSE_TIMEOUT_S = 10.0
+_NONE = PoolStats(0, 0, 0, 0, 0, 0, 0)
+_HOLDING = ".hold("
+"""What PostgreSQL says of where an error arose, if that was the hold."""
+
+
+class BucketPool:
+    """Makes attempts of a gateway on one bucket: with the names of its shards, at its node, behind its hold.
+
+    A bucket that has moved is found anew, and the statement is sent again within its time: it has not run.
+    """
+
+    def __init__(  # noqa: PLR0913  # as StatementPool, and which bucket
+        self,
+        name: str,
+        size_max: int,
+        options: GatewayOptions,
+        observe: StatementObserver | None,
+        on_server_left: Callable[[float], Awaitable[None]],
+        *,
+        number: int,
+        placements: Placements,
+    ) -> None:
+        self._name, self._size_max, self._options = name, size_max, options
+        self._observe = observe
+        self._on_server_left = on_server_left
+        self._number = number
+        self._placements = placements
+        self._pool: StatementPool | None = None
+        self._placement: Placement | None = None
+        self._changing = asyncio.Lock()
+        self._leaving = BackgroundTasks()
+        self._closed = False
+
+    def stats(self) -> PoolStats:
+        """Return the present figures."""
+        return _NONE if self._pool is None else self._pool.stats()
+
+    async def open(self) -> None:
+        """Begin to connect if it is known where; the first statement connects in any case."""
+        placement = self._placements.known(self._number)
+        if placement is not None:
+            await self._at(placement)
+
+    async def close(self) -> None:
+        """Wait for the statements in flight, within a limit, and close the connections."""
+        self._closed = True
+        if self._pool is not None:
+            await self._pool.close()
+        await self._leaving.drain(_CLOSE_TIMEOUT_S)
+
+    async def drop_idle(self) -> None:
+        """Close the idle connections, and those in use when they are returned."""
+        if self._pool is not None:
+            await self._pool.drop_idle()
+
+    async def attempt(
+        self,
+        statement: Statement,
+        parameters: Mapping[str, object],
+        until_s: float,
+        fence: Sequence[Statement] = (),
+    ) -> Rows:
+        """Run the statement once, as StatementPool does."""
+        placement = await self._placements.of(self._number)
+        while True:
+            try:
+                pool = await self._at(placement)
+                placed = placement.statement(statement)
+                before = [placement.statement(each) for each in fence]
+                return await pool.attempt(placed, parameters, until_s, before)
+            except (AttemptFailed, UnknownTable, errors.UndefinedFunction, ShuttingDown) as failed:
+                placement = await self._next(placement, failed, until_s)
+
+    async def _next(self, seen: Placement, failed: Exception, until_s: float) -> Placement:
+        """Return where to send the statement now; raises the failure if no move is behind it."""
+        if self._closed or not _may_be_a_move(failed) or until_s - time.monotonic() < self._options.socket_timeout_s:
+            raise _as_attempt(failed)
+        if _was_held(failed):
+            return seen
+        found = await self._found_after(seen)
+        if found is seen and not _has_moved(failed):
+            raise _as_attempt(failed)
+        await asyncio.sleep(_PAUSE_S if found is seen else 0)
+        return found
+
+    async def _found_after(self, seen: Placement) -> Placement:
+        """Return where the bucket is now; where it was if home is away."""
+        try:
+            return await self._placements.after(seen)
+        except (StorageUnavailable, Overloaded, ShuttingDown):
+            return seen
+
+    async def _at(self, placement: Placement) -> StatementPool:
+        """Return the connections to the bucket's node; those to an earlier one end with their statements."""
+        if self._placement is placement and self._pool is not None:
+            return self._pool
+        async with self._changing:
+            if self._placement is not placement or self._pool is None:
+                if self._pool is not None:
+                    self._leaving.spawn(self._pool.close())
+                self._pool = self._pool_at(placement)
+                self._placement = placement
+                await self._pool.open()
+            return self._pool
+
+    def _pool_at(self, placement: Placement) -> StatementPool:
+        size = max(_SIZE_MIN[self._name], self._size_max // placement.buckets_of_node)
+        dsn = placement.node.dsn(self._options.dsn, server_settings=self._options.server_timeouts)
+        options = evolve(self._options, dsn=dsn)
+        return StatementPool(self._name, size, options, self._observe, self._on_server_left, hold=placement.hold)
+
+
+def bucket_gateway(
+    number: int, placements: Placements, options: GatewayOptions, observe: StatementObserver | None = None
+) -> Gateway:
+    """Return a gateway whose statements run on one bucket. `options` are those of home, whose pools are divided."""
+
+    def make_pool(
+        name: str,
+        size_max: int,
+        options: GatewayOptions,
+        observe: StatementObserver | None,
+        on_server_left: Callable[[float], Awaitable[None]],
+    ) -> BucketPool:
+        return BucketPool(name, size_max, options, observe, on_server_left, number=number, placements=placements)
+
+    return Gateway(options, observe, make_pool)
+
+
+def _may_be_a_move(failed: Exception) -> bool:
+    if not isinstance(failed, AttemptFailed):
+        return True  # a name is unknown there, or the connections to an earlier node have been closed
+    unknown = isinstance(failed.__cause__, errors.UndefinedTable)
+    return failed.decision is NO_CONNECTION or unknown or _has_moved(failed) or _was_held(failed)
+
+
+def _has_moved(failed: Exception) -> bool:
+    """Return whether the node said that it does not have the bucket, or the pool to it was left."""
+    return isinstance(failed, ShuttingDown) or getattr(failed.__cause__, "sqlstate", None) == BUCKET_MOVED
+
+
+def _was_held(failed: Exception) -> bool:
+    """Return whether the statement has waited for the last step of a move, and has not run."""
+    cause = failed.__cause__
+    if not isinstance(cause, errors.LockNotAvailable | errors.QueryCanceled):
+        return False
+    return _HOLDING in (cause.diag.context or "")
+
+
+def _as_attempt(failed: Exception) -> Exception:
+    """Return the failure as one of an attempt: a bucket without a table or function lacks a migration."""
+    if not isinstance(failed, UnknownTable | errors.UndefinedFunction):
+        return failed
+    attempt = AttemptFailed(judge(errors.UndefinedTable()))
+    attempt.__cause__ = failed
+    return attempt

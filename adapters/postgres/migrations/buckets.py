@@ -1,0 +1,149 @@
+"""The schemas of buckets: made by the same migrations as `meta`, and kept at the same step."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from attrs import define, evolve, field, fields, frozen
+
+from adapters.postgres.connections.connection import Connection, placed
+from adapters.postgres.migrations.connections import MigrationConnections, fetch, run
+from adapters.postgres.migrations.migration import Migration, load_migrations
+from adapters.postgres.migrations.options import MigrationOptions
+from adapters.postgres.migrations.runner import MigrationRunner
+from adapters.postgres.statements.administration import MigrationStatements
+from adapters.postgres.statements.catalogue import Statements
+from domain.clock import Clock
+
+SCHEMA = "bucket_{}"
+"""The schema of a bucket, by its number."""
+
+
+@frozen
+class BucketSchema:
+    """A bucket by its number: its schema, and the instant from which ids belong to it."""
+
+    number: int
+    schema: str
+    from_at: datetime
+
+
+@frozen
+class ClusterNode:
+    """A node that takes buckets. `free` are the connections that clients can still open there."""
+
+    group: int
+    host: str
+    port: int
+    buckets: int
+    wal_level: str | None
+    free: int | None
+
+
+@define(eq=False)
+class BucketMigrations:
+    """Makes the schemas of buckets, and applies steps in them, on the coordinator.
+
+    Every step of the making can be repeated, so it may end anywhere. Every method may raise what MigrationRunner does.
+    """
+
+    _dsn: str = field(repr=False)
+    _statements: Statements
+    _clock: Clock
+    _options: MigrationOptions = field(factory=MigrationOptions)
+    _steps: Sequence[Migration] = field(factory=load_migrations)
+    connections: MigrationConnections = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.connections = MigrationConnections(self._dsn, self._statements.migrations.set_timeouts, self._options)
+
+    async def known(self) -> Sequence[BucketSchema]:
+        """Return the buckets of the database, by number; none of a plain one."""
+        buckets = self._statements.buckets
+        async with self.connections.transaction(self._options.lock_timeout_s) as connection:
+            ((exists,),) = await fetch(connection, buckets.select_buckets_exist)
+            rows = await fetch(connection, buckets.select_buckets) if exists else []
+        return [BucketSchema(*row) for row in rows]
+
+    async def pending(self, schema: str) -> Sequence[Migration]:
+        """Return the steps that a bucket lacks."""
+        return await self._runner(schema).pending()
+
+    async def up(self, schema: str, to: int | None = None) -> Sequence[Migration]:
+        """Apply the steps that a bucket lacks up to version `to`, and return them."""
+        applied = await self._runner(schema).up(to)
+        if applied:
+            await self._place_functions(schema)
+        return applied
+
+    async def make(self, schema: str) -> None:
+        """Make a schema with all tables, which no controller uses yet, and let Citus place it.
+
+        A bucket that was begun before is completed.
+        """
+        statements = self._statements.buckets
+        await self._runner(schema).up()
+        async with self.connections.single_statements() as connection:
+            ((is_distributed,),) = await fetch(connection, statements.select_is_distributed, {"schema": schema})
+            if not is_distributed:
+                await fetch(connection, statements.empty_bucket.at(schema, {}))
+                await fetch(connection, statements.distribute_schema, {"schema": schema})
+        await self._place_functions(schema)
+        await self._level(schema)
+
+    async def nodes(self) -> Sequence[ClusterNode]:
+        """Return the nodes that take buckets."""
+        async with self.connections.single_statements() as connection:
+            rows = await fetch(connection, self._statements.buckets.select_nodes)
+        return [_node(row) for row in rows]
+
+    async def _place_functions(self, schema: str) -> None:
+        """Let the functions of a bucket name its shards; Citus carries them to all nodes."""
+        statements, of = self._statements.buckets, {"schema": schema}
+        async with self.connections.transaction(self._options.lock_timeout_long_s) as connection:
+            await fetch(connection, statements.leave_bodies_unchecked)
+            await fetch(connection, statements.create_hold.at(schema, {}))
+            shards: Mapping[str, int] = dict(await fetch(connection, statements.select_shards, of))
+            for (text,) in await fetch(connection, statements.select_function_texts, of):
+                await run(connection, _function_at(text, schema, shards))
+
+    async def _level(self, schema: str) -> None:
+        """Move the bucket to the node with the fewest, if Citus has put it elsewhere."""
+        nodes = await self.nodes()
+        least = min(nodes, key=lambda node: node.buckets)
+        async with self.connections.single_statements() as connection:
+            if await self._is_crowded(connection, schema, nodes, least):
+                target = {"schema": schema, "host": least.host, "port": least.port}
+                await fetch(connection, self._statements.buckets.move_schema, target)
+
+    async def _is_crowded(
+        self, connection: Connection, schema: str, nodes: Sequence[ClusterNode], least: ClusterNode
+    ) -> bool:
+        """Return whether the bucket's node would still have more buckets than the least one without it."""
+        ((group,),) = await fetch(connection, self._statements.buckets.select_group, {"schema": schema})
+        return any(node.group == group and node.buckets - 1 > least.buckets for node in nodes)
+
+    def _runner(self, schema: str) -> MigrationRunner:
+        statements = _at(self._statements.migrations, schema)
+        steps = [step.at(schema) for step in self._steps]
+        return MigrationRunner(self._dsn, statements, self._clock, self._options, steps)
+
+
+def _at(statements: MigrationStatements, schema: str) -> MigrationStatements:
+    """Return the statements of the runner for the schema of a bucket."""
+    names = [each.name for each in fields(MigrationStatements)]
+    return evolve(statements, **{name: getattr(statements, name).at(schema, {}) for name in names})
+
+
+def _function_at(text: str, schema: str, shards: Mapping[str, int]) -> str:
+    """Return the text of a function with the names of shards, whether it had them before or not."""
+    for table, number in shards.items():
+        text = text.replace(f"{schema}.{table}_{number}", f"{schema}.{table}")
+    return placed(text, schema, shards, schema)
+
+
+def _node(row: Sequence[Any]) -> ClusterNode:
+    group, host, port, is_reached, result, buckets = row
+    facts: Mapping[str, Any] = json.loads(result) if is_reached else {}
+    return ClusterNode(group, host, port, buckets, facts.get("wal_level"), facts.get("free"))

@@ -1,0 +1,133 @@
+-- Statements about the buckets of a distributed database; sessions.sql describes the format. The tables pg_dist_* and
+-- the functions citus_* are those of Citus. In statements that run in a bucket, `meta` is its schema.
+
+-- name: select_buckets()
+SELECT b.number, b.schema, b.from_at FROM meta.buckets AS b ORDER BY b.number;
+
+-- name: select_buckets_exist()
+SELECT to_regclass('meta.buckets') IS NOT NULL;
+
+-- name: select_placements()
+-- Returns each bucket with the node of its sessions, and the shards that lie there by their tables.
+SELECT
+    b.number, b.schema, p.groupid, d.nodename, d.nodeport,
+    json_object_agg(c.relname, s.shardid) AS shards
+FROM meta.buckets AS b
+INNER JOIN pg_namespace AS n ON b.schema = n.nspname
+INNER JOIN pg_class AS c ON n.oid = c.relnamespace
+INNER JOIN pg_dist_shard AS s ON c.oid = s.logicalrelid
+INNER JOIN pg_dist_placement AS p ON s.shardid = p.shardid
+INNER JOIN pg_dist_node AS d ON p.groupid = d.groupid AND d.noderole = 'primary'
+GROUP BY b.number, b.schema, p.groupid, d.nodename, d.nodeport
+HAVING bool_or(c.relname = 'sessions')
+ORDER BY b.number;
+
+-- name: select_hold(shard)
+SELECT meta.hold(:shard::bigint);
+
+-- name: create_hold()!
+-- Citus moves a shard under an exclusive form of this lock (5 is ShareLock), and only the owner of a table may take it.
+-- It is held until the transaction ends. After a move the old shard stays for a while, so reads need the hold too.
+CREATE OR REPLACE FUNCTION meta.hold(shard bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER
+AS $$
+BEGIN
+    PERFORM pg_catalog.lock_shard_metadata(5, ARRAY[shard]);
+    IF NOT EXISTS (
+        SELECT
+        FROM pg_catalog.pg_dist_placement AS p
+        INNER JOIN pg_catalog.pg_dist_local_group AS l ON p.groupid = l.groupid
+        WHERE p.shardid = shard
+    ) THEN
+        RAISE EXCEPTION 'the bucket is not on this node' USING ERRCODE = 'PGL01';
+    END IF;
+END
+$$;
+
+-- name: empty_bucket()!
+-- Functions are in `meta` alone, and the migrations of a bucket are no acts of an operator.
+WITH versions AS (DELETE FROM meta.function_versions),
+functions AS (DELETE FROM meta.functions)
+DELETE FROM meta.audit;
+
+-- name: select_is_distributed(schema)
+SELECT EXISTS (SELECT FROM pg_dist_schema AS s WHERE s.schemaid = to_regnamespace(:schema::text));
+
+-- name: distribute_schema(schema)
+SELECT citus_schema_distribute(:schema::text::regnamespace);
+
+-- name: move_schema(schema, host, port)
+-- Blocks writers, so it is for a bucket that nobody uses yet.
+SELECT citus_schema_move(:schema::text::regnamespace, :host::text, :port::integer, 'block_writes');
+
+-- name: select_shards(schema)
+SELECT c.relname, s.shardid
+FROM pg_class AS c
+INNER JOIN pg_dist_shard AS s ON c.oid = s.logicalrelid
+WHERE c.relnamespace = to_regnamespace(:schema::text);
+
+-- name: select_group(schema)
+-- Returns the group of the node of a bucket's sessions.
+SELECT p.groupid
+FROM pg_dist_shard AS s
+INNER JOIN pg_dist_placement AS p ON s.shardid = p.shardid
+WHERE s.logicalrelid = to_regclass(:schema::text || '.sessions');
+
+-- name: leave_bodies_unchecked()
+-- The bodies of functions name shards, which the coordinator does not have.
+SELECT set_config('check_function_bodies', 'off', TRUE);
+
+-- name: select_function_texts(schema)
+SELECT pg_get_functiondef(p.oid) FROM pg_proc AS p WHERE p.pronamespace = to_regnamespace(:schema::text);
+
+-- name: insert_buckets(numbers, schemas, from_at)!
+INSERT INTO meta.buckets (number, schema, from_at)
+SELECT b.number, b.schema, :from_at::timestamptz
+FROM unnest(:numbers::smallint[], :schemas::text[]) AS b (number, schema)
+ON CONFLICT (number) DO NOTHING;
+
+-- name: exclude_older_releases()!
+-- A controller of a release that knows no buckets would look for all sessions in `meta`; now it stops.
+UPDATE meta.migrations AS m SET works_beside = m.version WHERE m.name = 'buckets';
+
+-- name: select_cluster()
+-- The version is null without the extension in this database; the group is 0 on the coordinator.
+SELECT
+    (SELECT e.extversion FROM pg_extension AS e WHERE e.extname = 'citus') AS citus_version,
+    has_database_privilege(current_database(), 'CREATE') AS may_create,
+    (SELECT pg_has_role(n.nspowner, 'USAGE') FROM pg_namespace AS n WHERE n.nspname = 'meta') AS owns_home;
+
+-- name: select_nodes()
+-- Returns the nodes that take buckets, each with the number of schemas that it has.
+SELECT
+    d.groupid, d.nodename, d.nodeport, r.success,
+    r.result,
+    (
+        SELECT count(DISTINCT c.relnamespace)
+        FROM pg_dist_placement AS p
+        INNER JOIN pg_dist_shard AS s ON p.shardid = s.shardid
+        INNER JOIN pg_class AS c ON s.logicalrelid = c.oid
+        INNER JOIN pg_dist_schema AS h ON c.relnamespace = h.schemaid
+        WHERE p.groupid = d.groupid
+    ) AS buckets
+FROM pg_dist_node AS d
+INNER JOIN run_command_on_all_nodes(
+    $$
+    SELECT json_build_object(
+        'wal_level', current_setting('wal_level'),
+        'free', current_setting('max_connections')::integer
+        - current_setting('superuser_reserved_connections')::integer
+        - (SELECT count(*) FROM pg_stat_activity AS a WHERE a.backend_type = 'client backend')
+    )
+    $$
+) AS r ON d.nodeid = r.nodeid
+WHERE d.noderole = 'primary' AND d.isactive AND d.shouldhaveshards
+ORDER BY d.groupid;
+
+-- name: select_home_size()
+-- Rows are estimates from statistics.
+SELECT
+    coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint AS rows_estimated,
+    coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint AS size_bytes
+FROM pg_class AS c
+WHERE c.relnamespace = to_regnamespace('meta') AND c.relkind = 'r';

@@ -1,0 +1,39 @@
+-- works beside 0016
+-- The buckets of a distributed database. Each is a schema with the same tables as this one; this one has the rows of
+-- every session that is in none of them. `pglambda migrate distribute` adds rows; a plain database has none.
+CREATE TABLE meta.buckets (
+    number smallint PRIMARY KEY CHECK (number BETWEEN 1 AND 255),
+    schema text NOT NULL UNIQUE CHECK (schema ~ '^[a-z][a-z0-9_]*$'),
+    from_at timestamptz NOT NULL
+);
+
+COMMENT ON TABLE meta.buckets IS 'The buckets that sessions are divided among, beside bucket 0, which is this schema.';
+COMMENT ON COLUMN meta.buckets.number IS 'The last 8 bits of the ids of its sessions.';
+COMMENT ON COLUMN meta.buckets.schema IS 'The schema with its tables.';
+COMMENT ON COLUMN meta.buckets.from_at IS 'Ids with an earlier time belong to bucket 0, whatever their last bits are.';
+
+-- In a bucket the partitions have other names, so they are found by those that the server has for them.
+CREATE OR REPLACE FUNCTION meta.empty_slot(emptied smallint, kept_from uuid) RETURNS boolean
+LANGUAGE plpgsql
+-- Whoever waits for the table waits behind this, so it gives up soon; the next sweep tries again.
+SET lock_timeout = '100ms'
+AS $$
+DECLARE
+    partition text := (
+        SELECT i.inhrelid::regclass::text
+        FROM pg_catalog.pg_inherits AS i
+        WHERE
+            i.inhparent = 'meta.executions'::regclass
+            AND i.inhrelid::regclass::text ~ format('executions_%s(_|$)', lpad(emptied::text, 2, '0'))
+    );
+    first_kept boolean;
+BEGIN
+    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', partition);
+    EXECUTE format('SELECT execution_id >= $1 FROM %s LIMIT 1', partition) INTO first_kept USING kept_from;
+    IF first_kept IS NULL OR first_kept THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('TRUNCATE %s', partition);
+    RETURN true;
+END
+$$;

@@ -1,0 +1,115 @@
+"""A Citus cluster of one coordinator and two workers, which the suite starts and stops by itself."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+from attrs import define, field
+from psycopg import sql
+
+from adapters.embedded_postgres.account import Account, choose_account
+from adapters.embedded_postgres.programs import PostgresPrograms
+from tests.integration.postgres_server import await_ready, initdb, running_server
+from tests.support.folders import quick_parent, shared_folder
+from tests.support.ports import free_port
+
+_USUAL_FOLDER = "/usr/lib/postgresql/17"
+_SETTINGS = (
+    "listen_addresses=127.0.0.1",
+    "shared_preload_libraries=citus",
+    "wal_level=logical",
+    "max_connections=200",
+    "max_prepared_transactions=200",
+    "max_worker_processes=32",
+    "citus.node_conninfo=sslmode=prefer",
+    "citus.max_background_task_executors_per_node=1",
+)
+
+
+def citus_programs() -> PostgresPrograms | None:
+    """Return the programs of a PostgreSQL with Citus; None if there is none.
+
+    PGLAMBDA_TEST_CITUS names its folder, with `bin` in it, if it is not Debian's.
+    """
+    programs = PostgresPrograms(Path(os.environ.get("PGLAMBDA_TEST_CITUS", _USUAL_FOLDER)), "17")
+    if not Path(programs.path("initdb")).exists():
+        return None
+    asked = subprocess.run([programs.path("pg_config"), "--pkglibdir"], check=False, capture_output=True, text=True)
+    return programs if (Path(asked.stdout.strip()) / "citus.so").exists() else None
+
+
+@define(eq=False)
+class Cluster:
+    """The servers of a cluster by their ports: the coordinator, which has no buckets, and two workers."""
+
+    ports: Sequence[int]
+    _programs: PostgresPrograms
+    _account: Account
+    _folders: Sequence[Path]
+    _stack: ExitStack
+    _servers: dict[int, subprocess.Popen[bytes]] = field(factory=dict)
+
+    def url(self, database: str, port: int | None = None) -> str:
+        """Return the address of a database at a server (default: the coordinator)."""
+        return f"postgresql://postgres@127.0.0.1:{port or self.ports[0]}/{database}"
+
+    def start(self, port: int) -> None:
+        """Start one server on its data."""
+        folder = self._folders[self.ports.index(port)]
+        settings = [f"port={port}", *_SETTINGS]
+        self._servers[port] = self._stack.enter_context(running_server(self._programs, self._account, folder, settings))
+        await_ready(self.url("postgres", port))
+
+    def kill(self, port: int) -> None:
+        """End one server and its backends without a word."""
+        server = self._servers[port]
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(10)
+
+    def database(self, template: str | None = None) -> str:
+        """Make a database on all servers, empty and joined or as a copy of another one, and return its name."""
+        name = f"test_{uuid4().hex}"
+        for port in self.ports:
+            create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+            _run(
+                self.url("postgres", port), create.format(sql.Identifier(name), sql.Identifier(template or "template1"))
+            )
+        if template is None:
+            self._join(name)
+        return name
+
+    def _join(self, name: str) -> None:
+        for port in self.ports:
+            _run(self.url(name, port), "CREATE EXTENSION citus")
+        _run(self.url(name), f"SELECT citus_set_coordinator_host('127.0.0.1', {self.ports[0]})")
+        for port in self.ports[1:]:
+            _run(self.url(name), f"SELECT citus_add_node('127.0.0.1', {port})")
+
+
+def _run(url: str, statement: str | sql.Composed) -> None:
+    with psycopg.connect(url, autocommit=True, options="-c client_min_messages=error") as connection:
+        connection.execute(statement)
+
+
+@contextmanager
+def citus_cluster(programs: PostgresPrograms) -> Iterator[Cluster]:
+    """Yield a fresh cluster, which is gone afterwards; only this machine can reach it."""
+    with shared_folder(quick_parent()) as folder, ExitStack() as stack:
+        account = choose_account(folder / "cluster")
+        account.adopt(folder)
+        folders = [folder / name for name in ("coordinator", "worker-1", "worker-2")]
+        for each in folders:
+            each.mkdir()
+            account.adopt(each)
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(lambda each: initdb(programs, account, each), folders))
+        cluster = Cluster([free_port() for _ in folders], programs, account, folders, stack)
+        for port in cluster.ports:
+            cluster.start(port)
+        yield cluster

@@ -1,0 +1,168 @@
+"""Buckets of a distributed database: where their statements run, and what a move or a lost node does to them."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from uuid import uuid4
+
+import psycopg
+import pytest
+from attrs import fields
+
+from adapters.memory.manual_clock import ManualClock
+from adapters.postgres.batching.call_queue import BatchKeys
+from adapters.postgres.buckets.placements import Placements, PostgresBucketReader
+from adapters.postgres.buckets.pool import bucket_gateway
+from adapters.postgres.connections.connection import Statement
+from adapters.postgres.gateway import Gateway, GatewayOptions
+from adapters.postgres.migrations.buckets import BucketMigrations
+from adapters.postgres.migrations.runner import MigrationRunner
+from adapters.postgres.repositories.sessions import PostgresSessionRepository
+from adapters.postgres.statements.catalogue import Statements
+from adapters.system_clock import SystemClock
+from domain.buckets.bucket_map import Bucket
+from domain.errors import StorageUnavailable
+from domain.identity import Owner, SessionRef
+from domain.scripts.script import Script
+from tests.integration.citus.cluster import Cluster
+from tests.unit.domain.builders import session_at
+
+NUMBERS = (1, 2)
+SCRIPT = Script("1", "ab" * 32)
+_HOME_ONLY = {"server", "clock", "functions", "api_keys", "takeover", "recordings", "session_returns", "verification"}
+_HOME_ONLY |= {"migrations", "buckets", "inspection"}
+
+
+@pytest.fixture(scope="session")
+def database(cluster: Cluster, statements: Statements) -> str:
+    """The name of a database with two buckets, one on each worker."""
+    name = cluster.database()
+    asyncio.run(distribute(cluster.url(name), statements))
+    return name
+
+
+async def distribute(url: str, statements: Statements) -> None:
+    await MigrationRunner(url, statements.migrations, SystemClock()).up()
+    buckets = BucketMigrations(url, statements, SystemClock())
+    for number in NUMBERS:
+        await buckets.make(f"bucket_{number}")
+    with psycopg.connect(url) as connection:
+        rows = {
+            "numbers": list(NUMBERS),
+            "schemas": [f"bucket_{number}" for number in NUMBERS],
+            "from_at": "2026-01-01",
+        }
+        connection.execute(statements.buckets.insert_buckets.sql, rows)
+
+
+@asynccontextmanager
+async def opened(url: str, statements: Statements) -> AsyncIterator[tuple[Placements, dict[int, Gateway]]]:
+    """Yield the placements, and a gateway for each bucket, as one process has them."""
+    options = GatewayOptions(url, request_timeout_s=4)
+    home = Gateway(options)
+    placements = Placements(home, statements.buckets)
+    gateways = {number: bucket_gateway(number, placements, options) for number in NUMBERS}
+    for gateway in (home, *gateways.values()):
+        await gateway.open()
+    try:
+        yield placements, gateways
+    finally:
+        for gateway in (*gateways.values(), home):
+            await gateway.close()
+
+
+def all_of(statements: Statements) -> Iterator[tuple[str, Statement]]:
+    for holder in fields(Statements):
+        if holder.name not in _HOME_ONLY:
+            group = getattr(statements, holder.name)
+            yield from ((f"{holder.name}.{each.name}", getattr(group, each.name)) for each in fields(type(group)))
+
+
+def explained(connection: psycopg.Connection, statement: Statement) -> str:
+    """Return the generic plan of a statement, which is that of a prepared one."""
+    text = statement.numbered.decode().rstrip().rstrip(";")
+    return "\n".join(
+        row for (row,) in connection.execute(f"EXPLAIN (GENERIC_PLAN, VERBOSE, COSTS OFF) {text}".encode())
+    )
+
+
+async def test_every_statement_of_a_bucket_is_planned_by_its_node_alone(cluster, database, statements):
+    async with opened(cluster.url(database), statements) as (placements, _):
+        placement = await placements.of(1)
+    dsn = placement.node.dsn(cluster.url(database), server_settings=True)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for name, statement in all_of(statements):
+            placed = placement.statement(statement)
+            if placed.sql.lstrip().startswith(("LOCK", "DO", "SET")):
+                continue
+            plan = explained(connection, placed)
+            assert not re.search("Citus|Distributed|Task Count", plan), f"{name}\n{plan}"
+            named = set(re.findall(r" on (\w+)\.(\w+)", plan))
+            shards = {f"{table}_{number}" for table, number in placement.shards.items()}
+            assert all(table in shards for schema, table in named if schema != "pg_catalog"), f"{name}\n{plan}"
+
+
+async def test_the_buckets_of_a_database_are_read_with_their_instants(cluster, database, statements):
+    home = Gateway(GatewayOptions(cluster.url(database)))
+    await home.open()
+    begin = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
+    assert await PostgresBucketReader(home, statements.buckets).read() == [Bucket(1, begin), Bucket(2, begin)]
+    await home.close()
+
+
+async def test_a_bucket_that_moves_under_writers_loses_nothing(cluster, database, statements):
+    clock = ManualClock()
+    acknowledged = []
+    async with opened(cluster.url(database), statements) as (placements, gateways):
+        sessions = PostgresSessionRepository(gateways[1], statements.sessions, BatchKeys())
+        left = (await placements.of(1)).node
+        target = (await placements.of(2)).node
+        moving = asyncio.create_task(asyncio.to_thread(move, cluster.url(database), "bucket_1", target.port))
+
+        async def write() -> None:
+            while not moving.done() or len(acknowledged) < 100:
+                session = session_at(clock.now(), ref=SessionRef(Owner("alice"), uuid4()))
+                await sessions.add(session, SCRIPT)
+                acknowledged.append(session.ref.session_id)
+                await asyncio.sleep(0.001)
+
+        await asyncio.gather(*(write() for _ in range(6)), moving)
+        assert (await placements.of(1)).node == target != left
+        assert placements.moves == 1
+        found = await gateways[1].fetch(Statement("select_ids", "SELECT request_id FROM meta.sessions"), {})
+    assert {row[0] for row in found} == set(acknowledged)
+    move(cluster.url(database), "bucket_1", left.port)
+
+
+def move(url: str, schema: str, port: int) -> None:
+    with psycopg.connect(url, autocommit=True, options="-c client_min_messages=error") as connection:
+        connection.execute(
+            "SELECT citus_schema_move(%s::regnamespace, '127.0.0.1', %s, 'force_logical')", [schema, port]
+        )
+
+
+async def test_a_killed_node_takes_down_its_own_buckets_only(cluster, database, statements):
+    clock = ManualClock()
+    async with opened(cluster.url(database), statements) as (placements, gateways):
+        sessions = {n: PostgresSessionRepository(gateways[n], statements.sessions, BatchKeys()) for n in NUMBERS}
+        stored = {n: session_at(clock.now(), ref=SessionRef(Owner("bob"), uuid4())) for n in NUMBERS}
+        for number in NUMBERS:
+            await sessions[number].add(stored[number], SCRIPT)
+        lost = (await placements.of(2)).node
+        cluster.kill(lost.port)
+        with pytest.raises(StorageUnavailable):
+            await sessions[2].get(stored[2].ref)
+        assert await sessions[1].get(stored[1].ref) == stored[1]
+        cluster.start(lost.port)
+        async with asyncio.timeout(20):
+            assert await until_found(sessions[2], stored[2].ref) == stored[2]
+
+
+async def until_found(sessions, ref):
+    while True:
+        try:
+            return await sessions.get(ref)
+        except StorageUnavailable:
+            await asyncio.sleep(0.05)
