@@ -110,17 +110,39 @@ WHERE
     AND k.key = :key::text
     AND k.expires_at > :now::timestamptz;
 
--- name: select_state_page(owner, languages, after, since, request_id, status, now, rows_max, size)
--- The filters apply to a bounded number of rows, newest first. The owner's entries and open records are all read, for they
--- are bounded. `next_after` is the same in every row. A page without executions is one row with nulls beside it.
-WITH queued AS MATERIALIZED (
+-- name: select_state_page(owner, languages, after, since, request_id, status, now, entries_max, rows_max, size)
+-- The filters apply to a bounded number of rows, newest first. Up to entries_max entries of the owner are all read, and
+-- sorted. Of an owner with more, the newest entries of all owners are read, as many, and the page reaches down to the last
+-- one of these. `next_after` is the same in every row. A page without executions is one row with nulls beside it.
+WITH first AS MATERIALIZED (
     SELECT q.execution_id
     FROM meta.queued_executions AS q
     WHERE q.language = any(:languages::text[]) AND q.owner = :owner::text
+    LIMIT :entries_max::bigint + 1
+),
+many AS MATERIALIZED (
+    SELECT count(*) > :entries_max::bigint AS is_many FROM first
+),
+walked AS MATERIALIZED (
+    SELECT q.execution_id, q.owner
+    FROM meta.queued_executions AS q
+    WHERE
+        (SELECT m.is_many FROM many AS m)
+        AND q.execution_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+        AND q.execution_id >= coalesce(:since::uuid, '00000000-0000-0000-0000-000000000000')
+    ORDER BY q.execution_id DESC
+    LIMIT :entries_max::bigint
+),
+reached AS MATERIALIZED (
+    SELECT w.execution_id FROM walked AS w ORDER BY w.execution_id DESC LIMIT 1 OFFSET :entries_max::bigint - 1
 ),
 newest AS MATERIALIZED (
     SELECT q.execution_id
-    FROM queued AS q
+    FROM (
+        SELECT f.execution_id FROM first AS f WHERE NOT (SELECT m.is_many FROM many AS m)
+        UNION ALL
+        SELECT w.execution_id FROM walked AS w WHERE w.owner = :owner::text
+    ) AS q
     WHERE
         q.execution_id < coalesce(:after::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
         AND q.execution_id >= coalesce(:since::uuid, '00000000-0000-0000-0000-000000000000')
@@ -161,6 +183,7 @@ known AS MATERIALIZED (
 ),
 examined AS MATERIALIZED (
     SELECT n.* FROM known AS n
+    WHERE n.execution_id >= coalesce((SELECT r.execution_id FROM reached AS r), '00000000-0000-0000-0000-000000000000')
     ORDER BY n.execution_id DESC
     LIMIT :rows_max::bigint + 1
 ),
@@ -184,6 +207,7 @@ SELECT
             THEN (SELECT m.execution_id FROM matching AS m WHERE m.nth = :size::bigint)
         WHEN (SELECT count(*) FROM examined) > :rows_max::bigint
             THEN (SELECT n.execution_id FROM numbered AS n WHERE n.position = :rows_max::bigint)
+        ELSE (SELECT r.execution_id FROM reached AS r)
     END AS next_after,
     m.request_id, m.owner, m.execution_id, m.language_title, m.options::text, m.ready_at, m.start_until, m.next_attempt,
     m.is_erased, m.status, m.cancel_requested, m.execution_count, m.kept_until

@@ -141,6 +141,7 @@ class QueueReader(ExecutionQueue):
                 "request_id": wanted.session_id,
                 "status": wanted.status,
                 "now": now,
+                "entries_max": self._limits.page_entries_max,
                 "rows_max": max(size, self._limits.page_rows_max),
                 "size": size,
             },

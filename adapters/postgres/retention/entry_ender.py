@@ -24,7 +24,7 @@ EntryIds = tuple[Any, ...]
 
 @frozen
 class QueueLimits:
-    """What one statement examines: turns, rows of each turn, rows of a page; and how many entries it ends.
+    """What one statement examines: turns, rows of each turn, rows and entries of a page; and how many entries it ends.
 
     It moves about `bytes_max` of params to another table.
 
@@ -37,6 +37,7 @@ class QueueLimits:
     blocking_turns_max: int = field(default=1000, validator=validators.ge(1))
     rows_max: int = field(default=1000, validator=validators.ge(1))
     page_rows_max: int = field(default=1000, validator=validators.ge(1))
+    page_entries_max: int = field(default=10_000, validator=validators.ge(1))
     blocking_rows_max: int = field(default=50, validator=validators.ge(1))
     ended_max: int = field(default=500, validator=validators.ge(1))
     bytes_max: int = field(default=4 * 1024 * 1024, validator=validators.ge(1))

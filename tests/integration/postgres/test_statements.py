@@ -482,7 +482,7 @@ def _queue_statements(statements: Statements) -> list[tuple[Statement, dict[str,
         (
             states.select_state_page,
             {**few, "owner": "alice", "after": None, "since": None, "request_id": None, "status": None, "size": 5}
-            | {"languages": codec.texts(["python"])},
+            | {"languages": codec.texts(["python"]), "entries_max": 100},
         ),
         (states.select_queued_count, {"owner": "alice", "languages": "{python}", "counted_max": 100}),
         (states.select_all_queued_count, {"counted_max": 100}),
