@@ -19,6 +19,9 @@ from domain.limits.rate import RatePolicy, judge
 USAGE = "the turn of a call for usage"
 """What a call for usage waits for."""
 
+KINDS = 5
+"""Of rows that a call examines: sessions, executions that run later, messages to webhooks, functions, and the queue."""
+
 _FIRST = Owner("")
 """Sorts before every owner."""
 _MICROSECOND = timedelta(microseconds=1)
@@ -73,7 +76,7 @@ class OwnerPolicy:
 
 @frozen
 class UsageBounds:
-    """Bounds of one call: rows of each kind that it examines in all and of one owner; its time in seconds.
+    """Bounds of one call: rows that it examines in all, and of one owner and kind; its time in seconds.
 
     `turns_max` calls read at once, `owner_turns_max` of them for one caller; more wait.
     """
@@ -86,8 +89,8 @@ class UsageBounds:
     waiting_max: int = 256
 
     def examined_of_each(self, owners: int) -> int:
-        """Return how many rows of each owner are examined."""
-        return min(self.owner_examined_max, self.examined_max // max(1, owners))
+        """Return how many rows of each owner and kind are examined."""
+        return min(self.owner_examined_max, self.examined_max // (KINDS * max(1, owners)))
 
 
 @frozen

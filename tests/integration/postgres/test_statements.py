@@ -215,7 +215,7 @@ async def test_statements_by_key_use_an_index_whatever_the_size(database_url, st
 _BEGINS = {
     "by_turn": r"^\(\(?(ROW\()?language\b",
     "by_expiry": r"^\(expires_at\b",
-    "id": r"^\(\(?execution_id = ",
+    "id": r"^\(\(?execution_id [=<] ",
     "pkey": r"^\(\(?request_id = ",
     "in_order": r"^\(\(?request_id = ",
 }

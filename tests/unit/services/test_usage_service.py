@@ -15,7 +15,7 @@ from domain.identity import ANONYMOUS, EVERY_OWNER, SHARED, Owner
 from domain.limits.ports import RateCharge
 from domain.limits.rate import RatePolicy
 from domain.sessions.requests import SessionRequest
-from domain.usage import OwnerPolicy, OwnerReport, QuotaUse, UsageBounds, UsageService
+from domain.usage import KINDS, OwnerPolicy, OwnerReport, QuotaUse, UsageBounds, UsageService
 from tests.unit.services.conftest import World
 
 ALICE, BOB = Owner("alice"), Owner("bob")
@@ -86,7 +86,7 @@ async def test_functions_of_callers_without_authentication_are_shared(world: Wor
 async def test_a_report_says_that_more_may_be_stored_than_was_examined(world: World) -> None:
     for owner in (ALICE, ALICE, BOB):
         await world.session_service.initialize(owner, SESSION)
-    bounds = UsageBounds(1.0, examined_max=4, owner_examined_max=3)
+    bounds = UsageBounds(1.0, examined_max=4 * KINDS, owner_examined_max=3)
     assert (await report_of(world, bounds=bounds)).complete
     page = await service_of(world, bounds=bounds).page(ADMIN, EVERY_OWNER, None, 2)
     assert [(each.owner, each.quotas[0].observed, each.complete) for each in page.reports] == [
