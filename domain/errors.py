@@ -167,8 +167,8 @@ class StorageUnavailable(Unavailable):
         return {**super().details, **({} if self.fault is None else {"reason": self.fault.value})}
 
 
-def write_late() -> StorageUnavailable:
-    """Return the error of a write that the database has not confirmed in time: it may be stored, or stored later."""
+def commit_unknown() -> StorageUnavailable:
+    """Return the error of a write whose commit was not confirmed in time: it may be stored, or stored later."""
     return StorageUnavailable(stored="unknown", retry_after_ms=None)
 
 

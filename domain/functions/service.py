@@ -7,7 +7,7 @@ from attrs import define, field, frozen
 from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
-from domain.errors import InvalidRequest, Problem, StorageUnavailable, write_late
+from domain.errors import InvalidRequest, Problem, StorageUnavailable, commit_unknown
 from domain.functions.examples import ExampleOutcome, ExampleRuns, misfits
 from domain.functions.function import (
     Definition,
@@ -222,7 +222,7 @@ class FunctionService:
         name: ActName,
     ) -> Function:
         act = new_act(self._clock, self._ids, Actor(write.author, write.origin), name)
-        return await budget.spend(self._functions.update(write.owner, title, change, act), write_late)
+        return await budget.spend(self._functions.update(write.owner, title, change, act), commit_unknown)
 
     async def _definition(self, request: FunctionRequest) -> Definition:
         script = Script.of(request.script_content, self._policy.script_size_max)

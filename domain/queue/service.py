@@ -14,7 +14,7 @@ from domain.clock import Clock, IdGenerator, Jitter
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.budget import Budget
-from domain.errors import DomainError, StorageUnavailable, Unavailable, write_late
+from domain.errors import DomainError, StorageUnavailable, Unavailable, commit_unknown
 from domain.executions.execution import ExecutionNotFound
 from domain.executions.running import RunningExecutions
 from domain.functions.function import PinnedVersion
@@ -120,7 +120,7 @@ class QueueService:
         stored = False
         try:
             accepting = self._queue.accept(entry, self._policy.allowance, self._policy.retention)
-            accepted = await budget.spend(accepting, write_late)
+            accepted = await budget.spend(accepting, commit_unknown)
             stored = isinstance(accepted, Entry)
         finally:
             self._quota.settle(entry.ref.owner, len(entry.params), stored=stored)

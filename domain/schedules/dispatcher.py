@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
-from domain.errors import DomainError, Overloaded, StorageUnavailable, Unavailable, write_late
+from domain.errors import DomainError, Overloaded, StorageUnavailable, Unavailable, commit_unknown
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
 from domain.queue.entry import Entry, ResponsesNotKept
@@ -107,7 +107,7 @@ class ScheduleFirer:
         await budget.spend(self._quota.take(owner, size), StorageUnavailable)
         try:
             firing = self._targets.in_session(owner, schedule.plan, accept, schedule.schedule_id, key)
-            result, entry = await budget.spend(firing, write_late)
+            result, entry = await budget.spend(firing, commit_unknown)
             stored = result is FireResult.FIRED
         finally:
             self._quota.settle(owner, size, stored=stored)

@@ -11,7 +11,7 @@ from attrs import define, evolve, frozen
 from domain.audit import Act, ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
-from domain.errors import StorageUnavailable, write_late
+from domain.errors import StorageUnavailable, commit_unknown
 from domain.idempotency import IdempotencyKey, repeatable
 from domain.identity import Owner
 from domain.paging import Page
@@ -251,7 +251,7 @@ class ScheduleService:
         return await Budget(self._policy.request_timeout_s).spend(work, StorageUnavailable)
 
     async def _write(self, work: Awaitable[Result]) -> Result:
-        return await Budget(self._policy.request_timeout_s).spend(work, write_late)
+        return await Budget(self._policy.request_timeout_s).spend(work, commit_unknown)
 
 
 def _without_loss(stored: Schedule, changed: Schedule, now: datetime) -> Schedule:

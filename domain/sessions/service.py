@@ -12,7 +12,7 @@ from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.budget import Budget
-from domain.errors import InvalidRequest, Problem, StorageUnavailable, write_late
+from domain.errors import InvalidRequest, Problem, StorageUnavailable, commit_unknown
 from domain.functions.function import Definition, Function
 from domain.functions.ports import FunctionLookup, FunctionRepository
 from domain.idempotency import IdempotencyKey, repeatable
@@ -96,7 +96,7 @@ class SessionService:
             )
             if idempotency_key is not None:
                 return await self._add_keyed(initialized, session, script, idempotency_key, budget)
-            await budget.spend(self._sessions.add(session, script), write_late)
+            await budget.spend(self._sessions.add(session, script), commit_unknown)
             return initialized
 
     def language(self, request: SessionRequest) -> Language:
@@ -130,7 +130,7 @@ class SessionService:
             condition.require(session)
             return session.patch(patch, now)
 
-        return await self._budget().spend(self._sessions.update(ref, change), write_late)
+        return await self._budget().spend(self._sessions.update(ref, change), commit_unknown)
 
     async def close(self, ref: SessionRef, condition: SessionCondition = UNCONDITIONAL) -> bool:
         """Close and empty the session, and return whether it was open; closing it again changes nothing.
@@ -147,7 +147,7 @@ class SessionService:
                 condition.require(session)
             return session.close(now)
 
-        session = await self._budget().spend(self._sessions.update(ref, change), write_late)
+        session = await self._budget().spend(self._sessions.update(ref, change), commit_unknown)
         if was_open and not session.hidden:
             self._quotas.closed(session.ref.owner)
         self._tasks.spawn(self._runners[session.language_title.language].evict(ref.session_id))
@@ -171,7 +171,7 @@ class SessionService:
         with suppress(SessionNotFound):
             await self.close(ref, condition)
         act = new_act(self._clock, self._ids, actor, ActName.SESSIONS_PURGE)
-        await self._budget().spend(self._purger.purge(ref, act), write_late)
+        await self._budget().spend(self._purger.purge(ref, act), commit_unknown)
 
     async def list(self, request: ListRequest) -> SessionList:
         """Return a page of the owner's sessions."""
@@ -191,7 +191,7 @@ class SessionService:
         """Store the session under its key; after any failure the call may be repeated with the key."""
         with repeatable(idempotency_key):
             adding = self._keyed.initialize(initialized, session, script, idempotency_key)
-            return await budget.spend(adding, write_late)
+            return await budget.spend(adding, commit_unknown)
 
     def _budget(self) -> Budget:
         return Budget(self._policy.request_timeout_s)

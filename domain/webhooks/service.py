@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
-from domain.errors import InvalidRequest, Problem, StorageUnavailable, write_late
+from domain.errors import InvalidRequest, Problem, StorageUnavailable, commit_unknown
 from domain.idempotency import IdempotencyKey, KeyErased, repeatable
 from domain.identity import Owner
 from domain.paging import Page
@@ -192,7 +192,7 @@ class WebhookService:
         return await Budget(self._policy.request_timeout_s).spend(work, StorageUnavailable)
 
     async def _write(self, work: Awaitable[Result]) -> Result:
-        return await Budget(self._policy.request_timeout_s).spend(work, write_late)
+        return await Budget(self._policy.request_timeout_s).spend(work, commit_unknown)
 
 
 def leave_to_others() -> None:
