@@ -7,6 +7,44 @@
 -- skip rows that another transaction has locked. Whatever waits for several rows locks those of the queue in the order
 -- of execution_id, and then open records in the order of (request_id, execution_id).
 
+-- name: accept_plain_executions(request_ids, owners, execution_ids, partitions, started_ats, allowances, retentions, not_befores, expiries, head_starts, in_orders, params, options)
+-- For calls without a key. Stores those of sessions that live until the start and need no renewal, unless they were
+-- announced. What it leaves out is judged by accept_executions, which would take half as much time again for all.
+INSERT INTO meta.queued_executions (
+    execution_id, request_id, ready_at, not_before, expires_at, kept_until, slot, in_order, owner, language, title,
+    params, options
+)
+SELECT
+    a.execution_id, a.request_id, a.not_before - a.head_start, a.not_before, least(a.start_before, s.expires_at),
+    least(a.start_before, s.expires_at) + interval '1 ms' * s.timeout_ms + a.allowance + a.retention, a.slot, a.in_order,
+    s.owner, s.language, s.title, a.params, a.options::jsonb
+FROM
+    unnest(
+        :request_ids::uuid[], :owners::text[], :execution_ids::uuid[], :partitions::smallint[],
+        :started_ats::timestamptz[], :allowances::interval[], :retentions::interval[], :not_befores::timestamptz[],
+        :expiries::timestamptz[], :head_starts::interval[], :in_orders::boolean[], :params::text[], :options::text[]
+    ) AS a (
+        request_id, owner, execution_id, slot, started_at, allowance, retention, not_before, start_before, head_start,
+        in_order, params, options
+    )
+INNER JOIN meta.sessions AS s ON a.request_id = s.request_id AND a.owner = s.owner
+WHERE
+    s.closed_at IS NULL
+    AND a.started_at < s.expires_at
+    AND a.not_before < s.expires_at
+    AND (
+        s.renewal <> 'sliding'
+        OR s.expires_at >= least(a.started_at + interval '900 ms' * s.ttl_seconds, s.expires_max_at)
+    )
+    AND (
+        SELECT TRUE
+        FROM meta.repeated_accepts AS r
+        WHERE r.request_id = a.request_id AND r.execution_id = a.execution_id
+        LIMIT 1
+        FOR KEY SHARE
+    ) IS NULL
+RETURNING execution_id, expires_at;
+
 -- name: accept_executions(copy, request_ids, owners, keys, payload_hashes, execution_ids, partitions, started_ats, allowances, retentions, not_befores, expiries, head_starts, in_orders, params, options, waits)
 -- The parts `seen` to `judged` are as in begin_executions, with the columns that are used here; a test compares them. The
 -- statement may be sent twice, and the entry may have left the queue since: announce_repeated_accepts runs before the

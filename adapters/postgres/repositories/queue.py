@@ -21,6 +21,7 @@ from adapters.postgres.repositories.queue_rows import claims_of, kept_call
 from adapters.postgres.repositories.queue_statements import (
     AcceptCall,
     AcceptExecutions,
+    AcceptPlainExecutions,
     CancelExecutions,
     EndCall,
     FinishQueuedExecutions,
@@ -69,9 +70,11 @@ class PostgresExecutionQueue(QueueReader):
         batches, full = executions.options.batches, executions.options.history.full
         coalescer: Callable[..., Coalescer[Any, Any]] = partial(Coalescer, gateway, options=batches)
         finish = FinishQueuedExecutions(statements.queue_ends.finish_queued_executions, full=full)
-        accept = AcceptExecutions(statements.queue)
         # Callers of accepts wait for nothing else, so no accept waits for company.
-        self._accepts = LockingWrites(gateway, accept, CoalescerOptions(), exclusive=BatchKeys())
+        queue, accepts = statements.queue, CoalescerOptions()
+        self._plain_accepts: Coalescer[AcceptCall, Entry | None]
+        self._plain_accepts = Coalescer(gateway, AcceptPlainExecutions(queue), accepts)
+        self._accepts = LockingWrites(gateway, AcceptExecutions(queue), accepts, exclusive=BatchKeys())
         self._put_backs = coalescer(statement=PutBackExecutions(statements.queue_claims.put_back_executions))
         ends = evolve(batches, batch_max=min(_ENDS_MAX, batches.batch_max), overlap_s=_ENDS_OVERLAP_S)
         self._finishes = LockingWrites(gateway, finish, ends, exclusive=writing)
@@ -83,14 +86,14 @@ class PostgresExecutionQueue(QueueReader):
     def coalescers(self) -> Sequence[Coalescer[Any, Any]]:
         """All coalescers of this repository, for metrics and to be closed."""
         of_writes: list[Coalescer[Any, Any]] = [*self._accepts.coalescers, *self._finishes.coalescers]
-        return [*of_writes, self._put_backs, self._cancels, self._states]
+        return [*of_writes, self._plain_accepts, self._put_backs, self._cancels, self._states]
 
     @override
     async def accept(self, entry: Entry, allowance: timedelta, retention: timedelta) -> Accepted:
         call, key = AcceptCall(entry, allowance, retention), entry.idempotency_key
         accepted: Entry | Executed | UUID | None
         if key is None:
-            accepted = await self._accepts.submit(call)
+            accepted = await self._plain_accepts.submit(call) or await self._accepts.submit(call)
         else:
             accepted = await until_settled(key, lambda: self._accepts.submit(call))
         assert accepted is not None

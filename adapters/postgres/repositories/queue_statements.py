@@ -55,10 +55,41 @@ class EndCall:
     following: Entry | None
 
 
+class AcceptPlainExecutions(BatchStatement[AcceptCall, Entry | None]):
+    """Stores entries without a key, of sessions that live and need no renewal; the response to other calls is None.
+
+    A copy for which a later one was announced stores nothing either; nobody waits for its responses.
+    """
+
+    name: ClassVar[str] = "accept_plain"
+    divisible: ClassVar[bool] = True
+
+    def __init__(self, statements: QueueStatements) -> None:
+        super().__init__(statements.accept_plain_executions)
+        self.fence = _fence_of(statements)
+
+    @override
+    def batch_key(self, call: AcceptCall) -> Hashable:
+        return call.entry.execution_id
+
+    @override
+    def size(self, call: AcceptCall) -> int:
+        return _accept_size(call)
+
+    @override
+    def columns(self, calls: Sequence[AcceptCall]) -> Mapping[str, object]:
+        return _accept_columns(calls)
+
+    @override
+    def responses(self, calls: Sequence[AcceptCall], rows: Sequence[Row]) -> Sequence[Entry | None]:
+        expiries: Mapping[UUID, datetime] = dict(rows)  # type: ignore[arg-type]  # each is an id and an instant
+        return [_stored(call.entry, expiries.get(call.entry.execution_id)) for call in calls]
+
+
 class AcceptExecutions(LockingStatement[AcceptCall, Entry | Executed | UUID | None]):
     """Stores entries. The response is the execution that holds the key if that is under way, None as in begin_keyed.
 
-    A copy for which a later one was announced stores nothing; its responses are wrong, and nobody waits for them.
+    A copy for which a later one was announced stores nothing; nobody waits for its responses, which are wrong.
     """
 
     name: ClassVar[str] = "accept"
@@ -66,7 +97,7 @@ class AcceptExecutions(LockingStatement[AcceptCall, Entry | Executed | UUID | No
 
     def __init__(self, statements: QueueStatements) -> None:
         super().__init__(statements.accept_executions)
-        self.fence = [statements.announce_repeated_accepts, statements.wait_for_accepts]
+        self.fence = _fence_of(statements)
 
     @override
     def batch_key(self, call: AcceptCall) -> int:
@@ -74,26 +105,15 @@ class AcceptExecutions(LockingStatement[AcceptCall, Entry | Executed | UUID | No
 
     @override
     def size(self, call: AcceptCall) -> int:
-        return ROW_BYTES + len(call.entry.params)
+        return _accept_size(call)
 
     @override
     def columns(self, calls: Sequence[AcceptCall]) -> Mapping[str, object]:
-        entries = [call.entry for call in calls]
-        keys = [entry.idempotency_key for entry in entries]
+        keys = [call.entry.idempotency_key for call in calls]
         return {
-            **execution_columns([(entry.ref, entry.execution_id) for entry in entries]),
+            **_accept_columns(calls),
             "keys": codec.texts(key.value if key else None for key in keys),
             "payload_hashes": codec.texts(key.payload_hash if key else None for key in keys),
-            "partitions": codec.numbers(partition_of(entry.execution_id) for entry in entries),
-            "started_ats": codec.instants(entry.accepted_at for entry in entries),
-            "allowances": codec.intervals(call.allowance for call in calls),
-            "retentions": codec.intervals(call.retention for call in calls),
-            "not_befores": codec.instants(entry.window.not_before for entry in entries),
-            "expiries": codec.instants(entry.window.expires_at for entry in entries),
-            "head_starts": codec.intervals(_head_start(entry) for entry in entries),
-            "in_orders": codec.booleans(entry.options.in_order for entry in entries),
-            "params": codec.texts(entry.params for entry in entries),
-            "options": codec.texts(map(options_text, entries)),
         }
 
     @override
@@ -203,6 +223,39 @@ class CancelExecutions(BatchStatement[StateCall, CancelResult | None]):
     @override
     def absent(self, call: StateCall) -> None:
         return None
+
+
+def _fence_of(statements: QueueStatements) -> Sequence[Statement]:
+    return statements.announce_repeated_accepts, statements.wait_for_accepts
+
+
+def _accept_size(call: AcceptCall) -> int:
+    return ROW_BYTES + len(call.entry.params)
+
+
+def _accept_columns(calls: Sequence[AcceptCall]) -> dict[str, object]:
+    """Return the parameters that accept entries, without their keys."""
+    entries = [call.entry for call in calls]
+    return {
+        **execution_columns([(entry.ref, entry.execution_id) for entry in entries]),
+        "partitions": codec.numbers(partition_of(entry.execution_id) for entry in entries),
+        "started_ats": codec.instants(entry.accepted_at for entry in entries),
+        "allowances": codec.intervals(call.allowance for call in calls),
+        "retentions": codec.intervals(call.retention for call in calls),
+        "not_befores": codec.instants(entry.window.not_before for entry in entries),
+        "expiries": codec.instants(entry.window.expires_at for entry in entries),
+        "head_starts": codec.intervals(_head_start(entry) for entry in entries),
+        "in_orders": codec.booleans(entry.options.in_order for entry in entries),
+        "params": codec.texts(entry.params for entry in entries),
+        "options": codec.texts(map(options_text, entries)),
+    }
+
+
+def _stored(entry: Entry, start_until: datetime | None) -> Entry | None:
+    """Return the entry as it was stored; None if it was not."""
+    if start_until is None:
+        return None
+    return entry if start_until == entry.window.expires_at else expiring(entry, start_until)
 
 
 def options_text(entry: Entry) -> str | None:

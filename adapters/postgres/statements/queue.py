@@ -10,6 +10,7 @@ from adapters.postgres.statements.files import UNPREPARED
 class QueueStatements:
     """Statements of `queue.sql`."""
 
+    accept_plain_executions: Statement
     accept_executions: Statement
     announce_repeated_accepts: Statement
     wait_for_accepts: Statement = field(metadata=UNPREPARED)

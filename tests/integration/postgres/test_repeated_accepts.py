@@ -11,7 +11,7 @@ from psycopg.errors import LockNotAvailable
 
 from adapters.postgres.connections.connection import GatewayConnection
 from adapters.postgres.gateway_options import GatewayOptions
-from adapters.postgres.repositories.queue_statements import AcceptCall, AcceptExecutions
+from adapters.postgres.repositories.queue_statements import AcceptCall, AcceptExecutions, AcceptPlainExecutions
 from adapters.postgres.statements.catalogue import Statements
 from domain.queue.entry import Entry
 from domain.sessions.session import Session
@@ -24,30 +24,33 @@ _WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND 
 
 @frozen
 class Copies:
-    """Sends the first and the second copy of an accept, on a connection each."""
+    """Sends the first copy of an accept, plain if that is possible, and the second one, on a connection each."""
 
-    accept: AcceptExecutions
+    accepts: Sequence[AcceptPlainExecutions | AcceptExecutions]
     connections: Sequence[GatewayConnection]
 
     async def first(self, entry: Entry) -> Sequence[Any]:
-        return await self.connections[0].run(self.accept.sql, self._parameters(entry, 1))
+        accept = self.accepts[entry.idempotency_key is not None]
+        return await self.connections[0].run(accept.sql, _parameters(accept, entry, 1))
 
     async def second(self, entry: Entry) -> Sequence[Any]:
-        return await self.connections[1].run(self.accept.sql, self._parameters(entry, 2), self.accept.fence)
-
-    def _parameters(self, entry: Entry, copy: int) -> Mapping[str, object]:
-        call = AcceptCall(entry, ALLOWANCE, RETENTION)
-        return {"copy": copy, **self.accept.parameters([call], "normal")}
+        accept = self.accepts[-1]
+        return await self.connections[1].run(accept.sql, _parameters(accept, entry, 2), accept.fence)
 
 
-@pytest.fixture
-async def copies(database_url: str, statements: Statements) -> AsyncIterator[Copies]:
+def _parameters(accept: AcceptPlainExecutions | AcceptExecutions, entry: Entry, copy: int) -> Mapping[str, object]:
+    return {"copy": copy, **accept.parameters([AcceptCall(entry, ALLOWANCE, RETENTION)], "normal")}
+
+
+@pytest.fixture(params=[AcceptPlainExecutions, AcceptExecutions])
+async def copies(database_url: str, statements: Statements, request: pytest.FixtureRequest) -> AsyncIterator[Copies]:
+    accepts = [request.param(statements.queue), AcceptExecutions(statements.queue)]
     conninfo = GatewayOptions(database_url).conninfo
     async with (
         await GatewayConnection.connect(conninfo, autocommit=True, address_timeout_s=2) as one,
         await GatewayConnection.connect(conninfo, autocommit=True, address_timeout_s=2) as other,
     ):
-        yield Copies(AcceptExecutions(statements.queue), [one, other])
+        yield Copies(accepts, [one, other])
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from adapters.postgres.repositories.queue_reader import SelectStates
 from adapters.postgres.repositories.queue_statements import (
     AcceptCall,
     AcceptExecutions,
+    AcceptPlainExecutions,
     CancelExecutions,
     EndCall,
     FinishQueuedExecutions,
@@ -457,6 +458,7 @@ def _queue_statements(statements: Statements) -> list[tuple[Statement, dict[str,
     }  # fmt: skip
     end, ended = EndCall(finished, entry, entry), {"cancelled": "", "cancelled_error": ""}
     return [
+        (queue.accept_plain_executions, AcceptPlainExecutions(queue).parameters([call], "normal")),
         (
             queue.accept_executions,
             {"copy": 1, **AcceptExecutions(queue).parameters([call], "normal")},
