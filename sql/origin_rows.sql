@@ -272,9 +272,20 @@ WITH picked AS (
     ORDER BY s.request_id
     LIMIT :rows_max
 ),
+absent AS (
+    SELECT
+        NULL::timestamptz AS last_executed_at, NULL::integer AS execution_count, NULL::text AS script_hash,
+        NULL::text AS compile_status, NULL::text AS compile_error, NULL::jsonb AS metadata
+),
 measured AS (
-    SELECT s.*, coalesce(octet_length(s.script_content), 0) + coalesce(pg_column_size(s.context), 0) AS size_bytes
+    SELECT
+        s.*,
+        coalesce(octet_length(s.script_content), 0) + coalesce(pg_column_size(s.context), 0)
+        + coalesce(pg_column_size(s.compile_options), 0) + coalesce(octet_length(o.compile_error), 0)
+        + coalesce(pg_column_size(o.metadata), 0) AS size_bytes
     FROM picked AS s
+    CROSS JOIN absent
+    CROSS JOIN LATERAL (SELECT compile_error, metadata FROM (SELECT s.*) AS own) AS o -- noqa: ST05
 ),
 sized AS (
     SELECT
@@ -283,11 +294,6 @@ sized AS (
             ORDER BY s.request_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS before_bytes
     FROM measured AS s
-),
-absent AS (
-    SELECT
-        NULL::timestamptz AS last_executed_at, NULL::integer AS execution_count, NULL::text AS script_hash,
-        NULL::text AS compile_status, NULL::text AS compile_error, NULL::jsonb AS metadata
 ),
 shown AS (
     SELECT

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from secrets import token_hex
 
 import psycopg
 import pytest
@@ -108,6 +109,22 @@ async def test_an_artifact_of_any_size_is_not_read(origin_url):
         ((head,),) = [await reader.heads(None, None, 1)]
         assert head.size_bytes < 100
         assert (await reader.sessions(["x"]))[0].artifact_bytes == 50_000_000
+
+
+@pytest.mark.parametrize("column", ["script_content", "context", "metadata", "compile_options", "compile_error"])
+async def test_a_page_of_digests_counts_the_bytes_of_every_large_column(origin_url, column):
+    text, is_json = token_hex(50_000), column in {"context", "metadata", "compile_options"}
+    columns = {"request_id": "n::text", "language_title": "'python-a'", "expires_at": "'2100-01-01'", "context": "'{}'"}
+    columns[column] = "to_jsonb(%s::text)" if is_json else "%s"
+    with psycopg.connect(origin_url, autocommit=True) as admin:
+        admin.execute(
+            f"INSERT INTO meta.sessions ({', '.join(columns)}) SELECT {', '.join(columns.values())} "
+            "FROM generate_series(1, 3) AS n",
+            [text],
+        )
+    async with opened(origin_url) as reader:
+        page = await reader.digests("", None, 10)
+    assert [each.size_bytes for each in page] == [pytest.approx(100_000, rel=0.05)] * 3
 
 
 async def test_live_rows_are_found_by_the_index_of_expiries(origin_url):
