@@ -20,9 +20,11 @@ from adapters.postgres.migrations.migration import (
     indexes_of,
     load_migrations,
 )
+from adapters.postgres.repositories.runtime_hosts import host_of
 from adapters.postgres.statements.catalogue import Statements
 from domain.access.api_key import EXPIRY_NOTICE, UNUSED_AFTER
 from domain.audit import ActName
+from domain.hosts.host import RegisteredHost
 from domain.identity import ANONYMOUS, uuid7_at, uuid7_time
 from domain.inspection import (
     ArchiveFacts,
@@ -153,6 +155,12 @@ class DatabaseInspector:
             return ScheduleFacts(0, None, 0)
         asked = {"due_before": (await self.clock()).now - ON_TIME, "counted_max": count_max}
         return ScheduleFacts(*(await self._rows(self._statements.inspection.select_schedule_facts, asked))[0])
+
+    async def registered_hosts(self) -> Sequence[RegisteredHost]:
+        """Read the runtime hosts that have registered themselves; none while migrations are pending."""
+        if (await self.schema()).pending:
+            return []
+        return [host_of(row) for row in await self._rows(self._statements.runtime_hosts.select_runtime_hosts)]
 
     async def clock(self) -> ClockFacts:
         """Measure the database's clock."""

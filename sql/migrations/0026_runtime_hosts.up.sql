@@ -4,7 +4,7 @@
 CREATE UNLOGGED TABLE meta.runtime_hosts (
     name text PRIMARY KEY CHECK (octet_length(name) BETWEEN 1 AND 128),
     boot_id uuid NOT NULL,
-    url text NOT NULL UNIQUE CHECK (octet_length(url) <= 512),
+    url text NOT NULL CHECK (octet_length(url) <= 512),
     address text NOT NULL CHECK (octet_length(address) <= 64),
     languages text[] NOT NULL CHECK (cardinality(languages) <= 8),
     runs_max integer NOT NULL,
@@ -18,6 +18,8 @@ CREATE UNLOGGED TABLE meta.runtime_hosts (
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 2000
 );
+
+CREATE UNIQUE INDEX runtime_hosts_by_url ON meta.runtime_hosts (url);
 
 COMMENT ON TABLE meta.runtime_hosts IS 'Runtime hosts that have registered themselves.';
 COMMENT ON COLUMN meta.runtime_hosts.name IS 'RUNTIME_HOST_NAME of the host.';

@@ -3,9 +3,11 @@
 -- every session that is in none of them. `pglambda migrate distribute` adds rows; a plain database has none.
 CREATE TABLE meta.buckets (
     number smallint PRIMARY KEY CHECK (number BETWEEN 1 AND 255),
-    schema text NOT NULL UNIQUE CHECK (schema ~ '^[a-z][a-z0-9_]*$'),
+    schema text NOT NULL CHECK (schema ~ '^[a-z][a-z0-9_]*$'),
     from_at timestamptz NOT NULL
 );
+
+CREATE UNIQUE INDEX buckets_by_schema ON meta.buckets (schema);
 
 COMMENT ON TABLE meta.buckets IS 'The buckets that sessions are divided among, beside bucket 0, which is this schema.';
 COMMENT ON COLUMN meta.buckets.number IS 'The last 8 bits of the ids of its sessions.';

@@ -54,10 +54,11 @@ class PostgresHostDirectory(HostDirectory):
 
     @override
     async def hosts(self) -> Sequence[RegisteredHost]:
-        return [_host_of(row) for row in await self._gateway.fetch(self._statements.select_runtime_hosts, {})]
+        return [host_of(row) for row in await self._gateway.fetch(self._statements.select_runtime_hosts, {})]
 
 
-def _host_of(row: codec.Row) -> RegisteredHost:
+def host_of(row: codec.Row) -> RegisteredHost:
+    """Return the host in a row."""
     name, boot_id, url, address, languages, runs_max, release, state, registered_at, seen_at = row
     return RegisteredHost(
         name=name,

@@ -13,7 +13,7 @@ from domain.audit import ActName
 from domain.inspection import ClockFacts, DatabaseUnreachable, HorizonHolder, InspectionFailed, Obstacle
 from domain.stored_facts import AccessFacts
 from entrypoints.cli.database import command_database
-from entrypoints.cli.doctor import connection, host, schema, server, surroundings
+from entrypoints.cli.doctor import connection, host, runtime_hosts, schema, server, surroundings
 from entrypoints.cli.doctor.report import Finding, Level, Subject, as_json, as_table, worst
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
@@ -167,6 +167,11 @@ def database_checks(database: "DatabaseInspector", settings: Settings) -> Sequen
             lambda last, clock: [server.judge_backup(last, clock)],
             [partial(database.last_act, ActName.DATABASE_BACKUP), database.clock],
         ),
+        Check(
+            runtime_hosts.RUNTIME_HOSTS,
+            lambda hosts, clock: runtime_hosts.judge_registered(hosts, clock.now, settings),
+            [database.registered_hosts, database.clock],
+        ),
         Check(server.TAKEOVER, server.judge_takeover, [database.takeover, database.clock]),
         Check(server.TAKEOVER, server.judge_recordings, [database.recordings, database.clock]),
         Check(host.ACCESS, partial(host.judge_access, settings=settings), [partial(_access, database)]),
@@ -184,7 +189,7 @@ def host_checks(inspector: "HostInspector", settings: Settings, *, is_other_user
         Check(host.ACCESS, partial(host.judge_address, settings)),
         Check(surroundings.VARIABLES, partial(surroundings.judge_origin_clients, settings)),
         *of_user[:1],
-        Check(host.RUNTIME_HOSTS, host.judge_runtime_hosts, [inspector.runtime_hosts]),
+        Check(runtime_hosts.RUNTIME_HOSTS, runtime_hosts.judge_runtime_hosts, [inspector.runtime_hosts]),
         Check(host.ORIGIN, host.judge_origin, [inspector.origin]),
         *of_user[1:],
     ]

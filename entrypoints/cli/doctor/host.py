@@ -1,4 +1,4 @@
-"""This machine: who may call, disk and files, the sandbox, and runtime hosts."""
+"""This machine: who may call, disk and files, the sandbox, and the origin."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -6,16 +6,15 @@ from collections.abc import Iterator, Sequence
 from attrs import frozen
 
 from domain.access.api_key import EXPIRY_NOTICE, UNUSED_AFTER
-from domain.host_facts import LanguageFacts, OriginFacts, RuntimeHostFacts, SandboxFacts
+from domain.host_facts import LanguageFacts, OriginFacts, SandboxFacts
 from domain.stored_facts import AccessFacts
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.server.descriptors import attainable, descriptors_needed
 from entrypoints.settings.checks import is_loopback
 from entrypoints.settings.settings import Settings
-from entrypoints.version import VERSION
 
 ACCESS, DISK, PROCESS = Subject("access"), Subject("disk"), Subject("process")
-SANDBOX, RUNTIME_HOSTS, ORIGIN = Subject("sandbox"), Subject("runtime hosts"), Subject("origin")
+SANDBOX, ORIGIN = Subject("sandbox"), Subject("origin")
 COUNT_MAX = 10_000
 """Sessions are counted up to this number."""
 
@@ -25,8 +24,7 @@ _FREE_LOW = 2 * _GIB
 _FREE_SHARE_LOW = 0.05
 _BUDGET_SHARE_HIGH = 0.9
 _FORMER = ("postgres.old-*", "scratch/postgres")
-_UNAVAILABLE = "Initialize and execute get 503 RUNTIME_UNAVAILABLE for it."
-_TOKEN_SIGNS = ("401", "403")
+UNAVAILABLE = "Initialize and execute get 503 RUNTIME_UNAVAILABLE for it."
 
 
 def judge_address(settings: Settings) -> Iterator[Finding]:
@@ -199,7 +197,7 @@ def _judge_language(facts: LanguageFacts) -> Finding:
     if facts.failure is not None:
         return SANDBOX.problem(
             f"{facts.language} cannot run: {facts.failure}",
-            _UNAVAILABLE,
+            UNAVAILABLE,
             "Correct what the reason names. `pglambda selftest` then starts workers as the service does.",
         )
     start = f"; its workers are no forks: {facts.why_executed}" if facts.why_executed else ""
@@ -234,31 +232,3 @@ def judge_origin(facts: OriginFacts | None) -> Iterator[Finding]:
         "Calls that are passed on to it are 503.",
         "Start it, let this machine reach it, or correct ORIGIN_URL. Unset ORIGIN_URL once the takeover is finished.",
     )
-
-
-def judge_runtime_hosts(hosts: Sequence[RuntimeHostFacts]) -> Sequence[Finding]:
-    """Return one finding about each runtime host."""
-    return [_judge_runtime_host(host, is_alone=_is_alone(host, hosts)) for host in hosts]
-
-
-def _is_alone(host: RuntimeHostFacts, hosts: Sequence[RuntimeHostFacts]) -> bool:
-    """Tell whether a language of this host has no other healthy host."""
-    healthy = {language for other in hosts if other.status == "ok" for language in other.languages}
-    return not set(host.languages) <= healthy
-
-
-def _judge_runtime_host(host: RuntimeHostFacts, *, is_alone: bool) -> Finding:
-    name, languages = f"{host.url} ({', '.join(host.languages)})", ", ".join(host.languages)
-    if host.status == "ok" and host.version not in ("", VERSION):
-        return RUNTIME_HOSTS.note(f"{name} is of release {host.version}, this one of {VERSION}", remedy="Upgrade it.")
-    if host.status == "ok":
-        return RUNTIME_HOSTS.ok(f"{name} is healthy{f', release {host.version}' if host.version else ''}")
-    seen = f"{name} is {host.status}: {host.reason or 'it gives no reason'}"
-    remedy = (
-        "Give this service and the host the same RUNTIME_TOKEN."
-        if any(sign in host.reason for sign in _TOKEN_SIGNS)
-        else "Start the host (`pglambda runtime-host`), let this machine reach it, or correct the runtime URL."
-    )
-    if is_alone:
-        return RUNTIME_HOSTS.problem(seen, f"No other host runs {languages}. {_UNAVAILABLE}", remedy)
-    return RUNTIME_HOSTS.warning(seen, "The other hosts carry its load.", remedy)

@@ -16,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.migrations.migration import indexes_of, load_migrations
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.statements.catalogue import Statements
 from domain.scripts.script import Script
@@ -88,8 +89,20 @@ def test_the_command_finds_a_missing_schema(empty_database_url: str, settings: S
 
 
 async def test_the_expected_indexes_are_those_of_the_migrations(settings: Settings) -> None:
-    assert "all 55 indexes exist and are valid" in await seen_of(settings, Level.OK)
+    count = len(indexes_of(load_migrations()))
+    assert f"all {count} indexes exist and are valid" in await seen_of(settings, Level.OK)
     assert not [each for each in await seen_of(settings, Level.NOTE) if "indexes" in each]
+
+
+async def test_registered_hosts_are_read_and_judged(settings: Settings, change: Change) -> None:
+    change(
+        "INSERT INTO meta.runtime_hosts VALUES ('h', gen_random_uuid(), 'http://h:1', '10.0.0.7', '{python}', 1, "
+        "'0.0.1', 'ready', now(), now())"
+    )
+    accepting = replace(settings, runtime_host_networks=("10.0.0.0/8",))
+    assert "no host is registered for nodejs" in await seen_of(accepting, Level.PROBLEM)
+    assert "1 hosts are registered, and are live" in await seen_of(accepting, Level.OK)
+    assert [each for each in await seen_of(settings, Level.NOTE) if "uses none of them" in each]
 
 
 async def test_a_transaction_that_keeps_dead_rows_is_found_by_its_process(

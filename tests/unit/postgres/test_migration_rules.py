@@ -55,7 +55,7 @@ def blocking_indexes(steps, latest):
         for step in steps
         if step.version > latest
         and any(
-            "CONCURRENTLY" not in index and f"CREATE TABLE {table} " not in step.up
+            "CONCURRENTLY" not in index and not re.search(f"CREATE (UNLOGGED )?TABLE {table} ", step.up)
             for index, table in re.findall(r"^(CREATE (?:UNIQUE )?INDEX .*?)ON (meta\.\w+)", step.up, re.MULTILINE)
         )
     ]

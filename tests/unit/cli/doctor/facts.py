@@ -123,6 +123,9 @@ class ManualDatabase:
     async def schedules(self, count_max):
         return self._fact("schedules", ScheduleFacts(0, None, 0))
 
+    async def registered_hosts(self):
+        return self._fact("registered_hosts", [])
+
     async def clock(self):
         return self._fact("clock", CLOCK)
 

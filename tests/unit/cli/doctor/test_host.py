@@ -1,4 +1,4 @@
-"""The findings about this machine, its callers, its sandbox and its runtime hosts."""
+"""The findings about this machine, its callers and its sandbox."""
 
 import pytest
 
@@ -10,15 +10,13 @@ from entrypoints.cli.doctor.host import (
     judge_address,
     judge_host,
     judge_origin,
-    judge_runtime_hosts,
     judge_sandbox,
     judge_stored,
 )
 from entrypoints.cli.doctor.report import Level
 from entrypoints.cli.doctor.surroundings import UserFacts, judge_names, judge_origin_clients, judge_user
 from entrypoints.settings.loading import load_settings
-from entrypoints.version import VERSION
-from tests.unit.cli.doctor.facts import GIB, HOST, RUNTIME_HOST, SANDBOX, changed, levels, seen, settings_of
+from tests.unit.cli.doctor.facts import GIB, HOST, SANDBOX, changed, levels, seen, settings_of
 
 SECRET = "s" * 32
 OPEN = settings_of(HOST="0.0.0.0", AUTH="none", METRICS_PORT="9100")
@@ -149,23 +147,6 @@ class TestOrigin:
         assert finding.level is Level.PROBLEM
         assert "Connection refused" in finding.seen
         assert "ORIGIN_URL" in finding.remedy
-
-
-class TestRuntimeHosts:
-    def test_a_healthy_host_is_ok(self):
-        assert levels(judge_runtime_hosts([changed(RUNTIME_HOST, version=VERSION)])) == {Level.OK}
-
-    def test_a_host_of_another_release_is_a_note(self):
-        assert levels(judge_runtime_hosts([changed(RUNTIME_HOST, version="0.0.9")])) == {Level.NOTE}
-
-    def test_an_unreachable_host_is_a_problem_if_no_other_host_has_its_language(self):
-        lost = changed(RUNTIME_HOST, url="http://other", status="failing", reason="refused")
-        assert levels(judge_runtime_hosts([lost])) == {Level.PROBLEM}
-        assert levels(judge_runtime_hosts([lost, RUNTIME_HOST])) == {Level.OK, Level.WARNING}
-
-    def test_the_remedy_for_a_rejected_token_names_the_setting(self):
-        (finding,) = judge_runtime_hosts([changed(RUNTIME_HOST, status="degraded", reason="it answered 401")])
-        assert "RUNTIME_TOKEN" in finding.remedy
 
 
 class TestTheDisk:
