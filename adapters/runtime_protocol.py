@@ -1,4 +1,7 @@
-"""The wire protocol between controllers and runtime hosts, in JSON over HTTP.
+"""The messages between controllers and runtime hosts, in JSON: in the frames of a stream, and over HTTP.
+
+On the stream (adapters/runtime_frames.py) a RUN is an ExecuteRequest. OUTPUT and END are a Line, END with a status and
+the ExecuteReply or ErrorReply. A controller uses `POST /execute` and `/cancel` if a host has no stream.
 
 | request | body | success |
 |---|---|---|
@@ -6,6 +9,7 @@
 | `POST /check` | CheckRequest | 200 CheckReply |
 | `POST /evict` | EvictRequest | 204 |
 | `POST /cancel` | CancelRequest | 204 |
+| `GET /stream` | | 101, then frames |
 | `GET /health` | | 200, facts for people with `status` "ok", "degraded" or "failing" |
 
 A host that registers itself sends one request to a controller, with the same token:
@@ -13,10 +17,6 @@ A host that registers itself sends one request to a controller, with the same to
 | request | body | success |
 |---|---|---|
 | `PUT /runtime-hosts/{name}` | RegisterRequest | 204 |
-
-A controller that accepts `application/x-ndjson` gets the reply to an execution as lines of that type, once the script
-has started: any number of Line. Hosts of earlier releases answer it in JSON. A stream without a last Line that has the
-reply is no reply.
 
 Any other status has an ErrorReply. A 4xx or 503 means that nothing was started. Hosts of the old form read and write
 only a part of these fields; the fields of replies are optional for their sake.
@@ -80,6 +80,7 @@ class HostErrorCode(StrEnum):
     SCRIPT_NEEDED = "SCRIPT_NEEDED"
     SHUTTING_DOWN = "SHUTTING_DOWN"
     UNAUTHORIZED = "UNAUTHORIZED"
+    UPGRADE_REQUIRED = "UPGRADE_REQUIRED"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
 
 
@@ -97,8 +98,8 @@ class ExecuteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     still waits for the reply, `session_left_ms` how long the session still lives. The controller measures them when it
     sends the request. The host counts them on its own monotonic clock, from the head of the request.
 
-    `language` is a name of `language_name`. Hosts of the old form read `request_id`, `params`, `context` and
-    `script_content` alone.
+    `language` is a name of `language_name`. With `live`, a stream carries the output while the script runs. Hosts of
+    the old form read `request_id`, `params`, `context` and `script_content` alone.
     """
 
     request_id: UUID
@@ -113,6 +114,9 @@ class ExecuteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     time_left_ms: _TimeLeft
     session_left_ms: _SessionLeft
     script_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    live: bool = False
+    traceparent: Annotated[str, Meta(max_length=64)] | None = None
+    tracestate: Annotated[str, Meta(max_length=512)] | None = None
 
 
 class CheckRequest(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """The connection to one runtime host: requests, and replies within bounds of size and time."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
@@ -11,16 +12,13 @@ from adapters.remote_runtime.options import RuntimeOptions
 from domain.scripts.language import Language
 from domain.webhooks.address import Address
 
-_UNIX = "unix:"
+UNIX = "unix:"
 _KEEPALIVE_S = 3.0
 """Shorter than servers keep an idle connection: a request on one that the server closes meanwhile would fail."""
 _FURTHER_CONNECTIONS = 16
 """For evictions, cancellations and health, beside runs and checks."""
-NDJSON = "application/x-ndjson"
-
-
-OnLine = Callable[[bytes], None]
-"""Takes a line of a stream, without its line break."""
+_RUNS_MAX = 64
+"""Connections for runs of one language; hosts with a stream need none."""
 
 
 def no_headers() -> Mapping[str, str]:
@@ -46,11 +44,10 @@ class ReplyTooLarge(Exception):
 
 @frozen
 class HostReply:
-    """A complete reply. The lines of a stream were given away, and its body is empty."""
+    """A complete reply."""
 
     status: int
     body: bytes = field(repr=False)
-    is_stream: bool = False
 
 
 @define(eq=False)
@@ -84,16 +81,16 @@ class HostConnection:
     async def open(self) -> None:
         """Prepare the transport; it connects when a request needs it."""
         options = self._options
-        connections_max = options.runs_max * len(Language) + options.checks_max + _FURTHER_CONNECTIONS
+        connections_max = min(options.runs_max, _RUNS_MAX) * len(Language) + options.checks_max + _FURTHER_CONNECTIONS
         self._transport = httpx2.AsyncHTTPTransport(
-            verify=self.url.startswith("https:"),
+            verify=self._verification(),
             trust_env=False,
             limits=httpx2.Limits(
                 max_connections=connections_max,
                 max_keepalive_connections=connections_max,
                 keepalive_expiry=_KEEPALIVE_S,
             ),
-            uds=self.url.removeprefix(_UNIX) if self.url.startswith(_UNIX) else None,
+            uds=self.url.removeprefix(UNIX) if self.url.startswith(UNIX) else None,
         )
 
     async def close(self) -> None:
@@ -108,27 +105,25 @@ class HostConnection:
         if self._in_flight == 0:
             await self.close()
 
-    async def post(
-        self, path: str, body: bytes, ends_at: float, size_max: int, on_line: OnLine | None = None
-    ) -> HostReply:
+    async def post(self, path: str, body: bytes, ends_at: float, size_max: int) -> HostReply:
         """Send the body and return the reply, all before `ends_at` in the loop's time.
 
-        With `on_line`, the host may reply with a stream of lines instead. Each is given to it as it arrives, and may
-        have `size_max` bytes; what it raises is raised. Raises HostUnreached, HostSilent or ReplyTooLarge.
+        Raises HostUnreached, HostSilent or ReplyTooLarge.
         """
-        return await self._send(self._request("POST", path, body, on_line), ends_at, size_max, on_line)
+        return await self._send(self._request("POST", path, body), ends_at, size_max)
 
     async def get(self, path: str, ends_at: float, size_max: int) -> HostReply:
         """Return the reply, as `post` does."""
         return await self._send(self._request("GET", path, None), ends_at, size_max)
 
-    async def _send(
-        self, request: httpx2.Request, ends_at: float, size_max: int, on_line: OnLine | None = None
-    ) -> HostReply:
+    def _verification(self) -> ssl.SSLContext | bool:
+        return ssl.create_default_context(cafile=self._options.ca_file) if self.url.startswith("https:") else False
+
+    async def _send(self, request: httpx2.Request, ends_at: float, size_max: int) -> HostReply:
         self._in_flight += 1
         try:
             async with asyncio.timeout_at(ends_at):
-                return await self._exchange(request, size_max, on_line)
+                return await self._exchange(request, size_max)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
             raise HostUnreached(f"it cannot be reached ({_summary(error)})") from error
         except httpx2.HTTPError as error:
@@ -140,23 +135,20 @@ class HostConnection:
             if self._is_left and self._in_flight == 0:
                 await self.close()
 
-    async def _exchange(self, request: httpx2.Request, size_max: int, on_line: OnLine | None) -> HostReply:
+    async def _exchange(self, request: httpx2.Request, size_max: int) -> HostReply:
         if self._transport is None:
             raise HostUnreached("it has ended, and its connections are closed")
         response = await self._transport.handle_async_request(request)
         try:
-            if on_line is not None and response.headers.get("content-type", "").startswith(NDJSON):
-                await _read_lines(response, size_max, on_line)
-                return HostReply(response.status_code, b"", is_stream=True)
             return HostReply(response.status_code, await _read(response, size_max))
         finally:
             await response.aclose()
 
-    def _request(self, method: str, path: str, body: bytes | None, on_line: OnLine | None = None) -> httpx2.Request:
+    def _request(self, method: str, path: str, body: bytes | None) -> httpx2.Request:
         timeouts = dict.fromkeys(("connect", "pool"), self._options.connect_timeout_s)
         extensions: dict[str, object] = {"timeout": timeouts}
-        headers = self._headers("application/json" if on_line is None else f"{NDJSON}, application/json")
-        base = "http://runtime-host" if self.url.startswith(_UNIX) else self.url.rstrip("/")
+        headers = self._headers()
+        base = "http://runtime-host" if self.url.startswith(UNIX) else self.url.rstrip("/")
         if self.address is not None:
             parts = urlsplit(self.url)
             base = _located(parts.scheme, self.address, parts.port)
@@ -164,8 +156,9 @@ class HostConnection:
             extensions["sni_hostname"] = parts.hostname
         return httpx2.Request(method, base + path, headers=headers, content=body, extensions=extensions)
 
-    def _headers(self, accepted: str) -> dict[str, str]:
-        headers = {"Content-Type": "application/json", "Accept": accepted, "Accept-Encoding": "identity"}
+    def _headers(self) -> dict[str, str]:
+        json = "application/json"
+        headers = {"Content-Type": json, "Accept": json, "Accept-Encoding": "identity"}
         if self._options.token is not None:
             headers["Authorization"] = f"Bearer {self._options.token}"
         return {**headers, **self._more_headers()}
@@ -188,20 +181,6 @@ async def _read(response: httpx2.Response, size_max: int) -> bytes:
             raise ReplyTooLarge(response.status_code, size)
         parts.append(part)
     return b"".join(parts)
-
-
-async def _read_lines(response: httpx2.Response, size_max: int, on_line: OnLine) -> None:
-    """Give each complete line away; what follows the last line break is dropped."""
-    pending = bytearray()
-    async for part in response.aiter_raw():
-        pending += part
-        if b"\n" in part:
-            *lines, rest = pending.split(b"\n")
-            pending = rest
-            for line in lines:
-                on_line(bytes(line))
-        if len(pending) > size_max:
-            raise ReplyTooLarge(response.status_code, None)
 
 
 def _summary(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 import msgspec
@@ -14,10 +14,11 @@ from adapters.remote_runtime.connection import (
     HostReply,
     HostSilent,
     HostUnreached,
-    OnLine,
     ReplyTooLarge,
+    no_headers,
 )
-from adapters.remote_runtime.live_lines import LiveLines
+from adapters.remote_runtime.dial import Dial, KeptStream, dial
+from adapters.remote_runtime.fleet import Condition, HostView, ignore_change
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.replies import (
     NO_SUCH_PATH,
@@ -63,24 +64,46 @@ class RemoteHost:
     name: str
     connection: HostConnection
     _options: RuntimeOptions
+    _trace: Callable[[], Mapping[str, str]] = no_headers
+    """Returns the trace headers of the caller."""
+    _on_change: Callable[[], None] = ignore_change
+    _dial: Dial = dial
+    state: HostView = field(factory=HostView, init=False)
+    _kept: KeptStream = field(init=False)
     form: Form = field(default=Form.UNKNOWN, init=False)
     _reports: ReportReader = field(init=False)
     _checks: FairTurns = field(init=False)
     _sent_scripts: BoundedCache[str, bool] = field(init=False)
-    _cooling_until: float = field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
         options = self._options
+        self._kept = KeptStream(self.connection, self.state, options, self._on_change, self._dial)
         self._reports = ReportReader(options.result_size_max, options.output_size_max)
         self._checks = FairTurns(
             _CHECKS, options.checks_max, options.owner_checks_max, options.checks_waiting_bytes_max
         )
         self._sent_scripts = BoundedCache(options.sent_scripts_max, lambda _: 1)
 
+    async def open(self) -> None:
+        """Begin to dial the host."""
+        await self.connection.open()
+        self._kept.open()
+
+    async def close(self) -> None:
+        """Close every connection; the ends of runs in progress stay unknown."""
+        await self._kept.close()
+        await self.connection.close()
+
     @property
-    def is_cooling(self) -> bool:
-        """Whether the host could not be reached within the last `cooldown_s`."""
-        return time.monotonic() < self._cooling_until
+    def is_open(self) -> bool:
+        """Whether it is not closed yet."""
+        return self.connection.is_open or self._kept.is_open
+
+    async def leave(self) -> None:
+        """Close every connection that has nothing in flight; called again until all are closed."""
+        await self.connection.leave()
+        if not self.state.in_flight:
+            await self._kept.close()
 
     def has_script(self, script_hash: str) -> bool:
         """Return whether the host was sent this script and is of the form that keeps scripts."""
@@ -92,9 +115,8 @@ class RemoteHost:
         Raises Overloaded, RunRefused or ScriptNeeded when nothing was started, and ExecutionUnknown.
         """
         started_at = time.monotonic()
-        body = _execute_body(run, script, ends_at - asyncio.get_running_loop().time())
         try:
-            reply = read_execute(await self._post_run(run, body, ends_at), self.form)
+            reply = read_execute(await self._sent(run, script, ends_at), self.form)
             self._learn(Form.OWN if reply.is_own_form else Form.OLD, run.script_hash)
             return self._reports.read(reply, _since_ms(started_at), waited_ms)
         except ScriptNeeded:
@@ -133,6 +155,9 @@ class RemoteHost:
 
     async def cancel(self, execution_id: UUID) -> bool:
         """Stop an execution that was sent; return whether the host has taken that."""
+        stream = self._kept.opened()
+        if stream is not None:
+            return stream.cancel(execution_id)
         body = msgspec.json.encode(CancelRequest(execution_id))
         ends_at = asyncio.get_running_loop().time() + self._options.cancel_timeout_s
         try:
@@ -143,10 +168,13 @@ class RemoteHost:
 
     async def evict(self, session_id: UUID, ends_at: float) -> None:
         """Drop the session's warm workers, if the host can be reached and has this request."""
-        if self.form is Form.OLD or self.is_cooling:
+        body, stream = msgspec.json.encode(EvictRequest(session_id)), self._kept.opened()
+        if stream is not None:
+            stream.evict(body)
+        if stream is not None or self.form is Form.OLD or self.state.condition is not Condition.HTTP:
             return
         try:
-            await self._post("/evict", msgspec.json.encode(EvictRequest(session_id)), ends_at, _SMALL_REPLY_SIZE_MAX)
+            await self._post("/evict", body, ends_at, _SMALL_REPLY_SIZE_MAX)
         except (RunRefused, HostSilent, ReplyTooLarge):
             return
 
@@ -160,13 +188,21 @@ class RemoteHost:
             return self._identity | {"status": "ok", "reason": "it replies, and does not report its health"}
         return _health_of(reply) | self._identity
 
-    async def _post_run(self, run: ScriptRun, body: bytes, ends_at: float) -> HostReply:
-        size_max = self._options.reply_size_max
-        if run.listener is None:
-            return await self._post("/execute", body, ends_at, size_max)
-        lines = LiveLines(run.listener)
-        reply = await self._post("/execute", body, ends_at, size_max, lines.take)
-        return lines.reply() if reply.is_stream else reply
+    async def _sent(self, run: ScriptRun, script: Script | None, ends_at: float) -> HostReply:
+        """Send the run on the stream, or over HTTP to a host that has none."""
+        try:
+            stream = await self._kept.current()
+            body = self._execute_body(run, script, ends_at - asyncio.get_running_loop().time())
+            if stream is not None:
+                self.form = Form.OWN
+                return await stream.run(run.execution_id, body, ends_at, run.listener)
+        except HostUnreached as error:
+            raise RunRefused(str(error)) from error
+        self.state.in_flight += 1
+        try:
+            return await self._post("/execute", body, ends_at, self._options.reply_size_max)
+        finally:
+            self.state.in_flight -= 1
 
     async def _post_check(self, request: CheckRequest, ends_at: float) -> HostReply:
         try:
@@ -174,18 +210,40 @@ class RemoteHost:
         except (HostSilent, ReplyTooLarge) as error:
             raise RunRefused(str(error)) from error
 
-    async def _post(
-        self, path: str, body: bytes, ends_at: float, size_max: int, on_line: OnLine | None = None
-    ) -> HostReply:
+    async def _post(self, path: str, body: bytes, ends_at: float, size_max: int) -> HostReply:
         try:
-            return await self.connection.post(path, body, ends_at, size_max, on_line)
+            return await self.connection.post(path, body, ends_at, size_max)
         except HostUnreached as error:
-            self._cooling_until = time.monotonic() + self._options.cooldown_s
+            self._kept.miss(str(error))
             raise RunRefused(str(error)) from error
+
+    def _execute_body(self, run: ScriptRun, script: Script | None, time_left_s: float) -> bytes:
+        trace = self._trace()
+        return msgspec.json.encode(
+            ExecuteRequest(
+                request_id=run.ref.session_id,
+                params=Raw(run.params.encode()),
+                context=Raw(run.context.encode()),
+                script_content=None if script is None else script.source,
+                execution_id=run.execution_id,
+                owner=run.ref.owner,
+                language=language_name(run.language, run.convention),
+                isolation=run.limits.isolation,
+                limits=LimitFields(run.limits.timeout_ms, run.limits.memory_mb),
+                time_left_ms=_whole_ms(time_left_s),
+                session_left_ms=_whole_ms(run.session_left.total_seconds()),
+                script_hash=run.script_hash,
+                live=run.listener is not None,
+                traceparent=trace.get("traceparent"),
+                tracestate=trace.get("tracestate"),
+            )
+        )
 
     @property
     def _identity(self) -> dict[str, object]:
-        return {"name": self.name, "url": self.connection.public_url, "form": self.form.value}
+        stream = {"state": self.state.condition.value, "window": int(self.state.window)}
+        stream |= {"runs_max": self.state.runs_max, "in_flight": self.state.in_flight}
+        return {"name": self.name, "url": self.connection.public_url, "form": self.form.value, "stream": stream}
 
     def _learn(self, form: Form, script_hash: str) -> None:
         self.form = form
@@ -193,25 +251,6 @@ class RemoteHost:
 
     def _unknown(self, run: ScriptRun, reason: str) -> ExecutionUnknown:
         return ExecutionUnknown(f"{self.name}: {reason}", run.execution_id)
-
-
-def _execute_body(run: ScriptRun, script: Script | None, time_left_s: float) -> bytes:
-    return msgspec.json.encode(
-        ExecuteRequest(
-            request_id=run.ref.session_id,
-            params=Raw(run.params.encode()),
-            context=Raw(run.context.encode()),
-            script_content=None if script is None else script.source,
-            execution_id=run.execution_id,
-            owner=run.ref.owner,
-            language=language_name(run.language, run.convention),
-            isolation=run.limits.isolation,
-            limits=LimitFields(run.limits.timeout_ms, run.limits.memory_mb),
-            time_left_ms=_whole_ms(time_left_s),
-            session_left_ms=_whole_ms(run.session_left.total_seconds()),
-            script_hash=run.script_hash,
-        )
-    )
 
 
 def _whole_ms(time_s: float) -> int:

@@ -12,8 +12,9 @@ _ENVELOPE_SIZE_MAX = 65_536
 class RuntimeOptions:
     """Times in seconds, sizes in bytes, runs at once and runs waiting per language.
 
-    `runtime_timeout_s` is what a host may add to a script's own time limit. For `cooldown_s` after a host could not be
-    reached, it is tried last. `output_size_max` bounds stdout and stderr, each. For each host the client remembers
+    `ca_file` has the certificates by which `https://` hosts are verified; None means those of the system. At most
+    `runs_max` runs are at hosts, and fewer if those run fewer at once. `runtime_timeout_s` is what a host may add to a
+    script's own time limit. `output_size_max` bounds stdout and stderr, each. For each host the client remembers
     `sent_scripts_max` scripts that it has sent; it sends the source of a forgotten one again.
 
     A host is sent `checks_max` syntax checks at once, `owner_checks_max` of them for one owner. The scripts of further
@@ -21,7 +22,8 @@ class RuntimeOptions:
     """
 
     token: str | None = field(default=None, repr=False)
-    runs_max: int = 64
+    ca_file: str | None = None
+    runs_max: int = 1024
     queue_max: int = 1024
     queue_timeout_s: float = 2.0
     connect_timeout_s: float = 1.0
@@ -30,7 +32,6 @@ class RuntimeOptions:
     evict_timeout_s: float = 1.0
     cancel_timeout_s: float = 2.0
     health_timeout_s: float = 0.8
-    cooldown_s: float = 1.0
     checks_max: int = 64
     owner_checks_max: int = 8
     checks_waiting_bytes_max: int = 67_108_864

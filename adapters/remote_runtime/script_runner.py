@@ -12,10 +12,13 @@ from attrs import define, field
 from typing_extensions import override
 
 from adapters.remote_runtime.connection import HostConnection, no_headers
+from adapters.remote_runtime.dial import Dial, dial
+from adapters.remote_runtime.fleet import WINDOW_START, choose
 from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.replies import RunRefused, ScriptNeeded
 from adapters.runtime_protocol import language_name
+from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.hosts.host import RegisteredHost
@@ -31,6 +34,8 @@ from domain.webhooks.address import Address
 _QUEUE = "runtime hosts"
 _NO_URL = "no runtime host serves it; set its runtime URL."
 _NO_HOST = "no runtime host is registered for it; start one, or correct its CONTROLLER_URL and RUNTIME_TOKEN."
+_SESSIONS_MAX = 100_000
+"""Sessions whose host is remembered."""
 _SENDS_MAX = 2
 """To one host: by the script's hash, and once more with the source if the host has lost the script."""
 
@@ -49,12 +54,12 @@ def ranked(key: bytes, names: Sequence[str]) -> list[str]:
 
 @define(eq=False)
 class HttpScriptRunner(ScriptRunner, HostClient):
-    """Keeps each session on one host by rendezvous hashing, and tries the next host if that one starts nothing.
+    """Prefers the host that ran a session last, then the less loaded of its two by rendezvous hashing.
 
-    `urls` are the hosts of each language: `http://...`, `https://...` or `unix:/path/to.sock`; a host may serve
-    several languages. The `registering` languages run on those that `serve` names. Call `open` before use and `close`
-    at the end. A worker's `run` may also raise what the run's `source` raises, when a host has lost a script: nothing
-    was started then.
+    It tries another host if one starts nothing. `urls` are the hosts of each language: `http://...`, `https://...` or
+    `unix:/path/to.sock`; a host may serve several languages. The `registering` languages run on those that `serve`
+    names. Call `open` before use and `close` at the end. A worker's `run` may also raise what the run's `source`
+    raises, when a host has lost a script: nothing was started then.
     """
 
     _options: RuntimeOptions
@@ -62,12 +67,14 @@ class HttpScriptRunner(ScriptRunner, HostClient):
     _more_headers: Callable[[], Mapping[str, str]] = no_headers
     """Returns further headers of a request: those of the caller's trace."""
     _registering: Collection[Language] = ()
+    _dial: Dial = dial
     _urls: Mapping[Language, Sequence[str]] = field(init=False)
     _hosts: dict[str, RemoteHost] = field(init=False, factory=dict)
     _turns: dict[Language, FairTurns] = field(init=False)
+    _warm: BoundedCache[UUID, RemoteHost] = field(init=False)
     _numbers: Iterator[int] = field(init=False, factory=partial(itertools.count, 1))
-    _left: list[HostConnection] = field(init=False, factory=list)
-    """Those of hosts that get no more runs, until what runs there has ended."""
+    _left: list[RemoteHost] = field(init=False, factory=list)
+    """Those that get no more runs, until what runs there has ended."""
 
     def __attrs_post_init__(self) -> None:
         options = self._options
@@ -79,32 +86,35 @@ class HttpScriptRunner(ScriptRunner, HostClient):
             language: FairTurns(_QUEUE, options.runs_max, options.runs_max, options.queue_max * SIZE_MIN)
             for language in self._urls
         }
+        self._warm = BoundedCache(_SESSIONS_MAX, lambda _: 1)
+        self._resize()
 
     async def open(self) -> None:
-        """Prepare the connections; a host is connected to when a request needs it."""
+        """Begin to dial the hosts."""
         for host in self._hosts.values():
-            await host.connection.open()
+            await host.open()
 
     async def close(self) -> None:
         """Close every connection; the end of a run in progress stays unknown."""
-        for connection in (*(host.connection for host in self._hosts.values()), *self._left):
-            await connection.close()
+        for host in (*self._hosts.values(), *self._left):
+            await host.close()
 
     @override
     async def serve(self, hosts: Sequence[RegisteredHost]) -> None:
         listed = {url: self._hosts[url] for urls in self._listed.values() for url in urls}
         registered = {host.url: host for host in hosts if host.url not in listed}
         served = listed | {url: self._known(host) or await self._opened(host) for url, host in registered.items()}
-        gone = [host.connection for url, host in self._hosts.items() if served.get(url) is not host]
+        gone = [host for url, host in self._hosts.items() if served.get(url) is not host]
         self._hosts = served
         urls_of = {
             language: [url for url, host in registered.items() if language in host.languages]
             for language in self._registering
         }
         self._urls = {**self._listed, **urls_of}
-        self._left = [connection for connection in (*self._left, *gone) if connection.is_open]
-        for connection in gone:
-            await connection.leave()
+        self._resize()
+        self._left = [host for host in (*self._left, *gone) if host.is_open]
+        for host in list(self._left):
+            await host.leave()
 
     def _known(self, host: RegisteredHost) -> RemoteHost | None:
         known = self._hosts.get(host.url)
@@ -112,20 +122,20 @@ class HttpScriptRunner(ScriptRunner, HostClient):
 
     async def _opened(self, host: RegisteredHost) -> RemoteHost:
         opened = self._host(host.url, host.address)
-        await opened.connection.open()
+        await opened.open()
         return opened
 
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
-        hosts = self._ranked(run.language, run.ref.session_id.bytes)
+        likely = self.hosts_for(run)[0]
         turns, asked_at = self._turns[run.language], time.monotonic()
         await self._take_turn(turns, run.ref.owner)
         try:
-            script = None if hosts[0].has_script(run.script_hash) else await run.source()
+            script = None if likely.has_script(run.script_hash) else await run.source()
         except BaseException:
             turns.release(run.ref.owner)
             raise
-        return RemoteWorker(run, hosts, script, turns, self._options, (time.monotonic() - asked_at) * 1000)
+        return RemoteWorker(self, run, script, turns, self._options, (time.monotonic() - asked_at) * 1000)
 
     @override
     async def check(
@@ -133,7 +143,7 @@ class HttpScriptRunner(ScriptRunner, HostClient):
     ) -> InputForm | None:
         ends_at = _in(self._options.check_timeout_s)
         refusals = []
-        for host in self._ranked(language, script.hash.encode()):
+        for host in self._ready_first(language, script.hash.encode()):
             try:
                 return await host.check(language_name(language, convention), script, owner, ends_at)
             except RunRefused as refusal:
@@ -155,7 +165,8 @@ class HttpScriptRunner(ScriptRunner, HostClient):
 
     def _host(self, url: str, address: Address | None = None) -> RemoteHost:
         connection = HostConnection(url, self._options, self._more_headers, address)
-        return RemoteHost(f"runtime host {next(self._numbers)}", connection, self._options)
+        name = f"runtime host {next(self._numbers)}"
+        return RemoteHost(name, connection, self._options, self._more_headers, self._resize, self._dial)
 
     async def _take_turn(self, turns: FairTurns, owner: Owner) -> None:
         try:
@@ -164,20 +175,41 @@ class HttpScriptRunner(ScriptRunner, HostClient):
         except TimeoutError:
             raise Overloaded(_QUEUE, self._options.queue_timeout_s) from None
 
+    def hosts_for(self, run: ScriptRun) -> Sequence[RemoteHost]:
+        """Return the hosts to try, in order; raises RuntimeUnavailable if none serves the language."""
+        session_id = run.ref.session_id
+        ranked_hosts = self._ranked(run.language, session_id.bytes)
+        return choose(ranked_hosts, self._warm.get(session_id), time.monotonic())[0]
+
+    def ran(self, run: ScriptRun, host: RemoteHost) -> None:
+        """Remember the host that ran a session last."""
+        self._warm.put(run.ref.session_id, host)
+
     def _ranked(self, language: Language, key: bytes) -> list[RemoteHost]:
         urls = self._urls.get(language)
         if not urls:
             raise RuntimeUnavailable(language, _NO_HOST if language in self._registering else _NO_URL)
-        hosts = [self._hosts[url] for url in ranked(key, urls)]
-        return sorted(hosts, key=lambda host: host.is_cooling)
+        return [self._hosts[url] for url in ranked(key, urls)]
+
+    def _ready_first(self, language: Language, key: bytes) -> list[RemoteHost]:
+        now_s = time.monotonic()
+        return sorted(self._ranked(language, key), key=lambda host: not host.state.takes_runs(now_s))
+
+    def _resize(self) -> None:
+        """Give as many turns as the hosts that take runs have in their windows."""
+        now_s, least = time.monotonic(), min(WINDOW_START, self._options.runs_max)
+        for language, urls in self._urls.items():
+            states = [self._hosts[url].state for url in urls]
+            windows = sum(int(state.window) for state in states if state.takes_runs(now_s))
+            self._turns[language].resize(max(least, min(windows, self._options.runs_max)))
 
 
 @define(eq=False)
 class RemoteWorker(Worker):
-    """Runs on the first of `hosts` that accepts the run; the next one gets it only if nothing was started."""
+    """Runs on the first host that accepts the run; the next one gets it only if nothing was started."""
 
+    _runner: HttpScriptRunner
     _run: ScriptRun
-    _hosts: Sequence[RemoteHost]
     _script: Script | None
     _turns: FairTurns
     _options: RuntimeOptions
@@ -192,7 +224,7 @@ class RemoteWorker(Worker):
         now = asyncio.get_running_loop().time
         ends_at = now() + self._run.limits.timeout_ms / 1000 + self._options.runtime_timeout_s
         refusals = []
-        for host in self._hosts:
+        for host in self._runner.hosts_for(self._run):
             if now() >= ends_at:
                 refusals.append("no time is left to try another host")
                 break
@@ -220,9 +252,11 @@ class RemoteWorker(Worker):
                 return cancelled_report(self._waited_ms)
             self._host = host
             try:
-                return await host.execute(self._run, script, ends_at, self._waited_ms)
+                report = await host.execute(self._run, script, ends_at, self._waited_ms)
             except ScriptNeeded:
                 continue
+            self._runner.ran(self._run, host)
+            return report
         raise RunRefused("it asks again for the script's source, which it was sent")
 
     async def _script_for(self, host: RemoteHost) -> Script | None:

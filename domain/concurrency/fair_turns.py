@@ -50,7 +50,9 @@ class FairTurns:
     """
 
     def __init__(self, name: str, turns_max: int, owner_max: int, bytes_max: int) -> None:
+        self._turns_max = turns_max
         self._free = turns_max
+        """Negative while more turns are out than there are since a `resize`."""
         self._owner_max = owner_max
         self._held: Counter[Owner] = Counter()
         self._blocked: set[Owner] = set()
@@ -65,7 +67,7 @@ class FairTurns:
     async def acquire(self, owner: Owner, size: int) -> None:
         """Take a turn; raises Overloaded when no more bytes may wait. Cancelling the call leaves the queue."""
         # While a turn is free, no caller that could have it waits.
-        if self._free and owner not in self._blocked:
+        if self._free > 0 and owner not in self._blocked:
             self._grant(owner)
             return
         self._capacity.acquire(owner, size)
@@ -87,7 +89,16 @@ class FairTurns:
         self._held[owner] -= 1
         if not self._held[owner]:
             del self._held[owner]
-        while self._free and (waiting := self._queue.pop_without(self._blocked)) is not None:
+        self._give_free()
+
+    def resize(self, turns_max: int) -> None:
+        """Change the number of turns; those that are out stay out, and callers get the new ones."""
+        self._free += turns_max - self._turns_max
+        self._turns_max = turns_max
+        self._give_free()
+
+    def _give_free(self) -> None:
+        while self._free > 0 and (waiting := self._queue.pop_without(self._blocked)) is not None:
             next_owner, turn = waiting
             if not turn.done():
                 self._grant(next_owner)

@@ -55,6 +55,7 @@ def host_options(settings: Settings) -> RuntimeHostOptions:
     return RuntimeHostOptions(
         bind=settings.host,
         token=settings.runtime_token.reveal() if settings.runtime_token else None,
+        runs_max=min(settings.max_executions, workers_within_limit(settings.max_warm_workers)),
         script_size_max=settings.max_script_size,
         params_size_max=settings.max_params_size,
         context_size_max=settings.max_context_size,

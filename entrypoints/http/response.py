@@ -80,6 +80,10 @@ class SingleWrite(Protocol):
         """Return what sends a response of another server instead; None after the response."""
         ...
 
+    def switch(self, protocol: str, receiver: asyncio.Protocol) -> None:
+        """Send a 101 to this protocol, and give the connection to `receiver`."""
+        ...
+
     def abort(self) -> None:
         """Close the connection at once; unsent bytes are lost."""
         ...

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 
 import structlog
@@ -11,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from adapters.runtime_link import PROTOCOL
 from adapters.runtime_protocol import CancelRequest, CheckReply, CheckRequest, EvictRequest, ExecuteRequest
 from domain.access.principal import ANYBODY
 from domain.concurrency.bounded_cache import BoundedCache
@@ -23,10 +25,11 @@ from entrypoints.http.errors import MethodNotAllowed, RouteNotFound
 from entrypoints.http.parsing.bodies import read_body
 from entrypoints.http.pipeline import Guard, InFlightLimiter, Pipeline, RequestObserver
 from entrypoints.http.request import Request, until_disconnect
-from entrypoints.http.response import Headers, Response, encode_json
+from entrypoints.http.response import Headers, Response, encode_json, single_write
 from entrypoints.http.route import Route, RouteTable
 from entrypoints.runtime_host.errors import (
     MalformedRequest,
+    NoSharedVersion,
     SourceNeeded,
     WrongToken,
     host_bug_response,
@@ -40,6 +43,8 @@ from entrypoints.runtime_host.messages import (
     script_run,
 )
 from entrypoints.runtime_host.options import ENVELOPE_SIZE_MAX, RuntimeHostOptions
+from entrypoints.runtime_host.stream import HostStreams, StreamResponse
+from entrypoints.runtime_host.streamed import streamed_run
 from entrypoints.server.lifespan import Lifespan
 from entrypoints.telemetry.metrics.process import LoopLag
 from entrypoints.telemetry.metrics.scrape import Scrape
@@ -65,15 +70,18 @@ class HostApi:
     _monotonic: Callable[[], float] = time.monotonic
     _scripts: BoundedCache[str, Script] = field(init=False)
     _executions: HostedExecutions = field(init=False)
+    _streams: HostStreams = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._scripts = BoundedCache(self._options.script_cache_size_max, _size)
         self._executions = HostedExecutions(self._runner, self._options, self._monotonic)
+        self._streams = HostStreams(self._executions, self._options, self._runner.evict)
 
     @property
     def routes(self) -> Sequence[Route]:
         """The routes of the protocol."""
         return (
+            Route("GET", "/stream", self.stream, name="stream", exempt=True),
             Route("POST", "/execute", self.execute, name="execute"),
             Route("POST", "/check", self.check, name="check"),
             Route("POST", "/evict", self.evict, name="evict"),
@@ -83,7 +91,7 @@ class HostApi:
 
     def app(self, observers: Sequence[RequestObserver] = (), routes: Iterable[Route] = ()) -> Pipeline:
         """Return the ASGI application for HTTP, with further `routes`. The caller opens and closes the runner."""
-        return Pipeline(
+        pipeline = Pipeline(
             HostRoutes((*self.routes, *routes)),
             InFlightLimiter(self._options.requests_max, NAME),
             structlog.get_logger().bind(logger="host"),
@@ -94,24 +102,39 @@ class HostApi:
             respond_to_bug=host_bug_response,
             request_ids=None,
         )
+        self._streams.app = pipeline
+        return pipeline
 
     async def drain(self, timeout_s: float) -> int:
         """Reject new executions, wait for those that are queued or running, and return how many are left."""
-        return await self._executions.drain(timeout_s)
+        self._streams.announce_drain()
+        left = await self._executions.drain(timeout_s)
+        await self._streams.close()
+        return left
+
+    async def stream(self, request: Request) -> Response:
+        """Switch the connection to a stream, which carries executions until it ends."""
+        self._require_open()
+        if single_write(request.scope) is None or request.raw_header(b"upgrade") is None:
+            raise RouteNotFound
+        if PROTOCOL not in (request.header(b"upgrade") or "").replace(" ", "").split(","):
+            raise NoSharedVersion(PROTOCOL)
+        self._streams.require_place()
+        return StreamResponse(int(HTTPStatus.SWITCHING_PROTOCOLS), streams=self._streams)
 
     async def execute(self, request: Request) -> Response:
-        """Run a script to its end. A disconnect withdraws the execution while it is queued, and never later.
-
-        A controller that accepts lines gets them while the script runs, and the reply as the last one.
-        """
+        """Run a script to its end. A disconnect withdraws the execution while it is queued, and never later."""
         arrived_at_s = self._monotonic()
         self._require_open()
-        message = read_message(ExecuteRequest, await self._body(request, self._options.execute_body_size_max))
+        streamed = streamed_run(request.scope)
+        message = await self._execute_message(request) if streamed is None else streamed.message
+        if message is None:
+            message = await self._execute_message(request)
         request.parameters |= {"request_id": message.request_id, "execution_id": message.execution_id}
         deadline = StartDeadline(message.time_left_ms, arrived_at_s, self._monotonic)
-        run = script_run(message, self._script_of(message))
+        run = script_run(message, self._script_of(message), None if streamed is None else streamed.output)
         deadline.require_left()
-        return await self._executions.respond(run, deadline, request)
+        return await self._executions.respond(run, deadline, partial(until_disconnect, request.receive))
 
     async def check(self, request: Request) -> Response:
         """Parse a script without running it. A disconnect cancels the check."""
@@ -140,12 +163,16 @@ class HostApi:
 
     async def health(self, _request: Request) -> Response:
         """Describe the runner."""
-        health = {"version": VERSION, **await self._runner.health(), "draining": self._executions.closed}
+        of_host = {"draining": self._executions.closed, "streams": self._streams.count}
+        health = {"version": VERSION, **await self._runner.health(), **of_host}
         return Response(HTTPStatus.OK, encode_json(health))
 
     def _require_open(self) -> None:
         if self._executions.closed:
             raise ShuttingDown
+
+    async def _execute_message(self, request: Request) -> ExecuteRequest:
+        return read_message(ExecuteRequest, await self._body(request, self._options.execute_body_size_max))
 
     async def _body(self, request: Request, size_max: int) -> bytes:
         return await read_body(request, size_max, self._options.body_timeout_s)

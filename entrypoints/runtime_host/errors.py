@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import ClassVar
 from uuid import UUID
 
@@ -76,6 +77,22 @@ class DeadlinePassed(Conflict):
 
 
 @define(eq=False)
+class NoSharedVersion(Conflict):
+    """The controller asks for no version of the stream that this host speaks."""
+
+    code: ClassVar[str] = HostErrorCode.UPGRADE_REQUIRED
+    protocol: str
+
+    @property
+    @override
+    def message(self) -> str:
+        return (
+            f"This host speaks {self.protocol} and no version that Upgrade names, so there is no stream. Use the same "
+            "release for controllers and runtime hosts."
+        )
+
+
+@define(eq=False)
 class ExecutionSeen(Conflict):
     """The host has received this execution before."""
 
@@ -94,12 +111,19 @@ def host_error_response(error: DomainError, _request: Request) -> Response:
         status, code, message = HTTPStatus.INTERNAL_SERVER_ERROR, HostErrorCode.EXECUTION_UNKNOWN, error.reason
     elif isinstance(error, SlowBody):
         status, code = HTTPStatus.REQUEST_TIMEOUT, HostErrorCode.REQUEST_TIMEOUT
+    elif isinstance(error, NoSharedVersion):
+        status = HTTPStatus.UPGRADE_REQUIRED
     elif isinstance(error, ScriptSyntaxError):
         message = error.fault.message
     elif isinstance(error, RouteNotFound):
-        message = "A runtime host has no such path. Use /execute, /check, /evict, /health or /metrics."
-    content = {"code": code, "message": message, "details": _details(error)}
-    return Response(int(status), encode_json({"error": content}), _headers(error))
+        message = "A runtime host has no such path. Use /stream, /execute, /check, /health or /metrics."
+    content = error_content(code, message, _details(error))
+    return Response(int(status), encode_json(content), _headers(error))
+
+
+def error_content(code: str, message: str, details: Mapping[str, object] = MappingProxyType({})) -> object:
+    """Return the one shape of a host's errors."""
+    return {"error": {"code": code, "message": message, "details": dict(details)}}
 
 
 def host_bug_response(_error_id: UUID, _request: Request) -> Response:
@@ -120,6 +144,8 @@ def _details(error: DomainError) -> Mapping[str, object]:
 def _headers(error: DomainError) -> Headers:
     if isinstance(error, MethodNotAllowed):
         return ((b"allow", ", ".join(error.allowed).encode()),)
+    if isinstance(error, NoSharedVersion):
+        return ((b"upgrade", error.protocol.encode()),)
     if isinstance(error, Unauthorized):
         return ((b"www-authenticate", b"Bearer"),)
     if isinstance(error, Unavailable) and error.retry_after_ms is not None:

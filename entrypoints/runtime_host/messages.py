@@ -10,20 +10,16 @@ from adapters.runtime_protocol import (
     ExecuteReply,
     ExecuteRequest,
     FailureFields,
-    Line,
     MalformedMessage,
-    ProgressFields,
     decode,
     json_text,
     language_called,
 )
 from domain.identity import SessionRef
-from domain.live.events import ExecutionEnded, Gap, LiveEvent, OutputPiece
-from domain.live.position import OutputStream
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Limits
-from domain.scripts.output import ScriptProgress
+from domain.scripts.output import OutputListener
 from domain.scripts.ports import ScriptRun
 from domain.scripts.report import Failure, ScriptReport
 from domain.scripts.script import Script
@@ -48,7 +44,7 @@ def read_language(name: str) -> tuple[Language, Convention]:
         raise MalformedRequest(str(error)) from error
 
 
-def script_run(request: ExecuteRequest, script: Script) -> ScriptRun:
+def script_run(request: ExecuteRequest, script: Script, listener: OutputListener | None = None) -> ScriptRun:
     """Return the run that the request describes; raises MalformedRequest."""
 
     async def source() -> Script:
@@ -70,6 +66,7 @@ def script_run(request: ExecuteRequest, script: Script) -> ScriptRun:
         params=params,
         source=source,
         convention=convention,
+        listener=listener,
     )
 
 
@@ -90,26 +87,6 @@ def write_report(report: ScriptReport) -> bytes:
             result_given=False if report.result is None and report.failure is None else UNSET,
         )
     )
-
-
-def line_of(event: LiveEvent[Line]) -> Line:
-    """Return the line of an event."""
-    match event.what:
-        case OutputPiece(OutputStream.STDOUT, _, text):
-            return Line(stdout=text)
-        case OutputPiece(_, _, text):
-            return Line(stderr=text)
-        case ScriptProgress(value, message):
-            return Line(progress=ProgressFields(value, message))
-        case ExecutionEnded(end):
-            return end
-        case Gap():
-            raise AssertionError("a host keeps all that a script may write")
-
-
-def end_line(status: int, body: bytes) -> Line:
-    """Return the last line of a stream: this reply. A result may have line breaks, between its values only."""
-    return Line(status=status, reply=Raw(body.replace(b"\n", b" ").replace(b"\r", b" ")))
 
 
 def _failure_fields(failure: Failure) -> FailureFields:

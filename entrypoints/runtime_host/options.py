@@ -1,6 +1,7 @@
 """The options of a runtime host."""
 
 import ipaddress
+import platform
 
 from attrs import Attribute, field, frozen
 
@@ -8,6 +9,7 @@ from adapters.runtime_protocol import ESCAPED_BYTES
 
 ENVELOPE_SIZE_MAX = 16_384
 """The largest body without its script, params and context, in bytes."""
+_NAME_LENGTH_MAX = 128
 
 
 def _require_token(options: "RuntimeHostOptions", _attribute: "Attribute[str | None]", token: str | None) -> None:
@@ -37,18 +39,22 @@ def _is_local(bind: str) -> bool:
 class RuntimeHostOptions:
     """Sizes in bytes, times in seconds. `bind` is the address on which the host listens, or `unix:/path`.
 
-    At most `requests_max` requests are in flight, and `executions_max` executions are remembered. The scripts that are
-    kept have `script_cache_size_max` bytes in all. Raises ValueError if other machines may reach the address and there
-    is no token.
+    `name` is what controllers call it, and `runs_max` how many executions it runs at once. At most `requests_max`
+    requests are in flight, and `executions_max` executions are remembered. The scripts that are kept have
+    `script_cache_size_max` bytes in all. A controller that takes nothing of its stream for `stall_s` is disconnected.
+    Raises ValueError if other machines may reach the address and there is no token.
     """
 
     bind: str = "127.0.0.1"
+    name: str = field(factory=lambda: platform.node()[:_NAME_LENGTH_MAX])
+    runs_max: int = 64
     token: str | None = field(default=None, repr=False, validator=_require_token)
     script_size_max: int = 1_048_576
     params_size_max: int = 1_048_576
     context_size_max: int = 262_144
     script_cache_size_max: int = 67_108_864
     body_timeout_s: float = 10.0
+    stall_s: float = 5.0
     requests_max: int = 1024
     executions_max: int = 100_000
 

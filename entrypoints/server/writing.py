@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 import msgspec
 from attrs import frozen
+from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from entrypoints.http.request import Header
@@ -62,10 +63,37 @@ class UvicornSingleWrite:
         cycle, self._cycle = self._cycle, None
         return None if cycle is None else UvicornRelay(cycle)
 
+    def switch(self, protocol: str, receiver: asyncio.Protocol) -> None:
+        """Send a 101, and give the connection to `receiver`. It counts as one with a request until it closes."""
+        cycle, self._cycle = self._cycle, None
+        assert cycle is not None, "after the response"
+        transport = cycle.transport
+        transport.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: %b\r\n\r\n" % protocol.encode()
+        )
+        transport.set_protocol(_Switched(transport.get_protocol(), receiver))
+        receiver.connection_made(transport)
+
     def abort(self) -> None:
         """Close the connection at once; unsent bytes are lost."""
         if self._cycle is not None:
             self._cycle.transport.abort()
+
+
+class _Switched(asyncio.Protocol):
+    """Gives the bytes of a connection to another protocol, and reports the end to both."""
+
+    def __init__(self, connection: asyncio.BaseProtocol, receiver: asyncio.Protocol) -> None:
+        self._connection, self._receiver = connection, receiver
+        self.data_received = receiver.data_received  # type: ignore[method-assign]  # a call less for each read
+        self.eof_received = receiver.eof_received  # type: ignore[method-assign]
+        self.pause_writing = receiver.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = receiver.resume_writing  # type: ignore[method-assign]
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._receiver.connection_lost(exc)
+        self._connection.connection_lost(exc)
 
 
 @frozen

@@ -7,13 +7,21 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from entrypoints.server.connection import BoundedConnection
+from entrypoints.server.open_connections import OpenConnections
 from tests.support.waiting import until
 
 
 @asynccontextmanager
-async def served(app: ASGIApp, listening: socket.socket) -> AsyncIterator[None]:
-    """Serve the application on this socket, in this loop; without uvicorn's own loop, which ends in tenths of seconds."""
-    config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
+async def served(app: ASGIApp, listening: socket.socket, *, has_streams: bool = True) -> AsyncIterator[None]:
+    """Serve the application on this socket, in this loop; without uvicorn's own loop, which ends in tenths of seconds.
+
+    Without streams it is served as by an earlier release: the server does not give connections away.
+    """
+    http = type("Connection", (BoundedConnection,), {"open_connections": OpenConnections()}) if has_streams else "auto"
+    config = uvicorn.Config(
+        app, http=http, ws="none", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1
+    )
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

@@ -21,8 +21,9 @@ def unix_socket(path: Path) -> socket.socket:
     return listening
 
 
-def loopback_socket() -> tuple[socket.socket, str]:
-    """Return a socket on a free port of 127.0.0.1, and its URL."""
+def loopback_socket(port: int = 0) -> tuple[socket.socket, str]:
+    """Return a socket on a port of 127.0.0.1, a free one unless it is given, and its URL."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio: no delay only then
-    listening.bind(("127.0.0.1", 0))
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
     return listening, f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -42,7 +42,7 @@ def row(what: str) -> tuple[str, str, str]:
             SANDBOX.queue_length_max,
         ),
         ("[syntax checks]", "one batch of each checker", f"{SANDBOX.checks_waiting_bytes_max // MIB} MiB"),
-        ("executions for a runtime host", HOSTS.runs_max, HOSTS.queue_max),
+        ("[executions for runtime hosts]", f"the windows of the hosts, at most {HOSTS.runs_max}", HOSTS.queue_max),
         (
             "syntax checks for a runtime host",
             f"{HOSTS.checks_max}; of one owner {HOSTS.owner_checks_max}",

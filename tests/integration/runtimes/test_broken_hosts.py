@@ -14,9 +14,10 @@ from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.report import ExecutionUnknown
-from tests.contracts.script_runs import new_session, report_of, run_of, script_of
+from tests.contracts.script_runs import Heard, new_session, report_of, run_of, script_of
 from tests.support.ports import free_port
 from tests.support.waiting import until
+from tests.unit.runtimes.replies import own
 
 SHORT = Limits(timeout_ms=50, memory_mb=128, isolation=Isolation.SESSION)
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
@@ -33,7 +34,15 @@ class RawHost:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.serving.add(asyncio.current_task())
-        head = await reader.readuntil(b"\r\n\r\n")
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError:  # a dial that was given up
+            writer.close()
+            return
+        if head.startswith(b"GET /stream "):
+            writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+            writer.close()
+            return
         declared = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
         await reader.readexactly(int(declared[0].split(b":")[1]) if declared else 0)
         self.requests += 1
@@ -134,3 +143,14 @@ async def test_checks_and_evictions_of_a_silent_host_end_in_time():
         with pytest.raises(RuntimeUnavailable, match="in time"):
             await runner.check(Language.PYTHON, script_of("x"), ANONYMOUS)
         await runner.evict(new_session().session_id)
+
+
+async def test_a_host_of_an_earlier_release_runs_over_http_and_tells_nothing_before_the_report():
+    heard, body = Heard(), own()
+    async with raw_host(OK + b"content-length: %d\r\n\r\n%b" % (len(body), body)) as (_, url), runner_of(url) as runner:
+        worker = await runner.acquire(run_of("result = 1", listener=heard))
+        assert (await worker.run()).result == "8"
+        assert not await worker.stop()
+        await worker.release()
+        (host,) = (await runner.health())["languages"]["python"]["hosts"]
+    assert (heard.stdout, host["stream"]["state"]) == (b"", "http")

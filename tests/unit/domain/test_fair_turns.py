@@ -1,4 +1,4 @@
-"""Owners get turns in rotation; the number of turns is fixed."""
+"""Owners get turns in rotation, and the number of turns may change."""
 
 import asyncio
 from collections import Counter
@@ -53,6 +53,29 @@ async def test_owners_get_turns_in_rotation_whatever_number_each_waits_for():
         served += callers.holding
         await callers.end(callers.holding[0])
     assert served == [ALICE, ALICE, BOB, CAROL, ALICE, BOB]
+
+
+async def test_more_turns_go_to_callers_that_wait():
+    callers = Callers(turns_of(owner_max=9))
+    for owner in (ALICE, BOB, CAROL):
+        callers.start(owner)
+    await settle()
+    callers.turns.resize(2)
+    await settle()
+    assert callers.holding == [ALICE, BOB]
+
+
+async def test_fewer_turns_leave_those_that_are_out_and_give_none_until_there_are_so_few():
+    callers = Callers(turns_of(turns_max=2, owner_max=9))
+    for owner in (ALICE, BOB, CAROL):
+        callers.start(owner)
+    await settle()
+    callers.turns.resize(1)
+    assert callers.holding == [ALICE, BOB]
+    await callers.end(ALICE)
+    assert callers.holding == [BOB]
+    await callers.end(BOB)
+    assert callers.holding == [CAROL]
 
 
 async def test_an_owner_at_its_limit_does_not_delay_others():

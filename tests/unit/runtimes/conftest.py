@@ -2,11 +2,19 @@
 
 import pytest
 
+from adapters.remote_runtime.connection import HostConnection
+from adapters.remote_runtime.dial import NoStream
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.script_runner import HttpScriptRunner
+from adapters.remote_runtime.stream import HostStream
 from domain.scripts.language import Language
 
 HOST = "http://one.test"
+
+
+async def over_http(connection: HostConnection, options: RuntimeOptions, stream: HostStream) -> None:
+    """Dial a host of an earlier release, which has no stream."""
+    raise NoStream(404)
 
 
 class ManualMonotonic:
@@ -32,7 +40,7 @@ def options():
 @pytest.fixture
 async def runner(options):
     """One host, for Python and Node.js."""
-    runner = HttpScriptRunner(options, {language: [HOST] for language in Language})
+    runner = HttpScriptRunner(options, {language: [HOST] for language in Language}, dial=over_http)
     await runner.open()
     yield runner
     await runner.close()

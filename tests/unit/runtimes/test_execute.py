@@ -14,7 +14,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionUnknown, FailureCode
 from tests.contracts.script_runs import Heard, Source, failure_of, report_of, result_of, run_of, script_of
-from tests.unit.runtimes.conftest import HOST
+from tests.unit.runtimes.conftest import HOST, over_http
 from tests.unit.runtimes.replies import ERROR, OLD, error_body, own
 
 EXECUTE = f"{HOST}/execute"
@@ -32,14 +32,11 @@ class TestRequests:
         assert host.calls[0].request.headers["content-type"] == "application/json"
         assert 5000 < sent(host)["time_left_ms"] <= 10_000
 
-    async def test_lines_are_accepted_only_for_a_listener(self, runner, host):
+    async def test_live_output_is_wanted_only_for_a_listener(self, runner, host):
         host.post(EXECUTE).respond(content=own())
         for listener in (None, Heard()):
             await report_of(runner, run_of("result = 1", listener=listener))
-        assert [call.request.headers["accept"] for call in host.calls] == [
-            "application/json",
-            "application/x-ndjson, application/json",
-        ]
+        assert [sent(host, index).get("live") for index in (0, 1)] == [None, True]
 
     @pytest.mark.parametrize(
         ("convention", "language"),
@@ -116,7 +113,7 @@ class TestOwnForm:
 
     async def test_the_source_of_a_forgotten_script_is_sent_again(self, host):
         host.post(EXECUTE).respond(content=own())
-        runner = HttpScriptRunner(RuntimeOptions(sent_scripts_max=1), {Language.PYTHON: [HOST]})
+        runner = HttpScriptRunner(RuntimeOptions(sent_scripts_max=1), {Language.PYTHON: [HOST]}, dial=over_http)
         await runner.open()
         for source in ["result = 1", "result = 2", "result = 2", "result = 1"]:
             await report_of(runner, run_of(source))
@@ -199,7 +196,7 @@ class TestNothingStarted:
 
     async def test_a_language_without_hosts_is_unavailable(self, options):
         with pytest.raises(RuntimeUnavailable, match="no runtime host"):
-            await HttpScriptRunner(options, {Language.NODEJS: [HOST]}).acquire(run_of("result = 1"))
+            await HttpScriptRunner(options, {Language.NODEJS: [HOST]}, dial=over_http).acquire(run_of("result = 1"))
 
 
 class TestUnknown:

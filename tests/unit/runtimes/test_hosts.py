@@ -15,7 +15,7 @@ from domain.scripts.language import Language
 from domain.scripts.report import ExecutionUnknown, FailureCode
 from domain.scripts.script import InputForm, ScriptSyntaxError
 from tests.contracts.script_runs import Source, new_session, report_of, result_of, run_of, script_of
-from tests.unit.runtimes.conftest import HOST
+from tests.unit.runtimes.conftest import HOST, over_http
 from tests.unit.runtimes.replies import OLD, error_body, own
 
 HOSTS = ["http://a.test", "http://b.test", "http://c.test"]
@@ -24,7 +24,7 @@ HOSTS = ["http://a.test", "http://b.test", "http://c.test"]
 @pytest.fixture
 async def cluster():
     """Three hosts for Python."""
-    runner = HttpScriptRunner(RuntimeOptions(), {Language.PYTHON: HOSTS})
+    runner = HttpScriptRunner(RuntimeOptions(), {Language.PYTHON: HOSTS}, dial=over_http)
     await runner.open()
     yield runner
     await runner.close()
@@ -70,7 +70,7 @@ class TestFailover:
         assert await result_of(cluster, run_of("result = 1", ref=ref)) == "8"
         assert hosts_called(httpx2_mock) == [first, second]
 
-    async def test_an_unreachable_host_is_tried_last_for_a_while(self, cluster, httpx2_mock):
+    async def test_a_session_stays_on_the_host_that_ran_it_last(self, cluster, httpx2_mock):
         ref = new_session()
         first, second, _ = order_for(ref)
         httpx2_mock.route(url__startswith=first).mock(side_effect=httpx2.ConnectError("refused"))
@@ -78,19 +78,6 @@ class TestFailover:
         for _ in range(3):
             await result_of(cluster, run_of("result = 1", ref=ref))
         assert hosts_called(httpx2_mock) == [first, second, second, second]
-
-    async def test_a_session_returns_when_its_host_is_reachable_again(self, httpx2_mock):
-        runner = HttpScriptRunner(RuntimeOptions(cooldown_s=0), {Language.PYTHON: HOSTS})
-        await runner.open()
-        ref = new_session()
-        first, second, _ = order_for(ref)
-        back = [httpx2.ConnectError("refused"), MockResponse(200, content=own())]
-        httpx2_mock.route(url__startswith=first).mock(side_effect=back)
-        httpx2_mock.route(url__startswith=second).respond(content=own())
-        for _ in range(2):
-            await result_of(runner, run_of("result = 1", ref=ref))
-        assert hosts_called(httpx2_mock) == [first, second, first]
-        await runner.close()
 
     @pytest.mark.parametrize("code", ["RUNTIME_UNAVAILABLE", "SHUTTING_DOWN"])
     async def test_a_host_that_starts_nothing_is_skipped(self, cluster, httpx2_mock, code):
@@ -132,7 +119,7 @@ class TestFailover:
         assert (caught.value.stored, caught.value.executed) == ("no", "no")
 
     async def test_no_further_host_is_tried_when_no_time_is_left(self, httpx2_mock):
-        runner = HttpScriptRunner(RuntimeOptions(runtime_timeout_s=-10), {Language.PYTHON: HOSTS})
+        runner = HttpScriptRunner(RuntimeOptions(runtime_timeout_s=-10), {Language.PYTHON: HOSTS}, dial=over_http)
         await runner.open()
         with pytest.raises(RuntimeUnavailable, match="no time is left"):
             await report_of(runner, run_of("result = 1"))
@@ -245,7 +232,7 @@ class TestHealth:
 
     async def test_a_password_in_a_url_is_not_shown(self, httpx2_mock):
         httpx2_mock.route().respond(json={"status": "ok", "url": "http://forged.test"})
-        runner = HttpScriptRunner(RuntimeOptions(), {Language.PYTHON: ["http://user:pass@a.test/base"]})
+        runner = HttpScriptRunner(RuntimeOptions(), {Language.PYTHON: ["http://user:pass@a.test/base"]}, dial=over_http)
         await runner.open()
         health = await runner.health()
         assert health["languages"]["python"]["hosts"][0]["url"] == "http://a.test/base"
@@ -280,7 +267,7 @@ class TestHealth:
 
 
 async def test_a_runner_can_be_closed_before_it_was_opened_and_twice(options):
-    runner = HttpScriptRunner(options, {Language.PYTHON: [HOST]})
+    runner = HttpScriptRunner(options, {Language.PYTHON: [HOST]}, dial=over_http)
     await runner.close()
     await runner.open()
     await runner.close()

@@ -21,7 +21,7 @@ from entrypoints.settings.loading import load_settings
 from entrypoints.telemetry.observed_runner import ExecutionMetrics, ObservedRunner
 from entrypoints.telemetry.tracing.trace import Propagation
 from tests.contracts.script_runs import run_of
-from tests.unit.runtimes.conftest import HOST
+from tests.unit.runtimes.conftest import HOST, over_http
 from tests.unit.runtimes.replies import own
 from tests.unit.runtimes.test_runtime_host import execute_body
 
@@ -102,7 +102,9 @@ async def test_metrics_need_the_token_of_the_host(tmp_path):
 async def test_a_request_to_a_host_has_the_callers_trace_headers(httpx2_mock):
     httpx2_mock.route().respond(content=own())
     headers = {"traceparent": PARENT, "tracestate": "vendor=1"}
-    runner = HttpScriptRunner(RuntimeOptions(token="s3cret"), {Language.PYTHON: [HOST]}, lambda: headers)
+    runner = HttpScriptRunner(
+        RuntimeOptions(token="s3cret"), {Language.PYTHON: [HOST]}, lambda: headers, dial=over_http
+    )
     await runner.open()
     worker = await runner.acquire(run_of("result = 1"))
     await worker.run()

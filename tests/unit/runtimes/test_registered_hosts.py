@@ -14,6 +14,7 @@ from domain.errors import RuntimeUnavailable
 from domain.scripts.language import Language
 from tests.contracts.host_directory import host
 from tests.contracts.script_runs import new_session, result_of, run_of
+from tests.unit.runtimes.conftest import over_http
 from tests.unit.runtimes.replies import own
 
 LISTED = "http://listed.test"
@@ -28,7 +29,9 @@ def at(number, **changed):
 @pytest.fixture
 async def runner():
     """Node.js on a listed host, Python on those that register."""
-    runner = HttpScriptRunner(RuntimeOptions(), {Language.NODEJS: [LISTED]}, registering=[Language.PYTHON])
+    runner = HttpScriptRunner(
+        RuntimeOptions(), {Language.NODEJS: [LISTED]}, registering=[Language.PYTHON], dial=over_http
+    )
     await runner.open()
     yield runner
     await runner.close()

@@ -9,7 +9,6 @@ import pytest
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
 from domain.errors import RuntimeUnavailable
 from domain.identity import ANONYMOUS
-from domain.scripts.ports import Worker
 from entrypoints.composition.host_options import runtime_options
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
@@ -303,7 +302,7 @@ class TestOtherPaths:
 
     async def test_the_health_is_that_of_the_runner(self, client, runner):
         health = (await client.get("/health")).json()
-        assert health == {"version": VERSION, "status": "ok", "running": 0, "draining": False}
+        assert health == {"version": VERSION, "status": "ok", "running": 0, "draining": False, "streams": 0}
         runner.unavailable = "off"
         assert (await client.get("/health")).json()["status"] == "failing"
 
@@ -505,90 +504,6 @@ class TestScripts:
             assert not await self.asks_for(client, "#aaaaaaaaa")
 
 
-LINES = {"accept": "application/x-ndjson, application/json"}
-
-
-def lines_of(response: httpx2.Response) -> list[dict]:
-    assert (response.status_code, response.headers["content-type"]) == (200, "application/x-ndjson")
-    return [json.loads(line) for line in response.text.splitlines()]
-
-
-class TestLines:
-    async def test_a_controller_that_accepts_lines_gets_the_reply_as_the_last_one(self, client):
-        source = "print('out é')\nprogress(0.5, 'half')\nresult = {'a': 1}"
-        *live, end = lines_of(await client.post("/execute", json=execute_body(source), headers=LINES))
-        assert "".join(line.get("stdout", "") for line in live) == "out é\n"
-        assert {"progress": {"value": 0.5, "message": "half"}} in live
-        assert (end["status"], end["reply"]["result"], end["reply"]["stdout"]) == (200, {"a": 1}, "out é\n")
-
-    async def test_another_controller_gets_json(self, client):
-        response = await client.post("/execute", json=execute_body("print('x')\nresult = 1"))
-        assert (response.headers["content-type"], response.json()["result"]) == ("application/json", 1)
-
-    async def test_a_failure_of_the_script_is_a_reply(self, client):
-        (end,) = lines_of(await client.post("/execute", json=execute_body("raise KeyError"), headers=LINES))
-        assert (end["status"], end["reply"]["error"]["code"]) == (200, "SCRIPT_ERROR")
-
-    async def test_an_execution_that_cannot_start_is_refused_by_its_status(self, client, runner):
-        runner.unavailable = "the sandbox is missing"
-        response = await client.post("/execute", json=execute_body(), headers=LINES)
-        assert (response.status_code, error_of(response)) == (503, "RUNTIME_UNAVAILABLE")
-
-    async def test_an_unknown_outcome_is_the_last_line(self, client, runner):
-        runner.unknown_next = "the worker fell silent"
-        body = execute_body()
-        (end,) = lines_of(await client.post("/execute", json=body, headers=LINES))
-        assert (end["status"], end["reply"]["error"]["code"]) == (500, "EXECUTION_UNKNOWN")
-        again = await client.post("/execute", json=body, headers=LINES)
-        assert (again.status_code, error_of(again)) == (409, "EXECUTION_SEEN")
-
-    async def test_a_worker_that_starts_nothing_may_be_asked_again(self, options):
-        class DyingOnce(Worker):
-            died = False
-
-            async def run(self):
-                type(self).died = True
-                raise RuntimeUnavailable("python", "the worker died before the script started")
-
-            async def release(self):
-                """Nothing is held."""
-
-        class Dying(MemoryScriptRunner):
-            async def acquire(self, run):
-                return await super().acquire(run) if DyingOnce.died else DyingOnce()
-
-        body = execute_body()
-        async with client_of(HostApi(Dying(), options)) as client:
-            (refused,) = lines_of(await client.post("/execute", json=body, headers=LINES))
-            assert (refused["status"], refused["reply"]["error"]["code"]) == (503, "RUNTIME_UNAVAILABLE")
-            assert lines_of(await client.post("/execute", json=body, headers=LINES))[-1]["status"] == 200
-
-    async def test_a_bug_leaves_a_stream_without_a_reply(self, host, client, runner):
-        async def broken(*_):
-            raise LookupError("secret detail")
-
-        runner.execute = broken
-        failed: list[dict] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
-        assert lines_of(await client.post("/execute", json=execute_body(), headers=LINES)) == []
-        await until(lambda: failed)
-        assert isinstance(failed[0]["exception"], LookupError)
-
-    async def test_a_drain_waits_for_an_execution_whose_controller_has_gone(self, host, runner):
-        runner.hold()
-        body = json.dumps(execute_body()).encode()
-        connection = ManualConnection({"type": "http.request", "body": body})
-        request = connection.request(host.app(), "/execute", accept=b"application/x-ndjson")
-        await until(lambda: runner.running)
-        connection.closed.set()
-        await request
-        assert await host.drain(timeout_s=0) == 1
-        drained = asyncio.ensure_future(host.drain(timeout_s=10))
-        runner.let_go()
-        assert await drained == 0
-        assert len(runner.ran) == 1
-
-
 class TestCancel:
     async def test_a_running_execution_ends_as_cancelled(self, client, runner):
         runner.hold()
@@ -601,12 +516,10 @@ class TestCancel:
         assert (await running).json()["error"]["code"] == "EXECUTION_CANCELLED"
         assert runner.ran == []
 
-    @pytest.mark.parametrize("headers", [{}, LINES], ids=["json", "lines"])
-    async def test_an_execution_that_arrives_after_its_cancellation_starts_nothing(self, client, runner, headers):
+    async def test_an_execution_that_arrives_after_its_cancellation_starts_nothing(self, client, runner):
         body = execute_body()
         await client.post("/cancel", json={"execution_id": body["execution_id"]})
-        response = await client.post("/execute", json=body, headers=headers)
-        reply = lines_of(response)[-1]["reply"] if headers else response.json()
+        reply = (await client.post("/execute", json=body)).json()
         assert (reply["error"]["code"], runner.ran) == ("EXECUTION_CANCELLED", [])
 
     async def test_a_queued_execution_is_cancelled_when_it_would_start(self, client, runner):

@@ -10,7 +10,7 @@ from domain.errors import Overloaded
 from domain.identity import Owner, SessionRef
 from domain.scripts.language import Language
 from tests.contracts.script_runs import new_id, new_session, run_of
-from tests.unit.runtimes.conftest import HOST
+from tests.unit.runtimes.conftest import HOST, over_http
 
 
 def run_for(owner: str):
@@ -19,7 +19,10 @@ def run_for(owner: str):
 
 class TestOrder:
     async def test_an_owner_with_one_run_does_not_wait_for_all_runs_of_another(self):
-        runner, order = HttpScriptRunner(RuntimeOptions(runs_max=1, queue_timeout_s=60), {Language.PYTHON: [HOST]}), []
+        runner, order = (
+            HttpScriptRunner(RuntimeOptions(runs_max=1, queue_timeout_s=60), {Language.PYTHON: [HOST]}, dial=over_http),
+            [],
+        )
 
         async def run_once(owner: str) -> None:
             worker = await runner.acquire(run_for(owner))
@@ -34,14 +37,18 @@ class TestOrder:
         assert order == ["alice", "bob", "alice", "alice"]
 
     async def test_each_language_has_turns_of_its_own(self):
-        runner = HttpScriptRunner(RuntimeOptions(runs_max=1, queue_max=0), {each: [HOST] for each in Language})
+        runner = HttpScriptRunner(
+            RuntimeOptions(runs_max=1, queue_max=0), {each: [HOST] for each in Language}, dial=over_http
+        )
         for language in Language:
             await runner.acquire(run_of("result = 1", language=language))
         with pytest.raises(Overloaded, match="runtime hosts"):
             await runner.acquire(run_of("result = 1", ref=new_session()))
 
     async def test_a_run_that_gets_no_turn_in_time_is_rejected_with_the_time_that_it_waited(self):
-        runner = HttpScriptRunner(RuntimeOptions(runs_max=1, queue_timeout_s=0.01), {Language.PYTHON: [HOST]})
+        runner = HttpScriptRunner(
+            RuntimeOptions(runs_max=1, queue_timeout_s=0.01), {Language.PYTHON: [HOST]}, dial=over_http
+        )
         await runner.acquire(run_for("alice"))
         with pytest.raises(Overloaded, match=r"waited 0\.01 s for runtime hosts, until QUEUE_TIMEOUT_MS"):
             await runner.acquire(run_for("alice"))

@@ -1,0 +1,185 @@
+"""What a controller knows about its runtime hosts, and which one gets a run; without input, output or a clock."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from attrs import define, field
+
+WINDOW_START = 16
+WINDOW_MAX = 1024
+RUNNING_START = 64
+"""The `runs_max` of a host that has not told it."""
+LOAD_MARGIN = 0.25
+TRIES_MAX = 3
+"""Hosts that one run is sent to at most, each after one that started nothing."""
+
+PING_AFTER_S = 0.25
+LEFT_AFTER_S = 0.75
+DEAD_AFTER_S = 5.0
+JUDGED_EACH_S = 0.125
+_LATE_S = 0.1
+_OVERDUE_MAX = 3
+DISTRUSTED_S = 30.0
+
+
+def ignore_change() -> None:
+    """Take no note of a change of a host."""
+
+
+class Condition(StrEnum):
+    """Why a host gets runs, or none. Only those that are READY or HTTP do."""
+
+    CONNECTING = "connecting"
+    READY = "ready"
+    HTTP = "http"
+    DRAINING = "draining"
+    SILENT = "silent"
+    UNREACHED = "unreached"
+    REFUSED = "refused"
+    INCOMPATIBLE = "incompatible"
+
+
+class SilenceVerdict(StrEnum):
+    """What the silence of a host demands."""
+
+    FINE = "fine"
+    PING = "ping"
+    DEAD = "dead"
+
+
+@define(eq=False)
+class Silence:
+    """Judges how long nothing was heard. A judge that is late itself was frozen, so the silence counts anew."""
+
+    _heard_at_s: float
+    _judged_at_s: float
+    _is_pinged: bool = field(default=False, init=False)
+
+    def judge(self, heard_at_s: float, now_s: float) -> tuple[SilenceVerdict, float]:
+        """Return what to do, and the seconds of silence; called each JUDGED_EACH_S."""
+        if now_s - self._judged_at_s > JUDGED_EACH_S + _LATE_S:
+            heard_at_s = max(heard_at_s, now_s)
+        self._judged_at_s = now_s
+        if heard_at_s > self._heard_at_s:
+            self._heard_at_s, self._is_pinged = heard_at_s, False
+        quiet_s = now_s - self._heard_at_s
+        if quiet_s >= DEAD_AFTER_S:
+            return SilenceVerdict.DEAD, quiet_s
+        if quiet_s >= PING_AFTER_S and not self._is_pinged:
+            self._is_pinged = True
+            return SilenceVerdict.PING, quiet_s
+        return SilenceVerdict.FINE, quiet_s
+
+
+@define(eq=False)
+class HostView:
+    """The state of one host, for one process.
+
+    `window` bounds the runs in flight, which this process has sent and whose end it does not know. The host claims to
+    run `runs_max` at once, and `reported` run or wait there, of all controllers. `reason` says why it gets no runs.
+    """
+
+    condition: Condition = Condition.CONNECTING
+    reason: str = ""
+    in_flight: int = 0
+    window: float = WINDOW_START
+    runs_max: int = RUNNING_START
+    reported: int = 0
+    distrust: str = field(default="", init=False)
+    """Why it was distrusted last."""
+    _overdue: int = field(default=0, init=False)
+    _distrusted_until_s: float = field(default=0.0, init=False)
+
+    @property
+    def load(self) -> float:
+        """The runs at the host by those that it runs at once; what this process has sent counts at once."""
+        return max(self.reported, self.in_flight) / self.runs_max
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the window allows one more run."""
+        return self.in_flight < int(self.window)
+
+    def is_distrusted(self, now_s: float) -> bool:
+        """Whether it broke the protocol, or did not end runs, a short time ago."""
+        return now_s < self._distrusted_until_s
+
+    def takes_runs(self, now_s: float) -> bool:
+        """Whether it may get a run."""
+        return self.condition in (Condition.READY, Condition.HTTP) and not self.is_distrusted(now_s)
+
+    def claim(self, runs_max: int) -> None:
+        """Take note of how many runs the host runs at once."""
+        self.runs_max = max(1, min(runs_max, WINDOW_MAX))
+        self.window = max(1.0, min(self.window, self.runs_max))
+
+    def ended(self, *, was_refused: bool) -> None:
+        """Take note of the end of a run: the window grows, or halves if the host had no time for the run."""
+        self._overdue = 0
+        grown = self.window / 2 if was_refused else self.window + 1
+        self.window = max(1.0, min(grown, self.runs_max))
+
+    def overdue(self, now_s: float) -> None:
+        """Take note of a run that did not end in its time; several in a row cost the host its trust."""
+        self._overdue += 1
+        if self._overdue >= _OVERDUE_MAX:
+            self._overdue = 0
+            self.leave(now_s, f"{_OVERDUE_MAX} runs in a row did not end in their time")
+
+    def leave(self, now_s: float, reason: str) -> None:
+        """Distrust it, and give it no runs for a while."""
+        self._distrusted_until_s, self.distrust = now_s + DISTRUSTED_S, reason
+
+    def become(self, condition: Condition, reason: str = "") -> None:
+        """Change the condition."""
+        self.condition, self.reason = condition, reason
+
+
+class Stateful(Protocol):
+    """What has the state of a host."""
+
+    @property
+    def state(self) -> HostView:
+        """The state."""
+        ...
+
+
+Host = TypeVar("Host", bound=Stateful)
+
+
+class Choice(StrEnum):
+    """Why a host was chosen."""
+
+    WARM = "warm"
+    FIRST = "first"
+    LESS_LOADED = "less_loaded"
+    NO_ROOM = "no_room"
+
+
+def choose(ranked: Sequence[Host], warm: Host | None, now_s: float) -> tuple[Sequence[Host], Choice]:
+    """Return the hosts to try, in order, and why the first one is first.
+
+    `ranked` are all hosts of the language, by their rank for the session. `warm` ran the session last. Of the two best
+    hosts with room the first is taken, unless the second has less load by LOAD_MARGIN. Hosts that get no runs come
+    last: a run that no other host takes learns why.
+    """
+    taking = [host for host in ranked if host.state.takes_runs(now_s)]
+    roomy = [host for host in taking if host.state.has_room]
+    first, choice = _preferred(roomy, warm)
+    taking.sort(key=lambda host: not host.state.has_room)
+    ordered = [*taking, *(host for host in ranked if not host.state.takes_runs(now_s))]
+    if first is not None:
+        ordered = [first, *(host for host in ordered if host is not first)]
+    return ordered[:TRIES_MAX], choice
+
+
+def _preferred(roomy: Sequence[Host], warm: Host | None) -> tuple[Host | None, Choice]:
+    if warm is not None and warm in roomy:
+        return warm, Choice.WARM
+    if not roomy:
+        return None, Choice.NO_ROOM
+    first, *others = roomy
+    if others and others[0].state.load + LOAD_MARGIN <= first.state.load:
+        return others[0], Choice.LESS_LOADED
+    return first, Choice.FIRST

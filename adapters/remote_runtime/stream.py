@@ -1,0 +1,247 @@
+"""The stream to one runtime host: runs, their output and their ends on one connection."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+from uuid import UUID
+
+from attrs import define, field
+from msgspec import Struct
+from typing_extensions import override
+
+from adapters.remote_runtime.connection import HostReply, HostSilent, HostUnreached, ReplyTooLarge
+from adapters.remote_runtime.fleet import JUDGED_EACH_S, LEFT_AFTER_S, Condition, HostView, Silence, SilenceVerdict
+from adapters.remote_runtime.options import RuntimeOptions
+from adapters.runtime_frames import RUN_ID_MAX, BrokenStream, Capacity, FrameParser, Kind, StreamFrame, Welcome
+from adapters.runtime_link import PING_SIZE, FrameLink, FrameReceiver
+from adapters.runtime_protocol import (
+    ErrorReply,
+    HostErrorCode,
+    Line,
+    MalformedMessage,
+    ProgressFields,
+    decode,
+)
+from domain.scripts.output import OutputListener, ScriptProgress
+
+_WELCOME_SIZE_MAX = 16_384
+_CAPACITY_SIZE_MAX = 4_096
+_EVICTIONS_UNSENT_MAX = 1_048_576
+_OK = 200
+_NO_TIME = frozenset({HostErrorCode.OVERLOADED, HostErrorCode.DEADLINE_PASSED})
+_PING = bytes(PING_SIZE)
+_Message = TypeVar("_Message", bound=Struct)
+
+
+@define(eq=False)
+class _Run:
+    """A run in flight. It stays one until its END, even if its caller has left."""
+
+    execution_id: UUID
+    done: "asyncio.Future[HostReply]"
+    listener: OutputListener | None
+
+
+@define(eq=False)
+class HostStream(FrameReceiver):
+    """Carries runs to a host, and keeps its state. Calls `on_change` after changes that concern the choice of a host.
+
+    `begun` has the first frame of the host, and `lost` the reason why the stream has ended.
+    """
+
+    _state: HostView
+    _options: RuntimeOptions
+    _on_change: Callable[[], None]
+    link: FrameLink = field(init=False)
+    begun: "asyncio.Future[Welcome]" = field(init=False)
+    lost: "asyncio.Future[str]" = field(init=False)
+    _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False)
+    _runs: dict[int, _Run] = field(factory=dict, init=False)
+    _last_id: int = field(default=0, init=False)
+    _silence: Silence = field(init=False)
+    _judging: asyncio.TimerHandle | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        reply_size_max = self._options.reply_size_max
+        sizes_max: dict[int, int] = {
+            Kind.WELCOME: _WELCOME_SIZE_MAX,
+            Kind.OUTPUT: reply_size_max,
+            Kind.END: reply_size_max,
+            Kind.CAPACITY: _CAPACITY_SIZE_MAX,
+            Kind.DRAIN: 0,
+            Kind.PING: PING_SIZE,
+            Kind.PONG: PING_SIZE,
+        }
+        self.link = FrameLink(FrameParser(sizes_max), self)
+        self.begun, self.lost = self._loop.create_future(), self._loop.create_future()
+        self._silence = Silence(self._loop.time(), self._loop.time())
+
+    async def run(
+        self, execution_id: UUID, body: bytes, ends_at: float, listener: OutputListener | None = None
+    ) -> HostReply:
+        """Send a run and return its reply; a cancelled call withdraws the run.
+
+        Raises HostUnreached if nothing was sent, HostSilent or ReplyTooLarge.
+        """
+        if not self.link.is_open or self._last_id >= RUN_ID_MAX:
+            raise HostUnreached("its stream has ended")
+        self._last_id += 1
+        run_id, run = self._last_id, _Run(execution_id, self._loop.create_future(), listener)
+        self._runs[run_id] = run
+        self._state.in_flight += 1
+        self.link.send(Kind.RUN, run_id, body)
+        expiry = self._loop.call_at(ends_at, self._expire, run)
+        try:
+            return await run.done
+        except asyncio.CancelledError:
+            self.link.send(Kind.WITHDRAW, run_id)
+            raise
+        finally:
+            expiry.cancel()
+            run.listener = None
+
+    def cancel(self, execution_id: UUID) -> bool:
+        """Stop the execution if it is in flight; return whether the host can be told."""
+        for run_id, run in self._runs.items():
+            if run.execution_id == execution_id:
+                self.link.send(Kind.CANCEL, run_id)
+        return self.link.is_open
+
+    def evict(self, body: bytes) -> None:
+        """Send an eviction. It is dropped if too much is unsent: hosts evict workers by themselves too."""
+        if self.link.unsent < _EVICTIONS_UNSENT_MAX:
+            self.link.send(Kind.EVICT, 0, body)
+
+    @override
+    def on_frame(self, frame: StreamFrame) -> None:
+        """Take a message of the host; raises BrokenStream."""
+        if self.begun.done() is (frame.kind == Kind.WELCOME):
+            raise BrokenStream("its first frame, and no other one, must be a welcome")
+        match frame.kind:
+            case Kind.END:
+                self._ended(frame)
+            case Kind.OUTPUT:
+                self._output(frame)
+            case Kind.CAPACITY:
+                capacity = _read(Capacity, frame)
+                self._state.reported = sum(capacity.running) + sum(capacity.queued)
+            case Kind.WELCOME:
+                self._welcomed(_read(Welcome, frame))
+            case Kind.DRAIN:
+                self._become(Condition.DRAINING, "it ends, and takes no new runs")
+
+    @override
+    def on_lost(self, reason: str) -> None:
+        """Leave the ends of all runs that were sent unknown."""
+        if self._judging is not None:
+            self._judging.cancel()
+        if self.link.is_broken:
+            self._state.leave(self._loop.time(), reason)
+        runs, self._runs = self._runs, {}
+        self._state.in_flight -= len(runs)
+        self._become(Condition.UNREACHED, reason)
+        for run in runs.values():
+            if not run.done.done():
+                run.done.set_exception(HostSilent(reason))
+        if not self.begun.done():
+            self.begun.set_exception(HostUnreached(reason))
+        if not self.lost.done():  # else nobody keeps the stream any more
+            self.lost.set_result(reason)
+
+    def _expire(self, run: _Run) -> None:
+        if not run.done.done():
+            run.done.set_exception(HostSilent("it did not reply in time"))
+            self._state.overdue(self._loop.time())
+
+    def _welcomed(self, welcome: Welcome) -> None:
+        self._state.claim(welcome.runs_max)
+        if self.begun.cancelled():
+            return
+        self.begun.set_result(welcome)
+        self._become(Condition.DRAINING if welcome.draining else Condition.READY)
+        self._judge()
+
+    def _output(self, frame: StreamFrame) -> None:
+        listener = self._in_flight(frame).listener
+        if listener is not None:
+            _hear(listener, _read(Line, frame))
+
+    def _ended(self, frame: StreamFrame) -> None:
+        run = self._in_flight(frame)
+        reply = _reply(frame)
+        del self._runs[frame.id]
+        self._state.in_flight -= 1
+        window = int(self._state.window)
+        self._state.ended(was_refused=reply is not None and reply.status != _OK and _has_no_time(reply))
+        if int(self._state.window) != window:
+            self._on_change()
+        if run.done.done():
+            return
+        if reply is None:
+            run.done.set_exception(ReplyTooLarge(_OK, frame.size))
+        else:
+            run.done.set_result(reply)
+
+    def _in_flight(self, frame: StreamFrame) -> _Run:
+        run = self._runs.get(frame.id)
+        if run is None:
+            raise BrokenStream(f"a frame of run {frame.id}, which is not in flight")
+        return run
+
+    def _judge(self) -> None:
+        now_s = self._loop.time()
+        verdict, quiet_s = self._silence.judge(self.link.heard_at_s, now_s)
+        if verdict is SilenceVerdict.DEAD:
+            self.link.abort(f"nothing was heard of it for {quiet_s:.1f} s")
+        elif verdict is SilenceVerdict.PING:
+            self.link.send(Kind.PING, 0, _PING)
+        condition = self._state.condition
+        if condition is Condition.READY and quiet_s >= LEFT_AFTER_S:
+            self._become(Condition.SILENT, f"nothing was heard of it for {LEFT_AFTER_S} s")
+        elif condition is Condition.SILENT and quiet_s < LEFT_AFTER_S:
+            self._become(Condition.READY)
+        self._judging = self._loop.call_later(JUDGED_EACH_S, self._judge)
+
+    def _become(self, condition: Condition, reason: str = "") -> None:
+        self._state.become(condition, reason)
+        self._on_change()
+
+
+def _reply(frame: StreamFrame) -> HostReply | None:
+    """Return the reply, None if it is too large to be kept."""
+    if frame.payload is None:
+        return None
+    line = _read(Line, frame)
+    if line.status is None:
+        raise BrokenStream("the end of a run without a status")
+    return HostReply(line.status, bytes(line.reply))
+
+
+def _has_no_time(reply: HostReply) -> bool:
+    try:
+        return decode(ErrorReply, reply.body).error.code in _NO_TIME
+    except MalformedMessage:
+        return False
+
+
+def _read(message_type: type[_Message], frame: StreamFrame) -> _Message:
+    try:
+        return decode(message_type, frame.payload or b"")
+    except MalformedMessage as error:
+        raise BrokenStream(f"a frame of kind {frame.kind} that cannot be read: {error}") from error
+
+
+def _hear(listener: OutputListener, line: Line) -> None:
+    if line.stdout:
+        listener.on_stdout(line.stdout.encode())
+    if line.stderr:
+        listener.on_stderr(line.stderr.encode())
+    if line.progress is not None:
+        listener.on_progress(_progress(line.progress))
+
+
+def _progress(fields: ProgressFields) -> ScriptProgress:
+    try:
+        return ScriptProgress(fields.value, fields.message)
+    except ValueError as error:
+        raise BrokenStream(f"a progress that cannot be: {error}") from error

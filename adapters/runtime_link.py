@@ -1,0 +1,154 @@
+"""One end of a stream between a controller and a runtime host: frames on a connection, within bounds."""
+
+import asyncio
+from typing import Protocol, cast
+
+from attrs import define, field
+from typing_extensions import override
+
+from adapters.runtime_frames import BrokenStream, FrameParser, FrameWriter, Kind, StreamFrame
+
+PATH = "/stream"
+PROTOCOL = "pglambda-runtime/1"
+"""What a controller asks for in `Upgrade`. A host that knows no version of the list replies with 426."""
+PING_SIZE = 8
+_WRITE_SIZE_MAX = 262_144
+"""A link takes no frame from its queues while so much is unsent by the system."""
+STALL_S = 5.0
+"""A peer that takes nothing for so long is disconnected."""
+
+
+class FrameReceiver(Protocol):
+    """What a link gives its frames to. The methods return at once."""
+
+    def on_frame(self, frame: StreamFrame) -> None:
+        """Take a message; raises BrokenStream."""
+        ...
+
+    def on_lost(self, reason: str) -> None:
+        """Take note of the end of the connection; called once."""
+        ...
+
+
+@define(eq=False)
+class FrameLink(asyncio.Protocol):
+    """Reads and writes frames. All frames of one turn of the loop leave in one write. It answers pings itself."""
+
+    _reader: FrameParser
+    _receiver: FrameReceiver
+    _stall_s: float = STALL_S
+    heard_at_s: float = field(default=0.0, init=False)
+    """When the last bytes arrived, in the loop's time."""
+    is_broken: bool = field(default=False, init=False)
+    """Whether the peer broke the protocol."""
+    _writer: FrameWriter = field(factory=FrameWriter, init=False)
+    _transport: asyncio.Transport | None = field(default=None, init=False)
+    _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False)
+    _is_flush_planned: bool = field(default=False, init=False)
+    _is_paused: bool = field(default=False, init=False)
+    _stall: asyncio.TimerHandle | None = field(default=None, init=False)
+    _reason: str | None = field(default=None, init=False)
+
+    @property
+    def unsent(self) -> int:
+        """The bytes that wait for the peer."""
+        return self._writer.unsent
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can be sent."""
+        return self._transport is not None
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to use the connection."""
+        self._transport = cast("asyncio.Transport", transport)  # that of uvloop is no subclass
+        self._transport.set_write_buffer_limits(high=_WRITE_SIZE_MAX)
+        self.heard_at_s = self._loop.time()
+        self._plan_flush()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        """Give away the messages that are complete; a peer that breaks the protocol is disconnected."""
+        self.heard_at_s = self._loop.time()
+        try:
+            for frame in self._reader.feed(data):
+                self._give(frame)
+        except BrokenStream as error:
+            self.is_broken = True
+            self.abort(f"it broke the protocol: {error}")
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Report the end of the connection."""
+        self._transport = None
+        self._reader.close()
+        self.resume_writing()
+        self._receiver.on_lost(self._reason or ("its stream ended" if exc is None else f"its stream broke ({exc})"))
+
+    def send(self, kind: Kind, run_id: int = 0, payload: bytes = b"") -> None:
+        """Send a message soon; one for a lost connection is dropped."""
+        if self._transport is not None:
+            self._writer.put(kind, run_id, payload)
+            self._plan_flush()
+
+    def close(self) -> None:
+        """Close the connection after what is unsent."""
+        if self._transport is not None:
+            self._flush()
+            self._transport.close()
+
+    def abort(self, reason: str) -> None:
+        """Close the connection at once."""
+        if self._transport is not None:
+            self._reason = self._reason or reason
+            self._transport.abort()
+
+    @override
+    def pause_writing(self) -> None:
+        """Keep frames until the system has room, for a time."""
+        self._is_paused = True
+        assert self._transport is not None
+        self._watch_stall(self._transport)
+
+    @override
+    def resume_writing(self) -> None:
+        """Write on."""
+        self._is_paused = False
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        self._plan_flush()
+
+    def _give(self, frame: StreamFrame) -> None:
+        if frame.kind == Kind.PING:
+            self.send(Kind.PONG, 0, _ping_of(frame))
+        else:
+            self._receiver.on_frame(frame)
+
+    def _plan_flush(self) -> None:
+        if not self._is_flush_planned and self._transport is not None:
+            self._is_flush_planned = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_flush_planned = False
+        while self._transport is not None and not self._is_paused and self._writer.unsent:
+            self._transport.write(self._writer.take(_WRITE_SIZE_MAX))
+
+    def _watch_stall(self, transport: asyncio.Transport) -> None:
+        unsent = transport.get_write_buffer_size()
+
+        def judge() -> None:
+            if transport.get_write_buffer_size() >= unsent:
+                self.abort(f"it took nothing for {self._stall_s:g} s")
+            else:
+                self._watch_stall(transport)
+
+        self._stall = self._loop.call_later(self._stall_s, judge)
+
+
+def _ping_of(frame: StreamFrame) -> bytes:
+    if frame.payload is None or frame.id or len(frame.payload) != PING_SIZE:
+        raise BrokenStream("a ping without its 8 bytes")
+    return frame.payload

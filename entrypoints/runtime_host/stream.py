@@ -1,0 +1,237 @@
+"""The streams of a runtime host: each carries the executions of one HTTP worker of a controller."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from uuid import UUID, uuid4
+
+import msgspec
+from attrs import define, field
+from starlette.types import ASGIApp, Receive, Scope, Send
+from typing_extensions import override
+
+from adapters.runtime_frames import (
+    RUN_ID_MAX,
+    BrokenStream,
+    Capacity,
+    FrameParser,
+    IncompleteBytes,
+    Kind,
+    StreamFrame,
+    Welcome,
+)
+from adapters.runtime_link import PING_SIZE, PROTOCOL, FrameLink, FrameReceiver
+from adapters.runtime_protocol import (
+    EvictRequest,
+    ExecuteRequest,
+    HostErrorCode,
+    MalformedMessage,
+    decode,
+)
+from domain.concurrency.background_tasks import BackgroundTasks
+from domain.errors import Overloaded
+from domain.scripts.language import Language
+from entrypoints.http.response import Response, SingleWrite, encode_json, single_write
+from entrypoints.runtime_host.errors import error_content
+from entrypoints.runtime_host.hosted import NAME, HostedExecutions
+from entrypoints.runtime_host.options import RuntimeHostOptions
+from entrypoints.runtime_host.streamed import StreamedRun
+from entrypoints.version import VERSION
+
+STREAMS_MAX = 256
+_UNSENT_MAX = 8 * 1024 * 1024
+"""A stream with so many unsent bytes starts no run."""
+_EVICTIONS_MAX = 64
+"""Evictions of one stream at once; further ones are dropped, because idle workers end by themselves too."""
+_EVICTION_SIZE_MAX = 1_024
+_CAPACITY_EACH_S = 0.1
+_LAST_ENDS_S = 1.0
+"""How long the ends of runs may take to be written, after the drain."""
+_CLIENT_CLOSED = 499
+
+
+@define(eq=False)
+class HostStreams:
+    """The open streams. `app` serves each run as a request, and `evict` drops the workers of a session."""
+
+    _executions: HostedExecutions
+    _options: RuntimeHostOptions
+    _evict: Callable[[UUID], Awaitable[None]]
+    app: ASGIApp | None = field(default=None, init=False)
+    tasks: BackgroundTasks = field(factory=BackgroundTasks, init=False)
+    kept: IncompleteBytes = field(factory=IncompleteBytes, init=False)
+    _streams: "set[ServedStream]" = field(factory=set, init=False)
+    _boot_id: UUID = field(factory=uuid4, init=False)
+    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._executions.on_change = self._plan_capacity
+
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._streams)
+
+    def require_place(self) -> None:
+        """Raise Overloaded if there are as many streams as there may be."""
+        if len(self._streams) >= STREAMS_MAX:
+            raise Overloaded("a stream of the runtime host")
+
+    async def serve(self, scope: Scope, switch: SingleWrite) -> None:
+        """Serve a stream until it ends."""
+        stream = ServedStream(self, scope, self._options)
+        self._streams.add(stream)
+        try:
+            switch.switch(PROTOCOL, stream.link)
+            stream.link.send(Kind.WELCOME, 0, msgspec.json.encode(self._welcome()))
+            await stream.ended
+        finally:
+            self._streams.discard(stream)
+            stream.link.abort("the request ended")
+
+    def announce_drain(self) -> None:
+        """Let controllers send no further runs."""
+        for stream in self._streams:
+            stream.link.send(Kind.DRAIN)
+
+    async def close(self) -> None:
+        """Close all streams once the ends of their runs are written."""
+        await self.tasks.drain(_LAST_ENDS_S)
+        for stream in list(self._streams):
+            stream.link.close()
+
+    async def cancel(self, execution_id: UUID) -> None:
+        """Stop an execution."""
+        await self._executions.cancel(execution_id)
+
+    async def evict(self, session_id: UUID) -> None:
+        """Drop the warm workers of a session."""
+        await self._evict(session_id)
+
+    def _welcome(self) -> Welcome:
+        languages = [str(language) for language in Language]
+        return Welcome(
+            self._options.name, self._boot_id, VERSION, languages, self._options.runs_max, self._executions.closed
+        )
+
+    def _plan_capacity(self) -> None:
+        if self._timer is None and self._streams:
+            self._timer = asyncio.get_running_loop().call_later(_CAPACITY_EACH_S, self._send_capacity)
+
+    def _send_capacity(self) -> None:
+        self._timer = None
+        running, queued = self._executions.running, self._executions.queued
+        capacity = Capacity([running[each] for each in Language], [queued[each] for each in Language])
+        payload = msgspec.json.encode(capacity)
+        for stream in self._streams:
+            stream.link.send(Kind.CAPACITY, 0, payload)
+
+
+@define(eq=False)
+class ServedStream(FrameReceiver):
+    """One stream. Its end withdraws the runs that are queued; those that were started end by themselves."""
+
+    _streams: HostStreams
+    _scope: Scope
+    _options: RuntimeHostOptions
+    link: FrameLink = field(init=False)
+    ended: "asyncio.Future[str]" = field(factory=lambda: asyncio.get_running_loop().create_future(), init=False)
+    _runs: dict[int, StreamedRun] = field(factory=dict, init=False)
+    _last_id: int = field(default=0, init=False)
+    _evictions: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        sizes_max: dict[int, int] = {
+            Kind.RUN: self._options.execute_body_size_max,
+            Kind.CANCEL: 0,
+            Kind.WITHDRAW: 0,
+            Kind.EVICT: _EVICTION_SIZE_MAX,
+            Kind.PING: PING_SIZE,
+            Kind.PONG: PING_SIZE,
+        }
+        self.link = FrameLink(FrameParser(sizes_max, self._streams.kept), self, self._options.stall_s)
+
+    @override
+    def on_frame(self, frame: StreamFrame) -> None:
+        """Take a message of the controller; raises BrokenStream."""
+        match frame.kind:
+            case Kind.RUN:
+                self._run(frame)
+            case Kind.CANCEL | Kind.WITHDRAW if not 0 < frame.id <= self._last_id:
+                raise BrokenStream(f"a frame for run {frame.id}, which was never sent")
+            case Kind.CANCEL:
+                self._cancel(self._runs.get(frame.id))
+            case Kind.WITHDRAW if frame.id in self._runs:
+                self._runs[frame.id].withdraw()
+            case Kind.EVICT:
+                self._evict(frame)
+
+    @override
+    def on_lost(self, reason: str) -> None:
+        """Withdraw the runs."""
+        for run in self._runs.values():
+            run.withdraw()
+        if not self.ended.done():
+            self.ended.set_result(reason)
+
+    def _run(self, frame: StreamFrame) -> None:
+        if not self._last_id < frame.id <= RUN_ID_MAX:
+            raise BrokenStream(f"run {frame.id} behind run {self._last_id}")
+        self._last_id = frame.id
+        run = StreamedRun(_message(frame.payload), self.link, frame.id, frame.payload or b"")
+        scope = run.scope(self._scope)
+        if frame.size > self._options.execute_body_size_max:
+            scope["headers"].append((b"content-length", b"%d" % frame.size))
+        elif frame.payload is None or self.link.unsent > _UNSENT_MAX:
+            error = Overloaded(NAME)
+            run.end(HTTPStatus.SERVICE_UNAVAILABLE, encode_json(error_content(error.code, error.message)))
+            return
+        self._runs[frame.id] = run
+        self._streams.tasks.spawn(self._serve(frame.id, run, scope))
+
+    async def _serve(self, run_id: int, run: StreamedRun, scope: Scope) -> None:
+        assert self._streams.app is not None
+        try:
+            await self._streams.app(scope, run.receive, run.send)
+        finally:
+            del self._runs[run_id]
+            if not run.is_ended:
+                message = "The controller withdrew the execution, and nothing was started."
+                run.end(_CLIENT_CLOSED, encode_json(error_content(HostErrorCode.CLIENT_GONE, message)))
+
+    def _cancel(self, run: StreamedRun | None) -> None:
+        if run is not None and run.message is not None:
+            self._streams.tasks.spawn(self._streams.cancel(run.message.execution_id))
+
+    def _evict(self, frame: StreamFrame) -> None:
+        try:
+            session_id = decode(EvictRequest, frame.payload or b"").request_id
+        except MalformedMessage as error:
+            raise BrokenStream(f"an eviction that cannot be read: {error}") from error
+        if self._evictions < _EVICTIONS_MAX:
+            self._evictions += 1
+            self._streams.tasks.spawn(self._streams.evict(session_id)).add_done_callback(self._evicted)
+
+    def _evicted(self, _task: "asyncio.Task[None]") -> None:
+        self._evictions -= 1
+
+
+@define(eq=False)
+class StreamResponse(Response):
+    """Switches the connection to a stream, and serves it to its end."""
+
+    streams: HostStreams = field(kw_only=True)
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the stream."""
+        switch = single_write(scope)
+        assert switch is not None, "the endpoint has looked"
+        await self.streams.serve(scope, switch)
+
+
+def _message(payload: bytes | None) -> ExecuteRequest | None:
+    try:
+        return decode(ExecuteRequest, payload or b"")
+    except MalformedMessage:
+        return None
