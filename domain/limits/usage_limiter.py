@@ -51,10 +51,14 @@ _NOTHING = OwnerUsage(0, 0)
 
 @define(eq=False)
 class _Usage:
-    """An owner's usage: the last count, what this process has added since, and what it is adding now."""
+    """An owner's usage: the last count, what this process has added since, and what it is adding now.
+
+    What was added during the last count may be in it, and be added as well; the usage is not `exact` then.
+    """
 
     counted: OwnerUsage = _NOTHING
     counted_at_s: float = float("-inf")
+    exact: bool = True
     called_at_s: float = 0.0
     sessions_since: int = 0
     bytes_since: int = 0
@@ -71,6 +75,11 @@ class _Usage:
     def stored_bytes(self) -> int:
         return self.counted.stored_bytes + self.bytes_since + self.bytes_in_progress
 
+    @property
+    def is_adding(self) -> bool:
+        """Whether this process adds something now."""
+        return bool(self.sessions_in_progress or self.bytes_in_progress)
+
 
 @define(eq=False)
 class UsageLimiter(Quotas):
@@ -78,7 +87,8 @@ class UsageLimiter(Quotas):
 
     One controller alone is exact, except that expired sessions count until the next count. Several controllers together
     may exceed a quota by what the others make between two counts. If counting fails, the last count stays in use.
-    `calls_here` returns the owner's executions that are in flight in this process.
+    A count that is not exact is repeated before it refuses anybody. `calls_here` returns the owner's executions
+    that are in flight in this process.
     """
 
     _policy: UsagePolicy
@@ -92,7 +102,7 @@ class UsageLimiter(Quotas):
     """Owners whose sessions are to be counted again."""
     _calls_due: dict[Owner, None] = field(factory=dict, init=False)
     """Owners whose executions are to be counted again."""
-    _first_counts: SharedTasks[Owner, None] = field(factory=SharedTasks, init=False)
+    _counts: SharedTasks[Owner, None] = field(factory=SharedTasks, init=False)
     _loop: DemandLoop = field(factory=DemandLoop, init=False)
     _batch: int = field(init=False)
 
@@ -113,14 +123,26 @@ class UsageLimiter(Quotas):
         usage = self._usage(owner)
         self._request(self._sessions_due, owner)
         if usage.counted_at_s < 0:
-            # The second of two counts would also count what follows the first.
-            with contextlib.suppress(Unavailable):
-                await self._first_counts.result(owner, partial(self._count_sessions, [owner]))
+            await self._count_now(owner)
+        refusal = self._refusal(usage, size, hidden=hidden)
+        if refusal is not None and not usage.exact:
+            await self._count_now(owner)
+            refusal = self._refusal(usage, size, hidden=hidden)
+        if refusal is not None:
+            raise refusal
+
+    async def _count_now(self, owner: Owner) -> None:
+        # The second of two counts would also count what follows the first.
+        with contextlib.suppress(Unavailable):
+            await self._counts.result(owner, partial(self._count_sessions, [owner]))
+
+    def _refusal(self, usage: _Usage, size: int, *, hidden: bool) -> QuotaReached | None:
         sessions_max, bytes_max = self._policy.live_sessions_max, self._policy.stored_bytes_max
         if sessions_max is not None and usage.live_sessions >= sessions_max and not hidden:
-            raise QuotaReached("live_sessions", sessions_max, usage.live_sessions)
+            return QuotaReached("live_sessions", sessions_max, usage.live_sessions)
         if bytes_max is not None and usage.stored_bytes + size > bytes_max:
-            raise QuotaReached("stored_bytes", bytes_max, usage.stored_bytes)
+            return QuotaReached("stored_bytes", bytes_max, usage.stored_bytes)
+        return None
 
     @contextlib.contextmanager
     def adding(self, owner: Owner, size: int, *, hidden: bool = False) -> Iterator[None]:
@@ -181,6 +203,7 @@ class UsageLimiter(Quotas):
             return
         usages = [self._usage(owner) for owner in owners]
         before = [(usage.sessions_since, usage.bytes_since) for usage in usages]
+        was_adding = [usage.is_adding for usage in usages]
         for owner in owners:
             self._sessions_due.pop(owner, None)
         try:
@@ -192,8 +215,10 @@ class UsageLimiter(Quotas):
                 self._request(self._sessions_due, owner)
             raise
         self._batch = min(self._options.batch_max, self._batch * 2)
-        for usage, counted, (sessions, size) in zip(usages, counts, before, strict=True):
+        for usage, counted, (sessions, size), adding in zip(usages, counts, before, was_adding, strict=True):
+            has_added = (usage.sessions_since, usage.bytes_since) != (sessions, size)
             usage.counted, usage.counted_at_s = counted, self._now_s()
+            usage.exact = not (adding or has_added or usage.is_adding)
             usage.sessions_since -= sessions
             usage.bytes_since -= size
 
@@ -227,7 +252,7 @@ class UsageLimiter(Quotas):
         before_s = self._now_s() - self._options.idle_s
         for owner in list(islice(self._usages, self._options.batch_max)):
             usage = self._usages.pop(owner)
-            if usage.called_at_s >= before_s or usage.sessions_in_progress or usage.bytes_in_progress:
+            if usage.called_at_s >= before_s or usage.is_adding:
                 self._usages[owner] = usage
 
     def _now_s(self) -> float:

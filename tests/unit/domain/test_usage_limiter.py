@@ -174,6 +174,21 @@ async def test_a_session_made_during_a_count_is_not_lost():
         await world.add()
 
 
+async def test_nobody_is_refused_for_a_session_that_a_count_may_have_counted_twice():
+    world = World(UsagePolicy(live_sessions_max=3))
+    await world.add()
+    world.now_s += 2
+    await world.limiter.require_capacity(ALICE, 10)
+    with world.limiter.adding(ALICE, 10):
+        world.reader.stored[ALICE] = OwnerUsage(2, 20)  # its commit is not confirmed yet
+        await world.limiter.count()
+    await world.add()
+    assert len(world.reader.counted) == 3
+    with pytest.raises(QuotaReached):
+        await world.add()
+    assert len(world.reader.counted) == 3, "an exact count is not repeated"
+
+
 async def test_a_failed_count_leaves_the_last_count_in_use():
     world = World(UsagePolicy(live_sessions_max=2))
     world.reader.failure = StorageUnavailable()
