@@ -51,6 +51,7 @@ class ActName(StrEnum):
     TAKEOVER_FOLLOW = "takeover.follow"
     DATABASE_BACKUP = "database.backup"
     DATABASE_RESTORE = "database.restore"
+    DATABASE_DISTRIBUTE = "database.distribute"
     MIGRATIONS_UP = "migrations.up"
     MIGRATIONS_DOWN = "migrations.down"
 

@@ -97,6 +97,9 @@ SELECT
     has_database_privilege(current_database(), 'CREATE') AS may_create,
     (SELECT pg_has_role(n.nspowner, 'USAGE') FROM pg_namespace AS n WHERE n.nspname = 'meta') AS owns_home;
 
+-- name: select_is_coordinator()
+SELECT citus_is_coordinator();
+
 -- name: select_nodes()
 -- Returns the nodes that take buckets, each with the number of schemas that it has.
 SELECT

@@ -9,12 +9,13 @@ import click
 
 from entrypoints.cli.consent import Loss, dry_run_option, require_consent
 from entrypoints.cli.database import command_database
+from entrypoints.cli.distribute import distribute
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
 
 if TYPE_CHECKING:
-    from entrypoints.composition.commands import MigrationRunner, MigrationStatus, PlannedDown
+    from entrypoints.composition.commands import BucketStatus, DatabaseMigrations, MigrationStatus, PlannedDown
 
 Result = TypeVar("Result")
 
@@ -101,7 +102,7 @@ def down(context: click.Context, /, to: int | None, dry_run: bool, output: str, 
     """
     allowed = frozenset(kind for kind in DESTROYED if destroy[f"destroy_{kind.replace('-', '_')}"])
 
-    async def revert(migrations: "MigrationRunner") -> "Sequence[PlannedDown]":
+    async def revert(migrations: "DatabaseMigrations") -> "Sequence[PlannedDown]":
         planned = await migrations.down(to, dry_run=True)
         if dry_run:
             return planned
@@ -126,14 +127,20 @@ def _losses(steps: "Sequence[PlannedDown]") -> Sequence[Loss]:
 @output_option
 @click.pass_context
 def status(context: click.Context, dry_run: bool, output: str) -> None:  # noqa: ARG001  # every migrate command accepts it
-    """List the migrations, and when each was applied; also those of a newer release, beside which this one works."""
-    states = _on_migrations(context, lambda migrations: migrations.status())
-    click.echo(_states(states, Output(output)))
+    """List the migrations, and when each was applied; also those of a newer release, beside which this one works.
+
+    The buckets of a distributed database follow, each with the number of migrations that it lacks.
+    """
+
+    async def read(migrations: "DatabaseMigrations") -> "tuple[Sequence[MigrationStatus], Sequence[BucketStatus]]":
+        return await migrations.status(), await migrations.bucket_status()
+
+    click.echo(_states(*_on_migrations(context, read), Output(output)))
 
 
 def _on_migrations(
     context: click.Context,
-    use: "Callable[[MigrationRunner], Coroutine[None, None, Result]]",
+    use: "Callable[[DatabaseMigrations], Coroutine[None, None, Result]]",
     *,
     may_make: bool = False,
 ) -> Result:
@@ -171,10 +178,21 @@ def _reverted(step: "PlannedDown", *, dry_run: bool) -> str:
     return f"Would revert {step.name} and delete {losses}." if dry_run else f"Reverted {step.name}, deleted {losses}."
 
 
-def _states(states: "Sequence[MigrationStatus]", output: Output) -> str:
+def _states(states: "Sequence[MigrationStatus]", buckets: "Sequence[BucketStatus]", output: Output) -> str:
     if output is Output.JSON:
-        return json.dumps([_status(each) for each in states], indent=2)
-    return "\n".join(_status_line(each) for each in states)
+        return json.dumps([*map(_status, states), *map(_bucket, buckets)], indent=2)
+    return "\n".join([*map(_status_line, states), *map(_bucket_line, buckets)])
+
+
+def _bucket(state: "BucketStatus") -> Mapping[str, object]:
+    bucket = state.bucket
+    from_at = bucket.from_at.isoformat()
+    return {"bucket": bucket.number, "schema": bucket.schema, "from_at": from_at, "pending": list(state.pending)}
+
+
+def _bucket_line(state: "BucketStatus") -> str:
+    lacks = f"lacks {len(state.pending)} migrations" if state.pending else "has all migrations"
+    return f"{state.bucket.schema}  from {state.bucket.from_at.isoformat()}  {lacks}"
 
 
 def _status(state: "MigrationStatus") -> Mapping[str, object]:
@@ -185,3 +203,6 @@ def _status(state: "MigrationStatus") -> Mapping[str, object]:
 def _status_line(state: "MigrationStatus") -> str:
     applied = state.applied_at.isoformat() if state.applied_at else "not applied"
     return f"{state.name}  {applied}" + ("  (of a newer release)" if state.is_newer else "")
+
+
+migrate.add_command(distribute)

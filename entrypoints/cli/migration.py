@@ -7,7 +7,7 @@ from domain.errors import StorageUnavailable
 from entrypoints.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from entrypoints.composition.commands import MigrationRunner
+    from entrypoints.composition.commands import DatabaseMigrations
 
 DONE = 0
 FAILED = 1
@@ -21,7 +21,7 @@ async def migrate(settings: Settings) -> int:
     return await bring_up(Commands(settings=settings).migrations())
 
 
-async def bring_up(migrations: "MigrationRunner") -> int:
+async def bring_up(migrations: "DatabaseMigrations") -> int:
     """Apply the pending migrations and return the exit status; the reason of a failure goes to standard error."""
     try:
         await migrations.up()

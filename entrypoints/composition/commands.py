@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from functools import partial
 from pathlib import Path
 
 from dependency_injector import providers
@@ -12,8 +13,12 @@ from adapters.embedded_postgres.restoration import LATEST, RecoveryTarget, Resto
 from adapters.embedded_postgres.server import EmbeddedPostgres
 from adapters.embedded_postgres.unpacking import BackupLabel
 from adapters.embedded_postgres.upgrade import DatabaseUpgrade
+from adapters.postgres.buckets.pool import connections_of_node
 from adapters.postgres.checked_gateway import CheckedGateway
 from adapters.postgres.inspection import DatabaseInspector
+from adapters.postgres.migrations.buckets import BucketMigrations, BucketStatus, ClusterNode
+from adapters.postgres.migrations.database import DatabaseMigrations
+from adapters.postgres.migrations.distribution import Distribution, DistributionPlan
 from adapters.postgres.migrations.down import PlannedDown
 from adapters.postgres.migrations.migration import MigrationStatus
 from adapters.postgres.migrations.runner import MigrationRunner
@@ -55,10 +60,14 @@ from entrypoints.server.process import launch
 from entrypoints.settings.webhooks import signing_key, webhook_policy
 
 __all__ = [
+    "BucketStatus",
+    "ClusterNode",
     "Commands",
     "DatabaseInspector",
+    "DatabaseMigrations",
     "DatabaseUpgrade",
-    "MigrationRunner",
+    "Distribution",
+    "DistributionPlan",
     "MigrationStatus",
     "PlannedDown",
 ]
@@ -97,12 +106,25 @@ class Commands(TakeoverCommands):
     wall_clock = providers.Factory(SystemClock)
     new_act = providers.Callable(new_act, database.clock, ids, actor)
     gateway_options = providers.Callable(gateway_options, settings)
-    migrations = providers.Factory(
+    home_migrations = providers.Factory(
         MigrationRunner,
         gateway_options.provided.dsn,
         database.statements.provided.migrations,
-        providers.Factory(SystemClock),
+        wall_clock,
         actor=actor,
+    )
+    bucket_migrations = providers.Factory(
+        BucketMigrations, gateway_options.provided.dsn, database.statements, wall_clock
+    )
+    migrations = providers.Factory(DatabaseMigrations, home_migrations, bucket_migrations)
+    distribution = providers.Factory(
+        Distribution,
+        home_migrations,
+        bucket_migrations,
+        database.statements,
+        wall_clock,
+        providers.Callable(partial, connections_of_node, gateway_options),
+        actor,
     )
     database_access = providers.Factory(
         CheckedGateway,

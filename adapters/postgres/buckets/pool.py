@@ -127,10 +127,21 @@ class BucketPool:
             return self._pool
 
     def _pool_at(self, placement: Placement) -> StatementPool:
-        size = max(_SIZE_MIN[self._name], self._size_max // placement.buckets_of_node)
+        size = _size(self._name, self._size_max, placement.buckets_of_node)
         dsn = placement.node.dsn(self._options.dsn, server_settings=self._options.server_timeouts)
         options = evolve(self._options, dsn=dsn)
         return StatementPool(self._name, size, options, self._observe, self._on_server_left, hold=placement.hold)
+
+
+def _size(name: str, size_max: int, buckets: int) -> int:
+    """Return the size of a pool of a bucket, whose node has so many: they share what home has."""
+    return max(_SIZE_MIN[name], size_max // buckets)
+
+
+def connections_of_node(options: GatewayOptions, buckets: int) -> int:
+    """Return how many connections a process opens to a node with so many buckets."""
+    sizes = {"normal": options.pool_size_max, "lock_wait": options.lock_wait_pool_size_max}
+    return buckets * sum(_size(name, size_max, buckets) for name, size_max in sizes.items())
 
 
 def bucket_gateway(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from attrs import define, evolve, field, fields, frozen
 
 from adapters.postgres.connections.connection import Connection, placed
@@ -15,6 +16,7 @@ from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.statements.administration import MigrationStatements
 from adapters.postgres.statements.catalogue import Statements
 from domain.clock import Clock
+from domain.errors import StorageUnavailable
 
 SCHEMA = "bucket_{}"
 """The schema of a bucket, by its number."""
@@ -27,6 +29,14 @@ class BucketSchema:
     number: int
     schema: str
     from_at: datetime
+
+
+@frozen
+class BucketStatus:
+    """A bucket, and the names of the migrations that it lacks."""
+
+    bucket: BucketSchema
+    pending: Sequence[str]
 
 
 @frozen
@@ -61,10 +71,19 @@ class BucketMigrations:
     async def known(self) -> Sequence[BucketSchema]:
         """Return the buckets of the database, by number; none of a plain one."""
         buckets = self._statements.buckets
-        async with self.connections.transaction(self._options.lock_timeout_s) as connection:
-            ((exists,),) = await fetch(connection, buckets.select_buckets_exist)
-            rows = await fetch(connection, buckets.select_buckets) if exists else []
+        try:
+            async with self.connections.transaction(self._options.lock_timeout_s) as connection:
+                ((exists,),) = await fetch(connection, buckets.select_buckets_exist)
+                rows = await fetch(connection, buckets.select_buckets) if exists else []
+        except psycopg.OperationalError as error:
+            raise StorageUnavailable from error
         return [BucketSchema(*row) for row in rows]
+
+    async def status(self) -> Sequence[BucketStatus]:
+        """Return the buckets, each with the steps that it lacks."""
+        return [
+            BucketStatus(each, [str(step) for step in await self.pending(each.schema)]) for each in await self.known()
+        ]
 
     async def pending(self, schema: str) -> Sequence[Migration]:
         """Return the steps that a bucket lacks."""

@@ -176,5 +176,6 @@ class BucketStatements:
     insert_buckets: Statement
     exclude_older_releases: Statement
     select_cluster: Statement
+    select_is_coordinator: Statement
     select_nodes: Statement
     select_home_size: Statement

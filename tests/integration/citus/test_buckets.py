@@ -2,14 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import psycopg
 import pytest
-from attrs import fields
+from attrs import evolve, fields
 
 from adapters.memory.manual_clock import ManualClock
 from adapters.postgres.batching.call_queue import BatchKeys
@@ -18,15 +18,21 @@ from adapters.postgres.buckets.pool import bucket_gateway
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.migrations.buckets import BucketMigrations
+from adapters.postgres.migrations.database import DatabaseDistributed, DatabaseMigrations
+from adapters.postgres.migrations.distribution import Distribution
+from adapters.postgres.migrations.down import MigrationFailed
+from adapters.postgres.migrations.migration import Migration, load_migrations
+from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.statements.catalogue import Statements
 from adapters.system_clock import SystemClock
-from domain.buckets.bucket_map import Bucket
+from domain.buckets.bucket_map import ANNOUNCED
 from domain.errors import StorageUnavailable
 from domain.identity import Owner, SessionRef
 from domain.scripts.script import Script
 from tests.integration.citus.cluster import Cluster
+from tests.integration.postgres.conftest import storage_on
 from tests.unit.domain.builders import session_at
 
 NUMBERS = (1, 2)
@@ -43,27 +49,29 @@ def database(cluster: Cluster, statements: Statements) -> str:
     return name
 
 
-async def distribute(url: str, statements: Statements) -> None:
+async def distribute(url: str, statements: Statements, buckets: int = 2) -> None:
+    """Migrate a database, and divide it into buckets."""
     await MigrationRunner(url, statements.migrations, SystemClock()).up()
-    buckets = BucketMigrations(url, statements, SystemClock())
-    for number in NUMBERS:
-        await buckets.make(f"bucket_{number}")
-    with psycopg.connect(url) as connection:
-        rows = {
-            "numbers": list(NUMBERS),
-            "schemas": [f"bucket_{number}" for number in NUMBERS],
-            "from_at": "2026-01-01",
-        }
-        connection.execute(statements.buckets.insert_buckets.sql, rows)
+    distribution = distribution_on(url, statements)
+    await distribution.run(await distribution.plan(buckets), lambda _: None)
+
+
+def distribution_on(url: str, statements: Statements) -> Distribution:
+    home = MigrationRunner(url, statements.migrations, SystemClock())
+    return Distribution(
+        home, BucketMigrations(url, statements, SystemClock()), statements, SystemClock(), lambda buckets: 10 * buckets
+    )
 
 
 @asynccontextmanager
-async def opened(url: str, statements: Statements) -> AsyncIterator[tuple[Placements, dict[int, Gateway]]]:
+async def opened(
+    url: str, statements: Statements, numbers: Sequence[int] = NUMBERS
+) -> AsyncIterator[tuple[Placements, dict[int, Gateway]]]:
     """Yield the placements, and a gateway for each bucket, as one process has them."""
     options = GatewayOptions(url, request_timeout_s=4)
     home = Gateway(options)
     placements = Placements(home, statements.buckets)
-    gateways = {number: bucket_gateway(number, placements, options) for number in NUMBERS}
+    gateways = {number: bucket_gateway(number, placements, options) for number in numbers}
     for gateway in (home, *gateways.values()):
         await gateway.open()
     try:
@@ -107,9 +115,11 @@ async def test_every_statement_of_a_bucket_is_planned_by_its_node_alone(cluster,
 async def test_the_buckets_of_a_database_are_read_with_their_instants(cluster, database, statements):
     home = Gateway(GatewayOptions(cluster.url(database)))
     await home.open()
-    begin = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
-    assert await PostgresBucketReader(home, statements.buckets).read() == [Bucket(1, begin), Bucket(2, begin)]
+    first, second = await PostgresBucketReader(home, statements.buckets).read()
     await home.close()
+    assert (first.number, second.number) == NUMBERS
+    assert first.from_at == second.from_at
+    assert ANNOUNCED / 2 < first.from_at - datetime.now(UTC) <= ANNOUNCED
 
 
 async def test_a_bucket_that_moves_under_writers_loses_nothing(cluster, database, statements):
@@ -166,3 +176,45 @@ async def until_found(sessions, ref):
             return await sessions.get(ref)
         except StorageUnavailable:
             await asyncio.sleep(0.05)
+
+
+_STEPS = ("distribute_schema", "create_hold", "select_function_texts", "insert_buckets", "exclude_older_releases")
+"""Statements of a distribution, in their order."""
+
+
+async def test_a_distribution_that_ends_at_any_step_changes_nothing_and_is_completed_by_the_next(cluster, statements):
+    url = cluster.url(cluster.database())
+    await MigrationRunner(url, statements.migrations, SystemClock()).up()
+    buckets = BucketMigrations(url, statements, SystemClock())
+    for name in _STEPS:
+        broken = evolve(statements, buckets=evolve(statements.buckets, **{name: Statement(name, "SELECT 1 / 0")}))
+        ending = distribution_on(url, broken)
+        with pytest.raises(MigrationFailed, match=r"division by zero.*run the command again"):
+            await ending.run(await ending.plan(1), lambda _: None)
+        assert await buckets.known() == []
+    distribution = distribution_on(url, statements)
+    await distribution.run(await distribution.plan(1), lambda _: None)
+    assert [bucket.number for bucket in await buckets.known()] == [1]
+    assert (await distribution.plan(1)).numbers == []
+    async with opened(url, statements, (1,)) as (_, gateways):
+        storage = storage_on(gateways[1], statements)
+        session = await storage.add(Owner("alice"))
+        assert await storage.sessions.get(session.ref) == session
+
+
+async def test_migrations_reach_every_bucket_and_are_not_reverted(cluster, database, statements):
+    url, clock = cluster.url(database), SystemClock()
+    text = "CREATE TABLE meta.more (a int PRIMARY KEY);\nCREATE FUNCTION meta.all_of_it() RETURNS bigint LANGUAGE sql "
+    text += "AS $$ SELECT count(*) FROM meta.more $$;\n-- works beside 0016\n"
+    steps = [*load_migrations(), Migration(len(load_migrations()) + 1, "more", text, "DROP TABLE meta.more")]
+    options = MigrationOptions()
+    home = MigrationRunner(url, statements.migrations, clock, options, steps)
+    migrations = DatabaseMigrations(home, BucketMigrations(url, statements, clock, options, steps))
+    assert [len(each.pending) for each in await migrations.bucket_status()] == [1, 1]
+    step = str(steps[-1])
+    assert [str(each) for each in await migrations.up()] == [step, f"{step} in bucket_1", f"{step} in bucket_2"]
+    async with opened(url, statements) as (_, gateways):
+        for gateway in gateways.values():
+            assert await gateway.fetch(Statement("select_all", "SELECT meta.all_of_it()"), {}) == [(0,)]
+    with pytest.raises(DatabaseDistributed, match="has 2 buckets"):
+        await migrations.down()

@@ -12,6 +12,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.memory.manual_clock import ManualClock
 from adapters.postgres.gateway import Gateway, GatewayOptions
+from adapters.postgres.migrations.buckets import BucketMigrations
+from adapters.postgres.migrations.distribution import CannotDistribute, Distribution
 from adapters.postgres.migrations.migration import (
     Migration,
     MigrationsDiffer,
@@ -387,3 +389,15 @@ async def test_migrations_are_recorded_with_who_applied_and_reverted_them(empty_
         found = connection.execute("SELECT act, subject, actor, origin, owner, details FROM meta.audit").fetchall()
     assert found[0] == ("migrations.up", "0012_audit", "root@example", "cli", None, {})
     assert len(found) == len(STEPS) - 11
+
+
+async def test_a_plain_database_has_no_buckets_and_cannot_be_distributed(database_url, statements):
+    home = MigrationRunner(database_url, statements.migrations, ManualClock())
+    buckets = BucketMigrations(database_url, statements, ManualClock())
+    assert await buckets.known() == []
+    with pytest.raises(CannotDistribute, match="does not have the extension Citus"):
+        await Distribution(home, buckets, statements, ManualClock(), lambda each: each).plan(None)
+
+
+async def test_before_the_migration_there_are_no_buckets(empty_database_url, statements):
+    assert await BucketMigrations(empty_database_url, statements, ManualClock()).known() == []

@@ -9,6 +9,7 @@ import pytest
 from attrs import define, field
 from click.testing import CliRunner
 
+from adapters.postgres.migrations.buckets import BucketSchema, BucketStatus
 from adapters.postgres.migrations.down import Destruction, PlannedDown
 from adapters.postgres.migrations.migration import MigrationStatus, load_migrations
 from domain.errors import StorageUnavailable
@@ -31,6 +32,7 @@ class ManualMigrations:
     failure: Exception | None = None
     names: tuple[str, ...] = ("0001_sessions",)
     back: tuple[PlannedDown, ...] = (PlannedDown("0001_sessions", []),)
+    buckets: tuple[BucketStatus, ...] = ()
     calls: list[tuple] = field(factory=list)
 
     async def status(self):
@@ -39,6 +41,9 @@ class ManualMigrations:
             MigrationStatus("0002_history", None),
             MigrationStatus("0003_more", datetime(2026, 1, 2, tzinfo=UTC), is_newer=True),
         ]
+
+    async def bucket_status(self):
+        return self.buckets
 
     async def up(self, to=None, *, dry_run=False):
         return self._called("up", to, dry_run)
@@ -334,6 +339,25 @@ def test_migrations_are_listed_as_json():
         {"name": "0002_history", "applied_at": None, "newer": False},
         {"name": "0003_more", "applied_at": "2026-01-02T00:00:00+00:00", "newer": True},
     ]
+
+
+def test_buckets_are_listed_after_the_migrations():
+    begin = datetime(2026, 1, 2, tzinfo=UTC)
+    buckets = (
+        BucketStatus(BucketSchema(1, "bucket_1", begin), []),
+        BucketStatus(BucketSchema(2, "bucket_2", begin), ["0002_history in bucket_2"]),
+    )
+    assert run("migrate", "status", migrations=ManualMigrations(buckets=buckets)).output.splitlines()[3:] == [
+        "bucket_1  from 2026-01-02T00:00:00+00:00  has all migrations",
+        "bucket_2  from 2026-01-02T00:00:00+00:00  lacks 1 migrations",
+    ]
+    listed = run("migrate", "status", "--output", "json", migrations=ManualMigrations(buckets=buckets)).output
+    assert json.loads(listed)[4] == {
+        "bucket": 2,
+        "schema": "bucket_2",
+        "from_at": "2026-01-02T00:00:00+00:00",
+        "pending": ["0002_history in bucket_2"],
+    }
 
 
 @pytest.mark.parametrize(

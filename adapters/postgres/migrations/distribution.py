@@ -1,0 +1,194 @@
+"""The division of a database into buckets, which copies nothing."""
+
+import json
+import secrets
+from collections.abc import Callable, Sequence
+
+import psycopg
+from attrs import define, field, frozen
+
+from adapters.postgres.connections.connection import Connection
+from adapters.postgres.migrations.buckets import SCHEMA, BucketMigrations, BucketSchema, ClusterNode
+from adapters.postgres.migrations.connections import fetch
+from adapters.postgres.migrations.down import MigrationFailed
+from adapters.postgres.migrations.runner import MigrationRunner
+from adapters.postgres.statements.catalogue import Statements
+from domain.audit import UNNAMED, ActName, Actor
+from domain.buckets.bucket_map import ANNOUNCED
+from domain.clock import Clock
+from domain.errors import StorageUnavailable
+from domain.identity import uuid7_at
+
+_CITUS = "14.0"
+"""Statements on shards are no documented interface: each version is tried before it is allowed."""
+
+_BUCKET_S = 10
+"""A bucket took 3 to 11 s where other work shared the processors."""
+_LOCK_TIMEOUT_S = 1.5
+
+
+class CannotDistribute(MigrationFailed):
+    """The database cannot be divided like this; the text says why, and what to do. Nothing was changed."""
+
+
+@frozen
+class DistributionPlan:
+    """What a run would do. `rows` and `size_bytes` are those of `meta`, which stay."""
+
+    citus_version: str
+    nodes: Sequence[ClusterNode]
+    known: Sequence[BucketSchema]
+    numbers: Sequence[int]
+    """The buckets to be made."""
+
+    rows: int
+    size_bytes: int
+
+    @property
+    def duration_s(self) -> int:
+        """How long the run takes, roughly."""
+        return _BUCKET_S * len(self.numbers)
+
+
+@define(eq=False)
+class Distribution:
+    """Makes buckets, and lets them begin together once all are made.
+
+    A run that ends anywhere has changed nothing that controllers see; the next one completes it. `connections` returns
+    how many connections a controller opens to a node with that many buckets.
+    """
+
+    _home: MigrationRunner
+    _buckets: BucketMigrations
+    _statements: Statements
+    _clock: Clock
+    _connections: Callable[[int], int]
+    _actor: Actor = field(default=UNNAMED)
+
+    async def plan(self, wanted: int | None) -> DistributionPlan:
+        """Return what a run would do for `wanted` buckets in all (default: one for each node that takes buckets).
+
+        Raises CannotDistribute, and what MigrationRunner raises.
+        """
+        try:
+            return await self._planned(wanted)
+        except psycopg.OperationalError as error:
+            raise StorageUnavailable from error
+
+    async def run(self, plan: DistributionPlan, report: Callable[[int], None]) -> None:
+        """Make the buckets of a plan, calling `report` with each; then let them begin ANNOUNCED later."""
+        try:
+            for number in plan.numbers:
+                await self._buckets.make(SCHEMA.format(number))
+                report(number)
+            async with self._buckets.connections.transaction(_LOCK_TIMEOUT_S) as connection:
+                await self._begin(connection, plan.numbers)
+        except psycopg.Error as error:
+            raise MigrationFailed(
+                f"PostgreSQL ended the distribution: {str(error).strip()}. Controllers see none of it. Remove the "
+                "cause, and run the command again: it completes what is there."
+            ) from error
+
+    async def _planned(self, wanted: int | None) -> DistributionPlan:
+        statements = self._statements.buckets
+        async with self._buckets.connections.single_statements() as connection:
+            ((version, may_create, owns_home),) = await fetch(connection, statements.select_cluster)
+            require_citus(version)
+            ((is_coordinator,),) = await fetch(connection, statements.select_is_coordinator)
+            ((rows, size_bytes),) = await fetch(connection, statements.select_home_size)
+        require_rights(is_coordinator=is_coordinator, may_create=may_create, owns_home=owns_home)
+        if pending := await self._home.pending():
+            raise CannotDistribute(f"The schema lacks {pending[0]}. Run `pglambda migrate up` first.")
+        known, nodes = await self._buckets.known(), await self._buckets.nodes()
+        numbers = new_numbers(len(nodes) if wanted is None else wanted, known)
+        self._require_nodes(nodes, len(known) + len(numbers))
+        return DistributionPlan(version, nodes, known, numbers, rows, size_bytes)
+
+    def _require_nodes(self, nodes: Sequence[ClusterNode], buckets: int) -> None:
+        if not nodes:
+            raise CannotDistribute(
+                "No node of the cluster takes buckets. Add one: SELECT citus_add_node('host', 5432), and see that "
+                "`shouldhaveshards` is true in pg_dist_node."
+            )
+        needed = self._connections(-(-buckets // len(nodes)))
+        for node in nodes:
+            require_usable(node, needed)
+
+    async def _begin(self, connection: Connection, numbers: Sequence[int]) -> None:
+        statements = self._statements
+        ((now,),) = await fetch(connection, statements.clock.select_clock)
+        from_at = now + ANNOUNCED
+        rows = {"numbers": list(numbers), "schemas": [SCHEMA.format(number) for number in numbers], "from_at": from_at}
+        await fetch(connection, statements.buckets.insert_buckets, rows)
+        await fetch(connection, statements.buckets.exclude_older_releases)
+        await fetch(
+            connection,
+            statements.migrations.insert_migration_act,
+            {
+                "act_id": uuid7_at(self._clock.now(), secrets.randbits(62)),
+                "actor": self._actor.name,
+                "origin": self._actor.origin,
+                "act": ActName.DATABASE_DISTRIBUTE,
+                "subject": f"buckets {', '.join(map(str, numbers))}",
+                "details": json.dumps({"buckets": list(numbers), "from_at": from_at.isoformat()}),
+            },
+        )
+
+
+def require_citus(version: str | None) -> None:
+    """Raise CannotDistribute without the extension (None), or with a version that was not tried."""
+    if version is None:
+        raise CannotDistribute(
+            "The database does not have the extension Citus. Install Citus 14.0 on each server, add `citus` to "
+            "shared_preload_libraries, restart the servers, and run CREATE EXTENSION citus in the database of each. "
+            "docs/scale.md has the steps."
+        )
+    if not version.startswith(f"{_CITUS}-"):
+        raise CannotDistribute(
+            f"The database has Citus {version}, and this release was tried with {_CITUS} only. Install {_CITUS}, and "
+            "run ALTER EXTENSION citus UPDATE."
+        )
+
+
+def require_rights(*, is_coordinator: bool, may_create: bool, owns_home: bool) -> None:
+    """Raise CannotDistribute at a node that cannot place schemas, or for a role that may not make them."""
+    if not is_coordinator:
+        raise CannotDistribute(
+            "DATABASE_URL names a server that is not the coordinator of the cluster. Name the coordinator. If there is "
+            "none yet, run SELECT citus_set_coordinator_host('host', 5432) there."
+        )
+    if not (may_create and owns_home):
+        raise CannotDistribute(
+            "The role of DATABASE_URL does not own the schema `meta`, or may not create schemas. Use the role that "
+            "migrates, and GRANT CREATE ON DATABASE to it."
+        )
+
+
+def new_numbers(wanted: int, known: Sequence[BucketSchema]) -> Sequence[int]:
+    """Return the numbers of the buckets to be made; raises CannotDistribute if there are more than wanted."""
+    taken = {bucket.number for bucket in known}
+    if wanted < len(taken):
+        raise CannotDistribute(
+            f"The database has {len(taken)} buckets already, and their number can only be raised. --buckets is "
+            f"{wanted}."
+        )
+    return [number for number in range(1, wanted + 1) if number not in taken]
+
+
+def require_usable(node: ClusterNode, connections: int) -> None:
+    """Raise CannotDistribute if a node is away, cannot move buckets, or has not so many connections for clients."""
+    where = f"The node {node.host}:{node.port}"
+    if node.free is None:
+        raise CannotDistribute(
+            f"{where} does not respond to the coordinator. Start it, and see that the coordinator's role may connect."
+        )
+    if node.wal_level != "logical":
+        raise CannotDistribute(
+            f"{where} has wal_level = {node.wal_level}, and buckets are moved by logical replication. Set wal_level = "
+            "logical, and restart the server."
+        )
+    if node.free < connections:
+        raise CannotDistribute(
+            f"{where} has {node.free} free connections, and each controller opens up to {connections} to it. Raise "
+            "max_connections, or lower DB_POOL_MAX or --buckets."
+        )

@@ -1,0 +1,61 @@
+"""A database that cannot be divided into buckets is refused, with what to do."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from adapters.postgres.buckets.pool import connections_of_node
+from adapters.postgres.gateway_options import GatewayOptions
+from adapters.postgres.migrations.buckets import BucketSchema, ClusterNode
+from adapters.postgres.migrations.distribution import (
+    CannotDistribute,
+    new_numbers,
+    require_citus,
+    require_rights,
+    require_usable,
+)
+
+KNOWN = [BucketSchema(number, f"bucket_{number}", datetime(2026, 1, 2, tzinfo=UTC)) for number in (1, 3)]
+
+
+def node(wal_level: str | None = "logical", free: int | None = 100) -> ClusterNode:
+    return ClusterNode(1, "db1", 5432, 0, wal_level, free)
+
+
+def test_citus_is_needed_in_a_version_that_was_tried():
+    require_citus("14.0-1")
+    with pytest.raises(CannotDistribute, match="does not have the extension Citus"):
+        require_citus(None)
+    with pytest.raises(CannotDistribute, match=r"has Citus 14\.1-1"):
+        require_citus("14.1-1")
+
+
+def test_the_owner_of_the_schema_distributes_at_the_coordinator():
+    require_rights(is_coordinator=True, may_create=True, owns_home=True)
+    with pytest.raises(CannotDistribute, match="not the coordinator"):
+        require_rights(is_coordinator=False, may_create=True, owns_home=True)
+    for may_create, owns_home in ((False, True), (True, False)):
+        with pytest.raises(CannotDistribute, match="GRANT CREATE ON DATABASE"):
+            require_rights(is_coordinator=True, may_create=may_create, owns_home=owns_home)
+
+
+def test_a_node_must_respond_and_be_able_to_move_buckets_and_have_connections():
+    require_usable(node(), 100)
+    with pytest.raises(CannotDistribute, match="db1:5432 does not respond"):
+        require_usable(node(free=None), 1)
+    with pytest.raises(CannotDistribute, match="wal_level = replica"):
+        require_usable(node("replica"), 1)
+    with pytest.raises(CannotDistribute, match="has 100 free connections, and each controller opens up to 101"):
+        require_usable(node(), 101)
+
+
+def test_the_number_of_buckets_is_raised_only():
+    assert new_numbers(4, KNOWN) == [2, 4]
+    assert new_numbers(2, []) == [1, 2]
+    with pytest.raises(CannotDistribute, match="2 buckets already"):
+        new_numbers(1, KNOWN)
+
+
+def test_buckets_of_a_node_share_the_connections_of_a_process():
+    options = GatewayOptions("dbname=x", pool_size_max=8, lock_wait_pool_size_max=2)
+    assert [connections_of_node(options, buckets) for buckets in (1, 2, 4, 64)] == [10, 10, 12, 192]
