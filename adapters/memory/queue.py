@@ -1,6 +1,6 @@
 """The queue of executions in memory."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -10,40 +10,33 @@ from attrs import define, evolve, field
 from typing_extensions import override
 
 from adapters.memory.audit import MemoryAudit
-from adapters.memory.queue_rows import MemoryQueueRows
+from adapters.memory.queue_reader import MemoryQueueReader
 from adapters.memory.sequential_ids import SequentialIds
-from adapters.memory.store import AcceptedEntry, MemoryStore, newest_first, page_of
+from adapters.memory.store import AcceptedEntry
 from adapters.memory.webhooks import MemoryAnnouncer
 from domain.audit import Act
 from domain.clock import IdGenerator
-from domain.executions.execution import Executed, Execution, ExecutionNotFound, FinishedExecution, OpenExecution
+from domain.executions.execution import Executed, Execution, FinishedExecution, OpenExecution
 from domain.executions.ports import ExecutionRepository
 from domain.idempotency import KeptCall, KeyInterrupted
-from domain.identity import EVERY_OWNER, Owner, SessionRef, uuid7_time
-from domain.paging import Page
+from domain.identity import EVERY_OWNER, Owner, SessionRef
 from domain.queue.entry import Claimed, Entry, RetryCause
-from domain.queue.ports import EVERY_STATE, ClaimRequest, Claims, ExecutionQueue, QueueFacts, StateFilter
+from domain.queue.ports import ClaimRequest, Claims
 from domain.queue.state import CANCELLED, Accepted, CancelResult, ExecutionState
-from domain.scripts.language import Language
 from domain.scripts.report import ExecutionStatus, ScriptReport
 from domain.sessions.session import Session
 from domain.sessions.session import Status as SessionStatus
 
 
 @define
-class MemoryExecutionQueue(ExecutionQueue):
+class MemoryExecutionQueue(MemoryQueueReader):
     """Stores entries in the store of the executions' repository."""
 
-    _store: MemoryStore
     _executions: ExecutionRepository
     _ids: IdGenerator = field(factory=SequentialIds)
     _ended_max: int = 500
     _announcer: MemoryAnnouncer = field(factory=MemoryAnnouncer)
     audit: MemoryAudit = field(factory=MemoryAudit)
-    _rows: MemoryQueueRows = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._rows = MemoryQueueRows(self._store)
 
     @override
     async def accept(self, entry: Entry, allowance: timedelta, retention: timedelta) -> Accepted:
@@ -137,23 +130,6 @@ class MemoryExecutionQueue(ExecutionQueue):
                     accepted.erased_status, accepted.report = self._rows.status(accepted), None
 
     @override
-    async def entry(self, owner: Owner, execution_id: UUID, now: datetime) -> Entry:
-        self._store.require_available()
-        accepted = self._rows.kept(execution_id, now)
-        if accepted is None or accepted.erased_status or owner not in (accepted.key[0], EVERY_OWNER):
-            raise ExecutionNotFound
-        return evolve(accepted.entry, ref=SessionRef(accepted.key[0], accepted.entry.ref.session_id))
-
-    @override
-    async def to_stop(self, running: Sequence[tuple[UUID, UUID]]) -> Collection[UUID]:
-        self._store.require_available()
-        return {
-            execution_id
-            for _, execution_id in running
-            if execution_id not in self._store.open_executions or execution_id in self._store.cancels
-        }
-
-    @override
     async def state(self, owner: Owner, execution_id: UUID, now: datetime) -> ExecutionState:
         self._store.require_available()
         accepted = self._rows.kept(execution_id, now)
@@ -165,17 +141,6 @@ class MemoryExecutionQueue(ExecutionQueue):
         return self._rows.asynchronous(owner, accepted)
 
     @override
-    async def page(
-        self, owner: Owner, after: UUID | None, size: int, now: datetime, wanted: StateFilter = EVERY_STATE
-    ) -> Page[ExecutionState]:
-        self._store.require_available()
-        accepted = self._store.accepted.items()
-        kept = [each for execution_id, each in accepted if self._rows.kept(execution_id, now) is not None]
-        states = (self._rows.asynchronous(owner, each) for each in kept if each.key[0] == owner)
-        shown = (evolve(each, report=None, position=None) for each in states if _is_wanted(each, wanted))
-        return page_of(newest_first(((each.execution_id, each) for each in shown), after), size)
-
-    @override
     async def end_entries(self, now: datetime, ref: SessionRef | None = None) -> int:
         self._store.require_available()
         entries = [self._store.accepted[each] for each in sorted(self._store.queued)]
@@ -184,16 +149,6 @@ class MemoryExecutionQueue(ExecutionQueue):
         for each in ended:
             self._end(each.entry.execution_id, self._rows.ending(each), now)
         return len(ended)
-
-    @override
-    async def facts(self, owner: Owner, now: datetime, counted_max: int) -> Sequence[QueueFacts]:
-        self._store.require_available()
-        return [self._rows.facts(owner, language, now, counted_max) for language in Language]
-
-    @override
-    async def queued(self, owner: Owner, counted_max: int) -> int:
-        self._store.require_available()
-        return min(counted_max, sum(1 for each in self._store.queued if self._rows.is_of(owner, each)))
 
     def end_overdue(self, now: datetime) -> None:
         """Do what the cleanup of a database does: end open executions past their deadline as unknown."""
@@ -307,9 +262,3 @@ def _key_of(entry: Entry) -> tuple[Owner, UUID, str]:
     """Return the key of the call, or one that no caller can send."""
     key = entry.idempotency_key
     return entry.ref.owner, entry.ref.session_id, f" {entry.execution_id}" if key is None else key.value
-
-
-def _is_wanted(state: ExecutionState, wanted: StateFilter) -> bool:
-    by_session = wanted.session_id in (None, state.ref.session_id)
-    by_start = wanted.since is None or uuid7_time(state.execution_id) >= wanted.since
-    return by_session and by_start and wanted.status in (None, state.status)
