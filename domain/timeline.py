@@ -10,7 +10,8 @@ from attrs import field, frozen
 from domain.audit import AuditEntry
 from domain.executions.execution import Execution
 from domain.identity import Owner, SessionRef, uuid7_time
-from domain.schedules.schedule import Firing, Schedule
+from domain.schedules.firing import Firing
+from domain.schedules.schedule import Schedule
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Session
 from domain.storage.storage import ShortenedDay

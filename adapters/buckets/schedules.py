@@ -15,15 +15,10 @@ from domain.errors import QuotaReached
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
+from domain.schedules.firing import Firing, ScheduleStep
+from domain.schedules.plan import SessionTarget
 from domain.schedules.ports import DueSchedules, Fire, FireResult, ScheduleRepository
-from domain.schedules.schedule import (
-    EndReason,
-    Firing,
-    Schedule,
-    ScheduleElsewhere,
-    ScheduleStep,
-    SessionTarget,
-)
+from domain.schedules.schedule import EndReason, Schedule, ScheduleElsewhere
 from domain.sessions.session import SessionClosed
 
 

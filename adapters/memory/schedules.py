@@ -16,19 +16,10 @@ from domain.identity import EVERY_OWNER, Owner, SessionRef
 from domain.paging import Page
 from domain.queue.entry import Entry
 from domain.queue.ports import ExecutionQueue
+from domain.schedules.firing import LATE, Firing, FiringState, ScheduleStep
+from domain.schedules.plan import Overlap, SessionTarget
 from domain.schedules.ports import DueSchedules, Fire, FireResult, ScheduleRepository
-from domain.schedules.schedule import (
-    LATE,
-    EndReason,
-    Firing,
-    FiringState,
-    Overlap,
-    Schedule,
-    ScheduleConflict,
-    ScheduleNotFound,
-    ScheduleStep,
-    SessionTarget,
-)
+from domain.schedules.schedule import EndReason, Schedule, ScheduleConflict, ScheduleNotFound
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import SessionClosed
 

@@ -10,7 +10,7 @@ from typing_extensions import override
 from adapters.memory.store import MemoryStore
 from domain.identity import ANONYMOUS
 from domain.json_text import EMPTY_OBJECT
-from domain.schedules.schedule import SessionTarget
+from domain.schedules.plan import SessionTarget
 from domain.scripts.convention import Convention
 from domain.sessions.session import Renewal, Session, Status
 from domain.takeover.mover_ports import (

@@ -17,7 +17,8 @@ from domain.identity import EVERY_OWNER, Owner, SessionRef
 from domain.json_equality import contains
 from domain.json_text import EMPTY_OBJECT
 from domain.paging import Page
-from domain.schedules.schedule import Schedule, SessionTarget
+from domain.schedules.plan import SessionTarget
+from domain.schedules.schedule import Schedule
 from domain.scripts.language import LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.ports import HiddenSessionRepository, SessionFilter, SessionPurger, SessionRepository

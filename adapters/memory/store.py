@@ -13,7 +13,8 @@ from domain.idempotency import KeptCall
 from domain.identity import SHARED, Owner, SessionRef
 from domain.paging import Page
 from domain.queue.entry import Entry
-from domain.schedules.schedule import Firing, Schedule
+from domain.schedules.firing import Firing
+from domain.schedules.schedule import Schedule
 from domain.scripts.language import LanguageTitle
 from domain.scripts.report import ExecutionStatus, ScriptReport
 from domain.scripts.script import Script

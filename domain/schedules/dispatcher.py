@@ -18,18 +18,10 @@ from domain.queue.ports import ExecutionQueue
 from domain.queue.quota import QueueQuota
 from domain.queue.state import Accepted, ExecutionState
 from domain.queue.submission import Start, Submission
+from domain.schedules.firing import LATE, OVERLAP, Firing, FiringState, Missed, ScheduleStep
+from domain.schedules.plan import SessionTarget
 from domain.schedules.ports import Fire, FireResult, ScheduleRepository
-from domain.schedules.schedule import (
-    LATE,
-    OVERLAP,
-    EndReason,
-    Firing,
-    FiringState,
-    Missed,
-    Schedule,
-    ScheduleStep,
-    SessionTarget,
-)
+from domain.schedules.schedule import EndReason, Schedule
 from domain.schedules.targets import ScheduleTargets
 from domain.schedules.timing import Calendar, DueTimes, TimingRefused, due_times, shift_of
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound

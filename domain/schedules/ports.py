@@ -13,7 +13,8 @@ from domain.idempotency import IdempotencyKey
 from domain.identity import Owner
 from domain.paging import Page
 from domain.queue.entry import Entry
-from domain.schedules.schedule import EndReason, Firing, Schedule, ScheduleStep
+from domain.schedules.firing import Firing, ScheduleStep
+from domain.schedules.schedule import EndReason, Schedule
 
 
 class FireResult(StrEnum):

@@ -7,14 +7,13 @@ from itertools import islice, takewhile
 from typing import ClassVar
 from uuid import UUID
 
-from attrs import define, evolve, field, frozen
-from attrs.validators import ge, le, min_len
+from attrs import define, evolve, frozen
 
 from domain.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from domain.identity import Owner, SessionRef, uuid7_time
-from domain.json_text import JsonText
-from domain.queue.entry import EXPIRES_IN_DEFAULT, AcceptOptions
-from domain.schedules.timing import JITTER_MAX_S, DueTimes, Timing, TimingRefused
+from domain.schedules.firing import Missed, ScheduleStep
+from domain.schedules.plan import CatchUp, SchedulePlan
+from domain.schedules.timing import DueTimes, TimingRefused
 
 CAUGHT_UP_MAX = 100
 """Missed due times that `all` makes up for; older ones stay missed."""
@@ -22,37 +21,10 @@ CAUGHT_UP_MAX = 100
 ON_TIME = timedelta(seconds=60)
 """A due time that is reached within this time is on time, also for `skip`."""
 
-NAME_SIZE_MAX = 100
-FUNCTION_SIZE_MAX = 512
-PARAMS_SIZE_MAX = 65_536
 UPCOMING = 5
 
 COUNTED_MAX = 500
 """Due times that one step settles, and that one firing counts of a pause."""
-
-
-class CatchUp(StrEnum):
-    """What becomes of due times that no process has settled in time."""
-
-    SKIP = "skip"
-    ONCE = "once"
-    ALL = "all"
-
-
-class Overlap(StrEnum):
-    """What becomes of a due time while the execution before is queued or running."""
-
-    SKIP = "skip"
-    QUEUE = "queue"
-    ALLOW = "allow"
-
-
-class FiringState(StrEnum):
-    """What became of a due time."""
-
-    FIRED = "fired"
-    MISSED = "missed"
-    SKIPPED = "skipped"
 
 
 class EndReason(StrEnum):
@@ -61,50 +33,6 @@ class EndReason(StrEnum):
     SESSION_ENDED = "session_ended"
     TIMING_UNKNOWN = "timing_unknown"
     """Its cron expression or zone cannot be understood here any more."""
-
-
-@frozen
-class SessionTarget:
-    """The session that a schedule executes."""
-
-    session_id: UUID
-
-
-@frozen
-class FunctionTarget:
-    """The function that a schedule calls by name, which may have a version: `python-adder@3`."""
-
-    name: str = field(validator=[min_len(1)])
-
-
-Target = SessionTarget | FunctionTarget
-
-
-@frozen
-class SchedulePlan:
-    """What its owner wants of a schedule.
-
-    `expires_in` and `options` are those of each execution; `in_order` follows from `overlap`.
-    """
-
-    name: str
-    target: Target
-    timing: Timing
-    params: JsonText = field(repr=False)
-    jitter_s: int = field(default=0, validator=[ge(0), le(JITTER_MAX_S)])
-    catch_up: CatchUp = CatchUp.ONCE
-    overlap: Overlap = Overlap.SKIP
-    expires_in: timedelta = EXPIRES_IN_DEFAULT
-    options: AcceptOptions = field(factory=AcceptOptions)
-
-    @property
-    def accept_options(self) -> AcceptOptions:
-        """The options of each execution: with `queue` they run one after the other."""
-        return evolve(self.options, in_order=self.overlap is Overlap.QUEUE)
-
-    def is_timed_unlike(self, other: "SchedulePlan") -> bool:
-        """Return whether the due times are not those of the other plan."""
-        return (self.timing, self.jitter_s) != (other.timing, other.jitter_s)
 
 
 @frozen
@@ -230,58 +158,6 @@ class Schedule:
         if not is_last or (catch_up is CatchUp.SKIP and now - due[-1] > ON_TIME):
             return None
         return due[-1]
-
-
-@frozen
-class Missed:
-    """Due times from `first_at` to `last_at` that did not fire."""
-
-    first_at: datetime
-    last_at: datetime
-    count: int
-
-    @classmethod
-    def of(cls, due: list[datetime]) -> "Missed | None":
-        """Return the record of due times; None for none."""
-        return cls(due[0], due[-1], len(due)) if due else None
-
-
-@frozen
-class ScheduleStep:
-    """What to do with a schedule that is due: what it has missed, what fires then, and its next due time.
-
-    `settled_at` is the last due time of the step.
-    """
-
-    missed: Missed | None
-    fired_at: datetime | None
-    settled_at: datetime
-    next_at: datetime | None
-
-
-@frozen
-class Firing:
-    """The record of due times: of one that fired or was skipped, or of some that were missed together.
-
-    `reason` says why it was missed or skipped: LATE, OVERLAP, PAUSED, CHANGED, or an error code. `settled_at` is when
-    that was decided. A manual one was not due.
-    """
-
-    due_at: datetime
-    last_due_at: datetime
-    due_times: int
-    state: FiringState
-    settled_at: datetime
-    reason: str | None = None
-    execution_id: UUID | None = None
-    manual: bool = False
-
-
-LATE = "late"
-OVERLAP = "overlap"
-PAUSED = "paused"
-CHANGED = "changed"
-"""A change of the timing came before the due time was settled."""
 
 
 def _due_by(now: datetime, first_at: datetime, times: DueTimes) -> Iterator[datetime]:

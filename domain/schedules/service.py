@@ -18,18 +18,10 @@ from domain.paging import Page
 from domain.queue.entry import Entry
 from domain.queue.state import ExecutionState
 from domain.schedules.dispatcher import ScheduleFirer, SchedulePolicy, times_of
+from domain.schedules.firing import CHANGED, PAUSED, Firing, FiringState
+from domain.schedules.plan import SchedulePlan
 from domain.schedules.ports import FireResult, ScheduleRepository
-from domain.schedules.schedule import (
-    CHANGED,
-    PAUSED,
-    UNCONDITIONAL,
-    Firing,
-    FiringState,
-    Schedule,
-    ScheduleCondition,
-    ScheduleConflict,
-    SchedulePlan,
-)
+from domain.schedules.schedule import UNCONDITIONAL, Schedule, ScheduleCondition, ScheduleConflict
 from domain.schedules.targets import ScheduleTargets
 from domain.schedules.timing import Calendar, DueTimes, SingleTime, TimingRefused
 from domain.scripts.language import Language

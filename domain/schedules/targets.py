@@ -16,7 +16,7 @@ from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
 from domain.queue.submission import require_callback
-from domain.schedules.schedule import SchedulePlan, SessionTarget
+from domain.schedules.plan import SchedulePlan, SessionTarget
 from domain.scripts.language import Language, LanguageMapping
 from domain.sessions.ports import SessionRepository
 from domain.sessions.session import Session

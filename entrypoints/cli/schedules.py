@@ -12,7 +12,8 @@ from domain.audit import ActName
 from domain.identity import EVERY_OWNER, Owner
 from domain.queue.entry import Entry
 from domain.queue.state import ExecutionState
-from domain.schedules.schedule import Firing, FunctionTarget
+from domain.schedules.firing import Firing
+from domain.schedules.plan import FunctionTarget
 from domain.schedules.service import ScheduleView
 from domain.schedules.timing import Cron, Interval, Timing
 from entrypoints.cli.arguments import any_owner

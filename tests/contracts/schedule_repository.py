@@ -18,25 +18,10 @@ from domain.identity import EVERY_OWNER, Owner
 from domain.json_text import JsonText
 from domain.queue.entry import AcceptOptions, RetryCause, RetryPolicy
 from domain.queue.submission import Start, Submission
+from domain.schedules.firing import LATE, OVERLAP, PAUSED, Firing, FiringState, Missed, ScheduleStep
+from domain.schedules.plan import CatchUp, FunctionTarget, Overlap, SchedulePlan, SessionTarget
 from domain.schedules.ports import Fire, FireResult, ScheduleRepository
-from domain.schedules.schedule import (
-    LATE,
-    OVERLAP,
-    PAUSED,
-    CatchUp,
-    EndReason,
-    Firing,
-    FiringState,
-    FunctionTarget,
-    Missed,
-    Overlap,
-    Schedule,
-    ScheduleConflict,
-    ScheduleNotFound,
-    SchedulePlan,
-    ScheduleStep,
-    SessionTarget,
-)
+from domain.schedules.schedule import EndReason, Schedule, ScheduleConflict, ScheduleNotFound
 from domain.schedules.timing import Cron, DueTimes, Interval, Once, due_times
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import Renewal, Session, SessionClosed, SessionExpired, SessionNotFound

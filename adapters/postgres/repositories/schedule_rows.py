@@ -9,18 +9,9 @@ from uuid import UUID
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.queue.entry import AcceptOptions, RetryCause, RetryPolicy
-from domain.schedules.schedule import (
-    CatchUp,
-    EndReason,
-    Firing,
-    FiringState,
-    FunctionTarget,
-    Overlap,
-    Schedule,
-    SchedulePlan,
-    SessionTarget,
-    Target,
-)
+from domain.schedules.firing import Firing, FiringState
+from domain.schedules.plan import CatchUp, FunctionTarget, Overlap, SchedulePlan, SessionTarget, Target
+from domain.schedules.schedule import EndReason, Schedule
 from domain.schedules.timing import Cron, Interval, Once, Timing
 
 

@@ -22,16 +22,10 @@ from domain.idempotency import IdempotencyKey
 from domain.identity import Owner
 from domain.paging import Page
 from domain.queue.entry import ATTEMPTS_MAX
+from domain.schedules.firing import Firing, ScheduleStep
+from domain.schedules.plan import Overlap
 from domain.schedules.ports import DueSchedules, Fire, FireResult, ScheduleRepository
-from domain.schedules.schedule import (
-    EndReason,
-    Firing,
-    Overlap,
-    Schedule,
-    ScheduleConflict,
-    ScheduleNotFound,
-    ScheduleStep,
-)
+from domain.schedules.schedule import EndReason, Schedule, ScheduleConflict, ScheduleNotFound
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
-from domain.schedules.schedule import EndReason, Firing, FiringState, FunctionTarget, Schedule
+from domain.schedules.firing import Firing, FiringState
+from domain.schedules.plan import FunctionTarget
+from domain.schedules.schedule import EndReason, Schedule
 from domain.timeline import ScheduleTrace
 from entrypoints.cli.explain.sentences import Evidence, Explanation, counted, fact, summary, written
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from msgspec import UNSET
 
 from domain.errors import FieldTooLarge, Problem
-from domain.schedules.schedule import PARAMS_SIZE_MAX
+from domain.schedules.plan import PARAMS_SIZE_MAX
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.parsing.bodies import BodyParser, Examiner
 from entrypoints.http.parsing.body_problems import BodyProblem

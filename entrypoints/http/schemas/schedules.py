@@ -1,7 +1,7 @@
 """Bodies of schedules."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
@@ -10,117 +10,40 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.queue.entry import AcceptOptions, RetryPolicy
-from domain.schedules import schedule, timing
+from domain.schedules import timing
+from domain.schedules.firing import Firing
+from domain.schedules.plan import FunctionTarget, SchedulePlan, SessionTarget, Target
 from domain.schedules.service import ScheduleView
-from domain.scripts.language import PINNED_PATTERN, PINNED_SIZE_MAX
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
 from entrypoints.http.schemas.asynchronous import Causes, ExpiresIn, MaxAttempts, Priority, RetryBody
-
-Name = Annotated[
-    str, Meta(min_length=1, max_length=schedule.NAME_SIZE_MAX, description="A text of the caller, such as nightly.")
-]
-FunctionName = Annotated[
-    str,
-    Meta(
-        pattern=PINNED_PATTERN,
-        max_length=PINNED_SIZE_MAX,
-        description="The function to call by its name: the caller's own, or else the shared one. @ and a number at its "
-        "end name a version.",
-    ),
-]
-CronField = Annotated[
-    str,
-    Meta(
-        min_length=9,
-        max_length=timing.EXPRESSION_SIZE_MAX,
-        description="A cron expression with five fields: minute, hour, day of month, month, day of week. Each local "
-        "time fires once: one that a change of the clock leaves out fires after the gap, and one that occurs twice "
-        "fires the first time.",
-    ),
-]
-TimeZone = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=timing.ZONE_SIZE_MAX,
-        description="The time zone of cron by its name in the IANA database; the default is UTC.",
-    ),
-]
-IntervalSeconds = Annotated[
-    int,
-    Meta(
-        ge=timing.INTERVAL_MIN_S,
-        le=timing.INTERVAL_MAX_S,
-        description="Seconds between due times, by elapsed time, from when this timing was set.",
-    ),
-]
-RunAt = Annotated[datetime, Meta(tz=True, description="The only due time, with an offset; it must be in the future.")]
-JitterSeconds = Annotated[
-    int,
-    Meta(
-        ge=0,
-        le=timing.JITTER_MAX_S,
-        description="Each due time is later by a part of this, which is always the same for one schedule.",
-    ),
-]
-CatchUpField = Annotated[
-    schedule.CatchUp,
-    Meta(
-        description="What becomes of due times that no server has settled in time. skip: they are missed, unless the "
-        "last one was due within the last 60 seconds. once: the last one fires. all: the last 100 fire."
-    ),
-]
-OverlapField = Annotated[
-    schedule.Overlap,
-    Meta(
-        description="What becomes of a due time while the execution before is queued or running. skip: it is skipped. "
-        "queue: it waits for its turn. allow: both run."
-    ),
-]
-Retry = Annotated[RetryBody | None, Meta(description="When another attempt is made; null for never, the default.")]
-CallbackField = Annotated[
-    UUID | None, Meta(description="The webhook to which each end is reported; null for none, the default.")
-]
-ScheduleId = Annotated[UUID, Meta(description="The id of the schedule.")]
-ScheduleVersion = Annotated[int, Meta(ge=1, description="Increases with each change. Quoted, it is the ETag.")]
-Paused = Annotated[bool, Meta(description="Whether it is paused.")]
-NextTimes = Annotated[
-    list[fields.Instant], Meta(max_length=schedule.UPCOMING, description="The next due times, at most five.")
-]
-EndReasonField = Annotated[
-    schedule.EndReason | None,
-    Meta(
-        description="Why it is never due again. session_ended: its session was closed, has expired or is gone. "
-        "timing_unknown: this server does not know its time zone. Null if it has not ended for such a reason."
-    ),
-]
-LastExecution = Annotated[
-    UUID | None, Meta(description="The newest execution that a due time has started; null before the first one.")
-]
-DueAt = Annotated[fields.Instant, Meta(description="The due time; of several that were missed together the first.")]
-LastDueAt = Annotated[fields.Instant, Meta(description="The last of them.")]
-DueTimesCount = Annotated[
-    int, Meta(ge=1, description="How many due times these are. Those of a pause are counted up to 500.")
-]
-FiringStateField = Annotated[
-    schedule.FiringState,
-    Meta(
-        description="fired: an execution was accepted. missed: none was. skipped: the schedule was paused, or the "
-        "execution before was queued or running, so none was wanted."
-    ),
-]
-SettledAt = Annotated[fields.Instant, Meta(description="When that was decided.")]
-Reason = Annotated[
-    str | None,
-    Meta(
-        description="Why it did not fire. late: no server has settled it in time. overlap: the execution before was "
-        "queued or running. paused: the schedule was paused. changed: its timing was changed before. Otherwise the "
-        "code of an error. Null if it fired."
-    ),
-]
-FiringExecution = Annotated[UUID | None, Meta(description="The execution that was accepted; null if none was.")]
-Manual = Annotated[bool, Meta(description="Whether a call has started it, without a due time.")]
+from entrypoints.http.schemas.schedule_fields import (
+    CallbackField,
+    CatchUpField,
+    CronField,
+    DueAt,
+    DueTimesCount,
+    EndReasonField,
+    FiringExecution,
+    FiringStateField,
+    FunctionName,
+    IntervalSeconds,
+    JitterSeconds,
+    LastDueAt,
+    LastExecution,
+    Manual,
+    Name,
+    NextTimes,
+    OverlapField,
+    Paused,
+    Reason,
+    Retry,
+    RunAt,
+    ScheduleId,
+    ScheduleVersion,
+    SettledAt,
+    TimeZone,
+)
 
 
 class ScheduleFields(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -143,11 +66,11 @@ class ScheduleFields(Struct, forbid_unknown_fields=True, kw_only=True):
     callback: CallbackField | UnsetType = UNSET
 
     @property
-    def target(self) -> schedule.Target | None:
+    def target(self) -> Target | None:
         """What to execute; None if the body does not say."""
         if self.function is not UNSET:
-            return schedule.FunctionTarget(self.function)
-        return None if self.request_id is UNSET else schedule.SessionTarget(self.request_id)
+            return FunctionTarget(self.function)
+        return None if self.request_id is UNSET else SessionTarget(self.request_id)
 
     def timing(self, before: timing.Timing | None = None) -> timing.Timing | None:
         """Return when it is due; None if the body does not say. A zone alone moves the expression of `before`.
@@ -170,7 +93,7 @@ class ScheduleFields(Struct, forbid_unknown_fields=True, kw_only=True):
             )
         return None
 
-    def applied(self, plan: schedule.SchedulePlan) -> schedule.SchedulePlan:
+    def applied(self, plan: SchedulePlan) -> SchedulePlan:
         """Return the plan with the given fields."""
         changed: dict[str, Any] = {
             "name": self.name,
@@ -186,13 +109,13 @@ class ScheduleFields(Struct, forbid_unknown_fields=True, kw_only=True):
             changed["expires_in"] = timedelta(seconds=self.expires_in_seconds)
         return evolve(plan, **{name: value for name, value in changed.items() if value is not UNSET})
 
-    def plan(self) -> schedule.SchedulePlan:
+    def plan(self) -> SchedulePlan:
         """Return what the body asks for; only for a body that keeps the rules."""
         name, target, due = self.name, self.target, self.timing()
         assert name is not UNSET, "the rules require it"
         assert target is not None, "the rules require it"
         assert due is not None, "the rules require it"
-        return self.applied(schedule.SchedulePlan(name, target, due, EMPTY_OBJECT))
+        return self.applied(SchedulePlan(name, target, due, EMPTY_OBJECT))
 
     def _options(self, options: AcceptOptions) -> AcceptOptions:
         return AcceptOptions(
@@ -260,8 +183,8 @@ class ScheduleResponse(Struct, kw_only=True):
             schedule_id=stored.schedule_id,
             name=plan.name,
             user_id=stored.owner,
-            request_id=target.session_id if isinstance(target, schedule.SessionTarget) else None,
-            function=target.name if isinstance(target, schedule.FunctionTarget) else None,
+            request_id=target.session_id if isinstance(target, SessionTarget) else None,
+            function=target.name if isinstance(target, FunctionTarget) else None,
             params=embedded(plan.params),
             cron=due.expression if isinstance(due, timing.Cron) else None,
             time_zone=due.zone if isinstance(due, timing.Cron) else None,
@@ -303,7 +226,7 @@ class FiringResponse(Struct, kw_only=True):
     manual: Manual
 
     @classmethod
-    def of(cls, firing: schedule.Firing) -> "FiringResponse":
+    def of(cls, firing: Firing) -> "FiringResponse":
         """Return the body of a firing."""
         return cls(**{each.name: getattr(firing, each.name) for each in structs.fields(cls)})
 
@@ -318,7 +241,7 @@ class FiringList(Struct):
     next_before: Annotated[fields.Instant | None, Meta(description="`before` of the next call; null if there is none.")]
 
     @classmethod
-    def of(cls, found: Sequence[schedule.Firing], size: int) -> "FiringList":
+    def of(cls, found: Sequence[Firing], size: int) -> "FiringList":
         """Return the body of at most `size` firings of those found, or one more that has the instant of the last one.
 
         A run by hand may have the instant of a due time, and the next page begins before that instant.

@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from domain.schedules.dispatcher import ScheduleStats
-from domain.schedules.schedule import FiringState
+from domain.schedules.firing import FiringState
 from entrypoints.telemetry.metrics.instruments import counter, gauge
 
 _DUE_TIMES = counter(

@@ -26,7 +26,7 @@ from domain.executions.execution import ExecutionLost
 from domain.executions.ports import ExecutionFilter
 from domain.identity import EVERY_OWNER
 from domain.json_text import JsonText
-from domain.schedules.schedule import SessionTarget
+from domain.schedules.plan import SessionTarget
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.ports import SessionFilter
 from domain.sessions.session import (

@@ -19,7 +19,8 @@ from domain.buckets.bucket_map import HOME, in_bucket
 from domain.errors import QuotaReached, StorageUnavailable
 from domain.identity import ANONYMOUS, EVERY_OWNER, NO_ID, SessionRef
 from domain.queue.ports import StateFilter
-from domain.schedules.schedule import ScheduleElsewhere, SessionTarget
+from domain.schedules.plan import SessionTarget
+from domain.schedules.schedule import ScheduleElsewhere
 from domain.sessions.session import Session
 from domain.webhooks.delivery import Delivery, Reply, judge
 from domain.webhooks.ports import DeliveryClaim

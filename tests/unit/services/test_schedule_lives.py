@@ -21,16 +21,9 @@ from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS, EVERY_OWNER, Owner
 from domain.json_text import JsonText
 from domain.schedules.dispatcher import ScheduleDispatcher, ScheduleFirer, times_of
-from domain.schedules.schedule import (
-    CatchUp,
-    Firing,
-    FiringState,
-    Overlap,
-    Schedule,
-    ScheduleConflict,
-    SchedulePlan,
-    SessionTarget,
-)
+from domain.schedules.firing import Firing, FiringState
+from domain.schedules.plan import CatchUp, Overlap, SchedulePlan, SessionTarget
+from domain.schedules.schedule import Schedule, ScheduleConflict
 from domain.schedules.service import ScheduleService
 from domain.schedules.targets import ScheduleTargets
 from domain.schedules.timing import Cron, Interval, Timing

@@ -29,19 +29,15 @@ from domain.queue.entry import AcceptOptions, CallbackNotFound, Entry, Responses
 from domain.queue.ports import ExecutionQueue
 from domain.queue.state import ExecutionState
 from domain.schedules.dispatcher import ScheduleDispatcher, ScheduleFirer, SchedulePolicy
+from domain.schedules.plan import CatchUp, FunctionTarget, Overlap, SchedulePlan, SessionTarget
 from domain.schedules.ports import Fire, FireResult
 from domain.schedules.schedule import (
-    CatchUp,
     EndReason,
-    FunctionTarget,
-    Overlap,
     Schedule,
     ScheduleCondition,
     ScheduleConflict,
     ScheduleMismatch,
     ScheduleNotFound,
-    SchedulePlan,
-    SessionTarget,
 )
 from domain.schedules.service import ScheduleService, ScheduleView
 from domain.schedules.targets import ScheduleTargets

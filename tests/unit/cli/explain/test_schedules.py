@@ -8,16 +8,9 @@ from attrs import evolve
 
 from domain.identity import Owner, uuid7_at
 from domain.json_text import EMPTY_OBJECT
-from domain.schedules.schedule import (
-    LATE,
-    EndReason,
-    Firing,
-    FiringState,
-    FunctionTarget,
-    Schedule,
-    SchedulePlan,
-    SessionTarget,
-)
+from domain.schedules.firing import LATE, Firing, FiringState
+from domain.schedules.plan import FunctionTarget, SchedulePlan, SessionTarget
+from domain.schedules.schedule import EndReason, Schedule
 from domain.schedules.timing import Interval
 from domain.timeline import ClockReading, RetentionTimes, ScheduleTrace, Timeline
 from entrypoints.cli.explain.explanation import explain

@@ -11,20 +11,9 @@ from hypothesis import strategies as st
 from adapters.cron_calendar import CronCalendar
 from domain.identity import Owner, uuid7_at
 from domain.json_text import JsonText
-from domain.schedules.schedule import (
-    CAUGHT_UP_MAX,
-    ON_TIME,
-    CatchUp,
-    EndReason,
-    Missed,
-    Overlap,
-    Schedule,
-    ScheduleCondition,
-    ScheduleMismatch,
-    SchedulePlan,
-    ScheduleStep,
-    SessionTarget,
-)
+from domain.schedules.firing import Missed, ScheduleStep
+from domain.schedules.plan import CatchUp, Overlap, SchedulePlan, SessionTarget
+from domain.schedules.schedule import CAUGHT_UP_MAX, ON_TIME, EndReason, Schedule, ScheduleCondition, ScheduleMismatch
 from domain.schedules.timing import Cron, DueTimes, Interval, Once, Timing, TimingRefused, due_times
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
