@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import httpx2
@@ -15,25 +17,33 @@ from domain.hosts.host import REGISTERED_EVERY_S, HostState
 
 _TRIED_WITHIN_S = 2.0
 """For each controller; with that of the next one a registration still comes within HELD_FOR."""
+_AGAIN_AFTER_S = 1.0
+"""While the host is not registered: controllers may start after it."""
 _REPLY_SIZE_MAX = 4096
 _REASON_LENGTH = 500
 _NO_CONTENT = 204
 _CLIENT_ERRORS = range(400, 500)
 _NO_ROUTE = 404
+_DISCARD_PORT = 9
 
 _log = structlog.get_logger(__name__)
 
 
 @frozen
 class RegistrarOptions:
-    """The controllers, `http://host:port` or `https://host:port`, the token, and the host as controllers see it."""
+    """The controllers, `http://host:port` or `https://host:port`, the token, and the host as controllers see it.
+
+    Without a `url` that is `http://` with `port`, at the address from which this host reaches the controller.
+    """
 
     controllers: Sequence[str]
     token: str = field(repr=False)
     name: str
-    url: str
+    url: str | None
+    port: int
     release: str
     every_s: float = REGISTERED_EVERY_S
+    again_after_s: float = _AGAIN_AFTER_S
 
 
 @frozen
@@ -62,17 +72,20 @@ class HostRegistrar:
     boot_id: UUID = field(factory=uuid4)
     state: HostState = field(default=HostState.READY, init=False)
     problem: str | None = field(default="not registered yet", init=False)
+    url: str | None = field(default=None, init=False)
+    """The URL that was sent last."""
     _client: httpx2.AsyncClient | None = field(default=None, init=False)
     _changed: asyncio.Event = field(factory=asyncio.Event, init=False)
     _first: int = field(default=0, init=False)
 
     async def run(self) -> None:
         """Register for ever."""
+        options = self._options
         while True:
             self._changed.clear()
             await self.register()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._options.every_s):
+                async with asyncio.timeout(options.every_s if self.problem is None else options.again_after_s):
                     await self._changed.wait()
 
     def leave(self) -> None:
@@ -90,40 +103,41 @@ class HostRegistrar:
 
     async def register(self) -> None:
         """Register once."""
-        body, known = self._body(), self.problem
+        known = self.problem
         try:
-            self.problem = await self._register_at_first(body)
+            self.problem = await self._register_at_first()
         except _RegistrationRefused as refused:
             self.problem = str(refused)
         if self.problem is None and known is not None:
-            _log.info("host_registered", name=self._options.name, url=self._options.url)
+            _log.info("host_registered", name=self._options.name, url=self.url)
         elif self.problem is not None and self.problem != known:
             _log.warning("host_not_registered", name=self._options.name, reason=self.problem)
 
-    async def _register_at_first(self, body: bytes) -> str | None:
+    async def _register_at_first(self) -> str | None:
         """Try each controller, and return why none has taken it; None if one has. Raises _RegistrationRefused."""
         controllers, problems = self._options.controllers, []
         for offset in range(len(controllers)):
             at = (self._first + offset) % len(controllers)
-            problem = await self._register_at(controllers[at], body)
+            problem = await self._register_at(controllers[at])
             if problem is None:
                 self._first = at
                 return None
             problems.append(f"{controllers[at]}: {problem}")
         return "; ".join(problems)
 
-    async def _register_at(self, controller: str, body: bytes) -> str | None:
+    async def _register_at(self, controller: str) -> str | None:
         try:
             async with asyncio.timeout(_TRIED_WITHIN_S):
-                return await self._put(controller, body)
+                self.url = self._options.url or await _url_towards(controller, self._options.port)
+                return await self._put(controller)
         except TimeoutError:
             return f"no reply within {_TRIED_WITHIN_S:g} s"
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, OSError) as error:
             return f"{type(error).__name__}: {error}"
 
-    async def _put(self, controller: str, body: bytes) -> str | None:
+    async def _put(self, controller: str) -> str | None:
         url = f"{controller}/runtime-hosts/{self._options.name}"
-        async with self._opened().stream("PUT", url, content=body) as reply:
+        async with self._opened().stream("PUT", url, content=self._body()) as reply:
             if reply.status_code == _NO_CONTENT:
                 return None
             reason = f"{reply.status_code} {await _begin_of(reply)}"
@@ -142,13 +156,24 @@ class HostRegistrar:
         return msgspec.json.encode(
             RegisterRequest(
                 boot_id=self.boot_id,
-                url=self._options.url,
+                url=self.url or "",
                 languages=list(offer.languages),
                 runs_max=offer.runs_max,
                 release=self._options.release,
                 state=self.state,
             )
         )
+
+
+async def _url_towards(controller: str, port: int) -> str:
+    """Return the URL at this host's address, as its packets to the controller have it. Nothing is sent."""
+    parts = urlsplit(controller)
+    found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, parts.port or 0, type=socket.SOCK_DGRAM)
+    family, _, _, _, address = found[0]
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((address[0], _DISCARD_PORT))
+        own = str(probe.getsockname()[0])
+    return f"http://[{own}]:{port}" if family == socket.AF_INET6 else f"http://{own}:{port}"  # IPv6
 
 
 async def _begin_of(reply: httpx2.Response) -> str:

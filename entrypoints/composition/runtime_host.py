@@ -19,7 +19,7 @@ from entrypoints.http.request import Request
 from entrypoints.runtime_host.application import HostApi, HostApplication
 from entrypoints.runtime_host.telemetry import HostMetrics
 from entrypoints.server.lifespan import Lifespan, bounded
-from entrypoints.settings.runtime_hosts import runtime_host_name
+from entrypoints.settings.runtime_hosts import runtime_host_name, runtime_host_url
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.process import LoopLag, ProcessMetrics
 from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
@@ -39,13 +39,12 @@ _END_WITHIN_S = 4.0
 
 
 def _registrar(settings: Settings, runner: SandboxScriptRunner) -> HostRegistrar | None:
-    token, url = settings.runtime_token, settings.runtime_host_url
-    if not settings.controller_url or token is None or url is None:
+    token = settings.runtime_token
+    if not settings.controller_url or token is None:
         return None
-    name = runtime_host_name(settings)
-    return HostRegistrar(
-        RegistrarOptions(settings.controller_url, token.reveal(), name, url, VERSION), partial(_offer, runner)
-    )
+    name, url = runtime_host_name(settings), runtime_host_url(settings)
+    options = RegistrarOptions(settings.controller_url, token.reveal(), name, url, settings.port, VERSION)
+    return HostRegistrar(options, partial(_offer, runner))
 
 
 def _offer(runner: SandboxScriptRunner) -> Offer:

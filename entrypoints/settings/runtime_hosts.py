@@ -15,6 +15,7 @@ CONTROLLERS_MAX = 8
 _NETWORKS_MAX = 64
 _NAME = re.compile(NAME_PATTERN)
 _NAME_SIZE_MAX = 128
+_ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104  # nothing is bound here
 _UNFIT = re.compile(r"[^A-Za-z0-9._:-]")
 
 
@@ -27,6 +28,14 @@ def host_networks(settings: Settings) -> HostNetworks:
 def runtime_host_name(settings: Settings) -> str:
     """Return RUNTIME_HOST_NAME, or the name of the machine with the port: several hosts may be on one machine."""
     return settings.runtime_host_name or _UNFIT.sub("-", f"{socket.gethostname()}:{settings.port}")[-_NAME_SIZE_MAX:]
+
+
+def runtime_host_url(settings: Settings) -> str | None:
+    """Return RUNTIME_HOST_URL, or the one of HOST and PORT; None if HOST is all addresses of the machine."""
+    if settings.runtime_host_url is not None or settings.host in _ALL_ADDRESSES:
+        return settings.runtime_host_url
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}"
 
 
 def runtime_networks_are_valid(settings: Settings) -> Iterator[str]:
@@ -57,10 +66,10 @@ def registration_is_possible(settings: Settings) -> Iterator[str]:
         yield f"RUNTIME_HOST_URL: {url!r} {problem}. Set it to http://host:port or https://host:port."
     if name is not None and not _NAME.fullmatch(name):
         yield f"RUNTIME_HOST_NAME: {name!r} does not match {NAME_PATTERN}. Use letters, digits and . _ : - only."
-    if controllers and url is None:
+    if controllers and url is None and settings.port == 0:
         yield (
-            "RUNTIME_HOST_URL: it is not set, so controllers would not know where this runtime host is. Set it to the "
-            "URL at which they reach it, or unset CONTROLLER_URL."
+            "RUNTIME_HOST_URL: it is not set, and PORT is 0, so controllers would not know where this runtime host is. "
+            "Set PORT, or RUNTIME_HOST_URL."
         )
     if controllers and settings.runtime_token is None:
         yield "RUNTIME_TOKEN: it is not set, and a runtime host needs it to register. Set the token of the controllers."

@@ -304,7 +304,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="URLs of controllers, at one of which a runtime host registers itself. Unset: at none."),
     ] = ()
     runtime_host_url: Annotated[
-        str | None, Meta(description="URL at which controllers reach this runtime host. Needed with CONTROLLER_URL.")
+        str | None,
+        Meta(description="URL at which controllers reach this runtime host. Unset: http://, its address, PORT."),
     ] = None
     runtime_host_name: Annotated[
         str | None,

@@ -148,6 +148,15 @@ def scraped(deployment: Deployment) -> int:
     return int(result[0]["value"][1]) if result else 0
 
 
+def initialized(deployment: Deployment, headers: dict[str, str]) -> httpx2.Response:
+    return httpx2.post(
+        f"{deployment.url}/api/v1/initialize",
+        headers={**headers, "Language-Title": "python-next"},
+        json={"script_content": "result = params['n'] + 1"},
+        timeout=30,
+    )
+
+
 @define
 class Caller:
     """Executes a session again and again, and counts what it gets."""
@@ -180,12 +189,8 @@ def test_the_file_with_all_services_is_accepted():
 def test_replacing_both_controllers_in_turn_fails_no_call(deployment):
     eventually(deployment.both_are_ready)
     headers = {"Authorization": f"Bearer {deployment.key()}"}
-    made = httpx2.post(
-        f"{deployment.url}/api/v1/initialize",
-        headers={**headers, "Language-Title": "python-next"},
-        json={"script_content": "result = params['n'] + 1"},
-        timeout=30,
-    )
+    eventually(lambda: initialized(deployment, headers).status_code == 200)  # once the runtime host has registered
+    made = initialized(deployment, headers)
     assert made.status_code == 200, made.text
     url = f"{deployment.url}/api/v1/execute/{made.json()['request_id']}"
     ending = threading.Event()

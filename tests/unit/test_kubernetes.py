@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from entrypoints.settings.checks import CONTROLLER_CHECKS, RUNTIME_HOST_CHECKS
 from entrypoints.settings.loading import load_settings
+from entrypoints.settings.runtime_hosts import host_networks
 from entrypoints.settings.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
@@ -117,12 +119,23 @@ def test_every_pod_is_confined_and_selected_by_its_own_labels(objects):
             assert (confined["readOnlyRootFilesystem"], confined["allowPrivilegeEscalation"]) == (True, False)
 
 
-def test_controllers_name_each_runtime_host(objects):
-    (settings,) = [each["data"] for each in objects if each["kind"] == "ConfigMap"]
-    (hosts,) = [each["spec"] for each in objects if each["kind"] == "StatefulSet"]
-    (port,) = [each["value"] for each in hosts["template"]["spec"]["containers"][0]["env"] if each["name"] == "PORT"]
-    urls = [f"http://runtime-host-{number}.{hosts['serviceName']}:{port}" for number in range(hosts["replicas"])]
-    assert settings["NODEJS_RUNTIME_URL"].split(",") == settings["PYTHON_RUNTIME_URL"].split(",") == urls
+def test_runtime_hosts_register_at_the_service_of_the_controllers_and_have_no_database(objects):
+    (pod,) = [pod for name, pod in workloads(objects) if name == "runtime-host"]
+    variables = environ(pod["spec"]["containers"][0], objects)
+    url = urlsplit(variables["CONTROLLER_URL"])
+    (service,) = [
+        each["spec"] for each in objects if each["kind"] == "Service" and each["metadata"]["name"] == url.hostname
+    ]
+    assert service["selector"]["app.kubernetes.io/component"] == "controller"
+    assert {"port": url.port or 80, "targetPort": "http"}.items() <= service["ports"][0].items()
+    assert not [name for name in variables if name.startswith("DATABASE_URL")]
+    secrets = [item["key"] for each in pod["spec"]["volumes"] for item in each.get("secret", {}).get("items", [])]
+    assert secrets == ["runtime-token"]
+    (controller,) = [pod for name, pod in workloads(objects) if name == "controller"]
+    accepted = environ(controller["spec"]["containers"][0], objects)
+    networks = {"RUNTIME_HOST_NETWORKS": accepted["RUNTIME_HOST_NETWORKS"], "RUNTIME_TOKEN": "t"}
+    assert host_networks(load_settings(networks)).networks
+    assert "NODEJS_RUNTIME_URL" not in accepted
 
 
 def test_clients_of_lambda_microservice_reach_the_second_port_where_there_is_one(objects):
@@ -172,4 +185,9 @@ def test_nothing_may_connect_but_what_a_policy_allows(objects):
     policies = [each["spec"] for each in objects if each["kind"] == "NetworkPolicy"]
     assert {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} in policies
     (host,) = [each for each in policies if "runtime-host" in each["podSelector"].get("matchLabels", {}).values()]
-    assert "egress" not in host
+    ports = [{port["port"] for port in each["ports"]} for each in host["egress"]]
+    assert ports == [{"http"}, {53}], "to controllers, and for their names"
+    assert host["egress"][0]["to"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/component": "controller"}}}]
+    (controller,) = [each for each in policies if "controller" in each["podSelector"].get("matchLabels", {}).values()]
+    of_hosts = {"podSelector": {"matchLabels": {"app.kubernetes.io/component": "runtime-host"}}}
+    assert {"from": [of_hosts], "ports": [{"port": "http"}]} in controller["ingress"]

@@ -66,7 +66,7 @@ class Installation:
             UnitFile(units / f"{self.name}.socket", self._text("socket.socket")),
             *(UnitFile(units / name, self._text("origin.socket")) for name in self._origin_sockets),
             UnitFile(units / f"{self.name}.service", self._text(service)),
-            UnitFile(settings / f"pglambda/{self.name}.env", self._text("settings.env"), is_settings=True, mode=0o600),
+            UnitFile(settings / f"pglambda/{self.name}.env", self._text(self._settings), is_settings=True, mode=0o600),
         ]
 
     @property
@@ -85,6 +85,10 @@ class Installation:
                 "loginctl enable-linger  # keeps the service after the logout",
             ]
         return ["systemd-sysusers", "systemctl daemon-reload", f"systemctl enable --now {units}"]
+
+    @property
+    def _settings(self) -> str:
+        return "host.env" if self.name == RUNTIME_HOST else "settings.env"
 
     @property
     def _origin_sockets(self) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from uuid import UUID
 
 import httpx2
@@ -14,6 +15,8 @@ from domain.hosts.host import HostState
 
 FIRST, SECOND = "http://first.test:8080", "https://second.test"
 PATH = "/runtime-hosts/host-1:8090"
+URL = "http://10.0.0.7:8090"
+HAS_IPV6 = bool(Path("/proc/net/if_inet6").read_text()) if Path("/proc/net/if_inet6").exists() else False
 OFFER = Offer(["python"], 32)
 
 
@@ -30,7 +33,7 @@ def second(controllers):
 
 @pytest.fixture
 async def registrar():
-    options = RegistrarOptions([FIRST, SECOND], "hush", "host-1:8090", "http://10.0.0.7:8090", "0.3.0", every_s=0.001)
+    options = RegistrarOptions([FIRST, SECOND], "hush", "host-1:8090", URL, 8090, "0.3.0", every_s=0.001)
     registrar = HostRegistrar(options, lambda: OFFER, UUID(int=1))
     yield registrar
     await registrar.end()
@@ -129,7 +132,7 @@ async def test_it_registers_again_and_again_until_it_drains_and_ends(controllers
 
 
 async def test_a_drain_is_sent_at_once_and_the_end_last(controllers):
-    options = RegistrarOptions([FIRST], "hush", "host-1:8090", "http://10.0.0.7:8090", "0.3.0", every_s=3600)
+    options = RegistrarOptions([FIRST], "hush", "host-1:8090", URL, 8090, "0.3.0", every_s=3600)
     registrar, sent = HostRegistrar(options, lambda: OFFER), asyncio.Queue()
 
     def reply(request):
@@ -146,3 +149,44 @@ async def test_a_drain_is_sent_at_once_and_the_end_last(controllers):
     await registrar.end()
     assert await sent.get() == "ended"
     assert registrar.state is HostState.ENDED
+
+
+@pytest.mark.parametrize(
+    ("controller", "url"),
+    [("http://127.0.0.1:8080", "http://127.0.0.1:8090"), ("http://[::1]:8080", "http://[::1]:8090")],
+)
+async def test_without_a_url_a_host_is_where_its_packets_to_the_controller_come_from(httpx2_mock, controller, url):
+    if "::1" in controller and not HAS_IPV6:
+        pytest.skip("this machine has no IPv6")
+    route = httpx2_mock.put(controller + PATH).mock(return_value=MockResponse(204))
+    registrar = HostRegistrar(RegistrarOptions([controller], "hush", "host-1:8090", None, 8090, "0.3.0"), lambda: OFFER)
+    await registrar.register()
+    assert (registrar.problem, bodies(route)[0]["url"]) == (None, url)
+    await registrar.end()
+
+
+async def test_a_controller_whose_name_is_unknown_is_passed_over(httpx2_mock):
+    httpx2_mock.put("http://127.0.0.1:8080" + PATH).mock(return_value=MockResponse(204))
+    controllers = ["http://no-such-host.invalid", "http://127.0.0.1:8080"]
+    registrar = HostRegistrar(RegistrarOptions(controllers, "hush", "host-1:8090", None, 8090, "0.3.0"), lambda: OFFER)
+    await registrar.register()
+    assert registrar.problem is None
+    await registrar.end()
+
+
+async def test_a_host_that_is_not_registered_tries_again_soon(controllers):
+    options = RegistrarOptions([FIRST], "hush", "host-1:8090", URL, 8090, "0.3.0", every_s=3600, again_after_s=0.001)
+    registrar, taken = HostRegistrar(options, lambda: OFFER), asyncio.Event()
+
+    def reply(_request):
+        if controllers["first"].call_count < 2:
+            return MockResponse(503)
+        taken.set()
+        return MockResponse(204)
+
+    controllers["first"].mock(side_effect=reply)
+    running = asyncio.create_task(registrar.run())
+    await asyncio.wait_for(taken.wait(), 5)
+    running.cancel()
+    await asyncio.wait([running])
+    await registrar.end()

@@ -7,7 +7,7 @@ import pytest
 from entrypoints.settings.checks import CONTROLLER_CHECKS, RUNTIME_HOST_CHECKS
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.loading import load_settings
-from entrypoints.settings.runtime_hosts import host_networks, runtime_host_name
+from entrypoints.settings.runtime_hosts import host_networks, runtime_host_name, runtime_host_url
 
 HOST = {"CONTROLLER_URL": "http://c:8080,https://d", "RUNTIME_HOST_URL": "http://h:8081", "RUNTIME_TOKEN": "t"}
 
@@ -58,7 +58,7 @@ def test_a_wrong_setting_of_a_controller_is_named(given, expected):
         ({"CONTROLLER_URL": "http://c/api"}, "CONTROLLER_URL: 'http://c/api' must end with the host"),
         ({"CONTROLLER_URL": ",".join(f"http://c{n}" for n in range(9))}, "CONTROLLER_URL: 9 URLs"),
         ({"RUNTIME_HOST_URL": "unix:/run/host"}, "RUNTIME_HOST_URL: 'unix:/run/host' must begin with http"),
-        ({"RUNTIME_HOST_URL": ""}, "RUNTIME_HOST_URL: it is not set"),
+        ({"RUNTIME_HOST_URL": "", "PORT": "0"}, "RUNTIME_HOST_URL: it is not set, and PORT is 0"),
         ({"RUNTIME_HOST_NAME": "a host"}, "RUNTIME_HOST_NAME: 'a host' does not match"),
         ({"RUNTIME_TOKEN": ""}, "RUNTIME_TOKEN: it is not set"),
     ],
@@ -67,6 +67,23 @@ def test_a_wrong_setting_of_a_host_is_named(changed, expected):
     load_settings(HOST, RUNTIME_HOST_CHECKS)
     (problem,) = problems(RUNTIME_HOST_CHECKS, **HOST | changed)
     assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({"RUNTIME_HOST_URL": "https://h"}, "https://h"),
+        ({"HOST": "10.0.0.7"}, "http://10.0.0.7:8081"),
+        ({"HOST": "fd00::7"}, "http://[fd00::7]:8081"),
+        ({"HOST": "0.0.0.0"}, None),
+        ({"HOST": "::"}, None),
+    ],
+)
+def test_a_host_is_reached_at_its_url_or_where_it_listens(given, url):
+    assert (
+        runtime_host_url(load_settings(HOST | {"RUNTIME_HOST_URL": "", "PORT": "8081"} | given, RUNTIME_HOST_CHECKS))
+        == url
+    )
 
 
 def test_a_host_has_the_name_of_its_machine_and_port_unless_it_is_given_one(monkeypatch):
