@@ -161,11 +161,27 @@ async def test_an_owner_who_catches_up_holds_no_other_owner_up(process: Schedule
     assert fired == many[: policy.batch_owner_max]
 
 
+class Raced(MemoryScheduleRepository):
+    """Another call with the key stores the schedule first."""
+
+    async def add(self, *call: Any) -> bool:
+        await super().add(*call)
+        return False
+
+
 class Vanishing(MemoryScheduleRepository):
     """Another call with the key stores its schedule first, and removes it."""
 
     async def add(self, *_: Any) -> bool:
         return False
+
+
+async def test_a_call_that_loses_the_race_for_its_key_gets_the_schedule_of_the_other_one(
+    process: ScheduleWorld,
+) -> None:
+    plan = (await process.create()).plan
+    process.world.schedules = Raced(process.world.store, process.queue)
+    assert (await process.service.create(ANONYMOUS, plan, ACTOR, EVERYTHING, KEY)).replayed
 
 
 async def test_a_key_that_another_call_took_and_gave_up_is_a_conflict(process: ScheduleWorld) -> None:
