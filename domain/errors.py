@@ -134,13 +134,17 @@ class FieldTooLarge(TooLarge):
 
 @define(eq=False)
 class StorageUnavailable(Unavailable):
-    """PostgreSQL did not respond in time, or does not serve because of a `fault`."""
+    """PostgreSQL did not respond in time, or does not serve because of a `fault`.
+
+    `bucket` is the part of a distributed database that does not serve; others may.
+    """
 
     code: ClassVar[str] = "STORAGE_UNAVAILABLE"
     stored: str | None = None
     executed: str | None = None
     retry_after_ms: int | None = 1000
     fault: StorageFault | None = None
+    bucket: int | None = None
 
     @classmethod
     def of(
@@ -164,7 +168,15 @@ class StorageUnavailable(Unavailable):
 
     @property
     def details(self) -> Mapping[str, object]:
-        return {**super().details, **({} if self.fault is None else {"reason": self.fault.value})}
+        reason = {} if self.fault is None else {"reason": self.fault.value}
+        bucket = {} if self.bucket is None else {"bucket": self.bucket}
+        return {**super().details, **reason, **bucket}
+
+    def restated(self, *, stored: str | None, executed: str | None = None) -> "StorageUnavailable":
+        """Return this error of a part of a call as that of the whole, which may be repeated."""
+        whole = StorageUnavailable.of(self.fault, stored=stored, executed=executed)
+        whole.retry_after_ms, whole.bucket = self.retry_after_ms or whole.retry_after_ms, self.bucket
+        return whole
 
 
 def commit_unknown() -> StorageUnavailable:

@@ -49,7 +49,7 @@ def repeatable(key: IdempotencyKey | None) -> Iterator[None]:
     except StorageUnavailable as error:
         if key is None:
             raise
-        raise StorageUnavailable.of(error.fault, stored=error.stored) from error
+        raise error.restated(stored=error.stored) from error
 
 
 @define(eq=False)

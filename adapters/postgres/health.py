@@ -19,6 +19,10 @@ from domain.storage.faults import StorageFault
 from domain.storage.storage import StorageBudget
 
 _TIMEOUT_S = 0.7
+_NOT_DISTRIBUTED = (
+    "The database is divided into buckets, and DATABASE_NODES is not set, so this process cannot find their rows. "
+    "Set it to auto, and start the process again."
+)
 _BUDGET_EXCEEDED = (
     "More is stored than STORAGE_MAX_GB allows, and the history has no more days to remove. Live sessions are never "
     "removed. Raise STORAGE_MAX_GB, or lower SESSION_RETENTION_SECONDS."
@@ -43,6 +47,9 @@ class DatabaseHealth:
     _budget: HistoryBudget
     _write_probe: WriteProbe
     _select_connections_max: Statement
+    _select_buckets: Statement | None
+    """For a process that knows no buckets: there must be none."""
+
     _connections: int
     """What all processes of the service may open together."""
 
@@ -83,13 +90,21 @@ class DatabaseHealth:
         """Return whether migrations are pending, and those of a newer release, beside which this one works."""
         try:
             state = await self._schema.state()
+            has_unknown = not state.pending and await self._has_unknown_buckets()
         except (DomainError, MigrationsDiffer) as error:
             return {"status": "failing", "reason": str(error)}
         if state.pending:
             pending = [str(step) for step in state.pending]
             return {"status": "failing", "reason": StorageFault.SCHEMA_MISSING.message, "pending": pending}
+        if has_unknown:
+            return {"status": "failing", "reason": _NOT_DISTRIBUTED}
         newer = [str(each) for each in state.newer]
         return {"status": "ok", "newer": newer} if newer else {"status": "ok"}
+
+    async def _has_unknown_buckets(self) -> bool:
+        if self._select_buckets is None:
+            return False
+        return bool(await self._gateway.fetch(self._select_buckets, {}, timeout_s=_TIMEOUT_S))
 
     async def writes(self) -> Facts:
         """Return whether the database accepts writes."""

@@ -169,4 +169,4 @@ async def _before_run(budget: Budget, work: Awaitable[Result]) -> Result:
     try:
         return await budget.spend(work, StorageUnavailable)
     except StorageUnavailable as error:
-        raise StorageUnavailable.of(error.fault, stored="no", executed="no") from error
+        raise error.restated(stored="no", executed="no") from error

@@ -186,7 +186,7 @@ class ExecutionService:
         except StorageUnavailable as error:
             # Only the open record and the key may be stored, and they are withdrawn: for the caller nothing happened.
             self._withdraw(call)
-            raise StorageUnavailable.of(error.fault, stored="no", executed="no") from error
+            raise error.restated(stored="no", executed="no") from error
 
     async def _require_params(self, call: _Call, execution: OpenExecution) -> None:
         """Check the params against the schema that the session is pinned to, if any; a refused call is withdrawn."""
@@ -197,7 +197,7 @@ class ExecutionService:
             await call.budget.spend(self._params.require(pinned, call.params), StorageUnavailable)
         except StorageUnavailable as error:
             self._withdraw(call)
-            raise StorageUnavailable.of(error.fault, stored="no", executed="no") from error
+            raise error.restated(stored="no", executed="no") from error
         except (asyncio.CancelledError, DomainError):
             await self._withdrawn(call)
             raise

@@ -23,8 +23,6 @@ from adapters.postgres.migrations.down import PlannedDown
 from adapters.postgres.migrations.migration import MigrationStatus
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.repositories.audit import DatabaseActs
-from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
-from adapters.postgres.repositories.purges import PostgresOwnerPurger
 from adapters.postgres.repositories.timeline import PostgresTimelineReader
 from adapters.postgres.retention.survey import StorageSurvey
 from adapters.system_clock import SystemClock
@@ -151,15 +149,8 @@ class Commands(TakeoverCommands):
         providers.Callable(webhook_policy, settings),
         providers.Object(leave_to_others),
     )
-    owner_mover = providers.Factory(PostgresOwnerMover, database.gateway, database.statements, database.clock)
-    owner_purger = providers.Factory(
-        PostgresOwnerPurger,
-        database.gateway,
-        database.statements.provided.purges,
-        database.clock,
-        owner_mover,
-        OwnerMoverOptions(),
-    )
+    owner_mover = database.owner_mover
+    owner_purger = database.owner_purger
     operator = providers.Object(Principal(SHARED, frozenset({Scope.ADMIN})))
     usage = providers.Factory(
         UsageService,

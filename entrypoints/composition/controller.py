@@ -6,6 +6,7 @@ from dependency_injector import providers
 from msgspec.structs import replace
 
 from adapters.postgres.anonymous_sessions import AnonymousSessions
+from entrypoints.composition.distribution import distribute
 from entrypoints.composition.guards import Security, admission, guards
 from entrypoints.composition.http_options import http_options, origin_options
 from entrypoints.composition.lifespan import lifespan
@@ -80,6 +81,7 @@ class Controller(UseCases):
         UseCases.sent_webhooks,
         UseCases.schedules.background,
         UseCases.runtime_hosts,
+        UseCases.database.buckets,
     )
 
     http_options = providers.Callable(http_options, UseCases.settings)
@@ -133,7 +135,10 @@ class Controller(UseCases):
 
 def create_controller(settings: Settings) -> Application:
     """Return the ASGI application of one HTTP worker; raises SettingsError for a wrong mapping file or key."""
-    application: Application = Controller(settings=settings).application()
+    controller = Controller(settings=settings)
+    if settings.database_nodes is not None:
+        distribute(controller, controller.ids, settings)
+    application: Application = controller.application()
     return application
 
 

@@ -1,8 +1,9 @@
 """The adapters of PostgreSQL."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from attrs import field, frozen
 from dependency_injector import containers, providers
 
 from adapters.postgres.batching.call_queue import BatchKeys
@@ -22,7 +23,8 @@ from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecuti
 from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRepository
 from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
 from adapters.postgres.repositories.live_output import PostgresLiveOutput
-from adapters.postgres.repositories.purges import PostgresSessionPurger
+from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
+from adapters.postgres.repositories.purges import PostgresOwnerPurger, PostgresSessionPurger
 from adapters.postgres.repositories.queue import PostgresExecutionQueue
 from adapters.postgres.repositories.recordings import PostgresRecordingStore
 from adapters.postgres.repositories.runtime_hosts import PostgresHostDirectory
@@ -37,6 +39,7 @@ from adapters.postgres.retention.entry_ender import EntryEnder
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements.catalogue import load_statements
+from adapters.random_ids import RandomIds
 from domain.idempotency import KEPT_FOR
 from entrypoints.composition.options import (
     clock_options,
@@ -46,7 +49,18 @@ from entrypoints.composition.options import (
     retention,
     storage_budget,
 )
+from entrypoints.server.lifespan import Step
 from entrypoints.settings.settings import Settings
+
+
+@frozen
+class BucketSteps:
+    """What a distributed database adds to the start, the background work, the end and the health of a process."""
+
+    startup: Sequence[Step] = ()
+    background: Sequence[Step] = ()
+    close: Sequence[Step] = ()
+    probes: Mapping[str, Callable[[], Awaitable[Mapping[str, object]]]] = field(factory=dict)
 
 
 def disciplined_clock(gateway: Gateway, statement: Statement, options: ClockOptions) -> DisciplinedClock:
@@ -63,6 +77,9 @@ class Database(containers.DeclarativeContainer):
 
     settings = providers.Dependency(instance_of=Settings)
     observe: providers.Dependency[StatementObserver] = providers.Dependency()
+
+    made_ids = providers.Singleton(RandomIds)
+    """Ids of attempts that the database's own work makes; those of a bucket end with its number."""
 
     statements = providers.Singleton(load_statements)
     gateway = providers.Singleton(Gateway, providers.Callable(gateway_options, settings), observe)
@@ -89,7 +106,9 @@ class Database(containers.DeclarativeContainer):
     keyed_executions = providers.Singleton(
         PostgresKeyedExecutionRepository, gateway, statements.provided.keyed_calls, executions, writing
     )
-    execution_queue = providers.Singleton(PostgresExecutionQueue, gateway, statements, executions, writing)
+    execution_queue = providers.Singleton(
+        PostgresExecutionQueue, gateway, statements, executions, writing, providers.Object(None), made_ids
+    )
     schedules = providers.Singleton(PostgresScheduleRepository, gateway, statements.provided.schedules)
     live_output = providers.Singleton(PostgresLiveOutput, gateway, statements.provided.live_output)
     runtime_hosts = providers.Singleton(PostgresHostDirectory, gateway, statements.provided.runtime_hosts)
@@ -108,7 +127,8 @@ class Database(containers.DeclarativeContainer):
     audit = providers.Singleton(PostgresAuditReader, gateway, statements.provided.audit)
     purger = providers.Singleton(PostgresSessionPurger, gateway, statements.provided.purges, clock, KEPT_FOR)
     schema = providers.Singleton(SchemaCheck, gateway, statements.provided.migrations)
-    storage = providers.Singleton(HistoryBudget.of, gateway, statements, providers.Callable(storage_budget, settings))
+    storage_budget = providers.Callable(storage_budget, settings)
+    storage = providers.Singleton(HistoryBudget.of, gateway, statements, storage_budget)
     cleanup = providers.Singleton(
         Cleanup,
         gateway,
@@ -119,7 +139,7 @@ class Database(containers.DeclarativeContainer):
         providers.Singleton(
             UsageCounter, gateway, statements.provided.usage, clock, settings.provided.history_retention_days
         ),
-        providers.Singleton(EntryEnder, gateway, statements.provided.queue_sweeps),
+        providers.Singleton(EntryEnder, gateway, statements.provided.queue_sweeps, ids=made_ids),
     )
     coalescers = providers.Callable(
         _joined,
@@ -136,3 +156,13 @@ class Database(containers.DeclarativeContainer):
     rates = providers.Singleton(PostgresRateStore, gateway, statements.provided.limits)
     usage = providers.Singleton(PostgresUsageReader, gateway, statements.provided.limits)
     execution_counts = providers.Singleton(PostgresExecutionCounts, gateway, statements.provided.usage)
+    owner_mover = providers.Singleton(PostgresOwnerMover, gateway, statements, clock)
+    owner_purger = providers.Singleton(
+        PostgresOwnerPurger,
+        gateway,
+        statements.provided.purges,
+        clock,
+        owner_mover,
+        OwnerMoverOptions(),
+    )
+    buckets: providers.Provider[BucketSteps] = providers.Object(BucketSteps())

@@ -10,6 +10,7 @@ from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.cleanup import Cleanup
 from domain.concurrency.background_tasks import BackgroundTasks
+from entrypoints.composition.database import BucketSteps
 from entrypoints.composition.first_touch import FirstTouch
 from entrypoints.composition.front import Fronting
 from entrypoints.composition.guards import OwnerLimits, Security
@@ -39,10 +40,16 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
     webhooks: Webhooks,
     schedules: Sequence[Step],
     hosts: RegisteredHosts,
+    buckets: BucketSteps,
 ) -> Lifespan:
     """Return the order of the start and the end; no part that is unreachable stops a start."""
     return Lifespan(
-        startup=[gateway.open, together(clock.measure, runners.open, *fronting.startup), *hosts.startup],
+        startup=[
+            gateway.open,
+            together(clock.measure, runners.open, *fronting.startup),
+            *buckets.startup,
+            *hosts.startup,
+        ],
         background=[
             clock.run,
             cleanup.run,
@@ -53,6 +60,7 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
             *webhooks.background,
             *schedules,
             *hosts.background,
+            *buckets.background,
         ],
         shutdown=[partial(tasks.drain, _RECORDING_TIMEOUT_S), *webhooks.shutdown, runners.close],
         close=[
@@ -62,6 +70,7 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
             *hosts.close,
             first_touch.close,
             *(bounded(each.close, _RECORDING_TIMEOUT_S) for each in coalescers),
+            *buckets.close,
             gateway.close,
             partial(asyncio.to_thread, tracing.close),
         ],

@@ -5,7 +5,9 @@ from typing import Any
 
 from dependency_injector import containers, providers
 
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.health import DatabaseHealth
+from adapters.postgres.statements.catalogue import Statements
 from adapters.postgres.stats import DatabaseStatsReader
 from adapters.postgres.write_probe import WriteProbe
 from entrypoints.composition.webhooks import Webhooks
@@ -22,6 +24,11 @@ from entrypoints.version import VERSION
 
 def _merged(*probes: Mapping[str, Probe]) -> Mapping[str, Probe]:
     return {name: probe for each in probes for name, probe in each.items()}
+
+
+def _unknown_buckets(settings: Settings, statements: Statements) -> Statement | None:
+    """Return the statement that reads buckets if this process is to find none."""
+    return statements.buckets.select_buckets if settings.database_nodes is None else None
 
 
 def _webhook_metrics(webhooks: Webhooks) -> WebhookMetrics:
@@ -54,6 +61,7 @@ class Observation(containers.DeclarativeContainer):
         database.storage,
         write_probe,
         database.statements.provided.server.select_connections_max,
+        providers.Callable(_unknown_buckets, settings, database.statements),
         settings.provided.database_connections,
     )
     health = providers.Singleton(
@@ -66,6 +74,7 @@ class Observation(containers.DeclarativeContainer):
             database_health.provided.others,
             security.provided.probes,
             fronting.provided.probes,
+            database.buckets.provided.probes,
             runtime_hosts.provided.probes,
         ),
     )

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from entrypoints.settings.edge import edge_lists_are_valid, rates_are_valid
+from entrypoints.settings.nodes import database_nodes_are_valid
 from entrypoints.settings.runtime_hosts import registration_is_possible, runtime_networks_are_valid
 from entrypoints.settings.settings import Settings
 from entrypoints.settings.webhooks import webhook_settings_are_valid
@@ -278,6 +279,7 @@ CONTROLLER_CHECKS: tuple[Check, ...] = (
     connections_within_server,
     wal_archive_is_separate,
     database_url_is_postgresql,
+    database_nodes_are_valid,
     runtime_urls_are_valid,
     runtime_token_off_loopback,
     runtime_networks_are_valid,

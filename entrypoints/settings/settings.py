@@ -159,6 +159,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     max_webhooks_per_owner: Annotated[int, Meta(ge=1, le=1000, description="Limit of webhooks of one owner.")] = 20
 
+    database_nodes: Annotated[
+        str | None,
+        Meta(
+            description="Set for a distributed database. auto, or GROUP=HOST:PORT,... for nodes whose addresses differ "
+            "from those that the cluster has. Unset: not distributed."
+        ),
+    ] = None
     database_url: Annotated[
         Secret | None, Meta(description="URL of the PostgreSQL to use. Unset: the embedded server under DATA_DIR.")
     ] = None

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from contextvars import Context
-from typing import Generic
+from typing import Any, Generic
 
-from attrs import field, frozen, validators
+from attrs import define, field, frozen, validators
 
 from adapters.postgres.batching.call_queue import BatchKeys, CallQueue, PendingCall, QueueBounds, StatementBatch
 from adapters.postgres.batching.statement import BatchStatement, Call, Response
@@ -44,6 +45,26 @@ class CoalescerOptions:
         return QueueBounds(self.batch_max, self.batch_bytes_max, self.queue_max, self.queue_bytes_max)
 
 
+@define(eq=False)
+class StatementTurns:
+    """Statements in progress of one kind: of one coalescer, or of those of several buckets on one node.
+
+    Each bucket has coalescers of its own. If each of them started statements whenever it could, batches would be as
+    thin as if each bucket had few callers. So their statements count together, and the coalescers start them in turn.
+    """
+
+    in_progress: int = 0
+    started_at_s: float = 0.0
+    members: "deque[Coalescer[Any, Any]]" = field(factory=deque)
+    is_shared: bool = False
+
+    def wake_next(self) -> None:
+        """Let the member after the last one start its calls first."""
+        self.members.rotate(-1)
+        for member in self.members:
+            member.start_if_ready()
+
+
 class Coalescer(Generic[Call, Response]):
     """Runs calls in one statement if they arrive in one turn of the event loop, or while statements are in progress.
 
@@ -79,12 +100,23 @@ class Coalescer(Generic[Call, Response]):
         self._waits = Histogram(_WAITS_S)
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = False
-        self._started_at_s = 0.0
+        self._turns = StatementTurns()
         self._next: asyncio.TimerHandle | None = None
         self._closed = False
         self._drained: list[asyncio.Future[None]] = []
         # A statement belongs to all of its callers, so it runs in the context of none.
         self._context = Context()
+
+    def share(self, turns: StatementTurns) -> None:
+        """Start statements in turn with the other members of `turns`; before the first call."""
+        turns.members.append(self)
+        turns.is_shared = len(turns.members) > 1
+        self._turns = turns
+
+    def start_if_ready(self) -> None:
+        """Start waiting calls soon, if a statement may start now."""
+        if self._queue.ready:
+            self._start_soon()
 
     async def submit(self, call: Call) -> Response:
         """Return the response to this call, or raise the error of the statement, or of this call in it.
@@ -142,13 +174,13 @@ class Coalescer(Generic[Call, Response]):
         self._start_soon()
 
     def _start_soon(self) -> None:
-        if not self._starting and len(self._tasks) < self._options.concurrency:
+        if not self._starting and self._turns.in_progress < self._options.concurrency:
             self._starting = True
             asyncio.get_running_loop().call_soon(self._start_batches, context=self._context)
 
     def _start_batches(self) -> None:
         self._starting = False
-        while self._queue.ready and len(self._tasks) < self._options.concurrency:
+        while self._queue.ready and self._turns.in_progress < self._options.concurrency:
             pause_s = self._pause_s()
             if pause_s > 0:
                 self._start_after(pause_s)
@@ -160,7 +192,8 @@ class Coalescer(Generic[Call, Response]):
 
     def _pause_s(self) -> float:
         """Return how long the next statement may not start beside those in progress."""
-        return self._started_at_s + self._options.overlap_s - self._monotonic_s() if self._tasks else 0.0
+        turns = self._turns
+        return turns.started_at_s + self._options.overlap_s - self._monotonic_s() if turns.in_progress else 0.0
 
     def _start_after(self, pause_s: float) -> None:
         if self._next is None:
@@ -171,17 +204,22 @@ class Coalescer(Generic[Call, Response]):
         self._start_batches()
 
     def _start(self, batch: StatementBatch[Call, Response]) -> None:
-        self._started_at_s = self._monotonic_s()
+        self._turns.started_at_s = started_at_s = self._monotonic_s()
+        self._turns.in_progress += 1
         self._batches += 1
         self._sizes.add(len(batch.pending))
-        self._waits.add(self._started_at_s - batch.pending[0].submitted_s)
+        self._waits.add(started_at_s - batch.pending[0].submitted_s)
         task = asyncio.get_running_loop().create_task(self._run(batch), name=self.name)
         self._tasks.add(task)
         task.add_done_callback(self._on_end)
 
     def _on_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._start_soon()
+        self._turns.in_progress -= 1
+        if self._turns.is_shared:
+            self._turns.wake_next()
+        else:
+            self._start_soon()
         self._notify_drained()
 
     def _notify_drained(self) -> None:

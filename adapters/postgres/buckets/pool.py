@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from attrs import evolve
 from psycopg import errors
+from typing_extensions import override
 
 from adapters.postgres.buckets.placements import Placement, Placements
 from adapters.postgres.connections.connection import Rows, Statement, UnknownTable
 from adapters.postgres.connections.errors import BUCKET_MOVED, NO_CONNECTION, judge
 from adapters.postgres.connections.observer import StatementObserver
 from adapters.postgres.connections.statement_pool import AttemptFailed, StatementPool
-from adapters.postgres.gateway import Gateway
+from adapters.postgres.gateway import Gateway, MakePool, PoolName
 from adapters.postgres.gateway_options import GatewayOptions
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
@@ -21,6 +22,9 @@ from domain.stats import PoolStats
 _SIZE_MIN: Mapping[str, int] = {"normal": 2, "lock_wait": 1}
 _PAUSE_S = 0.02
 _CLOSE_TIMEOUT_S = 10.0
+_AWAY_S = 5.0
+"""So long new sessions get other buckets after a failure; the first call that succeeds ends it."""
+
 _NONE = PoolStats(0, 0, 0, 0, 0, 0, 0)
 _HOLDING = ".hold("
 """What PostgreSQL says of where an error arose, if that was the hold."""
@@ -144,9 +148,53 @@ def connections_of_node(options: GatewayOptions, buckets: int) -> int:
     return buckets * sum(_size(name, size_max, buckets) for name, size_max in sizes.items())
 
 
+class BucketGateway(Gateway):
+    """Runs statements on one bucket; its errors name the bucket."""
+
+    def __init__(
+        self, number: int, options: GatewayOptions, observe: StatementObserver | None, make_pool: MakePool
+    ) -> None:
+        super().__init__(options, observe, make_pool)
+        self.number = number
+        self._failed_at_s = float("-inf")
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the bucket did not serve a statement a moment ago."""
+        return time.monotonic() - self._failed_at_s < _AWAY_S
+
+    @override
+    async def fetch(
+        self,
+        statement: Statement,
+        parameters: Mapping[str, object],
+        *,
+        timeout_s: float | None = None,
+        repeatable: bool = True,
+        pool: PoolName = "normal",
+        parts: int = 1,
+        fence: Sequence[Statement] = (),
+    ) -> Rows:
+        try:
+            rows = await super().fetch(
+                statement,
+                parameters,
+                timeout_s=timeout_s,
+                repeatable=repeatable,
+                pool=pool,
+                parts=parts,
+                fence=fence,
+            )
+        except StorageUnavailable as error:
+            self._failed_at_s, error.bucket = time.monotonic(), self.number
+            raise
+        self._failed_at_s = float("-inf")
+        return rows
+
+
 def bucket_gateway(
     number: int, placements: Placements, options: GatewayOptions, observe: StatementObserver | None = None
-) -> Gateway:
+) -> BucketGateway:
     """Return a gateway whose statements run on one bucket. `options` are those of home, whose pools are divided."""
 
     def make_pool(
@@ -158,7 +206,7 @@ def bucket_gateway(
     ) -> BucketPool:
         return BucketPool(name, size_max, options, observe, on_server_left, number=number, placements=placements)
 
-    return Gateway(options, observe, make_pool)
+    return BucketGateway(number, options, observe, make_pool)
 
 
 def _may_be_a_move(failed: Exception) -> bool:

@@ -162,7 +162,7 @@ class PostgresFunctionRepository(FunctionRepository):
         except FunctionNotFound:
             return None
         except StorageUnavailable as error:
-            raise StorageUnavailable.of(error.fault, stored="no") from error
+            raise error.restated(stored="no") from error
 
     async def _written(self, read: Function | None, changed: Function, act: Act) -> bool:
         """Write, unless another writer was faster, and return whether it was written.

@@ -31,7 +31,9 @@ from adapters.postgres.repositories.queue_statements import (
 from adapters.postgres.repositories.writers import writers_gone
 from adapters.postgres.retention.entry_ender import QueueLimits
 from adapters.postgres.statements.catalogue import Statements
+from adapters.random_ids import RandomIds
 from domain.audit import Act
+from domain.clock import IdGenerator
 from domain.executions.execution import Executed, ExecutionNotFound, FinishedExecution
 from domain.idempotency import KeyInFlight, KeyInterrupted
 from domain.identity import Owner, SessionRef
@@ -58,15 +60,16 @@ class PostgresExecutionQueue(QueueReader):
     Accepts have batch keys of their own, as begins have. All writers of sessions in this process share `writing`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # what it is made of
         self,
         gateway: Gateway,
         statements: Statements,
         executions: PostgresExecutionRepository,
         writing: BatchKeys,
         limits: QueueLimits | None = None,
+        ids: IdGenerator | None = None,
     ) -> None:
-        super().__init__(gateway, statements, executions, limits or QueueLimits())
+        super().__init__(gateway, statements, executions, limits or QueueLimits(), ids or RandomIds())
         batches, full = executions.options.batches, executions.options.history.full
         coalescer: Callable[..., Coalescer[Any, Any]] = partial(Coalescer, gateway, options=batches)
         finish = FinishQueuedExecutions(statements.queue_ends.finish_queued_executions, full=full)

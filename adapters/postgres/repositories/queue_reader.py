@@ -19,6 +19,7 @@ from adapters.postgres.repositories.executions import ROW_BYTES, PostgresExecuti
 from adapters.postgres.repositories.queue_rows import ReadState, asynchronous_state, entry_of
 from adapters.postgres.retention.entry_ender import EntryEnder, QueueLimits
 from adapters.postgres.statements.catalogue import Statements
+from domain.clock import IdGenerator
 from domain.errors import StorageUnavailable
 from domain.executions.execution import ExecutionNotFound
 from domain.identity import EVERY_OWNER, Owner, SessionRef, uuid7_at
@@ -81,12 +82,17 @@ class QueueReader(ExecutionQueue):
     """
 
     def __init__(
-        self, gateway: Gateway, statements: Statements, executions: PostgresExecutionRepository, limits: QueueLimits
+        self,
+        gateway: Gateway,
+        statements: Statements,
+        executions: PostgresExecutionRepository,
+        limits: QueueLimits,
+        ids: IdGenerator,
     ) -> None:
         self._gateway = gateway
         self._statements = statements
         self._limits = limits
-        self._ender = EntryEnder(gateway, statements.queue_sweeps, limits)
+        self._ender = EntryEnder(gateway, statements.queue_sweeps, limits, ids)
         self._history = executions.history
         states = SelectStates(statements.queue_states.select_states)
         self._states: Coalescer[StateCall, ReadState | None]

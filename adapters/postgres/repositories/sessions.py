@@ -150,4 +150,4 @@ def _nothing_stored() -> Iterator[None]:
     try:
         yield
     except StorageUnavailable as error:
-        raise StorageUnavailable.of(error.fault, stored="no") from error
+        raise error.restated(stored="no") from error

@@ -6,6 +6,7 @@ import contextvars
 import pytest
 
 from adapters.postgres.batching.call_queue import BatchKeys
+from adapters.postgres.batching.coalescer import StatementTurns
 from adapters.postgres.connections.errors import StatementRefused, TookTooLong
 from adapters.postgres.gateway import CALLER, DatabaseWaiter
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
@@ -505,3 +506,71 @@ async def test_the_next_statement_starts_at_once_when_none_is_in_flight(gateway)
     assert gateway.batches == [["a"], ["b"]]
     gateway.respond()
     await calls.drain()
+
+
+def of_buckets(gateway, number, **options):
+    """Return coalescers of one kind of calls that start their statements in turn."""
+    together = StatementTurns()
+    calls = [coalescer(gateway, **options) for _ in range(number)]
+    for each in calls:
+        each.share(together)
+    return calls
+
+
+async def test_statements_of_several_buckets_count_together_and_start_in_turn(gateway):
+    buckets = of_buckets(gateway, 3, concurrency=1)
+    asked = [each for nth, calls in enumerate(buckets) for each in submit(calls, f"{nth}a")]
+    await turns()
+    for nth, calls in enumerate(buckets):
+        asked += submit(calls, f"{nth}b", f"{nth}c")
+    while gateway.in_flight:
+        gateway.respond()
+        await turns()
+    assert gateway.busiest == 1
+    assert gateway.batches[0] == ["0a"]
+    assert sorted(gateway.batches[1:]) == [["0b", "0c"], ["1a", "1b", "1c"], ["2a", "2b", "2c"]]
+    assert len(await asyncio.gather(*asked)) == 9
+
+
+async def test_a_bucket_with_many_calls_does_not_hold_up_the_others(gateway):
+    busy, other = of_buckets(gateway, 2, concurrency=1, batch_max=1)
+    submit(busy, *(str(n) for n in range(20)))
+    await turns()
+    submit(other, "other")
+    for _ in range(2):
+        gateway.respond()
+        await turns()
+    assert ["other"] in gateway.batches
+    while gateway.in_flight:
+        gateway.respond()
+        await turns()
+    await busy.drain()
+
+
+async def test_a_failed_statement_of_one_bucket_lets_another_start(gateway):
+    first, second = of_buckets(gateway, 2, concurrency=1)
+    (failed,) = submit(first, "a")
+    await turns()
+    (asked,) = submit(second, "b")
+    await turns()
+    gateway.fail(StorageUnavailable())
+    await turns()
+    gateway.respond()
+    assert await asked == "response to b"
+    with pytest.raises(StorageUnavailable):
+        await failed
+
+
+async def test_a_statement_of_one_bucket_starts_once_that_of_another_has_run_for_a_while(gateway):
+    now_s = 1.0
+    first, second = of_buckets(gateway, 2, overlap_s=0.02, monotonic_s=lambda: now_s)
+    submit(first, "a")
+    await turns()
+    submit(second, "b")
+    await turns()
+    assert gateway.batches == [["a"]]
+    now_s = 1.02
+    await until(lambda: len(gateway.batches) == 2)
+    gateway.respond(0)
+    gateway.respond(1)
+    await second.drain()

@@ -1,0 +1,217 @@
+"""What a process has of a distributed database: adapters for each bucket, and routers over them."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from attrs import define, field
+from dependency_injector import providers
+
+from adapters.buckets.counts import BucketExecutionCounts, BucketUsageReader
+from adapters.buckets.directory import Directory, Storage, serves
+from adapters.buckets.executions import BucketExecutions, BucketKeyedExecutions, BucketLiveOutput
+from adapters.buckets.ids import BucketIds, InBucket
+from adapters.buckets.owners import BucketAudit, BucketOwnerMover, BucketOwnerPurger, BucketSessionPurger
+from adapters.buckets.queue import BucketQueue
+from adapters.buckets.schedules import BucketSchedules
+from adapters.buckets.sessions import BucketHiddenSessions, BucketKeyedSessions, BucketSessions
+from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks
+from adapters.postgres.batching.coalescer import StatementTurns
+from adapters.postgres.buckets.placements import Placements, PostgresBucketReader
+from adapters.postgres.buckets.pool import BucketGateway, bucket_gateway
+from adapters.random_ids import RandomIds
+from domain.audit import COMMAND, ActName, Actor, new_act
+from domain.buckets.bucket_map import HOME
+from domain.clock import Clock, IdGenerator
+from domain.errors import Unavailable
+from entrypoints.composition.database import BucketSteps, Database
+from entrypoints.composition.options import gateway_options, request_timeout_s, storage_budget
+from entrypoints.server.lifespan import bounded, keep_running
+from entrypoints.settings.nodes import node_addresses
+from entrypoints.settings.settings import Settings
+
+_DRAIN_TIMEOUT_S = 5.0
+_REPAIR_INTERVAL_S = 3600.0
+_REPAIRER = Actor("pglambda", COMMAND)
+_GATEWAY = "gateway"
+
+_ROUTERS: Mapping[str, Callable[[Directory], object]] = {
+    "sessions": BucketSessions,
+    "keyed_sessions": BucketKeyedSessions,
+    "hidden_sessions": BucketHiddenSessions,
+    "executions": BucketExecutions,
+    "keyed_executions": BucketKeyedExecutions,
+    "live_output": BucketLiveOutput,
+    "execution_queue": BucketQueue,
+    "schedules": BucketSchedules,
+    "usage": BucketUsageReader,
+    "execution_counts": BucketExecutionCounts,
+    "webhooks": BucketWebhooks,
+    "deliveries": BucketDeliveries,
+    "audit": BucketAudit,
+    "purger": BucketSessionPurger,
+    "owner_mover": BucketOwnerMover,
+    "owner_purger": BucketOwnerPurger,
+}
+"""What takes the place of the providers of Database."""
+
+
+def distribute(container: Any, ids: providers.Provider[Any], settings: Settings) -> Directory:
+    """Let a container of a process, whose `database` is that of HOME, use all buckets; return where they are."""
+    database = container.database
+    directory = _directory(database, settings)
+    routers = {name: make(directory) for name, make in _ROUTERS.items()}
+    steps = BucketSteps(
+        startup=[partial(_known, directory)],
+        background=[directory.run, partial(_repair, BucketWebhooks(directory), database.clock(), RandomIds())],
+        close=[directory.close],
+        probes={"buckets": partial(_facts, directory, database.clock())},
+    )
+    coalescers = database.coalescers()
+    for name, each in (routers | {"buckets": steps, "coalescers": coalescers}).items():
+        getattr(database, name).override(providers.Object(each))
+    ids.override(providers.Object(BucketIds(RandomIds(), directory, secrets.choice)))
+    return directory
+
+
+def _directory(home: Any, settings: Settings) -> Directory:
+    statements = home.statements().buckets
+    placements = Placements(home.gateway(), statements, node_addresses(settings))
+    parts = _BucketParts(settings, home, placements)
+    pause = timedelta(seconds=2 * request_timeout_s(settings))
+    reader = PostgresBucketReader(home.gateway(), statements)
+    return Directory(_storage(HOME, home, home), home.clock(), pause, reader, parts.storage)
+
+
+async def _known(directory: Directory) -> None:
+    """Read the buckets; a database that is away is asked again in the background."""
+    with contextlib.suppress(Unavailable):
+        await directory.refresh()
+
+
+async def _facts(directory: Directory, clock: Clock) -> Mapping[str, object]:
+    """Return each bucket with its state; a bucket that is away takes none of the others down."""
+    try:
+        now, begun = clock.now(), {bucket.number: bucket.from_at for bucket in directory.buckets.buckets}
+    except Unavailable as error:
+        return {"status": "failing", "reason": error.message}
+    states = [
+        {"number": each.number, "state": _state(each, begun, now), "sessions_from": begun.get(each.number)}
+        for each in directory.all
+    ]
+    away = [str(each["number"]) for each in states if each["state"] == "away"]
+    if away:
+        return {"status": "degraded", "reason": f"The node of bucket {', '.join(away)} is away.", "buckets": states}
+    return {"status": "ok", "buckets": states}
+
+
+def _state(storage: Storage, begun: Mapping[int, datetime], now: datetime) -> str:
+    if storage.is_away():
+        return "away"
+    return "serving" if begun.get(storage.number, now) <= now else "announced"
+
+
+async def _repair(webhooks: BucketWebhooks, clock: Clock, ids: IdGenerator) -> None:
+    """Repair copies of webhooks at the start and each hour; other controllers may do so at the same time."""
+    while True:
+        with contextlib.suppress(Unavailable):
+            await webhooks.repair(new_act(clock, ids, _REPAIRER, ActName.WEBHOOKS_DELETE))
+        await asyncio.sleep(_REPAIR_INTERVAL_S)
+
+
+@define(eq=False)
+class _BucketParts:
+    """Makes the adapters of buckets. Those on one node start statements of one kind in turn."""
+
+    _settings: Settings
+    _home: Any
+    _placements: Placements
+    _turns: dict[tuple[int | None, str], StatementTurns] = field(factory=dict, init=False)
+
+    def storage(self, number: int) -> Storage:
+        """Return the storage of a bucket, before its connections are opened."""
+        options, observe = gateway_options(self._settings), self._home.observe()
+        gateway = bucket_gateway(number, self._placements, options, observe)
+        bucket = Database(settings=self._settings, observe=observe)
+        shared = {
+            _GATEWAY: gateway,
+            "clock": self._home.clock(),
+            "writing": self._home.writing(),
+            "made_ids": InBucket(RandomIds(), number),
+            "storage_budget": storage_budget(self._settings),
+        }
+        for name, each in shared.items():
+            getattr(bucket, name).override(providers.Object(each))
+        return _storage(number, bucket, self._home, _OpenBucket(bucket, gateway, partial(self._share, number)))
+
+    async def _share(self, number: int, coalescers: Sequence[Any]) -> None:
+        with contextlib.suppress(Unavailable):
+            await self._placements.of(number)
+        placement = self._placements.known(number)
+        node = None if placement is None else placement.node.group
+        for each in coalescers:
+            each.share(self._turns.setdefault((node, each.name), StatementTurns()))
+
+
+@define(eq=False)
+class _OpenBucket:
+    """The connections and the cleanup of one bucket."""
+
+    _database: Any
+    _gateway: BucketGateway
+    _share: Callable[[Sequence[Any]], Awaitable[None]]
+    _cleanup: asyncio.Task[None] | None = field(default=None, init=False)
+
+    def is_away(self) -> bool:
+        """Return whether its node did not serve a moment ago."""
+        return self._gateway.is_away
+
+    async def open(self) -> None:
+        """Begin to connect, and to clean up."""
+        await self._share(self._database.coalescers())
+        await self._gateway.open()
+        self._cleanup = asyncio.create_task(keep_running(self._database.cleanup().run))
+
+    async def close(self) -> None:
+        """End what waits and runs, within a limit."""
+        if self._cleanup is not None:
+            self._cleanup.cancel()
+            await asyncio.wait({self._cleanup})
+        closing = (bounded(each.close, _DRAIN_TIMEOUT_S)() for each in self._database.coalescers())
+        await asyncio.gather(*closing)
+        await self._gateway.close()
+
+
+def _storage(number: int, database: Any, home: Any, running: _OpenBucket | None = None) -> Storage:
+    ports = {
+        "sessions": database.sessions(),
+        "keyed_sessions": database.keyed_sessions(),
+        "hidden_sessions": database.hidden_sessions(),
+        "executions": database.executions(),
+        "keyed_executions": database.keyed_executions(),
+        "live_output": database.live_output(),
+        "queue": database.execution_queue(),
+        "schedules": database.schedules(),
+        "usage": database.usage(),
+        "execution_counts": database.execution_counts(),
+        "webhooks": database.webhooks(),
+        "deliveries": database.deliveries(),
+        "audit": database.audit(),
+        "purger": database.purger(),
+        "owner_mover": database.owner_mover(),
+        "owner_purger": database.owner_purger(),
+    }
+    if running is None:
+        return Storage(number=number, **ports, functions=home.functions(), is_away=serves)
+    return Storage(
+        number=number,
+        **ports,
+        functions=home.functions(),
+        is_away=running.is_away,
+        open=running.open,
+        close=running.close,
+    )

@@ -1,0 +1,134 @@
+"""A controller of a distributed database serves sessions in all buckets, and without those of a node that is away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from adapters.postgres.statements.catalogue import Statements
+from entrypoints.composition.controller import create_controller
+from tests.integration.application.conftest import Api, serving, settings_for
+from tests.integration.citus.cluster import Cluster
+from tests.integration.citus.test_buckets import distribute
+from tests.support.folders import shared_folder
+from tests.support.waiting import until
+
+SCRIPT = "return event.params.a + 1;"
+
+
+@pytest.fixture(scope="module")
+def database(cluster: Cluster, statements: Statements) -> str:
+    name = cluster.database()
+    asyncio.run(distribute(cluster.url(name), statements))
+    with psycopg.connect(cluster.url(name)) as connection:
+        connection.execute("UPDATE meta.buckets SET from_at = '2026-01-01'")  # as if announced long ago
+    return name
+
+
+@pytest.fixture(scope="module")
+def data_dir() -> Iterator[Path]:
+    with shared_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+async def api(cluster: Cluster, database: str, data_dir: Path) -> AsyncIterator[Api]:
+    settings = settings_for(cluster.url(database), data_dir, DATABASE_NODES="auto", REQUEST_TIMEOUT_MS="4000")
+    async with serving(create_controller(settings)) as api:
+        yield api
+
+
+def bucket_of(session_id: str) -> int:
+    return int(session_id[-2:], 16)
+
+
+async def sessions_in_both(api: Api) -> dict[int, str]:
+    """Return a session in each bucket."""
+    found: dict[int, str] = {}
+    for _ in range(40):
+        session_id = await api.initialize("nodejs-adder", SCRIPT)
+        found[bucket_of(session_id)] = session_id
+        if len(found) == 2:
+            return found
+    raise AssertionError(f"all sessions are in {set(found)}")
+
+
+async def health(api: Api) -> dict:
+    return (await api.client.get("/health")).json()
+
+
+async def test_sessions_live_in_all_buckets_with_all_that_belongs_to_them(api: Api) -> None:
+    sessions = await sessions_in_both(api)
+    assert set(sessions) == {1, 2}
+    for number, session_id in sessions.items():
+        executed = await api.execute(session_id, a=4)
+        assert (executed.status_code, executed.json()["result"]) == (200, 5)
+        later = await api.client.post(
+            f"/api/v1/execute/{session_id}", headers={"Prefer": "respond-async"}, json={"params": {"a": 5}}
+        )
+        assert later.status_code == 202, later.text
+        execution_id = later.json()["execution_id"]
+        assert bucket_of(execution_id) == number
+        ended = (await api.client.get(f"/api/v1/executions/{execution_id}", headers={"Prefer": "wait=20"})).json()
+        assert (ended["status"], ended["result"]) == ("succeeded", 6)
+        history = (await api.client.get(f"/api/v1/sessions/{session_id}/executions")).json()
+        assert len(history["executions"]) == 2
+    listed = (await api.client.get("/api/v1/sessions", params={"limit": 200})).json()
+    assert set(sessions.values()) <= {each["request_id"] for each in listed["sessions"]}
+
+
+async def test_a_repeated_initialize_and_calls_by_name_find_their_bucket(api: Api) -> None:
+    request = {
+        "headers": {"Language-Title": "nodejs-keyed", "Idempotency-Key": "once"},
+        "json": {"script_content": SCRIPT},
+    }
+    first, again = [await api.client.post("/api/v1/initialize", **request) for _ in range(2)]
+    assert first.json()["request_id"] == again.json()["request_id"]
+    made = await api.client.put("/api/v1/functions/nodejs-named", json={"script_content": SCRIPT})
+    assert made.status_code in {200, 201}, made.text
+    for n in range(3):
+        called = await api.client.post("/api/v1/functions/nodejs-named/execute", json={"params": {"a": n}})
+        assert (called.status_code, called.json()["result"]) == (200, n + 1)
+
+
+async def test_a_node_that_is_away_takes_down_its_own_buckets_only(api: Api, cluster: Cluster, database: str) -> None:
+    sessions = await sessions_in_both(api)
+    with psycopg.connect(cluster.url(database)) as connection:
+        ((lost,),) = connection.execute(
+            "SELECT n.nodeport FROM pg_dist_shard AS s JOIN pg_dist_placement AS p USING (shardid)"
+            " JOIN pg_dist_node AS n USING (groupid) WHERE s.logicalrelid = 'bucket_2.sessions'::regclass"
+        ).fetchall()
+    cluster.kill(lost)
+
+    async def is_away() -> bool:
+        refused = await api.session(sessions[2])
+        assert refused.status_code == 503
+        assert "retry-after" in refused.headers
+        error = refused.json()["error"]  # a moment after the last response it counts as busy
+        return (error["code"], error["details"].get("bucket")) == ("STORAGE_UNAVAILABLE", 2)
+
+    await until(is_away, 20)
+    assert (await api.execute(sessions[1], a=1)).json()["result"] == 2
+    assert {bucket_of(await api.initialize("nodejs-adder", SCRIPT)) for _ in range(8)} == {1}
+    assert (await api.client.get("/readyz")).status_code == 200
+    shown = (await health(api))["components"]["buckets"]
+    assert (shown["status"], [each["state"] for each in shown["buckets"]]) == (
+        "degraded",
+        ["serving", "serving", "away"],
+    )
+    cluster.start(lost)
+
+    async def serves() -> bool:
+        return (await api.session(sessions[2])).status_code == 200
+
+    await until(serves, 20)
+    assert (await health(api))["components"]["buckets"]["status"] == "ok"
+
+
+async def test_a_controller_that_knows_no_buckets_is_not_ready(cluster: Cluster, database: str, data_dir: Path) -> None:
+    async with serving(create_controller(settings_for(cluster.url(database), data_dir))) as api:
+        response = await api.client.get("/readyz")
+    assert response.status_code == 503
+    assert "DATABASE_NODES is not set" in response.json()["reason"]

@@ -1,0 +1,46 @@
+"""A process uses routers over buckets if its database is distributed, and none otherwise."""
+
+import pytest
+
+from adapters.buckets.executions import BucketExecutions
+from adapters.buckets.ids import BucketIds
+from adapters.buckets.queue import BucketQueue
+from adapters.postgres.repositories.executions import PostgresExecutionRepository
+from adapters.random_ids import RandomIds
+from domain.errors import StorageUnavailable
+from domain.identity import ANONYMOUS
+from entrypoints.composition.controller import Controller
+from entrypoints.composition.distribution import distribute
+from entrypoints.settings.loading import load_settings
+from tests.unit.domain.builders import START
+
+URL = {"DATABASE_URL": "postgresql://nobody/nothing"}
+
+
+def controller(**environ: str) -> Controller:
+    return Controller(settings=load_settings(URL | environ))
+
+
+def test_a_plain_database_has_no_router_in_its_path():
+    plain = controller()
+    assert type(plain.database.executions()) is PostgresExecutionRepository
+    assert type(plain.ids()) is RandomIds
+    assert plain.database.buckets().background == ()
+
+
+def test_a_distributed_database_has_routers_over_its_ports():
+    distributed = controller(DATABASE_NODES="auto")
+    distribute(distributed, distributed.ids, distributed.settings())
+    assert type(distributed.database.executions()) is BucketExecutions
+    assert type(distributed.database.execution_queue()) is BucketQueue
+    assert type(distributed.ids()) is BucketIds
+    assert "buckets" in distributed.database.buckets().probes
+
+
+async def test_until_the_buckets_are_known_calls_are_refused_and_the_health_says_why():
+    distributed = controller(DATABASE_NODES="auto")
+    distribute(distributed, distributed.ids, distributed.settings())
+    with pytest.raises(StorageUnavailable):
+        distributed.ids().new_placed(START, ANONYMOUS)
+    facts = await distributed.database.buckets().probes["buckets"]()
+    assert facts["status"] == "failing"
