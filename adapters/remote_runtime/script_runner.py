@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from adapters.remote_runtime.connection import HostConnection, no_headers
 from adapters.remote_runtime.dial import Dial, dial
-from adapters.remote_runtime.fleet import WINDOW_START, choose
+from adapters.remote_runtime.fleet import WINDOW_START, Condition, choose
 from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.replies import RunRefused, ScriptNeeded
@@ -100,9 +100,10 @@ class HttpScriptRunner(ScriptRunner, HostClient):
             await host.close()
 
     @override
-    async def serve(self, hosts: Sequence[RegisteredHost]) -> None:
+    async def serve(self, hosts: Sequence[RegisteredHost], silent: Sequence[RegisteredHost] = ()) -> None:
+        connected = [host for host in silent if self._is_connected(host)]
         listed = {url: self._hosts[url] for urls in self._listed.values() for url in urls}
-        registered = {host.url: host for host in hosts if host.url not in listed}
+        registered = {host.url: host for host in (*hosts, *connected) if host.url not in listed}
         served = listed | {url: self._known(host) or await self._opened(host) for url, host in registered.items()}
         gone = [host for url, host in self._hosts.items() if served.get(url) is not host]
         self._hosts = served
@@ -115,6 +116,10 @@ class HttpScriptRunner(ScriptRunner, HostClient):
         self._left = [host for host in (*self._left, *gone) if host.is_open]
         for host in list(self._left):
             await host.leave()
+
+    def _is_connected(self, host: RegisteredHost) -> bool:
+        known = self._known(host)
+        return known is not None and known.state.condition is Condition.READY
 
     def _known(self, host: RegisteredHost) -> RemoteHost | None:
         known = self._hosts.get(host.url)

@@ -37,6 +37,9 @@ class NameResolver(Protocol):
 class HostClient(Protocol):
     """Runs scripts on runtime hosts."""
 
-    async def serve(self, hosts: Sequence[RegisteredHost]) -> None:
-        """Start scripts on these hosts from now on, and no longer on others; what runs on those ends as it does."""
+    async def serve(self, hosts: Sequence[RegisteredHost], silent: Sequence[RegisteredHost] = ()) -> None:
+        """Start scripts on these hosts from now on, and no longer on others; what runs on those ends as it does.
+
+        Of the `silent` ones, which have not registered for long, those stay that the client is connected to.
+        """
         ...

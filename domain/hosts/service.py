@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from ipaddress import ip_address
 
 from attrs import define, evolve, field, frozen
 
 from domain.clock import Clock
 from domain.errors import InvalidRequest, Unavailable
-from domain.hosts.host import READ_EVERY_S, RegisteredHost, Registration, continued
+from domain.hosts.host import READ_EVERY_S, HostState, RegisteredHost, Registration, continued
 from domain.hosts.networks import HostLocation, HostNetworks, url_problem
 from domain.hosts.ports import HostClient, HostDirectory, NameResolver
 from domain.webhooks.address import Address, parse_address
@@ -89,7 +88,6 @@ class HostWatch:
             return
         hosts = continued(self.state.hosts, stored, now)
         self.state = HostsRead(hosts, [host.standing(now) for host in hosts], "")
-        await self._client.serve([host for host in hosts if self._may_start_on(host, now)])
-
-    def _may_start_on(self, host: RegisteredHost, now: datetime) -> bool:
-        return host.starts_scripts(now) and self._networks.accepts(host.address)
+        ready = [each for each in hosts if each.state is HostState.READY and self._networks.accepts(each.address)]
+        live = [host for host in ready if host.is_live(now)]
+        await self._client.serve(live, [host for host in ready if not host.is_live(now)])

@@ -189,7 +189,8 @@ def test_the_file_with_all_services_is_accepted():
 def test_replacing_both_controllers_in_turn_fails_no_call(deployment):
     eventually(deployment.both_are_ready)
     headers = {"Authorization": f"Bearer {deployment.key()}"}
-    eventually(lambda: initialized(deployment, headers).status_code == 200)  # once the runtime host has registered
+    # The calls go to both controllers in turn, and each reads every 2 s which runtime hosts have registered.
+    eventually(lambda: all(initialized(deployment, headers).status_code == 200 for _ in range(4)))
     made = initialized(deployment, headers)
     assert made.status_code == 200, made.text
     url = f"{deployment.url}/api/v1/execute/{made.json()['request_id']}"

@@ -198,5 +198,5 @@ def test_without_hosts_that_register_there_are_no_samples():
 class Ignoring:
     """Runs nothing on any host."""
 
-    async def serve(self, hosts):
+    async def serve(self, hosts, silent=()):
         return

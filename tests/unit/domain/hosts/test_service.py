@@ -65,9 +65,11 @@ class Client:
     """Keeps the names of the hosts that it was given last."""
 
     served: list[str] | None = None
+    silent: list[str] | None = None
 
-    async def serve(self, hosts: Sequence[RegisteredHost]) -> None:
+    async def serve(self, hosts: Sequence[RegisteredHost], silent: Sequence[RegisteredHost] = ()) -> None:
         self.served = [each.name for each in hosts]
+        self.silent = [each.name for each in silent]
 
 
 def registry(names: Names | None = None, directory: MemoryHostDirectory | None = None) -> HostRegistry:
@@ -154,6 +156,18 @@ async def test_a_name_with_one_address_elsewhere_is_refused_as_a_whole():
     assert await directory.hosts() == []
 
 
+async def test_a_name_that_is_bound_to_another_address_later_leads_nowhere_else():
+    names, directory, client = Names(["10.0.0.8"]), MemoryHostDirectory(), Client()
+    await registry(names, directory).register(registration())
+    names.addresses = ["169.254.169.254"]
+    with pytest.raises(NetworkForbidden):
+        await registry(names, directory).register(registration())
+    await HostWatch(ManualClock(), directory, NETWORKS, client).read()
+    assert client.served == ["a"]
+    assert [each.address for each in await directory.hosts()] == [ip_address("10.0.0.8")]
+    assert len(names.asked) == 2, "a read resolves nothing"
+
+
 @pytest.mark.parametrize(
     ("names", "reason"),
     [
@@ -215,6 +229,7 @@ async def test_ready_hosts_that_were_seen_lately_get_executions():
     }.items():
         await watched.directory.register(host(name, **changed))
     assert await watched.read_after() == ["ready"]
+    assert watched.client.silent == ["stale"]
     found = zip(watched.watch.state.hosts, watched.watch.state.standings, strict=True)
     assert {each.name: standing for each, standing in found} == {
         "ready": "ready",

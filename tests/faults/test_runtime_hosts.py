@@ -1,0 +1,148 @@
+"""Registrations of runtime hosts under kill -9: of the controller that takes them, of the server, and of a host."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections import Counter
+
+import httpx2
+import psycopg
+import pytest
+
+from tests.faults.report import NOTES
+from tests.integration.supervisor.conftest import Service, gone, wait_until
+from tests.support.ports import free_port
+
+pytestmark = pytest.mark.timeout(240)
+
+SETTINGS = {"RUNTIME_TOKEN": "a token of runtime hosts", "RUNTIME_HOST_NETWORKS": "127.0.0.0/8"}
+CALLERS = 8
+
+
+@pytest.fixture
+def begin(data_dir):
+    started = []
+
+    def begin(name, **settings):
+        started.append(Service(data_dir, program=("entrypoints", name), **SETTINGS, **settings))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.end()
+
+
+@pytest.fixture
+def controllers(begin, url):
+    return [begin("serve", DATABASE_URL=url).ready() for _ in range(2)]
+
+
+@pytest.fixture
+def host(begin, controllers):
+    def begin_host(name):
+        urls = ",".join(each.url for each in controllers)
+        started = begin("runtime-host", RUNTIME_HOST_NAME=name, CONTROLLER_URL=urls, PORT=str(free_port()))
+        wait_until(lambda: all(standings(each).get(name) == "ready" for each in controllers))
+        return started
+
+    return begin_host
+
+
+def standings(controller):
+    hosts = controller.get("/health").json()["components"]["runtime_hosts"]["hosts"]
+    return {each["name"]: each["state"] for each in hosts}
+
+
+def kill(service):
+    """Kill every process of a service at once."""
+    family = service.family()
+    for pid, _ in family:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    service.ended()
+    wait_until(lambda: gone(family))
+
+
+class Callers:
+    """Execute sessions again and again, and keep what they saw with the time."""
+
+    def __init__(self, controller):
+        self._ending, self.seen = threading.Event(), []
+        self._client = httpx2.Client(base_url=controller.url, timeout=30, verify=False)
+        self._threads = [threading.Thread(target=self._run, args=(self._session(),)) for _ in range(CALLERS)]
+        for each in self._threads:
+            each.start()
+
+    def _session(self):
+        body, headers = {"script_content": "result = params['n']"}, {"Language-Title": "python-echo"}
+        made = self._client.post("/api/v1/initialize", json=body, headers=headers)
+        assert made.status_code == 200, made.text
+        return made.json()["request_id"]
+
+    def _run(self, session_id):
+        while not self._ending.is_set():
+            reply = self._client.post(f"/api/v1/execute/{session_id}", json={"params": {"n": 1}})
+            fault = None if reply.status_code == 200 else reply.json()["error"]
+            self.seen.append((time.monotonic(), fault))
+
+    def codes_since(self, at_s):
+        return Counter("success" if fault is None else fault["code"] for when_s, fault in self.seen if when_s > at_s)
+
+    def succeed(self):
+        """Wait until every caller can have succeeded again."""
+        since_s = time.monotonic()
+        wait_until(lambda: self.codes_since(since_s)["success"] >= 3 * CALLERS)
+        return time.monotonic() - since_s
+
+    def end(self):
+        self._ending.set()
+        for each in self._threads:
+            each.join()
+        self._client.close()
+
+
+def test_a_host_stays_in_use_while_the_controller_it_registers_at_and_the_server_are_killed(
+    controllers, host, server, url
+):
+    first, second = controllers
+    host("one")
+    callers, began_s = Callers(second), time.monotonic()
+    callers.succeed()
+    kill(first)
+    with psycopg.connect(url, autocommit=True) as reading:
+        seen_at = reading.execute("SELECT seen_at FROM meta.runtime_hosts").fetchone()
+        wait_until(lambda: reading.execute("SELECT seen_at FROM meta.runtime_hosts").fetchone() > seen_at)
+    assert callers.codes_since(began_s).keys() == {"success"}
+
+    server.kill()
+    server.start()
+    recovered_s = callers.succeed()
+    with psycopg.connect(url, autocommit=True) as reading:
+        wait_until(lambda: reading.execute("SELECT state FROM meta.runtime_hosts").fetchall() == [("ready",)])
+    callers.end()
+    codes = callers.codes_since(began_s)
+    assert "RUNTIME_UNAVAILABLE" not in codes, "the table was empty, and the controller kept its host"
+    NOTES.append(
+        f"runtime hosts: the controller at which a host registers was killed, and its host stayed in use at the other one; "
+        f"the server was killed, which empties the table: {dict(codes)}, calls succeeded {1000 * recovered_s:.0f} ms after "
+        "its restart"
+    )
+
+
+def test_a_host_that_is_killed_is_left_for_the_other_one(controllers, host):
+    _, second = controllers
+    one, _two = host("one"), host("two")
+    callers = Callers(second)
+    callers.succeed()
+    kill(one)
+    recovered_s = callers.succeed()
+    callers.end()
+    faults = [fault for _, fault in callers.seen if fault is not None]
+    assert {fault["details"].get("executed") for fault in faults} <= {"unknown"}, faults
+    assert len(faults) <= CALLERS, "each caller had one call in flight, and the other host took all later ones"
+    NOTES.append(
+        f"runtime hosts: one of two was killed -9 under {CALLERS} callers: {len(faults)} executions are unknown, all others "
+        f"succeeded, and each caller did so again {1000 * recovered_s:.0f} ms after the host was gone"
+    )
