@@ -1,4 +1,4 @@
-"""Schedules in PostgreSQL: what is being added while a schedule is removed."""
+"""Schedules in PostgreSQL: lost responses, and what is being added while a schedule is removed."""
 
 import asyncio
 
@@ -7,8 +7,11 @@ import pytest
 
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.repositories.purges import PostgresOwnerPurger
-from tests.contracts.schedule_repository import PERIOD, Planner
+from adapters.postgres.repositories.schedules import PostgresScheduleRepository
+from domain.errors import StorageUnavailable
+from tests.contracts.schedule_repository import KEY, PERIOD, Planner
 from tests.contracts.storage import ALICE
+from tests.integration.postgres.gateways import SteeredGateway, lose_response, lose_statement
 from tests.support.acts import act
 from tests.support.waiting import until
 
@@ -21,6 +24,20 @@ SELECT l.schedule_id, now(), now(), 1, 'fired', now(), FALSE FROM locked AS l
 _WAITING = """
 SELECT exists(SELECT FROM pg_stat_activity AS a WHERE a.datname = current_database() AND a.wait_event_type = 'Lock')
 """
+
+
+@pytest.mark.parametrize("fault", [lose_response, lose_statement])
+async def test_a_schedule_whose_response_was_lost_is_stored_once_under_its_key(fault, storage, gateway, statements):
+    steered = SteeredGateway(gateway)
+    planner = Planner(storage, PostgresScheduleRepository(steered, statements.schedules))
+    steered.steps["insert_schedule"] = [fault]
+    first, again = planner.new(), planner.new()
+    with pytest.raises(StorageUnavailable):
+        await planner.schedules.add(first, 100, act(), KEY)
+    stored = await planner.schedules.created(ALICE, KEY)
+    assert stored == (first if fault is lose_response else None)
+    assert await planner.schedules.add(again, 100, act(), KEY) is (fault is lose_statement)
+    assert len((await planner.schedules.page(ALICE, None, 10)).items) == 1
 
 
 @pytest.mark.parametrize("how", ["remove", "purge"])
