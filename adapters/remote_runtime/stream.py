@@ -22,6 +22,7 @@ from adapters.runtime_protocol import (
     ProgressFields,
     decode,
 )
+from domain.concurrency.budget import TimerWheel
 from domain.scripts.output import OutputListener, ScriptProgress
 
 _WELCOME_SIZE_MAX = 16_384
@@ -40,6 +41,13 @@ class _Run:
     execution_id: UUID
     done: "asyncio.Future[HostReply]"
     listener: OutputListener | None
+    _view: HostView
+
+    def expire(self) -> None:
+        """Leave the end unknown."""
+        if not self.done.done():
+            self.done.set_exception(HostSilent("it did not reply in time"))
+            self._view.overdue(self.done.get_loop().time())
 
 
 @define(eq=False)
@@ -86,18 +94,18 @@ class HostStream(FrameReceiver):
         if not self.link.is_open or self._last_id >= RUN_ID_MAX:
             raise HostUnreached("its stream has ended")
         self._last_id += 1
-        run_id, run = self._last_id, _Run(execution_id, self._loop.create_future(), listener)
+        run_id, run = self._last_id, _Run(execution_id, self._loop.create_future(), listener, self._state)
         self._runs[run_id] = run
         self._state.in_flight += 1
         self.link.send(Kind.RUN, run_id, body)
-        expiry = self._loop.call_at(ends_at, self._expire, run)
+        period = TimerWheel.of(self._loop).schedule(run, ends_at)
         try:
             return await run.done
         except asyncio.CancelledError:
             self.link.send(Kind.WITHDRAW, run_id)
             raise
         finally:
-            expiry.cancel()
+            period.discard(run)
             run.listener = None
 
     def cancel(self, execution_id: UUID) -> bool:
@@ -147,11 +155,6 @@ class HostStream(FrameReceiver):
             self.begun.set_exception(HostUnreached(reason))
         if not self.lost.done():  # else nobody keeps the stream any more
             self.lost.set_result(reason)
-
-    def _expire(self, run: _Run) -> None:
-        if not run.done.done():
-            run.done.set_exception(HostSilent("it did not reply in time"))
-            self._state.overdue(self._loop.time())
 
     def _welcomed(self, welcome: Welcome) -> None:
         self._state.claim(welcome.runs_max)

@@ -1,4 +1,4 @@
-"""Benchmarks: `python -m tests.benchmarks run`, `cleanup` and `history`; one run, one machine."""
+"""Benchmarks: `python -m tests.benchmarks run`, `cleanup`, `history`, `hosts` and others; one run, one machine."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ import click
 
 from entrypoints.settings.choices import LogFormat, LogLevel
 from entrypoints.telemetry.logs import configure_logs
-from tests.benchmarks import cleanup, compare, fairness, front, history, plot, queues, report
+from tests.benchmarks import cleanup, compare, fairness, front, history, hosts, plot, queues, report
 from tests.benchmarks import turns as turns_benchmark
 from tests.benchmarks.database import Database, database, migrate
 from tests.benchmarks.http_runs import Times
@@ -169,6 +169,17 @@ def passed_calls(*, turns: int, seconds: float) -> None:
         click.echo(note)
 
 
+@cli.command("hosts")
+@click.option("--rounds", default=5, show_default=True, help="Turns of the sandbox and of a host.")
+@click.option("--seconds", default=2.0, show_default=True, help="Measured, for each line of a turn.")
+def on_hosts(*, rounds: int, seconds: float) -> None:
+    """Execute warm sessions on a runtime host, in turns with the sandbox itself; a minute."""
+    with _folder() as folder, _strangers() as seen:
+        compared = hosts.run(folder, rounds, seconds)
+    for text in (*hosts.HEADING, *(each.row() for each in compared), *seen):
+        click.echo(text)
+
+
 @cli.command("compare")
 @click.argument("base")
 @click.option("--seconds", default=600.0, show_default=True, help="After this long no further round is begun.")
@@ -198,13 +209,19 @@ def _scope(sizes: tuple[int, ...], connections: tuple[int, ...], times: Times, *
 def _bench() -> Iterator[tuple[Database, Cores, Path]]:
     """Run PostgreSQL in a folder that is gone afterwards."""
     cores = Cores.choose()
-    with tempfile.TemporaryDirectory(prefix="pgl-bench-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # as root, workers and PostgreSQL are other users
+    with _folder() as folder:
         os.sched_setaffinity(0, {cores.load})
         with database(folder, cores.load) as postgres:
             asyncio.run(migrate(postgres, folder))
             yield postgres, cores, folder
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="pgl-bench-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # as root, workers and PostgreSQL are other users
+        yield folder
 
 
 @contextmanager

@@ -1,0 +1,137 @@
+"""Warm executions on a runtime host, over its stream, in turns with those in the sandbox of the process itself."""
+
+import asyncio
+import os
+import statistics
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import uvloop
+from attrs import frozen
+
+from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.script_runner import HttpScriptRunner
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.runner import SandboxScriptRunner
+from domain.scripts.language import Language
+from domain.scripts.ports import ScriptRunner
+from tests.benchmarks import servers
+from tests.benchmarks.process_table import processor_s
+from tests.benchmarks.sessions import SCRIPT
+from tests.contracts.script_runs import Source, new_session, report_of, run_of, script_of
+from tests.support.waiting import until
+
+RATIO_MIN = 0.5
+"""Executions a second on a host, in parts of those in the sandbox."""
+
+_SESSIONS = 8
+_CALLERS = 64
+_SOURCES = {Language.PYTHON: 'result = params["a"] + params["b"]', Language.NODEJS: SCRIPT}
+_PARAMS, _RESULT = '{"a": 5, "b": 3}', "8"
+_WARMUP_S = 1.0
+_READY_S = 60.0
+
+
+@frozen
+class Line:
+    """Executions a second, and microseconds of processor time of all processes for each."""
+
+    rate: float
+    cpu_us: float
+
+
+@frozen
+class Compared:
+    """The rounds of one language: in the sandbox, and on a host."""
+
+    language: Language
+    local: Sequence[Line]
+    remote: Sequence[Line]
+
+    @property
+    def rate_ratio(self) -> float:
+        """The median of the ratios of the rounds."""
+        return statistics.median(far.rate / near.rate for near, far in zip(self.local, self.remote, strict=True))
+
+    @property
+    def is_met(self) -> bool:
+        """Whether a host reaches its share."""
+        return self.rate_ratio >= RATIO_MIN
+
+    def row(self) -> str:
+        """Return it as a row of the table under `heading`."""
+        cells = [f"{_median(lines, name):,.0f}" for name in ("rate", "cpu_us") for lines in (self.local, self.remote)]
+        verdict = "met" if self.is_met else "NOT MET"
+        return f"| {self.language} | {' | '.join(cells)} | {self.rate_ratio:.2f}, at least {RATIO_MIN}: {verdict} |"
+
+
+HEADING = (
+    "| language | executions/s, sandbox | on a host | µs of CPU each, sandbox | on a host | rate, host / sandbox |",
+    "|---|---|---|---|---|---|",
+)
+
+
+def run(folder: Path, rounds: int, seconds: float) -> Sequence[Compared]:
+    """Measure each language; the host is a process of its own, and no core is reserved."""
+    with servers.serving(servers.runtime_host(folder / "host"), None) as host:
+        return uvloop.run(_compared(host.url, folder / "local", rounds, seconds))
+
+
+async def _compared(url: str, folder: Path, rounds: int, seconds: float) -> Sequence[Compared]:
+    async with _runners(url, folder) as runners:
+        return [await _in_turns(language, runners, rounds, seconds) for language in Language]
+
+
+@asynccontextmanager
+async def _runners(url: str, folder: Path) -> AsyncIterator[tuple[ScriptRunner, ScriptRunner]]:
+    async with AsyncExitStack() as stack:
+        local = SandboxScriptRunner(SandboxOptions(runtimes_dir=folder, running_max=32))
+        await local.open()
+        stack.push_async_callback(local.close, 1.0)
+        remote = HttpScriptRunner(RuntimeOptions(), {key: [url] for key in Language})
+        await remote.open()
+        stack.push_async_callback(remote.close)
+        for runner in (local, remote):
+            await until(lambda runner=runner: _is_ready(runner), _READY_S)
+        yield local, remote
+
+
+async def _is_ready(runner: ScriptRunner) -> bool:
+    return (await runner.health())["status"] == "ok"
+
+
+async def _in_turns(
+    language: Language, runners: tuple[ScriptRunner, ScriptRunner], rounds: int, seconds: float
+) -> Compared:
+    lines: tuple[list[Line], list[Line]] = ([], [])
+    for runner in runners:
+        await _measured(runner, language, _WARMUP_S)
+    for _ in range(rounds):
+        for runner, measured in zip(runners, lines, strict=True):
+            measured.append(await _measured(runner, language, seconds))
+    return Compared(language, *lines)
+
+
+async def _measured(runner: ScriptRunner, language: Language, seconds: float) -> Line:
+    refs, source, count = [new_session() for _ in range(_SESSIONS)], Source(script_of(_SOURCES[language])), 0
+    for ref in refs:
+        await report_of(runner, run_of(source, _PARAMS, ref=ref, language=language))
+    started_s, cpu_s = time.monotonic(), processor_s(os.getpid())
+
+    async def call(number: int) -> None:
+        nonlocal count
+        while time.monotonic() - started_s < seconds:
+            run = run_of(source, _PARAMS, ref=refs[number % _SESSIONS], language=language)
+            report = await report_of(runner, run)
+            assert report.result == _RESULT, report
+            count += 1
+
+    await asyncio.gather(*(call(number) for number in range(_CALLERS)))
+    used_s, took_s = processor_s(os.getpid()) - cpu_s, time.monotonic() - started_s
+    return Line(count / took_s, used_s / count * 1e6)
+
+
+def _median(lines: Sequence[Line], name: str) -> float:
+    return statistics.median(getattr(line, name) for line in lines)
