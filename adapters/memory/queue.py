@@ -9,11 +9,11 @@ from uuid import UUID
 from attrs import define, evolve, field
 from typing_extensions import override
 
+from adapters.memory.announcer import MemoryAnnouncer
 from adapters.memory.audit import MemoryAudit
 from adapters.memory.queue_reader import MemoryQueueReader
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.store import AcceptedEntry
-from adapters.memory.webhooks import MemoryAnnouncer
 from domain.audit import Act
 from domain.clock import IdGenerator
 from domain.executions.execution import Executed, Execution, FinishedExecution, OpenExecution

@@ -7,6 +7,7 @@ import pytest
 from attrs import evolve
 from hypothesis import given
 
+from adapters.memory.announcer import MemoryAnnouncer
 from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.memory.audit import MemoryAudit
 from adapters.memory.executions import MemoryExecutionRepository
@@ -24,12 +25,7 @@ from adapters.memory.session_returns import MemoryReturnStore
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from adapters.memory.takeover import MemoryTakeoverStore
-from adapters.memory.webhooks import (
-    MemoryAnnouncer,
-    MemoryDeliveryQueue,
-    MemoryWebhookRepository,
-    MemoryWebhookStore,
-)
+from adapters.memory.webhooks import MemoryDeliveryQueue, MemoryWebhookRepository, MemoryWebhookStore
 from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS
 from domain.sessions.ports import SessionFilter

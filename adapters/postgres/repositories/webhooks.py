@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import Any
 from uuid import UUID
 
 from attrs import define
@@ -12,32 +11,33 @@ from typing_extensions import override
 
 from adapters.postgres import codec
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.repositories.webhook_rows import (
+    WEBHOOK_COLUMNS,
+    definition_columns,
+    delivery_of,
+    facts_of,
+    turn_of,
+    webhook_of,
+)
 from adapters.postgres.statements.queue import WebhookStatements
 from domain.audit import Act
 from domain.errors import QuotaReached
 from domain.idempotency import IdempotencyKey
 from domain.identity import NO_ID, Owner
 from domain.paging import Page
-from domain.webhooks.delivery import Delivery, DeliveryNotFound, DeliveryState, WebhookTurn
+from domain.webhooks.delivery import Delivery, DeliveryNotFound, DeliveryState
 from domain.webhooks.ports import ClaimedTurns, DeliveryClaim, DeliveryQueue, WebhookRepository
 from domain.webhooks.webhook import (
-    DisabledReason,
-    Event,
-    Health,
-    SecretVersion,
     Webhook,
     WebhookConflict,
     WebhookNotFound,
 )
 
-_WEBHOOK_COLUMNS = 15
 _UPDATES_MAX = 5
 _EXAMINED_MAX = 2000
 _TURNS_MAX = 256
 _ENDED_MAX = 5000
 """Deliveries that one call ends with their webhook, about 0.1 s; cleanup ends the others."""
-
-_EVENTS = {str(event): event for event in Event}
 
 
 @define(eq=False)
@@ -74,7 +74,7 @@ class PostgresWebhookRepository(WebhookRepository):
         rows = await self._gateway.fetch(self._statements.select_keyed_webhook, {"owner": owner, "key": key.value})
         for payload_hash, *row in rows:
             key.require_payload(payload_hash, None)
-            return _webhook_of(row)
+            return webhook_of(row)
         return None
 
     @override
@@ -82,7 +82,7 @@ class PostgresWebhookRepository(WebhookRepository):
         rows = await self._gateway.fetch(self._statements.select_webhook, {"owner": owner, "webhook_id": webhook_id})
         if not rows:
             raise WebhookNotFound
-        return _webhook_of(rows[0])
+        return webhook_of(rows[0])
 
     @override
     async def update(self, owner: Owner, webhook_id: UUID, change: Callable[[Webhook], Webhook], act: Act) -> Webhook:
@@ -100,7 +100,7 @@ class PostgresWebhookRepository(WebhookRepository):
             "webhook_id": stored.webhook_id,
             "owner": stored.owner,
             "revision_read": stored.revision,
-            **_definition(changed),
+            **definition_columns(changed),
             "resets_health": changed.health != stored.health,
             "ends_pause": changed.is_enabled and (not stored.is_enabled or changed.url != stored.url),
             "ended_max": _ENDED_MAX,
@@ -114,7 +114,7 @@ class PostgresWebhookRepository(WebhookRepository):
         parameters = {
             "webhook_id": webhook.webhook_id,
             "owner": webhook.owner,
-            **_definition(webhook),
+            **definition_columns(webhook),
             "revision": webhook.revision,
             "ended_max": _ENDED_MAX,
         }
@@ -137,7 +137,7 @@ class PostgresWebhookRepository(WebhookRepository):
         found = await self._gateway.fetch(
             self._statements.select_webhook_page, {"owner": owner, "after": after, "rows_max": size + 1}
         )
-        webhooks = [_webhook_of(row) for row in found[:size]]
+        webhooks = [webhook_of(row) for row in found[:size]]
         return Page(webhooks, webhooks[-1].webhook_id if len(found) > size else None)
 
 
@@ -181,7 +181,7 @@ class PostgresDeliveryQueue(DeliveryQueue):
             "size": size,
         }
         found = await self._gateway.fetch(self._statements.select_delivery_page, parameters)
-        return Page([_delivery_of(row[1:]) for row in found if row[1] is not None], found[0][0])
+        return Page([delivery_of(row[1:]) for row in found if row[1] is not None], found[0][0])
 
     @override
     async def send_again(self, owner: Owner, delivery_id: UUID, now: datetime) -> Delivery:
@@ -202,8 +202,8 @@ class PostgresDeliveryQueue(DeliveryQueue):
         }
         # A claim whose response was lost ends by itself; a repeated one would find other webhooks.
         rows = await self._gateway.fetch(self._statements.claim_webhooks, parameters, repeatable=False)
-        by_webhook = groupby((row[1:] for row in rows if row[1] is not None), lambda row: row[:_WEBHOOK_COLUMNS])
-        return ClaimedTurns([_turn_of(webhook, list(group)) for webhook, group in by_webhook], rows[0][0])
+        by_webhook = groupby((row[1:] for row in rows if row[1] is not None), lambda row: row[:WEBHOOK_COLUMNS])
+        return ClaimedTurns([turn_of(webhook, list(group)) for webhook, group in by_webhook], rows[0][0])
 
     @override
     async def record(self, delivery: Delivery, before: Webhook, after: Webhook) -> bool:
@@ -239,73 +239,7 @@ class PostgresDeliveryQueue(DeliveryQueue):
         await self._gateway.fetch(self._statements.release_webhook, parameters)
 
 
-def _definition(webhook: Webhook) -> dict[str, object]:
-    """Return what an owner changes as parameters."""
-    return {
-        "url": webhook.url,
-        "events": codec.texts(sorted(webhook.events)),
-        "description": webhook.description,
-        "key_id": webhook.secret.key_id,
-        "secret_version": webhook.secret.version,
-        "rotated_at": webhook.secret.rotated_at,
-        "disabled_reason": webhook.disabled_reason,
-        "disabled_at": webhook.disabled_at,
-    }
-
-
-def facts_of(webhook: Webhook) -> dict[str, object]:
-    """Return what the audit record has of a change."""
-    return {
-        "host": webhook.host,
-        "events": sorted(webhook.events),
-        "secret_version": webhook.secret.version,
-        "enabled": webhook.is_enabled,
-    }
-
-
 def _only(rows: Sequence[codec.Row]) -> Delivery:
     if not rows:
         raise DeliveryNotFound
-    return _delivery_of(rows[0])
-
-
-def _turn_of(webhook: codec.Row, rows: Sequence[codec.Row]) -> WebhookTurn:
-    owned = _webhook_of(webhook)
-    deliveries = [row[_WEBHOOK_COLUMNS:] for row in rows if row[_WEBHOOK_COLUMNS] is not None]
-    return WebhookTurn(owned, [_delivery_of((row[0], owned.webhook_id, owned.owner, *row[1:])) for row in deliveries])
-
-
-def _webhook_of(row: codec.Row) -> Webhook:
-    """Return the webhook in a row, without events that this release does not know."""
-    webhook_id, owner, url, events, key_id, version, rotated_at, description, reason, disabled_at, *others = row
-    *health, revision, dropped = others
-    return Webhook(
-        webhook_id,
-        Owner(owner),
-        url,
-        frozenset(_EVENTS[event] for event in events if event in _EVENTS),
-        SecretVersion(key_id, version, rotated_at),
-        description,
-        reason and DisabledReason(reason),
-        disabled_at,
-        Health(*health),
-        revision,
-        dropped,
-    )
-
-
-def _delivery_of(row: Sequence[Any]) -> Delivery:
-    """Return the delivery in a row; an event that this release does not know stays a text, and is sent as any."""
-    delivery_id, webhook_id, owner, event, payload, next_at, request_id, execution_id, state, *attempts = row
-    return Delivery(
-        delivery_id,
-        webhook_id,
-        Owner(owner),
-        _EVENTS.get(event, event),
-        payload,
-        next_at,
-        None if request_id == NO_ID else request_id,
-        execution_id,
-        DeliveryState(state),
-        *attempts,
-    )
+    return delivery_of(rows[0])

@@ -13,6 +13,7 @@ from adapters.buckets.ids import BucketIds, InBucket
 from adapters.buckets.queue import BucketQueue
 from adapters.buckets.schedules import BucketSchedules
 from adapters.buckets.sessions import BucketHiddenSessions, BucketKeyedSessions, BucketSessions
+from adapters.memory.announcer import MemoryAnnouncer
 from adapters.memory.audit import MemoryAudit
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.functions import MemoryFunctionRepository
@@ -26,7 +27,7 @@ from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
 from adapters.memory.store import MemoryStore
 from adapters.memory.usage import MemoryExecutionCounts
-from adapters.memory.webhooks import MemoryAnnouncer, MemoryDeliveryQueue, MemoryWebhookRepository, MemoryWebhookStore
+from adapters.memory.webhooks import MemoryDeliveryQueue, MemoryWebhookRepository, MemoryWebhookStore
 from domain.access.owner_move import MoveStep, OwnedData, OwnerMover, OwnerPurger
 from domain.audit import Act
 from domain.buckets.bucket_map import SETTLING, Bucket
