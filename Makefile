@@ -30,7 +30,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: audit commands dist image image-test units native help run test faults quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-front bench-history bench-queue bench-takeover bench-turns compare lock clean openapi openapi-lint conformance kubernetes
+.PHONY: audit commands dist image image-test units native help run test faults engines quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-front bench-history bench-queue bench-takeover bench-turns compare lock clean openapi openapi-lint conformance kubernetes
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -62,9 +62,17 @@ proof: $(DEV_STAMP) ## The long suites that CI leaves out: properties with 1,000
 	DRILL=long $(PYTEST) --show-capture=no tests/upgrade
 	$(PYTHON) -m tests.origin.drill --runs 100
 	$(PYTHON) -m tests.origin.drill --runs 10 --no-kills
+	$(MAKE) --no-print-directory engines
 	$(PYTHON) -m entrypoints selftest
 	$(PYTEST) $(DURATIONS) tests/image
 	$(PYTHON) -m tests.soak $(SOAK)
+
+engines: $(DEV_STAMP) ## Contracts of repositories and plans on each PostgreSQL that is installed; a minute for each.
+	@for folder in '' /usr/lib/postgresql/*; do \
+	    [ -z "$$folder" ] || [ -x "$$folder/bin/initdb" ] || continue; \
+	    echo "== $${folder:-embedded}"; \
+	    PGLAMBDA_TEST_POSTGRES="$$folder" $(PYTEST) tests/integration/postgres/test_contracts.py \
+	        tests/integration/postgres/test_statements.py tests/integration/postgres/test_migrations.py || exit 1; done
 
 soak: $(DEV_STAMP) ## Leaks over many executions, what neighbours of attackers notice, sessions in turn; SOAK=--help for options.
 	$(PYTHON) -m tests.soak $(SOAK)

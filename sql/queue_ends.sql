@@ -186,7 +186,9 @@ removed AS (
     DELETE FROM meta.queued_executions AS q
     USING waiting AS w
     WHERE
-        q.execution_id = any(:execution_ids::uuid[])
+        -- Without it PostgreSQL 15 plans to read the whole primary key while the table is empty.
+        q.request_id = any(array(SELECT w.request_id FROM waiting AS w))
+        AND q.execution_id = any(:execution_ids::uuid[])
         AND q.execution_id = w.execution_id
         AND q.request_id = w.request_id
     RETURNING

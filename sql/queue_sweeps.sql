@@ -95,7 +95,9 @@ removed AS (
     DELETE FROM meta.queued_executions AS q
     USING ending AS e
     WHERE
-        q.execution_id = any(:execution_ids::uuid[])
+        -- Without it PostgreSQL 15 plans to read the whole primary key while the table is empty.
+        q.request_id = any(array(SELECT p.request_id FROM picked AS p))
+        AND q.execution_id = any(:execution_ids::uuid[])
         AND q.execution_id = e.execution_id
         AND q.request_id = e.request_id
         AND e.bytes_with_it - e.params_bytes < :bytes_max::bigint

@@ -17,6 +17,8 @@ from tests.support.folders import quick_parent, shared_folder
 _READY_TIMEOUT_S = 20.0
 _POLL_S = 0.01
 _LOCALE = ("--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8")
+_OLD_LOCALE = ("--locale=C.UTF-8", "--encoding=UTF8")
+_BUILTIN_SINCE = 17
 
 
 @contextlib.contextmanager
@@ -25,7 +27,7 @@ def postgres_server() -> Iterator[str]:
     with shared_folder(quick_parent()) as folder:
         account = choose_account(folder / "cluster")
         account.adopt(folder)
-        binaries = find_programs().reachable_by(account, folder)
+        binaries = _programs().reachable_by(account, folder)
         initdb(binaries, account, folder)
         with running_server(binaries, account, folder):
             url = f"postgresql://postgres@/postgres?host={folder}"
@@ -33,10 +35,21 @@ def postgres_server() -> Iterator[str]:
             yield url
 
 
+def _programs() -> PostgresPrograms:
+    """Return the programs in the folder that PGLAMBDA_TEST_POSTGRES names, with `bin` in it, or the embedded ones."""
+    given = os.environ.get("PGLAMBDA_TEST_POSTGRES")
+    if not given:
+        return find_programs()
+    folder = Path(given)
+    asked = subprocess.run([folder / "bin/postgres", "--version"], check=True, capture_output=True, text=True)
+    return PostgresPrograms(folder, asked.stdout.split()[2])
+
+
 def initdb(binaries: PostgresPrograms, account: Account, folder: Path) -> None:
     """Make the data of a new server in a folder."""
     argv = [binaries.path("initdb"), "-D", str(folder / "cluster"), "-U", "postgres", "--auth=trust", "--no-sync"]
-    subprocess.run([*argv, *_LOCALE], check=True, capture_output=True, **_as_user(account))
+    locale = _LOCALE if int(binaries.major) >= _BUILTIN_SINCE else _OLD_LOCALE
+    subprocess.run([*argv, *locale], check=True, capture_output=True, **_as_user(account))
 
 
 @contextlib.contextmanager
