@@ -26,7 +26,9 @@ ALTER TABLE meta.sessions
 DROP CONSTRAINT sessions_context_check,
 DROP COLUMN convention,
 DROP COLUMN created_at,
-ADD CONSTRAINT sessions_context_check CHECK (context LIKE '{%') NOT VALID;
+ADD CONSTRAINT sessions_context_check CHECK (context LIKE '{%') NOT VALID,
+DROP CONSTRAINT sessions_script_hash_check,
+ADD CONSTRAINT sessions_script_hash_check CHECK (script_hash ~ '^[0-9a-f]{64}$') NOT VALID;
 
 COMMENT ON COLUMN meta.sessions.request_id IS 'UUIDv7, whose time is when the session was made.';
 COMMENT ON COLUMN meta.sessions.context IS 'What every execution receives: a JSON object, as it was sent.';

@@ -1,11 +1,14 @@
 -- Sessions that are taken over from another service keep their ids, and the way in which their scripts are called.
 -- works beside 0016
 -- The constraints are checked for new rows only: a scan of the table would block the calls, and in the rows of before
--- the one holds by the default, and the other by the constraint that it replaces.
+-- the one holds by the default, and the others by the constraints that they replace. PostgreSQL checks them at each update
+-- of a row, so at the end of each execution: a regular expression took a seventh of the time of that.
 ALTER TABLE meta.sessions
 ADD COLUMN created_at timestamptz,
 ADD COLUMN convention text NOT NULL DEFAULT 'own',
 ADD CONSTRAINT sessions_convention_check CHECK (convention IN ('own', 'origin', 'event-first')) NOT VALID,
+DROP CONSTRAINT sessions_script_hash_check,
+ADD CONSTRAINT sessions_script_hash_check CHECK (octet_length(script_hash) = 64) NOT VALID,
 DROP CONSTRAINT sessions_context_check,
 ADD CONSTRAINT sessions_context_check CHECK (convention = 'origin' OR context LIKE '{%') NOT VALID;
 
