@@ -10,6 +10,7 @@
 -- and only as many as a part has: claims in other processes get the rows behind them. A limit that the planner cannot see
 -- makes it read the first rows from the index, where it would else sort all rows of an owner of whom it knows nothing
 -- yet. The unique index of open records in order makes one of two claims wait for the other, and then take nothing.
+-- `IS TRUE` makes the planner look up what was opened in a hash table, where it would else compare each with each.
 -- Params are stored again with the open record, so a claim takes about bytes_max of them, or one entry.
 WITH RECURSIVE turn (language, owner, first_ready_at, lap, position) AS (
     SELECT :after_language::text, :after_owner::text, NULL::timestamptz, 0, 0
@@ -137,7 +138,7 @@ opened AS (
     FROM sized AS c
     WHERE c.bytes_with_it - pg_column_size(c.params) < :bytes_max::bigint
     ORDER BY c.request_id, c.execution_id
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (request_id) WHERE in_order DO NOTHING
     RETURNING request_id, execution_id
 ),
 taken AS (
@@ -152,7 +153,7 @@ SELECT
     c.isolation, c.renewal, c.ttl_seconds, c.expires_at, c.expires_max_at, c.closed_at, c.last_executed_at,
     c.execution_count, c.version, c.function_version, c.function_id, c.hidden, c.convention, c.created_at
 FROM (SELECT NOT EXISTS (SELECT FROM opened) AS is_empty) AS found
-LEFT JOIN chosen AS c ON c.execution_id IN (SELECT o.execution_id FROM opened AS o)
+LEFT JOIN chosen AS c ON (c.execution_id IN (SELECT o.execution_id FROM opened AS o)) IS TRUE
 LEFT JOIN LATERAL (
     SELECT t.language, t.owner, t.position FROM turn AS t WHERE found.is_empty ORDER BY t.position DESC LIMIT 1
 ) AS l ON TRUE

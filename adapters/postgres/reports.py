@@ -13,15 +13,16 @@ from domain.scripts.report import Failure, FailureCode, ScriptReport
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
+_STORED = [member.name for member in fields(ScriptReport) if member.name != "result"]
+
 _MESSAGE_LENGTH_MAX = 600
 """Of a message to a webhook. A character takes 12 bytes of JSON at most."""
 
 
 def report_text(report: ScriptReport) -> str:
     """Return a report as JSON, without its result."""
-    facts = asdict(report)
-    del facts["result"]
-    return _encode(facts)
+    facts = {name: getattr(report, name) for name in _STORED}
+    return _encode(facts if report.failure is None else {**facts, "failure": asdict(report.failure)})
 
 
 def error_text(failure: Failure | None) -> str | None:

@@ -20,6 +20,8 @@ PAUSE_S = 0.1
 
 End = TypeVar("End")
 
+_Decoder = codecs.getincrementaldecoder("utf-8")  # a look-up takes longer than the text of most scripts
+
 
 @define(eq=False)
 class _StreamText:
@@ -29,7 +31,7 @@ class _StreamText:
     """
 
     size_max: int
-    _decoder: codecs.IncrementalDecoder = field(factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
+    _decoder: codecs.IncrementalDecoder = field(factory=lambda: _Decoder("replace"))
     _content: bytearray = field(factory=bytearray)
     _start: int = 0
 
