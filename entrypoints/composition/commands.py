@@ -2,11 +2,16 @@
 
 import secrets
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from attrs import frozen
 from dependency_injector import providers
 
+from adapters.buckets.directory import Directory
 from adapters.embedded_postgres.backup import BaseBackup
 from adapters.embedded_postgres.programs import find_programs
 from adapters.embedded_postgres.restoration import LATEST, RecoveryTarget, Restoration
@@ -55,6 +60,7 @@ from entrypoints.composition.schedules import Schedules
 from entrypoints.composition.takeover_commands import Later, TakeoverCommands
 from entrypoints.server.database import running
 from entrypoints.server.process import launch
+from entrypoints.settings.settings import Settings
 from entrypoints.settings.webhooks import signing_key, webhook_policy
 
 __all__ = [
@@ -75,6 +81,32 @@ __all__ += ["LATEST", "BackupLabel", "RecoveryTarget", "Restoration"]
 def scratch_folder(data_dir: Path) -> Path:
     """Return the folder below DATA_DIR into which backups are restored before they are put in place."""
     return data_dir / "scratch"
+
+
+@frozen
+class DistributedAccess:
+    """Opens a database with all of its buckets, as CheckedGateway opens a plain one."""
+
+    _home: CheckedGateway
+    _buckets: Directory
+
+    @asynccontextmanager
+    async def opened(self, *options: Any) -> AsyncIterator[None]:
+        """Open all of them, and close them at the end; raises what CheckedGateway.opened does."""
+        async with self._home.opened(*options):
+            try:
+                await self._buckets.refresh()
+                yield
+            finally:
+                await self._buckets.close()
+
+
+def _access(commands: Any, home: CheckedGateway, settings: Settings) -> CheckedGateway | DistributedAccess:
+    """Return the access to the database; what uses a distributed one is taken from the container after this."""
+    if settings.database_nodes is None:
+        return home
+    distributing = Later("entrypoints.composition.distribution:distribute")
+    return DistributedAccess(home, distributing(commands, commands.ids, settings, cleans=False))
 
 
 class Commands(TakeoverCommands):
@@ -124,12 +156,18 @@ class Commands(TakeoverCommands):
         providers.Callable(partial, connections_of_node, gateway_options),
         actor,
     )
+    __self__ = providers.Self()
     database_access = providers.Factory(
-        CheckedGateway,
-        database.gateway,
-        database.schema,
-        database.clock,
-        database.statements.provided.migrations.select_migrations_exist,
+        _access,
+        __self__,
+        providers.Factory(
+            CheckedGateway,
+            database.gateway,
+            database.schema,
+            database.clock,
+            database.statements.provided.migrations.select_migrations_exist,
+        ),
+        settings,
     )
     keys = providers.Factory(
         ApiKeyService,

@@ -60,10 +60,13 @@ _ROUTERS: Mapping[str, Callable[[Directory], object]] = {
 """What takes the place of the providers of Database."""
 
 
-def distribute(container: Any, ids: providers.Provider[Any], settings: Settings) -> Directory:
-    """Let a container of a process, whose `database` is that of HOME, use all buckets; return where they are."""
+def distribute(container: Any, ids: providers.Provider[Any], settings: Settings, *, cleans: bool = True) -> Directory:
+    """Let a container of a process, whose `database` is that of HOME, use all buckets; return where they are.
+
+    If it `cleans`, there is a cleanup of each bucket while it is open.
+    """
     database = container.database
-    directory = _directory(database, settings)
+    directory = _directory(database, settings, cleans)
     routers = {name: make(directory) for name, make in _ROUTERS.items()}
     steps = BucketSteps(
         startup=[partial(_known, directory)],
@@ -78,10 +81,10 @@ def distribute(container: Any, ids: providers.Provider[Any], settings: Settings)
     return directory
 
 
-def _directory(home: Any, settings: Settings) -> Directory:
+def _directory(home: Any, settings: Settings, cleans: bool) -> Directory:
     statements = home.statements().buckets
     placements = Placements(home.gateway(), statements, node_addresses(settings))
-    parts = _BucketParts(settings, home, placements)
+    parts = _BucketParts(settings, home, placements, cleans)
     pause = timedelta(seconds=2 * request_timeout_s(settings))
     reader = PostgresBucketReader(home.gateway(), statements)
     return Directory(_storage(HOME, home, home), home.clock(), pause, reader, parts.storage)
@@ -130,6 +133,7 @@ class _BucketParts:
     _settings: Settings
     _home: Any
     _placements: Placements
+    _cleans: bool
     _turns: dict[tuple[int | None, str], StatementTurns] = field(factory=dict, init=False)
 
     def storage(self, number: int) -> Storage:
@@ -146,7 +150,9 @@ class _BucketParts:
         }
         for name, each in shared.items():
             getattr(bucket, name).override(providers.Object(each))
-        return _storage(number, bucket, self._home, _OpenBucket(bucket, gateway, partial(self._share, number)))
+        return _storage(
+            number, bucket, self._home, _OpenBucket(bucket, gateway, partial(self._share, number), self._cleans)
+        )
 
     async def _share(self, number: int, coalescers: Sequence[Any]) -> None:
         with contextlib.suppress(Unavailable):
@@ -164,6 +170,7 @@ class _OpenBucket:
     _database: Any
     _gateway: BucketGateway
     _share: Callable[[Sequence[Any]], Awaitable[None]]
+    _cleans: bool
     _cleanup: asyncio.Task[None] | None = field(default=None, init=False)
 
     def is_away(self) -> bool:
@@ -174,7 +181,8 @@ class _OpenBucket:
         """Begin to connect, and to clean up."""
         await self._share(self._database.coalescers())
         await self._gateway.open()
-        self._cleanup = asyncio.create_task(keep_running(self._database.cleanup().run))
+        if self._cleans:
+            self._cleanup = asyncio.create_task(keep_running(self._database.cleanup().run))
 
     async def close(self) -> None:
         """End what waits and runs, within a limit."""

@@ -1,6 +1,7 @@
 """A controller of a distributed database serves sessions in all buckets, and without those of a node that is away."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from entrypoints.composition.controller import create_controller
 from tests.integration.application.conftest import Api, serving, settings_for
 from tests.integration.citus.cluster import Cluster
 from tests.integration.citus.test_buckets import distribute
+from tests.support.commands import run_command
 from tests.support.folders import shared_folder
 from tests.support.waiting import until
 
@@ -132,3 +134,20 @@ async def test_a_controller_that_knows_no_buckets_is_not_ready(cluster: Cluster,
         response = await api.client.get("/readyz")
     assert response.status_code == 503
     assert "DATABASE_NODES is not set" in response.json()["reason"]
+
+
+def test_commands_reach_all_buckets(cluster: Cluster, database: str) -> None:
+    environ = {"DATABASE_URL": cluster.url(database), "DATABASE_NODES": "auto"}
+    shown = run_command("owners", "usage", "anonymous", "--output", "json", **environ)
+    assert json.loads(shown.stdout)[0]["quotas"]["live_sessions"]["observed"] > 2, shown.stderr
+    listed = run_command("executions", "list", "--limit", "50", "--output", "json", **environ)
+    assert listed.returncode == 0, listed.stderr
+    assert {bucket_of(each["execution_id"]) for each in json.loads(listed.stdout)} == {1, 2}
+    erased = run_command("owners", "purge", "anonymous", "--yes", **environ)
+    assert erased.returncode == 0, erased.stderr
+    for number in (1, 2):
+        with psycopg.connect(cluster.url(database)) as connection:
+            ((left,),) = connection.execute(
+                f"SELECT count(*) FROM bucket_{number}.sessions WHERE script_hash IS NOT NULL"
+            ).fetchall()
+        assert left == 0
