@@ -14,6 +14,7 @@ INTERRUPTED = 130
 _COMMANDS = {
     "serve": ("entrypoints.cli.serve:serve", "Serve the HTTP API until Ctrl-C or SIGTERM."),
     "runtime-host": ("entrypoints.cli.serve:runtime_host", "Run scripts for controllers on other machines."),
+    "hosts": ("entrypoints.cli.hosts:hosts", "List the runtime hosts that have registered themselves."),
     "install": ("entrypoints.cli.install.command:install", "Write units of systemd for this installation."),
     "migrate": ("entrypoints.cli.migrate:migrate", "Apply or revert migrations of the database's schema."),
     "upgrade-database": (

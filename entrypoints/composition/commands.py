@@ -201,6 +201,7 @@ class Commands(TakeoverCommands):
         providers.Callable(usage_bounds, settings),
     )
     clock = database.clock
+    runtime_hosts = database.runtime_hosts
     execution_queue = database.execution_queue
     execution_events = providers.Factory(
         Later("entrypoints.composition.queue:command_events"),

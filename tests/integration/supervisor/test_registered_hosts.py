@@ -1,5 +1,6 @@
 """Runtime hosts register at a complete service, which runs scripts on those that are there."""
 
+import json
 import re
 import signal
 import threading
@@ -12,6 +13,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from tests.integration.supervisor.conftest import Service, gone, wait_until
+from tests.support.commands import run_command
 from tests.support.ports import free_port
 
 PAGE = Path(__file__).parents[3] / "docs/deploy/runtime-hosts.md"
@@ -42,10 +44,13 @@ def begin(folder):
         each.end()
 
 
+def as_url(conninfo):
+    return f"postgresql:///?{urlencode(conninfo_to_dict(conninfo))}"
+
+
 @pytest.fixture
 def controller(begin, database_url):
-    url = f"postgresql:///?{urlencode(conninfo_to_dict(database_url))}"
-    return begin("serve", DATABASE_URL=url, REQUEST_TIMEOUT_MS="10000", **documented("serve")).ready()
+    return begin("serve", DATABASE_URL=as_url(database_url), REQUEST_TIMEOUT_MS="10000", **documented("serve")).ready()
 
 
 @pytest.fixture
@@ -125,4 +130,6 @@ def test_hosts_come_drain_die_and_come_while_sessions_are_executed(controller, h
     host("third")
     executed = post(controller, f"execute/{callers[0].session_id}", {"params": {"n": 1}}).json()
     assert (executed["result"], executed["execution_count"]) == (2, callers[0].count + 1)
+    listed = json.loads(run_command("hosts", "--output", "json", DATABASE_URL=as_url(database_url)).stdout)
+    assert {each["name"]: each["state"] for each in listed} == standings(controller)
     assert controller.failures() == [], "hosts that leave are no failures of the controller"
