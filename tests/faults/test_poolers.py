@@ -6,6 +6,9 @@ import contextlib
 import pytest
 from msgspec.structs import replace
 
+from adapters.postgres.connections.connection import Statement
+from adapters.postgres.gateway import Gateway, GatewayOptions
+from domain.errors import Overloaded, StorageUnavailable
 from entrypoints.cli.doctor.command import check_database
 from entrypoints.cli.doctor.report import Level
 from entrypoints.composition.commands import Commands
@@ -20,6 +23,8 @@ from tests.faults.trial import USUAL, Trial
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
+
+TRIES = 5
 
 
 @contextlib.asynccontextmanager
@@ -189,3 +194,35 @@ async def test_a_standby_that_is_waited_for_and_away(follower, over_both, stored
 
     async with serving(over_both) as client:
         await Trial("the standby that is waited for is away", tells=tells).run(client, fault, stored)
+
+
+WHERE = Statement("select_port", "SELECT inet_server_port()")
+
+
+async def test_a_primary_that_was_frozen_and_replaced_answers_nobody_any_more(server, follower):
+    hosts = f"postgresql://postgres@127.0.0.1:{server.port},127.0.0.1:{follower.port}/postgres?sslmode=disable"
+    gateway = Gateway(GatewayOptions(hosts))
+    await gateway.open()
+    assert await gateway.fetch(WHERE, {}) == [(server.port,)]
+    server.freeze()
+    await asyncio.to_thread(execute, follower, "postgres", "SELECT pg_promote()")
+    await until(lambda: _asks(gateway, follower.port), 10)
+    server.thaw()
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pglambda'"
+    await asyncio.to_thread(execute, follower, "postgres", end)
+    for _ in range(TRIES):
+        assert await _port(gateway) in {None, follower.port}
+    server.kill()
+    await until(lambda: _asks(gateway, follower.port), 10)
+    await gateway.close()
+
+
+async def _port(gateway):
+    with contextlib.suppress(StorageUnavailable, Overloaded):
+        ((port,),) = await gateway.fetch(WHERE, {})
+        return port
+    return None
+
+
+async def _asks(gateway, port):
+    return await _port(gateway) == port

@@ -136,11 +136,13 @@ _DRIVER_TIMEOUT_MIN_S = 2
 class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
     """A connection that runs statements by libpq's own calls, one at a time, and connects in a bounded time.
 
-    It knows which statements it has prepared, and prepares others without a round trip of their own.
+    It knows which statements it has prepared, and prepares others without a round trip of their own. `timeline` is that
+    of its server, 0 until it is known.
     """
 
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
+        self.timeline = 0
         self._names: dict[tuple[str, Types], bytes] = {}
         self._exchange = StatementExchange(self.pgconn)
         self.adapters.register_dumper(SentValue, _SentValueDumper)

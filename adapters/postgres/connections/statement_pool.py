@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
@@ -14,6 +15,7 @@ from adapters.postgres.connections.errors import CUT, CUT_SHORT, NO_CONNECTION, 
 from adapters.postgres.connections.exchange import SocketDeadline, looks_alive
 from adapters.postgres.connections.held import HeldConnection, Hold
 from adapters.postgres.connections.observer import FailureLog, StatementObserver, failure_class
+from adapters.postgres.connections.timelines import READ_TIMELINE, Timelines
 from adapters.postgres.gateway_options import GatewayOptions
 from domain.errors import Overloaded, ShuttingDown
 from domain.stats import PoolStats
@@ -58,6 +60,7 @@ class StatementPool:
         self._tasks: set[asyncio.Task[Rows | Exception]] = set()
         self._responded_at_s = float("-inf")
         self._connect_failure: Exception | None = None
+        self._timelines = Timelines()
         self._closed = False
         # All writes may wait for one thing, such as a standby that is away. Reads must not wait with them.
         self._writers = asyncio.Semaphore(max(1, size_max - 1) if name == "normal" else size_max)
@@ -171,7 +174,7 @@ class StatementPool:
         try:
             while True:
                 connection = await self._pool.getconn(timeout=since_s + timeout_s - time.monotonic())
-                if looks_alive(connection):
+                if looks_alive(connection) and self._timelines.admits(connection.timeline):
                     return connection
                 await self._return(connection, spent=True)
         except PoolClosed as error:
@@ -201,6 +204,7 @@ class StatementPool:
         try:
             with SocketDeadline(connection, timeout_s) as deadline:
                 rows = await connection.run(statement, parameters, fence)
+            self._timelines.require(connection.timeline)
             spent = False
         except Exception as error:  # noqa: BLE001  # judged, and raised to the caller
             decision = self._judge(error, timeout_s if deadline.passed else None)
@@ -240,9 +244,17 @@ class StatementPool:
 
     async def _configure(self, connection: GatewayConnection) -> None:
         self._connect_failure = None
-        if connection.pgconn.parameter_status(b"TimeZone") not in _UTC:
+        try:
             with SocketDeadline(connection, self._socket_timeout_s):
-                await connection.execute("SET TIME ZONE 'UTC'")
+                if connection.pgconn.parameter_status(b"TimeZone") not in _UTC:
+                    await connection.execute("SET TIME ZONE 'UTC'")
+                for (timeline,) in await connection.run(READ_TIMELINE, {}):
+                    connection.timeline = timeline
+            self._timelines.require(connection.timeline)
+        except psycopg.Error as error:
+            self._note_connect_failure(error)
+            await connection.close()
+            raise
 
 
 def _failure(decision: RetryDecision, error: Exception) -> Exception:

@@ -10,6 +10,7 @@ from tests.support.waiting import until
 _SSL_REQUEST, _GSS_REQUEST, _CANCEL_REQUEST = 80877103, 80877104, 80877102
 _RESPONSES = {b"P": b"1", b"B": b"2", b"D": b"n", b"C": b"3"}
 _FLUSH, _TERMINATE = b"H", b"X"
+_ASKED_BY_NEW_CONNECTIONS = b"pg_walfile_name"
 
 
 def message(kind, body=b""):
@@ -32,6 +33,8 @@ _WELCOME = b"".join(
 
 class SilentServer:
     """Responds to every statement with no rows, until `silent`; with `mute`, not even a new connection is greeted.
+
+    What a new connection asks first belongs to the greeting.
 
     With `cut_after`, the response to a statement ends with that message, or with nothing if it is empty, and then the
     connection. A row (`D`) has only a half.
@@ -90,7 +93,10 @@ class SilentServer:
         while True:
             kind = await reader.readexactly(1)
             (size,) = struct.unpack("!I", await reader.readexactly(4))
-            await reader.readexactly(size - 4)
+            body = await reader.readexactly(size - 4)
+            if _ASKED_BY_NEW_CONNECTIONS in body:
+                writer.write(self._reply(kind))
+                continue
             self.statements += kind == b"E"
             self.exchanges += kind in b"QS"
             if kind == _TERMINATE:
