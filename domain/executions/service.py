@@ -268,7 +268,10 @@ class ExecutionService:
 
     def _script_run(self, call: _Call, execution: OpenExecution) -> ScriptRun:
         async def source() -> Script:
-            return await call.budget.spend(self._source(call.ref), StorageUnavailable)
+            try:
+                return await call.budget.spend(self._source(call.ref), StorageUnavailable)
+            except StorageUnavailable as error:
+                raise StorageUnavailable.of(error.fault, stored="no", executed="no") from error
 
         session = execution.session
         return ScriptRun(

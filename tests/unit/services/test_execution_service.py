@@ -7,6 +7,7 @@ import pytest
 from attrs import define, evolve, field
 
 from adapters.memory.script_runner import MemoryScriptRunner
+from adapters.memory.sessions import MemorySessionRepository
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionLost, ExecutionNotStored
@@ -161,6 +162,24 @@ async def test_a_call_that_is_cancelled_during_begin_is_withdrawn(world: World) 
 async def test_a_begin_that_may_be_stored_is_withdrawn_and_safe_to_repeat(world: World) -> None:
     ref = await world.session()
     world.executions.failures["begin"] = StorageUnavailable(stored="unknown", retry_after_ms=None)
+    with pytest.raises(StorageUnavailable) as caught:
+        await world.execution_service.execute(ref, PARAMS)
+    await settled(world)
+    assert caught.value.details == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
+    assert world.executions.called == ["begin", "withdraw"]
+
+
+@define(eq=False)
+class ScriptlessSessions(MemorySessionRepository):
+    """Sessions of a database that fails when a script is read."""
+
+    async def script(self, ref):
+        raise StorageUnavailable
+
+
+async def test_an_execution_whose_script_cannot_be_read_says_that_nothing_ran(world: World) -> None:
+    ref = await world.session()
+    world.sessions = ScriptlessSessions(world.store)
     with pytest.raises(StorageUnavailable) as caught:
         await world.execution_service.execute(ref, PARAMS)
     await settled(world)
