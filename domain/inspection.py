@@ -142,12 +142,16 @@ class HorizonHolder:
 
 @frozen
 class ClockFacts:
-    """The database's time, how far it is ahead of this host's clock, and the bound of the error."""
+    """The database's time, how far it is ahead of this host's clock, and the bound of the error.
+
+    `correction_ms` is what the service adds to the clock of the server since a failover.
+    """
 
     now: datetime
     offset_ms: float
     error_bound_ms: float
     round_trip_ms: float
+    correction_ms: float = 0.0
 
 
 @frozen

@@ -46,10 +46,14 @@ class CoalescerStats:
 
 @frozen
 class ClockStats:
-    """How far the database's clock is ahead of the host's, and how precisely it is known; None before it was read."""
+    """How far the database's clock is ahead of the host's, and how precisely it is known; None before it was read.
+
+    `correction_ms` is what is added to the clock of the database's server since a failover.
+    """
 
     offset_ms: float | None
     error_bound_ms: float | None
+    correction_ms: float
     is_ready: bool
 
 

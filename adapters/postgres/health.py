@@ -114,7 +114,12 @@ class DatabaseHealth:
         """Return how precisely the time is known."""
         if self._clock.reason is not None:
             return {"status": "failing", "reason": self._clock.reason}
-        return {"status": "ok", "offset_ms": self._clock.offset_ms, "error_bound_ms": self._clock.error_bound_ms}
+        return {
+            "status": "ok",
+            "offset_ms": self._clock.offset_ms,
+            "error_bound_ms": self._clock.error_bound_ms,
+            "correction_ms": self._clock.correction_ms,
+        }
 
     async def cleanup(self) -> Facts:
         """Return how far cleanup is behind."""

@@ -9,7 +9,8 @@ from uuid import UUID
 from attrs import define
 
 from adapters.postgres import codec
-from adapters.postgres.clock.disciplined import ClockSample, boottime_ns, from_ns, host_time, to_ns
+from adapters.postgres.clock.probe import ServerTime
+from adapters.postgres.clock.samples import ClockSample, boottime_ns, from_ns, host_time, to_ns
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.inspection import InspectionConnection
 from adapters.postgres.gateway_options import GatewayOptions
@@ -163,14 +164,18 @@ class DatabaseInspector:
         return [host_of(row) for row in await self._rows(self._statements.runtime_hosts.select_runtime_hosts)]
 
     async def clock(self) -> ClockFacts:
-        """Measure the database's clock."""
-        best = min([await self._sample() for _ in range(_SAMPLES)], key=lambda sample: sample.error_ns)
+        """Measure the database's clock; that of the server, while migrations are pending."""
+        statements = self._statements.clock
+        select = statements.select_server_clock if (await self.schema()).pending else statements.select_clock
+        samples = [await self._sample(select) for _ in range(_SAMPLES)]
+        best, correction_ms = min(samples, key=lambda sample: sample[0].error_ns)
         now_ns = boottime_ns() + best.offset_ns
         return ClockFacts(
             now=from_ns(now_ns),
             offset_ms=(now_ns - to_ns(host_time())) / _NS_PER_MS,
             error_bound_ms=best.error_ns / _NS_PER_MS,
             round_trip_ms=2 * best.error_ns / _NS_PER_MS,
+            correction_ms=correction_ms,
         )
 
     async def replication(self) -> ReplicationFacts:
@@ -233,10 +238,12 @@ class DatabaseInspector:
         sizes = await self._rows(self._statements.storage.select_table_sizes)
         return sum(size_bytes for _, size_bytes, _ in sizes)
 
-    async def _sample(self) -> ClockSample:
+    async def _sample(self, select: Statement) -> tuple[ClockSample, float]:
+        """Return a sample, and the correction in milliseconds."""
         sent_ns = boottime_ns()
-        ((server_at,),) = await self._rows(self._statements.clock.select_clock)
-        return ClockSample.of(sent_ns, server_at, boottime_ns())
+        ((at, *added),) = await self._rows(select)
+        sample = ClockSample.of(sent_ns, at, boottime_ns())
+        return sample, ServerTime(at, *added).correction_ms
 
     async def _applied(self) -> Sequence[AppliedMigration]:
         ((there,),) = await self._rows(self._statements.migrations.select_migrations_exist)

@@ -29,7 +29,7 @@ class DatabaseStatsReader:
         return DatabaseStats(
             pools=self._gateway.pools(),
             coalescers={each.name: each.stats() for each in self._coalescers},
-            clock=ClockStats(clock.offset_ms, clock.error_bound_ms, clock.ready),
+            clock=ClockStats(clock.offset_ms, clock.error_bound_ms, clock.correction_ms, clock.ready),
             cleanup=self._cleanup.stats(),
             storage=self._budget.state,
             budget=self._budget.budget,

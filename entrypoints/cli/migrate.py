@@ -44,6 +44,7 @@ DESTROYED = {
     "key-uses": "the record of when API keys were last used (migration 20).",
     "webhooks": "webhooks, and the messages to them that wait or were made (migration 23).",
     "buckets": "the record of buckets, of which there must be none (migration 27).",
+    "clock-correction": "the correction of the clock after a failover; the time jumps by it (migration 28).",
     "usage": "the counts of what owners have executed; those of the kept history are counted again (migration 14).",
 }
 """The kinds of data that a revert deletes, as in `-- destroys KIND` of the .down.sql files."""

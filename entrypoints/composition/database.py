@@ -9,8 +9,7 @@ from dependency_injector import containers, providers
 from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.coalescer import Coalescer
 from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock
-from adapters.postgres.clock.probe import database_time
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.clock.probe import DatabaseClock
 from adapters.postgres.connections.observer import StatementObserver
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.migrations.schema import SchemaCheck
@@ -38,6 +37,7 @@ from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.entry_ender import EntryEnder
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
+from adapters.postgres.statements.calls import ClockStatements
 from adapters.postgres.statements.catalogue import load_statements
 from adapters.random_ids import RandomIds
 from domain.idempotency import KEPT_FOR
@@ -63,9 +63,9 @@ class BucketSteps:
     probes: Mapping[str, Callable[[], Awaitable[Mapping[str, object]]]] = field(factory=dict)
 
 
-def disciplined_clock(gateway: Gateway, statement: Statement, options: ClockOptions) -> DisciplinedClock:
+def disciplined_clock(gateway: Gateway, statements: ClockStatements, options: ClockOptions) -> DisciplinedClock:
     """Return the clock of the gateway's database, before its first measurement."""
-    return DisciplinedClock(database_time(gateway.fetch, statement, options.probe_timeout_s), options)
+    return DisciplinedClock(DatabaseClock(gateway.fetch, statements, options.probe_timeout_s), options)
 
 
 def _joined(*groups: Iterable[Coalescer[Any, Any]]) -> Sequence[Coalescer[Any, Any]]:
@@ -86,7 +86,7 @@ class Database(containers.DeclarativeContainer):
     clock = providers.Singleton(
         disciplined_clock,
         gateway,
-        statements.provided.clock.select_clock,
+        statements.provided.clock,
         providers.Callable(clock_options, settings),
     )
     writing = providers.Singleton(BatchKeys)

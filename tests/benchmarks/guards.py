@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from typing_extensions import override
+
 from adapters.jwt.claims import ClaimRules
 from adapters.jwt.issuer import issue_token
 from adapters.jwt.keys import secret_key
 from adapters.jwt.verifier import JwtVerifier
 from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.postgres.clock.disciplined import DisciplinedClock
+from adapters.postgres.clock.probe import ServerClock, ServerTime
 from adapters.random_ids import RandomIds
 from domain.access.api_key_service import ApiKeyService
 from domain.access.authentication import Authentication, KeyRing
@@ -32,7 +35,7 @@ _AIM_US = 5.0
 
 async def main() -> None:
     """Measure, and print a line for each kind of credential."""
-    clock = DisciplinedClock(_host_time)
+    clock = DisciplinedClock(_HostClock())
     await clock.measure()
     secret, repository = secrets.token_urlsafe(32), MemoryApiKeyRepository()
     keys = ApiKeyService(clock, RandomIds(), repository, lambda: secrets.token_urlsafe(32), Actor("bench", COMMAND))
@@ -61,8 +64,10 @@ async def _measured(call: Callable[[], Awaitable[Any]]) -> float:
     return min(rounds)
 
 
-async def _host_time() -> datetime:
-    return datetime.now(UTC)
+class _HostClock(ServerClock):
+    @override
+    async def read(self) -> ServerTime:
+        return ServerTime(datetime.now(UTC))
 
 
 async def _nothing(_: Any) -> Any:

@@ -2,72 +2,38 @@
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from attrs import field, frozen, validators
 from typing_extensions import override
 
-from adapters.postgres.clock.probe import Probe
+from adapters.postgres.clock.probe import ServerClock, ServerTime
+from adapters.postgres.clock.samples import ClockSample, boottime_ns, from_ns, host_time, to_ns
 from domain.clock import Clock
 from domain.errors import DomainError, StorageUnavailable
 from domain.storage.faults import StorageFault
 
 _NS_PER_MS = 1_000_000
+_NS_PER_S = 1_000_000_000
 _SLOWING_PERCENT = 10
 """Until a correction backward is complete, the clock runs this much slower."""
 _FIRST_SAMPLES = 4
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_DRIFT_PPM = 200
-"""How fast two clocks of ordinary machines drift apart at most, without extreme slewing."""
+_MILLISECOND = timedelta(milliseconds=1)
 
 _log = structlog.get_logger(__name__)
 _positive = validators.gt(0.0)
 
 
 @frozen
-class ClockSample:
-    """The monotonic clock plus `offset_ns` is the database's time, within `error_ns` when the sample was taken."""
-
-    offset_ns: int
-    error_ns: int
-    taken_ns: int
-
-    @classmethod
-    def of(cls, sent_ns: int, server_at: datetime, received_ns: int) -> "ClockSample":
-        """Return a sample that assumes the server's instant in the middle of the round trip."""
-        error_ns = (received_ns - sent_ns + 1) // 2
-        return cls(to_ns(server_at) - sent_ns - error_ns, error_ns, received_ns)
-
-    def bound_ns(self, monotonic_ns: int) -> int:
-        """Return the error bound at a later instant of the monotonic clock."""
-        return self.error_ns + max(0, monotonic_ns - self.taken_ns) * _DRIFT_PPM // 1_000_000
-
-    def differs_ns(self, other: "ClockSample") -> int:
-        """Return by how much the two disagree at least, beyond their errors."""
-        known_ns = self.bound_ns(other.taken_ns) + other.bound_ns(self.taken_ns)
-        return max(0, abs(self.offset_ns - other.offset_ns) - known_ns)
-
-
-def to_ns(instant: datetime) -> int:
-    """Return nanoseconds since 1970 of an aware instant."""
-    return (instant - _EPOCH) // _MICROSECOND * 1000
-
-
-def from_ns(since_epoch_ns: int) -> datetime:
-    """Return the instant in UTC, cut to the microsecond."""
-    return _EPOCH + since_epoch_ns // 1000 * _MICROSECOND
-
-
-@frozen
 class ClockOptions:
     """Seconds between probes, the jump that is doubted, and the error bound up to which the clock is ready.
 
-    A doubted offset is accepted after `agreeing_probes` in a row agree on it, within `agreement_ms`.
+    A doubted offset is accepted after `agreeing_probes` in a row agree on it, within `agreement_ms`. A controller that
+    starts after a failover leaves it to older ones for `settle_after_s`, two intervals, to say how the time goes on.
     """
 
     interval_s: float = field(default=5.0, validator=_positive)
@@ -77,16 +43,7 @@ class ClockOptions:
     agreement_ms: int = 50
     error_bound_ms_max: int = 500
     agreeing_probes: int = field(default=5, validator=validators.ge(1))
-
-
-def boottime_ns() -> int:
-    """Return nanoseconds of a monotonic clock that includes suspend, if the system has one."""
-    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
-def host_time() -> datetime:
-    """Return the host's wall clock, in UTC."""
-    return datetime.now(UTC)
+    settle_after_s: float = field(default=10.0, validator=_positive)
 
 
 class DisciplinedClock(Clock):
@@ -95,18 +52,21 @@ class DisciplinedClock(Clock):
     All controllers of one database agree within their error bounds, whatever their hosts' clocks do. A correction
     forward applies at once; one backward slows the clock, which never goes back. Before the first contact `now` raises
     StorageUnavailable, because the host's own clock may be wrong by any amount.
+
+    After a failover the time goes on: the first controller that knows it stores by how much it differs from the clock
+    of the new server, and all follow that.
     """
 
     def __init__(
         self,
-        probe: Probe,
+        server: ServerClock,
         options: ClockOptions | None = None,
         *,
         monotonic_ns: Callable[[], int] = boottime_ns,
         wall: Callable[[], datetime] = host_time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._probe = probe
+        self._server = server
         self._options = options or ClockOptions()
         self._monotonic_ns = monotonic_ns
         self._wall = wall
@@ -115,6 +75,8 @@ class DisciplinedClock(Clock):
         self._doubted: list[ClockSample] = []
         self._samples = 0
         self._unreachable = True
+        self._correction_ms = 0.0
+        self._unsettled_since_ns: int | None = None
         self._ahead_ns = 0
         self._ahead_at_ns = 0
         self._latest_ns = 0
@@ -138,6 +100,10 @@ class DisciplinedClock(Clock):
     @property
     def reason(self) -> str | None:
         """Why the clock is not ready; None if it is ready."""
+        if self._best is None and self._unsettled_since_ns is not None:
+            return (
+                "the database's server is new, and no controller has said yet how its clock differs from the last one's"
+            )
         if self._best is None:
             return "the database's clock has not been read yet"
         if self._doubted:
@@ -158,6 +124,11 @@ class DisciplinedClock(Clock):
         return (self._monotonic_ns() + self._best.offset_ns - to_ns(self._wall())) / _NS_PER_MS
 
     @property
+    def correction_ms(self) -> float:
+        """What was added to the clock of the server when it was last read; 0 unless a failover led to another clock."""
+        return self._correction_ms
+
+    @property
     def error_bound_ms(self) -> float | None:
         """How far `now` may be from the database's clock; None before the first contact."""
         if self._best is None:
@@ -174,10 +145,11 @@ class DisciplinedClock(Clock):
             await self._sleep(interval_s * random.uniform(0.9, 1.0))  # noqa: S311  # keeps controllers apart
 
     async def measure(self) -> None:
-        """Probe once, and adjust the clock."""
-        sent_ns = self._monotonic_ns()
+        """Probe once, and adjust the clock; after a failover, settle first how the time goes on."""
         try:
-            server_at = await self._probe()
+            sample, time = await self._sample()
+            if not time.is_settled and await self._settle(sample, time):
+                sample, time = await self._sample()
         except DomainError as error:
             self._unreachable = True
             self._fault = error.fault if isinstance(error, StorageUnavailable) else None
@@ -186,11 +158,48 @@ class DisciplinedClock(Clock):
             self._log_failure(error)
         else:
             self._unreachable, self._failure = False, None
-            self._learn(ClockSample.of(sent_ns, server_at, self._monotonic_ns()))
+            self._take_in(sample, time)
+
+    async def _sample(self) -> tuple[ClockSample, ServerTime]:
+        sent_ns = self._monotonic_ns()
+        time = await self._server.read()
+        sample = ClockSample.of(sent_ns, time.at, self._monotonic_ns(), fades=bool(time.correction_ms))
+        return sample, time
+
+    def _take_in(self, sample: ClockSample, time: ServerTime) -> None:
+        """Adjust the clock, unless it is open how the time of a new server follows that of the last one."""
+        if time.is_settled or time.settled_timeline is None:
+            self._unsettled_since_ns, self._correction_ms = None, time.correction_ms
+            self._learn(sample)
+
+    async def _settle(self, sample: ClockSample, time: ServerTime) -> bool:
+        """Store what is added to the clock of a new server, if it is for this controller to do so; return whether."""
+        if self._unsettled_since_ns is None:
+            self._unsettled_since_ns = sample.taken_ns
+        waited_ns = sample.taken_ns - self._unsettled_since_ns
+        is_new = time.settled_timeline is None
+        if self._best is None and not is_new and waited_ns < self._options.settle_after_s * _NS_PER_S:
+            return False
+        correction = timedelta() if is_new else self._continuing(sample)
+        try:
+            await self._server.settle(time, correction)
+        except DomainError as error:
+            _log.warning("clock_not_settled", timeline=time.timeline, reason=error.message)
+            return False
+        _log.info("clock_settled", timeline=time.timeline, correction_ms=round(correction / _MILLISECOND))
+        return True
+
+    def _continuing(self, sample: ClockSample) -> timedelta:
+        """Return what to add to the new server's clock; a difference that is no jump is corrected as any other."""
+        if self._best is None or self._best.differs_ns(sample) <= self._options.jump_ms * _NS_PER_MS:
+            return timedelta()
+        ahead_ns = self._best.offset_ns + self._still_ahead_ns(sample.taken_ns) - sample.offset_ns
+        return ahead_ns // 1000 * _MICROSECOND
 
     @property
     def _calm(self) -> bool:
-        return not self._unreachable and not self._doubted and self._samples >= _FIRST_SAMPLES
+        has_doubts = self._unreachable or self._doubted or self._unsettled_since_ns is not None
+        return not has_doubts and self._samples >= _FIRST_SAMPLES
 
     def _log_failure(self, error: Exception) -> None:
         if self._failure is not type(error):

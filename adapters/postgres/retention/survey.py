@@ -38,7 +38,7 @@ class StorageSurvey:
     async def facts(self) -> StorageFacts:
         """Return the facts as of the database's time; raises StorageUnavailable or Overloaded."""
         stored = await StorageGauge(self._gateway, self._statements.storage).stored()
-        ((now,),) = await self._gateway.fetch(self._statements.clock.select_clock, {})
+        ((now, *_),) = await self._gateway.fetch(self._statements.clock.select_clock, {})
         newest = uuid7_at(now + _DAY, 0)
         spans = await self._session_spans(newest)
         return StorageFacts(

@@ -11,6 +11,8 @@ class ClockStatements:
     """Statements of `clock.sql`."""
 
     select_clock: Statement
+    select_server_clock: Statement
+    settle_clock: Statement
 
 
 @frozen

@@ -45,6 +45,7 @@ _REMEDIES = {
 _ERROR_BOUND_MS_MAX = 500
 _OFFSET_MS_NOTED = 500
 _OFFSET_MS_MAX = 60_000
+_CORRECTION_MS_MAX = 1000
 _ROUND_TRIP_SHARE_MAX = 0.05
 
 
@@ -91,6 +92,8 @@ def judge_clock(facts: ClockFacts, settings: Settings) -> Iterator[Finding]:
             "Move the service closer to its database, or find what delays the responses.",
         )
     yield _judge_offset(facts)
+    if abs(facts.correction_ms) >= 1:
+        yield _judge_correction(facts)
     yield _judge_round_trip(facts, settings)
 
 
@@ -107,6 +110,14 @@ def _judge_offset(facts: ClockFacts) -> Finding:
     if abs(facts.offset_ms) > _OFFSET_MS_NOTED:
         return CLOCK.note(seen, why, remedy)
     return CLOCK.ok(seen)
+
+
+def _judge_correction(facts: ClockFacts) -> Finding:
+    side = "ahead of" if facts.correction_ms > 0 else "behind"
+    seen = f"the service's time is {abs(facts.correction_ms) / 1000:.3f} s {side} the clock of this server"
+    why = "At a failover its clock differed from the last server's, and the time went on. This fades by 1.8 s an hour."
+    remedy = "Let all servers of the database take their time from the network; slew their clocks, do not step them."
+    return CLOCK.warning(seen, why, remedy) if abs(facts.correction_ms) > _CORRECTION_MS_MAX else CLOCK.note(seen, why)
 
 
 def _judge_round_trip(facts: ClockFacts, settings: Settings) -> Finding:

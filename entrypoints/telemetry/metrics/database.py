@@ -68,6 +68,10 @@ _ERROR_BOUND = gauge(
     "pglambda_clock_error_bound_seconds",
     "Upper bound of the difference between this process's time and the database's.",
 )
+_CORRECTION = gauge(
+    "pglambda_clock_correction_seconds",
+    "What is added to the clock of the database's server, because it differed from the last one's at a failover.",
+)
 _CLOCK_READY = gauge("pglambda_clock_ready", "1 if the time is known well enough to serve calls, else 0.")
 
 _LAG = gauge("pglambda_cleanup_lag_seconds", "Time since the oldest stored session passed its retention.")
@@ -140,6 +144,7 @@ class DatabaseMetrics(Collector):
         yield from _batches(stats.coalescers)
         yield _OFFSET.single(_seconds(stats.clock.offset_ms))
         yield _ERROR_BOUND.single(_seconds(stats.clock.error_bound_ms))
+        yield _CORRECTION.single(stats.clock.correction_ms / 1000)
         yield _CLOCK_READY.single(stats.clock.is_ready)
         yield from _cleanups(stats.cleanup)
         yield from _stored(stats)

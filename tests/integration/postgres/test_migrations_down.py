@@ -64,6 +64,7 @@ SELECT
 FROM generate_series(1, 3) AS n;
 INSERT INTO meta.runtime_hosts VALUES
 ('h', gen_random_uuid(), 'http://h:1', '10.0.0.1', '{}', 1, '0.3.0', 'ready', now(), now());
+UPDATE meta.clock SET correction_us = 1000;
 INSERT INTO meta.live_output VALUES (gen_random_uuid(), gen_random_uuid(), 1, 0, 'x', 0, '', 0, NULL, NULL, now());
 INSERT INTO meta.schedules (
     schedule_id, owner, name, function_name, params, interval_s, jitter_s, catch_up, overlap, expires_in, options,
@@ -133,6 +134,7 @@ GROUP BY c.relname
 """
 LOSSES = {
     "runtime-hosts": "1 runtime host",
+    "clock-correction": "1 clock correction",
     "live-output": "1 live part",
     "schedules": "1 schedule (1 firing)",
     "queue": "1 queued execution (3 accepted executions, 1 open execution, 1 ended execution, 1 usage addition, "

@@ -85,6 +85,8 @@ class MoreStatements:
     """Uses one that has no file."""
 
     select_clock: Statement
+    select_server_clock: Statement
+    settle_clock: Statement
     select_moon: Statement
 
 
@@ -94,16 +96,16 @@ def test_a_missing_statement_stops_the_start():
 
 
 def test_an_unused_statement_stops_the_start():
-    with pytest.raises(StatementsDiffer, match="unused \\['select_clock'\\]"):
+    with pytest.raises(StatementsDiffer, match="unused \\['select_clock', 'select_server_clock', 'settle_clock'\\]"):
         load(NoStatements, "clock.sql")
 
 
-def test_only_one_statement_reads_the_time():
+def test_only_the_statements_of_the_clock_read_the_time():
     # The origin judges its sessions by the clock of its own server, and so do the statements for it.
     files = [path for path in SQL.rglob("*.sql") if not path.name.startswith("origin_")]
     reads = {path.name: clock_reads(path.read_text()) for path in files}
     assert {name: found for name, found in reads.items() if found} == {
-        "clock.sql": ["clock_timestamp("],
+        "clock.sql": ["clock_timestamp(", "clock_timestamp("],
         # Of transaction ids: they count transactions.
         "inspection.sql": [
             "age(d.datfrozenxid)",

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock
-from adapters.postgres.clock.probe import database_time
+from adapters.postgres.clock.probe import DatabaseClock
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.inspection import DatabaseInspector
 from adapters.postgres.repositories.audit import PostgresAuditReader
@@ -232,7 +232,7 @@ async def test_an_id_is_explained_by_where_its_session_is(storage, store, gatewa
 
 
 async def timeline_of(gateway: Gateway, statements: Statements) -> PostgresTimelineReader:
-    clock = DisciplinedClock(database_time(gateway.fetch, statements.clock.select_clock, 1.0), ClockOptions())
+    clock = DisciplinedClock(DatabaseClock(gateway.fetch, statements.clock, 1.0), ClockOptions())
     await clock.measure()
     return PostgresTimelineReader(gateway, statements, clock, KEPT_FOR)
 

@@ -8,14 +8,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock, boottime_ns, host_time
-from adapters.postgres.clock.probe import database_time
+from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock
+from adapters.postgres.clock.probe import DatabaseClock, ServerTime
+from adapters.postgres.clock.samples import boottime_ns, host_time
 from adapters.postgres.connections.connection import Statement
+from adapters.postgres.statements.calls import ClockStatements
 from domain.errors import StorageUnavailable
+from domain.storage.faults import StorageFault
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
+STATEMENTS = ClockStatements(
+    *(Statement(name, "...") for name in ("select_clock", "select_server_clock", "settle_clock"))
+)
 MS = 1_000_000
 S = 1000 * MS
+
+
+class ManualServer:
+    """The primary of all hosts: its timeline, and the row that says what is added to its clock."""
+
+    def __init__(self):
+        self.timeline, self.settled_timeline, self.correction = 1, 1, timedelta()
+        self.refusal = None
+        self.settled = []
+
+    def read(self, at):
+        added = self.correction if self.timeline == self.settled_timeline else timedelta()
+        return ServerTime(at + added, self.timeline, self.settled_timeline, self.correction)
+
+    def settle(self, time, correction):
+        if self.refusal is not None:
+            raise self.refusal
+        if self.settled_timeline == time.settled_timeline:
+            self.settled_timeline, self.correction = time.timeline, correction
+            self.settled.append(correction)
 
 
 class ManualHost:
@@ -29,6 +55,7 @@ class ManualHost:
         self.there_ns = 0
         self.back_ns = 0
         self.failure = None
+        self.server = ManualServer()
 
     def monotonic_ns(self):
         return 7 * S + self.true_ns + self.true_ns * self.drift_ppm // 1_000_000
@@ -40,19 +67,22 @@ class ManualHost:
         off_ns = self.database_off_ns if off_ns is None else off_ns
         return START + timedelta(microseconds=(self.true_ns + off_ns) // 1000)
 
-    async def probe(self):
+    async def read(self):
         self.true_ns += self.there_ns
         if self.failure is not None:
             raise self.failure
-        reading = self.database()
+        reading = self.server.read(self.database())
         self.true_ns += self.back_ns
         return reading
+
+    async def settle(self, time, correction):
+        self.server.settle(time, correction)
 
     def pass_s(self, seconds):
         self.true_ns += round(seconds * S)
 
     def clock(self, **options):
-        return DisciplinedClock(self.probe, ClockOptions(**options), monotonic_ns=self.monotonic_ns, wall=self.wall)
+        return DisciplinedClock(self, ClockOptions(**options), monotonic_ns=self.monotonic_ns, wall=self.wall)
 
 
 def off_ms(clock, host):
@@ -247,6 +277,165 @@ async def test_a_slow_drift_is_followed_within_the_bound():
     assert clock.error_bound_ms < 10
 
 
+@pytest.fixture
+def two_hosts():
+    """Two controllers of one primary, with time that passes for both."""
+    hosts = [ManualHost(), ManualHost()]
+    hosts[1].server = hosts[0].server
+    return hosts
+
+
+def fail_over(hosts, off_s):
+    hosts[0].server.timeline += 1
+    for host in hosts:
+        host.database_off_ns = round(off_s * S)
+
+
+def pass_s(hosts, seconds):
+    for host in hosts:
+        host.pass_s(seconds)
+
+
+@pytest.mark.parametrize("off_s", [2, -2, 60, -60])
+async def test_after_a_failover_to_another_clock_the_time_goes_on_for_all_and_none_loses_its_readiness(
+    two_hosts, off_s
+):
+    clocks = [await contact(host) for host in two_hosts]
+    pass_s(two_hosts, 5)
+    fail_over(two_hosts, off_s)
+    for _ in range(20):
+        pass_s(two_hosts, 1)
+        for clock in clocks:
+            await clock.measure()
+            assert clock.ready
+        times = [clock.now() for clock in clocks]
+        assert abs(times[0] - times[1]) < timedelta(milliseconds=10)
+        assert abs(times[0] - two_hosts[0].database(0)) < timedelta(milliseconds=10)
+    assert [round(clock.correction_ms) for clock in clocks] == [-off_s * 1000] * 2
+    assert len(two_hosts[0].server.settled) == 1
+
+
+async def test_a_server_whose_clock_is_right_needs_no_correction(two_hosts):
+    clocks = [await contact(host) for host in two_hosts]
+    fail_over(two_hosts, 0.1)
+    for clock in clocks:
+        await clock.measure()
+        assert clock.ready
+    assert two_hosts[0].server.settled == [timedelta()]
+
+
+async def test_a_controller_that_lost_its_time_follows_the_others_and_settles_nothing(two_hosts):
+    known, paused = two_hosts
+    clocks = [await contact(known), await contact(paused)]
+    fail_over(two_hosts, 60)
+    known.pass_s(600)
+    await clocks[0].measure()
+    paused.database_off_ns = 660 * S
+    for _ in range(5):
+        assert clocks[0].ready
+        await clocks[1].measure()
+    assert known.server.settled == [timedelta(seconds=-60)]
+    assert clocks[1].ready
+    assert abs(clocks[1].now() - known.database(0)) < timedelta(milliseconds=10)
+
+
+async def test_a_controller_that_starts_after_a_failover_leaves_it_to_older_ones_to_settle(two_hosts):
+    older, newer = two_hosts
+    old_clock = await contact(older)
+    fail_over(two_hosts, 60)
+    new_clock = newer.clock()
+    await new_clock.measure()
+    assert not new_clock.ready
+    assert "no controller has said yet" in new_clock.reason
+    with pytest.raises(StorageUnavailable):
+        new_clock.now()
+    await old_clock.measure()
+    await new_clock.measure()
+    assert new_clock.ready
+    assert new_clock.now() == old_clock.now()
+
+
+async def test_without_a_controller_that_knows_the_time_the_clock_of_the_new_server_counts():
+    host = ManualHost()
+    host.server.correction = timedelta(seconds=-30)
+    fail_over([host], 60)
+    clock = host.clock(settle_after_s=10)
+    await clock.measure()
+    host.pass_s(9)
+    await clock.measure()
+    assert not clock.ready
+    host.pass_s(1)
+    await clock.measure()
+    assert clock.ready
+    assert clock.now() == host.database()
+    assert clock.correction_ms == 0
+
+
+async def test_a_new_database_is_settled_at_once():
+    host = ManualHost()
+    host.server.settled_timeline = None
+    clock = await contact(host)
+    assert clock.now() == host.database()
+    assert host.server.settled == [timedelta()]
+
+
+async def test_while_nothing_can_be_settled_the_time_goes_on_and_it_is_tried_each_second():
+    host = ManualHost()
+    clock = await contact(host)
+    fail_over([host], 60)
+    host.server.refusal = StorageUnavailable(stored="no")
+    for _ in range(10):
+        host.pass_s(1)
+        await clock.measure()
+        assert clock.ready
+        assert clock.now() == host.database(0)
+    host.server.refusal = None
+    await clock.measure()
+    assert host.server.settled == [timedelta(seconds=-60)]
+
+
+async def test_a_new_database_that_may_only_be_read_has_the_time_of_its_server():
+    host = ManualHost()
+    host.server.settled_timeline, host.server.refusal = None, StorageUnavailable(stored="no")
+    clock = await contact(host)
+    assert clock.now() == host.database()
+    assert clock.correction_ms == 0
+
+
+async def test_before_the_migrations_the_clock_of_the_server_counts():
+    async def fetch(statement, parameters, *, timeout_s, repeatable):
+        if statement.name == "select_clock":
+            raise StorageUnavailable.of(StorageFault.SCHEMA_MISSING, stored=None)
+        return [(START,)]
+
+    assert await DatabaseClock(fetch, STATEMENTS, 1.0).read() == ServerTime(START)
+
+
+async def test_another_fault_of_the_database_is_raised():
+    async def fetch(statement, parameters, *, timeout_s, repeatable):
+        raise StorageUnavailable.of(StorageFault.RIGHT_MISSING, stored=None)
+
+    with pytest.raises(StorageUnavailable):
+        await DatabaseClock(fetch, STATEMENTS, 1.0).read()
+
+
+async def test_a_standby_that_is_read_changes_nothing():
+    host = ManualHost()
+    clock = await contact(host)
+    host.server.timeline = 0
+    await clock.measure()
+    assert clock.ready
+    assert host.server.settled == []
+
+
+async def test_while_a_correction_fades_the_bound_grows_faster():
+    host = ManualHost()
+    host.server.correction = timedelta(seconds=60)
+    clock = await contact(host)
+    host.pass_s(100)
+    assert clock.error_bound_ms == pytest.approx(70)
+
+
 probes = st.tuples(st.floats(0, 20), st.integers(-900, 900), st.integers(0, 300), st.integers(0, 300), st.booleans())
 
 
@@ -282,9 +471,7 @@ async def run_with(host, probes_max, **options):
         if len(pauses) == probes_max:
             raise asyncio.CancelledError
 
-    clock = DisciplinedClock(
-        host.probe, ClockOptions(**options), monotonic_ns=host.monotonic_ns, wall=host.wall, sleep=sleep
-    )
+    clock = DisciplinedClock(host, ClockOptions(**options), monotonic_ns=host.monotonic_ns, wall=host.wall, sleep=sleep)
     with contextlib.suppress(asyncio.CancelledError):
         await clock.run()
     return pauses
@@ -303,15 +490,19 @@ async def test_it_probes_every_second_while_the_database_is_unavailable(failure)
     assert all(0.9 <= pause <= 1.0 for pause in await run_with(host, 20))
 
 
-async def test_the_probe_runs_one_statement_within_its_time():
+async def test_each_statement_of_the_clock_runs_once_within_its_time():
     asked = []
 
     async def fetch(statement, parameters, *, timeout_s, repeatable):
         asked.append((statement.name, parameters, timeout_s, repeatable))
-        return [(START,)]
+        return [(START, 3, 2, timedelta())]
 
-    assert await database_time(fetch, Statement("select_clock", "..."), 1.0)() == START
-    assert asked == [("select_clock", {}, 1.0, False)]
+    clock = DatabaseClock(fetch, STATEMENTS, 1.0)
+    time = await clock.read()
+    assert time == ServerTime(START, 3, 2, timedelta())
+    await clock.settle(time, timedelta(seconds=-1.5))
+    settled = {"known": 2, "timeline": 3, "correction_us": -1_500_000, "server_at": START}
+    assert asked == [("select_clock", {}, 1.0, False), ("settle_clock", settled, 1.0, False)]
 
 
 def test_the_hosts_own_clocks_run_forward():

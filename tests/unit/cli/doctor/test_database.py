@@ -335,6 +335,8 @@ class TestTheClock:
         [
             ({"offset_ms": -700.0}, Level.NOTE, "the database's clock is 700.0 ms behind this host's"),
             ({"offset_ms": 61_000.0}, Level.WARNING, "the database's clock is 61000.0 ms ahead of this host's"),
+            ({"correction_ms": 900.0}, Level.NOTE, "the service's time is 0.900 s ahead of the clock of this server"),
+            ({"correction_ms": -60e3}, Level.WARNING, "the service's time is 60.000 s behind the clock of this server"),
             ({"error_bound_ms": 600.0}, Level.PROBLEM, "the database's time is known to 600 ms only"),
             ({"round_trip_ms": 101.0}, Level.WARNING, "a round trip to the database takes 101 ms"),
         ],
