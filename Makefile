@@ -30,7 +30,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: audit commands dist image image-test units native help run test faults engines quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-front bench-history bench-queue bench-takeover bench-turns compare lock clean openapi openapi-lint conformance kubernetes
+.PHONY: audit commands dist image image-test units native help run test failover bench-controllers faults engines quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-front bench-history bench-queue bench-takeover bench-turns compare lock clean openapi openapi-lint conformance kubernetes
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -50,6 +50,9 @@ test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL, with bran
 
 faults: $(DEV_STAMP) ## Faults of server, network and controller under load, with a table of them, and upgrades; about six minutes.
 	$(PYTEST) --show-capture=no --durations=0 --durations-min=20 tests/faults tests/upgrade
+
+failover: $(DEV_STAMP) ## Failures of the primary of three servers under Patroni; FAILOVER=-kkilled for some; eight minutes.
+	$(PYTEST) --show-capture=no --durations=0 --durations-min=20 tests/failover $(FAILOVER)
 
 quick: $(DEV_STAMP) ## Rules and use cases over fakes that the contracts verify; about four seconds.
 	$(PYTEST) $(DURATIONS) tests/unit/domain tests/unit/services tests/unit/test_memory_contracts.py tests/unit/test_memory_script_runner.py
@@ -146,6 +149,9 @@ bench-cleanup: $(BENCH_STAMP) ## Remove a million expired sessions beside a mill
 
 bench-fairness: $(BENCH_STAMP) ## What a neighbour notices of one owner's flood; under a minute.
 	@$(PYTHON) -m tests.benchmarks fairness $(BENCH)
+
+bench-controllers: $(BENCH_STAMP) ## What a call costs at 1, 2 and 4 controllers on one database, WAL and disk; takes BENCH as well.
+	@$(PYTHON) -m tests.benchmarks controllers $(BENCH)
 
 bench-turns: $(BENCH_STAMP) ## Sessions in turn, more than places for warm workers and 1,000 with places; 200 first executions at once.
 	@$(PYTHON) -m tests.benchmarks turns $(BENCH)

@@ -187,8 +187,8 @@ def runs_in(path):
     return [(line["execution_id"], json.loads(line["params"])) for line in map(json.loads, lines)]
 
 
-def application_of(settings, runs, kill_at=None):
-    """Return the application; an execution's deadline has no grace, so that what is interrupted is soon unknown."""
+def application_of(settings, runs, kill_at=None, grace_s=0):
+    """Return the application; by default a deadline has no grace, so that what is interrupted is soon unknown."""
     controller = Controller(settings=settings)
     death = Death(kill_at, lambda: controller.database.gateway().stats().in_flight)
     runner = CountingRunner(MemoryRunnerOptions(workers_max=64, queue_max=64), runs=runs, death=death)
@@ -207,15 +207,15 @@ def application_of(settings, runs, kill_at=None):
     database.cleanup.add_kwargs(options=CleanupOptions(pause_s=0.5))
     for calls in mortal:
         calls.override(MortalCalls(calls(), death))
-    controller.execution_policy.override(evolve(controller.execution_policy(), grace_s=0))
+    controller.execution_policy.override(evolve(controller.execution_policy(), grace_s=grace_s))
     return controller.application()
 
 
-def serve(variables, runs, port, kill_at):
+def serve(variables, runs, port, kill_at, grace_s):
     """Be the process; it reports nothing, even when it fails."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable()
-    application = application_of(load_settings(variables), runs, kill_at)
+    application = application_of(load_settings(variables), runs, kill_at, grace_s)
     uvicorn.run(application, host="127.0.0.1", port=port, log_config=None, access_log=False, ws="none")
 
 
@@ -225,8 +225,8 @@ class Mortal:
     _processes = multiprocessing.get_context("forkserver")
     _processes.set_forkserver_preload([__name__])
 
-    def __init__(self, variables, runs, kill_at=None):
-        self._arguments = (variables, runs, free_port(), kill_at)
+    def __init__(self, variables, runs, kill_at=None, grace_s=0):
+        self._arguments = (variables, runs, free_port(), kill_at, grace_s)
         self.url = f"http://127.0.0.1:{self._arguments[2]}"
         self.start()
 

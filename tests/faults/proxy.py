@@ -28,11 +28,13 @@ class Mode(Enum):
 class Proxy:
     """Forwards connections to one address; `delay_s` is added each way, `hold_s` to the server's responses.
 
-    With `swallow_cancels`, requests to cancel a statement are accepted and go nowhere. `cancels` counts them.
+    With `swallow_cancels`, requests to cancel a statement are accepted and go nowhere. `cancels` counts them. With
+    `lets_end`, a connection that one side ends is closed after the other side has got everything, and not reset.
     """
 
-    def __init__(self, host, port):
+    def __init__(self, host, port, *, lets_end=False):
         self.target = (host, port)
+        self.lets_end = lets_end
         self.mode = Mode.PASS
         self.delay_s = 0.0
         self.hold_s = 0.0
@@ -62,7 +64,7 @@ class Proxy:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                 await link.run(reader)
         finally:
-            link.reset()
+            (link.close if self.lets_end else link.reset)()
             self.links.discard(link)
 
 
@@ -100,6 +102,11 @@ class _Link:
             if writer is not None and not writer.transport.is_closing():
                 writer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
                 writer.transport.abort()
+
+    def close(self):
+        for writer in (self._client, self._server):
+            if writer is not None:
+                writer.close()
 
     async def _pump(self, reader, take):
         with contextlib.suppress(OSError):

@@ -1,0 +1,179 @@
+"""The primary fails under 64 clients of two controllers, which reach it in three ways."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import Counter
+from uuid import UUID
+
+import httpx2
+import psycopg
+import pytest
+from attrs import define
+
+from tests.failover.cluster import TTL_S, Cluster, Node
+from tests.failover.conftest import InTurn
+from tests.faults.history import Stored
+from tests.faults.keyed_callers import KeyedCallers
+from tests.faults.keyed_callers import problems as keyed_problems
+from tests.faults.mortal import runs_in
+from tests.faults.pgbouncer import find_pgbouncer, running_pgbouncer
+from tests.faults.report import NOTES, ROWS
+from tests.faults.server import SERVICE_ROLE
+from tests.faults.trial import WRITE_INTERVAL_S, Trial
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
+
+CLIENTS = 48
+KEYED_CLIENTS = 16
+SESSIONS = 48
+KEYED_SESSIONS = 16
+PROMOTED_S = TTL_S + 30.0
+SERVED_S = 4.0
+"""Calls succeed again within this time after Patroni has made another server the primary, also on a busy machine.
+
+Patroni then names a synchronous standby, HAProxy looks each 0.5 s, and PgBouncer pauses for 1 s after a failure.
+"""
+BACK_AFTER_S = 1.0
+PROBLEMS_SHOWN = 20
+SCRIPT = {"script_content": "result = params"}
+TITLE = {"Language-Title": "python-failover"}
+STORED = """
+SELECT request_id, execution_count, closed_at IS NOT NULL, context::jsonb -> 'mark'
+FROM meta.sessions WHERE closed_at IS NOT NULL OR context::jsonb ? 'mark'
+"""
+COUNTED = "SELECT execution_id FROM meta.executions WHERE execution_count IS NOT NULL"
+MADE = "SELECT metadata::jsonb -> 'n', count(*) FROM meta.sessions WHERE metadata::jsonb ? 'n' GROUP BY 1"
+
+
+async def killed(cluster, primary):
+    primary.kill_server()
+
+
+async def gone(cluster, primary):
+    primary.kill()
+
+
+async def frozen(cluster, primary):
+    primary.freeze()
+
+
+async def cut_off(cluster, primary):
+    primary.cut_off()
+
+
+async def switched_over(cluster, primary):
+    await cluster.switch_over()
+
+
+FAULTS = {
+    "killed": killed,
+    "switched over": switched_over,
+    "gone with its Patroni": gone,
+    "frozen": frozen,
+    "cut off": cut_off,
+}
+COMING_BACK = {"frozen": Node.thaw, "cut off": Node.connect}
+"""How a node that has lost its place comes back, while calls are made: nobody may take it for the primary."""
+
+
+@define(eq=False)
+class Failover:
+    """A fault of the primary that ends when Patroni has made another server the primary."""
+
+    cluster: Cluster
+    name: str
+    took_s: float = 0.0
+    _after: Node | None = None
+
+    @contextlib.asynccontextmanager
+    async def lasting(self):
+        before, timeline = await self.cluster.leader(), await self.cluster.timeline()
+        began_s = time.monotonic()
+        await FAULTS[self.name](self.cluster, before)
+        yield
+        self._after = await self.cluster.leader(timeline, PROMOTED_S)
+        self.took_s = time.monotonic() - began_s
+        if self.name in COMING_BACK:
+            asyncio.get_running_loop().call_later(BACK_AFTER_S, COMING_BACK[self.name], before)
+
+    def rows(self, database, query):
+        """Return what the new primary has."""
+        with psycopg.connect(self.cluster.dsn(database, port=self._after.port), connect_timeout=5) as connection:
+            return connection.execute(query).fetchall()
+
+    def stored(self, database):
+        return {str(UUID(str(row[0]))): Stored(*row[1:]) for row in self.rows(database, STORED)}
+
+
+@contextlib.asynccontextmanager
+async def by_hosts(cluster, database):
+    yield {"DATABASE_URL": cluster.hosts_dsn(database)}
+
+
+@contextlib.asynccontextmanager
+async def by_haproxy(cluster, database):
+    yield {"DATABASE_URL": cluster.dsn(database, SERVICE_ROLE)}
+
+
+@contextlib.asynccontextmanager
+async def by_pgbouncer(cluster, database):
+    if find_pgbouncer() is None:
+        pytest.skip("PgBouncer is not installed (Debian and Ubuntu: apt-get install pgbouncer)")
+    with contextlib.ExitStack() as stack:  # entered in a thread: the pooler waits for proxies that run in this one
+        port = await asyncio.to_thread(stack.enter_context, running_pgbouncer(cluster, prepared_statements_max=100))
+        yield {"DATABASE_URL": cluster.dsn(database, SERVICE_ROLE, port), "DB_SERVER_TIMEOUTS": "false"}
+
+
+WAYS = {"several hosts": by_hosts, "HAProxy": by_haproxy, "PgBouncer and HAProxy": by_pgbouncer}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_nothing_is_lost_or_run_twice_when_the_primary_is(  # noqa: PLR0917  # fixtures, given by name
+    cluster, database, controllers, runs, fault, way
+):
+    failover = Failover(cluster, fault)
+    async with WAYS[way](cluster, database) as variables:
+        urls = await controllers(**variables)
+        async with httpx2.AsyncClient(transport=InTurn(urls), base_url="http://localhost", timeout=None) as client:
+            keyed = KeyedCallers([client], await _sessions(client), random.Random(f"{fault} {way}"))
+            repeating = keyed.start(KEYED_CLIENTS)
+            try:
+                await _trial(fault, way).run(client, failover.lasting, lambda: failover.stored(database))
+            finally:
+                keyed.stop()
+                await asyncio.gather(*repeating)
+            settled = await keyed.settle()
+    NOTES.append(f"{ROWS[-1].fault}: another primary {failover.took_s:.1f} s after the fault")
+    _judge(failover, database, runs_in(runs), keyed, settled)
+
+
+async def _sessions(client):
+    posts = [await client.post("/api/v1/initialize", headers=TITLE, json=SCRIPT) for _ in range(KEYED_SESSIONS)]
+    return [post.json()["request_id"] for post in posts]
+
+
+def _trial(fault, way):
+    return Trial(
+        f"primary {fault}, by {way}",
+        clients=CLIENTS,
+        lasting_s=0.0,
+        recovery_s=SERVED_S,
+        readiness_s=WRITE_INTERVAL_S,
+        sessions=SESSIONS,
+        bites=fault != "switched over",
+    )
+
+
+def _judge(failover, database, runs, keyed, settled):
+    """Compare the database with the marks that scripts left outside of it."""
+    times = Counter(execution_id for execution_id, _ in runs)
+    assert max(times.values()) == 1, "an execution ran twice"
+    counted = {str(UUID(str(execution_id))) for (execution_id,) in failover.rows(database, COUNTED)}
+    assert not {each for each in counted if each not in times}, "an execution was counted that did not run"
+    ran = Counter(params["n"] for _, params in runs if "other" in params)
+    made = Counter({int(number): times for number, times in failover.rows(database, MADE)})
+    found = list(keyed_problems(keyed.responses, settled, ran, made))
+    assert not found, "\n".join([f"{len(found)} problems", *found[:PROBLEMS_SHOWN]])
