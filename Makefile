@@ -30,7 +30,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: audit commands dist image image-test units native help run test failover bench-controllers faults engines quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-fairness bench-front bench-history bench-queue bench-takeover bench-turns compare lock clean openapi openapi-lint conformance kubernetes
+.PHONY: audit commands dist image image-test units native help run test failover faults engines quick unit proof soak check commits format lint types imports sql scripts bench bench-cleanup bench-controllers bench-fairness bench-front bench-history bench-queue bench-takeover bench-turns compare lock clean openapi openapi-lint conformance kubernetes
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24

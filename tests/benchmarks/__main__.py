@@ -13,7 +13,7 @@ import click
 
 from entrypoints.settings.choices import LogFormat, LogLevel
 from entrypoints.telemetry.logs import configure_logs
-from tests.benchmarks import cleanup, compare, fairness, front, history, hosts, plot, queues, report
+from tests.benchmarks import cleanup, compare, controllers, fairness, front, history, hosts, plot, queues, report
 from tests.benchmarks import turns as turns_benchmark
 from tests.benchmarks.database import Database, database, migrate
 from tests.benchmarks.http_runs import Times
@@ -125,6 +125,19 @@ def fair(*, seconds: float) -> None:
     """Let one owner flood the service, and report what a neighbour notices; well under a minute."""
     with _bench() as (postgres, cores, folder), _strangers() as seen:
         click.echo(fairness.table(*fairness.run(postgres, cores, folder, seconds)))
+    for note in seen:
+        click.echo(note)
+
+
+@cli.command("controllers")
+@click.option(
+    "--rounds", default=6, show_default=True, help="Of each kind of call, at 1, 2 and 4 controllers in turns."
+)
+def several_controllers(*, rounds: int) -> None:
+    """Call 1, 2 and 4 controllers on one database, and report what a call costs, writes and stores; two minutes."""
+    with _bench() as (postgres, cores, folder), _strangers() as seen:
+        for text in controllers.run(postgres, cores, folder, rounds):
+            click.echo(text)
     for note in seen:
         click.echo(note)
 

@@ -6,7 +6,7 @@ import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import cycle, islice
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -65,12 +65,12 @@ class _Line:
 
 
 class LoadGenerator:
-    """Sends requests over a number of connections, one at a time on each."""
+    """Sends requests over a number of connections, one at a time on each; with `others` they are shared out."""
 
-    def __init__(self, url: str, connections: int) -> None:
-        self._address = urlsplit(url)
+    def __init__(self, url: str, connections: int, others: Sequence[str] = ()) -> None:
         self._poll = select.epoll()
-        self._lines = {line.socket.fileno(): line for line in (self._connect() for _ in range(connections))}
+        urls = islice(cycle([url, *others]), connections)
+        self._lines = {line.socket.fileno(): line for line in map(self._connect, urls)}
         self._latencies_s: list[float] = []
         self._errors: dict[int, int] = {}
         self._idle = deque(self._lines.values())
@@ -174,8 +174,9 @@ class LoadGenerator:
             self._errors[status] = self._errors.get(status, 0) + 1
         return now_s
 
-    def _connect(self) -> _Line:
-        connection = socket.create_connection((self._address.hostname, self._address.port), timeout=_STALL_S)
+    def _connect(self, url: str) -> _Line:
+        address = urlsplit(url)
+        connection = socket.create_connection((address.hostname, address.port), timeout=_STALL_S)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._poll.register(connection.fileno(), select.EPOLLIN)
         return _Line(connection)
