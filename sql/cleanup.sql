@@ -320,10 +320,34 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS f ON TRUE;
 
--- name: delete_old_versions(versions_kept, left_before, rows_max)
+-- name: select_pinned_versions()
+-- The versions that sessions are pinned to, found one after the other in the index: their number does not grow with that
+-- of the sessions.
+WITH RECURSIVE pinned (function_id, version) AS (
+    (
+        SELECT s.function_id, s.function_version
+        FROM meta.sessions AS s
+        WHERE s.function_id IS NOT NULL
+        ORDER BY s.function_id, s.function_version
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT n.function_id, n.function_version
+    FROM pinned AS p
+    CROSS JOIN LATERAL (
+        SELECT s.function_id, s.function_version
+        FROM meta.sessions AS s
+        WHERE s.function_id IS NOT NULL AND (s.function_id, s.function_version) > (p.function_id, p.version)
+        ORDER BY s.function_id, s.function_version
+        LIMIT 1
+    ) AS n
+)
+SELECT p.function_id, p.version FROM pinned AS p;
+
+-- name: delete_old_versions(versions_kept, left_before, pinned_functions, pinned_versions, rows_max)
 -- A version is no longer among the newest ones since the version that many numbers later was registered. A call that
 -- found it before may still pin a session to it, so it stays until that instant is long past. After that it stays while
--- a session is pinned to it.
+-- a session is pinned to it, here or in another bucket.
 WITH picked AS MATERIALIZED (
     SELECT v.function_id, v.version
     FROM meta.functions AS f
@@ -341,6 +365,10 @@ WITH picked AS MATERIALIZED (
         AND NOT EXISTS (
             SELECT FROM meta.sessions AS s WHERE s.function_id = v.function_id AND s.function_version = v.version
         )
+        AND (v.function_id, v.version) NOT IN (
+            SELECT p.function_id, p.version
+            FROM unnest(:pinned_functions::uuid[], :pinned_versions::bigint[]) AS p (function_id, version)
+        )
     LIMIT :rows_max::bigint
     FOR UPDATE OF v SKIP LOCKED
 ),
@@ -352,7 +380,7 @@ removed AS (
 )
 SELECT count(*) FROM removed;
 
--- name: delete_deactivated_functions(deactivated_before, unpinnable_before, kept_max, rows_max)
+-- name: delete_deactivated_functions(deactivated_before, unpinnable_before, kept_max, pinned_functions, rows_max)
 -- Removes functions with their versions, unless a session is or may become pinned to one of them: those that were
 -- deactivated long ago, and of each owner those that more than kept_max deactivated ones follow. The deletion checks
 -- again after it has the lock, because a call may register the function again meanwhile.
@@ -371,6 +399,7 @@ picked AS MATERIALIZED (
         (r.deactivated_at < :deactivated_before::timestamptz OR r.position > :kept_max::bigint)
         AND r.deactivated_at < :unpinnable_before::timestamptz
         AND NOT EXISTS (SELECT FROM meta.sessions AS s WHERE s.function_id = f.function_id)
+        AND f.function_id <> all(:pinned_functions::uuid[])
     LIMIT :rows_max::bigint
     FOR UPDATE OF f SKIP LOCKED
 ),

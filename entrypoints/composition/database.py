@@ -33,7 +33,7 @@ from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.repositories.usage import PostgresExecutionCounts
 from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue, PostgresWebhookRepository
-from adapters.postgres.retention.cleanup import Cleanup
+from adapters.postgres.retention.cleanup import Cleanup, nothing_pinned
 from adapters.postgres.retention.entry_ender import EntryEnder
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
@@ -127,6 +127,7 @@ class Database(containers.DeclarativeContainer):
     audit = providers.Singleton(PostgresAuditReader, gateway, statements.provided.audit)
     purger = providers.Singleton(PostgresSessionPurger, gateway, statements.provided.purges, clock, KEPT_FOR)
     schema = providers.Singleton(SchemaCheck, gateway, statements.provided.migrations)
+    pinned_elsewhere = providers.Object(nothing_pinned)
     storage_budget = providers.Callable(storage_budget, settings)
     storage = providers.Singleton(HistoryBudget.of, gateway, statements, storage_budget)
     cleanup = providers.Singleton(
@@ -140,6 +141,7 @@ class Database(containers.DeclarativeContainer):
             UsageCounter, gateway, statements.provided.usage, clock, settings.provided.history_retention_days
         ),
         providers.Singleton(EntryEnder, gateway, statements.provided.queue_sweeps, ids=made_ids),
+        pinned_elsewhere=pinned_elsewhere,
     )
     coalescers = providers.Callable(
         _joined,

@@ -23,6 +23,7 @@ from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks
 from adapters.postgres.batching.coalescer import StatementTurns
 from adapters.postgres.buckets.placements import Placements, PostgresBucketReader
 from adapters.postgres.buckets.pool import BucketGateway, bucket_gateway
+from adapters.postgres.retention.cleanup import Pinned
 from adapters.random_ids import RandomIds
 from domain.audit import COMMAND, ActName, Actor, new_act
 from domain.buckets.bucket_map import HOME
@@ -66,7 +67,9 @@ def distribute(container: Any, ids: providers.Provider[Any], settings: Settings,
     If it `cleans`, there is a cleanup of each bucket while it is open.
     """
     database = container.database
-    directory = _directory(database, settings, cleans)
+    placements = Placements(database.gateway(), database.statements().buckets, node_addresses(settings))
+    parts = _BucketParts(settings, database, placements, cleans)
+    directory = _directory(database, settings, parts)
     routers = {name: make(directory) for name, make in _ROUTERS.items()}
     steps = BucketSteps(
         startup=[partial(_known, directory)],
@@ -75,18 +78,16 @@ def distribute(container: Any, ids: providers.Provider[Any], settings: Settings,
         probes={"buckets": partial(_facts, directory, database.clock())},
     )
     coalescers = database.coalescers()
-    for name, each in (routers | {"buckets": steps, "coalescers": coalescers}).items():
+    others = {"buckets": steps, "coalescers": coalescers, "pinned_elsewhere": partial(parts.pinned, directory)}
+    for name, each in (routers | others).items():
         getattr(database, name).override(providers.Object(each))
     ids.override(providers.Object(BucketIds(RandomIds(), directory, secrets.choice)))
     return directory
 
 
-def _directory(home: Any, settings: Settings, cleans: bool) -> Directory:
-    statements = home.statements().buckets
-    placements = Placements(home.gateway(), statements, node_addresses(settings))
-    parts = _BucketParts(settings, home, placements, cleans)
+def _directory(home: Any, settings: Settings, parts: "_BucketParts") -> Directory:
     pause = timedelta(seconds=2 * request_timeout_s(settings))
-    reader = PostgresBucketReader(home.gateway(), statements)
+    reader = PostgresBucketReader(home.gateway(), home.statements().buckets)
     return Directory(_storage(HOME, home, home), home.clock(), pause, reader, parts.storage)
 
 
@@ -135,11 +136,13 @@ class _BucketParts:
     _placements: Placements
     _cleans: bool
     _turns: dict[tuple[int | None, str], StatementTurns] = field(factory=dict, init=False)
+    _gateways: list[BucketGateway] = field(factory=list, init=False)
 
     def storage(self, number: int) -> Storage:
         """Return the storage of a bucket, before its connections are opened."""
         options, observe = gateway_options(self._settings), self._home.observe()
         gateway = bucket_gateway(number, self._placements, options, observe)
+        self._gateways.append(gateway)
         bucket = Database(settings=self._settings, observe=observe)
         shared = {
             _GATEWAY: gateway,
@@ -153,6 +156,17 @@ class _BucketParts:
         return _storage(
             number, bucket, self._home, _OpenBucket(bucket, gateway, partial(self._share, number), self._cleans)
         )
+
+    async def pinned(self, directory: Directory) -> Pinned:
+        """Return the versions that sessions in buckets are pinned to.
+
+        Raises StorageUnavailable or Overloaded, also while there may be buckets that are not known.
+        """
+        directory.hashing()
+        select, found = self._home.statements().cleanup.select_pinned_versions, []
+        for gateway in self._gateways:
+            found += await gateway.fetch(select, {})
+        return found
 
     async def _share(self, number: int, coalescers: Sequence[Any]) -> None:
         with contextlib.suppress(Unavailable):

@@ -44,3 +44,5 @@ async def test_until_the_buckets_are_known_calls_are_refused_and_the_health_says
         distributed.ids().new_placed(START, ANONYMOUS)
     facts = await distributed.database.buckets().probes["buckets"]()
     assert facts["status"] == "failing"
+    with pytest.raises(StorageUnavailable):
+        await distributed.database.pinned_elsewhere()()

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
 
 import structlog
 from attrs import define, evolve, field, frozen, validators
@@ -44,6 +46,17 @@ _REPETITIONS_KEPT = timedelta(days=1)
 _log = structlog.get_logger(__name__)
 
 
+Pinned = Sequence[tuple[UUID, int]]
+"""Functions and versions that sessions are pinned to."""
+
+PinnedElsewhere = Callable[[], Awaitable[Pinned]]
+
+
+async def nothing_pinned() -> Pinned:
+    """Return what other buckets use of functions if there are none."""
+    return ()
+
+
 @frozen
 class CleanupOptions:
     """Rows in one statement, statements in one cleanup, and pauses in seconds."""
@@ -77,6 +90,9 @@ class Cleanup:
     _usage: UsageCounter
     _entries: EntryEnder
     _options: CleanupOptions = field(factory=CleanupOptions)
+    _pinned_elsewhere: PinnedElsewhere = nothing_pinned
+    """The versions that sessions in other buckets are pinned to."""
+
     _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _batch: int = field(init=False)
     _deliveries: DeliveryRetention = field(init=False)
@@ -121,9 +137,7 @@ class Cleanup:
         await self._in_batches(self._usage.remove_old)
         self._stats.archive = await self._archive()
         self._stats.unserved = await self._unserved()
-        # Last, because they examine all functions: nothing else then waits for them.
-        self._stats.functions_removed += await self._in_batches(self._remove_functions)
-        self._stats.versions_removed += await self._in_batches(self._remove_versions)
+        await self._clean_functions()
         self._stats.lag_s = await self._lag_s(now)
         self._stats.runs += 1
         self._stats.last_run_at = now
@@ -222,7 +236,17 @@ class Cleanup:
         )
         return int(removed)
 
-    async def _remove_functions(self, rows_max: int) -> int:
+    async def _clean_functions(self) -> None:
+        """Remove what no session uses. Last, because all functions are examined: nothing else then waits for that."""
+        try:
+            pinned = await self._pinned_elsewhere()
+        except Unavailable as error:  # a bucket that is away may use any of them
+            _log.warning("functions_not_cleaned", reason=error.message)
+            return
+        self._stats.functions_removed += await self._in_batches(partial(self._remove_functions, pinned))
+        self._stats.versions_removed += await self._in_batches(partial(self._remove_versions, pinned))
+
+    async def _remove_functions(self, pinned: Pinned, rows_max: int) -> int:
         """Remove functions that were deactivated long ago, or are too many, unless sessions are pinned to them."""
         now = self._clock.now()
         ((removed,),) = await self._gateway.fetch(
@@ -231,18 +255,21 @@ class Cleanup:
                 "deactivated_before": now - _DEACTIVATED_KEPT,
                 "unpinnable_before": now - _PINNING_MAX,
                 "kept_max": _DEACTIVATED_MAX,
+                "pinned_functions": codec.uuids({function_id for function_id, _ in pinned}),
                 "rows_max": rows_max,
             },
         )
         return int(removed)
 
-    async def _remove_versions(self, rows_max: int) -> int:
+    async def _remove_versions(self, pinned: Pinned, rows_max: int) -> int:
         """Remove versions that are not among the newest ones, unless sessions are or may become pinned to them."""
         ((removed,),) = await self._gateway.fetch(
             self._statements.delete_old_versions,
             {
                 "versions_kept": self._retention.versions,
                 "left_before": self._clock.now() - _PINNING_MAX,
+                "pinned_functions": codec.uuids(function_id for function_id, _ in pinned),
+                "pinned_versions": codec.numbers(version for _, version in pinned),
                 "rows_max": rows_max,
             },
         )

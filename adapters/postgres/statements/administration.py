@@ -65,6 +65,7 @@ class CleanupStatements:
     select_oldest_expiry: Statement
     select_unserved: Statement
     delete_expired_keys: Statement = field(metadata=UNPREPARED)
+    select_pinned_versions: Statement = field(metadata=UNPREPARED)
     delete_old_versions: Statement = field(metadata=UNPREPARED)
     delete_deactivated_functions: Statement = field(metadata=UNPREPARED)
     delete_old_acts: Statement = field(metadata=UNPREPARED)

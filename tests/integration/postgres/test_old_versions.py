@@ -6,11 +6,20 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
-from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions, Retention
+from adapters.postgres.retention.cleanup import (
+    Cleanup,
+    CleanupOptions,
+    Pinned,
+    PinnedElsewhere,
+    Retention,
+    nothing_pinned,
+)
 from adapters.postgres.retention.entry_ender import EntryEnder
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
+from domain.errors import StorageUnavailable
 from domain.functions.function import Definition, Function, FunctionNotFound
 from domain.functions.ports import FunctionLookup
 from domain.functions.schema import FunctionSchema
@@ -42,12 +51,12 @@ def functions(gateway, statements):
 
 @pytest.fixture
 def new_cleanup(gateway, statements, storage):
-    def new(versions: int = KEPT, **options: int) -> Cleanup:
+    def new(versions: int = KEPT, pinned: PinnedElsewhere = nothing_pinned, **options: int) -> Cleanup:
         budget = HistoryBudget.of(gateway, statements, StorageBudget(None, 7))
         usage = UsageCounter(gateway, statements.usage, storage.clock, 7)
         retention = Retention(sessions=DAY, history=7 * DAY, versions=versions)
         parts = budget, usage, EntryEnder(gateway, statements.queue_sweeps), CleanupOptions(**options)
-        return Cleanup(gateway, statements.cleanup, storage.clock, retention, *parts)
+        return Cleanup(gateway, statements.cleanup, storage.clock, retention, *parts, pinned)
 
     return new
 
@@ -213,3 +222,40 @@ async def test_a_deactivated_function_stays_while_a_session_is_pinned_to_it(
     storage.clock.advance(90 * DAY)
     await new_cleanup().run_once()
     assert (await register()).version == 3
+
+
+async def test_what_sessions_in_another_bucket_are_pinned_to_stays(  # noqa: PLR0917  # fixtures, given by name
+    gateway, statements, storage, register, stored, deactivate, pin, new_cleanup
+):
+    functions = [await register() for _ in range(KEPT + 2)]
+    for function in (functions[0], functions[0], functions[-1]):
+        await pin(function)
+    pinned = await gateway.fetch(statements.cleanup.select_pinned_versions, {})
+    assert pinned == [(function.function_id, function.version) for function in (functions[0], functions[-1])]
+    await gateway.fetch(Statement("close_all", "DELETE FROM meta.sessions"), {})
+
+    async def elsewhere() -> Pinned:
+        return pinned
+
+    cleanup = new_cleanup(pinned=elsewhere)
+    storage.clock.advance(HOUR + MOMENT)
+    await cleanup.run_once()
+    assert await stored() == [1, 3, 4]
+    await deactivate()
+    storage.clock.advance(31 * DAY)
+    await cleanup.run_once()
+    assert await stored() == [1, 3, 4]
+
+
+async def test_nothing_that_a_bucket_may_use_is_removed_while_it_is_away(storage, register, stored, new_cleanup):
+    for _ in range(KEPT + 1):
+        await register()
+
+    async def away() -> Pinned:
+        raise StorageUnavailable
+
+    storage.clock.advance(HOUR + MOMENT)
+    await new_cleanup(pinned=away).run_once()
+    assert await stored() == [1, 2, 3]
+    await new_cleanup().run_once()
+    assert await stored() == [2, 3]
