@@ -12,6 +12,8 @@ from adapters.postgres.statements.catalogue import load_statements
 from domain.sessions.session import SessionExpired
 
 CLOCK = load_statements().clock
+PATIENT_S = 10.0
+"""A busy machine may take a while to run a statement."""
 
 
 async def clock_of(gateway, off):
@@ -75,7 +77,7 @@ class Failover:
 @pytest.mark.parametrize("off", ["2 seconds", "-2 seconds", "60 seconds", "-60 seconds"])
 async def test_after_a_failover_to_another_clock_two_controllers_judge_sessions_as_before(gateway, storage, off):
     statements = Failover()
-    clocks = [DisciplinedClock(DatabaseClock(gateway.fetch, statements, 1.0)) for _ in range(2)]
+    clocks = [DisciplinedClock(DatabaseClock(gateway.fetch, statements, PATIENT_S)) for _ in range(2)]
     for clock in clocks:
         await clock.measure()
     expires_at = clocks[0].now() + timedelta(seconds=30)
@@ -105,6 +107,6 @@ async def test_a_correction_fades_by_500_microseconds_a_second_and_ends(gateway)
     )
     for seconds, left in ((0, -60.0), (1000, -59.5), (60_000, -30.0), (120_000, 0.0), (500_000, 0.0)):
         await gateway.fetch(ago, {"seconds": seconds})
-        time = await DatabaseClock(gateway.fetch, CLOCK, 1.0).read()
+        time = await DatabaseClock(gateway.fetch, CLOCK, PATIENT_S).read()
         assert time.correction / timedelta(seconds=1) == pytest.approx(left, abs=0.01)
         assert (time.at - datetime.now(UTC)) / timedelta(seconds=1) == pytest.approx(left, abs=0.5)
