@@ -42,6 +42,7 @@ def runtime_options(settings: Settings) -> RuntimeOptions:
     """Return the options of the client of runtime hosts."""
     return RuntimeOptions(
         token=settings.runtime_token.reveal() if settings.runtime_token else None,
+        ca_file=None if settings.runtime_ca_file is None else str(settings.runtime_ca_file),
         queue_timeout_s=settings.queue_timeout_ms / 1000,
         runtime_timeout_s=settings.runtime_timeout_seconds,
         check_timeout_s=request_timeout_s(settings),

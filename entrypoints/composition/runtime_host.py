@@ -19,7 +19,7 @@ from entrypoints.http.request import Request
 from entrypoints.runtime_host.application import HostApi, HostApplication
 from entrypoints.runtime_host.telemetry import HostMetrics
 from entrypoints.server.lifespan import Lifespan, bounded
-from entrypoints.settings.runtime_hosts import runtime_host_name, runtime_host_url
+from entrypoints.settings.runtime_hosts import host_tls, runtime_host_name, runtime_host_url
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.process import LoopLag, ProcessMetrics
 from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
@@ -87,6 +87,7 @@ class RuntimeHost(containers.DeclarativeContainer):
         providers.Callable(host_options, settings),
     )
     registrar = providers.Singleton(_registrar, settings, runner)
+    tls = providers.Callable(host_tls, settings)
     requests = providers.Singleton(HostMetrics)
     access_log = providers.Singleton(
         AccessLog, providers.Callable(structlog.get_logger), "host.access", has_owners=False
@@ -111,6 +112,7 @@ class RuntimeHost(containers.DeclarativeContainer):
         loop_lag,
         providers.Singleton(_lifespan, runner, tracing, registrar),
         providers.Callable(_leaving, registrar),
+        tls,
     )
 
 
@@ -125,5 +127,6 @@ def create_shared_runtime_host(settings: Settings) -> HostApplication:
     container = RuntimeHost(settings=settings)
     container.observers.override(providers.List(container.requests, container.traces))
     container.registrar.override(providers.Object(None))
+    container.tls.override(providers.Object(None))  # it listens on a Unix socket
     application: HostApplication = container.application()
     return application

@@ -1,5 +1,6 @@
 """The application of a runtime host: a script runner served over HTTP."""
 
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -200,6 +201,8 @@ class HostApplication:
     _lag: LoopLag
     _lifespan: Lifespan
     _leave: Callable[[], None] = _nothing
+    tls: ssl.SSLContext | None = None
+    """With it the server speaks TLS."""
     _http: Pipeline = field(init=False)
     _other: Starlette = field(init=False)
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import select
 import socket
+import ssl
 from collections.abc import Callable
 
 from attrs import define, field
@@ -20,6 +21,8 @@ _CHECKS_WITHOUT_SIBLINGS = 100
 """For how many checks a process accepts all clients after it has found its siblings full."""
 LAST_REQUEST_S = 1.0
 """How long an idle connection may still begin a request while the process leaves its clients: one may be under way."""
+HANDSHAKE_TIMEOUT_S = 5.0
+"""How long a client may take for a handshake of TLS. Until then its connection does not count."""
 _CLOSING_ATTEMPTS_MAX = 50
 _CLOSING_POLL_S = 0.02
 LEAVING_TIMEOUT_S = LAST_REQUEST_S + _CLOSING_ATTEMPTS_MAX * _CLOSING_POLL_S
@@ -45,6 +48,7 @@ class Acceptor:
     _protocol: Callable[[], asyncio.Protocol]
     _connections: OpenConnections
     _is_shared: bool = field(default=False, kw_only=True)
+    _tls: ssl.SSLContext | None = field(default=None, kw_only=True)
     _last_request_s: float = field(default=LAST_REQUEST_S, kw_only=True)
     _waiting_checks: int = field(default=0, init=False)
     _checks_without_siblings: int = field(default=0, init=False)
@@ -54,7 +58,12 @@ class Acceptor:
     async def open(self) -> None:
         """Wait at the socket."""
         loop = asyncio.get_running_loop()
-        self.servers.append(await loop.create_server(self._accepted, sock=self._listener.dup(), backlog=_BACKLOG))
+        listener, handshake_s = self._listener.dup(), None if self._tls is None else HANDSHAKE_TIMEOUT_S
+        self.servers.append(
+            await loop.create_server(
+                self._accepted, sock=listener, backlog=_BACKLOG, ssl=self._tls, ssl_handshake_timeout=handshake_s
+            )
+        )
 
     async def check(self) -> None:
         """Stop or resume waiting, or accept clients that siblings left. Called ten times a second; never raises."""
@@ -131,4 +140,7 @@ class Acceptor:
         for _ in range(count):
             accepted, _ = self._listener.accept()
             accepted.setblocking(False)
-            await loop.connect_accepted_socket(self._protocol, accepted)
+            handshake_s = None if self._tls is None else HANDSHAKE_TIMEOUT_S
+            await loop.connect_accepted_socket(
+                self._protocol, accepted, ssl=self._tls, ssl_handshake_timeout=handshake_s
+            )

@@ -111,7 +111,13 @@ class ChildServer(uvicorn.Server):
             config.load()
         super().__init__(configs[MAIN])
         self._acceptors = [
-            Acceptor(listener, partial(self._new_protocol, configs[name]), connections, is_shared=assignment.shared)
+            Acceptor(
+                listener,
+                partial(self._new_protocol, configs[name]),
+                connections,
+                is_shared=assignment.shared,
+                tls=getattr(apps[name], "tls", None),
+            )
             for name, listener in listeners.items()
         ]
 

@@ -7,7 +7,12 @@ from urllib.parse import urlsplit
 
 from entrypoints.settings.edge import edge_lists_are_valid, rates_are_valid
 from entrypoints.settings.nodes import database_nodes_are_valid
-from entrypoints.settings.runtime_hosts import registration_is_possible, runtime_networks_are_valid
+from entrypoints.settings.runtime_hosts import (
+    host_certificate_is_usable,
+    registration_is_possible,
+    runtime_ca_is_usable,
+    runtime_networks_are_valid,
+)
 from entrypoints.settings.settings import Settings
 from entrypoints.settings.webhooks import webhook_settings_are_valid
 
@@ -283,6 +288,7 @@ CONTROLLER_CHECKS: tuple[Check, ...] = (
     runtime_urls_are_valid,
     runtime_token_off_loopback,
     runtime_networks_are_valid,
+    runtime_ca_is_usable,
     authentication_off_loopback,
     token_keys_are_valid,
     rates_are_valid,
@@ -291,5 +297,10 @@ CONTROLLER_CHECKS: tuple[Check, ...] = (
 )
 """The checks of a controller."""
 
-RUNTIME_HOST_CHECKS: tuple[Check, ...] = (*_COMMON, host_token_off_loopback, registration_is_possible)
+RUNTIME_HOST_CHECKS: tuple[Check, ...] = (
+    *_COMMON,
+    host_token_off_loopback,
+    host_certificate_is_usable,
+    registration_is_possible,
+)
 """The checks of a runtime host."""

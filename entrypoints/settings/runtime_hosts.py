@@ -2,6 +2,7 @@
 
 import re
 import socket
+import ssl
 from collections.abc import Iterator
 from ipaddress import ip_network
 
@@ -35,7 +36,44 @@ def runtime_host_url(settings: Settings) -> str | None:
     if settings.runtime_host_url is not None or settings.host in _ALL_ADDRESSES:
         return settings.runtime_host_url
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{settings.port}"
+    scheme = "http" if settings.runtime_tls_cert_file is None else "https"
+    return f"{scheme}://{host}:{settings.port}"
+
+
+def host_tls(settings: Settings) -> ssl.SSLContext | None:
+    """Return the TLS of a runtime host, None if it speaks plain HTTP; raises OSError if a file cannot be used."""
+    if settings.runtime_tls_cert_file is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings.runtime_tls_cert_file, settings.runtime_tls_key_file)
+    return context
+
+
+def host_certificate_is_usable(settings: Settings) -> Iterator[str]:
+    """Check that the certificate of a runtime host and its key can be read and belong together."""
+    if (settings.runtime_tls_cert_file is None) is not (settings.runtime_tls_key_file is None):
+        yield "RUNTIME_TLS_CERT_FILE: it needs RUNTIME_TLS_KEY_FILE, and only one is set. Set both, or unset both."
+        return
+    try:
+        host_tls(settings)
+    except OSError as error:
+        yield (
+            f"RUNTIME_TLS_CERT_FILE: the certificate and the key of RUNTIME_TLS_KEY_FILE cannot be used ({error}). "
+            "Name a chain and its key, both in PEM, which this user can read."
+        )
+
+
+def runtime_ca_is_usable(settings: Settings) -> Iterator[str]:
+    """Check that the certificates that verify runtime hosts can be read."""
+    if settings.runtime_ca_file is None:
+        return
+    try:
+        ssl.create_default_context(cafile=settings.runtime_ca_file)
+    except OSError as error:
+        yield (
+            f"RUNTIME_CA_FILE: the certificates cannot be used ({error}). Name a file of certificates in PEM, which "
+            "this user can read, or unset it."
+        )
 
 
 def runtime_networks_are_valid(settings: Settings) -> Iterator[str]:

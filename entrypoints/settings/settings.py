@@ -319,6 +319,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Name under which a runtime host registers. Unset: the name of the machine, and PORT."),
     ] = None
     runtime_token: Annotated[Secret | None, Meta(description="Secret that controllers and runtime hosts share.")] = None
+    runtime_tls_cert_file: Annotated[
+        Path | None, Meta(description="Certificate of a runtime host, in PEM. Unset: the host speaks plain HTTP.")
+    ] = None
+    runtime_tls_key_file: Annotated[Path | None, Meta(description="Private key of RUNTIME_TLS_CERT_FILE, in PEM.")] = (
+        None
+    )
+    runtime_ca_file: Annotated[
+        Path | None,
+        Meta(description="Certificates, in PEM, that verify https:// runtime hosts. Unset: those of the system."),
+    ] = None
     runtime_mappings_file: Annotated[
         Path | None, Meta(description="JSON file with further prefixes and patterns of language-titles.")
     ] = None

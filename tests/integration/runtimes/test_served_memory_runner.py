@@ -5,11 +5,14 @@ import pytest
 from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.script_runner import HttpScriptRunner
+from domain.errors import RuntimeUnavailable
 from domain.scripts.language import Language
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.script_runner import ScriptRunnerContract
+from tests.contracts.script_runs import report_of, run_of
 from tests.contracts.served_hosts import served
+from tests.support.certificates import Authority
 from tests.support.ports import loopback_socket, unix_socket
 
 TOKEN = "a token for tests"
@@ -39,3 +42,45 @@ class TestOverLoopback(ScriptRunnerContract):
             await runner.open()
             yield runner
             await runner.close()
+
+
+class TestOverTls(ScriptRunnerContract):
+    @pytest.fixture
+    async def runner(self, tmp_path):
+        authority = Authority(tmp_path)
+        app = HostApi(MemoryScriptRunner(), RuntimeHostOptions(token=TOKEN)).app()
+        options = RuntimeOptions(
+            token=TOKEN,
+            ca_file=str(authority.file),
+            runs_max=self.workers_max,
+            queue_max=self.queue_max,
+            queue_timeout_s=0.5,
+        )
+        listening, url = loopback_socket()
+        runner = HttpScriptRunner(options, {Language.PYTHON: [url.replace("http:", "https:")]})
+        async with served(app, listening, tls=authority.vouch("127.0.0.1")):
+            await runner.open()
+            yield runner
+            await runner.close()
+
+
+@pytest.mark.parametrize(("is_known", "name"), [(False, "127.0.0.1"), (True, "127.0.0.2")], ids=["signer", "name"])
+async def test_a_host_with_a_false_certificate_gets_neither_token_nor_run(tmp_path, is_known, name):
+    authority, behind = Authority(tmp_path), MemoryScriptRunner()
+    signer = authority if is_known else Authority(tmp_path, "another")
+    app = HostApi(behind, RuntimeHostOptions(token=TOKEN)).app()
+    listening, url = loopback_socket()
+    asked = []
+
+    async def counted(scope, receive, send):
+        asked.append(scope["path"])
+        await app(scope, receive, send)
+
+    options = RuntimeOptions(token=TOKEN, ca_file=str(authority.file))
+    runner = HttpScriptRunner(options, {Language.PYTHON: [url.replace("http:", "https:")]})
+    async with served(counted, listening, tls=signer.vouch(name)):
+        await runner.open()
+        with pytest.raises(RuntimeUnavailable, match="certificate verify failed"):
+            await report_of(runner, run_of("result = 1"))
+        await runner.close()
+    assert (asked, behind.ran) == ([], [])

@@ -7,7 +7,8 @@ import pytest
 from entrypoints.settings.checks import CONTROLLER_CHECKS, RUNTIME_HOST_CHECKS
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.loading import load_settings
-from entrypoints.settings.runtime_hosts import host_networks, runtime_host_name, runtime_host_url
+from entrypoints.settings.runtime_hosts import host_networks, host_tls, runtime_host_name, runtime_host_url
+from tests.support.certificates import Authority
 
 HOST = {"CONTROLLER_URL": "http://c:8080,https://d", "RUNTIME_HOST_URL": "http://h:8081", "RUNTIME_TOKEN": "t"}
 
@@ -75,15 +76,13 @@ def test_a_wrong_setting_of_a_host_is_named(changed, expected):
         ({"RUNTIME_HOST_URL": "https://h"}, "https://h"),
         ({"HOST": "10.0.0.7"}, "http://10.0.0.7:8081"),
         ({"HOST": "fd00::7"}, "http://[fd00::7]:8081"),
+        ({"HOST": "10.0.0.7", "RUNTIME_TLS_CERT_FILE": "cert"}, "https://10.0.0.7:8081"),
         ({"HOST": "0.0.0.0"}, None),
         ({"HOST": "::"}, None),
     ],
 )
 def test_a_host_is_reached_at_its_url_or_where_it_listens(given, url):
-    assert (
-        runtime_host_url(load_settings(HOST | {"RUNTIME_HOST_URL": "", "PORT": "8081"} | given, RUNTIME_HOST_CHECKS))
-        == url
-    )
+    assert runtime_host_url(load_settings(HOST | {"RUNTIME_HOST_URL": "", "PORT": "8081"} | given, ())) == url
 
 
 def test_a_host_has_the_name_of_its_machine_and_port_unless_it_is_given_one(monkeypatch):
@@ -93,3 +92,32 @@ def test_a_host_has_the_name_of_its_machine_and_port_unless_it_is_given_one(monk
         named = runtime_host_name(load_settings(HOST | {"PORT": "8081"}))
         assert named == name
         load_settings(HOST | {"RUNTIME_HOST_NAME": named}, RUNTIME_HOST_CHECKS)
+
+
+class TestTls:
+    @pytest.fixture
+    def files(self, tmp_path):
+        cert, key = Authority(tmp_path).vouch("host.example")
+        return {"RUNTIME_TLS_CERT_FILE": str(cert), "RUNTIME_TLS_KEY_FILE": str(key)}
+
+    def test_a_certificate_and_its_key_make_the_tls_of_a_host(self, files):
+        settings = load_settings(HOST | files, RUNTIME_HOST_CHECKS)
+        assert host_tls(settings) is not None
+        assert host_tls(load_settings(HOST)) is None
+
+    @pytest.mark.parametrize("missing", ["RUNTIME_TLS_CERT_FILE", "RUNTIME_TLS_KEY_FILE"])
+    def test_one_without_the_other_is_named(self, files, missing):
+        (problem,) = problems(RUNTIME_HOST_CHECKS, **HOST | files | {missing: ""})
+        assert problem.startswith("RUNTIME_TLS_CERT_FILE: it needs RUNTIME_TLS_KEY_FILE")
+
+    def test_files_that_do_not_belong_together_are_named(self, files, tmp_path):
+        _, key = Authority(tmp_path, "another").vouch("host.example")
+        (problem,) = problems(RUNTIME_HOST_CHECKS, **HOST | files | {"RUNTIME_TLS_KEY_FILE": str(key)})
+        assert problem.startswith("RUNTIME_TLS_CERT_FILE: the certificate and the key")
+
+    def test_the_certificates_of_a_controller_must_be_readable(self, tmp_path):
+        known = Authority(tmp_path).file
+        load_settings({"RUNTIME_CA_FILE": str(known)}, CONTROLLER_CHECKS)
+        for wrong in (tmp_path / "none.pem", tmp_path):
+            (problem,) = problems(CONTROLLER_CHECKS, RUNTIME_CA_FILE=str(wrong))
+            assert problem.startswith("RUNTIME_CA_FILE: the certificates cannot be used")
