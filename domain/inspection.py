@@ -104,6 +104,23 @@ class SchemaFacts:
 
 
 @frozen
+class BucketFacts:
+    """A bucket: the addresses of the nodes where its tables lie, and the names of the migrations that it lacks."""
+
+    schema: str
+    nodes: Sequence[str]
+    pending: Sequence[str]
+
+
+@frozen
+class NodeFacts:
+    """A node of the cluster: connections that clients can still open; None if the coordinator does not reach it."""
+
+    address: str
+    free_connections: int | None
+
+
+@frozen
 class IndexFacts:
     """Whether each index of the schema is valid, by name, and the names of the indexes that the schema should have."""
 

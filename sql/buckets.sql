@@ -127,6 +127,30 @@ INNER JOIN run_command_on_all_nodes(
 WHERE d.noderole = 'primary' AND d.isactive AND d.shouldhaveshards
 ORDER BY d.groupid;
 
+-- name: select_bucket_nodes()
+-- Returns the addresses of the nodes that have tables of each bucket; there should be one.
+SELECT b.schema, array_agg(DISTINCT d.nodename || ':' || d.nodeport) AS nodes
+FROM meta.buckets AS b
+INNER JOIN pg_namespace AS n ON b.schema = n.nspname
+INNER JOIN pg_class AS c ON n.oid = c.relnamespace
+INNER JOIN pg_dist_shard AS s ON c.oid = s.logicalrelid
+INNER JOIN pg_dist_placement AS p ON s.shardid = p.shardid
+INNER JOIN pg_dist_node AS d ON p.groupid = d.groupid AND d.noderole = 'primary'
+GROUP BY b.schema;
+
+-- name: select_free_connections()
+SELECT d.nodename || ':' || d.nodeport AS address, CASE WHEN r.success THEN r.result::integer END AS free_connections
+FROM pg_dist_node AS d
+INNER JOIN run_command_on_all_nodes(
+    $$
+    SELECT current_setting('max_connections')::integer
+        - current_setting('superuser_reserved_connections')::integer
+        - (SELECT count(*) FROM pg_stat_activity AS a WHERE a.backend_type = 'client backend')
+    $$
+) AS r ON d.nodeid = r.nodeid
+WHERE d.noderole = 'primary'
+ORDER BY d.groupid;
+
 -- name: select_home_size()
 -- Rows are estimates from statistics.
 SELECT

@@ -29,11 +29,13 @@ from domain.hosts.host import RegisteredHost
 from domain.identity import ANONYMOUS, uuid7_at, uuid7_time
 from domain.inspection import (
     ArchiveFacts,
+    BucketFacts,
     ClockFacts,
     ConnectionFacts,
     HorizonHolder,
     IndexFacts,
     MissingRight,
+    NodeFacts,
     ReplicationFacts,
     SchemaFacts,
     ServerFacts,
@@ -113,6 +115,23 @@ class DatabaseInspector:
             applied=len(applied),
             other_owner=owners[0][0] if owners else None,
         )
+
+    async def buckets(self) -> tuple[Sequence[BucketFacts], Sequence[NodeFacts]]:
+        """Return the buckets and the nodes of a distributed database; nothing of a plain one."""
+        statements = self._statements.buckets
+        ((exists,),) = await self._rows(statements.select_buckets_exist)
+        rows = await self._rows(statements.select_buckets) if exists else []
+        if not rows:
+            return [], []
+        nodes: Mapping[str, Sequence[str]] = dict(await self._pairs(statements.select_bucket_nodes))
+        facts = [BucketFacts(schema, nodes.get(schema, ()), await self._lacking(schema)) for _, schema, _ in rows]
+        return facts, [NodeFacts(*row) for row in await self._rows(statements.select_free_connections)]
+
+    async def _lacking(self, schema: str) -> Sequence[str]:
+        """Return the migrations that a bucket lacks."""
+        rows = await self._rows(self._statements.migrations.select_migrations.at(schema, {}))
+        steps = [step.at(schema) for step in self._steps]
+        return [str(step) for step in SchemaState.of(steps, [AppliedMigration(*row) for row in rows]).pending]
 
     async def indexes(self) -> IndexFacts:
         """Return the indexes of the schema, and those that the applied migrations make.

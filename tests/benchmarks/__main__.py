@@ -13,6 +13,7 @@ import click
 
 from entrypoints.settings.choices import LogFormat, LogLevel
 from entrypoints.telemetry.logs import configure_logs
+from tests.benchmarks import buckets as buckets_benchmark
 from tests.benchmarks import cleanup, compare, controllers, fairness, front, history, hosts, plot, queues, report
 from tests.benchmarks import turns as turns_benchmark
 from tests.benchmarks.database import Database, database, migrate
@@ -155,6 +156,19 @@ def queue_alone(*, seconds: float, whole: bool) -> None:
     click.echo(report.verdict_table(Facts(measurements), queue_targets))
     for note in seen:
         click.echo(note)
+
+
+@cli.command("buckets")
+@click.option("--buckets", default="1,4,16", show_default=True, help="Numbers of buckets on one node.")
+@click.option("--turns", default=5, show_default=True, help="Measured, of each kind of call on each side.")
+@click.option("--calls", default=6400, show_default=True, help="In a turn.")
+def buckets_on_a_node(*, buckets: str, turns: int, calls: int) -> None:
+    """Measure buckets of a Citus cluster beside a plain database on the same server, by processor time, in turns."""
+    try:
+        table = buckets_benchmark.run(_numbers(buckets), turns, calls, lambda text: click.echo(text, err=True))
+    except buckets_benchmark.NoCitus as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(table)
 
 
 @cli.command("turns")

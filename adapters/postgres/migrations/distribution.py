@@ -116,7 +116,7 @@ class Distribution:
 
     async def _begin(self, connection: Connection, numbers: Sequence[int]) -> None:
         statements = self._statements
-        ((now,),) = await fetch(connection, statements.clock.select_clock)
+        ((now, *_),) = await fetch(connection, statements.clock.select_clock)
         from_at = now + ANNOUNCED
         rows = {"numbers": list(numbers), "schemas": [SCHEMA.format(number) for number in numbers], "from_at": from_at}
         await fetch(connection, statements.buckets.insert_buckets, rows)

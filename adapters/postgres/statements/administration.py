@@ -179,4 +179,6 @@ class BucketStatements:
     select_cluster: Statement
     select_is_coordinator: Statement
     select_nodes: Statement
+    select_bucket_nodes: Statement
+    select_free_connections: Statement
     select_home_size: Statement

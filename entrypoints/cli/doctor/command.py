@@ -13,7 +13,7 @@ from domain.audit import ActName
 from domain.inspection import ClockFacts, DatabaseUnreachable, HorizonHolder, InspectionFailed, Obstacle
 from domain.stored_facts import AccessFacts
 from entrypoints.cli.database import command_database
-from entrypoints.cli.doctor import connection, host, runtime_hosts, schema, server, surroundings
+from entrypoints.cli.doctor import buckets, connection, host, runtime_hosts, schema, server, surroundings
 from entrypoints.cli.doctor.report import Finding, Level, Subject, as_json, as_table, worst
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
@@ -144,6 +144,7 @@ def database_checks(database: "DatabaseInspector", settings: Settings) -> Sequen
         ),
         Check(schema.SCHEMA, partial(schema.judge_schema, settings=settings), [database.schema]),
         Check(schema.SCHEMA, schema.judge_indexes, [database.indexes]),
+        Check(buckets.BUCKETS, buckets.judge_buckets, [database.buckets]),
         Check(schema.TABLES, schema.judge_tables, [database.tables]),
         Check(
             schema.QUEUE,

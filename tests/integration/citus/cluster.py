@@ -72,24 +72,27 @@ class Cluster:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait(10)
 
-    def database(self, template: str | None = None) -> str:
-        """Make a database on all servers, empty and joined or as a copy of another one, and return its name."""
+    def database(self) -> str:
+        """Make an empty database on all servers, with Citus, and return its name."""
         name = f"test_{uuid4().hex}"
         for port in self.ports:
-            create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
-            _run(
-                self.url("postgres", port), create.format(sql.Identifier(name), sql.Identifier(template or "template1"))
-            )
-        if template is None:
-            self._join(name)
-        return name
-
-    def _join(self, name: str) -> None:
+            _create(self.url("postgres", port), name)
         for port in self.ports:
             _run(self.url(name, port), "CREATE EXTENSION citus")
         _run(self.url(name), f"SELECT citus_set_coordinator_host('127.0.0.1', {self.ports[0]})")
         for port in self.ports[1:]:
             _run(self.url(name), f"SELECT citus_add_node('127.0.0.1', {port})")
+        return name
+
+    def plain_database(self, port: int) -> str:
+        """Make an empty database without Citus on one server, and return its name."""
+        name = f"plain_{uuid4().hex}"
+        _create(self.url("postgres", port), name)
+        return name
+
+
+def _create(url: str, name: str) -> None:
+    _run(url, sql.SQL("CREATE DATABASE {} STRATEGY FILE_COPY").format(sql.Identifier(name)))
 
 
 def _run(url: str, statement: str | sql.Composed) -> None:

@@ -17,6 +17,7 @@ from adapters.postgres.buckets.placements import Placements, PostgresBucketReade
 from adapters.postgres.buckets.pool import bucket_gateway
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway, GatewayOptions
+from adapters.postgres.inspection import DatabaseInspector
 from adapters.postgres.migrations.buckets import BucketMigrations
 from adapters.postgres.migrations.database import DatabaseDistributed, DatabaseMigrations
 from adapters.postgres.migrations.distribution import Distribution
@@ -200,6 +201,18 @@ async def test_a_distribution_that_ends_at_any_step_changes_nothing_and_is_compl
         storage = storage_on(gateways[1], statements)
         session = await storage.add(Owner("alice"))
         assert await storage.sessions.get(session.ref) == session
+
+
+async def test_doctor_sees_where_each_bucket_lies_and_what_each_node_has_free(cluster, database, statements):
+    options = GatewayOptions(cluster.url(database))
+    async with DatabaseInspector.connected(options, statements) as inspector:
+        buckets, nodes = await inspector.buckets()
+    assert [(each.schema, len(each.nodes), each.pending) for each in buckets] == [
+        ("bucket_1", 1, []),
+        ("bucket_2", 1, []),
+    ]
+    assert [node.address for node in nodes] == [f"127.0.0.1:{port}" for port in cluster.ports]
+    assert all(node.free_connections > 0 for node in nodes)
 
 
 async def test_migrations_reach_every_bucket_and_are_not_reverted(cluster, database, statements):

@@ -38,7 +38,7 @@ __all__ = [
 ]
 """The contracts of what buckets store; the rest is in `meta`."""
 
-_KEPT = ("migrations", "usage_progress")
+_KEPT = ("migrations", "usage_progress", "clock")
 """Tables with what a migrated database has."""
 
 

@@ -105,6 +105,9 @@ class ManualDatabase:
     async def schema(self):
         return self._fact("schema", SCHEMA)
 
+    async def buckets(self):
+        return [], []
+
     async def indexes(self):
         return self._fact("indexes", INDEXES)
 

@@ -1,0 +1,39 @@
+"""The findings about buckets."""
+
+import pytest
+
+from domain.inspection import BucketFacts, NodeFacts
+from entrypoints.cli.doctor.buckets import judge_buckets
+from entrypoints.cli.doctor.report import Level
+from tests.unit.cli.doctor.facts import seen
+
+BUCKET = BucketFacts("bucket_1", ["db1:5432"], [])
+NODE = NodeFacts("db1:5432", 90)
+
+
+def test_a_plain_database_has_no_finding():
+    assert judge_buckets(([], [])) == []
+
+
+def test_buckets_with_all_migrations_on_nodes_that_respond_are_ok():
+    assert seen(judge_buckets(([BUCKET], [NODE])), Level.OK) == [
+        "1 buckets have all migrations, and all 1 nodes respond"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bucket", "text"),
+    [
+        (BucketFacts("bucket_1", ["db1:5432"], ["0099_more"]), "bucket_1 lacks migrations: 0099_more"),
+        (BucketFacts("bucket_1", ["a:1", "b:2"], []), "the tables of bucket_1 lie on a:1 and b:2"),
+        (BucketFacts("bucket_1", [], []), "the tables of bucket_1 lie on no node"),
+    ],
+)
+def test_a_bucket_that_cannot_be_served_is_a_problem(bucket, text):
+    assert seen(judge_buckets(([bucket], [NODE])), Level.PROBLEM) == [text]
+
+
+def test_a_node_that_does_not_respond_is_a_problem_and_one_that_is_nearly_full_a_warning():
+    found = judge_buckets(([BUCKET], [NodeFacts("a:1", None), NodeFacts("b:2", 9)]))
+    assert seen(found, Level.PROBLEM) == ["the node a:1 does not respond to the coordinator"]
+    assert seen(found, Level.WARNING) == ["the node b:2 has 9 free connections"]
