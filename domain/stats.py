@@ -28,6 +28,15 @@ class PoolStats:
 
 
 @frozen
+class RuntimeStreamStats:
+    """Runtime hosts by the state of their stream, choices of one by reason, and how often one was left, by state."""
+
+    states: Mapping[str, int]
+    choices: Mapping[str, int]
+    left: Mapping[str, int]
+
+
+@frozen
 class CoalescerStats:
     """Calls that wait and batches in flight now, and counts.
 

@@ -1,5 +1,6 @@
 """What a controller knows about its runtime hosts, and which one gets a run; without input, output or a clock."""
 
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -21,6 +22,8 @@ JUDGED_EACH_S = 0.125
 _LATE_S = 0.1
 _OVERDUE_MAX = 3
 DISTRUSTED_S = 30.0
+DISTRUSTED = "distrusted"
+"""What a host is counted as while it is distrusted, whatever its condition."""
 
 
 def ignore_change() -> None:
@@ -38,6 +41,10 @@ class Condition(StrEnum):
     UNREACHED = "unreached"
     REFUSED = "refused"
     INCOMPATIBLE = "incompatible"
+
+
+LEFT_AS = (Condition.DRAINING, Condition.SILENT, Condition.UNREACHED)
+"""What a host with a stream can come to."""
 
 
 class SilenceVerdict(StrEnum):
@@ -85,6 +92,8 @@ class HostView:
     in_flight: int = 0
     window: float = WINDOW_START
     runs_max: int = RUNNING_START
+    left: Counter[str] = field(factory=Counter)
+    """How often it stopped getting runs, by the condition that it came to; hosts of one process share the counts."""
     reported: int = 0
     distrust: str = field(default="", init=False)
     """Why it was distrusted last."""
@@ -104,6 +113,10 @@ class HostView:
     def is_distrusted(self, now_s: float) -> bool:
         """Whether it broke the protocol, or did not end runs, a short time ago."""
         return now_s < self._distrusted_until_s
+
+    def standing(self, now_s: float) -> str:
+        """Return what it is counted as."""
+        return DISTRUSTED if self.is_distrusted(now_s) else self.condition.value
 
     def takes_runs(self, now_s: float) -> bool:
         """Whether it may get a run."""
@@ -129,10 +142,13 @@ class HostView:
 
     def leave(self, now_s: float, reason: str) -> None:
         """Distrust it, and give it no runs for a while."""
+        self.left[DISTRUSTED] += 1
         self._distrusted_until_s, self.distrust = now_s + DISTRUSTED_S, reason
 
     def become(self, condition: Condition, reason: str = "") -> None:
         """Change the condition."""
+        if self.condition is Condition.READY and condition is not Condition.READY:
+            self.left[condition] += 1
         self.condition, self.reason = condition, reason
 
 

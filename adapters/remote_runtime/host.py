@@ -68,7 +68,7 @@ class RemoteHost:
     """Returns the trace headers of the caller."""
     _on_change: Callable[[], None] = ignore_change
     _dial: Dial = dial
-    state: HostView = field(factory=HostView, init=False)
+    state: HostView = field(factory=HostView)
     _kept: KeptStream = field(init=False)
     form: Form = field(default=Form.UNKNOWN, init=False)
     _reports: ReportReader = field(init=False)

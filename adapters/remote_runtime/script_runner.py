@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from uuid import UUID
@@ -13,7 +14,7 @@ from typing_extensions import override
 
 from adapters.remote_runtime.connection import HostConnection, no_headers
 from adapters.remote_runtime.dial import Dial, dial
-from adapters.remote_runtime.fleet import WINDOW_START, Condition, choose
+from adapters.remote_runtime.fleet import DISTRUSTED, LEFT_AS, WINDOW_START, Choice, Condition, HostView, choose
 from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.replies import RunRefused, ScriptNeeded
@@ -29,6 +30,7 @@ from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ScriptReport, cancelled_report
 from domain.scripts.script import InputForm, Script
+from domain.stats import RuntimeStreamStats
 from domain.webhooks.address import Address
 
 _QUEUE = "runtime hosts"
@@ -76,6 +78,8 @@ class HttpScriptRunner(ScriptRunner, HostClient):
     _turns: dict[Language, FairTurns] = field(init=False)
     _warm: BoundedCache[UUID, RemoteHost] = field(init=False)
     _numbers: Iterator[int] = field(init=False, factory=partial(itertools.count, 1))
+    _choices: Counter[str] = field(init=False, factory=Counter)
+    _left_counts: Counter[str] = field(init=False, factory=Counter)
     _left: list[RemoteHost] = field(init=False, factory=list)
     """Those that get no more runs, until what runs there has ended."""
 
@@ -174,7 +178,8 @@ class HttpScriptRunner(ScriptRunner, HostClient):
     def _host(self, url: str, address: Address | None = None) -> RemoteHost:
         connection = HostConnection(url, self._options, self._more_headers, address)
         name = f"runtime host {next(self._numbers)}"
-        return RemoteHost(name, connection, self._options, self._more_headers, self._resize, self._dial)
+        view = HostView(left=self._left_counts)
+        return RemoteHost(name, connection, self._options, self._more_headers, self._resize, self._dial, view)
 
     async def _take_turn(self, turns: FairTurns, owner: Owner) -> None:
         try:
@@ -187,7 +192,17 @@ class HttpScriptRunner(ScriptRunner, HostClient):
         """Return the hosts to try, in order; raises RuntimeUnavailable if none serves the language."""
         session_id = run.ref.session_id
         ranked_hosts = self._ranked(run.language, session_id.bytes)
-        return choose(ranked_hosts, self._warm.get(session_id), time.monotonic())[0]
+        hosts, choice = choose(ranked_hosts, self._warm.get(session_id), time.monotonic())
+        self._choices[choice] += 1
+        return hosts
+
+    def stats(self) -> RuntimeStreamStats:
+        """Return the numbers of the hosts and their streams."""
+        now_s = time.monotonic()
+        standings = Counter(host.state.standing(now_s) for host in self._hosts.values())
+        states = {state: standings[state] for state in (*Condition, DISTRUSTED)}
+        left = {state: self._left_counts[state] for state in (*LEFT_AS, DISTRUSTED)}
+        return RuntimeStreamStats(states, {choice: self._choices[choice] for choice in Choice}, left)
 
     def ran(self, run: ScriptRun, host: RemoteHost) -> None:
         """Remember the host that ran a session last."""

@@ -15,6 +15,7 @@ from entrypoints.http.endpoints.health import HealthChecks, Probe
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.callers import CallerMetrics
 from entrypoints.telemetry.metrics.database import DatabaseMetrics
+from entrypoints.telemetry.metrics.runtime_hosts import RuntimeStreamMetrics
 from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
 from entrypoints.telemetry.metrics.schedules import ScheduleMetrics
 from entrypoints.telemetry.metrics.scrape import metrics_registry
@@ -104,4 +105,5 @@ class Observation(containers.DeclarativeContainer):
         queue.provided.metrics,
         providers.Singleton(ScheduleMetrics, schedules.provided.stats),
         runtime_hosts.provided.metrics,
+        providers.Singleton(RuntimeStreamMetrics, runners.provided.stream_stats),
     )

@@ -15,7 +15,7 @@ from domain.host_facts import OriginFacts, RuntimeHostFacts, SandboxFacts
 from domain.scripts.examination import ScriptExaminer
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
-from domain.stats import SandboxStats
+from domain.stats import RuntimeStreamStats, SandboxStats
 from entrypoints.composition.host_options import runtime_options, sandbox_options
 from entrypoints.http.endpoints.health import Probe
 from entrypoints.origin.health import OriginHealth
@@ -74,6 +74,10 @@ class Runners:
     def sandbox_stats(self) -> SandboxStats | None:
         """Return the numbers of this host's sandbox, if it has one."""
         return None if self.sandbox is None else self.sandbox.stats()
+
+    def stream_stats(self) -> RuntimeStreamStats | None:
+        """Return the numbers of the runtime hosts, if there may be any."""
+        return None if self.remote is None else self.remote.stats()
 
     async def open(self) -> None:
         """Start the sandbox and the client of runtime hosts; a missing interpreter or host does not stop the start."""

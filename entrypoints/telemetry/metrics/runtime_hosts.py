@@ -1,6 +1,6 @@
 """Metrics of runtime hosts that register themselves. They have no names of hosts, so their number is bounded."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from attrs import define
 from prometheus_client.core import Metric
@@ -9,13 +9,46 @@ from typing_extensions import override
 
 from domain.hosts.host import STALE, HostState
 from domain.hosts.service import HostWatch
-from entrypoints.telemetry.metrics.instruments import gauge
+from domain.stats import RuntimeStreamStats
+from entrypoints.telemetry.metrics.instruments import counter, gauge
 
 _HOSTS = gauge(
     "pglambda_runtime_hosts",
     "Runtime hosts that have registered and not ended, by state, as this process has read them last.",
     "state",
 )
+
+
+_STREAMS = gauge(
+    "pglambda_runtime_streams",
+    "Runtime hosts that this process knows, by the state of its stream to them; http is a host without streams.",
+    "state",
+)
+_CHOICES = counter(
+    "pglambda_runtime_choices_total",
+    "Choices of a runtime host: the warm one, the first or the less loaded of two, or one without room.",
+    "reason",
+)
+_LEFT = counter(
+    "pglambda_runtime_hosts_left_total", "How often a runtime host stopped getting executions, by reason.", "reason"
+)
+
+
+@define(eq=False)
+class RuntimeStreamMetrics(Collector):
+    """Counts the hosts of the client of runtime hosts; there are no samples without one."""
+
+    _read: Callable[[], RuntimeStreamStats | None]
+
+    @override
+    def collect(self) -> Iterable[Metric]:
+        stats = self._read()
+        for family, counts in (
+            (_STREAMS, stats and stats.states),
+            (_CHOICES, stats and stats.choices),
+            (_LEFT, stats and stats.left),
+        ):
+            yield family.metric(((str(name),), count) for name, count in (counts or {}).items())
 
 
 @define(eq=False)

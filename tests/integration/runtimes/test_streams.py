@@ -21,7 +21,7 @@ from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.runtime_host.stream import STREAMS_MAX
 from tests.contracts.raw_streams import RawPeer, frame, raw_controller, raw_stream_host, request, switched, welcome
-from tests.contracts.script_runs import Heard, report_of, run_of
+from tests.contracts.script_runs import Heard, new_session, report_of, run_of
 from tests.contracts.served_hosts import served
 from tests.support.ports import free_port, loopback_socket
 from tests.support.waiting import until, within
@@ -202,6 +202,18 @@ class TestController:
         async with raw_stream_host(draining) as url, served_host() as (_, other), runner_of(url, other) as runner:
             for _ in range(8):
                 assert (await report_of(runner, run_of("result = 2"))).result == "2"
+
+    async def test_states_choices_and_hosts_that_were_left_are_counted(self):
+        async with served_host() as (host, url), runner_of(url) as runner:
+            ref = new_session()
+            await until(lambda: runner.stats().states["ready"])
+            for _ in range(2):
+                await report_of(runner, run_of("result = 1", ref=ref))
+            stats = runner.stats()
+            assert (stats.states["ready"], stats.choices["first"], stats.choices["warm"]) == (1, 1, 1)
+            await host.drain(timeout_s=1)
+            await until(lambda: runner.stats().left["draining"])
+            assert not runner.stats().states["ready"]
 
     async def test_a_host_that_is_back_is_dialled_when_a_run_needs_it(self):
         port = free_port()
