@@ -23,6 +23,7 @@ from domain.live.ports import LiveOutputStore
 from domain.queue.ports import ExecutionQueue
 from domain.schedules.ports import ScheduleRepository
 from domain.sessions.ports import HiddenSessionRepository, KeyedSessionRepository, SessionPurger, SessionRepository
+from domain.timeline import TimelineReader
 from domain.usage import ExecutionCounts
 from domain.webhooks.ports import DeliveryQueue, WebhookRepository
 
@@ -64,6 +65,7 @@ class Storage:
     purger: SessionPurger
     owner_mover: OwnerMover
     owner_purger: OwnerPurger
+    timeline: TimelineReader
     functions: FunctionRepository
     is_away: Callable[[], bool] = serves
     open: Callable[[], Awaitable[None]] = _nothing

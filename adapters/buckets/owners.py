@@ -15,6 +15,7 @@ from domain.identity import Owner, SessionRef
 from domain.paging import Page
 from domain.scripts.language import LanguageTitle
 from domain.sessions.ports import SessionPurger
+from domain.timeline import Timeline, TimelineReader
 
 _OF_HOME = frozenset({OwnedData.FUNCTIONS, OwnedData.WEBHOOKS})
 """Other buckets have no functions, and copies of webhooks."""
@@ -68,6 +69,17 @@ class BucketOwnerPurger(OwnerPurger):
         for storage in self._directory.all:
             async for step in storage.owner_purger.purge(owner, act):
                 yield _counted(storage, step)
+
+
+@frozen
+class BucketTimeline(TimelineReader):
+    """What is stored about an id is in its bucket."""
+
+    _directory: Directory
+
+    @override
+    async def read(self, identifier: UUID) -> Timeline:
+        return await self._directory.of(identifier).timeline.read(identifier)
 
 
 @frozen

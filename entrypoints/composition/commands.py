@@ -28,7 +28,6 @@ from adapters.postgres.migrations.down import PlannedDown
 from adapters.postgres.migrations.migration import MigrationStatus
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.repositories.audit import DatabaseActs
-from adapters.postgres.repositories.timeline import PostgresTimelineReader
 from adapters.postgres.retention.survey import StorageSurvey
 from adapters.system_clock import SystemClock
 from domain.access.api_key import SECRET_BYTES
@@ -241,9 +240,7 @@ class Commands(TakeoverCommands):
     schedules = schedule_parts.service
     audit = database.audit
     database_acts = providers.Factory(DatabaseActs, database.gateway, database.statements.provided.audit)
-    timeline = providers.Factory(
-        PostgresTimelineReader, database.gateway, database.statements, database.clock, KEPT_FOR
-    )
+    timeline = database.timeline
     retention_times = providers.Callable(retention_times, settings)
     storage_survey = providers.Factory(
         StorageSurvey,

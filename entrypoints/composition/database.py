@@ -8,6 +8,7 @@ from dependency_injector import containers, providers
 
 from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.coalescer import Coalescer
+from adapters.postgres.buckets.pool import BucketGateway
 from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock
 from adapters.postgres.clock.probe import DatabaseClock
 from adapters.postgres.connections.observer import StatementObserver
@@ -31,6 +32,7 @@ from adapters.postgres.repositories.schedules import PostgresScheduleRepository
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
+from adapters.postgres.repositories.timeline import PostgresTimelineReader
 from adapters.postgres.repositories.usage import PostgresExecutionCounts
 from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue, PostgresWebhookRepository
 from adapters.postgres.retention.cleanup import Cleanup, nothing_pinned
@@ -126,6 +128,10 @@ class Database(containers.DeclarativeContainer):
     deliveries = providers.Singleton(PostgresDeliveryQueue, gateway, statements.provided.webhooks)
     audit = providers.Singleton(PostgresAuditReader, gateway, statements.provided.audit)
     purger = providers.Singleton(PostgresSessionPurger, gateway, statements.provided.purges, clock, KEPT_FOR)
+    home_gateway: providers.Provider[Gateway | None] = providers.Object(None)
+    """Where functions are, for a bucket that has none."""
+
+    timeline = providers.Singleton(PostgresTimelineReader, gateway, statements, clock, KEPT_FOR, home_gateway)
     schema = providers.Singleton(SchemaCheck, gateway, statements.provided.migrations)
     pinned_elsewhere = providers.Object(nothing_pinned)
     storage_budget = providers.Callable(storage_budget, settings)
@@ -167,4 +173,5 @@ class Database(containers.DeclarativeContainer):
         owner_mover,
         OwnerMoverOptions(),
     )
+    bucket_gateways: providers.Provider[Sequence[BucketGateway]] = providers.Object(())
     buckets: providers.Provider[BucketSteps] = providers.Object(BucketSteps())

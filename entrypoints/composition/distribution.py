@@ -15,12 +15,18 @@ from adapters.buckets.counts import BucketExecutionCounts, BucketUsageReader
 from adapters.buckets.directory import Directory, Storage, serves
 from adapters.buckets.executions import BucketExecutions, BucketKeyedExecutions, BucketLiveOutput
 from adapters.buckets.ids import BucketIds, InBucket
-from adapters.buckets.owners import BucketAudit, BucketOwnerMover, BucketOwnerPurger, BucketSessionPurger
+from adapters.buckets.owners import (
+    BucketAudit,
+    BucketOwnerMover,
+    BucketOwnerPurger,
+    BucketSessionPurger,
+    BucketTimeline,
+)
 from adapters.buckets.queue import BucketQueue
 from adapters.buckets.schedules import BucketSchedules
 from adapters.buckets.sessions import BucketHiddenSessions, BucketKeyedSessions, BucketSessions
 from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks
-from adapters.postgres.batching.coalescer import StatementTurns
+from adapters.postgres.batching.coalescer import Coalescer, StatementTurns
 from adapters.postgres.buckets.placements import Placements, PostgresBucketReader
 from adapters.postgres.buckets.pool import BucketGateway, bucket_gateway
 from adapters.postgres.retention.cleanup import Pinned
@@ -57,6 +63,7 @@ _ROUTERS: Mapping[str, Callable[[Directory], object]] = {
     "purger": BucketSessionPurger,
     "owner_mover": BucketOwnerMover,
     "owner_purger": BucketOwnerPurger,
+    "timeline": BucketTimeline,
 }
 """What takes the place of the providers of Database."""
 
@@ -77,8 +84,12 @@ def distribute(container: Any, ids: providers.Provider[Any], settings: Settings,
         close=[directory.close],
         probes={"buckets": partial(_facts, directory, database.clock())},
     )
-    coalescers = database.coalescers()
-    others = {"buckets": steps, "coalescers": coalescers, "pinned_elsewhere": partial(parts.pinned, directory)}
+    others = {
+        "buckets": steps,
+        "bucket_gateways": parts.gateways,
+        "coalescers": parts.coalescers,
+        "pinned_elsewhere": partial(parts.pinned, directory),
+    }
     for name, each in (routers | others).items():
         getattr(database, name).override(providers.Object(each))
     ids.override(providers.Object(BucketIds(RandomIds(), directory, secrets.choice)))
@@ -136,16 +147,22 @@ class _BucketParts:
     _placements: Placements
     _cleans: bool
     _turns: dict[tuple[int | None, str], StatementTurns] = field(factory=dict, init=False)
-    _gateways: list[BucketGateway] = field(factory=list, init=False)
+    gateways: list[BucketGateway] = field(factory=list, init=False)
+    coalescers: list[Coalescer[Any, Any]] = field(init=False)
+    """Those of all buckets that are open, for metrics."""
+
+    def __attrs_post_init__(self) -> None:
+        self.coalescers = list(self._home.coalescers())
 
     def storage(self, number: int) -> Storage:
         """Return the storage of a bucket, before its connections are opened."""
         options, observe = gateway_options(self._settings), self._home.observe()
         gateway = bucket_gateway(number, self._placements, options, observe)
-        self._gateways.append(gateway)
+        self.gateways.append(gateway)
         bucket = Database(settings=self._settings, observe=observe)
         shared = {
             _GATEWAY: gateway,
+            "home_gateway": self._home.gateway(),
             "clock": self._home.clock(),
             "writing": self._home.writing(),
             "made_ids": InBucket(RandomIds(), number),
@@ -164,11 +181,12 @@ class _BucketParts:
         """
         directory.hashing()
         select, found = self._home.statements().cleanup.select_pinned_versions, []
-        for gateway in self._gateways:
+        for gateway in self.gateways:
             found += await gateway.fetch(select, {})
         return found
 
     async def _share(self, number: int, coalescers: Sequence[Any]) -> None:
+        self.coalescers.extend(coalescers)
         with contextlib.suppress(Unavailable):
             await self._placements.of(number)
         placement = self._placements.known(number)
@@ -226,6 +244,7 @@ def _storage(number: int, database: Any, home: Any, running: _OpenBucket | None 
         "purger": database.purger(),
         "owner_mover": database.owner_mover(),
         "owner_purger": database.owner_purger(),
+        "timeline": database.timeline(),
     }
     if running is None:
         return Storage(number=number, **ports, functions=home.functions(), is_away=serves)

@@ -86,6 +86,7 @@ class Observation(containers.DeclarativeContainer):
         database.clock,
         database.cleanup,
         database.storage,
+        database.bucket_gateways,
     )
     metrics = providers.Singleton(
         metrics_registry,

@@ -48,12 +48,16 @@ _FIRINGS_MAX = 20
 
 @define(eq=False)
 class PostgresTimelineReader(TimelineReader):
-    """Reads every table by an index; `key_lifetime` is how long idempotency keys are kept."""
+    """Reads every table by an index; `key_lifetime` is how long idempotency keys are kept.
+
+    `home` is where functions are, if it is another bucket.
+    """
 
     _gateway: Gateway
     _statements: Statements
     _clock: DisciplinedClock
     _key_lifetime: timedelta
+    _home: Gateway | None = None
 
     @override
     async def read(self, identifier: UUID) -> Timeline:
@@ -176,7 +180,8 @@ class PostgresTimelineReader(TimelineReader):
         if session.pinned is None:
             return None
         parameters = {"function_id": session.pinned.function_id, "version": session.pinned.version}
-        rows = await self._rows(self._statements.explain.select_function_trace, parameters)
+        home = self._home or self._gateway
+        rows = await home.fetch(self._statements.explain.select_function_trace, parameters)
         return FunctionTrace(*rows[0]) if rows else None
 
     async def _move(self, session_id: UUID) -> MoveTrace | None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import click
 
-from domain.timeline import Timeline
+from domain.timeline import Timeline, TimelineReader
 from entrypoints.cli.database import command_database, patient
 from entrypoints.cli.explain import explanation
 from entrypoints.cli.explain.sentences import Evidence, Explanation
@@ -61,7 +61,8 @@ def explain(context: click.Context, identifier: UUID, output: str) -> None:
 
 async def _read(commands: "Commands", identifier: UUID) -> Timeline:
     async with commands.database_access().opened(_CLOCK_SAMPLES):
-        return await commands.timeline().read(identifier)
+        reader: TimelineReader = commands.timeline()
+        return await reader.read(identifier)
 
 
 def _text(found: Explanation) -> str:

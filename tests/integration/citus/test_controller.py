@@ -77,6 +77,8 @@ async def test_sessions_live_in_all_buckets_with_all_that_belongs_to_them(api: A
         assert (ended["status"], ended["result"]) == ("succeeded", 6)
         history = (await api.client.get(f"/api/v1/sessions/{session_id}/executions")).json()
         assert len(history["executions"]) == 2
+    measured = (await api.client.get("/metrics")).text
+    assert 'pool="bucket_2_normal"' in measured
     listed = (await api.client.get("/api/v1/sessions", params={"limit": 200})).json()
     assert set(sessions.values()) <= {each["request_id"] for each in listed["sessions"]}
 
@@ -142,7 +144,11 @@ def test_commands_reach_all_buckets(cluster: Cluster, database: str) -> None:
     assert json.loads(shown.stdout)[0]["quotas"]["live_sessions"]["observed"] > 2, shown.stderr
     listed = run_command("executions", "list", "--limit", "50", "--output", "json", **environ)
     assert listed.returncode == 0, listed.stderr
-    assert {bucket_of(each["execution_id"]) for each in json.loads(listed.stdout)} == {1, 2}
+    found = {bucket_of(each["execution_id"]): each for each in json.loads(listed.stdout)}
+    assert set(found) == {1, 2}
+    for each in found.values():
+        explained = run_command("explain", each["execution_id"], **environ)
+        assert (explained.returncode, each["request_id"] in explained.stdout) == (0, True), explained.stderr
     erased = run_command("owners", "purge", "anonymous", "--yes", **environ)
     assert erased.returncode == 0, erased.stderr
     for number in (1, 2):

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from adapters.buckets.claims import REST_MAX
 from adapters.buckets.counts import BucketExecutionCounts, BucketUsageReader
-from adapters.buckets.owners import BucketAudit, BucketOwnerMover, BucketOwnerPurger
+from adapters.buckets.owners import BucketAudit, BucketOwnerMover, BucketOwnerPurger, BucketTimeline
 from adapters.buckets.queue import BucketQueue
 from adapters.buckets.schedules import BucketSchedules
 from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks
@@ -362,3 +362,9 @@ async def test_an_act_in_several_buckets_is_one_entry_with_all_its_numbers(world
     assert [each.act_id for each in (*first.items, *rest.items)] == [each.act_id for each in reversed(acts)]
     assert first.items[0].details == {"sessions": 5, "to": "bob", "whole": True}
     assert rest.items[0].details == {"functions": 1, "sessions": 5, "to": "bob", "whole": True}
+
+
+async def test_an_id_is_explained_by_its_bucket(world):
+    timeline = BucketTimeline(world.directory)
+    for session in await in_each(world):
+        assert (await timeline.read(session.ref.session_id)).session == session

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import count
+from uuid import UUID
 
 from attrs import define, evolve, field
 
@@ -35,6 +36,7 @@ from domain.buckets.ports import BucketReader
 from domain.identity import Owner, SessionRef
 from domain.scripts.language import LanguageTitle
 from domain.sessions.session import Session
+from domain.timeline import ClockReading, Timeline, TimelineReader
 from tests.contracts.schedule_repository import HISTORY_MAX
 from tests.contracts.session_repository import EXAMINED_MAX
 from tests.contracts.storage import Storage
@@ -85,6 +87,17 @@ class Owners(OwnerMover, OwnerPurger):
 
     def _of(self, owner: Owner) -> Sequence[Session]:
         return [each for each in self._store.sessions.values() if each.ref.owner == owner]
+
+
+@define
+class Traces(TimelineReader):
+    """Finds sessions."""
+
+    _store: MemoryStore
+
+    async def read(self, identifier: UUID) -> Timeline:
+        now = ManualClock().now()
+        return Timeline(identifier, ClockReading(now, 0, 0), self._store.sessions.get(identifier))
 
 
 @define(eq=False)
@@ -180,6 +193,7 @@ class World:
             MemorySessionPurger(store, queue.audit, webhooks),
             Owners(store),
             Owners(store),
+            Traces(store),
             self.functions,
             lambda: number in self.away,
         )
