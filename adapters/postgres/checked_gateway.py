@@ -38,7 +38,7 @@ class CheckedGateway:
             await self._gateway.fetch(self._probe, {}, timeout_s=reach_timeout_s)
             await self._require_schema()
             for _ in range(clock_samples):
-                await self._clock.measure()
+                await self._clock.measure(settles=False)
             yield
         except StorageUnavailable as error:
             if (refusal := missing_right(error)) is None:

@@ -162,6 +162,7 @@ def _record(container: "type[Commands]", settings: Settings, backup: Staged, fac
 async def _recorded(commands: "Commands", facts: dict[str, Any]) -> None:
     details = {name: facts[name] for name in ("backup_began_at", "until", "lost")}
     async with commands.database_access().opened():
+        await commands.clock().settle_anew()
         act = commands.new_act(ActName.DATABASE_RESTORE)
         await commands.database_acts().record(act, str(commands.settings().data_dir), details)
 

@@ -144,11 +144,18 @@ class DisciplinedClock(Clock):
             interval_s = self._options.interval_s if self._calm else self._options.urgent_interval_s
             await self._sleep(interval_s * random.uniform(0.9, 1.0))  # noqa: S311  # keeps controllers apart
 
-    async def measure(self) -> None:
-        """Probe once, and adjust the clock; after a failover, settle first how the time goes on."""
+    async def settle_anew(self) -> None:
+        """Let the clock of the server count as it is, as after a restore; raises StorageUnavailable or Overloaded."""
+        await self._server.settle(await self._server.read(), timedelta())
+
+    async def measure(self, *, settles: bool = True) -> None:
+        """Probe once, and adjust the clock; after a failover, settle first how the time goes on.
+
+        What lives for a moment does not settle, and takes the clock of a new server as it is.
+        """
         try:
             sample, time = await self._sample()
-            if not time.is_settled and await self._settle(sample, time):
+            if settles and not time.is_settled and await self._settle(sample, time):
                 sample, time = await self._sample()
         except DomainError as error:
             self._unreachable = True
@@ -158,7 +165,7 @@ class DisciplinedClock(Clock):
             self._log_failure(error)
         else:
             self._unreachable, self._failure = False, None
-            self._take_in(sample, time)
+            self._take_in(sample, time, settles=settles)
 
     async def _sample(self) -> tuple[ClockSample, ServerTime]:
         sent_ns = self._monotonic_ns()
@@ -166,9 +173,9 @@ class DisciplinedClock(Clock):
         sample = ClockSample.of(sent_ns, time.at, self._monotonic_ns(), fades=bool(time.correction_ms))
         return sample, time
 
-    def _take_in(self, sample: ClockSample, time: ServerTime) -> None:
+    def _take_in(self, sample: ClockSample, time: ServerTime, *, settles: bool) -> None:
         """Adjust the clock, unless it is open how the time of a new server follows that of the last one."""
-        if time.is_settled or time.settled_timeline is None:
+        if time.is_settled or time.settled_timeline is None or not settles:
             self._unsettled_since_ns, self._correction_ms = None, time.correction_ms
             self._learn(sample)
 

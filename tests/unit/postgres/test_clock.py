@@ -371,6 +371,24 @@ async def test_without_a_controller_that_knows_the_time_the_clock_of_the_new_ser
     assert clock.correction_ms == 0
 
 
+async def test_a_command_takes_the_clock_of_a_new_server_as_it_is_and_settles_nothing():
+    host = ManualHost()
+    fail_over([host], 60)
+    clock = host.clock()
+    await clock.measure(settles=False)
+    assert clock.now() == host.database()
+    assert host.server.settled == []
+
+
+async def test_after_a_restore_the_clock_of_the_server_counts_at_once():
+    host = ManualHost()
+    fail_over([host], 60)
+    await host.clock().settle_anew()
+    clock = await contact(host)
+    assert clock.now() == host.database()
+    assert host.server.settled == [timedelta()]
+
+
 async def test_a_new_database_is_settled_at_once():
     host = ManualHost()
     host.server.settled_timeline = None
