@@ -91,7 +91,8 @@ MEANINGS: Mapping[str, str] = {
     "SESSION_NOT_FOUND": "this owner has no such session, or its retention has ended",
     "SHUTTING_DOWN": "this process is about to stop and accepts no calls",
     "STORAGE_UNAVAILABLE": "the database did not respond in time, or does not serve for the details.reason; "
-    "details.stored says whether a write is stored; details.bucket names the part of a distributed database that is away",
+    "details.stored says whether a write is stored; "
+    "details.bucket names the part of a distributed database that is away",
     "UNAUTHORIZED": "the request has no valid token or key",
     "UNSUPPORTED_MEDIA_TYPE": "the headers do not declare the body as JSON in UTF-8",
     "WEBHOOK_DISABLED": "the webhook is disabled, so nothing is sent to it",
