@@ -185,6 +185,10 @@ class _Parts:
     messages: deque[tuple[int, bytes]]
     sent: int = 0
 
+    @property
+    def whole(self) -> tuple[int, int | None]:
+        return self.id, None if self.sent else self.messages[0][0]
+
     def next(self) -> bytes:
         kind, payload = self.messages[0]
         part = payload[self.sent : self.sent + PART_SIZE_MAX]
@@ -205,6 +209,11 @@ class FrameWriter:
     _turns: deque[bytes | _Parts] = field(factory=deque, init=False)
     _waiting: dict[int, _Parts] = field(factory=dict, init=False)
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether frames wait."""
+        return bool(self._turns)
+
     def put(self, kind: int, run_id: int = 0, payload: bytes = b"") -> None:
         """Add a message, behind those of its id."""
         self.unsent += len(payload) + _HEADER.size
@@ -216,6 +225,11 @@ class FrameWriter:
         else:
             waiting = self._waiting[run_id] = _Parts(run_id, deque([(kind, payload)]))
             self._turns.append(waiting)
+
+    def untaken(self, kind: int) -> set[int]:
+        """Return the ids whose next message is of this kind, and waits whole."""
+        nexts = (_HEADER.unpack_from(turn)[1:3] if isinstance(turn, bytes) else turn.whole for turn in self._turns)
+        return {run_id for run_id, found in nexts if found == kind}
 
     def take(self, size_max: int) -> bytes:
         """Return frames to send, of `size_max` bytes and at most one more part; empty if none wait."""

@@ -46,6 +46,7 @@ class FrameLink(asyncio.Protocol):
     _loop: asyncio.AbstractEventLoop = field(factory=asyncio.get_running_loop, init=False)
     _is_flush_planned: bool = field(default=False, init=False)
     _is_paused: bool = field(default=False, init=False)
+    _is_closing: bool = field(default=False, init=False)
     _stall: asyncio.TimerHandle | None = field(default=None, init=False)
     _reason: str | None = field(default=None, init=False)
 
@@ -57,7 +58,11 @@ class FrameLink(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         """Whether frames can be sent."""
-        return self._transport is not None
+        return self._transport is not None and not self._is_closing
+
+    def unwritten(self, kind: Kind) -> set[int]:
+        """Return the ids of messages of this kind of which no byte was given to the system."""
+        return self._writer.untaken(kind)
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -87,16 +92,15 @@ class FrameLink(asyncio.Protocol):
         self._receiver.on_lost(self._reason or ("its stream ended" if exc is None else f"its stream broke ({exc})"))
 
     def send(self, kind: Kind, run_id: int = 0, payload: bytes = b"") -> None:
-        """Send a message soon; one for a lost connection is dropped."""
-        if self._transport is not None:
+        """Send a message soon; one for a connection that is lost, or that `close` ends, is dropped."""
+        if self._transport is not None and not self._is_closing:
             self._writer.put(kind, run_id, payload)
             self._plan_flush()
 
     def close(self) -> None:
         """Close the connection after what is unsent."""
-        if self._transport is not None:
-            self._flush()
-            self._transport.close()
+        self._is_closing = True
+        self._flush()
 
     def abort(self, reason: str) -> None:
         """Close the connection at once."""
@@ -133,8 +137,10 @@ class FrameLink(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._is_flush_planned = False
-        while self._transport is not None and not self._is_paused and self._writer.unsent:
+        while self._transport is not None and not self._is_paused and self._writer.has_frames:
             self._transport.write(self._writer.take(_WRITE_SIZE_MAX))
+        if self._is_closing and self._transport is not None and not self._writer.has_frames:
+            self._transport.close()
 
     def _watch_stall(self, transport: asyncio.Transport) -> None:
         unsent = transport.get_write_buffer_size()

@@ -123,7 +123,8 @@ class HostView:
         return self.condition in (Condition.READY, Condition.HTTP) and not self.is_distrusted(now_s)
 
     def claim(self, runs_max: int) -> None:
-        """Take note of how many runs the host runs at once."""
+        """Take note of how many runs the host runs at once. What it reported on an earlier stream is over."""
+        self.reported = 0
         self.runs_max = max(1, min(runs_max, WINDOW_MAX))
         self.window = max(1.0, min(self.window, self.runs_max))
 

@@ -156,8 +156,8 @@ class RemoteHost:
     async def cancel(self, execution_id: UUID) -> bool:
         """Stop an execution that was sent; return whether the host has taken that."""
         stream = self._kept.opened()
-        if stream is not None:
-            return stream.cancel(execution_id)
+        if stream is not None and stream.cancel(execution_id):
+            return True
         body = msgspec.json.encode(CancelRequest(execution_id))
         ends_at = asyncio.get_running_loop().time() + self._options.cancel_timeout_s
         try:

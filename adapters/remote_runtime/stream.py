@@ -60,6 +60,7 @@ class HostStream(FrameReceiver):
     _state: HostView
     _options: RuntimeOptions
     _on_change: Callable[[], None]
+    _run_id_max: int = RUN_ID_MAX
     link: FrameLink = field(init=False)
     begun: "asyncio.Future[Welcome]" = field(init=False)
     lost: "asyncio.Future[str]" = field(init=False)
@@ -91,13 +92,15 @@ class HostStream(FrameReceiver):
 
         Raises HostUnreached if nothing was sent, HostSilent or ReplyTooLarge.
         """
-        if not self.link.is_open or self._last_id >= RUN_ID_MAX:
+        if not self.link.is_open or self._is_used_up:
             raise HostUnreached("its stream has ended")
         self._last_id += 1
         run_id, run = self._last_id, _Run(execution_id, self._loop.create_future(), listener, self._state)
         self._runs[run_id] = run
         self._state.in_flight += 1
         self.link.send(Kind.RUN, run_id, body)
+        if self._is_used_up:
+            self._become(Condition.DRAINING, "its stream has no ids left, and a new one follows after its last run")
         period = TimerWheel.of(self._loop).schedule(run, ends_at)
         try:
             return await run.done
@@ -109,11 +112,12 @@ class HostStream(FrameReceiver):
             run.listener = None
 
     def cancel(self, execution_id: UUID) -> bool:
-        """Stop the execution if it is in flight; return whether the host can be told."""
+        """Stop the execution if it is in flight on this stream; return whether it is."""
         for run_id, run in self._runs.items():
             if run.execution_id == execution_id:
                 self.link.send(Kind.CANCEL, run_id)
-        return self.link.is_open
+                return self.link.is_open
+        return False
 
     def evict(self, body: bytes) -> None:
         """Send an eviction. It is dropped if too much is unsent: hosts evict workers by themselves too."""
@@ -140,7 +144,7 @@ class HostStream(FrameReceiver):
 
     @override
     def on_lost(self, reason: str) -> None:
-        """Leave the ends of all runs that were sent unknown."""
+        """Leave the ends of all runs that were sent unknown; those that still wait may go to another host."""
         if self._judging is not None:
             self._judging.cancel()
         if self.link.is_broken:
@@ -148,9 +152,10 @@ class HostStream(FrameReceiver):
         runs, self._runs = self._runs, {}
         self._state.in_flight -= len(runs)
         self._become(Condition.UNREACHED, reason)
-        for run in runs.values():
+        unwritten = self.link.unwritten(Kind.RUN)
+        for run_id, run in runs.items():
             if not run.done.done():
-                run.done.set_exception(HostSilent(reason))
+                run.done.set_exception(HostUnreached(reason) if run_id in unwritten else HostSilent(reason))
         if not self.begun.done():
             self.begun.set_exception(HostUnreached(reason))
         if not self.lost.done():  # else nobody keeps the stream any more
@@ -174,6 +179,8 @@ class HostStream(FrameReceiver):
         reply = _reply(frame)
         del self._runs[frame.id]
         self._state.in_flight -= 1
+        if self._is_used_up and not self._runs:
+            self.link.close()
         window = int(self._state.window)
         self._state.ended(was_refused=reply is not None and reply.status != _OK and _has_no_time(reply))
         if int(self._state.window) != window:
@@ -184,6 +191,10 @@ class HostStream(FrameReceiver):
             run.done.set_exception(ReplyTooLarge(_OK, frame.size))
         else:
             run.done.set_result(reply)
+
+    @property
+    def _is_used_up(self) -> bool:
+        return self._last_id >= self._run_id_max
 
     def _in_flight(self, frame: StreamFrame) -> _Run:
         run = self._runs.get(frame.id)

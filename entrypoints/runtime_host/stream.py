@@ -48,6 +48,8 @@ _CAPACITY_EACH_S = 0.1
 _LAST_ENDS_S = 1.0
 """How long the ends of runs may take to be written, after the drain."""
 _CLIENT_CLOSED = 499
+_WITHDRAWN = "The controller withdrew the execution, and nothing was started."
+_STOPPED = "The runtime host stopped while the script ran."
 
 
 @define(eq=False)
@@ -95,10 +97,13 @@ class HostStreams:
             stream.link.send(Kind.DRAIN)
 
     async def close(self) -> None:
-        """Close all streams once the ends of their runs are written."""
+        """Close all streams once the ends of their runs are written, for which a controller has `_LAST_ENDS_S`."""
         await self.tasks.drain(_LAST_ENDS_S)
-        for stream in list(self._streams):
+        streams = list(self._streams)
+        for stream in streams:
             stream.link.close()
+        if streams:
+            await asyncio.wait([stream.ended for stream in streams], timeout=_LAST_ENDS_S)
 
     async def cancel(self, execution_id: UUID) -> None:
         """Stop an execution."""
@@ -193,11 +198,12 @@ class ServedStream(FrameReceiver):
         assert self._streams.app is not None
         try:
             await self._streams.app(scope, run.receive, run.send)
+        except BaseException:
+            _end(run, HTTPStatus.INTERNAL_SERVER_ERROR, HostErrorCode.EXECUTION_UNKNOWN, _STOPPED)
+            raise
         finally:
             del self._runs[run_id]
-            if not run.is_ended:
-                message = "The controller withdrew the execution, and nothing was started."
-                run.end(_CLIENT_CLOSED, encode_json(error_content(HostErrorCode.CLIENT_GONE, message)))
+        _end(run, _CLIENT_CLOSED, HostErrorCode.CLIENT_GONE, _WITHDRAWN)
 
     def _cancel(self, run: StreamedRun | None) -> None:
         if run is not None and run.message is not None:
@@ -228,6 +234,12 @@ class StreamResponse(Response):
         switch = single_write(scope)
         assert switch is not None, "the endpoint has looked"
         await self.streams.serve(scope, switch)
+
+
+def _end(run: StreamedRun, status: int, code: HostErrorCode, message: str) -> None:
+    """End a run that its request has left without a response."""
+    if not run.is_ended:
+        run.end(status, encode_json(error_content(code, message)))
 
 
 def _message(payload: bytes | None) -> ExecuteRequest | None:

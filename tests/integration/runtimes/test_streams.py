@@ -440,6 +440,38 @@ class TestHost:
             async with raw_controller(url) as late:
                 assert b" 503 " in await switched(late)
 
+    async def test_the_drain_waits_for_ends_that_the_controller_has_not_read_yet(self):
+        behind = MemoryScriptRunner(MemoryRunnerOptions(workers_max=8))
+        behind.hold()
+        async with served_host(behind) as (host, url), raw_controller(url, unread_max=4096) as peer:
+            await switched(peer)
+            for run_id in range(1, 9):
+                peer.writer.write(run_frame(run_id, source="result = 'x' * 900_000"))
+            await until(lambda: behind.running == 8)
+            draining = asyncio.ensure_future(host.drain(timeout_s=10))
+            behind.let_go()
+            assert {(await end_of(peer))[:2] for _ in range(8)} == {(run_id, 200) for run_id in range(1, 9)}
+            assert await draining == 0
+            assert await peer.is_closed()
+
+    async def test_a_run_that_outlasts_the_drain_is_unknown_and_goes_to_no_other_host(self):
+        first, second = MemoryScriptRunner(), MemoryScriptRunner()
+        first.hold()
+        second.hold()
+        async with (
+            served_host(first) as (host, url),
+            served_host(second) as (other, other_url),
+            runner_of(url, other_url) as runner,
+        ):
+            running = asyncio.ensure_future(report_of(runner, run_of("result = 1")))
+            await until(lambda: first.running or second.running)
+            drained, idle = (host, second) if first.running else (other, first)
+            idle.let_go()
+            assert await drained.drain(timeout_s=0) == 1
+            with pytest.raises(ExecutionUnknown):
+                await running
+        assert idle.ran == []
+
 
 HOST = """
 import sys

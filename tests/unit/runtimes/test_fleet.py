@@ -53,6 +53,12 @@ class TestChoice:
         order, why = choose(ranked, None, NOW_S)
         assert (order[:2], why) == ([ranked[1], ranked[0]], Choice.LESS_LOADED)
 
+    def test_a_host_that_is_back_has_no_load_until_it_reports_one(self):
+        ranked = hosts(2)
+        ranked[0].state.reported = ranked[0].state.runs_max
+        ranked[0].state.claim(WINDOW_START)
+        assert choose(ranked, None, NOW_S)[0][0] is ranked[0]
+
     def test_what_was_just_sent_counts_before_the_host_reports_it(self):
         ranked = hosts(2)
         ranked[0].state.in_flight = WINDOW_START - 1

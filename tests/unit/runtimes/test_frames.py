@@ -126,3 +126,21 @@ class TestWriting:
         writer.put(Kind.RUN, 1, bytes(4 * PART_SIZE_MAX))
         assert len(writer.take(PART_SIZE_MAX)) <= PART_SIZE_MAX + 10
         assert writer.unsent > 2 * PART_SIZE_MAX
+
+    def test_it_knows_which_messages_wait_whole(self):
+        writer = FrameWriter()
+        for run_id, size in [(1, 1), (2, 2 * PART_SIZE_MAX), (3, 2 * PART_SIZE_MAX), (4, 1)]:
+            writer.put(Kind.RUN, run_id, bytes(size))
+        writer.put(Kind.PING, 0, bytes(8))
+        assert writer.untaken(Kind.RUN) == {1, 2, 3, 4}
+        writer.take(PART_SIZE_MAX)
+        assert writer.untaken(Kind.RUN) == {3, 4}
+
+    def test_it_has_frames_until_the_last_is_taken(self):
+        writer = FrameWriter()
+        writer.put(Kind.RUN, 1, bytes(12 * PART_SIZE_MAX))
+        writer.put(Kind.CANCEL, 1, bytes(100))
+        taken = b""
+        while writer.has_frames:
+            taken += writer.take(4 * PART_SIZE_MAX)
+        assert len(taken) == 12 * PART_SIZE_MAX + 100 + 13 * 10

@@ -1,0 +1,105 @@
+"""One stream of a controller, on a connection that the test plays."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from attrs import define, field
+
+from adapters.remote_runtime.connection import HostSilent, HostUnreached
+from adapters.remote_runtime.fleet import Condition, HostView, ignore_change
+from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.stream import HostStream
+from adapters.runtime_frames import FrameParser, Kind
+from tests.contracts.raw_streams import SIZES_MAX, frame, welcome
+
+END = b'{"status": 200, "reply": {}}'
+
+
+@define(eq=False)
+class PlayedTransport(asyncio.Transport):
+    """Keeps what is written, and takes note of its end."""
+
+    frames: FrameParser = field(factory=lambda: FrameParser(SIZES_MAX))
+    written: list[tuple[int, int]] = field(factory=list)
+    is_closed: bool = False
+
+    def set_write_buffer_limits(self, high=None, low=None):
+        """Keep all."""
+
+    def get_write_buffer_size(self):
+        return 0
+
+    def write(self, data):
+        self.written += [(each.kind, each.id) for each in self.frames.feed(data)]
+
+    def close(self):
+        self.is_closed = True
+
+
+def opened(**options) -> tuple[HostStream, PlayedTransport]:
+    stream, transport = HostStream(HostView(), RuntimeOptions(), ignore_change, **options), PlayedTransport()
+    stream.link.connection_made(transport)
+    stream.link.data_received(welcome())
+    return stream, transport
+
+
+async def sent(stream: HostStream) -> asyncio.Future:
+    """Send a run, and let the loop write what it can."""
+    run = asyncio.ensure_future(stream.run(uuid4(), b"{}", asyncio.get_running_loop().time() + 60))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return run
+
+
+async def test_a_run_of_which_no_byte_was_written_has_not_reached_a_host_that_is_lost():
+    stream, transport = opened()
+    written = await sent(stream)
+    stream.link.pause_writing()
+    waiting = await sent(stream)
+    stream.link.connection_lost(None)
+    with pytest.raises(HostSilent):
+        await written
+    with pytest.raises(HostUnreached):
+        await waiting
+    assert transport.written == [(Kind.RUN, 1)]
+
+
+async def test_a_stream_without_ids_left_takes_no_run_and_closes_after_its_last_one():
+    stream, transport = opened(run_id_max=2)
+    runs = [await sent(stream), await sent(stream)]
+    with pytest.raises(HostUnreached):
+        await (await sent(stream))
+    stream.link.data_received(frame(Kind.END, 2, END))
+    assert not transport.is_closed
+    stream.link.data_received(frame(Kind.END, 1, END))
+    assert transport.is_closed
+    assert [reply.status for reply in await asyncio.gather(*runs)] == [200, 200]
+    stream.link.connection_lost(None)
+
+
+async def test_a_stream_without_ids_left_is_no_choice():
+    view = HostView()
+    stream = HostStream(view, RuntimeOptions(), ignore_change, run_id_max=1)
+    stream.link.connection_made(PlayedTransport())
+    stream.link.data_received(welcome())
+    assert view.condition is Condition.READY
+    run = await sent(stream)
+    assert view.condition is Condition.DRAINING
+    stream.link.connection_lost(None)
+    with pytest.raises(HostSilent):
+        await run
+
+
+async def test_a_stop_concerns_runs_of_this_stream_alone():
+    stream, transport = opened()
+    execution_id = uuid4()
+    run = asyncio.ensure_future(stream.run(execution_id, b"{}", asyncio.get_running_loop().time() + 60))
+    await asyncio.sleep(0)
+    assert stream.cancel(execution_id)
+    assert not stream.cancel(uuid4()), "one that was sent over HTTP, or on a stream before"
+    await asyncio.sleep(0)
+    assert transport.written == [(Kind.RUN, 1), (Kind.CANCEL, 1)]
+    stream.link.connection_lost(None)
+    with pytest.raises(HostSilent):
+        await run
