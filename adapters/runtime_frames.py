@@ -21,6 +21,8 @@ _MORE = 1
 PART_SIZE_MAX = 65_536
 MESSAGE_SIZE_MAX = 67_108_864
 """Bytes of one message, and of all incomplete messages that a reader keeps."""
+INCOMPLETE_MAX = 8_192
+"""Messages of one stream of which parts have arrived: more than the runs of all languages that may be in flight."""
 IGNORED_FROM = 128
 """Kinds from here on may be added within a version; a reader that does not know them drops them."""
 RUN_ID_MAX = 1 << 31
@@ -145,6 +147,8 @@ class FrameParser:
 
     def _continued(self, kind: int, run_id: int, part: bytes, *, is_last: bool) -> StreamFrame | None:
         incomplete = self._incomplete.setdefault(run_id, _Incomplete(kind))
+        if len(self._incomplete) > INCOMPLETE_MAX:
+            raise BrokenStream(f"parts of more than {INCOMPLETE_MAX} messages at once")
         if incomplete.kind != kind:
             raise BrokenStream(f"a frame of kind {kind} within a message of kind {incomplete.kind}")
         incomplete.size += len(part)

@@ -125,10 +125,10 @@ class FrameLink(asyncio.Protocol):
         self._plan_flush()
 
     def _give(self, frame: StreamFrame) -> None:
-        if frame.kind == Kind.PING:
-            self.send(Kind.PONG, 0, _ping_of(frame))
-        else:
+        if frame.kind != Kind.PING:
             self._receiver.on_frame(frame)
+        elif not self._is_paused:  # a peer that takes what waits hears that, and one that does not needs no pong
+            self.send(Kind.PONG, 0, _ping_of(frame))
 
     def _plan_flush(self) -> None:
         if not self._is_flush_planned and self._transport is not None:

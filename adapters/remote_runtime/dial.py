@@ -240,7 +240,7 @@ async def _connect(connection: HostConnection, options: RuntimeOptions, handshak
             await loop.create_connection(lambda: handshake, host, port, ssl=secure, server_hostname=verified)
     except TimeoutError:
         raise HostUnreached("it cannot be reached (ConnectTimeout)") from None
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter if the URL has no name that DNS allows
         raise HostUnreached(f"it cannot be reached ({type(error).__name__}: {error})") from error
 
 

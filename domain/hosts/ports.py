@@ -30,7 +30,7 @@ class NameResolver(Protocol):
     """Asks for the addresses of names."""
 
     async def __call__(self, host: str, port: int, /) -> Sequence[str]:
-        """Return the addresses of a name; raises OSError."""
+        """Return the addresses of a name; raises OSError, or UnicodeError if it cannot be the name of a host."""
         ...
 
 

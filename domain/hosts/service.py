@@ -41,6 +41,8 @@ class HostRegistry:
                 found = await self._addresses_of(place.host, place.port)
         except OSError as error:  # TimeoutError is one
             raise _unresolved(place.host, error.strerror or f"no reply within {self._resolved_within_s:g} s") from error
+        except UnicodeError as error:
+            raise _unresolved(place.host, "a part of it is empty, or longer than 63 characters") from error
         if not found:
             raise _unresolved(place.host, "it has no address")
         return [ip_address(text) for text in found]

@@ -225,6 +225,13 @@ class TestController:
             async with served(host.app(), listening):
                 assert (await report_of(runner, run_of("result = 1"))).result == "1"
 
+    async def test_a_name_that_dns_does_not_allow_is_unavailable_and_can_be_closed(self):
+        async with runner_of(f"http://{'a' * 64}.example:8090") as runner:
+            for _ in range(2):
+                with pytest.raises(RuntimeUnavailable, match="cannot be reached"):
+                    await report_of(runner, run_of("result = 1"))
+            assert await _state_is(runner, "unreached")
+
     @pytest.mark.parametrize(
         ("status", "reason"),
         [("401 Unauthorized", "refuses the token"), ("426 Upgrade Required", "no version of the protocol")],

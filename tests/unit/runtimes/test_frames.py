@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from adapters.runtime_frames import (
     IGNORED_FROM,
+    INCOMPLETE_MAX,
     MESSAGE_SIZE_MAX,
     PART_SIZE_MAX,
     BrokenStream,
@@ -93,6 +94,14 @@ class TestReading:
             assert read(part, reader) == []
         with pytest.raises(BrokenStream, match="more than 67108864 bytes"):
             read(part, reader)
+
+    def test_messages_without_an_end_are_an_error_once_there_are_too_many(self):
+        reader = FrameParser(SIZES_MAX, IncompleteBytes(0))
+        part = bytes(PART_SIZE_MAX)
+        for run_id in range(1, INCOMPLETE_MAX + 1):
+            reader.feed(header(PART_SIZE_MAX, run_id, flags=1) + part)
+        with pytest.raises(BrokenStream, match="parts of more than"):
+            reader.feed(header(PART_SIZE_MAX, INCOMPLETE_MAX + 1, flags=1) + part)
 
     def test_readers_share_a_bound_of_incomplete_bytes(self):
         kept = IncompleteBytes(2 * PART_SIZE_MAX)

@@ -103,3 +103,16 @@ async def test_a_stop_concerns_runs_of_this_stream_alone():
     stream.link.connection_lost(None)
     with pytest.raises(HostSilent):
         await run
+
+
+async def test_pings_of_a_host_that_takes_nothing_pile_up_no_replies():
+    stream, transport = opened()
+    stream.link.pause_writing()
+    for _ in range(100):
+        stream.link.data_received(frame(Kind.PING, 0, bytes(8)))
+    assert stream.link.unsent == 0
+    stream.link.resume_writing()
+    stream.link.data_received(frame(Kind.PING, 0, bytes(8)))
+    await asyncio.sleep(0)
+    assert transport.written == [(Kind.PONG, 0)]
+    stream.link.connection_lost(None)

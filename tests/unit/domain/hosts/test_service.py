@@ -173,6 +173,7 @@ async def test_a_name_that_is_bound_to_another_address_later_leads_nowhere_else(
     [
         (Names([]), "it has no address"),
         (Names(failure=OSError(-2, "Name or service not known")), "Name or service not known"),
+        (Names(failure=UnicodeError("label too long")), "a part of it is empty, or longer than 63 characters"),
         (Names(failure=TimeoutError()), "no reply within 2 s"),
     ],
 )
