@@ -12,6 +12,7 @@ from typing_extensions import override
 from adapters.buckets.directory import Directory, of_each
 from domain.buckets.bucket_map import HOME
 from domain.buckets.pages import merged
+from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from domain.executions.execution import Executed, Execution, FinishedExecution, OpenExecution
 from domain.executions.ports import (
     EVERY_EXECUTION,
@@ -94,6 +95,8 @@ class BucketExecutions(ExecutionRepository):
             return await self._directory.home.functions.callable(lookup) == begun.session.pinned
         except FunctionNotFound:
             return False
+        except (Overloaded, ShuttingDown) as refusal:  # they say that nothing is stored, and the record is
+            raise StorageUnavailable(stored="unknown") from refusal
 
 
 @frozen

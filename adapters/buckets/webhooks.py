@@ -1,5 +1,6 @@
 """Webhooks, which HOME has, their copies in the other buckets, and deliveries in the buckets of their executions."""
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -10,9 +11,10 @@ from typing_extensions import override
 
 from adapters.buckets.claims import REST_MAX, BucketTurns
 from adapters.buckets.directory import Directory, Storage, of_each
-from domain.audit import Act
+from domain.audit import COMMAND, Act, ActName, Actor, new_act
 from domain.buckets.bucket_map import HOME
 from domain.buckets.pages import merged
+from domain.clock import IdGenerator
 from domain.errors import Unavailable
 from domain.idempotency import IdempotencyKey
 from domain.identity import EVERY_OWNER, Owner
@@ -22,6 +24,10 @@ from domain.webhooks.ports import ClaimedTurns, DeliveryClaim, DeliveryQueue, We
 from domain.webhooks.webhook import Webhook, WebhookNotFound
 
 _PAGE_SIZE = 200
+_REPAIRER = Actor("pglambda", COMMAND)
+_REPAIRED_EVERY = timedelta(hours=1)
+_REPEATED_AFTER = timedelta(seconds=30)
+_DUE_INTERVAL_S = 5.0
 
 
 @frozen
@@ -104,6 +110,37 @@ class BucketWebhooks(WebhookRepository):
     @property
     def _others(self) -> Sequence[Storage]:
         return self._directory.all[1:]
+
+
+@define(eq=False)
+class WebhookRepairs:
+    """Repairs copies of webhooks each hour, soon after a failure, and as soon as there is another bucket.
+
+    A bucket is known some 50 s before it gets sessions. So their ends are announced from the first one on. Other
+    processes may repair at the same time.
+    """
+
+    _directory: Directory
+    _ids: IdGenerator
+    _repaired: Sequence[int] = field(default=(), init=False)
+    _due_at: datetime | None = field(default=None, init=False)
+
+    async def run(self) -> None:
+        """Repair for ever; a bucket that is away is tried again."""
+        while True:
+            with contextlib.suppress(Unavailable):
+                await self.run_if_due()
+            await asyncio.sleep(_DUE_INTERVAL_S)
+
+    async def run_if_due(self) -> None:
+        """Repair if it is time; raises StorageUnavailable or Overloaded."""
+        clock, numbers = self._directory.clock, self._directory.buckets.all_numbers
+        now = clock.now()
+        if numbers == self._repaired and self._due_at is not None and now < self._due_at:
+            return
+        self._repaired, self._due_at = numbers, now + _REPEATED_AFTER
+        await BucketWebhooks(self._directory).repair(new_act(clock, self._ids, _REPAIRER, ActName.WEBHOOKS_DELETE))
+        self._due_at = now + _REPAIRED_EVERY
 
 
 async def _all(webhooks: WebhookRepository) -> Sequence[Webhook]:

@@ -25,15 +25,14 @@ from adapters.buckets.owners import (
 from adapters.buckets.queue import BucketQueue
 from adapters.buckets.schedules import BucketSchedules
 from adapters.buckets.sessions import BucketHiddenSessions, BucketKeyedSessions, BucketSessions
-from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks
+from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks, WebhookRepairs
 from adapters.postgres.batching.coalescer import Coalescer, StatementTurns
 from adapters.postgres.buckets.placements import Placements, PostgresBucketReader
 from adapters.postgres.buckets.pool import BucketGateway, bucket_gateway
 from adapters.postgres.retention.cleanup import Pinned
 from adapters.random_ids import RandomIds
-from domain.audit import COMMAND, ActName, Actor, new_act
 from domain.buckets.bucket_map import HOME
-from domain.clock import Clock, IdGenerator
+from domain.clock import Clock
 from domain.errors import Unavailable
 from entrypoints.composition.database import BucketSteps, Database
 from entrypoints.composition.options import gateway_options, request_timeout_s, storage_budget
@@ -42,8 +41,6 @@ from entrypoints.settings.nodes import node_addresses
 from entrypoints.settings.settings import Settings
 
 _DRAIN_TIMEOUT_S = 5.0
-_REPAIR_INTERVAL_S = 3600.0
-_REPAIRER = Actor("pglambda", COMMAND)
 _GATEWAY = "gateway"
 
 _ROUTERS: Mapping[str, Callable[[Directory], object]] = {
@@ -80,7 +77,7 @@ def distribute(container: Any, ids: providers.Provider[Any], settings: Settings,
     routers = {name: make(directory) for name, make in _ROUTERS.items()}
     steps = BucketSteps(
         startup=[partial(_known, directory)],
-        background=[directory.run, partial(_repair, BucketWebhooks(directory), database.clock(), RandomIds())],
+        background=[directory.run, WebhookRepairs(directory, RandomIds()).run],
         close=[directory.close],
         probes={"buckets": partial(_facts, directory, database.clock())},
     )
@@ -128,14 +125,6 @@ def _state(storage: Storage, begun: Mapping[int, datetime], now: datetime) -> st
     if storage.is_away():
         return "away"
     return "serving" if begun.get(storage.number, now) <= now else "announced"
-
-
-async def _repair(webhooks: BucketWebhooks, clock: Clock, ids: IdGenerator) -> None:
-    """Repair copies of webhooks at the start and each hour; other controllers may do so at the same time."""
-    while True:
-        with contextlib.suppress(Unavailable):
-            await webhooks.repair(new_act(clock, ids, _REPAIRER, ActName.WEBHOOKS_DELETE))
-        await asyncio.sleep(_REPAIR_INTERVAL_S)
 
 
 @define(eq=False)

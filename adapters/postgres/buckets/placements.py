@@ -25,6 +25,8 @@ _READ_INTERVAL_S = 0.02
 _SETTINGS = "-c citus.enable_manual_changes_to_shards=on -c citus.override_table_visibility=off"
 """Allows LOCK TABLE and TRUNCATE on shards, and shows them in the catalogue."""
 
+_ATTRS = "target_session_attrs"
+
 _log = structlog.get_logger(__name__)
 
 
@@ -37,11 +39,14 @@ class Node:
     port: int
 
     def dsn(self, home: str, *, server_settings: bool) -> str:
-        """Return the address of the same database as that of home, at this node."""
+        """Return the address of the same database as that of home, at this node.
+
+        A node that has become a standby is refused, unless the address of home allows one: its bucket is elsewhere now.
+        """
         given = {name: value for name, value in conninfo_to_dict(home).items() if name != "hostaddr"}
         if server_settings:
             given["options"] = f"{given.get('options', '')} {_SETTINGS}".strip()
-        return make_conninfo("", **given | {"host": self.host, "port": self.port})
+        return make_conninfo("", **{_ATTRS: "read-write"} | given | {"host": self.host, "port": self.port})
 
 
 @frozen

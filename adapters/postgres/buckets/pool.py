@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from adapters.postgres.buckets.placements import Placement, Placements
 from adapters.postgres.connections.connection import Rows, Statement, UnknownTable
-from adapters.postgres.connections.errors import BUCKET_MOVED, NO_CONNECTION, judge
+from adapters.postgres.connections.errors import BUCKET_MOVED, NO_CONNECTION, StillLocked, TookTooLong, judge
 from adapters.postgres.connections.observer import StatementObserver
 from adapters.postgres.connections.statement_pool import AttemptFailed, StatementPool
 from adapters.postgres.gateway import Gateway, MakePool, PoolName
@@ -103,7 +103,7 @@ class BucketPool:
         if self._closed or not _may_be_a_move(failed) or until_s - time.monotonic() < self._options.socket_timeout_s:
             raise _as_attempt(failed)
         if _was_held(failed):
-            return seen
+            return self._placements.known(self._number) or seen
         found = await self._found_after(seen)
         if found is seen and not _has_moved(failed):
             raise _as_attempt(failed)
@@ -111,11 +111,11 @@ class BucketPool:
         return found
 
     async def _found_after(self, seen: Placement) -> Placement:
-        """Return where the bucket is now; where it was if home is away."""
+        """Return where the bucket is now; where it was last if home is away."""
         try:
             return await self._placements.after(seen)
         except (StorageUnavailable, Overloaded, ShuttingDown):
-            return seen
+            return self._placements.known(self._number) or seen
 
     async def _at(self, placement: Placement) -> StatementPool:
         """Return the connections to the bucket's node; those to an earlier one end with their statements."""
@@ -186,7 +186,9 @@ class BucketGateway(Gateway):
                 fence=fence,
             )
         except StorageUnavailable as error:
-            self._failed_at_s, error.bucket = time.monotonic(), self.number
+            error.bucket = self.number
+            if not isinstance(error, StillLocked | TookTooLong):  # the node has responded
+                self._failed_at_s = time.monotonic()
             raise
         self._failed_at_s = float("-inf")
         return rows

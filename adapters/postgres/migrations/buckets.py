@@ -92,7 +92,7 @@ class BucketMigrations:
     async def up(self, schema: str, to: int | None = None) -> Sequence[Migration]:
         """Apply the steps that a bucket lacks up to version `to`, and return them."""
         applied = await self._runner(schema).up(to)
-        if applied:
+        if applied or await self._has_unplaced_functions(schema):  # an earlier run may have ended before it placed them
             await self._place_functions(schema)
         return applied
 
@@ -116,6 +116,13 @@ class BucketMigrations:
         async with self.connections.single_statements() as connection:
             rows = await fetch(connection, self._statements.buckets.select_nodes)
         return [_node(row) for row in rows]
+
+    async def _has_unplaced_functions(self, schema: str) -> bool:
+        statements, of = self._statements.buckets, {"schema": schema}
+        async with self.connections.transaction(self._options.lock_timeout_s) as connection:
+            shards: Mapping[str, int] = dict(await fetch(connection, statements.select_shards, of))
+            texts = await fetch(connection, statements.select_function_texts, of)
+        return any(_function_at(text, schema, shards) != text for (text,) in texts)
 
     async def _place_functions(self, schema: str) -> None:
         """Let the functions of a bucket name its shards; Citus carries them to all nodes."""

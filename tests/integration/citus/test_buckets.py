@@ -188,6 +188,9 @@ async def test_doctor_sees_where_each_bucket_lies_and_what_each_node_has_free(cl
     assert all(node.free_connections > 0 for node in nodes)
 
 
+_BODY = "SELECT p.prosrc ~ 'more_[0-9]' FROM pg_proc AS p WHERE p.oid = 'meta.all_of_it()'::regprocedure"
+
+
 async def test_migrations_reach_every_bucket_and_are_not_reverted(cluster, database, statements):
     url, clock = cluster.url(database), SystemClock()
     text = "CREATE TABLE meta.more (a int PRIMARY KEY);\nCREATE FUNCTION meta.all_of_it() RETURNS bigint LANGUAGE sql "
@@ -198,9 +201,14 @@ async def test_migrations_reach_every_bucket_and_are_not_reverted(cluster, datab
     migrations = DatabaseMigrations(home, BucketMigrations(url, statements, clock, options, steps))
     assert [len(each.pending) for each in await migrations.bucket_status()] == [1, 1]
     step = str(steps[-1])
-    assert [str(each) for each in await migrations.up()] == [step, f"{step} in bucket_1", f"{step} in bucket_2"]
+    unplaced = evolve(statements.buckets, select_function_texts=Statement("select_function_texts", "SELECT 1 / 0"))
+    ending = BucketMigrations(url, evolve(statements, buckets=unplaced), clock, options, steps)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await DatabaseMigrations(home, ending).up()
+    assert [str(each) for each in await migrations.up()] == [f"{step} in bucket_2"]
     async with opened(url, statements) as (_, gateways):
         for gateway in gateways.values():
             assert await gateway.fetch(Statement("select_all", "SELECT meta.all_of_it()"), {}) == [(0,)]
+            assert await gateway.fetch(Statement("select_text", _BODY), {}) == [(True,)]
     with pytest.raises(DatabaseDistributed, match="has 2 buckets"):
         await migrations.down()

@@ -11,11 +11,11 @@ from adapters.buckets.counts import BucketExecutionCounts, BucketUsageReader
 from adapters.buckets.owners import BucketAudit, BucketOwnerMover, BucketOwnerPurger, BucketTimeline
 from adapters.buckets.queue import BucketQueue
 from adapters.buckets.schedules import BucketSchedules
-from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks
+from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks, WebhookRepairs
 from adapters.memory.manual_clock import no_jitter
 from domain.access.owner_move import MoveStep, OwnedData
 from domain.audit import ActName
-from domain.buckets.bucket_map import HOME, in_bucket
+from domain.buckets.bucket_map import HOME, Bucket, in_bucket
 from domain.errors import QuotaReached, StorageUnavailable
 from domain.identity import ANONYMOUS, EVERY_OWNER, NO_ID, SessionRef
 from domain.queue.ports import StateFilter
@@ -282,6 +282,34 @@ async def test_copies_that_a_bucket_missed_are_repaired(world):
     assert set(world.sent[2].webhooks) == {goes.webhook_id}
     assert await webhooks.repair(act()) == 1
     assert set(world.sent[2].webhooks) == {stays.webhook_id}
+
+
+async def test_a_new_bucket_has_copies_before_it_gets_sessions(world):
+    webhooks, repairs = BucketWebhooks(world.directory), WebhookRepairs(world.directory, world.ids)
+    webhook = webhook_of(world)
+    await webhooks.add(webhook, 20, act())
+    await repairs.run_if_due()
+    world.announced.buckets = [*world.announced.buckets, Bucket(9, world.clock.now() + MINUTE)]
+    await world.directory.refresh()
+    await repairs.run_if_due()
+    assert world.sent[9].webhooks == {webhook.webhook_id: webhook}
+
+
+async def test_copies_are_repaired_each_hour_and_half_a_minute_after_a_failure(world):
+    webhooks, repairs = BucketWebhooks(world.directory), WebhookRepairs(world.directory, world.ids)
+    webhook = webhook_of(world)
+    await webhooks.add(webhook, 20, act())
+    world.sent[2].failure = StorageUnavailable()
+    with pytest.raises(StorageUnavailable):
+        await repairs.run_if_due()
+    world.sent[2].failure = None
+    for span in (timedelta(seconds=30), timedelta(hours=1)):
+        world.sent[2].webhooks.clear()
+        await repairs.run_if_due()
+        assert world.sent[2].webhooks == {}
+        world.later(span)
+        await repairs.run_if_due()
+        assert set(world.sent[2].webhooks) == {webhook.webhook_id}
 
 
 async def test_messages_are_claimed_and_released_in_the_bucket_of_their_execution(world):

@@ -9,7 +9,7 @@ import pytest
 from adapters.buckets.sessions import BucketSessions
 from domain.buckets.bucket_map import ANNOUNCED, FRESH, HOME, SETTLING, Bucket, BucketsChange, in_bucket
 from domain.concurrency.budget import Budget
-from domain.errors import StorageUnavailable
+from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from domain.executions.execution import Executed
 from domain.executions.function_sessions import FunctionSessions
 from domain.functions.function import Definition, Function
@@ -210,6 +210,17 @@ async def test_a_version_of_a_function_that_nobody_has_registered_is_not_current
     session = storage.new_session(ALICE, str(TITLE), function_id=FUNCTION, function_version=1, hidden=True)
     begun = await storage.begin(await storage.hidden.open(session, SCRIPT))
     assert not begun.is_current
+
+
+@pytest.mark.parametrize("refusal", [Overloaded("the functions"), ShuttingDown()])
+async def test_a_begin_whose_version_home_cannot_judge_says_that_a_record_is_stored(world, refusal):
+    storage = world.storage()
+    session = storage.new_session(ALICE, str(TITLE), function_id=FUNCTION, function_version=1, hidden=True)
+    ref = await storage.hidden.open(session, SCRIPT)
+    world.functions.failure = refusal
+    with pytest.raises(StorageUnavailable) as caught:
+        await storage.begin(ref)
+    assert caught.value.stored == "unknown"
 
 
 async def test_a_raised_number_of_buckets_opens_each_once(world):

@@ -1,10 +1,17 @@
 """A database that cannot be divided into buckets is refused, with what to do."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
+from typing_extensions import override
 
-from adapters.postgres.buckets.pool import connections_of_node
+from adapters.postgres.buckets.placements import Node, Placement, Placements
+from adapters.postgres.buckets.pool import BucketPool, connections_of_node
+from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.held import Hold
+from adapters.postgres.connections.statement_pool import AttemptFailed
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.migrations.buckets import BucketSchema, ClusterNode
 from adapters.postgres.migrations.distribution import (
@@ -14,6 +21,8 @@ from adapters.postgres.migrations.distribution import (
     require_rights,
     require_usable,
 )
+from domain.errors import StorageUnavailable
+from tests.support.ports import free_port
 
 KNOWN = [BucketSchema(number, f"bucket_{number}", datetime(2026, 1, 2, tzinfo=UTC)) for number in (1, 3)]
 
@@ -59,3 +68,49 @@ def test_the_number_of_buckets_is_raised_only():
 def test_buckets_of_a_node_share_the_connections_of_a_process():
     options = GatewayOptions("dbname=x", pool_size_max=8, lock_wait_pool_size_max=2)
     assert [connections_of_node(options, buckets) for buckets in (1, 2, 4, 64)] == [10, 10, 12, 192]
+
+
+def test_the_address_of_a_node_is_that_of_home_elsewhere_and_admits_no_standby():
+    node = Node(2, "db2", 5433)
+    dsn = conninfo_to_dict(node.dsn("host=db0,db1 port=5432 hostaddr=10.0.0.1 dbname=x", server_settings=False))
+    assert dsn == {"host": "db2", "port": "5433", "dbname": "x", "target_session_attrs": "read-write"}
+    given = node.dsn("host=db0 dbname=x target_session_attrs=any", server_settings=False)
+    assert conninfo_to_dict(given)["target_session_attrs"] == "any"
+    assert "citus." in conninfo_to_dict(node.dsn("dbname=x", server_settings=True))["options"]
+
+
+class LostHome(Placements):
+    """Knows another node than the one that callers had from it, and cannot be read any more."""
+
+    def __init__(self, before: Placement, after: Placement) -> None:
+        self._before, self._after = before, after
+
+    @override
+    def known(self, number: int) -> Placement | None:
+        return self._after
+
+    @override
+    async def of(self, number: int) -> Placement:
+        return self._before
+
+    @override
+    async def after(self, seen: Placement) -> Placement:
+        raise StorageUnavailable
+
+
+def placement_at(port: int) -> Placement:
+    return Placement(1, "bucket_1", Node(2, "127.0.0.1", port), {}, 1, Hold(Statement("select_hold", "SELECT 1"), 5))
+
+
+async def ignore(_: float) -> None:
+    return
+
+
+async def test_a_statement_goes_where_the_bucket_was_last_though_home_is_away():
+    closed = free_port(), free_port()
+    options = GatewayOptions("dbname=x", request_timeout_s=1.0)
+    pool = BucketPool("normal", 2, options, None, ignore, number=1, placements=LostHome(*map(placement_at, closed)))
+    with pytest.raises(AttemptFailed) as caught:
+        await pool.attempt(Statement("select_one", "SELECT 1"), {}, time.monotonic() + 5)
+    await pool.close()
+    assert f"port {closed[1]} failed" in str(caught.value.__cause__)

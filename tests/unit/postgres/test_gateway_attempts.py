@@ -5,6 +5,7 @@ import time
 import pytest
 from psycopg import errors
 
+from adapters.postgres.buckets.pool import BucketGateway
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.errors import CUT, NO_CONNECTION, StatementRefused, StillLocked, TookTooLong, judge
 from adapters.postgres.connections.statement_pool import AttemptFailed
@@ -186,3 +187,16 @@ async def test_a_server_that_is_gone_again_later_is_left_again():
     await pool.on_server_left(time.monotonic())
     await pool.on_server_left(time.monotonic() + 1.1)
     assert pool.drops == 2 * pool.made
+
+
+async def test_a_bucket_is_away_if_its_node_does_not_respond_and_not_for_a_lock():
+    pool = ManualPool([*failed(LOCKED), *failed(NO_CONNECTION), []])
+    bucket = BucketGateway(3, GatewayOptions("dbname=x", attempts_max=1), None, pool.make)
+    with pytest.raises(StillLocked) as locked:
+        await bucket.fetch(WRITE, {}, pool="lock_wait")
+    assert (locked.value.bucket, bucket.is_away) == (3, False)
+    with pytest.raises(StorageUnavailable):
+        await bucket.fetch(WRITE, {})
+    assert bucket.is_away
+    await bucket.fetch(WRITE, {})
+    assert not bucket.is_away
