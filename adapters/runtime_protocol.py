@@ -56,7 +56,7 @@ _TimeLeft = Annotated[int, Meta(ge=0, le=TIME_LEFT_MS_MAX)]
 _SessionLeft = Annotated[int, Meta(ge=0, le=1 << 53)]
 _Positive = Annotated[int, Meta(ge=1, le=1 << 31)]
 _OwnerName = Annotated[Owner, Meta(min_length=1, max_length=512)]
-_Measured = Annotated[float, Meta(ge=0)]
+_Measured = Annotated[float, Meta(ge=0, le=1 << 53)]
 _Message = TypeVar("_Message", bound=Struct)
 
 

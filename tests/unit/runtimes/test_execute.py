@@ -251,6 +251,7 @@ class TestUnknown:
             b'{"result": "\xff"}',
             b'{"result": 8, "execution_time_ms": "12"}',
             b'{"result": 8, "execution_time_ms": -1}',
+            b'{"result": 8, "memory_usage_bytes": 1e300}',
             b'{"result": 8, "memory_usage_bytes": []}',
             b'{"result": 8, "stdout": 5}',
             own(cold_start="yes"),
