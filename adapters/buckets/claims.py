@@ -54,6 +54,7 @@ class BucketTurns:
                 found = await ask(storage)
             except Unavailable as error:
                 if isinstance(error, StorageUnavailable) and error.stored == "unknown":
+                    self._let_rest(storage.number, now)  # else the next claim asks it first again
                     raise
                 failure = error
             else:

@@ -89,6 +89,17 @@ async def test_a_bucket_that_is_away_holds_up_no_claim_of_the_others(world, proc
         await process.claim()
 
 
+async def test_a_bucket_that_loses_the_response_to_a_claim_holds_up_no_claim_of_the_others(world):
+    process = QueueOfOne(evolve(world.storage(), queue=BucketQueue(world.directory)))
+    sessions = await in_each(world)
+    for session in sessions:
+        await process.add(session)
+    world.stores[1].failure = StorageUnavailable(stored="unknown")
+    with pytest.raises(StorageUnavailable):
+        await process.claim()
+    assert {(await process.claim(1))[0].entry.ref for _ in range(2)} == {sessions[1].ref, sessions[2].ref}
+
+
 async def test_a_claim_whose_response_was_lost_is_put_back_in_every_bucket(world, process):
     for session in await in_each(world):
         await process.add(session)
