@@ -5,10 +5,11 @@ from datetime import datetime
 from itertools import chain, zip_longest
 from uuid import UUID
 
-from attrs import define
+from attrs import define, field
 from typing_extensions import override
 
-from adapters.buckets.directory import Directory, of_each, of_those_that_serve
+from adapters.buckets.counts import LastAnswers
+from adapters.buckets.directory import Directory, Storage, of_each, of_those_that_serve
 from domain.audit import Act
 from domain.buckets.pages import merged
 from domain.errors import QuotaReached
@@ -30,17 +31,27 @@ class BucketSchedules(ScheduleRepository):
     """
 
     _directory: Directory
+    _held: LastAnswers[int] = field(factory=LastAnswers, init=False)
 
     @override
     async def add(self, schedule: Schedule, owner_max: int, act: Act, key: IdempotencyKey | None = None) -> bool:
         storage = self._directory.of(schedule.schedule_id)
-        others = [each for each in self._directory.all if each is not storage]
-        held = await of_each(others, lambda each: each.usage.holdings([schedule.owner], 1))
-        elsewhere = sum(of_owner.schedules for (of_owner,) in held)
+        elsewhere = await self._held_outside(storage, schedule.owner)
         try:
             return await storage.schedules.add(schedule, max(0, owner_max - elsewhere), act, key)
         except QuotaReached as reached:
             raise QuotaReached(reached.limit, owner_max, reached.observed + elsewhere) from None
+
+    async def _held_outside(self, storage: Storage, owner: Owner) -> int:
+        """Return how many schedules the owner has in the other buckets."""
+
+        async def held(each: Storage) -> int:
+            (of_owner,) = await each.usage.holdings([owner], 1)
+            return of_owner.schedules
+
+        storages = self._directory.all
+        counts = await self._held.of_each(storages, owner, 0, held)
+        return sum(count for each, count in zip(storages, counts, strict=True) if each is not storage)
 
     @override
     async def created(self, owner: Owner, key: IdempotencyKey) -> Schedule | None:

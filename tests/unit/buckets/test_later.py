@@ -236,6 +236,14 @@ async def test_schedules_that_are_due_are_found_in_all_buckets_that_serve(world)
     assert len((await schedules.due(now, 5, 1)).schedules) == 1
 
 
+async def test_a_schedule_is_added_though_another_bucket_is_away(world):
+    planner = Planner(world.storage(), BucketSchedules(world.directory))
+    here, there = [await world.storage().add(ALICE, **LONG) for _ in range(2)]
+    world.stores[there.ref.session_id.int & 0xFF].failure = StorageUnavailable()
+    schedule = await planner.add(here)
+    assert await planner.read(schedule) == schedule
+
+
 async def test_a_schedule_gets_no_target_in_another_bucket(world):
     schedules = BucketSchedules(world.directory)
     planner = Planner(world.storage(), schedules)
