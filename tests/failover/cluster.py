@@ -271,26 +271,30 @@ class Cluster:
         """Wait until one server is the primary, one follows synchronously, and one follows."""
         await until(self._is_whole, WHOLE_S)
 
-    async def shift_standbys(self, clock_off_s):
-        """Start all servers but the primary again, as if the clocks of their machines were off."""
+    async def shift_standbys(self, off_s):
+        """Start all servers but the primary again, as if the clocks of their machines were off from the primary's."""
         primary = await self.leader()
         for node in self.nodes:
-            if node is not primary and node.clock_off_s != clock_off_s:
-                node.clock_off_s = clock_off_s
+            if node is not primary:
+                node.clock_off_s = primary.clock_off_s + off_s
                 node.kill()
                 await self.await_whole()
 
     async def switch_over(self):
         """Give the place of the primary to its synchronous standby, as `patronictl switchover` does, and wait for it."""
-        await self.await_whole()
-        primary, timeline = await self.leader(), await self.timeline()
-        (standby,) = [member["name"] for member in await self._members(primary) if member["role"] == "sync_standby"]
-        await self._http.post(
-            f"http://127.0.0.1:{primary.rest_port}/switchover",
-            json={"leader": primary.name, "candidate": standby},
-            timeout=30,
-        )
-        await self.leader(timeline)
+        timeline = await self.timeline()
+        await until(self._is_switched_over, WHOLE_S)
+        return await self.leader(timeline)
+
+    async def _is_switched_over(self):
+        """Return whether Patroni accepted it: it refuses while the standby is not yet synchronous."""
+        primary = await self.leader()
+        standbys = [member["name"] for member in await self._members(primary) if member["role"] == "sync_standby"]
+        if not standbys:
+            return False
+        wanted = {"leader": primary.name, "candidate": standbys[0]}
+        reply = await self._http.post(f"http://127.0.0.1:{primary.rest_port}/switchover", json=wanted, timeout=30)
+        return reply.status_code == 200
 
     async def _is_whole(self):
         for node in self.nodes:

@@ -161,7 +161,7 @@ def _trial(fault, way):
         clients=CLIENTS,
         lasting_s=0.0,
         recovery_s=SERVED_S,
-        readiness_s=WRITE_INTERVAL_S,
+        readiness_s=SERVED_S + WRITE_INTERVAL_S,
         sessions=SESSIONS,
         bites=fault != "switched over",
     )
