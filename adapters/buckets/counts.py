@@ -17,7 +17,8 @@ from domain.usage import ExecutionCounts, UsedDay
 
 Count = TypeVar("Count")
 
-_REMEMBERED_MAX = 10_000
+_REMEMBERED_MAX = 50_000
+"""Counts of owners in buckets; an older one that is away counts as nothing."""
 
 
 def _memory() -> BoundedCache[Hashable, Count]:
@@ -36,23 +37,27 @@ class LastAnswers(Generic[Count]):
     async def of_each(
         self,
         storages: Sequence[Storage],
-        counted: Hashable,
+        counted: Sequence[Hashable],
         unknown: Count,
-        count: Callable[[Storage], Awaitable[Count]],
-    ) -> Sequence[Count]:
-        """Return the count of each bucket, `unknown` of one that never answered; raises Unavailable if all are away."""
+        count: Callable[[Storage], Awaitable[Sequence[Count]]],
+    ) -> Sequence[Sequence[Count]]:
+        """Return the counts of each bucket, `unknown` for what one that is away never counted.
+
+        `counted` is what is counted, in the order of the counts. Raises Unavailable if all are away.
+        """
         failures: list[Unavailable] = []
 
-        async def asked(storage: Storage) -> Count:
-            key = storage.number, counted
+        async def asked(storage: Storage) -> Sequence[Count]:
+            keys = [(storage.number, each) for each in counted]
             try:
-                answer = await count(storage)
+                answers = await count(storage)
             except Unavailable as error:
                 failures.append(error)
-                known = self._known.get(key)
-                return unknown if known is None else known
-            self._known.put(key, answer)
-            return answer
+                known = [self._known.get(key) for key in keys]
+                return [unknown if each is None else each for each in known]
+            for key, answer in zip(keys, answers, strict=True):
+                self._known.put(key, answer)
+            return answers
 
         counts = await of_each(storages, asked)
         if len(failures) == len(storages):
@@ -68,33 +73,30 @@ class BucketUsageReader(UsageReader):
     """
 
     _directory: Directory
-    _usage: LastAnswers[Sequence[OwnerUsage]] = field(factory=LastAnswers, init=False)
-    _open: LastAnswers[Sequence[int]] = field(factory=LastAnswers, init=False)
-    _holdings: LastAnswers[Sequence[OwnerHoldings]] = field(factory=LastAnswers, init=False)
+    _usage: LastAnswers[OwnerUsage] = field(factory=LastAnswers, init=False)
+    _open: LastAnswers[int] = field(factory=LastAnswers, init=False)
+    _holdings: LastAnswers[OwnerHoldings] = field(factory=LastAnswers, init=False)
 
     @override
     async def usage(
         self, owners: Sequence[Owner], now: datetime, examined_max: int | None = None
     ) -> Sequence[OwnerUsage]:
-        nothing = [OwnerUsage(0, 0)] * len(owners)
         found = await self._usage.of_each(
-            self._directory.all, tuple(owners), nothing, lambda each: each.usage.usage(owners, now, examined_max)
+            self._directory.all, owners, OwnerUsage(0, 0), lambda each: each.usage.usage(owners, now, examined_max)
         )
         return [_used(of_owner) for of_owner in zip(*found, strict=True)]
 
     @override
     async def open_executions(self, owners: Sequence[Owner], now: datetime) -> Sequence[int]:
-        nothing = [0] * len(owners)
         found = await self._open.of_each(
-            self._directory.all, tuple(owners), nothing, lambda each: each.usage.open_executions(owners, now)
+            self._directory.all, owners, 0, lambda each: each.usage.open_executions(owners, now)
         )
         return [sum(of_owner) for of_owner in zip(*found, strict=True)]
 
     @override
     async def holdings(self, owners: Sequence[Owner], queued_max: int) -> Sequence[OwnerHoldings]:
-        nothing = [OwnerHoldings()] * len(owners)
         found = await self._holdings.of_each(
-            self._directory.all, tuple(owners), nothing, lambda each: each.usage.holdings(owners, queued_max)
+            self._directory.all, owners, OwnerHoldings(), lambda each: each.usage.holdings(owners, queued_max)
         )
         return [_held(of_owner, queued_max) for of_owner in zip(*found, strict=True)]
 

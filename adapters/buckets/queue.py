@@ -129,10 +129,11 @@ class BucketQueue(ExecutionQueue):
 
     @override
     async def queued(self, owner: Owner, counted_max: int) -> int:
-        counts = await self._queued.of_each(
-            self._directory.all, owner, 0, lambda each: each.queue.queued(owner, counted_max)
-        )
-        return min(counted_max, sum(counts))
+        async def counted(storage: Storage) -> Sequence[int]:
+            return [await storage.queue.queued(owner, counted_max)]
+
+        counts = await self._queued.of_each(self._directory.all, [owner], 0, counted)
+        return min(counted_max, sum(number for (number,) in counts))
 
 
 def _added(language: Language, facts: Sequence[QueueFacts]) -> QueueFacts:

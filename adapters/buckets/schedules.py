@@ -45,13 +45,12 @@ class BucketSchedules(ScheduleRepository):
     async def _held_outside(self, storage: Storage, owner: Owner) -> int:
         """Return how many schedules the owner has in the other buckets."""
 
-        async def held(each: Storage) -> int:
-            (of_owner,) = await each.usage.holdings([owner], 1)
-            return of_owner.schedules
+        async def held(each: Storage) -> Sequence[int]:
+            return [of_owner.schedules for of_owner in await each.usage.holdings([owner], 1)]
 
         storages = self._directory.all
-        counts = await self._held.of_each(storages, owner, 0, held)
-        return sum(count for each, count in zip(storages, counts, strict=True) if each is not storage)
+        counts = await self._held.of_each(storages, [owner], 0, held)
+        return sum(count for each, (count,) in zip(storages, counts, strict=True) if each is not storage)
 
     @override
     async def created(self, owner: Owner, key: IdempotencyKey) -> Schedule | None:

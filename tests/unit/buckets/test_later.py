@@ -236,6 +236,16 @@ async def test_schedules_that_are_due_are_found_in_all_buckets_that_serve(world)
     assert len((await schedules.due(now, 5, 1)).schedules) == 1
 
 
+async def test_the_last_answer_for_an_owner_counts_whoever_else_was_counted_with_them(world):
+    usage, now = BucketUsageReader(world.directory), world.clock.now()
+    for _ in range(3):
+        await world.storage().add(ALICE)
+    await usage.usage([BOB, ALICE], now)
+    world.stores[1].failure = StorageUnavailable()
+    (counted,) = await usage.usage([ALICE], now)
+    assert counted.live_sessions == 3
+
+
 async def test_a_schedule_is_added_though_another_bucket_is_away(world):
     planner = Planner(world.storage(), BucketSchedules(world.directory))
     here, there = [await world.storage().add(ALICE, **LONG) for _ in range(2)]
