@@ -109,6 +109,11 @@ def registration_is_possible(settings: Settings) -> Iterator[str]:
             "RUNTIME_HOST_URL: it is not set, and PORT is 0, so controllers would not know where this runtime host is. "
             "Set PORT, or RUNTIME_HOST_URL."
         )
+    if controllers and settings.runtime_tls_cert_file is not None and runtime_host_url(settings) is None:
+        yield (
+            "RUNTIME_HOST_URL: it is not set, and a runtime host with RUNTIME_TLS_CERT_FILE cannot be reached at its "
+            "bare address. Set it to https:// with a name of the certificate."
+        )
     if controllers and settings.runtime_token is None:
         yield "RUNTIME_TOKEN: it is not set, and a runtime host needs it to register. Set the token of the controllers."
 

@@ -110,6 +110,10 @@ class TestTls:
         (problem,) = problems(RUNTIME_HOST_CHECKS, **HOST | files | {missing: ""})
         assert problem.startswith("RUNTIME_TLS_CERT_FILE: it needs RUNTIME_TLS_KEY_FILE")
 
+    def test_a_host_with_a_certificate_at_all_addresses_needs_the_url_of_its_name(self, files):
+        (problem,) = problems(RUNTIME_HOST_CHECKS, **HOST | files | {"HOST": "0.0.0.0", "RUNTIME_HOST_URL": ""})
+        assert problem.startswith("RUNTIME_HOST_URL: it is not set, and a runtime host with RUNTIME_TLS_CERT_FILE")
+
     def test_files_that_do_not_belong_together_are_named(self, files, tmp_path):
         _, key = Authority(tmp_path, "another").vouch("host.example")
         (problem,) = problems(RUNTIME_HOST_CHECKS, **HOST | files | {"RUNTIME_TLS_KEY_FILE": str(key)})
