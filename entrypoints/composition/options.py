@@ -176,7 +176,7 @@ def execution_policy(settings: Settings) -> ExecutionPolicy:
 def queue_policy(settings: Settings, executions: ExecutionPolicy) -> QueuePolicy:
     """Return the times of executions that run later."""
     return QueuePolicy(
-        request_timeout_s=request_timeout_s(settings),
+        request_timeout_s=executions.request_timeout_s,
         allowance=executions.allowance,
         retention=timedelta(seconds=settings.async_retention_seconds),
         keeps_responses=settings.idempotency is Idempotency.ON,

@@ -12,7 +12,7 @@ from tests.integration.application.conftest import Api
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("adapters", "domain", "entrypoints")
-FILES_MAX = 63
+FILES_MAX = 65
 """All files together, with the log writer where logs are configured. Lower it when modules are merged; a change that needs a further file has to justify it."""
 
 NOT_TRACED = {
