@@ -70,12 +70,13 @@ proof: $(DEV_STAMP) ## The long suites that CI leaves out: properties with 1,000
 	$(PYTEST) $(DURATIONS) tests/image
 	$(PYTHON) -m tests.soak $(SOAK)
 
-engines: $(DEV_STAMP) ## Contracts of repositories and plans on each PostgreSQL that is installed; a minute for each.
-	@for folder in '' /usr/lib/postgresql/*; do \
-	    [ -z "$$folder" ] || [ -x "$$folder/bin/initdb" ] || continue; \
-	    echo "== $${folder:-embedded}"; \
+engines: $(DEV_STAMP) ## Contracts of repositories and plans on each PostgreSQL that is installed, and on Citus; a minute for each.
+	@for folder in /usr/lib/postgresql/*; do \
+	    [ -x "$$folder/bin/initdb" ] || continue; \
+	    echo "== $$folder"; \
 	    PGLAMBDA_TEST_POSTGRES="$$folder" $(PYTEST) tests/integration/postgres/test_contracts.py \
 	        tests/integration/postgres/test_statements.py tests/integration/postgres/test_migrations.py || exit 1; done
+	$(PYTEST) $(DURATIONS) -n 2 --dist loadfile tests/citus
 
 soak: $(DEV_STAMP) ## Leaks over many executions, what neighbours of attackers notice, sessions in turn; SOAK=--help for options.
 	$(PYTHON) -m tests.soak $(SOAK)

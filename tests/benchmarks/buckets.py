@@ -32,8 +32,8 @@ from domain.executions.execution import FinishedExecution, OpenExecution
 from domain.identity import Owner, SessionRef, uuid7_at
 from domain.json_text import JsonText
 from domain.scripts.script import Script
+from tests.citus.cluster import Cluster, citus_cluster, citus_programs
 from tests.contracts.storage import report_of
-from tests.integration.citus.cluster import Cluster, citus_cluster, citus_programs
 from tests.unit.domain.builders import session_at
 
 CALLERS = 64

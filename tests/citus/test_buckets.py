@@ -31,7 +31,7 @@ from adapters.system_clock import SystemClock
 from domain.buckets.bucket_map import ANNOUNCED
 from domain.identity import Owner, SessionRef
 from domain.scripts.script import Script
-from tests.integration.citus.cluster import Cluster
+from tests.citus.cluster import Cluster
 from tests.integration.postgres.conftest import storage_on
 from tests.unit.domain.builders import session_at
 

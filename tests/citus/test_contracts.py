@@ -14,7 +14,7 @@ from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.migrations.buckets import BucketMigrations
 from adapters.postgres.statements.catalogue import Statements
 from adapters.system_clock import SystemClock
-from tests.integration.citus.cluster import Cluster
+from tests.citus.cluster import Cluster
 from tests.integration.postgres.test_contracts import (
     TestPostgresExecutionQueue,
     TestPostgresExecutionRepository,

@@ -10,9 +10,9 @@ import pytest
 
 from adapters.postgres.statements.catalogue import Statements
 from entrypoints.composition.controller import create_controller
+from tests.citus.cluster import Cluster
+from tests.citus.test_buckets import distribute
 from tests.integration.application.conftest import Api, serving, settings_for
-from tests.integration.citus.cluster import Cluster
-from tests.integration.citus.test_buckets import distribute
 from tests.support.commands import run_command
 from tests.support.folders import shared_folder
 from tests.support.waiting import until

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.statements.catalogue import Statements
+from adapters.postgres.statements.catalogue import Statements, load_statements
+from tests.citus.cluster import Cluster, citus_cluster, citus_programs
 from tests.contracts.storage import Storage
-from tests.integration.citus.cluster import Cluster, citus_cluster, citus_programs
 from tests.integration.postgres.conftest import storage_on
 
 
@@ -18,6 +18,11 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip("no PostgreSQL 17 with Citus, which PGLAMBDA_TEST_CITUS would name: see CONTRIBUTING.md")
     with citus_cluster(programs) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def statements() -> Statements:
+    return load_statements()
 
 
 @pytest.fixture
