@@ -69,8 +69,9 @@ class BucketTurns:
         return None
 
     def _in_turn(self, now: datetime) -> Sequence[Storage]:
+        """Return the buckets to ask; those that are away come last, since a claim waits for each."""
         awake = [each for each in self._directory.all if not self._rests_at(each.number, now)]
-        return sorted(awake, key=lambda each: (each.number <= self._last, each.number))
+        return sorted(awake, key=lambda each: (each.is_away(), each.number <= self._last, each.number))
 
     def _rests_at(self, number: int, now: datetime) -> bool:
         rest = self._rests.get(number)

@@ -49,11 +49,13 @@ class LastAnswers(Generic[Count]):
 
         async def asked(storage: Storage) -> Sequence[Count]:
             keys = [(storage.number, each) for each in counted]
+            known = [self._known.get(key) for key in keys]
+            if storage.is_away() and None not in known:  # the caller would wait for a response that does not come
+                return [each for each in known if each is not None]
             try:
                 answers = await count(storage)
             except Unavailable as error:
                 failures.append(error)
-                known = [self._known.get(key) for key in keys]
                 return [unknown if each is None else each for each in known]
             for key, answer in zip(keys, answers, strict=True):
                 self._known.put(key, answer)

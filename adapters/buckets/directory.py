@@ -182,11 +182,13 @@ async def of_those_that_serve(
 ) -> Sequence[Result]:
     """Return the results of the buckets that serve; raises Unavailable if none does.
 
-    For work in the background, which a bucket that is away does not hold up in the others.
+    For work in the background, which a bucket that is away does not hold up in the others. It is asked again after some
+    seconds.
     """
-    ended = await asyncio.gather(*map(call, storages), return_exceptions=True)
+    asked = [each for each in storages if not each.is_away()] or storages
+    ended = await asyncio.gather(*map(call, asked), return_exceptions=True)
     failures = [each for each in ended if isinstance(each, BaseException)]
     for failure in failures:
-        if not isinstance(failure, Unavailable) or len(failures) == len(storages):
+        if not isinstance(failure, Unavailable) or len(failures) == len(asked):
             raise failure
     return [each for each in ended if not isinstance(each, BaseException)]

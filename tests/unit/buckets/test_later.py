@@ -246,6 +246,28 @@ async def test_the_last_answer_for_an_owner_counts_whoever_else_was_counted_with
     assert counted.live_sessions == 3
 
 
+async def test_nothing_waits_for_a_bucket_that_was_away_a_moment_ago(world, process):
+    sessions = await in_each(world)
+    for session in sessions:
+        await process.add(session)
+    assert await process.queue.queued(ANONYMOUS, 100) == 3
+    world.away = {1}
+    await process.add(sessions[0])
+    assert await process.queue.queued(ANONYMOUS, 100) == 3, "it was not asked"
+    taken = [(await process.claim(1))[0].entry.ref for _ in range(3)]
+    assert taken == [sessions[1].ref, sessions[2].ref, sessions[0].ref], "it was asked last"
+
+
+async def test_work_in_the_background_does_not_wait_for_a_bucket_that_was_away_a_moment_ago(world, process):
+    for session in await in_each(world):
+        await process.add(session, expires_in=MINUTE)
+    world.later(MINUTE)
+    world.away = {1}
+    assert await process.queue.end_entries(world.clock.now()) == 2
+    world.away = {*world.directory.buckets.all_numbers}
+    assert await process.queue.end_entries(world.clock.now()) == 1, "somebody must try"
+
+
 async def test_a_schedule_is_added_though_another_bucket_is_away(world):
     planner = Planner(world.storage(), BucketSchedules(world.directory))
     here, there = [await world.storage().add(ALICE, **LONG) for _ in range(2)]
