@@ -97,6 +97,17 @@ SELECT
     has_database_privilege(current_database(), 'CREATE') AS may_create,
     (SELECT pg_has_role(n.nspowner, 'USAGE') FROM pg_namespace AS n WHERE n.nspname = 'meta') AS owns_home;
 
+-- name: select_unaware(application)
+-- Returns the other clients of this database that give this application name, by role and address. Without the right to
+-- see them (pg_read_all_stats) the address is null. It is null for a Unix socket too.
+SELECT
+    coalesce(a.usename, '') AS client_role, host(a.client_addr) AS address, count(*) AS connections,
+    bool_or(a.state IS NULL) AS is_hidden
+FROM pg_stat_activity AS a
+WHERE a.datname = current_database() AND a.application_name = :application::text AND a.pid <> pg_backend_pid()
+GROUP BY a.usename, a.client_addr
+ORDER BY a.usename, a.client_addr;
+
 -- name: select_is_coordinator()
 SELECT citus_is_coordinator();
 

@@ -9,6 +9,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 _CONNECT_TIMEOUT_MIN_S = 1.0
 _CONNECT_TIMEOUT_MAX_S = 5.0
 
+APPLICATION = "pglambda"
+"""The name by which a server shows a process that looks for all sessions in `meta`."""
+
+APPLICATION_OF_NODES = "pglambda/nodes"
+"""The name of a process that finds sessions in buckets."""
+
 _positive = validators.gt(0.0)
 _at_least_one = validators.ge(1)
 
@@ -48,7 +54,7 @@ class GatewayOptions:
     """The address of the database, and a limit on every wait; the time limits follow from `request_timeout_s`.
 
     Without `server_timeouts` the role or database sets the lock and statement timeouts (PgBouncer refuses start-up
-    options). Without `prepares` no statement is prepared.
+    options). Without `prepares` no statement is prepared. A DSN with an application name of its own keeps it.
     """
 
     dsn: str = field(repr=False, validator=_a_dsn)
@@ -60,6 +66,7 @@ class GatewayOptions:
     prepares: bool = True
     server_timeouts: bool = True
     slow_statement_s: float = field(default=0.05, validator=_positive)
+    application: str = APPLICATION
 
     @property
     def lock_timeout_s(self) -> float:
@@ -98,7 +105,7 @@ class GatewayOptions:
         settings: dict[str, str | int | None] = {
             "client_encoding": "UTF8",
             "connect_timeout": math.ceil(self.connect_timeout_s),
-            "fallback_application_name": "pglambda",
+            "fallback_application_name": self.application,
         }
         if self.server_timeouts:
             settings["options"] = f"{given.get('options', '')} {self._server_options}".strip()

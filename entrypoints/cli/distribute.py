@@ -2,21 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from entrypoints.cli.consent import dry_run_option
+from entrypoints.cli.consent import Loss, dry_run_option, require_consent
 from entrypoints.cli.database import command_database
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
 
 if TYPE_CHECKING:
-    from entrypoints.composition.commands import ClusterNode, Distribution, DistributionPlan
+    from entrypoints.composition.commands import ClusterNode, Distribution, DistributionPlan, UnawareClients
 
 _MIBI = 1024**2
+_STOP = "--stop-controllers"
 
 
 @click.command(
@@ -28,41 +29,69 @@ _MIBI = 1024**2
     metavar="N",
     help="How many buckets there are afterwards; 1 to 255. The default is one for each node that takes buckets.",
 )
+@click.option(_STOP, is_flag=True, help="Allow that controllers which do not know the nodes stop serving.")
 @dry_run_option
 @output_option
 @click.pass_context
-def distribute(context: click.Context, buckets: int | None, dry_run: bool, output: str) -> None:
+def distribute(context: click.Context, buckets: int | None, stop_controllers: bool, dry_run: bool, output: str) -> None:
     """Divide the sessions among the nodes of a Citus cluster.
 
     DATABASE_URL names the coordinator. New sessions get buckets a minute later. What is stored stays where it is, and
     nothing is copied; controllers go on serving. In the 10 seconds around that minute a call with a new idempotency key
-    may be asked to repeat. Update all controllers to this release first: older ones stop. A later run raises N. If a
-    run is interrupted, run it again.
+    may be asked to repeat. Update all controllers to this release and set DATABASE_NODES first: others stop at once,
+    because they would look for all sessions in one place. While the coordinator has connections of such controllers,
+    the command asks, or needs --stop-controllers without a terminal. A later run raises N. If a run is interrupted, run
+    it again.
     """
+    given = {_STOP} if stop_controllers else set()
     with failures_reported(), command_database(container_of(context), settings_in_force()) as commands:
         plan = asyncio.run(
-            _distributed(commands.distribution(), buckets, dry_run=dry_run, is_table=output == Output.TABLE)
+            _distributed(commands.distribution(), buckets, given, dry_run=dry_run, is_table=output == Output.TABLE)
         )
     if output == Output.JSON:
         click.echo(json.dumps(_as_json(plan, dry_run=dry_run), indent=2))
 
 
 async def _distributed(
-    distribution: "Distribution", buckets: int | None, *, dry_run: bool, is_table: bool
+    distribution: "Distribution", buckets: int | None, given: Collection[str], *, dry_run: bool, is_table: bool
 ) -> "DistributionPlan":
     plan = await distribution.plan(buckets)
     say = click.echo if is_table else _say_nothing
     say(_described(plan))
     if dry_run or not plan.numbers:
-        say("Nothing was changed." if plan.numbers else "Nothing to do.")
+        say(_needed(plan, given) if plan.numbers else "Nothing to do.")
         return plan
-    await distribution.run(plan, lambda number: say(f"Made bucket {number}."))
+    require_consent(_losses(plan), given)
+    await distribution.run(plan, lambda number: say(_progress(plan, number)))
     say("New sessions get these buckets in 60 s.")
     return plan
 
 
 def _say_nothing(_: str) -> None:
     return
+
+
+def _progress(plan: "DistributionPlan", number: int) -> str:
+    return f"Made bucket {number} ({plan.numbers.index(number) + 1} of {len(plan.numbers)})."
+
+
+def _needed(plan: "DistributionPlan", given: Collection[str]) -> str:
+    lines = [loss.text for loss in _losses(plan)]
+    if lines and _STOP not in given:
+        lines.append(f"Set DATABASE_NODES=auto for them, and start them again. To let them stop, add {_STOP}.")
+    return "\n".join([*lines, "Nothing was changed."])
+
+
+def _losses(plan: "DistributionPlan") -> Sequence[Loss]:
+    return [Loss(f"{_named(each)} stop as soon as there are buckets.", _STOP) for each in plan.unaware]
+
+
+def _named(clients: "UnawareClients") -> str:
+    where = f"from {clients.address}" if clients.address else "from a local socket"
+    if clients.is_hidden:
+        where = "from an address that only a role with pg_read_all_stats may see"
+    connections = "1 connection" if clients.connections == 1 else f"{clients.connections} connections"
+    return f"Controllers without DATABASE_NODES, or of an older release ({connections} as {clients.role} {where}),"
 
 
 def _described(plan: "DistributionPlan") -> str:
@@ -89,6 +118,10 @@ def _as_json(plan: "DistributionPlan", *, dry_run: bool) -> Mapping[str, object]
         "rows": plan.rows,
         "size_bytes": plan.size_bytes,
         "duration_s": plan.duration_s,
+        "without_nodes": [
+            {"role": each.role, "address": each.address, "connections": each.connections, "hidden": each.is_hidden}
+            for each in plan.unaware
+        ],
         "nodes": [
             {"group": node.group, "host": node.host, "port": node.port, "schemas": node.buckets, "free": node.free}
             for node in plan.nodes

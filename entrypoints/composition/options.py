@@ -5,7 +5,7 @@ from datetime import timedelta
 from adapters.embedded_postgres.server import EmbeddedPostgresOptions
 from adapters.mapping_file import WrongMappingFile, read_mapping
 from adapters.postgres.clock.disciplined import ClockOptions
-from adapters.postgres.gateway_options import GatewayOptions, WrongAddress
+from adapters.postgres.gateway_options import APPLICATION, APPLICATION_OF_NODES, GatewayOptions, WrongAddress
 from adapters.postgres.repositories.executions import ExecutionRepositoryOptions
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions
 from adapters.postgres.repositories.history import HistoryOptions
@@ -73,6 +73,7 @@ def gateway_options(settings: Settings) -> GatewayOptions:
             prepares=settings.db_prepare,
             server_timeouts=settings.db_server_timeouts,
             slow_statement_s=request_timeout_s(settings) / _SLOW_SHARE,
+            application=APPLICATION if settings.database_nodes is None else APPLICATION_OF_NODES,
         )
     except WrongAddress as error:
         raise SettingsError([_WRONG_URL]) from error

@@ -1,6 +1,7 @@
 """The options that the parts get from the settings."""
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from domain.scripts.language import Language
 from entrypoints.composition.controller import create_controller
@@ -35,6 +36,12 @@ def test_the_repository_and_the_cleanup_keep_the_same_number_of_versions():
 def test_the_connections_of_a_process_are_shared_out():
     options = gateway_options(load_settings({"DATABASE_URL": "postgresql://u@h/d", "DB_POOL_MAX": "3"}))
     assert (options.pool_size_max, options.lock_wait_pool_size_max) == (2, 1)
+
+
+@pytest.mark.parametrize(("nodes", "shown"), [("", "pglambda"), ("auto", "pglambda/nodes")])
+def test_servers_show_whether_a_process_finds_sessions_in_buckets(nodes, shown):
+    settings = load_settings({"DATABASE_URL": "postgresql://u@h/d", "DATABASE_NODES": nodes})
+    assert conninfo_to_dict(gateway_options(settings).conninfo)["fallback_application_name"] == shown
 
 
 @pytest.mark.parametrize("behind", ["@[h/d", "@h/d?sslmod=require", " word@h/d"])

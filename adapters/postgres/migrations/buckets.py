@@ -1,6 +1,7 @@
 """The schemas of buckets: made by the same migrations as `meta`, and kept at the same step."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -99,10 +100,10 @@ class BucketMigrations:
     async def make(self, schema: str) -> None:
         """Make a schema with all tables, which no controller uses yet, and let Citus place it.
 
-        A bucket that was begun before is completed.
+        A bucket that was begun before is completed. Its steps are the caller's progress, and not logged one by one.
         """
         statements = self._statements.buckets
-        await self._runner(schema).up()
+        await self._runner(schema, logging.DEBUG).up()
         async with self.connections.single_statements() as connection:
             ((is_distributed,),) = await fetch(connection, statements.select_is_distributed, {"schema": schema})
             if not is_distributed:
@@ -150,10 +151,10 @@ class BucketMigrations:
         ((group,),) = await fetch(connection, self._statements.buckets.select_group, {"schema": schema})
         return any(node.group == group and node.buckets - 1 > least.buckets for node in nodes)
 
-    def _runner(self, schema: str) -> MigrationRunner:
+    def _runner(self, schema: str, level: int = logging.INFO) -> MigrationRunner:
         statements = _at(self._statements.migrations, schema)
         steps = [step.at(schema) for step in self._steps]
-        return MigrationRunner(self._dsn, statements, self._clock, self._options, steps)
+        return MigrationRunner(self._dsn, statements, self._clock, self._options, steps, level=level)
 
 
 def _at(statements: MigrationStatements, schema: str) -> MigrationStatements:

@@ -8,6 +8,7 @@ import psycopg
 from attrs import define, field, frozen
 
 from adapters.postgres.connections.connection import Connection
+from adapters.postgres.gateway_options import APPLICATION
 from adapters.postgres.migrations.buckets import SCHEMA, BucketMigrations, BucketSchema, ClusterNode
 from adapters.postgres.migrations.connections import fetch
 from adapters.postgres.migrations.down import MigrationFailed
@@ -32,6 +33,20 @@ class CannotDistribute(MigrationFailed):
 
 
 @frozen
+class UnawareClients:
+    """Clients of one role at one address that look for all sessions in `meta`: they stop once there are buckets.
+
+    They are controllers without DATABASE_NODES or of an older release, and commands. `address` is None for a Unix
+    socket, or if `is_hidden`: the role that asks may not see it.
+    """
+
+    role: str
+    address: str | None
+    connections: int
+    is_hidden: bool
+
+
+@frozen
 class DistributionPlan:
     """What a run would do. `rows` and `size_bytes` are those of `meta`, which stay."""
 
@@ -43,6 +58,8 @@ class DistributionPlan:
 
     rows: int
     size_bytes: int
+    unaware: Sequence[UnawareClients] = ()
+    """Who stops; none if there are buckets already."""
 
     @property
     def duration_s(self) -> int:
@@ -96,13 +113,15 @@ class Distribution:
             require_citus(version)
             ((is_coordinator,),) = await fetch(connection, statements.select_is_coordinator)
             ((rows, size_bytes),) = await fetch(connection, statements.select_home_size)
+            clients = await fetch(connection, statements.select_unaware, {"application": APPLICATION})
         require_rights(is_coordinator=is_coordinator, may_create=may_create, owns_home=owns_home)
         if pending := await self._home.pending():
             raise CannotDistribute(f"The schema lacks {pending[0]}. Run `pglambda migrate up` first.")
         known, nodes = await self._buckets.known(), await self._buckets.nodes()
         numbers = new_numbers(len(nodes) if wanted is None else wanted, known)
         self._require_nodes(nodes, len(known) + len(numbers))
-        return DistributionPlan(version, nodes, known, numbers, rows, size_bytes)
+        unaware = [] if known else [UnawareClients(*row) for row in clients]
+        return DistributionPlan(version, nodes, known, numbers, rows, size_bytes, unaware)
 
     def _require_nodes(self, nodes: Sequence[ClusterNode], buckets: int) -> None:
         if not nodes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
@@ -58,6 +59,8 @@ class MigrationRunner:
     _options: MigrationOptions = field(factory=MigrationOptions)
     _steps: Sequence[Migration] = field(factory=load_migrations)
     _actor: Actor = UNNAMED
+    _level: int = logging.INFO
+    """The level of the log lines about steps that were applied."""
     _connections: MigrationConnections = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -173,7 +176,7 @@ class MigrationRunner:
                 {"step": step.as_row(self._clock.now())},
             )
             await self._record(connection, ActName.MIGRATIONS_UP, step, {})
-        _log.info("migration_applied", migration=str(step))
+        _log.log(self._level, "migration_applied", migration=str(step))
         return True
 
     async def _plan(self, to: int | None, lock_timeout_s: float) -> Sequence[tuple[Migration, PlannedDown]]:

@@ -177,6 +177,7 @@ class BucketStatements:
     insert_buckets: Statement
     exclude_older_releases: Statement
     select_cluster: Statement
+    select_unaware: Statement
     select_is_coordinator: Statement
     select_nodes: Statement
     select_bucket_nodes: Statement
