@@ -131,8 +131,24 @@ class StorageState:
 
 
 @frozen
+class BucketStats:
+    """Buckets that are away now, and counts: reads of where the buckets lie, and moves of one that were found.
+
+    `copies_compared_at` is when the copies of webhooks were last as on the coordinator, or the first attempt began.
+    """
+
+    away: int
+    placement_reads: int
+    moves: int
+    copies_compared_at: datetime | None
+
+
+@frozen
 class DatabaseStats:
-    """The numbers of all database adapters; pools and coalescers by name, `storage` is None before the first survey."""
+    """The numbers of all database adapters; pools and coalescers by name, `storage` is None before the first survey.
+
+    `buckets` is None if the database is not distributed.
+    """
 
     pools: Mapping[str, PoolStats]
     coalescers: Mapping[str, CoalescerStats]
@@ -140,6 +156,7 @@ class DatabaseStats:
     cleanup: CleanupStats
     storage: StorageState | None
     budget: StorageBudget
+    buckets: BucketStats | None = None
 
 
 class Eviction(StrEnum):

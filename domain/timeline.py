@@ -182,6 +182,7 @@ class Timeline:
     the session's content. `move` is what a takeover has stored about the session, and `recorded_calls` counts its
     stored calls.
     `delivery`, `schedule` or `webhook` is set if the id is that of a message to a webhook, a schedule or a webhook.
+    `bucket` is the bucket of the id; None if the database is not distributed.
     """
 
     identifier: UUID
@@ -202,6 +203,7 @@ class Timeline:
     delivery: Delivery | None = None
     schedule: ScheduleTrace | None = None
     webhook: Webhook | None = None
+    bucket: int | None = None
 
     @property
     def made_at(self) -> datetime:

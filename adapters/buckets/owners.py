@@ -79,7 +79,8 @@ class BucketTimeline(TimelineReader):
 
     @override
     async def read(self, identifier: UUID) -> Timeline:
-        return await self._directory.of(identifier).timeline.read(identifier)
+        storage = self._directory.of(identifier)
+        return evolve(await storage.timeline.read(identifier), bucket=storage.number)
 
 
 @frozen

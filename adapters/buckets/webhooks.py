@@ -122,6 +122,9 @@ class WebhookRepairs:
 
     _directory: Directory
     _ids: IdGenerator
+    compared_at: datetime | None = field(default=None, init=False)
+    """When all copies were last as at HOME; before the first success, when this process began to repair."""
+
     _repaired: Sequence[int] = field(default=(), init=False)
     _due_at: datetime | None = field(default=None, init=False)
 
@@ -139,8 +142,9 @@ class WebhookRepairs:
         if numbers == self._repaired and self._due_at is not None and now < self._due_at:
             return
         self._repaired, self._due_at = numbers, now + _REPEATED_AFTER
+        self.compared_at = self.compared_at or now
         await BucketWebhooks(self._directory).repair(new_act(clock, self._ids, _REPAIRER, ActName.WEBHOOKS_DELETE))
-        self._due_at = now + _REPAIRED_EVERY
+        self._due_at, self.compared_at = now + _REPAIRED_EVERY, now
 
 
 async def _all(webhooks: WebhookRepository) -> Sequence[Webhook]:

@@ -1,6 +1,6 @@
 """The numbers of the database adapters, read together."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import define
@@ -12,7 +12,12 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.history_budget import HistoryBudget
 from domain.histogram import Histogram
-from domain.stats import ClockStats, CoalescerStats, DatabaseStats, PoolStats
+from domain.stats import BucketStats, ClockStats, CoalescerStats, DatabaseStats, PoolStats
+
+
+def not_distributed() -> BucketStats | None:
+    """Return the numbers of buckets of a plain database."""
+    return None
 
 
 @define(eq=False)
@@ -28,6 +33,7 @@ class DatabaseStatsReader:
     _cleanup: Cleanup
     _budget: HistoryBudget
     _buckets: Sequence[BucketGateway] = ()
+    _bucket_stats: Callable[[], BucketStats | None] = not_distributed
 
     def read(self) -> DatabaseStats:
         """Return the present numbers; never waits."""
@@ -39,6 +45,7 @@ class DatabaseStatsReader:
             cleanup=self._cleanup.stats(),
             storage=self._budget.state,
             budget=self._budget.budget,
+            buckets=self._bucket_stats(),
         )
 
     def _pools_of_buckets(self) -> Mapping[str, PoolStats]:

@@ -130,7 +130,7 @@ def _losses(steps: "Sequence[PlannedDown]") -> Sequence[Loss]:
 def status(context: click.Context, dry_run: bool, output: str) -> None:  # noqa: ARG001  # every migrate command accepts it
     """List the migrations, and when each was applied; also those of a newer release, beside which this one works.
 
-    The buckets of a distributed database follow, each with the number of migrations that it lacks.
+    The buckets of a distributed database follow, each with its node and the number of migrations that it lacks.
     """
 
     async def read(migrations: "DatabaseMigrations") -> "tuple[Sequence[MigrationStatus], Sequence[BucketStatus]]":
@@ -188,12 +188,14 @@ def _states(states: "Sequence[MigrationStatus]", buckets: "Sequence[BucketStatus
 def _bucket(state: "BucketStatus") -> Mapping[str, object]:
     bucket = state.bucket
     from_at = bucket.from_at.isoformat()
-    return {"bucket": bucket.number, "schema": bucket.schema, "from_at": from_at, "pending": list(state.pending)}
+    facts = {"bucket": bucket.number, "schema": bucket.schema, "nodes": list(state.nodes), "from_at": from_at}
+    return {**facts, "pending": list(state.pending)}
 
 
 def _bucket_line(state: "BucketStatus") -> str:
     lacks = f"lacks {len(state.pending)} migrations" if state.pending else "has all migrations"
-    return f"{state.bucket.schema}  from {state.bucket.from_at.isoformat()}  {lacks}"
+    where = " and ".join(state.nodes) or "no node"
+    return f"{state.bucket.schema}  on {where}  from {state.bucket.from_at.isoformat()}  {lacks}"
 
 
 def _status(state: "MigrationStatus") -> Mapping[str, object]:

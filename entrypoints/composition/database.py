@@ -41,8 +41,10 @@ from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements.calls import ClockStatements
 from adapters.postgres.statements.catalogue import load_statements
+from adapters.postgres.stats import not_distributed
 from adapters.random_ids import RandomIds
 from domain.idempotency import KEPT_FOR
+from domain.stats import BucketStats
 from entrypoints.composition.options import (
     clock_options,
     execution_options,
@@ -57,12 +59,13 @@ from entrypoints.settings.settings import Settings
 
 @frozen
 class BucketSteps:
-    """What a distributed database adds to the start, the background work, the end and the health of a process."""
+    """What a distributed database adds to the start, the background work, the end, health and metrics of a process."""
 
     startup: Sequence[Step] = ()
     background: Sequence[Step] = ()
     close: Sequence[Step] = ()
     probes: Mapping[str, Callable[[], Awaitable[Mapping[str, object]]]] = field(factory=dict)
+    stats: Callable[[], BucketStats | None] = not_distributed
 
 
 def disciplined_clock(gateway: Gateway, statements: ClockStatements, options: ClockOptions) -> DisciplinedClock:

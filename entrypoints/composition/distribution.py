@@ -34,6 +34,7 @@ from adapters.random_ids import RandomIds
 from domain.buckets.bucket_map import HOME
 from domain.clock import Clock
 from domain.errors import Unavailable
+from domain.stats import BucketStats
 from entrypoints.composition.database import BucketSteps, Database
 from entrypoints.composition.options import gateway_options, request_timeout_s, storage_budget
 from entrypoints.server.lifespan import bounded, keep_running
@@ -75,11 +76,13 @@ def distribute(container: Any, ids: providers.Provider[Any], settings: Settings,
     parts = _BucketParts(settings, database, placements, cleans)
     directory = _directory(database, settings, parts)
     routers = {name: make(directory) for name, make in _ROUTERS.items()}
+    repairs = WebhookRepairs(directory, RandomIds())
     steps = BucketSteps(
         startup=[partial(_known, directory)],
-        background=[directory.run, WebhookRepairs(directory, RandomIds()).run],
+        background=[directory.run, repairs.run],
         close=[directory.close],
-        probes={"buckets": partial(_facts, directory, database.clock())},
+        probes={"buckets": partial(_facts, directory, placements, database.clock())},
+        stats=partial(_stats, parts.gateways, placements, repairs),
     )
     others = {
         "buckets": steps,
@@ -105,20 +108,36 @@ async def _known(directory: Directory) -> None:
         await directory.refresh()
 
 
-async def _facts(directory: Directory, clock: Clock) -> Mapping[str, object]:
-    """Return each bucket with its state; a bucket that is away takes none of the others down."""
+def _stats(gateways: Sequence[BucketGateway], placements: Placements, repairs: WebhookRepairs) -> BucketStats:
+    away = sum(gateway.is_away for gateway in gateways)
+    return BucketStats(away, placements.reads, placements.moves, repairs.compared_at)
+
+
+async def _facts(directory: Directory, placements: Placements, clock: Clock) -> Mapping[str, object]:
+    """Return each bucket with its state and its node; a bucket that is away takes none of the others down."""
     try:
         now, begun = clock.now(), {bucket.number: bucket.from_at for bucket in directory.buckets.buckets}
     except Unavailable as error:
         return {"status": "failing", "reason": error.message}
     states = [
-        {"number": each.number, "state": _state(each, begun, now), "sessions_from": begun.get(each.number)}
+        {
+            "number": each.number,
+            "state": _state(each, begun, now),
+            "sessions_from": begun.get(each.number),
+            "node": _node(each, placements),
+        }
         for each in directory.all
     ]
-    away = [str(each["number"]) for each in states if each["state"] == "away"]
+    away = [f"{each['number']} ({each['node']})" for each in states if each["state"] == "away"]
     if away:
         return {"status": "degraded", "reason": f"The node of bucket {', '.join(away)} is away.", "buckets": states}
     return {"status": "ok", "buckets": states}
+
+
+def _node(storage: Storage, placements: Placements) -> str | None:
+    """Return the address of a bucket's node; None before it is known, and for HOME, which DATABASE_URL names."""
+    placement = placements.known(storage.number)
+    return None if placement is None else placement.node.address
 
 
 def _state(storage: Storage, begun: Mapping[int, datetime], now: datetime) -> str:

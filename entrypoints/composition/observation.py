@@ -87,6 +87,7 @@ class Observation(containers.DeclarativeContainer):
         database.cleanup,
         database.storage,
         database.bucket_gateways,
+        database.buckets.provided.stats,
     )
     metrics = providers.Singleton(
         metrics_registry,

@@ -199,7 +199,8 @@ async def test_migrations_reach_every_bucket_and_are_not_reverted(cluster, datab
     options = MigrationOptions()
     home = MigrationRunner(url, statements.migrations, clock, options, steps)
     migrations = DatabaseMigrations(home, BucketMigrations(url, statements, clock, options, steps))
-    assert [len(each.pending) for each in await migrations.bucket_status()] == [1, 1]
+    states = await migrations.bucket_status()
+    assert [(len(each.pending), len(each.nodes)) for each in states] == [(1, 1), (1, 1)]
     step = str(steps[-1])
     unplaced = evolve(statements.buckets, select_function_texts=Statement("select_function_texts", "SELECT 1 / 0"))
     ending = BucketMigrations(url, evolve(statements, buckets=unplaced), clock, options, steps)

@@ -122,6 +122,8 @@ async def test_a_node_that_is_away_takes_down_its_own_buckets_only(api: Api, clu
         "degraded",
         ["serving", "serving", "away"],
     )
+    assert shown["reason"] == f"The node of bucket 2 (127.0.0.1:{lost}) is away."
+    assert 'pglambda_buckets_away{process="0"} 1.0' in (await api.client.get("/metrics")).text
     cluster.start(lost)
 
     async def serves() -> bool:
@@ -149,6 +151,7 @@ def test_commands_reach_all_buckets(cluster: Cluster, database: str) -> None:
     for each in found.values():
         explained = run_command("explain", each["execution_id"], **environ)
         assert (explained.returncode, each["request_id"] in explained.stdout) == (0, True), explained.stderr
+        assert f"Its rows belong to bucket {bucket_of(each['execution_id'])}." in explained.stdout
     erased = run_command("owners", "purge", "anonymous", "--yes", **environ)
     assert erased.returncode == 0, erased.stderr
     for number in (1, 2):

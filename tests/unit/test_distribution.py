@@ -9,6 +9,7 @@ from adapters.postgres.repositories.executions import PostgresExecutionRepositor
 from adapters.random_ids import RandomIds
 from domain.errors import StorageUnavailable
 from domain.identity import ANONYMOUS
+from domain.stats import BucketStats
 from entrypoints.composition.controller import Controller
 from entrypoints.composition.distribution import distribute
 from entrypoints.settings.loading import load_settings
@@ -26,6 +27,7 @@ def test_a_plain_database_has_no_router_in_its_path():
     assert type(plain.database.executions()) is PostgresExecutionRepository
     assert type(plain.ids()) is RandomIds
     assert plain.database.buckets().background == ()
+    assert plain.observation.database_stats().read().buckets is None
 
 
 def test_a_distributed_database_has_routers_over_its_ports():
@@ -35,6 +37,7 @@ def test_a_distributed_database_has_routers_over_its_ports():
     assert type(distributed.database.execution_queue()) is BucketQueue
     assert type(distributed.ids()) is BucketIds
     assert "buckets" in distributed.database.buckets().probes
+    assert distributed.observation.database_stats().read().buckets == BucketStats(0, 0, 0, None)
 
 
 async def test_until_the_buckets_are_known_calls_are_refused_and_the_health_says_why():

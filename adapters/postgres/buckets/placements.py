@@ -38,6 +38,11 @@ class Node:
     host: str
     port: int
 
+    @property
+    def address(self) -> str:
+        """Host and port, for people."""
+        return f"{self.host}:{self.port}"
+
     def dsn(self, home: str, *, server_settings: bool) -> str:
         """Return the address of the same database as that of home, at this node.
 
@@ -147,7 +152,7 @@ class Placements:
             return known
         if known.node != found.node:
             self.moves += 1
-            _log.info("bucket_moved", bucket=found.number, node=f"{found.node.host}:{found.node.port}")
+            _log.info("bucket_moved", bucket=found.number, node=found.node.address)
         return found
 
 

@@ -34,10 +34,11 @@ class BucketSchema:
 
 @frozen
 class BucketStatus:
-    """A bucket, and the names of the migrations that it lacks."""
+    """A bucket, the names of the migrations that it lacks, and the addresses of its nodes; there should be one."""
 
     bucket: BucketSchema
     pending: Sequence[str]
+    nodes: Sequence[str] = ()
 
 
 @frozen
@@ -81,9 +82,13 @@ class BucketMigrations:
         return [BucketSchema(*row) for row in rows]
 
     async def status(self) -> Sequence[BucketStatus]:
-        """Return the buckets, each with the steps that it lacks."""
+        """Return the buckets, each with the steps that it lacks, and its nodes."""
+        known = await self.known()
+        nodes = await self._nodes_of_buckets() if known else {}
+        pending = [await self.pending(each.schema) for each in known]
         return [
-            BucketStatus(each, [str(step) for step in await self.pending(each.schema)]) for each in await self.known()
+            BucketStatus(each, [str(step) for step in steps], nodes.get(each.schema, ()))
+            for each, steps in zip(known, pending, strict=True)
         ]
 
     async def pending(self, schema: str) -> Sequence[Migration]:
@@ -117,6 +122,10 @@ class BucketMigrations:
         async with self.connections.single_statements() as connection:
             rows = await fetch(connection, self._statements.buckets.select_nodes)
         return [_node(row) for row in rows]
+
+    async def _nodes_of_buckets(self) -> Mapping[str, Sequence[str]]:
+        async with self.connections.transaction(self._options.lock_timeout_s) as connection:
+            return dict(await fetch(connection, self._statements.buckets.select_bucket_nodes))
 
     async def _has_unplaced_functions(self, schema: str) -> bool:
         statements, of = self._statements.buckets, {"schema": schema}

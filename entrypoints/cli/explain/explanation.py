@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
+from attrs import evolve
+
 from domain.audit import ActName
+from domain.buckets.bucket_map import HOME
 from domain.identity import INSTANT_MAX, is_own_id, uuid7_time
 from domain.scripts.convention import Convention
 from domain.sessions.session import Renewal, Session, Status
@@ -26,6 +29,17 @@ _DOUBT = " The clock is not known more precisely than that, so another controlle
 
 def explain(timeline: Timeline, retention: RetentionTimes) -> Explanation:
     """Return the explanation of an id, of whatever version."""
+    found = _explained(timeline, retention)
+    if timeline.bucket is None:
+        return found
+    return evolve(found, statements=[*found.statements, _bucket(timeline.bucket)])
+
+
+def _bucket(number: int) -> Evidence:
+    return fact("home") if number == HOME else fact("bucket", number=number)
+
+
+def _explained(timeline: Timeline, retention: RetentionTimes) -> Explanation:
     if timeline.execution is not None:
         return explain_execution(timeline, retention, timeline.execution)
     if timeline.session is not None:

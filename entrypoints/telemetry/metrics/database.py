@@ -8,7 +8,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from domain.stats import CleanupStats, CoalescerStats, DatabaseStats, DeliveryStats, PoolStats
+from domain.stats import BucketStats, CleanupStats, CoalescerStats, DatabaseStats, DeliveryStats, PoolStats
 from entrypoints.telemetry.metrics.instruments import Family, counter, gauge, histogram
 
 _MS_PER_S = 1000
@@ -121,6 +121,18 @@ _WEBHOOKS = gauge(
     "state",
 )
 
+_AWAY = gauge(
+    "pglambda_buckets_away",
+    "Buckets whose node did not respond within the last 5 s. Absent if the database is not distributed.",
+)
+_PLACEMENT_READS = counter("pglambda_bucket_placement_reads_total", "Reads of where the buckets lie.")
+_MOVES = counter("pglambda_bucket_moves_total", "Buckets that were found at another node than before.")
+_COPIES = gauge(
+    "pglambda_webhook_copies_compared_timestamp_seconds",
+    "When the copies of webhooks in buckets were last compared with those on the coordinator and repaired, or this "
+    "process began to, as Unix time.",
+)
+
 _STORED = gauge("pglambda_storage_bytes", "Size of stored data with indexes at the last survey, by part.", "part")
 _STORED_MAX = gauge(
     "pglambda_storage_max_bytes",
@@ -148,6 +160,7 @@ class DatabaseMetrics(Collector):
         yield _CLOCK_READY.single(stats.clock.is_ready)
         yield from _cleanups(stats.cleanup)
         yield from _stored(stats)
+        yield from _of_buckets(stats.buckets)
 
 
 def _pools(pools: Mapping[str, PoolStats]) -> Iterable[Metric]:
@@ -198,6 +211,13 @@ def _stored(stats: DatabaseStats) -> Iterable[Metric]:
     yield _STORED.metric(((part.value,), amount.size_bytes) for part, amount in parts.items())
     yield _STORED_MAX.single(stats.budget.size_max_bytes)
     yield _SHORTENED.single(None if stats.storage is None else len(stats.storage.shortened))
+
+
+def _of_buckets(stats: BucketStats | None) -> Iterable[Metric]:
+    yield _AWAY.single(None if stats is None else stats.away)
+    yield _PLACEMENT_READS.single(None if stats is None else stats.placement_reads)
+    yield _MOVES.single(None if stats is None else stats.moves)
+    yield _COPIES.single(None if stats is None else _unix_time(stats.copies_compared_at))
 
 
 def _unix_time(at: datetime | None) -> float | None:

@@ -354,6 +354,8 @@ async def test_copies_are_repaired_each_hour_and_half_a_minute_after_a_failure(w
     with pytest.raises(StorageUnavailable):
         await repairs.run_if_due()
     world.sent[2].failure = None
+    began_at = world.now_known.now()
+    assert repairs.compared_at == began_at, "since then copies may differ"
     for span in (timedelta(seconds=30), timedelta(hours=1)):
         world.sent[2].webhooks.clear()
         await repairs.run_if_due()
@@ -361,6 +363,7 @@ async def test_copies_are_repaired_each_hour_and_half_a_minute_after_a_failure(w
         world.later(span)
         await repairs.run_if_due()
         assert set(world.sent[2].webhooks) == {webhook.webhook_id}
+        assert repairs.compared_at == world.now_known.now() > began_at
 
 
 async def test_messages_are_claimed_and_released_in_the_bucket_of_their_execution(world):
@@ -446,4 +449,5 @@ async def test_an_act_in_several_buckets_is_one_entry_with_all_its_numbers(world
 async def test_an_id_is_explained_by_its_bucket(world):
     timeline = BucketTimeline(world.directory)
     for session in await in_each(world):
-        assert (await timeline.read(session.ref.session_id)).session == session
+        found = await timeline.read(session.ref.session_id)
+        assert (found.session, found.bucket) == (session, session.ref.session_id.int & 0xFF)

@@ -344,17 +344,18 @@ def test_migrations_are_listed_as_json():
 def test_buckets_are_listed_after_the_migrations():
     begin = datetime(2026, 1, 2, tzinfo=UTC)
     buckets = (
-        BucketStatus(BucketSchema(1, "bucket_1", begin), []),
+        BucketStatus(BucketSchema(1, "bucket_1", begin), [], ["db1:5432"]),
         BucketStatus(BucketSchema(2, "bucket_2", begin), ["0002_history in bucket_2"]),
     )
     assert run("migrate", "status", migrations=ManualMigrations(buckets=buckets)).output.splitlines()[3:] == [
-        "bucket_1  from 2026-01-02T00:00:00+00:00  has all migrations",
-        "bucket_2  from 2026-01-02T00:00:00+00:00  lacks 1 migrations",
+        "bucket_1  on db1:5432  from 2026-01-02T00:00:00+00:00  has all migrations",
+        "bucket_2  on no node  from 2026-01-02T00:00:00+00:00  lacks 1 migrations",
     ]
     listed = run("migrate", "status", "--output", "json", migrations=ManualMigrations(buckets=buckets)).output
     assert json.loads(listed)[4] == {
         "bucket": 2,
         "schema": "bucket_2",
+        "nodes": [],
         "from_at": "2026-01-02T00:00:00+00:00",
         "pending": ["0002_history in bucket_2"],
     }

@@ -487,6 +487,18 @@ def test_instants_have_microseconds():
     assert written(START) == "2026-01-02 03:04:05.678901Z"
 
 
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (3, "Its rows belong to bucket 3. `pglambda migrate status` names the node of each bucket."),
+        (0, "Its rows belong to bucket 0, which is the schema `meta` on the coordinator."),
+    ],
+)
+def test_an_id_in_a_distributed_database_has_a_bucket(number, text):
+    assert texts(explained(bucket=number), "bucket") == [text]
+    assert texts(explained(), "bucket") == []
+
+
 MODULES = (executions, explanation, messages, schedules, sentences)
 
 
