@@ -27,7 +27,7 @@ from adapters.buckets.schedules import BucketSchedules
 from adapters.buckets.sessions import BucketHiddenSessions, BucketKeyedSessions, BucketSessions
 from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks, WebhookRepairs
 from adapters.postgres.batching.coalescer import Coalescer, StatementTurns
-from adapters.postgres.buckets.placements import Placements, PostgresBucketReader
+from adapters.postgres.buckets.placements import Placement, Placements, PostgresBucketReader
 from adapters.postgres.buckets.pool import BucketGateway, bucket_gateway
 from adapters.postgres.retention.cleanup import Pinned
 from adapters.random_ids import RandomIds
@@ -155,12 +155,15 @@ class _BucketParts:
     _placements: Placements
     _cleans: bool
     _turns: dict[tuple[int | None, str], StatementTurns] = field(factory=dict, init=False)
+    _open: dict[int, Sequence[Coalescer[Any, Any]]] = field(factory=dict, init=False)
+    """The coalescers of each bucket."""
     gateways: list[BucketGateway] = field(factory=list, init=False)
     coalescers: list[Coalescer[Any, Any]] = field(init=False)
     """Those of all buckets that are open, for metrics."""
 
     def __attrs_post_init__(self) -> None:
         self.coalescers = list(self._home.coalescers())
+        self._placements.on_placed = self._group
 
     def storage(self, number: int) -> Storage:
         """Return the storage of a bucket, before its connections are opened."""
@@ -194,13 +197,22 @@ class _BucketParts:
         return found
 
     async def _share(self, number: int, coalescers: Sequence[Any]) -> None:
+        """Let the coalescers of a bucket start statements in turn with those of its node, as soon as it is known."""
         self.coalescers.extend(coalescers)
+        self._open[number] = coalescers
+        self._turn_at(None, coalescers)
         with contextlib.suppress(Unavailable):
             await self._placements.of(number)
         placement = self._placements.known(number)
-        node = None if placement is None else placement.node.group
+        if placement is not None:
+            self._group(placement)
+
+    def _group(self, placement: Placement) -> None:
+        self._turn_at(placement.node.group, self._open.get(placement.number, ()))
+
+    def _turn_at(self, group: int | None, coalescers: Sequence[Coalescer[Any, Any]]) -> None:
         for each in coalescers:
-            each.share(self._turns.setdefault((node, each.name), StatementTurns()))
+            each.share(self._turns.setdefault((group, each.name), StatementTurns()))
 
 
 @define(eq=False)

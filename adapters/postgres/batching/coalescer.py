@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from contextvars import Context
+from functools import partial
 from typing import Any, Generic
 
 from attrs import define, field, frozen, validators
@@ -56,7 +57,11 @@ class StatementTurns:
     in_progress: int = 0
     started_at_s: float = 0.0
     members: "deque[Coalescer[Any, Any]]" = field(factory=deque)
-    is_shared: bool = False
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several coalescers start in turn."""
+        return len(self.members) > 1
 
     def wake_next(self) -> None:
         """Let the member after the last one start its calls first."""
@@ -108,10 +113,12 @@ class Coalescer(Generic[Call, Response]):
         self._context = Context()
 
     def share(self, turns: StatementTurns) -> None:
-        """Start statements in turn with the other members of `turns`; before the first call."""
+        """Start statements in turn with the other members of `turns` from now on, and with no earlier ones."""
+        if self in self._turns.members:
+            self._turns.members.remove(self)
         turns.members.append(self)
-        turns.is_shared = len(turns.members) > 1
         self._turns = turns
+        self.start_if_ready()
 
     def start_if_ready(self) -> None:
         """Start waiting calls soon, if a statement may start now."""
@@ -204,22 +211,23 @@ class Coalescer(Generic[Call, Response]):
         self._start_batches()
 
     def _start(self, batch: StatementBatch[Call, Response]) -> None:
-        self._turns.started_at_s = started_at_s = self._monotonic_s()
-        self._turns.in_progress += 1
+        turns = self._turns
+        turns.started_at_s = started_at_s = self._monotonic_s()
+        turns.in_progress += 1
         self._batches += 1
         self._sizes.add(len(batch.pending))
         self._waits.add(started_at_s - batch.pending[0].submitted_s)
         task = asyncio.get_running_loop().create_task(self._run(batch), name=self.name)
         self._tasks.add(task)
-        task.add_done_callback(self._on_end)
+        task.add_done_callback(partial(self._on_end, turns))
 
-    def _on_end(self, task: asyncio.Task[None]) -> None:
+    def _on_end(self, turns: StatementTurns, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._turns.in_progress -= 1
-        if self._turns.is_shared:
-            self._turns.wake_next()
-        else:
+        turns.in_progress -= 1
+        if turns is self._turns and not turns.is_shared:
             self._start_soon()
+        else:
+            turns.wake_next()
         self._notify_drained()
 
     def _notify_drained(self) -> None:

@@ -27,6 +27,9 @@ _SETTINGS = "-c citus.enable_manual_changes_to_shards=on -c citus.override_table
 
 _ATTRS = "target_session_attrs"
 
+OnPlaced = Callable[["Placement"], None]
+"""Called with a bucket that was found, or found at another node than before."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -80,10 +83,15 @@ class UnplacedBucket(StorageUnavailable):
     """No node has the bucket, or the database does not know it."""
 
 
+def _ignore(_: Placement) -> None:
+    return
+
+
 class Placements:
     """The placements of all buckets, as the database showed them last.
 
     `addresses` are the hosts and ports of nodes by group, where controllers see others than the cluster does.
+    `on_placed` may be set to hear of each bucket that is found, and of each that is found elsewhere.
     """
 
     def __init__(
@@ -100,6 +108,7 @@ class Placements:
         self._known: Mapping[int, Placement] = {}
         self._read_at_s = float("-inf")
         self._reading: SharedTasks[str, None] = SharedTasks()
+        self.on_placed: OnPlaced = _ignore
         self.moves = 0
         """Buckets that were found at another node than before."""
 
@@ -144,16 +153,22 @@ class Placements:
         return Placement(number, schema, node, shards, buckets_of_node, hold)
 
     def _kept(self, found: Placement) -> Placement:
-        """Return the placement as it is known if nothing has changed: its statements and connections stay."""
+        """Return the placement as it is known if nothing has changed: its statements and connections stay.
+
+        Buckets divide the connections to their node, so another number of them there is a change.
+        """
         known = self._known.get(found.number)
-        if known is None:
-            return found
-        if (known.node, known.schema, known.shards) == (found.node, found.schema, found.shards):
+        if known == found:
             return known
-        if known.node != found.node:
+        if known is None or known.node != found.node:
+            self._note_place(known, found)
+        return found
+
+    def _note_place(self, known: Placement | None, found: Placement) -> None:
+        if known is not None:
             self.moves += 1
             _log.info("bucket_moved", bucket=found.number, node=found.node.address)
-        return found
+        self.on_placed(found)
 
 
 @define(eq=False)

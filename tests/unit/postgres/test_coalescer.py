@@ -574,3 +574,25 @@ async def test_a_statement_of_one_bucket_starts_once_that_of_another_has_run_for
     gateway.respond(0)
     gateway.respond(1)
     await second.drain()
+
+
+async def test_a_bucket_that_moves_starts_in_turn_with_those_of_its_new_node_and_wakes_those_of_its_old_one(gateway):
+    moves, stays = of_buckets(gateway, 2, concurrency=1)
+    there, together = coalescer(gateway, concurrency=1), StatementTurns()
+    there.share(together)
+    asked = [*submit(moves, "a"), *submit(there, "b")]
+    await turns()
+    asked += submit(stays, "c")
+    moves.share(together)
+    asked += submit(moves, "d")
+    await turns()
+    assert gateway.batches == [["a"], ["b"]]
+    gateway.respond(0)
+    await turns()
+    assert gateway.batches[2:] == [["c"]], "the old node has no other statement now"
+    gateway.respond(1)
+    await turns()
+    assert gateway.batches[3:] == [["d"]]
+    for number in (2, 3):
+        gateway.respond(number)
+    assert len(await asyncio.gather(*asked)) == 4

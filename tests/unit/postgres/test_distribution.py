@@ -1,7 +1,9 @@
 """A database that cannot be divided into buckets is refused, with what to do."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -12,6 +14,7 @@ from adapters.postgres.buckets.pool import BucketPool, connections_of_node
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.held import Hold
 from adapters.postgres.connections.statement_pool import AttemptFailed
+from adapters.postgres.gateway import Gateway
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.migrations.buckets import BucketSchema, ClusterNode
 from adapters.postgres.migrations.distribution import (
@@ -21,6 +24,7 @@ from adapters.postgres.migrations.distribution import (
     require_rights,
     require_usable,
 )
+from adapters.postgres.statements.catalogue import load_statements
 from domain.errors import StorageUnavailable
 from tests.support.ports import free_port
 
@@ -114,3 +118,49 @@ async def test_a_statement_goes_where_the_bucket_was_last_though_home_is_away():
         await pool.attempt(Statement("select_one", "SELECT 1"), {}, time.monotonic() + 5)
     await pool.close()
     assert f"port {closed[1]} failed" in str(caught.value.__cause__)
+
+
+class Home(Gateway):
+    """Says where the buckets lie."""
+
+    def __init__(self, *rows: Sequence[Any]) -> None:
+        super().__init__(GatewayOptions("dbname=x"))
+        self.rows = rows
+
+    @override
+    async def fetch(self, *_: Any, **__: Any) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in self.rows]
+
+
+def row(number: int, port: int, group: int = 2) -> Sequence[Any]:
+    return number, f"bucket_{number}", group, "127.0.0.1", port, {"sessions": 100 + number}
+
+
+async def test_the_buckets_of_a_node_divide_its_connections_anew_when_there_are_more_of_them():
+    port = free_port()
+    home = Home(row(1, port))
+    placements = Placements(home, load_statements().buckets)
+    options = GatewayOptions("dbname=x", request_timeout_s=1.0)
+    pool = BucketPool("normal", 8, options, None, ignore, number=1, placements=placements)
+    await placements.of(1)
+    await pool.open()
+    assert pool.stats().pool_size_max == 8
+    home.rows = (row(1, port), row(2, port))
+    await placements.of(2)
+    with pytest.raises(AttemptFailed):
+        await pool.attempt(Statement("select_one", "SELECT 1"), {}, time.monotonic() + 5)
+    assert pool.stats().pool_size_max == 4
+    await pool.close()
+
+
+async def test_a_bucket_is_reported_when_it_is_found_and_when_it_has_moved():
+    home, clock_s, found = Home(row(1, 5432)), 0.0, []
+    placements = Placements(home, load_statements().buckets, monotonic_s=lambda: clock_s)
+    placements.on_placed = lambda placement: found.append((placement.number, placement.node.group))
+    seen = await placements.of(1)
+    clock_s = 1.0
+    assert await placements.after(seen) is seen
+    home.rows = (row(1, 5433, group=3),)
+    clock_s = 2.0
+    assert (await placements.after(seen)).node.address == "127.0.0.1:5433"
+    assert (found, placements.moves, placements.reads) == ([(1, 2), (1, 3)], 1, 3)
