@@ -1,10 +1,12 @@
 """Numbers that the database adapters and the sandbox report about themselves; counts are since the process started."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
+from itertools import chain
+from typing import Any
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from domain.histogram import Histogram
 from domain.scripts.language import Language
@@ -88,6 +90,18 @@ class DeliveryStats:
     disabled: int
     dropped: int
 
+    @classmethod
+    def together(cls, buckets: Sequence["DeliveryStats"]) -> "DeliveryStats | None":
+        """Return the figures of several buckets; copies of webhooks count once, by the first one."""
+        if not buckets:
+            return None
+        return evolve(
+            buckets[0],
+            pending=sum(each.pending for each in buckets),
+            oldest_due_at=min((each.oldest_due_at for each in buckets if each.oldest_due_at is not None), default=None),
+            dropped=sum(each.dropped for each in buckets),
+        )
+
 
 @define
 class CleanupStats:
@@ -116,6 +130,31 @@ class CleanupStats:
     deliveries: DeliveryStats | None = None
     last_run_at: datetime | None = None
 
+    @classmethod
+    def together(cls, home: "CleanupStats", others: Sequence["CleanupStats"]) -> "CleanupStats":
+        """Return the figures of several buckets: numbers added up, the greatest lag, and the earliest last run.
+
+        Only HOME sees the archive and takeovers.
+        """
+        each = [home, *others]
+        added: dict[str, Any] = {name: sum(getattr(one, name) for one in each) for name in _ADDED}
+        lags: dict[str, Any] = {name: _greatest([getattr(one, name) for one in each]) for name in _LAGS}
+        runs = [one.last_run_at for one in each]
+        last_run_at = None if None in runs else min(at for at in runs if at is not None)
+        deliveries = DeliveryStats.together([one.deliveries for one in each if one.deliveries is not None])
+        return evolve(home, **added, **lags, last_run_at=last_run_at, deliveries=deliveries)
+
+
+_ADDED = (
+    "sessions_removed", "executions_overdue", "entries_ended", "keys_removed", "versions_removed", "acts_removed",
+    "functions_removed", "partitions_emptied", "runs", "runs_failed", "deliveries_removed",
+)  # fmt: skip
+_LAGS = ("lag_s", "usage_lag_s")
+
+
+def _greatest(lags: Sequence[float | None]) -> float | None:
+    return max((lag for lag in lags if lag is not None), default=None)
+
 
 @frozen
 class StorageState:
@@ -128,6 +167,19 @@ class StorageState:
     stored: Stored
     shortened: Sequence[ShortenedDay]
     is_exceeded: bool
+
+    @classmethod
+    def together(cls, buckets: Sequence["StorageState"], budget: StorageBudget) -> "StorageState":
+        """Return the state of several buckets, which have one budget; measured when the first of them was."""
+        measured_at = min(each.measured_at for each in buckets)
+        stored = Stored.together(each.stored for each in buckets)
+        shortened: dict[date, ShortenedDay] = {}
+        for each in chain.from_iterable(bucket.shortened for bucket in buckets):
+            known = shortened.get(each.day)
+            size_bytes = each.size_bytes + (0 if known is None else known.size_bytes)
+            shortened[each.day] = evolve(each, size_bytes=size_bytes)
+        is_exceeded = budget.exceeded(stored) and budget.day_to_shorten(stored, measured_at) is None
+        return cls(measured_at, stored, [shortened[day] for day in sorted(shortened)], is_exceeded)
 
 
 @frozen

@@ -10,8 +10,8 @@ from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.migrations.migration import MigrationsDiffer
 from adapters.postgres.migrations.schema import SchemaCheck
-from adapters.postgres.retention.cleanup import Cleanup
-from adapters.postgres.retention.history_budget import HistoryBudget
+from adapters.postgres.retention.cleanup import BucketCleanups, Cleanup
+from adapters.postgres.retention.history_budget import BucketBudgets, HistoryBudget
 from adapters.postgres.write_probe import WriteProbe, failing
 from domain.errors import DomainError, StorageUnavailable
 from domain.stats import StorageState
@@ -43,8 +43,8 @@ class DatabaseHealth:
     _gateway: Gateway
     _schema: SchemaCheck
     _clock: DisciplinedClock
-    _cleanup: Cleanup
-    _budget: HistoryBudget
+    _cleanup: Cleanup | BucketCleanups
+    _budget: HistoryBudget | BucketBudgets
     _write_probe: WriteProbe
     _select_connections_max: Statement
     _select_buckets: Statement | None

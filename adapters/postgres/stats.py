@@ -9,8 +9,8 @@ from adapters.postgres.batching.coalescer import Coalescer
 from adapters.postgres.buckets.pool import BucketGateway
 from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.retention.cleanup import Cleanup
-from adapters.postgres.retention.history_budget import HistoryBudget
+from adapters.postgres.retention.cleanup import BucketCleanups, Cleanup
+from adapters.postgres.retention.history_budget import BucketBudgets, HistoryBudget
 from domain.histogram import Histogram
 from domain.stats import BucketStats, ClockStats, CoalescerStats, DatabaseStats, PoolStats
 
@@ -30,8 +30,8 @@ class DatabaseStatsReader:
     _gateway: Gateway
     _coalescers: Sequence[Coalescer[Any, Any]]
     _clock: DisciplinedClock
-    _cleanup: Cleanup
-    _budget: HistoryBudget
+    _cleanup: Cleanup | BucketCleanups
+    _budget: HistoryBudget | BucketBudgets
     _buckets: Sequence[BucketGateway] = ()
     _bucket_stats: Callable[[], BucketStats | None] = not_distributed
 

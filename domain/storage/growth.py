@@ -1,10 +1,11 @@
 """The growth of stored data, and when it reaches the budget or fills the disk."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
+from itertools import chain
 from math import inf
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from domain.storage.storage import Amount, HistoryDay, Part, Stored
 
@@ -48,6 +49,21 @@ class StorageFacts:
     history_days: int
     key_days: float
     audit_days: float = 90
+
+    @classmethod
+    def together(cls, buckets: Sequence["StorageFacts"]) -> "StorageFacts":
+        """Return the facts of several buckets as those of one storage; the first one was measured last."""
+        first, *_ = buckets
+        oldest: dict[Part, datetime] = {}
+        for part, at in chain.from_iterable(each.oldest.items() for each in buckets):
+            oldest[part] = min(at, oldest.get(part, at))
+        known = [each.session_days for each in buckets if each.session_days is not None]
+        return evolve(
+            first,
+            stored=Stored.together(each.stored for each in buckets),
+            oldest=oldest,
+            session_days=sum(known) / len(known) if known else None,
+        )
 
 
 @frozen

@@ -106,7 +106,7 @@ def _access(commands: Any, home: CheckedGateway, settings: Settings) -> CheckedG
     if settings.database_nodes is None:
         return home
     distributing = Later("entrypoints.composition.distribution:distribute")
-    return DistributedAccess(home, distributing(commands, commands.ids, settings, cleans=False))
+    return DistributedAccess(home, distributing(commands, commands.ids, settings))
 
 
 class Commands(TakeoverCommands):
@@ -251,6 +251,7 @@ class Commands(TakeoverCommands):
         retention_times.provided.history_days,
         KEPT_FOR,
         settings.provided.audit_retention_days,
+        database.bucket_gateways,
     )
     storage_budget = providers.Callable(storage_budget, settings)
     database_inspection = providers.Callable(DatabaseInspector.connected, gateway_options, database.statements)

@@ -29,7 +29,8 @@ from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks, WebhookR
 from adapters.postgres.batching.coalescer import Coalescer, StatementTurns
 from adapters.postgres.buckets.placements import Placement, Placements, PostgresBucketReader
 from adapters.postgres.buckets.pool import BucketGateway, bucket_gateway
-from adapters.postgres.retention.cleanup import Pinned
+from adapters.postgres.retention.cleanup import BucketCleanups, Pinned
+from adapters.postgres.retention.history_budget import BucketBudgets
 from adapters.random_ids import RandomIds
 from domain.buckets.bucket_map import HOME
 from domain.clock import Clock
@@ -37,7 +38,7 @@ from domain.errors import Unavailable
 from domain.stats import BucketStats
 from entrypoints.composition.database import BucketSteps, Database
 from entrypoints.composition.options import gateway_options, request_timeout_s, storage_budget
-from entrypoints.server.lifespan import bounded, keep_running
+from entrypoints.server.lifespan import bounded
 from entrypoints.settings.nodes import node_addresses
 from entrypoints.settings.settings import Settings
 
@@ -66,15 +67,15 @@ _ROUTERS: Mapping[str, Callable[[Directory], object]] = {
 """What takes the place of the providers of Database."""
 
 
-def distribute(container: Any, ids: providers.Provider[Any], settings: Settings, *, cleans: bool = True) -> Directory:
-    """Let a container of a process, whose `database` is that of HOME, use all buckets; return where they are.
-
-    If it `cleans`, there is a cleanup of each bucket while it is open.
-    """
+def distribute(container: Any, ids: providers.Provider[Any], settings: Settings) -> Directory:
+    """Let a container of a process, whose `database` is that of HOME, use all buckets; return where they are."""
     database = container.database
     placements = Placements(database.gateway(), database.statements().buckets, node_addresses(settings))
-    parts = _BucketParts(settings, database, placements, cleans)
+    retention = _BucketRetention(database)
+    parts = _BucketParts(settings, database, placements, retention)
     directory = _directory(database, settings, parts)
+    database.pinned_elsewhere.override(providers.Object(partial(parts.pinned, directory)))
+    retention.begin()
     routers = {name: make(directory) for name, make in _ROUTERS.items()}
     repairs = WebhookRepairs(directory, RandomIds())
     steps = BucketSteps(
@@ -88,7 +89,8 @@ def distribute(container: Any, ids: providers.Provider[Any], settings: Settings,
         "buckets": steps,
         "bucket_gateways": parts.gateways,
         "coalescers": parts.coalescers,
-        "pinned_elsewhere": partial(parts.pinned, directory),
+        "cleanup": retention.cleanups,
+        "storage": retention.budgets,
     }
     for name, each in (routers | others).items():
         getattr(database, name).override(providers.Object(each))
@@ -153,7 +155,7 @@ class _BucketParts:
     _settings: Settings
     _home: Any
     _placements: Placements
-    _cleans: bool
+    _retention: "_BucketRetention"
     _turns: dict[tuple[int | None, str], StatementTurns] = field(factory=dict, init=False)
     _open: dict[int, Sequence[Coalescer[Any, Any]]] = field(factory=dict, init=False)
     """The coalescers of each bucket."""
@@ -181,9 +183,8 @@ class _BucketParts:
         }
         for name, each in shared.items():
             getattr(bucket, name).override(providers.Object(each))
-        return _storage(
-            number, bucket, self._home, _OpenBucket(bucket, gateway, partial(self._share, number), self._cleans)
-        )
+        self._retention.add(bucket)
+        return _storage(number, bucket, self._home, _OpenBucket(bucket, gateway, partial(self._share, number)))
 
     async def pinned(self, directory: Directory) -> Pinned:
         """Return the versions that sessions in buckets are pinned to.
@@ -216,31 +217,44 @@ class _BucketParts:
 
 
 @define(eq=False)
+class _BucketRetention:
+    """One cleanup and one budget for all buckets."""
+
+    _home: Any
+    cleanups: BucketCleanups = field(init=False)
+    budgets: BucketBudgets = field(init=False)
+
+    def begin(self) -> None:
+        """Take what HOME has, before its providers are replaced."""
+        self.cleanups = BucketCleanups(self._home.cleanup())
+        self.budgets = BucketBudgets(self._home.storage_budget())
+        self.budgets.add(self._home.storage())
+
+    def add(self, bucket: Any) -> None:
+        """Clean up another bucket, and count what it has stored."""
+        self.cleanups.add(bucket.cleanup())
+        self.budgets.add(bucket.storage())
+
+
+@define(eq=False)
 class _OpenBucket:
-    """The connections and the cleanup of one bucket."""
+    """The connections of one bucket."""
 
     _database: Any
     _gateway: BucketGateway
     _share: Callable[[Sequence[Any]], Awaitable[None]]
-    _cleans: bool
-    _cleanup: asyncio.Task[None] | None = field(default=None, init=False)
 
     def is_away(self) -> bool:
         """Return whether its node did not serve a moment ago."""
         return self._gateway.is_away
 
     async def open(self) -> None:
-        """Begin to connect, and to clean up."""
+        """Begin to connect."""
         await self._share(self._database.coalescers())
         await self._gateway.open()
-        if self._cleans:
-            self._cleanup = asyncio.create_task(keep_running(self._database.cleanup().run))
 
     async def close(self) -> None:
         """End what waits and runs, within a limit."""
-        if self._cleanup is not None:
-            self._cleanup.cancel()
-            await asyncio.wait({self._cleanup})
         closing = (bounded(each.close, _DRAIN_TIMEOUT_S)() for each in self._database.coalescers())
         await asyncio.gather(*closing)
         await self._gateway.close()

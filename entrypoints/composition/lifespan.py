@@ -8,7 +8,7 @@ from typing import Any
 from adapters.postgres.batching.coalescer import Coalescer
 from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.retention.cleanup import Cleanup
+from adapters.postgres.retention.cleanup import BucketCleanups, Cleanup
 from domain.concurrency.background_tasks import BackgroundTasks
 from entrypoints.composition.database import BucketSteps
 from entrypoints.composition.first_touch import FirstTouch
@@ -27,7 +27,7 @@ _RECORDING_TIMEOUT_S = 5.0
 def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
     gateway: Gateway,
     clock: DisciplinedClock,
-    cleanup: Cleanup,
+    cleanup: Cleanup | BucketCleanups,
     coalescers: Sequence[Coalescer[Any, Any]],
     runners: Runners,
     tasks: BackgroundTasks,

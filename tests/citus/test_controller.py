@@ -140,6 +140,14 @@ async def test_a_controller_that_knows_no_buckets_is_not_ready(cluster: Cluster,
     assert "DATABASE_NODES is not set" in response.json()["reason"]
 
 
+def stored_sessions(**environ: str) -> int:
+    """Return the size of the sessions that the command shows."""
+    shown = run_command("storage", "--output", "json", **environ)
+    assert shown.returncode == 0, shown.stderr
+    parts: dict[str, dict[str, int]] = json.loads(shown.stdout)["parts"]
+    return parts["sessions"]["size_bytes"]
+
+
 def test_commands_reach_all_buckets(cluster: Cluster, database: str) -> None:
     environ = {"DATABASE_URL": cluster.url(database), "DATABASE_NODES": "auto"}
     shown = run_command("owners", "usage", "anonymous", "--output", "json", **environ)
@@ -152,6 +160,8 @@ def test_commands_reach_all_buckets(cluster: Cluster, database: str) -> None:
         explained = run_command("explain", each["execution_id"], **environ)
         assert (explained.returncode, each["request_id"] in explained.stdout) == (0, True), explained.stderr
         assert f"Its rows belong to bucket {bucket_of(each['execution_id'])}." in explained.stdout
+    sizes = [stored_sessions(DATABASE_URL=cluster.url(database)), stored_sessions(**environ)]
+    assert 0 < sizes[0] < sizes[1], "the first one knows home alone"
     erased = run_command("owners", "purge", "anonymous", "--yes", **environ)
     assert erased.returncode == 0, erased.stderr
     for number in (1, 2):

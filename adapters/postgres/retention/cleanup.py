@@ -105,12 +105,16 @@ class Cleanup:
     async def run(self) -> None:
         """Clean up for ever, with a pause between; a failure is retried after the pause."""
         while True:
-            try:
-                await self.run_once()
-            except Unavailable as error:
-                self._stats.runs_failed += 1
-                _log.warning("cleanup_failed", reason=error.message)
+            await self.try_once()
             await self._pause(self._options.pause_s)
+
+    async def try_once(self) -> None:
+        """Clean up once; a failure is counted and logged."""
+        try:
+            await self.run_once()
+        except Unavailable as error:
+            self._stats.runs_failed += 1
+            _log.warning("cleanup_failed", reason=error.message)
 
     async def run_once(self) -> None:
         """Remove all rows that are due now, in bounded batches; raises StorageUnavailable or Overloaded."""
@@ -299,6 +303,31 @@ class Cleanup:
 
     async def _pause(self, pause_s: float) -> None:
         await self._sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311  # keeps controllers apart
+
+
+@define(eq=False)
+class BucketCleanups:
+    """Cleans up one bucket after the other, HOME first; one that is away holds up the others for the time of a call."""
+
+    _home: Cleanup
+    _pause_s: float = CleanupOptions().pause_s
+    _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    _others: list[Cleanup] = field(factory=list, init=False)
+
+    def add(self, bucket: Cleanup) -> None:
+        """Clean up another bucket too."""
+        self._others.append(bucket)
+
+    async def run(self) -> None:
+        """Clean up all buckets for ever, with a pause after the last one."""
+        while True:
+            for each in (self._home, *self._others):
+                await each.try_once()
+            await self._sleep(random.uniform(self._pause_s / 2, self._pause_s))  # noqa: S311  # keeps controllers apart
+
+    def stats(self) -> CleanupStats:
+        """Return the figures of all buckets together."""
+        return CleanupStats.together(self._home.stats(), [each.stats() for each in self._others])
 
 
 async def empty_partition(gateway: Gateway, statements: CleanupStatements, partition: int, kept_day: int) -> bool:

@@ -13,6 +13,8 @@ from adapters.postgres.statements.administration import StorageStatements
 from domain.storage.storage import Amount, HistoryDay, Part, ShortenedDay, Stored
 
 _HISTORY_TABLE = re.compile(r"executions_(\d\d)")
+_SHARD = re.compile(r"_\d{4,}$")
+"""What the name of a table has behind it if it is a shard of a bucket."""
 _PARTS = {
     "sessions": Part.SESSIONS,
     "open_executions": Part.OPEN_EXECUTIONS,
@@ -52,13 +54,13 @@ class StorageGauge:
         rows = await self._gateway.fetch(self._statements.select_first_executions, {"partitions": partitions})
         days = {partition: day_of(execution_id) for partition, execution_id in rows}
         parts: defaultdict[Part, Amount] = defaultdict(Amount)
-        history: dict[int, Amount] = {}
-        for name, size_bytes, count in await self._gateway.fetch(self._statements.select_table_sizes, {}):
-            amount = Amount(size_bytes, count)
+        history: defaultdict[int, Amount] = defaultdict(Amount)
+        for found, size_bytes, count in await self._gateway.fetch(self._statements.select_table_sizes, {}):
+            name, amount = _SHARD.sub("", found), Amount(size_bytes, count)
             partition = _HISTORY_TABLE.fullmatch(name)
             parts[_PARTS.get(name, Part.OTHER) if partition is None else Part.HISTORY] += amount
             if partition is not None and int(partition[1]) in days:
-                history[days[int(partition[1])]] = amount
+                history[days[int(partition[1])]] += amount
         return Stored(
             {part: parts[part] for part in Part},
             [HistoryDay(date_of(day), history[day]) for day in sorted(history)],

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from attrs import define
+from attrs import define, evolve
 
 from adapters.postgres.codec import PARTITIONS, day_number
 from adapters.postgres.connections.connection import Statement
@@ -34,11 +34,18 @@ class StorageSurvey:
     _history_days: int
     _key_lifetime: timedelta
     _audit_days: int
+    _buckets: Sequence[Gateway] = ()
+    """The gateways of further buckets."""
 
     async def facts(self) -> StorageFacts:
-        """Return the facts as of the database's time; raises StorageUnavailable or Overloaded."""
-        stored = await StorageGauge(self._gateway, self._statements.storage).stored()
+        """Return the facts of all buckets as of the database's time; raises StorageUnavailable or Overloaded."""
         ((now, *_),) = await self._gateway.fetch(self._statements.clock.select_clock, {})
+        buckets = [self, *(evolve(self, gateway=each, buckets=()) for each in self._buckets)]
+        return StorageFacts.together([await each.facts_at(now) for each in buckets])
+
+    async def facts_at(self, now: datetime) -> StorageFacts:
+        """Return the facts of the first bucket alone; raises as `facts`."""
+        stored = await StorageGauge(self._gateway, self._statements.storage).stored()
         newest = uuid7_at(now + _DAY, 0)
         spans = await self._session_spans(newest)
         return StorageFacts(

@@ -66,3 +66,21 @@ def test_a_day_whose_partition_is_used_next_is_left_to_retention(before_midnight
 def test_days_past_retention_do_not_count_as_shortened():
     days = [ShortenedDay(TODAY - age * DAY, NOON, 1) for age in (8, 7, 1)]
     assert [each.day for each in StorageBudget(1, 7).missing_days(days, NOON)] == [TODAY - 7 * DAY, TODAY - DAY]
+
+
+def test_what_several_buckets_have_stored_adds_up_part_by_part_and_day_by_day():
+    one, other = stored(TODAY - DAY, TODAY, size_bytes=3), stored(TODAY - 2 * DAY, TODAY, size_bytes=4)
+    together = Stored.together([one, other])
+    assert together.size_bytes == 7
+    assert [(each.day, each.amount.size_bytes) for each in together.history] == [
+        (TODAY - 2 * DAY, 1), (TODAY - DAY, 1), (TODAY, 2),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("oldest_elsewhere", "goes"), [(3, True), (2, True), (4, False), (0, True)])
+def test_a_budget_counts_all_buckets_and_removes_the_oldest_day_of_all_first(oldest_elsewhere, goes):
+    budget, here = StorageBudget(1500, 7), stored(TODAY - 3 * DAY)
+    elsewhere = [stored(TODAY - oldest_elsewhere * DAY), stored()]
+    assert budget.day_to_shorten(here, NOON) is None
+    assert (budget.day_to_shorten(here, NOON, elsewhere) is not None) is goes
+    assert budget.day_to_shorten(stored(TODAY), NOON, elsewhere) is None

@@ -119,3 +119,13 @@ def test_a_report_has_the_size_at_which_as_much_is_removed_as_added():
 def test_without_a_budget_and_a_known_disk_a_report_has_no_days():
     report = StorageReport(facts())
     assert (report.days_until_budget, report.days_until_disk) == (None, None)
+
+
+def test_the_facts_of_several_buckets_are_those_of_one_storage():
+    one = facts({Part.SESSIONS: Amount(1, 1)}, oldest={Part.SESSIONS: DAY, Part.AUDIT: DAY}, session_days=2.0)
+    other = facts({Part.SESSIONS: Amount(2, 2)}, oldest={Part.SESSIONS: 3 * DAY}, session_days=4.0)
+    together = StorageFacts.together([one, other, facts(session_days=None)])
+    assert together.stored.parts[Part.SESSIONS] == Amount(3, 3)
+    assert together.oldest == {Part.SESSIONS: NOON - 3 * DAY, Part.AUDIT: NOON - DAY}
+    assert together.session_days == 3.0
+    assert StorageFacts.together([facts(session_days=None)]).session_days is None

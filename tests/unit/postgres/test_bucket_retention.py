@@ -1,0 +1,67 @@
+"""Several buckets have one cleanup and one storage budget."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from attrs import define
+
+from adapters.postgres.retention.cleanup import BucketCleanups
+from adapters.postgres.retention.history_budget import BucketBudgets, HistoryBudget
+from domain.stats import CleanupStats, StorageState
+from domain.storage.storage import Amount, HistoryDay, Part, StorageBudget, Stored
+
+NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
+HISTORY = [HistoryDay(NOON.date(), Amount(1))]
+
+
+class Paused(Exception):
+    """The first round is over."""
+
+
+@define(eq=False)
+class OneBucket:
+    name: str
+    log: list
+
+    async def try_once(self):
+        self.log.append(f"{self.name} begins")
+        await asyncio.sleep(0)
+        self.log.append(f"{self.name} ends")
+
+    def stats(self):
+        return CleanupStats(runs=1)
+
+
+async def test_buckets_are_cleaned_up_one_after_the_other():
+    log = []
+
+    async def pause(_):
+        raise Paused
+
+    cleanups = BucketCleanups(OneBucket("home", log), sleep=pause)
+    cleanups.add(OneBucket("first", log))
+    with pytest.raises(Paused):
+        await cleanups.run()
+    assert log == ["home begins", "home ends", "first begins", "first ends"]
+    assert cleanups.stats().runs == 2
+
+
+def measured(budget, size_bytes, at=NOON):
+    bucket = HistoryBudget(None, None, None, budget)
+    bucket.state = StorageState(at, Stored({Part.SESSIONS: Amount(size_bytes)}, HISTORY), [], is_exceeded=False)
+    return bucket
+
+
+def test_each_bucket_counts_what_the_others_had_at_their_last_measurement():
+    budget = StorageBudget(10, 7)
+    together = BucketBudgets(budget)
+    assert together.state is None
+    home, lately = measured(budget, 3), measured(budget, 4)
+    away, fresh = measured(budget, 5, NOON - timedelta(hours=1)), HistoryBudget(None, None, None, budget)
+    for each in (home, lately, away, fresh):
+        together.add(each)
+    elsewhere = home.elsewhere(NOON)
+    assert [(each.size_bytes, each.history) for each in elsewhere] == [(4, HISTORY), (5, ())]
+    assert together.state.stored.size_bytes == 12
+    assert together.state.is_exceeded
