@@ -1,7 +1,7 @@
 """What a controller knows about its runtime hosts, and which one gets a run; without input, output or a clock."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
@@ -174,25 +174,33 @@ class Choice(StrEnum):
     NO_ROOM = "no_room"
 
 
-def choose(ranked: Sequence[Host], warm: Host | None, now_s: float) -> tuple[Sequence[Host], Choice]:
+def choose(ranked: Iterable[Host], warm: Host | None, now_s: float) -> tuple[Sequence[Host], Choice]:
     """Return the hosts to try, in order, and why the first one is first.
 
-    `ranked` are all hosts of the language, by their rank for the session. `warm` ran the session last. Of the two best
-    hosts with room the first is taken, unless the second has less load by LOAD_MARGIN. Hosts that get no runs come
-    last: a run that no other host takes learns why.
+    `ranked` are all hosts of the language, by their rank for the session; no more of them are looked at than needed.
+    `warm` is the one that ran the session last. Of the two best hosts with room the first is taken, unless the second
+    has less load by LOAD_MARGIN. Hosts that get no runs come last: a run that no other host takes learns why.
     """
-    taking = [host for host in ranked if host.state.takes_runs(now_s)]
-    roomy = [host for host in taking if host.state.has_room]
-    first, choice = _preferred(roomy, warm)
-    taking.sort(key=lambda host: not host.state.has_room)
-    ordered = [*taking, *(host for host in ranked if not host.state.takes_runs(now_s))]
+    roomy: list[Host] = []
+    full: list[Host] = []
+    others: list[Host] = []
+    for host in ranked:
+        (roomy if _has_room(host, now_s) else full if host.state.takes_runs(now_s) else others).append(host)
+        if len(roomy) == TRIES_MAX:
+            break
+    first, choice = _preferred(roomy, warm if warm is not None and _has_room(warm, now_s) else None)
+    ordered = [*roomy, *full, *others]
     if first is not None:
         ordered = [first, *(host for host in ordered if host is not first)]
     return ordered[:TRIES_MAX], choice
 
 
+def _has_room(host: Host, now_s: float) -> bool:
+    return host.state.has_room and host.state.takes_runs(now_s)
+
+
 def _preferred(roomy: Sequence[Host], warm: Host | None) -> tuple[Host | None, Choice]:
-    if warm is not None and warm in roomy:
+    if warm is not None:
         return warm, Choice.WARM
     if not roomy:
         return None, Choice.NO_ROOM

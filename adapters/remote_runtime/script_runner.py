@@ -1,7 +1,6 @@
 """The script runner that runs scripts on runtime hosts."""
 
 import asyncio
-import hashlib
 import itertools
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from adapters.remote_runtime.dial import Dial, dial
 from adapters.remote_runtime.fleet import DISTRUSTED, LEFT_AS, WINDOW_START, Choice, Condition, HostView, choose
 from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.ranks import RankedHosts
 from adapters.remote_runtime.replies import RunRefused, ScriptNeeded
 from adapters.runtime_protocol import language_name
 from domain.concurrency.bounded_cache import BoundedCache
@@ -38,23 +38,10 @@ _NO_URL = "no runtime host serves it; set its runtime URL."
 _NO_HOST = "no runtime host is registered for it; start one, or correct its CONTROLLER_URL and RUNTIME_TOKEN."
 _SESSIONS_MAX = 100_000
 """Sessions whose host is remembered."""
+_LIKELY = 2
+"""The hosts by rank that run a session, as long as both take runs."""
 _SENDS_MAX = 2
 """To one host: by the script's hash, and once more with the source if the host has lost the script."""
-
-
-def ranked(key: bytes, names: Sequence[str]) -> list[str]:
-    """Return the names by their weight for this key, highest first (rendezvous hashing).
-
-    Every controller ranks alike, with no table between them. If a name is removed, only its own keys move.
-    """
-    if len(names) == 1:
-        return list(names)
-    secret = hashlib.sha256(key).digest()
-
-    def weight(name: str) -> bytes:
-        return hashlib.blake2b(name.encode(), digest_size=8, key=secret).digest()
-
-    return sorted(names, key=weight, reverse=True)
 
 
 @define(eq=False)
@@ -73,8 +60,8 @@ class HttpScriptRunner(ScriptRunner, HostClient):
     """Returns further headers of a request: those of the caller's trace."""
     _registering: Collection[Language] = ()
     _dial: Dial = dial
-    _urls: Mapping[Language, Sequence[str]] = field(init=False)
     _hosts: dict[str, RemoteHost] = field(init=False, factory=dict)
+    _ranks: dict[Language, RankedHosts[RemoteHost]] = field(init=False, factory=dict)
     _turns: dict[Language, FairTurns] = field(init=False)
     _warm: BoundedCache[UUID, RemoteHost] = field(init=False)
     _numbers: Iterator[int] = field(init=False, factory=partial(itertools.count, 1))
@@ -87,11 +74,11 @@ class HttpScriptRunner(ScriptRunner, HostClient):
         options = self._options
         distinct = dict.fromkeys(url for urls in self._listed.values() for url in urls)
         self._hosts = {url: self._host(url) for url in distinct}
-        self._urls = {**self._listed, **dict.fromkeys(self._registering, ())}
+        self._rank({**self._listed, **dict.fromkeys(self._registering, ())})
         # A run that waits has no size of its own here, so each counts the least: the bound is one of their number.
         self._turns = {
             language: FairTurns(_QUEUE, options.runs_max, options.runs_max, options.queue_max * SIZE_MIN)
-            for language in self._urls
+            for language in self._ranks
         }
         self._warm = BoundedCache(_SESSIONS_MAX, lambda _: 1)
         self._resize()
@@ -118,7 +105,7 @@ class HttpScriptRunner(ScriptRunner, HostClient):
             language: [url for url, host in registered.items() if language in host.languages]
             for language in self._registering
         }
-        self._urls = {**self._listed, **urls_of}
+        self._rank({**self._listed, **urls_of})
         self._resize()
         self._left = [host for host in (*self._left, *gone) if host.is_open]
         for host in list(self._left):
@@ -139,7 +126,8 @@ class HttpScriptRunner(ScriptRunner, HostClient):
 
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
-        likely = self._warm.get(run.ref.session_id) or self._ranked(run.language, run.ref.session_id.bytes)[0]
+        first = self._ranks_of(run.language).first(run.ref.session_id)[0]
+        likely = self._warm.get(run.ref.session_id) or first
         turns, asked_at = self._turns[run.language], time.monotonic()
         await self._take_turn(turns, run.ref.owner)
         try:
@@ -164,15 +152,20 @@ class HttpScriptRunner(ScriptRunner, HostClient):
 
     @override
     async def evict(self, session_id: UUID) -> None:
+        """End the idle workers of the session at the host that ran it last and at its two hosts by rank.
+
+        Another host that ran it, because those took no run, ends its worker as idle.
+        """
         ends_at = _in(self._options.evict_timeout_s)
-        await asyncio.gather(*(host.evict(session_id, ends_at) for host in self._hosts.values()))
+        await asyncio.gather(*(host.evict(session_id, ends_at) for host in self._likely(session_id)))
+        self._warm.drop(session_id)
 
     @override
     async def health(self) -> Mapping[str, object]:
-        ends_at, hosts, urls_of = _in(self._options.health_timeout_s), self._hosts, self._urls
+        ends_at, hosts, ranks_of = _in(self._options.health_timeout_s), self._hosts, dict(self._ranks)
         healths = await asyncio.gather(*(host.health(ends_at) for host in hosts.values()))
         by_url = dict(zip(hosts, healths, strict=True))
-        languages = {str(language): _health_of([by_url[url] for url in urls]) for language, urls in urls_of.items()}
+        languages = {str(each): _health_of([by_url[url] for url in ranks.hosts]) for each, ranks in ranks_of.items()}
         return {"status": _status_of(list(languages.values())), "languages": languages}
 
     def _host(self, url: str, address: Address | None = None) -> RemoteHost:
@@ -190,9 +183,9 @@ class HttpScriptRunner(ScriptRunner, HostClient):
 
     def hosts_for(self, run: ScriptRun) -> Sequence[RemoteHost]:
         """Return the hosts to try, in order; raises RuntimeUnavailable if none serves the language."""
-        session_id = run.ref.session_id
-        ranked_hosts = self._ranked(run.language, session_id.bytes)
-        hosts, choice = choose(ranked_hosts, self._warm.get(session_id), time.monotonic())
+        session_id, ranks = run.ref.session_id, self._ranks_of(run.language)
+        warm = self._warm.get(session_id)
+        hosts, choice = choose(ranks.of_session(session_id), warm if warm in ranks else None, time.monotonic())
         self._choices[choice] += 1
         return hosts
 
@@ -208,21 +201,38 @@ class HttpScriptRunner(ScriptRunner, HostClient):
         """Remember the host that ran a session last."""
         self._warm.put(run.ref.session_id, host)
 
-    def _ranked(self, language: Language, key: bytes) -> list[RemoteHost]:
-        urls = self._urls.get(language)
-        if not urls:
+    def _rank(self, urls_of: Mapping[Language, Sequence[str]]) -> None:
+        """Rank anew what has changed. Languages with the same hosts share their ranks."""
+        known = list(self._ranks.values())
+        for language, urls in urls_of.items():
+            hosts = {url: self._hosts[url] for url in urls}
+            ranks = next((each for each in known if each.hosts == hosts), None)
+            if ranks is None:
+                ranks = RankedHosts(hosts)
+                known.append(ranks)
+            self._ranks[language] = ranks
+
+    def _ranks_of(self, language: Language) -> RankedHosts[RemoteHost]:
+        ranks = self._ranks.get(language)
+        if ranks is None or not ranks.hosts:
             raise RuntimeUnavailable(language, _NO_HOST if language in self._registering else _NO_URL)
-        return [self._hosts[url] for url in ranked(key, urls)]
+        return ranks
+
+    def _likely(self, session_id: UUID) -> set[RemoteHost]:
+        """Return the hosts that may have a worker of the session, whose language is not known."""
+        likely = {host for ranks in set(self._ranks.values()) for host in ranks.first(session_id)[:_LIKELY]}
+        warm = self._warm.get(session_id)
+        return likely if warm is None else {*likely, warm}
 
     def _ready_first(self, language: Language, key: bytes) -> list[RemoteHost]:
         now_s = time.monotonic()
-        return sorted(self._ranked(language, key), key=lambda host: not host.state.takes_runs(now_s))
+        return sorted(self._ranks_of(language).of(key), key=lambda host: not host.state.takes_runs(now_s))
 
     def _resize(self) -> None:
         """Give as many turns as the hosts that take runs have in their windows."""
         now_s, least = time.monotonic(), min(WINDOW_START, self._options.runs_max)
-        for language, urls in self._urls.items():
-            states = [self._hosts[url].state for url in urls]
+        for language, ranks in self._ranks.items():
+            states = [host.state for host in ranks.hosts.values()]
             windows = sum(int(state.window) for state in states if state.takes_runs(now_s))
             self._turns[language].resize(max(least, min(windows, self._options.runs_max)))
 

@@ -74,6 +74,11 @@ class TestChoice:
     def test_a_run_is_sent_to_few_hosts(self):
         assert len(choose(hosts(10), None, NOW_S)[0]) == TRIES_MAX
 
+    def test_no_more_hosts_are_ranked_than_a_run_may_be_sent_to(self):
+        ranked = iter(hosts(10))
+        choose(ranked, None, NOW_S)
+        assert next(ranked).name == f"host {TRIES_MAX}"
+
     def test_without_room_anywhere_the_hosts_keep_their_order(self):
         ranked = hosts(2)
         for host in ranked:

@@ -8,7 +8,8 @@ import pytest
 from respx import MockResponse
 
 from adapters.remote_runtime.options import RuntimeOptions
-from adapters.remote_runtime.script_runner import HttpScriptRunner, ranked
+from adapters.remote_runtime.ranks import KEPT, RankedHosts, ranked
+from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
 from domain.identity import ANONYMOUS, SessionRef
 from domain.scripts.language import Language
@@ -19,6 +20,7 @@ from tests.unit.runtimes.conftest import HOST, over_http
 from tests.unit.runtimes.replies import OLD, error_body, own
 
 HOSTS = ["http://a.test", "http://b.test", "http://c.test"]
+MANY = [f"http://{number}.test" for number in range(3 * KEPT)]
 
 
 @pytest.fixture
@@ -52,6 +54,35 @@ class TestRendezvous:
     def test_sessions_spread_over_all_hosts(self):
         first = [ranked(UUID(int=n).bytes, HOSTS)[0] for n in range(300)]
         assert all(first.count(host) > 60 for host in HOSTS)
+
+
+class CountedRanking:
+    """Ranks, and counts how often."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self, key, names):
+        self.count += 1
+        return ranked(key, names)
+
+
+class TestKeptRanks:
+    def test_runs_of_a_session_on_its_first_hosts_rank_it_once(self):
+        ranking = CountedRanking()
+        ranks = RankedHosts(dict.fromkeys(MANY, "host"), ranking)
+        for _ in range(3):
+            hosts = ranks.of_session(UUID(int=7))
+            assert [next(hosts) for _ in range(KEPT)] == ["host"] * KEPT
+        assert ranking.count == 1
+
+    @pytest.mark.parametrize("count", [1, 3, KEPT, KEPT + 1, 3 * KEPT])
+    def test_all_hosts_follow_in_their_order(self, count):
+        ranks = RankedHosts({url: url for url in MANY[:count]})
+        for number in range(20):
+            expected = ranked(UUID(int=number).bytes, MANY[:count])
+            for _ in range(2):
+                assert list(ranks.of_session(UUID(int=number))) == expected
 
 
 class TestFailover:
@@ -196,17 +227,35 @@ class TestChecks:
 
 
 class TestEvictions:
-    async def test_every_host_receives_it(self, cluster, httpx2_mock):
-        httpx2_mock.route().respond(204)
+    @pytest.fixture
+    async def fleet(self):
+        """Many hosts for both languages."""
+        runner = HttpScriptRunner(RuntimeOptions(), dict.fromkeys(Language, MANY), dial=over_http)
+        await runner.open()
+        yield runner
+        await runner.close()
+
+    async def test_the_two_hosts_of_a_session_and_the_one_that_ran_it_receive_it(self, fleet, httpx2_mock):
         ref = new_session()
-        await cluster.evict(ref.session_id)
-        assert sorted(hosts_called(httpx2_mock, "/evict")) == HOSTS
-        assert json.loads(httpx2_mock.calls[0].request.content) == {"request_id": str(ref.session_id)}
+        first, second, third, *_ = ranked(ref.session_id.bytes, MANY)
+        httpx2_mock.route(path="/evict").respond(204)
+        for url in (first, second):
+            httpx2_mock.route(url__startswith=url).respond(503, content=error_body("SHUTTING_DOWN"))
+        httpx2_mock.route().respond(content=own())
+        await report_of(fleet, run_of("result = 1", ref=ref))
+        await fleet.evict(ref.session_id)
+        assert sorted(hosts_called(httpx2_mock, "/evict")) == sorted([first, second, third])
+        assert json.loads(httpx2_mock.calls[-1].request.content) == {"request_id": str(ref.session_id)}
+        await fleet.evict(ref.session_id)
+        assert sorted(hosts_called(httpx2_mock, "/evict")[3:]) == sorted([first, second]), "no host has it any more"
 
     async def test_hosts_that_do_not_reply_are_ignored(self, cluster, httpx2_mock):
-        httpx2_mock.route().mock(side_effect=[httpx2.ReadError("reset"), httpx2.ConnectError("no"), MockResponse(500)])
-        await cluster.evict(new_session().session_id)
-        assert len(httpx2_mock.calls) == 3
+        replies = [MockResponse(500), httpx2.ReadError("reset"), MockResponse(500), httpx2.ConnectError("no")]
+        httpx2_mock.route().mock(side_effect=replies)
+        session_id = new_session().session_id
+        for _ in range(2):
+            await cluster.evict(session_id)
+        assert len(httpx2_mock.calls) == 4
 
     async def test_a_host_of_the_old_form_receives_none(self, runner, host):
         host.post(f"{HOST}/execute").respond(json=OLD)

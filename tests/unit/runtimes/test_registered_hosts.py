@@ -9,7 +9,8 @@ import pytest
 from respx import MockResponse
 
 from adapters.remote_runtime.options import RuntimeOptions
-from adapters.remote_runtime.script_runner import HttpScriptRunner, ranked
+from adapters.remote_runtime.ranks import ranked
+from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import RuntimeUnavailable
 from domain.scripts.language import Language
 from tests.contracts.host_directory import host
