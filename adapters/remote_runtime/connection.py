@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 import httpx2
-from attrs import define, field, frozen
+from attrs import Factory, define, field, frozen
 
 from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.verification import Verification
 from domain.scripts.language import Language
 from domain.webhooks.address import Address
 
@@ -63,7 +64,9 @@ class HostConnection:
     _options: RuntimeOptions
     _more_headers: Callable[[], Mapping[str, str]] = no_headers
     address: Address | None = None
+    verification: Verification = Factory(lambda self: Verification(self._options.ca_file), takes_self=True)
     _transport: httpx2.AsyncHTTPTransport | None = field(default=None, init=False)
+    _verified_by: ssl.SSLContext | None = field(default=None, init=False)
     _in_flight: int = field(default=0, init=False)
     _is_left: bool = field(default=False, init=False)
 
@@ -79,11 +82,15 @@ class HostConnection:
         return scheme + slashes + rest.rpartition("@")[2]
 
     async def open(self) -> None:
-        """Prepare the transport; it connects when a request needs it."""
+        """Prepare the transport; it connects when a request needs it. Raises OSError if certificates cannot be used."""
+        self._verified_by = await self._current_verification()
+        self._transport = self._new_transport()
+
+    def _new_transport(self) -> httpx2.AsyncHTTPTransport:
         options = self._options
         connections_max = min(options.runs_max, _RUNS_MAX) * len(Language) + options.checks_max + _FURTHER_CONNECTIONS
-        self._transport = httpx2.AsyncHTTPTransport(
-            verify=self._verification(),
+        return httpx2.AsyncHTTPTransport(
+            verify=self._verified_by or False,
             trust_env=False,
             limits=httpx2.Limits(
                 max_connections=connections_max,
@@ -116,8 +123,19 @@ class HostConnection:
         """Return the reply, as `post` does."""
         return await self._send(self._request("GET", path, None), ends_at, size_max)
 
-    def _verification(self) -> ssl.SSLContext | bool:
-        return ssl.create_default_context(cafile=self._options.ca_file) if self.url.startswith("https:") else False
+    async def _current_verification(self) -> ssl.SSLContext | None:
+        return await self.verification.context() if self.url.startswith("https:") else None
+
+    async def _renew(self) -> None:
+        """Take a new transport if the certificates have changed, once no other request is in flight."""
+        try:
+            current = await self._current_verification()
+        except OSError as error:
+            raise HostUnreached(f"it cannot be verified ({_summary(error)})") from error
+        if current is not self._verified_by and self._in_flight == 1 and self._transport is not None:
+            former, self._verified_by = self._transport, current
+            self._transport = self._new_transport()
+            await former.aclose()
 
     async def _send(self, request: httpx2.Request, ends_at: float, size_max: int) -> HostReply:
         self._in_flight += 1
@@ -136,6 +154,7 @@ class HostConnection:
                 await self.close()
 
     async def _exchange(self, request: httpx2.Request, size_max: int) -> HostReply:
+        await self._renew()
         if self._transport is None:
             raise HostUnreached("it has ended, and its connections are closed")
         response = await self._transport.handle_async_request(request)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import cast
 from urllib.parse import SplitResult, urlsplit
@@ -232,7 +231,7 @@ async def _connect(connection: HostConnection, options: RuntimeOptions, handshak
                 await loop.create_unix_connection(lambda: handshake, url.removeprefix(UNIX))
                 return
             parts = urlsplit(url)
-            secure = ssl.create_default_context(cafile=options.ca_file) if parts.scheme == "https" else None
+            secure = await connection.verification.context() if parts.scheme == "https" else None
             port = parts.port or _PORTS[parts.scheme]
             name = parts.hostname or ""
             host = name if connection.address is None else str(connection.address)

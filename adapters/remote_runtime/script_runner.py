@@ -18,6 +18,7 @@ from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.ranks import RankedHosts
 from adapters.remote_runtime.replies import RunRefused, ScriptNeeded
+from adapters.remote_runtime.verification import Verification
 from adapters.runtime_protocol import language_name
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
@@ -64,6 +65,7 @@ class HttpScriptRunner(ScriptRunner, HostClient):
     _ranks: dict[Language, RankedHosts[RemoteHost]] = field(init=False, factory=dict)
     _turns: dict[Language, FairTurns] = field(init=False)
     _warm: BoundedCache[UUID, RemoteHost] = field(init=False)
+    _verification: Verification = field(init=False)
     _numbers: Iterator[int] = field(init=False, factory=partial(itertools.count, 1))
     _choices: Counter[str] = field(init=False, factory=Counter)
     _left_counts: Counter[str] = field(init=False, factory=Counter)
@@ -72,6 +74,7 @@ class HttpScriptRunner(ScriptRunner, HostClient):
 
     def __attrs_post_init__(self) -> None:
         options = self._options
+        self._verification = Verification(options.ca_file)
         distinct = dict.fromkeys(url for urls in self._listed.values() for url in urls)
         self._hosts = {url: self._host(url) for url in distinct}
         self._rank({**self._listed, **dict.fromkeys(self._registering, ())})
@@ -169,7 +172,7 @@ class HttpScriptRunner(ScriptRunner, HostClient):
         return {"status": _status_of(list(languages.values())), "languages": languages}
 
     def _host(self, url: str, address: Address | None = None) -> RemoteHost:
-        connection = HostConnection(url, self._options, self._more_headers, address)
+        connection = HostConnection(url, self._options, self._more_headers, address, self._verification)
         name = f"runtime host {next(self._numbers)}"
         view = HostView(left=self._left_counts)
         return RemoteHost(name, connection, self._options, self._more_headers, self._resize, self._dial, view)

@@ -6,14 +6,16 @@ from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import RuntimeUnavailable
+from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.script_runner import ScriptRunnerContract
-from tests.contracts.script_runs import report_of, run_of
+from tests.contracts.script_runs import report_of, run_of, script_of
 from tests.contracts.served_hosts import served
 from tests.support.certificates import Authority
 from tests.support.ports import loopback_socket, unix_socket
+from tests.support.waiting import until
 
 TOKEN = "a token for tests"
 
@@ -84,3 +86,25 @@ async def test_a_host_with_a_false_certificate_gets_neither_token_nor_run(tmp_pa
             await report_of(runner, run_of("result = 1"))
         await runner.close()
     assert (asked, behind.ran) == ([], [])
+
+
+async def test_a_renewed_file_of_certificates_is_used_without_a_restart(tmp_path):
+    authority, ca_file = Authority(tmp_path), tmp_path / "trusted.pem"
+    ca_file.write_bytes(Authority(tmp_path, "another").file.read_bytes())
+    listening, url = loopback_socket()
+    app = HostApi(MemoryScriptRunner(), RuntimeHostOptions()).app()
+    runner = HttpScriptRunner(RuntimeOptions(ca_file=str(ca_file)), {Language.PYTHON: [url.replace("http:", "https:")]})
+
+    async def is_verified() -> bool:
+        try:
+            return await runner.check(Language.PYTHON, script_of("result = 1"), ANONYMOUS) is not None
+        except RuntimeUnavailable:
+            return False
+
+    async with served(app, listening, tls=authority.vouch("127.0.0.1")):
+        await runner.open()
+        assert not await is_verified()
+        ca_file.write_bytes(authority.file.read_bytes())
+        await until(is_verified)
+        assert (await report_of(runner, run_of("result = 1"))).result == "1"
+        await runner.close()
