@@ -15,7 +15,8 @@ PING_SIZE = 8
 _WRITE_SIZE_MAX = 262_144
 """A link takes no frame from its queues while so much is unsent by the system."""
 STALL_S = 5.0
-"""A peer that takes nothing for so long is disconnected."""
+TAKEN_MIN = 65_536
+"""The bytes that a peer must take in STALL_S, or it is disconnected: 13 kB/s. Under TLS 256 KiB may leave unseen."""
 
 
 class FrameReceiver(Protocol):
@@ -146,8 +147,9 @@ class FrameLink(asyncio.Protocol):
         unsent = transport.get_write_buffer_size()
 
         def judge() -> None:
-            if transport.get_write_buffer_size() >= unsent:
-                self.abort(f"it took nothing for {self._stall_s:g} s")
+            taken = unsent - transport.get_write_buffer_size()
+            if taken < TAKEN_MIN:
+                self.abort(f"it took {taken} bytes in {self._stall_s:g} s, and {TAKEN_MIN} are the least")
             else:
                 self._watch_stall(transport)
 

@@ -41,7 +41,7 @@ class RuntimeHostOptions:
 
     `name` is what controllers call it, and `runs_max` how many executions it runs at once. At most `requests_max`
     requests are in flight, and `executions_max` executions are remembered. The scripts that are kept have
-    `script_cache_size_max` bytes in all. A controller that takes nothing of its stream for `stall_s` is disconnected.
+    `script_cache_size_max` bytes in all. A controller that takes less than 64 KiB in `stall_s` is disconnected.
     Raises ValueError if other machines may reach the address and there is no token.
     """
 
