@@ -7,6 +7,8 @@ from typing import Protocol, TypeVar
 
 from attrs import define, field
 
+from domain.scripts.language import Language
+
 WINDOW_START = 16
 WINDOW_MAX = 1024
 RUNNING_START = 64
@@ -21,6 +23,8 @@ DEAD_AFTER_S = 5.0
 JUDGED_EACH_S = 0.125
 _LATE_S = 0.1
 _OVERDUE_MAX = 3
+_ENDS_FOR_OVERDUE = 10
+"""So many ends outweigh one run that did not end in its time: a host that loses a tenth of its runs loses its trust."""
 DISTRUSTED_S = 30.0
 DISTRUSTED = "distrusted"
 """What a host is counted as while it is distrusted, whatever its condition."""
@@ -97,7 +101,7 @@ class HostView:
     reported: int = 0
     distrust: str = field(default="", init=False)
     """Why it was distrusted last."""
-    _overdue: int = field(default=0, init=False)
+    _doubt: int = field(default=0, init=False)
     _distrusted_until_s: float = field(default=0.0, init=False)
 
     @property
@@ -109,6 +113,11 @@ class HostView:
     def has_room(self) -> bool:
         """Whether the window allows one more run."""
         return self.in_flight < int(self.window)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so many runs are in flight as the turns of all languages allow, each of which may fill the window."""
+        return self.in_flight >= int(self.window) * len(Language)
 
     def is_distrusted(self, now_s: float) -> bool:
         """Whether it broke the protocol, or did not end runs, a short time ago."""
@@ -130,16 +139,17 @@ class HostView:
 
     def ended(self, *, was_refused: bool) -> None:
         """Take note of the end of a run: the window grows, or halves if the host had no time for the run."""
-        self._overdue = 0
+        if not was_refused:
+            self._doubt = max(0, self._doubt - 1)
         grown = self.window / 2 if was_refused else self.window + 1
         self.window = max(1.0, min(grown, self.runs_max))
 
     def overdue(self, now_s: float) -> None:
-        """Take note of a run that did not end in its time; several in a row cost the host its trust."""
-        self._overdue += 1
-        if self._overdue >= _OVERDUE_MAX:
-            self._overdue = 0
-            self.leave(now_s, f"{_OVERDUE_MAX} runs in a row did not end in their time")
+        """Take note of a run that did not end in its time; several cost the host its trust, unless many others end."""
+        self._doubt += _ENDS_FOR_OVERDUE
+        if self._doubt >= _OVERDUE_MAX * _ENDS_FOR_OVERDUE:
+            self._doubt = 0
+            self.leave(now_s, "a tenth of its runs, or more, did not end in their time")
 
     def leave(self, now_s: float, reason: str) -> None:
         """Distrust it, and give it no runs for a while."""
@@ -185,22 +195,19 @@ def choose(ranked: Iterable[Host], warm: Host | None, now_s: float) -> tuple[Seq
     full: list[Host] = []
     others: list[Host] = []
     for host in ranked:
-        (roomy if _has_room(host, now_s) else full if host.state.takes_runs(now_s) else others).append(host)
+        is_possible = host.state.takes_runs(now_s) and not host.state.is_full
+        (others if not is_possible else roomy if host.state.has_room else full).append(host)
         if len(roomy) == TRIES_MAX:
             break
-    first, choice = _preferred(roomy, warm if warm is not None and _has_room(warm, now_s) else None)
+    first, choice = _preferred(roomy, warm, now_s)
     ordered = [*roomy, *full, *others]
     if first is not None:
         ordered = [first, *(host for host in ordered if host is not first)]
     return ordered[:TRIES_MAX], choice
 
 
-def _has_room(host: Host, now_s: float) -> bool:
-    return host.state.has_room and host.state.takes_runs(now_s)
-
-
-def _preferred(roomy: Sequence[Host], warm: Host | None) -> tuple[Host | None, Choice]:
-    if warm is not None:
+def _preferred(roomy: Sequence[Host], warm: Host | None, now_s: float) -> tuple[Host | None, Choice]:
+    if warm is not None and warm.state.has_room and warm.state.takes_runs(now_s):
         return warm, Choice.WARM
     if not roomy:
         return None, Choice.NO_ROOM

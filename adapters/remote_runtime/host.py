@@ -52,6 +52,7 @@ _OK = 200
 _NO_CONTENT = 204
 _SMALL_REPLY_SIZE_MAX = 262_144
 _CHECKS = "the syntax check"
+_HOST = "the runtime host"
 
 
 @define(eq=False)
@@ -192,6 +193,8 @@ class RemoteHost:
         """Send the run on the stream, or over HTTP to a host that has none."""
         try:
             stream = await self._kept.current()
+            if self.state.is_full:
+                raise Overloaded(_HOST)
             body = self._execute_body(run, script, ends_at - asyncio.get_running_loop().time())
             if stream is not None:
                 self.form = Form.OWN

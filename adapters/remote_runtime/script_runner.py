@@ -232,12 +232,12 @@ class HttpScriptRunner(ScriptRunner, HostClient):
         return sorted(self._ranks_of(language).of(key), key=lambda host: not host.state.takes_runs(now_s))
 
     def _resize(self) -> None:
-        """Give as many turns as the hosts that take runs have in their windows."""
+        """Give as many turns as the hosts that take runs have in their windows, and some while none does."""
         now_s, least = time.monotonic(), min(WINDOW_START, self._options.runs_max)
         for language, ranks in self._ranks.items():
             states = [host.state for host in ranks.hosts.values()]
             windows = sum(int(state.window) for state in states if state.takes_runs(now_s))
-            self._turns[language].resize(max(least, min(windows, self._options.runs_max)))
+            self._turns[language].resize(min(windows, self._options.runs_max) or least)
 
 
 @define(eq=False)

@@ -1,5 +1,6 @@
 """Which host gets a run, and what its silence, its refusals and its ends cost it; in virtual time."""
 
+import pytest
 from attrs import define, field
 
 from adapters.remote_runtime.fleet import (
@@ -18,6 +19,7 @@ from adapters.remote_runtime.fleet import (
     SilenceVerdict,
     choose,
 )
+from domain.scripts.language import Language
 
 NOW_S = 1000.0
 
@@ -30,6 +32,11 @@ class Host:
 
 def hosts(count: int) -> list[Host]:
     return [Host(f"host {number}") for number in range(count)]
+
+
+def end(state: HostView, count: int) -> None:
+    for _ in range(count):
+        state.ended(was_refused=False)
 
 
 class TestChoice:
@@ -73,6 +80,12 @@ class TestChoice:
 
     def test_a_run_is_sent_to_few_hosts(self):
         assert len(choose(hosts(10), None, NOW_S)[0]) == TRIES_MAX
+
+    def test_a_host_to_which_nothing_is_sent_for_its_window_comes_last(self):
+        ranked = hosts(2)
+        ranked[0].state.in_flight = WINDOW_START * len(Language)
+        ranked[1].state.in_flight = WINDOW_START
+        assert choose(ranked, ranked[0], NOW_S) == ([ranked[1], ranked[0]], Choice.NO_ROOM)
 
     def test_no_more_hosts_are_ranked_than_a_run_may_be_sent_to(self):
         ranked = iter(hosts(10))
@@ -118,16 +131,31 @@ class TestTrust:
             assert state.takes_runs(NOW_S)
             state.overdue(NOW_S)
         assert not state.takes_runs(NOW_S + DISTRUSTED_S - 1)
-        assert "3 runs in a row" in state.distrust
+        assert "a tenth of its runs" in state.distrust
         assert state.takes_runs(NOW_S + DISTRUSTED_S)
 
-    def test_an_end_between_them_restores_it(self):
+    @pytest.mark.parametrize("ends", [0, 1, 9])
+    def test_a_host_that_loses_more_than_a_tenth_of_its_runs_is_distrusted(self, ends):
         state = HostView(Condition.READY)
-        for _ in range(5):
+        for _ in range(30):
             state.overdue(NOW_S)
+            end(state, ends)
+        assert not state.takes_runs(NOW_S)
+
+    def test_a_host_that_ends_nearly_all_runs_stays_trusted(self):
+        state = HostView(Condition.READY)
+        for _ in range(30):
             state.overdue(NOW_S)
-            state.ended(was_refused=False)
+            end(state, 10)
         assert state.takes_runs(NOW_S)
+
+    def test_refusals_restore_no_trust(self):
+        state = HostView(Condition.READY)
+        for _ in range(3):
+            state.overdue(NOW_S)
+            for _ in range(20):
+                state.ended(was_refused=True)
+        assert not state.takes_runs(NOW_S)
 
     def test_it_survives_a_new_stream(self):
         state = HostView(Condition.READY)
