@@ -10,7 +10,7 @@ from attrs import define, field
 from typing_extensions import override
 
 from adapters.remote_runtime.connection import UNIX, HostConnection, HostUnreached
-from adapters.remote_runtime.fleet import DISTRUSTED_S, Condition, HostView
+from adapters.remote_runtime.fleet import Condition, HostView
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.stream import HostStream
 from adapters.runtime_link import PATH, PROTOCOL, FrameLink
@@ -108,12 +108,13 @@ class KeptStream:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._options.connect_timeout_s + _REPLY_S):
                     await self._attempted.wait()
-        if self.state.is_distrusted(asyncio.get_running_loop().time()):
-            raise HostUnreached(f"it is left for {DISTRUSTED_S:g} s: {self.state.distrust}")
+        now_s = asyncio.get_running_loop().time()
+        if not self.state.takes_runs(now_s):
+            raise HostUnreached(self.state.refusal(now_s))
         if self.state.condition is Condition.HTTP:
             return None
-        if self.state.condition is not Condition.READY or self._stream is None:
-            raise HostUnreached(self.state.reason or "it cannot be reached (no stream yet)")
+        if self._stream is None:
+            raise HostUnreached(self.state.refusal(now_s))
         return self._stream
 
     def miss(self, reason: str) -> None:

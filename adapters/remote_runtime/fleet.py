@@ -131,6 +131,12 @@ class HostView:
         """Whether it may get a run."""
         return self.condition in (Condition.READY, Condition.HTTP) and not self.is_distrusted(now_s)
 
+    def refusal(self, now_s: float) -> str:
+        """Return why it gets no run."""
+        if self.is_distrusted(now_s):
+            return f"it is left for {DISTRUSTED_S:g} s: {self.distrust}"
+        return self.reason or "it cannot be reached (no stream yet)"
+
     def claim(self, runs_max: int) -> None:
         """Take note of how many runs the host runs at once. What it reported on an earlier stream is over."""
         self.reported = 0

@@ -5,6 +5,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from uuid import UUID
 
@@ -13,7 +14,16 @@ from typing_extensions import override
 
 from adapters.remote_runtime.connection import HostConnection, no_headers
 from adapters.remote_runtime.dial import Dial, dial
-from adapters.remote_runtime.fleet import DISTRUSTED, LEFT_AS, WINDOW_START, Choice, Condition, HostView, choose
+from adapters.remote_runtime.fleet import (
+    DISTRUSTED,
+    LEFT_AS,
+    TRIES_MAX,
+    WINDOW_START,
+    Choice,
+    Condition,
+    HostView,
+    choose,
+)
 from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.ranks import RankedHosts
@@ -37,6 +47,7 @@ from domain.webhooks.address import Address
 _QUEUE = "runtime hosts"
 _NO_URL = "no runtime host serves it; set its runtime URL."
 _NO_HOST = "no runtime host is registered for it; start one, or correct its CONTROLLER_URL and RUNTIME_TOKEN."
+_NONE_REGISTERED = "no runtime host is registered for it"
 _SESSIONS_MAX = 100_000
 """Sessions whose host is remembered."""
 _LIKELY = 2
@@ -69,6 +80,8 @@ class HttpScriptRunner(ScriptRunner, HostClient):
     _numbers: Iterator[int] = field(init=False, factory=partial(itertools.count, 1))
     _choices: Counter[str] = field(init=False, factory=Counter)
     _left_counts: Counter[str] = field(init=False, factory=Counter)
+    _changed: asyncio.Event = field(init=False, factory=asyncio.Event)
+    """Set once a host has changed; another one takes its place then."""
     _left: list[RemoteHost] = field(init=False, factory=list)
     """Those that get no more runs, until what runs there has ended."""
 
@@ -171,6 +184,27 @@ class HttpScriptRunner(ScriptRunner, HostClient):
         languages = {str(each): _health_of([by_url[url] for url in ranks.hosts]) for each, ranks in ranks_of.items()}
         return {"status": _status_of(list(languages.values())), "languages": languages}
 
+    async def readiness(self, language: Language) -> Mapping[str, object]:
+        """Return as `health` does whether hosts take runs of the language, by their streams and without a request.
+
+        While hosts are dialled for the first time and none takes runs, it waits, `health_timeout_s` at most.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._options.health_timeout_s):
+                while self._is_undecided(language):
+                    await self._changed.wait()
+        hosts, now_s = list(self._ranks[language].hosts.values()), time.monotonic()
+        count = sum(host.state.takes_runs(now_s) for host in hosts)
+        if count:
+            return {"status": "ok" if count == len(hosts) else "degraded"}
+        reasons = [f"{host.name}: {host.state.refusal(now_s)}" for host in hosts[:TRIES_MAX]]
+        return {"status": "failing", "reason": "; ".join(reasons) or _NONE_REGISTERED}
+
+    def _is_undecided(self, language: Language) -> bool:
+        states, now_s = [host.state for host in self._ranks[language].hosts.values()], time.monotonic()
+        is_dialling = any(state.condition is Condition.CONNECTING for state in states)
+        return is_dialling and not any(state.takes_runs(now_s) for state in states)
+
     def _host(self, url: str, address: Address | None = None) -> RemoteHost:
         connection = HostConnection(url, self._options, self._more_headers, address, self._verification)
         name = f"runtime host {next(self._numbers)}"
@@ -233,6 +267,8 @@ class HttpScriptRunner(ScriptRunner, HostClient):
 
     def _resize(self) -> None:
         """Give as many turns as the hosts that take runs have in their windows, and some while none does."""
+        self._changed.set()
+        self._changed = asyncio.Event()
         now_s, least = time.monotonic(), min(WINDOW_START, self._options.runs_max)
         for language, ranks in self._ranks.items():
             states = [host.state for host in ranks.hosts.values()]
@@ -309,7 +345,7 @@ def _in(timeout_s: float) -> float:
 
 def _health_of(hosts: Sequence[Mapping[str, object]]) -> dict[str, object]:
     if not hosts:
-        return {"status": "failing", "hosts": hosts, "reason": "no runtime host is registered for it"}
+        return {"status": "failing", "hosts": hosts, "reason": _NONE_REGISTERED}
     return {"status": _status_of(hosts), "hosts": hosts}
 
 

@@ -53,17 +53,23 @@ class Runners:
     @property
     def probes(self) -> Mapping[str, Probe]:
         """The health of each language, and of this host's sandbox without its languages."""
-        languages = {f"runtimes.{language}": probe for language, probe in self.language_probes.items()}
+        languages = {f"runtimes.{language}": self._health_of(language) for language in self.by_language}
         return {**languages, "sandbox": self._sandbox_health}
-
-    def _probe_of(self, language: Language) -> Probe:
-        sandbox, runner = self.sandbox, self.by_language[language]
-        return runner.health if sandbox is None or runner is not sandbox else partial(sandbox.language_health, language)
 
     @property
     def language_probes(self) -> Mapping[Language, Probe]:
-        """The health of each language."""
-        return {language: self._probe_of(language) for language in self.by_language}
+        """Whether each language can run now, for who asks each second: runtime hosts are sent no request for it."""
+        return {language: self._readiness_of(language) for language in self.by_language}
+
+    def _health_of(self, language: Language) -> Probe:
+        sandbox, runner = self.sandbox, self.by_language[language]
+        return runner.health if sandbox is None or runner is not sandbox else partial(sandbox.language_health, language)
+
+    def _readiness_of(self, language: Language) -> Probe:
+        remote = self.remote
+        if remote is None or self.by_language[language] is not remote:
+            return self._health_of(language)
+        return partial(remote.readiness, language)
 
     async def _sandbox_health(self) -> Mapping[str, object]:
         if self.sandbox is None:

@@ -1,5 +1,6 @@
 """Which host receives a request: order, failover, checks, evictions, health."""
 
+import asyncio
 import json
 from uuid import UUID
 
@@ -7,15 +8,20 @@ import httpx2
 import pytest
 from respx import MockResponse
 
+from adapters.remote_runtime.connection import HostUnreached
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.ranks import KEPT, RankedHosts, ranked
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
 from domain.identity import ANONYMOUS, SessionRef
+from domain.queue.served import ServedLanguages
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionUnknown, FailureCode
 from domain.scripts.script import InputForm, ScriptSyntaxError
+from entrypoints.composition.runners import Runners
+from entrypoints.settings.loading import load_settings
 from tests.contracts.script_runs import Source, new_session, report_of, result_of, run_of, script_of
+from tests.support.ports import free_port
 from tests.unit.runtimes.conftest import HOST, over_http
 from tests.unit.runtimes.replies import OLD, error_body, own
 
@@ -313,6 +319,61 @@ class TestHealth:
     async def test_a_hosts_own_status_is_used(self, runner, host, response, status):
         host.get(f"{HOST}/health").mock(return_value=response)
         assert (await runner.health())["status"] == status
+
+
+class TestReadiness:
+    async def test_hosts_that_take_runs_are_ready_and_are_asked_nothing(self, cluster, httpx2_mock):
+        assert await cluster.readiness(Language.PYTHON) == {"status": "ok"}
+        assert not httpx2_mock.calls
+
+    async def test_it_waits_for_the_first_host_while_another_one_does_not_answer(self):
+        may_answer = asyncio.Event()
+
+        async def slow(connection, options, stream):
+            await may_answer.wait()
+            if connection.url == HOSTS[1]:
+                await over_http(connection, options, stream)
+            await asyncio.Event().wait()
+
+        runner = HttpScriptRunner(RuntimeOptions(health_timeout_s=30), {Language.PYTHON: HOSTS}, dial=slow)
+        await runner.open()
+        asked = asyncio.ensure_future(runner.readiness(Language.PYTHON))
+        await asyncio.sleep(0)
+        assert not asked.done()
+        may_answer.set()
+        assert await asked == {"status": "degraded"}
+        await runner.close()
+
+    async def test_without_a_host_that_takes_runs_it_fails_with_the_reasons(self):
+        async def missed(connection, options, stream):
+            raise HostUnreached(f"it is away, number {HOSTS.index(connection.url)}")
+
+        runner = HttpScriptRunner(RuntimeOptions(health_timeout_s=30), {Language.PYTHON: HOSTS}, dial=missed)
+        await runner.open()
+        ready = await runner.readiness(Language.PYTHON)
+        await runner.close()
+        reasons = "; ".join(f"runtime host {number + 1}: it is away, number {number}" for number in range(3))
+        assert ready == {"status": "failing", "reason": reasons}
+
+    async def test_a_host_that_does_not_answer_in_time_is_not_ready(self):
+        async def silent(connection, options, stream):
+            await asyncio.Event().wait()
+
+        runner = HttpScriptRunner(RuntimeOptions(health_timeout_s=0.01), {Language.PYTHON: HOSTS[:1]}, dial=silent)
+        await runner.open()
+        ready = await runner.readiness(Language.PYTHON)
+        await runner.close()
+        assert ready["reason"] == "runtime host 1: it cannot be reached (no stream yet)"
+
+    async def test_the_queue_learns_which_languages_are_served_without_a_request(self, tmp_path, httpx2_mock):
+        url = f"http://127.0.0.1:{free_port()}"
+        given = {"DATA_DIR": str(tmp_path), "NODEJS_RUNTIME_URL": url, "PYTHON_RUNTIME_URL": url}
+        runners = Runners.of(load_settings(given))
+        await runners.open()
+        served = ServedLanguages(runners.language_probes)
+        assert "it cannot be reached" in await served.reason_against(Language.PYTHON)
+        await runners.close()
+        assert not httpx2_mock.calls
 
 
 async def test_a_runner_can_be_closed_before_it_was_opened_and_twice(options):

@@ -48,6 +48,7 @@ async def test_without_a_registered_host_a_language_cannot_run(runner):
     health = (await runner.health())["languages"]["python"]
     assert health["status"] == "failing"
     assert "no runtime host is registered" in health["reason"]
+    assert await runner.readiness(Language.PYTHON) == {"status": "failing", "reason": health["reason"]}
 
 
 async def test_scripts_run_on_the_hosts_that_are_served_for_their_language(runner, httpx2_mock):
