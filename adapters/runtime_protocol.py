@@ -60,6 +60,10 @@ _Measured = Annotated[float, Meta(ge=0, le=1 << 53)]
 _Message = TypeVar("_Message", bound=Struct)
 
 
+FAULT_SIZE_MAX = 500
+"""The most characters of a peer's text that get into errors, and so into logs and to callers."""
+
+
 class MalformedMessage(Exception):
     """The bytes are not a message of this protocol."""
 
@@ -247,7 +251,7 @@ def decode(message_type: type[_Message], body: bytes | Raw) -> _Message:
     try:
         return msgspec.json.decode(body, type=message_type)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedMessage(str(error)) from error
+        raise MalformedMessage(str(error)[:FAULT_SIZE_MAX]) from error
 
 
 def language_name(language: Language, convention: Convention) -> str:

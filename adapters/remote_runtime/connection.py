@@ -10,6 +10,7 @@ from attrs import Factory, define, field, frozen
 
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.verification import Verification
+from adapters.runtime_protocol import FAULT_SIZE_MAX
 from domain.scripts.language import Language
 from domain.webhooks.address import Address
 
@@ -203,4 +204,4 @@ async def _read(response: httpx2.Response, size_max: int) -> bytes:
 
 
 def _summary(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {error}"[:FAULT_SIZE_MAX]

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import random
+import re
 from collections.abc import Awaitable, Callable
 from typing import cast
 from urllib.parse import SplitResult, urlsplit
@@ -19,6 +21,7 @@ _HEAD_SIZE_MAX = 16_384
 _REPLY_S = 1.0
 """How long a host may take for the upgrade and for its first frame."""
 _SWITCHED = 101
+_UPGRADED = re.compile(rb"\r\nupgrade:[ \t]*" + re.escape(PROTOCOL.encode()) + rb"[ \t]*(\r\n|$)", re.IGNORECASE)
 _PAUSE_MIN_S, _PAUSE_MAX_S = 0.1, 2.0
 _PAUSES_S = {Condition.HTTP: 60.0, Condition.INCOMPATIBLE: 30.0, Condition.REFUSED: 30.0}
 """Between attempts at a host that answers without a stream."""
@@ -76,6 +79,8 @@ class KeptStream:
     _options: RuntimeOptions
     _on_change: Callable[[], None]
     _dial: Dial = dial
+    _jitter: Callable[[float, float], float] = random.uniform
+    """Keeps the HTTP workers of all controllers apart, which lose a host in the same instant."""
     _stream: HostStream | None = field(default=None, init=False)
     _task: "asyncio.Task[None] | None" = field(default=None, init=False)
     _wanted: asyncio.Event = field(factory=asyncio.Event, init=False)
@@ -160,11 +165,11 @@ class KeptStream:
 
     async def _pause(self, pause_s: float) -> None:
         """Wait before the next attempt; a run that wants the host shortens that to the least pause."""
-        await asyncio.sleep(_PAUSE_MIN_S)
+        await asyncio.sleep(self._jitter(_PAUSE_MIN_S / 2, _PAUSE_MIN_S))
         if self.state.condition is not Condition.UNREACHED:
             self._wanted.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause_s - _PAUSE_MIN_S):
+            async with asyncio.timeout(self._jitter(pause_s / 2, pause_s) - _PAUSE_MIN_S):
                 await self._wanted.wait()
 
     def _answered(self, status: int) -> None:
@@ -200,7 +205,7 @@ class _Handshake(asyncio.Protocol):
         if self.status.done() or self._transport is None:
             return
         if end:
-            self._take(self._transport, _status_of(head), rest)
+            self._take(self._transport, head, rest)
         elif len(head) > _HEAD_SIZE_MAX:
             self._fail("the head of its reply does not end")
 
@@ -208,9 +213,13 @@ class _Handshake(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail("the connection broke before its reply" + (f": {exc}" if exc else ""))
 
-    def _take(self, transport: asyncio.Transport, status: int | None, rest: bytes) -> None:
+    def _take(self, transport: asyncio.Transport, head: bytes, rest: bytes) -> None:
+        status = _status_of(head)
         if status is None:
             self._fail("its reply is not HTTP")
+            return
+        if status == _SWITCHED and not _UPGRADED.search(head):
+            self._fail(f"it switched to another protocol than {PROTOCOL}")
             return
         self.status.set_result(status)
         if status == _SWITCHED:

@@ -7,9 +7,11 @@ from math import ceil
 import msgspec
 from attrs import frozen
 from msgspec import UnsetType
+from msgspec.structs import replace
 
 from adapters.remote_runtime.connection import HostReply
 from adapters.runtime_protocol import (
+    FAULT_SIZE_MAX,
     CheckReply,
     ErrorReply,
     ExecuteReply,
@@ -206,10 +208,16 @@ def _parsed(reply: HostReply) -> InputForm | None:
 
 
 def _error_of(reply: HostReply) -> HostErrorFields | None:
+    """Return the error with texts that may get into messages, logs and rows; None if the reply has none."""
     try:
-        return decode(ErrorReply, reply.body).error
+        error = decode(ErrorReply, reply.body).error
     except MalformedMessage:
         return None
+    return replace(error, code=_shown(error.code), message=_shown(error.message))
+
+
+def _shown(text: str) -> str:
+    return text[:FAULT_SIZE_MAX].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _own_error(status: int, error: HostErrorFields | None) -> Exception:

@@ -42,6 +42,7 @@ class _Run:
     done: "asyncio.Future[HostReply]"
     listener: OutputListener | None
     _view: HostView
+    is_cancelled: bool = False
 
     def expire(self) -> None:
         """Leave the end unknown."""
@@ -115,7 +116,9 @@ class HostStream(FrameReceiver):
         """Stop the execution if it is in flight on this stream; return whether it is."""
         for run_id, run in self._runs.items():
             if run.execution_id == execution_id:
-                self.link.send(Kind.CANCEL, run_id)
+                if not run.is_cancelled:
+                    run.is_cancelled = True
+                    self.link.send(Kind.CANCEL, run_id)
                 return self.link.is_open
         return False
 

@@ -16,6 +16,7 @@ from entrypoints.server.control import Targets
 from entrypoints.server.supervisor import Supervisor
 from entrypoints.server.systemd import ServiceManager
 from entrypoints.settings.near_names import near_names
+from entrypoints.settings.runtime_hosts import runtime_host_scheme
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.logs import configure_service_logs
 
@@ -58,8 +59,9 @@ def runtime_host() -> None:
         manager = ServiceManager.of(os.environ)
         settings = replace(runtime_host_settings(), web_concurrency=1, auto_migrate=False, origin_port=None)
         _configure_logs(settings)
-        targets = Targets()
-        asyncio.run(Supervisor(settings, targets.runtime_host, targets, None, print_runtime_host_banner, manager).run())
+        targets, scheme = Targets(), runtime_host_scheme(settings)
+        banner = print_runtime_host_banner
+        asyncio.run(Supervisor(settings, targets.runtime_host, targets, None, banner, manager, scheme).run())
 
 
 def credential_commands(settings: Settings) -> Sequence[str]:

@@ -206,7 +206,8 @@ class ServedStream(FrameReceiver):
         _end(run, _CLIENT_CLOSED, HostErrorCode.CLIENT_GONE, _WITHDRAWN)
 
     def _cancel(self, run: StreamedRun | None) -> None:
-        if run is not None and run.message is not None:
+        if run is not None and run.message is not None and not run.is_cancelled:
+            run.is_cancelled = True
             self._streams.tasks.spawn(self._streams.cancel(run.message.execution_id))
 
     def _evict(self, frame: StreamFrame) -> None:

@@ -123,6 +123,7 @@ class StreamedRun:
     _payload: bytes = field(repr=False)
     output: LiveOutput | None = field(default=None, init=False)
     is_ended: bool = field(default=False, init=False)
+    is_cancelled: bool = field(default=False, init=False)
     _is_read: bool = field(default=False, init=False)
     _withdrawn: asyncio.Event = field(factory=asyncio.Event, init=False)
     _status: int = field(default=0, init=False)

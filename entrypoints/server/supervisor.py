@@ -51,6 +51,7 @@ class Supervisor:
     `server` is the embedded database, or None if the settings name a database. `target` is what the HTTP workers load.
     `announce` receives the base URLs of the service and of the origin's API, if that is served, when the HTTP workers
     accept connections. If `manager` has no listener, the supervisor listens on HOST and PORT, or ORIGIN_PORT.
+    `scheme` is that of the base URL.
     """
 
     settings: Settings
@@ -59,6 +60,7 @@ class Supervisor:
     server: DatabaseServer | None = None
     announce: Callable[[str, str | None], Coroutine[Any, Any, None]] = print_banner
     manager: ServiceManager = field(factory=ServiceManager)
+    scheme: str = "http"
     _ending: asyncio.Event = field(factory=asyncio.Event, init=False)
     _hurry: asyncio.Event = field(factory=asyncio.Event, init=False)
     _workers: list[ChildSupervisor] = field(factory=list, init=False)
@@ -109,7 +111,7 @@ class Supervisor:
         if not await self._unless_ending(self._start(data_dir)):
             return
         assert self._listener is not None
-        self.manager.ready(url_of(self._listener))
+        self.manager.ready(url_of(self._listener, self.scheme))
         tasks = [asyncio.create_task(task) for task in self._background_tasks()]
         await self._ending.wait()
         for task in tasks:
@@ -120,7 +122,7 @@ class Supervisor:
         assert self._listener is not None
         late = [] if self._migration is None else [self._migration.complete()]
         origin_url = None if self._origin_listener is None else url_of(self._origin_listener)
-        return [self.announce(url_of(self._listener), origin_url), self.manager.keep_alive(), *late]
+        return [self.announce(url_of(self._listener, self.scheme), origin_url), self.manager.keep_alive(), *late]
 
     async def _start(self, data_dir: DataDir | None) -> None:
         await self._open_metrics()

@@ -36,8 +36,12 @@ def runtime_host_url(settings: Settings) -> str | None:
     if settings.runtime_host_url is not None or settings.host in _ALL_ADDRESSES:
         return settings.runtime_host_url
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    scheme = "http" if settings.runtime_tls_cert_file is None else "https"
-    return f"{scheme}://{host}:{settings.port}"
+    return f"{runtime_host_scheme(settings)}://{host}:{settings.port}"
+
+
+def runtime_host_scheme(settings: Settings) -> str:
+    """Return the scheme of the URL of a runtime host."""
+    return "http" if settings.runtime_tls_cert_file is None else "https"
 
 
 def host_tls(settings: Settings) -> ssl.SSLContext | None:

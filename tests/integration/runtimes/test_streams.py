@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
+from attrs import define
 
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
 from adapters.remote_runtime.options import RuntimeOptions
@@ -16,6 +17,7 @@ from domain.errors import Overloaded, RuntimeUnavailable
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.output import ScriptProgress
+from domain.scripts.ports import Worker
 from domain.scripts.report import ExecutionUnknown, FailureCode
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
@@ -249,6 +251,19 @@ class TestController:
             async with served(host.app(), listening):
                 assert (await report_of(runner, run_of("result = 1"))).result == "1"
 
+    @pytest.mark.parametrize("upgrade", [b"", b"upgrade: websocket\r\n", b"x-upgrade: pglambda-runtime/1\r\n"])
+    async def test_a_host_that_switches_to_another_protocol_is_unavailable(self, upgrade):
+        async def switch(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n" + upgrade + b"\r\n" + welcome())
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(switch, "127.0.0.1", 0)
+        async with server, runner_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as runner:
+            with pytest.raises(RuntimeUnavailable, match="it switched to another protocol"):
+                await report_of(runner, run_of("result = 1"))
+
     async def test_a_name_that_dns_does_not_allow_is_unavailable_and_can_be_closed(self):
         async with runner_of(f"http://{'a' * 64}.example:8090") as runner:
             for _ in range(2):
@@ -274,6 +289,35 @@ class TestController:
 
 async def _state_is(runner: HttpScriptRunner, state: str) -> bool:
     return (await stream_of(runner))["state"] == state
+
+
+@define(eq=False)
+class CountedWorker(Worker):
+    """Takes note of each stop."""
+
+    inner: Worker
+    stops: list[str]
+
+    async def run(self):
+        return await self.inner.run()
+
+    async def stop(self):
+        self.stops.append("stop")
+        return await self.inner.stop()
+
+    async def release(self):
+        await self.inner.release()
+
+
+class CountedStops(MemoryScriptRunner):
+    """Takes note of each stop of a worker."""
+
+    def __init__(self):
+        super().__init__()
+        self.stops = []
+
+    async def acquire(self, run):
+        return CountedWorker(await super().acquire(run), self.stops)
 
 
 def run_frame(run_id: int, **changes) -> bytes:
@@ -401,6 +445,17 @@ class TestHost:
         await until(lambda: behind.running)
         peer.writer.write(frame(Kind.CANCEL, 1))
         assert (await end_of(peer))[2]["error"]["code"] == "EXECUTION_CANCELLED"
+
+    async def test_a_run_is_cancelled_once_however_often_that_is_sent(self):
+        behind = CountedStops()
+        behind.hold()
+        async with served_host(behind) as (_, url), raw_controller(url) as peer:
+            await switched(peer)
+            peer.writer.write(run_frame(1) + run_frame(2))
+            await until(lambda: behind.running == 2)
+            peer.writer.write(frame(Kind.CANCEL, 1) * 50 + frame(Kind.CANCEL, 2) * 50)
+            assert {(await end_of(peer))[0] for _ in range(2)} == {1, 2}
+        assert len(behind.stops) == 2
 
     async def test_evictions_reach_the_runner(self, peer, behind):
         session_id = execute_body()["request_id"]

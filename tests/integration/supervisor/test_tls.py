@@ -37,4 +37,5 @@ def test_a_host_with_a_certificate_serves_who_verifies_it_and_nobody_without_tls
     with socket.create_connection(("127.0.0.1", host.port), timeout=10) as plain:
         plain.sendall(b"GET /health HTTP/1.1\r\nhost: h\r\n\r\n")
         assert not plain.recv(1000).startswith(b"HTTP")
+    wait_until(lambda: f"scripts for controllers on https://127.0.0.1:{host.port}" in host.output)
     assert host.failures() == []

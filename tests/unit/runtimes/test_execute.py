@@ -166,6 +166,19 @@ class TestNothingStarted:
             await report_of(runner, run_of("result = 1"))
         assert len(host.calls) == 1
 
+    async def test_the_reason_of_a_host_is_cut_and_has_no_nul(self, runner, host):
+        host.post(EXECUTE).respond(503, content=error_body("SHUTTING_DOWN", "a\0" + "x" * 50_000))
+        with pytest.raises(RuntimeUnavailable) as caught:
+            await report_of(runner, run_of("result = 1"))
+        assert "a\N{REPLACEMENT CHARACTER}xx" in caught.value.message
+        assert len(caught.value.message) < 1000
+
+    async def test_the_fault_of_a_connection_is_cut(self, runner, host):
+        host.post(EXECUTE).mock(side_effect=httpx2.ConnectError("x" * 50_000))
+        with pytest.raises(RuntimeUnavailable) as caught:
+            await report_of(runner, run_of("result = 1"))
+        assert len(caught.value.message) < 1000
+
     async def test_a_host_that_does_not_know_the_convention_runs_nothing(self, runner, host):
         fault = "Invalid enum value 'python+origin' - at `$.language`."
         host.post(EXECUTE).respond(400, content=error_body("INVALID_REQUEST", fault))
@@ -233,6 +246,12 @@ class TestUnknown:
         with pytest.raises(ExecutionUnknown) as caught:
             await report_of(runner, run_of("result = 1"))
         assert caught.value.reason == f"runtime host 1: {reason}"
+
+    async def test_the_reason_for_an_unknown_outcome_is_cut(self, runner, host):
+        host.post(EXECUTE).respond(500, content=error_body("EXECUTION_UNKNOWN", "x" * 50_000))
+        with pytest.raises(ExecutionUnknown) as caught:
+            await report_of(runner, run_of("result = 1"))
+        assert len(caught.value.reason) < 1000
 
     async def test_an_execution_that_the_host_has_seen_has_an_unknown_outcome(self, runner, host):
         host.post(EXECUTE).respond(409, content=error_body("EXECUTION_SEEN"))

@@ -97,6 +97,7 @@ async def test_a_stop_concerns_runs_of_this_stream_alone():
     run = asyncio.ensure_future(stream.run(execution_id, b"{}", asyncio.get_running_loop().time() + 60))
     await asyncio.sleep(0)
     assert stream.cancel(execution_id)
+    assert stream.cancel(execution_id), "and sends nothing more"
     assert not stream.cancel(uuid4()), "one that was sent over HTTP, or on a stream before"
     await asyncio.sleep(0)
     assert transport.written == [(Kind.RUN, 1), (Kind.CANCEL, 1)]
