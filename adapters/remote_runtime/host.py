@@ -23,6 +23,7 @@ from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.replies import (
     NO_SUCH_PATH,
     Form,
+    HostFull,
     OldFailure,
     ReportReader,
     RunRefused,
@@ -52,7 +53,6 @@ _OK = 200
 _NO_CONTENT = 204
 _SMALL_REPLY_SIZE_MAX = 262_144
 _CHECKS = "the syntax check"
-_HOST = "the runtime host"
 
 
 @define(eq=False)
@@ -113,7 +113,7 @@ class RemoteHost:
     async def execute(self, run: ScriptRun, script: Script | None, ends_at: float, waited_ms: float) -> ScriptReport:
         """Run once, and return the report; `ends_at` is in the loop's time.
 
-        Raises Overloaded, RunRefused or ScriptNeeded when nothing was started, and ExecutionUnknown.
+        Raises RunRefused or ScriptNeeded when nothing was started, and ExecutionUnknown.
         """
         started_at = time.monotonic()
         try:
@@ -194,7 +194,7 @@ class RemoteHost:
         try:
             stream = await self._kept.current()
             if self.state.is_full:
-                raise Overloaded(_HOST)
+                raise HostFull("as many executions as it may get are in flight")
             body = self._execute_body(run, script, ends_at - asyncio.get_running_loop().time())
             if stream is not None:
                 self.form = Form.OWN

@@ -22,7 +22,6 @@ from adapters.runtime_protocol import (
     decode,
     json_text,
 )
-from domain.errors import Overloaded
 from domain.json_text import JsonText
 from domain.scripts.report import Failure, FailureCode, ScriptReport
 from domain.scripts.script import InputForm, ScriptSyntaxError, SyntaxFault
@@ -54,6 +53,10 @@ class RunRefused(Exception):
     """The host has started nothing, so another host may run the script."""
 
 
+class HostFull(RunRefused):
+    """The host has too much to do."""
+
+
 class ScriptNeeded(Exception):
     """The host has started nothing, because it does not have the script's source."""
 
@@ -69,7 +72,7 @@ class Uncertain(Exception):
 def read_execute(reply: HostReply, form: Form) -> ExecuteReply:
     """Return the reply of an execution that has ended.
 
-    Raises Overloaded, RunRefused or ScriptNeeded when nothing was started; OldFailure; else Uncertain.
+    Raises RunRefused or ScriptNeeded when nothing was started; OldFailure; else Uncertain.
     """
     if reply.status == _OK:
         return _ended(reply)
@@ -80,7 +83,7 @@ def read_execute(reply: HostReply, form: Form) -> ExecuteReply:
 
 
 def read_check(reply: HostReply) -> InputForm | None:
-    """Return the form of the script, None if it was not parsed; raises ScriptSyntaxError, Overloaded or RunRefused."""
+    """Return the form of the script, None if it was not parsed; raises ScriptSyntaxError or RunRefused."""
     if reply.status in NO_SUCH_PATH:
         return None
     if reply.status == _OK:
@@ -245,7 +248,7 @@ def _old_error(reply: HostReply) -> Exception:
 
 def _not_started(status: int, error: HostErrorFields | None) -> Exception:
     if status == _TOO_MANY_REQUESTS or (error is not None and error.code == HostErrorCode.OVERLOADED):
-        return Overloaded("the runtime host")
+        return HostFull("it has too much to do")
     summary = _summary(status, error)
     if error is not None and error.code == HostErrorCode.INVALID_REQUEST:
         summary += " Use the same release for controllers and runtime hosts"

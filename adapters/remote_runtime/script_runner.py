@@ -27,12 +27,12 @@ from adapters.remote_runtime.fleet import (
 from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.ranks import RankedHosts
-from adapters.remote_runtime.replies import RunRefused, ScriptNeeded
+from adapters.remote_runtime.replies import HostFull, RunRefused, ScriptNeeded
 from adapters.remote_runtime.verification import Verification
 from adapters.runtime_protocol import language_name
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
-from domain.errors import Overloaded, RuntimeUnavailable
+from domain.errors import DomainError, Overloaded, RuntimeUnavailable
 from domain.hosts.host import RegisteredHost
 from domain.hosts.ports import HostClient
 from domain.identity import Owner
@@ -45,9 +45,11 @@ from domain.stats import RuntimeStreamStats
 from domain.webhooks.address import Address
 
 _QUEUE = "runtime hosts"
+_HOST = "the runtime host"
 _NO_URL = "no runtime host serves it; set its runtime URL."
 _NO_HOST = "no runtime host is registered for it; start one, or correct its CONTROLLER_URL and RUNTIME_TOKEN."
 _NONE_REGISTERED = "no runtime host is registered for it"
+_NO_TIME = "no time is left for it"
 _SESSIONS_MAX = 100_000
 """Sessions whose host is remembered."""
 _LIKELY = 2
@@ -157,14 +159,13 @@ class HttpScriptRunner(ScriptRunner, HostClient):
     async def check(
         self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
     ) -> InputForm | None:
-        ends_at = _in(self._options.check_timeout_s)
-        refusals = []
-        for host in self._ready_first(language, script.hash.encode()):
+        ends_at, refusals = _in(self._options.check_timeout_s), Refusals()
+        for host in self._ready_first(language, script.hash.encode())[:TRIES_MAX]:
             try:
                 return await host.check(language_name(language, convention), script, owner, ends_at)
             except RunRefused as refusal:
-                refusals.append(f"{host.name}: {refusal}")
-        raise RuntimeUnavailable(language, "; ".join(refusals))
+                refusals.add(host, refusal)
+        raise refusals.error(language)
 
     @override
     async def evict(self, session_id: UUID) -> None:
@@ -277,6 +278,23 @@ class HttpScriptRunner(ScriptRunner, HostClient):
 
 
 @define(eq=False)
+class Refusals:
+    """Why hosts started nothing."""
+
+    _reasons: list[str] = field(factory=list)
+    _is_overload: bool = False
+
+    def add(self, host: RemoteHost, refusal: RunRefused) -> None:
+        """Keep the reason of a host."""
+        self._reasons.append(f"{host.name}: {refusal}")
+        self._is_overload = self._is_overload or isinstance(refusal, HostFull)
+
+    def error(self, language: Language) -> DomainError:
+        """Return what the caller gets: Overloaded if one of the hosts has only too much to do."""
+        return Overloaded(_HOST) if self._is_overload else RuntimeUnavailable(language, "; ".join(self._reasons))
+
+
+@define(eq=False)
 class RemoteWorker(Worker):
     """Runs on the first host that accepts the run; the next one gets it only if nothing was started."""
 
@@ -295,16 +313,15 @@ class RemoteWorker(Worker):
     async def run(self) -> ScriptReport:
         now = asyncio.get_running_loop().time
         ends_at = now() + self._run.limits.timeout_ms / 1000 + self._options.runtime_timeout_s
-        refusals = []
+        refusals = Refusals()
         for host in self._runner.hosts_for(self._run):
-            if now() >= ends_at:
-                refusals.append("no time is left to try another host")
-                break
             try:
+                if now() >= ends_at:
+                    raise RunRefused(_NO_TIME)
                 return await self._run_on(host, ends_at)
             except RunRefused as refusal:
-                refusals.append(f"{host.name}: {refusal}")
-        raise RuntimeUnavailable(self._run.language, "; ".join(refusals))
+                refusals.add(host, refusal)
+        raise refusals.error(self._run.language)
 
     @override
     async def stop(self) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from respx import MockResponse
 
 from adapters.remote_runtime.connection import HostUnreached
+from adapters.remote_runtime.fleet import TRIES_MAX
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.ranks import KEPT, RankedHosts, ranked
 from adapters.remote_runtime.script_runner import HttpScriptRunner
@@ -141,11 +142,21 @@ class TestFailover:
             await report_of(cluster, run_of("result = 1"))
         assert len(httpx2_mock.calls) == 1
 
-    async def test_a_run_that_a_full_host_rejects_is_sent_to_no_other_host(self, cluster, httpx2_mock):
-        httpx2_mock.route().respond(503, content=error_body("OVERLOADED"))
-        with pytest.raises(Overloaded):
+    @pytest.mark.parametrize("code", ["OVERLOADED", "DEADLINE_PASSED"])
+    async def test_a_run_that_a_full_host_refuses_is_sent_to_the_next(self, cluster, httpx2_mock, code):
+        ref = new_session()
+        first, second, _ = order_for(ref)
+        httpx2_mock.route(url__startswith=first).respond(503, content=error_body(code))
+        httpx2_mock.route().respond(content=own())
+        assert await result_of(cluster, run_of("result = 1", ref=ref)) == "8"
+        assert hosts_called(httpx2_mock) == [first, second]
+
+    async def test_a_run_that_all_of_its_hosts_refuse_is_overloaded_if_one_of_them_is_full(self, cluster, httpx2_mock):
+        replies = [MockResponse(503, content=error_body(code)) for code in ("SHUTTING_DOWN", "OVERLOADED")]
+        httpx2_mock.route().mock(side_effect=[*replies, httpx2.ConnectError("refused")])
+        with pytest.raises(Overloaded, match="the runtime host"):
             await report_of(cluster, run_of("result = 1"))
-        assert len(httpx2_mock.calls) == 1
+        assert len(httpx2_mock.calls) == 3
 
     async def test_the_error_contains_the_reason_of_each_unreachable_host(self, cluster, httpx2_mock):
         httpx2_mock.route().mock(side_effect=httpx2.ConnectError("refused"))
@@ -216,6 +227,7 @@ class TestChecks:
             MockResponse(200, content=b"x" * 300_000),
             MockResponse(500),
             MockResponse(400, content=error_body("INVALID_REQUEST")),
+            MockResponse(503, content=error_body("OVERLOADED")),
             httpx2.ReadError("reset"),
             httpx2.ConnectError("refused"),
         ],
@@ -230,6 +242,15 @@ class TestChecks:
         with pytest.raises(RuntimeUnavailable):
             await cluster.check(Language.PYTHON, script_of("x"), ANONYMOUS)
         assert len(httpx2_mock.calls) == 3
+
+    async def test_a_check_is_sent_to_few_hosts(self, httpx2_mock):
+        httpx2_mock.route().respond(500)
+        runner = HttpScriptRunner(RuntimeOptions(), {Language.PYTHON: MANY}, dial=over_http)
+        await runner.open()
+        with pytest.raises(RuntimeUnavailable):
+            await runner.check(Language.PYTHON, script_of("x"), ANONYMOUS)
+        await runner.close()
+        assert len(httpx2_mock.calls) == TRIES_MAX
 
 
 class TestEvictions:
