@@ -193,8 +193,7 @@ class RemoteHost:
         """Send the run on the stream, or over HTTP to a host that has none."""
         try:
             stream = await self._kept.current()
-            if self.state.is_full:
-                raise HostFull("as many executions as it may get are in flight")
+            self._require_room()
             body = self._execute_body(run, script, ends_at - asyncio.get_running_loop().time())
             if stream is not None:
                 self.form = Form.OWN
@@ -206,6 +205,10 @@ class RemoteHost:
             return await self._post("/execute", body, ends_at, self._options.reply_size_max)
         finally:
             self.state.in_flight -= 1
+
+    def _require_room(self) -> None:
+        if self.state.is_full:
+            raise HostFull("as many executions as it may get are in flight")
 
     async def _post_check(self, request: CheckRequest, ends_at: float) -> HostReply:
         try:

@@ -27,39 +27,35 @@ from adapters.remote_runtime.fleet import (
 from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.ranks import RankedHosts
-from adapters.remote_runtime.replies import HostFull, RunRefused, ScriptNeeded
+from adapters.remote_runtime.replies import RunRefused
 from adapters.remote_runtime.verification import Verification
+from adapters.remote_runtime.worker import HostChooser, Refusals, RemoteWorker
 from adapters.runtime_protocol import language_name
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
-from domain.errors import DomainError, Overloaded, RuntimeUnavailable
+from domain.errors import Overloaded, RuntimeUnavailable
 from domain.hosts.host import RegisteredHost
 from domain.hosts.ports import HostClient
 from domain.identity import Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
-from domain.scripts.report import ScriptReport, cancelled_report
 from domain.scripts.script import InputForm, Script
 from domain.stats import RuntimeStreamStats
 from domain.webhooks.address import Address
 
 _QUEUE = "runtime hosts"
-_HOST = "the runtime host"
 _NO_URL = "no runtime host serves it; set its runtime URL."
 _NO_HOST = "no runtime host is registered for it; start one, or correct its CONTROLLER_URL and RUNTIME_TOKEN."
 _NONE_REGISTERED = "no runtime host is registered for it"
-_NO_TIME = "no time is left for it"
 _SESSIONS_MAX = 100_000
 """Sessions whose host is remembered."""
 _LIKELY = 2
 """The hosts by rank that run a session, as long as both take runs."""
-_SENDS_MAX = 2
-"""To one host: by the script's hash, and once more with the source if the host has lost the script."""
 
 
 @define(eq=False)
-class HttpScriptRunner(ScriptRunner, HostClient):
+class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
     """Prefers the host that ran a session last, then the less loaded of its two by rendezvous hashing.
 
     It tries another host if one starts nothing. `urls` are the hosts of each language: `http://...`, `https://...` or
@@ -219,8 +215,8 @@ class HttpScriptRunner(ScriptRunner, HostClient):
         except TimeoutError:
             raise Overloaded(_QUEUE, self._options.queue_timeout_s) from None
 
+    @override
     def hosts_for(self, run: ScriptRun) -> Sequence[RemoteHost]:
-        """Return the hosts to try, in order; raises RuntimeUnavailable if none serves the language."""
         session_id, ranks = run.ref.session_id, self._ranks_of(run.language)
         warm = self._warm.get(session_id)
         hosts, choice = choose(ranks.of_session(session_id), warm if warm in ranks else None, time.monotonic())
@@ -235,8 +231,8 @@ class HttpScriptRunner(ScriptRunner, HostClient):
         left = {state: self._left_counts[state] for state in (*LEFT_AS, DISTRUSTED)}
         return RuntimeStreamStats(states, {choice: self._choices[choice] for choice in Choice}, left)
 
+    @override
     def ran(self, run: ScriptRun, host: RemoteHost) -> None:
-        """Remember the host that ran a session last."""
         self._warm.put(run.ref.session_id, host)
 
     def _rank(self, urls_of: Mapping[Language, Sequence[str]]) -> None:
@@ -275,85 +271,6 @@ class HttpScriptRunner(ScriptRunner, HostClient):
             states = [host.state for host in ranks.hosts.values()]
             windows = sum(int(state.window) for state in states if state.takes_runs(now_s))
             self._turns[language].resize(min(windows, self._options.runs_max) or least)
-
-
-@define(eq=False)
-class Refusals:
-    """Why hosts started nothing."""
-
-    _reasons: list[str] = field(factory=list)
-    _is_overload: bool = False
-
-    def add(self, host: RemoteHost, refusal: RunRefused) -> None:
-        """Keep the reason of a host."""
-        self._reasons.append(f"{host.name}: {refusal}")
-        self._is_overload = self._is_overload or isinstance(refusal, HostFull)
-
-    def error(self, language: Language) -> DomainError:
-        """Return what the caller gets: Overloaded if one of the hosts has only too much to do."""
-        return Overloaded(_HOST) if self._is_overload else RuntimeUnavailable(language, "; ".join(self._reasons))
-
-
-@define(eq=False)
-class RemoteWorker(Worker):
-    """Runs on the first host that accepts the run; the next one gets it only if nothing was started."""
-
-    _runner: HttpScriptRunner
-    _run: ScriptRun
-    _script: Script | None
-    _turns: FairTurns
-    _options: RuntimeOptions
-    _waited_ms: float
-    _host: RemoteHost | None = field(default=None, init=False)
-    """The one that was sent the run last."""
-    _stopped: bool = field(default=False, init=False)
-    _released: bool = field(default=False, init=False)
-
-    @override
-    async def run(self) -> ScriptReport:
-        now = asyncio.get_running_loop().time
-        ends_at = now() + self._run.limits.timeout_ms / 1000 + self._options.runtime_timeout_s
-        refusals = Refusals()
-        for host in self._runner.hosts_for(self._run):
-            try:
-                if now() >= ends_at:
-                    raise RunRefused(_NO_TIME)
-                return await self._run_on(host, ends_at)
-            except RunRefused as refusal:
-                refusals.add(host, refusal)
-        raise refusals.error(self._run.language)
-
-    @override
-    async def stop(self) -> bool:
-        self._stopped = True
-        return self._host is None or await self._host.cancel(self._run.execution_id)
-
-    @override
-    async def release(self) -> None:
-        if not self._released:
-            self._released = True
-            self._turns.release(self._run.ref.owner)
-
-    async def _run_on(self, host: RemoteHost, ends_at: float) -> ScriptReport:
-        for _ in range(_SENDS_MAX):
-            script = await self._script_for(host)
-            if self._stopped:
-                return cancelled_report(self._waited_ms)
-            self._host = host
-            try:
-                report = await host.execute(self._run, script, ends_at, self._waited_ms)
-            except ScriptNeeded:
-                continue
-            self._runner.ran(self._run, host)
-            return report
-        raise RunRefused("it asks again for the script's source, which it was sent")
-
-    async def _script_for(self, host: RemoteHost) -> Script | None:
-        if host.has_script(self._run.script_hash):
-            return None
-        if self._script is None:
-            self._script = await self._run.source()
-        return self._script
 
 
 def _in(timeout_s: float) -> float:

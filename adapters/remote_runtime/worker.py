@@ -1,0 +1,117 @@
+"""A run on the first of its hosts that accepts it."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from attrs import define, field
+from typing_extensions import override
+
+from adapters.remote_runtime.host import RemoteHost
+from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.replies import HostFull, RunRefused, ScriptNeeded
+from domain.concurrency.fair_turns import FairTurns
+from domain.errors import DomainError, Overloaded, RuntimeUnavailable
+from domain.scripts.language import Language
+from domain.scripts.ports import ScriptRun, Worker
+from domain.scripts.report import ScriptReport, cancelled_report
+from domain.scripts.script import Script
+
+_HOST = "the runtime host"
+_NO_TIME = "no time is left for it"
+_SENDS_MAX = 2
+"""To one host: by the script's hash, and once more with the source if the host has lost the script."""
+
+
+class HostChooser(Protocol):
+    """Knows the hosts of a run."""
+
+    def hosts_for(self, run: ScriptRun) -> Sequence[RemoteHost]:
+        """Return the hosts to try, in order; raises RuntimeUnavailable if none serves the language."""
+        ...
+
+    def ran(self, run: ScriptRun, host: RemoteHost) -> None:
+        """Remember the host that ran a session last."""
+        ...
+
+
+@define(eq=False)
+class Refusals:
+    """Why hosts started nothing."""
+
+    _reasons: list[str] = field(factory=list)
+    _is_overload: bool = False
+
+    def add(self, host: RemoteHost, refusal: RunRefused) -> None:
+        """Keep the reason of a host."""
+        self._reasons.append(f"{host.name}: {refusal}")
+        self._is_overload = self._is_overload or isinstance(refusal, HostFull)
+
+    def error(self, language: Language) -> DomainError:
+        """Return what the caller gets: Overloaded if one of the hosts has only too much to do."""
+        return Overloaded(_HOST) if self._is_overload else RuntimeUnavailable(language, "; ".join(self._reasons))
+
+
+@define(eq=False)
+class RemoteWorker(Worker):
+    """Runs on the first host that accepts the run; the next one gets it only if nothing was started."""
+
+    _runner: HostChooser
+    _run: ScriptRun
+    _script: Script | None
+    _turns: FairTurns
+    _options: RuntimeOptions
+    _waited_ms: float
+    _host: RemoteHost | None = field(default=None, init=False)
+    """The one that was sent the run last."""
+    _stopped: bool = field(default=False, init=False)
+    _released: bool = field(default=False, init=False)
+
+    @override
+    async def run(self) -> ScriptReport:
+        ends_at = _now() + self._run.limits.timeout_ms / 1000 + self._options.runtime_timeout_s
+        refusals = Refusals()
+        for host in self._runner.hosts_for(self._run):
+            try:
+                return await self._run_on(host, ends_at)
+            except RunRefused as refusal:
+                refusals.add(host, refusal)
+        raise refusals.error(self._run.language)
+
+    @override
+    async def stop(self) -> bool:
+        self._stopped = True
+        return self._host is None or await self._host.cancel(self._run.execution_id)
+
+    @override
+    async def release(self) -> None:
+        if not self._released:
+            self._released = True
+            self._turns.release(self._run.ref.owner)
+
+    async def _run_on(self, host: RemoteHost, ends_at: float) -> ScriptReport:
+        if _now() >= ends_at:
+            raise RunRefused(_NO_TIME)
+        for _ in range(_SENDS_MAX):
+            script = await self._script_for(host)
+            if self._stopped:
+                return cancelled_report(self._waited_ms)
+            self._host = host
+            try:
+                report = await host.execute(self._run, script, ends_at, self._waited_ms)
+            except ScriptNeeded:
+                continue
+            self._runner.ran(self._run, host)
+            return report
+        raise RunRefused("it asks again for the script's source, which it was sent")
+
+    async def _script_for(self, host: RemoteHost) -> Script | None:
+        if host.has_script(self._run.script_hash):
+            return None
+        if self._script is None:
+            self._script = await self._run.source()
+        return self._script
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
