@@ -11,6 +11,7 @@ from attrs import define, field
 from domain.concurrency.bounded_cache import BoundedCache
 
 Host = TypeVar("Host")
+Name = TypeVar("Name")
 
 KEPT = 8
 """The first hosts of a session are kept. The others are ranked again by the few runs that need one of them."""
@@ -68,3 +69,18 @@ class RankedHosts(Generic[Host]):
         yield from first
         if len(first) < len(self.hosts):
             yield from islice(self.of(session_id.bytes), len(first), None)
+
+
+def renewed(
+    known: Mapping[Name, RankedHosts[Host]], hosts_of: Mapping[Name, Mapping[str, Host]]
+) -> dict[Name, RankedHosts[Host]]:
+    """Return the ranks of each set of hosts: those of a known set are kept, and equal sets share theirs."""
+    sets = list(known.values())
+    ranks_of = {}
+    for name, hosts in hosts_of.items():
+        ranks = next((each for each in sets if each.hosts == hosts), None)
+        if ranks is None:
+            ranks = RankedHosts(hosts)
+            sets.append(ranks)
+        ranks_of[name] = ranks
+    return ranks_of

@@ -26,7 +26,7 @@ from adapters.remote_runtime.fleet import (
 )
 from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
-from adapters.remote_runtime.ranks import RankedHosts
+from adapters.remote_runtime.ranks import RankedHosts, renewed
 from adapters.remote_runtime.replies import RunRefused
 from adapters.remote_runtime.verification import Verification
 from adapters.remote_runtime.worker import HostChooser, Refusals, RemoteWorker
@@ -236,15 +236,8 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
         self._warm.put(run.ref.session_id, host)
 
     def _rank(self, urls_of: Mapping[Language, Sequence[str]]) -> None:
-        """Rank anew what has changed. Languages with the same hosts share their ranks."""
-        known = list(self._ranks.values())
-        for language, urls in urls_of.items():
-            hosts = {url: self._hosts[url] for url in urls}
-            ranks = next((each for each in known if each.hosts == hosts), None)
-            if ranks is None:
-                ranks = RankedHosts(hosts)
-                known.append(ranks)
-            self._ranks[language] = ranks
+        hosts_of = {language: {url: self._hosts[url] for url in urls} for language, urls in urls_of.items()}
+        self._ranks = renewed(self._ranks, hosts_of)
 
     def _ranks_of(self, language: Language) -> RankedHosts[RemoteHost]:
         ranks = self._ranks.get(language)

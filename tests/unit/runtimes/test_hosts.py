@@ -11,7 +11,7 @@ from respx import MockResponse
 from adapters.remote_runtime.connection import HostUnreached
 from adapters.remote_runtime.fleet import TRIES_MAX
 from adapters.remote_runtime.options import RuntimeOptions
-from adapters.remote_runtime.ranks import KEPT, RankedHosts, ranked
+from adapters.remote_runtime.ranks import KEPT, RankedHosts, ranked, renewed
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
 from domain.identity import ANONYMOUS, SessionRef
@@ -90,6 +90,15 @@ class TestKeptRanks:
             expected = ranked(UUID(int=number).bytes, MANY[:count])
             for _ in range(2):
                 assert list(ranks.of_session(UUID(int=number))) == expected
+
+    def test_a_set_of_hosts_that_stays_keeps_its_ranks_and_a_changed_one_gets_others(self):
+        both, one = {"a": 1, "b": 2}, {"a": 1}
+        first = renewed({}, {"python": both, "nodejs": dict(both)})
+        assert first["python"] is first["nodejs"], "languages with the same hosts rank them once"
+        second = renewed(first, {"python": {"b": 2, "a": 1}, "nodejs": one})
+        assert second["python"] is first["python"]
+        assert list(second["nodejs"].of(b"key")) == [1]
+        assert list(renewed(second, {"nodejs": {"a": 3}})["nodejs"].of(b"key")) == [3], "another host at the URL"
 
 
 class TestFailover:

@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from adapters.memory.script_runner import MemoryScriptRunner
+from adapters.runtime_protocol import FAULT_SIZE_MAX, CheckReply, MalformedMessage, decode
 from domain.identity import Owner, SessionRef
 from domain.scripts.language import Language
 from domain.scripts.report import Failure, FailureCode, ScriptReport
@@ -121,3 +122,9 @@ async def test_a_host_replies_with_every_field(report, body):
         assert response.headers["content-type"] == "application/json"
         check = {"language": "python", "owner": "a", "script_content": "x = 1"}
         assert (await client.post("/check", json=check)).text == '{"parsed":true}'
+
+
+def test_the_fault_of_a_malformed_message_is_cut():
+    with pytest.raises(MalformedMessage, match="Invalid enum value") as caught:
+        decode(CheckReply, b'{"parsed": true, "form": "%b"}' % (b"x" * 10_000))
+    assert len(str(caught.value)) == FAULT_SIZE_MAX
