@@ -38,6 +38,8 @@ class DispatchPolicy:
     busy_for_s: float = 1.0
     growth: float = 1.3
     put_back_pause: timedelta = timedelta(seconds=1)
+    claimed_max: int = 64
+    """Entries of one claim. If one filled all places, all would end together, and the server would wait meanwhile."""
 
 
 @define(eq=False)
@@ -135,7 +137,7 @@ class Dispatcher:
             self._ids.new(now),
             now,
             languages,
-            free,
+            min(free, self._policy.claimed_max),
             self._policy.owner_running_max,
             self._policy.allowance,
             self._last_turn,

@@ -38,6 +38,18 @@ async def test_a_bounded_number_of_executions_runs_at_once(world: World) -> None
     assert world.store.sessions[ref.session_id].execution_count == 5
 
 
+async def test_a_claim_takes_a_bounded_number_and_the_next_follows_at_once(world: World) -> None:
+    later = Later(world, evolve(PATIENT, claimed_max=1))
+    ref = await world.session()
+    world.runner.hold()
+    for _ in range(2):
+        await later.add(ref)
+    async with later.dispatching():
+        await until(lambda: world.runner.running == 2)
+        assert later.queue.claims == 2
+        world.runner.let_go()
+
+
 async def test_an_accepted_execution_is_claimed_without_a_pause(world: World) -> None:
     later = Later(world, PATIENT)
     ref = await world.session()
