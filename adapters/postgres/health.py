@@ -10,7 +10,8 @@ from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.migrations.migration import MigrationsDiffer
 from adapters.postgres.migrations.schema import SchemaCheck
-from adapters.postgres.retention.cleanup import BucketCleanups, Cleanup
+from adapters.postgres.retention.bucket_cleanups import BucketCleanups
+from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.history_budget import BucketBudgets, HistoryBudget
 from adapters.postgres.write_probe import WriteProbe, failing
 from domain.errors import DomainError, StorageUnavailable

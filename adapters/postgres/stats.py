@@ -9,7 +9,8 @@ from adapters.postgres.batching.coalescer import Coalescer
 from adapters.postgres.buckets.pool import BucketGateway
 from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.retention.cleanup import BucketCleanups, Cleanup
+from adapters.postgres.retention.bucket_cleanups import BucketCleanups
+from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.history_budget import BucketBudgets, HistoryBudget
 from domain.histogram import Histogram
 from domain.stats import BucketStats, ClockStats, CoalescerStats, DatabaseStats, PoolStats

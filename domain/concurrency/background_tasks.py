@@ -73,7 +73,7 @@ class SharedTasks(Generic[Name, Result]):
         if self._tasks[name] is task:
             del self._tasks[name]
         if not task.cancelled():
-            task.exception()  # whoever waits gets it; perhaps nobody does any more
+            task.exception()  # marks the error as seen, because no caller may be left to get it
 
 
 class DemandLoop:

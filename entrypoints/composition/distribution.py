@@ -29,7 +29,8 @@ from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks, WebhookR
 from adapters.postgres.batching.coalescer import Coalescer, StatementTurns
 from adapters.postgres.buckets.placements import Placement, Placements, PostgresBucketReader
 from adapters.postgres.buckets.pool import BucketGateway, bucket_gateway
-from adapters.postgres.retention.cleanup import BucketCleanups, Pinned
+from adapters.postgres.retention.bucket_cleanups import BucketCleanups
+from adapters.postgres.retention.functions import Pinned
 from adapters.postgres.retention.history_budget import BucketBudgets
 from adapters.random_ids import RandomIds
 from domain.buckets.bucket_map import HOME

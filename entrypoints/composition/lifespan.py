@@ -8,7 +8,8 @@ from typing import Any
 from adapters.postgres.batching.coalescer import Coalescer
 from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.retention.cleanup import BucketCleanups, Cleanup
+from adapters.postgres.retention.bucket_cleanups import BucketCleanups
+from adapters.postgres.retention.cleanup import Cleanup
 from domain.concurrency.background_tasks import BackgroundTasks
 from entrypoints.composition.database import BucketSteps
 from entrypoints.composition.first_touch import FirstTouch

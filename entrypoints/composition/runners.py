@@ -58,7 +58,7 @@ class Runners:
 
     @property
     def language_probes(self) -> Mapping[Language, Probe]:
-        """Whether each language can run now, for who asks each second: runtime hosts are sent no request for it."""
+        """Return whether each language can run now, without a request to runtime hosts: the queue asks each second."""
         return {language: self._readiness_of(language) for language in self.by_language}
 
     def _health_of(self, language: Language) -> Probe:

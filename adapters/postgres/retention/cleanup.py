@@ -2,10 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
-from uuid import UUID
 
 import structlog
 from attrs import define, evolve, field, frozen, validators
@@ -16,6 +15,7 @@ from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.deliveries import DeliveryRetention
 from adapters.postgres.retention.entry_ender import EntryEnder
+from adapters.postgres.retention.functions import FunctionRetention, Pinned
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements.administration import CleanupStatements
@@ -31,23 +31,11 @@ _HISTORY_DAYS_MAX = PARTITIONS - 2
 _NEXT_DAY_MARGIN = timedelta(hours=1)
 """This long before a day begins, its partition is left alone: clocks of other controllers may be ahead."""
 
-_PINNING_MAX = timedelta(hours=1)
-"""This long after a call has found a version, it may still pin a session to it (with a wide margin)."""
-
-_DEACTIVATED_KEPT = timedelta(days=30)
-"""A deactivated function can be registered or rolled back again for so long; its versions continue then."""
-
-_DEACTIVATED_MAX = 100
-"""Deactivated functions of an owner, which its quotas do not count, that are kept for so long: the last ones."""
-
 _REPETITIONS_KEPT = timedelta(days=1)
 """An accept on a broken connection may begin for so long: the server drops a silent one after 2.2 h by default."""
 
 _log = structlog.get_logger(__name__)
 
-
-Pinned = Sequence[tuple[UUID, int]]
-"""Functions and versions that sessions are pinned to."""
 
 PinnedElsewhere = Callable[[], Awaitable[Pinned]]
 
@@ -96,11 +84,13 @@ class Cleanup:
     _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _batch: int = field(init=False)
     _deliveries: DeliveryRetention = field(init=False)
+    _functions: FunctionRetention = field(init=False)
     _stats: CleanupStats = field(init=False, factory=CleanupStats)
 
     def __attrs_post_init__(self) -> None:
         self._batch = self._options.batch_max
         self._deliveries = DeliveryRetention(self._gateway, self._statements, self._clock)
+        self._functions = FunctionRetention(self._gateway, self._statements, self._clock, self._retention.versions)
 
     async def run(self) -> None:
         """Clean up for ever, with a pause between; a failure is retried after the pause."""
@@ -247,37 +237,8 @@ class Cleanup:
         except Unavailable as error:  # a bucket that is away may use any of them
             _log.warning("functions_not_cleaned", reason=error.message)
             return
-        self._stats.functions_removed += await self._in_batches(partial(self._remove_functions, pinned))
-        self._stats.versions_removed += await self._in_batches(partial(self._remove_versions, pinned))
-
-    async def _remove_functions(self, pinned: Pinned, rows_max: int) -> int:
-        """Remove functions that were deactivated long ago, or are too many, unless sessions are pinned to them."""
-        now = self._clock.now()
-        ((removed,),) = await self._gateway.fetch(
-            self._statements.delete_deactivated_functions,
-            {
-                "deactivated_before": now - _DEACTIVATED_KEPT,
-                "unpinnable_before": now - _PINNING_MAX,
-                "kept_max": _DEACTIVATED_MAX,
-                "pinned_functions": codec.uuids({function_id for function_id, _ in pinned}),
-                "rows_max": rows_max,
-            },
-        )
-        return int(removed)
-
-    async def _remove_versions(self, pinned: Pinned, rows_max: int) -> int:
-        """Remove versions that are not among the newest ones, unless sessions are or may become pinned to them."""
-        ((removed,),) = await self._gateway.fetch(
-            self._statements.delete_old_versions,
-            {
-                "versions_kept": self._retention.versions,
-                "left_before": self._clock.now() - _PINNING_MAX,
-                "pinned_functions": codec.uuids(function_id for function_id, _ in pinned),
-                "pinned_versions": codec.numbers(version for _, version in pinned),
-                "rows_max": rows_max,
-            },
-        )
-        return int(removed)
+        self._stats.functions_removed += await self._in_batches(partial(self._functions.remove_deactivated, pinned))
+        self._stats.versions_removed += await self._in_batches(partial(self._functions.remove_old_versions, pinned))
 
     async def _empty_partitions(self, now: datetime) -> int:
         due = sorted(self._partitions_due(now))
@@ -305,35 +266,8 @@ class Cleanup:
         await self._sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311  # keeps controllers apart
 
 
-@define(eq=False)
-class BucketCleanups:
-    """Cleans up one bucket after the other, HOME first; one that is away holds up the others for the time of a call."""
-
-    _home: Cleanup
-    _pause_s: float = CleanupOptions().pause_s
-    _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    _others: list[Cleanup] = field(factory=list, init=False)
-
-    def add(self, bucket: Cleanup) -> None:
-        """Clean up another bucket too."""
-        self._others.append(bucket)
-
-    async def run(self) -> None:
-        """Clean up all buckets for ever, with a pause after the last one."""
-        while True:
-            for each in (self._home, *self._others):
-                await each.try_once()
-            await self._sleep(random.uniform(self._pause_s / 2, self._pause_s))  # noqa: S311  # keeps controllers apart
-
-    def stats(self) -> CleanupStats:
-        """Return the figures of all buckets together."""
-        return CleanupStats.together(self._home.stats(), [each.stats() for each in self._others])
-
-
 async def empty_partition(gateway: Gateway, statements: CleanupStatements, partition: int, kept_day: int) -> bool:
-    """Empty a partition unless it has rows of `kept_day` or later; return whether it was emptied.
-
-        Days are counted from 1970-01-01.
+    """Empty a partition unless it has rows of `kept_day` (since 1970-01-01) or later; return whether it was emptied.
 
     Raises StorageUnavailable if another transaction uses it for longer than the server waits.
     """

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from attrs import define
 
-from adapters.postgres.retention.cleanup import BucketCleanups
+from adapters.postgres.retention.bucket_cleanups import BucketCleanups
 from adapters.postgres.retention.history_budget import BucketBudgets, HistoryBudget
 from domain.stats import CleanupStats, StorageState
 from domain.storage.storage import Amount, HistoryDay, Part, StorageBudget, Stored
