@@ -46,6 +46,22 @@ class OverBuckets:
     def storage(self, world: World) -> Storage:
         return world.storage()
 
+    @pytest.fixture
+    def audit(self, world: World) -> BucketAudit:
+        return BucketAudit(world.directory)
+
+    @pytest.fixture
+    def purger(self, world: World) -> BucketSessionPurger:
+        return BucketSessionPurger(world.directory)
+
+    @pytest.fixture
+    def webhooks(self, world: World) -> BucketWebhooks:
+        return BucketWebhooks(world.directory)
+
+    @pytest.fixture
+    def deliveries(self, world: World) -> BucketDeliveries:
+        return BucketDeliveries(world.directory)
+
 
 class TestBucketSessions(OverBuckets, SessionRepositoryContract):
     parts = len(FOUR)
@@ -92,22 +108,6 @@ class TestBucketQueue(InOneBucket, ExecutionQueueContract):
 
         return clean_up
 
-    @pytest.fixture
-    def audit(self, world: World) -> BucketAudit:
-        return BucketAudit(world.directory)
-
-    @pytest.fixture
-    def purger(self, world: World) -> BucketSessionPurger:
-        return BucketSessionPurger(world.directory)
-
-    @pytest.fixture
-    def webhooks(self, world: World) -> BucketWebhooks:
-        return BucketWebhooks(world.directory)
-
-    @pytest.fixture
-    def deliveries(self, world: World) -> BucketDeliveries:
-        return BucketDeliveries(world.directory)
-
 
 class TestBucketSchedules(InOneBucket, ScheduleRepositoryContract):
     @pytest.fixture
@@ -116,24 +116,10 @@ class TestBucketSchedules(InOneBucket, ScheduleRepositoryContract):
 
 
 class TestBucketSessionPurger(OverBuckets, SessionPurgerContract):
-    @pytest.fixture
-    def audit(self, world: World) -> BucketAudit:
-        return BucketAudit(world.directory)
-
-    @pytest.fixture
-    def purger(self, world: World) -> BucketSessionPurger:
-        return BucketSessionPurger(world.directory)
+    pass
 
 
 class TestBucketWebhooks(InOneBucket, WebhookContract):
-    @pytest.fixture
-    def audit(self, world: World) -> BucketAudit:
-        return BucketAudit(world.directory)
-
-    @pytest.fixture
-    def webhooks(self, world: World) -> BucketWebhooks:
-        return BucketWebhooks(world.directory)
-
     @pytest.fixture
     def deliveries(self, world: World) -> BucketDeliveries:
         return BucketDeliveries(world.directory, timedelta(0))
