@@ -31,9 +31,9 @@ from entrypoints.http.middleware.rates import RateGuard, UnknownCallerGuard
 from entrypoints.http.middleware.requests import LoopGuard
 from entrypoints.http.pipeline import Guard
 from entrypoints.server.lifespan import Step
-from entrypoints.settings.checks import is_loopback
 from entrypoints.settings.edge import allowed_hosts, rate_policies, unknown_policy
 from entrypoints.settings.settings import Settings
+from entrypoints.settings.urls import is_loopback
 
 _EXECUTIONS_MAX = 1024
 """Executions of one controller at once, queued ones included."""

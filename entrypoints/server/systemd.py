@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from entrypoints.server.control import ORIGIN
 from entrypoints.server.listener import CannotListen
-from entrypoints.settings.checks import is_loopback
+from entrypoints.settings.urls import is_loopback
 
 _FIRST_DESCRIPTOR = 3  # SD_LISTEN_FDS_START
 _LISTEN = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")

@@ -1,6 +1,5 @@
 """Checks that involve several settings, or what a value stands for."""
 
-import ipaddress
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from entrypoints.settings.runtime_hosts import (
     runtime_networks_are_valid,
 )
 from entrypoints.settings.settings import Settings
+from entrypoints.settings.urls import is_key_url, is_local, is_loopback, is_origin_url, is_service_url
 from entrypoints.settings.webhooks import webhook_settings_are_valid
 
 Check = Callable[[Settings], Iterator[str]]
@@ -97,7 +97,7 @@ def runtime_urls_are_valid(settings: Settings) -> Iterator[str]:
         if len(urls) > URL_COUNT_MAX:
             yield f"{name}: {len(urls)} hosts are more than the {URL_COUNT_MAX} that are allowed. Name fewer."
         for url in urls:
-            if not _is_runtime_url(url):
+            if not is_service_url(url):
                 yield (
                     f"{name}: {url!r} is not the address of a runtime host. Set it to http://host:port, "
                     "https://host:port or unix:/path."
@@ -107,7 +107,7 @@ def runtime_urls_are_valid(settings: Settings) -> Iterator[str]:
 def runtime_token_off_loopback(settings: Settings) -> Iterator[str]:
     """Check that the token is set if a runtime host is on another machine."""
     for name, urls in _runtime_urls(settings).items():
-        remote = [url for url in urls if _is_runtime_url(url) and not _is_local(url)]
+        remote = [url for url in urls if is_service_url(url) and not is_local(url)]
         if remote and settings.runtime_token is None:
             yield (
                 f"RUNTIME_TOKEN: it is not set, and {name} has {remote[0]!r}, which is not on loopback. Set the token "
@@ -135,7 +135,7 @@ def token_keys_are_valid(settings: Settings) -> Iterator[str]:
             f"JWT_SECRET: {len(secret.encode())} bytes are less than the {JWT_SECRET_SIZE_MIN} that HS256 needs. Make "
             "one with: openssl rand -base64 48"
         )
-    if settings.jwt_jwks_url is not None and not _is_key_url(settings.jwt_jwks_url):
+    if settings.jwt_jwks_url is not None and not is_key_url(settings.jwt_jwks_url):
         yield (
             "JWT_JWKS_URL: it is neither https://... nor http:// on loopback, so the network could replace the keys. "
             "Set it to such a URL."
@@ -182,7 +182,7 @@ def origin_url_is_valid(settings: Settings) -> Iterator[str]:
     url = settings.origin_url
     if url is None:
         return
-    if not _is_origin_url(url):
+    if not is_origin_url(url):
         yield f"ORIGIN_URL: {url!r} is not an address. Set it to http://host:port or https://host:port, without a path."
         return
     parts = urlsplit(url)
@@ -214,14 +214,6 @@ def files_exist(settings: Settings) -> Iterator[str]:
             yield f"{name}: the file {str(path)!r} does not exist. Set it to an existing file, or unset it."
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches the address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
@@ -232,40 +224,6 @@ def _is_installed(module: str) -> bool:
 def _runtime_urls(settings: Settings) -> dict[str, tuple[str, ...]]:
     named = {"NODEJS_RUNTIME_URL": settings.nodejs_runtime_url, "PYTHON_RUNTIME_URL": settings.python_runtime_url}
     return {name: urls for name, urls in named.items() if urls}
-
-
-def _is_runtime_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises ValueError if it is not a port
-    except ValueError:
-        return False
-    if parts.scheme == "unix":
-        return parts.path.startswith("/") and not parts.netloc
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
-
-
-def _is_origin_url(url: str) -> bool:
-    parts = urlsplit(url) if _is_runtime_url(url) else None
-    return (
-        parts is not None
-        and parts.scheme != "unix"
-        and parts.geturl() == f"{parts.scheme}://{parts.netloc}"
-        and ("@" not in parts.netloc)
-        and parts.port != 0
-    )
-
-
-def _is_key_url(url: str) -> bool:
-    if not _is_runtime_url(url):
-        return False
-    parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
-
-
-def _is_local(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme == "unix" or is_loopback(parts.hostname or "")
 
 
 _COMMON: tuple[Check, ...] = (

@@ -13,7 +13,7 @@ from entrypoints.cli.bench.run import Benchmark, CannotMeasure, Measurement, Pla
 from entrypoints.cli.invocation import failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option, table
-from entrypoints.settings.checks import is_loopback
+from entrypoints.settings.urls import is_loopback
 
 _NUMBERS = frozenset({1, 2, 3, 4, 5})
 

@@ -10,8 +10,8 @@ from domain.host_facts import LanguageFacts, OriginFacts, SandboxFacts
 from domain.stored_facts import AccessFacts
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.server.descriptors import attainable, descriptors_needed
-from entrypoints.settings.checks import is_loopback
 from entrypoints.settings.settings import Settings
+from entrypoints.settings.urls import is_loopback
 
 ACCESS, DISK, PROCESS = Subject("access"), Subject("disk"), Subject("process")
 SANDBOX, ORIGIN = Subject("sandbox"), Subject("origin")

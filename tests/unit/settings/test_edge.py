@@ -5,10 +5,10 @@ import pytest
 from domain.limits.rate import RatePolicy
 from entrypoints.composition.http_options import http_options
 from entrypoints.http.route import RouteClass
-from entrypoints.settings.checks import is_loopback
 from entrypoints.settings.edge import ROUTE_CLASSES, allowed_hosts, rate_policies, unknown_policy
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.loading import load_settings
+from entrypoints.settings.urls import is_loopback
 
 
 def hosts_of(**variables: str) -> tuple[str, ...]:
