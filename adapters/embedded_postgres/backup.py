@@ -1,5 +1,6 @@
 """A base backup of the running server, as a stream."""
 
+import os
 import select
 import subprocess
 import tempfile
@@ -59,8 +60,7 @@ class _Client:
         """Let psql run a statement, and return its row; raises EmbeddedPostgresError."""
         assert self.process.stdin is not None
         with suppress(BrokenPipeError):  # the error output has the reason
-            self.process.stdin.write(statement.encode())
-            self.process.stdin.flush()
+            os.write(self.process.stdin.fileno(), statement.encode())  # unbuffered: a rest would fail at the end again
         return self.next() or b"".join(self.chunks())
 
     def next(self) -> bytes:

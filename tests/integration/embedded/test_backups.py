@@ -216,13 +216,21 @@ def test_two_backups_at_once_are_refused_and_a_later_one_succeeds(start, tmp_pat
     assert query(server.url, "SELECT count(*) FROM pg_replication_slots") == (0,)
 
 
-def test_a_server_that_is_gone_is_a_clear_error(start, tmp_path):
+@pytest.mark.parametrize("is_awaited", [False, True], ids=["while psql runs", "after psql has ended"])
+def test_a_server_that_is_gone_is_a_clear_error(start, is_awaited):
     running_server = start()
     url = running_server.server.url
     running_server.stop()
+
+    def launched(*command, **options):
+        process = launch(*command, **options)
+        if is_awaited:
+            process.wait()
+        return process
+
     with (
         pytest.raises(EmbeddedPostgresError, match=r"^The server cannot be backed up: .*No such file or directory"),
-        BaseBackup(url, find_programs(), launch).opened("late"),
+        BaseBackup(url, find_programs(), launched).opened("late"),
     ):
         raise AssertionError("there is no server")
 
