@@ -16,6 +16,11 @@ from domain.histogram import Histogram
 from domain.stats import BucketStats, ClockStats, CoalescerStats, DatabaseStats, PoolStats
 
 
+def no_pools() -> Mapping[str, PoolStats]:
+    """Return the figures of connections to nodes, of which a plain database has none."""
+    return {}
+
+
 def not_distributed() -> BucketStats | None:
     """Return the numbers of buckets of a plain database."""
     return None
@@ -35,12 +40,13 @@ class DatabaseStatsReader:
     _budget: HistoryBudget | BucketBudgets
     _buckets: Sequence[BucketGateway] = ()
     _bucket_stats: Callable[[], BucketStats | None] = not_distributed
+    _pools_of_nodes: Callable[[], Mapping[str, PoolStats]] = no_pools
 
     def read(self) -> DatabaseStats:
         """Return the present numbers; never waits."""
         clock = self._clock
         return DatabaseStats(
-            pools={**self._gateway.pools(), **self._pools_of_buckets()},
+            pools={**self._gateway.pools(), **self._pools_of_buckets(), **self._pools_of_nodes()},
             coalescers=_by_name(self._coalescers),
             clock=ClockStats(clock.offset_ms, clock.error_bound_ms, clock.correction_ms, clock.ready),
             cleanup=self._cleanup.stats(),

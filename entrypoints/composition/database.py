@@ -41,10 +41,10 @@ from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements.calls import ClockStatements
 from adapters.postgres.statements.catalogue import load_statements
-from adapters.postgres.stats import not_distributed
+from adapters.postgres.stats import no_pools, not_distributed
 from adapters.random_ids import RandomIds
 from domain.idempotency import KEPT_FOR
-from domain.stats import BucketStats
+from domain.stats import BucketStats, PoolStats
 from entrypoints.composition.options import (
     clock_options,
     execution_options,
@@ -66,6 +66,7 @@ class BucketSteps:
     close: Sequence[Step] = ()
     probes: Mapping[str, Callable[[], Awaitable[Mapping[str, object]]]] = field(factory=dict)
     stats: Callable[[], BucketStats | None] = not_distributed
+    pools: Callable[[], Mapping[str, PoolStats]] = no_pools
 
 
 def disciplined_clock(gateway: Gateway, statements: ClockStatements, options: ClockOptions) -> DisciplinedClock:

@@ -27,8 +27,9 @@ from adapters.buckets.schedules import BucketSchedules
 from adapters.buckets.sessions import BucketHiddenSessions, BucketKeyedSessions, BucketSessions
 from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks, WebhookRepairs
 from adapters.postgres.batching.coalescer import Coalescer, StatementTurns
+from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.placements import Placement, Placements, PostgresBucketReader
-from adapters.postgres.buckets.pool import BucketGateway, bucket_gateway
+from adapters.postgres.buckets.pool import GATHERED, BucketGateway, bucket_gateway
 from adapters.postgres.retention.bucket_cleanups import BucketCleanups
 from adapters.postgres.retention.functions import Pinned
 from adapters.postgres.retention.history_budget import BucketBudgets
@@ -82,9 +83,10 @@ def distribute(container: Any, ids: providers.Provider[Any], settings: Settings)
     steps = BucketSteps(
         startup=[partial(_known, directory)],
         background=[directory.run, repairs.run],
-        close=[directory.close],
+        close=[directory.close, parts.nodes.close],
         probes={"buckets": partial(_facts, directory, placements, database.clock())},
         stats=partial(_stats, parts.gateways, placements, repairs),
+        pools=parts.nodes.stats,
     )
     others = {
         "buckets": steps,
@@ -164,14 +166,17 @@ class _BucketParts:
     coalescers: list[Coalescer[Any, Any]] = field(init=False)
     """Those of all buckets that are open, for metrics."""
 
+    nodes: Nodes = field(init=False)
+
     def __attrs_post_init__(self) -> None:
+        self.nodes = Nodes(gateway_options(self._settings), self._home.observe())
         self.coalescers = list(self._home.coalescers())
         self._placements.on_placed = self._group
 
     def storage(self, number: int) -> Storage:
         """Return the storage of a bucket, before its connections are opened."""
         options, observe = gateway_options(self._settings), self._home.observe()
-        gateway = bucket_gateway(number, self._placements, options, observe)
+        gateway = bucket_gateway(number, self._placements, options, observe, self.nodes)
         self.gateways.append(gateway)
         bucket = Database(settings=self._settings, observe=observe)
         shared = {
@@ -210,11 +215,15 @@ class _BucketParts:
             self._group(placement)
 
     def _group(self, placement: Placement) -> None:
-        self._turn_at(placement.node.group, self._open.get(placement.number, ()))
+        self.nodes.retain(self._placements.nodes)
+        coalescers = self._open.get(placement.number, ())
+        self._turn_at(placement.node.group, coalescers, gathers=placement.buckets_of_node > 1)
 
-    def _turn_at(self, group: int | None, coalescers: Sequence[Coalescer[Any, Any]]) -> None:
+    def _turn_at(self, group: int | None, coalescers: Sequence[Coalescer[Any, Any]], *, gathers: bool = False) -> None:
         for each in coalescers:
-            each.share(self._turns.setdefault((group, each.name), StatementTurns()))
+            turns = self._turns.setdefault((group, each.name), StatementTurns())
+            turns.gathers = gathers and each.statement_name in GATHERED
+            each.share(turns)
 
 
 @define(eq=False)

@@ -88,6 +88,7 @@ class Observation(containers.DeclarativeContainer):
         database.storage,
         database.bucket_gateways,
         database.buckets.provided.stats,
+        database.buckets.provided.pools,
     )
     metrics = providers.Singleton(
         metrics_registry,

@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 
 from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.coalescer import StatementTurns
+from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.placements import Placements
 from adapters.postgres.buckets.pool import bucket_gateway
 from adapters.postgres.gateway import Gateway
@@ -71,6 +72,7 @@ class Side:
     _url: str
     _home: Gateway
     _gateways: Mapping[int, Gateway]
+    _nodes: Nodes | None = None
     _sessions: dict[int, PostgresSessionRepository] = field(factory=dict, init=False)
     _executions: dict[int, PostgresExecutionRepository] = field(factory=dict, init=False)
     _refs: list[SessionRef] = field(factory=list, init=False)
@@ -78,7 +80,8 @@ class Side:
 
     async def start(self) -> None:
         """Connect, and store sessions, equally many in each bucket."""
-        statements, writing, turns = load_statements(), BatchKeys(), defaultdict[str, StatementTurns](StatementTurns)
+        statements, writing = load_statements(), BatchKeys()
+        turns: dict[str, StatementTurns] = defaultdict(lambda: StatementTurns(gathers=self._nodes is not None))
         for gateway in {self._home, *self._gateways.values()}:
             await gateway.open()
         for number, gateway in self._gateways.items():
@@ -93,6 +96,8 @@ class Side:
         """Close all connections."""
         for gateway in {self._home, *self._gateways.values()}:
             await gateway.close()
+        if self._nodes is not None:
+            await self._nodes.close()
 
     async def measure(self, kind: str, calls: int) -> Cost:
         """Make calls of a kind by 64 callers; those that finish executions finish what was begun before."""
@@ -155,7 +160,10 @@ async def _run(cluster: Cluster, counts: Sequence[int], turns: int, calls: int, 
     await _migrated(cluster.url(plain, node))
     await _divided(cluster.url(name, coordinator), max(counts), say)
     sides = [_plain_side(cluster.url(plain, node))]
-    sides += [_bucket_side(cluster.url(name), cluster.url(name, node), count) for count in counts]
+    for count in counts:
+        sides += [
+            _bucket_side(cluster.url(name), cluster.url(name, node), count, gathers=each) for each in {False, count > 1}
+        ]
     for side in sides:
         await side.start()
     costs: dict[tuple[str, str], list[Cost]] = defaultdict(list)
@@ -192,14 +200,15 @@ def _plain_side(url: str) -> Side:
     return Side(_PLAIN, (0,), url, home, {0: home})
 
 
-def _bucket_side(home_url: str, node_url: str, count: int) -> Side:
-    name = f"{count}_buckets"
+def _bucket_side(home_url: str, node_url: str, count: int, *, gathers: bool) -> Side:
+    name = f"{count}_buckets" + ("_gathered" if gathers else "")
     options = _options(home_url, name)
     home = Gateway(options)
     placements = Placements(home, load_statements().buckets)
     numbers = range(1, count + 1)
-    gateways = {number: bucket_gateway(number, placements, options) for number in numbers}
-    return Side(name, numbers, node_url, home, gateways)
+    nodes = Nodes(options) if gathers else None
+    gateways = {number: bucket_gateway(number, placements, options, nodes=nodes) for number in numbers}
+    return Side(name, numbers, node_url, home, gateways, nodes)
 
 
 def _new_id(number: int) -> UUID:

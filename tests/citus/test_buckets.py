@@ -4,7 +4,8 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from secrets import randbits
 from uuid import uuid4
 
 import psycopg
@@ -13,6 +14,7 @@ from attrs import evolve, fields
 
 from adapters.memory.manual_clock import ManualClock
 from adapters.postgres.batching.call_queue import BatchKeys
+from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.placements import Placements, PostgresBucketReader
 from adapters.postgres.buckets.pool import bucket_gateway
 from adapters.postgres.connections.connection import Statement
@@ -25,11 +27,12 @@ from adapters.postgres.migrations.down import MigrationFailed
 from adapters.postgres.migrations.migration import Migration, load_migrations
 from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.runner import MigrationRunner
+from adapters.postgres.repositories.executions import PostgresExecutionRepository
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.statements.catalogue import Statements
 from adapters.system_clock import SystemClock
 from domain.buckets.bucket_map import ANNOUNCED
-from domain.identity import Owner, SessionRef
+from domain.identity import Owner, SessionRef, uuid7_at
 from domain.scripts.script import Script
 from tests.citus.cluster import Cluster
 from tests.integration.postgres.conftest import storage_on
@@ -71,14 +74,15 @@ async def opened(
     options = GatewayOptions(url, request_timeout_s=4)
     home = Gateway(options)
     placements = Placements(home, statements.buckets)
-    gateways = {number: bucket_gateway(number, placements, options) for number in numbers}
+    nodes = Nodes(options)
+    gateways = {number: bucket_gateway(number, placements, options, nodes=nodes) for number in numbers}
     for gateway in (home, *gateways.values()):
         await gateway.open()
     try:
         yield placements, gateways
     finally:
-        for gateway in (*gateways.values(), home):
-            await gateway.close()
+        for each in (*gateways.values(), nodes, home):
+            await each.close()
 
 
 def all_of(statements: Statements) -> Iterator[tuple[str, Statement]]:
@@ -127,22 +131,28 @@ async def test_a_bucket_that_moves_under_writers_loses_nothing(cluster, database
     acknowledged = []
     async with opened(cluster.url(database), statements) as (placements, gateways):
         sessions = PostgresSessionRepository(gateways[1], statements.sessions, BatchKeys())
+        executions = PostgresExecutionRepository(gateways[1], statements.executions, clock, BatchKeys())
         left = (await placements.of(1)).node
         target = next(port for port in cluster.ports[1:] if port != left.port)
-        moving = asyncio.create_task(asyncio.to_thread(move, cluster.url(database), "bucket_1", target))
 
-        async def write() -> None:
-            while not moving.done() or len(acknowledged) < 100:
+        async def write(moving: asyncio.Task[None]) -> None:
+            while not moving.done():
                 session = session_at(clock.now(), ref=SessionRef(Owner("alice"), uuid4()))
                 await sessions.add(session, SCRIPT)
+                await executions.begin(uuid7_at(clock.now(), randbits(62)), session.ref, timedelta(minutes=5))
                 acknowledged.append(session.ref.session_id)
                 await asyncio.sleep(0.001)
 
-        await asyncio.gather(*(write() for _ in range(6)), moving)
-        assert (await placements.of(1)).node.port == target
-        assert placements.moves == 1
+        for port in (target, left.port):  # on its way back it shares a node, and messages to it
+            moving = asyncio.create_task(asyncio.to_thread(move, cluster.url(database), "bucket_1", port))
+            await asyncio.gather(*(write(moving) for _ in range(6)), moving)
+            assert (await placements.of(1)).node.port == port
+        assert placements.moves == 2
+        assert len(acknowledged) > 100
         found = await gateways[1].fetch(Statement("select_ids", "SELECT request_id FROM meta.sessions"), {})
+        begun = await gateways[1].fetch(Statement("select_open", "SELECT request_id FROM meta.open_executions"), {})
     assert {row[0] for row in found} == set(acknowledged)
+    assert sorted(row[0] for row in begun) == sorted(acknowledged), "each was begun once"
 
 
 def move(url: str, schema: str, port: int) -> None:

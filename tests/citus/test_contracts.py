@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from attrs import frozen
 
+from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.placements import Node, Placement
 from adapters.postgres.buckets.pool import bucket_gateway
 from adapters.postgres.connections.held import Hold
@@ -68,7 +69,7 @@ def bucket(cluster: Cluster, statements: Statements) -> tuple[str, Placement]:
         shards = dict(connection.execute(statements.buckets.select_shards.sql, {"schema": "meta"}).fetchall())
         ((group,),) = connection.execute(statements.buckets.select_group.sql, {"schema": "meta"}).fetchall()
     hold = Hold(statements.buckets.select_hold.at("meta", shards), shards["sessions"])
-    return name, Placement(1, "meta", Node(group, "127.0.0.1", cluster.ports[group]), shards, 1, hold)
+    return name, Placement(1, "meta", Node(group, "127.0.0.1", cluster.ports[group]), shards, 2, hold)
 
 
 @pytest.fixture
@@ -86,7 +87,9 @@ def database_url(cluster: Cluster, bucket: tuple[str, Placement]) -> str:
 async def gateway(cluster: Cluster, database_url: str, bucket: tuple[str, Placement]) -> AsyncIterator[Gateway]:
     name, placement = bucket
     options = GatewayOptions(cluster.url(name), request_timeout_s=10)
-    gateway = bucket_gateway(1, OneBucket(placement), options)
+    nodes = Nodes(options)
+    gateway = bucket_gateway(1, OneBucket(placement), options, nodes=nodes)
     await gateway.open()
     yield gateway
     await gateway.close()
+    await nodes.close()

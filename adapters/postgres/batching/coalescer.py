@@ -47,16 +47,67 @@ class CoalescerOptions:
 
 
 @define(eq=False)
+class StatementGroup:
+    """Statements that count as one, because they share a message; or a single one."""
+
+    left: int = 0
+
+
+@define(eq=False)
 class StatementTurns:
     """Statements in progress of one kind: of one coalescer, or of those of several buckets on one node.
 
     Each bucket has coalescers of its own. If each of them started statements whenever it could, batches would be as
     thin as if each bucket had few callers. So their statements count together, and the coalescers start them in turn.
+    If it `gathers`, those that start in one turn of the event loop count as one: they share a message.
     """
 
+    gathers: bool = False
     in_progress: int = 0
     started_at_s: float = 0.0
     members: "deque[Coalescer[Any, Any]]" = field(factory=deque)
+    _starting: StatementGroup | None = field(default=None, init=False)
+    """The group that statements may still join."""
+
+    def may_start(self, concurrency: int, last: StatementGroup | None) -> bool:
+        """Return whether a coalescer may start a statement, whose `last` one is in a group."""
+        if self._starting is not None:
+            return self._starting is not last
+        return self.in_progress < concurrency
+
+    def pause_s(self, overlap_s: float, now_s: float) -> float:
+        """Return how long the next statement may not start beside those in progress."""
+        if self._starting is not None or not self.in_progress:
+            return 0.0
+        return self.started_at_s + overlap_s - now_s
+
+    def start(self, now_s: float) -> StatementGroup:
+        """Count a statement that starts, and return its group."""
+        group = self._starting or self._new_group(now_s)
+        group.left += 1
+        return group
+
+    def end(self, group: StatementGroup) -> bool:
+        """Note the end of a statement, and return whether it was the last one of its group."""
+        group.left -= 1
+        if group.left:
+            return False
+        self.in_progress -= 1
+        return True
+
+    def _new_group(self, now_s: float) -> StatementGroup:
+        group = StatementGroup()
+        self.in_progress += 1
+        self.started_at_s = now_s
+        if self.gathers:
+            self._starting = group
+            self.wake_next()  # before the end of the group: the others join it
+            asyncio.get_running_loop().call_soon(self._close_group)
+        return group
+
+    def _close_group(self) -> None:
+        self._starting = None
+        self.wake_next()
 
     @property
     def is_shared(self) -> bool:
@@ -106,11 +157,17 @@ class Coalescer(Generic[Call, Response]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = False
         self._turns = StatementTurns()
+        self._group: StatementGroup | None = None
         self._next: asyncio.TimerHandle | None = None
         self._closed = False
         self._drained: list[asyncio.Future[None]] = []
         # A statement belongs to all of its callers, so it runs in the context of none.
         self._context = Context()
+
+    @property
+    def statement_name(self) -> str | None:
+        """The name of the statement that runs the calls; None if it waits for locks."""
+        return self._statement.sql.name if self._pool == "normal" else None
 
     def share(self, turns: StatementTurns) -> None:
         """Start statements in turn with the other members of `turns` from now on, and with no earlier ones."""
@@ -181,14 +238,14 @@ class Coalescer(Generic[Call, Response]):
         self._start_soon()
 
     def _start_soon(self) -> None:
-        if not self._starting and self._turns.in_progress < self._options.concurrency:
+        if not self._starting and self._turns.may_start(self._options.concurrency, self._group):
             self._starting = True
             asyncio.get_running_loop().call_soon(self._start_batches, context=self._context)
 
     def _start_batches(self) -> None:
         self._starting = False
-        while self._queue.ready and self._turns.in_progress < self._options.concurrency:
-            pause_s = self._pause_s()
+        while self._queue.ready and self._turns.may_start(self._options.concurrency, self._group):
+            pause_s = self._turns.pause_s(self._options.overlap_s, self._monotonic_s())
             if pause_s > 0:
                 self._start_after(pause_s)
                 break
@@ -196,11 +253,6 @@ class Coalescer(Generic[Call, Response]):
             if batch.pending:
                 self._start(batch)
         self._notify_drained()
-
-    def _pause_s(self) -> float:
-        """Return how long the next statement may not start beside those in progress."""
-        turns = self._turns
-        return turns.started_at_s + self._options.overlap_s - self._monotonic_s() if turns.in_progress else 0.0
 
     def _start_after(self, pause_s: float) -> None:
         if self._next is None:
@@ -211,22 +263,21 @@ class Coalescer(Generic[Call, Response]):
         self._start_batches()
 
     def _start(self, batch: StatementBatch[Call, Response]) -> None:
-        turns = self._turns
-        turns.started_at_s = started_at_s = self._monotonic_s()
-        turns.in_progress += 1
+        turns, started_at_s = self._turns, self._monotonic_s()
+        self._group = group = turns.start(started_at_s)
         self._batches += 1
         self._sizes.add(len(batch.pending))
         self._waits.add(started_at_s - batch.pending[0].submitted_s)
         task = asyncio.get_running_loop().create_task(self._run(batch), name=self.name)
         self._tasks.add(task)
-        task.add_done_callback(partial(self._on_end, turns))
+        task.add_done_callback(partial(self._on_end, turns, group))
 
-    def _on_end(self, turns: StatementTurns, task: asyncio.Task[None]) -> None:
+    def _on_end(self, turns: StatementTurns, group: StatementGroup, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        turns.in_progress -= 1
+        is_over = turns.end(group)
         if turns is self._turns and not turns.is_shared:
             self._start_soon()
-        else:
+        elif is_over:
             turns.wake_next()
         self._notify_drained()
 

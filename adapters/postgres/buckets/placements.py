@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -114,6 +114,11 @@ class Placements:
 
         self.reads = 0
 
+    @property
+    def nodes(self) -> Collection[Node]:
+        """The nodes that have buckets, as far as is known."""
+        return {each.node for each in self._known.values()}
+
     def known(self, number: int) -> Placement | None:
         """Return what is known of a bucket without asking the database."""
         return self._known.get(number)
@@ -143,8 +148,12 @@ class Placements:
         rows = await self._home.fetch(self._statements.select_placements, {})
         self._read_at_s = self._monotonic_s()
         buckets = Counter(group for _, _, group, *_ in rows)
-        found = [self._placement(row, buckets[row[2]]) for row in rows]
+        before, found = self._known, [self._placement(row, buckets[row[2]]) for row in rows]
         self._known = {each.number: self._kept(each) for each in found}
+        for each in found:
+            known = before.get(each.number)
+            if known is None or known.node != each.node:
+                self._note_place(known, each)
 
     def _placement(self, row: Sequence[Any], buckets_of_node: int) -> Placement:
         number, schema, group, host, port, shards = row
@@ -158,11 +167,7 @@ class Placements:
         Buckets divide the connections to their node, so another number of them there is a change.
         """
         known = self._known.get(found.number)
-        if known == found:
-            return known
-        if known is None or known.node != found.node:
-            self._note_place(known, found)
-        return found
+        return known if known == found else found
 
     def _note_place(self, known: Placement | None, found: Placement) -> None:
         if known is not None:

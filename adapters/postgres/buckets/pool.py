@@ -8,9 +8,11 @@ from attrs import evolve
 from psycopg import errors
 from typing_extensions import override
 
+from adapters.postgres.buckets.node import SIZE, Nodes, NodeStatements
 from adapters.postgres.buckets.placements import Placement, Placements
 from adapters.postgres.connections.connection import Rows, Statement, UnknownTable
 from adapters.postgres.connections.errors import BUCKET_MOVED, NO_CONNECTION, StillLocked, TookTooLong, judge
+from adapters.postgres.connections.held import HeldStatement
 from adapters.postgres.connections.observer import StatementObserver
 from adapters.postgres.connections.statement_pool import AttemptFailed, StatementPool
 from adapters.postgres.gateway import Gateway, MakePool, PoolName
@@ -24,6 +26,12 @@ _PAUSE_S = 0.02
 _CLOSE_TIMEOUT_S = 10.0
 _AWAY_S = 5.0
 """So long new sessions get other buckets after a failure; the first call that succeeds ends it."""
+
+_ALONE_S = 5.0
+"""So long statements of a bucket share no message after one that failed: it may move, or its statements be slow."""
+
+GATHERED = frozenset({"select_sessions", "begin_executions", "finish_executions"})
+"""The statements of each execute: with the plans of others each connection to a node would grow too large."""
 
 _NONE = PoolStats(0, 0, 0, 0, 0, 0, 0)
 _HOLDING = ".hold("
@@ -46,7 +54,10 @@ class BucketPool:
         *,
         number: int,
         placements: Placements,
+        nodes: Nodes | None = None,
     ) -> None:
+        self._nodes = nodes
+        self._alone_until_s = float("-inf")
         self._name, self._size_max, self._options = name, size_max, options
         self._observe = observe
         self._on_server_left = on_server_left
@@ -91,12 +102,30 @@ class BucketPool:
         placement = await self._placements.of(self._number)
         while True:
             try:
-                pool = await self._at(placement)
                 placed = placement.statement(statement)
+                shares = placement.buckets_of_node > 1
+                if self._nodes is not None and shares and self._is_gathered(placed, fence, until_s):
+                    node = await self._nodes.at(placement.node)
+                    return await self._together(node, HeldStatement(placement.hold, placed, parameters), until_s)
+                pool = await self._at(placement)
                 before = [placement.statement(each) for each in fence]
                 return await pool.attempt(placed, parameters, until_s, before)
             except (AttemptFailed, UnknownTable, errors.UndefinedFunction, ShuttingDown) as failed:
                 placement = await self._next(placement, failed, until_s)
+
+    async def _together(self, node: NodeStatements, held: HeldStatement, until_s: float) -> Rows:
+        """Run the statement in one message with those of other buckets, which a failed one does not hold up again."""
+        try:
+            return await node.attempt(held, until_s)
+        except Exception:
+            self._alone_until_s = time.monotonic() + _ALONE_S
+            raise
+
+    def _is_gathered(self, statement: Statement, fence: Sequence[Statement], until_s: float) -> bool:
+        """Return whether the statement may share a message: all of these have the same time."""
+        now_s = time.monotonic()
+        may_share = now_s >= self._alone_until_s and until_s - now_s >= self._options.socket_timeout_s
+        return may_share and statement.prepare and not fence and self._name == "normal" and statement.name in GATHERED
 
     async def _next(self, seen: Placement, failed: Exception, until_s: float) -> Placement:
         """Return where to send the statement now; raises the failure if no move is behind it."""
@@ -145,7 +174,7 @@ def _size(name: str, size_max: int, buckets: int) -> int:
 def connections_of_node(options: GatewayOptions, buckets: int) -> int:
     """Return how many connections a process opens to a node with so many buckets."""
     sizes = {"normal": options.pool_size_max, "lock_wait": options.lock_wait_pool_size_max}
-    return buckets * sum(_size(name, size_max, buckets) for name, size_max in sizes.items())
+    return SIZE + buckets * sum(_size(name, size_max, buckets) for name, size_max in sizes.items())
 
 
 class BucketGateway(Gateway):
@@ -195,9 +224,16 @@ class BucketGateway(Gateway):
 
 
 def bucket_gateway(
-    number: int, placements: Placements, options: GatewayOptions, observe: StatementObserver | None = None
+    number: int,
+    placements: Placements,
+    options: GatewayOptions,
+    observe: StatementObserver | None = None,
+    nodes: Nodes | None = None,
 ) -> BucketGateway:
-    """Return a gateway whose statements run on one bucket. `options` are those of home, whose pools are divided."""
+    """Return a gateway whose statements run on one bucket. `options` are those of home, whose pools are divided.
+
+    With `nodes`, statements of several buckets that start together share a message.
+    """
 
     def make_pool(
         name: str,
@@ -206,7 +242,9 @@ def bucket_gateway(
         observe: StatementObserver | None,
         on_server_left: Callable[[float], Awaitable[None]],
     ) -> BucketPool:
-        return BucketPool(name, size_max, options, observe, on_server_left, number=number, placements=placements)
+        return BucketPool(
+            name, size_max, options, observe, on_server_left, number=number, placements=placements, nodes=nodes
+        )
 
     return BucketGateway(number, options, observe, make_pool)
 

@@ -30,7 +30,7 @@ class StatementExchange:
     has for it, costs more than the rest of the statement. Others may wait for the socket once `unwatch` was called.
     """
 
-    __slots__ = ("_copied", "_descriptor", "_is_sent", "_loop", "_pgconn", "_results", "_waiter")
+    __slots__ = ("_copied", "_descriptor", "_is_sent", "_loop", "_pgconn", "_results", "_syncs_left", "_waiter")
 
     def __init__(self, pgconn: PGconn) -> None:
         self._pgconn = pgconn
@@ -40,17 +40,19 @@ class StatementExchange:
         self._results: list[PGresult] = []
         self._copied: CopySource | None = None
         self._is_sent = True
+        self._syncs_left = 1
 
-    async def results(self, copied: "CopySource | None" = None) -> list[PGresult]:
+    async def results(self, copied: "CopySource | None" = None, syncs: int = 1) -> list[PGresult]:
         """Send what is queued, and return the results once the server is ready for the next statement.
 
-        There is at least one result; the caller judges them. If a statement copies rows in, `copied` returns them. If
-        the call is cancelled, the connection is unusable. Raises psycopg.OperationalError if the connection is lost
-        before the first result.
+        In a pipeline it is ready after so many `syncs`, each of which ends a transaction. There is at least one result;
+        the caller judges them. If a statement copies rows in, `copied` returns them. If the call is cancelled, the
+        connection is unusable. Raises psycopg.OperationalError if the connection is lost before the first result.
         """
         loop = self._watch()
         self._results = []
         self._copied = copied
+        self._syncs_left = syncs
         self._is_sent = False
         self._waiter = waiter = loop.create_future()
         try:
@@ -124,7 +126,9 @@ class StatementExchange:
             else:
                 self._results.append(result)
                 if result.status == ExecStatus.PIPELINE_SYNC:
-                    return self._end()
+                    self._syncs_left -= 1
+                    if not self._syncs_left:
+                        return self._end()
         return None
 
     def _copy_in(self) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import structlog
@@ -13,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 from adapters.postgres.connections.connection import GatewayConnection, Rows, Statement
 from adapters.postgres.connections.errors import CUT, CUT_SHORT, NO_CONNECTION, RetryDecision, judge
 from adapters.postgres.connections.exchange import SocketDeadline, looks_alive
-from adapters.postgres.connections.held import HeldConnection, Hold
+from adapters.postgres.connections.held import HeldConnection, HeldStatement, Hold, NodeConnection
 from adapters.postgres.connections.observer import FailureLog, StatementObserver, failure_class
 from adapters.postgres.connections.timelines import READ_TIMELINE, Timelines
 from adapters.postgres.gateway_options import GatewayOptions
@@ -39,7 +39,7 @@ class StatementPool:
     """Connections that share a bound; a statement on them ends by its socket deadline, whatever the server does.
 
     `on_server_left` is called with the start of a statement that found the server gone. With `hold` all statements are
-    for one bucket, and run behind it.
+    for one bucket, and run behind it. With `gathers` they are for the buckets of one node, and run by `attempt_each`.
     """
 
     def __init__(  # noqa: PLR0913  # as a gateway makes it, and what a bucket adds
@@ -51,6 +51,7 @@ class StatementPool:
         on_server_left: Callable[[float], Awaitable[None]],
         *,
         hold: Hold | None = None,
+        gathers: bool = False,
     ) -> None:
         self._options = options
         self._socket_timeout_s, self._pool_timeout_s = options.socket_timeout_s, options.pool_timeout_s
@@ -67,7 +68,7 @@ class StatementPool:
         self._writers_waiting = 0
         self._pool: AsyncConnectionPool[GatewayConnection] = AsyncConnectionPool(
             options.conninfo,
-            connection_class=GatewayConnection if hold is None else HeldConnection,
+            connection_class=NodeConnection if gathers else GatewayConnection if hold is None else HeldConnection,
             kwargs=({} if hold is None else {"hold": hold})
             | {
                 "autocommit": True,
@@ -139,6 +140,59 @@ class StatementPool:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    async def attempt_each(self, statements: Sequence[HeldStatement], until_s: float) -> Sequence[Rows | Exception]:
+        """Run each statement once, all in one message on one connection; return the rows or the failure of each.
+
+        The failures are those that `attempt` raises. Raises AttemptFailed, Overloaded or ShuttingDown if none was sent.
+        """
+        timeout_s = self._connection_timeout_s(until_s - time.monotonic())
+        writes = any(each.statement.writes for each in statements)
+        connection = await (self._writer if writes else self._connection)(timeout_s)
+        socket_s = min(self._socket_timeout_s, until_s - time.monotonic())
+        work = self._run_each(cast("NodeConnection", connection), statements, socket_s, writes=writes)
+        task = asyncio.get_running_loop().create_task(work, name=f"{len(statements)} statements")
+        self._tasks.add(task)  # type: ignore[arg-type]  # only awaited
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _run_each(
+        self, connection: NodeConnection, statements: Sequence[HeldStatement], timeout_s: float, *, writes: bool
+    ) -> Sequence[Rows | Exception]:
+        started_s, spent = time.monotonic(), True
+        try:
+            with SocketDeadline(connection, timeout_s) as deadline:
+                outcomes = list(await connection.run_each(statements))
+            cut_after_s = timeout_s if deadline.passed else None
+            self._timelines.require(connection.timeline)
+            decisions = [self._judge(each, cut_after_s) if isinstance(each, Exception) else None for each in outcomes]
+            spent = any(decision is not None and decision.connection_spent for decision in decisions)
+        except Exception as error:  # noqa: BLE001  # judged, and returned to each caller
+            outcomes, decisions = [error] * len(statements), [self._judge(error, None)] * len(statements)
+        finally:
+            if writes:
+                self._writers.release()
+            await self._return(connection, spent=spent)
+        return await self._judged(statements, outcomes, decisions, started_s)
+
+    async def _judged(
+        self,
+        statements: Sequence[HeldStatement],
+        outcomes: Sequence[Rows | Exception],
+        decisions: Sequence[RetryDecision | None],
+        started_s: float,
+    ) -> Sequence[Rows | Exception]:
+        duration_s, judged = time.monotonic() - started_s, list(outcomes)
+        for nth, (held, outcome, decision) in enumerate(zip(statements, outcomes, decisions, strict=True)):
+            failure = None
+            if isinstance(outcome, Exception) and decision is not None:
+                failure = failure_class(outcome, decision)
+                self._failures.note(held.statement.name, outcome, decision)
+                judged[nth] = _failure(decision, outcome)
+            self._note(held.statement, duration_s, failure, responded=decision is None or not decision.connection_spent)
+        if any(decision is not None and decision.server_left for decision in decisions):
+            await self._on_server_left(started_s)
+        return judged
 
     def _connection_timeout_s(self, left_s: float) -> float:
         """Return how long to wait for a connection, so that the statement keeps its time, or half of the rest."""

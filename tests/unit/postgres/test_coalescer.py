@@ -596,3 +596,26 @@ async def test_a_bucket_that_moves_starts_in_turn_with_those_of_its_new_node_and
     for number in (2, 3):
         gateway.respond(number)
     assert len(await asyncio.gather(*asked)) == 4
+
+
+async def test_statements_of_buckets_that_share_a_message_start_together_and_count_as_one(gateway):
+    together = StatementTurns(gathers=True)
+    buckets = [coalescer(gateway, concurrency=1) for _ in range(3)]
+    for each in buckets:
+        each.share(together)
+    asked = [each for nth, calls in enumerate(buckets) for each in submit(calls, f"{nth}a")]
+    await turns()
+    assert gateway.batches == [["0a"], ["1a"], ["2a"]]
+    asked += [each for nth, calls in enumerate(buckets) for each in submit(calls, f"{nth}b", f"{nth}c")]
+    await turns()
+    for number in (0, 1):
+        gateway.respond(number)
+        await turns()
+    assert len(gateway.batches) == 3, "one of them has not ended"
+    gateway.respond(2)
+    await turns()
+    assert sorted(gateway.batches[3:]) == [["0b", "0c"], ["1b", "1c"], ["2b", "2c"]]
+    while gateway.in_flight:
+        gateway.respond()
+        await turns()
+    assert len(await asyncio.gather(*asked)) == 9

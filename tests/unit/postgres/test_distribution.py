@@ -71,7 +71,7 @@ def test_the_number_of_buckets_is_raised_only():
 
 def test_buckets_of_a_node_share_the_connections_of_a_process():
     options = GatewayOptions("dbname=x", pool_size_max=8, lock_wait_pool_size_max=2)
-    assert [connections_of_node(options, buckets) for buckets in (1, 2, 4, 64)] == [10, 10, 12, 192]
+    assert [connections_of_node(options, buckets) for buckets in (1, 2, 4, 64)] == [15, 15, 17, 197]
 
 
 def test_the_address_of_a_node_is_that_of_home_elsewhere_and_admits_no_standby():

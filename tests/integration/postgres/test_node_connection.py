@@ -1,0 +1,56 @@
+"""Statements of several buckets in one message: each has its own result, and none fails with another one."""
+
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+
+from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.held import HeldStatement, Hold, NodeConnection
+from adapters.postgres.gateway_options import GatewayOptions
+
+HOLD = Statement("select_hold", "SELECT 1 / (%(shard)s::bigint - 7)")
+"""Refuses the bucket 7, as one that has moved away."""
+ADD = Statement("select_sum", "SELECT %(a)s::int + 1")
+DIVIDE = Statement("select_quotient", "SELECT 1 / %(a)s::int")
+END = Statement("select_end", "SELECT pg_terminate_backend(pg_backend_pid()), %(a)s::int")
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[NodeConnection]:
+    options = GatewayOptions(database_url)
+    connection = await NodeConnection.connect(
+        options.conninfo, autocommit=True, prepare_threshold=0, address_timeout_s=5.0
+    )
+    yield connection
+    await connection.close()
+
+
+def held(statement: Statement, a: object, shard: int = 1) -> HeldStatement:
+    return HeldStatement(Hold(HOLD, shard), statement, {"a": a})
+
+
+async def test_each_statement_has_its_own_rows_whether_it_is_prepared_or_not(connection: NodeConnection) -> None:
+    for _ in range(3):
+        found = await connection.run_each([held(ADD, 1), held(ADD, 2, shard=2), held(ADD, 3), held(DIVIDE, 1, shard=2)])
+        assert found == [[(2,)], [(3,)], [(4,)], [(1,)]]
+    assert await connection.run(ADD, {"a": 5}) == [(6,)]
+
+
+async def test_a_statement_that_fails_or_is_not_held_leaves_the_others_alone(connection: NodeConnection) -> None:
+    for _ in range(2):
+        found = await connection.run_each(
+            [held(ADD, 1), held(DIVIDE, 0), held(ADD, 1, shard=7), held(ADD, "\ud800"), held(ADD, 2)]
+        )
+        rows, divided, moved, unsendable, last = found
+        assert (rows, last) == ([(2,)], [(3,)])
+        assert isinstance(divided, psycopg.errors.DivisionByZero)
+        assert isinstance(moved, psycopg.errors.DivisionByZero)
+        assert isinstance(unsendable, UnicodeEncodeError)
+
+
+async def test_statements_behind_a_lost_connection_have_its_error(connection: NodeConnection) -> None:
+    first, *others = await connection.run_each([held(ADD, 1), held(END, 1), held(ADD, 2)])
+    assert first == [(2,)]
+    assert [isinstance(each, psycopg.OperationalError) for each in others] == [True, True]
+    assert connection.closed
