@@ -47,7 +47,8 @@ class StatementExchange:
 
         In a pipeline it is ready after so many `syncs`, each of which ends a transaction. There is at least one result;
         the caller judges them. If a statement copies rows in, `copied` returns them. If the call is cancelled, the
-        connection is unusable. Raises psycopg.OperationalError if the connection is lost before the first result.
+        connection is unusable. If the connection is lost, it returns the results up to the server's error, or up to the
+        last transaction that has ended. Raises psycopg.OperationalError if there is neither.
         """
         loop = self._watch()
         self._results = []
@@ -140,9 +141,9 @@ class StatementExchange:
             self._pgconn.put_copy_end()
 
     def _lose(self, error: psycopg.OperationalError) -> None:
-        """End the statement with the server's own error, if it came, else with this one."""
-        refused = any(result.status == ExecStatus.FATAL_ERROR for result in self._results)
-        self._end(None if refused else error)
+        """End with the server's own error, or the transactions that have ended, if one came; else with this error."""
+        is_told = any(result.status in (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_SYNC) for result in self._results)
+        self._end(None if is_told else error)
         self.unwatch()
 
     def _end(self, error: psycopg.OperationalError | None = None) -> None:

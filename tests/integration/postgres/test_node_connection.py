@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.exchange import SocketDeadline
 from adapters.postgres.connections.held import HeldStatement, Hold, NodeConnection
 from adapters.postgres.gateway_options import GatewayOptions
 
@@ -13,6 +14,7 @@ HOLD = Statement("select_hold", "SELECT 1 / (%(shard)s::bigint - 7)")
 """Refuses the bucket 7, as one that has moved away."""
 ADD = Statement("select_sum", "SELECT %(a)s::int + 1")
 DIVIDE = Statement("select_quotient", "SELECT 1 / %(a)s::int")
+SLEEP = Statement("select_slowly", "SELECT pg_sleep(60), %(a)s::int")
 END = Statement("select_end", "SELECT pg_terminate_backend(pg_backend_pid()), %(a)s::int")
 
 
@@ -54,3 +56,11 @@ async def test_statements_behind_a_lost_connection_have_its_error(connection: No
     assert first == [(2,)]
     assert [isinstance(each, psycopg.OperationalError) for each in others] == [True, True]
     assert connection.closed
+
+
+async def test_a_statement_that_has_ended_keeps_its_rows_if_a_later_one_is_cut_off(connection: NodeConnection) -> None:
+    with SocketDeadline(connection, 0.5):
+        first, *others = await connection.run_each([held(ADD, 1), held(SLEEP, 1), held(ADD, 2)])
+    assert first == [(2,)]
+    assert [isinstance(each, psycopg.OperationalError) for each in others] == [True, True]
+    assert connection.closed or connection.broken
