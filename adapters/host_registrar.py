@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
@@ -33,7 +35,8 @@ _log = structlog.get_logger(__name__)
 class RegistrarOptions:
     """The controllers, `http://host:port` or `https://host:port`, the token, and the host as controllers see it.
 
-    Without a `url` that is `http://` with `port`, at the address from which this host reaches the controller.
+    Without a `url` that is `http://` with `port`, at the address from which this host reaches the controller. `ca_file`
+    has the certificates that verify controllers; None means those of the system.
     """
 
     controllers: Sequence[str]
@@ -42,6 +45,7 @@ class RegistrarOptions:
     url: str | None
     port: int
     release: str
+    ca_file: Path | None = None
     every_s: float = REGISTERED_EVERY_S
     again_after_s: float = _AGAIN_AFTER_S
 
@@ -148,7 +152,10 @@ class HostRegistrar:
     def _opened(self) -> httpx2.AsyncClient:
         if self._client is None:
             headers = {"Authorization": f"Bearer {self._options.token}", "Content-Type": "application/json"}
-            self._client = httpx2.AsyncClient(headers=headers, trust_env=False, timeout=_TRIED_WITHIN_S)
+            verified = ssl.create_default_context(cafile=self._options.ca_file)
+            self._client = httpx2.AsyncClient(
+                headers=headers, trust_env=False, timeout=_TRIED_WITHIN_S, verify=verified
+            )
         return self._client
 
     def _body(self) -> bytes:

@@ -43,7 +43,9 @@ def _registrar(settings: Settings, runner: SandboxScriptRunner) -> HostRegistrar
     if not settings.controller_url or token is None:
         return None
     name, url = runtime_host_name(settings), runtime_host_url(settings)
-    options = RegistrarOptions(settings.controller_url, token.reveal(), name, url, settings.port, VERSION)
+    options = RegistrarOptions(
+        settings.controller_url, token.reveal(), name, url, settings.port, VERSION, settings.controller_ca_file
+    )
     return HostRegistrar(options, partial(_offer, runner))
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from entrypoints.settings.edge import edge_lists_are_valid, rates_are_valid
 from entrypoints.settings.nodes import database_nodes_are_valid
 from entrypoints.settings.runtime_hosts import (
+    controller_ca_is_usable,
     host_certificate_is_usable,
     registration_is_possible,
     runtime_ca_is_usable,
@@ -260,5 +261,6 @@ RUNTIME_HOST_CHECKS: tuple[Check, ...] = (
     host_token_off_loopback,
     host_certificate_is_usable,
     registration_is_possible,
+    controller_ca_is_usable,
 )
 """The checks of a runtime host."""

@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from ipaddress import ip_network
+from pathlib import Path
 
 from domain.errors import InvalidRequest
 from domain.hosts.host import NAME_PATTERN
@@ -69,14 +70,23 @@ def host_certificate_is_usable(settings: Settings) -> Iterator[str]:
 
 def runtime_ca_is_usable(settings: Settings) -> Iterator[str]:
     """Check that the certificates that verify runtime hosts can be read."""
-    if settings.runtime_ca_file is None:
+    yield from _ca_is_usable("RUNTIME_CA_FILE", settings.runtime_ca_file)
+
+
+def controller_ca_is_usable(settings: Settings) -> Iterator[str]:
+    """Check that the certificates that verify controllers can be read."""
+    yield from _ca_is_usable("CONTROLLER_CA_FILE", settings.controller_ca_file)
+
+
+def _ca_is_usable(name: str, file: Path | None) -> Iterator[str]:
+    if file is None:
         return
     try:
-        ssl.create_default_context(cafile=settings.runtime_ca_file)
+        ssl.create_default_context(cafile=file)
     except OSError as error:
         yield (
-            f"RUNTIME_CA_FILE: the certificates cannot be used ({error}). Name a file of certificates in PEM, which "
-            "this user can read, or unset it."
+            f"{name}: the certificates cannot be used ({error}). Name a file of certificates in PEM, which this user "
+            "can read, or unset it."
         )
 
 

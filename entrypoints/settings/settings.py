@@ -329,6 +329,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Path | None,
         Meta(description="Certificates, in PEM, that verify https:// runtime hosts. Unset: those of the system."),
     ] = None
+    controller_ca_file: Annotated[
+        Path | None,
+        Meta(description="Certificates, in PEM, that verify an https:// CONTROLLER_URL. Unset: those of the system."),
+    ] = None
     runtime_mappings_file: Annotated[
         Path | None, Meta(description="JSON file with further prefixes and patterns of language-titles.")
     ] = None

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from pathlib import Path
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from respx import MockResponse
 
 from adapters.host_registrar import HostRegistrar, Offer, RegistrarOptions
 from domain.hosts.host import HostState
+from tests.support.certificates import Authority
 
 FIRST, SECOND = "http://first.test:8080", "https://second.test"
 PATH = "/runtime-hosts/host-1:8090"
@@ -85,6 +87,32 @@ async def test_it_reports_why_no_controller_has_taken_it(controllers, second, re
     second.mock(return_value=MockResponse(503, json={"error": {"message": "Too many hosts."}}))
     await registrar.register()
     assert registrar.problem == f"{FIRST}: ConnectError: refused; {SECOND}: 503 Too many hosts."
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_it_registers_only_at_a_controller_that_its_certificates_verify(tmp_path, is_known):
+    signing, other = Authority(tmp_path, "signing"), Authority(tmp_path, "other")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(*signing.vouch("127.0.0.1"))
+    heads = []
+
+    async def serve(reader, writer):
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls) as server:
+        port = server.sockets[0].getsockname()[1]
+        ca_file = (signing if is_known else other).file
+        options = RegistrarOptions([f"https://127.0.0.1:{port}"], "hush", "host-1:8090", URL, 8090, "0.3.0", ca_file)
+        registrar = HostRegistrar(options, lambda: OFFER)
+        await registrar.register()
+        problem = registrar.problem
+        await registrar.end()
+    assert bool(heads) is is_known, "the token goes to nobody else"
+    assert (problem is None) is is_known
+    assert is_known or "CERTIFICATE_VERIFY_FAILED" in problem
 
 
 async def test_what_one_controller_refuses_is_not_sent_to_the_next(controllers, registrar):

@@ -125,3 +125,8 @@ class TestTls:
         for wrong in (tmp_path / "none.pem", tmp_path):
             (problem,) = problems(CONTROLLER_CHECKS, RUNTIME_CA_FILE=str(wrong))
             assert problem.startswith("RUNTIME_CA_FILE: the certificates cannot be used")
+
+    def test_the_certificates_that_verify_controllers_must_be_readable(self, tmp_path):
+        load_settings(HOST | {"CONTROLLER_CA_FILE": str(Authority(tmp_path).file)}, RUNTIME_HOST_CHECKS)
+        (problem,) = problems(RUNTIME_HOST_CHECKS, **HOST | {"CONTROLLER_CA_FILE": str(tmp_path)})
+        assert problem.startswith("CONTROLLER_CA_FILE: the certificates cannot be used")
