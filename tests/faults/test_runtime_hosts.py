@@ -1,4 +1,4 @@
-"""Registrations of runtime hosts under kill -9: of the controller that takes them, of the server, and of a host."""
+"""Registered hosts: kill -9 of a controller, of the server and of a host; a frozen controller; restarts in turn."""
 
 import contextlib
 import os
@@ -19,6 +19,7 @@ pytestmark = pytest.mark.timeout(240)
 
 SETTINGS = {"RUNTIME_TOKEN": "a token of runtime hosts", "RUNTIME_HOST_NETWORKS": "127.0.0.0/8"}
 CALLERS = 8
+FROZEN_S = 10.0
 
 
 @pytest.fixture
@@ -41,9 +42,9 @@ def controllers(begin, url):
 
 @pytest.fixture
 def host(begin, controllers):
-    def begin_host(name):
+    def begin_host(name, port=None):
         urls = ",".join(each.url for each in controllers)
-        started = begin("runtime-host", RUNTIME_HOST_NAME=name, CONTROLLER_URL=urls, PORT=str(free_port()))
+        started = begin("runtime-host", RUNTIME_HOST_NAME=name, CONTROLLER_URL=urls, PORT=str(port or free_port()))
         wait_until(lambda: all(standings(each).get(name) == "ready" for each in controllers))
         return started
 
@@ -145,4 +146,55 @@ def test_a_host_that_is_killed_is_left_for_the_other_one(controllers, host):
     NOTES.append(
         f"runtime hosts: one of two was killed -9 under {CALLERS} callers: {len(faults)} executions are unknown, all others "
         f"succeeded, and each caller did so again {1000 * recovered_s:.0f} ms after the host was gone"
+    )
+
+
+def test_hosts_that_restart_in_turn_cost_no_call(controllers, host):
+    running = {name: host(name) for name in ("one", "two")}
+    callers = [Callers(each) for each in controllers]
+    for each in callers:
+        each.succeed()
+    at_s = time.monotonic()
+    for name, service in running.items():
+        service.send_signal(signal.SIGTERM)
+        assert service.ended() == 0
+        host(name, service.port)
+        for each in callers:
+            each.succeed()
+    took_s = time.monotonic() - at_s
+    for each in callers:
+        each.end()
+    codes = [each.codes_since(at_s) for each in callers]
+    assert [seen.keys() for seen in codes] == [{"success"}] * 2
+    NOTES.append(
+        f"runtime hosts: two were restarted in turn within {took_s:.1f} s under {2 * CALLERS} callers of two controllers: "
+        f"{sum(map(Counter.total, codes))} calls succeeded, and none failed"
+    )
+
+
+def test_a_controller_that_is_frozen_costs_the_other_one_nothing_and_goes_on_afterwards(controllers, host):
+    frozen, other = controllers
+    host("one"), host("two")
+    callers = {each: Callers(each) for each in controllers}
+    for each in callers.values():
+        each.succeed()
+    at_s = time.monotonic()
+    family = [pid for pid, _ in frozen.family()]
+    for pid in family:
+        os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: time.monotonic() - at_s > FROZEN_S)
+    for pid in family:
+        os.kill(pid, signal.SIGCONT)
+    woken_s = time.monotonic()
+    recovered_s = callers[frozen].succeed()
+    for each in callers.values():
+        each.end()
+    served, held = callers[other].codes_since(at_s), callers[frozen].codes_since(at_s)
+    assert served.keys() == {"success"}
+    assert sum(count for code, count in held.items() if code != "success") <= CALLERS, held
+    assert callers[frozen].codes_since(woken_s + recovered_s).keys() <= {"success"}
+    assert standings(frozen) == standings(other) == {"one": "ready", "two": "ready"}
+    NOTES.append(
+        f"runtime hosts: one of two controllers was frozen for {FROZEN_S:g} s: the other one served {served['success']} calls, "
+        f"and none failed; calls at the frozen one: {dict(held)}, and all succeeded {1000 * recovered_s:.0f} ms after it woke"
     )

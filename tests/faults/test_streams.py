@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -145,7 +146,7 @@ async def _are_ready(runner: HttpScriptRunner) -> bool:
 
 def note(fault: str, seen: Counter[str], recovered_s: float) -> None:
     NOTES.append(
-        f"runtime hosts, {CALLERS} callers, one of two {fault}: {dict(seen)}; every caller could go on after "
+        f"two runtime hosts, {CALLERS} callers, {fault}: {dict(seen)}; every caller could go on after "
         f"{1000 * recovered_s:.0f} ms"
     )
 
@@ -169,7 +170,7 @@ async def test_a_host_that_is_killed_costs_what_it_was_running(hosts):
     assert seen.keys() <= {"done", "unknown"}
     assert seen["unknown"] <= CALLERS
     assert_each_ran_once(hosts[0], callers)
-    note("killed", seen, recovered_s)
+    note("one killed", seen, recovered_s)
 
 
 @pytest.mark.parametrize("frozen_s", [0.5, 3.0, 10.0])
@@ -186,7 +187,7 @@ async def test_a_host_that_is_frozen_is_left_within_a_second(hosts, frozen_s):
     assert seen.keys() <= {"done", "unknown", "OVERLOADED"}, "what waited in the queue of the host for too long"
     assert (seen["unknown"] == 0) == (frozen_s < 5), "runs of a host that is back in time end as usual"
     assert_each_ran_once(hosts[0], callers)
-    note(f"frozen for {frozen_s:g} s", seen, recovered_s)
+    note(f"one frozen for {frozen_s:g} s", seen, recovered_s)
 
 
 async def test_a_host_that_is_cut_off_is_left_within_a_second(hosts, proxy):
@@ -199,7 +200,7 @@ async def test_a_host_that_is_cut_off_is_left_within_a_second(hosts, proxy):
     seen = callers.since(at_s)
     assert seen.keys() <= {"done", "unknown"}
     assert_each_ran_once(hosts[0], callers)
-    note("cut off", seen, recovered_s)
+    note("one cut off", seen, recovered_s)
 
 
 async def test_hosts_that_restart_in_turn_cost_no_execution(hosts):
@@ -215,4 +216,50 @@ async def test_hosts_that_restart_in_turn_cost_no_execution(hosts):
     seen = callers.since(at_s)
     assert seen.keys() == {"done"}, "a rolling restart costs no call"
     assert_each_ran_once(hosts[0], callers)
-    note("restarted after the other", seen, recovered_s)
+    note("restarted in turn", seen, recovered_s)
+
+
+@contextlib.asynccontextmanager
+async def busy_processors() -> AsyncIterator[None]:
+    """Keep all processors busy with four programs each."""
+    count = 4 * (os.cpu_count() or 1)
+    programs = [await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass") for _ in range(count)]
+    try:
+        yield
+    finally:
+        for program in programs:
+            program.kill()
+            await program.wait()
+
+
+async def test_hosts_on_busy_processors_lose_no_execution_and_are_all_used_afterwards(hosts):
+    async with calling(*(host.url for host in hosts)) as callers:
+        at_s = time.monotonic()
+        async with busy_processors():
+            for _ in range(3):
+                await callers.succeed()
+        busy_s = time.monotonic() - at_s
+        await until(lambda: _are_ready(callers.runner), timeout_s=30)
+        recovered_s = await callers.succeed()
+        await callers.end()
+        left = callers.runner.stats().left
+    seen = callers.since(at_s)
+    assert not seen["unknown"], "a host that is slow is not lost"
+    assert_each_ran_once(hosts[0], callers)
+    note(f"busy processors for {busy_s:.1f} s, hosts left {sum(left.values())} times", seen, recovered_s)
+
+
+async def test_a_controller_that_is_held_up_for_a_second_leaves_no_host(hosts):
+    async with calling(*(host.url for host in hosts)) as callers:
+        at_s = time.monotonic()
+        ends_at_s = at_s + 1
+        while time.monotonic() < ends_at_s:
+            """Hold the loop, so that neither timers nor sockets are served."""
+        recovered_s = await callers.succeed()
+        await callers.end()
+        left = callers.runner.stats().left
+    seen = callers.since(at_s)
+    assert seen.keys() == {"done"}
+    assert not any(left.values()), left
+    assert_each_ran_once(hosts[0], callers)
+    note("the controller held up for 1 s", seen, recovered_s)

@@ -117,3 +117,21 @@ async def test_pings_of_a_host_that_takes_nothing_pile_up_no_replies():
     await asyncio.sleep(0)
     assert transport.written == [(Kind.PONG, 0)]
     stream.link.connection_lost(None)
+
+
+async def test_a_run_whose_time_ended_while_the_controller_was_frozen_ends_as_the_host_has_sent_it():
+    stream, _ = opened()
+    run = asyncio.ensure_future(stream.run(uuid4(), b"{}", asyncio.get_running_loop().time() - 1))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not run.done(), "its timer is late, and what the host has sent is not read yet"
+    stream.link.data_received(frame(Kind.END, 1, END))
+    assert (await run).status == 200
+    stream.link.connection_lost(None)
+
+
+async def test_runs_that_the_host_did_not_end_while_the_controller_was_frozen_are_unknown():
+    stream, _ = opened()
+    with pytest.raises(HostSilent):
+        await stream.run(uuid4(), b"{}", asyncio.get_running_loop().time() - 1)
+    stream.link.connection_lost(None)
