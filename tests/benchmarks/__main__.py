@@ -200,11 +200,12 @@ def passed_calls(*, turns: int, seconds: float) -> None:
 @click.option("--rounds", default=5, show_default=True, help="Turns of the sandbox and of a host.")
 @click.option("--seconds", default=2.0, show_default=True, help="Measured, for each line of a turn.")
 def on_hosts(*, rounds: int, seconds: float) -> None:
-    """Execute warm sessions on a runtime host, in turns with the sandbox itself; a minute."""
-    with _folder() as folder, _strangers() as seen:
-        compared = hosts.run(folder, rounds, seconds)
-    for text in (*hosts.HEADING, *(each.row() for each in compared), *seen):
-        click.echo(text)
+    """Execute warm sessions on a runtime host, in turns with the sandbox itself; two minutes."""
+    with _bench(apart=False) as (postgres, _, folder), _strangers() as seen:
+        for text in hosts.run(postgres, folder, rounds, seconds):
+            click.echo(text)
+    for note in seen:
+        click.echo(note)
 
 
 @cli.command("compare")
@@ -233,12 +234,13 @@ def _scope(sizes: tuple[int, ...], connections: tuple[int, ...], times: Times, *
 
 
 @contextmanager
-def _bench() -> Iterator[tuple[Database, Cores, Path]]:
-    """Run PostgreSQL in a folder that is gone afterwards."""
+def _bench(*, apart: bool = True) -> Iterator[tuple[Database, Cores, Path]]:
+    """Run PostgreSQL in a folder that is gone afterwards, on the core of the load or, not `apart`, on all cores."""
     cores = Cores.choose()
     with _folder() as folder:
-        os.sched_setaffinity(0, {cores.load})
-        with database(folder, cores.load) as postgres:
+        if apart:
+            os.sched_setaffinity(0, {cores.load})
+        with database(folder, cores.load if apart else None) as postgres:
             asyncio.run(migrate(postgres, folder))
             yield postgres, cores, folder
 

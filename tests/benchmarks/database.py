@@ -91,8 +91,8 @@ class Database:
 
 
 @contextmanager
-def database(folder: Path, core: int) -> Iterator[Database]:
-    """Run the embedded server in this folder for the duration, on one core."""
+def database(folder: Path, core: int | None) -> Iterator[Database]:
+    """Run the embedded server in this folder for the duration, on one core or on all of them."""
     settings = Settings(data_dir=folder, auto_migrate=True, db_pool_max=_CONNECTIONS_MAX)
     server = Commands(settings=settings).embedded_postgres()
     with pinned(core), running(server) as url:

@@ -4,10 +4,12 @@ import asyncio
 import os
 import statistics
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from itertools import cycle
 from pathlib import Path
 
+import click
 import uvloop
 from attrs import frozen
 
@@ -17,16 +19,19 @@ from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
-from tests.benchmarks import servers
+from tests.benchmarks import executions, requests, servers
+from tests.benchmarks.database import Database
+from tests.benchmarks.load import LoadGenerator
 from tests.benchmarks.process_table import processor_s
+from tests.benchmarks.servers import Server
 from tests.benchmarks.sessions import SCRIPT
 from tests.contracts.script_runs import Source, new_session, report_of, run_of, script_of
 from tests.support.waiting import until
 
 RATIO_MIN = 0.5
-"""Executions a second on a host, in parts of those in the sandbox."""
+"""Whole executions a second on a host, in parts of those in the sandbox."""
 
-_SESSIONS = 8
+_SESSIONS = executions.WARM_SESSIONS
 _CALLERS = 64
 _SOURCES = {Language.PYTHON: 'result = params["a"] + params["b"]', Language.NODEJS: SCRIPT}
 _PARAMS, _RESULT = '{"a": 5, "b": 3}', "8"
@@ -44,11 +49,12 @@ class Line:
 
 @frozen
 class Compared:
-    """The rounds of one language: in the sandbox, and on a host."""
+    """The rounds of one language: in the sandbox, and on a host. `ratio_min` is the bar, if there is one."""
 
-    language: Language
+    name: str
     local: Sequence[Line]
     remote: Sequence[Line]
+    ratio_min: float | None = None
 
     @property
     def rate_ratio(self) -> float:
@@ -56,30 +62,82 @@ class Compared:
         return statistics.median(far.rate / near.rate for near, far in zip(self.local, self.remote, strict=True))
 
     @property
-    def is_met(self) -> bool:
-        """Whether a host reaches its share."""
-        return self.rate_ratio >= RATIO_MIN
+    def verdict(self) -> str:
+        """Whether a host reaches its share; empty without a bar."""
+        if self.ratio_min is None:
+            return ""
+        return f", at least {self.ratio_min}: {'met' if self.rate_ratio >= self.ratio_min else 'NOT MET'}"
 
     def row(self) -> str:
-        """Return it as a row of the table under `heading`."""
+        """Return it as a row of the table under `HEADING`."""
         cells = [f"{_median(lines, name):,.0f}" for name in ("rate", "cpu_us") for lines in (self.local, self.remote)]
-        verdict = "met" if self.is_met else "NOT MET"
-        return f"| {self.language} | {' | '.join(cells)} | {self.rate_ratio:.2f}, at least {RATIO_MIN}: {verdict} |"
+        return f"| {self.name} | {' | '.join(cells)} | {self.rate_ratio:.2f}{self.verdict} |"
 
 
 HEADING = (
-    "| language | executions/s, sandbox | on a host | µs of CPU each, sandbox | on a host | rate, host / sandbox |",
+    "| executions | executions/s, sandbox | on a host | µs of CPU each, sandbox | on a host | rate, host / sandbox |",
     "|---|---|---|---|---|---|",
 )
 
 
-def run(folder: Path, rounds: int, seconds: float) -> Sequence[Compared]:
-    """Measure each language; the host is a process of its own, and no core is reserved."""
+def run(database: Database, folder: Path, rounds: int, seconds: float) -> Iterator[str]:
+    """Measure each language: whole executions over HTTP, and the runners alone. The host is a process of its own."""
+    yield from HEADING
     with servers.serving(servers.runtime_host(folder / "host"), None) as host:
-        return uvloop.run(_compared(host.url, folder / "local", rounds, seconds))
+        for compared in _whole(database, host, folder, rounds, seconds):
+            yield compared.row()
+        for compared in uvloop.run(_alone(host.url, folder / "alone", rounds, seconds)):
+            yield compared.row()
 
 
-async def _compared(url: str, folder: Path, rounds: int, seconds: float) -> Sequence[Compared]:
+@frozen
+class Service:
+    """A controller, and the processes that take part in its executions."""
+
+    server: Server
+    pids: Sequence[int]
+
+    def warm(self, language: Language) -> Sequence[bytes]:
+        """Return the calls of new sessions whose workers run."""
+        asked = [requests.initialize(language)] * _SESSIONS
+        calls = [requests.execute(each) for each in executions.initialized(self.server, asked)]
+        self.measured(calls, _WARMUP_S)
+        return calls
+
+    def measured(self, calls: Sequence[bytes], seconds: float) -> Line:
+        """Execute for so long; raises click.ClickException after an error."""
+        before_s = sum(map(processor_s, self.pids))
+        with LoadGenerator(self.server.url, _CALLERS) as generator:
+            load = generator.keep_busy(cycle(calls), seconds)
+        if load.errors:
+            raise click.ClickException(f"The service responds with errors, by status: {load.errors}")
+        return Line(load.rate, (sum(map(processor_s, self.pids)) - before_s) / len(load.latencies_s) * 1e6)
+
+
+def _whole(database: Database, host: Server, folder: Path, rounds: int, seconds: float) -> Iterator[Compared]:
+    remote = {"PYTHON_RUNTIME_URL": host.url, "NODEJS_RUNTIME_URL": host.url}
+    with (
+        _service(database, folder / "local", [database.pid], {}) as near,
+        _service(database, folder / "remote", [database.pid, host.pid], remote) as far,
+    ):
+        for language in Language:
+            lines: tuple[list[Line], list[Line]] = ([], [])
+            sides = [
+                (service, service.warm(language), found) for service, found in zip((near, far), lines, strict=True)
+            ]
+            for turn in range(rounds):
+                for service, calls, found in sides[:: (1, -1)[turn % 2]]:
+                    found.append(service.measured(calls, seconds))
+            yield Compared(f"{language}, whole, over HTTP", *lines, ratio_min=RATIO_MIN)
+
+
+@contextmanager
+def _service(database: Database, folder: Path, pids: Sequence[int], settings: Mapping[str, str]) -> Iterator[Service]:
+    with servers.serving(servers.pglambda(database.url, folder, **settings), None) as server:
+        yield Service(server, [server.pid, *pids])
+
+
+async def _alone(url: str, folder: Path, rounds: int, seconds: float) -> Sequence[Compared]:
     async with _runners(url, folder) as runners:
         return [await _in_turns(language, runners, rounds, seconds) for language in Language]
 
@@ -111,7 +169,7 @@ async def _in_turns(
     for _ in range(rounds):
         for runner, measured in zip(runners, lines, strict=True):
             measured.append(await _measured(runner, language, seconds))
-    return Compared(language, *lines)
+    return Compared(f"{language}, the runner alone", *lines)
 
 
 async def _measured(runner: ScriptRunner, language: Language, seconds: float) -> Line:
