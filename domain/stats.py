@@ -6,7 +6,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from domain.histogram import Histogram
 from domain.scripts.language import Language
@@ -187,12 +187,14 @@ class BucketStats:
     """Buckets that are away now, and counts: reads of where the buckets lie, and moves of one that were found.
 
     `copies_compared_at` is when the copies of webhooks were last as on the coordinator, or the first attempt began.
+    `clock_offsets_ms` is how far the clock of each node that responds is ahead of the time of the service, by address.
     """
 
     away: int
     placement_reads: int
     moves: int
     copies_compared_at: datetime | None
+    clock_offsets_ms: Mapping[str, float] = field(factory=dict)
 
 
 @frozen

@@ -86,6 +86,13 @@ SELECT b.number, b.schema, :from_at::timestamptz
 FROM unnest(:numbers::smallint[], :schemas::text[]) AS b (number, schema)
 ON CONFLICT (number) DO NOTHING;
 
+-- name: commit_locally()
+SELECT set_config('synchronous_commit', 'local', TRUE);
+
+-- name: write_durably()
+-- Its commit waits for standbys as any other, and for all that was committed before.
+SELECT pg_logical_emit_message(TRUE, 'pglambda', 'buckets');
+
 -- name: exclude_older_releases()!
 -- A controller of a release that knows no buckets would look for all sessions in `meta`; now it stops.
 UPDATE meta.migrations AS m SET works_beside = m.version WHERE m.name = 'buckets';

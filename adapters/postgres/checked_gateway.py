@@ -1,6 +1,6 @@
 """A gateway that is opened for one task, such as a command, after its schema was checked."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from attrs import define
@@ -26,6 +26,9 @@ class CheckedGateway:
     _probe: Statement
     """The statement that shows whether the database responds."""
 
+    _others: Sequence[Gateway] = ()
+    """Further gateways that the clock needs."""
+
     @asynccontextmanager
     async def opened(self, clock_samples: int = 1, reach_timeout_s: float = _REACH_TIMEOUT_S) -> AsyncIterator[None]:
         """Open the gateway, and close it at the end; more `clock_samples` make the clock more precise.
@@ -33,7 +36,8 @@ class CheckedGateway:
         Raises StorageUnavailable if the database is not reachable within `reach_timeout_s`. Raises RuntimeError with
         the remedy if migrations are pending, or if the role lacks a right, also for statements of the body.
         """
-        await self._gateway.open()
+        for each in (self._gateway, *self._others):
+            await each.open()
         try:
             await self._gateway.fetch(self._probe, {}, timeout_s=reach_timeout_s)
             await self._require_schema()
@@ -47,7 +51,8 @@ class CheckedGateway:
                 f"PostgreSQL refused a statement: {refusal}. Run `pglambda doctor`: it shows which rights to grant."
             ) from error
         finally:
-            await self._gateway.close()
+            for each in (*self._others, self._gateway):
+                await each.close()
 
     async def _require_schema(self) -> None:
         pending = (await self._schema.state()).pending

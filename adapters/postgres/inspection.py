@@ -9,7 +9,7 @@ from uuid import UUID
 from attrs import define
 
 from adapters.postgres import codec
-from adapters.postgres.clock.probe import ServerTime
+from adapters.postgres.clock.probe import AT_HOME, ServerTime
 from adapters.postgres.clock.samples import ClockSample, boottime_ns, from_ns, host_time, to_ns
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.inspection import InspectionConnection
@@ -186,7 +186,8 @@ class DatabaseInspector:
         """Measure the database's clock; that of the server, while migrations are pending."""
         statements = self._statements.clock
         select = statements.select_server_clock if (await self.schema()).pending else statements.select_clock
-        samples = [await self._sample(select) for _ in range(_SAMPLES)]
+        parameters = AT_HOME if select is statements.select_clock else {}
+        samples = [await self._sample(select, parameters) for _ in range(_SAMPLES)]
         best, correction_ms = min(samples, key=lambda sample: sample[0].error_ns)
         now_ns = boottime_ns() + best.offset_ns
         return ClockFacts(
@@ -257,10 +258,10 @@ class DatabaseInspector:
         sizes = await self._rows(self._statements.storage.select_table_sizes)
         return sum(size_bytes for _, size_bytes, _ in sizes)
 
-    async def _sample(self, select: Statement) -> tuple[ClockSample, float]:
+    async def _sample(self, select: Statement, parameters: Mapping[str, object]) -> tuple[ClockSample, float]:
         """Return a sample, and the correction in milliseconds."""
         sent_ns = boottime_ns()
-        ((at, *added),) = await self._rows(select)
+        ((at, *added),) = await self._rows(select, parameters)
         sample = ClockSample.of(sent_ns, at, boottime_ns())
         return sample, ServerTime(at, *added).correction_ms
 

@@ -21,6 +21,7 @@ from adapters.embedded_postgres.upgrade import DatabaseUpgrade
 from adapters.postgres.buckets.pool import connections_of_node
 from adapters.postgres.checked_gateway import CheckedGateway
 from adapters.postgres.inspection import DatabaseInspector
+from adapters.postgres.migrations.announcement import Announcement
 from adapters.postgres.migrations.buckets import BucketMigrations, BucketStatus, ClusterNode
 from adapters.postgres.migrations.database import DatabaseMigrations
 from adapters.postgres.migrations.distribution import Distribution, DistributionPlan, UnawareClients
@@ -42,6 +43,7 @@ from domain.limits.ports import Unlimited
 from domain.queue.quota import QueueQuota
 from domain.usage import UsageService
 from domain.webhooks.service import WebhookService, leave_to_others
+from entrypoints.composition.database import time_of
 from entrypoints.composition.options import (
     embedded_options,
     execution_policy,
@@ -152,9 +154,17 @@ class Commands(TakeoverCommands):
         home_migrations,
         bucket_migrations,
         database.statements,
-        wall_clock,
         providers.Callable(partial, connections_of_node, gateway_options),
-        actor,
+        providers.Factory(
+            Announcement,
+            bucket_migrations.provided.connections,
+            database.statements,
+            wall_clock,
+            providers.Callable(
+                time_of, bucket_migrations.provided.connections, settings, database.statements.provided.clock
+            ),
+            actor,
+        ),
     )
     __self__ = providers.Self()
     database_access = providers.Factory(
@@ -166,6 +176,7 @@ class Commands(TakeoverCommands):
             database.schema,
             database.clock,
             database.statements.provided.migrations.select_migrations_exist,
+            database.clock_gateways,
         ),
         settings,
     )

@@ -67,6 +67,7 @@ class Controller(UseCases):
     lifespan = providers.Singleton(
         lifespan,
         UseCases.database.gateway,
+        UseCases.database.clock_gateways,
         UseCases.database.clock,
         UseCases.database.cleanup,
         UseCases.database.coalescers,

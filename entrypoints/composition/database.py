@@ -3,16 +3,19 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from dependency_injector import containers, providers
 
 from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.coalescer import Coalescer
+from adapters.postgres.buckets.placements import dsn_at
 from adapters.postgres.buckets.pool import BucketGateway
 from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock
-from adapters.postgres.clock.probe import DatabaseClock
+from adapters.postgres.clock.probe import DatabaseClock, Fetch, NodeClock, ServerClock
 from adapters.postgres.connections.observer import StatementObserver
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.migrations.connections import MigrationConnections
+from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.schema import SchemaCheck
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.audit import PostgresAuditReader
@@ -54,7 +57,11 @@ from entrypoints.composition.options import (
     storage_budget,
 )
 from entrypoints.server.lifespan import Step
+from entrypoints.settings.nodes import clock_source
 from entrypoints.settings.settings import Settings
+
+_READING = MigrationOptions(connect_timeout_s=2.0, statement_timeout_s=1.0, socket_timeout_s=2.0)
+"""The times of a reading of the clock without a gateway."""
 
 
 @frozen
@@ -69,9 +76,34 @@ class BucketSteps:
     pools: Callable[[], Mapping[str, PoolStats]] = no_pools
 
 
-def disciplined_clock(gateway: Gateway, statements: ClockStatements, options: ClockOptions) -> DisciplinedClock:
-    """Return the clock of the gateway's database, before its first measurement."""
-    return DisciplinedClock(DatabaseClock(gateway.fetch, statements, options.probe_timeout_s), options)
+def clock_gateways(settings: Settings) -> Sequence[Gateway]:
+    """Return the gateway to the node whose clock counts; none if it is the server of DATABASE_URL."""
+    source = clock_source(settings)
+    if source is None:
+        return ()
+    home = gateway_options(settings)
+    return (Gateway(evolve(home, dsn=dsn_at(*source, home.dsn), pool_size_max=1, lock_wait_pool_size_max=1)),)
+
+
+def disciplined_clock(
+    gateway: Gateway, sources: Sequence[Gateway], statements: ClockStatements, options: ClockOptions
+) -> DisciplinedClock:
+    """Return the clock of a database, before its first measurement."""
+    fetches = [each.fetch for each in sources]
+    return DisciplinedClock(server_clock(gateway.fetch, fetches, statements, options.probe_timeout_s), options)
+
+
+def server_clock(home: Fetch, sources: Sequence[Fetch], statements: ClockStatements, timeout_s: float) -> ServerClock:
+    """Return the clock that counts: that of the source if there is one, or else of home."""
+    clock = DatabaseClock(home, statements, timeout_s)
+    return NodeClock(clock, sources[0], statements.select_node_clock, timeout_s) if sources else clock
+
+
+def time_of(home: MigrationConnections, settings: Settings, statements: ClockStatements) -> ServerClock:
+    """Return the clock that counts; each reading has a connection of its own."""
+    reading, source = evolve(home, options=_READING), clock_source(settings)
+    sources = [] if source is None else [evolve(reading, dsn=dsn_at(*source, home.dsn)).fetch]
+    return server_clock(reading.fetch, sources, statements, _READING.statement_timeout_s)
 
 
 def _joined(*groups: Iterable[Coalescer[Any, Any]]) -> Sequence[Coalescer[Any, Any]]:
@@ -89,9 +121,11 @@ class Database(containers.DeclarativeContainer):
 
     statements = providers.Singleton(load_statements)
     gateway = providers.Singleton(Gateway, providers.Callable(gateway_options, settings), observe)
+    clock_gateways = providers.Singleton(clock_gateways, settings)
     clock = providers.Singleton(
         disciplined_clock,
         gateway,
+        clock_gateways,
         statements.provided.clock,
         providers.Callable(clock_options, settings),
     )

@@ -28,6 +28,7 @@ from adapters.buckets.sessions import BucketHiddenSessions, BucketKeyedSessions,
 from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks, WebhookRepairs
 from adapters.postgres.batching.coalescer import Coalescer, StatementTurns
 from adapters.postgres.buckets.node import Nodes
+from adapters.postgres.buckets.node_clocks import NodeClocks
 from adapters.postgres.buckets.placements import Placement, Placements, PostgresBucketReader
 from adapters.postgres.buckets.pool import GATHERED, BucketGateway, bucket_gateway
 from adapters.postgres.retention.bucket_cleanups import BucketCleanups
@@ -80,12 +81,14 @@ def distribute(container: Any, ids: providers.Provider[Any], settings: Settings)
     retention.begin()
     routers = {name: make(directory) for name, make in _ROUTERS.items()}
     repairs = WebhookRepairs(directory, RandomIds())
+    select_time = database.statements().clock.select_server_clock
+    clocks = NodeClocks(database.clock(), database.gateway(), parts.gateways, placements, select_time)
     steps = BucketSteps(
         startup=[partial(_known, directory)],
-        background=[directory.run, repairs.run],
+        background=[directory.run, repairs.run, clocks.run],
         close=[directory.close, parts.nodes.close],
-        probes={"buckets": partial(_facts, directory, placements, database.clock())},
-        stats=partial(_stats, parts.gateways, placements, repairs),
+        probes={"buckets": partial(_facts, directory, placements, database.clock(), clocks)},
+        stats=partial(_stats, parts.gateways, placements, repairs, clocks),
         pools=parts.nodes.stats,
     )
     others = {
@@ -113,12 +116,16 @@ async def _known(directory: Directory) -> None:
         await directory.refresh()
 
 
-def _stats(gateways: Sequence[BucketGateway], placements: Placements, repairs: WebhookRepairs) -> BucketStats:
+def _stats(
+    gateways: Sequence[BucketGateway], placements: Placements, repairs: WebhookRepairs, clocks: NodeClocks
+) -> BucketStats:
     away = sum(gateway.is_away for gateway in gateways)
-    return BucketStats(away, placements.reads, placements.moves, repairs.compared_at)
+    return BucketStats(away, placements.reads, placements.moves, repairs.compared_at, clocks.offsets_ms)
 
 
-async def _facts(directory: Directory, placements: Placements, clock: Clock) -> Mapping[str, object]:
+async def _facts(
+    directory: Directory, placements: Placements, clock: Clock, clocks: NodeClocks
+) -> Mapping[str, object]:
     """Return each bucket with its state and its node; a bucket that is away takes none of the others down."""
     try:
         now, begun = clock.now(), {bucket.number: bucket.from_at for bucket in directory.buckets.buckets}
@@ -133,10 +140,11 @@ async def _facts(directory: Directory, placements: Placements, clock: Clock) -> 
         }
         for each in directory.all
     ]
+    facts = {"buckets": states, "clock_offsets_ms": clocks.offsets_ms}
     away = [f"{each['number']} ({each['node']})" for each in states if each["state"] == "away"]
     if away:
-        return {"status": "degraded", "reason": f"The node of bucket {', '.join(away)} is away.", "buckets": states}
-    return {"status": "ok", "buckets": states}
+        return {"status": "degraded", "reason": f"The node of bucket {', '.join(away)} is away.", **facts}
+    return {"status": "ok", **facts}
 
 
 def _node(storage: Storage, placements: Placements) -> str | None:

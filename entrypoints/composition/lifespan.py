@@ -27,6 +27,7 @@ _RECORDING_TIMEOUT_S = 5.0
 
 def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
     gateway: Gateway,
+    clock_gateways: Sequence[Gateway],
     clock: DisciplinedClock,
     cleanup: Cleanup | BucketCleanups,
     coalescers: Sequence[Coalescer[Any, Any]],
@@ -46,7 +47,7 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
     """Return the order of the start and the end; no part that is unreachable stops a start."""
     return Lifespan(
         startup=[
-            gateway.open,
+            *(each.open for each in (gateway, *clock_gateways)),
             together(clock.measure, runners.open, *fronting.startup),
             *buckets.startup,
             *hosts.startup,
@@ -72,7 +73,7 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
             first_touch.close,
             *(bounded(each.close, _RECORDING_TIMEOUT_S) for each in coalescers),
             *buckets.close,
-            gateway.close,
+            *(each.close for each in (*clock_gateways, gateway)),
             partial(asyncio.to_thread, tracing.close),
         ],
     )

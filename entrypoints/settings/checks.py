@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from entrypoints.settings.edge import edge_lists_are_valid, rates_are_valid
-from entrypoints.settings.nodes import database_nodes_are_valid
+from entrypoints.settings.nodes import clock_source_is_valid, database_nodes_are_valid
 from entrypoints.settings.runtime_hosts import (
     controller_ca_is_usable,
     host_certificate_is_usable,
@@ -244,6 +244,7 @@ CONTROLLER_CHECKS: tuple[Check, ...] = (
     wal_archive_is_separate,
     database_url_is_postgresql,
     database_nodes_are_valid,
+    clock_source_is_valid,
     runtime_urls_are_valid,
     runtime_token_off_loopback,
     runtime_networks_are_valid,

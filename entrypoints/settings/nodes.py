@@ -7,7 +7,11 @@ from entrypoints.settings.settings import Settings
 
 AUTO = "auto"
 
-_NODE = re.compile(r"(\d{1,9})=(\[[0-9a-fA-F:.]+\]|[^\s=,:\[\]]+):(\d{1,5})")
+HOME = "home"
+
+_ADDRESS = r"(\[[0-9a-fA-F:.]+\]|[^\s=,:\[\]]+):(\d{1,5})"
+_NODE = re.compile(rf"(\d{{1,9}})={_ADDRESS}")
+_SOURCE = re.compile(_ADDRESS)
 _PORT_MAX = 65535
 _WRONG = (
     "DATABASE_NODES: {!r} is not a node. Set it to auto, or to GROUP=HOST:PORT of each node whose address differs for "
@@ -31,6 +35,26 @@ def database_nodes_are_valid(settings: Settings) -> Iterator[str]:
     for part in [] if nodes == AUTO else _parts(nodes):
         if _NODE.fullmatch(part) is None or int(part.rpartition(":")[2]) > _PORT_MAX:
             yield _WRONG.format(part)
+
+
+def clock_source(settings: Settings) -> tuple[str, int] | None:
+    """Return host and port of the node whose clock counts; None for the server of DATABASE_URL."""
+    if settings.clock_source == HOME:
+        return None
+    found = _SOURCE.fullmatch(settings.clock_source)
+    assert found is not None, "the settings were checked"
+    return found[1].strip("[]"), int(found[2])
+
+
+def clock_source_is_valid(settings: Settings) -> Iterator[str]:
+    """Check that the source of the time is home, or the address of a node."""
+    source = settings.clock_source
+    if source == HOME:
+        return
+    if settings.database_nodes is None:
+        yield "CLOCK_SOURCE: only a distributed database has other nodes. Set DATABASE_NODES, or CLOCK_SOURCE to home."
+    if _SOURCE.fullmatch(source) is None or int(source.rpartition(":")[2]) > _PORT_MAX:
+        yield f"CLOCK_SOURCE: {source!r} is no node. Set it to home, or to HOST:PORT of a node."
 
 
 def _parts(nodes: str) -> list[str]:

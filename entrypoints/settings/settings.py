@@ -166,6 +166,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "from those that the cluster has. Unset: not distributed."
         ),
     ] = None
+    clock_source: Annotated[
+        str,
+        Meta(
+            description="The server whose clock counts in a distributed database: home, which DATABASE_URL names, or "
+            "HOST:PORT of another node. All controllers need the same."
+        ),
+    ] = "home"
     database_url: Annotated[
         Secret | None, Meta(description="URL of the PostgreSQL to use. Unset: the embedded server under DATA_DIR.")
     ] = None

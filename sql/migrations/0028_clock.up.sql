@@ -1,8 +1,8 @@
 -- works beside 0016
--- One row: by how much the service's time is ahead of the clock of the server that is the primary now. After a failover
--- to a server whose clock is off, the time goes on as before, and the correction fades away.
+-- By how much the service's time is ahead of the clock of the server that is the primary now, for each node whose clock
+-- has counted. After a failover to a server whose clock is off, the time goes on as before, and the correction fades away.
 CREATE TABLE meta.clock (
-    is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
+    source integer PRIMARY KEY DEFAULT 0,
     timeline integer,
     correction_us bigint NOT NULL DEFAULT 0,
     settled_at timestamptz NOT NULL DEFAULT 'epoch'
@@ -11,7 +11,7 @@ CREATE TABLE meta.clock (
 INSERT INTO meta.clock DEFAULT VALUES;
 
 COMMENT ON TABLE meta.clock IS 'How the time of the service follows from the clock of the server.';
-COMMENT ON COLUMN meta.clock.is_only IS 'Always true: there is one row.';
+COMMENT ON COLUMN meta.clock.source IS 'The node by its group in the cluster; 0 is the server of DATABASE_URL.';
 COMMENT ON COLUMN meta.clock.timeline IS
 'The timeline of the server for which the correction holds; null before a controller has settled it.';
 COMMENT ON COLUMN meta.clock.correction_us IS

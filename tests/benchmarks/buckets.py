@@ -19,8 +19,10 @@ from adapters.postgres.batching.coalescer import StatementTurns
 from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.placements import Placements
 from adapters.postgres.buckets.pool import bucket_gateway
+from adapters.postgres.clock.probe import DatabaseClock
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.gateway_options import GatewayOptions
+from adapters.postgres.migrations.announcement import Announcement
 from adapters.postgres.migrations.buckets import BucketMigrations
 from adapters.postgres.migrations.distribution import Distribution
 from adapters.postgres.migrations.runner import MigrationRunner
@@ -187,7 +189,10 @@ async def _divided(url: str, buckets: int, say: Callable[[str], None]) -> None:
     await _migrated(url)
     statements, clock = load_statements(), SystemClock()
     home = MigrationRunner(url, statements.migrations, clock)
-    distribution = Distribution(home, BucketMigrations(url, statements, clock), statements, clock, lambda _: 1)
+    buckets = BucketMigrations(url, statements, clock)
+    server = DatabaseClock(buckets.connections.fetch, statements.clock, 1.0)
+    announcement = Announcement(buckets.connections, statements, clock, server)
+    distribution = Distribution(home, buckets, statements, lambda _: 1, announcement)
     await distribution.run(await distribution.plan(buckets), lambda number: say(f"bucket {number} of {buckets}"))
 
 

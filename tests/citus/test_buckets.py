@@ -2,8 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from secrets import randbits
 from uuid import uuid4
@@ -17,9 +19,11 @@ from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.placements import Placements, PostgresBucketReader
 from adapters.postgres.buckets.pool import bucket_gateway
+from adapters.postgres.clock.probe import DatabaseClock, ServerClock, ServerTime
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.inspection import DatabaseInspector
+from adapters.postgres.migrations.announcement import OPTIONS, Announcement
 from adapters.postgres.migrations.buckets import BucketMigrations
 from adapters.postgres.migrations.database import DatabaseDistributed, DatabaseMigrations
 from adapters.postgres.migrations.distribution import Distribution
@@ -59,11 +63,97 @@ async def distribute(url: str, statements: Statements, buckets: int = 2) -> None
     await distribution.run(await distribution.plan(buckets), lambda _: None)
 
 
-def distribution_on(url: str, statements: Statements) -> Distribution:
-    home = MigrationRunner(url, statements.migrations, SystemClock())
-    return Distribution(
-        home, BucketMigrations(url, statements, SystemClock()), statements, SystemClock(), lambda buckets: 10 * buckets
+def distribution_on(
+    url: str, statements: Statements, server: ServerClock | None = None, options: MigrationOptions = OPTIONS
+) -> Distribution:
+    clock = SystemClock()
+    home, buckets = MigrationRunner(url, statements.migrations, clock), BucketMigrations(url, statements, clock)
+    server = server or DatabaseClock(buckets.connections.fetch, statements.clock, 1.0)
+    announcement = Announcement(buckets.connections, statements, clock, server, options=options)
+    return Distribution(home, buckets, statements, lambda each: 10 * each, announcement)
+
+
+class SteppingClock(ServerClock):
+    """A clock by which the given time passes between two readings."""
+
+    def __init__(self, step: timedelta) -> None:
+        self._at, self._step = datetime(2030, 1, 1, tzinfo=UTC), step
+
+    async def read(self) -> ServerTime:
+        self._at += self._step
+        return ServerTime(self._at)
+
+    async def settle(self, time: ServerTime, correction: timedelta) -> None:
+        raise AssertionError
+
+
+async def test_buckets_that_are_stored_late_are_an_error_and_buckets_whose_statement_is_slow_are_not_stored(
+    cluster, statements
+):
+    url = cluster.url(cluster.database())
+    await MigrationRunner(url, statements.migrations, SystemClock()).up()
+    buckets = BucketMigrations(url, statements, SystemClock())
+    slow = Statement(
+        "insert_buckets",
+        f"WITH w AS (SELECT pg_sleep(60)) {statements.buckets.insert_buckets.sql}".replace(
+            "FROM unnest", "FROM w, unnest"
+        ),
     )
+    quick = evolve(OPTIONS, statement_timeout_s=0.3)
+    waiting = distribution_on(
+        url, evolve(statements, buckets=evolve(statements.buckets, insert_buckets=slow)), options=quick
+    )
+    with pytest.raises(MigrationFailed, match=r"statement timeout.*Controllers see none of it"):
+        await waiting.run(await waiting.plan(1), lambda _: None)
+    assert await buckets.known() == []
+    late = distribution_on(url, statements, SteppingClock(timedelta(seconds=20)))
+    with pytest.raises(MigrationFailed, match="stored them 40 s before, and controllers need 45 s"):
+        await late.run(await late.plan(1), lambda _: None)
+
+
+@contextmanager
+def commits_that_wait(url: str) -> Iterator[Callable[[], None]]:
+    """Yield a function after whose return all commits at a server wait for a standby that it does not have."""
+    with (
+        psycopg.connect(url, autocommit=True, options="-c synchronous_commit=local") as connection,
+        psycopg.connect(url, autocommit=True) as waiting,
+        ThreadPoolExecutor(1) as threads,
+    ):
+
+        def begin() -> None:
+            connection.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+            connection.execute("SELECT pg_reload_conf()")
+            threads.submit(commit_until, waiting)
+            ended_at = time.monotonic() + 20
+            while not connection.execute(_WAITS, [waiting.info.backend_pid]).fetchall():
+                assert time.monotonic() < ended_at, "no commit waits"
+
+        try:
+            yield begin
+        finally:
+            connection.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            connection.execute("SELECT pg_reload_conf()")
+
+
+_WAITS = "SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event = 'SyncRep'"
+
+
+def commit_until(connection: psycopg.Connection) -> None:
+    """Commit until one has waited."""
+    started_at = time.monotonic()
+    while time.monotonic() - started_at < 0.2:
+        started_at = time.monotonic()
+        connection.execute("SELECT pg_logical_emit_message(TRUE, 'test', '')")
+
+
+async def test_buckets_are_seen_at_once_though_no_standby_confirms_them_and_the_command_says_so(cluster, statements):
+    url = cluster.url(cluster.database())
+    await MigrationRunner(url, statements.migrations, SystemClock()).up()
+    distribution = distribution_on(url, statements, options=evolve(OPTIONS, socket_timeout_s=2.0))
+    plan = await distribution.plan(1)
+    with commits_that_wait(url) as begin, pytest.raises(MigrationFailed, match="no standby has confirmed it"):
+        await distribution.run(plan, lambda _: begin())
+    assert [bucket.number for bucket in await BucketMigrations(url, statements, SystemClock()).known()] == [1]
 
 
 @asynccontextmanager

@@ -42,6 +42,30 @@ async def api(cluster: Cluster, database: str, data_dir: Path) -> AsyncIterator[
         yield api
 
 
+async def test_the_clock_of_a_worker_counts_if_it_is_named_and_all_are_shown(
+    cluster: Cluster, database: str, data_dir: Path
+) -> None:
+    source = f"127.0.0.1:{cluster.ports[1]}"
+    settings = settings_for(cluster.url(database), data_dir, DATABASE_NODES="auto", CLOCK_SOURCE=source)
+    async with serving(create_controller(settings)) as api:
+        assert (await api.client.get("/readyz")).status_code == 200
+        with psycopg.connect(cluster.url(database)) as connection:
+            sources = connection.execute("SELECT source, timeline FROM meta.clock ORDER BY source").fetchall()
+            groups = connection.execute(
+                "SELECT groupid FROM pg_dist_node WHERE nodeport = %s", [cluster.ports[1]]
+            ).fetchall()
+        assert (groups[0][0], 1) in sources
+
+        async def shows_all() -> bool:
+            return len((await health(api))["components"]["buckets"]["clock_offsets_ms"]) == 3
+
+        await until(shows_all, 20)
+        shown = (await health(api))["components"]["buckets"]["clock_offsets_ms"]
+        assert set(shown) == {"home", *(f"127.0.0.1:{port}" for port in cluster.ports[1:])}
+        assert all(abs(ms) < 1000 for ms in shown.values()), shown
+        assert 'pglambda_node_clock_offset_seconds{node="home"' in (await api.client.get("/metrics")).text
+
+
 def bucket_of(session_id: str) -> int:
     return int(session_id[-2:], 16)
 

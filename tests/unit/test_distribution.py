@@ -40,6 +40,12 @@ def test_a_distributed_database_has_routers_over_its_ports():
     assert distributed.observation.database_stats().read().buckets == BucketStats(0, 0, 0, None)
 
 
+def test_the_clock_of_a_node_counts_if_it_is_named():
+    plain, other = controller(), controller(DATABASE_NODES="auto", CLOCK_SOURCE="db2.example:5433")
+    assert plain.database.clock_gateways() == ()
+    assert len(other.database.clock_gateways()) == 1
+
+
 async def test_until_the_buckets_are_known_calls_are_refused_and_the_health_says_why():
     distributed = controller(DATABASE_NODES="auto")
     distribute(distributed, distributed.ids, distributed.settings())

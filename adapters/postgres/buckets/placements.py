@@ -51,10 +51,15 @@ class Node:
 
         A node that has become a standby is refused, unless the address of home allows one: its bucket is elsewhere now.
         """
-        given = {name: value for name, value in conninfo_to_dict(home).items() if name != "hostaddr"}
-        if server_settings:
-            given["options"] = f"{given.get('options', '')} {_SETTINGS}".strip()
-        return make_conninfo("", **{_ATTRS: "read-write"} | given | {"host": self.host, "port": self.port})
+        return dsn_at(self.host, self.port, home, _SETTINGS if server_settings else "")
+
+
+def dsn_at(host: str, port: int, home: str, options: str = "") -> str:
+    """Return the address of home with another host, and further start-up options."""
+    given = {name: value for name, value in conninfo_to_dict(home).items() if name != "hostaddr"}
+    if options:
+        given["options"] = f"{given.get('options', '')} {options}".strip()
+    return make_conninfo("", **{_ATTRS: "read-write"} | given | {"host": host, "port": port})
 
 
 @frozen

@@ -32,12 +32,14 @@ _positive = validators.gt(0.0)
 class ClockOptions:
     """Seconds between probes, the jump that is doubted, and the error bound up to which the clock is ready.
 
-    A doubted offset is accepted after `agreeing_probes` in a row agree on it, within `agreement_ms`. A controller that
-    starts after a failover leaves it to older ones for `settle_after_s`, two intervals, to say how the time goes on.
+    A doubted offset is accepted after `agreeing_probes` in a row agree on it, within `agreement_ms`. The clock is not
+    ready meanwhile, so they follow each other within `doubt_interval_s`. A controller that starts after a failover
+    leaves it to older ones for `settle_after_s`, two intervals, to say how the time goes on.
     """
 
     interval_s: float = field(default=5.0, validator=_positive)
     urgent_interval_s: float = field(default=1.0, validator=_positive)
+    doubt_interval_s: float = field(default=0.2, validator=_positive)
     probe_timeout_s: float = field(default=1.0, validator=_positive)
     jump_ms: int = 500
     agreement_ms: int = 50
@@ -141,8 +143,7 @@ class DisciplinedClock(Clock):
         """Measure for ever; a failure is retried after the urgent interval."""
         while True:
             await self.measure()
-            interval_s = self._options.interval_s if self._calm else self._options.urgent_interval_s
-            await self._sleep(interval_s * random.uniform(0.9, 1.0))  # noqa: S311  # keeps controllers apart
+            await self._sleep(self._interval_s * random.uniform(0.9, 1.0))  # noqa: S311  # keeps controllers apart
 
     async def settle_anew(self) -> None:
         """Let the clock of the server count as it is, as after a restore; raises StorageUnavailable or Overloaded."""
@@ -204,9 +205,11 @@ class DisciplinedClock(Clock):
         return ahead_ns // 1000 * _MICROSECOND
 
     @property
-    def _calm(self) -> bool:
-        has_doubts = self._unreachable or self._doubted or self._unsettled_since_ns is not None
-        return not has_doubts and self._samples >= _FIRST_SAMPLES
+    def _interval_s(self) -> float:
+        if self._doubted and not self._unreachable:
+            return self._options.doubt_interval_s
+        is_urgent = self._unreachable or self._unsettled_since_ns is not None or self._samples < _FIRST_SAMPLES
+        return self._options.urgent_interval_s if is_urgent else self._options.interval_s
 
     def _log_failure(self, error: Exception) -> None:
         if self._failure is not type(error):

@@ -30,6 +30,14 @@ class MigrationConnections:
             with explained_refusals():
                 yield connection
 
+    async def fetch(
+        self, statement: Statement, parameters: Mapping[str, object], *, timeout_s: float | None, repeatable: bool
+    ) -> list[tuple[Any, ...]]:
+        """Run one statement on a connection of its own, as a clock needs it; its times are those of the options."""
+        del timeout_s, repeatable
+        async with self.transaction(self.options.lock_timeout_s) as connection:
+            return await fetch(connection, statement, parameters)
+
     @asynccontextmanager
     async def single_statements(self) -> AsyncIterator[Connection]:
         """Yield a connection that commits each statement.

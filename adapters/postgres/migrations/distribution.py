@@ -1,31 +1,24 @@
 """The division of a database into buckets, which copies nothing."""
 
-import json
-import secrets
 from collections.abc import Callable, Sequence
 
 import psycopg
-from attrs import define, field, frozen
+from attrs import define, frozen
 
-from adapters.postgres.connections.connection import Connection
 from adapters.postgres.gateway_options import APPLICATION
+from adapters.postgres.migrations.announcement import Announcement, DistributionEnded
 from adapters.postgres.migrations.buckets import SCHEMA, BucketMigrations, BucketSchema, ClusterNode
 from adapters.postgres.migrations.connections import fetch
 from adapters.postgres.migrations.down import MigrationFailed
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.statements.catalogue import Statements
-from domain.audit import UNNAMED, ActName, Actor
-from domain.buckets.bucket_map import ANNOUNCED
-from domain.clock import Clock
 from domain.errors import StorageUnavailable
-from domain.identity import uuid7_at
 
 _CITUS = "14.0"
 """Statements on shards are no documented interface: each version is tried before it is allowed."""
 
 _BUCKET_S = 10
 """A bucket took 3 to 11 s where other work shared the processors."""
-_LOCK_TIMEOUT_S = 1.5
 
 
 class CannotDistribute(MigrationFailed):
@@ -78,9 +71,8 @@ class Distribution:
     _home: MigrationRunner
     _buckets: BucketMigrations
     _statements: Statements
-    _clock: Clock
     _connections: Callable[[int], int]
-    _actor: Actor = field(default=UNNAMED)
+    _announcement: Announcement
 
     async def plan(self, wanted: int | None) -> DistributionPlan:
         """Return what a run would do for `wanted` buckets in all (default: one for each node that takes buckets).
@@ -98,13 +90,10 @@ class Distribution:
             for number in plan.numbers:
                 await self._buckets.make(SCHEMA.format(number))
                 report(number)
-            async with self._buckets.connections.transaction(_LOCK_TIMEOUT_S) as connection:
-                await self._begin(connection, plan.numbers)
         except psycopg.Error as error:
-            raise MigrationFailed(
-                f"PostgreSQL ended the distribution: {str(error).strip()}. Controllers see none of it. Remove the "
-                "cause, and run the command again: it completes what is there."
-            ) from error
+            raise DistributionEnded(error) from error
+        if plan.numbers:
+            await self._announcement.make(plan.numbers)
 
     async def _planned(self, wanted: int | None) -> DistributionPlan:
         statements = self._statements.buckets
@@ -132,26 +121,6 @@ class Distribution:
         needed = self._connections(-(-buckets // len(nodes)))
         for node in nodes:
             require_usable(node, needed)
-
-    async def _begin(self, connection: Connection, numbers: Sequence[int]) -> None:
-        statements = self._statements
-        ((now, *_),) = await fetch(connection, statements.clock.select_clock)
-        from_at = now + ANNOUNCED
-        rows = {"numbers": list(numbers), "schemas": [SCHEMA.format(number) for number in numbers], "from_at": from_at}
-        await fetch(connection, statements.buckets.insert_buckets, rows)
-        await fetch(connection, statements.buckets.exclude_older_releases)
-        await fetch(
-            connection,
-            statements.migrations.insert_migration_act,
-            {
-                "act_id": uuid7_at(self._clock.now(), secrets.randbits(62)),
-                "actor": self._actor.name,
-                "origin": self._actor.origin,
-                "act": ActName.DATABASE_DISTRIBUTE,
-                "subject": f"buckets {', '.join(map(str, numbers))}",
-                "details": json.dumps({"buckets": list(numbers), "from_at": from_at.isoformat()}),
-            },
-        )
 
 
 def require_citus(version: str | None) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from attrs import define, evolve
 
+from adapters.postgres.clock.probe import AT_HOME
 from adapters.postgres.codec import PARTITIONS, day_number
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
@@ -39,7 +40,7 @@ class StorageSurvey:
 
     async def facts(self) -> StorageFacts:
         """Return the facts of all buckets as of the database's time; raises StorageUnavailable or Overloaded."""
-        ((now, *_),) = await self._gateway.fetch(self._statements.clock.select_clock, {})
+        ((now, *_),) = await self._gateway.fetch(self._statements.clock.select_clock, AT_HOME)
         buckets = [self, *(evolve(self, gateway=each, buckets=()) for each in self._buckets)]
         return StorageFacts.together([await each.facts_at(now) for each in buckets])
 

@@ -176,6 +176,8 @@ class BucketStatements:
     select_function_texts: Statement
     insert_buckets: Statement
     exclude_older_releases: Statement
+    commit_locally: Statement
+    write_durably: Statement
     select_cluster: Statement
     select_unaware: Statement
     select_is_coordinator: Statement

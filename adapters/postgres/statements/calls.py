@@ -12,6 +12,7 @@ class ClockStatements:
 
     select_clock: Statement
     select_server_clock: Statement
+    select_node_clock: Statement
     settle_clock: Statement
 
 

@@ -132,6 +132,12 @@ _COPIES = gauge(
     "When the copies of webhooks in buckets were last compared with those on the coordinator and repaired, or this "
     "process began to, as Unix time.",
 )
+_NODE_CLOCKS = gauge(
+    "pglambda_node_clock_offset_seconds",
+    "How far the clock of a node of a distributed database is ahead of the time of the service. Only the clock of "
+    "CLOCK_SOURCE has an effect. Absent for a node that does not respond.",
+    "node",
+)
 
 _STORED = gauge("pglambda_storage_bytes", "Size of stored data with indexes at the last survey, by part.", "part")
 _STORED_MAX = gauge(
@@ -218,6 +224,8 @@ def _of_buckets(stats: BucketStats | None) -> Iterable[Metric]:
     yield _PLACEMENT_READS.single(None if stats is None else stats.placement_reads)
     yield _MOVES.single(None if stats is None else stats.moves)
     yield _COPIES.single(None if stats is None else _unix_time(stats.copies_compared_at))
+    offsets_ms = {} if stats is None else stats.clock_offsets_ms
+    yield _NODE_CLOCKS.metric(((node,), ms / _MS_PER_S) for node, ms in offsets_ms.items())
 
 
 def _unix_time(at: datetime | None) -> float | None:

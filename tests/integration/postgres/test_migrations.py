@@ -11,7 +11,9 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.memory.manual_clock import ManualClock
+from adapters.postgres.clock.probe import DatabaseClock
 from adapters.postgres.gateway import Gateway, GatewayOptions
+from adapters.postgres.migrations.announcement import Announcement
 from adapters.postgres.migrations.buckets import BucketMigrations
 from adapters.postgres.migrations.distribution import CannotDistribute, Distribution
 from adapters.postgres.migrations.migration import (
@@ -395,8 +397,10 @@ async def test_a_plain_database_has_no_buckets_and_cannot_be_distributed(databas
     home = MigrationRunner(database_url, statements.migrations, ManualClock())
     buckets = BucketMigrations(database_url, statements, ManualClock())
     assert await buckets.known() == []
+    server = DatabaseClock(buckets.connections.fetch, statements.clock, 1.0)
+    announcement = Announcement(buckets.connections, statements, ManualClock(), server)
     with pytest.raises(CannotDistribute, match="does not have the extension Citus"):
-        await Distribution(home, buckets, statements, ManualClock(), lambda each: each).plan(None)
+        await Distribution(home, buckets, statements, lambda each: each, announcement).plan(None)
 
 
 async def test_before_the_migration_there_are_no_buckets(empty_database_url, statements):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock
-from adapters.postgres.clock.probe import DatabaseClock, ServerTime
+from adapters.postgres.clock.probe import AT_HOME, DatabaseClock, NodeClock, ServerTime
 from adapters.postgres.clock.samples import boottime_ns, host_time
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.statements.calls import ClockStatements
@@ -18,7 +18,7 @@ from domain.storage.faults import StorageFault
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 STATEMENTS = ClockStatements(
-    *(Statement(name, "...") for name in ("select_clock", "select_server_clock", "settle_clock"))
+    *(Statement(name, "...") for name in ("select_clock", "select_server_clock", "select_node_clock", "settle_clock"))
 )
 MS = 1_000_000
 S = 1000 * MS
@@ -508,6 +508,18 @@ async def test_it_probes_every_second_while_the_database_is_unavailable(failure)
     assert all(0.9 <= pause <= 1.0 for pause in await run_with(host, 20))
 
 
+async def test_a_jump_is_checked_within_a_second():
+    class Stepping(ManualHost):
+        async def read(self):
+            self.database_off_ns = 10 * S if self.true_ns > 20 * S else 0
+            return await super().read()
+
+    host = Stepping()
+    pauses = await run_with(host, 16)
+    assert [pause < 0.25 for pause in pauses].count(True) == 4
+    assert sum(pause for pause in pauses if pause < 0.25) < 1
+
+
 async def test_each_statement_of_the_clock_runs_once_within_its_time():
     asked = []
 
@@ -519,8 +531,29 @@ async def test_each_statement_of_the_clock_runs_once_within_its_time():
     time = await clock.read()
     assert time == ServerTime(START, 3, 2, timedelta())
     await clock.settle(time, timedelta(seconds=-1.5))
-    settled = {"known": 2, "timeline": 3, "correction_us": -1_500_000, "server_at": START}
-    assert asked == [("select_clock", {}, 1.0, False), ("settle_clock", settled, 1.0, False)]
+    settled = {"source": 0, "known": 2, "timeline": 3, "correction_us": -1_500_000, "server_at": START}
+    assert asked == [("select_clock", AT_HOME, 1.0, False), ("settle_clock", settled, 1.0, False)]
+
+
+async def test_the_clock_of_another_node_is_read_there_and_its_correction_at_home():
+    asked = []
+
+    async def at_node(statement, parameters, *, timeout_s, repeatable):
+        asked.append((statement.name, parameters))
+        return [(START, 3, 7)]
+
+    async def at_home(statement, parameters, *, timeout_s, repeatable):
+        asked.append((statement.name, parameters))
+        return [(START + timedelta(seconds=1), 3, 2, timedelta(seconds=1))]
+
+    clock = NodeClock(DatabaseClock(at_home, STATEMENTS, 1.0), at_node, STATEMENTS.select_node_clock, 1.0)
+    time = await clock.read()
+    assert time == ServerTime(START + timedelta(seconds=1), 3, 2, timedelta(seconds=1), source=7)
+    assert not time.is_settled
+    await clock.settle(time, timedelta())
+    of_node = {"source": 7, "server_at": START, "timeline": 3}
+    settled = {"source": 7, "known": 2, "timeline": 3, "correction_us": 0, "server_at": time.at}
+    assert asked == [("select_node_clock", {}), ("select_clock", of_node), ("settle_clock", settled)]
 
 
 def test_the_hosts_own_clocks_run_forward():
