@@ -114,10 +114,20 @@ class BucketFacts:
 
 @frozen
 class NodeFacts:
-    """A node of the cluster: connections that clients can still open; None if the coordinator does not reach it."""
+    """A node of the cluster: connections that clients can still open; None if the coordinator does not reach it.
+
+    `reason` is why it does not. `clock_ahead_ms` is how far its clock is ahead of the coordinator's, to some 10 ms.
+    """
 
     address: str
     free_connections: int | None
+    clock_ahead_ms: float | None = None
+    reason: str = ""
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the coordinator does not reach it."""
+        return self.free_connections is None
 
 
 @frozen

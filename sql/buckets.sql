@@ -156,19 +156,6 @@ INNER JOIN pg_dist_placement AS p ON s.shardid = p.shardid
 INNER JOIN pg_dist_node AS d ON p.groupid = d.groupid AND d.noderole = 'primary'
 GROUP BY b.schema;
 
--- name: select_free_connections()
-SELECT d.nodename || ':' || d.nodeport AS address, CASE WHEN r.success THEN r.result::integer END AS free_connections
-FROM pg_dist_node AS d
-INNER JOIN run_command_on_all_nodes(
-    $$
-    SELECT current_setting('max_connections')::integer
-        - current_setting('superuser_reserved_connections')::integer
-        - (SELECT count(*) FROM pg_stat_activity AS a WHERE a.backend_type = 'client backend')
-    $$
-) AS r ON d.nodeid = r.nodeid
-WHERE d.noderole = 'primary'
-ORDER BY d.groupid;
-
 -- name: select_home_size()
 -- Rows are estimates from statistics.
 SELECT

@@ -45,6 +45,27 @@ SELECT
 -- name: select_server_clock()
 SELECT clock_timestamp();
 
+-- Each node with its clock and the connections that clients can still open; a node that does not respond has the reason.
+-- name: select_node_facts()
+SELECT d.groupid, d.nodename || ':' || d.nodeport AS address, r.success, r.result
+FROM pg_dist_node AS d
+INNER JOIN run_command_on_all_nodes(
+    $$
+    SELECT json_build_object(
+        'at', extract(EPOCH FROM clock_timestamp()),
+        'free', current_setting('max_connections')::integer
+        - current_setting('superuser_reserved_connections')::integer
+        - (SELECT count(*) FROM pg_stat_activity AS a WHERE a.backend_type = 'client backend')
+    )
+    $$
+) AS r ON d.nodeid = r.nodeid
+WHERE d.noderole = 'primary'
+ORDER BY d.groupid;
+
+-- Lets a node that is frozen not hold up the statement above.
+-- name: limit_node_connects(milliseconds)
+SELECT set_config('citus.node_connection_timeout', :milliseconds, FALSE);
+
 -- name: settle_clock(source, known, timeline, correction_us, server_at)!
 INSERT INTO meta.clock AS c (source, timeline, correction_us, settled_at)
 VALUES (:source, :timeline, :correction_us, :server_at)

@@ -48,7 +48,9 @@ INSERT INTO meta.audit (act_id, actor, origin, act, subject, details)
 VALUES (:act_id, :actor, :origin, :act, :subject, :details::text::jsonb);
 
 -- name: set_timeouts(lock_timeout, statement_timeout, local)
--- For this transaction only, or for the connection. The values are milliseconds as text.
+-- For this transaction only, or for the connection. The values are milliseconds as text. The last one has an effect with
+-- Citus only: a node that is frozen does not hold a statement up.
 SELECT
     set_config('lock_timeout', :lock_timeout, :local),
-    set_config('statement_timeout', :statement_timeout, :local);
+    set_config('statement_timeout', :statement_timeout, :local),
+    set_config('citus.node_connection_timeout', '5000', :local);

@@ -9,6 +9,7 @@ from uuid import UUID
 from attrs import define
 
 from adapters.postgres import codec
+from adapters.postgres.buckets.node_facts import node_facts
 from adapters.postgres.clock.probe import AT_HOME, ServerTime
 from adapters.postgres.clock.samples import ClockSample, boottime_ns, from_ns, host_time, to_ns
 from adapters.postgres.connections.connection import Statement
@@ -70,6 +71,8 @@ class DatabaseInspector:
     _connection: InspectionConnection
     _statements: Statements
     _steps: Sequence[Migration]
+    _node_timeout_s: float
+    """The time in which the coordinator connects to its nodes."""
 
     @classmethod
     @asynccontextmanager
@@ -78,7 +81,7 @@ class DatabaseInspector:
     ) -> AsyncIterator[Self]:
         """Connect, and yield an inspector; each statement takes `timeout_s` at most. Raises DatabaseUnreachable."""
         async with InspectionConnection.opened(options, timeout_s) as connection:
-            yield cls(connection, statements, load_migrations())
+            yield cls(connection, statements, load_migrations(), min(timeout_s, options.statement_timeout_s) / 2)
 
     async def connection(self) -> ConnectionFacts:
         """Return where the connection leads."""
@@ -123,9 +126,19 @@ class DatabaseInspector:
         rows = await self._rows(statements.select_buckets) if exists else []
         if not rows:
             return [], []
-        nodes: Mapping[str, Sequence[str]] = dict(await self._pairs(statements.select_bucket_nodes))
-        facts = [BucketFacts(schema, nodes.get(schema, ()), await self._lacking(schema)) for _, schema, _ in rows]
-        return facts, [NodeFacts(*row) for row in await self._rows(statements.select_free_connections)]
+        addresses: Mapping[str, Sequence[str]] = dict(await self._pairs(statements.select_bucket_nodes))
+        nodes = await self._nodes()
+        away = {node.address for node in nodes if node.is_away}
+        facts = []
+        for _, schema, _ in rows:
+            at = addresses.get(schema, ())
+            facts.append(BucketFacts(schema, at, [] if away.intersection(at) else await self._lacking(schema)))
+        return facts, nodes
+
+    async def _nodes(self) -> Sequence[NodeFacts]:
+        clock, limit = self._statements.clock, {"milliseconds": str(round(self._node_timeout_s * 1000))}
+        await self._rows(clock.limit_node_connects, limit)
+        return node_facts(await self._rows(clock.select_node_facts))
 
     async def _lacking(self, schema: str) -> Sequence[str]:
         """Return the migrations that a bucket lacks."""

@@ -15,7 +15,10 @@ from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
 
 if TYPE_CHECKING:
+    from domain.inspection import NodeFacts
     from entrypoints.composition.commands import BucketStatus, DatabaseMigrations, MigrationStatus, PlannedDown
+
+    _States = tuple[Sequence[MigrationStatus], Sequence[BucketStatus], Sequence[NodeFacts]]
 
 Result = TypeVar("Result")
 
@@ -130,11 +133,12 @@ def _losses(steps: "Sequence[PlannedDown]") -> Sequence[Loss]:
 def status(context: click.Context, dry_run: bool, output: str) -> None:  # noqa: ARG001  # every migrate command accepts it
     """List the migrations, and when each was applied; also those of a newer release, beside which this one works.
 
-    The buckets of a distributed database follow, each with its node and the number of migrations that it lacks.
+    The buckets of a distributed database follow, each with its node and the number of migrations that it lacks; then
+    the nodes, each with its clock, or why it does not respond.
     """
 
-    async def read(migrations: "DatabaseMigrations") -> "tuple[Sequence[MigrationStatus], Sequence[BucketStatus]]":
-        return await migrations.status(), await migrations.bucket_status()
+    async def read(migrations: "DatabaseMigrations") -> "_States":
+        return await migrations.status(), await migrations.bucket_status(), await migrations.node_facts()
 
     click.echo(_states(*_on_migrations(context, read), Output(output)))
 
@@ -179,21 +183,37 @@ def _reverted(step: "PlannedDown", *, dry_run: bool) -> str:
     return f"Would revert {step.name} and delete {losses}." if dry_run else f"Reverted {step.name}, deleted {losses}."
 
 
-def _states(states: "Sequence[MigrationStatus]", buckets: "Sequence[BucketStatus]", output: Output) -> str:
+def _states(
+    states: "Sequence[MigrationStatus]", buckets: "Sequence[BucketStatus]", nodes: "Sequence[NodeFacts]", output: Output
+) -> str:
     if output is Output.JSON:
-        return json.dumps([*map(_status, states), *map(_bucket, buckets)], indent=2)
-    return "\n".join([*map(_status_line, states), *map(_bucket_line, buckets)])
+        return json.dumps([*map(_status, states), *map(_bucket, buckets), *map(_node, nodes)], indent=2)
+    return "\n".join([*map(_status_line, states), *map(_bucket_line, buckets), *map(_node_line, nodes)])
+
+
+def _node(node: "NodeFacts") -> Mapping[str, object]:
+    return {"node": node.address, "clock_ahead_ms": node.clock_ahead_ms, "away": node.reason or None}
+
+
+def _node_line(node: "NodeFacts") -> str:
+    if node.is_away:
+        return f"node {node.address}  away: {node.reason}"
+    clock = (
+        "" if node.clock_ahead_ms is None else f", its clock {node.clock_ahead_ms / 1000:+.2f} s off the coordinator's"
+    )
+    return f"node {node.address}  responds{clock}"
 
 
 def _bucket(state: "BucketStatus") -> Mapping[str, object]:
     bucket = state.bucket
     from_at = bucket.from_at.isoformat()
     facts = {"bucket": bucket.number, "schema": bucket.schema, "nodes": list(state.nodes), "from_at": from_at}
-    return {**facts, "pending": list(state.pending)}
+    return {**facts, "pending": None if state.away else list(state.pending), "away": state.away or None}
 
 
 def _bucket_line(state: "BucketStatus") -> str:
     lacks = f"lacks {len(state.pending)} migrations" if state.pending else "has all migrations"
+    lacks = f"away: {state.away}" if state.away else lacks
     where = " and ".join(state.nodes) or "no node"
     return f"{state.bucket.schema}  on {where}  from {state.bucket.from_at.isoformat()}  {lacks}"
 

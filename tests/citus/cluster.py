@@ -72,6 +72,16 @@ class Cluster:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait(10)
 
+    @contextmanager
+    def frozen(self, port: int) -> Iterator[None]:
+        """Let one server make no more backends, so that clients connect and wait."""
+        server = self._servers[port]
+        os.killpg(server.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(server.pid, signal.SIGCONT)
+
     def database(self) -> str:
         """Make an empty database on all servers, with Citus, and return its name."""
         name = f"test_{uuid4().hex}"

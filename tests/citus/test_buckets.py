@@ -25,7 +25,7 @@ from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.inspection import DatabaseInspector
 from adapters.postgres.migrations.announcement import OPTIONS, Announcement
 from adapters.postgres.migrations.buckets import BucketMigrations
-from adapters.postgres.migrations.database import DatabaseDistributed, DatabaseMigrations
+from adapters.postgres.migrations.database import DatabaseDistributed, DatabaseMigrations, NodesAway
 from adapters.postgres.migrations.distribution import Distribution
 from adapters.postgres.migrations.down import MigrationFailed
 from adapters.postgres.migrations.migration import Migration, load_migrations
@@ -40,6 +40,7 @@ from domain.identity import Owner, SessionRef, uuid7_at
 from domain.scripts.script import Script
 from tests.citus.cluster import Cluster
 from tests.integration.postgres.conftest import storage_on
+from tests.support.waiting import within
 from tests.unit.domain.builders import session_at
 
 NUMBERS = (1, 2)
@@ -313,3 +314,45 @@ async def test_migrations_reach_every_bucket_and_are_not_reverted(cluster, datab
             assert await gateway.fetch(Statement("select_text", _BODY), {}) == [(True,)]
     with pytest.raises(DatabaseDistributed, match="has 2 buckets"):
         await migrations.down()
+
+
+async def test_with_a_node_away_migrations_are_refused_by_its_name_and_the_other_buckets_are_listed(
+    cluster, statements
+):
+    url, clock, options = cluster.url(cluster.database()), SystemClock(), MigrationOptions()
+    await distribute(url, statements)
+    step = Migration(len(load_migrations()) + 1, "more", "CREATE TABLE meta.more (a int);", "DROP TABLE meta.more")
+    steps = [*load_migrations(), step]
+
+    def migrations_to(steps: Sequence[Migration]) -> DatabaseMigrations:
+        buckets = BucketMigrations(url, statements, clock, options, steps)
+        return DatabaseMigrations(MigrationRunner(url, statements.migrations, clock, options, steps), buckets)
+
+    lost = cluster.ports[1]
+    cluster.kill(lost)
+    try:
+        assert await migrations_to(load_migrations()).up() == [], "no step is pending that is known"
+        for dry_run in (True, False):
+            with pytest.raises(NodesAway, match=rf"_more.*node 127.0.0.1:{lost} .failed to connect.*Nothing was"):
+                await migrations_to(steps).up(dry_run=dry_run)
+        assert [step.name for step in await migrations_to(steps).home.pending()] == ["more"]
+        states = await migrations_to(steps).bucket_status()
+        assert sorted((bool(each.away), len(each.pending)) for each in states) == [(False, 1), (True, 0)]
+        assert [node.is_away for node in await migrations_to(steps).node_facts()] == [False, True, False]
+        async with DatabaseInspector.connected(GatewayOptions(url, request_timeout_s=8), statements) as inspector:
+            seen, nodes = await inspector.buckets()
+        assert ([each.pending for each in seen], [node.is_away for node in nodes]) == ([[], []], [False, True, False])
+    finally:
+        cluster.start(lost)
+    assert len(await migrations_to(steps).up()) == 3
+
+
+async def test_a_node_that_is_frozen_holds_no_report_up(cluster, database, statements):
+    url = cluster.url(database)
+    buckets = BucketMigrations(url, statements, SystemClock())
+    with cluster.frozen(cluster.ports[1]), within(10):
+        states = await buckets.status()
+        async with DatabaseInspector.connected(GatewayOptions(url, request_timeout_s=8), statements) as inspector:
+            _, nodes = await inspector.buckets()
+    assert [bool(each.away) for each in states].count(True) == 1
+    assert [node.is_away for node in nodes] == [False, True, False]

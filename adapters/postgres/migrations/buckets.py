@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from attrs import define, evolve, field, fields, frozen
 
+from adapters.postgres.buckets.node_facts import node_facts
 from adapters.postgres.connections.connection import Connection, placed
 from adapters.postgres.migrations.connections import MigrationConnections, fetch, run
 from adapters.postgres.migrations.migration import Migration, load_migrations
@@ -18,6 +19,7 @@ from adapters.postgres.statements.administration import MigrationStatements
 from adapters.postgres.statements.catalogue import Statements
 from domain.clock import Clock
 from domain.errors import StorageUnavailable
+from domain.inspection import NodeFacts
 
 SCHEMA = "bucket_{}"
 """The schema of a bucket, by its number."""
@@ -34,11 +36,15 @@ class BucketSchema:
 
 @frozen
 class BucketStatus:
-    """A bucket, the names of the migrations that it lacks, and the addresses of its nodes; there should be one."""
+    """A bucket, the names of the migrations that it lacks, and the addresses of its nodes; there should be one.
+
+    `away` is why they could not be read; empty if they were.
+    """
 
     bucket: BucketSchema
     pending: Sequence[str]
     nodes: Sequence[str] = ()
+    away: str = ""
 
 
 @frozen
@@ -84,12 +90,34 @@ class BucketMigrations:
     async def status(self) -> Sequence[BucketStatus]:
         """Return the buckets, each with the steps that it lacks, and its nodes."""
         known = await self.known()
-        nodes = await self._nodes_of_buckets() if known else {}
-        pending = [await self.pending(each.schema) for each in known]
-        return [
-            BucketStatus(each, [str(step) for step in steps], nodes.get(each.schema, ()))
-            for each, steps in zip(known, pending, strict=True)
-        ]
+        if not known:
+            return []
+        addresses, away = await self._nodes_of_buckets(), {node.address: node for node in await self.away()}
+        return [await self._status(each, addresses.get(each.schema, ()), away) for each in known]
+
+    async def _status(
+        self, bucket: BucketSchema, addresses: Sequence[str], away: Mapping[str, NodeFacts]
+    ) -> BucketStatus:
+        reasons = [away[address].reason for address in addresses if address in away]
+        if reasons:
+            return BucketStatus(bucket, [], addresses, reasons[0])
+        try:
+            steps = await self.pending(bucket.schema)
+        except StorageUnavailable as error:
+            return BucketStatus(bucket, [], addresses, str(error.__cause__ or error.message).strip())
+        return BucketStatus(bucket, [str(step) for step in steps], addresses)
+
+    async def facts_of_nodes(self) -> Sequence[NodeFacts]:
+        """Return what the coordinator finds out about its nodes."""
+        try:
+            async with self.connections.transaction(self._options.lock_timeout_s) as connection:
+                return node_facts(await fetch(connection, self._statements.clock.select_node_facts))
+        except psycopg.OperationalError as error:
+            raise StorageUnavailable from error
+
+    async def away(self) -> Sequence[NodeFacts]:
+        """Return the nodes that the coordinator does not reach."""
+        return [node for node in await self.facts_of_nodes() if node.is_away]
 
     async def pending(self, schema: str) -> Sequence[Migration]:
         """Return the steps that a bucket lacks."""

@@ -183,5 +183,4 @@ class BucketStatements:
     select_is_coordinator: Statement
     select_nodes: Statement
     select_bucket_nodes: Statement
-    select_free_connections: Statement
     select_home_size: Statement

@@ -13,6 +13,8 @@ class ClockStatements:
     select_clock: Statement
     select_server_clock: Statement
     select_node_clock: Statement
+    select_node_facts: Statement
+    limit_node_connects: Statement
     settle_clock: Statement
 
 

@@ -8,6 +8,7 @@ from entrypoints.cli.doctor.report import Finding, Subject
 BUCKETS = Subject("buckets")
 
 _FREE_MIN = 10
+_CLOCK_S_MAX = 1.0
 
 
 def judge_buckets(facts: tuple[Sequence[BucketFacts], Sequence[NodeFacts]]) -> Sequence[Finding]:
@@ -39,11 +40,19 @@ def _judge_nodes(nodes: Sequence[NodeFacts]) -> Iterator[Finding]:
     for node in nodes:
         if node.free_connections is None:
             yield BUCKETS.problem(
-                f"the node {node.address} does not respond to the coordinator",
-                "Calls for sessions in its buckets get 503.",
+                f"the node {node.address} does not respond to the coordinator: {node.reason}",
+                "Calls for sessions in its buckets get 503, and no bucket can be migrated.",
                 "Start it, or let its standby take over.",
             )
-        elif node.free_connections < _FREE_MIN:
+            continue
+        ahead_s = (node.clock_ahead_ms or 0.0) / 1000
+        if abs(ahead_s) > _CLOCK_S_MAX:
+            yield BUCKETS.warning(
+                f"the clock of the node {node.address} is {ahead_s:+.1f} s off the coordinator's",
+                "Sessions end by the clock of CLOCK_SOURCE alone, but logs of the nodes do not line up.",
+                "Let both take their time from the network, by slewing.",
+            )
+        if node.free_connections < _FREE_MIN:
             yield BUCKETS.warning(
                 f"the node {node.address} has {node.free_connections} free connections",
                 "A controller that starts may not reach its buckets.",

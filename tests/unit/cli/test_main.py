@@ -13,6 +13,7 @@ from adapters.postgres.migrations.buckets import BucketSchema, BucketStatus
 from adapters.postgres.migrations.down import Destruction, PlannedDown
 from adapters.postgres.migrations.migration import MigrationStatus, load_migrations
 from domain.errors import StorageUnavailable
+from domain.inspection import NodeFacts
 from entrypoints.cli.main import INTERRUPTED, cli, main
 from entrypoints.cli.migrate import DESTROYED
 from entrypoints.cli.migration import DONE, FAILED, UNREACHABLE, bring_up
@@ -33,6 +34,7 @@ class ManualMigrations:
     names: tuple[str, ...] = ("0001_sessions",)
     back: tuple[PlannedDown, ...] = (PlannedDown("0001_sessions", []),)
     buckets: tuple[BucketStatus, ...] = ()
+    nodes: tuple[NodeFacts, ...] = ()
     calls: list[tuple] = field(factory=list)
 
     async def status(self):
@@ -44,6 +46,9 @@ class ManualMigrations:
 
     async def bucket_status(self):
         return self.buckets
+
+    async def node_facts(self):
+        return self.nodes
 
     async def up(self, to=None, *, dry_run=False):
         return self._called("up", to, dry_run)
@@ -346,18 +351,28 @@ def test_buckets_are_listed_after_the_migrations():
     buckets = (
         BucketStatus(BucketSchema(1, "bucket_1", begin), [], ["db1:5432"]),
         BucketStatus(BucketSchema(2, "bucket_2", begin), ["0002_history in bucket_2"]),
+        BucketStatus(BucketSchema(3, "bucket_3", begin), [], ["db2:5432"], "no route"),
     )
-    assert run("migrate", "status", migrations=ManualMigrations(buckets=buckets)).output.splitlines()[3:] == [
+    nodes = (NodeFacts("db1:5432", 90, -1500.0), NodeFacts("db2:5432", None, reason="no route"))
+    migrations = ManualMigrations(buckets=buckets, nodes=nodes)
+    assert run("migrate", "status", migrations=migrations).output.splitlines()[3:] == [
         "bucket_1  on db1:5432  from 2026-01-02T00:00:00+00:00  has all migrations",
         "bucket_2  on no node  from 2026-01-02T00:00:00+00:00  lacks 1 migrations",
+        "bucket_3  on db2:5432  from 2026-01-02T00:00:00+00:00  away: no route",
+        "node db1:5432  responds, its clock -1.50 s off the coordinator's",
+        "node db2:5432  away: no route",
     ]
-    listed = run("migrate", "status", "--output", "json", migrations=ManualMigrations(buckets=buckets)).output
-    assert json.loads(listed)[4] == {
+    listed = json.loads(run("migrate", "status", "--output", "json", migrations=migrations).output)
+    assert [each["away"] for each in listed[3:]] == [None, None, "no route", None, "no route"]
+    assert listed[7] == {"node": "db2:5432", "clock_ahead_ms": None, "away": "no route"}
+    assert listed[5]["pending"] is None
+    assert listed[4] == {
         "bucket": 2,
         "schema": "bucket_2",
         "nodes": [],
         "from_at": "2026-01-02T00:00:00+00:00",
         "pending": ["0002_history in bucket_2"],
+        "away": None,
     }
 
 

@@ -5,6 +5,7 @@ import contextlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from attrs import fields
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,9 +18,7 @@ from domain.errors import StorageUnavailable
 from domain.storage.faults import StorageFault
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
-STATEMENTS = ClockStatements(
-    *(Statement(name, "...") for name in ("select_clock", "select_server_clock", "select_node_clock", "settle_clock"))
-)
+STATEMENTS = ClockStatements(*(Statement(each.name, "...") for each in fields(ClockStatements)))
 MS = 1_000_000
 S = 1000 * MS
 

@@ -34,6 +34,13 @@ def test_a_bucket_that_cannot_be_served_is_a_problem(bucket, text):
 
 
 def test_a_node_that_does_not_respond_is_a_problem_and_one_that_is_nearly_full_a_warning():
-    found = judge_buckets(([BUCKET], [NodeFacts("a:1", None), NodeFacts("b:2", 9)]))
-    assert seen(found, Level.PROBLEM) == ["the node a:1 does not respond to the coordinator"]
+    found = judge_buckets(([BUCKET], [NodeFacts("a:1", None, reason="no route"), NodeFacts("b:2", 9)]))
+    assert seen(found, Level.PROBLEM) == ["the node a:1 does not respond to the coordinator: no route"]
     assert seen(found, Level.WARNING) == ["the node b:2 has 9 free connections"]
+
+
+def test_a_node_whose_clock_is_more_than_a_second_off_is_a_warning():
+    nodes = [NodeFacts("a:1", 90, 0.0), NodeFacts("b:2", 90, -999.0), NodeFacts("c:3", 90, -60_000.0)]
+    assert seen(judge_buckets(([BUCKET], nodes)), Level.WARNING) == [
+        "the clock of the node c:3 is -60.0 s off the coordinator's"
+    ]
