@@ -44,22 +44,30 @@ class Kind(IntEnum):
     PONG = 33
 
 
+Languages = Annotated[list[str], Meta(max_length=16)]
+
+
 class Welcome(Struct, frozen=True):
-    """The first frame of a host: who it is, its languages, and how many runs it runs at once."""
+    """The first frame of a host: who it is, what it runs, how much at once, and what it cannot run now."""
 
     name: Annotated[str, Meta(max_length=128)]
     boot_id: UUID
     release: Annotated[str, Meta(max_length=64)]
-    languages: Annotated[list[str], Meta(max_length=16)]
+    languages: Languages
     runs_max: Annotated[int, Meta(ge=0, le=1 << 31)]
     draining: bool
+    unavailable: Languages = []
 
 
 class Capacity(Struct, frozen=True):
-    """How much a host has to do: the runs that run and wait, of all controllers, for each language of the welcome."""
+    """How much a host has to do: the runs that run and wait, of all controllers, for each language of the welcome.
+
+    Runs of the `unavailable` languages would start nothing now.
+    """
 
     running: Annotated[list[Annotated[int, Meta(ge=0, le=1 << 31)]], Meta(max_length=16)]
     queued: Annotated[list[Annotated[int, Meta(ge=0, le=1 << 31)]], Meta(max_length=16)]
+    unavailable: Languages = []
 
 
 class BrokenStream(Exception):

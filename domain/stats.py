@@ -29,13 +29,24 @@ class PoolStats:
     connect_errors: int
 
 
+PINGS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+"""The bounds of the histogram of pings to runtime hosts."""
+
+
 @frozen
 class RuntimeStreamStats:
-    """Runtime hosts by the state of their stream, choices of one by reason, and how often one was left, by state."""
+    """Runtime hosts by the state of their stream, choices of one by reason, and how often one was left, by state.
+
+    `unknown` are the executions whose end is unknown by reason, `messages` those of streams by kind, and `pings_s` the
+    seconds that pings took.
+    """
 
     states: Mapping[str, int]
     choices: Mapping[str, int]
     left: Mapping[str, int]
+    unknown: Mapping[str, int]
+    messages: Mapping[str, int]
+    pings_s: Histogram
 
 
 @frozen

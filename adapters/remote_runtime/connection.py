@@ -36,6 +36,13 @@ class HostSilent(Exception):
     """The host may have received the request, and sent no complete reply."""
 
 
+class HostLate(HostSilent):
+    """The time of the request is over."""
+
+    def __init__(self) -> None:
+        super().__init__("it did not reply in time")
+
+
 @define(eq=False)
 class ReplyTooLarge(Exception):
     """The reply has this status and is larger than its bound; `size` in bytes if it was declared."""
@@ -148,7 +155,7 @@ class HostConnection:
         except httpx2.HTTPError as error:
             raise HostSilent(f"the connection broke before its reply ({_summary(error)})") from error
         except TimeoutError as error:
-            raise HostSilent("it did not reply in time") from error
+            raise HostLate from error
         finally:
             self._in_flight -= 1
             if self._is_left and self._in_flight == 0:

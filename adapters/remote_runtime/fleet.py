@@ -1,13 +1,15 @@
 """What a controller knows about its runtime hosts, and which one gets a run; without input, output or a clock."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from attrs import define, field
 
+from domain.histogram import Histogram
 from domain.scripts.language import Language
+from domain.stats import PINGS_S
 
 WINDOW_START = 16
 WINDOW_MAX = 1024
@@ -84,6 +86,28 @@ class Silence:
         return SilenceVerdict.FINE, quiet_s
 
 
+class UnknownReason(StrEnum):
+    """Why the end of a run is unknown: the host was lost, or late, or what it sent is not valid."""
+
+    LOST = "lost"
+    LATE = "late"
+    INVALID = "invalid"
+
+
+@define(eq=False)
+class StreamCounts:
+    """Counts of all hosts of a process.
+
+    `left` is how often one stopped getting runs, by the condition that it came to. `unknown` are the runs whose end is
+    unknown by reason, `messages` those of streams by kind, and `pings_s` the seconds that pings took.
+    """
+
+    left: Counter[str] = field(factory=Counter)
+    unknown: Counter[str] = field(factory=Counter)
+    messages: Counter[int] = field(factory=Counter)
+    pings_s: Histogram = field(factory=lambda: Histogram(PINGS_S))
+
+
 @define(eq=False)
 class HostView:
     """The state of one host, for one process.
@@ -97,9 +121,17 @@ class HostView:
     in_flight: int = 0
     window: float = WINDOW_START
     runs_max: int = RUNNING_START
-    left: Counter[str] = field(factory=Counter)
-    """How often it stopped getting runs, by the condition that it came to; hosts of one process share the counts."""
+    counts: StreamCounts = field(factory=StreamCounts)
+    """Those of all hosts of the process."""
     reported: int = 0
+    unavailable: Collection[str] = ()
+    """The languages that the host cannot run now."""
+    name: str = ""
+    """What the host calls itself, as soon as it has a stream."""
+    unknown: int = field(default=0, init=False)
+    """The runs whose end is unknown."""
+    ping_s: float | None = field(default=None, init=False)
+    """How long the last ping took."""
     distrust: str = field(default="", init=False)
     """Why it was distrusted last."""
     _doubt: int = field(default=0, init=False)
@@ -132,10 +164,16 @@ class HostView:
         """Whether it may get a run."""
         return self.condition in (Condition.READY, Condition.HTTP) and not self.is_distrusted(now_s)
 
+    def serves(self, language: Language, now_s: float) -> bool:
+        """Whether it may get a run of a language, and would start it."""
+        return self.takes_runs(now_s) and language not in self.unavailable
+
     def refusal(self, now_s: float) -> str:
         """Return why it gets no run."""
         if self.is_distrusted(now_s):
             return f"it is left for {DISTRUSTED_S:g} s: {self.distrust}"
+        if self.takes_runs(now_s):
+            return f"its sandbox cannot run {', '.join(sorted(self.unavailable))} now; its /health has the reason"
         return self.reason or "it cannot be reached (no stream yet)"
 
     def claim(self, runs_max: int) -> None:
@@ -160,14 +198,24 @@ class HostView:
 
     def leave(self, now_s: float, reason: str) -> None:
         """Distrust it, and give it no runs for a while."""
-        self.left[DISTRUSTED] += 1
+        self.counts.left[DISTRUSTED] += 1
         self._distrusted_until_s, self.distrust = now_s + DISTRUSTED_S, reason
 
     def become(self, condition: Condition, reason: str = "") -> None:
         """Change the condition."""
         if self.condition is Condition.READY and condition is not Condition.READY:
-            self.left[condition] += 1
+            self.counts.left[condition] += 1
         self.condition, self.reason = condition, reason
+
+    def lose(self, reason: UnknownReason) -> None:
+        """Count a run whose end is unknown."""
+        self.unknown += 1
+        self.counts.unknown[reason] += 1
+
+    def ponged(self, took_s: float) -> None:
+        """Take note of the reply to a ping."""
+        self.ping_s = took_s
+        self.counts.pings_s.add(took_s)
 
 
 class Stateful(Protocol):
@@ -191,30 +239,33 @@ class Choice(StrEnum):
     NO_ROOM = "no_room"
 
 
-def choose(ranked: Iterable[Host], warm: Host | None, now_s: float) -> tuple[Sequence[Host], Choice]:
-    """Return the hosts to try, in order, and why the first one is first.
+def choose(
+    ranked: Iterable[Host], warm: Host | None, language: Language, now_s: float
+) -> tuple[Sequence[Host], Choice]:
+    """Return the hosts to try for a run of a language, in order, and why the first one is first.
 
     `ranked` are all hosts of the language, by their rank for the session; no more of them are looked at than needed.
     `warm` is the one that ran the session last. Of the two best hosts with room the first is taken, unless the second
-    has less load by LOAD_MARGIN. Hosts that get no runs come last: a run that no other host takes learns why.
+    has less load by LOAD_MARGIN. Hosts that would start nothing come last: a run that no other host takes learns why.
     """
     roomy: list[Host] = []
     full: list[Host] = []
     others: list[Host] = []
     for host in ranked:
-        is_possible = host.state.takes_runs(now_s) and not host.state.is_full
+        is_possible = host.state.serves(language, now_s) and not host.state.is_full
         (others if not is_possible else roomy if host.state.has_room else full).append(host)
         if len(roomy) == TRIES_MAX:
             break
-    first, choice = _preferred(roomy, warm, now_s)
+    is_warm = warm is not None and warm.state.has_room and warm.state.serves(language, now_s)
+    first, choice = _preferred(roomy, warm if is_warm else None)
     ordered = [*roomy, *full, *others]
     if first is not None:
         ordered = [first, *(host for host in ordered if host is not first)]
     return ordered[:TRIES_MAX], choice
 
 
-def _preferred(roomy: Sequence[Host], warm: Host | None, now_s: float) -> tuple[Host | None, Choice]:
-    if warm is not None and warm.state.has_room and warm.state.takes_runs(now_s):
+def _preferred(roomy: Sequence[Host], warm: Host | None) -> tuple[Host | None, Choice]:
+    if warm is not None:
         return warm, Choice.WARM
     if not roomy:
         return None, Choice.NO_ROOM

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from uuid import UUID
 
 import msgspec
+import structlog
 from attrs import define, field
 from msgspec import Raw
 
 from adapters.remote_runtime.connection import (
     HostConnection,
+    HostLate,
     HostReply,
     HostSilent,
     HostUnreached,
@@ -18,7 +20,7 @@ from adapters.remote_runtime.connection import (
     no_headers,
 )
 from adapters.remote_runtime.dial import Dial, KeptStream, dial
-from adapters.remote_runtime.fleet import Condition, HostView, ignore_change
+from adapters.remote_runtime.fleet import Condition, HostView, UnknownReason, ignore_change
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.replies import (
     NO_SUCH_PATH,
@@ -54,6 +56,8 @@ _NO_CONTENT = 204
 _SMALL_REPLY_SIZE_MAX = 262_144
 _CHECKS = "the syntax check"
 
+_log = structlog.get_logger(__name__)
+
 
 @define(eq=False)
 class RemoteHost:
@@ -75,10 +79,11 @@ class RemoteHost:
     _reports: ReportReader = field(init=False)
     _checks: FairTurns = field(init=False)
     _sent_scripts: BoundedCache[str, bool] = field(init=False)
+    _logged: Condition = field(default=Condition.CONNECTING, init=False)
 
     def __attrs_post_init__(self) -> None:
         options = self._options
-        self._kept = KeptStream(self.connection, self.state, options, self._on_change, self._dial)
+        self._kept = KeptStream(self.connection, self.state, options, self._changed, self._dial)
         self._reports = ReportReader(options.result_size_max, options.output_size_max)
         self._checks = FairTurns(
             _CHECKS, options.checks_max, options.owner_checks_max, options.checks_waiting_bytes_max
@@ -129,9 +134,12 @@ class RemoteHost:
         except ReplyTooLarge as error:
             if error.status == _OK:
                 return self._reports.read_oversized(error.size, _since_ms(started_at))
-            raise self._unknown(run, "its reply is too large") from error
-        except (Uncertain, HostSilent, MalformedMessage) as error:
-            raise self._unknown(run, str(error)) from error
+            raise self._unknown(run, "its reply is too large", UnknownReason.INVALID) from error
+        except HostSilent as error:
+            reason = UnknownReason.LATE if isinstance(error, HostLate) else UnknownReason.LOST
+            raise self._unknown(run, str(error), reason) from error
+        except (Uncertain, MalformedMessage) as error:
+            raise self._unknown(run, str(error), UnknownReason.INVALID) from error
 
     async def check(self, language: str, script: Script, owner: Owner, ends_at: float) -> InputForm | None:
         """Return the form of the script, None if the host did not parse it; `language` is a name of the protocol.
@@ -188,6 +196,18 @@ class RemoteHost:
         if self.form is Form.OLD and reply.status in NO_SUCH_PATH:
             return self._identity | {"status": "ok", "reason": "it replies, and does not report its health"}
         return _health_of(reply) | self._identity
+
+    @property
+    def log_fields(self) -> Mapping[str, object]:
+        """What names the host in logs: callers never see these."""
+        return {"host": self.state.name or self.name, "url": self.connection.public_url}
+
+    def _changed(self) -> None:
+        condition = self.state.condition
+        if condition is not self._logged and self._kept.is_open:
+            self._logged = condition
+            _log.info("runtime_host_changed", state=condition.value, reason=self.state.reason, **self.log_fields)
+        self._on_change()
 
     async def _sent(self, run: ScriptRun, script: Script | None, ends_at: float) -> HostReply:
         """Send the run on the stream, or over HTTP to a host that has none."""
@@ -247,16 +267,22 @@ class RemoteHost:
 
     @property
     def _identity(self) -> dict[str, object]:
-        stream = {"state": self.state.condition.value, "window": int(self.state.window)}
-        stream |= {"runs_max": self.state.runs_max, "in_flight": self.state.in_flight}
+        state = self.state
+        stream: dict[str, object] = {"state": state.condition.value, "host": state.name, "window": int(state.window)}
+        stream |= {"runs_max": state.runs_max, "in_flight": state.in_flight, "unknown": state.unknown}
+        stream["unavailable"] = sorted(state.unavailable)
+        if state.ping_s is not None:
+            stream["ping_ms"] = round(state.ping_s * 1000, 3)
         return {"name": self.name, "url": self.connection.public_url, "form": self.form.value, "stream": stream}
 
     def _learn(self, form: Form, script_hash: str) -> None:
         self.form = form
         self._sent_scripts.put(script_hash, True)
 
-    def _unknown(self, run: ScriptRun, reason: str) -> ExecutionUnknown:
-        return ExecutionUnknown(f"{self.name}: {reason}", run.execution_id)
+    def _unknown(self, run: ScriptRun, text: str, reason: UnknownReason) -> ExecutionUnknown:
+        self.state.lose(reason)
+        _log.warning("execution_unknown", execution_id=run.execution_id, reason=text, **self.log_fields)
+        return ExecutionUnknown(f"{self.name}: {text}", run.execution_id)
 
 
 def _whole_ms(time_s: float) -> int:

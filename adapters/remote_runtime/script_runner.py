@@ -22,6 +22,8 @@ from adapters.remote_runtime.fleet import (
     Choice,
     Condition,
     HostView,
+    StreamCounts,
+    UnknownReason,
     choose,
 )
 from adapters.remote_runtime.host import RemoteHost
@@ -30,6 +32,7 @@ from adapters.remote_runtime.ranks import RankedHosts, renewed
 from adapters.remote_runtime.replies import RunRefused
 from adapters.remote_runtime.verification import Verification
 from adapters.remote_runtime.worker import HostChooser, Refusals, RemoteWorker
+from adapters.runtime_frames import Kind
 from adapters.runtime_protocol import language_name
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
@@ -77,7 +80,7 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
     _verification: Verification = field(init=False)
     _numbers: Iterator[int] = field(init=False, factory=partial(itertools.count, 1))
     _choices: Counter[str] = field(init=False, factory=Counter)
-    _left_counts: Counter[str] = field(init=False, factory=Counter)
+    _counts: StreamCounts = field(init=False, factory=StreamCounts)
     _changed: asyncio.Event = field(init=False, factory=asyncio.Event)
     """Set once a host has changed; another one takes its place then."""
     _left: list[RemoteHost] = field(init=False, factory=list)
@@ -191,7 +194,7 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
                 while self._is_undecided(language):
                     await self._changed.wait()
         hosts, now_s = list(self._ranks[language].hosts.values()), time.monotonic()
-        count = sum(host.state.takes_runs(now_s) for host in hosts)
+        count = sum(host.state.serves(language, now_s) for host in hosts)
         if count:
             return {"status": "ok" if count == len(hosts) else "degraded"}
         reasons = [f"{host.name}: {host.state.refusal(now_s)}" for host in hosts[:TRIES_MAX]]
@@ -200,12 +203,12 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
     def _is_undecided(self, language: Language) -> bool:
         states, now_s = [host.state for host in self._ranks[language].hosts.values()], time.monotonic()
         is_dialling = any(state.condition is Condition.CONNECTING for state in states)
-        return is_dialling and not any(state.takes_runs(now_s) for state in states)
+        return is_dialling and not any(state.serves(language, now_s) for state in states)
 
     def _host(self, url: str, address: Address | None = None) -> RemoteHost:
         connection = HostConnection(url, self._options, self._more_headers, address, self._verification)
         name = f"runtime host {next(self._numbers)}"
-        view = HostView(left=self._left_counts)
+        view = HostView(counts=self._counts)
         return RemoteHost(name, connection, self._options, self._more_headers, self._resize, self._dial, view)
 
     async def _take_turn(self, turns: FairTurns, owner: Owner) -> None:
@@ -219,7 +222,8 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
     def hosts_for(self, run: ScriptRun) -> Sequence[RemoteHost]:
         session_id, ranks = run.ref.session_id, self._ranks_of(run.language)
         warm = self._warm.get(session_id)
-        hosts, choice = choose(ranks.of_session(session_id), warm if warm in ranks else None, time.monotonic())
+        known = warm if warm in ranks else None
+        hosts, choice = choose(ranks.of_session(session_id), known, run.language, time.monotonic())
         self._choices[choice] += 1
         return hosts
 
@@ -228,8 +232,15 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
         now_s = time.monotonic()
         standings = Counter(host.state.standing(now_s) for host in self._hosts.values())
         states = {state: standings[state] for state in (*Condition, DISTRUSTED)}
-        left = {state: self._left_counts[state] for state in (*LEFT_AS, DISTRUSTED)}
-        return RuntimeStreamStats(states, {choice: self._choices[choice] for choice in Choice}, left)
+        left = {state: self._counts.left[state] for state in (*LEFT_AS, DISTRUSTED)}
+        return RuntimeStreamStats(
+            states=states,
+            choices={choice: self._choices[choice] for choice in Choice},
+            left=left,
+            unknown={reason: self._counts.unknown[reason] for reason in UnknownReason},
+            messages={kind.name.lower(): self._counts.messages[kind] for kind in Kind},
+            pings_s=self._counts.pings_s,
+        )
 
     @override
     def ran(self, run: ScriptRun, host: RemoteHost) -> None:
@@ -253,7 +264,7 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
 
     def _ready_first(self, language: Language, key: bytes) -> list[RemoteHost]:
         now_s = time.monotonic()
-        return sorted(self._ranks_of(language).of(key), key=lambda host: not host.state.takes_runs(now_s))
+        return sorted(self._ranks_of(language).of(key), key=lambda host: not host.state.serves(language, now_s))
 
     def _resize(self) -> None:
         """Give as many turns as the hosts that take runs have in their windows, and some while none does."""
@@ -262,7 +273,7 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
         now_s, least = time.monotonic(), min(WINDOW_START, self._options.runs_max)
         for language, ranks in self._ranks.items():
             states = [host.state for host in ranks.hosts.values()]
-            windows = sum(int(state.window) for state in states if state.takes_runs(now_s))
+            windows = sum(int(state.window) for state in states if state.serves(language, now_s))
             self._turns[language].resize(min(windows, self._options.runs_max) or least)
 
 

@@ -1,6 +1,7 @@
 """The stream to one runtime host: runs, their output and their ends on one connection."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
@@ -9,7 +10,7 @@ from attrs import define, field
 from msgspec import Struct
 from typing_extensions import override
 
-from adapters.remote_runtime.connection import HostReply, HostSilent, HostUnreached, ReplyTooLarge
+from adapters.remote_runtime.connection import HostLate, HostReply, HostSilent, HostUnreached, ReplyTooLarge
 from adapters.remote_runtime.fleet import (
     JUDGED_EACH_S,
     LATE_S,
@@ -64,7 +65,7 @@ class _Run:
             self._is_extended = True
             TimerWheel.of(loop).schedule(self, now_s + LATE_S)
         else:
-            self.done.set_exception(HostSilent("it did not reply in time"))
+            self.done.set_exception(HostLate)
             self._view.overdue(now_s)
 
 
@@ -87,6 +88,8 @@ class HostStream(FrameReceiver):
     _last_id: int = field(default=0, init=False)
     _silence: Silence = field(init=False)
     _judging: asyncio.TimerHandle | None = field(default=None, init=False)
+    _pinged_at_s: float = field(factory=time.monotonic, init=False)
+    """By the clock of the system: the loop's may have steps of 1 ms."""
 
     def __attrs_post_init__(self) -> None:
         reply_size_max = self._options.reply_size_max
@@ -116,14 +119,14 @@ class HostStream(FrameReceiver):
         run_id, run = self._last_id, _Run(execution_id, self._loop.create_future(), listener, self._state, ends_at)
         self._runs[run_id] = run
         self._state.in_flight += 1
-        self.link.send(Kind.RUN, run_id, body)
+        self._send(Kind.RUN, run_id, body)
         if self._is_used_up:
             self._become(Condition.DRAINING, "its stream has no ids left, and a new one follows after its last run")
         period = TimerWheel.of(self._loop).schedule(run, ends_at)
         try:
             return await run.done
         except asyncio.CancelledError:
-            self.link.send(Kind.WITHDRAW, run_id)
+            self._send(Kind.WITHDRAW, run_id)
             raise
         finally:
             period.discard(run)
@@ -135,32 +138,34 @@ class HostStream(FrameReceiver):
             if run.execution_id == execution_id:
                 if not run.is_cancelled:
                     run.is_cancelled = True
-                    self.link.send(Kind.CANCEL, run_id)
+                    self._send(Kind.CANCEL, run_id)
                 return self.link.is_open
         return False
 
     def evict(self, body: bytes) -> None:
         """Send an eviction. It is dropped if too much is unsent: hosts evict workers by themselves too."""
         if self.link.unsent < _EVICTIONS_UNSENT_MAX:
-            self.link.send(Kind.EVICT, 0, body)
+            self._send(Kind.EVICT, 0, body)
 
     @override
     def on_frame(self, frame: StreamFrame) -> None:
         """Take a message of the host; raises BrokenStream."""
         if self.begun.done() is (frame.kind == Kind.WELCOME):
             raise BrokenStream("its first frame, and no other one, must be a welcome")
+        self._state.counts.messages[frame.kind] += 1
         match frame.kind:
             case Kind.END:
                 self._ended(frame)
             case Kind.OUTPUT:
                 self._output(frame)
             case Kind.CAPACITY:
-                capacity = _read(Capacity, frame)
-                self._state.reported = sum(capacity.running) + sum(capacity.queued)
+                self._reported(_read(Capacity, frame))
             case Kind.WELCOME:
                 self._welcomed(_read(Welcome, frame))
             case Kind.DRAIN:
                 self._become(Condition.DRAINING, "it ends, and takes no new runs")
+            case Kind.PONG:
+                self._state.ponged(time.monotonic() - self._pinged_at_s)
 
     @override
     def on_lost(self, reason: str) -> None:
@@ -183,11 +188,23 @@ class HostStream(FrameReceiver):
 
     def _welcomed(self, welcome: Welcome) -> None:
         self._state.claim(welcome.runs_max)
+        self._state.name, self._state.unavailable = welcome.name, frozenset(welcome.unavailable)
         if self.begun.cancelled():
             return
         self.begun.set_result(welcome)
         self._become(Condition.DRAINING if welcome.draining else Condition.READY)
         self._judge()
+
+    def _reported(self, capacity: Capacity) -> None:
+        self._state.reported = sum(capacity.running) + sum(capacity.queued)
+        unavailable = frozenset(capacity.unavailable)
+        if self._state.unavailable != unavailable:
+            self._state.unavailable = unavailable
+            self._on_change()
+
+    def _send(self, kind: Kind, run_id: int, payload: bytes = b"") -> None:
+        self._state.counts.messages[kind] += 1
+        self.link.send(kind, run_id, payload)
 
     def _output(self, frame: StreamFrame) -> None:
         listener = self._in_flight(frame).listener
@@ -228,7 +245,8 @@ class HostStream(FrameReceiver):
         if verdict is SilenceVerdict.DEAD:
             self.link.abort(f"nothing was heard of it for {quiet_s:.1f} s")
         elif verdict is SilenceVerdict.PING:
-            self.link.send(Kind.PING, 0, _PING)
+            self._pinged_at_s = time.monotonic()
+            self._send(Kind.PING, 0, _PING)
         condition = self._state.condition
         if condition is Condition.READY and quiet_s >= LEFT_AFTER_S:
             self._become(Condition.SILENT, f"nothing was heard of it for {LEFT_AFTER_S} s")

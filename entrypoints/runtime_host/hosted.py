@@ -2,10 +2,10 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 from attrs import define, field
@@ -75,6 +75,13 @@ class HostedExecutions:
     async def drain(self, timeout_s: float) -> int:
         """Reject new executions, wait for those that are queued or running, and return how many are left."""
         return await self._limiter.drain(timeout_s)
+
+    async def unavailable(self) -> Sequence[str]:
+        """Return the languages that the runner cannot run now."""
+        health = await self._runner.health()
+        states = cast("Mapping[str, Mapping[str, object]]", health.get("languages", {}))
+        whole = {"status": "ok" if health["status"] == "degraded" else health["status"]}
+        return [str(each) for each in Language if states.get(each, whole)["status"] != "ok"]
 
     async def respond(self, run: ScriptRun, deadline: StartDeadline, until_withdrawn: UntilWithdrawn) -> Response:
         """Return the response to an execution; raises DomainError if nothing was started, or its end is unknown."""

@@ -13,7 +13,6 @@ from typing_extensions import override
 from adapters.runtime_frames import (
     RUN_ID_MAX,
     BrokenStream,
-    Capacity,
     FrameParser,
     IncompleteBytes,
     Kind,
@@ -32,6 +31,7 @@ from domain.concurrency.background_tasks import BackgroundTasks
 from domain.errors import Overloaded
 from domain.scripts.language import Language
 from entrypoints.http.response import Response, SingleWrite, encode_json, single_write
+from entrypoints.runtime_host.capacity import CapacityReports
 from entrypoints.runtime_host.errors import error_content
 from entrypoints.runtime_host.hosted import NAME, HostedExecutions
 from entrypoints.runtime_host.options import RuntimeHostOptions
@@ -44,7 +44,6 @@ _UNSENT_MAX = 8 * 1024 * 1024
 _EVICTIONS_MAX = 64
 """Evictions of one stream at once; further ones are dropped, because idle workers end by themselves too."""
 _EVICTION_SIZE_MAX = 1_024
-_CAPACITY_EACH_S = 0.1
 _LAST_ENDS_S = 1.0
 """How long the ends of runs may take to be written, after the drain."""
 _CLIENT_CLOSED = 499
@@ -64,10 +63,10 @@ class HostStreams:
     kept: IncompleteBytes = field(factory=IncompleteBytes, init=False)
     _streams: "set[ServedStream]" = field(factory=set, init=False)
     _boot_id: UUID = field(factory=uuid4, init=False)
-    _timer: asyncio.TimerHandle | None = field(default=None, init=False)
+    _reports: CapacityReports = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._executions.on_change = self._plan_capacity
+        self._reports = CapacityReports(self._executions, self._report)
 
     @property
     def count(self) -> int:
@@ -84,11 +83,14 @@ class HostStreams:
         stream = ServedStream(self, scope, self._options)
         self._streams.add(stream)
         try:
+            await self._reports.begin()
             switch.switch(PROTOCOL, stream.link)
             stream.link.send(Kind.WELCOME, 0, msgspec.json.encode(self._welcome()))
             await stream.ended
         finally:
             self._streams.discard(stream)
+            if not self._streams:
+                self._reports.end()
             stream.link.abort("the request ended")
 
     def announce_drain(self) -> None:
@@ -115,19 +117,12 @@ class HostStreams:
 
     def _welcome(self) -> Welcome:
         languages = [str(language) for language in Language]
+        options, unavailable = self._options, list(self._reports.unavailable)
         return Welcome(
-            self._options.name, self._boot_id, VERSION, languages, self._options.runs_max, self._executions.closed
+            options.name, self._boot_id, VERSION, languages, options.runs_max, self._executions.closed, unavailable
         )
 
-    def _plan_capacity(self) -> None:
-        if self._timer is None and self._streams:
-            self._timer = asyncio.get_running_loop().call_later(_CAPACITY_EACH_S, self._send_capacity)
-
-    def _send_capacity(self) -> None:
-        self._timer = None
-        running, queued = self._executions.running, self._executions.queued
-        capacity = Capacity([running[each] for each in Language], [queued[each] for each in Language])
-        payload = msgspec.json.encode(capacity)
+    def _report(self, payload: bytes) -> None:
         for stream in self._streams:
             stream.link.send(Kind.CAPACITY, 0, payload)
 

@@ -83,10 +83,12 @@ HEADING = (
 def run(database: Database, folder: Path, rounds: int, seconds: float) -> Iterator[str]:
     """Measure each language: whole executions over HTTP, and the runners alone. The host is a process of its own."""
     yield from HEADING
-    with servers.serving(servers.runtime_host(folder / "host"), None) as host:
-        for compared in _whole(database, host, folder, rounds, seconds):
+    host = servers.runtime_host(folder / "host")
+    with servers.serving(host, None) as server:
+        for compared in _whole(database, server, folder, rounds, seconds):
             yield compared.row()
-        for compared in uvloop.run(_alone(host.url, folder / "alone", rounds, seconds)):
+    with servers.serving(host, None) as server:
+        for compared in uvloop.run(_alone(server.url, folder / "alone", rounds, seconds)):
             yield compared.row()
 
 

@@ -9,8 +9,8 @@ from typing_extensions import override
 
 from domain.hosts.host import STALE, HostState
 from domain.hosts.service import HostWatch
-from domain.stats import RuntimeStreamStats
-from entrypoints.telemetry.metrics.instruments import counter, gauge
+from domain.stats import PINGS_S, RuntimeStreamStats
+from entrypoints.telemetry.metrics.instruments import counter, gauge, histogram
 
 _HOSTS = gauge(
     "pglambda_runtime_hosts",
@@ -32,6 +32,19 @@ _CHOICES = counter(
 _LEFT = counter(
     "pglambda_runtime_hosts_left_total", "How often a runtime host stopped getting executions, by reason.", "reason"
 )
+_UNKNOWN = counter(
+    "pglambda_runtime_unknown_total",
+    "Executions whose end a runtime host left unknown: it was lost or late, or its reply is not valid.",
+    "reason",
+)
+_MESSAGES = counter(
+    "pglambda_runtime_messages_total", "Messages on streams to runtime hosts, sent and received, by kind.", "kind"
+)
+_PINGS = histogram(
+    "pglambda_runtime_ping_seconds",
+    "Time from a ping on a quiet stream to a runtime host to its reply.",
+    bounds=PINGS_S,
+)
 
 
 @define(eq=False)
@@ -47,8 +60,11 @@ class RuntimeStreamMetrics(Collector):
             (_STREAMS, stats and stats.states),
             (_CHOICES, stats and stats.choices),
             (_LEFT, stats and stats.left),
+            (_UNKNOWN, stats and stats.unknown),
+            (_MESSAGES, stats and stats.messages),
         ):
             yield family.metric(((str(name),), count) for name, count in (counts or {}).items())
+        yield _PINGS.buckets([] if stats is None else [((), stats.pings_s)])
 
 
 @define(eq=False)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
+import structlog.testing
 from attrs import define
 
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
@@ -594,3 +595,58 @@ async def test_a_host_that_is_killed_leaves_the_end_unknown_and_what_came_is_hea
 async def _streams_are(runner: HttpScriptRunner, count: int) -> bool:
     (host,) = (await runner.health())["languages"]["python"]["hosts"]
     return host["streams"] == count
+
+
+class TestBrokenSandbox:
+    """A host that is there and cannot run a language."""
+
+    async def test_it_gets_no_run_as_long_as_another_host_can_and_returns_with_its_sandbox(self):
+        broken, whole = MemoryScriptRunner(), MemoryScriptRunner()
+        async with served_host(broken) as (_, one), served_host(whole) as (_, two), runner_of(one, two) as runner:
+            await until(lambda: is_ready(runner, "ok"))
+            broken.unavailable = "repair it"
+            await until(lambda: is_ready(runner, "degraded"))
+            for _ in range(20):
+                assert (await report_of(runner, run_of("result = 1"))).result == "1"
+            assert (len(broken.ran), len(whole.ran)) == (0, 20)
+            whole.unavailable = "repair it too"
+            await until(lambda: is_ready(runner, "failing"))
+            with pytest.raises(RuntimeUnavailable, match="repair it"):
+                await report_of(runner, run_of("result = 1"))
+            broken.unavailable = None
+            await until(lambda: is_ready(runner, "degraded"))
+            assert (await report_of(runner, run_of("result = 1"))).result == "1"
+            assert len(broken.ran) == 1
+
+    async def test_a_host_that_starts_without_a_sandbox_is_no_choice_from_its_first_frame_on(self):
+        async with served_host(MemoryScriptRunner(unavailable="repair it")) as (_, url), runner_of(url) as runner:
+            ready = await runner.readiness(Language.PYTHON)
+            assert ready["status"] == "failing"
+            assert "its sandbox cannot run nodejs, python now" in ready["reason"]
+
+
+async def is_ready(runner: HttpScriptRunner, status: str) -> bool:
+    return (await runner.readiness(Language.PYTHON))["status"] == status
+
+
+async def test_what_a_stream_has_carried_and_lost_is_counted_and_logged_by_host():
+    async def serve(peer: RawPeer) -> None:
+        peer.writer.write(welcome())
+        ping = await peer.next(Kind.PING)
+        peer.writer.write(frame(Kind.PONG, 0, ping.payload))
+        await peer.next(Kind.RUN)
+        peer.writer.close()
+
+    async with raw_stream_host(serve) as url, runner_of(url) as runner:
+        await until(lambda: sum(runner.stats().pings_s.counts))
+        run = run_of("result = 1")
+        with structlog.testing.capture_logs() as lines, pytest.raises(ExecutionUnknown):
+            await report_of(runner, run)
+        stats = runner.stats()
+        assert stats.unknown == {"lost": 1, "late": 0, "invalid": 0}
+        assert (stats.messages["run"], stats.messages["ping"], stats.messages["pong"]) == (1, 1, 1)
+        stream = await stream_of(runner)
+    assert (stream["host"], stream["unknown"]) == ("raw", 1)
+    assert stream["ping_ms"] < 1000
+    (lost,) = [line for line in lines if line["event"] == "execution_unknown"]
+    assert (lost["execution_id"], lost["host"], lost["url"]) == (run.execution_id, "raw", url)

@@ -17,6 +17,8 @@ from adapters.remote_runtime.fleet import (
     HostView,
     Silence,
     SilenceVerdict,
+    StreamCounts,
+    UnknownReason,
     choose,
 )
 from domain.scripts.language import Language
@@ -43,60 +45,79 @@ class TestChoice:
     def test_the_warm_host_comes_first_whatever_its_load(self):
         ranked = hosts(3)
         ranked[2].state.reported = 60
-        order, why = choose(ranked, ranked[2], NOW_S)
+        order, why = choose(ranked, ranked[2], Language.PYTHON, NOW_S)
         assert (order, why) == ([ranked[2], ranked[0], ranked[1]], Choice.WARM)
 
     def test_a_warm_host_without_room_is_not_waited_for(self):
         ranked = hosts(2)
         ranked[1].state.in_flight = WINDOW_START
-        assert choose(ranked, ranked[1], NOW_S) == ([ranked[0], ranked[1]], Choice.FIRST)
+        assert choose(ranked, ranked[1], Language.PYTHON, NOW_S) == ([ranked[0], ranked[1]], Choice.FIRST)
 
     def test_the_first_of_two_is_taken_unless_the_second_has_clearly_less_load(self):
         ranked = hosts(3)
         first = ranked[0].state
         first.reported = int(LOAD_MARGIN * first.runs_max) - 1
-        assert choose(ranked, None, NOW_S)[1] is Choice.FIRST
+        assert choose(ranked, None, Language.PYTHON, NOW_S)[1] is Choice.FIRST
         first.reported += 1
-        order, why = choose(ranked, None, NOW_S)
+        order, why = choose(ranked, None, Language.PYTHON, NOW_S)
         assert (order[:2], why) == ([ranked[1], ranked[0]], Choice.LESS_LOADED)
 
     def test_a_host_that_is_back_has_no_load_until_it_reports_one(self):
         ranked = hosts(2)
         ranked[0].state.reported = ranked[0].state.runs_max
         ranked[0].state.claim(WINDOW_START)
-        assert choose(ranked, None, NOW_S)[0][0] is ranked[0]
+        assert choose(ranked, None, Language.PYTHON, NOW_S)[0][0] is ranked[0]
 
     def test_what_was_just_sent_counts_before_the_host_reports_it(self):
         ranked = hosts(2)
         ranked[0].state.in_flight = WINDOW_START - 1
         ranked[0].state.claim(WINDOW_START)
-        assert choose(ranked, None, NOW_S)[0][0] is ranked[1]
+        assert choose(ranked, None, Language.PYTHON, NOW_S)[0][0] is ranked[1]
 
     def test_hosts_that_take_no_runs_come_last(self):
         ranked = hosts(3)
         for host, condition in zip(ranked, (Condition.SILENT, Condition.DRAINING, Condition.HTTP), strict=True):
             host.state.become(condition)
-        assert choose(ranked, ranked[0], NOW_S)[0] == [ranked[2], ranked[0], ranked[1]]
+        assert choose(ranked, ranked[0], Language.PYTHON, NOW_S)[0] == [ranked[2], ranked[0], ranked[1]]
+
+    def test_a_host_whose_sandbox_cannot_run_the_language_comes_last_even_if_it_is_warm(self):
+        ranked = hosts(2)
+        ranked[0].state.unavailable = {Language.PYTHON}
+        assert choose(ranked, ranked[0], Language.PYTHON, NOW_S) == ([ranked[1], ranked[0]], Choice.FIRST)
+        assert choose(ranked, ranked[0], Language.NODEJS, NOW_S)[1] is Choice.WARM
+        assert "cannot run python now" in ranked[0].state.refusal(NOW_S)
 
     def test_a_run_is_sent_to_few_hosts(self):
-        assert len(choose(hosts(10), None, NOW_S)[0]) == TRIES_MAX
+        assert len(choose(hosts(10), None, Language.PYTHON, NOW_S)[0]) == TRIES_MAX
 
     def test_a_host_to_which_nothing_is_sent_for_its_window_comes_last(self):
         ranked = hosts(2)
         ranked[0].state.in_flight = WINDOW_START * len(Language)
         ranked[1].state.in_flight = WINDOW_START
-        assert choose(ranked, ranked[0], NOW_S) == ([ranked[1], ranked[0]], Choice.NO_ROOM)
+        assert choose(ranked, ranked[0], Language.PYTHON, NOW_S) == ([ranked[1], ranked[0]], Choice.NO_ROOM)
 
     def test_no_more_hosts_are_ranked_than_a_run_may_be_sent_to(self):
         ranked = iter(hosts(10))
-        choose(ranked, None, NOW_S)
+        choose(ranked, None, Language.PYTHON, NOW_S)
         assert next(ranked).name == f"host {TRIES_MAX}"
 
     def test_without_room_anywhere_the_hosts_keep_their_order(self):
         ranked = hosts(2)
         for host in ranked:
             host.state.in_flight = WINDOW_START
-        assert choose(ranked, None, NOW_S) == (ranked, Choice.NO_ROOM)
+        assert choose(ranked, None, Language.PYTHON, NOW_S) == (ranked, Choice.NO_ROOM)
+
+
+def test_what_hosts_have_lost_is_counted_for_each_and_for_all():
+    counts = StreamCounts()
+    one, other = HostView(counts=counts), HostView(counts=counts)
+    one.lose(UnknownReason.LATE)
+    one.lose(UnknownReason.LOST)
+    other.lose(UnknownReason.LOST)
+    other.ponged(0.002)
+    assert (one.unknown, other.unknown) == (2, 1)
+    assert counts.unknown == {UnknownReason.LATE: 1, UnknownReason.LOST: 2}
+    assert (one.ping_s, other.ping_s, sum(counts.pings_s.counts)) == (None, 0.002, 1)
 
 
 class TestWindow:
