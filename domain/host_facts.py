@@ -51,10 +51,16 @@ class OriginFacts:
 
 @frozen
 class RuntimeHostFacts:
-    """A runtime host: its health, the languages that it serves, and its release."""
+    """A runtime host: its health, the languages that it serves, and its release.
+
+    `certificate_problem` says why its certificate is refused; empty if it is not. `certificate_days` are those until it
+    ends; None without TLS, or if it was not seen.
+    """
 
     url: str
     status: str
     languages: Sequence[str]
     reason: str = ""
     version: str = ""
+    certificate_problem: str = ""
+    certificate_days: float | None = None

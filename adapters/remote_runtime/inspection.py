@@ -1,20 +1,52 @@
 """Facts about runtime hosts for an operator."""
 
+import asyncio
+import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import evolve
 
 from adapters.remote_runtime.script_runner import HttpScriptRunner
+from adapters.remote_runtime.verification import Verification
+from domain.clock import Clock
 from domain.host_facts import RuntimeHostFacts
 
+_HANDSHAKE_S = 2.0
+_DAY_S = 86_400
+_HTTPS_PORT = 443
 
-async def inspect_runtime_hosts(runner: HttpScriptRunner) -> Sequence[RuntimeHostFacts]:
-    """Open the runner, read the health of each of its hosts, and close it."""
+
+async def inspect_runtime_hosts(
+    runner: HttpScriptRunner, verification: Verification, clock: Clock
+) -> Sequence[RuntimeHostFacts]:
+    """Open the runner, read the health of each of its hosts, and close it; then look at their certificates."""
     await runner.open()
     try:
         health: Mapping[str, Any] = await runner.health()
     finally:
         await runner.close()
-    return _host_facts(health["languages"])
+    hosts = _host_facts(health["languages"])
+    return await asyncio.gather(*(with_certificate(host, verification, clock) for host in hosts))
+
+
+async def with_certificate(host: RuntimeHostFacts, verification: Verification, clock: Clock) -> RuntimeHostFacts:
+    """Return the facts with those about its certificate, if the host is reached by TLS."""
+    parts = urlsplit(host.url)
+    if parts.scheme != "https":
+        return host
+    try:
+        context = await verification.context()
+        async with asyncio.timeout(_HANDSHAKE_S):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port or _HTTPS_PORT, ssl=context)
+    except ssl.SSLCertVerificationError as error:
+        return evolve(host, certificate_problem=error.verify_message)
+    except OSError:  # its health has the reason; TimeoutError is one
+        return host
+    ends_s = ssl.cert_time_to_seconds(writer.get_extra_info("peercert")["notAfter"])
+    writer.transport.abort()
+    return evolve(host, certificate_days=(ends_s - clock.now().timestamp()) / _DAY_S)
 
 
 def _host_facts(languages: Mapping[str, Any]) -> Sequence[RuntimeHostFacts]:

@@ -266,7 +266,7 @@ class Commands(TakeoverCommands):
     )
     storage_budget = providers.Callable(storage_budget, settings)
     database_inspection = providers.Callable(DatabaseInspector.connected, gateway_options, database.statements)
-    host_inspector = providers.Callable(Later("entrypoints.composition.runners:HostInspector"), settings)
+    host_inspector = providers.Callable(Later("entrypoints.composition.runners:HostInspector"), settings, wall_clock)
     script_examiner = providers.Callable(Later("entrypoints.composition.runners:script_examiner"), settings)
     token = providers.Callable(Later("entrypoints.composition.tokens:signed_token"), settings, wall_clock)
     document = providers.Callable(Later("entrypoints.composition.controller:api_document"), settings)

@@ -9,8 +9,10 @@ from attrs import define, evolve, field
 from adapters.origin.http import HttpOrigin, OriginClientOptions
 from adapters.remote_runtime.inspection import inspect_runtime_hosts
 from adapters.remote_runtime.script_runner import HttpScriptRunner
+from adapters.remote_runtime.verification import Verification
 from adapters.sandbox.inspection import inspect_sandbox
 from adapters.sandbox.runner import SandboxScriptRunner
+from domain.clock import Clock
 from domain.host_facts import OriginFacts, RuntimeHostFacts, SandboxFacts
 from domain.scripts.examination import ScriptExaminer
 from domain.scripts.language import Language
@@ -118,6 +120,8 @@ class HostInspector:
     """Inspects the runners of a controller with these settings; it opens and closes them each time."""
 
     _settings: Settings
+    _wall_clock: Clock
+    """By which certificates are judged, as OpenSSL does."""
 
     async def sandbox(self) -> SandboxFacts | None:
         """Return the facts about this host's sandbox; None if every language runs on runtime hosts."""
@@ -138,4 +142,5 @@ class HostInspector:
     async def runtime_hosts(self) -> Sequence[RuntimeHostFacts]:
         """Return the facts about each runtime host."""
         remote = Runners.of(self._settings).remote
-        return [] if remote is None else await inspect_runtime_hosts(remote)
+        verification = Verification(runtime_options(self._settings).ca_file)
+        return [] if remote is None else await inspect_runtime_hosts(remote, verification, self._wall_clock)

@@ -29,14 +29,16 @@ class Authority:
             f"{self.name}.pem", self._certificate(self.name, self._key.public_key(), is_authority=True)
         )
 
-    def vouch(self, host: str) -> tuple[Path, Path]:
-        """Return the files with a certificate for this name or address, and with its key."""
+    def vouch(self, host: str, days: float = 1.0) -> tuple[Path, Path]:
+        """Return the files with a certificate for this name or address, which ends in so many days, and its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._certificate(host, key.public_key(), is_authority=False)
+        certificate = self._certificate(host, key.public_key(), is_authority=False, days=days)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return self._written(f"{self.name}-{host}.pem", certificate), self._written(f"{self.name}-{host}.key", pem)
 
-    def _certificate(self, subject: str, key: ec.EllipticCurvePublicKey, *, is_authority: bool) -> bytes:
+    def _certificate(
+        self, subject: str, key: ec.EllipticCurvePublicKey, *, is_authority: bool, days: float = 1.0
+    ) -> bytes:
         now = dt.datetime.now(dt.UTC)
         builder = (
             x509.CertificateBuilder()
@@ -45,7 +47,7 @@ class Authority:
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _DAY)
-            .not_valid_after(now + _DAY)
+            .not_valid_after(now + days * _DAY)
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)

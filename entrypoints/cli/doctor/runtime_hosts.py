@@ -15,7 +15,14 @@ from entrypoints.settings.settings import Settings
 from entrypoints.version import VERSION
 
 RUNTIME_HOSTS = Subject("runtime hosts")
+CERTIFICATE_DAYS_MIN = 14
 _TOKEN_SIGNS = ("401", "403")
+_CERTIFICATE_REMEDIES = {
+    "expired": "Renew the certificate, and restart the host: it reads RUNTIME_TLS_CERT_FILE at its start only.",
+    "mismatch": "Name the host in the runtime URL as its certificate does, or renew the certificate with that name.",
+    "": "Set RUNTIME_CA_FILE to the certificate of the authority that has signed that of the host.",
+}
+"""By what the reason of OpenSSL contains; the last one is for all others."""
 
 
 def judge_registered(hosts: Sequence[RegisteredHost], now: datetime, settings: Settings) -> Iterator[Finding]:
@@ -93,16 +100,26 @@ def _is_alone(host: RuntimeHostFacts, hosts: Sequence[RuntimeHostFacts]) -> bool
 
 def _judge_runtime_host(host: RuntimeHostFacts, *, is_alone: bool) -> Finding:
     name, languages = f"{host.url} ({', '.join(host.languages)})", ", ".join(host.languages)
+    if host.certificate_days is not None and host.certificate_days < CERTIFICATE_DAYS_MIN:
+        return RUNTIME_HOSTS.warning(
+            f"the certificate of {name} ends in {host.certificate_days:.0f} days",
+            "Controllers refuse the host from then on.",
+            "Renew it, and restart the host: it reads RUNTIME_TLS_CERT_FILE at its start only.",
+        )
     if host.status == "ok" and host.version not in ("", VERSION):
         return RUNTIME_HOSTS.note(f"{name} is of release {host.version}, this one of {VERSION}", remedy="Upgrade it.")
     if host.status == "ok":
         return RUNTIME_HOSTS.ok(f"{name} is healthy{f', release {host.version}' if host.version else ''}")
-    seen = f"{name} is {host.status}: {host.reason or 'it gives no reason'}"
-    remedy = (
-        "Give this service and the host the same RUNTIME_TOKEN."
-        if any(sign in host.reason for sign in _TOKEN_SIGNS)
-        else "Start the host (`pglambda runtime-host`), let this machine reach it, or correct the runtime URL."
-    )
+    seen = f"{name} is {host.status}: {host.certificate_problem or host.reason or 'it gives no reason'}"
+    remedy = _remedy(host)
     if is_alone:
         return RUNTIME_HOSTS.problem(seen, f"No other host runs {languages}. {UNAVAILABLE}", remedy)
     return RUNTIME_HOSTS.warning(seen, "The other hosts carry its load.", remedy)
+
+
+def _remedy(host: RuntimeHostFacts) -> str:
+    if host.certificate_problem:
+        return next(text for sign, text in _CERTIFICATE_REMEDIES.items() if sign in host.certificate_problem)
+    if any(sign in host.reason for sign in _TOKEN_SIGNS):
+        return "Give this service and the host the same RUNTIME_TOKEN."
+    return "Start the host (`pglambda runtime-host`), let this machine reach it, or correct the runtime URL."

@@ -19,6 +19,7 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.migrations.migration import indexes_of, load_migrations
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.statements.catalogue import Statements
+from adapters.system_clock import SystemClock
 from domain.scripts.script import Script
 from entrypoints.cli.doctor.command import check_database, host_checks
 from entrypoints.cli.doctor.host import host_facts
@@ -385,7 +386,7 @@ def test_the_command_starts_the_embedded_server_and_uses_its_password() -> None:
 class TestRuntimeHosts:
     @staticmethod
     async def seen_of(settings: Settings) -> list[tuple[Level, str]]:
-        checks = host_checks(HostInspector(settings), settings)
+        checks = host_checks(HostInspector(settings, SystemClock()), settings)
         check = next(each for each in checks if each.subject.name == "runtime hosts")
         return [(each.level, each.seen) for each in await check.findings()]
 
@@ -429,7 +430,7 @@ async def test_a_language_without_an_interpreter_has_the_reason(settings: Settin
     node = tmp_path / "node"
     node.write_text("#!/bin/sh\necho v18.0.0\n")
     node.chmod(0o755)
-    facts = await HostInspector(replace(settings, nodejs_path=node)).sandbox()
+    facts = await HostInspector(replace(settings, nodejs_path=node), SystemClock()).sandbox()
     assert facts is not None
     (nodejs,) = [each for each in facts.languages if each.language == "nodejs"]
     assert (nodejs.program, nodejs.version) == ("", "")
@@ -439,5 +440,5 @@ async def test_a_language_without_an_interpreter_has_the_reason(settings: Settin
 async def test_an_inspection_of_a_host_creates_no_folder(settings: Settings, tmp_path: Path) -> None:
     absent = replace(settings, data_dir=tmp_path / "absent", python_runtime_url=("http://a",))
     assert (await host_facts(absent)).disk_free_bytes > 0
-    assert await HostInspector(absent).sandbox() is not None
+    assert await HostInspector(absent, SystemClock()).sandbox() is not None
     assert not (tmp_path / "absent").exists()

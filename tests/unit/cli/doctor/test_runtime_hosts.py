@@ -31,6 +31,25 @@ class TestRuntimeHosts:
         (finding,) = judge_runtime_hosts([changed(RUNTIME_HOST, status="degraded", reason="it answered 401")])
         assert "RUNTIME_TOKEN" in finding.remedy
 
+    @pytest.mark.parametrize(
+        ("problem", "remedy"),
+        [
+            ("certificate has expired", "Renew the certificate"),
+            ("Hostname mismatch, certificate is not valid for 'a.example'.", "Name the host in the runtime URL"),
+            ("IP address mismatch, certificate is not valid for '10.0.0.7'.", "Name the host in the runtime URL"),
+            ("unable to get local issuer certificate", "Set RUNTIME_CA_FILE"),
+        ],
+    )
+    def test_a_certificate_that_is_refused_has_a_remedy_of_its_own(self, problem, remedy):
+        lost = changed(RUNTIME_HOST, status="failing", reason="ConnectError", certificate_problem=problem)
+        (finding,) = judge_runtime_hosts([lost])
+        assert (finding.level, problem in finding.seen) == (Level.PROBLEM, True)
+        assert finding.remedy.startswith(remedy)
+
+    def test_a_certificate_that_ends_within_two_weeks_is_a_warning(self):
+        for days, level in ((13.9, Level.WARNING), (14.1, Level.OK)):
+            assert levels(judge_runtime_hosts([changed(RUNTIME_HOST, certificate_days=days)])) == {level}
+
 
 class TestRegisteredHosts:
     def judged(self, *hosts, settings=ACCEPTING):
