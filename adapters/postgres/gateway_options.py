@@ -1,6 +1,7 @@
 """Limits of the gateway."""
 
 import math
+from collections.abc import Mapping
 
 from attrs import field, frozen, validators
 from psycopg import ProgrammingError
@@ -67,6 +68,8 @@ class GatewayOptions:
     server_timeouts: bool = True
     slow_statement_s: float = field(default=0.05, validator=_positive)
     application: str = APPLICATION
+    log_facts: Mapping[str, object] = field(factory=dict, hash=False)
+    """What each log line about a statement says in addition: its bucket, or its node."""
 
     @property
     def lock_timeout_s(self) -> float:

@@ -197,7 +197,7 @@ class _BucketParts:
         }
         for name, each in shared.items():
             getattr(bucket, name).override(providers.Object(each))
-        self._retention.add(bucket)
+        self._retention.add(number, bucket)
         return _storage(number, bucket, self._home, _OpenBucket(bucket, gateway, partial(self._share, number)))
 
     async def pinned(self, directory: Directory) -> Pinned:
@@ -248,9 +248,9 @@ class _BucketRetention:
         self.budgets = BucketBudgets(self._home.storage_budget())
         self.budgets.add(self._home.storage())
 
-    def add(self, bucket: Any) -> None:
+    def add(self, number: int, bucket: Any) -> None:
         """Clean up another bucket, and count what it has stored."""
-        self.cleanups.add(bucket.cleanup())
+        self.cleanups.add(number, bucket.cleanup())
         self.budgets.add(bucket.storage())
 
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from attrs import evolve, fields
+from structlog.testing import capture_logs
 
 from adapters.memory.manual_clock import ManualClock
 from adapters.postgres.batching.call_queue import BatchKeys
@@ -205,6 +206,14 @@ async def test_every_statement_of_a_bucket_is_planned_by_its_node_alone(cluster,
             named = set(re.findall(r" on (\w+)\.(\w+)", plan))
             shards = {f"{table}_{number}" for table, number in placement.shards.items()}
             assert all(table in shards for schema, table in named if schema != "pg_catalog"), f"{name}\n{plan}"
+
+
+async def test_a_slow_statement_is_logged_with_its_bucket(cluster, database, statements):
+    async with opened(cluster.url(database), statements) as (_, gateways):
+        with capture_logs() as lines:
+            await gateways[2].fetch(Statement("select_sleep", "SELECT pg_sleep(0.12)"), {})
+    slow = [(line["statement"], line["bucket"]) for line in lines if line["event"] == "slow_statement"]
+    assert slow == [("select_sleep", 2)]
 
 
 async def test_the_buckets_of_a_database_are_read_with_their_instants(cluster, database, statements):

@@ -132,5 +132,6 @@ class Nodes:
         async def leave(_: float) -> None:
             await pool.drop_idle()
 
-        pool = self._make("normal", SIZE, evolve(self._options, dsn=dsn), self._observe, leave, gathers=True)
+        options = evolve(self._options, dsn=dsn, log_facts={"node": node.address})
+        pool = self._make("normal", SIZE, options, self._observe, leave, gathers=True)
         return pool

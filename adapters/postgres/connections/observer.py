@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import psycopg
 import structlog
@@ -40,9 +40,10 @@ class FailureLog:
     """Logs failures that lie with the database: one per kind (statement and SQLSTATE) in `interval_s`, with the count.
 
     A failure that a caller's values caused is reported to the caller alone, because it may contain the values. A bug is
-    logged where its error response is made.
+    logged where its error response is made. Each line has the `facts` too.
     """
 
+    facts: Mapping[str, object] = field(factory=dict)
     interval_s: float = _LOG_INTERVAL_S
     _monotonic: Callable[[], float] = time.monotonic
     _kinds: dict[tuple[str, str | None], _FailureKind] = field(factory=dict, init=False)
@@ -63,6 +64,7 @@ class FailureLog:
                 sqlstate=state,
                 reason=_reason(error, decision),
                 count=kind.count,
+                **self.facts,
             )
             kind.logged_at_s, kind.count = now_s, 0
 

@@ -57,7 +57,7 @@ class StatementPool:
         self._socket_timeout_s, self._pool_timeout_s = options.socket_timeout_s, options.pool_timeout_s
         self._observe = observe
         self._on_server_left = on_server_left
-        self._failures = FailureLog()
+        self._failures = FailureLog(options.log_facts)
         self._tasks: set[asyncio.Task[Rows | Exception]] = set()
         self._responded_at_s = float("-inf")
         self._connect_failure: Exception | None = None
@@ -286,7 +286,8 @@ class StatementPool:
         if self._observe is not None:
             self._observe(statement.name, duration_s, failure)
         if duration_s >= self._options.slow_statement_s:
-            _log.warning("slow_statement", statement=statement.name, duration_ms=round(duration_s * 1000, 1))
+            duration_ms = round(duration_s * 1000, 1)
+            _log.warning("slow_statement", statement=statement.name, duration_ms=duration_ms, **self._options.log_facts)
 
     async def _return(self, connection: GatewayConnection, *, spent: bool) -> None:
         if spent:

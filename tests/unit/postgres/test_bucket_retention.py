@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from attrs import define
+from structlog.contextvars import get_contextvars
 
 from adapters.postgres.retention.bucket_cleanups import BucketCleanups
 from adapters.postgres.retention.history_budget import BucketBudgets, HistoryBudget
@@ -25,7 +26,7 @@ class OneBucket:
     log: list
 
     async def try_once(self):
-        self.log.append(f"{self.name} begins")
+        self.log.append(f"{self.name} begins as bucket {get_contextvars()['bucket']}")
         await asyncio.sleep(0)
         self.log.append(f"{self.name} ends")
 
@@ -33,17 +34,18 @@ class OneBucket:
         return CleanupStats(runs=1)
 
 
-async def test_buckets_are_cleaned_up_one_after_the_other():
+async def test_buckets_are_cleaned_up_one_after_the_other_and_named_in_the_log():
     log = []
 
     async def pause(_):
         raise Paused
 
     cleanups = BucketCleanups(OneBucket("home", log), sleep=pause)
-    cleanups.add(OneBucket("first", log))
+    cleanups.add(3, OneBucket("third", log))
     with pytest.raises(Paused):
         await cleanups.run()
-    assert log == ["home begins", "home ends", "first begins", "first ends"]
+    assert log == ["home begins as bucket 0", "home ends", "third begins as bucket 3", "third ends"]
+    assert get_contextvars() == {}
     assert cleanups.stats().runs == 2
 
 

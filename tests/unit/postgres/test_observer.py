@@ -46,6 +46,12 @@ def test_a_failed_statement_is_logged_with_its_reason(failures, lines):
     assert (lines[0]["event"], lines[0]["log_level"]) == ("statement_failed", "warning")
 
 
+def test_the_line_says_which_bucket_failed(lines):
+    error = errors.DiskFull("no space left")
+    FailureLog({"bucket": 3}).note("select_session", error, judge(error))
+    assert [line["bucket"] for line in lines] == [3]
+
+
 def test_a_silent_or_lost_server_is_logged(failures, lines):
     failures.note("a", errors.QueryCanceled("canceling statement"), CUT)
     gone = psycopg.OperationalError("server closed the connection unexpectedly\n\tThis probably means")
