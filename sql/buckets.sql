@@ -22,23 +22,23 @@ GROUP BY b.number, b.schema, p.groupid, d.nodename, d.nodeport
 HAVING bool_or(c.relname = 'sessions')
 ORDER BY b.number;
 
--- name: select_hold(shard)
-SELECT meta.hold(:shard::bigint);
+-- name: select_hold(shards)
+SELECT meta.hold(:shards::bigint[]);
 
 -- name: create_hold()!
 -- Citus moves a shard under an exclusive form of this lock (5 is ShareLock), and only the owner of a table may take it.
 -- It is held until the transaction ends. After a move the old shard stays for a while, so reads need the hold too.
-CREATE OR REPLACE FUNCTION meta.hold(shard bigint) RETURNS void
+CREATE OR REPLACE FUNCTION meta.hold(shards bigint[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
 AS $$
 BEGIN
-    PERFORM pg_catalog.lock_shard_metadata(5, ARRAY[shard]);
-    IF NOT EXISTS (
-        SELECT
+    PERFORM pg_catalog.lock_shard_metadata(5, shards);
+    IF (
+        SELECT pg_catalog.count(*)
         FROM pg_catalog.pg_dist_placement AS p
         INNER JOIN pg_catalog.pg_dist_local_group AS l ON p.groupid = l.groupid
-        WHERE p.shardid = shard
-    ) THEN
+        WHERE p.shardid = ANY(shards)
+    ) <> pg_catalog.cardinality(shards) THEN
         RAISE EXCEPTION 'the bucket is not on this node' USING ERRCODE = 'PGL01';
     END IF;
 END

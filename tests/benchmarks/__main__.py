@@ -159,11 +159,11 @@ def queue_alone(*, seconds: float, whole: bool) -> None:
 
 
 @cli.command("buckets")
-@click.option("--buckets", default="1,4,16", show_default=True, help="Numbers of buckets on one node.")
+@click.option("--buckets", default="1,4,16,64", show_default=True, help="Numbers of buckets, of one node and over two.")
 @click.option("--turns", default=5, show_default=True, help="Measured, of each kind of call on each side.")
 @click.option("--calls", default=6400, show_default=True, help="In a turn.")
 def buckets_on_a_node(*, buckets: str, turns: int, calls: int) -> None:
-    """Measure buckets of a Citus cluster beside a plain database on the same server, by processor time, in turns."""
+    """Measure buckets of a Citus cluster beside a plain database on a server of it, by processor time, in turns."""
     try:
         table = buckets_benchmark.run(_numbers(buckets), turns, calls, lambda text: click.echo(text, err=True))
     except buckets_benchmark.NoCitus as error:

@@ -1,4 +1,4 @@
-"""Buckets on one node of a Citus cluster beside a plain database on the same server, by processor time."""
+"""Buckets of a Citus cluster beside a plain database on one of its servers, by processor time and memory."""
 
 import asyncio
 import random
@@ -7,18 +7,17 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from statistics import median
 from typing import Any
 from uuid import UUID
 
 import psycopg
-from attrs import define, field, frozen
+from attrs import define, field
 
 from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.coalescer import StatementTurns
 from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.placements import Placements
-from adapters.postgres.buckets.pool import bucket_gateway
+from adapters.postgres.buckets.pool import GATHERED, bucket_gateway
 from adapters.postgres.clock.probe import DatabaseClock
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.gateway_options import GatewayOptions
@@ -35,45 +34,32 @@ from domain.executions.execution import FinishedExecution, OpenExecution
 from domain.identity import Owner, SessionRef, uuid7_at
 from domain.json_text import JsonText
 from domain.scripts.script import Script
+from tests.benchmarks.bucket_figures import PLAIN, WANTED, WANTED_BUCKETS, Cost, Costs, memory_of, text_of
 from tests.citus.cluster import Cluster, citus_cluster, citus_programs
 from tests.contracts.storage import report_of
 from tests.unit.domain.builders import session_at
 
 CALLERS = 64
-KINDS = ("get", "begin", "finish")
 _SESSIONS = 2000
 _OWNERS = 50
 _SCRIPT = Script.of("return 1", 1000)
-_PLAIN = "plain"
+_CONNECTIONS_MAX = 600
 
 
 class NoCitus(Exception):
     """There is no PostgreSQL with Citus on this machine."""
 
 
-@frozen
-class Cost:
-    """Calls a second, and microseconds of processor time of a call: of the process, and of the server."""
-
-    calls_s: float
-    process_us: float
-    server_us: float
-
-    @property
-    def both_us(self) -> float:
-        """The processor time of a call."""
-        return self.process_us + self.server_us
-
-
 @define(eq=False)
 class Side:
-    """What is measured: the storages of some buckets on one node, or of a plain database (bucket 0)."""
+    """What is measured: the storages of some buckets, or of a plain database (bucket 0); at which servers."""
 
     name: str
     numbers: Sequence[int]
-    _url: str
+    _urls: Sequence[str]
     _home: Gateway
     _gateways: Mapping[int, Gateway]
+    _placements: Placements | None = None
     _nodes: Nodes | None = None
     _sessions: dict[int, PostgresSessionRepository] = field(factory=dict, init=False)
     _executions: dict[int, PostgresExecutionRepository] = field(factory=dict, init=False)
@@ -83,16 +69,27 @@ class Side:
     async def start(self) -> None:
         """Connect, and store sessions, equally many in each bucket."""
         statements, writing = load_statements(), BatchKeys()
-        turns: dict[str, StatementTurns] = defaultdict(lambda: StatementTurns(gathers=self._nodes is not None))
+        turns: dict[tuple[int, str], StatementTurns] = defaultdict(StatementTurns)
         for gateway in {self._home, *self._gateways.values()}:
             await gateway.open()
         for number, gateway in self._gateways.items():
             sessions = PostgresSessionRepository(gateway, statements.sessions, writing)
             executions = PostgresExecutionRepository(gateway, statements.executions, SystemClock(), writing)
+            group, gathers = await self._place(number)
             for each in (*sessions.coalescers, *executions.coalescers):
-                each.share(turns[each.name])
+                turn = turns[group, each.name]
+                turn.gathers = gathers and each.statement_name in GATHERED
+                each.share(turn)
             self._sessions[number], self._executions[number] = sessions, executions
         await asyncio.gather(*(self._add(number) for number in range(_SESSIONS)))
+
+    async def _place(self, number: int) -> tuple[int, bool]:
+        """Return the group of a bucket's node, and whether this side has several buckets there."""
+        if self._placements is None:
+            return 0, False
+        placements = [await self._placements.of(each) for each in self.numbers]
+        group = (await self._placements.of(number)).node.group
+        return group, sum(each.node.group == group for each in placements) > 1
 
     async def close(self) -> None:
         """Close all connections."""
@@ -139,46 +136,73 @@ class Side:
 
     def _server_us(self) -> float:
         """Return the processor time of the server processes that serve this side."""
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            asked = "SELECT a.pid FROM pg_stat_activity AS a WHERE a.application_name = %s"
-            pids = [pid for (pid,) in connection.execute(asked, [self.name])]
-        return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids) / 1e3
+        return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in self.pids()) / 1e3
+
+    def pids(self) -> Sequence[int]:
+        """Return the server processes of this side."""
+        pids: list[int] = []
+        for url in self._urls:
+            with psycopg.connect(url, autocommit=True) as connection:
+                asked = "SELECT a.pid FROM pg_stat_activity AS a WHERE a.application_name = %s"
+                pids += [pid for (pid,) in connection.execute(asked, [self.name])]
+        return pids
 
 
 def run(counts: Sequence[int], turns: int, calls: int, say: Callable[[str], None]) -> str:
-    """Measure all sides in turns, each in a random order, and return a table of medians; raises NoCitus."""
+    """Measure all sides in turns, each in a random order, and return tables of medians; raises NoCitus."""
     programs = citus_programs()
     if programs is None:
         raise NoCitus("No PostgreSQL 17 with Citus was found. CONTRIBUTING.md says how to install it.")
-    with citus_cluster(programs) as cluster:
+    with citus_cluster(programs, connections_max=_CONNECTIONS_MAX) as cluster:
         return asyncio.run(_run(cluster, counts, turns, calls, say))
 
 
 async def _run(cluster: Cluster, counts: Sequence[int], turns: int, calls: int, say: Callable[[str], None]) -> str:
     coordinator, node, other = cluster.ports
     name, plain = cluster.database(), cluster.plain_database(node)
-    with psycopg.connect(cluster.url(name), autocommit=True) as connection:
-        connection.execute("SELECT citus_set_node_property('127.0.0.1', %s, 'shouldhaveshards', false)", [other])
     await _migrated(cluster.url(plain, node))
-    await _divided(cluster.url(name, coordinator), max(counts), say)
+    at_node, at_other = await _placed(cluster, name, max(counts), say)
+    home_url, node_urls = cluster.url(name, coordinator), [cluster.url(name, port) for port in (node, other)]
     sides = [_plain_side(cluster.url(plain, node))]
-    for count in counts:
-        sides += [
-            _bucket_side(cluster.url(name), cluster.url(name, node), count, gathers=each) for each in {False, count > 1}
-        ]
+    sides += [_bucket_side(f"{count}_on_one_node", home_url, node_urls, at_node[:count]) for count in counts]
+    for count in [count for count in counts if count > 1]:
+        half, others = at_node[: -(-count // 2)], at_other[: count // 2]
+        sides.append(_bucket_side(f"{count}_over_two_nodes", home_url, node_urls, [*half, *others]))
+        if count == WANTED_BUCKETS:
+            sides.append(_bucket_side(f"{count}_over_two_nodes_asked_at_one", home_url, node_urls, half))
     for side in sides:
         await side.start()
-    costs: dict[tuple[str, str], list[Cost]] = defaultdict(list)
+    costs = await _measured(sides, turns, calls, say)
+    memory = {side.name: memory_of(side.pids()) for side in sides}
+    for side in sides:
+        await side.close()
+    return text_of(costs, memory, [side.name for side in sides if side.name.startswith(f"{WANTED_BUCKETS}_")])
+
+
+async def _measured(sides: Sequence[Side], turns: int, calls: int, say: Callable[[str], None]) -> Costs:
+    costs: Costs = defaultdict(list)
     for turn in range(turns + 1):
-        for kind in KINDS:
+        for kind in WANTED:
             for side in random.sample(sides, len(sides)):
                 cost = await side.measure(kind, calls)
                 if turn:  # the first one warms up
                     costs[side.name, kind].append(cost)
         say(f"turn {turn} of {turns}")
-    for side in sides:
-        await side.close()
-    return _table(sides, costs)
+    return costs
+
+
+async def _placed(
+    cluster: Cluster, name: str, buckets: int, say: Callable[[str], None]
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Make so many buckets on one worker, and half as many on the other one; return the numbers of both."""
+    coordinator, node, other = cluster.ports
+    url, total = cluster.url(name, coordinator), buckets + buckets // 2
+    await _migrated(url)
+    cluster.give_buckets_to(name, node)
+    await _divided(url, buckets, say)
+    cluster.give_buckets_to(name, other)
+    await _divided(url, total, say)
+    return range(1, buckets + 1), range(buckets + 1, total + 1)
 
 
 async def _migrated(url: str) -> None:
@@ -186,13 +210,12 @@ async def _migrated(url: str) -> None:
 
 
 async def _divided(url: str, buckets: int, say: Callable[[str], None]) -> None:
-    await _migrated(url)
     statements, clock = load_statements(), SystemClock()
     home = MigrationRunner(url, statements.migrations, clock)
-    buckets = BucketMigrations(url, statements, clock)
-    server = DatabaseClock(buckets.connections.fetch, statements.clock, 1.0)
-    announcement = Announcement(buckets.connections, statements, clock, server)
-    distribution = Distribution(home, buckets, statements, lambda _: 1, announcement)
+    schemas = BucketMigrations(url, statements, clock)
+    server = DatabaseClock(schemas.connections.fetch, statements.clock, 1.0)
+    announcement = Announcement(schemas.connections, statements, clock, server)
+    distribution = Distribution(home, schemas, statements, lambda _: 1, announcement)
     await distribution.run(await distribution.plan(buckets), lambda number: say(f"bucket {number} of {buckets}"))
 
 
@@ -201,19 +224,16 @@ def _options(url: str, name: str) -> GatewayOptions:
 
 
 def _plain_side(url: str) -> Side:
-    home = Gateway(_options(url, _PLAIN))
-    return Side(_PLAIN, (0,), url, home, {0: home})
+    home = Gateway(_options(url, PLAIN))
+    return Side(PLAIN, (0,), [url], home, {0: home})
 
 
-def _bucket_side(home_url: str, node_url: str, count: int, *, gathers: bool) -> Side:
-    name = f"{count}_buckets" + ("_gathered" if gathers else "")
+def _bucket_side(name: str, home_url: str, node_urls: Sequence[str], numbers: Sequence[int]) -> Side:
     options = _options(home_url, name)
     home = Gateway(options)
-    placements = Placements(home, load_statements().buckets)
-    numbers = range(1, count + 1)
-    nodes = Nodes(options) if gathers else None
+    placements, nodes = Placements(home, load_statements().buckets), Nodes(options)
     gateways = {number: bucket_gateway(number, placements, options, nodes=nodes) for number in numbers}
-    return Side(name, numbers, node_url, home, gateways, nodes)
+    return Side(name, numbers, node_urls, home, gateways, placements, nodes)
 
 
 def _new_id(number: int) -> UUID:
@@ -222,21 +242,3 @@ def _new_id(number: int) -> UUID:
 
 def _number(ref: SessionRef) -> int:
     return ref.session_id.int & 0xFF
-
-
-def _table(sides: Sequence[Side], costs: Mapping[tuple[str, str], Sequence[Cost]]) -> str:
-    lines = [
-        "| calls of 64 callers | side | calls/s | process, us | server, us | share of plain |",
-        "|---|---|---|---|---|---|",
-    ]
-    for kind in KINDS:
-        plain_us = median(cost.both_us for cost in costs[_PLAIN, kind])
-        for side in sides:
-            found = costs[side.name, kind]
-            calls_s, process_us, server_us, both_us = (
-                median(getattr(cost, name) for cost in found)
-                for name in ("calls_s", "process_us", "server_us", "both_us")
-            )
-            share = f"{plain_us / both_us:.2f}"
-            lines.append(f"| {kind} | {side.name} | {calls_s:.0f} | {process_us:.1f} | {server_us:.1f} | {share} |")
-    return "\n".join(lines)

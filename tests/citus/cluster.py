@@ -24,7 +24,6 @@ _SETTINGS = (
     "listen_addresses=127.0.0.1",
     "shared_preload_libraries=citus",
     "wal_level=logical",
-    "max_connections=200",
     "max_prepared_transactions=200",
     "max_worker_processes=32",
     "citus.node_conninfo=sslmode=prefer",
@@ -53,6 +52,7 @@ class Cluster:
     _account: Account
     _folders: Sequence[Path]
     _stack: ExitStack
+    _connections_max: int
     _servers: dict[int, subprocess.Popen[bytes]] = field(factory=dict)
 
     def url(self, database: str, port: int | None = None) -> str:
@@ -62,7 +62,7 @@ class Cluster:
     def start(self, port: int) -> None:
         """Start one server on its data."""
         folder = self._folders[self.ports.index(port)]
-        settings = [f"port={port}", *_SETTINGS]
+        settings = [f"port={port}", f"max_connections={self._connections_max}", *_SETTINGS]
         self._servers[port] = self._stack.enter_context(running_server(self._programs, self._account, folder, settings))
         await_ready(self.url("postgres", port))
 
@@ -94,6 +94,14 @@ class Cluster:
             _run(self.url(name), f"SELECT citus_add_node('127.0.0.1', {port})")
         return name
 
+    def give_buckets_to(self, database: str, port: int) -> None:
+        """Let one worker have all buckets that are made from now on."""
+        for each in self.ports[1:]:
+            takes = "true" if each == port else "false"
+            _run(
+                self.url(database), f"SELECT citus_set_node_property('127.0.0.1', {each}, 'shouldhaveshards', {takes})"
+            )
+
     def plain_database(self, port: int) -> str:
         """Make an empty database without Citus on one server, and return its name."""
         name = f"plain_{uuid4().hex}"
@@ -111,7 +119,7 @@ def _run(url: str, statement: str | sql.Composed) -> None:
 
 
 @contextmanager
-def citus_cluster(programs: PostgresPrograms) -> Iterator[Cluster]:
+def citus_cluster(programs: PostgresPrograms, connections_max: int = 200) -> Iterator[Cluster]:
     """Yield a fresh cluster, which is gone afterwards; only this machine can reach it."""
     with shared_folder(quick_parent()) as folder, ExitStack() as stack:
         account = choose_account(folder / "cluster")
@@ -122,7 +130,7 @@ def citus_cluster(programs: PostgresPrograms) -> Iterator[Cluster]:
             account.adopt(each)
         with ThreadPoolExecutor() as threads:
             list(threads.map(lambda each: initdb(programs, account, each), folders))
-        cluster = Cluster([free_port() for _ in folders], programs, account, folders, stack)
+        cluster = Cluster([free_port() for _ in folders], programs, account, folders, stack, connections_max)
         for port in cluster.ports:
             cluster.start(port)
         yield cluster

@@ -8,7 +8,7 @@ from attrs import define, evolve, field, frozen
 
 from adapters.postgres.buckets.placements import Node
 from adapters.postgres.connections.connection import Rows
-from adapters.postgres.connections.held import HeldStatement
+from adapters.postgres.connections.node_connection import HeldStatement
 from adapters.postgres.connections.observer import StatementObserver
 from adapters.postgres.connections.statement_pool import StatementPool
 from adapters.postgres.gateway_options import GatewayOptions
@@ -34,7 +34,7 @@ class NodeStatements:
     """Sends statements of one name that arrive in one turn of the event loop in one message, each with its own result.
 
     So no read waits for the commit of a write. Buckets thin batches out: each has a statement of its own. One message
-    for all of them costs one wake-up here and one there.
+    for all of them costs one wake-up here and one there, and one commit.
     """
 
     _pool: StatementPool

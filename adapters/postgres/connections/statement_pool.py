@@ -13,7 +13,8 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 from adapters.postgres.connections.connection import GatewayConnection, Rows, Statement
 from adapters.postgres.connections.errors import CUT, CUT_SHORT, NO_CONNECTION, RetryDecision, judge
 from adapters.postgres.connections.exchange import SocketDeadline, looks_alive
-from adapters.postgres.connections.held import HeldConnection, HeldStatement, Hold, NodeConnection
+from adapters.postgres.connections.held import HeldConnection, Hold
+from adapters.postgres.connections.node_connection import HeldStatement, NodeConnection
 from adapters.postgres.connections.observer import FailureLog, StatementObserver, failure_class
 from adapters.postgres.connections.timelines import READ_TIMELINE, Timelines
 from adapters.postgres.gateway_options import GatewayOptions
@@ -142,7 +143,7 @@ class StatementPool:
         return outcome
 
     async def attempt_each(self, statements: Sequence[HeldStatement], until_s: float) -> Sequence[Rows | Exception]:
-        """Run each statement once, all in one message on one connection; return the rows or the failure of each.
+        """Run each statement, all in one message on one connection; return the rows or the failure of each.
 
         The failures are those that `attempt` raises. Raises AttemptFailed, Overloaded or ShuttingDown if none was sent.
         """

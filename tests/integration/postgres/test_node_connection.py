@@ -7,10 +7,11 @@ import pytest
 
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.exchange import SocketDeadline
-from adapters.postgres.connections.held import HeldStatement, Hold, NodeConnection
+from adapters.postgres.connections.held import Hold
+from adapters.postgres.connections.node_connection import HeldStatement, NodeConnection
 from adapters.postgres.gateway_options import GatewayOptions
 
-HOLD = Statement("select_hold", "SELECT 1 / (%(shard)s::bigint - 7)")
+HOLD = Statement("select_hold", "SELECT 1 / (7 <> ALL(%(shards)s::bigint[]))::int")
 """Refuses the bucket 7, as one that has moved away."""
 ADD = Statement("select_sum", "SELECT %(a)s::int + 1")
 DIVIDE = Statement("select_quotient", "SELECT 1 / %(a)s::int")
@@ -51,16 +52,38 @@ async def test_a_statement_that_fails_or_is_not_held_leaves_the_others_alone(con
         assert isinstance(unsendable, UnicodeEncodeError)
 
 
-async def test_statements_behind_a_lost_connection_have_its_error(connection: NodeConnection) -> None:
-    first, *others = await connection.run_each([held(ADD, 1), held(END, 1), held(ADD, 2)])
-    assert first == [(2,)]
-    assert [isinstance(each, psycopg.OperationalError) for each in others] == [True, True]
+async def test_no_statement_has_rows_if_the_connection_is_lost_before_their_transaction_ends(
+    connection: NodeConnection,
+) -> None:
+    found = await connection.run_each([held(ADD, 1), held(END, 1), held(ADD, 2)])
+    assert [isinstance(each, psycopg.OperationalError) for each in found] == [True, True, True]
     assert connection.closed
 
 
-async def test_a_statement_that_has_ended_keeps_its_rows_if_a_later_one_is_cut_off(connection: NodeConnection) -> None:
+async def test_what_has_ended_before_the_connection_is_lost_keeps_its_rows(connection: NodeConnection) -> None:
+    first, divided, *others = await connection.run_each([held(ADD, 1), held(DIVIDE, 0), held(END, 1), held(ADD, 2)])
+    assert first == [(2,)]
+    assert isinstance(divided, psycopg.errors.DivisionByZero)
+    assert [isinstance(each, psycopg.OperationalError) for each in others] == [True, True]
+
+
+async def test_a_statement_that_is_cut_off_fails_with_those_behind_it(connection: NodeConnection) -> None:
     with SocketDeadline(connection, 0.5):
-        first, *others = await connection.run_each([held(ADD, 1), held(SLEEP, 1), held(ADD, 2)])
+        first, _, *others = await connection.run_each([held(ADD, 1), held(DIVIDE, 0), held(SLEEP, 1), held(ADD, 2)])
     assert first == [(2,)]
     assert [isinstance(each, psycopg.OperationalError) for each in others] == [True, True]
-    assert connection.closed or connection.broken
+
+
+async def test_the_time_limit_of_one_statement_ends_no_other(connection: NodeConnection) -> None:
+    await connection.execute("SET statement_timeout = 200")
+    first, slow, last = await connection.run_each([held(ADD, 1), held(SLEEP, 1), held(ADD, 2)])
+    assert isinstance(slow, psycopg.errors.QueryCanceled)
+    assert (first, last) == ([(2,)], [(3,)])
+
+
+async def test_an_error_at_the_end_of_their_transaction_belongs_to_one_statement(connection: NodeConnection) -> None:
+    await connection.execute("CREATE TEMPORARY TABLE kept (a int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    add = Statement("add", "INSERT INTO kept VALUES (%(a)s) RETURNING a")
+    first, second, third = await connection.run_each([held(add, 1), held(add, 1), held(add, 2)])
+    assert (first, third) == ([(1,)], [(2,)])
+    assert isinstance(second, psycopg.errors.UniqueViolation)
