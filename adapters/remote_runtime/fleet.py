@@ -23,8 +23,7 @@ PING_AFTER_S = 0.25
 LEFT_AFTER_S = 0.75
 DEAD_AFTER_S = 5.0
 JUDGED_EACH_S = 0.125
-LATE_S = 0.1
-"""A timer that is so late was held up with its process, which has not read yet what came meanwhile."""
+_LATE_S = 0.1
 _OVERDUE_MAX = 3
 _ENDS_FOR_OVERDUE = 10
 """So many ends outweigh one run that did not end in its time: a host that loses a tenth of its runs loses its trust."""
@@ -72,7 +71,7 @@ class Silence:
 
     def judge(self, heard_at_s: float, now_s: float) -> tuple[SilenceVerdict, float]:
         """Return what to do, and the seconds of silence; called each JUDGED_EACH_S."""
-        if now_s - self._judged_at_s > JUDGED_EACH_S + LATE_S:
+        if now_s - self._judged_at_s > JUDGED_EACH_S + _LATE_S:
             heard_at_s = max(heard_at_s, now_s)
         self._judged_at_s = now_s
         if heard_at_s > self._heard_at_s:

@@ -13,7 +13,6 @@ from typing_extensions import override
 from adapters.remote_runtime.connection import HostLate, HostReply, HostSilent, HostUnreached, ReplyTooLarge
 from adapters.remote_runtime.fleet import (
     JUDGED_EACH_S,
-    LATE_S,
     LEFT_AFTER_S,
     Condition,
     HostView,
@@ -51,22 +50,13 @@ class _Run:
     done: "asyncio.Future[HostReply]"
     listener: OutputListener | None
     _view: HostView
-    _ends_at: float
     is_cancelled: bool = False
-    _is_extended: bool = False
 
     def expire(self) -> None:
-        """Leave the end unknown. If this process was frozen meanwhile, it first reads what the host has sent."""
-        loop = self.done.get_loop()
-        now_s = loop.time()
-        if self.done.done():
-            return
-        if now_s - self._ends_at > LATE_S and not self._is_extended:
-            self._is_extended = True
-            TimerWheel.of(loop).schedule(self, now_s + LATE_S)
-        else:
+        """Leave the end unknown."""
+        if not self.done.done():
             self.done.set_exception(HostLate)
-            self._view.overdue(now_s)
+            self._view.overdue(self.done.get_loop().time())
 
 
 @define(eq=False)
@@ -116,7 +106,7 @@ class HostStream(FrameReceiver):
         if not self.link.is_open or self._is_used_up:
             raise HostUnreached("its stream has ended")
         self._last_id += 1
-        run_id, run = self._last_id, _Run(execution_id, self._loop.create_future(), listener, self._state, ends_at)
+        run_id, run = self._last_id, _Run(execution_id, self._loop.create_future(), listener, self._state)
         self._runs[run_id] = run
         self._state.in_flight += 1
         self._send(Kind.RUN, run_id, body)

@@ -47,6 +47,8 @@ class TimerWheel:
     """
 
     PERIOD_S: ClassVar[float] = 0.025
+    LATE_S: ClassVar[float] = 0.1
+    """A wheel that is so late was held up with its process. For as long again it lets in what arrived meanwhile."""
     _latest: ClassVar["TimerWheel | None"] = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -64,7 +66,8 @@ class TimerWheel:
     def schedule(self, item: Expiring, at_s: float) -> set[Expiring]:
         """Let the item expire at this time of the loop, or up to a period later.
 
-        Returns the period's items; removing the item from them cancels it.
+        If the wheel itself is late, it expires LATE_S later. Returns the period's items; removing the item from them
+        cancels it.
         """
         number = int(at_s / self.PERIOD_S) + 1
         period = self._periods.get(number)
@@ -75,12 +78,20 @@ class TimerWheel:
         return period
 
     def _end(self, number: int) -> None:
-        for item in self._periods.pop(number):
-            item.expire()
+        items = self._periods.pop(number)
+        if self._loop.time() - number * self.PERIOD_S > self.LATE_S:
+            self._loop.call_later(self.LATE_S, _expire, items)
+        else:
+            _expire(items)
+
+
+def _expire(items: set[Expiring]) -> None:
+    for item in items:
+        item.expire()
 
 
 class Budget:
-    """The time in seconds that the steps of one request share; it ends up to `TimerWheel.PERIOD_S` late."""
+    """The time in seconds that the steps of one request share; it ends as late as a `TimerWheel` does."""
 
     __slots__ = ("_left_s",)
 
