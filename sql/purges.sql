@@ -477,16 +477,31 @@ SELECT
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM purged) AS purged;
 
--- name: purge_history(partition, owner, after_request_id, after_execution_id, rows_max, act_id, actor, origin, act)
--- A plan for the given partition locks only that one.
-WITH examined AS MATERIALIZED (
-    SELECT e.request_id, e.execution_id, e.owner
+-- name: purge_history(partition, owner, after_request_id, after_execution_id, rows_max, bytes_max, act_id, actor, origin, act)
+-- A plan for the given partition locks only that one. Only what is erased counts for bytes_max.
+WITH first AS MATERIALIZED (
+    SELECT
+        e.request_id, e.execution_id, e.owner,
+        CASE
+            WHEN e.owner <> :owner::text THEN 0
+            ELSE
+                coalesce(pg_column_size(e.params), 0) + coalesce(pg_column_size(e.result), 0)
+                + coalesce(pg_column_size(e.error), 0) + coalesce(pg_column_size(e.stdout), 0)
+                + coalesce(pg_column_size(e.stderr), 0)
+        END AS bytes
     FROM meta.executions AS e
     WHERE
         e.slot = :partition::smallint
         AND (e.request_id, e.execution_id) > (:after_request_id::uuid, :after_execution_id::uuid)
     ORDER BY e.request_id, e.execution_id
     LIMIT :rows_max::bigint
+),
+examined AS MATERIALIZED (
+    SELECT n.request_id, n.execution_id, n.owner
+    FROM (
+        SELECT f.*, sum(f.bytes) OVER (ORDER BY f.request_id, f.execution_id) AS bytes_with_it FROM first AS f
+    ) AS n
+    WHERE n.bytes_with_it - n.bytes < :bytes_max::bigint
 ),
 purged AS (
     DELETE FROM meta.executions AS e

@@ -28,7 +28,7 @@ _HALVED_MAX = 16
 class OwnerMoverOptions:
     """Rows that one statement examines: of sessions, which may have many keys, and of the other tables.
 
-    One statement erases about `bytes_max` of params and responses, or one row.
+    One statement erases about `bytes_max` of params, responses and history, or one row.
     """
 
     sessions_max: int = field(default=500, validator=validators.ge(1))

@@ -103,7 +103,7 @@ class PostgresOwnerPurger(OwnerPurger):
             Walk(OwnedData.SESSIONS, statements.purge_queue, {**sized, "language": each}, entry, rows_max, cut=True)
             for each in Language
         ]
-        history = Walk(OwnedData.HISTORY, statements.purge_history, named, first, rows_max)
+        history = Walk(OwnedData.HISTORY, statements.purge_history, sized, first, rows_max, cut=True)
         schedules = Walk(OwnedData.SCHEDULES, statements.purge_schedules, named, {"after": None}, rows_max)
         return [
             schedules,
@@ -114,7 +114,7 @@ class PostgresOwnerPurger(OwnerPurger):
             Walk(OwnedData.SESSIONS, statements.purge_inbound, named, {"after": None}, self._options.sessions_max),
             Walk(OwnedData.SESSIONS, statements.purge_takings, named, {"after": None}, rows_max),
             Walk(OwnedData.KEYS, statements.purge_keys, sized, key, rows_max, cut=True),
-            *(evolve(history, parameters={**named, "partition": partition}) for partition in range(PARTITIONS)),
+            *(evolve(history, parameters={**sized, "partition": partition}) for partition in range(PARTITIONS)),
             Walk(OwnedData.FUNCTIONS, statements.purge_functions, named, title, rows_max),
             Walk(OwnedData.WEBHOOKS, statements.purge_webhooks, named, {"after": None}, _WEBHOOKS_MAX),
         ]

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from attrs import evolve
 
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
@@ -131,6 +132,24 @@ async def test_a_schedule_that_is_stored_during_the_purge_of_its_session_is_eras
     async for _ in purger.purge(ALICE, act(ActName.OWNERS_PURGE)):
         pass
     assert SECRET not in content_of(database_url)
+
+
+_FILL = """
+UPDATE meta.executions SET stdout = (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 1000) AS n)
+"""
+"""Lets each row of the history have 32,000 bytes that cannot be compressed."""
+
+
+async def test_a_step_erases_so_many_bytes_of_the_history(gateway, statements, storage):
+    session = await storage.add(ALICE)
+    for _ in range(6):
+        await storage.execute(session.ref)
+    await gateway.fetch(Statement("fill", _FILL), {})
+    mover = PostgresOwnerMover(gateway, statements, storage.clock)
+    options = OwnerMoverOptions(bytes_max=40_000)
+    purger = PostgresOwnerPurger(gateway, statements.purges, storage.clock, mover, options)
+    steps = [each async for each in purger.purge(ALICE, act(ActName.OWNERS_PURGE)) if each.part is OwnedData.HISTORY]
+    assert [(step.examined, step.moved) for step in steps] == [(2, 2)] * 3
 
 
 async def test_sessions_are_closed_as_by_their_owner(purger, storage):
