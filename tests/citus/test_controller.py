@@ -157,6 +157,25 @@ async def test_a_node_that_is_away_takes_down_its_own_buckets_only(api: Api, clu
     assert (await health(api))["components"]["buckets"]["status"] == "ok"
 
 
+async def test_without_the_coordinator_the_sessions_in_buckets_are_served(api: Api, cluster: Cluster) -> None:
+    sessions = await sessions_in_both(api)
+    cluster.kill(cluster.ports[0])
+    try:
+        for session_id in sessions.values():
+            executed = await api.execute(session_id, a=4)
+            assert (executed.status_code, executed.json().get("result")) == (200, 5), executed.text
+        made = await api.initialize("nodejs-adder", SCRIPT)
+        assert bucket_of(made) in sessions
+        key = {"Language-Title": "nodejs-keyed", "Idempotency-Key": "without"}
+        keyed = await api.client.post("/api/v1/initialize", headers=key, json={"script_content": SCRIPT})
+        assert keyed.status_code == 200, keyed.text
+        assert (await api.client.get("/api/v1/sessions")).status_code == 503
+        ready = await api.client.get("/readyz")
+        assert (ready.status_code, ready.json()["components"]["clock"]["status"]) == (503, "ok")
+    finally:
+        cluster.start(cluster.ports[0])
+
+
 async def test_a_controller_that_knows_no_buckets_is_not_ready(cluster: Cluster, database: str, data_dir: Path) -> None:
     async with serving(create_controller(settings_for(cluster.url(database), data_dir))) as api:
         response = await api.client.get("/readyz")
