@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from functools import partial, reduce
+from functools import cache, partial, reduce
 from operator import getitem
 from typing import Annotated, Any
 from uuid import UUID
@@ -49,25 +49,31 @@ class BodySchema:
     """
 
     def __init__(self, kind: type[Struct], misplaced: Mapping[str, str]) -> None:
+        self._kind = kind
         self._misplaced = misplaced
-        self._schema: Any = msgspec.json.schema(kind)
-        formats: dict[str, Any] = {name: partial(_is_of, wanted) for name, (wanted, _) in _FORMATS.items()}
-        self._validator = Draft202012Validator(self._schema, validate_formats=True, formats=formats)
 
     def problems(self, value: Any) -> Iterator[Problem]:
         """Yield everything that violates the schema, with its JSON pointer."""
-        for error in self._validator.iter_errors(_outline(value, _ENVELOPE_DEPTH)):
+        schema, validator = _compiled(self._kind)
+        for error in validator.iter_errors(_outline(value, _ENVELOPE_DEPTH)):
             if error.kind.name == "additionalProperties":
-                yield from self._unknown_fields(error)
+                yield from self._unknown_fields(schema, error)
             else:
                 yield _schema_problem(error)
 
-    def _unknown_fields(self, error: ValidationError) -> Iterator[Problem]:
+    def _unknown_fields(self, schema: Any, error: ValidationError) -> Iterator[Problem]:
         *place, _ = error.schema_path
-        known = ", ".join(sorted(reduce(getitem, place, self._schema)["properties"]))
+        known = ", ".join(sorted(reduce(getitem, place, schema)["properties"]))
         for name in error.kind.as_dict()["unexpected"]:
             message = self._misplaced.get(name.lower().replace("-", "_"), f"is not a known field; known are: {known}")
             yield Problem(pointer((*error.instance_path, name)), message)
+
+
+@cache  # as many types as routes have; a schema takes 2 ms, and only bodies that are rejected need it
+def _compiled(kind: type[Struct]) -> tuple[Any, Draft202012Validator]:
+    schema = msgspec.json.schema(kind)
+    formats: dict[str, Any] = {name: partial(_is_of, wanted) for name, (wanted, _) in _FORMATS.items()}
+    return schema, Draft202012Validator(schema, validate_formats=True, formats=formats)
 
 
 def _outline(value: Any, depth: int) -> Any:
