@@ -2,20 +2,23 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.statements.catalogue import Statements, load_statements
 from adapters.system_clock import SystemClock
 from tests.integration.postgres_server import postgres_server
+
+NewDatabase = Callable[[str], AbstractContextManager[str]]
+"""Yields the address of a copy of the database with a name; the copy is gone afterwards."""
 
 
 @pytest.fixture(scope="session")
@@ -35,27 +38,42 @@ def statements() -> Statements:
 
 
 @pytest.fixture(scope="session")
-def template(server_url: str, statements: Statements) -> Iterator[str]:
+def new_database(server_url: str) -> Iterator[NewDatabase]:
+    """Makes databases over one connection, because to connect takes a third of the time that a database takes."""
+    with psycopg.connect(server_url, autocommit=True) as admin:
+
+        @contextmanager
+        def new(template: str) -> Iterator[str]:
+            name = f"test_{uuid4().hex}"
+            create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+            admin.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+            try:
+                yield make_conninfo(server_url, dbname=name)
+            finally:
+                admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+        yield new
+
+
+@pytest.fixture(scope="session")
+def template(new_database: NewDatabase, statements: Statements) -> Iterator[str]:
     """The name of a migrated database without data, to be cloned."""
-    name = f"template_{uuid4().hex}"
-    _create(server_url, name, "template1")
-    runner = MigrationRunner(make_conninfo(server_url, dbname=name), statements.migrations, SystemClock())
-    asyncio.run(runner.up())
-    yield name
-    _drop(server_url, name)
+    with new_database("template1") as url:
+        asyncio.run(MigrationRunner(url, statements.migrations, SystemClock()).up())
+        yield conninfo_to_dict(url)["dbname"]
 
 
 @pytest.fixture
-def database_url(server_url: str, template: str) -> Iterator[str]:
+def database_url(new_database: NewDatabase, template: str) -> Iterator[str]:
     """The address of a migrated database of the test's own."""
-    with new_database(server_url, template) as url:
+    with new_database(template) as url:
         yield url
 
 
 @pytest.fixture
-def empty_database_url(server_url: str) -> Iterator[str]:
+def empty_database_url(new_database: NewDatabase) -> Iterator[str]:
     """The address of a database without schema."""
-    with new_database(server_url) as url:
+    with new_database("template1") as url:
         yield url
 
 
@@ -66,25 +84,3 @@ async def gateway(database_url: str) -> AsyncIterator[Gateway]:
     await gateway.open()
     yield gateway
     await gateway.close()
-
-
-@contextmanager
-def new_database(server_url: str, template: str = "template1") -> Iterator[str]:
-    """Yield the address of a copy of a database, which is gone afterwards."""
-    name = f"test_{uuid4().hex}"
-    _create(server_url, name, template)
-    try:
-        yield make_conninfo(server_url, dbname=name)
-    finally:
-        _drop(server_url, name)
-
-
-def _create(server_url: str, name: str, template: str) -> None:
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
-        connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
-
-
-def _drop(server_url: str, name: str) -> None:
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -12,7 +12,7 @@ from adapters.postgres.migrations.migration import load_migrations
 from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.statements.catalogue import Statements
-from tests.integration.conftest import new_database
+from tests.integration.conftest import NewDatabase
 from tests.support.waiting import until
 
 STEPS = load_migrations()
@@ -197,9 +197,9 @@ def filled(database_url: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def kept(server_url: str, template: str) -> Iterator[str]:
+def kept(new_database: NewDatabase, template: str) -> Iterator[str]:
     """The address of a database with rows of every kind, for tests that change nothing."""
-    with new_database(server_url, template) as url:
+    with new_database(template) as url:
         yield fill(url)
 
 

@@ -35,7 +35,6 @@ from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
 from domain.queue.entry import Entry, StartWindow
 from domain.queue.state import CANCELLED
-from tests.integration.conftest import new_database
 from tests.sql_clocks import clock_reads
 from tests.support.acts import act
 from tests.unit.domain.builders import session_at
@@ -242,9 +241,9 @@ def test_statements_of_the_queue_find_entries_by_the_right_index_before_there_ar
 
 
 @pytest.fixture(scope="module")
-def full_url(server_url, template):
+def full_url(new_database, template):
     """The address of a database with 50,000 rows in each large table, of which the tests keep no change."""
-    with new_database(server_url, template) as url, psycopg.connect(url, autocommit=True) as connection:
+    with new_database(template) as url, psycopg.connect(url, autocommit=True) as connection:
         _fill(connection, 50_000)
         connection.execute(
             "INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome) "
@@ -332,9 +331,9 @@ async def test_a_page_of_sessions_reads_its_index(database_url, statements):
 
 
 @pytest.fixture(scope="module")
-def labelled_url(server_url, template):
+def labelled_url(new_database, template):
     """The address of a database with 20,000 sessions, each with metadata."""
-    with new_database(server_url, template) as url, psycopg.connect(url, autocommit=True) as connection:
+    with new_database(template) as url, psycopg.connect(url, autocommit=True) as connection:
         _fill(connection, 20_000)
         connection.execute(
             "UPDATE meta.sessions SET metadata = "
