@@ -1,9 +1,10 @@
 """A run on the first of its hosts that accepts it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import structlog
 from attrs import define, field
 from typing_extensions import override
 
@@ -21,6 +22,8 @@ _HOST = "the runtime host"
 _NO_TIME = "no time is left for it"
 _SENDS_MAX = 2
 """To one host: by the script's hash, and once more with the source if the host has lost the script."""
+
+_log = structlog.get_logger(__name__)
 
 
 class HostChooser(Protocol):
@@ -40,11 +43,14 @@ class Refusals:
     """Why hosts started nothing."""
 
     _reasons: list[str] = field(factory=list)
+    by_host: list[Mapping[str, object]] = field(factory=list, init=False)
+    """What the log says: callers do not see the names of hosts."""
     _is_overload: bool = False
 
     def add(self, host: RemoteHost, refusal: RunRefused) -> None:
         """Keep the reason of a host."""
         self._reasons.append(f"{host.name}: {refusal}")
+        self.by_host.append({**host.log_fields, "reason": str(refusal)})
         self._is_overload = self._is_overload or isinstance(refusal, HostFull)
 
     def error(self, language: Language) -> DomainError:
@@ -76,6 +82,7 @@ class RemoteWorker(Worker):
                 return await self._run_on(host, ends_at)
             except RunRefused as refusal:
                 refusals.add(host, refusal)
+        _log.info("execution_refused", execution_id=self._run.execution_id, refusals=refusals.by_host)
         raise refusals.error(self._run.language)
 
     @override

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import httpx2
 import pytest
+import structlog.testing
 from respx import MockResponse
 
 from adapters.remote_runtime.connection import HostUnreached
@@ -116,6 +117,18 @@ class TestFailover:
         httpx2_mock.route(url__startswith=second).respond(content=own())
         assert await result_of(cluster, run_of("result = 1", ref=ref)) == "8"
         assert hosts_called(httpx2_mock) == [first, second]
+
+    async def test_the_log_names_the_hosts_that_refused_an_execution_and_the_caller_is_told_none(
+        self, cluster, httpx2_mock
+    ):
+        httpx2_mock.route().respond(503, content=error_body("RUNTIME_UNAVAILABLE"))
+        run = run_of("result = 1")
+        with structlog.testing.capture_logs() as lines, pytest.raises(RuntimeUnavailable) as refused:
+            await result_of(cluster, run)
+        (line,) = [each for each in lines if each["event"] == "execution_refused"]
+        assert line["execution_id"] == run.execution_id
+        assert [each["url"] for each in line["refusals"]] == order_for(run.ref)
+        assert not any(host in refused.value.message for host in HOSTS)
 
     async def test_a_session_stays_on_the_host_that_ran_it_last(self, cluster, httpx2_mock):
         ref = new_session()
