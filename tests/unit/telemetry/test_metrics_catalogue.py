@@ -116,6 +116,13 @@ def test_promtool_accepts_the_rules():
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_the_dashboard_shows_every_metric_of_nodes_and_of_runtime_hosts():
+    shown = {metric for _, target in panels() for metric in mentioned(target["expr"]).metrics}
+    about = re.compile("pglambda_(buckets?|node|runtime(?!_host_)|clock_correction|webhook_copies)_")
+    wanted = {name for name, family in FAMILIES.items() if about.match(name)}
+    assert {name for name in wanted if not any(metric.startswith(name) for metric in shown)} == set()
+
+
 def test_panels_do_not_overlap():
     listed = json.loads(DASHBOARD.read_text())["panels"]
     assert len({panel["id"] for panel in listed}) == len(listed)
