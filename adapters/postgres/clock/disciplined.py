@@ -78,6 +78,7 @@ class DisciplinedClock(Clock):
         self._samples = 0
         self._unreachable = True
         self._correction_ms = 0.0
+        self._timeline = 0
         self._unsettled_since_ns: int | None = None
         self._ahead_ns = 0
         self._ahead_at_ns = 0
@@ -178,7 +179,9 @@ class DisciplinedClock(Clock):
         """Adjust the clock, unless it is open how the time of a new server follows that of the last one."""
         if time.is_settled or time.settled_timeline is None or not settles:
             self._unsettled_since_ns, self._correction_ms = None, time.correction_ms
-            self._learn(sample)
+            # What was settled is known to the error of one probe only, so a sample of before is not one of this time.
+            is_new, self._timeline = time.timeline != self._timeline, time.timeline
+            self._learn(sample, is_new=is_new)
 
     async def _settle(self, sample: ClockSample, time: ServerTime) -> bool:
         """Store what is added to the clock of a new server, if it is for this controller to do so; return whether."""
@@ -216,14 +219,14 @@ class DisciplinedClock(Clock):
             self._failure = type(error)
             _log.error("clock_probe_failed", exc_info=error)
 
-    def _learn(self, sample: ClockSample) -> None:
+    def _learn(self, sample: ClockSample, *, is_new: bool) -> None:
         self._samples += 1
         best = self._best
         if best is None:
             self._best = sample
         elif self._doubted or best.differs_ns(sample) > self._options.jump_ms * _NS_PER_MS:
             self._doubt(sample, best)
-        elif sample.error_ns <= best.bound_ns(sample.taken_ns) or best.differs_ns(sample) > 0:
+        elif is_new or sample.error_ns <= best.bound_ns(sample.taken_ns) or best.differs_ns(sample) > 0:
             self._correct(sample, best)
 
     def _correct(self, sample: ClockSample, best: ClockSample) -> None:

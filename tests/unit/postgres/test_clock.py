@@ -338,6 +338,17 @@ async def test_a_controller_that_lost_its_time_follows_the_others_and_settles_no
     assert abs(clocks[1].now() - known.database(0)) < timedelta(milliseconds=10)
 
 
+async def test_after_a_failover_each_controller_knows_the_settled_time_within_its_bound(two_hosts):
+    clocks = [await contact(host) for host in two_hosts]
+    fail_over(two_hosts, 60)
+    two_hosts[0].there_ns = 40 * MS  # so the time that is settled differs by the half of it
+    two_hosts[1].there_ns = two_hosts[1].back_ns = 30 * MS
+    for host, clock in zip(two_hosts, clocks, strict=True):
+        await clock.measure()
+        settled_at = host.server.read(host.database()).at
+        assert abs(clock.now() - settled_at) <= timedelta(milliseconds=clock.error_bound_ms)
+
+
 async def test_a_controller_that_starts_after_a_failover_leaves_it_to_older_ones_to_settle(two_hosts):
     older, newer = two_hosts
     old_clock = await contact(older)
