@@ -14,7 +14,7 @@ import click
 from entrypoints.settings.choices import LogFormat, LogLevel
 from entrypoints.telemetry.logs import configure_logs
 from tests.benchmarks import buckets as buckets_benchmark
-from tests.benchmarks import cleanup, compare, controllers, fairness, front, history, hosts, plot, queues, report
+from tests.benchmarks import cleanup, compare, controllers, fairness, fleet, front, history, hosts, plot, queues, report
 from tests.benchmarks import turns as turns_benchmark
 from tests.benchmarks.database import Database, database, migrate
 from tests.benchmarks.http_runs import Times
@@ -203,6 +203,18 @@ def on_hosts(*, rounds: int, seconds: float) -> None:
     """Execute warm sessions on a runtime host, in turns with the sandbox itself; two minutes."""
     with _bench(apart=False) as (postgres, _, folder), _strangers() as seen:
         for text in hosts.run(postgres, folder, rounds, seconds):
+            click.echo(text)
+    for note in seen:
+        click.echo(note)
+
+
+@cli.command("fleet")
+@click.option("--rounds", default=3, show_default=True, help="Turns of the fleets.")
+@click.option("--seconds", default=3.0, show_default=True, help="Measured, of warm executions in a turn.")
+def fleets(*, rounds: int, seconds: float) -> None:
+    """Execute on 1, 2, 4 and 8 runtime hosts, and weigh idle streams; two minutes."""
+    with _bench(apart=False) as (postgres, _, folder), _strangers() as seen:
+        for text in fleet.run(postgres, folder, rounds, seconds):
             click.echo(text)
     for note in seen:
         click.echo(note)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ _READY_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 15.0
 _INSTALL_TIMEOUT_S = 180.0
 _ASK_TIMEOUT_S = 2.0
+_SCRAPE_TIMEOUT_S = 10.0
 _POLL_S = 0.05
 _LOG_SHOWN = 2000
 
@@ -68,10 +70,11 @@ def pglambda(database_url: str, data_dir: Path, **settings: str) -> Program:
     return Program(PGLAMBDA, (sys.executable, "-m", "entrypoints", "serve"), environment | settings, "/readyz")
 
 
-def runtime_host(data_dir: Path) -> Program:
+def runtime_host(data_dir: Path, **settings: str) -> Program:
     """Return a runtime host, whose sandbox is the only one that its controllers use."""
     environment = {"DATA_DIR": str(data_dir), "PORT": "{port}"}
-    return Program("runtime host", (sys.executable, "-m", "entrypoints", "runtime-host"), environment, "/health")
+    arguments = (sys.executable, "-m", "entrypoints", "runtime-host")
+    return Program("runtime host", arguments, environment | settings, "/health")
 
 
 @contextmanager
@@ -88,10 +91,10 @@ def express(environment: Mapping[str, str]) -> Iterator[Program]:
 
 
 @contextmanager
-def serving(program: Program, core: int | None) -> Iterator[Server]:
-    """Run a server for the duration, on one core or on all of them; raises NotServing."""
+def serving(program: Program, core: int | None, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """Run a server for the duration, on one core or on all of them; `tls` verifies it. Raises NotServing."""
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    url = f"{'http' if tls is None else 'https'}://127.0.0.1:{port}"
     with tempfile.TemporaryFile() as log:
         with pinned(core):
             process = subprocess.Popen(
@@ -103,12 +106,19 @@ def serving(program: Program, core: int | None) -> Iterator[Server]:
                 start_new_session=True,
             )
         try:
-            if not _comes_up(process, url + program.ready_path):
+            if not _comes_up(process, url + program.ready_path, tls):
                 log.seek(0)
                 raise NotServing(f"{program.name} does not serve: {log.read().decode(errors='replace')[-_LOG_SHOWN:]}")
             yield Server(url, process.pid)
         finally:
             _stop(process)
+
+
+def metric(server: Server, name: str) -> float:
+    """Return the sum of the samples of a metric."""
+    with urllib.request.urlopen(f"{server.url}/metrics", timeout=_SCRAPE_TIMEOUT_S) as response:
+        lines = response.read().decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.partition("{")[0].partition(" ")[0] == name)
 
 
 def _uvicorn(name: str, module: str, environment: Mapping[str, str]) -> Program:
@@ -125,19 +135,19 @@ def _install(npm: str, folder: Path) -> None:
         raise NotServing(f"express-session is left out: npm install failed ({error}).") from error
 
 
-def _comes_up(process: "subprocess.Popen[bytes]", url: str) -> bool:
+def _comes_up(process: "subprocess.Popen[bytes]", url: str, tls: ssl.SSLContext | None) -> bool:
     until_s = time.monotonic() + _READY_TIMEOUT_S
     while process.poll() is None and time.monotonic() < until_s:
-        if _responds(url):
+        if _responds(url, tls):
             return True
         time.sleep(_POLL_S)
     return False
 
 
-def _responds(url: str) -> bool:
+def _responds(url: str, tls: ssl.SSLContext | None) -> bool:
     """Return whether a response comes that is no server error."""
     try:
-        with urllib.request.urlopen(url, timeout=_ASK_TIMEOUT_S):
+        with urllib.request.urlopen(url, timeout=_ASK_TIMEOUT_S, context=tls):
             return True
     except urllib.error.HTTPError as response:
         return response.code < 500

@@ -1,7 +1,6 @@
 """Sessions in turn, fewer and more than places for warm workers: the rate, the cold part, and the memory."""
 
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from itertools import cycle
@@ -14,7 +13,7 @@ from tests.benchmarks.database import Database
 from tests.benchmarks.load import Load, LoadGenerator
 from tests.benchmarks.measurement import quantile_ms
 from tests.benchmarks.process_table import kernel_mib_of_workers, memory
-from tests.benchmarks.servers import Server
+from tests.benchmarks.servers import Server, metric
 from tests.benchmarks.starts import BURST_SIZE, Unused
 
 RATIOS = (0.5, 1.0, 1.25, 1.5, 2.0, 4.0)
@@ -26,7 +25,6 @@ _CONNECTIONS = 16
 _ROUNDS = 2
 """Rounds through all sessions before a line is measured."""
 _SETTLE_S = 2.0
-_ASK_S = 10.0
 _EXECUTED, _COLD = "pglambda_executions_total", "pglambda_execution_cold_starts_total"
 
 
@@ -136,15 +134,9 @@ def _in_turn(server: Server, calls: list[bytes], seconds: float) -> Line:
     with LoadGenerator(server.url, _CONNECTIONS) as generator:
         for _ in range(_ROUNDS):
             generator.each_once(calls)
-        before = _metric(server, _EXECUTED), _metric(server, _COLD)
+        before = metric(server, _EXECUTED), metric(server, _COLD)
         load = generator.keep_busy(cycle(calls), seconds)
-    executed, cold = _metric(server, _EXECUTED) - before[0], _metric(server, _COLD) - before[1]
+    executed, cold = metric(server, _EXECUTED) - before[0], metric(server, _COLD) - before[1]
     failed = sum(load.errors.values())
     p50_ms, p99_ms = quantile_ms(load.latencies_s, 0.5), quantile_ms(load.latencies_s, 0.99)
     return Line(len(calls), load.rate, 100 * cold / max(1, executed), failed, p50_ms, p99_ms)
-
-
-def _metric(server: Server, name: str) -> float:
-    with urllib.request.urlopen(f"{server.url}/metrics", timeout=_ASK_S) as response:
-        lines = response.read().decode().splitlines()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.partition("{")[0].partition(" ")[0] == name)
