@@ -1,7 +1,6 @@
 """Idempotency keys: a call that is repeated with its key takes effect once."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, Generic, TypeVar
 from uuid import UUID
@@ -41,15 +40,18 @@ class IdempotencyKey:
             raise IdempotencyConflict(self.value, session_id)
 
 
-@contextmanager
-def repeatable(key: IdempotencyKey | None) -> Iterator[None]:
-    """Let the caller repeat a write that was not confirmed, if the call has a key."""
-    try:
-        yield
-    except StorageUnavailable as error:
-        if key is None:
-            raise
-        raise error.restated(stored=error.stored) from error
+@define(eq=False)
+class Repeatable:
+    """A block whose caller may repeat a write that was not confirmed, if the call has a key."""
+
+    _key: IdempotencyKey | None
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
+        if self._key is not None and isinstance(error, StorageUnavailable):
+            raise error.restated(stored=error.stored) from error
 
 
 @define(eq=False)

@@ -7,7 +7,7 @@
 -- skip rows that another transaction has locked. Whatever waits for several rows locks those of the queue in the order
 -- of execution_id, and then open records in the order of (request_id, execution_id).
 
--- name: accept_plain_executions(request_ids, owners, execution_ids, partitions, started_ats, allowances, retentions, not_befores, expiries, head_starts, in_orders, params, options)
+-- name: accept_plain_executions(request_ids, owners, execution_ids, partitions, started_ats, kept_fors, not_befores, expiries, priorities_s, in_orders, params, options)
 -- For calls without a key. Stores those of sessions that live until the start and need no renewal, unless they were
 -- announced. What it leaves out is judged by accept_executions, which would take half as much time again for all.
 INSERT INTO meta.queued_executions (
@@ -15,16 +15,16 @@ INSERT INTO meta.queued_executions (
     params, options
 )
 SELECT
-    a.execution_id, a.request_id, a.not_before - a.head_start, a.not_before, least(a.start_before, s.expires_at),
-    least(a.start_before, s.expires_at) + interval '1 ms' * s.timeout_ms + a.allowance + a.retention, a.slot, a.in_order,
+    a.execution_id, a.request_id, a.not_before - a.priority_s * interval '1 s', a.not_before, least(a.start_before, s.expires_at),
+    least(a.start_before, s.expires_at) + interval '1 ms' * s.timeout_ms + a.kept_for, a.slot, a.in_order,
     s.owner, s.language, s.title, a.params, a.options::jsonb
 FROM
     unnest(
         :request_ids::uuid[], :owners::text[], :execution_ids::uuid[], :partitions::smallint[],
-        :started_ats::timestamptz[], :allowances::interval[], :retentions::interval[], :not_befores::timestamptz[],
-        :expiries::timestamptz[], :head_starts::interval[], :in_orders::boolean[], :params::text[], :options::text[]
+        :started_ats::timestamptz[], :kept_fors::interval[], :not_befores::timestamptz[], :expiries::timestamptz[],
+        :priorities_s::integer[], :in_orders::boolean[], :params::text[], :options::text[]
     ) AS a (
-        request_id, owner, execution_id, slot, started_at, allowance, retention, not_before, start_before, head_start,
+        request_id, owner, execution_id, slot, started_at, kept_for, not_before, start_before, priority_s,
         in_order, params, options
     )
 INNER JOIN meta.sessions AS s ON a.request_id = s.request_id AND a.owner = s.owner
@@ -45,7 +45,7 @@ WHERE
     ) IS NULL
 RETURNING execution_id, expires_at;
 
--- name: accept_executions(copy, request_ids, owners, keys, payload_hashes, execution_ids, partitions, started_ats, allowances, retentions, not_befores, expiries, head_starts, in_orders, params, options, waits)
+-- name: accept_executions(copy, request_ids, owners, keys, payload_hashes, execution_ids, partitions, started_ats, allowances, retentions, not_befores, expiries, priorities_s, in_orders, params, options, waits)
 -- The parts `seen` to `judged` are as in begin_executions, with the columns that are used here; a test compares them. The
 -- statement may be sent twice, and the entry may have left the queue since: announce_repeated_accepts runs before the
 -- second copy. `asked` leaves out what a later copy was announced for: its caller gets the response of that one. `kept`
@@ -59,11 +59,11 @@ WITH asked AS (
         unnest(
             :request_ids::uuid[], :owners::text[], :keys::text[], :payload_hashes::text[], :execution_ids::uuid[],
             :partitions::smallint[], :started_ats::timestamptz[], :allowances::interval[], :retentions::interval[],
-            :not_befores::timestamptz[], :expiries::timestamptz[], :head_starts::interval[], :in_orders::boolean[],
+            :not_befores::timestamptz[], :expiries::timestamptz[], :priorities_s::integer[], :in_orders::boolean[],
             :params::text[], :options::text[]
         ) WITH ORDINALITY AS a (
             request_id, owner, key, payload_hash, execution_id, slot, started_at, allowance, retention, not_before,
-            start_before, head_start, in_order, params, options, ordinal
+            start_before, priority_s, in_order, params, options, ordinal
         )
     LEFT JOIN LATERAL (
         SELECT r.copy
@@ -113,7 +113,7 @@ call AS (
 ),
 seen AS (
     SELECT
-        c.key, c.payload_hash, c.retention, c.not_before, c.start_before, c.head_start, c.in_order, c.params, c.options,
+        c.key, c.payload_hash, c.retention, c.not_before, c.start_before, c.priority_s, c.in_order, c.params, c.options,
         c.ordinal, c.execution_id, c.slot, c.started_at, c.allowance,
         max(c.started_at) FILTER (
             WHERE s.renewal = 'sliding'
@@ -128,7 +128,7 @@ seen AS (
 ),
 passing AS (
     SELECT
-        c.key, c.payload_hash, c.retention, c.not_before, c.start_before, c.head_start, c.in_order, c.params, c.options,
+        c.key, c.payload_hash, c.retention, c.not_before, c.start_before, c.priority_s, c.in_order, c.params, c.options,
         c.ordinal, c.execution_id, c.slot, c.started_at, c.allowance, c.renewed_from,
         s.request_id, s.owner, s.language, s.title, s.timeout_ms, s.renewal, s.ttl_seconds, s.expires_at,
         s.expires_max_at, s.closed_at
@@ -140,7 +140,7 @@ passing AS (
 ),
 waiting AS (
     SELECT
-        c.key, c.payload_hash, c.retention, c.not_before, c.start_before, c.head_start, c.in_order, c.params, c.options,
+        c.key, c.payload_hash, c.retention, c.not_before, c.start_before, c.priority_s, c.in_order, c.params, c.options,
         c.ordinal, c.execution_id, c.slot, c.started_at, c.allowance, c.renewed_from,
         s.request_id, s.owner, s.language, s.title, s.timeout_ms, s.renewal, s.ttl_seconds, s.expires_at,
         s.expires_max_at, s.closed_at
@@ -195,7 +195,7 @@ taken AS (
     )
     SELECT DISTINCT ON (f.request_id, f.owner, f.key)
         f.request_id, f.owner, f.key, decode(f.payload_hash, 'hex'), f.execution_id, f.language || '-' || f.title,
-        f.deadline_at, f.deadline_at + f.retention, f.not_before - f.head_start, f.start_until
+        f.deadline_at, f.deadline_at + f.retention, f.not_before - f.priority_s * interval '1 s', f.start_until
     FROM fitted AS f
     WHERE f.fits AND f.key IS NOT NULL
     ORDER BY f.request_id, f.owner, f.key, f.ordinal
@@ -238,7 +238,7 @@ queued AS (
         params, options, key, payload_hash
     )
     SELECT
-        d.execution_id, d.request_id, d.not_before - d.head_start, d.not_before, d.start_until,
+        d.execution_id, d.request_id, d.not_before - d.priority_s * interval '1 s', d.not_before, d.start_until,
         d.deadline_at + d.retention, d.slot, d.in_order, d.owner, d.language, d.title, d.params, d.options::jsonb, d.key,
         decode(d.payload_hash, 'hex')
     FROM decided AS d

@@ -1,7 +1,7 @@
 -- Statements that end executions which were accepted to run later; queue.sql says what entitles to it, sessions.sql describes
 -- the format.
 
--- name: finish_queued_executions(request_ids, owners, execution_ids, partitions, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, answers, whole_results, error_texts, attempts, next_ids, next_partitions, next_not_befores, next_expiries, next_head_starts, next_options, waits)
+-- name: finish_queued_executions(request_ids, owners, execution_ids, partitions, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, answers, whole_results, error_texts, attempts, next_ids, next_partitions, next_not_befores, next_expiries, next_priorities_s, next_options, waits)
 -- Parts that have the same name as in finish_executions do the same. `following` has the next attempts that are accepted:
 -- those of sessions that live at the end of the execution, and until the next start, unless the cancel was requested.
 -- Their results are kept for as long as that of this one, from the expiry on. Webhooks hear of the last attempt.
@@ -16,12 +16,12 @@ WITH call AS (
             :errors::text[], :errors_lengths::integer[], :stdouts::text[], :stdouts_lengths::integer[],
             :stderrs::text[], :stderrs_lengths::integer[], :answers::text[], :whole_results::text[], :error_texts::text[],
             :attempts::smallint[], :next_ids::uuid[], :next_partitions::smallint[], :next_not_befores::timestamptz[],
-            :next_expiries::timestamptz[], :next_head_starts::interval[], :next_options::text[]
+            :next_expiries::timestamptz[], :next_priorities_s::integer[], :next_options::text[]
         ) WITH ORDINALITY AS c (
             request_id, owner, execution_id, slot, finished_at, outcome, execution_time_ms, cpu_time_ms,
             memory_usage_bytes, cold_start, params, params_length, result, result_length, error, error_length,
             stdout, stdout_length, stderr, stderr_length, answer, whole_result, error_text, attempt, next_id, next_slot,
-            next_not_before, next_start_before, next_head_start, next_options, ordinal
+            next_not_before, next_start_before, next_priority_s, next_options, ordinal
         )
 ),
 passing AS (
@@ -115,7 +115,7 @@ queued AS (
         params, options
     )
     SELECT
-        f.next_id, f.request_id, f.next_not_before - f.next_head_start, f.next_not_before, f.next_start_until,
+        f.next_id, f.request_id, f.next_not_before - f.next_priority_s * interval '1 s', f.next_not_before, f.next_start_until,
         f.next_start_until + (f.kept_until - f.start_until), f.next_slot, f.in_order, f.owner, f.language, f.title,
         f.accepted_params, f.next_options::jsonb
     FROM following AS f

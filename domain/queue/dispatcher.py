@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -154,8 +154,13 @@ class Dispatcher:
         self._last_turn = found.last
         for claimed in found.entries:
             self._held[claimed.entry.ref.owner] += 1
-            self._tasks.spawn(self._run(claimed))
+        # Not yet: the next claim goes to the server before, which else waits while these start.
+        asyncio.get_running_loop().call_soon(self._start, found.entries)
         return len(found.entries)
+
+    def _start(self, entries: Sequence[Claimed]) -> None:
+        for claimed in entries:
+            self._tasks.spawn(self._run(claimed))
 
     async def _unclaim(self, request: ClaimRequest) -> None:
         """Return what a claim whose response was lost has taken; past their deadlines they are unknown."""

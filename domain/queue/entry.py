@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
 from typing import ClassVar
 from uuid import UUID
 
@@ -179,10 +178,11 @@ class Entry:
     options: AcceptOptions = BY_DEFAULT
     attempt: int = 1
     retry_of: UUID | None = None
+    accepted_at: datetime = field(init=False, eq=False, repr=False)
+    """The instant of acceptance, which is in the execution's id."""
 
-    @cached_property
-    def accepted_at(self) -> datetime:
-        """The instant of acceptance, which is in the execution's id."""
+    @accepted_at.default
+    def _time_in_id(self) -> datetime:
         return uuid7_time(self.execution_id)
 
     @property

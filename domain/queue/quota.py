@@ -76,7 +76,8 @@ class QueueQuota:
         await self._stored.require_capacity(owner, size, hidden=True)
         limited = _limited(owner)
         for each in limited:
-            await self._count_if_late(each)
+            if self._is_late(each):
+                await self._counting.result(each, partial(self._recount, each))
         if self._total(EVERY_OWNER) >= self._bounds.total_max:
             raise Overloaded(f"the queue of executions (MAX_QUEUED={self._bounds.total_max})")
         if owner in limited:
@@ -101,12 +102,8 @@ class QueueQuota:
         count = self._counts.get(owner)
         return self._storing[owner] + (0 if count is None else count.total)
 
-    async def _count_if_late(self, owner: Owner) -> None:
-        """Count again if the last count is too old, once for all who want to know."""
-        if self._is_late(owner):
-            await self._counting.result(owner, partial(self._recount, owner))
-
     def _is_late(self, owner: Owner) -> bool:
+        """Return whether the last count is too old."""
         count = self._counts.get(owner)
         if count is None:
             return True

@@ -19,7 +19,7 @@ from domain.executions.execution import ExecutionNotFound
 from domain.executions.running import RunningExecutions
 from domain.functions.function import PinnedVersion
 from domain.functions.params import ParamsCheck
-from domain.idempotency import IdempotencyKey, repeatable
+from domain.idempotency import IdempotencyKey, Repeatable
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
 from domain.queue.ends import Ends
@@ -112,7 +112,7 @@ class QueueService:
             await budget.spend(self._require_runnable(ref, submission), StorageUnavailable)
         except DomainError as refusal:
             return await budget.spend(self._replayed(submission, entry, refusal), StorageUnavailable)
-        with repeatable(submission.idempotency_key):
+        with Repeatable(submission.idempotency_key):
             return await self._stored(entry, budget)
 
     async def _stored(self, entry: Entry, budget: Budget) -> Accepted:

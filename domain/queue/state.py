@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 
 from domain.errors import Conflict
 from domain.executions.execution import Executed
-from domain.identity import SessionRef
+from domain.identity import SessionRef, uuid7_time
 from domain.queue.entry import Entry, StartWindow
 from domain.scripts.language import LanguageTitle
 from domain.scripts.report import ExecutionStatus, Failure, FailureCode, ScriptReport
@@ -41,6 +41,11 @@ class ExecutionState:
     report: ScriptReport | None = field(default=None, repr=False)
     execution_count: int | None = None
     kept_until: datetime | None = None
+
+    @property
+    def accepted_at(self) -> datetime:
+        """The instant of acceptance, which is in the execution's id."""
+        return uuid7_time(self.execution_id)
 
     @property
     def executed(self) -> Executed | None:

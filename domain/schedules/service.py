@@ -12,7 +12,7 @@ from domain.audit import Act, ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
 from domain.errors import StorageUnavailable, commit_unknown
-from domain.idempotency import IdempotencyKey, repeatable
+from domain.idempotency import IdempotencyKey, Repeatable
 from domain.identity import Owner
 from domain.paging import Page
 from domain.queue.entry import Entry
@@ -76,7 +76,7 @@ class ScheduleService:
         schedule = Schedule(schedule_id, owner, plan, now, now, None).begun(self._times, now)
         permit(await self._spend(self._targets.require(owner, plan, now)))
         adding = self._schedules.add(schedule, self._policy.owner_max, self._act(actor, ActName.SCHEDULES_CREATE), key)
-        with repeatable(key):
+        with Repeatable(key):
             is_stored = await self._write(adding)
         if is_stored:
             self._wake()
@@ -190,7 +190,7 @@ class ScheduleService:
         if earlier is not None:
             return earlier
         await self._spend(self._targets.require(schedule.owner, schedule.plan, self._clock.now()))
-        with repeatable(key):
+        with Repeatable(key):
             result, entry = await self._firer.fire(schedule, None, key)
         if result is FireResult.FIRED:
             return entry

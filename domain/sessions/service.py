@@ -15,7 +15,7 @@ from domain.concurrency.budget import Budget
 from domain.errors import InvalidRequest, Problem, StorageUnavailable, commit_unknown
 from domain.functions.function import Definition, Function
 from domain.functions.ports import FunctionLookup, FunctionRepository
-from domain.idempotency import IdempotencyKey, repeatable
+from domain.idempotency import IdempotencyKey, Repeatable
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
 from domain.limits.ports import Quotas, Unlimited
@@ -189,7 +189,7 @@ class SessionService:
         budget: Budget,
     ) -> Initialized:
         """Store the session under its key; after any failure the call may be repeated with the key."""
-        with repeatable(idempotency_key):
+        with Repeatable(idempotency_key):
             adding = self._keyed.initialize(initialized, session, script, idempotency_key)
             return await budget.spend(adding, commit_unknown)
 

@@ -11,7 +11,7 @@ from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.budget import Budget
 from domain.errors import InvalidRequest, Problem, StorageUnavailable, commit_unknown
-from domain.idempotency import IdempotencyKey, KeyErased, repeatable
+from domain.idempotency import IdempotencyKey, KeyErased, Repeatable
 from domain.identity import Owner
 from domain.paging import Page
 from domain.webhooks.address import AddressPolicy
@@ -98,7 +98,7 @@ class WebhookService:
         webhook = Webhook(webhook_id, owner, request.url, request.events, secret, request.description)
         webhook = webhook.switch(now, enabled=request.enabled)
         act = new_act(self._clock, self._ids, actor, ActName.WEBHOOKS_CREATE)
-        with repeatable(idempotency_key):
+        with Repeatable(idempotency_key):
             is_stored = await self._write(self._webhooks.add(webhook, self._policy.owner_max, act, idempotency_key))
         if is_stored:
             return Issued(webhook, key.secret(webhook_id, 1))

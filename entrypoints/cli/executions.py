@@ -11,7 +11,7 @@ import click
 from domain.audit import ActName
 from domain.errors import Unavailable
 from domain.executions.execution import ExecutionNotFound
-from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, uuid7_time
+from domain.identity import ANONYMOUS, EVERY_OWNER, Owner
 from domain.queue.ports import ExecutionQueue, StateFilter
 from domain.queue.state import CancelResult, ExecutionNotEnded, ExecutionNotKept, ExecutionState
 from domain.queue.submission import Submission
@@ -202,7 +202,7 @@ def _facts(state: ExecutionState) -> dict[str, Any]:
         "execution_id": str(state.execution_id),
         "request_id": str(state.ref.session_id),
         "status": str(state.status),
-        "accepted_at": uuid7_time(state.execution_id).isoformat(),
+        "accepted_at": state.accepted_at.isoformat(),
         "attempt": state.attempt,
         "retry_of": state.retry_of and str(state.retry_of),
         "next_attempt": state.next_attempt and str(state.next_attempt),

@@ -24,8 +24,6 @@ from domain.queue.entry import BY_DEFAULT, Entry
 from domain.queue.state import CANCELLED, CancelResult
 from domain.sessions.session import SessionNotFound
 
-_NO_TIME = timedelta(0)
-
 
 @frozen
 class AcceptCall:
@@ -69,8 +67,8 @@ class AcceptPlainExecutions(BatchStatement[AcceptCall, Entry | None]):
         self.fence = _fence_of(statements)
 
     @override
-    def batch_key(self, call: AcceptCall) -> Hashable:
-        return call.entry.execution_id
+    def batch_key(self, call: AcceptCall) -> int:
+        return call.entry.execution_id.int
 
     @override
     def size(self, call: AcceptCall) -> int:
@@ -78,7 +76,8 @@ class AcceptPlainExecutions(BatchStatement[AcceptCall, Entry | None]):
 
     @override
     def columns(self, calls: Sequence[AcceptCall]) -> Mapping[str, object]:
-        return _accept_columns(calls)
+        kept_fors = codec.intervals(call.allowance + call.retention for call in calls)
+        return {**_accept_columns(calls), "kept_fors": kept_fors}
 
     @override
     def responses(self, calls: Sequence[AcceptCall], rows: Sequence[Row]) -> Sequence[Entry | None]:
@@ -112,6 +111,8 @@ class AcceptExecutions(LockingStatement[AcceptCall, Entry | Executed | UUID | No
         keys = [call.entry.idempotency_key for call in calls]
         return {
             **_accept_columns(calls),
+            "allowances": codec.intervals(call.allowance for call in calls),
+            "retentions": codec.intervals(call.retention for call in calls),
             "keys": codec.texts(key.value if key else None for key in keys),
             "payload_hashes": codec.texts(key.payload_hash if key else None for key in keys),
         }
@@ -240,11 +241,9 @@ def _accept_columns(calls: Sequence[AcceptCall]) -> dict[str, object]:
         **execution_columns([(entry.ref, entry.execution_id) for entry in entries]),
         "partitions": codec.numbers(partition_of(entry.execution_id) for entry in entries),
         "started_ats": codec.instants(entry.accepted_at for entry in entries),
-        "allowances": codec.intervals(call.allowance for call in calls),
-        "retentions": codec.intervals(call.retention for call in calls),
         "not_befores": codec.instants(entry.window.not_before for entry in entries),
         "expiries": codec.instants(entry.window.expires_at for entry in entries),
-        "head_starts": codec.intervals(_head_start(entry) for entry in entries),
+        "priorities_s": codec.numbers(entry.options.priority_s for entry in entries),
         "in_orders": codec.booleans(entry.options.in_order for entry in entries),
         "params": codec.texts(entry.params for entry in entries),
         "options": codec.texts(map(options_text, entries)),
@@ -275,10 +274,6 @@ def options_text(entry: Entry) -> str | None:
     )
 
 
-def _head_start(entry: Entry) -> timedelta:
-    return timedelta(seconds=entry.options.priority_s)
-
-
 def _following_columns(following: Sequence[Entry | None]) -> dict[str, object]:
     """Return the parameters that accept next attempts; null for calls that have none."""
     return {
@@ -286,6 +281,6 @@ def _following_columns(following: Sequence[Entry | None]) -> dict[str, object]:
         "next_partitions": codec.numbers(partition_of(each.execution_id) if each else None for each in following),
         "next_not_befores": codec.instants(each.window.not_before if each else None for each in following),
         "next_expiries": codec.instants(each.window.expires_at if each else None for each in following),
-        "next_head_starts": codec.intervals(_head_start(each) if each else _NO_TIME for each in following),
+        "next_priorities_s": codec.numbers(each.options.priority_s if each else None for each in following),
         "next_options": codec.texts(options_text(each) if each else None for each in following),
     }

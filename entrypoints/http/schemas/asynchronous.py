@@ -7,7 +7,6 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from domain.identity import uuid7_time
 from domain.queue import entry
 from domain.queue.service import LanguageQueue
 from domain.queue.state import POSITION_MAX, CancelResult, ExecutionState
@@ -170,7 +169,7 @@ class AcceptedResponse(Struct):
             request_id=accepted.ref.session_id,
             status=ExecutionStatus.QUEUED if state is None else state.status,
             attempt=accepted.attempt,
-            accepted_at=uuid7_time(accepted.execution_id),
+            accepted_at=accepted.accepted_at,
             starts_at=None if window is None else window.not_before,
             expires_at=None if window is None else window.expires_at,
             position=None if state is None else state.position,
@@ -231,7 +230,7 @@ class ListedExecution(Struct):
             attempt=state.attempt,
             retry_of=state.retry_of,
             next_attempt=state.next_attempt,
-            accepted_at=uuid7_time(state.execution_id),
+            accepted_at=state.accepted_at,
             starts_at=None if window is None else window.not_before,
             expires_at=None if window is None else window.expires_at,
             cancel_requested=state.cancel_requested,

@@ -1,7 +1,7 @@
 """Executions that run later, over fakes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -39,7 +39,8 @@ ALLOWANCE = timedelta(seconds=70)
 class WatchedQueue(MemoryExecutionQueue):
     """Counts calls, and raises the failure that a test sets for the next call of a method, before or after it.
 
-    A call of a method that has a gate waits for it. A late claim takes effect after the first `unclaim`.
+    A call of a method that has a gate waits for it. A late claim takes effect after the first `unclaim`. `sent` is called
+    for each claim in a task of its own, as a statement is sent.
     """
 
     claims: int = 0
@@ -51,6 +52,7 @@ class WatchedQueue(MemoryExecutionQueue):
     put_backs: int = 0
     late: list[Any] = field(factory=list)
     is_late: bool = False
+    sent: Callable[[], Awaitable[None]] | None = None
 
     async def accept(self, entry: Any, allowance: Any, retention: Any) -> Any:
         self._fail(self.before, "accept")
@@ -63,6 +65,8 @@ class WatchedQueue(MemoryExecutionQueue):
 
     async def claim(self, claim: Any) -> Any:
         self.claims += 1
+        if self.sent is not None:
+            await asyncio.ensure_future(self.sent())
         if self.is_late:
             self.is_late = False
             self.late.append(claim)

@@ -50,6 +50,24 @@ async def test_a_claim_takes_a_bounded_number_and_the_next_follows_at_once(world
         world.runner.let_go()
 
 
+async def test_the_next_claim_is_sent_before_what_was_claimed_starts(world: World) -> None:
+    later = Later(world, evolve(PATIENT, claimed_max=1))
+    running: list[int] = []
+
+    async def sent() -> None:
+        running.append(world.runner.running)
+
+    later.queue.sent = sent
+    ref = await world.session()
+    world.runner.hold()
+    for _ in range(2):
+        await later.add(ref)
+    async with later.dispatching():
+        await until(lambda: world.runner.running == 2)
+        assert running == [0, 0]
+        world.runner.let_go()
+
+
 async def test_an_accepted_execution_is_claimed_without_a_pause(world: World) -> None:
     later = Later(world, PATIENT)
     ref = await world.session()
