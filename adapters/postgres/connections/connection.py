@@ -3,20 +3,20 @@
 import asyncio
 import math
 import re
-import socket
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self, TypeVar, cast
 
 import psycopg
 from attrs import Factory, evolve, field, frozen
 from psycopg.abc import Buffer, PQGen, QueryNoTemplate
 from psycopg.adapt import Dumper, PyFormat, Transformer
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGresult
 from typing_extensions import override
 
 from adapters.copied_rows import COPY_END, COPY_HEAD
+from adapters.postgres.connections.addresses import count_addresses, each_host, first_connected
 from adapters.postgres.connections.exchange import StatementExchange
 
 _MARKS = re.compile(r"%\((\w+)\)s|%%")
@@ -172,16 +172,20 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
 
     @classmethod
     async def _connect(cls, conninfo: str, **options: Any) -> Self:
-        """Connect to the first address that responds. Names are resolved within `address_timeout_s`.
+        """Connect to the first host that takes the connection; none waits for a silent one. Raises psycopg.Error."""
+        return await first_connected([partial(cls._connect_to, each, **options) for each in each_host(conninfo)])
+
+    @classmethod
+    async def _connect_to(cls, conninfo: str, *, address_timeout_s: float, **options: Any) -> Self:
+        """Connect to the first address of a host that responds. Names are resolved within `address_timeout_s`.
 
         The driver tries one address after the other, each for at least two whole seconds, and resolves names without a
         limit. The last address has `address_timeout_s`, however many are silent. Raises psycopg.Error.
         """
-        address_timeout_s: float = options.pop("address_timeout_s")
         driver_timeout_s = max(_DRIVER_TIMEOUT_MIN_S, math.ceil(address_timeout_s))
         try:
             async with asyncio.timeout(address_timeout_s):
-                addresses = await _count_addresses(conninfo)
+                addresses = await count_addresses(conninfo)
             async with asyncio.timeout(driver_timeout_s * (addresses - 1) + address_timeout_s):
                 return await super().connect(conninfo, **options, connect_timeout=driver_timeout_s)
         except TimeoutError:
@@ -263,20 +267,3 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
         """Return the statement with the values in its text."""
         text = cast("QueryNoTemplate", statement.sql)  # from a file of the project, never assembled
         return psycopg.AsyncClientCursor(self).mogrify(text, parameters).encode()
-
-
-async def _count_addresses(conninfo: str) -> int:
-    """Return how many addresses the driver tries, one after the other."""
-    given = conninfo_to_dict(conninfo)
-    if given.get("hostaddr"):
-        return str(given["hostaddr"]).count(",") + 1
-    return sum([await _count_addresses_of(host) for host in str(given.get("host", "")).split(",")])
-
-
-async def _count_addresses_of(host: str) -> int:
-    if not host or host.startswith(("/", "@")):
-        return 1  # a Unix socket
-    try:
-        return len(await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM))
-    except OSError:
-        return 1  # the driver reports the error

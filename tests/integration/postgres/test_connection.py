@@ -58,14 +58,16 @@ async def test_the_next_host_is_tried_when_one_refuses(server, hosts):
     await connection.close()
 
 
-async def test_the_last_host_has_its_time_when_all_before_it_are_silent(server):
+async def test_silent_hosts_before_one_that_greets_are_not_waited_for_and_left(server):
     silent = SilentServer()
     await silent.start()
     silent.mute = True
     try:
-        dsn = f"host=127.0.0.1,127.0.0.1 port={silent.port},{server.port} user=u dbname=d sslmode=disable"
-        connection = await connect(f"{dsn} gssencmode=disable", 2.0)
+        dsn = f"host=127.0.0.1,127.0.0.1,127.0.0.1 port={silent.port},{silent.port},{server.port} user=u dbname=d"
+        with within(1.0):
+            connection = await connect(f"{dsn} sslmode=disable gssencmode=disable", 30.0)
         assert connection.info.port == server.port
+        await until(lambda: not silent.connections)
         await connection.close()
     finally:
         await silent.stop()
