@@ -65,7 +65,7 @@ proof: $(DEV_STAMP) ## The long suites that CI leaves out: properties with 1,000
 	DRILL=long $(PYTEST) --show-capture=no tests/upgrade
 	$(PYTHON) -m tests.origin.drill --runs 100
 	$(PYTHON) -m tests.origin.drill --runs 10 --no-kills
-	$(MAKE) --no-print-directory engines
+	DRILL=long $(MAKE) --no-print-directory engines
 	$(PYTHON) -m entrypoints selftest
 	$(PYTEST) $(DURATIONS) tests/image
 	$(PYTHON) -m tests.soak $(SOAK)

@@ -15,6 +15,7 @@ from psycopg import sql
 
 from adapters.embedded_postgres.account import Account, choose_account
 from adapters.embedded_postgres.programs import PostgresPrograms
+from tests.faults.server import kill_server, signal_server
 from tests.integration.postgres_server import await_ready, initdb, running_server
 from tests.support.folders import quick_parent, shared_folder
 from tests.support.ports import free_port
@@ -68,9 +69,15 @@ class Cluster:
 
     def kill(self, port: int) -> None:
         """End one server and its backends without a word."""
-        server = self._servers[port]
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait(10)
+        kill_server(self._servers[port])
+
+    def freeze(self, port: int) -> None:
+        """Stop all processes of one server; its connections stay."""
+        signal_server(self._servers[port], signal.SIGSTOP)
+
+    def thaw(self, port: int) -> None:
+        """Let a server that was frozen go on."""
+        signal_server(self._servers[port], signal.SIGCONT)
 
     @contextmanager
     def frozen(self, port: int) -> Iterator[None]:

@@ -54,22 +54,7 @@ DYNAMIC = {
         },
     },
 }
-HAPROXY = """
-global
-  maxconn 1000
-defaults
-  mode tcp
-  timeout connect 1s
-  timeout client 60m
-  timeout server 60m
-  timeout check 1s
-listen primary
-  bind 127.0.0.1:{port}
-  option httpchk OPTIONS /primary
-  http-check expect status 200
-  default-server inter 500ms fall 2 rise 1 on-marked-down shutdown-sessions
-{servers}
-"""
+HAPROXY = Path(__file__).parents[2] / "deploy" / "haproxy" / "primary.cfg"
 _POLL_S = 0.02
 _LOOK_S = 1.0
 _USABLE = {"running", "streaming"}
@@ -356,13 +341,21 @@ def _start_etcd(launcher, stack):
 
 def _start_haproxy(launcher, nodes, stack):
     port = free_port()
-    servers = [
-        f"  server {node.name} 127.0.0.1:{node.proxies[0].port} check port {node.proxies[1].port}" for node in nodes
-    ]
     path = launcher.folder / "haproxy.cfg"
-    path.write_text(HAPROXY.format(port=port, servers="\n".join(servers)))
+    path.write_text("\n".join(_haproxy_settings(port, nodes)) + "\n")
     _stopped(launcher.start("haproxy", find_program("haproxy"), "-db", "-f", str(path)), stack)
     return port
+
+
+def _haproxy_settings(port, nodes):
+    """Yield the lines of the example, for these nodes."""
+    for line in HAPROXY.read_text().splitlines():
+        if line.lstrip().startswith("bind "):
+            yield f"    bind 127.0.0.1:{port}"
+        elif not line.lstrip().startswith("server "):
+            yield line
+    for node in nodes:
+        yield f"    server {node.name} 127.0.0.1:{node.proxies[0].port} check port {node.proxies[1].port}"
 
 
 def _stopped(program, stack):

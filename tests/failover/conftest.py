@@ -1,10 +1,8 @@
 """A cluster for all tests, a database for each, and two controllers that clients reach in turn."""
 
 import asyncio
-import itertools
 from uuid import uuid4
 
-import httpx2
 import pytest
 import pytest_asyncio
 
@@ -26,22 +24,6 @@ ROLE = {
     "jit": "off",
 }
 """What PgBouncer does not let through, and the service sets itself otherwise."""
-
-
-class InTurn(httpx2.AsyncBaseTransport):
-    """Sends each request to the next controller."""
-
-    def __init__(self, urls):
-        self._urls = itertools.cycle(map(httpx2.URL, urls))
-        self._transport = httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=256))
-
-    async def handle_async_request(self, request):
-        url = next(self._urls)
-        request.url = request.url.copy_with(host=url.host, port=url.port)
-        return await self._transport.handle_async_request(request)
-
-    async def aclose(self):
-        await self._transport.aclose()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -13,9 +13,9 @@ import pytest
 from attrs import define
 
 from tests.failover.cluster import TTL_S, Cluster, Node
-from tests.failover.conftest import InTurn
+from tests.faults.callers import InTurn
 from tests.faults.history import Stored
-from tests.faults.keyed_callers import KeyedCallers
+from tests.faults.keyed_callers import KeyedCallers, echoing
 from tests.faults.keyed_callers import problems as keyed_problems
 from tests.faults.mortal import runs_in
 from tests.faults.pgbouncer import find_pgbouncer, running_pgbouncer
@@ -33,12 +33,10 @@ PROMOTED_S = TTL_S + 30.0
 SERVED_S = 4.0
 """Calls succeed again within this time after Patroni has made another server the primary, also on a busy machine.
 
-Patroni then names a synchronous standby, HAProxy looks each 0.5 s, and PgBouncer pauses for 1 s after a failure.
+Patroni then names a synchronous standby, HAProxy looks each 0.2 s, and PgBouncer pauses as long after a failure.
 """
 BACK_AFTER_S = 1.0
 PROBLEMS_SHOWN = 20
-SCRIPT = {"script_content": "result = params"}
-TITLE = {"Language-Title": "python-failover"}
 STORED = """
 SELECT request_id, execution_count, closed_at IS NOT NULL, context::jsonb -> 'mark'
 FROM meta.sessions WHERE closed_at IS NOT NULL OR context::jsonb ? 'mark'
@@ -138,7 +136,7 @@ async def test_nothing_is_lost_or_run_twice_when_the_primary_is(  # noqa: PLR091
     async with WAYS[way](cluster, database) as variables:
         urls = await controllers(**variables)
         async with httpx2.AsyncClient(transport=InTurn(urls), base_url="http://localhost", timeout=None) as client:
-            keyed = KeyedCallers([client], await _sessions(client), random.Random(f"{fault} {way}"))
+            keyed = KeyedCallers([client], await echoing(client, KEYED_SESSIONS), random.Random(f"{fault} {way}"))
             repeating = keyed.start(KEYED_CLIENTS)
             try:
                 await _trial(fault, way).run(client, failover.lasting, lambda: failover.stored(database))
@@ -148,11 +146,6 @@ async def test_nothing_is_lost_or_run_twice_when_the_primary_is(  # noqa: PLR091
             settled = await keyed.settle()
     NOTES.append(f"{ROWS[-1].fault}: another primary {failover.took_s:.1f} s after the fault")
     _judge(failover, database, runs_in(runs), keyed, settled)
-
-
-async def _sessions(client):
-    posts = [await client.post("/api/v1/initialize", headers=TITLE, json=SCRIPT) for _ in range(KEYED_SESSIONS)]
-    return [post.json()["request_id"] for post in posts]
 
 
 def _trial(fault, way):

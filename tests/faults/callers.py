@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import itertools
 import random
 import time
+from collections.abc import Callable, Mapping
 
 import httpx2
 from attrs import define, field
@@ -22,17 +24,37 @@ LOOK_AT_GRAVE = 0.05
 HUNG_S = 10.0
 
 
+class InTurn(httpx2.AsyncBaseTransport):
+    """Sends each request to the next controller."""
+
+    def __init__(self, urls):
+        self._urls = itertools.cycle(map(httpx2.URL, urls))
+        self._transport = httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=256))
+
+    async def handle_async_request(self, request):
+        url = next(self._urls)
+        request.url = request.url.copy_with(host=url.host, port=url.port)
+        return await self._transport.handle_async_request(request)
+
+    async def aclose(self):
+        await self._transport.aclose()
+
+
 @define(eq=False)
 class Callers:
     """Clients that initialize, execute, get, patch and delete over one set of sessions, until they are asked to stop.
 
-    `disconnects` is the share of the calls whose caller disconnects after a moment.
+    `disconnects` is the share of the calls whose caller disconnects after a moment. Of the sessions that it initializes
+    it calls those that it `takes`.
     """
 
     client: httpx2.AsyncClient
     random: random.Random
     disconnects: float = 0.0
     padding: int = 0
+    pause_max_s: float = PAUSE_MAX_S
+    weights: Mapping[str, int] = field(default=WEIGHTS)
+    takes: Callable[[str], bool] = field(default=lambda session_id: True)
     calls: list[Call] = field(factory=list)
     live: list[str] = field(factory=list)
     graves: list[str] = field(factory=list)
@@ -40,8 +62,8 @@ class Callers:
     _stopping: bool = False
 
     async def prepare(self, sessions):
-        """Initialize sessions, all of them well."""
-        for _ in range(sessions):
+        """Initialize sessions, all of them well, until there are so many."""
+        while len(self.live) < sessions:
             received = await self.initialize()
             assert received.status_code == 200, received.text
 
@@ -58,7 +80,7 @@ class Callers:
         body = {"script_content": SCRIPT, "context": context, "limits": {"timeout_ms": int(SCRIPT_S * 1000)}}
         titled = {"Language-Title": "python-counting"}
         received = await self._call(INITIALIZE, None, "POST", "/api/v1/initialize", body, mark=mark, headers=titled)
-        if received is not None and received.status_code == 200:
+        if received is not None and received.status_code == 200 and self.takes(received.json()["request_id"]):
             self.live.append(received.json()["request_id"])
         return received
 
@@ -79,10 +101,10 @@ class Callers:
     async def _live_on(self):
         while not self._stopping:
             await self._step()
-            await asyncio.sleep(self.random.uniform(0, PAUSE_MAX_S))
+            await asyncio.sleep(self.random.uniform(0, self.pause_max_s))
 
     async def _step(self):
-        (operation,) = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))
+        (operation,) = self.random.choices(list(self.weights), list(self.weights.values()))
         if operation == INITIALIZE or len(self.live) < LIVE_MIN:
             await self.initialize()
         elif operation == DELETE:

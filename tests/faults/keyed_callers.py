@@ -21,6 +21,16 @@ INITIALIZES = 0.1
 CODES = {"CONFLICT", "IDEMPOTENCY_CONFLICT", "STORAGE_UNAVAILABLE", "RUNTIME_UNAVAILABLE", "OVERLOADED"}
 
 
+_ECHO = {"script_content": "result = params"}
+_TITLE = {"Language-Title": "python-echo"}
+
+
+async def echoing(client, sessions):
+    """Initialize so many sessions that return their params, and return their ids."""
+    posts = [await client.post("/api/v1/initialize", headers=_TITLE, json=_ECHO) for _ in range(sessions)]
+    return [post.json()["request_id"] for post in posts]
+
+
 @frozen
 class Call:
     """A call under a key: its number, and which of two payloads it has; an initialize, or an execute."""
@@ -32,11 +42,12 @@ class Call:
 
 @define(eq=False)
 class KeyedCallers:
-    """Executes sessions that are there, and initializes more; every call has a key."""
+    """Executes sessions that are there, and initializes more; every call has a key, and a number from `first` on."""
 
     clients: list[httpx2.AsyncClient]
     sessions: list[str]
     random: random.Random
+    first: int = 0
     responses: dict[Call, list[httpx2.Response]] = field(factory=lambda: defaultdict(list))
     lost: int = 0
     _began_s: float = 0.0
@@ -62,8 +73,8 @@ class KeyedCallers:
 
     async def _live_on(self):
         while not self._stopping:
-            newest = int((time.monotonic() - self._began_s) * KEYS_PER_S)
-            number = self.random.randint(max(0, newest - WINDOW), newest)
+            newest = self.first + int((time.monotonic() - self._began_s) * KEYS_PER_S)
+            number = self.random.randint(max(self.first, newest - WINDOW), newest)
             other, initializes = self.random.random() < OTHER_PAYLOAD, number % int(1 / INITIALIZES) == 0
             await self._call(Call(number, other, initializes))
             await asyncio.sleep(self.random.uniform(0, 0.05))

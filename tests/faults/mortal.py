@@ -22,6 +22,7 @@ from domain.identity import NO_ID
 from domain.scripts.language import Language
 from domain.webhooks.ports import ClaimedTurns
 from entrypoints.composition.controller import Controller
+from entrypoints.composition.distribution import distribute
 from entrypoints.composition.runners import Runners
 from entrypoints.settings.loading import load_settings
 from tests.support.ports import free_port
@@ -190,6 +191,9 @@ def runs_in(path):
 def application_of(settings, runs, kill_at=None, grace_s=0):
     """Return the application; by default a deadline has no grace, so that what is interrupted is soon unknown."""
     controller = Controller(settings=settings)
+    controller.database.cleanup.add_kwargs(options=CleanupOptions(pause_s=0.5))
+    if settings.database_nodes is not None:
+        distribute(controller, controller.ids, settings)
     death = Death(kill_at, lambda: controller.database.gateway().stats().in_flight)
     runner = CountingRunner(MemoryRunnerOptions(workers_max=64, queue_max=64), runs=runs, death=death)
     controller.runners.override(Runners(None, None, dict.fromkeys(Language, runner)))
@@ -204,7 +208,6 @@ def application_of(settings, runs, kill_at=None, grace_s=0):
         database.schedules,
     )
     database.deliveries.override(MortalDeliveries(database.deliveries(), death))
-    database.cleanup.add_kwargs(options=CleanupOptions(pause_s=0.5))
     for calls in mortal:
         calls.override(MortalCalls(calls(), death))
     controller.execution_policy.override(evolve(controller.execution_policy(), grace_s=grace_s))

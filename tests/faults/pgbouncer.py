@@ -34,8 +34,9 @@ def running_pgbouncer(server, *, prepared_statements_max):
             "auth_type": "any",
             "pool_mode": "transaction",
             "default_pool_size": 3,
-            # By themselves 15 s and 120 s: longer than any caller waits.
-            "server_login_retry": 1,
+            # By themselves 15 s, 15 s and 120 s: longer than any caller waits.
+            "server_login_retry": 0.2,
+            "server_connect_timeout": 2,
             "query_wait_timeout": 2,
             "max_prepared_statements": prepared_statements_max,
         }

@@ -28,6 +28,8 @@ class Mode(Enum):
 class Proxy:
     """Forwards connections to one address; `delay_s` is added each way, `hold_s` to the server's responses.
 
+    A connection that sends what the proxy does not admit (`admits`) is reset; by default all is admitted.
+
     With `swallow_cancels`, requests to cancel a statement are accepted and go nowhere. `cancels` counts them. With
     `lets_end`, a connection that one side ends is closed after the other side has got everything, and not reset.
     """
@@ -39,6 +41,7 @@ class Proxy:
         self.delay_s = 0.0
         self.hold_s = 0.0
         self.swallow_cancels = False
+        self.admits = _always
         self.cancels = 0
         self.resets = 0
         self.links = set()
@@ -121,6 +124,9 @@ class _Link:
             self._silent = self._proxy.swallow_cancels
             if self._silent:
                 return
+        if not self._proxy.admits(chunk):
+            self.reset()
+            return
         if self._resets_now():
             self._proxy.resets += 1
             if self._proxy.resets % 2:
@@ -157,6 +163,10 @@ class _Link:
         left_s = max(self._due_s.values(), default=0.0) - asyncio.get_running_loop().time()
         if left_s > 0:
             await asyncio.sleep(left_s + 0.01)
+
+
+def _always(_):
+    return True
 
 
 async def _swallow(reader):

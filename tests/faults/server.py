@@ -73,17 +73,13 @@ class Server:
         self._await_ready()
 
     def kill(self):
-        """Kill the postmaster and all that it has started, and see them gone: while one has its memory, none starts."""
-        family = self._family()
-        _signal(family, signal.SIGKILL)
-        self._program.wait(10)
-        wait_until(lambda: gone(family))
+        kill_server(self._program)
 
     def freeze(self):
-        _signal(self._family(), signal.SIGSTOP)
+        signal_server(self._program, signal.SIGSTOP)
 
     def thaw(self):
-        _signal(self._family(), signal.SIGCONT)
+        signal_server(self._program, signal.SIGCONT)
 
     def stop(self):
         if self.is_running:
@@ -116,13 +112,6 @@ class Server:
     def _run(self, program, *options):
         argv = [self._binaries.path(program), "-D", str(self._folder / "cluster"), "--no-sync", *options]
         subprocess.run(argv, check=True, capture_output=True, **self._as_user())
-
-    def _family(self):
-        """Stop the postmaster, so that it starts no more processes, and return it and its children, each as (id, start)."""
-        pid = self._program.pid
-        os.kill(pid, signal.SIGSTOP)
-        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-        return {(each, start) for each, (parent, start) in processes().items() if pid in (each, parent)}
 
     def _await_ready(self):
         until_s = time.monotonic() + _READY_TIMEOUT_S
@@ -191,7 +180,24 @@ def _wait_for(primary, name):
     execute(primary, "postgres", f"ALTER SYSTEM SET synchronous_standby_names = '{name}'", "SELECT pg_reload_conf()")
 
 
-def _signal(family, number):
+def kill_server(program):
+    """Kill a postmaster and all that it has started, and see them gone: while one has its memory, none starts."""
+    family = signal_server(program, signal.SIGKILL)
+    program.wait(10)
+    wait_until(lambda: gone(family))
+
+
+def signal_server(program, number):
+    """Signal a postmaster and all that it has started; return these processes, each as (id, start)."""
+    family = _family(program.pid)
     for pid, _ in family:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+    return family
+
+
+def _family(pid):
+    """Stop the postmaster, so that it starts no more processes, and return it and its children."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    return {(each, start) for each, (parent, start) in processes().items() if pid in (each, parent)}

@@ -72,18 +72,18 @@ class Trial:
             callers.stop()
             await asyncio.gather(*clients)
         finally:
-            await _cancelled([*clients, *watchers])
+            await cancelled([*clients, *watchers])
         self._judge(callers, watch, (began_s, over_s, ended_s), stored())
 
     def _judge(self, callers: Callers, watch: Watch, at_s: tuple[float, float, float], stored: dict) -> None:
         began_s, over_s, ended_s = at_s
-        recovery_s = _recovery_s(callers.calls, ended_s)
-        ROWS.append(row_of(self.name, callers.calls, (began_s, ended_s), recovery_s))
+        recovered_s = recovery_s(callers.calls, ended_s)
+        ROWS.append(row_of(self.name, callers.calls, (began_s, ended_s), recovered_s))
         found = [*problems(callers.calls, stored, self.slack_s, self.errors), *watch.problems(self.slack_s)]
         if self.settles:
             found += unrecorded(callers.calls, stored)
-        if recovery_s > self.recovery_s + SLACK_S:
-            found.append(f"a call still failed {recovery_s:.2f} s after the fault had ended")
+        if recovered_s > self.recovery_s + SLACK_S:
+            found.append(f"a call still failed {recovered_s:.2f} s after the fault had ended")
         if self.away and 200 in watch.readiness(began_s + self.noticed_s, over_s - 1.0):
             found.append("ready while the database was away")
         ready_s = ended_s + max(self.recovery_s, self.readiness_s) + SLACK_S
@@ -95,14 +95,15 @@ class Trial:
         self.tells(callers, (began_s, ended_s))
 
 
-def _recovery_s(calls, since_s):
+def recovery_s(calls, since_s):
     """Return how long it took until a call succeeded, and until no call failed any more that was made after that."""
     first_s = min((call.ended_s for call in calls if call.succeeded and call.ended_s > since_s), default=float("inf"))
     last_s = max((call.began_s for call in calls if call.failed), default=since_s)
     return max(0.0, first_s - since_s, last_s - since_s)
 
 
-async def _cancelled(tasks):
+async def cancelled(tasks):
+    """Cancel tasks, and wait for their ends."""
     for task in tasks:
         task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
