@@ -30,7 +30,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: audit commands dist image image-test units native help run test failover faults engines quick unit proof soak check commits format lint types imports sql scripts bench bench-buckets bench-cleanup bench-controllers bench-fairness bench-front bench-history bench-hosts bench-queue bench-takeover bench-turns compare lock clean openapi openapi-lint conformance kubernetes
+.PHONY: audit commands dist image image-test units native help run test failover faults engines quick unit proof soak check commits format lint types imports sql scripts bench bench-bucket-lists bench-buckets bench-cleanup bench-controllers bench-fairness bench-front bench-history bench-hosts bench-queue bench-takeover bench-turns compare lock clean openapi openapi-lint conformance kubernetes
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -156,6 +156,9 @@ bench-controllers: $(BENCH_STAMP) ## What a call costs at 1, 2 and 4 controllers
 
 bench-buckets: $(BENCH_STAMP) ## Buckets on a node of Citus beside a plain database, by processor time; needs Citus; takes BENCH as well.
 	@$(PYTHON) -m tests.benchmarks buckets $(BENCH)
+
+bench-bucket-lists: $(BENCH_STAMP) ## The first page of an owner with a million sessions on 1 and on 64 buckets; needs Citus; takes BENCH as well.
+	@$(PYTHON) -m tests.benchmarks bucket-lists $(BENCH)
 
 bench-hosts: $(BENCH_STAMP) ## Executions on a runtime host beside the sandbox, in turns; fleets of 1 to 8 hosts; memory of streams.
 	@$(PYTHON) -m tests.benchmarks hosts

@@ -47,8 +47,11 @@ class ExecutionCounts(Protocol):
     session had then. Every method may raise StorageUnavailable or Overloaded.
     """
 
-    async def counted_until(self) -> datetime | None:
-        """Return the instant of admission until which all executions have been counted; None before the first count."""
+    async def counted_until(self, owner: Owner = EVERY_OWNER) -> datetime | None:
+        """Return the instant of admission until which all executions of an owner have been counted.
+
+        It is None before the first count.
+        """
         ...
 
     async def days(self, owners: Sequence[Owner], since: date) -> Sequence[Sequence[UsedDay]]:
@@ -62,6 +65,10 @@ class ExecutionCounts(Protocol):
 
         No owner is behind itself, and all owners are behind the empty one.
         """
+        ...
+
+    async def in_order(self, owners: Sequence[Owner]) -> Sequence[Owner]:
+        """Return these owners in the order in which `owners` returns them, which depends on the database."""
         ...
 
 
@@ -162,7 +169,7 @@ class UsageService:
             owners = await self._counts.owners(after, size + 1)
         shown = owners[:size]
         reports = await self._reports(caller, shown)
-        return UsagePage(reports, await self._counts.counted_until(), shown[-1] if len(owners) > size else None)
+        return UsagePage(reports, await self._counts.counted_until(owner), shown[-1] if len(owners) > size else None)
 
     async def _reports(self, caller: Principal, owners: Sequence[Owner]) -> Sequence[OwnerReport]:
         now, examined_max = self._clock.now(), self._bounds.examined_of_each(len(owners))

@@ -4,6 +4,20 @@
 -- name: select_buckets()
 SELECT b.number, b.schema, b.from_at FROM meta.buckets AS b ORDER BY b.number;
 
+-- name: select_owner_moves()
+SELECT m.owner_from, m.owner_to, m.last_at FROM meta.owner_moves AS m ORDER BY m.owner_from, m.owner_to;
+
+-- name: insert_owner_move(owner_from, owner_to, now)
+-- A known move stays as old as it is, since controllers have known it for so long.
+INSERT INTO meta.owner_moves AS m (owner_from, owner_to, first_at, last_at)
+VALUES (:owner_from::text, :owner_to::text, :now::timestamptz, :now::timestamptz)
+ON CONFLICT (owner_from, owner_to) DO UPDATE SET last_at = excluded.last_at
+RETURNING m.first_at;
+
+-- name: delete_owner_move(owner_from, owner_to, last_at)!
+DELETE FROM meta.owner_moves AS m
+WHERE m.owner_from = :owner_from::text AND m.owner_to = :owner_to::text AND m.last_at = :last_at::timestamptz;
+
 -- name: select_buckets_exist()
 SELECT to_regclass('meta.buckets') IS NOT NULL;
 

@@ -13,6 +13,16 @@ SELECT count(*) FROM meta.idempotency_keys AS k WHERE k.owner = :owner::text;
 -- Never prepared: a plan for the given partition locks only that one.
 SELECT count(*) FROM meta.executions AS e WHERE e.slot = :partition::smallint AND e.owner = :owner::text;
 
+-- name: select_oldest_of_owner(owner)
+SELECT
+    (
+        SELECT s.request_id FROM meta.sessions AS s WHERE s.owner = :owner::text ORDER BY s.request_id LIMIT 1
+    ) AS session_id,
+    (
+        SELECT c.schedule_id FROM meta.schedules AS c WHERE c.owner = :owner::text ORDER BY c.schedule_id LIMIT 1
+    ) AS schedule_id,
+    (SELECT u.day FROM meta.usage AS u WHERE u.owner = :owner::text ORDER BY u.day LIMIT 1) AS first_day;
+
 -- name: move_sessions(owner_from, owner_to, after, now, rows_max, act_id, actor, origin, act)
 -- Moves each session together with its queue and the keys of its calls, so that no call runs twice. A session that
 -- executes, or that another transaction has locked, is skipped; a later move can take it. So is one of which a claim

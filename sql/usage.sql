@@ -148,3 +148,7 @@ WITH RECURSIVE found (owner, position) AS (
     WHERE f.owner IS NOT NULL AND f.position < :rows_max::bigint
 )
 SELECT f.owner FROM found AS f WHERE f.position > 0 AND f.owner IS NOT NULL ORDER BY f.position;
+
+-- name: sort_owners(owners)
+-- The collation is that of the columns in select_owners.
+SELECT o.owner FROM unnest(:owners::text[]) AS o (owner) ORDER BY o.owner;

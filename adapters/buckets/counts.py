@@ -1,6 +1,6 @@
 """What owners have in several buckets: quotas and usage, added up."""
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import chain
 from typing import Generic, TypeVar
@@ -9,9 +9,10 @@ from attrs import define, evolve, field, frozen
 from typing_extensions import override
 
 from adapters.buckets.directory import Directory, Storage, of_each
+from domain.buckets.bucket_map import HOME
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import Unavailable
-from domain.identity import Owner
+from domain.identity import EVERY_OWNER, Owner
 from domain.limits.ports import OwnerHoldings, OwnerUsage, UsageReader
 from domain.usage import ExecutionCounts, UsedDay
 
@@ -21,8 +22,31 @@ _REMEMBERED_MAX = 50_000
 """Counts of owners in buckets; an older one that is away counts as nothing."""
 
 
-def _memory() -> BoundedCache[Hashable, Count]:
+def _memory() -> BoundedCache[tuple[int, Owner], Count]:
     return BoundedCache(_REMEMBERED_MAX, lambda _: 1)
+
+
+async def of_owners(
+    directory: Directory,
+    owners: Sequence[Owner],
+    count: Callable[[Storage, Sequence[Owner]], Awaitable[Sequence[Count]]],
+) -> Sequence[Mapping[int, Count]]:
+    """Return for each owner what is counted in its buckets, by their numbers. Each bucket is asked once.
+
+    `count` returns a count for each owner that the bucket may have something of.
+    """
+    storages: dict[int, Storage] = {}
+    present: dict[int, list[Owner]] = {}
+    for owner in dict.fromkeys(owners):
+        for storage in directory.of_owner(owner):
+            storages[storage.number] = storage
+            present.setdefault(storage.number, []).append(owner)
+    found = await of_each(list(storages.values()), lambda storage: count(storage, present[storage.number]))
+    counts: dict[Owner, dict[int, Count]] = {}
+    for number, of_bucket in zip(storages, found, strict=True):
+        for owner, each in zip(present[number], of_bucket, strict=True):
+            counts.setdefault(owner, {})[number] = each
+    return [counts[owner] for owner in owners]
 
 
 @define(eq=False)
@@ -32,44 +56,47 @@ class LastAnswers(Generic[Count]):
     So a quota refuses nothing, and admits little more, while a bucket is away.
     """
 
-    _known: BoundedCache[Hashable, Count] = field(factory=_memory, init=False)
+    _known: BoundedCache[tuple[int, Owner], Count] = field(factory=_memory, init=False)
 
-    async def of_each(
+    async def of_owners(
         self,
-        storages: Sequence[Storage],
-        counted: Sequence[Hashable],
+        directory: Directory,
+        owners: Sequence[Owner],
         unknown: Count,
-        count: Callable[[Storage], Awaitable[Sequence[Count]]],
-    ) -> Sequence[Sequence[Count]]:
-        """Return the counts of each bucket, `unknown` for what one that is away never counted.
+        count: Callable[[Storage, Sequence[Owner]], Awaitable[Sequence[Count]]],
+    ) -> Sequence[Mapping[int, Count]]:
+        """Return what the function `of_owners` does, `unknown` for what a bucket that is away never counted.
 
-        `counted` is what is counted, in the order of the counts. Raises Unavailable if all are away.
+        Raises Unavailable if all buckets of the owners are away.
         """
         failures: list[Unavailable] = []
+        answered: list[int] = []
 
-        async def asked(storage: Storage) -> Sequence[Count]:
-            keys = [(storage.number, each) for each in counted]
+        async def asked(storage: Storage, present: Sequence[Owner]) -> Sequence[Count]:
+            keys = [(storage.number, owner) for owner in present]
             known = [self._known.get(key) for key in keys]
             if storage.is_away() and None not in known:  # the caller would wait for a response that does not come
+                answered.append(storage.number)
                 return [each for each in known if each is not None]
             try:
-                answers = await count(storage)
+                answers = await count(storage, present)
             except Unavailable as error:
                 failures.append(error)
                 return [unknown if each is None else each for each in known]
+            answered.append(storage.number)
             for key, answer in zip(keys, answers, strict=True):
                 self._known.put(key, answer)
             return answers
 
-        counts = await of_each(storages, asked)
-        if len(failures) == len(storages):
+        counts = await of_owners(directory, owners, asked)
+        if failures and not answered:
             raise failures[0]
         return counts
 
 
 @define(eq=False)
 class BucketUsageReader(UsageReader):
-    """Adds up what owners have in all buckets; of HOME alone are webhooks, whose copies count nowhere.
+    """Adds up what owners have in their buckets; of HOME alone are webhooks, whose copies count nowhere.
 
     `examined_max` holds for each bucket.
     """
@@ -83,46 +110,51 @@ class BucketUsageReader(UsageReader):
     async def usage(
         self, owners: Sequence[Owner], now: datetime, examined_max: int | None = None
     ) -> Sequence[OwnerUsage]:
-        found = await self._usage.of_each(
-            self._directory.all, owners, OwnerUsage(0, 0), lambda each: each.usage.usage(owners, now, examined_max)
+        found = await self._usage.of_owners(
+            self._directory, owners, OwnerUsage(0, 0), lambda each, named: each.usage.usage(named, now, examined_max)
         )
-        return [_used(of_owner) for of_owner in zip(*found, strict=True)]
+        return [_used(list(parts.values())) for parts in found]
 
     @override
     async def open_executions(self, owners: Sequence[Owner], now: datetime) -> Sequence[int]:
-        found = await self._open.of_each(
-            self._directory.all, owners, 0, lambda each: each.usage.open_executions(owners, now)
+        found = await self._open.of_owners(
+            self._directory, owners, 0, lambda each, named: each.usage.open_executions(named, now)
         )
-        return [sum(of_owner) for of_owner in zip(*found, strict=True)]
+        return [sum(parts.values()) for parts in found]
 
     @override
     async def holdings(self, owners: Sequence[Owner], queued_max: int) -> Sequence[OwnerHoldings]:
-        found = await self._holdings.of_each(
-            self._directory.all, owners, OwnerHoldings(), lambda each: each.usage.holdings(owners, queued_max)
+        found = await self._holdings.of_owners(
+            self._directory, owners, OwnerHoldings(), lambda each, named: each.usage.holdings(named, queued_max)
         )
-        return [_held(of_owner, queued_max) for of_owner in zip(*found, strict=True)]
+        return [_held(parts, queued_max) for parts in found]
 
 
 @frozen
 class BucketExecutionCounts(ExecutionCounts):
-    """Adds up what each bucket has counted; all of them have counted until the earliest instant."""
+    """Adds up what buckets have counted; all that are asked have counted until the earliest instant."""
 
     _directory: Directory
 
     @override
-    async def counted_until(self) -> datetime | None:
-        found = await of_each(self._directory.all, lambda each: each.execution_counts.counted_until())
+    async def counted_until(self, owner: Owner = EVERY_OWNER) -> datetime | None:
+        storages = self._directory.of_owner(owner)
+        found = await of_each(storages, lambda each: each.execution_counts.counted_until(owner))
         return min((each for each in found if each is not None), default=None)
 
     @override
     async def days(self, owners: Sequence[Owner], since: date) -> Sequence[Sequence[UsedDay]]:
-        found = await of_each(self._directory.all, lambda each: each.execution_counts.days(owners, since))
-        return [_days(list(chain.from_iterable(of_owner))) for of_owner in zip(*found, strict=True)]
+        found = await of_owners(self._directory, owners, lambda each, named: each.execution_counts.days(named, since))
+        return [_days(list(chain.from_iterable(parts.values()))) for parts in found]
 
     @override
     async def owners(self, after: Owner, size: int) -> Sequence[Owner]:
         found = await of_each(self._directory.all, lambda each: each.execution_counts.owners(after, size))
-        return sorted(set(chain.from_iterable(found)))[:size]
+        return (await self.in_order(list(set(chain.from_iterable(found)))))[:size]
+
+    @override
+    async def in_order(self, owners: Sequence[Owner]) -> Sequence[Owner]:
+        return await self._directory.home.execution_counts.in_order(owners)
 
 
 def _used(parts: Sequence[OwnerUsage]) -> OwnerUsage:
@@ -133,12 +165,11 @@ def _used(parts: Sequence[OwnerUsage]) -> OwnerUsage:
     )
 
 
-def _held(parts: Sequence[OwnerHoldings], queued_max: int) -> OwnerHoldings:
-    home, *_ = parts
+def _held(parts: Mapping[int, OwnerHoldings], queued_max: int) -> OwnerHoldings:
     return OwnerHoldings(
-        sum(each.schedules for each in parts),
-        home.webhooks,
-        min(queued_max, sum(each.queued_executions for each in parts)),
+        sum(each.schedules for each in parts.values()),
+        parts[HOME].webhooks,
+        min(queued_max, sum(each.queued_executions for each in parts.values())),
     )
 
 

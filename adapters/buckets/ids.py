@@ -8,7 +8,7 @@ from attrs import frozen
 from typing_extensions import override
 
 from adapters.buckets.directory import Directory
-from domain.buckets.bucket_map import in_bucket
+from domain.buckets.bucket_map import HOME, in_bucket
 from domain.clock import IdGenerator
 from domain.identity import Owner
 
@@ -33,7 +33,8 @@ class InBucket(IdGenerator):
 class BucketIds(IdGenerator):
     """Puts numbers of buckets into the ids of another generator; `choose` takes one of several buckets.
 
-    New sessions get no bucket that is away, if there is another one. Every method may raise StorageUnavailable.
+    New sessions get no bucket that is away. If all of their owner's are, they get HOME, where lists look too. Every
+    method may raise StorageUnavailable.
     """
 
     _ids: IdGenerator
@@ -47,13 +48,11 @@ class BucketIds(IdGenerator):
 
     @override
     def new_placed(self, now: datetime, owner: Owner, found_by: str | None = None) -> UUID:
-        number = self._of_owner(now, owner) if found_by is None else self._directory.hashing().hashed(found_by, now)
+        directory = self._directory
+        number = self._of_owner(now, owner) if found_by is None else directory.hashing().hashed(found_by, owner, now)
         return in_bucket(self._ids.new(now), number)
 
     def _of_owner(self, now: datetime, owner: Owner) -> int:
-        buckets, directory = self._directory.buckets, self._directory
-        for candidates in (buckets.spread(owner, now), buckets.numbers(now)):
-            serving = [number for number in candidates if not directory.at(number).is_away()]
-            if serving:
-                return self._choose(serving)
-        return self._choose(buckets.spread(owner, now))
+        directory = self._directory
+        serving = [each for each in directory.buckets.spread(owner, now) if not directory.at(each).is_away()]
+        return self._choose(serving or [HOME])

@@ -1,16 +1,22 @@
 """What is erased, moved and recorded of owners and their sessions, in several buckets."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 from typing_extensions import override
 
 from adapters.buckets.directory import Directory, Storage, of_each
 from domain.access.owner_move import MoveStep, OwnedData, OwnerMover, OwnerPurger
 from domain.audit import Act, AuditEntry, AuditReader
-from domain.buckets.bucket_map import HOME
+from domain.buckets.bucket_map import ANNOUNCED, HOME, OwnerMove
 from domain.buckets.pages import merged
+from domain.errors import Unavailable
+from domain.idempotency import KEPT_FOR
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
 from domain.scripts.language import LanguageTitle
@@ -19,6 +25,25 @@ from domain.timeline import Timeline, TimelineReader
 
 _OF_HOME = frozenset({OwnedData.FUNCTIONS, OwnedData.WEBHOOKS})
 """Other buckets have no functions, and copies of webhooks."""
+
+_MOVING_MAX = timedelta(days=1)
+"""No move takes longer, with a wide margin."""
+
+_KEPT = _MOVING_MAX + KEPT_FOR
+"""A move is not forgotten before: keys of the former owner are found through it."""
+
+_PAUSE_S = 600.0
+_EXAMINED_MAX = 20
+
+
+class TooManyMoves(RuntimeError):
+    """The database knows so many moves of owners that it can remember no further one."""
+
+    def __init__(self, moves_max: int) -> None:
+        super().__init__(
+            f"The database remembers {moves_max:,} moves between owners, which is the limit, so nothing was moved. "
+            "Controllers forget a move once all that it moved has ended. Run the command again later."
+        )
 
 
 @frozen
@@ -34,13 +59,20 @@ class BucketSessionPurger(SessionPurger):
 
 @frozen
 class BucketOwnerMover(OwnerMover):
-    """Moves what an owner has in one bucket after the other, HOME first."""
+    """Moves what an owner has in one of its buckets after the other, HOME first.
+
+    What was moved stays in its bucket. So all controllers must know of the move before the first row has another owner.
+    """
 
     _directory: Directory
+    _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    _moves_max: int = 10_000
 
     @override
     async def count(self, owner: Owner) -> Mapping[OwnedData, int]:
-        return _added(await of_each(self._directory.all, lambda each: each.owner_mover.count(owner)))
+        return _added(
+            await of_each(await _storages(self._directory, owner), lambda each: each.owner_mover.count(owner))
+        )
 
     @override
     async def collisions(self, source: Owner, target: Owner) -> Sequence[LanguageTitle]:
@@ -48,25 +80,79 @@ class BucketOwnerMover(OwnerMover):
 
     @override
     async def move(self, source: Owner, target: Owner, act: Act, *, functions: bool = True) -> AsyncIterator[MoveStep]:
-        for storage in self._directory.all:
+        await self._announce(source, target)
+        for storage in await _storages(self._directory, source):
             of_home = functions and storage.number == HOME
             async for step in storage.owner_mover.move(source, target, act, functions=of_home):
                 yield _counted(storage, step)
 
+    @override
+    async def oldest(self, owner: Owner) -> datetime | None:
+        found = await of_each(await _storages(self._directory, owner), lambda each: each.owner_mover.oldest(owner))
+        return min((each for each in found if each is not None), default=None)
+
+    async def _announce(self, source: Owner, target: Owner) -> None:
+        """Wait until each controller looks for what `target` has in the buckets of `source` too, or refuses to look."""
+        directory = self._directory
+        await directory.refresh()
+        if directory.buckets.are_alike(source, target):
+            return
+        if len(directory.buckets.moves) >= self._moves_max:
+            raise TooManyMoves(self._moves_max)
+        now = directory.clock.now()
+        first_at = await directory.register.announce(source, target, now)
+        await self._sleep(max(0.0, (first_at + ANNOUNCED - now).total_seconds()))
+
+
+@define(eq=False)
+class ForgottenMoves:
+    """Forgets moves of owners once all that they moved is gone, so that fewer buckets are asked for an owner."""
+
+    _directory: Directory
+    _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    async def run(self) -> None:
+        """Examine some moves, and pause, for ever."""
+        while True:
+            await self._sleep(random.uniform(_PAUSE_S / 2, _PAUSE_S))  # noqa: S311  # keeps controllers apart
+            with contextlib.suppress(Unavailable):
+                await self.run_once()
+
+    async def run_once(self) -> None:
+        """Examine some moves, taken at random; raises StorageUnavailable or Overloaded."""
+        moves, now = self._directory.buckets.moves, self._directory.clock.now()
+        for move in random.sample(moves, min(len(moves), _EXAMINED_MAX)):
+            if now - move.last_at > _KEPT and not await self._has_left_something(move):
+                await self._directory.register.forget(move)
+
+    async def _has_left_something(self, move: OwnerMove) -> bool:
+        """Return whether an owner that may have what was moved has anything that is older than the end of the move.
+
+        HOME does not count: it is asked for every owner.
+        """
+        for owner in self._directory.buckets.heirs(move.target):
+            for storage in self._directory.listing(owner)[1:]:
+                oldest = await storage.owner_mover.oldest(owner)
+                if oldest is not None and oldest < move.last_at + _MOVING_MAX:
+                    return True
+        return False
+
 
 @frozen
 class BucketOwnerPurger(OwnerPurger):
-    """Erases what an owner has in one bucket after the other, HOME first."""
+    """Erases what an owner has in one of its buckets after the other, HOME first."""
 
     _directory: Directory
 
     @override
     async def count(self, owner: Owner) -> Mapping[OwnedData, int]:
-        return _added(await of_each(self._directory.all, lambda each: each.owner_purger.count(owner)))
+        return _added(
+            await of_each(await _storages(self._directory, owner), lambda each: each.owner_purger.count(owner))
+        )
 
     @override
     async def purge(self, owner: Owner, act: Act) -> AsyncIterator[MoveStep]:
-        for storage in self._directory.all:
+        for storage in await _storages(self._directory, owner):
             async for step in storage.owner_purger.purge(owner, act):
                 yield _counted(storage, step)
 
@@ -98,6 +184,12 @@ class BucketAudit(AuditReader):
             acts[entry.act_id] = entry if known is None else _one_act(known, entry)
         ends = [Page[AuditEntry]([], page.next_after) for page in pages]
         return merged([Page(list(acts.values()), None), *ends], size, lambda entry: entry.act_id)
+
+
+async def _storages(directory: Directory, owner: Owner) -> Sequence[Storage]:
+    """Return the storages that may have something of an owner; a command may have waited for an answer before."""
+    await directory.refresh()
+    return directory.listing(owner)
 
 
 def _one_act(one: AuditEntry, other: AuditEntry) -> AuditEntry:

@@ -112,7 +112,8 @@ class BucketQueue(ExecutionQueue):
     ) -> Page[ExecutionState]:
         if wanted.session_id is not None:
             return await self._directory.of(wanted.session_id).queue.page(owner, after, size, now, wanted)
-        pages = await of_each(self._directory.all, lambda each: each.queue.page(owner, after, size, now, wanted))
+        storages = self._directory.listing(owner)
+        pages = await of_each(storages, lambda each: each.queue.page(owner, after, size, now, wanted))
         return merged(pages, size, lambda state: state.execution_id)
 
     @override
@@ -123,17 +124,17 @@ class BucketQueue(ExecutionQueue):
 
     @override
     async def facts(self, owner: Owner, now: datetime, counted_max: int) -> Sequence[QueueFacts]:
-        found = await of_each(self._directory.all, lambda each: each.queue.facts(owner, now, counted_max))
+        found = await of_each(self._directory.of_owner(owner), lambda each: each.queue.facts(owner, now, counted_max))
         facts = [each for of_bucket in found for each in of_bucket]
         return [_added(language, [each for each in facts if each.language is language]) for language in Language]
 
     @override
     async def queued(self, owner: Owner, counted_max: int) -> int:
-        async def counted(storage: Storage) -> Sequence[int]:
+        async def counted(storage: Storage, _: Sequence[Owner]) -> Sequence[int]:
             return [await storage.queue.queued(owner, counted_max)]
 
-        counts = await self._queued.of_each(self._directory.all, [owner], 0, counted)
-        return min(counted_max, sum(number for (number,) in counts))
+        (counts,) = await self._queued.of_owners(self._directory, [owner], 0, counted)
+        return min(counted_max, sum(counts.values()))
 
 
 def _added(language: Language, facts: Sequence[QueueFacts]) -> QueueFacts:

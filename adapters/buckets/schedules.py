@@ -43,18 +43,17 @@ class BucketSchedules(ScheduleRepository):
             raise QuotaReached(reached.limit, owner_max, reached.observed + elsewhere) from None
 
     async def _held_outside(self, storage: Storage, owner: Owner) -> int:
-        """Return how many schedules the owner has in the other buckets."""
+        """Return how many schedules the owner has in its other buckets."""
 
-        async def held(each: Storage) -> Sequence[int]:
-            return [of_owner.schedules for of_owner in await each.usage.holdings([owner], 1)]
+        async def held(each: Storage, owners: Sequence[Owner]) -> Sequence[int]:
+            return [of_owner.schedules for of_owner in await each.usage.holdings(owners, 1)]
 
-        storages = self._directory.all
-        counts = await self._held.of_each(storages, [owner], 0, held)
-        return sum(count for each, (count,) in zip(storages, counts, strict=True) if each is not storage)
+        (counts,) = await self._held.of_owners(self._directory, [owner], 0, held)
+        return sum(count for number, count in counts.items() if number != storage.number)
 
     @override
     async def created(self, owner: Owner, key: IdempotencyKey) -> Schedule | None:
-        found = await of_each(self._directory.all, lambda each: each.schedules.created(owner, key))
+        found = await of_each(self._directory.listing(owner), lambda each: each.schedules.created(owner, key))
         return next((each for each in found if each is not None), None)
 
     @override
@@ -89,7 +88,7 @@ class BucketSchedules(ScheduleRepository):
 
     @override
     async def page(self, owner: Owner, after: UUID | None, size: int) -> Page[Schedule]:
-        pages = await of_each(self._directory.all, lambda each: each.schedules.page(owner, after, size))
+        pages = await of_each(self._directory.listing(owner), lambda each: each.schedules.page(owner, after, size))
         return merged(pages, size, lambda schedule: schedule.schedule_id)
 
     @override

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from adapters.buckets.directory import Directory, Storage, of_each
 from domain.buckets.bucket_map import in_bucket
-from domain.buckets.pages import merged
+from domain.buckets.pages import continued, merged, part_of
 from domain.idempotency import KEPT_FOR, IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
@@ -28,7 +28,7 @@ from domain.sessions.session import Session
 
 @frozen
 class BucketSessions(SessionRepository):
-    """A session is in the bucket of its id; a page is made of a page of each bucket."""
+    """A session is in the bucket of its id; a page is made of a page of each bucket of the owner."""
 
     _directory: Directory
 
@@ -52,17 +52,33 @@ class BucketSessions(SessionRepository):
     async def page(
         self, owner: Owner, wanted: SessionFilter, after: UUID | None, size: int, *, contexts: bool = True
     ) -> Page[Session]:
-        def read(storage: Storage) -> Coroutine[Any, Any, Page[Session]]:
-            return storage.sessions.page(owner, wanted, after, size, contexts=contexts)
+        storages = self._directory.listing(owner)
+        part = part_of(size, len(storages) - 1)  # HOME drains
 
-        return merged(await of_each(self._directory.all, read), size, _id_of)
+        def first(storage: Storage) -> Coroutine[Any, Any, Page[Session]]:
+            return storage.sessions.page(owner, wanted, after, part, contexts=contexts)
+
+        pages = await of_each(storages, first)
+        page = merged(pages, size, _id_of)
+        if len(page.items) == size or page.next_after is None:
+            return page
+
+        async def whole(storage: Storage) -> Page[Session]:
+            read = pages[storages.index(storage)]
+            if len(read.items) < part or read.next_after is None:  # its end, or a bound other than its part
+                return read
+            sessions = storage.sessions
+            return continued(read, await sessions.page(owner, wanted, read.next_after, size, contexts=contexts))
+
+        return merged(await of_each(storages, whole), size, _id_of)
 
 
 @frozen
 class BucketKeyedSessions(KeyedSessionRepository):
-    """A key of initialize is in the bucket that its hash gives, and the session is made beside it.
+    """A key of initialize is in the bucket of its owner that its hash gives, and the session is made beside it.
 
-    After a raise of the number of buckets, the bucket of before may have the key for as long as keys are kept.
+    After a raise of the number of buckets, the bucket of before may have the key for as long as keys are kept. After a
+    move of an owner, that of the former owner may.
     """
 
     _directory: Directory
@@ -71,18 +87,19 @@ class BucketKeyedSessions(KeyedSessionRepository):
     async def initialize(
         self, initialized: Initialized, session: Session, script: Script, idempotency_key: IdempotencyKey
     ) -> Initialized:
-        buckets, now = self._directory.hashing(), session.created_at
-        storage = self._directory.of(session.ref.session_id)
-        earlier = [n for n in buckets.candidates(idempotency_key.value, now, KEPT_FOR) if n != storage.number]
-        first = await self._first(earlier, session.ref.owner, idempotency_key, now)
-        if first is not None:
-            return first
-        buckets.require_settled(idempotency_key.value, now, self._directory.pause)
+        buckets, storage = self._directory.hashing(), self._directory.of(session.ref.session_id)
+        key, owner, now = idempotency_key.value, session.ref.owner, session.created_at
+        candidates = buckets.candidates(key, owner, now, KEPT_FOR)
+        if any(number != storage.number for number in candidates):
+            first = await self._first(candidates, owner, idempotency_key, now)
+            if first is not None:
+                return first
+        buckets.require_settled(key, owner, now, self._directory.pause)
         return await storage.keyed_sessions.initialize(initialized, session, script, idempotency_key)
 
     @override
     async def initialized(self, owner: Owner, idempotency_key: IdempotencyKey, now: datetime) -> Initialized | None:
-        candidates = self._directory.hashing().candidates(idempotency_key.value, now, KEPT_FOR)
+        candidates = self._directory.hashing().candidates(idempotency_key.value, owner, now, KEPT_FOR)
         return await self._first(candidates, owner, idempotency_key, now)
 
     async def _first(
@@ -97,9 +114,10 @@ class BucketKeyedSessions(KeyedSessionRepository):
 
 @frozen
 class BucketHiddenSessions(HiddenSessionRepository):
-    """Hidden sessions are in the bucket that the hash of their function's title gives, or beside a schedule.
+    """Hidden sessions are in the bucket of their owner that the hash of the function's title gives, or by a schedule.
 
-    One that was opened before a raise of the number of buckets stays where it is, and is used.
+    One that was opened before a raise of the number of buckets, or before a move of an owner, stays where it is, and
+    is used.
     """
 
     _directory: Directory
@@ -107,26 +125,32 @@ class BucketHiddenSessions(HiddenSessionRepository):
     @override
     async def open(self, session: Session, script: Script) -> SessionRef:
         buckets, storage = self._directory.hashing(), self._directory.of(session.ref.session_id)
-        title, now = session.language_title, session.created_at
-        present, *earlier = buckets.candidates(str(title), now)
-        if storage.number == present:
-            assert session.function_id is not None, "a hidden session has a function"
-            for number in earlier:
-                hidden = self._directory.at(number).hidden_sessions
-                found = await hidden.refs(session.ref.owner, title, session.function_id, session.function_version)
-                if found:
-                    there = SessionRef(session.ref.owner, in_bucket(session.ref.session_id, number))
-                    return await hidden.open(evolve(session, ref=there), script)
-            buckets.require_settled(str(title), now, self._directory.pause)
+        owner, title, now = session.ref.owner, session.language_title, session.created_at
+        candidates = buckets.candidates(str(title), owner, now)
+        if storage.number == candidates[0]:
+            there = await self._present(candidates, session) if len(candidates) > 1 else None
+            if there is not None:
+                ref = SessionRef(owner, in_bucket(session.ref.session_id, there.number))
+                return await there.hidden_sessions.open(evolve(session, ref=ref), script)
+            buckets.require_settled(str(title), owner, now, self._directory.pause)
         return await storage.hidden_sessions.open(session, script)
+
+    async def _present(self, numbers: Sequence[int], session: Session) -> Storage | None:
+        """Return the first of some buckets that has a hidden session of this version."""
+        assert session.function_id is not None, "a hidden session has a function"
+        version = session.function_id, session.function_version
+        for number in numbers:
+            storage = self._directory.at(number)
+            if await storage.hidden_sessions.refs(session.ref.owner, session.language_title, *version):
+                return storage
+        return None
 
     @override
     async def refs(
         self, owner: Owner, title: LanguageTitle, function_id: UUID, version: int | None = None
     ) -> Sequence[SessionRef]:
-        candidates = self._directory.hashing().candidates(str(title), self._directory.clock.now())
         found = await of_each(
-            [self._directory.at(number) for number in candidates],
+            [self._directory.at(number) for number in self._candidates(owner, title)],
             lambda storage: storage.hidden_sessions.refs(owner, title, function_id, version),
         )
         return [ref for each in found for ref in each]
@@ -135,13 +159,15 @@ class BucketHiddenSessions(HiddenSessionRepository):
     async def key_holder(
         self, owner: Owner, title: LanguageTitle, function_id: UUID, idempotency_key: IdempotencyKey, now: datetime
     ) -> SessionRef | None:
-        buckets = self._directory.hashing()
-        for number in buckets.candidates(str(title), now):
+        for number in self._candidates(owner, title):
             hidden = self._directory.at(number).hidden_sessions
             holder = await hidden.key_holder(owner, title, function_id, idempotency_key, now)
             if holder is not None:
                 return holder
         return None
+
+    def _candidates(self, owner: Owner, title: LanguageTitle) -> Sequence[int]:
+        return self._directory.hashing().candidates(str(title), owner, self._directory.clock.now())
 
 
 def _id_of(session: Session) -> UUID:

@@ -185,9 +185,8 @@ class BucketDeliveries(DeliveryQueue):
     async def page(
         self, owner: Owner, webhook_id: UUID, after: UUID | None, size: int, state: DeliveryState | None
     ) -> Page[Delivery]:
-        pages = await of_each(
-            self._directory.all, lambda each: each.deliveries.page(owner, webhook_id, after, size, state)
-        )
+        storages = self._directory.listing(owner)
+        pages = await of_each(storages, lambda each: each.deliveries.page(owner, webhook_id, after, size, state))
         return merged(pages, size, lambda delivery: delivery.delivery_id)
 
     @override

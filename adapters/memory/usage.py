@@ -10,7 +10,7 @@ from typing_extensions import override
 from adapters.memory.store import MemoryStore
 from adapters.memory.webhooks import MemoryWebhookStore
 from domain.executions.execution import Execution
-from domain.identity import Owner, uuid7_at, uuid7_time
+from domain.identity import EVERY_OWNER, Owner, uuid7_at, uuid7_time
 from domain.scripts.report import ExecutionStatus
 from domain.usage import ExecutionCounts, UsedDay
 
@@ -37,7 +37,7 @@ class MemoryExecutionCounts(ExecutionCounts):
                 self._counted.setdefault(execution_id, execution)
 
     @override
-    async def counted_until(self) -> datetime | None:
+    async def counted_until(self, owner: Owner = EVERY_OWNER) -> datetime | None:
         self._store.require_available()
         return self._until
 
@@ -54,12 +54,22 @@ class MemoryExecutionCounts(ExecutionCounts):
         found |= {each.owner for each in self._store.schedules.values()}
         found |= {each.owner for each in self._webhooks.webhooks.values()}
         found |= {execution.ref.owner for execution in self._counted.values()}
-        return sorted(owner for owner in found if owner > after)[:size]
+        return sorted((owner for owner in found if _collated(owner) > _collated(after)), key=_collated)[:size]
+
+    @override
+    async def in_order(self, owners: Sequence[Owner]) -> Sequence[Owner]:
+        self._store.require_available()
+        return sorted(owners, key=_collated)
 
     def _days(self, owner: Owner) -> Iterable[UsedDay]:
         own = [each for each in self._counted.values() if each.ref.owner == owner]
         for day in sorted({_day(each) for each in own}):
             yield _used(day, [each for each in own if _day(each) == day])
+
+
+def _collated(owner: Owner) -> tuple[str, str]:
+    """Return by what to sort: as the collation of many languages does, capitals are beside small letters."""
+    return owner.casefold(), owner
 
 
 def _has_run(execution: Execution) -> bool:

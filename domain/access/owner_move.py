@@ -1,6 +1,7 @@
 """Moving the objects of one owner to another owner, and erasing them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -43,6 +44,13 @@ class OwnerMover(Protocol):
 
     async def collisions(self, source: Owner, target: Owner) -> Sequence[LanguageTitle]:
         """Return titles under which both owners have a function; a bounded number, in order."""
+        ...
+
+    async def oldest(self, owner: Owner) -> datetime | None:
+        """Return the instant of the oldest thing of an owner that is not short-lived; None if there is none.
+
+        That is a session, emptied or not, a schedule, or a day with counted executions.
+        """
         ...
 
     def move(self, source: Owner, target: Owner, act: Act, *, functions: bool = True) -> AsyncIterator[MoveStep]:

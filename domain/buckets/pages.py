@@ -1,6 +1,7 @@
 """One page from the pages of several buckets."""
 
 from collections.abc import Callable, Iterable
+from math import isqrt
 from typing import TypeVar
 from uuid import UUID
 
@@ -21,3 +22,16 @@ def merged(pages: Iterable[Page[Item]], size: int, id_of: Callable[[Item], UUID]
     if len(complete) > size:
         return Page(complete[:size], id_of(complete[size - 1]))
     return Page(complete, bound)
+
+
+def part_of(size: int, buckets: int) -> int:
+    """Return how many items of each bucket are mostly enough for a page of `size` items, if each has equally many.
+
+    Chance gives a bucket more than its share: up to twice the standard deviation and more is covered.
+    """
+    return min(size, -(-size // max(1, buckets)) + isqrt(size))
+
+
+def continued(page: Page[Item], following: Page[Item]) -> Page[Item]:
+    """Return a page and the one behind it as one."""
+    return Page([*page.items, *following.items], following.next_after)

@@ -69,9 +69,10 @@ def move(  # noqa: PLR0913, PLR0917  # one for each argument and option
     Copies of the origin's sessions get their owner when they are adopted, so they are not moved.
 
     The command asks first: afterwards nothing tells what came from SOURCE. The move runs in small steps while
-    controllers serve. You can stop it and start it again at any time. To move from `anonymous`, turn authentication on
-    first: then no caller is `anonymous` any more. Nothing is moved if both owners have a function of the same title.
-    The exit status is 1 if something is left.
+    controllers serve. In a database with buckets it first waits for 60 s, so that all controllers know of it. You can
+    stop it and start it again at any time. To move from `anonymous`, turn authentication on first: then no caller is
+    `anonymous` any more. Nothing is moved if both owners have a function of the same title. The exit status is 1 if
+    something is left.
     """
     if source == target:
         raise click.BadParameter("must not be the same as SOURCE", param_hint="TARGET")

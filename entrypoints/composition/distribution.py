@@ -21,6 +21,7 @@ from adapters.buckets.owners import (
     BucketOwnerPurger,
     BucketSessionPurger,
     BucketTimeline,
+    ForgottenMoves,
 )
 from adapters.buckets.queue import BucketQueue
 from adapters.buckets.schedules import BucketSchedules
@@ -29,7 +30,7 @@ from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks, WebhookR
 from adapters.postgres.batching.coalescer import Coalescer, StatementTurns
 from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.node_clocks import NodeClocks
-from adapters.postgres.buckets.placements import Placement, Placements, PostgresBucketReader
+from adapters.postgres.buckets.placements import Placement, Placements, PostgresBucketRegister
 from adapters.postgres.buckets.pool import GATHERED, BucketGateway, bucket_gateway
 from adapters.postgres.retention.bucket_cleanups import BucketCleanups
 from adapters.postgres.retention.functions import Pinned
@@ -85,7 +86,7 @@ def distribute(container: Any, ids: providers.Provider[Any], settings: Settings)
     clocks = NodeClocks(database.clock(), database.gateway(), parts.gateways, placements, select_time)
     steps = BucketSteps(
         startup=[partial(_known, directory)],
-        background=[directory.run, repairs.run, clocks.run],
+        background=[directory.run, repairs.run, clocks.run, ForgottenMoves(directory).run],
         close=[directory.close, parts.nodes.close],
         probes={"buckets": partial(_facts, directory, placements, database.clock(), clocks)},
         stats=partial(_stats, parts.gateways, placements, repairs, clocks),
@@ -106,7 +107,7 @@ def distribute(container: Any, ids: providers.Provider[Any], settings: Settings)
 
 def _directory(home: Any, settings: Settings, parts: "_BucketParts") -> Directory:
     pause = timedelta(seconds=2 * request_timeout_s(settings))
-    reader = PostgresBucketReader(home.gateway(), home.statements().buckets)
+    reader = PostgresBucketRegister(home.gateway(), home.statements().buckets)
     return Directory(_storage(HOME, home, home), home.clock(), pause, reader, parts.storage)
 
 

@@ -14,6 +14,22 @@ COMMENT ON COLUMN meta.buckets.number IS 'The last 8 bits of the ids of its sess
 COMMENT ON COLUMN meta.buckets.schema IS 'The schema with its tables.';
 COMMENT ON COLUMN meta.buckets.from_at IS 'Ids with an earlier time belong to bucket 0, whatever their last bits are.';
 
+-- The sessions of an owner lie in few of the buckets, which its name gives. What was moved from another owner stays in the
+-- buckets of that one, so these moves are known.
+CREATE TABLE meta.owner_moves (
+    owner_from text NOT NULL,
+    owner_to text NOT NULL,
+    first_at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
+    PRIMARY KEY (owner_from, owner_to)
+);
+
+COMMENT ON TABLE meta.owner_moves IS 'Moves of the sessions of an owner to another owner, in a database with buckets.';
+COMMENT ON COLUMN meta.owner_moves.owner_from IS 'The former owner, whose buckets have the sessions.';
+COMMENT ON COLUMN meta.owner_moves.owner_to IS 'The new owner.';
+COMMENT ON COLUMN meta.owner_moves.first_at IS 'When the first of these moves was stored, before it moved a row.';
+COMMENT ON COLUMN meta.owner_moves.last_at IS 'When the last of these moves was stored.';
+
 -- In a bucket the partitions have other names, so they are found by those that the server has for them.
 CREATE OR REPLACE FUNCTION meta.empty_slot(emptied smallint, kept_from uuid) RETURNS boolean
 LANGUAGE plpgsql

@@ -13,8 +13,21 @@ import click
 
 from entrypoints.settings.choices import LogFormat, LogLevel
 from entrypoints.telemetry.logs import configure_logs
+from tests.benchmarks import (
+    bucket_lists,
+    cleanup,
+    compare,
+    controllers,
+    fairness,
+    fleet,
+    front,
+    history,
+    hosts,
+    plot,
+    queues,
+    report,
+)
 from tests.benchmarks import buckets as buckets_benchmark
-from tests.benchmarks import cleanup, compare, controllers, fairness, fleet, front, history, hosts, plot, queues, report
 from tests.benchmarks import turns as turns_benchmark
 from tests.benchmarks.database import Database, database, migrate
 from tests.benchmarks.http_runs import Times
@@ -166,6 +179,19 @@ def buckets_on_a_node(*, buckets: str, turns: int, calls: int) -> None:
     """Measure buckets of a Citus cluster beside a plain database on a server of it, by processor time, in turns."""
     try:
         table = buckets_benchmark.run(_numbers(buckets), turns, calls, lambda text: click.echo(text, err=True))
+    except buckets_benchmark.NoCitus as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(table)
+
+
+@cli.command("bucket-lists")
+@click.option("--buckets", default=64, show_default=True, help="Buckets on two nodes, beside a database with one.")
+@click.option("--sessions", default=1_000_000, show_default=True, help="Of each list.")
+@click.option("--turns", default=5, show_default=True, help="Measured, of 40 pages of each list.")
+def lists_of_owners(*, buckets: int, sessions: int, turns: int) -> None:
+    """Read the first page of an owner's sessions on one bucket and on many of a Citus cluster, in turns."""
+    try:
+        table = bucket_lists.run(buckets, sessions, turns, lambda text: click.echo(text, err=True))
     except buckets_benchmark.NoCitus as error:
         raise click.ClickException(str(error)) from error
     click.echo(table)

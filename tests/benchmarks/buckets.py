@@ -160,7 +160,7 @@ def run(counts: Sequence[int], turns: int, calls: int, say: Callable[[str], None
 async def _run(cluster: Cluster, counts: Sequence[int], turns: int, calls: int, say: Callable[[str], None]) -> str:
     coordinator, node, other = cluster.ports
     name, plain = cluster.database(), cluster.plain_database(node)
-    await _migrated(cluster.url(plain, node))
+    await migrated(cluster.url(plain, node))
     at_node, at_other = await _placed(cluster, name, max(counts), say)
     home_url, node_urls = cluster.url(name, coordinator), [cluster.url(name, port) for port in (node, other)]
     sides = [_plain_side(cluster.url(plain, node))]
@@ -197,19 +197,21 @@ async def _placed(
     """Make so many buckets on one worker, and half as many on the other one; return the numbers of both."""
     coordinator, node, other = cluster.ports
     url, total = cluster.url(name, coordinator), buckets + buckets // 2
-    await _migrated(url)
+    await migrated(url)
     cluster.give_buckets_to(name, node)
-    await _divided(url, buckets, say)
+    await divided(url, buckets, say)
     cluster.give_buckets_to(name, other)
-    await _divided(url, total, say)
+    await divided(url, total, say)
     return range(1, buckets + 1), range(buckets + 1, total + 1)
 
 
-async def _migrated(url: str) -> None:
+async def migrated(url: str) -> None:
+    """Migrate a database."""
     await MigrationRunner(url, load_statements().migrations, SystemClock()).up()
 
 
-async def _divided(url: str, buckets: int, say: Callable[[str], None]) -> None:
+async def divided(url: str, buckets: int, say: Callable[[str], None]) -> None:
+    """Divide a migrated database into buckets."""
     statements, clock = load_statements(), SystemClock()
     home = MigrationRunner(url, statements.migrations, clock)
     schemas = BucketMigrations(url, statements, clock)

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from adapters.memory.manual_clock import ManualClock
 from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.buckets.node import Nodes
-from adapters.postgres.buckets.placements import Placements, PostgresBucketReader
+from adapters.postgres.buckets.placements import Placements, PostgresBucketRegister
 from adapters.postgres.buckets.pool import bucket_gateway
 from adapters.postgres.clock.probe import DatabaseClock, ServerClock, ServerTime
 from adapters.postgres.connections.connection import Statement
@@ -219,7 +219,7 @@ async def test_a_slow_statement_is_logged_with_its_bucket(cluster, database, sta
 async def test_the_buckets_of_a_database_are_read_with_their_instants(cluster, database, statements):
     home = Gateway(GatewayOptions(cluster.url(database)))
     await home.open()
-    first, second = await PostgresBucketReader(home, statements.buckets).read()
+    first, second = (await PostgresBucketRegister(home, statements.buckets).read()).buckets
     await home.close()
     assert (first.number, second.number) == NUMBERS
     assert first.from_at == second.from_at

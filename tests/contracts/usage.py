@@ -110,3 +110,17 @@ class ExecutionCountsContract:
         assert await counts.owners(FIRST, 2) == ["alice", "bea"]
         assert await counts.owners(Owner("carl"), 1) == ["dora"]
         assert await counts.owners(Owner("zoe"), 2) == []
+
+    async def test_owners_are_sorted_in_the_order_of_their_pages(self, storage, counts):
+        owners = [Owner(name) for name in ("zebra", "Zoë", "alice", "Ärger", "éclair", "Bob", "日本", "_")]
+        for owner in owners:
+            await storage.add(owner)
+        listed = await counts.owners(FIRST, 99)
+        assert set(owners) <= set(listed)
+        assert await counts.in_order(sorted(listed, key=len)) == listed
+        assert await counts.in_order([]) == []
+        paged, after = [], FIRST
+        while page := await counts.owners(after, 3):
+            paged += page
+            after = page[-1]
+        assert paged == listed

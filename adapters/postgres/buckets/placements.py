@@ -3,7 +3,8 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 
 import structlog
 from attrs import define, field, frozen
@@ -14,10 +15,11 @@ from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.held import Hold
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements.administration import BucketStatements
-from domain.buckets.bucket_map import Bucket
-from domain.buckets.ports import BucketReader
+from domain.buckets.bucket_map import Bucket, BucketMap, OwnerMove
+from domain.buckets.ports import BucketRegister
 from domain.concurrency.background_tasks import SharedTasks
 from domain.errors import StorageUnavailable
+from domain.identity import Owner
 
 _READ_INTERVAL_S = 0.02
 """Placements are not read more often, however many statements fail."""
@@ -182,13 +184,27 @@ class Placements:
 
 
 @define(eq=False)
-class PostgresBucketReader(BucketReader):
-    """Reads the buckets from `meta.buckets`."""
+class PostgresBucketRegister(BucketRegister):
+    """Keeps the buckets in `meta.buckets`, and the moves of owners in `meta.owner_moves`."""
 
     _home: Gateway
     _statements: BucketStatements
 
     @override
-    async def read(self) -> Sequence[Bucket]:
-        rows = await self._home.fetch(self._statements.select_buckets, {})
-        return [Bucket(number, from_at) for number, _, from_at in rows]
+    async def read(self) -> BucketMap:
+        buckets = await self._home.fetch(self._statements.select_buckets, {})
+        moves = await self._home.fetch(self._statements.select_owner_moves, {})
+        return BucketMap(
+            [Bucket(number, from_at) for number, _, from_at in buckets], [OwnerMove(*row) for row in moves]
+        )
+
+    @override
+    async def announce(self, source: Owner, target: Owner, now: datetime) -> datetime:
+        move = {"owner_from": source, "owner_to": target, "now": now}
+        ((first_at,),) = await self._home.fetch(self._statements.insert_owner_move, move)
+        return cast("datetime", first_at)
+
+    @override
+    async def forget(self, move: OwnerMove) -> None:
+        read = {"owner_from": move.source, "owner_to": move.target, "last_at": move.last_at}
+        await self._home.fetch(self._statements.delete_owner_move, read)

@@ -1,6 +1,7 @@
 """Moves the rows of an owner to another owner."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, time
 
 from attrs import field, frozen, validators
 from typing_extensions import override
@@ -15,7 +16,7 @@ from domain.access.owner_move import MoveStep, OwnedData, OwnerMover
 from domain.audit import Act
 from domain.clock import Clock
 from domain.errors import StorageUnavailable
-from domain.identity import NO_ID, Owner
+from domain.identity import NO_ID, Owner, uuid7_time
 from domain.scripts.language import Language, LanguageTitle
 
 _BIGINT_MAX = 2**63 - 1
@@ -86,6 +87,16 @@ class PostgresOwnerMover(OwnerMover):
         parameters = {"owner_from": source, "owner_to": target, "rows_max": _COLLISIONS_MAX}
         rows = await self._gateway.fetch(self._statements.select_function_collisions, parameters)
         return [LanguageTitle(Language(language), title) for language, title in rows]
+
+    @override
+    async def oldest(self, owner: Owner) -> datetime | None:
+        ((session_id, schedule_id, day),) = await self._gateway.fetch(
+            self._statements.select_oldest_of_owner, {"owner": owner}
+        )
+        found = [uuid7_time(each) for each in (session_id, schedule_id) if each is not None]
+        if day is not None:
+            found.append(datetime.combine(day, time(), UTC))
+        return min(found, default=None)
 
     @override
     async def move(self, source: Owner, target: Owner, act: Act, *, functions: bool = True) -> AsyncIterator[MoveStep]:

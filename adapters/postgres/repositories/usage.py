@@ -10,7 +10,7 @@ from adapters.postgres import codec
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements.calls import UsageStatements
 from domain.idempotency import NO_SESSION
-from domain.identity import Owner, uuid7_time
+from domain.identity import EVERY_OWNER, Owner, uuid7_time
 from domain.usage import ExecutionCounts, UsedDay
 
 NOT_COUNTED = NO_SESSION
@@ -25,7 +25,7 @@ class PostgresExecutionCounts(ExecutionCounts):
     _statements: UsageStatements
 
     @override
-    async def counted_until(self) -> datetime | None:
+    async def counted_until(self, owner: Owner = EVERY_OWNER) -> datetime | None:
         ((progress,),) = await self._gateway.fetch(self._statements.select_usage_progress, {})
         return None if progress == NOT_COUNTED else uuid7_time(progress)
 
@@ -42,4 +42,9 @@ class PostgresExecutionCounts(ExecutionCounts):
     @override
     async def owners(self, after: Owner, size: int) -> Sequence[Owner]:
         found = await self._gateway.fetch(self._statements.select_owners, {"after": after, "rows_max": size})
+        return [Owner(owner) for (owner,) in found]
+
+    @override
+    async def in_order(self, owners: Sequence[Owner]) -> Sequence[Owner]:
+        found = await self._gateway.fetch(self._statements.sort_owners, {"owners": codec.texts(owners)})
         return [Owner(owner) for (owner,) in found]

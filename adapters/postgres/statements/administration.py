@@ -11,6 +11,7 @@ class OwnerStatements:
     """Statements of `owners.sql`."""
 
     select_session_count: Statement
+    select_oldest_of_owner: Statement
     select_schedule_count: Statement
     select_key_count: Statement
     select_history_count: Statement = field(metadata=UNPREPARED)
@@ -162,6 +163,9 @@ class BucketStatements:
     """Statements of `buckets.sql`."""
 
     select_buckets: Statement
+    select_owner_moves: Statement
+    insert_owner_move: Statement
+    delete_owner_move: Statement
     select_buckets_exist: Statement
     select_placements: Statement
     select_hold: Statement

@@ -118,6 +118,7 @@ class UsageStatements:
     delete_old_usage: Statement = field(metadata=UNPREPARED)
     select_usage_days: Statement
     select_owners: Statement
+    sort_owners: Statement
 
 
 @frozen

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from attrs import evolve
 
+from adapters.postgres.buckets.placements import PostgresBucketRegister
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
@@ -24,13 +25,14 @@ from domain.executions.execution import ExecutionNotFound
 from domain.functions.function import Definition, Function
 from domain.functions.ports import FunctionLookup
 from domain.idempotency import IdempotencyKey
-from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, SessionRef
+from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, SessionRef, uuid7_at, uuid7_time
 from domain.json_text import JsonText
 from domain.schedules.schedule import EndReason
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.session import Session, SessionNotFound
-from tests.contracts.execution_queue import KEY, RETENTION, QueueOfOne
+from tests.contracts.bucket_register import BucketRegisterContract
+from tests.contracts.execution_queue import KEY, LONG, RETENTION, QueueOfOne
 from tests.contracts.hidden_session_repository import TITLE
 from tests.contracts.schedule_repository import PERIOD, Planner
 from tests.contracts.storage import ALICE, ALLOWANCE, BOB, SCRIPT, Storage
@@ -66,6 +68,31 @@ def add_key(database_url: str, storage: Storage) -> Callable[..., None]:
             )
 
     return add
+
+
+class TestPostgresBucketRegister(BucketRegisterContract):
+    @pytest.fixture
+    def register(self, gateway: Gateway, statements: Statements) -> PostgresBucketRegister:
+        return PostgresBucketRegister(gateway, statements.buckets)
+
+
+async def test_the_oldest_thing_of_an_owner_is_a_session_or_a_schedule_or_a_counted_day(
+    mover: PostgresOwnerMover, storage: Storage, database_url: str
+) -> None:
+    assert await mover.oldest(ALICE) is None
+    session = await storage.add(ALICE, **LONG)
+    assert await mover.oldest(ALICE) == uuid7_time(session.ref.session_id)
+    await storage.add(BOB)
+    await storage.add(ALICE)
+    assert await mover.oldest(ALICE) == uuid7_time(session.ref.session_id)
+    assert storage.schedules is not None
+    schedule = Planner(storage, storage.schedules).new(session)
+    old_id = uuid7_at(storage.clock.now() - timedelta(days=1), 7)
+    await storage.schedules.add(evolve(schedule, schedule_id=old_id), 9, act())
+    assert await mover.oldest(ALICE) == uuid7_time(old_id)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO meta.usage VALUES (%s, '2020-02-01', 1, 0, 0, 0, 0)", [ALICE])
+    assert await mover.oldest(ALICE) == datetime(2020, 2, 1, tzinfo=UTC)
 
 
 def rows(database_url: str, query: str) -> list[Any]:

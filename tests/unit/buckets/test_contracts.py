@@ -15,6 +15,7 @@ from domain.buckets.bucket_map import in_bucket
 from domain.webhooks.delivery import Delivery
 from domain.webhooks.webhook import Webhook
 from tests.contracts import queue_histories
+from tests.contracts.bucket_register import BucketRegisterContract
 from tests.contracts.execution_queue import CleanUp, ExecutionQueueContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
 from tests.contracts.hidden_session_repository import HiddenSessionRepositoryContract
@@ -26,7 +27,7 @@ from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import SessionRepositoryContract
 from tests.contracts.storage import Storage
 from tests.contracts.webhooks import WebhookContract
-from tests.unit.buckets.world import FOUR, World
+from tests.unit.buckets.world import FOUR, Announced, World
 
 
 @pytest.fixture
@@ -61,6 +62,12 @@ class OverBuckets:
     @pytest.fixture
     def deliveries(self, world: World) -> BucketDeliveries:
         return BucketDeliveries(world.directory)
+
+
+class TestAnnounced(BucketRegisterContract):
+    @pytest.fixture
+    def register(self) -> Announced:
+        return Announced()
 
 
 class TestBucketSessions(OverBuckets, SessionRepositoryContract):

@@ -17,7 +17,7 @@ from domain.access.owner_move import MoveStep, OwnedData
 from domain.audit import ActName
 from domain.buckets.bucket_map import HOME, Bucket, in_bucket
 from domain.errors import QuotaReached, StorageUnavailable
-from domain.identity import ANONYMOUS, EVERY_OWNER, NO_ID, SessionRef
+from domain.identity import ANONYMOUS, EVERY_OWNER, NO_ID, Owner, SessionRef
 from domain.queue.ports import StateFilter
 from domain.schedules.plan import SessionTarget
 from domain.schedules.schedule import ScheduleElsewhere
@@ -203,6 +203,17 @@ async def test_usage_of_days_is_added_over_buckets(world):
     assert (used.executions, used.execution_time_ms, alices.executions) == (3, 3.75, 1)
     assert await counts.owners(ANONYMOUS[:1], 1) == [ALICE]
     assert await counts.owners(ALICE, 5) == [ANONYMOUS]
+
+
+async def test_pages_of_owners_are_sorted_as_the_database_sorts(world):
+    counts, owners = BucketExecutionCounts(world.directory), [Owner(name) for name in ("Zoë", "bob", "alice", "Carol")]
+    for owner in owners * 3:
+        await world.storage().add(owner)
+    paged, after = [], Owner("")
+    while page := await counts.owners(after, 2):
+        paged += page
+        after = page[-1]
+    assert paged == ["alice", "bob", "Carol", "Zoë"]
 
 
 async def test_the_quota_of_schedules_counts_all_buckets(world):

@@ -14,7 +14,7 @@ from domain.executions.execution import Executed
 from domain.executions.function_sessions import FunctionSessions
 from domain.functions.function import Definition, Function
 from domain.idempotency import KEPT_FOR, IdempotencyConflict, IdempotencyKey
-from domain.identity import ANONYMOUS, SessionRef
+from domain.identity import ANONYMOUS, Owner, SessionRef
 from domain.limits.ports import Unlimited
 from domain.scripts.language import LanguageMapping
 from domain.scripts.limits import LimitsPolicy
@@ -104,7 +104,7 @@ async def test_new_sessions_avoid_buckets_that_are_away(world):
     assert numbers == {2}
     world.away = {1, 2, 3}
     numbers = {world.ids.new_placed(world.clock.now(), ALICE).int & 0xFF for _ in range(12)}
-    assert numbers == {1, 2, 3}
+    assert numbers == {HOME}
 
 
 async def test_a_bucket_that_fails_refuses_its_own_calls_and_lists_only(world):
@@ -141,9 +141,12 @@ async def test_a_key_from_before_a_raise_is_found_after_it_for_as_long_as_keys_a
     assert not any(world.stores[number].sessions for number in (4, 5, 6, 7))
     world.later(KEPT_FOR)
     await world.directory.refresh()
-    again = {key.value: await initialized(world, key) for key in KEYS}
-    assert not {each.ref for each in again.values()} & {each.ref for each in before.values()}
-    assert all(world.stores[number].sessions for number in (4, 5, 6, 7))
+    news = {(await initialized(world, key)).ref for key in KEYS}
+    assert not news & {each.ref for each in before.values()}
+    used = {
+        number for number, store in world.stores.items() if any(each.ref in news for each in store.sessions.values())
+    }
+    assert used == set(world.directory.buckets.spread(ALICE, world.clock.now()))
 
 
 async def test_only_new_keys_that_get_another_bucket_pause_after_a_raise(world):
@@ -170,7 +173,7 @@ async def test_a_hidden_session_from_before_a_raise_serves_on_and_further_ones_a
     first = await storage.hidden.open(hidden(1), SCRIPT)
     begun = await storage.keyed_executions.begin(*storage.request(first), KEYS[0])
     await storage.keyed_executions.finish(storage.finished(begun), KEYS[0])
-    added = await raised_until_it_moves(world, str(TITLE))
+    added = await raised_until_it_moves(world, str(TITLE), ALICE)
     with pytest.raises(BucketsChange):
         await storage.hidden.open(hidden(2), SCRIPT)
     assert await storage.hidden.open(hidden(1), SCRIPT) == first
@@ -184,12 +187,12 @@ async def test_a_hidden_session_from_before_a_raise_serves_on_and_further_ones_a
     assert isinstance(await storage.keyed_executions.begin(*storage.request(first), KEYS[0]), Executed)
 
 
-async def raised_until_it_moves(world: World, text: str) -> int:
-    """Add one bucket that gets the text, and return it."""
+async def raised_until_it_moves(world: World, text: str, owner: Owner) -> int:
+    """Add one bucket that gets what the owner finds by the text, and return it."""
     buckets = world.directory.buckets
     for number in range(4, 100):
         await world.raised(number)
-        if world.directory.buckets.hashed(text, world.clock.now()) == number:
+        if world.directory.buckets.hashed(text, owner, world.clock.now()) == number:
             return number
         world.announced.buckets = buckets.buckets
     raise AssertionError("no bucket gets the text")
@@ -252,4 +255,4 @@ async def test_calls_of_a_function_beside_a_schedule_run_in_its_bucket(world):
     refs = [await called(each) for each in beside]
     assert [ref.session_id.int & 0xFF for ref in refs] == [1, 2, 3]
     assert [await called(each) for each in beside] == refs
-    assert (await called(None)).session_id.int & 0xFF == world.directory.buckets.hashed(str(TITLE), now)
+    assert (await called(None)).session_id.int & 0xFF == world.directory.buckets.hashed(str(TITLE), ALICE, now)

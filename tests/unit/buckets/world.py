@@ -31,8 +31,8 @@ from adapters.memory.usage import MemoryExecutionCounts
 from adapters.memory.webhooks import MemoryDeliveryQueue, MemoryWebhookRepository, MemoryWebhookStore
 from domain.access.owner_move import MoveStep, OwnedData, OwnerMover, OwnerPurger
 from domain.audit import Act
-from domain.buckets.bucket_map import SETTLING, Bucket
-from domain.buckets.ports import BucketReader
+from domain.buckets.bucket_map import SETTLING, Bucket, BucketMap, OwnerMove
+from domain.buckets.ports import BucketRegister
 from domain.identity import Owner, SessionRef
 from domain.scripts.language import LanguageTitle
 from domain.sessions.session import Session
@@ -48,21 +48,31 @@ FOUR = [Bucket(number, LONG_AGO) for number in (1, 2, 3)]
 
 
 @define
-class Announced(BucketReader):
-    """The buckets that the database says it has."""
+class Announced(BucketRegister):
+    """What the database says of its buckets."""
 
     buckets: Sequence[Bucket] = ()
     failure: Exception | None = None
+    moves: dict[tuple[Owner, Owner], datetime] = field(factory=dict)
+    _first: dict[tuple[Owner, Owner], datetime] = field(factory=dict)
 
-    async def read(self) -> Sequence[Bucket]:
+    async def read(self) -> BucketMap:
         if self.failure is not None:
             raise self.failure
-        return self.buckets
+        return BucketMap(self.buckets, [OwnerMove(*owners, last_at) for owners, last_at in self.moves.items()])
+
+    async def announce(self, source: Owner, target: Owner, now: datetime) -> datetime:
+        self.moves[source, target] = now
+        return self._first.setdefault((source, target), now)
+
+    async def forget(self, move: OwnerMove) -> None:
+        if self.moves.get((move.source, move.target)) == move.last_at:
+            del self.moves[move.source, move.target], self._first[move.source, move.target]
 
 
 @define
 class Owners(OwnerMover, OwnerPurger):
-    """Moves and erases the sessions of an owner, each in a step."""
+    """Moves and erases the sessions of an owner with their keys, each in a step."""
 
     _store: MemoryStore
 
@@ -72,10 +82,17 @@ class Owners(OwnerMover, OwnerPurger):
     async def collisions(self, source: Owner, target: Owner) -> Sequence[LanguageTitle]:
         return []
 
+    async def oldest(self, owner: Owner) -> datetime | None:
+        self._store.require_available()
+        return min((session.created_at for session in self._of(owner)), default=None)
+
     async def move(self, source: Owner, target: Owner, act: Act, *, functions: bool = True) -> AsyncIterator[MoveStep]:
         for session in self._of(source):
             self._store.put(evolve(session, ref=SessionRef(target, session.ref.session_id)))
             yield MoveStep(OwnedData.SESSIONS, 1, 1)
+        for owner, *place in [each for each in self._store.keys if each[0] == source]:
+            call = self._store.keys.pop((owner, *place))
+            self._store.keys.setdefault((target, *place), call)
         yield MoveStep(OwnedData.WEBHOOKS, 1, 1)
         if functions:
             yield MoveStep(OwnedData.FUNCTIONS, 1, 1)

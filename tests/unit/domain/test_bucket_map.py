@@ -1,6 +1,7 @@
 """Each id has one bucket, whatever controller asks; each text has one at an instant."""
 
 import uuid
+from collections import Counter
 from datetime import datetime, timedelta
 from random import Random
 
@@ -16,11 +17,12 @@ from domain.buckets.bucket_map import (
     Bucket,
     BucketMap,
     BucketsChange,
+    OwnerMove,
     in_bucket,
 )
-from domain.buckets.pages import merged
+from domain.buckets.pages import continued, merged, part_of
 from domain.idempotency import KEPT_FOR
-from domain.identity import ANONYMOUS, MAX_ID, NO_ID, Owner, uuid7_at
+from domain.identity import ANONYMOUS, EVERY_OWNER, MAX_ID, NO_ID, Owner, uuid7_at
 from domain.paging import Page
 from tests.foreign_ids import TAKEN
 from tests.unit.domain.builders import START
@@ -31,7 +33,10 @@ FOUR = BucketMap([Bucket(number, START) for number in (1, 2, 3, 4)])
 RAISED_AT = START + timedelta(days=10)
 EIGHT = BucketMap([*FOUR.buckets, *(Bucket(number, RAISED_AT) for number in (5, 6, 7, 8))])
 SINCE = RAISED_AT + SETTLING
+MANY = BucketMap([Bucket(number, START) for number in range(1, 60)])
 TEXTS = [f"text {n}" for n in range(200)]
+OWNER = ANONYMOUS
+"""Its buckets are all there are."""
 
 
 def own(at: datetime, number: int) -> uuid.UUID:
@@ -42,7 +47,7 @@ def test_a_plain_database_has_all_ids_at_home():
     for identifier in (own(START, 0), own(START, 3), NO_ID, MAX_ID, uuid.uuid4()):
         assert BucketMap().of(identifier) == HOME
     assert BucketMap().numbers(START) == BucketMap().spread(Owner("a"), START) == (HOME,)
-    assert (BucketMap().hashed("key", START), BucketMap().all_numbers) == (HOME, (HOME,))
+    assert (BucketMap().hashed("key", OWNER, START), BucketMap().all_numbers) == (HOME, (HOME,))
 
 
 def test_foreign_ids_are_at_home_whatever_their_last_bits_are():
@@ -88,8 +93,43 @@ def test_an_owner_has_a_few_buckets_and_all_owners_have_all():
     assert EIGHT.spread(ANONYMOUS, SINCE) == EIGHT.numbers(SINCE)
 
 
+def test_all_that_an_owner_has_lies_in_the_few_buckets_of_each_epoch_and_at_home():
+    owners = [Owner(name) for name in TEXTS]
+    for owner in owners:
+        spreads = {*EIGHT.spread(owner, SINCE - MOMENT), *EIGHT.spread(owner, SINCE)}
+        assert set(EIGHT.all_of(owner)) == spreads | {HOME}
+        for text in TEXTS[:20]:
+            assert EIGHT.hashed(text, owner, SINCE) in EIGHT.spread(owner, SINCE)
+            assert set(EIGHT.candidates(text, owner, SINCE)) <= set(EIGHT.all_of(owner))
+    assert {len(EIGHT.all_of(owner)) for owner in owners} >= {SPREAD_MAX + 1, SPREAD_MAX + 3}
+    assert EIGHT.all_of(ANONYMOUS) == EIGHT.all_of(EVERY_OWNER) == EIGHT.all_numbers
+    assert BucketMap().all_of(Owner("a")) == (HOME,)
+
+
+def test_what_was_moved_is_looked_for_where_each_former_owner_had_it():
+    a, b, c, d = (Owner(name) for name in "abcd")
+    moved = BucketMap(MANY.buckets, [OwnerMove(a, b, START), OwnerMove(b, c, START), OwnerMove(c, a, START)])
+    for text in TEXTS:
+        looked = moved.candidates(text, c, SINCE)
+        assert looked[0] == MANY.hashed(text, c, SINCE)
+        assert set(looked) == {MANY.hashed(text, name, at) for name in (a, b, c) for at in (SINCE, START)}
+    assert set(moved.all_of(c)) == {*MANY.all_of(a), *MANY.all_of(b), *MANY.all_of(c)}
+    assert moved.all_of(d) == MANY.all_of(d)
+    assert (moved.heirs(a), moved.heirs(d)) == ({a, b, c}, {d})
+
+
+def test_owners_are_alike_if_they_and_their_former_owners_have_the_same_buckets_in_each_epoch():
+    a, b = Owner("a"), Owner("b")
+    assert FOUR.are_alike(a, b)
+    assert not MANY.are_alike(a, b)
+    raised = BucketMap([*FOUR.buckets, *(Bucket(number, RAISED_AT) for number in range(5, 40))])
+    assert not raised.are_alike(a, b)
+    assert MANY.are_alike(a, a)
+    assert not BucketMap(MANY.buckets, [OwnerMove(b, a, START)]).are_alike(a, a)
+
+
 def test_further_buckets_move_only_what_they_get():
-    before, after = ({text: EIGHT.hashed(text, at) for text in TEXTS} for at in (SINCE - MOMENT, SINCE))
+    before, after = ({text: EIGHT.hashed(text, OWNER, at) for text in TEXTS} for at in (SINCE - MOMENT, SINCE))
     moved = {text for text in TEXTS if before[text] != after[text]}
     assert 60 < len(moved) < 140
     assert {after[text] for text in moved} == {5, 6, 7, 8}
@@ -97,21 +137,21 @@ def test_further_buckets_move_only_what_they_get():
 
 def test_a_text_is_looked_up_where_it_is_made_now_and_where_it_was_made_before():
     for text in TEXTS:
-        candidates = EIGHT.candidates(text, SINCE)
-        assert candidates[0] == EIGHT.hashed(text, SINCE)
-        assert set(candidates) == {EIGHT.hashed(text, at) for at in (SINCE, SINCE - MOMENT, START)}
-        assert EIGHT.candidates(text, SINCE + KEPT_FOR, KEPT_FOR) == tuple(dict.fromkeys(candidates[:-1]))
-        assert EIGHT.candidates(text, SINCE + KEPT_FOR + SETTLING, KEPT_FOR) == candidates[:1]
+        candidates = EIGHT.candidates(text, OWNER, SINCE)
+        assert candidates[0] == EIGHT.hashed(text, OWNER, SINCE)
+        assert set(candidates) == {EIGHT.hashed(text, OWNER, at) for at in (SINCE, SINCE - MOMENT, START)}
+        assert EIGHT.candidates(text, OWNER, SINCE + KEPT_FOR, KEPT_FOR) == tuple(dict.fromkeys(candidates[:-1]))
+        assert EIGHT.candidates(text, OWNER, SINCE + KEPT_FOR + SETTLING, KEPT_FOR) == candidates[:1]
 
 
 def test_a_text_that_gets_another_bucket_pauses_until_no_call_of_before_can_store_it():
-    (moved, *_), (stays, *_) = ([t for t in TEXTS if len(EIGHT.candidates(t, SINCE)) == n] for n in (3, 2))
+    (moved, *_), (stays, *_) = ([t for t in TEXTS if len(EIGHT.candidates(t, OWNER, SINCE)) == n] for n in (3, 2))
     for at in (SINCE - MOMENT, SINCE + PAUSE + SETTLING):
-        EIGHT.require_settled(moved, at, PAUSE)
+        EIGHT.require_settled(moved, OWNER, at, PAUSE)
     for at, left_ms in ((SINCE, 9000), (SINCE + PAUSE + SETTLING - MOMENT, 1)):
-        EIGHT.require_settled(stays, at, PAUSE)
+        EIGHT.require_settled(stays, OWNER, at, PAUSE)
         with pytest.raises(BucketsChange) as caught:
-            EIGHT.require_settled(moved, at, PAUSE)
+            EIGHT.require_settled(moved, OWNER, at, PAUSE)
         assert caught.value.details == {"stored": "no", "executed": "no", "retry_after_ms": left_ms}
         assert "Repeat the call" in str(caught.value)
 
@@ -143,3 +183,18 @@ def test_pages_of_buckets_show_each_row_once_and_in_order(rows, size, examined):
         if after is None:
             break
     assert found == sorted((each for bucket in buckets for each in bucket if not each.int >> 8 & 1), reverse=True)
+
+
+def test_a_part_of_a_page_covers_what_chance_gives_one_bucket_mostly_and_is_never_more_than_the_page():
+    random = Random(3)
+    for size, buckets in ((50, 4), (200, 4), (50, 64), (3, 4), (1, 4)):
+        part = part_of(size, buckets)
+        assert size / buckets < part <= size
+        drawn = [Counter(random.choices(range(buckets), k=size)) for _ in range(300)]
+        assert sum(max(counts.values()) > part for counts in drawn) < 30
+    assert part_of(50, 1) == part_of(50, 0) == 50
+
+
+def test_two_pages_that_follow_each_other_are_one():
+    newest, older, oldest = (uuid.UUID(int=n) for n in (3, 2, 1))
+    assert continued(Page([newest, older], older), Page([oldest], None)) == Page([newest, older, oldest], None)
