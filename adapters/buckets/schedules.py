@@ -12,8 +12,8 @@ from adapters.buckets.counts import LastAnswers
 from adapters.buckets.directory import Directory, Storage, of_each, of_those_that_serve
 from domain.audit import Act
 from domain.buckets.pages import merged
-from domain.errors import QuotaReached
-from domain.idempotency import IdempotencyKey
+from domain.errors import QuotaReached, StorageUnavailable, Unavailable
+from domain.idempotency import IdempotencyConflict, IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
 from domain.schedules.firing import Firing, ScheduleStep
@@ -38,9 +38,29 @@ class BucketSchedules(ScheduleRepository):
         storage = self._directory.of(schedule.schedule_id)
         elsewhere = await self._held_outside(storage, schedule.owner)
         try:
-            return await storage.schedules.add(schedule, max(0, owner_max - elsewhere), act, key)
+            is_stored = await storage.schedules.add(schedule, max(0, owner_max - elsewhere), act, key)
         except QuotaReached as reached:
             raise QuotaReached(reached.limit, owner_max, reached.observed + elsewhere) from None
+        return is_stored and (key is None or await self._is_first(storage, schedule, key, act))
+
+    async def _is_first(self, storage: Storage, schedule: Schedule, key: IdempotencyKey, act: Act) -> bool:
+        """Return whether no call at the same time has stored a schedule under the key in another bucket.
+
+        A bucket knows its own keys only. If there is another one, this schedule is removed; two calls that see each
+        other both fail, and are repeated.
+        """
+        try:
+            others = [each for each in self._directory.listing(schedule.owner) if each is not storage]
+            found = await of_each(others, lambda each: each.schedules.created(schedule.owner, key))
+        except Unavailable:
+            raise StorageUnavailable(stored="unknown") from None
+        except IdempotencyConflict:
+            await storage.schedules.remove(schedule.owner, schedule.schedule_id, act)
+            raise
+        if any(each is not None for each in found):
+            await storage.schedules.remove(schedule.owner, schedule.schedule_id, act)
+            return False
+        return True
 
     async def _held_outside(self, storage: Storage, owner: Owner) -> int:
         """Return how many schedules the owner has in its other buckets."""

@@ -12,6 +12,7 @@ from attrs import define, field
 from dependency_injector import providers
 
 from adapters.buckets.counts import BucketExecutionCounts, BucketUsageReader
+from adapters.buckets.deliveries import BucketDeliveries
 from adapters.buckets.directory import Directory, Storage, serves
 from adapters.buckets.executions import BucketExecutions, BucketKeyedExecutions, BucketLiveOutput
 from adapters.buckets.ids import BucketIds, InBucket
@@ -26,7 +27,7 @@ from adapters.buckets.owners import (
 from adapters.buckets.queue import BucketQueue
 from adapters.buckets.schedules import BucketSchedules
 from adapters.buckets.sessions import BucketHiddenSessions, BucketKeyedSessions, BucketSessions
-from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks, WebhookRepairs
+from adapters.buckets.webhooks import BucketWebhooks, WebhookRepairs
 from adapters.postgres.batching.coalescer import Coalescer, StatementTurns
 from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.node_clocks import NodeClocks

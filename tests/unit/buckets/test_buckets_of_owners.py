@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.buckets.counts import BucketExecutionCounts, BucketUsageReader
+from adapters.buckets.deliveries import BucketDeliveries
 from adapters.buckets.owners import BucketOwnerMover, BucketOwnerPurger, ForgottenMoves, TooManyMoves
 from adapters.buckets.queue import BucketQueue
 from adapters.buckets.schedules import BucketSchedules
-from adapters.buckets.webhooks import BucketDeliveries
 from domain.access.owner_move import OwnedData
 from domain.buckets.bucket_map import ANNOUNCED, FRESH, HOME, SETTLING, SPREAD_MAX, Bucket, BucketsChange
 from domain.errors import StorageUnavailable

@@ -7,10 +7,11 @@ import pytest
 from attrs import evolve
 from hypothesis import given
 
+from adapters.buckets.deliveries import BucketDeliveries
 from adapters.buckets.executions import BucketLiveOutput
 from adapters.buckets.owners import BucketAudit, BucketSessionPurger
 from adapters.buckets.schedules import BucketSchedules
-from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks
+from adapters.buckets.webhooks import BucketWebhooks
 from domain.buckets.bucket_map import in_bucket
 from domain.webhooks.delivery import Delivery
 from domain.webhooks.webhook import Webhook

@@ -1,22 +1,26 @@
 """What runs later, is sent and is counted over several buckets."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from attrs import evolve
+from attrs import define, evolve, field
 
 from adapters.buckets.claims import REST_MAX
 from adapters.buckets.counts import BucketExecutionCounts, BucketUsageReader
+from adapters.buckets.deliveries import BucketDeliveries
 from adapters.buckets.owners import BucketAudit, BucketOwnerMover, BucketOwnerPurger, BucketTimeline
 from adapters.buckets.queue import BucketQueue
 from adapters.buckets.schedules import BucketSchedules
-from adapters.buckets.webhooks import BucketDeliveries, BucketWebhooks, WebhookRepairs
+from adapters.buckets.webhooks import BucketWebhooks, WebhookRepairs
 from adapters.memory.manual_clock import no_jitter
+from adapters.memory.webhooks import MemoryWebhookStore
 from domain.access.owner_move import MoveStep, OwnedData
 from domain.audit import ActName
 from domain.buckets.bucket_map import HOME, Bucket, in_bucket
 from domain.errors import QuotaReached, StorageUnavailable
+from domain.idempotency import IdempotencyConflict, IdempotencyKey
 from domain.identity import ANONYMOUS, EVERY_OWNER, NO_ID, Owner, SessionRef
 from domain.queue.ports import StateFilter
 from domain.schedules.plan import SessionTarget
@@ -232,6 +236,32 @@ async def test_the_quota_of_schedules_counts_all_buckets(world):
     assert page.items[0].schedule_id == third.schedule_id
 
 
+async def test_a_key_of_a_schedule_is_stored_once_though_two_buckets_get_it_at_the_same_time(world):
+    schedules = BucketSchedules(world.directory)
+    planner = Planner(world.storage(), schedules)
+    one, two, three = [planner.new(await world.storage().add(ALICE, **LONG)) for _ in range(3)]
+    key = IdempotencyKey("once", "0" * 64)
+    assert await schedules.add(one, 9, act(), key)
+    assert not await schedules.add(two, 9, act(), key)
+    with pytest.raises(IdempotencyConflict):
+        await schedules.add(three, 9, act(), IdempotencyKey("once", "f" * 64))
+    assert (await schedules.page(ALICE, None, 9)).items == [one]
+    assert await schedules.add(one, 9, act(), key), "a repeated write"
+
+
+async def test_a_keyed_schedule_may_be_stored_if_another_bucket_cannot_say_that_it_has_the_key(world):
+    schedules = BucketSchedules(world.directory)
+    planner = Planner(world.storage(), schedules)
+    here, there = [await world.storage().add(ALICE, **LONG) for _ in range(2)]
+    key = IdempotencyKey("once", "0" * 64)
+    world.stores[there.ref.session_id.int & 0xFF].failure = StorageUnavailable()
+    with pytest.raises(StorageUnavailable) as caught:
+        await schedules.add(planner.new(here), 9, act(), key)
+    assert caught.value.stored == "unknown"
+    world.stores[there.ref.session_id.int & 0xFF].failure = None
+    assert await schedules.created(ALICE, key) is not None
+
+
 async def test_schedules_that_are_due_are_found_in_all_buckets_that_serve(world):
     schedules = BucketSchedules(world.directory)
     planner = Planner(world.storage(), schedules)
@@ -331,6 +361,56 @@ async def test_each_bucket_has_a_copy_of_each_webhook_as_it_is_at_home(world):
     assert copies() == [changed] * 4
     await webhooks.remove(ALICE, webhook.webhook_id, act())
     assert copies() == [None] * 4
+
+
+@define
+class Interrupted(MemoryWebhookStore):
+    """Lets something happen once, before a copy is written."""
+
+    meanwhile: list[Callable[[], None]] = field(factory=list)
+
+    def require_available(self) -> None:
+        super().require_available()
+        if self.meanwhile:
+            self.meanwhile.pop()()
+
+
+async def interrupted() -> tuple[World, Interrupted]:
+    """Return a world whose bucket 2 is interrupted."""
+    world, store = World(), Interrupted()
+    world.sent[2] = store
+    return await world.opened(), store
+
+
+async def test_a_webhook_whose_owner_is_purged_while_it_changes_leaves_no_copy():
+    world, store = await interrupted()
+    webhooks = BucketWebhooks(world.directory)
+    webhook = webhook_of(world)
+    await webhooks.add(webhook, 20, act())
+
+    def purge() -> None:
+        for each in world.sent.values():
+            each.webhooks.clear()
+
+    store.meanwhile.append(purge)
+    await webhooks.update(ALICE, webhook.webhook_id, lambda stored: evolve(stored, url="https://b.ä/"), act())
+    assert [each.webhooks for each in world.sent.values()] == [{}] * 4
+
+
+async def test_a_webhook_whose_owner_is_moved_while_it_changes_has_copies_of_the_new_owner():
+    world, store = await interrupted()
+    webhooks = BucketWebhooks(world.directory)
+    webhook = webhook_of(world)
+    await webhooks.add(webhook, 20, act())
+
+    def move() -> None:
+        for each in world.sent.values():
+            stored = each.webhooks[webhook.webhook_id]
+            each.put(evolve(stored, owner=BOB, revision=stored.revision + 1))
+
+    store.meanwhile.append(move)
+    await webhooks.update(ALICE, webhook.webhook_id, lambda stored: evolve(stored, url="https://b.ä/"), act())
+    assert {each.webhooks[webhook.webhook_id].owner for each in world.sent.values()} == {BOB}
 
 
 async def test_copies_that_a_bucket_missed_are_repaired(world):
