@@ -50,6 +50,7 @@ class IdGenerator(Protocol):
     def new_placed(self, now: datetime, owner: Owner, found_by: str | None = None) -> UUID:
         """Return an id for a new session, or for what is beside no session yet, and choose its bucket.
 
-        All that one `found_by` finds, such as an idempotency key, is in one bucket. Else any of the owner's is taken.
+        What the owner finds by one `found_by`, such as an idempotency key, is in one of its buckets. Else any of these is
+        taken.
         """
         ...

@@ -346,3 +346,14 @@ async def test_a_session_of_the_former_owner_is_not_found_any_more(world):
     shown = SessionFilter(world.clock.now())
     (listed,) = (await world.storage().sessions.page(BOB, shown, None, 5)).items
     assert listed.ref == SessionRef(BOB, session.ref.session_id)
+
+
+async def test_a_page_is_full_also_if_chance_has_put_most_sessions_into_one_bucket(world):
+    storage, sessions = world.storage(), []
+    first, second, *_ = world.directory.buckets.spread(ALICE, world.clock.now())
+    for number, count in ((first, 14), (second, 3)):
+        world.only = number
+        sessions += [await storage.add(ALICE) for _ in range(count)]
+    page = await storage.sessions.page(ALICE, SessionFilter(world.clock.now()), None, 16)
+    assert [each.ref for each in page.items] == [each.ref for each in reversed(sessions[1:])]
+    assert [each.ref for each in await storage.listed(ALICE, 16)] == [each.ref for each in reversed(sessions)]
