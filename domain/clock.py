@@ -50,7 +50,7 @@ class IdGenerator(Protocol):
     def new_placed(self, now: datetime, owner: Owner, found_by: str | None = None) -> UUID:
         """Return an id for a new session, or for what is beside no session yet, and choose its bucket.
 
-        What the owner finds by one `found_by`, such as an idempotency key, is in one of its buckets. Else any of these is
-        taken.
+        What the owner finds by one `found_by`, such as an idempotency key, is in one of its buckets. Else any of these
+        is taken.
         """
         ...
