@@ -68,6 +68,8 @@ class NodeStatements:
     def _send(self, name: str) -> None:
         waiting = self._waiting.pop(name, None)
         if waiting is not None:
+            # In one order for all controllers: no two of their transactions wait for each other in different buckets.
+            waiting.sort(key=lambda each: each.held.hold.shard)
             task = asyncio.get_running_loop().create_task(self._run(waiting))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

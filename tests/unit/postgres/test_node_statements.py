@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from attrs import evolve
 
 from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.placements import Node, Placement
@@ -55,9 +56,10 @@ def nodes(messages):
     return Nodes(OPTIONS, make=lambda *_, **__: messages)
 
 
-async def asked(nodes, a, statement=BEGIN):
+async def asked(nodes, a, statement=BEGIN, shard=5):
     node = await nodes.at(NODE)
-    return await node.attempt(HeldStatement(HOLD, statement, {"a": a}), time.monotonic() + 5)
+    held = HeldStatement(evolve(HOLD, shard=shard), statement, {"a": a})
+    return await node.attempt(held, time.monotonic() + 5)
 
 
 async def test_statements_of_one_name_that_start_together_are_one_message(nodes, messages):
@@ -66,6 +68,12 @@ async def test_statements_of_one_name_that_start_together_are_one_message(nodes,
     assert messages.sent == [[1, 2, 4], [3]]
     await asked(nodes, 5)
     assert messages.sent[2:] == [[5]]
+
+
+async def test_all_controllers_ask_buckets_in_one_order(nodes, messages):
+    found = await asyncio.gather(asked(nodes, 1, shard=7), asked(nodes, 2, shard=6), asked(nodes, 3, shard=7))
+    assert messages.sent == [[2, 1, 3]]
+    assert found == [[(1,)], [(2,)], [(3,)]]
 
 
 async def test_a_message_has_a_limit(nodes, messages):
