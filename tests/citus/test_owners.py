@@ -13,7 +13,7 @@ from adapters.memory.manual_clock import ManualClock
 from adapters.postgres.statements.catalogue import Statements
 from domain.audit import ActName, new_act
 from domain.idempotency import IdempotencyKey
-from domain.identity import Owner, bucket_bits
+from domain.identity import Owner, bucket_bits, uuid7_time
 from entrypoints.composition.commands import Commands
 from entrypoints.settings.loading import load_settings
 from tests.citus.cluster import Cluster
@@ -22,6 +22,8 @@ from tests.contracts.execution_queue import LONG
 from tests.contracts.hidden_session_repository import FUNCTION, TITLE
 from tests.contracts.keyed_call_repository import made_of
 from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage
+
+pytestmark = pytest.mark.timeout(120)
 
 KEY = IdempotencyKey("a key", "0" * 64)
 
@@ -90,6 +92,8 @@ async def test_what_an_owner_has_lies_in_four_buckets_and_moves_to_another_owner
     assert [60 - wait < 5 for wait in waits] == [True]
     assert [each.ref.session_id.int for each in await storage.listed(BOB)] == sorted(ids, reverse=True)
     assert await storage.listed(ALICE) == []
+    oldest = await commands.owner_mover().oldest(BOB)
+    assert oldest == min(uuid7_time(each.ref.session_id) for each in made)
     assert (await keyed(storage, BOB), await opened(storage, BOB)) == (key, hidden)
     assert (await keyed(storage, ALICE)) != key
     with psycopg.connect(database) as connection:
