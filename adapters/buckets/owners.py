@@ -11,6 +11,7 @@ from attrs import define, evolve, frozen
 from typing_extensions import override
 
 from adapters.buckets.directory import Directory, Storage, of_each
+from adapters.buckets.webhooks import BucketWebhooks
 from domain.access.owner_move import MoveStep, OwnedData, OwnerMover, OwnerPurger
 from domain.audit import Act, AuditEntry, AuditReader
 from domain.buckets.bucket_map import ANNOUNCED, HOME, OwnerMove
@@ -85,6 +86,7 @@ class BucketOwnerMover(OwnerMover):
             of_home = functions and storage.number == HOME
             async for step in storage.owner_mover.move(source, target, act, functions=of_home):
                 yield _counted(storage, step)
+        await _repair_copies(self._directory, act)
 
     @override
     async def oldest(self, owner: Owner) -> datetime | None:
@@ -155,6 +157,7 @@ class BucketOwnerPurger(OwnerPurger):
         for storage in await _storages(self._directory, owner):
             async for step in storage.owner_purger.purge(owner, act):
                 yield _counted(storage, step)
+        await _repair_copies(self._directory, act)
 
 
 @frozen
@@ -190,6 +193,12 @@ async def _storages(directory: Directory, owner: Owner) -> Sequence[Storage]:
     """Return the storages that may have something of an owner; a command may have waited for an answer before."""
     await directory.refresh()
     return directory.listing(owner)
+
+
+async def _repair_copies(directory: Directory, act: Act) -> None:
+    """Let copies of webhooks follow in the buckets that have nothing else of an owner; later, if one is away."""
+    with contextlib.suppress(Unavailable):
+        await BucketWebhooks(directory).repair(act)
 
 
 def _one_act(one: AuditEntry, other: AuditEntry) -> AuditEntry:

@@ -15,6 +15,7 @@ from adapters.buckets.deliveries import BucketDeliveries
 from adapters.buckets.owners import BucketOwnerMover, BucketOwnerPurger, ForgottenMoves, TooManyMoves
 from adapters.buckets.queue import BucketQueue
 from adapters.buckets.schedules import BucketSchedules
+from adapters.buckets.webhooks import BucketWebhooks
 from domain.access.owner_move import OwnedData
 from domain.buckets.bucket_map import ANNOUNCED, FRESH, HOME, SETTLING, SPREAD_MAX, Bucket, BucketsChange
 from domain.errors import StorageUnavailable
@@ -22,6 +23,7 @@ from domain.idempotency import KEPT_FOR, IdempotencyKey
 from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, SessionRef
 from domain.sessions.ports import SessionFilter
 from domain.sessions.session import SessionNotFound
+from domain.webhooks.webhook import ENDS, SecretVersion, Webhook
 from tests.contracts.execution_queue import LONG, QueueOfOne
 from tests.contracts.hidden_session_repository import FUNCTION, TITLE
 from tests.contracts.keyed_call_repository import made_of
@@ -163,6 +165,18 @@ async def test_so_many_moves_are_known_and_no_further_one_moves_anything(world):
     with pytest.raises(TooManyMoves, match="remembers 1 moves"):
         await anext(aiter(mover.move(BOB, CAROL, act())))
     assert len(await world.storage().listed(BOB)) == 1
+
+
+async def test_copies_of_webhooks_follow_a_move_and_a_purge_in_all_buckets(world):
+    webhooks = BucketWebhooks(world.directory)
+    webhook = Webhook(world.ids.new(world.clock.now()), ALICE, "https://a.example/", ENDS, SecretVersion("0" * 16))
+    await webhooks.add(webhook, 20, act())
+    await move(world, ALICE, BOB)
+    copies = [store.webhooks[webhook.webhook_id] for store in world.sent.values()]
+    assert [each.owner for each in copies] == [BOB] * (len(NUMBERS) + 1)
+    async for _ in BucketOwnerPurger(world.directory).purge(BOB, act()):
+        pass
+    assert not any(store.webhooks for store in world.sent.values())
 
 
 async def test_an_operator_may_think_for_a_while_before_a_move_or_a_purge(world):

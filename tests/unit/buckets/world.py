@@ -37,6 +37,7 @@ from domain.identity import Owner, SessionRef
 from domain.scripts.language import LanguageTitle
 from domain.sessions.session import Session
 from domain.timeline import ClockReading, Timeline, TimelineReader
+from domain.webhooks.webhook import Webhook
 from tests.contracts.schedule_repository import HISTORY_MAX
 from tests.contracts.session_repository import EXAMINED_MAX
 from tests.contracts.storage import Storage
@@ -72,9 +73,10 @@ class Announced(BucketRegister):
 
 @define
 class Owners(OwnerMover, OwnerPurger):
-    """Moves and erases the sessions of an owner with their keys, each in a step."""
+    """Moves and erases the sessions of an owner with their keys, each in a step, and webhooks."""
 
     _store: MemoryStore
+    _webhooks: MemoryWebhookStore
 
     async def count(self, owner: Owner) -> Mapping[OwnedData, int]:
         return dict.fromkeys(OwnedData, 1) | {OwnedData.SESSIONS: len(self._of(owner))}
@@ -93,6 +95,8 @@ class Owners(OwnerMover, OwnerPurger):
         for owner, *place in [each for each in self._store.keys if each[0] == source]:
             call = self._store.keys.pop((owner, *place))
             self._store.keys.setdefault((target, *place), call)
+        for webhook in self._webhooks_of(source):
+            self._webhooks.put(evolve(webhook, owner=target, revision=webhook.revision + 1))
         yield MoveStep(OwnedData.WEBHOOKS, 1, 1)
         if functions:
             yield MoveStep(OwnedData.FUNCTIONS, 1, 1)
@@ -101,6 +105,11 @@ class Owners(OwnerMover, OwnerPurger):
         for session in self._of(owner):
             del self._store.sessions[session.ref.session_id]
             yield MoveStep(OwnedData.SESSIONS, 1, 1)
+        for webhook in self._webhooks_of(owner):
+            del self._webhooks.webhooks[webhook.webhook_id]
+
+    def _webhooks_of(self, owner: Owner) -> Sequence[Webhook]:
+        return [each for each in self._webhooks.webhooks.values() if each.owner == owner]
 
     def _of(self, owner: Owner) -> Sequence[Session]:
         return [each for each in self._store.sessions.values() if each.ref.owner == owner]
@@ -208,8 +217,8 @@ class World:
             MemoryDeliveryQueue(webhooks),
             queue.audit,
             MemorySessionPurger(store, queue.audit, webhooks),
-            Owners(store),
-            Owners(store),
+            Owners(store, webhooks),
+            Owners(store, webhooks),
             Traces(store),
             self.functions,
             lambda: number in self.away,
