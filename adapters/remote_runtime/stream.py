@@ -3,43 +3,27 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TypeVar
 from uuid import UUID
 
 from attrs import define, field
-from msgspec import Struct
 from typing_extensions import override
 
 from adapters.remote_runtime.connection import HostLate, HostReply, HostSilent, HostUnreached, ReplyTooLarge
-from adapters.remote_runtime.fleet import (
-    JUDGED_EACH_S,
-    LEFT_AFTER_S,
-    Condition,
-    HostView,
-    Silence,
-    SilenceVerdict,
-)
+from adapters.remote_runtime.fleet import Condition, HostView
+from adapters.remote_runtime.messages import has_no_time, hear, read_message, reply_of
 from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.silence import JUDGED_EACH_S, LEFT_AFTER_S, Silence, SilenceVerdict
 from adapters.runtime_frames import RUN_ID_MAX, BrokenStream, Capacity, FrameParser, Kind, StreamFrame, Welcome
 from adapters.runtime_link import PING_SIZE, FrameLink, FrameReceiver
-from adapters.runtime_protocol import (
-    ErrorReply,
-    HostErrorCode,
-    Line,
-    MalformedMessage,
-    ProgressFields,
-    decode,
-)
+from adapters.runtime_protocol import Line
 from domain.concurrency.budget import TimerWheel
-from domain.scripts.output import OutputListener, ScriptProgress
+from domain.scripts.output import OutputListener
 
 _WELCOME_SIZE_MAX = 16_384
 _CAPACITY_SIZE_MAX = 4_096
 _EVICTIONS_UNSENT_MAX = 1_048_576
 _OK = 200
-_NO_TIME = frozenset({HostErrorCode.OVERLOADED, HostErrorCode.DEADLINE_PASSED})
 _PING = bytes(PING_SIZE)
-_Message = TypeVar("_Message", bound=Struct)
 
 
 @define(eq=False)
@@ -149,9 +133,9 @@ class HostStream(FrameReceiver):
             case Kind.OUTPUT:
                 self._output(frame)
             case Kind.CAPACITY:
-                self._reported(_read(Capacity, frame))
+                self._reported(read_message(Capacity, frame))
             case Kind.WELCOME:
-                self._welcomed(_read(Welcome, frame))
+                self._welcomed(read_message(Welcome, frame))
             case Kind.DRAIN:
                 self._become(Condition.DRAINING, "it ends, and takes no new runs")
             case Kind.PONG:
@@ -199,17 +183,17 @@ class HostStream(FrameReceiver):
     def _output(self, frame: StreamFrame) -> None:
         listener = self._in_flight(frame).listener
         if listener is not None:
-            _hear(listener, _read(Line, frame))
+            hear(listener, read_message(Line, frame))
 
     def _ended(self, frame: StreamFrame) -> None:
         run = self._in_flight(frame)
-        reply = _reply(frame)
+        reply = reply_of(frame)
         del self._runs[frame.id]
         self._state.in_flight -= 1
         if self._is_used_up and not self._runs:
             self.link.close()
         window = int(self._state.window)
-        self._state.ended(was_refused=reply is not None and reply.status != _OK and _has_no_time(reply))
+        self._state.ended(was_refused=reply is not None and reply.status != _OK and has_no_time(reply))
         if int(self._state.window) != window:
             self._on_change()
         if run.done.done():
@@ -247,43 +231,3 @@ class HostStream(FrameReceiver):
     def _become(self, condition: Condition, reason: str = "") -> None:
         self._state.become(condition, reason)
         self._on_change()
-
-
-def _reply(frame: StreamFrame) -> HostReply | None:
-    """Return the reply, None if it is too large to be kept."""
-    if frame.payload is None:
-        return None
-    line = _read(Line, frame)
-    if line.status is None:
-        raise BrokenStream("the end of a run without a status")
-    return HostReply(line.status, bytes(line.reply))
-
-
-def _has_no_time(reply: HostReply) -> bool:
-    try:
-        return decode(ErrorReply, reply.body).error.code in _NO_TIME
-    except MalformedMessage:
-        return False
-
-
-def _read(message_type: type[_Message], frame: StreamFrame) -> _Message:
-    try:
-        return decode(message_type, frame.payload or b"")
-    except MalformedMessage as error:
-        raise BrokenStream(f"a frame of kind {frame.kind} that cannot be read: {error}") from error
-
-
-def _hear(listener: OutputListener, line: Line) -> None:
-    if line.stdout:
-        listener.on_stdout(line.stdout.encode())
-    if line.stderr:
-        listener.on_stderr(line.stderr.encode())
-    if line.progress is not None:
-        listener.on_progress(_progress(line.progress))
-
-
-def _progress(fields: ProgressFields) -> ScriptProgress:
-    try:
-        return ScriptProgress(fields.value, fields.message)
-    except ValueError as error:
-        raise BrokenStream(f"a progress that cannot be: {error}") from error

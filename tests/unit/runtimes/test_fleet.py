@@ -4,10 +4,7 @@ import pytest
 from attrs import define, field
 
 from adapters.remote_runtime.fleet import (
-    DEAD_AFTER_S,
     DISTRUSTED_S,
-    JUDGED_EACH_S,
-    LEFT_AFTER_S,
     LOAD_MARGIN,
     TRIES_MAX,
     WINDOW_MAX,
@@ -15,12 +12,11 @@ from adapters.remote_runtime.fleet import (
     Choice,
     Condition,
     HostView,
-    Silence,
-    SilenceVerdict,
     StreamCounts,
     UnknownReason,
     choose,
 )
+from adapters.remote_runtime.silence import DEAD_AFTER_S, JUDGED_EACH_S, LEFT_AFTER_S, Silence, SilenceVerdict
 from domain.scripts.language import Language
 
 NOW_S = 1000.0
