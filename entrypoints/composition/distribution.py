@@ -169,7 +169,7 @@ class _BucketParts:
     _home: Any
     _placements: Placements
     _retention: "_BucketRetention"
-    _turns: dict[tuple[int | None, str], StatementTurns] = field(factory=dict, init=False)
+    _turns: dict[tuple[int | None, str, bool], StatementTurns] = field(factory=dict, init=False)
     _open: dict[int, Sequence[Coalescer[Any, Any]]] = field(factory=dict, init=False)
     """The coalescers of each bucket."""
     gateways: list[BucketGateway] = field(factory=list, init=False)
@@ -227,13 +227,12 @@ class _BucketParts:
     def _group(self, placement: Placement) -> None:
         self.nodes.retain(self._placements.nodes)
         coalescers = self._open.get(placement.number, ())
-        self._turn_at(placement.node.group, coalescers, gathers=placement.buckets_of_node > 1)
+        self._turn_at(placement.node.group, coalescers, gathers=placement.gathers)
 
     def _turn_at(self, group: int | None, coalescers: Sequence[Coalescer[Any, Any]], *, gathers: bool = False) -> None:
         for each in coalescers:
-            turns = self._turns.setdefault((group, each.name), StatementTurns())
-            turns.gathers = gathers and each.statement_name in GATHERED
-            each.share(turns)
+            together = gathers and each.statement_name in GATHERED
+            each.share(self._turns.setdefault((group, each.name, together), StatementTurns(together)))
 
 
 @define(eq=False)

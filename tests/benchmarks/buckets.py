@@ -69,7 +69,7 @@ class Side:
     async def start(self) -> None:
         """Connect, and store sessions, equally many in each bucket."""
         statements, writing = load_statements(), BatchKeys()
-        turns: dict[tuple[int, str], StatementTurns] = defaultdict(StatementTurns)
+        turns: dict[tuple[int, str, bool], StatementTurns] = {}
         for gateway in {self._home, *self._gateways.values()}:
             await gateway.open()
         for number, gateway in self._gateways.items():
@@ -77,19 +77,17 @@ class Side:
             executions = PostgresExecutionRepository(gateway, statements.executions, SystemClock(), writing)
             group, gathers = await self._place(number)
             for each in (*sessions.coalescers, *executions.coalescers):
-                turn = turns[group, each.name]
-                turn.gathers = gathers and each.statement_name in GATHERED
-                each.share(turn)
+                together = gathers and each.statement_name in GATHERED
+                each.share(turns.setdefault((group, each.name, together), StatementTurns(together)))
             self._sessions[number], self._executions[number] = sessions, executions
         await asyncio.gather(*(self._add(number) for number in range(_SESSIONS)))
 
     async def _place(self, number: int) -> tuple[int, bool]:
-        """Return the group of a bucket's node, and whether this side has several buckets there."""
+        """Return the group of a bucket's node, and whether its statements share messages with others there."""
         if self._placements is None:
             return 0, False
-        placements = [await self._placements.of(each) for each in self.numbers]
-        group = (await self._placements.of(number)).node.group
-        return group, sum(each.node.group == group for each in placements) > 1
+        placement = await self._placements.of(number)
+        return placement.node.group, placement.gathers and self._nodes is not None
 
     async def close(self) -> None:
         """Close all connections."""
@@ -233,7 +231,8 @@ def _plain_side(url: str) -> Side:
 def _bucket_side(name: str, home_url: str, node_urls: Sequence[str], numbers: Sequence[int]) -> Side:
     options = _options(home_url, name)
     home = Gateway(options)
-    placements, nodes = Placements(home, load_statements().buckets), Nodes(options)
+    placements = Placements(home, load_statements().buckets)
+    nodes = Nodes(options) if len(numbers) > 1 else None
     gateways = {number: bucket_gateway(number, placements, options, nodes=nodes) for number in numbers}
     return Side(name, numbers, node_urls, home, gateways, placements, nodes)
 

@@ -69,7 +69,7 @@ def bucket(cluster: Cluster, statements: Statements) -> tuple[str, Placement]:
         shards = dict(connection.execute(statements.buckets.select_shards.sql, {"schema": "meta"}).fetchall())
         ((group,),) = connection.execute(statements.buckets.select_group.sql, {"schema": "meta"}).fetchall()
     hold = Hold(statements.buckets.select_hold.at("meta", shards), shards["sessions"])
-    return name, Placement(1, "meta", Node(group, "127.0.0.1", cluster.ports[group]), shards, 2, hold)
+    return name, Placement(1, "meta", Node(group, "127.0.0.1", cluster.ports[group]), shards, 2, True, hold)
 
 
 @pytest.fixture

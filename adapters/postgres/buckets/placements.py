@@ -1,9 +1,10 @@
 """Where the buckets lie: the node of each, and its shards there."""
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Any, cast
 
 import structlog
@@ -24,13 +25,16 @@ from domain.identity import Owner
 _READ_INTERVAL_S = 0.02
 """Placements are not read more often, however many statements fail."""
 
+GATHERED_MAX = 32
+"""Buckets of a node whose statements share messages: the plans of each take 1.5 MB on each connection for these."""
+
 _SETTINGS = "-c citus.enable_manual_changes_to_shards=on -c citus.override_table_visibility=off"
 """Allows LOCK TABLE and TRUNCATE on shards, and shows them in the catalogue."""
 
 _ATTRS = "target_session_attrs"
 
 OnPlaced = Callable[["Placement"], None]
-"""Called with a bucket that was found, or found at another node than before."""
+"""Called with a bucket that was found, or found at another node, or among others there, than before."""
 
 _log = structlog.get_logger(__name__)
 
@@ -75,6 +79,9 @@ class Placement:
     """The numbers of its shards by their tables; a move keeps them."""
 
     buckets_of_node: int
+    gathers: bool
+    """Whether its statements share messages with those of other buckets there."""
+
     hold: Hold = field(repr=False)
     _statements: dict[str, Statement] = field(factory=dict, init=False, eq=False, repr=False)
 
@@ -98,7 +105,7 @@ class Placements:
     """The placements of all buckets, as the database showed them last.
 
     `addresses` are the hosts and ports of nodes by group, where controllers see others than the cluster does.
-    `on_placed` may be set to hear of each bucket that is found, and of each that is found elsewhere.
+    `on_placed` may be set to hear of each bucket that is found, and of each that is found elsewhere or among others.
     """
 
     def __init__(
@@ -155,18 +162,20 @@ class Placements:
         rows = await self._home.fetch(self._statements.select_placements, {})
         self._read_at_s = self._monotonic_s()
         buckets = Counter(group for _, _, group, *_ in rows)
-        before, found = self._known, [self._placement(row, buckets[row[2]]) for row in rows]
+        ranks: dict[int, count[int]] = defaultdict(count)
+        before, found = self._known, [self._placement(row, buckets[row[2]], next(ranks[row[2]])) for row in rows]
         self._known = {each.number: self._kept(each) for each in found}
         for each in found:
             known = before.get(each.number)
-            if known is None or known.node != each.node:
+            if known != each:
                 self._note_place(known, each)
 
-    def _placement(self, row: Sequence[Any], buckets_of_node: int) -> Placement:
+    def _placement(self, row: Sequence[Any], buckets_of_node: int, rank: int) -> Placement:
         number, schema, group, host, port, shards = row
         node = Node(group, *self._addresses.get(group, (host, port)))
         hold = Hold(self._statements.select_hold.at(schema, shards), shards["sessions"])
-        return Placement(number, schema, node, shards, buckets_of_node, hold)
+        gathers = buckets_of_node > 1 and rank < GATHERED_MAX
+        return Placement(number, schema, node, shards, buckets_of_node, gathers, hold)
 
     def _kept(self, found: Placement) -> Placement:
         """Return the placement as it is known if nothing has changed: its statements and connections stay.
@@ -177,7 +186,7 @@ class Placements:
         return known if known == found else found
 
     def _note_place(self, known: Placement | None, found: Placement) -> None:
-        if known is not None:
+        if known is not None and known.node != found.node:
             self.moves += 1
             _log.info("bucket_moved", bucket=found.number, node=found.node.address)
         self.on_placed(found)

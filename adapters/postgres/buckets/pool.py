@@ -31,7 +31,10 @@ _ALONE_S = 5.0
 """So long statements of a bucket share no message after one that failed: it may move, or its statements be slow."""
 
 GATHERED = frozenset({"select_sessions", "begin_executions", "finish_executions"})
-"""The statements of each execute: with the plans of others each connection to a node would grow too large."""
+"""The statements of each execute: with the plans of others each connection to a node would grow too large.
+
+None of them waits for the lock of a row, so those of one transaction may come in any order of buckets.
+"""
 
 _NONE = PoolStats(0, 0, 0, 0, 0, 0, 0)
 _HOLDING = ".hold("
@@ -103,8 +106,7 @@ class BucketPool:
         while True:
             try:
                 placed = placement.statement(statement)
-                shares = placement.buckets_of_node > 1
-                if self._nodes is not None and shares and self._is_gathered(placed, fence, until_s):
+                if self._nodes is not None and placement.gathers and self._is_gathered(placed, fence, until_s):
                     node = await self._nodes.at(placement.node)
                     return await self._together(node, HeldStatement(placement.hold, placed, parameters), until_s)
                 pool = await self._at(placement)

@@ -10,8 +10,11 @@ from psycopg.abc import Buffer
 from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
-from adapters.postgres.connections.connection import PREPARED_MAX, GatewayConnection, Rows, Statement, Types
+from adapters.postgres.connections.connection import GatewayConnection, Rows, Statement, Types
 from adapters.postgres.connections.held import Hold, shards_text
+
+_PREPARED_MAX = 128
+"""Three statements and a hold for each of 32 buckets; see `Placement.gathers`."""
 
 _ENDS_CONNECTION = ("FATAL", "PANIC")
 
@@ -140,12 +143,12 @@ class NodeConnection(GatewayConnection):
     def _queue(self, position: int | None, each: _Sendable) -> list[_Step]:
         steps, key = [_Step(position)], (each.hold.shard, each.statement.name, each.types)
         name = self._held_names.get(key)
-        if name is None and self.prepare_threshold is not None and len(self._held_names) < PREPARED_MAX:
+        if name is None and self.prepare_threshold is not None and len(self._held_names) < _PREPARED_MAX:
             name = b"pglambda_n%d" % next(self._numbers)
             self.pgconn.send_prepare(name, each.statement.numbered, each.types)
             steps.insert(0, _Step(position, (key, name)))
         if name is None:
-            self.pgconn.send_query_params(each.statement.numbered, each.values, each.types, each.formats)
+            self.pgconn.send_query_params(each.statement.numbered, each.values, each.types or None, each.formats)
         else:
             self.pgconn.send_query_prepared(name, each.values, each.formats)
         return steps

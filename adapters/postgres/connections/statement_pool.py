@@ -59,7 +59,7 @@ class StatementPool:
         self._observe = observe
         self._on_server_left = on_server_left
         self._failures = FailureLog(options.log_facts)
-        self._tasks: set[asyncio.Task[Rows | Exception]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._responded_at_s = float("-inf")
         self._connect_failure: Exception | None = None
         self._timelines = Timelines()
@@ -145,17 +145,20 @@ class StatementPool:
     async def attempt_each(self, statements: Sequence[HeldStatement], until_s: float) -> Sequence[Rows | Exception]:
         """Run each statement, all in one message on one connection; return the rows or the failure of each.
 
-        The failures are those that `attempt` raises. Raises AttemptFailed, Overloaded or ShuttingDown if none was sent.
+        The failures are those that `attempt` raises. The task that calls is never cancelled: others wait for it. Raises
+        AttemptFailed, Overloaded or ShuttingDown if none was sent.
         """
         timeout_s = self._connection_timeout_s(until_s - time.monotonic())
         writes = any(each.statement.writes for each in statements)
         connection = await (self._writer if writes else self._connection)(timeout_s)
         socket_s = min(self._socket_timeout_s, until_s - time.monotonic())
-        work = self._run_each(cast("NodeConnection", connection), statements, socket_s, writes=writes)
-        task = asyncio.get_running_loop().create_task(work, name=f"{len(statements)} statements")
-        self._tasks.add(task)  # type: ignore[arg-type]  # only awaited
-        task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            return await self._run_each(cast("NodeConnection", connection), statements, socket_s, writes=writes)
+        finally:
+            self._tasks.discard(task)
 
     async def _run_each(
         self, connection: NodeConnection, statements: Sequence[HeldStatement], timeout_s: float, *, writes: bool

@@ -87,3 +87,23 @@ async def test_an_error_at_the_end_of_their_transaction_belongs_to_one_statement
     first, second, third = await connection.run_each([held(add, 1), held(add, 1), held(add, 2)])
     assert (first, third) == ([(1,)], [(2,)])
     assert isinstance(second, psycopg.errors.UniqueViolation)
+
+
+async def test_what_a_connection_prepares_has_a_limit_beyond_one_message(connection: NodeConnection) -> None:
+    for first in range(100, 420, 16):
+        found = await connection.run_each([held(ADD, shard, shard=shard) for shard in range(first, first + 16)])
+        assert found == [[(shard + 1,)] for shard in range(first, first + 16)]
+    ((prepared,),) = await connection.run(
+        Statement("select_prepared", "SELECT count(*) FROM pg_prepared_statements"), {}
+    )
+    assert 128 <= prepared < 128 + 2 * 16
+
+
+async def test_a_pooler_that_keeps_no_prepared_statements_is_sent_the_texts(database_url: str) -> None:
+    options = GatewayOptions(database_url)
+    connection = await NodeConnection.connect(
+        options.conninfo, autocommit=True, prepare_threshold=None, address_timeout_s=5.0
+    )
+    assert await connection.run_each([held(ADD, 1), held(ADD, 2, shard=2)]) == [[(2,)], [(3,)]]
+    assert await connection.run(Statement("select_prepared", "SELECT name FROM pg_prepared_statements"), {}) == []
+    await connection.close()

@@ -103,7 +103,8 @@ class LostHome(Placements):
 
 
 def placement_at(port: int) -> Placement:
-    return Placement(1, "bucket_1", Node(2, "127.0.0.1", port), {}, 1, Hold(Statement("select_hold", "SELECT 1"), 5))
+    hold = Hold(Statement("select_hold", "SELECT 1"), 5)
+    return Placement(1, "bucket_1", Node(2, "127.0.0.1", port), {}, 1, False, hold)
 
 
 async def ignore(_: float) -> None:
@@ -151,6 +152,23 @@ async def test_the_buckets_of_a_node_divide_its_connections_anew_when_there_are_
         await pool.attempt(Statement("select_one", "SELECT 1"), {}, time.monotonic() + 5)
     assert pool.stats().pool_size_max == 4
     await pool.close()
+
+
+async def test_the_first_buckets_of_a_node_share_messages_unless_one_is_alone():
+    home = Home(row(1, 5432), *(row(number, 5433, group=3) for number in range(2, 36)))
+    placements = Placements(home, load_statements().buckets)
+    shares = [(await placements.of(number)).gathers for number in range(1, 36)]
+    assert shares == [False, *[True] * 32, False, False]
+
+
+async def test_a_bucket_is_reported_when_it_is_not_alone_on_its_node_any_more():
+    home, found = Home(row(1, 5432)), []
+    placements = Placements(home, load_statements().buckets)
+    placements.on_placed = lambda placement: found.append((placement.number, placement.gathers))
+    await placements.of(1)
+    home.rows = (row(1, 5432), row(2, 5432))
+    await placements.of(2)
+    assert (found, placements.moves) == ([(1, False), (1, True), (2, True)], 0)
 
 
 async def test_a_bucket_is_reported_when_it_is_found_and_when_it_has_moved():

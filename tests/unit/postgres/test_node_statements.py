@@ -114,7 +114,7 @@ class OnePlace:
     """Knows where one bucket is."""
 
     def __init__(self, node, buckets=2):
-        self.placement = Placement(1, "bucket_1", node, {}, buckets, HOLD)
+        self.placement = Placement(1, "bucket_1", node, {}, buckets, buckets > 1, HOLD)
 
     def known(self, _):
         return self.placement
