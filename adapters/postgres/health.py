@@ -54,6 +54,9 @@ class DatabaseHealth:
     _connections: int
     """What all processes of the service may open together."""
 
+    _clock_source: str
+    """The server whose clock counts."""
+
     @property
     def required(self) -> Mapping[str, Callable[[], Awaitable[Facts]]]:
         """The probes by component; if one fails, the process must not get requests."""
@@ -114,9 +117,10 @@ class DatabaseHealth:
     async def clock(self) -> Facts:
         """Return how precisely the time is known."""
         if self._clock.reason is not None:
-            return {"status": "failing", "reason": self._clock.reason}
+            return {"status": "failing", "reason": self._clock.reason, "source": self._clock_source}
         return {
             "status": "ok",
+            "source": self._clock_source,
             "offset_ms": self._clock.offset_ms,
             "error_bound_ms": self._clock.error_bound_ms,
             "correction_ms": self._clock.correction_ms,

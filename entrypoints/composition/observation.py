@@ -64,6 +64,7 @@ class Observation(containers.DeclarativeContainer):
         database.statements.provided.server.select_connections_max,
         providers.Callable(_unknown_buckets, settings, database.statements),
         settings.provided.database_connections,
+        settings.provided.clock_source,
     )
     health = providers.Singleton(
         HealthChecks,

@@ -56,6 +56,8 @@ async def test_the_clock_of_a_worker_counts_if_it_is_named_and_all_are_shown(
             ).fetchall()
         assert (groups[0][0], 1) in sources
 
+        assert (await health(api))["components"]["clock"]["source"] == source
+
         async def shows_all() -> bool:
             return len((await health(api))["components"]["buckets"]["clock_offsets_ms"]) == 3
 
