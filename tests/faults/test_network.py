@@ -144,7 +144,7 @@ async def test_the_first_of_two_hosts_that_falls_silent(over_two_hosts, misbehav
     def tells(callers, during_s):
         moved = [call for call in callers.calls if during_s[0] + MOVING_S <= call.began_s <= during_s[1]]
         assert moved
-        assert not any(call.failed for call in moved)
+        assert sum(call.failed for call in moved) <= 0.02 * len(moved)
 
     async with serving(over_two_hosts) as client:
         trial = Trial("first of two hosts silent", lasting_s=8.0, bites=False, tells=tells)
