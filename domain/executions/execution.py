@@ -11,7 +11,7 @@ from domain.errors import NotFound, ScriptFailed, Unavailable
 from domain.identity import SessionRef, uuid7_time
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
-from domain.scripts.report import ExecutionStatus, Failure, ScriptReport
+from domain.scripts.report import ERASED, ExecutionStatus, Failure, ScriptReport
 from domain.sessions.session import Session
 
 _REPEAT_IS_UNSAFE = "Do not repeat the call unless the script may run twice."
@@ -135,11 +135,11 @@ class ExecutionNotFound(NotFound):
 
 @define(eq=False)
 class ExecutionFailed(ScriptFailed):
-    """The script ran and failed; the execution was counted."""
+    """The script ran and failed, or was stopped. `execution_count` is None if a purge stopped and erased it."""
 
     session_id: UUID
     execution_id: UUID
-    execution_count: int
+    execution_count: int | None
     report: ScriptReport
     failure: Failure
     replayed: bool = False
@@ -158,7 +158,7 @@ class ExecutionFailed(ScriptFailed):
         """The facts of the run that the error does not have as its code and its message."""
         facts = execution_facts(self.execution_id, self.report, self.failure)
         del facts["error"], facts["message"]
-        return facts | {"execution_count": self.execution_count}
+        return facts if self.execution_count is None else facts | {"execution_count": self.execution_count}
 
 
 @define(eq=False)
@@ -203,6 +203,13 @@ class ExecutionNotStored(Unavailable):
     @property
     def details(self) -> Mapping[str, object]:
         return execution_facts(self.execution_id, self.report, self.report.failure) | dict(super().details)
+
+
+def lost(execution: OpenExecution, report: ScriptReport) -> ExecutionFailed | ExecutionNotStored:
+    """Return the error of an execution that has ended, and whose record was removed while it ran."""
+    if report.status is ExecutionStatus.CANCELLED:
+        return ExecutionFailed(execution.ref.session_id, execution.execution_id, None, report, ERASED)
+    return ExecutionNotStored(execution.execution_id, report, stored="no")
 
 
 def execution_facts(execution_id: UUID, report: ScriptReport, failure: Failure | None) -> dict[str, object]:

@@ -14,7 +14,14 @@ from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.budget import Budget
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import DomainError, Overloaded, StorageUnavailable
-from domain.executions.execution import Executed, ExecutionLost, ExecutionNotStored, FinishedExecution, OpenExecution
+from domain.executions.execution import (
+    Executed,
+    ExecutionLost,
+    ExecutionNotStored,
+    FinishedExecution,
+    OpenExecution,
+    lost,
+)
 from domain.executions.ports import (
     EndRecorder,
     ExecutionRecorder,
@@ -117,8 +124,8 @@ class ExecutionService:
             Overloaded, QuotaReached, RuntimeUnavailable, StorageUnavailable: nothing ran.
             ParamsRefused, PinnedVersionNotFound, SchemaUnusable: nothing ran (see ParamsCheck).
             IdempotencyConflict, KeyInFlight, KeyInterrupted: nothing ran for this call.
-            ExecutionFailed: the script ran and failed, or was stopped.
-            ExecutionNotStored: the script ran; saving continues in the background.
+            ExecutionFailed: the script ran and failed, or was stopped; after a purge without a count.
+            ExecutionNotStored: the script ran; saving continues in the background, or there is no record of it.
             ExecutionUnknown: the script may have run.
         """
         now = self._clock.now()
@@ -151,8 +158,8 @@ class ExecutionService:
     ) -> Executed:
         """Run an execution that was begun elsewhere, and record its end with `recorder`, also that of a failed script.
 
-        Raises what `execute` raises after the begin, except ExecutionFailed. If nothing ran, the execution is
-        withdrawn. What this returns is recorded.
+        Raises what `execute` raises after the begin, but ExecutionFailed only after a purge. If nothing ran, the
+        execution is withdrawn. What this returns is recorded.
         """
         budget, now = Budget(self._policy.request_timeout_s), self._clock.now()
         call = _Call(execution.ref, params, execution.execution_id, now, recorder, budget, listener=listener)
@@ -230,7 +237,7 @@ class ExecutionService:
         try:
             return await call.budget.spend(call.recorder.finish(finished), StorageUnavailable)
         except ExecutionLost as error:
-            raise ExecutionNotStored(call.execution_id, report, stored="no") from error
+            raise lost(execution, report) from error
         except (StorageUnavailable, Overloaded) as error:
             # Past its deadline the open record reads as unknown.
             finish = partial(call.recorder.finish, finished)

@@ -22,9 +22,6 @@ from domain.queue.entry import Entry
 from domain.queue.state import ExecutionState
 from domain.scripts.report import ExecutionStatus, ExecutionUnknown
 
-Ended: TypeAlias = Executed | ExecutionUnknown
-"""How an execution ended, as it was recorded; ExecutionUnknown if its end could not be recorded."""
-
 ReadState: TypeAlias = Callable[[Owner, UUID], Awaitable[ExecutionState]]
 
 _NO_END = "its end could not be recorded"
@@ -46,6 +43,13 @@ class EventsNotKept(Conflict):
             f"Execution {self.execution_id} has no events: it was not accepted to run later, or its result was "
             "erased or is no longer kept. Send execute with Accept: text/event-stream to get events."
         )
+
+
+Ended: TypeAlias = Executed | ExecutionUnknown | ExecutionNotFound | EventsNotKept
+"""How an execution ended, as it was recorded; ExecutionUnknown if its end could not be recorded.
+
+The last two are the ends of one that was erased while it was followed.
+"""
 
 
 @define(eq=False)
@@ -159,13 +163,13 @@ class FollowedExecution(LiveSource[Ended]):
             self._due_at_s = 0.0
 
     async def _stored(self, position: Position) -> Sequence[LiveEvent[Ended]] | None:
-        """Return the next events, none if there will be none, or None if they are not known yet."""
+        """Return the next events, or None if they are not known yet."""
         try:
             known = await self._known(position)
         except Unavailable:
             return None
-        except (ExecutionNotFound, EventsNotKept):  # it was purged meanwhile
-            return ()
+        except (ExecutionNotFound, EventsNotKept) as erased:
+            known = self._recorded = _recorded(erased)
         events = known.after(position)
         return events if events or self._recorded is not None else None
 
@@ -194,7 +198,7 @@ def _is_erased(state: ExecutionState) -> bool:
 
 
 def _recorded(ended: Ended) -> LiveState[Ended]:
-    if isinstance(ended, ExecutionUnknown):
+    if not isinstance(ended, Executed):
         return LiveState(ended=ExecutionEnded(ended))
     report = ended.report
     return LiveState(KeptText.of(report.stdout), KeptText.of(report.stderr), ended=ExecutionEnded(ended))

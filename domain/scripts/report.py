@@ -91,6 +91,13 @@ CANCELLED = Failure(
 )
 """Of a script that was stopped."""
 
+ERASED = Failure(
+    FailureCode.EXECUTION_CANCELLED,
+    "The execution was cancelled, and nothing of it is stored or counted: its session was purged while its script ran. "
+    "Use a new session if you still need its result.",
+)
+"""Of a script that a purge stopped."""
+
 
 @frozen
 class ScriptReport:

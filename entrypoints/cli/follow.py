@@ -10,7 +10,7 @@ from domain.executions.execution import Executed, ExecutionNotFound
 from domain.identity import EVERY_OWNER
 from domain.live.events import ExecutionEnded, Gap, OutputPiece, What
 from domain.live.position import OutputStream, Position
-from domain.queue.following import Ended
+from domain.queue.following import Ended, EventsNotKept
 from domain.scripts.output import ScriptProgress
 from entrypoints.cli.output import shown
 
@@ -23,14 +23,11 @@ _KEPT = "\n\t"
 async def follow_execution(commands: "Commands", execution_id: UUID) -> bool:
     """Show events up to the end, and return whether the execution succeeded.
 
-    Raises ExecutionNotFound, also if it is purged meanwhile, and EventsNotKept.
+    Raises ExecutionNotFound or EventsNotKept, also if it is erased meanwhile.
     """
     source = await commands.execution_events().follow(EVERY_OWNER, execution_id, Position())
     position, succeeded = Position(), False
-    while not position.is_end:
-        events = await source.next(position)
-        if not events:
-            raise ExecutionNotFound
+    while not position.is_end and (events := await source.next(position)):
         position = events[-1].position
         for event in events:
             _show(event.what)
@@ -65,6 +62,8 @@ def _has_succeeded(ended: Ended) -> bool:
 
 
 def _end(ended: Ended) -> str:
+    if isinstance(ended, ExecutionNotFound | EventsNotKept):
+        raise ended
     if not isinstance(ended, Executed):
         return f"unknown: {ended.message}"
     failure = ended.report.failure

@@ -12,8 +12,8 @@ _EVENTS = "execution, stdout, stderr, progress, gap, end, reconnect or keep-aliv
 _DATA = (
     "execution: execution_id, request_id and status at the begin of the stream. stdout and stderr: text, and offset, "
     "the bytes of UTF-8 before it. progress: value and message. gap: stream, and the bytes from start to before end, "
-    "which are no longer kept. end: status, and the members of the response or error that execute has. reconnect: "
-    "message."
+    "which are no longer kept. end: status, and the members of the response or error that execute has; status 404 or "
+    "409 if it was erased meanwhile. reconnect: message."
 )
 
 

@@ -143,12 +143,20 @@ async def test_a_purge_stops_what_runs_and_leaves_nothing(api: Api, accepting: A
     begun_one = (await accepted(api, session_id, 50))["execution_id"]
     await begun(api, begun_one)
     queued = (await accepted(accepting, session_id, 50, delay_seconds=600))["execution_id"]
+    path, body = f"/api/v1/execute/{session_id}", {"params": 50}
+    call = asyncio.create_task(api.client.post(path, json=body))
+    stream = asyncio.create_task(api.client.post(path, json=body, headers={"Accept": "application/x-ndjson"}))
+    await running(api, 3)
     assert (await accepting.client.delete(f"/api/v1/sessions/{session_id}?purge=true")).status_code == 204
     for execution_id in (begun_one, queued):
         assert (await api.client.get(f"/api/v1/executions/{execution_id}")).status_code == 404
     await running(api, 0)
     for execution_id in (begun_one, queued):
         assert (await api.client.get(f"/api/v1/executions/{execution_id}")).status_code == 404
+    response = await call
+    assert (response.status_code, response.json()["error"]["code"]) == (409, "EXECUTION_CANCELLED")
+    end = json.loads((await stream).text.splitlines()[-1])
+    assert (end["event"], end["data"]["status"], end["data"]["error"]["code"]) == ("end", 404, "EXECUTION_NOT_FOUND")
 
 
 async def test_an_execution_is_repeated_after_a_failure_until_it_succeeds_no_more(api: Api) -> None:

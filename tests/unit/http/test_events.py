@@ -216,6 +216,19 @@ async def test_a_caller_that_waits_can_prefer_that_too(client, world):
     assert not world.runner.ran
 
 
+async def test_a_purge_ends_a_stream_with_the_error_that_a_reconnect_gets(client, world):
+    session_id = await initialized(client)
+    exchange = started(world, session_id)
+    async with streaming(world, exchange) as call:
+        (execution_id,) = world.store.open_executions
+        assert (await client.delete(f"/api/v1/sessions/{session_id}?purge=true")).status_code == 204
+        world.runner.let_go()
+        last = events_of((await call).body.decode())[-1]
+    assert (last["event"], last["data"]["status"], last["data"]["request_id"]) == ("end", 404, session_id)
+    again = await client.get(f"/api/v1/executions/{execution_id}/events", headers={"Last-Event-ID": last["id"]})
+    assert error_of(again, 404) == last["data"]["error"]
+
+
 async def test_a_stream_is_no_request_in_flight_and_has_a_place_of_its_own(client, world):
     session_id = await initialized(client)
     execution_id = await accepted(client, session_id, delay_seconds=60)

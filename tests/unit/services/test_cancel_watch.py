@@ -51,6 +51,23 @@ async def test_a_caller_that_waits_learns_that_its_execution_was_cancelled(world
     assert failed.value.failure.code is FailureCode.EXECUTION_CANCELLED
 
 
+async def test_a_caller_whose_execution_a_purge_stops_learns_that_it_was_cancelled_and_erased(world: World) -> None:
+    ref = await world.session()
+    later = Later(world)
+    world.runner.hold()
+    async with watching(later):
+        call = asyncio.create_task(later.executions.execute(ref, PARAMS))
+        await until(lambda: world.runner.running)
+        (execution_id,) = world.store.open_executions
+        world.store.open_executions.clear()
+        with pytest.raises(ExecutionFailed) as failed:
+            await call
+    error = failed.value
+    assert (error.code, error.details["execution_id"]) == ("EXECUTION_CANCELLED", execution_id)
+    assert "its session was purged" in error.message
+    assert "execution_count" not in error.details, "it was not counted"
+
+
 async def test_an_execution_that_was_purged_is_stopped_and_leaves_nothing(world: World) -> None:
     later = Later(world)
     world.runner.hold()

@@ -170,12 +170,22 @@ async def test_a_database_that_is_away_delays_events_and_ends_no_stream(world, l
         assert isinstance(end_of(await reading), Executed)
 
 
-async def test_a_purge_ends_the_events_without_an_end(world, later):
-    ref = await world.session(PRINTS)
-    entry = await later.add(ref)
+async def test_a_purge_ends_the_events_with_the_error_that_a_later_call_gets(world, later):
+    entry = await later.add(await world.session(PRINTS))
     source = await followed(later, entry)
     world.store.accepted.clear()
-    assert await read_all(source) == []
+    events = await read_all(source)
+    assert isinstance(end_of(events), ExecutionNotFound)
+    assert events[-1].position.is_end
+
+
+async def test_a_reader_that_lags_behind_an_erased_execution_gets_no_made_up_end(world, later):
+    entry = await later.add(await world.session(PRINTS))
+    source = await followed(later, entry)
+    async with later.dispatching():
+        await later.ended(entry)
+    await later.service.erase(ANONYMOUS, entry.execution_id, OPERATOR)
+    assert isinstance(end_of(await read_all(source, Position(2))), EventsNotKept)
 
 
 async def test_a_process_that_stops_ends_the_events_of_what_still_runs(world, later):
