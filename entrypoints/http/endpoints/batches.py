@@ -23,12 +23,13 @@ from domain.sessions.service import SessionService
 from entrypoints.http.endpoints.asynchronous import AsynchronousEndpoints, require_no_options
 from entrypoints.http.endpoints.sessions import session_request
 from entrypoints.http.errors import error_content, internal_error_content, status_of
+from entrypoints.http.parsing.accept import preferred
 from entrypoints.http.parsing.batches import BatchParser
 from entrypoints.http.parsing.bodies import json_text
 from entrypoints.http.parsing.headers import idempotency_key, reject_idempotency_key
 from entrypoints.http.pipeline import InFlightLimiter
 from entrypoints.http.request import Request
-from entrypoints.http.response import NDJSON, TEXT, in_one_line
+from entrypoints.http.response import NDJSON, PLAIN, TEXT, in_one_line
 from entrypoints.http.schemas.executions import BatchLine, ExecuteBody
 from entrypoints.http.schemas.fields import given
 from entrypoints.http.schemas.sessions import InitializeItemBody, InitializeLine
@@ -178,6 +179,5 @@ def _end(turn: contextlib.ExitStack, _: StreamEnd) -> None:
 
 
 def _media_type(request: Request) -> bytes:
-    """Return the type of the lines: NDJSON, or plain text for a client that accepts that and not NDJSON."""
-    accepted = request.raw_header(b"accept") or b""
-    return TEXT if b"text/plain" in accepted and NDJSON not in accepted else NDJSON
+    """Return the type of the lines: NDJSON, or plain text for a client that prefers that."""
+    return TEXT if preferred(request.raw_header(b"accept"), (NDJSON, PLAIN)) == PLAIN else NDJSON

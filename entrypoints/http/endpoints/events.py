@@ -60,7 +60,7 @@ class EventEndpoints:
         event_id, pointer = (last_id, "/headers/Last-Event-ID") if last_id else (query.text("after"), "/query/after")
         with _reported_at(pointer):
             position = Position() if event_id is None else Position.of(event_id)
-        form = accepted_format(request.raw_header(b"accept")) or ServerSentEvents()
+        form = accepted_format(request.raw_header(b"accept"), or_json=False) or ServerSentEvents()
         with self._place(request) as place:
             execution_id = request.parameters["execution_id"]
             with _reported_at(pointer):

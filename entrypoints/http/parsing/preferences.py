@@ -1,14 +1,15 @@
-"""What a caller wants of a response: preferences (RFC 7240), and live events by Accept."""
+"""What a caller wants of a response: preferences (RFC 7240), and live events."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from attrs import frozen
 
 from entrypoints.http.event_stream import EventFormat, NdjsonEvents, ServerSentEvents
+from entrypoints.http.parsing.accept import preferred
 from entrypoints.http.request import Header, Request
-from entrypoints.http.response import EVENT_STREAM, NDJSON
+from entrypoints.http.response import EVENT_STREAM, JSON, NDJSON
 
 WAIT_MAX_S = 60
 """The longest wait in seconds; a longer one is shortened to it, and the response says so."""
@@ -78,10 +79,10 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
             yield match[1].lower(), (match[2] or "").strip('"')
 
 
-def accepted_format(accept: bytes | None) -> EventFormat | None:
-    """Return the format that a header `Accept` names; None if it names none."""
-    if accept is None:
-        return None
-    if EVENT_STREAM in accept:
-        return ServerSentEvents()
-    return NdjsonEvents() if NDJSON in accept else None
+_FORMATS: Mapping[bytes, EventFormat] = {EVENT_STREAM: ServerSentEvents(), NDJSON: NdjsonEvents()}
+
+
+def accepted_format(accept: bytes | None, *, or_json: bool = True) -> EventFormat | None:
+    """Return the format of live events that a header `Accept` prefers; None if it prefers JSON, or no type of these."""
+    offered = (JSON, EVENT_STREAM, NDJSON) if or_json else (EVENT_STREAM, NDJSON)
+    return _FORMATS.get(preferred(accept, offered) or JSON)

@@ -29,7 +29,6 @@ FunctionName = Annotated[
 CronField = Annotated[
     str,
     Meta(
-        min_length=9,
         max_length=timing.EXPRESSION_SIZE_MAX,
         description="A cron expression with five fields: minute, hour, day of month, month, day of week. Each local "
         "time fires once: one that a change of the clock leaves out fires after the gap, and one that occurs twice "

@@ -96,6 +96,11 @@ async def test_fields_are_replaced_one_by_one(client):
     assert (await client.get(url)).json() == again
 
 
+@pytest.mark.parametrize("cron", ["@daily", "foo", ""])
+async def test_what_is_no_cron_expression_is_told_what_one_is(client, cron):
+    assert "five fields (minute, hour, " in error_of(await created(client, cron=cron), 400)["message"]
+
+
 async def test_a_callback_must_exist_and_can_be_removed(client, world):
     refused = error_of(await created(client, callback=str(UUID(int=7))), 400)
     assert refused["message"].startswith(f"Nothing was accepted: you have no webhook {UUID(int=7)}")
