@@ -20,8 +20,8 @@ def command(folder, made):
     seed(made, folder)
     started = []
 
-    def begin(name="serve", **settings):
-        started.append(Service(folder, program=("entrypoints", name), measured=True, **settings))
+    def begin(name="serve", *, measured=True, **settings):
+        started.append(Service(folder, program=("entrypoints", name), measured=measured, **settings))
         return started[-1]
 
     yield begin
@@ -58,12 +58,12 @@ def test_sessions_in_both_languages_survive_a_stop_and_a_kill(command):
     assert first.ended() == 0
     assert gone(family)
     assert first.failures() == [], "it has migrated the database"
-    second = command().ready()
+    second = command(measured=False).ready()
     assert execute(second, adds, a=10, b=2) == (12, 2)
     family = second.family()
     second.send_signal(signal.SIGKILL)
     wait_until(lambda: gone(family), 5)
-    third = command().ready()
+    third = command(measured=False).ready()
     assert execute(third, shouts, text="again") == ("AGAIN", 2)
 
 
@@ -105,7 +105,7 @@ def test_a_restart_on_the_socket_of_systemd_refuses_no_connection_and_loses_no_c
             first.send_signal(signal.SIGTERM)
             assert first.ended() == 0
             before = [caller.succeeded for caller in callers]
-            second = command(activated=systemds).ready()
+            second = command(measured=False, activated=systemds).ready()
             wait_until(lambda: all(caller.succeeded > count for caller, count in zip(callers, before, strict=True)))
         finally:
             stopped.set()
