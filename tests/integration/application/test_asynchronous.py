@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from entrypoints.composition.controller import create_controller
-from tests.integration.application.conftest import Api, serving, settings_for
+from tests.integration.application.conftest import BOTH_LANGUAGES, Api, serving, settings_for
 from tests.integration.application.test_observation import scraped
 from tests.support.waiting import until
 
@@ -86,6 +86,7 @@ async def test_a_caller_that_waits_gets_the_response_or_the_way_to_it(api: Api) 
     assert cancelled.status_code == 202
 
 
+@BOTH_LANGUAGES
 async def test_one_controller_accepts_and_another_runs_and_both_tell_the_same(api: Api, accepting: Api) -> None:
     session_id = await accepting.initialize("nodejs-adder", "return event.params.a + 1;")
     response = await accepted(accepting, session_id, {"a": 1})

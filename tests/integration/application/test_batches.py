@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 from entrypoints.composition.controller import create_controller
 from entrypoints.http.app import Application
 from entrypoints.server.connection import BoundedConnection
-from tests.integration.application.conftest import Api, serving, settings_for
+from tests.integration.application.conftest import BOTH_LANGUAGES, Api, serving, settings_for
 from tests.integration.application.test_database_faults import DISK_FULL, NO_DISK_FULL
 from tests.integration.application.test_observation import scraped
 
@@ -45,6 +45,7 @@ async def history(api: Api, session_id: str) -> list[dict[str, Any]]:
     return found
 
 
+@BOTH_LANGUAGES
 async def test_a_hundred_items_run_in_order_on_one_warm_worker(api: Api) -> None:
     session_id = await api.initialize("nodejs-adder", ADD)
     lines = await batch(api, session_id, *({"a": n, "b": 1} for n in range(100)))

@@ -2,10 +2,13 @@
 
 import pytest
 
+from tests.integration.application.conftest import BOTH_LANGUAGES
+
 NODE = "let module = event.params.n; return { n: module, seen: new Map() };"
 """It parses under the convention of the origin only, and so does its result become JSON."""
 
 
+@BOTH_LANGUAGES
 async def test_a_session_is_checked_and_called_by_its_convention(api):
     session_id = await api.initialize("nodejs-x", NODE, convention="origin")
     assert (await api.execute(session_id, n=7)).json()["result"] == {"n": 7, "seen": {}}
@@ -18,6 +21,7 @@ async def test_a_session_is_checked_and_called_by_its_convention(api):
 
 
 @pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "k"}], ids=["plain", "keyed"])
+@BOTH_LANGUAGES
 async def test_a_session_of_a_function_is_called_by_the_convention_of_its_version(api, key):
     url = "/api/v1/functions/nodejs-x"
     example = {"params": {"n": 1}, "result": {"n": 1, "seen": {}}}

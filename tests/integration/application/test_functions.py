@@ -5,7 +5,7 @@ import asyncio
 import httpx2
 import pytest
 
-from tests.integration.application.conftest import Api
+from tests.integration.application.conftest import BOTH_LANGUAGES, Api
 
 PREDEFINED = ("nodejs-calculator", "python-text_processor")
 ADDER = {
@@ -34,6 +34,7 @@ async def pinned(api: Api, title: str) -> str:
 
 
 @pytest.mark.parametrize("name", PREDEFINED)
+@BOTH_LANGUAGES
 async def test_every_example_of_a_predefined_function_holds_and_it_can_be_sent_back(api: Api, name: str) -> None:
     function = (await api.client.get(f"/api/v1/functions/{name}")).json()
     assert (function["type"], function["version"]) == ("predefined", 1)
@@ -46,6 +47,7 @@ async def test_every_example_of_a_predefined_function_holds_and_it_can_be_sent_b
     assert (await put(api, body, f"/api/v1/functions/{name}")).json() == function
 
 
+@BOTH_LANGUAGES
 async def test_sessions_run_what_is_predefined(api: Api) -> None:
     calculator = await pinned(api, "nodejs-calculator")
     response = await api.execute(calculator, operation="divide", a=1, b=4)

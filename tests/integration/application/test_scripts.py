@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.application.conftest import Api
+from tests.integration.application.conftest import BOTH_LANGUAGES, Api
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -38,6 +38,7 @@ def handle(params):
         ("python-sorter", PYTHON_HANDLE, {"items": [3, 1, 2]}, [1, 2, 3]),
     ],
 )
+@BOTH_LANGUAGES
 async def test_a_script_gives_its_result(api: Api, title, script, params, result) -> None:
     assert await api.run(title, script, **params) == result
 

@@ -10,7 +10,7 @@ import pytest
 from domain.errors import StorageUnavailable
 from domain.storage.faults import StorageFault
 from entrypoints.composition.controller import create_controller
-from tests.integration.application.conftest import Api, serving, settings_for
+from tests.integration.application.conftest import BOTH_LANGUAGES, Api, serving, settings_for
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
@@ -66,6 +66,7 @@ async def test_context_and_metadata_come_back_as_they_were_sent(api: Api) -> Non
     assert (await api.execute(session_id)).json()["result"] == [["b", "a"], None]
 
 
+@BOTH_LANGUAGES
 async def test_the_process_says_how_it_is(api: Api) -> None:
     health: dict = {}
 
