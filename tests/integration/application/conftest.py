@@ -18,6 +18,9 @@ from entrypoints.settings.loading import load_settings
 from entrypoints.settings.settings import Settings
 from tests.support.folders import shared_folder
 
+PYTHON_ALONE = {"NODEJS_RUNTIME_URL": "http://127.0.0.1:9"}
+"""Settings of a controller that does not start Node.js, which takes longer than most tests."""
+
 BOTH_LANGUAGES = pytest.mark.parametrize("api", [{}], indirect=True, ids=["both"])
 """For tests whose `api` runs Node.js too."""
 
@@ -88,7 +91,7 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 async def api(request: pytest.FixtureRequest, database_url: str, data_dir: Path) -> AsyncIterator[Api]:
-    """A caller of a controller that runs Python alone, because to start Node.js takes longer than most tests."""
-    variables = getattr(request, "param", {"NODEJS_RUNTIME_URL": "http://127.0.0.1:9"})
+    """A caller of a controller that runs Python alone."""
+    variables = getattr(request, "param", PYTHON_ALONE)
     async with serving(create_controller(settings_for(database_url, data_dir, **variables))) as api:
         yield api
