@@ -11,19 +11,6 @@ from adapters.postgres.connections.errors import CUT, CUT_SHORT, judge
 from adapters.postgres.connections.observer import FailureLog, LogRateLimit, limit_pool_log
 
 
-class Seconds:
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def seconds():
-    return Seconds()
-
-
 @pytest.fixture
 def failures(seconds):
     return FailureLog(interval_s=10.0, monotonic=seconds)

@@ -8,19 +8,6 @@ from adapters.postgres.connections.timelines import FORGOTTEN_S, Timelines
 STANDBY = 0
 
 
-class Seconds:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def seconds():
-    return Seconds()
-
-
 @pytest.fixture
 def timelines(seconds):
     timelines = Timelines(seconds)
