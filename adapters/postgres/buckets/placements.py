@@ -25,7 +25,7 @@ from domain.identity import Owner
 _READ_INTERVAL_S = 0.02
 """Placements are not read more often, however many statements fail."""
 
-GATHERED_MAX = 32
+GATHERED_MAX = 64
 """Buckets of a node whose statements share messages: the plans of each take 1.5 MB on each connection for these."""
 
 _SETTINGS = "-c citus.enable_manual_changes_to_shards=on -c citus.override_table_visibility=off"

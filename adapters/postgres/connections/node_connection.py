@@ -13,8 +13,8 @@ from psycopg.pq.abc import PGresult
 from adapters.postgres.connections.connection import GatewayConnection, Rows, Statement, Types
 from adapters.postgres.connections.held import Hold, shards_text
 
-_PREPARED_MAX = 128
-"""Three statements and a hold for each of 32 buckets; see `Placement.gathers`."""
+_PREPARED_MAX = 256
+"""Three statements and a hold for each of 64 buckets; see `Placement.gathers`."""
 
 _ENDS_CONNECTION = ("FATAL", "PANIC")
 

@@ -96,7 +96,7 @@ async def test_what_a_connection_prepares_has_a_limit_beyond_one_message(connect
     ((prepared,),) = await connection.run(
         Statement("select_prepared", "SELECT count(*) FROM pg_prepared_statements"), {}
     )
-    assert 128 <= prepared < 128 + 2 * 16
+    assert 256 <= prepared < 256 + 2 * 16
 
 
 async def test_a_pooler_that_keeps_no_prepared_statements_is_sent_the_texts(database_url: str) -> None:

@@ -155,10 +155,10 @@ async def test_the_buckets_of_a_node_divide_its_connections_anew_when_there_are_
 
 
 async def test_the_first_buckets_of_a_node_share_messages_unless_one_is_alone():
-    home = Home(row(1, 5432), *(row(number, 5433, group=3) for number in range(2, 36)))
+    home = Home(row(1, 5432), *(row(number, 5433, group=3) for number in range(2, 68)))
     placements = Placements(home, load_statements().buckets)
-    shares = [(await placements.of(number)).gathers for number in range(1, 36)]
-    assert shares == [False, *[True] * 32, False, False]
+    shares = [(await placements.of(number)).gathers for number in range(1, 68)]
+    assert shares == [False, *[True] * 64, False, False]
 
 
 async def test_a_bucket_is_reported_when_it_is_not_alone_on_its_node_any_more():
