@@ -8,7 +8,7 @@ from uuid import UUID
 from attrs import define, field, frozen
 
 from domain.errors import Conflict, StorageUnavailable
-from domain.identity import NO_ID
+from domain.identity import NO_ID, uuid7_time
 
 KEY_SIZE_MAX = 255
 KEY_PATTERN = f"^[!-~](?:[ -~]{{0,{KEY_SIZE_MAX - 2}}}[!-~])?$"
@@ -91,14 +91,16 @@ class KeyInFlight(KeyTaken):
 
     @property
     def message(self) -> str:
+        state = "" if self.execution_id is None else f" GET /api/v1/executions/{self.execution_id} reads its state."
         return (
-            "The first call with this Idempotency-Key is still in progress, so nothing was done. Repeat the call after "
-            "a moment to get its response."
+            "The first call with this Idempotency-Key has not ended, so nothing was done. Repeat the call after "
+            f"details.retry_after_ms to get its response.{state}"
         )
 
     @property
     def details(self) -> Mapping[str, object]:
-        return {**super().details, "retry_after_ms": self.retry_after_ms}
+        execution = {} if self.execution_id is None else {"execution_id": self.execution_id}
+        return {**super().details, **execution, "retry_after_ms": self.retry_after_ms}
 
 
 @define(eq=False)
@@ -137,7 +139,8 @@ class KeptCall(Generic[Response]):
     """The call that holds a key.
 
     `session_id` is the session that the call was for, or that it made. `winner` is the id that the call made.
-    `response` is None until the call has ended, and when it `is_erased`.
+    `response` is None until the call has ended, and when it `is_erased`. `ready_at` is there if the call runs later:
+    when it may start, or up to an hour before that.
     """
 
     session_id: UUID
@@ -147,6 +150,7 @@ class KeptCall(Generic[Response]):
     expires_at: datetime
     response: Response | None = field(default=None, repr=False)
     is_erased: bool = False
+    ready_at: datetime | None = None
 
     def is_over(self, now: datetime) -> bool:
         """Return whether the key is free again."""
@@ -167,10 +171,11 @@ class KeptCall(Generic[Response]):
         raise KeyInterrupted(idempotency_key.value, self.session_id, self.winner)
 
     def _retry_after_ms(self, now: datetime) -> int:
-        """Return the time that the call has taken so far, within limits, and at most until its deadline.
+        """Return the time until the call may start, or that it has taken so far, within limits and until its deadline.
 
         So repeated calls come soon after a short call, and rarely while a call is interrupted.
         """
-        elapsed = now - (self.expires_at - KEPT_FOR)
-        wait = min(max(elapsed, _RETRY_MIN), _RETRY_MAX, self.deadline_at - now)
-        return -(-wait // _MILLISECOND)
+        accepted_at = uuid7_time(self.winner)
+        elapsed = now - max(accepted_at, self.ready_at or accepted_at)
+        wait = max(min(elapsed, _RETRY_MAX), -elapsed, _RETRY_MIN)
+        return -(-min(wait, self.deadline_at - now) // _MILLISECOND)

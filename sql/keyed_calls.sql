@@ -27,7 +27,7 @@ kept AS (
     CROSS JOIN LATERAL (
         SELECT
             k.payload_hash, k.winner, k.deadline_at, k.expires_at, k.language_title, k.execution_count, k.answer,
-            k.result
+            k.result, k.ready_at
         FROM meta.idempotency_keys AS k
         WHERE k.request_id = a.request_id AND k.owner = a.owner AND k.key = a.key
         LIMIT 1
@@ -171,19 +171,19 @@ SELECT
     d.expires_max_at, d.closed_at, d.last_executed_at, d.execution_count, d.version,
     d.function_version, d.function_id, d.hidden, d.convention, d.created_at,
     NULL::text AS payload_hash, NULL::uuid AS winner, NULL::timestamptz AS kept_until, NULL::text AS language_title,
-    NULL::bigint AS kept_count, NULL::text AS answer, NULL::text AS result
+    NULL::bigint AS kept_count, NULL::text AS answer, NULL::text AS result, NULL::timestamptz AS ready_at
 FROM decided AS d
 UNION ALL
 SELECT
     s.ordinal, 'skipped', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM seen AS s
 WHERE s.renewed_from IS NOT NULL AND s.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
 UNION ALL
 SELECT
     k.ordinal, 'kept', k.deadline_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, encode(k.payload_hash, 'hex'), k.winner, k.expires_at,
-    k.language_title, k.execution_count, k.answer, k.result
+    k.language_title, k.execution_count, k.answer, k.result, k.ready_at
 FROM kept AS k;
 
 -- name: withdraw_keyed_executions(request_ids, owners, keys, execution_ids)!

@@ -181,7 +181,7 @@ class MemoryExecutionQueue(MemoryQueueReader):
         key, kept_until = _key_of(entry), deadline_at + retention
         payload_hash = "" if entry.idempotency_key is None else entry.idempotency_key.payload_hash
         self._store.keys[key] = KeptCall(
-            entry.ref.session_id, payload_hash, entry.execution_id, deadline_at, kept_until
+            entry.ref.session_id, payload_hash, entry.execution_id, deadline_at, kept_until, ready_at=entry.ready_at
         )
         self._store.accepted[entry.execution_id] = AcceptedEntry(
             entry, key, entry.window.not_before, kept_until, allowance, retention

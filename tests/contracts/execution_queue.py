@@ -14,7 +14,7 @@ from attrs import evolve
 from domain.audit import ActName, AuditReader
 from domain.executions.execution import Executed, ExecutionLost, ExecutionNotFound
 from domain.idempotency import IdempotencyConflict, IdempotencyKey, KeyErased, KeyInFlight, KeyInterrupted
-from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, SessionRef
+from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, SessionRef, uuid7_time
 from domain.json_text import JsonText
 from domain.queue.entry import (
     AcceptOptions,
@@ -268,6 +268,18 @@ class ExecutionQueueContract(ABC):
                 await process.accept(process.entry(session.ref, SAME_NAME))
             await process.claim()
 
+    async def test_a_waiting_call_with_the_key_of_a_later_one_learns_when_that_may_start(
+        self, process, session, storage
+    ):
+        delay = timedelta(seconds=40)
+        entry = await process.accept(process.entry(session.ref, KEY, delay=delay))
+        request = storage.request(session.ref)
+        with pytest.raises(KeyInFlight) as caught:
+            await storage.keyed_executions.begin(*request, KEY)
+        assert caught.value.execution_id == entry.execution_id
+        left = entry.ready_at - uuid7_time(request[0])
+        assert timedelta(0) <= timedelta(milliseconds=caught.value.retry_after_ms) - left < timedelta(milliseconds=1)
+
     async def test_the_response_of_a_key_is_the_same_for_both_kinds_of_calls(self, process, session, storage):
         for key, report in ((KEY, report_of()), (IdempotencyKey("another", "0" * 64), FAILED)):
             entry = await process.accept(process.entry(session.ref, key))
@@ -294,8 +306,9 @@ class ExecutionQueueContract(ABC):
 
     async def test_the_key_of_a_call_that_waits_is_in_flight_and_then_answered(self, process, session, storage):
         execution = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
-        with pytest.raises(KeyInFlight):
+        with pytest.raises(KeyInFlight) as caught:
             await process.accept(process.entry(session.ref, KEY))
+        assert caught.value.execution_id == execution.execution_id
         storage.clock.advance(execution.deadline_at - storage.clock.now())
         with pytest.raises(KeyInterrupted):
             await process.accept(process.entry(session.ref, KEY))

@@ -40,7 +40,7 @@ _KeyedBeginCall = tuple[BeginCall, IdempotencyKey]
 _KeyedWithdrawal = tuple[SessionRef, UUID, IdempotencyKey]
 _KeyedEnd = tuple[FinishedExecution, IdempotencyKey]
 
-_KEPT_COLUMNS = 7
+_KEPT_COLUMNS = 8
 
 
 class BeginKeyedExecutions(
@@ -207,10 +207,11 @@ def _replayed_execution(
     begin_call: BeginCall, key: IdempotencyKey, deadline_at: datetime, kept: Sequence[Any]
 ) -> Executed | Exception:
     execution_id, ref, _ = begin_call
-    payload_hash, winner, expires_at, title, count, text, result = kept
+    payload_hash, winner, expires_at, title, count, text, result, ready_at = kept
     response = text and Executed(ref, winner, LanguageTitle.of(title), report_of(text, result), count, replayed=True)
-    kept_call = KeptCall(ref.session_id, payload_hash, winner, deadline_at, expires_at, response, result == ERASED)
-    return replayed(kept_call, key, uuid7_time(execution_id))
+    is_erased = result == ERASED
+    call = KeptCall(ref.session_id, payload_hash, winner, deadline_at, expires_at, response, is_erased, ready_at)
+    return replayed(call, key, uuid7_time(execution_id))
 
 
 def _report_size(report: ScriptReport) -> int:

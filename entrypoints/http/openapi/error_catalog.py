@@ -206,7 +206,7 @@ SAMPLES: tuple[DomainError, ...] = (
     ScheduleConflict(),
     ScheduleElsewhere(SessionRef(Owner("alice"), _ID)),
     UpdateConflict(),
-    KeyInFlight(_KEY, _ID),
+    KeyInFlight(_KEY, _ID, execution_id=_RUN),
     KeyInterrupted(_KEY, _ID, _RUN),
     IdempotencyConflict(_KEY, _ID),
     SessionExpired(_AT, _AT),

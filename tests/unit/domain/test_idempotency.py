@@ -4,14 +4,18 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from attrs import evolve
 
 from domain.idempotency import KEPT_FOR, IdempotencyConflict, IdempotencyKey, KeptCall, KeyInFlight, KeyInterrupted
+from domain.identity import uuid7_at
 from tests.unit.domain.builders import START
 
 KEY = IdempotencyKey("k", "0" * 64)
 LASTING = timedelta(seconds=69.5)
 SESSION = UUID(int=7)
-KEPT: KeptCall[str] = KeptCall(SESSION, KEY.payload_hash, UUID(int=1), START + LASTING, START + KEPT_FOR)
+RUN = uuid7_at(START, 1)
+KEPT: KeptCall[str] = KeptCall(SESSION, KEY.payload_hash, RUN, START + LASTING, START + KEPT_FOR)
+LATER = evolve(KEPT, deadline_at=START + timedelta(days=31), ready_at=START + timedelta(days=30))
 
 
 @pytest.mark.parametrize(
@@ -24,8 +28,26 @@ def test_the_wait_is_the_elapsed_time_within_limits_and_ends_at_the_deadline(aft
     assert caught.value.details == {
         "idempotency_key": "k",
         "request_id": SESSION,
+        "execution_id": RUN,
         "retry_after_ms": retry_after_ms,
     }
+    assert f"GET /api/v1/executions/{RUN}" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("after", "retry_after"),
+    [
+        (timedelta(0), timedelta(days=30)),
+        (timedelta(days=29, hours=23), timedelta(hours=1)),
+        (timedelta(days=30), timedelta(seconds=1)),
+        (timedelta(days=30, seconds=5), timedelta(seconds=5)),
+        (timedelta(days=30, hours=1), timedelta(seconds=10)),
+    ],
+)
+def test_a_call_that_runs_later_is_worth_repeating_once_it_may_have_started(after, retry_after):
+    with pytest.raises(KeyInFlight) as caught:
+        LATER.replay(KEY, START + after)
+    assert timedelta(milliseconds=caught.value.retry_after_ms) == retry_after
 
 
 def test_a_conflict_names_the_key_and_the_session_and_nothing_of_the_payload():

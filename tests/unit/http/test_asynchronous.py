@@ -395,6 +395,23 @@ async def test_a_repeated_key_gets_the_state_and_then_the_response(client, world
     assert replayed.headers["idempotent-replayed"] == "true"
 
 
+async def test_a_key_leads_a_call_of_the_other_kind_to_its_execution(client, world):
+    path, body = f"/api/v1/execute/{await initialized(client)}", {"params": 1}
+    later, waits = {"Idempotency-Key": "later"}, {"Idempotency-Key": "waits"}
+    delayed = {**body, "async": {"delay_seconds": 30}}
+    accepted_id = (await client.post(path, headers={**ASYNC, **later}, json=delayed)).json()["execution_id"]
+    plain = await client.post(path, headers=later, json=body)
+    assert error_of(plain, 409)["details"]["execution_id"] == accepted_id
+    assert plain.headers["retry-after"] == "30"
+    world.runner.hold()
+    call = asyncio.create_task(client.post(path, headers=waits, json=body))
+    await until(lambda: world.runner.running)
+    preferring = error_of(await client.post(path, headers={**ASYNC, **waits}, json=body), 409)
+    world.runner.let_go()
+    assert preferring["details"]["execution_id"] == (await call).json()["execution_id"]
+    assert f"GET /api/v1/executions/{preferring['details']['execution_id']}" in preferring["message"]
+
+
 async def test_a_caller_that_waits_with_a_key_gets_the_first_response(client, world):
     session_id = await initialized(client)
     path, headers = f"/api/v1/execute/{session_id}", {"Prefer": "wait=5", "Idempotency-Key": "k"}

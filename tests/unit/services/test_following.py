@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -21,6 +22,7 @@ from domain.queue.state import ExecutionState
 from domain.scripts.language import Language
 from domain.scripts.output import ScriptProgress
 from domain.scripts.report import ExecutionStatus, ExecutionUnknown, ScriptReport
+from entrypoints.cli.follow import follow_execution
 from tests.contracts.live_output import part_of
 from tests.support.acts import OPERATOR
 from tests.support.waiting import until
@@ -177,6 +179,16 @@ async def test_a_purge_ends_the_events_with_the_error_that_a_later_call_gets(wor
     events = await read_all(source)
     assert isinstance(end_of(events), ExecutionNotFound)
     assert events[-1].position.is_end
+
+
+async def test_the_command_that_follows_a_purged_execution_reports_it_as_not_found(world, later):
+    entry = await later.add(await world.session(PRINTS))
+    commands = SimpleNamespace(execution_events=lambda: later.events)
+    following = asyncio.ensure_future(follow_execution(commands, entry.execution_id))
+    await asyncio.sleep(0)
+    world.store.accepted.clear()
+    with pytest.raises(ExecutionNotFound):
+        await following
 
 
 async def test_a_reader_that_lags_behind_an_erased_execution_gets_no_made_up_end(world, later):
