@@ -37,6 +37,9 @@ NOTICED_S = 3.0
 """From then on no new session gets a bucket that is away: one call takes two seconds to notice it."""
 RATE_MIN = 0.3
 """So much of their rate neighbours keep at least: tests share the processors with others."""
+BUSY = "OVERLOADED"
+BUSY_MAX = 0.02
+"""So many calls may be refused for want of a connection, on processors that others use."""
 PROBLEMS_SHOWN = 20
 NEIGHBOURLY = {EXECUTE: 40, GET: 30, PATCH: 15}
 
@@ -102,7 +105,7 @@ class During:
 
 @frozen
 class LoadTrial:
-    """A fault of some buckets, which the others must not notice; without `lost` no call may fail.
+    """A fault of some buckets, which the others must not notice; without `lost` no bucket may be away.
 
     `number` tells trials on one database apart.
     """
@@ -181,9 +184,12 @@ class LoadTrial:
 
     def _elsewhere(self, calls: Sequence[Call], during: During) -> Iterator[str]:
         """Yield failures that are none of the buckets that are away, or do not name them."""
-        for call in calls:
-            if not call.failed:
-                continue
+        failed = [call for call in calls if call.failed]
+        busy = [call for call in failed if call.response is not None and call.response.code == BUSY]
+        others = sum(call.session_id is None or bucket_of(call.session_id) not in self.lost for call in busy)
+        if others > BUSY_MAX * len(calls):
+            yield f"{others} of {len(calls)} calls got {BUSY} though their buckets were well"
+        for call in (each for each in failed if each not in busy):
             said = f"{call.operation} {call.session_id} failed: {call.response}"
             bucket = call.response.details.get("bucket") if call.response else None
             if bucket is not None and bucket not in self.lost:

@@ -20,7 +20,7 @@ from tests.citus.nodes import FAULTS, Nodes, nodes_of
 from tests.citus.test_buckets import distribute
 from tests.support.folders import shared_folder
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
 LONG = os.environ.get("DRILL") == "long"
 BUCKETS = 4 if LONG else 2
@@ -56,7 +56,7 @@ async def client(nodes: Nodes, folder: Path) -> AsyncIterator[httpx2.AsyncClient
         yield client
 
 
-async def test_buckets_that_citus_moves_to_another_node_lose_nothing_and_fail_no_call(
+async def test_buckets_that_citus_moves_to_another_node_lose_nothing_and_serve_all_the_time(
     nodes: Nodes, client: httpx2.AsyncClient, folder: Path
 ) -> None:
     first, second = nodes.cluster.ports[1:]

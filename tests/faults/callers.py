@@ -22,6 +22,7 @@ LIVE_MIN = 12
 GRAVES_MAX = 8
 LOOK_AT_GRAVE = 0.05
 HUNG_S = 10.0
+CONNECTIONS = httpx2.Limits(max_connections=256, keepalive_expiry=2)  # before the servers close idle ones, after 5 s
 
 
 class InTurn(httpx2.AsyncBaseTransport):
@@ -29,7 +30,7 @@ class InTurn(httpx2.AsyncBaseTransport):
 
     def __init__(self, urls):
         self._urls = itertools.cycle(map(httpx2.URL, urls))
-        self._transport = httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=256))
+        self._transport = httpx2.AsyncHTTPTransport(limits=CONNECTIONS)
 
     async def handle_async_request(self, request):
         url = next(self._urls)
