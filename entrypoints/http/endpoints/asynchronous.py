@@ -16,6 +16,7 @@ from domain.executions.history import HistoryService, whole_row
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
 from domain.paging import Page
+from domain.queue.entry import Entry
 from domain.queue.ports import StateFilter
 from domain.queue.service import QueueService
 from domain.queue.state import Accepted, CancelResult, ExecutionState
@@ -119,9 +120,11 @@ class AsynchronousEndpoints:
         """Accept an execution of a session, and respond in the manner that the caller wants."""
         return await self._respond(request, manner, lambda: self._queue.accept(request.session_ref, wanted))
 
-    async def accept_item(self, request: Request, body: ExecuteBody) -> Accepted:
+    async def accept_item(self, request: Request, body: ExecuteBody) -> Entry:
         """Accept an item of a batch."""
-        return await self._queue.accept(request.session_ref, submission(body))
+        accepted = await self._queue.accept(request.session_ref, submission(body))
+        assert isinstance(accepted, Entry), "an item has no key, so it is never that of an earlier call"
+        return accepted
 
     async def accept_by_name(self, request: Request, wanted: Submission, manner: Manner) -> Response:
         """Accept a call of a function by its name, and respond in the manner that the caller wants."""

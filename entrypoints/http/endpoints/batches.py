@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 from uuid import uuid4
 
 from attrs import define, frozen
@@ -27,9 +27,10 @@ from entrypoints.http.parsing.accept import preferred
 from entrypoints.http.parsing.batches import BatchParser
 from entrypoints.http.parsing.bodies import json_text
 from entrypoints.http.parsing.headers import idempotency_key, reject_idempotency_key
+from entrypoints.http.parsing.preferences import Preferences
 from entrypoints.http.pipeline import InFlightLimiter
 from entrypoints.http.request import Request
-from entrypoints.http.response import NDJSON, PLAIN, TEXT, in_one_line
+from entrypoints.http.response import NDJSON, PLAIN, TEXT, Headers, in_one_line
 from entrypoints.http.schemas.executions import BatchLine, ExecuteBody
 from entrypoints.http.schemas.fields import given
 from entrypoints.http.schemas.sessions import InitializeItemBody, InitializeLine
@@ -37,6 +38,9 @@ from entrypoints.http.streaming_response import SendLine, StreamEnd, StreamingRe
 
 BATCH = "the turn of a batch"
 """What a batch waits for."""
+
+_NO_KEYS = "Execute the items one by one, each with a key of its own"
+_LATER = Preferences(respond_async=True).applied()  # nobody waits for the items of a batch
 
 Charge = Callable[[Request, int], Awaitable[None]]
 """Counts the items of a batch under the rate limit before any of them begins; raises LimitReached to reject it."""
@@ -53,7 +57,8 @@ async def charge_nothing(_request: Request, _items: int) -> None:
 class BatchKind(Generic[Item, Result]):
     """One kind of batch: its parser, the call of an item, and the lines of results and of errors.
 
-    `admit` rejects a batch as a whole before any item begins. `keys` says where idempotency keys belong.
+    `admit` rejects a batch as a whole before any item begins. `keys` says where idempotency keys belong. `headers` are
+    those of the response.
     """
 
     parser: BatchParser[Item]
@@ -62,6 +67,7 @@ class BatchKind(Generic[Item, Result]):
     line: Callable[[int, Result], Struct]
     failed: type[BatchLine] | type[InitializeLine]
     keys: str
+    headers: Headers = ()
 
 
 @define(eq=False)
@@ -87,16 +93,13 @@ class BatchEndpoints:
 
     async def execute(self, request: Request) -> StreamingResponse:
         """Execute the script of a session for each item, if it is live: now, or later if the caller prefers that."""
-        later = self._asynchronous.preferences(request).respond_async
-        kind: BatchKind[ExecuteBody, Any] = BatchKind(
-            self._items_parser,
-            self._require_live if later else self._require_executable,
-            self._asynchronous.accept_item if later else self._execute,
-            BatchLine.accepted if later else BatchLine.of,
-            BatchLine,
-            "Execute the items one by one, each with a key of its own",
-        )
-        return await self._respond(request, kind)
+        parser = self._items_parser
+        if self._asynchronous.preferences(request).respond_async:
+            accept = self._asynchronous.accept_item
+            later = BatchKind(parser, self._require_live, accept, BatchLine.accepted, BatchLine, _NO_KEYS, _LATER)
+            return await self._respond(request, later)
+        now = BatchKind(parser, self._require_executable, self._execute, BatchLine.of, BatchLine, _NO_KEYS)
+        return await self._respond(request, now)
 
     async def initialize(self, request: Request) -> StreamingResponse:
         """Store a session for each item. Without keys the owner must not have reached a quota."""
@@ -147,6 +150,7 @@ class BatchEndpoints:
             await kind.admit(request, batch)
             return StreamingResponse(
                 int(HTTPStatus.OK),
+                headers=kind.headers,
                 content_type=_media_type(request),
                 produce=partial(self._run, request, kind, batch),
                 on_end=partial(_end, turn.pop_all()),

@@ -22,6 +22,7 @@ from entrypoints.http.openapi.parameters import (
     OUTCOME,
     PINNED_TITLE,
     PREFER,
+    PREFERENCE_APPLIED,
     REPLAYED_HEADER,
     REQUEST_ID,
     SINCE,
@@ -165,8 +166,10 @@ EXECUTE_BATCH = Contract(
     "execution of its own: it is limited, counted and stored in the history. The batch ends if the client disconnects, "
     "or reads nothing of the response for 30 seconds: items that run continue to their end, and no other item begins. "
     "A response that breaks off has no lines for items that may not have run. An Idempotency-Key is rejected. With "
-    "`Prefer: respond-async` the items are stored and run later: the line of each has status 202 and its execution_id.",
+    "`Prefer: respond-async` the items are stored and run later: the line of each has status 202, its execution_id, "
+    "and when it may start and expires. A batch does not honour the other preferences.",
     parameters=(PREFER,),
+    headers=(PREFERENCE_APPLIED,),
     errors=(SessionNotFound, SessionExpired, SessionClosed, StorageUnavailable),
     examples=(
         ApiExample(

@@ -7,7 +7,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from msgspec import field as member
 
 from domain.executions import execution
-from domain.queue.state import Accepted, ExecutionState
+from domain.queue.entry import Entry
+from domain.queue.state import ExecutionState
 from domain.scripts.report import ExecutionStatus
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import asynchronous, fields
@@ -177,12 +178,15 @@ class BatchEnvelope(Struct, forbid_unknown_fields=True):
 
 
 class BatchLine(Struct, omit_defaults=True):
-    """How one item ended: the response of execute, or an error; only its ids if it was accepted to run later."""
+    """How one item ended: the response of execute, or an error; its ids and times if it was accepted to run later."""
 
     index: fields.Index
     status: fields.ItemStatus
     request_id: fields.RequestId | UnsetType = UNSET
     execution_id: fields.ExecutionId | UnsetType = UNSET
+    accepted_at: asynchronous.AcceptedAt | UnsetType = UNSET
+    starts_at: asynchronous.StartsAt | UnsetType = UNSET
+    expires_at: asynchronous.ExpiresAt | UnsetType = UNSET
     language_title: fields.Title | UnsetType = UNSET
     result: fields.Result | UnsetType = UNSET
     result_given: fields.ResultGiven | UnsetType = UNSET
@@ -203,10 +207,17 @@ class BatchLine(Struct, omit_defaults=True):
         return cls(index, HTTPStatus.OK, **{name: getattr(response, name) for name in response.__struct_fields__})
 
     @classmethod
-    def accepted(cls, index: int, accepted: Accepted) -> "BatchLine":
+    def accepted(cls, index: int, item: Entry) -> "BatchLine":
         """Return the line for an item that was accepted, to be run later."""
-        ref, execution_id = accepted.ref, accepted.execution_id
-        return cls(index, HTTPStatus.ACCEPTED, request_id=ref.session_id, execution_id=execution_id)
+        return cls(
+            index,
+            HTTPStatus.ACCEPTED,
+            request_id=item.ref.session_id,
+            execution_id=item.execution_id,
+            accepted_at=item.accepted_at,
+            starts_at=item.window.not_before,
+            expires_at=item.window.expires_at,
+        )
 
 
 def _result_given(kept: execution.Execution) -> bool | None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -45,6 +45,10 @@ async def read(client: httpx2.AsyncClient, execution_id: str, wait_s: int = 0) -
     response = await client.get(f"/api/v1/executions/{execution_id}", headers={"Prefer": f"wait={wait_s}"})
     assert response.status_code == 200, response.text
     return response.json()
+
+
+def lines_of(batch: httpx2.Response) -> list[Any]:
+    return [json.loads(line) for line in batch.text.splitlines()]
 
 
 async def test_an_accepted_execution_is_answered_with_its_place_and_its_times(client, world):
@@ -426,12 +430,38 @@ async def test_each_item_of_a_batch_is_accepted_with_an_id_of_its_own(client, wo
     items = [{"params": 1}, {"params": 2, "async": {"delay_seconds": 9}}, {"async": {"delay_seconds": 86_400}}]
     path = f"/api/v1/execute/{session_id}/batch"
     response = await client.post(path, headers=ASYNC, json={"items": items})
-    lines = [json.loads(line) for line in response.text.splitlines()]
+    lines = lines_of(response)
     assert [line["status"] for line in lines] == [202, 202, 400]
-    assert [set(line) for line in lines[:2]] == [{"index", "status", "request_id", "execution_id"}] * 2
+    members = {"index", "status", "request_id", "execution_id", "accepted_at", "starts_at", "expires_at"}
+    assert [set(line) for line in lines[:2]] == [members] * 2
     assert {str(each) for each in world.store.queued} == {line["execution_id"] for line in lines[:2]}
     keyed = await client.post(path, headers={**ASYNC, "Idempotency-Key": "k"}, json={"items": items})
     assert "/headers/Idempotency-Key" in problems_of(keyed)
+
+
+async def test_the_line_of_an_item_says_when_it_starts_and_that_it_expires_with_its_session(client, world):
+    path = f"/api/v1/execute/{await initialized(client, ttl_seconds=100)}/batch"
+    body = {"items": [{"async": {"delay_seconds": 5}}, {"async": {"expires_in_seconds": 60}}]}
+    response = await client.post(path, headers=ASYNC, json=body)
+    now = world.clock.now()
+    found = [[line[name] for name in ("accepted_at", "starts_at", "expires_at")] for line in lines_of(response)]
+    expected = [[now + timedelta(seconds=each) for each in seconds] for seconds in ((0, 5, 100), (0, 0, 60))]
+    assert [[*map(datetime.fromisoformat, each)] for each in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("prefer", "status", "applied"),
+    [
+        ("respond-async", 202, "respond-async"),
+        ("respond-async, wait=5, cancel-on-disconnect", 202, "respond-async"),
+        ("wait=5", 200, None),
+    ],
+)
+async def test_a_batch_names_the_preference_that_it_honours_and_waits_for_no_item(client, prefer, status, applied):
+    path = f"/api/v1/execute/{await initialized(client)}/batch"
+    response = await client.post(path, headers={"Prefer": prefer}, json={"items": [{}]})
+    assert [line["status"] for line in lines_of(response)] == [status]
+    assert response.headers.get("preference-applied") == applied
 
 
 async def test_a_batch_for_no_session_is_refused_as_a_whole(client):
