@@ -109,9 +109,25 @@ class DeliveryStats:
         return evolve(
             buckets[0],
             pending=sum(each.pending for each in buckets),
-            oldest_due_at=min((each.oldest_due_at for each in buckets if each.oldest_due_at is not None), default=None),
+            oldest_due_at=_earliest([each.oldest_due_at for each in buckets]),
             dropped=sum(each.dropped for each in buckets),
         )
+
+
+@frozen
+class QueueBacklog:
+    """Executions that wait in the queue in one language, counted up to 100,000 in a bucket.
+
+    `oldest_due_at` is since when the one that waits longest could have begun; None if none can begin.
+    """
+
+    waiting: int
+    oldest_due_at: datetime | None
+
+    @classmethod
+    def together(cls, buckets: Sequence["QueueBacklog"]) -> "QueueBacklog":
+        """Return the figures of several buckets."""
+        return cls(sum(each.waiting for each in buckets), _earliest([each.oldest_due_at for each in buckets]))
 
 
 @define
@@ -120,7 +136,8 @@ class CleanupStats:
 
     `usage_lag_s` is the time since the admission of the last execution that was counted for its owner, or could be.
     `archive` is what cleanup saw of the server's archiving; None if the server archives no WAL. `unserved` is how many
-    sessions neither side of a takeover serves; None without a takeover. `deliveries` is what cleanup saw of webhooks.
+    sessions neither side of a takeover serves; None without a takeover. `deliveries` is what cleanup saw of webhooks,
+    `backlogs` of the queue of all owners, by language.
     """
 
     sessions_removed: int = 0
@@ -139,6 +156,7 @@ class CleanupStats:
     unserved: int | None = None
     deliveries_removed: int = 0
     deliveries: DeliveryStats | None = None
+    backlogs: Mapping[Language, QueueBacklog] = field(factory=dict)
     last_run_at: datetime | None = None
 
     @classmethod
@@ -153,7 +171,8 @@ class CleanupStats:
         runs = [one.last_run_at for one in each]
         last_run_at = None if None in runs else min(at for at in runs if at is not None)
         deliveries = DeliveryStats.together([one.deliveries for one in each if one.deliveries is not None])
-        return evolve(home, **added, **lags, last_run_at=last_run_at, deliveries=deliveries)
+        backlogs = _backlogs_together([one.backlogs for one in each])
+        return evolve(home, **added, **lags, last_run_at=last_run_at, deliveries=deliveries, backlogs=backlogs)
 
 
 _ADDED = (
@@ -161,6 +180,18 @@ _ADDED = (
     "functions_removed", "partitions_emptied", "runs", "runs_failed", "deliveries_removed",
 )  # fmt: skip
 _LAGS = ("lag_s", "usage_lag_s")
+
+
+def _backlogs_together(buckets: Sequence[Mapping[Language, QueueBacklog]]) -> Mapping[Language, QueueBacklog]:
+    languages = {language for bucket in buckets for language in bucket}
+    return {
+        each: QueueBacklog.together([bucket[each] for bucket in buckets if each in bucket])
+        for each in sorted(languages)
+    }
+
+
+def _earliest(instants: Sequence[datetime | None]) -> datetime | None:
+    return min((at for at in instants if at is not None), default=None)
 
 
 def _greatest(lags: Sequence[float | None]) -> float | None:

@@ -320,6 +320,47 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS f ON TRUE;
 
+-- name: select_queue_backlogs(languages, now, owners_max, examined_max, counted_max)
+-- Of each language, how many entries wait, and since when the one that waits longest could have begun. Of each of the first
+-- owners it examines those whose turn is next: the queue is in the order of ready_at, which is earlier than not_before if
+-- the entry has a head start.
+SELECT l.language, c.waiting, d.due_at
+FROM unnest(:languages::text[]) AS l (language)
+CROSS JOIN LATERAL ( -- noqa: ST05
+    SELECT count(*) AS waiting
+    FROM (
+        SELECT FROM meta.queued_executions AS q
+        WHERE q.language = l.language
+        LIMIT :counted_max::bigint
+    ) AS counted
+) AS c
+CROSS JOIN LATERAL ( -- noqa: ST05
+    WITH RECURSIVE turn (owner, position) AS (
+        SELECT '', 0
+        UNION ALL
+        SELECT n.owner, t.position + 1
+        FROM turn AS t
+        CROSS JOIN LATERAL (
+            SELECT q.owner
+            FROM meta.queued_executions AS q
+            WHERE q.language = l.language AND q.owner > t.owner
+            ORDER BY q.owner
+            LIMIT 1
+        ) AS n
+        WHERE t.position < :owners_max::bigint
+    )
+    SELECT min(f.not_before) AS due_at
+    FROM turn AS t
+    CROSS JOIN LATERAL (
+        SELECT q.not_before
+        FROM meta.queued_executions AS q
+        WHERE q.language = l.language AND q.owner = t.owner AND q.ready_at <= :now::timestamptz
+        ORDER BY q.ready_at, q.execution_id
+        LIMIT :examined_max::bigint
+    ) AS f
+    WHERE f.not_before <= :now::timestamptz
+) AS d;
+
 -- name: select_pinned_versions()
 -- The versions that sessions are pinned to, found one after the other in the index: their number does not grow with that
 -- of the sessions.

@@ -13,6 +13,7 @@ from adapters.postgres import codec
 from adapters.postgres.codec import PARTITIONS, day_at, first_id_of
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.retention.backlog import BacklogReader
 from adapters.postgres.retention.deliveries import DeliveryRetention
 from adapters.postgres.retention.entry_ender import EntryEnder
 from adapters.postgres.retention.functions import FunctionRetention, Pinned
@@ -83,12 +84,14 @@ class Cleanup:
 
     _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _batch: int = field(init=False)
+    _backlog: BacklogReader = field(init=False)
     _deliveries: DeliveryRetention = field(init=False)
     _functions: FunctionRetention = field(init=False)
     _stats: CleanupStats = field(init=False, factory=CleanupStats)
 
     def __attrs_post_init__(self) -> None:
         self._batch = self._options.batch_max
+        self._backlog = BacklogReader(self._gateway, self._statements, self._clock)
         self._deliveries = DeliveryRetention(self._gateway, self._statements, self._clock)
         self._functions = FunctionRetention(self._gateway, self._statements, self._clock, self._retention.versions)
 
@@ -125,6 +128,7 @@ class Cleanup:
         self._stats.deliveries_removed += await self._in_batches(self._deliveries.trim)
         await self._in_batches(self._deliveries.settle)
         self._stats.deliveries = await self._deliveries.stats()
+        self._stats.backlogs = await self._backlog.read()
         await self._history_budget.enforce(now)
         await self._in_batches(self._usage.count)
         await self._in_batches(self._usage.count_added)

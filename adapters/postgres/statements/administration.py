@@ -76,6 +76,7 @@ class CleanupStatements:
     settle_deliveries: Statement = field(metadata=UNPREPARED)
     select_webhooks_to_trim: Statement
     select_delivery_facts: Statement
+    select_queue_backlogs: Statement = field(metadata=UNPREPARED)
     delete_excess_deliveries: Statement = field(metadata=UNPREPARED)
     select_archiving: Statement
     select_filled_partitions: Statement = field(metadata=UNPREPARED)

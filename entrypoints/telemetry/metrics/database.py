@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from domain.stats import BucketStats, CleanupStats, CoalescerStats, DatabaseStats, DeliveryStats, PoolStats
 from entrypoints.telemetry.metrics.instruments import Family, counter, gauge, histogram
+from entrypoints.telemetry.metrics.queue import backlogs
 
 _MS_PER_S = 1000
 
@@ -202,6 +203,7 @@ def _cleanups(stats: CleanupStats) -> Iterable[Metric]:
     yield _UNSERVED.single(stats.unserved)
     yield _ARCHIVED.single(None if stats.archive is None else _unix_time(stats.archive.last_archived_at))
     yield from _deliveries(stats.deliveries)
+    yield from backlogs(stats.backlogs)
 
 
 def _deliveries(stats: DeliveryStats | None) -> Iterable[Metric]:

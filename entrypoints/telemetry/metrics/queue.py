@@ -1,10 +1,11 @@
 """Metrics of the queue of executions."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from attrs import define, field
+from prometheus_client.core import Metric
 from typing_extensions import override
 
 from domain.audit import Act
@@ -15,9 +16,31 @@ from domain.queue.entry import Claimed, Entry
 from domain.queue.ports import EVERY_STATE, ClaimRequest, Claims, ExecutionQueue, QueueFacts, StateFilter
 from domain.queue.state import Accepted, CancelResult, ExecutionState
 from domain.scripts.language import Language
-from entrypoints.telemetry.metrics.instruments import Collectors, Counts, Histograms, counter, histogram
+from domain.stats import QueueBacklog
+from entrypoints.telemetry.metrics.instruments import Collectors, Counts, Histograms, counter, gauge, histogram
 
 _WAIT_BOUNDS_S = (0.005, 0.025, 0.1, 0.5, 1, 5, 30, 120, 600, 3600)
+
+_WAITING = gauge(
+    "pglambda_queue_entries",
+    "Executions of all owners that wait in the queue, counted up to 100,000 in a bucket.",
+    "language",
+)
+_OLDEST_DUE = gauge(
+    "pglambda_queue_oldest_due_timestamp_seconds",
+    "Since when the queued execution that waits longest could have begun, as Unix time. Absent if none can begin.",
+    "language",
+)
+
+
+def backlogs(found: Mapping[Language, QueueBacklog]) -> Iterable[Metric]:
+    """Yield what waits in the queue of all owners; each process exposes the same."""
+    yield _WAITING.metric(((language,), each.waiting) for language, each in found.items())
+    yield _OLDEST_DUE.metric(
+        ((language,), each.oldest_due_at.timestamp())
+        for language, each in found.items()
+        if each.oldest_due_at is not None
+    )
 
 
 class QueueMetrics(Collectors):

@@ -136,6 +136,7 @@ def test_every_file_of_statements_is_loaded(statements):
 def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(statements):
     assert {statement.name for statement in _all(statements) if not statement.prepare} == {
         "wait_for_accepts",
+        "select_queue_backlogs",
         "select_execution_counts",
         "select_execution_page",
         "select_execution",

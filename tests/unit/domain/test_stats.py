@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from domain.stats import CleanupStats, DeliveryStats, StorageState
+from domain.scripts.language import Language
+from domain.stats import CleanupStats, DeliveryStats, QueueBacklog, StorageState
 from domain.storage.storage import Amount, HistoryDay, Part, ShortenedDay, StorageBudget, Stored
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
@@ -42,3 +43,12 @@ def test_messages_add_up_and_copies_of_webhooks_count_once():
     bucket = CleanupStats(deliveries=DeliveryStats(10, NOON, 2, 3, 5))
     assert CleanupStats.together(home, [bucket]).deliveries == DeliveryStats(11, NOON, 2, 3, 9)
     assert CleanupStats.together(CleanupStats(), [CleanupStats()]).deliveries is None
+
+
+def test_backlogs_add_up_and_the_oldest_entry_of_all_buckets_counts():
+    home = CleanupStats(backlogs={Language.PYTHON: QueueBacklog(1, NOON)})
+    bucket = CleanupStats(
+        backlogs={Language.PYTHON: QueueBacklog(2, NOON - DAY), Language.NODEJS: QueueBacklog(0, None)}
+    )
+    together = {Language.PYTHON: QueueBacklog(3, NOON - DAY), Language.NODEJS: QueueBacklog(0, None)}
+    assert CleanupStats.together(home, [bucket, CleanupStats()]).backlogs == together
