@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
@@ -35,6 +36,9 @@ class ClockOptions:
     A doubted offset is accepted after `agreeing_probes` in a row agree on it, within `agreement_ms`. The clock is not
     ready meanwhile, so they follow each other within `doubt_interval_s`. A controller that starts after a failover
     leaves it to older ones for `settle_after_s`, two intervals, to say how the time goes on.
+
+    A new server is probed up to `new_server_probes` times at once, and the quickest probe counts. They end after one
+    that is exact to `exact_ms`, and no further one begins after `new_server_s`.
     """
 
     interval_s: float = field(default=5.0, validator=_positive)
@@ -46,6 +50,9 @@ class ClockOptions:
     error_bound_ms_max: int = 500
     agreeing_probes: int = field(default=5, validator=validators.ge(1))
     settle_after_s: float = field(default=10.0, validator=_positive)
+    new_server_probes: int = field(default=5, validator=validators.ge(1))
+    new_server_s: float = field(default=2.0, validator=_positive)
+    exact_ms: int = 10
 
 
 class DisciplinedClock(Clock):
@@ -156,9 +163,9 @@ class DisciplinedClock(Clock):
         What lives for a moment does not settle, and takes the clock of a new server as it is.
         """
         try:
-            sample, time = await self._sample()
+            sample, time = await self._exact_sample()
             if settles and not time.is_settled and await self._settle(sample, time):
-                sample, time = await self._sample()
+                sample, time = await self._exact_sample()
         except DomainError as error:
             self._unreachable = True
             self._fault = error.fault if isinstance(error, StorageUnavailable) else None
@@ -168,6 +175,21 @@ class DisciplinedClock(Clock):
         else:
             self._unreachable, self._failure = False, None
             self._take_in(sample, time, settles=settles)
+
+    async def _exact_sample(self) -> tuple[ClockSample, ServerTime]:
+        """Take a sample, of a new server the most exact of several: what is settled is off by up to its error.
+
+        The first one is often slow, because it waits for a connection. The clock keeps the former time meanwhile.
+        """
+        sample, time = await self._sample()
+        ends_ns = sample.taken_ns + self._options.new_server_s * _NS_PER_S
+        is_new = self._best is not None and time.timeline != self._timeline
+        with suppress(DomainError):
+            for _ in range(self._options.new_server_probes - 1 if is_new else 0):
+                if sample.error_ns <= self._options.exact_ms * _NS_PER_MS or self._monotonic_ns() >= ends_ns:
+                    break
+                sample, time = min((sample, time), await self._sample(), key=lambda taken: taken[0].error_ns)
+        return sample, time
 
     async def _sample(self) -> tuple[ClockSample, ServerTime]:
         sent_ns = self._monotonic_ns()

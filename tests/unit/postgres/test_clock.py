@@ -53,6 +53,10 @@ class ManualHost:
         self.drift_ppm = 0
         self.there_ns = 0
         self.back_ns = 0
+        self.connecting_ns = []
+        """What the next reads take before they reach the database, in turn."""
+        self.breaks_after = None
+        self.reads = 0
         self.failure = None
         self.server = ManualServer()
 
@@ -67,11 +71,14 @@ class ManualHost:
         return START + timedelta(microseconds=(self.true_ns + off_ns) // 1000)
 
     async def read(self):
-        self.true_ns += self.there_ns
+        self.reads += 1
+        self.true_ns += self.there_ns + (self.connecting_ns.pop(0) if self.connecting_ns else 0)
         if self.failure is not None:
             raise self.failure
         reading = self.server.read(self.database())
         self.true_ns += self.back_ns
+        if self.reads == self.breaks_after:
+            self.failure = StorageUnavailable()
         return reading
 
     async def settle(self, time, correction):
@@ -347,6 +354,42 @@ async def test_after_a_failover_each_controller_knows_the_settled_time_within_it
         await clock.measure()
         settled_at = host.server.read(host.database()).at
         assert abs(clock.now() - settled_at) <= timedelta(milliseconds=clock.error_bound_ms)
+
+
+@pytest.mark.parametrize("slow_ns", [[450 * MS], [450 * MS, 300 * MS, 400 * MS]], ids=["one", "three"])
+async def test_after_a_failover_the_quickest_of_several_probes_is_settled(two_hosts, slow_ns):
+    clocks = [await contact(host) for host in two_hosts]
+    fail_over(two_hosts, 60)
+    for host, clock in zip(two_hosts, clocks, strict=True):
+        host.connecting_ns = list(slow_ns)
+        await clock.measure()
+        assert clock.ready
+        assert abs(clock.now() - host.database(0)) < timedelta(milliseconds=10)
+        assert clock.error_bound_ms < 10
+    (settled,) = two_hosts[0].server.settled
+    assert settled / timedelta(seconds=1) == pytest.approx(-60, abs=0.01)
+
+
+@pytest.mark.parametrize(("slow_ns", "reads"), [(40 * MS, 5 + 5), (900 * MS, 4 + 4)], ids=["40 ms", "900 ms"])
+async def test_probes_of_a_new_server_that_are_all_slow_are_few_and_end_after_two_seconds(slow_ns, reads):
+    host = ManualHost()
+    clock = await contact(host)
+    fail_over([host], 60)
+    host.there_ns, host.reads = slow_ns, 0
+    await clock.measure()
+    assert (host.reads, len(host.server.settled)) == (reads, 1), "some to settle, and as many of the settled time"
+    await clock.measure()
+    assert host.reads == reads + 1
+
+
+async def test_a_probe_of_a_new_server_that_fails_leaves_those_before():
+    host = ManualHost()
+    clock = await contact(host)
+    fail_over([host], 60)
+    host.connecting_ns, host.breaks_after = [450 * MS], host.reads + 1
+    await clock.measure()
+    assert host.server.settled == [timedelta(seconds=-60, milliseconds=-225)]
+    assert clock.ready
 
 
 async def test_a_controller_that_starts_after_a_failover_leaves_it_to_older_ones_to_settle(two_hosts):
