@@ -135,7 +135,8 @@ class HostApi:
         deadline = StartDeadline(message.time_left_ms, arrived_at_s, self._monotonic)
         run = script_run(message, self._script_of(message), None if streamed is None else streamed.output)
         deadline.require_left()
-        return await self._executions.respond(run, deadline, partial(until_disconnect, request.receive))
+        wait = partial(until_disconnect, request.receive)
+        return await self._executions.respond(run, deadline, wait, is_streamed=streamed is not None)
 
     async def check(self, request: Request) -> Response:
         """Parse a script without running it. A disconnect cancels the check."""

@@ -83,14 +83,23 @@ class HostedExecutions:
         whole = {"status": "ok" if health["status"] == "degraded" else health["status"]}
         return [str(each) for each in Language if states.get(each, whole)["status"] != "ok"]
 
-    async def respond(self, run: ScriptRun, deadline: StartDeadline, until_withdrawn: UntilWithdrawn) -> Response:
-        """Return the response to an execution; raises DomainError if nothing was started, or its end is unknown."""
+    async def respond(
+        self, run: ScriptRun, deadline: StartDeadline, until_withdrawn: UntilWithdrawn, *, is_streamed: bool
+    ) -> Response:
+        """Return the response to an execution; raises DomainError if nothing was started, or its end is unknown.
+
+        A controller sends an execution on one stream only, and a stream brings each frame once. So after its end one
+        that `is_streamed` leaves its place in the memory to others.
+        """
         self._seen.add(run.execution_id, deadline.time_left_ms / 1000 + _COPIES_S)
         try:
             return await self._run(run, deadline, until_withdrawn)
         except _NOTHING_STARTED:
             self._seen.remove(run.execution_id)
             raise
+        finally:
+            if is_streamed:
+                self._seen.spare(run.execution_id)
 
     async def cancel(self, execution_id: UUID) -> None:
         """Stop an execution. One that is queued, or arrives within a minute, starts nothing and reports the same."""

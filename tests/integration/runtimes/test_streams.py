@@ -418,6 +418,19 @@ class TestHost:
             assert (await end_of(other))[2]["error"]["code"] == "EXECUTION_SEEN"
         assert len(behind.ran) == 1
 
+    async def test_a_stream_carries_more_executions_than_a_host_remembers(self, behind):
+        async with served_host(behind, executions_max=2) as (_, url), raw_controller(url) as peer:
+            await switched(peer)
+            for number in range(1, 6):
+                peer.writer.write(run_frame(number))
+                assert (await end_of(peer))[:2] == (number, 200)
+            behind.hold()
+            peer.writer.write(run_frame(6) + run_frame(7) + run_frame(8))
+            assert (await end_of(peer))[2]["error"]["code"] == "OVERLOADED"
+            behind.let_go()
+            assert [(await end_of(peer))[1] for _ in range(2)] == [200, 200]
+        assert len(behind.ran) == 7
+
     async def test_a_lost_stream_withdraws_queued_runs_and_lets_started_ones_end(self, url, behind):
         behind.hold()
         async with raw_controller(url) as peer:

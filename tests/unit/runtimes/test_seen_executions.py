@@ -34,6 +34,35 @@ class TestSeenExecutions:
         with pytest.raises(ExecutionSeen):
             seen.add(first, 10)
 
+    def test_when_it_is_full_an_id_takes_the_place_of_the_first_that_was_spared(self, seen):
+        kept, spared, spared_later, last = [new_id() for _ in range(4)]
+        for execution_id in (kept, spared):
+            seen.add(execution_id, 10)
+        seen.spare(spared)
+        with pytest.raises(ExecutionSeen):
+            seen.add(spared, 10)
+        seen.add(spared_later, 10)
+        seen.spare(spared_later)
+        seen.add(last, 10)
+        for execution_id in (kept, last):
+            with pytest.raises(ExecutionSeen):
+                seen.add(execution_id, 10)
+        with pytest.raises(Overloaded):
+            seen.add(spared, 10)
+
+    def test_spared_ids_whose_time_is_over_take_no_memory(self, seen, monotonic):
+        removed = new_id()
+        seen.add(removed, 5)
+        seen.remove(removed)
+        seen.spare(removed)
+        for _ in range(3):
+            execution_id = new_id()
+            seen.add(execution_id, 5)
+            seen.spare(execution_id)
+            monotonic.now_s += 5
+        seen.add(new_id(), 5)
+        assert seen.debug_snapshot() == {"ids": 1, "ends": 1, "spared": 0}
+
     def test_a_removed_id_may_be_added_again(self, seen):
         execution_id = new_id()
         seen.add(execution_id, 10)
