@@ -267,19 +267,22 @@ class Cluster:
 
     async def switch_over(self):
         """Give the place of the primary to its synchronous standby, as `patronictl switchover` does, and wait for it."""
-        timeline = await self.timeline()
-        await until(self._is_switched_over, WHOLE_S)
+        timeline, ends_at_s = await self.timeline(), time.monotonic() + WHOLE_S
+        while refusal := await self._refusal_of_switch():
+            assert time.monotonic() < ends_at_s, f"no switchover within {WHOLE_S} s: {refusal}"
+            await asyncio.sleep(_POLL_S)
         return await self.leader(timeline)
 
-    async def _is_switched_over(self):
-        """Return whether Patroni accepted it: it refuses while the standby is not yet synchronous."""
+    async def _refusal_of_switch(self):
+        """Ask Patroni for it, and return why it refuses, as while the standby is not yet synchronous; None if it did."""
         primary = await self.leader()
-        standbys = [member["name"] for member in await self._members(primary) if member["role"] == "sync_standby"]
+        members = await self._members(primary)
+        standbys = [member["name"] for member in members if member["role"] == "sync_standby"]
         if not standbys:
-            return False
+            return f"there is no synchronous standby: {members}"
         wanted = {"leader": primary.name, "candidate": standbys[0]}
         reply = await self._http.post(f"http://127.0.0.1:{primary.rest_port}/switchover", json=wanted, timeout=30)
-        return reply.status_code == 200
+        return None if reply.status_code == 200 else f"{reply.status_code} {reply.text}, members: {members}"
 
     async def _is_whole(self):
         for node in self.nodes:
