@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,11 @@ def panels():
     for panel in json.loads(DASHBOARD.read_text())["panels"]:
         for target in panel.get("targets", ()):
             yield panel["title"], target
+
+
+def named_by(item: Mapping[str, str]) -> frozenset[str]:
+    """Return the metrics of the service that an alert or a target of a panel names."""
+    return mentioned(item["expr"]).metrics - FROM_PROMETHEUS
 
 
 def family_named(metric: str) -> Family:
@@ -121,6 +126,11 @@ def test_the_dashboard_shows_every_metric_of_nodes_and_of_runtime_hosts():
     about = re.compile("pglambda_(buckets?|node|runtime(?!_host_)|clock_correction|webhook_copies)_")
     wanted = {name for name, family in FAMILIES.items() if about.match(name)}
     assert {name for name in wanted if not any(metric.startswith(name) for metric in shown)} == set()
+
+
+def test_the_dashboard_shows_every_metric_of_the_alerts():
+    shown = {family_named(metric).name for _, target in panels() for metric in named_by(target)}
+    assert {family_named(metric).name for rule in rules() for metric in named_by(rule)} - shown == set()
 
 
 def test_panels_do_not_overlap():
