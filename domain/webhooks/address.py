@@ -44,6 +44,8 @@ _REFUSED: Sequence[Network] = [
         "3fff::/20",
     )
 ]
+"""Instead of `is_global`, which differs between releases of Python. Other networks of IPv6 are outside of 2000::/3."""
+
 _PRINTABLE = re.compile(r"[!-~]+")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
@@ -80,7 +82,7 @@ class AddressPolicy:
             return None
         if isinstance(address, IPv6Address) and (address not in _GLOBAL_IPV6 or address.scope_id):
             return f"{address} is not a public address"
-        if not address.is_global or any(address in network for network in _REFUSED):
+        if any(address in network for network in _REFUSED):
             return f"{address} is not a public address"
         return None
 

@@ -123,3 +123,22 @@ def test_a_public_address_is_accepted(address):
 )
 def test_an_address_that_is_not_public_is_refused(address):
     assert DEFAULT.problem_of_address(ip_address(address)) == f"{address} is not a public address"
+
+
+@pytest.mark.parametrize(
+    ("network", "prefix"),
+    [
+        ("0.0.0.0/0", 14),
+        ("192.0.0.0/16", 24),
+        ("192.88.0.0/16", 24),
+        ("198.51.0.0/16", 24),
+        ("203.0.0.0/16", 24),
+        ("2000::/3", 16),
+        ("2001::/16", 26),
+        ("2001:d00::/24", 32),
+        ("3fff::/16", 24),
+    ],
+)
+def test_no_address_is_accepted_that_this_python_knows_as_not_global(network, prefix):
+    first = [each.network_address for each in ip_network(network).subnets(new_prefix=prefix)]
+    assert [at for at in first if not at.is_global and DEFAULT.problem_of_address(at) is None] == []
