@@ -18,7 +18,7 @@ class BacklogBounds:
 
     counted_max: int = field(default=100_000, validator=validators.ge(1))
     owners_max: int = field(default=1000, validator=validators.ge(1))
-    examined_max: int = field(default=50, validator=validators.ge(1))
+    examined_max: int = field(default=20, validator=validators.ge(1))
 
 
 @define(eq=False)

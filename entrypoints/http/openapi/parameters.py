@@ -226,7 +226,12 @@ PREFER = Parameter(
 )
 EventId = Annotated[str, Meta(pattern=EVENT_ID_PATTERN)]
 LAST_EVENT_ID = Parameter(
-    "Last-Event-ID", In.HEADER, EventId, "The id of the last event that the reader has received.", None
+    "Last-Event-ID",
+    In.HEADER,
+    EventId,
+    "The id of the last event that the reader has received. 400 if it is beyond what the execution has written, as far "
+    "as that is known: after the end only stdout is.",
+    None,
 )
 PREFERENCE_APPLIED = ResponseHeader(
     "Preference-Applied", str, "The preferences that were honoured.", "respond-async", always=False

@@ -324,6 +324,16 @@ async def test_one_bad_address_refuses_the_name(receiving, addresses):
     assert receiver.requests == []
 
 
+async def test_the_first_sixteen_addresses_of_a_name_are_judged_and_further_ones_are_not_used(receiving):
+    receiver, ours, private = await receiving(answering(OK)), ["127.0.0.1"] * 15, "10.0.0.1"
+    answers = [*ours, private, "127.0.0.1"], [*ours, "127.0.0.1", private]
+    options, network, _ = named(receiver, *answers, networks=(LOOPBACK,))
+    refused, sent = await send_named(receiver, options, network, times=2)
+    assert refused.error.endswith(REFUSED)
+    assert sent.status == 200
+    assert len(receiver.requests) == 1
+
+
 async def test_a_name_is_judged_anew_at_each_attempt(receiving):
     receiver = await receiving(answering(OK))
     options, network, asked = named(
