@@ -12,7 +12,7 @@ from adapters.postgres.statements.catalogue import Statements
 from entrypoints.composition.controller import create_controller
 from tests.citus.cluster import Cluster
 from tests.citus.test_buckets import distribute
-from tests.integration.application.conftest import Api, serving, settings_for
+from tests.integration.application.conftest import NODEJS_HERE, Api, serving, settings_for
 from tests.support.commands import run_command
 from tests.support.folders import shared_folder
 from tests.support.waiting import until
@@ -37,7 +37,9 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 async def api(cluster: Cluster, database: str, data_dir: Path) -> AsyncIterator[Api]:
-    settings = settings_for(cluster.url(database), data_dir, DATABASE_NODES="auto", REQUEST_TIMEOUT_MS="4000")
+    settings = settings_for(
+        cluster.url(database), data_dir, DATABASE_NODES="auto", REQUEST_TIMEOUT_MS="4000", **NODEJS_HERE
+    )
     async with serving(create_controller(settings)) as api:
         yield api
 

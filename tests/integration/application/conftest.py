@@ -18,10 +18,10 @@ from entrypoints.settings.loading import load_settings
 from entrypoints.settings.settings import Settings
 from tests.support.folders import shared_folder
 
-PYTHON_ALONE = {"NODEJS_RUNTIME_URL": "http://127.0.0.1:9"}
-"""Settings of a controller that does not start Node.js, which takes longer than most tests."""
+NODEJS_HERE = {"NODEJS_RUNTIME_URL": ""}
+"""Settings of a controller that starts Node.js too."""
 
-BOTH_LANGUAGES = pytest.mark.parametrize("api", [{}], indirect=True, ids=["both"])
+BOTH_LANGUAGES = pytest.mark.parametrize("api", [NODEJS_HERE], indirect=True, ids=["both"])
 """For tests whose `api` runs Node.js too."""
 
 
@@ -56,11 +56,13 @@ def bearer(credential: str) -> dict[str, str]:
 
 
 def settings_for(database_url: str, data_dir: Path, **variables: str) -> Settings:
+    """Settings of a controller that does not start Node.js, unless they say so: that takes longer than most tests."""
+    nodejs = {"NODEJS_RUNTIME_URL": "http://127.0.0.1:9"}
     # Patient, because the suite shares its machine with other suites.
     patient = {"REQUEST_TIMEOUT_MS": "10000", "QUEUE_TIMEOUT_MS": "10000", "MAX_WARM_WORKERS": "4"}
     facts = {name: str(value) for name, value in conninfo_to_dict(database_url).items()}
     url = f"postgresql:///?{urlencode(facts)}"
-    return load_settings({"DATABASE_URL": url, "DATA_DIR": str(data_dir), **patient, **variables})
+    return load_settings({"DATABASE_URL": url, "DATA_DIR": str(data_dir), **patient, **nodejs, **variables})
 
 
 @contextlib.asynccontextmanager
@@ -92,6 +94,6 @@ def data_dir() -> Iterator[Path]:
 @pytest.fixture
 async def api(request: pytest.FixtureRequest, database_url: str, data_dir: Path) -> AsyncIterator[Api]:
     """A caller of a controller that runs Python alone."""
-    variables = getattr(request, "param", PYTHON_ALONE)
+    variables = getattr(request, "param", {})
     async with serving(create_controller(settings_for(database_url, data_dir, **variables))) as api:
         yield api

@@ -22,7 +22,7 @@ from domain.identity import Owner
 from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
 from entrypoints.settings.settings import Settings
-from tests.integration.application.conftest import PYTHON_ALONE, Api, bearer, serving, settings_for
+from tests.integration.application.conftest import Api, bearer, serving, settings_for
 from tests.support.waiting import until
 from tests.unit.jwt.forge import ED, RSA, claims, eddsa, pem, rs256, token
 from tests.unit.jwt.test_keys import ED_JWK, RSA_JWK
@@ -65,9 +65,7 @@ async def issue(settings: Settings, lifetime: timedelta | None = None) -> Any:
 
 
 async def test_a_secret_turns_authentication_on(database_url: str, data_dir: Path) -> None:
-    async with serving(
-        create_controller(settings_for(database_url, data_dir, JWT_SECRET=SECRET, **PYTHON_ALONE))
-    ) as api:
+    async with serving(create_controller(settings_for(database_url, data_dir, JWT_SECRET=SECRET))) as api:
         assert await status(api, None) == 401
         assert await status(api, signed()) == 200
         headers = {"Language-Title": "python-x", **bearer(signed())}
@@ -95,7 +93,7 @@ async def test_a_public_key_verifies_what_its_holder_signs(
 
 
 async def test_api_keys_alone_are_asked_for_by_name(database_url: str, data_dir: Path) -> None:
-    settings = settings_for(database_url, data_dir, AUTH="required", **PYTHON_ALONE)
+    settings = settings_for(database_url, data_dir, AUTH="required")
     issued = await issue(settings)
     brief = await issue(settings, timedelta(seconds=1))
     async with serving(create_controller(settings)) as api:
@@ -109,7 +107,7 @@ async def test_api_keys_alone_are_asked_for_by_name(database_url: str, data_dir:
 
 
 async def test_a_lookup_of_a_key_may_take_its_part_of_a_long_budget(database_url: str, data_dir: Path) -> None:
-    settings = settings_for(database_url, data_dir, AUTH="required", REQUEST_TIMEOUT_MS="20000", **PYTHON_ALONE)
+    settings = settings_for(database_url, data_dir, AUTH="required", REQUEST_TIMEOUT_MS="20000")
     issued = await issue(settings)
     async with (
         serving(create_controller(settings)) as api,
@@ -159,7 +157,7 @@ class Issuer:
 async def test_published_keys_are_fetched_and_followed(database_url: str, data_dir: Path) -> None:
     issuer = Issuer([RSA_JWK])
     async with issuer.serving():
-        settings = settings_for(database_url, data_dir, JWT_JWKS_URL=issuer.url, **PYTHON_ALONE)
+        settings = settings_for(database_url, data_dir, JWT_JWKS_URL=issuer.url)
         async with serving(create_controller(settings)) as api:
             # Tokens come afterwards: one with an unknown key starts a fetch, at most once in ten seconds.
             await asyncio.wait_for(issuer.fetched.wait(), 30)
@@ -175,19 +173,19 @@ async def test_published_keys_are_fetched_and_followed(database_url: str, data_d
 
 
 async def test_an_issuer_that_is_away_does_not_stop_the_start(database_url: str, data_dir: Path) -> None:
-    settings = settings_for(database_url, data_dir, JWT_JWKS_URL="http://127.0.0.1:1/keys", **PYTHON_ALONE)
+    settings = settings_for(database_url, data_dir, JWT_JWKS_URL="http://127.0.0.1:1/keys")
     async with serving(create_controller(settings)) as api:
         await until(partial(is_ready, api), 20)
         assert await status(api, token(claims(datetime.now(UTC)), {"alg": "RS256"}, rs256())) == 503
 
 
 async def test_the_start_reports_sessions_that_no_caller_can_reach_any_more(database_url: str, data_dir: Path) -> None:
-    async with serving(create_controller(settings_for(database_url, data_dir, **PYTHON_ALONE))) as api:
+    async with serving(create_controller(settings_for(database_url, data_dir))) as api:
         for _ in range(3):
             await api.initialize("python-x", "result = 1")
     with structlog.testing.capture_logs() as lines:
         async with (
-            serving(create_controller(settings_for(database_url, data_dir, JWT_SECRET=SECRET, **PYTHON_ALONE))),
+            serving(create_controller(settings_for(database_url, data_dir, JWT_SECRET=SECRET))),
             asyncio.timeout(30),
         ):
             while not (  # noqa: ASYNC110  # the log has no event for its lines

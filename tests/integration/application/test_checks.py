@@ -13,7 +13,7 @@ from entrypoints.composition.controller import create_controller
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.served_hosts import served
-from tests.integration.application.conftest import Api, serving, settings_for
+from tests.integration.application.conftest import NODEJS_HERE, Api, serving, settings_for
 from tests.support.ports import unix_socket
 
 pytestmark = pytest.mark.timeout(120)
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(120)
 async def checked_at(request, database_url: str, data_dir: Path, tmp_path: Path) -> AsyncIterator[Api]:
     """An application whose scripts are checked here, or by a host on a Unix socket."""
     if request.param == "sandbox":
-        async with serving(create_controller(settings_for(database_url, data_dir))) as api:
+        async with serving(create_controller(settings_for(database_url, data_dir, **NODEJS_HERE))) as api:
             yield api
         return
     sandbox = SandboxScriptRunner(SandboxOptions(runtimes_dir=data_dir / "runtimes", queue_timeout_s=10.0))

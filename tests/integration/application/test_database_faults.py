@@ -14,7 +14,7 @@ from domain.storage.faults import StorageFault
 from entrypoints.composition.controller import Controller
 from entrypoints.http.app import Application
 from entrypoints.settings.settings import Settings
-from tests.integration.application.conftest import PYTHON_ALONE, Api, serving, settings_for
+from tests.integration.application.conftest import Api, serving, settings_for
 from tests.support.waiting import until
 
 PATIENCE_S = 20.0
@@ -139,9 +139,7 @@ async def test_a_role_that_may_only_read_is_not_ready_until_the_right_is_granted
 
 async def test_a_database_that_becomes_read_only_is_reported(database_url: str, data_dir: Path, change: Change) -> None:
     name = conninfo_to_dict(database_url)["dbname"]
-    async with serving(
-        create_controller(settings_for(database_url, data_dir, REQUEST_TIMEOUT_MS="2000", **PYTHON_ALONE))
-    ) as api:
+    async with serving(create_controller(settings_for(database_url, data_dir, REQUEST_TIMEOUT_MS="2000"))) as api:
         await until(lambda: ready(api), PATIENCE_S)
         change(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         change(
@@ -155,7 +153,7 @@ async def test_a_full_disk_is_reported_and_service_resumes_by_itself(
     database_url: str, data_dir: Path, change: Change
 ) -> None:
     change(DISK_FULL)
-    async with serving(create_controller(settings_for(database_url, data_dir, **PYTHON_ALONE))) as api:
+    async with serving(create_controller(settings_for(database_url, data_dir))) as api:
         require(await initialize(api), StorageFault.DISK_FULL)
         assert await reason_of(api) == StorageFault.DISK_FULL.message
         change(NO_DISK_FULL)

@@ -11,7 +11,7 @@ from jsonschema_rs import Draft202012Validator
 from entrypoints.composition.controller import create_controller
 from entrypoints.http.contract import In
 from entrypoints.http.openapi.parameters import PATH_PARAMETERS
-from tests.integration.application.conftest import Api, serving, settings_for
+from tests.integration.application.conftest import NODEJS_HERE, Api, serving, settings_for
 from tests.support.ports import free_port
 
 
@@ -19,7 +19,7 @@ from tests.support.ports import free_port
 async def hooked(database_url: str, data_dir: Path) -> AsyncIterator[Api]:
     """A controller with webhooks, whose messages go to a proxy that is not there."""
     proxy = f"http://127.0.0.1:{free_port()}"
-    settings = settings_for(database_url, data_dir, WEBHOOK_KEY="k" * 32, WEBHOOK_PROXY=proxy)
+    settings = settings_for(database_url, data_dir, WEBHOOK_KEY="k" * 32, WEBHOOK_PROXY=proxy, **NODEJS_HERE)
     async with serving(create_controller(settings)) as api:
         yield api
 

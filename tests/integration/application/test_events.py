@@ -121,9 +121,7 @@ async def test_a_reader_that_is_cut_off_again_and_again_gets_each_byte_once(runn
 
 
 async def test_a_controller_that_only_accepts_streams_what_another_one_runs(running: Api, accepting: Api) -> None:
-    session_id = await running.initialize(
-        "nodejs-steps", "console.log('one'); event.progress(1); return event.params + 1"
-    )
+    session_id = await running.initialize("python-steps", "print('one')\nprogress(1)\nresult = params + 1")
     async with stream(accepting, "POST", f"/api/v1/execute/{session_id}", json={"params": 1}) as events:
         found = [event async for event in events]
     assert text_of(found) == "one\n"

@@ -35,7 +35,7 @@ async def test_a_failure_survives_a_restart_and_is_reported_by_another_controlle
 ) -> None:
     settings = settings_for(database_url, data_dir)
     async with serving(create_controller(settings)) as api:
-        session_id = await api.initialize("nodejs-bad", "console.log('so far'); throw new TypeError('bad')")
+        session_id = await api.initialize("python-bad", "print('so far'); raise TypeError('bad')")
         first = await execute(api, session_id)
         await api.client.delete(f"/api/v1/sessions/{session_id}")
     async with serving(create_controller(settings)) as api:

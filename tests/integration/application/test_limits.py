@@ -18,7 +18,7 @@ from domain.identity import Owner
 from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
 from entrypoints.settings.settings import Settings
-from tests.integration.application.conftest import PYTHON_ALONE, Api, serving, settings_for
+from tests.integration.application.conftest import Api, serving, settings_for
 from tests.support.waiting import until
 
 SECRET = "a secret of thirty-two bytes, or more"
@@ -58,7 +58,7 @@ async def serve(database_url: str, data_dir: Path) -> AsyncIterator[Serve]:
     async with AsyncExitStack() as stack:
 
         async def begin(**variables: str) -> Served:
-            settings = settings_for(database_url, data_dir, JWT_SECRET=SECRET, **variables, **PYTHON_ALONE)
+            settings = settings_for(database_url, data_dir, JWT_SECRET=SECRET, **variables)
             return Served(await stack.enter_async_context(serving(create_controller(settings))), settings)
 
         yield begin

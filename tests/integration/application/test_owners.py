@@ -17,7 +17,7 @@ from domain.access.principal import Scope
 from domain.identity import Owner
 from entrypoints.composition.controller import create_controller
 from entrypoints.http.route import Route
-from tests.integration.application.conftest import PYTHON_ALONE, Api, serving, settings_for
+from tests.integration.application.conftest import Api, serving, settings_for
 
 SECRET = "a secret of thirty-two bytes or more"
 OWN_HEADERS = {"x-request-id", "date"}
@@ -47,7 +47,7 @@ def of_things(routes: tuple[Route, ...]) -> list[Route]:
 
 @pytest.fixture
 async def guarded(database_url: str, data_dir: Path) -> AsyncIterator[tuple[Api, tuple[Route, ...]]]:
-    application = create_controller(settings_for(database_url, data_dir, JWT_SECRET=SECRET, **PYTHON_ALONE))
+    application = create_controller(settings_for(database_url, data_dir, JWT_SECRET=SECRET))
     async with serving(application) as api:
         yield api, application.routes
 
@@ -102,10 +102,8 @@ async def test_what_belongs_to_somebody_else_is_exactly_as_absent(guarded: Any, 
 async def test_turning_authentication_off_shows_anonymous_nothing_of_the_others(
     database_url: str, data_dir: Path
 ) -> None:
-    async with serving(
-        create_controller(settings_for(database_url, data_dir, JWT_SECRET=SECRET, **PYTHON_ALONE))
-    ) as api:
+    async with serving(create_controller(settings_for(database_url, data_dir, JWT_SECRET=SECRET))) as api:
         session = await initialize(api)
-    async with serving(create_controller(settings_for(database_url, data_dir, **PYTHON_ALONE))) as api:
+    async with serving(create_controller(settings_for(database_url, data_dir))) as api:
         assert (await api.session(session)).status_code == 404
         assert (await api.client.get("/api/v1/sessions")).json()["sessions"] == []

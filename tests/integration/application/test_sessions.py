@@ -31,7 +31,7 @@ async def test_twenty_executions_at_once_count_exactly_twenty(api: Api) -> None:
 async def test_sessions_survive_a_restart_with_exact_counts(database_url: str, data_dir: Path) -> None:
     settings = settings_for(database_url, data_dir)
     async with serving(create_controller(settings)) as api:
-        session_id = await api.initialize("nodejs-counting", "return event.params.n + 1;")
+        session_id = await api.initialize("python-counting", "result = params['n'] + 1")
         assert (await api.execute(session_id, n=1)).json()["execution_count"] == 1
     async with serving(create_controller(settings)) as api:
         response = (await api.execute(session_id, n=2)).json()

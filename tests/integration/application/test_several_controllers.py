@@ -10,14 +10,14 @@ from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunne
 from domain.scripts.language import Language
 from entrypoints.composition.controller import Controller
 from entrypoints.composition.runners import Runners
-from tests.integration.application.conftest import PYTHON_ALONE, serving, settings_for
+from tests.integration.application.conftest import serving, settings_for
 from tests.support.at_once import LIMITS, AtOnce, credentials_of
 
 
 @pytest.fixture
 async def two(database_url: str, data_dir: Path) -> AsyncIterator[AtOnce]:
     """Callers of two controllers, whose scripts run in this process: what they share is the database."""
-    settings = settings_for(database_url, data_dir, **LIMITS, **PYTHON_ALONE)
+    settings = settings_for(database_url, data_dir, **LIMITS)
     async with AsyncExitStack() as stack:
         clients = []
         for _ in range(2):

@@ -11,7 +11,7 @@ from domain.storage.storage import Part
 from entrypoints.cli.storage import storage_report
 from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
-from tests.integration.application.conftest import PYTHON_ALONE, Api, serving, settings_for
+from tests.integration.application.conftest import Api, serving, settings_for
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -46,9 +46,7 @@ async def storage_of(api: Api) -> dict:
 async def test_history_is_shortened_to_the_budget_and_health_says_so(database_url: str, data_dir: Path) -> None:
     for age_days in (4, 3, 2):
         fill(database_url, age_days)
-    async with serving(
-        create_controller(settings_for(database_url, data_dir, STORAGE_MAX_GB="0.007", **PYTHON_ALONE))
-    ) as api:
+    async with serving(create_controller(settings_for(database_url, data_dir, STORAGE_MAX_GB="0.007"))) as api:
         found = await storage_of(api)
     assert found["status"] == "degraded"
     assert "STORAGE_MAX_GB" in found["reason"]
@@ -62,7 +60,7 @@ async def test_history_is_shortened_to_the_budget_and_health_says_so(database_ur
 
 async def test_the_command_shows_sizes_days_and_free_space(database_url: str, data_dir: Path) -> None:
     fill(database_url, 2)
-    settings = settings_for(database_url, data_dir, STORAGE_MAX_GB="1", **PYTHON_ALONE)
+    settings = settings_for(database_url, data_dir, STORAGE_MAX_GB="1")
     report = await storage_report(Commands(settings=settings), data_dir)
     assert report.budget_bytes == 1024**3
     assert report.disk_free_bytes is not None

@@ -8,7 +8,7 @@ import pytest
 from adapters.postgres.migrations.migration import load_migrations
 from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
-from tests.integration.application.conftest import serving, settings_for
+from tests.integration.application.conftest import NODEJS_HERE, serving, settings_for
 from tests.support.waiting import until
 
 FIRST, *FURTHER = [str(step) for step in load_migrations()]
@@ -17,7 +17,7 @@ FIRST, *FURTHER = [str(step) for step in load_migrations()]
 async def test_a_mapping_file_adds_spellings(database_url: str, data_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "mapping.json"
     path.write_text('{"prefixes": {"py-": "python", "js-": "nodejs"}}')
-    settings = settings_for(database_url, data_dir, RUNTIME_MAPPINGS_FILE=str(path))
+    settings = settings_for(database_url, data_dir, RUNTIME_MAPPINGS_FILE=str(path), **NODEJS_HERE)
     async with serving(create_controller(settings)) as api:
         session_id = await api.initialize("py-sum", "result = 1")
         assert (await api.session(session_id)).json()["language_title"] == "python-sum"

@@ -154,7 +154,7 @@ async def test_a_session_of_a_purged_owner_says_so(api: Api, settings: Settings,
 
 
 async def test_a_session_with_an_idempotency_key_and_a_function(api: Api, settings: Settings) -> None:
-    headers = {"Language-Title": "nodejs-calculator", "Idempotency-Key": "first"}
+    headers = {"Language-Title": "python-text_processor", "Idempotency-Key": "first"}
     made = await api.client.post("/api/v1/initialize", headers=headers, json={})
     found = await explained(settings, made.json()["request_id"])
     assert found.state == "active"
@@ -257,8 +257,8 @@ async def test_a_session_that_was_taken_over(api: Api, settings: Settings, write
 
 
 async def test_a_function_that_is_no_longer_stored(api: Api, settings: Settings, write: Write) -> None:
-    made = await api.client.post("/api/v1/initialize", headers={"Language-Title": "nodejs-calculator"}, json={})
-    write("DELETE FROM meta.functions WHERE title = 'calculator'")
+    made = await api.client.post("/api/v1/initialize", headers={"Language-Title": "python-text_processor"}, json={})
+    write("DELETE FROM meta.functions WHERE title = 'text_processor'")
     found = await explained(settings, made.json()["request_id"])
     assert texts_of(found, "script") == ["It uses version 1 of a function that is no longer stored."]
 

@@ -14,7 +14,7 @@ from domain.takeover.stages import Stage
 from entrypoints.composition.controller import create_controller
 from entrypoints.server.connection import BoundedConnection
 from entrypoints.server.control import ORIGIN
-from tests.integration.application.conftest import settings_for
+from tests.integration.application.conftest import NODEJS_HERE, settings_for
 
 Fronting = Callable[..., AbstractAsyncContextManager[int]]
 
@@ -24,7 +24,7 @@ def fronting_of(database_url: str, data_dir: Path, origin_url: str) -> Fronting:
 
     @asynccontextmanager
     async def serve(**settings: str) -> AsyncIterator[int]:
-        given = {"ORIGIN_PORT": "1", "ORIGIN_URL": origin_url, "ALLOWED_HOSTS": "*", **settings}
+        given = {"ORIGIN_PORT": "1", "ORIGIN_URL": origin_url, "ALLOWED_HOSTS": "*", **NODEJS_HERE, **settings}
         application = create_controller(settings_for(database_url, data_dir, **given))
         state = ServerState()
         config = uvicorn.Config(application.listeners[ORIGIN], log_config=None, access_log=False)
