@@ -1,7 +1,7 @@
-"""A wall clock that is wrong by an hour has no effect, neither on a runtime host nor in a complete service."""
+"""A wall clock that is wrong by an hour has no effect on a complete service, nor on its runtime host for others."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,32 +22,34 @@ CLOCKS = pytest.mark.parametrize("off_s", [HOUR_S, -HOUR_S], ids=["an hour ahead
 
 
 @pytest.fixture
-def with_wrong_clock(folder: Path) -> Iterator[Callable[..., Service]]:
-    """Starts programs in which every Python process has a wrong wall clock (see `wrong_clock`)."""
-    started: list[Service] = []
-
-    def begin(name: str, off_s: int, **settings: str) -> Service:
-        clock = {"PYTHONPATH": str(WRONG_CLOCK), "WRONG_CLOCK_SECONDS": str(off_s)}
-        started.append(Service(folder, program=("entrypoints", name), LOG_FORMAT="json", **clock, **settings))
-        return started[-1]
-
-    yield begin
-    for each in started:
-        each.end()
-
-
-@pytest.fixture
-def wrong_host(with_wrong_clock: Callable[..., Service], off_s: int) -> Service:
-    host = with_wrong_clock("runtime-host", off_s)
-    wait_until(lambda: host.status("/health") == 200)
-    assert abs(_clock_of(host) - datetime.now(UTC) - timedelta(seconds=off_s)) < timedelta(minutes=10)
-    return host
+def service(folder: Path, made: Path, other_folder: Path, off_s: int) -> Iterator[Service]:
+    """A service of several processes, in which every Python process has a wrong wall clock (see `wrong_clock`)."""
+    seed(made, folder)
+    clock = {"PYTHONPATH": str(WRONG_CLOCK), "WRONG_CLOCK_SECONDS": str(off_s)}
+    settings = {"LOG_FORMAT": "json", "WEB_CONCURRENCY": "2", "TMPDIR": str(other_folder)}
+    started = Service(folder, program=("entrypoints", "serve"), **clock, **settings)
+    yield started
+    started.end()
 
 
 @CLOCKS
-async def test_a_host_with_a_wrong_clock_runs_scripts_and_keeps_workers_while_their_sessions_live(wrong_host):
+@pytest.mark.timeout(120)
+async def test_scripts_run_and_workers_are_kept_while_their_sessions_live(service, other_folder, off_s):
+    service.ready()
+    assert abs(_clock_of(service) - datetime.now(UTC) - timedelta(seconds=off_s)) < timedelta(minutes=10)
+    (shared_host,) = other_folder.glob("pglambda-*/runtime")
+    await _host_keeps_workers(f"unix:{shared_host}")
+    for title, script in (("python-adder", "result = params['n'] + 1"), ("nodejs-adder", "return event.params.n + 1")):
+        created = _post(service, "initialize", {"script_content": script}, {"Language-Title": title})
+        assert abs(datetime.fromisoformat(created["expires_at"]) - datetime.now(UTC)) < timedelta(hours=1, minutes=1)
+        for count in (1, 2):
+            executed = _post(service, f"execute/{created['request_id']}", {"params": {"n": count}}, {})
+            assert (executed["result"], executed["execution_count"]) == (count + 1, count)
+
+
+async def _host_keeps_workers(url: str) -> None:
     lasting, ending = new_session(), new_session()
-    async with _controller_of(wrong_host) as runner:
+    async with _controller_of(url) as runner:
         nodejs = run_of("return event.params", "8", language=Language.NODEJS, session_left=timedelta(0))
         assert await result_of(runner, nodejs) == "8"
         await report_of(runner, run_of("result = 1", ref=lasting, session_left=timedelta(minutes=30)))
@@ -58,24 +60,10 @@ async def test_a_host_with_a_wrong_clock_runs_scripts_and_keeps_workers_while_th
         assert (await report_of(runner, run_of("result = 1", ref=lasting))).cold_start is False
 
 
-@CLOCKS
-@pytest.mark.timeout(120)
-def test_a_service_of_several_processes_with_a_wrong_clock_runs_scripts(with_wrong_clock, folder, made, off_s):
-    seed(made, folder)
-    service = with_wrong_clock("serve", off_s, WEB_CONCURRENCY="2").ready()
-    for title, script in (("python-adder", "result = params['n'] + 1"), ("nodejs-adder", "return event.params.n + 1")):
-        created = _post(service, "initialize", {"script_content": script}, {"Language-Title": title})
-        assert abs(datetime.fromisoformat(created["expires_at"]) - datetime.now(UTC)) < timedelta(hours=1, minutes=1)
-        for count in (1, 2):
-            executed = _post(service, f"execute/{created['request_id']}", {"params": {"n": count}}, {})
-            assert (executed["result"], executed["execution_count"]) == (count + 1, count)
-    assert abs(_clock_of(service) - datetime.now(UTC) - timedelta(seconds=off_s)) < timedelta(minutes=10)
-
-
 @asynccontextmanager
-async def _controller_of(host: Service) -> AsyncIterator[HttpScriptRunner]:
-    """A controller's client of this host, in this process, whose clock is correct."""
-    runner = HttpScriptRunner(RuntimeOptions(), {language: [host.url] for language in Language})
+async def _controller_of(url: str) -> AsyncIterator[HttpScriptRunner]:
+    """A controller's client of a host, in this process, whose clock is correct."""
+    runner = HttpScriptRunner(RuntimeOptions(), {language: [url] for language in Language})
     await runner.open()
     try:
         yield runner
