@@ -207,8 +207,8 @@ def test_a_language_with_its_own_runtime_host_keeps_it(service):
 
 
 def test_a_second_start_on_the_same_folder_names_the_first(service):
-    first = service(**NO_DATABASE).ready()
-    second = service(measured=True, **NO_DATABASE)
+    first = service().ready()
+    second = service(measured=True)
     assert second.ended() != 0
     assert f"in use by the running pglambda with process id {first.program.pid}" in second.output
     assert first.status("/readyz") == 200
