@@ -289,7 +289,9 @@ class Cluster:
             if not node.is_managed:
                 node.start()
         primary = await self.primary()
-        if primary is None:
+        healths = await asyncio.gather(*(self._look(node, "/health") for node in self.nodes))
+        # Members stay in the list for a while after they were killed.
+        if primary is None or any(health is None or health.status_code != 200 for health in healths):
             return False
         members = await self._members(primary)
         roles = sorted(member["role"] for member in members if member["state"] in _USABLE)

@@ -63,7 +63,8 @@ async def controllers(data_dir, runs):  # noqa: F811  # the fixture
 
     async def begin(**more):
         variables = {"DATA_DIR": str(data_dir), "LOG_LEVEL": "error", **more}
-        started.extend(Mortal(variables, runs, grace_s=GRACE_S) for _ in range(CONTROLLERS))
+        # In a thread: the first start imports for seconds, and Patroni reaches etcd through proxies that run here.
+        started.extend([await asyncio.to_thread(Mortal, variables, runs, grace_s=GRACE_S) for _ in range(CONTROLLERS)])
         for each in started:
             await each.ready()
         return [each.url for each in started]
