@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from tests.integration.embedded.conftest import seed
 from tests.integration.supervisor.conftest import RUNTIMES_ELSEWHERE, Service, processes, wait_until
+from tests.integration.supervisor.test_registered_hosts import as_url
 from tests.integration.supervisor.test_serve import execute, initialize
 from tests.support.folders import quick_parent, shared_folder
 from tests.support.ports import free_port, loopback_socket
@@ -202,11 +203,11 @@ def test_a_metrics_port_in_use_ends_the_start_and_is_named(command):
 
 
 @pytest.mark.parametrize(("look", "gone"), [("json", False), ("console", True)], ids=["is stuck", "has gone"])
-def test_a_service_without_a_log_reader_works_and_stops_normally(command, look, gone):
+def test_a_service_without_a_log_reader_works_and_stops_normally(command, database_url, look, gone):
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     try:
-        service = command(stderr=writer, LOG_FORMAT=look, **RUNTIMES_ELSEWHERE)
+        service = command(stderr=writer, LOG_FORMAT=look, DATABASE_URL=as_url(database_url), **RUNTIMES_ELSEWHERE)
         os.close(writer)
         service.ready()
         if gone:
