@@ -15,6 +15,7 @@ from entrypoints.server.listener import listen, url_of
 from tests.contracts.origin_api import TITLE, OriginApiContract, execute, initialized
 from tests.integration.embedded.conftest import seed
 from tests.integration.supervisor.conftest import Service, gone, wait_until
+from tests.integration.supervisor.test_registered_hosts import as_url
 from tests.support.folders import quick_parent, shared_folder
 from tests.support.ports import free_port
 
@@ -114,10 +115,11 @@ async def test_a_client_that_has_ended_its_side_gets_the_reply(both, client):
     assert b'{"result":7,' in received
 
 
-def test_systemd_may_pass_the_second_socket_too_and_a_stop_lets_its_calls_end(service):
+def test_systemd_may_pass_the_second_socket_too_and_a_stop_lets_its_calls_end(service, database_url):
     with listen("127.0.0.1", 0) as own, listen("127.0.0.1", 0) as origin:
         url = url_of(origin)
-        started = service(program=("entrypoints", "serve"), activated=own, origin=origin, **PATIENT).ready()
+        settings = PATIENT | {"DATABASE_URL": as_url(database_url)}
+        started = service(program=("entrypoints", "serve"), activated=own, origin=origin, **settings).ready()
         assert f"Clients of lambda-microservice call {url}" in started.output
         with ThreadPoolExecutor(1) as pool, httpx2.Client(base_url=url, timeout=60) as caller:
             assert list(caller.get("/health").json()) == ["status", "version"]

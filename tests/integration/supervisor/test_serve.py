@@ -13,6 +13,7 @@ import pytest
 from entrypoints.server.listener import listen
 from tests.integration.embedded.conftest import seed
 from tests.integration.supervisor.conftest import Service, gone, wait_until
+from tests.integration.supervisor.test_registered_hosts import as_url
 
 
 @pytest.fixture
@@ -93,9 +94,10 @@ class Caller:
 
 
 @pytest.mark.timeout(120)
-def test_a_restart_on_the_socket_of_systemd_refuses_no_connection_and_loses_no_call(command):
+def test_a_restart_on_the_socket_of_systemd_refuses_no_connection_and_loses_no_call(command, database_url):
+    migrated = {"DATABASE_URL": as_url(database_url)}
     with listen("127.0.0.1", 0) as systemds, ThreadPoolExecutor(4) as pool:
-        first = command(activated=systemds, HOST="192.0.2.1").ready()
+        first = command(activated=systemds, HOST="192.0.2.1", **migrated).ready()
         session_id = initialize(first, "python-counter", "result = 1")
         stopped = threading.Event()
         callers = [Caller(first.port, session_id, stopped, keeps=keeps) for keeps in (False, False, True, True)]
@@ -105,7 +107,7 @@ def test_a_restart_on_the_socket_of_systemd_refuses_no_connection_and_loses_no_c
             first.send_signal(signal.SIGTERM)
             assert first.ended() == 0
             before = [caller.succeeded for caller in callers]
-            second = command(measured=False, activated=systemds).ready()
+            second = command(measured=False, activated=systemds, **migrated).ready()
             wait_until(lambda: all(caller.succeeded > count for caller, count in zip(callers, before, strict=True)))
         finally:
             stopped.set()
