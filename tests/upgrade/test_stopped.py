@@ -12,7 +12,7 @@ from adapters.postgres.statements.catalogue import load_statements
 from adapters.system_clock import SystemClock
 from entrypoints.cli.migrate import DESTROYED
 from entrypoints.composition.controller import create_controller
-from tests.integration.application.conftest import bearer, serving, settings_for
+from tests.integration.application.conftest import NODEJS_HERE, bearer, serving, settings_for
 from tests.support.waiting import until
 from tests.upgrade.__main__ import REVOKED
 
@@ -50,7 +50,7 @@ async def test_no_row_is_lost_and_every_response_is_as_before(release, restored,
     runner = MigrationRunner(restored, load_statements().migrations, SystemClock())
     await runner.up()
     assert rows_of(restored) == before
-    async with serving(create_controller(settings_for(restored, data_dir, AUTH="required"))) as api:
+    async with serving(create_controller(settings_for(restored, data_dir, AUTH="required", **NODEJS_HERE))) as api:
         await until(lambda: is_ready(api), 30)
         found = [problem async for problem in changes(release, api)]
         assert not found, "\n".join(found)
