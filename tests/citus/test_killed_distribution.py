@@ -84,9 +84,14 @@ class Command:
         killer = killer or Killer([], is_sent=True)
         self.proxy.admits = killer.admits
         killer.program = self._started(buckets)
-        status = await asyncio.to_thread(killer.program.wait, COMMAND_S)
-        self.outputs.append(self._log.read_text())
-        return status
+        try:
+            return await asyncio.to_thread(killer.program.wait, COMMAND_S)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"It has not ended within {COMMAND_S} s, and has written: {self._log.read_text()}")
+        finally:
+            killer.program.kill()
+            killer.program.wait()
+            self.outputs.append(self._log.read_text())
 
     @property
     def _log(self) -> Path:
