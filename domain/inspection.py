@@ -86,6 +86,16 @@ class MissingRight:
     on: str
     table: str
 
+    @property
+    def schema(self) -> str:
+        """The schema of a table."""
+        return self.on.rpartition(" ")[2]
+
+    @property
+    def is_of_bucket(self) -> bool:
+        """Whether a bucket of a distributed database lacks it."""
+        return " bucket_" in self.on
+
 
 @frozen
 class SchemaFacts:

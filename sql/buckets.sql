@@ -42,21 +42,74 @@ SELECT meta.hold(:shards::bigint[]);
 -- name: create_hold()!
 -- Citus moves a shard under an exclusive form of this lock (5 is ShareLock), and only the owner of a table may take it.
 -- It is held until the transaction ends. After a move the old shard stays for a while, so reads need the hold too.
+-- The function runs as its owner, so operators of its caller must not be found.
 CREATE OR REPLACE FUNCTION meta.hold(shards bigint[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM pg_catalog.lock_shard_metadata(5, shards);
     IF (
         SELECT pg_catalog.count(*)
         FROM pg_catalog.pg_dist_placement AS p
-        INNER JOIN pg_catalog.pg_dist_local_group AS l ON p.groupid = l.groupid
-        WHERE p.shardid = ANY(shards)
-    ) <> pg_catalog.cardinality(shards) THEN
+        INNER JOIN pg_catalog.pg_dist_local_group AS l ON p.groupid OPERATOR(pg_catalog.=) l.groupid
+        WHERE p.shardid OPERATOR(pg_catalog.=) ANY(shards)
+    ) OPERATOR(pg_catalog.<>) pg_catalog.cardinality(shards) THEN
         RAISE EXCEPTION 'the bucket is not on this node' USING ERRCODE = 'PGL01';
     END IF;
 END
 $$;
+
+-- name: close_hold()!
+-- A role gets it with the rights of a bucket.
+REVOKE ALL ON FUNCTION meta.hold(bigint[]) FROM public;
+
+-- name: select_missing_grants(schema)
+-- Returns the statements that give roles the same rights in a bucket as in `meta`, as far as they lack them there and
+-- this role may give them. Grantee 0 is PUBLIC. An owner's rights in `meta` count too: the bucket may have another one.
+WITH tables AS (
+    SELECT a.grantee, b.relname, string_agg(DISTINCT a.privilege_type, ', ' ORDER BY a.privilege_type) AS rights
+    FROM pg_class AS c
+    CROSS JOIN aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) AS a
+    INNER JOIN pg_class AS b ON c.relname = b.relname
+    WHERE
+        c.relnamespace = to_regnamespace('meta') AND b.relnamespace = to_regnamespace(:schema::text)
+        AND c.relkind IN ('r', 'p') AND pg_has_role(b.relowner, 'USAGE')
+        AND a.privilege_type IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
+        AND NOT has_table_privilege(a.grantee, b.oid, a.privilege_type)
+    GROUP BY a.grantee, b.relname
+),
+
+users AS (
+    SELECT a.grantee
+    FROM pg_namespace AS n
+    CROSS JOIN aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) AS a
+    WHERE n.nspname = 'meta' AND a.privilege_type = 'USAGE'
+),
+
+missing AS (
+    SELECT u.grantee, 'USAGE ON SCHEMA ' || quote_ident(n.nspname) AS granted
+    FROM users AS u
+    INNER JOIN pg_namespace AS n ON n.nspname = :schema::text
+    WHERE pg_has_role(n.nspowner, 'USAGE') AND NOT has_schema_privilege(u.grantee, n.oid, 'USAGE')
+    UNION ALL
+    SELECT u.grantee, 'EXECUTE ON FUNCTION ' || p.oid::regprocedure AS granted
+    FROM users AS u
+    INNER JOIN pg_proc AS p ON p.pronamespace = to_regnamespace(:schema::text) AND p.proname = 'hold'
+    WHERE pg_has_role(p.proowner, 'USAGE') AND NOT has_function_privilege(u.grantee, p.oid, 'EXECUTE')
+    UNION ALL
+    SELECT
+        t.grantee,
+        t.rights || ' ON ' || string_agg(
+            quote_ident(:schema::text) || '.' || quote_ident(t.relname), ', ' ORDER BY t.relname
+        ) AS granted
+    FROM tables AS t
+    GROUP BY t.grantee, t.rights
+)
+
+SELECT 'GRANT ' || m.granted || ' TO ' || coalesce(quote_ident(r.rolname), 'PUBLIC')
+FROM missing AS m
+LEFT JOIN pg_roles AS r ON m.grantee = r.oid;
 
 -- name: empty_bucket()!
 -- Functions are in `meta` alone, and the migrations of a bucket are no acts of an operator.

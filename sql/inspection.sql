@@ -88,13 +88,18 @@ SELECT p.name FROM pg_prepared_statements AS p;
 -- name: select_rights()
 -- Returns the rights that this role lacks, with their objects: the schema first, then tables by name. Emptying old days
 -- needs TRUNCATE. The service writes every table except migrations. A database without the schema needs the right to
--- create it.
+-- create it. Only a bucket has the function.
 SELECT 'CREATE' AS missing_right, 'DATABASE ' || quote_ident(current_database()) AS of_what, '' AS table_name
 WHERE to_regnamespace('meta') IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')
 UNION ALL
 SELECT 'USAGE' AS missing_right, 'SCHEMA meta' AS of_what, '' AS table_name
 FROM pg_namespace AS n
 WHERE n.nspname = 'meta' AND NOT has_schema_privilege(n.oid, 'USAGE')
+UNION ALL
+SELECT 'EXECUTE' AS missing_right, 'FUNCTION meta.hold(bigint[])' AS of_what, '' AS table_name
+FROM pg_proc AS p
+INNER JOIN pg_namespace AS n ON p.pronamespace = n.oid
+WHERE n.nspname = 'meta' AND p.proname = 'hold' AND NOT has_function_privilege(p.oid, 'EXECUTE')
 UNION ALL
 SELECT r.name AS missing_right, 'ALL TABLES IN SCHEMA meta' AS of_what, c.relname::text AS table_name
 FROM pg_class AS c

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-from attrs import define
+from attrs import define, evolve
 
 from adapters.postgres import codec
 from adapters.postgres.buckets.node_facts import node_facts
@@ -102,8 +102,12 @@ class DatabaseInspector:
         return ServerFacts(*row)
 
     async def missing_rights(self) -> Sequence[MissingRight]:
-        """Return the rights on the schema that the service needs and this role lacks."""
-        return [MissingRight(*row) for row in await self._rows(self._statements.inspection.select_rights)]
+        """Return the rights on the schema, or else on those of buckets, that the service needs and this role lacks."""
+        select = self._statements.inspection.select_rights
+        missing = await self._rows(select)
+        for _, schema, _ in [] if missing else await self._buckets():
+            missing += await self._rows(_at(select, schema))
+        return [MissingRight(*row) for row in missing]
 
     async def schema(self) -> SchemaFacts:
         """Return the state of the migrations."""
@@ -121,12 +125,10 @@ class DatabaseInspector:
 
     async def buckets(self) -> tuple[Sequence[BucketFacts], Sequence[NodeFacts]]:
         """Return the buckets and the nodes of a distributed database; nothing of a plain one."""
-        statements = self._statements.buckets
-        ((exists,),) = await self._rows(statements.select_buckets_exist)
-        rows = await self._rows(statements.select_buckets) if exists else []
+        rows = await self._buckets()
         if not rows:
             return [], []
-        addresses: Mapping[str, Sequence[str]] = dict(await self._pairs(statements.select_bucket_nodes))
+        addresses: Mapping[str, Sequence[str]] = dict(await self._pairs(self._statements.buckets.select_bucket_nodes))
         nodes = await self._nodes()
         away = {node.address for node in nodes if node.is_away}
         facts = []
@@ -135,6 +137,12 @@ class DatabaseInspector:
             facts.append(BucketFacts(schema, at, [] if away.intersection(at) else await self._lacking(schema)))
         return facts, nodes
 
+    async def _buckets(self) -> Sequence[tuple[Any, ...]]:
+        """Return the number, schema and begin of each bucket."""
+        statements = self._statements.buckets
+        ((exists,),) = await self._rows(statements.select_buckets_exist)
+        return await self._rows(statements.select_buckets) if exists else []
+
     async def _nodes(self) -> Sequence[NodeFacts]:
         clock, limit = self._statements.clock, {"milliseconds": str(round(self._node_timeout_s * 1000))}
         await self._rows(clock.limit_node_connects, limit)
@@ -142,7 +150,7 @@ class DatabaseInspector:
 
     async def _lacking(self, schema: str) -> Sequence[str]:
         """Return the migrations that a bucket lacks."""
-        rows = await self._rows(self._statements.migrations.select_migrations.at(schema, {}))
+        rows = await self._rows(_at(self._statements.migrations.select_migrations, schema))
         steps = [step.at(schema) for step in self._steps]
         return [str(step) for step in SchemaState.of(steps, [AppliedMigration(*row) for row in rows]).pending]
 
@@ -290,3 +298,8 @@ class DatabaseInspector:
         self, statement: Statement, parameters: Mapping[str, object] | None = None
     ) -> list[tuple[Any, ...]]:
         return await self._connection.fetch(statement, parameters)
+
+
+def _at(statement: Statement, schema: str) -> Statement:
+    """Return a statement for a bucket, which is not prepared: the connection knows statements by their names."""
+    return evolve(statement.at(schema, {}), prepare=False)

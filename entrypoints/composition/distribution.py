@@ -41,6 +41,7 @@ from domain.buckets.bucket_map import HOME
 from domain.clock import Clock
 from domain.errors import Unavailable
 from domain.stats import BucketStats
+from domain.storage.faults import StorageFault
 from entrypoints.composition.database import BucketSteps, Database
 from entrypoints.composition.options import gateway_options, request_timeout_s, storage_budget
 from entrypoints.server.lifespan import bounded
@@ -89,7 +90,7 @@ def distribute(container: Any, ids: providers.Provider[Any], settings: Settings)
         startup=[partial(_known, directory)],
         background=[directory.run, repairs.run, clocks.run, ForgottenMoves(directory).run],
         close=[directory.close, parts.nodes.close],
-        probes={"buckets": partial(_facts, directory, placements, database.clock(), clocks)},
+        probes={"buckets": partial(_facts, directory, placements, parts.gateways, database.clock(), clocks)},
         stats=partial(_stats, parts.gateways, placements, repairs, clocks),
         pools=parts.nodes.stats,
     )
@@ -126,7 +127,7 @@ def _stats(
 
 
 async def _facts(
-    directory: Directory, placements: Placements, clock: Clock, clocks: NodeClocks
+    directory: Directory, placements: Placements, gateways: Sequence[BucketGateway], clock: Clock, clocks: NodeClocks
 ) -> Mapping[str, object]:
     """Return each bucket with its state and its node; a bucket that is away takes none of the others down."""
     try:
@@ -143,10 +144,16 @@ async def _facts(
         for each in directory.all
     ]
     facts = {"buckets": states, "clock_offsets_ms": clocks.offsets_ms}
-    away = [f"{each['number']} ({each['node']})" for each in states if each["state"] == "away"]
-    if away:
-        return {"status": "degraded", "reason": f"The node of bucket {', '.join(away)} is away.", **facts}
-    return {"status": "ok", **facts}
+    reasons = [_why_away(each, placements) for each in gateways if each.is_away]
+    return {"status": "degraded", "reason": " ".join(reasons), **facts} if reasons else {"status": "ok", **facts}
+
+
+def _why_away(gateway: BucketGateway, placements: Placements) -> str:
+    placement = placements.known(gateway.number)
+    which = f"bucket {gateway.number} ({placement.node.address if placement else None})"
+    if gateway.fault is StorageFault.RIGHT_MISSING:
+        return f"The role lacks rights in {which}. Run `pglambda migrate up` as the owner."
+    return f"The node of {which} is away."
 
 
 def _node(storage: Storage, placements: Placements) -> str | None:

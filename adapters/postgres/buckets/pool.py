@@ -20,6 +20,7 @@ from adapters.postgres.gateway_options import GatewayOptions
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from domain.stats import PoolStats
+from domain.storage.faults import StorageFault
 
 _SIZE_MIN: Mapping[str, int] = {"normal": 2, "lock_wait": 1}
 _PAUSE_S = 0.02
@@ -187,6 +188,8 @@ class BucketGateway(Gateway):
     ) -> None:
         super().__init__(options, observe, make_pool)
         self.number = number
+        self.fault: StorageFault | None = None
+        """What the last failure says."""
         self._failed_at_s = float("-inf")
 
     @property
@@ -219,7 +222,7 @@ class BucketGateway(Gateway):
         except StorageUnavailable as error:
             error.bucket = self.number
             if not isinstance(error, StillLocked | TookTooLong):  # the node has responded
-                self._failed_at_s = time.monotonic()
+                self._failed_at_s, self.fault = time.monotonic(), error.fault
             raise
         self._failed_at_s = float("-inf")
         return rows

@@ -32,9 +32,10 @@ def fault_behind(decision: RetryDecision, cause: BaseException | None) -> Storag
     """Return the fault behind a failed attempt; None if nothing responded in time, or the cause says nothing."""
     if not isinstance(cause, psycopg.Error):
         return None
-    if decision is NO_CONNECTION:
+    fault = _BY_STATE.get(cause.sqlstate or "")
+    if fault is None and decision is NO_CONNECTION:
         return _BY_OBSTACLE.get(obstacle_of(str(cause)), StorageFault.UNREACHABLE)
-    return _BY_STATE.get(cause.sqlstate or "")
+    return fault
 
 
 def detail_of(error: BaseException) -> str | None:

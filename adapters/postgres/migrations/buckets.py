@@ -12,6 +12,7 @@ from attrs import define, evolve, field, fields, frozen
 from adapters.postgres.buckets.node_facts import node_facts
 from adapters.postgres.connections.connection import Connection, placed
 from adapters.postgres.migrations.connections import MigrationConnections, fetch, run
+from adapters.postgres.migrations.down import MigrationFailed
 from adapters.postgres.migrations.migration import Migration, load_migrations
 from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.runner import MigrationRunner
@@ -23,6 +24,16 @@ from domain.inspection import NodeFacts
 
 SCHEMA = "bucket_{}"
 """The schema of a bucket, by its number."""
+
+
+class RightsNotGiven(MigrationFailed):
+    """A node lacks a role that has rights on `meta`."""
+
+    def __init__(self, schema: str, error: psycopg.Error) -> None:
+        super().__init__(
+            f"The roles with rights on `meta` did not get them in {schema}: {str(error).strip()}. Make the same roles "
+            "on each server, and run the command again."
+        )
 
 
 @frozen
@@ -124,10 +135,11 @@ class BucketMigrations:
         return await self._runner(schema).pending()
 
     async def up(self, schema: str, to: int | None = None) -> Sequence[Migration]:
-        """Apply the steps that a bucket lacks up to version `to`, and return them."""
+        """Apply the steps that a bucket lacks up to version `to`, and return them; then give roles their rights."""
         applied = await self._runner(schema).up(to)
         if applied or await self._has_unplaced_functions(schema):  # an earlier run may have ended before it placed them
             await self._place_functions(schema)
+        await self._give_rights(schema)
         return applied
 
     async def make(self, schema: str) -> None:
@@ -143,6 +155,7 @@ class BucketMigrations:
                 await fetch(connection, statements.empty_bucket.at(schema, {}))
                 await fetch(connection, statements.distribute_schema, {"schema": schema})
         await self._place_functions(schema)
+        await self._give_rights(schema)
         await self._level(schema)
 
     async def nodes(self) -> Sequence[ClusterNode]:
@@ -168,9 +181,20 @@ class BucketMigrations:
         async with self.connections.transaction(self._options.lock_timeout_long_s) as connection:
             await fetch(connection, statements.leave_bodies_unchecked)
             await fetch(connection, statements.create_hold.at(schema, {}))
+            await fetch(connection, statements.close_hold.at(schema, {}))
             shards: Mapping[str, int] = dict(await fetch(connection, statements.select_shards, of))
             for (text,) in await fetch(connection, statements.select_function_texts, of):
                 await run(connection, _function_at(text, schema, shards))
+
+    async def _give_rights(self, schema: str) -> None:
+        """Give roles the rights that they have on `meta`; Citus carries them to all nodes."""
+        missing = self._statements.buckets.select_missing_grants
+        try:
+            async with self.connections.transaction(self._options.lock_timeout_long_s) as connection:
+                for (grant,) in await fetch(connection, missing, {"schema": schema}):
+                    await run(connection, grant)
+        except psycopg.errors.UndefinedObject as error:
+            raise RightsNotGiven(schema, error) from error
 
     async def _level(self, schema: str) -> None:
         """Move the bucket to the node with the fewest, if Citus has put it elsewhere."""

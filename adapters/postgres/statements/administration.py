@@ -171,6 +171,8 @@ class BucketStatements:
     select_placements: Statement
     select_hold: Statement
     create_hold: Statement
+    close_hold: Statement
+    select_missing_grants: Statement
     empty_bucket: Statement
     select_is_distributed: Statement
     distribute_schema: Statement

@@ -42,21 +42,28 @@ def judge_rights(missing: Sequence[MissingRight], server: ServerFacts) -> Findin
     role = server.role
     if not missing:
         return RIGHTS.ok(f"the role {role} has all rights that the service needs")
+    lacking = f"the role {role} lacks {', '.join(_unique(each.right for each in missing))}{_where(missing)}"
+    if all(each.is_of_bucket for each in missing):
+        return RIGHTS.problem(
+            lacking,
+            "Calls for sessions in buckets get 503 right_missing.",
+            "Run `pglambda migrate up` as the owner: it gives each role the rights in buckets that it has on `meta`.",
+        )
     grants = [
         f"GRANT {', '.join(_rights(missing, each))} ON {each} TO {role}" for each in _unique(r.on for r in missing)
     ]
     return RIGHTS.problem(
-        f"the role {role} lacks {', '.join(_unique(each.right for each in missing))}{_where(missing)}",
+        lacking,
         "Calls that need these rights fail, and migrations are refused.",
         f"{'; '.join(grants)} (as the owner), or name the owner's role in DATABASE_URL.",
     )
 
 
 def _where(missing: Sequence[MissingRight]) -> str:
-    tables = _unique(each.table for each in missing if each.table)
+    tables = _unique(f"{each.schema}.{each.table}" for each in missing if each.table)
     if not tables:
         return f" on {missing[0].on}"
-    named = ", ".join(f"meta.{table}" for table in tables[:_NAMED_MAX])
+    named = ", ".join(tables[:_NAMED_MAX])
     return f" on {named}" + (f" and {len(tables) - _NAMED_MAX} more" if len(tables) > _NAMED_MAX else "")
 
 

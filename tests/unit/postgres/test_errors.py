@@ -85,6 +85,10 @@ def test_a_failed_connection_has_the_fault_that_its_text_names(text, fault):
     assert fault_behind(NO_CONNECTION, psycopg.OperationalError(f"connection failed: {text}")) is fault
 
 
+def test_a_connection_that_may_not_use_its_bucket_lacks_a_right():
+    assert fault_behind(NO_CONNECTION, errors.InsufficientPrivilege("permission denied")) is StorageFault.RIGHT_MISSING
+
+
 def test_only_a_passing_failure_may_succeed_later():
     assert judge(errors.DeadlockDetected()).passing
     assert judge(errors.LockNotAvailable()).passing

@@ -219,6 +219,12 @@ class TestTheRights:
         missing = [MissingRight("SELECT", "ALL TABLES IN SCHEMA meta", "sessions")]
         assert judge_rights(missing, SERVER).seen == "the role app lacks SELECT on meta.sessions"
 
+    def test_rights_that_buckets_alone_lack_are_given_by_the_migrations(self):
+        tables = "ALL TABLES IN SCHEMA bucket_1"
+        found = judge_rights([MissingRight("SELECT", tables, "sessions")], SERVER)
+        assert found.seen == "the role app lacks SELECT on bucket_1.sessions"
+        assert found.remedy.startswith("Run `pglambda migrate up` as the owner")
+
     def test_a_missing_right_to_create_the_schema_names_the_database(self):
         missing = [MissingRight("CREATE", "DATABASE pglambda", "")]
         assert judge_rights(missing, SERVER).seen == "the role app lacks CREATE on DATABASE pglambda"

@@ -1,0 +1,122 @@
+"""Roles have the same rights in buckets as in `meta`, and no more."""
+
+import asyncio
+from collections.abc import Iterator
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from adapters.postgres.migrations.runner import MigrationRunner
+from adapters.postgres.statements.catalogue import Statements
+from adapters.system_clock import SystemClock
+from entrypoints.composition.controller import create_controller
+from tests.citus.cluster import Cluster
+from tests.citus.test_buckets import distribute
+from tests.integration.application.conftest import Api, serving, settings_for
+from tests.support.commands import run_command
+from tests.support.folders import shared_folder
+
+BEFORE = """
+    GRANT USAGE ON SCHEMA meta TO {0};
+    GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA meta TO {0};
+"""
+WITHOUT = "REVOKE ALL ON ALL TABLES IN SCHEMA bucket_1 FROM {0}; REVOKE ALL ON SCHEMA bucket_1 FROM {0}"
+SPOOFED = """
+    CREATE TABLE {0}.seen (who text);
+    GRANT ALL ON {0}.seen TO PUBLIC;
+    CREATE FUNCTION {0}.eq(a integer, b integer) RETURNS boolean LANGUAGE plpgsql AS
+        $$ BEGIN INSERT INTO {0}.seen VALUES (current_user); RETURN a OPERATOR(pg_catalog.=) b; END $$;
+    CREATE OPERATOR {0}.= (LEFTARG = integer, RIGHTARG = integer, FUNCTION = {0}.eq);
+"""
+SHARD = """
+    SELECT n.nodeport, s.shardid FROM pg_dist_shard AS s
+    JOIN pg_dist_placement AS p USING (shardid) JOIN pg_dist_node AS n USING (groupid)
+    WHERE s.logicalrelid = 'bucket_1.sessions'::regclass
+"""
+LOCALLY = "-c citus.enable_ddl_propagation=off"
+
+
+def run(url: str, statements: str, options: str = "") -> list[tuple]:
+    with psycopg.connect(url, autocommit=True, options=options) as connection:
+        cursor = connection.execute(statements)
+        return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture(scope="module")
+def role(cluster: Cluster) -> Iterator[str]:
+    """A role without rights, on each server."""
+    name = f"app_{uuid4().hex}"
+    for port in cluster.ports:
+        run(cluster.url("postgres", port), f"CREATE ROLE {name} LOGIN", LOCALLY)
+    yield name
+
+
+@pytest.fixture(scope="module")
+def url(cluster: Cluster, statements: Statements, role: str) -> str:
+    """The address of a database with one bucket, whose `meta` the role may use."""
+    url = cluster.url(cluster.database())
+    asyncio.run(MigrationRunner(url, statements.migrations, SystemClock()).up())
+    run(url, BEFORE.format(role))
+    asyncio.run(distribute(url, statements, 1))
+    run(url, "UPDATE meta.buckets SET from_at = '2026-01-01'")
+    return url
+
+
+def of(role: str, url: str) -> str:
+    return url.replace("postgres@", f"{role}@")
+
+
+async def served(url: str) -> tuple[int, dict, dict]:
+    """Return how a controller of these rights initializes with a key, its error, and the health of its buckets."""
+    with shared_folder() as folder:
+        settings = settings_for(url, folder, DATABASE_NODES="auto", REQUEST_TIMEOUT_MS="2000")
+        async with serving(create_controller(settings)) as api:
+            made = await keyed(api)
+            health = (await api.client.get("/health")).json()["components"]["buckets"]
+            return made.status_code, made.json().get("error", {}).get("details", {}), health
+
+
+async def keyed(api: Api):
+    headers = {"Language-Title": "python-a", "Idempotency-Key": "once"}
+    return await api.client.post("/api/v1/initialize", headers=headers, json={"script_content": "result = 1"})
+
+
+def doctor(url: str) -> str:
+    return run_command("doctor", DATABASE_URL=url, DATABASE_NODES="auto").stdout
+
+
+def test_a_role_gets_the_rights_in_buckets_that_it_has_in_meta(url: str, role: str) -> None:
+    assert asyncio.run(served(of(role, url)))[0] == 200
+    assert f"the role {role} has all rights" in doctor(of(role, url))
+
+
+def test_rights_that_a_bucket_lacks_are_named_and_migrate_up_gives_them(url: str, role: str) -> None:
+    run(url, WITHOUT.format(role))
+    status, details, health = asyncio.run(served(of(role, url)))
+    assert (status, details["reason"], details["bucket"]) == (503, "right_missing", 1)
+    assert health["reason"].startswith("The role lacks rights in bucket 1 (")
+    found = doctor(of(role, url))
+    assert f"the role {role} lacks" in found, found
+    assert "pglambda migrate up" in found
+    given = run_command("migrate", "up", DATABASE_URL=url)
+    assert given.returncode == 0, given.stderr
+    assert asyncio.run(served(of(role, url)))[0] == 200
+
+
+def test_the_hold_runs_no_code_of_its_caller_and_is_for_roles_with_rights_alone(
+    cluster: Cluster, url: str, role: str
+) -> None:
+    other, name = f"other_{uuid4().hex}", url.rpartition("/")[2]
+    ((port, shard),) = run(url, SHARD)
+    worker = cluster.url(name, port)
+    run(worker, f"CREATE ROLE {other} LOGIN", LOCALLY)
+    for each in (role, other):
+        run(worker, f"CREATE SCHEMA {each} AUTHORIZATION {each}", LOCALLY)
+        run(worker, f"GRANT USAGE ON SCHEMA bucket_1 TO {each}", LOCALLY)
+    run(of(role, worker), SPOOFED.format(role), LOCALLY)
+    path = f"{LOCALLY} -c search_path={role},pg_catalog"
+    run(of(role, worker), f"SELECT bucket_1.hold(ARRAY[{shard}]::bigint[])", path)
+    assert run(worker, f"SELECT who FROM {role}.seen") == []
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        run(of(other, worker), f"SELECT bucket_1.hold(ARRAY[{shard}]::bigint[])", LOCALLY)
