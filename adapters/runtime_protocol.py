@@ -34,6 +34,7 @@ from domain.hosts.host import LANGUAGE_PATTERN, LANGUAGES_MAX, RELEASE_PATTERN, 
 from domain.hosts.networks import URL_SIZE_MAX
 from domain.identity import Owner
 from domain.json_text import JsonText
+from domain.live.buffer import STREAM_SIZE_MAX
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
@@ -41,6 +42,12 @@ from domain.scripts.script import InputForm
 
 ESCAPED_BYTES = 6
 """The most bytes that JSON takes for one byte of text, as in `\\u0000`."""
+
+OUTPUT_LENGTH_MAX = 3 * STREAM_SIZE_MAX
+"""Characters of stdout, and of stderr, that a host sends of one run: a script may write so many bytes.
+
+Each of these may become U+FFFD, which takes 3 bytes.
+"""
 
 TIME_LEFT_MS_MAX = 4_200_000
 """The longest wait of a controller: SCRIPT_TIMEOUT_MAX_MS and RUNTIME_TIMEOUT_SECONDS, both at their upper limits."""

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from adapters.remote_runtime.connection import HostLate, HostReply, HostSilent, HostUnreached, ReplyTooLarge
 from adapters.remote_runtime.fleet import Condition, HostView
-from adapters.remote_runtime.messages import has_no_time, hear, read_message, reply_of
+from adapters.remote_runtime.messages import MessageRate, OutputLimits, has_no_time, hear, read_message, reply_of
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.silence import JUDGED_EACH_S, LEFT_AFTER_S, Silence, SilenceVerdict
 from adapters.runtime_frames import RUN_ID_MAX, BrokenStream, Capacity, FrameParser, Kind, StreamFrame, Welcome
@@ -23,6 +23,8 @@ _WELCOME_SIZE_MAX = 16_384
 _CAPACITY_SIZE_MAX = 4_096
 _EVICTIONS_UNSENT_MAX = 1_048_576
 _OK = 200
+_STATE_INTERVAL_S = 0.05
+_STATES = frozenset({Kind.CAPACITY, Kind.DRAIN, Kind.PONG})
 _PING = bytes(PING_SIZE)
 
 
@@ -35,6 +37,7 @@ class _Run:
     listener: OutputListener | None
     _view: HostView
     is_cancelled: bool = False
+    limits: OutputLimits = field(factory=OutputLimits, init=False)
 
     def expire(self) -> None:
         """Leave the end unknown."""
@@ -61,6 +64,7 @@ class HostStream(FrameReceiver):
     _runs: dict[int, _Run] = field(factory=dict, init=False)
     _last_id: int = field(default=0, init=False)
     _silence: Silence = field(init=False)
+    _state_rate: MessageRate = field(factory=lambda: MessageRate(_STATE_INTERVAL_S), init=False)
     _judging: asyncio.TimerHandle | None = field(default=None, init=False)
     _pinged_at_s: float = field(factory=time.monotonic, init=False)
     """By the clock of the system: the loop's may have steps of 1 ms."""
@@ -127,6 +131,8 @@ class HostStream(FrameReceiver):
         if self.begun.done() is (frame.kind == Kind.WELCOME):
             raise BrokenStream("its first frame, and no other one, must be a welcome")
         self._state.counts.messages[frame.kind] += 1
+        if frame.kind in _STATES:
+            self._state_rate.note(frame.kind, self._loop.time())
         match frame.kind:
             case Kind.END:
                 self._ended(frame)
@@ -181,9 +187,10 @@ class HostStream(FrameReceiver):
         self.link.send(kind, run_id, payload)
 
     def _output(self, frame: StreamFrame) -> None:
-        listener = self._in_flight(frame).listener
-        if listener is not None:
-            hear(listener, read_message(Line, frame))
+        run, line = self._in_flight(frame), read_message(Line, frame)
+        run.limits.note(line, frame.kind, self._loop.time())
+        if run.listener is not None:
+            hear(run.listener, line)
 
     def _ended(self, frame: StreamFrame) -> None:
         run = self._in_flight(frame)

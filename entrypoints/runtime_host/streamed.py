@@ -13,9 +13,8 @@ from typing_extensions import override
 
 from adapters.runtime_frames import Kind
 from adapters.runtime_link import FrameLink
-from adapters.runtime_protocol import ExecuteRequest, Line, ProgressFields
+from adapters.runtime_protocol import OUTPUT_LENGTH_MAX, ExecuteRequest, Line, ProgressFields
 from domain.concurrency.budget import call_later
-from domain.live.buffer import STREAM_SIZE_MAX
 from domain.scripts.output import OutputListener, ScriptProgress
 from entrypoints.http.request import Header
 from entrypoints.http.response import JSON, SINGLE_WRITE
@@ -32,8 +31,6 @@ def streamed_run(scope: Scope) -> "StreamedRun | None":
 
 _PAUSE_S = 0.02
 """Between frames of output: controllers pace their own readers."""
-_OUTPUT_SIZE_MAX = 3 * STREAM_SIZE_MAX
-"""Enough for all that a script may write to stdout, or to stderr, each byte of which may become U+FFFD."""
 
 
 @define(eq=False)
@@ -42,16 +39,16 @@ class _Text:
 
     _decoder: codecs.IncrementalDecoder = field(factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
     _unsent: list[str] = field(factory=list)
-    _left: int = _OUTPUT_SIZE_MAX
+    _left: int = OUTPUT_LENGTH_MAX
 
-    def add(self, piece: bytes) -> None:
-        text = self._decoder.decode(piece)[: self._left]
+    def add(self, piece: bytes, *, is_last: bool = False) -> None:
+        text = self._decoder.decode(piece, final=is_last)[: self._left]
         self._left -= len(text)
         self._unsent.append(text.replace("\0", "\N{REPLACEMENT CHARACTER}"))
 
     def take(self, *, is_last: bool) -> str:
         if is_last:
-            self._unsent.append(self._decoder.decode(b"", final=True))
+            self.add(b"", is_last=True)
         text = "".join(self._unsent)
         self._unsent.clear()
         return text

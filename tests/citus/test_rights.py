@@ -1,7 +1,6 @@
 """Roles have the same rights in buckets as in `meta`, and no more."""
 
 import asyncio
-from collections.abc import Iterator
 from uuid import uuid4
 
 import psycopg
@@ -44,12 +43,12 @@ def run(url: str, statements: str, options: str = "") -> list[tuple]:
 
 
 @pytest.fixture(scope="module")
-def role(cluster: Cluster) -> Iterator[str]:
+def role(cluster: Cluster) -> str:
     """A role without rights, on each server."""
     name = f"app_{uuid4().hex}"
     for port in cluster.ports:
         run(cluster.url("postgres", port), f"CREATE ROLE {name} LOGIN", LOCALLY)
-    yield name
+    return name
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ from attrs import define, field
 
 from adapters.remote_runtime.connection import HostSilent, HostUnreached
 from adapters.remote_runtime.fleet import Condition, HostView, ignore_change
+from adapters.remote_runtime.messages import MessageRate
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.stream import HostStream
-from adapters.runtime_frames import FrameParser, Kind
+from adapters.runtime_frames import BrokenStream, FrameParser, Kind
 from tests.contracts.raw_streams import SIZES_MAX, frame, welcome
 
 END = b'{"status": 200, "reply": {}}'
@@ -23,6 +24,7 @@ class PlayedTransport(asyncio.Transport):
     frames: FrameParser = field(factory=lambda: FrameParser(SIZES_MAX))
     written: list[tuple[int, int]] = field(factory=list)
     is_closed: bool = False
+    is_aborted: bool = False
 
     def set_write_buffer_limits(self, high=None, low=None):
         """Keep all."""
@@ -35,6 +37,9 @@ class PlayedTransport(asyncio.Transport):
 
     def close(self):
         self.is_closed = True
+
+    def abort(self):
+        self.is_aborted = True
 
 
 def opened(**options) -> tuple[HostStream, PlayedTransport]:
@@ -135,3 +140,60 @@ async def test_runs_that_the_host_did_not_end_while_the_controller_was_frozen_ar
     with pytest.raises(HostSilent):
         await stream.run(uuid4(), b"{}", asyncio.get_running_loop().time() - 1)
     stream.link.connection_lost(None)
+
+
+def lines(text: str, number: int) -> bytes:
+    """Return output of run 1, as frames."""
+    return frame(Kind.OUTPUT, 1, b'{"stdout": "%s"}' % text.encode()) * number
+
+
+CAPACITIES = [
+    frame(Kind.CAPACITY, 0, b'{"running": [1], "queued": [0], "unavailable": %s}' % each)
+    for each in (b"[]", b'["nodejs"]')
+]
+
+
+@pytest.mark.parametrize(
+    ("sent_by_host", "reason"),
+    [
+        (b"".join(CAPACITIES) * 500, "more than 20 frames of kind 19 in a second"),
+        (frame(Kind.DRAIN) * 1000, "more than 20 frames of kind 20 in a second"),
+        (lines("", 5000), "more than 100 frames of kind 17 in a second"),
+        (lines("x" * 65_000, 13), "more than 786432 characters that a run has written"),
+    ],
+    ids=["capacities", "drains", "lines", "text"],
+)
+async def test_a_host_that_sends_more_than_its_limits_loses_its_stream(sent_by_host, reason):
+    stream, transport = opened()
+    run = await sent(stream)
+    stream.link.data_received(sent_by_host)
+    assert transport.is_aborted
+    stream.link.connection_lost(None)
+    with pytest.raises(HostSilent, match=reason):
+        await run
+
+
+async def test_a_host_within_its_limits_keeps_its_stream():
+    stream, transport = opened()
+    run = await sent(stream)
+    stream.link.data_received(b"".join(CAPACITIES) * 200 + lines("x" * 65_000, 12))
+    stream.link.data_received(frame(Kind.END, 1, END))
+    assert (await run).status == 200
+    assert not transport.is_aborted
+    stream.link.connection_lost(None)
+
+
+def test_a_rate_allows_what_a_host_sends_at_its_pace_and_what_waited_while_the_controller_was_frozen():
+    rate, now_s = MessageRate(0.05), 1000.0
+    for _ in range(36_000):
+        now_s += 0.1
+        rate.note(Kind.CAPACITY, now_s)
+    now_s += 29
+    noted_at_once(rate, now_s, 290)
+    with pytest.raises(BrokenStream):
+        noted_at_once(rate, now_s, 312)
+
+
+def noted_at_once(rate: MessageRate, now_s: float, number: int) -> None:
+    for _ in range(number):
+        rate.note(Kind.CAPACITY, now_s)
