@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from attrs import define
 
+from adapters.postgres.buckets.unknown_buckets import UnknownBuckets
 from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
@@ -20,10 +21,6 @@ from domain.storage.faults import StorageFault
 from domain.storage.storage import StorageBudget
 
 _TIMEOUT_S = 0.7
-_NOT_DISTRIBUTED = (
-    "The database is divided into buckets, and DATABASE_NODES is not set, so this process cannot find their rows. "
-    "Set it to auto, and start the process again."
-)
 _BUDGET_EXCEEDED = (
     "More is stored than STORAGE_MAX_GB allows, and the history has no more days to remove. Live sessions are never "
     "removed. Raise STORAGE_MAX_GB, or lower SESSION_RETENTION_SECONDS."
@@ -48,8 +45,8 @@ class DatabaseHealth:
     _budget: HistoryBudget | BucketBudgets
     _write_probe: WriteProbe
     _select_connections_max: Statement
-    _select_buckets: Statement | None
-    """For a process that knows no buckets: there must be none."""
+    _unknown_buckets: UnknownBuckets | None
+    """For a process that knows no nodes: there must be none."""
 
     _connections: int
     """What all processes of the service may open together."""
@@ -101,14 +98,12 @@ class DatabaseHealth:
             pending = [str(step) for step in state.pending]
             return {"status": "failing", "reason": StorageFault.SCHEMA_MISSING.message, "pending": pending}
         if has_unknown:
-            return {"status": "failing", "reason": _NOT_DISTRIBUTED}
+            return {"status": "failing", "reason": StorageFault.NODES_UNKNOWN.message}
         newer = [str(each) for each in state.newer]
         return {"status": "ok", "newer": newer} if newer else {"status": "ok"}
 
     async def _has_unknown_buckets(self) -> bool:
-        if self._select_buckets is None:
-            return False
-        return bool(await self._gateway.fetch(self._select_buckets, {}, timeout_s=_TIMEOUT_S))
+        return self._unknown_buckets is not None and await self._unknown_buckets.look()
 
     async def writes(self) -> Facts:
         """Return whether the database accepts writes."""

@@ -17,6 +17,7 @@ class StorageFault(StrEnum):
     DATABASE_MISSING = "database_missing"
     SCHEMA_MISSING = "schema_missing"
     RIGHT_MISSING = "right_missing"
+    NODES_UNKNOWN = "nodes_unknown"
     READ_ONLY = "read_only"
     DISK_FULL = "disk_full"
 
@@ -55,6 +56,10 @@ _MESSAGES = {
     ),
     StorageFault.RIGHT_MISSING: (
         "The service lacks a right in its database. The operator has to grant it; `pglambda doctor` names it."
+    ),
+    StorageFault.NODES_UNKNOWN: (
+        "The database is divided into buckets, and DATABASE_NODES is not set, so this process cannot find their rows. "
+        "The operator has to set it to auto, and to start the process again."
     ),
     StorageFault.READ_ONLY: (
         "The database accepts no writes: it is a standby, or read-only. The operator has to connect the service to a "

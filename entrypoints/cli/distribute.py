@@ -38,7 +38,7 @@ def distribute(context: click.Context, buckets: int | None, stop_controllers: bo
 
     DATABASE_URL names the coordinator. New sessions get buckets a minute later. What is stored stays where it is, and
     nothing is copied; controllers go on serving. In the 10 seconds around that minute a call with a new idempotency key
-    may be asked to repeat. Update all controllers to this release and set DATABASE_NODES first: others stop at once,
+    may be asked to repeat. Update all controllers to this release and set DATABASE_NODES first: others stop,
     because they would look for all sessions in one place. While the coordinator has connections of such controllers,
     the command asks, or needs --stop-controllers without a terminal. A later run raises N. If a run is interrupted, run
     it again.

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from adapters.postgres.anonymous_sessions import AnonymousSessions
 from entrypoints.composition.distribution import distribute
-from entrypoints.composition.guards import Security, admission, guards
+from entrypoints.composition.guards import Security, admission, authorization, guards
 from entrypoints.composition.http_options import http_options, origin_options
 from entrypoints.composition.lifespan import lifespan
 from entrypoints.composition.observation import Observation
@@ -110,7 +110,7 @@ class Controller(UseCases):
         lifespan.provided.start,
         lifespan.provided.end,
         UseCases.queue.dispatcher.provided.drain,
-        providers.Callable(guards, UseCases.settings, security, UseCases.limits),
+        providers.Callable(guards, UseCases.settings, security, UseCases.limits, UseCases.database.unknown_buckets),
         providers.List(UseCases.telemetry.requests),
         UseCases.limits.provided.charge,
         security.provided.caller,
@@ -118,7 +118,7 @@ class Controller(UseCases):
     origin_hooks = providers.Singleton(
         OriginHooks,
         providers.Callable(admission, UseCases.settings, security, UseCases.limits),
-        security.provided.authorization,
+        providers.Callable(authorization, security, UseCases.database.unknown_buckets),
         origin.fronting.provided.hook,
         origin.spellings.provided.of,
     )

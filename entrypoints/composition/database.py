@@ -10,6 +10,7 @@ from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.coalescer import Coalescer
 from adapters.postgres.buckets.placements import dsn_at
 from adapters.postgres.buckets.pool import BucketGateway
+from adapters.postgres.buckets.unknown_buckets import UnknownBuckets
 from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock
 from adapters.postgres.clock.probe import DatabaseClock, Fetch, NodeClock, ServerClock
 from adapters.postgres.connections.observer import StatementObserver
@@ -43,7 +44,7 @@ from adapters.postgres.retention.entry_ender import EntryEnder
 from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements.calls import ClockStatements
-from adapters.postgres.statements.catalogue import load_statements
+from adapters.postgres.statements.catalogue import Statements, load_statements
 from adapters.postgres.stats import no_pools, not_distributed
 from adapters.random_ids import RandomIds
 from domain.idempotency import KEPT_FOR
@@ -108,6 +109,15 @@ def time_of(home: MigrationConnections, settings: Settings, statements: ClockSta
 
 def _joined(*groups: Iterable[Coalescer[Any, Any]]) -> Sequence[Coalescer[Any, Any]]:
     return [coalescer for group in groups for coalescer in group]
+
+
+def _unknown_buckets(settings: Settings, gateway: Gateway, statements: Statements) -> UnknownBuckets | None:
+    """Return what a process without the nodes must not find."""
+    return UnknownBuckets(gateway, statements.buckets.select_buckets) if settings.database_nodes is None else None
+
+
+def _steps(unknown: UnknownBuckets | None) -> BucketSteps:
+    return BucketSteps() if unknown is None else BucketSteps(background=[unknown.run])
 
 
 class Database(containers.DeclarativeContainer):
@@ -212,4 +222,5 @@ class Database(containers.DeclarativeContainer):
         OwnerMoverOptions(),
     )
     bucket_gateways: providers.Provider[Sequence[BucketGateway]] = providers.Object(())
-    buckets: providers.Provider[BucketSteps] = providers.Object(BucketSteps())
+    unknown_buckets = providers.Singleton(_unknown_buckets, settings, gateway, statements)
+    buckets: providers.Provider[BucketSteps] = providers.Singleton(_steps, unknown_buckets)

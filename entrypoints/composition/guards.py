@@ -8,6 +8,7 @@ from attrs import define, field, frozen
 
 from adapters.jwt.jwks import Jwks
 from adapters.jwt.verifier import JwtVerifier
+from adapters.postgres.buckets.unknown_buckets import UnknownBuckets
 from domain.access.authentication import Authentication, KeyRing
 from domain.access.ports import ApiKeyRepository, TokenVerifier
 from domain.access.principal import ANYBODY, NOBODY, Principal
@@ -28,7 +29,7 @@ from entrypoints.http.endpoints.health import Probe
 from entrypoints.http.middleware.authentication import AuthenticationGuard, LanguageGuard
 from entrypoints.http.middleware.hosts import HostGuard
 from entrypoints.http.middleware.rates import RateGuard, UnknownCallerGuard
-from entrypoints.http.middleware.requests import LoopGuard
+from entrypoints.http.middleware.requests import LoopGuard, NodesGuard
 from entrypoints.http.pipeline import Guard
 from entrypoints.server.lifespan import Step
 from entrypoints.settings.edge import allowed_hosts, rate_policies, unknown_policy
@@ -144,10 +145,18 @@ class OwnerLimits:
         return self.executions.held_by(owner)
 
 
-def guards(settings: Settings, security: Security, limits: OwnerLimits) -> Sequence[Guard]:
+def guards(
+    settings: Settings, security: Security, limits: OwnerLimits, unknown: UnknownBuckets | None
+) -> Sequence[Guard]:
     """Return all guards in their order: loops of a front, the host, the caller, the caller's rates and rights."""
     loop_guards = () if settings.origin_url is None else (LoopGuard(),)
-    return (*loop_guards, *admission(settings, security, limits), *security.authorization)
+    return (*loop_guards, *admission(settings, security, limits), *authorization(security, unknown))
+
+
+def authorization(security: Security, unknown: UnknownBuckets | None) -> Sequence[Guard]:
+    """Return the guards of calls that need sessions."""
+    nodes_guards = () if unknown is None else (NodesGuard(lambda: unknown.are_there),)
+    return (*nodes_guards, *security.authorization)
 
 
 def admission(settings: Settings, security: Security, limits: OwnerLimits) -> Sequence[Guard]:

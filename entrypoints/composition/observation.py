@@ -5,9 +5,7 @@ from typing import Any
 
 from dependency_injector import containers, providers
 
-from adapters.postgres.connections.connection import Statement
 from adapters.postgres.health import DatabaseHealth
-from adapters.postgres.statements.catalogue import Statements
 from adapters.postgres.stats import DatabaseStatsReader
 from adapters.postgres.write_probe import WriteProbe
 from entrypoints.composition.webhooks import Webhooks
@@ -25,11 +23,6 @@ from entrypoints.version import VERSION
 
 def _merged(*probes: Mapping[str, Probe]) -> Mapping[str, Probe]:
     return {name: probe for each in probes for name, probe in each.items()}
-
-
-def _unknown_buckets(settings: Settings, statements: Statements) -> Statement | None:
-    """Return the statement that reads buckets if this process is to find none."""
-    return statements.buckets.select_buckets if settings.database_nodes is None else None
 
 
 def _webhook_metrics(webhooks: Webhooks) -> WebhookMetrics:
@@ -62,7 +55,7 @@ class Observation(containers.DeclarativeContainer):
         database.storage,
         write_probe,
         database.statements.provided.server.select_connections_max,
-        providers.Callable(_unknown_buckets, settings, database.statements),
+        database.unknown_buckets,
         settings.provided.database_connections,
         settings.provided.clock_source,
     )

@@ -180,11 +180,21 @@ async def test_without_the_coordinator_the_sessions_in_buckets_are_served(api: A
         cluster.start(cluster.ports[0])
 
 
-async def test_a_controller_that_knows_no_buckets_is_not_ready(cluster: Cluster, database: str, data_dir: Path) -> None:
-    async with serving(create_controller(settings_for(cluster.url(database), data_dir))) as api:
-        response = await api.client.get("/readyz")
-    assert response.status_code == 503
-    assert "DATABASE_NODES is not set" in response.json()["reason"]
+async def test_a_controller_that_knows_no_nodes_is_not_ready_and_refuses_calls(
+    api: Api, cluster: Cluster, database: str, data_dir: Path
+) -> None:
+    session_id = (await sessions_in_both(api))[1]
+    async with serving(create_controller(settings_for(cluster.url(database), data_dir))) as unaware:
+        ready, found = await unaware.client.get("/readyz"), await unaware.session(session_id)
+        key = {"Language-Title": "nodejs-keyed", "Idempotency-Key": "unaware"}
+        keyed = await unaware.client.post("/api/v1/initialize", headers=key, json={"script_content": SCRIPT})
+    assert ready.status_code == 503
+    assert "DATABASE_NODES is not set" in ready.json()["reason"]
+    for refused in (found, keyed):
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"]) == (503, "STORAGE_UNAVAILABLE")
+        assert (error["details"]["reason"], error["details"]["stored"]) == ("nodes_unknown", "no")
+        assert "DATABASE_NODES is not set" in error["message"]
 
 
 def stored_sessions(**environ: str) -> int:

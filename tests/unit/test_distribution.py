@@ -26,7 +26,7 @@ def test_a_plain_database_has_no_router_in_its_path():
     plain = controller()
     assert type(plain.database.executions()) is PostgresExecutionRepository
     assert type(plain.ids()) is RandomIds
-    assert plain.database.buckets().background == ()
+    assert plain.database.buckets().background == [plain.database.unknown_buckets().run]
     assert plain.observation.database_stats().read().buckets is None
 
 
@@ -36,6 +36,7 @@ def test_a_distributed_database_has_routers_over_its_ports():
     assert type(distributed.database.executions()) is BucketExecutions
     assert type(distributed.database.execution_queue()) is BucketQueue
     assert type(distributed.ids()) is BucketIds
+    assert distributed.database.unknown_buckets() is None
     assert "buckets" in distributed.database.buckets().probes
     assert distributed.observation.database_stats().read().buckets == BucketStats(0, 0, 0, None)
 

@@ -1,7 +1,12 @@
 """The guards of what no route can serve."""
 
+from collections.abc import Callable
+
+from attrs import frozen
 from typing_extensions import override
 
+from domain.errors import StorageUnavailable
+from domain.storage.faults import StorageFault
 from domain.takeover.passing import OriginLoop, is_from_front
 from entrypoints.http.errors import ExpectationFailed
 from entrypoints.http.parsing.queries import Query
@@ -25,6 +30,23 @@ class LoopGuard(Guard):
         if is_from_front(request.scope["headers"]):
             request.response_headers += ((b"x-error-code", OriginLoop.code.encode()),)
             raise OriginLoop
+        return ()
+
+
+@frozen
+class NodesGuard(Guard):
+    """Rejects calls once the database is divided among nodes that this process does not know.
+
+    It would look for all sessions in one place, so it would not find some, and run a repeated call twice. Routes that
+    are `exempt` serve: they show the state of the process.
+    """
+
+    _is_divided: Callable[[], bool]
+
+    @override
+    async def admit(self, request: Request, route: Route) -> Headers:
+        if self._is_divided() and not route.exempt:
+            raise StorageUnavailable.of(StorageFault.NODES_UNKNOWN, stored="no", executed="no")
         return ()
 
 
