@@ -2,21 +2,25 @@
 
 import asyncio
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
+from domain.buckets.bucket_map import ANNOUNCED, SETTLING
 from entrypoints.cli.consent import Loss, dry_run_option, require_consent
 from entrypoints.cli.database import command_database
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
+from entrypoints.settings.settings import Settings
 
 if TYPE_CHECKING:
     from entrypoints.composition.commands import ClusterNode, Distribution, DistributionPlan, UnawareClients
 
 _MIBI = 1024**2
+_SECOND = timedelta(seconds=1)
 _STOP = "--stop-controllers"
 
 
@@ -36,35 +40,47 @@ _STOP = "--stop-controllers"
 def distribute(context: click.Context, buckets: int | None, stop_controllers: bool, dry_run: bool, output: str) -> None:
     """Divide the sessions among the nodes of a Citus cluster.
 
-    DATABASE_URL names the coordinator. New sessions get buckets a minute later. What is stored stays where it is, and
-    nothing is copied; controllers go on serving. In the 10 seconds around that minute a call with a new idempotency key
-    may be asked to repeat. Update all controllers to this release and set DATABASE_NODES first: others stop,
-    because they would look for all sessions in one place. While the coordinator has connections of such controllers,
-    the command asks, or needs --stop-controllers without a terminal. A later run raises N. If a run is interrupted, run
-    it again.
+    DATABASE_URL names the coordinator. New sessions get buckets 65 s later. What is stored stays where it is, and
+    nothing is copied; controllers go on serving. For twice REQUEST_TIMEOUT_MS and 5 s more after that instant, a call
+    with a new idempotency key may be asked to repeat. Update all controllers to this release and set DATABASE_NODES
+    first: others refuse calls, because they would look for all sessions in one place. While the coordinator has
+    connections of such controllers, the command asks, or needs --stop-controllers without a terminal. A later run
+    raises N. If a run is interrupted, run it again.
     """
     given = {_STOP} if stop_controllers else set()
-    with failures_reported(), command_database(container_of(context), settings_in_force()) as commands:
-        plan = asyncio.run(
-            _distributed(commands.distribution(), buckets, given, dry_run=dry_run, is_table=output == Output.TABLE)
-        )
+    settings, say = settings_in_force(), click.echo if output == Output.TABLE else _say_nothing
+    with failures_reported(), command_database(container_of(context), settings) as commands:
+        plan = asyncio.run(_distributed(commands.distribution(), buckets, given, say, dry_run=dry_run))
+        if plan.numbers and not dry_run:
+            say(_begin(settings))
     if output == Output.JSON:
         click.echo(json.dumps(_as_json(plan, dry_run=dry_run), indent=2))
 
 
 async def _distributed(
-    distribution: "Distribution", buckets: int | None, given: Collection[str], *, dry_run: bool, is_table: bool
+    distribution: "Distribution",
+    buckets: int | None,
+    given: Collection[str],
+    say: Callable[[str], None],
+    *,
+    dry_run: bool,
 ) -> "DistributionPlan":
     plan = await distribution.plan(buckets)
-    say = click.echo if is_table else _say_nothing
     say(_described(plan))
     if dry_run or not plan.numbers:
         say(_needed(plan, given) if plan.numbers else "Nothing to do.")
         return plan
     require_consent(_losses(plan), given)
     await distribution.run(plan, lambda number: say(_progress(plan, number)))
-    say("New sessions get these buckets in 60 s.")
     return plan
+
+
+def _begin(settings: Settings) -> str:
+    pause = timedelta(milliseconds=2 * settings.request_timeout_ms) + SETTLING
+    return (
+        f"New sessions get these buckets in {(ANNOUNCED + SETTLING) / _SECOND:.0f} s. For {pause / _SECOND:g} s more "
+        "(twice REQUEST_TIMEOUT_MS, and 5 s) a call with a new idempotency key may get 503 and be repeated."
+    )
 
 
 def _say_nothing(_: str) -> None:
