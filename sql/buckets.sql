@@ -36,6 +36,13 @@ GROUP BY b.number, b.schema, p.groupid, d.nodename, d.nodeport
 HAVING bool_or(c.relname = 'sessions')
 ORDER BY b.number;
 
+-- name: select_workers()
+-- Returns all nodes but the coordinator.
+SELECT d.groupid, d.nodename, d.nodeport
+FROM pg_dist_node AS d
+WHERE d.noderole = 'primary' AND d.isactive AND d.groupid <> 0
+ORDER BY d.groupid;
+
 -- name: select_hold(shards)
 SELECT meta.hold(:shards::bigint[]);
 

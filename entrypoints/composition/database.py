@@ -61,7 +61,7 @@ from entrypoints.server.lifespan import Step
 from entrypoints.settings.nodes import clock_source
 from entrypoints.settings.settings import Settings
 
-_READING = MigrationOptions(connect_timeout_s=2.0, statement_timeout_s=1.0, socket_timeout_s=2.0)
+READING = MigrationOptions(connect_timeout_s=2.0, statement_timeout_s=1.0, socket_timeout_s=2.0)
 """The times of a reading of the clock without a gateway."""
 
 
@@ -102,9 +102,9 @@ def server_clock(home: Fetch, sources: Sequence[Fetch], statements: ClockStateme
 
 def time_of(home: MigrationConnections, settings: Settings, statements: ClockStatements) -> ServerClock:
     """Return the clock that counts; each reading has a connection of its own."""
-    reading, source = evolve(home, options=_READING), clock_source(settings)
+    reading, source = evolve(home, options=READING), clock_source(settings)
     sources = [] if source is None else [evolve(reading, dsn=dsn_at(*source, home.dsn)).fetch]
-    return server_clock(reading.fetch, sources, statements, _READING.statement_timeout_s)
+    return server_clock(reading.fetch, sources, statements, READING.statement_timeout_s)
 
 
 def _joined(*groups: Iterable[Coalescer[Any, Any]]) -> Sequence[Coalescer[Any, Any]]:

@@ -31,8 +31,11 @@ from adapters.buckets.webhooks import BucketWebhooks, WebhookRepairs
 from adapters.postgres.batching.coalescer import Coalescer, StatementTurns
 from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.node_clocks import NodeClocks
-from adapters.postgres.buckets.placements import Placement, Placements, PostgresBucketRegister
+from adapters.postgres.buckets.placements import Node, Placement, Placements, PostgresBucketRegister
 from adapters.postgres.buckets.pool import GATHERED, BucketGateway, bucket_gateway
+from adapters.postgres.clock.probe import Fetch
+from adapters.postgres.connections.connection import Statement
+from adapters.postgres.migrations.connections import MigrationConnections
 from adapters.postgres.retention.bucket_cleanups import BucketCleanups
 from adapters.postgres.retention.functions import Pinned
 from adapters.postgres.retention.history_budget import BucketBudgets
@@ -42,7 +45,7 @@ from domain.clock import Clock
 from domain.errors import Unavailable
 from domain.stats import BucketStats
 from domain.storage.faults import StorageFault
-from entrypoints.composition.database import BucketSteps, Database
+from entrypoints.composition.database import READING, BucketSteps, Database
 from entrypoints.composition.options import gateway_options, request_timeout_s, storage_budget
 from entrypoints.server.lifespan import bounded
 from entrypoints.settings.nodes import node_addresses
@@ -85,7 +88,8 @@ def distribute(container: Any, ids: providers.Provider[Any], settings: Settings)
     routers = {name: make(directory) for name, make in _ROUTERS.items()}
     repairs = WebhookRepairs(directory, RandomIds())
     select_time = database.statements().clock.select_server_clock
-    clocks = NodeClocks(database.clock(), database.gateway(), parts.gateways, placements, select_time)
+    alone = partial(_fetch_alone, database.statements().migrations.set_timeouts, gateway_options(settings).dsn)
+    clocks = NodeClocks(database.clock(), database.gateway(), parts.gateways, placements, select_time, alone)
     steps = BucketSteps(
         startup=[partial(_known, directory)],
         background=[directory.run, repairs.run, clocks.run, ForgottenMoves(directory).run],
@@ -111,6 +115,11 @@ def _directory(home: Any, settings: Settings, parts: "_BucketParts") -> Director
     pause = timedelta(seconds=2 * request_timeout_s(settings))
     reader = PostgresBucketRegister(home.gateway(), home.statements().buckets)
     return Directory(_storage(HOME, home, home), home.clock(), pause, reader, parts.storage)
+
+
+def _fetch_alone(set_timeouts: Statement, home: str, node: Node) -> Fetch:
+    """Return how to ask a node on a connection of its own."""
+    return MigrationConnections(node.dsn(home, server_settings=False), set_timeouts, READING).ask
 
 
 async def _known(directory: Directory) -> None:
@@ -143,7 +152,10 @@ async def _facts(
         }
         for each in directory.all
     ]
-    facts = {"buckets": states, "clock_offsets_ms": clocks.offsets_ms}
+    nodes = [
+        {"node": each, "buckets": [at["number"] for at in states if at["node"] == each]} for each in clocks.workers
+    ]
+    facts = {"buckets": states, "nodes": nodes, "clock_offsets_ms": clocks.offsets_ms}
     reasons = [_why_away(each, placements) for each in gateways if each.is_away]
     return {"status": "degraded", "reason": " ".join(reasons), **facts} if reasons else {"status": "ok", **facts}
 

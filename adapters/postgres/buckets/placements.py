@@ -137,6 +137,11 @@ class Placements:
         """Return what is known of a bucket without asking the database."""
         return self._known.get(number)
 
+    async def workers(self) -> Sequence[Node]:
+        """Return all nodes but the coordinator, with buckets or without; raises what `fetch` raises."""
+        rows = await self._home.fetch(self._statements.select_workers, {})
+        return [self._node(*row) for row in rows]
+
     async def of(self, number: int) -> Placement:
         """Return the placement of a bucket; raises UnplacedBucket, and what `fetch` raises."""
         found = self._known.get(number)
@@ -172,10 +177,13 @@ class Placements:
 
     def _placement(self, row: Sequence[Any], buckets_of_node: int, rank: int) -> Placement:
         number, schema, group, host, port, shards = row
-        node = Node(group, *self._addresses.get(group, (host, port)))
+        node = self._node(group, host, port)
         hold = Hold(self._statements.select_hold.at(schema, shards), shards["sessions"])
         gathers = buckets_of_node > 1 and rank < GATHERED_MAX
         return Placement(number, schema, node, shards, buckets_of_node, gathers, hold)
+
+    def _node(self, group: int, host: str, port: int) -> Node:
+        return Node(group, *self._addresses.get(group, (host, port)))
 
     def _kept(self, found: Placement) -> Placement:
         """Return the placement as it is known if nothing has changed: its statements and connections stay.

@@ -4,14 +4,17 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
+import psycopg
 from attrs import field, frozen
 from psycopg.abc import QueryNoTemplate
 
 from adapters.postgres.connections.connection import Connection, GatewayConnection, Statement
 from adapters.postgres.connections.exchange import SocketDeadline
 from adapters.postgres.gateway_options import to_primary
+from adapters.postgres.migrations.down import MigrationFailed
 from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.server import explained_refusals, require_usable
+from domain.errors import StorageUnavailable
 
 
 @frozen
@@ -37,6 +40,15 @@ class MigrationConnections:
         del timeout_s, repeatable
         async with self.transaction(self.options.lock_timeout_s) as connection:
             return await fetch(connection, statement, parameters)
+
+    async def ask(
+        self, statement: Statement, parameters: Mapping[str, object], *, timeout_s: float | None, repeatable: bool
+    ) -> list[tuple[Any, ...]]:
+        """Run one statement as `fetch` does; raises StorageUnavailable, whatever the reason is."""
+        try:
+            return await self.fetch(statement, parameters, timeout_s=timeout_s, repeatable=repeatable)
+        except (psycopg.Error, MigrationFailed) as error:
+            raise StorageUnavailable from error
 
     @asynccontextmanager
     async def single_statements(self) -> AsyncIterator[Connection]:

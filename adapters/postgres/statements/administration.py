@@ -169,6 +169,7 @@ class BucketStatements:
     delete_owner_move: Statement
     select_buckets_exist: Statement
     select_placements: Statement
+    select_workers: Statement
     select_hold: Statement
     create_hold: Statement
     close_hold: Statement

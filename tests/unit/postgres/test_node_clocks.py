@@ -36,7 +36,9 @@ class Home:
     def __init__(self, *ports):
         self.ports = ports
 
-    async def fetch(self, *_, **__):
+    async def fetch(self, statement, *_, **__):
+        if statement.name == "select_workers":
+            return [(port, "db", port) for port in (*sorted(set(self.ports)), 3)]
         return [
             (number, f"bucket_{number}", port, "db", port, {"sessions": 100 + number})
             for number, port in enumerate(self.ports, 1)
@@ -56,9 +58,18 @@ async def test_each_node_is_measured_once_and_one_that_is_away_has_no_figure(pla
     home = Node(clock, timedelta())
     nodes = [Node(clock, timedelta(seconds=60), 1), Node(clock, timedelta(seconds=60), 2)]
     nodes += [Node(clock, timedelta(seconds=-2), 3), Node(clock, timedelta(), 4)]
-    clocks = NodeClocks(clock, home, nodes, placements, Statement("select_time", "SELECT 1"))
+    alone = Node(clock, timedelta(seconds=5))
+    asked = []
+
+    def fetch_alone(node):
+        asked.append(node.address)
+        return alone.fetch
+
+    clocks = NodeClocks(clock, home, nodes, placements, Statement("select_time", "SELECT 1"), fetch_alone)
     await clocks.measure()
-    assert clocks.offsets_ms == {"home": 0, "db:1": 60_000, "db:2": -2000}
-    nodes[2].is_away = True
+    assert clocks.offsets_ms == {"home": 0, "db:1": 60_000, "db:2": -2000, "db:3": 5000}
+    assert clocks.workers == ["db:1", "db:2", "db:3"]
+    nodes[2].is_away = alone.is_away = True
     await clocks.measure()
     assert clocks.offsets_ms == {"home": 0, "db:1": 60_000}
+    assert asked == ["db:3"] * 2, "only the one without buckets"

@@ -1,4 +1,4 @@
-"""Roles have the same rights in buckets as in `meta`, and no more."""
+"""One bucket on two workers: roles have the same rights in it as in `meta`, and the other worker is shown too."""
 
 import asyncio
 from uuid import uuid4
@@ -15,6 +15,7 @@ from tests.citus.test_buckets import distribute
 from tests.integration.application.conftest import Api, serving, settings_for
 from tests.support.commands import run_command
 from tests.support.folders import shared_folder
+from tests.support.waiting import until
 
 BEFORE = """
     GRANT USAGE ON SCHEMA meta TO {0};
@@ -119,3 +120,22 @@ def test_the_hold_runs_no_code_of_its_caller_and_is_for_roles_with_rights_alone(
     assert run(worker, f"SELECT who FROM {role}.seen") == []
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         run(of(other, worker), f"SELECT bucket_1.hold(ARRAY[{shard}]::bigint[])", LOCALLY)
+
+
+async def test_the_node_without_buckets_is_shown_with_its_clock(cluster: Cluster, url: str) -> None:
+    with shared_folder() as folder:
+        async with serving(create_controller(settings_for(url, folder, DATABASE_NODES="auto"))) as api:
+
+            async def shown() -> dict:
+                return (await api.client.get("/health")).json()["components"]["buckets"]
+
+            async def are_measured() -> bool:
+                return len((await shown())["clock_offsets_ms"]) == 3
+
+            await until(are_measured, 20)
+            found = await shown()
+    workers = [f"127.0.0.1:{port}" for port in cluster.ports[1:]]
+    assert set(found["clock_offsets_ms"]) == {"home", *workers}
+    assert all(abs(ms) < 1000 for ms in found["clock_offsets_ms"].values())
+    assert sorted(each["node"] for each in found["nodes"]) == sorted(workers)
+    assert sorted(each["buckets"] for each in found["nodes"]) == [[], [1]]
