@@ -28,8 +28,11 @@ class HeldStatement:
     parameters: Mapping[str, object]
 
 
-_Key = tuple[int, str, Types]
-"""What is prepared once on a connection: a shard by which a bucket is known, and the name and types of a statement."""
+_Key = tuple[bytes, Types]
+"""What is prepared once on a connection: a text, which names the shards of its bucket, and the types of its values.
+
+A migration that makes a table anew gives it another shard, so the text of a statement changes and its name does not.
+"""
 
 
 @frozen
@@ -141,7 +144,7 @@ class NodeConnection(GatewayConnection):
         return steps
 
     def _queue(self, position: int | None, each: _Sendable) -> list[_Step]:
-        steps, key = [_Step(position)], (each.hold.shard, each.statement.name, each.types)
+        steps, key = [_Step(position)], (each.statement.numbered, each.types)
         name = self._held_names.get(key)
         if name is None and self.prepare_threshold is not None and len(self._held_names) < _PREPARED_MAX:
             name = b"pglambda_n%d" % next(self._numbers)

@@ -29,6 +29,11 @@ async def connection(database_url: str) -> AsyncIterator[NodeConnection]:
     await connection.close()
 
 
+def added_to(shard: int) -> Statement:
+    """Return the statement for one bucket, whose text names its shard."""
+    return Statement(ADD.name, f"SELECT %(a)s::int + {shard}")
+
+
 def held(statement: Statement, a: object, shard: int = 1) -> HeldStatement:
     return HeldStatement(Hold(HOLD, shard), statement, {"a": a})
 
@@ -38,6 +43,11 @@ async def test_each_statement_has_its_own_rows_whether_it_is_prepared_or_not(con
         found = await connection.run_each([held(ADD, 1), held(ADD, 2, shard=2), held(ADD, 3), held(DIVIDE, 1, shard=2)])
         assert found == [[(2,)], [(3,)], [(4,)], [(1,)]]
     assert await connection.run(ADD, {"a": 5}) == [(6,)]
+
+
+async def test_a_statement_whose_text_has_changed_is_prepared_anew(connection: NodeConnection) -> None:
+    for shard in (5, 6):
+        assert await connection.run_each([held(added_to(shard), 1, shard=4)]) == [[(shard + 1,)]]
 
 
 async def test_a_statement_that_fails_or_is_not_held_leaves_the_others_alone(connection: NodeConnection) -> None:
@@ -68,7 +78,7 @@ async def test_what_has_ended_before_the_connection_is_lost_keeps_its_rows(conne
 
 
 async def test_a_statement_that_is_cut_off_fails_with_those_behind_it(connection: NodeConnection) -> None:
-    with SocketDeadline(connection, 0.5):
+    with SocketDeadline(connection, 0.2):  # before the statement timeout of the server
         first, _, *others = await connection.run_each([held(ADD, 1), held(DIVIDE, 0), held(SLEEP, 1), held(ADD, 2)])
     assert first == [(2,)]
     assert [isinstance(each, psycopg.OperationalError) for each in others] == [True, True]
@@ -91,8 +101,9 @@ async def test_an_error_at_the_end_of_their_transaction_belongs_to_one_statement
 
 async def test_what_a_connection_prepares_has_a_limit_beyond_one_message(connection: NodeConnection) -> None:
     for first in range(100, 420, 16):
-        found = await connection.run_each([held(ADD, shard, shard=shard) for shard in range(first, first + 16)])
-        assert found == [[(shard + 1,)] for shard in range(first, first + 16)]
+        shards = range(first, first + 16)
+        found = await connection.run_each([held(added_to(shard), 1, shard=shard) for shard in shards])
+        assert found == [[(shard + 1,)] for shard in shards]
     ((prepared,),) = await connection.run(
         Statement("select_prepared", "SELECT count(*) FROM pg_prepared_statements"), {}
     )
