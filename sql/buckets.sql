@@ -46,6 +46,13 @@ ORDER BY d.groupid;
 -- name: select_hold(shards)
 SELECT meta.hold(:shards::bigint[]);
 
+-- name: select_shards_open()
+-- Lets the rest of the transaction lock and empty shards, and shows them in the catalogue. Connections have no setting for
+-- this, because poolers refuse start-up options.
+SELECT
+    set_config('citus.enable_manual_changes_to_shards', 'on', TRUE),
+    set_config('citus.override_table_visibility', 'off', TRUE);
+
 -- name: create_hold()!
 -- Citus moves a shard under an exclusive form of this lock (5 is ShareLock), and only the owner of a table may take it.
 -- It is held until the transaction ends. After a move the old shard stays for a while, so reads need the hold too.

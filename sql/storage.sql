@@ -1,7 +1,8 @@
 -- Statements about the size of stored data; sessions.sql describes the format. No request runs them.
 
 -- name: select_table_sizes()
--- Sizes include indexes and out-of-line values. Row counts are estimates from statistics.
+-- Sizes include indexes and out-of-line values. Row counts are estimates from statistics. Never prepared: a node of a
+-- distributed database shows shards in the catalogue only behind select_shards_open.
 SELECT
     c.relname AS table_name, pg_total_relation_size(c.oid) AS size_bytes,
     coalesce(nullif(pg_stat_get_live_tuples(c.oid), 0), greatest(c.reltuples::bigint, 0)) AS rows_estimated

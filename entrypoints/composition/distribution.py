@@ -119,7 +119,7 @@ def _directory(home: Any, settings: Settings, parts: "_BucketParts") -> Director
 
 def _fetch_alone(set_timeouts: Statement, home: str, node: Node) -> Fetch:
     """Return how to ask a node on a connection of its own."""
-    return MigrationConnections(node.dsn(home, server_settings=False), set_timeouts, READING).ask
+    return MigrationConnections(node.dsn(home), set_timeouts, READING).ask
 
 
 async def _known(directory: Directory) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from secrets import randbits
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -21,6 +22,7 @@ from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.placements import Placements, PostgresBucketRegister
 from adapters.postgres.buckets.pool import bucket_gateway
 from adapters.postgres.clock.probe import DatabaseClock, ServerClock, ServerTime
+from adapters.postgres.codec import PARTITIONS, day_at
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.inspection import DatabaseInspector
@@ -34,11 +36,14 @@ from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
+from adapters.postgres.retention.cleanup import empty_partition
+from adapters.postgres.retention.gauge import StorageGauge
 from adapters.postgres.statements.catalogue import Statements
 from adapters.system_clock import SystemClock
 from domain.buckets.bucket_map import ANNOUNCED
 from domain.identity import Owner, SessionRef, uuid7_at
 from domain.scripts.script import Script
+from domain.storage.storage import Part
 from tests.citus.cluster import Cluster
 from tests.integration.postgres.conftest import storage_on
 from tests.support.waiting import within
@@ -160,10 +165,10 @@ async def test_buckets_are_seen_at_once_though_no_standby_confirms_them_and_the_
 
 @asynccontextmanager
 async def opened(
-    url: str, statements: Statements, numbers: Sequence[int] = NUMBERS
+    url: str, statements: Statements, numbers: Sequence[int] = NUMBERS, **given: Any
 ) -> AsyncIterator[tuple[Placements, dict[int, Gateway]]]:
     """Yield the placements, and a gateway for each bucket, as one process has them."""
-    options = GatewayOptions(url, request_timeout_s=4)
+    options = GatewayOptions(url, request_timeout_s=4, **given)
     home = Gateway(options)
     placements = Placements(home, statements.buckets)
     nodes = Nodes(options)
@@ -195,7 +200,7 @@ def explained(connection: psycopg.Connection, statement: Statement) -> str:
 async def test_every_statement_of_a_bucket_is_planned_by_its_node_alone(cluster, database, statements):
     async with opened(cluster.url(database), statements) as (placements, _):
         placement = await placements.of(1)
-    dsn = placement.node.dsn(cluster.url(database), server_settings=True)
+    dsn = placement.node.dsn(cluster.url(database))
     with psycopg.connect(dsn, autocommit=True) as connection:
         for name, statement in all_of(statements):
             placed = placement.statement(statement)
@@ -206,6 +211,19 @@ async def test_every_statement_of_a_bucket_is_planned_by_its_node_alone(cluster,
             named = set(re.findall(r" on (\w+)\.(\w+)", plan))
             shards = {f"{table}_{number}" for table, number in placement.shards.items()}
             assert all(table in shards for schema, table in named if schema != "pg_catalog"), f"{name}\n{plan}"
+
+
+async def test_the_history_of_a_bucket_is_measured_and_emptied_by_connections_without_start_up_options(
+    cluster, database, statements
+):
+    async with opened(cluster.url(database), statements, server_timeouts=False) as (_, gateways):
+        storage = storage_on(gateways[2], statements)
+        session = await storage.add(Owner("bob"))
+        await storage.executions.finish(storage.finished(await storage.begin(session.ref)))
+        sizes = (await StorageGauge(gateways[2], statements.storage).stored()).parts
+        day = day_at(storage.clock.now())
+        assert sizes[Part.SESSIONS].size_bytes > 0
+        assert await empty_partition(gateways[2], statements.cleanup, day % PARTITIONS, day + 1)
 
 
 async def test_a_slow_statement_is_logged_with_its_bucket(cluster, database, statements):

@@ -128,7 +128,7 @@ class Nodes:
         return {f"node_{node.group}": each.stats() for node, each in self._known.items()}
 
     def _pool_at(self, node: Node) -> StatementPool:
-        dsn = node.dsn(self._options.dsn, server_settings=self._options.server_timeouts)
+        dsn = node.dsn(self._options.dsn)
         pool: StatementPool
 
         async def leave(_: float) -> None:

@@ -28,9 +28,6 @@ _READ_INTERVAL_S = 0.02
 GATHERED_MAX = 64
 """Buckets of a node whose statements share messages: the plans of each take 1.5 MB on each connection for these."""
 
-_SETTINGS = "-c citus.enable_manual_changes_to_shards=on -c citus.override_table_visibility=off"
-"""Allows LOCK TABLE and TRUNCATE on shards, and shows them in the catalogue."""
-
 _ATTRS = "target_session_attrs"
 
 OnPlaced = Callable[["Placement"], None]
@@ -52,19 +49,17 @@ class Node:
         """Host and port, for people."""
         return f"{self.host}:{self.port}"
 
-    def dsn(self, home: str, *, server_settings: bool) -> str:
+    def dsn(self, home: str) -> str:
         """Return the address of the same database as that of home, at this node.
 
         A node that has become a standby is refused, unless the address of home allows one: its bucket is elsewhere now.
         """
-        return dsn_at(self.host, self.port, home, _SETTINGS if server_settings else "")
+        return dsn_at(self.host, self.port, home)
 
 
-def dsn_at(host: str, port: int, home: str, options: str = "") -> str:
-    """Return the address of home with another host, and further start-up options."""
+def dsn_at(host: str, port: int, home: str) -> str:
+    """Return the address of home with another host."""
     given = {name: value for name, value in conninfo_to_dict(home).items() if name != "hostaddr"}
-    if options:
-        given["options"] = f"{given.get('options', '')} {options}".strip()
     return make_conninfo("", **{_ATTRS: "read-write"} | given | {"host": host, "port": port})
 
 
@@ -178,7 +173,9 @@ class Placements:
     def _placement(self, row: Sequence[Any], buckets_of_node: int, rank: int) -> Placement:
         number, schema, group, host, port, shards = row
         node = self._node(group, host, port)
-        hold = Hold(self._statements.select_hold.at(schema, shards), shards["sessions"])
+        hold = Hold(
+            self._statements.select_hold.at(schema, shards), shards["sessions"], self._statements.select_shards_open
+        )
         gathers = buckets_of_node > 1 and rank < GATHERED_MAX
         return Placement(number, schema, node, shards, buckets_of_node, gathers, hold)
 

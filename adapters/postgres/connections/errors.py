@@ -12,6 +12,14 @@ from domain.errors import StorageUnavailable
 class StatementRefused(Exception):
     """PostgreSQL will never accept these values; nothing was stored. The cause is the driver's error."""
 
+    @property
+    def message(self) -> str:
+        """What PostgreSQL says, without its details, which may contain the values."""
+        cause = self.__cause__
+        if not isinstance(cause, psycopg.Error) or cause.sqlstate is None:
+            return "The driver refused a value."
+        return f"PostgreSQL refused a statement: {cause.diag.message_primary} ({cause.sqlstate})"
+
 
 @define(eq=False)
 class StillLocked(StorageUnavailable):

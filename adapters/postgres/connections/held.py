@@ -21,6 +21,9 @@ class Hold:
     shard: int
     """The shard by which the bucket is known to the database."""
 
+    opening: Statement | None = None
+    """Lets statements with the values in their text empty shards and see them in the catalogue. No other one does."""
+
 
 def shards_text(shards: Iterable[int]) -> bytes:
     """Return the parameter of a hold: the shards of the buckets that it keeps."""
@@ -86,8 +89,10 @@ class HeldConnection(GatewayConnection):
 
     @override
     def _text(self, statement: Statement, parameters: Mapping[str, object]) -> bytes:
-        hold = super()._text(self._hold.statement, {"shards": [self._hold.shard]})
-        return hold + super()._text(statement, parameters)
+        before = super()._text(self._hold.statement, {"shards": [self._hold.shard]})
+        if self._hold.opening is not None:
+            before += super()._text(self._hold.opening, {})
+        return before + super()._text(statement, parameters)
 
 
 def _is_done(results: Sequence[PGresult], position: int) -> bool:

@@ -12,6 +12,7 @@ from attrs import define, evolve, field, frozen, validators
 from adapters.postgres import codec
 from adapters.postgres.codec import PARTITIONS, day_at, first_id_of
 from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.errors import StatementRefused
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.backlog import BacklogReader
 from adapters.postgres.retention.deliveries import DeliveryRetention
@@ -102,10 +103,10 @@ class Cleanup:
             await self._pause(self._options.pause_s)
 
     async def try_once(self) -> None:
-        """Clean up once; a failure is counted and logged."""
+        """Clean up once; a failure, also of a statement that PostgreSQL refuses, is counted and logged."""
         try:
             await self.run_once()
-        except Unavailable as error:
+        except (Unavailable, StatementRefused) as error:
             self._stats.runs_failed += 1
             _log.warning("cleanup_failed", reason=error.message)
 

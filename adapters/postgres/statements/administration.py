@@ -87,7 +87,7 @@ class CleanupStatements:
 class StorageStatements:
     """Statements of `storage.sql`."""
 
-    select_table_sizes: Statement
+    select_table_sizes: Statement = field(metadata=UNPREPARED)
     select_first_executions: Statement = field(metadata=UNPREPARED)
     shorten_history: Statement = field(metadata=UNPREPARED)
     select_shortened_days: Statement
@@ -171,6 +171,7 @@ class BucketStatements:
     select_placements: Statement
     select_workers: Statement
     select_hold: Statement
+    select_shards_open: Statement
     create_hold: Statement
     close_hold: Statement
     select_missing_grants: Statement

@@ -8,8 +8,10 @@ from uuid import UUID
 import psycopg
 import pytest
 from attrs import evolve
+from structlog.testing import capture_logs
 
 from adapters.postgres.codec import day_at, first_id_of
+from adapters.postgres.connections.connection import Statement
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.usage import PostgresExecutionCounts
@@ -178,6 +180,18 @@ class TestSessions:
         loop.cancel()
         assert cleanup.stats().runs_failed == 1
         assert not await is_there(storage, session)
+
+    async def test_a_statement_that_is_refused_fails_the_run_with_one_line_of_log(self, gateway, steered, new_cleanup):
+        async def be_refused(_):
+            return await gateway.fetch(Statement("select_quotient", "SELECT 1 / 0"), {})
+
+        steered.steps["select_oldest_expiry"] = [be_refused]
+        cleanup = new_cleanup()
+        with capture_logs() as lines:
+            await cleanup.try_once()
+        assert (cleanup.stats().runs_failed, cleanup.stats().runs) == (1, 0)
+        reason = "PostgreSQL refused a statement: division by zero (22012)"
+        assert [(line["event"], line["reason"]) for line in lines] == [("cleanup_failed", reason)]
 
 
 class TestOverdueExecutions:

@@ -143,6 +143,7 @@ def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(stat
         "select_filled_partitions",
         "empty_partition",
         "shorten_history",
+        "select_table_sizes",
         "select_first_executions",
         "select_oldest_execution",
         "select_history_count",

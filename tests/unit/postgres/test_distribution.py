@@ -76,11 +76,10 @@ def test_buckets_of_a_node_share_the_connections_of_a_process():
 
 def test_the_address_of_a_node_is_that_of_home_elsewhere_and_admits_no_standby():
     node = Node(2, "db2", 5433)
-    dsn = conninfo_to_dict(node.dsn("host=db0,db1 port=5432 hostaddr=10.0.0.1 dbname=x", server_settings=False))
+    dsn = conninfo_to_dict(node.dsn("host=db0,db1 port=5432 hostaddr=10.0.0.1 dbname=x"))
     assert dsn == {"host": "db2", "port": "5433", "dbname": "x", "target_session_attrs": "read-write"}
-    given = node.dsn("host=db0 dbname=x target_session_attrs=any", server_settings=False)
+    given = node.dsn("host=db0 dbname=x target_session_attrs=any")
     assert conninfo_to_dict(given)["target_session_attrs"] == "any"
-    assert "citus." in conninfo_to_dict(node.dsn("dbname=x", server_settings=True))["options"]
 
 
 class LostHome(Placements):
