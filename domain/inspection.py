@@ -67,6 +67,7 @@ class ServerFacts:
     connections: int
     lock_timeout_ms: int
     statement_timeout_ms: int
+    tcp_user_timeout_ms: int
     is_standby: bool
     is_read_only: bool
     has_fsync: bool

@@ -182,6 +182,7 @@ UPDATE meta.migrations AS m SET works_beside = m.version WHERE m.name = 'buckets
 -- The version is null without the extension in this database; the group is 0 on the coordinator.
 SELECT
     (SELECT e.extversion FROM pg_extension AS e WHERE e.extname = 'citus') AS citus_version,
+    current_setting('server_version_num')::integer AS version_number,
     has_database_privilege(current_database(), 'CREATE') AS may_create,
     (SELECT pg_has_role(n.nspowner, 'USAGE') FROM pg_namespace AS n WHERE n.nspname = 'meta') AS owns_home;
 

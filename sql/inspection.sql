@@ -17,6 +17,8 @@ SELECT
     (SELECT count(*) FROM pg_stat_activity AS a WHERE a.backend_type = 'client backend') AS connections,
     (SELECT s.setting::bigint FROM pg_settings AS s WHERE s.name = 'lock_timeout') AS lock_timeout_ms,
     (SELECT s.setting::bigint FROM pg_settings AS s WHERE s.name = 'statement_timeout') AS statement_timeout_ms,
+    -- As the role has it: the present value is always 0 over a Unix socket.
+    (SELECT s.reset_val::bigint FROM pg_settings AS s WHERE s.name = 'tcp_user_timeout') AS tcp_user_timeout_ms,
     pg_is_in_recovery() AS is_standby,
     current_setting('default_transaction_read_only') = 'on' AS is_read_only,
     current_setting('fsync') = 'on' AS has_fsync,

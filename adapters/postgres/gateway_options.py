@@ -68,6 +68,9 @@ class GatewayOptions:
     server_timeouts: bool = True
     slow_statement_s: float = field(default=0.05, validator=_positive)
     application: str = APPLICATION
+    holds_buckets: bool = False
+    """Whether statements run behind the hold of a bucket, which nothing can move while a client takes no result."""
+
     log_facts: Mapping[str, object] = field(factory=dict, hash=False)
     """What each log line about a statement says in addition: its bucket, or its node."""
 
@@ -118,4 +121,13 @@ class GatewayOptions:
     def _server_options(self) -> str:
         lock_ms, statement_ms = round(self.lock_timeout_s * 1000), round(self.statement_timeout_s * 1000)
         timeouts = f"-c lock_timeout={max(1, lock_ms)} -c statement_timeout={max(1, statement_ms)}"
-        return f"-c TimeZone=UTC {timeouts} {_PLANS}"
+        return f"-c TimeZone=UTC {timeouts} {_PLANS}{self._client_limits if self.holds_buckets else ''}"
+
+    @property
+    def _client_limits(self) -> str:
+        """The server's limits on a client that stops in a transaction: before its next message, or within a result.
+
+        After the socket timeout the client has given up, if it lives. The statement timeout ends neither.
+        """
+        socket_ms = max(1, round(self.socket_timeout_s * 1000))
+        return f" -c transaction_timeout={socket_ms} -c tcp_user_timeout={socket_ms}"

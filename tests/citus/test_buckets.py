@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from secrets import randbits
 from typing import Any
@@ -14,12 +14,13 @@ from uuid import uuid4
 import psycopg
 import pytest
 from attrs import evolve, fields
+from psycopg.pq.abc import PGconn
 from structlog.testing import capture_logs
 
 from adapters.memory.manual_clock import ManualClock
 from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.buckets.node import Nodes
-from adapters.postgres.buckets.placements import Placements, PostgresBucketRegister
+from adapters.postgres.buckets.placements import Placement, Placements, PostgresBucketRegister
 from adapters.postgres.buckets.pool import bucket_gateway
 from adapters.postgres.clock.probe import DatabaseClock, ServerClock, ServerTime
 from adapters.postgres.codec import PARTITIONS, day_at
@@ -46,7 +47,7 @@ from domain.scripts.script import Script
 from domain.storage.storage import Part
 from tests.citus.cluster import Cluster
 from tests.integration.postgres.conftest import storage_on
-from tests.support.waiting import within
+from tests.support.waiting import until, within
 from tests.unit.domain.builders import session_at
 
 NUMBERS = (1, 2)
@@ -224,6 +225,45 @@ async def test_the_history_of_a_bucket_is_measured_and_emptied_by_connections_wi
         day = day_at(storage.clock.now())
         assert sizes[Part.SESSIONS].size_bytes > 0
         assert await empty_partition(gateways[2], statements.cleanup, day % PARTITIONS, day + 1)
+
+
+_LOCKS = "SELECT FROM pg_locks WHERE pid = %s AND locktype = 'advisory' AND granted"
+
+
+@pytest.mark.parametrize("takes_results", [True, False], ids=["sends no more", "takes no result"])
+async def test_a_controller_that_stops_within_a_message_holds_its_bucket_for_the_time_of_a_statement(
+    cluster, database, statements, takes_results
+):
+    url, limits = cluster.url(database), Statement("select_limits", _LIMITS)
+    async with opened(url, statements) as (placements, gateways):
+        placement = await placements.of(2)
+        assert await gateways[2].fetch(limits, {}) == [("1400",), ("1400",)]
+    dsn = placement.node.dsn(url)
+    options = GatewayOptions(dsn, request_timeout_s=4, holds_buckets=True)
+    with closing(psycopg.connect(options.conninfo)) as stopped, psycopg.connect(dsn, autocommit=True) as other:
+
+        def locks() -> Sequence[object]:
+            return other.execute(_LOCKS, [stopped.info.backend_pid]).fetchall()
+
+        stop_within_a_message(stopped.pgconn, placement, takes_results=takes_results)
+        await until(locks)
+        with within(options.socket_timeout_s):
+            await until(lambda: not locks(), 10.0)
+
+
+_LIMITS = "SELECT s.setting FROM pg_settings AS s WHERE s.name IN ('tcp_user_timeout', 'transaction_timeout')"
+
+
+def stop_within_a_message(pgconn: PGconn, placement: Placement, *, takes_results: bool) -> None:
+    """Send the hold of a bucket without its end, or with a statement whose result does not fit into any buffer."""
+    pgconn.enter_pipeline_mode()
+    pgconn.send_query_params(placement.hold.statement.numbered, [b"{%d}" % placement.hold.shard])
+    if takes_results:
+        pgconn.send_flush_request()
+    else:
+        pgconn.send_query_params(b"SELECT repeat('x', 100000000)", [])
+        pgconn.pipeline_sync()
+    pgconn.flush()
 
 
 async def test_a_slow_statement_is_logged_with_its_bucket(cluster, database, statements):

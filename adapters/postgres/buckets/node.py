@@ -134,6 +134,6 @@ class Nodes:
         async def leave(_: float) -> None:
             await pool.drop_idle()
 
-        options = evolve(self._options, dsn=dsn, log_facts={"node": node.address})
+        options = evolve(self._options, dsn=dsn, holds_buckets=True, log_facts={"node": node.address})
         pool = self._make("normal", SIZE, options, self._observe, leave, gathers=True)
         return pool

@@ -165,7 +165,7 @@ class BucketPool:
     def _pool_at(self, placement: Placement) -> StatementPool:
         size = _size(self._name, self._size_max, placement.buckets_of_node)
         dsn = placement.node.dsn(self._options.dsn)
-        options = evolve(self._options, dsn=dsn, log_facts={"bucket": self._number})
+        options = evolve(self._options, dsn=dsn, holds_buckets=True, log_facts={"bucket": self._number})
         return StatementPool(self._name, size, options, self._observe, self._on_server_left, hold=placement.hold)
 
 

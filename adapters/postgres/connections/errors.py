@@ -93,6 +93,7 @@ BUCKET_MOVED = "PGL01"
 
 _BY_CODE: Mapping[str, RetryDecision] = {
     "25006": _MOVED,  # read_only_sql_transaction: the primary is elsewhere now
+    "25P04": _LOST,  # transaction_timeout
     "26000": _REPLAN,  # invalid_sql_statement_name: a pooler has changed the backend
     "3F000": _UNMIGRATED,  # invalid_schema_name: migrations are pending, as readiness shows
     "40001": _ROLLED_BACK,  # serialization_failure

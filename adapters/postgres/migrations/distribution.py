@@ -17,6 +17,8 @@ from domain.errors import StorageUnavailable
 _CITUS = "14.0"
 """Statements on shards are no documented interface: each version is tried before it is allowed."""
 
+_SERVER_MIN = 170_000
+
 _BUCKET_S = 10
 """A bucket took 3 to 11 s where other work shared the processors."""
 
@@ -98,8 +100,8 @@ class Distribution:
     async def _planned(self, wanted: int | None) -> DistributionPlan:
         statements = self._statements.buckets
         async with self._buckets.connections.single_statements() as connection:
-            ((version, may_create, owns_home),) = await fetch(connection, statements.select_cluster)
-            require_citus(version)
+            ((version, version_number, may_create, owns_home),) = await fetch(connection, statements.select_cluster)
+            require_citus(version, version_number)
             ((is_coordinator,),) = await fetch(connection, statements.select_is_coordinator)
             ((rows, size_bytes),) = await fetch(connection, statements.select_home_size)
             clients = await fetch(connection, statements.select_unaware, {"application": APPLICATION})
@@ -123,8 +125,11 @@ class Distribution:
             require_usable(node, needed)
 
 
-def require_citus(version: str | None) -> None:
-    """Raise CannotDistribute without the extension (None), or with a version that was not tried."""
+def require_citus(version: str | None, version_number: int) -> None:
+    """Raise CannotDistribute without the extension (None), with a version that was not tried, or on an old server.
+
+    `version_number` is the setting `server_version_num`.
+    """
     if version is None:
         raise CannotDistribute(
             "The database does not have the extension Citus. Install Citus 14.0 on each server, add `citus` to "
@@ -135,6 +140,11 @@ def require_citus(version: str | None) -> None:
         raise CannotDistribute(
             f"The database has Citus {version}, and this release was tried with {_CITUS} only. Install {_CITUS}, and "
             "run ALTER EXTENSION citus UPDATE."
+        )
+    if version_number < _SERVER_MIN:
+        raise CannotDistribute(
+            f"The servers have PostgreSQL {version_number // 10_000}, and controllers set transaction_timeout at the "
+            f"nodes, which needs PostgreSQL {_SERVER_MIN // 10_000}. Upgrade the servers."
         )
 
 

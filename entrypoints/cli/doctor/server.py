@@ -35,6 +35,8 @@ def judge_server(facts: ServerFacts, settings: Settings) -> Iterator[Finding]:
         )
     yield _judge_connections(facts, settings)
     yield _judge_timeouts(facts, settings)
+    if settings.database_nodes and not (settings.db_server_timeouts or facts.tcp_user_timeout_ms):
+        yield _no_limit_for_clients(facts, settings)
     yield from _judge_writes(facts)
     yield from _judge_vacuum(facts)
 
@@ -87,6 +89,16 @@ def _judge_timeouts(facts: ServerFacts, settings: Settings) -> Finding:
         f"{seen}; the service gives up after {socket_ms} ms",
         "The server continues statements that the service has given up, and their locks delay other calls.",
         f"{changes}{otherwise}.",
+    )
+
+
+def _no_limit_for_clients(facts: ServerFacts, settings: Settings) -> Finding:
+    socket_ms = round(settings.request_timeout_ms * _SOCKET_SHARE)
+    return SERVER.warning(
+        "no tcp_user_timeout, and DB_SERVER_TIMEOUTS=false",
+        "A controller that is frozen while it receives a result keeps a bucket from being moved, and a move that waits "
+        "for it keeps all other statements of the bucket waiting.",
+        f"ALTER ROLE {facts.role} SET tcp_user_timeout = '{socket_ms}ms', at the coordinator.",
     )
 
 

@@ -36,11 +36,13 @@ def node(wal_level: str | None = "logical", free: int | None = 100) -> ClusterNo
 
 
 def test_citus_is_needed_in_a_version_that_was_tried():
-    require_citus("14.0-1")
+    require_citus("14.0-1", 170_000)
     with pytest.raises(CannotDistribute, match="does not have the extension Citus"):
-        require_citus(None)
+        require_citus(None, 170_000)
     with pytest.raises(CannotDistribute, match=r"has Citus 14\.1-1"):
-        require_citus("14.1-1")
+        require_citus("14.1-1", 170_000)
+    with pytest.raises(CannotDistribute, match="have PostgreSQL 16"):
+        require_citus("14.0-1", 169_999)
 
 
 def test_the_owner_of_the_schema_distributes_at_the_coordinator():

@@ -20,6 +20,7 @@ from domain.storage.faults import StorageFault
         (errors.ReadOnlySqlTransaction(), Category.RETRYABLE, False),
         (errors.CannotConnectNow(), Category.RETRYABLE, False),
         (errors.AdminShutdown(), Category.RETRYABLE, True),
+        (errors.TransactionTimeout(), Category.RETRYABLE, True),
         (errors.CrashShutdown(), Category.RETRYABLE, True),
         (errors.ConnectionFailure(), Category.RETRYABLE, True),
         (errors.IoError(), Category.RETRYABLE, True),

@@ -31,6 +31,13 @@ def test_the_server_gets_its_time_limits_in_the_connection_options():
     assert options == f"-c work_mem=8MB -c TimeZone=UTC {timeouts} {plans}"
 
 
+def test_a_node_limits_the_time_of_a_client_that_stops_while_it_holds_a_bucket():
+    at_home, at_node = (
+        conninfo_to_dict(GatewayOptions("dbname=x", holds_buckets=holds).conninfo)["options"] for holds in (False, True)
+    )
+    assert at_node == f"{at_home} -c transaction_timeout=700 -c tcp_user_timeout=700"
+
+
 def test_behind_a_pooler_no_options_are_sent():
     assert "options" not in conninfo_to_dict(GatewayOptions("dbname=x", server_timeouts=False).conninfo)
 

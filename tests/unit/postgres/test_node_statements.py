@@ -98,6 +98,17 @@ async def test_a_caller_that_leaves_takes_no_other_one_along(nodes, messages):
     assert await stays == [(2,)]
 
 
+async def test_a_node_ends_connections_of_a_controller_that_stops_while_it_holds_buckets(messages):
+    given = []
+
+    def make(_name, _size, options, *_, **__):
+        given.append(options.holds_buckets)
+        return messages
+
+    await Nodes(OPTIONS, make=make).at(NODE)
+    assert given == [True]
+
+
 async def test_the_connections_to_a_node_without_buckets_are_closed(nodes, messages):
     await asked(nodes, 1)
     nodes.retain({NODE})

@@ -41,6 +41,7 @@ SERVER = ServerFacts(
     connections=3,
     lock_timeout_ms=300,
     statement_timeout_ms=500,
+    tcp_user_timeout_ms=0,
     is_standby=False,
     is_read_only=False,
     has_fsync=True,

@@ -158,6 +158,18 @@ class TestTheServer:
         )
         assert "DB_SERVER_TIMEOUTS=true" in finding.remedy
 
+    def test_nodes_need_a_limit_for_clients_that_take_no_results_unless_the_service_sets_it(self):
+        nodes = {"DATABASE_NODES": "auto", "DB_SERVER_TIMEOUTS": "false"}
+        (finding,) = [each for each in judge_server(SERVER, settings_of(**nodes)) if each.level is Level.WARNING]
+        assert (finding.seen, finding.remedy) == (
+            "no tcp_user_timeout, and DB_SERVER_TIMEOUTS=false",
+            "ALTER ROLE app SET tcp_user_timeout = '700ms', at the coordinator.",
+        )
+        for settings in ({"DATABASE_NODES": "auto"}, {"DB_SERVER_TIMEOUTS": "false"}):
+            assert levels(judge_server(SERVER, settings_of(**settings))) == {Level.OK}
+        limited = changed(SERVER, tcp_user_timeout_ms=700)
+        assert levels(judge_server(limited, settings_of(**nodes))) == {Level.OK}
+
 
 class TestTheSchema:
     def test_a_complete_schema_is_ok(self):
