@@ -4,7 +4,10 @@
 -- name: finish_queued_executions(request_ids, owners, execution_ids, partitions, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, answers, whole_results, error_texts, attempts, next_ids, next_partitions, next_not_befores, next_expiries, next_priorities_s, next_options, waits)
 -- Parts that have the same name as in finish_executions do the same. `following` has the next attempts that are accepted:
 -- those of sessions that live at the end of the execution, and until the next start, unless the cancel was requested.
--- Their results are kept for as long as that of this one, from the expiry on. Webhooks hear of the last attempt.
+-- Their results are kept for as long as that of this one, from the expiry on. Webhooks hear of the last attempt. An analysis
+-- of the table of open records while it is empty makes PostgreSQL expect no rows in it. Then it would read the whole index
+-- for `removed`, and join it with each call, so the records are looked up by what the calls name. `ended` is a full join,
+-- with a condition that does not make an inner join of it: it alone is never made by comparing each row with each.
 WITH call AS (
     SELECT *
     FROM
@@ -47,17 +50,25 @@ held AS (
 ),
 removed AS (
     DELETE FROM meta.open_executions AS o
-    USING held AS h
-    WHERE o.request_id = h.request_id AND o.execution_id = h.execution_id
-    RETURNING
-        h.*, o.deadline_at, o.in_order, o.cancel_requested_at, o.language_title, o.ready_at, o.start_until, o.kept_until,
-        o.params AS accepted_params, o.options, o.key, o.payload_hash
+    WHERE
+        o.request_id = any(array(SELECT h.request_id FROM held AS h))
+        AND ((o.request_id, o.execution_id) IN (SELECT h.request_id, h.execution_id FROM held AS h)) IS TRUE
+    RETURNING o.*
+),
+ended AS (
+    SELECT DISTINCT ON (h.request_id, h.execution_id)
+        h.*, r.deadline_at, r.in_order, r.cancel_requested_at, r.language_title, r.ready_at, r.start_until, r.kept_until,
+        r.params AS accepted_params, r.options, r.key, r.payload_hash
+    FROM removed AS r
+    FULL JOIN held AS h ON r.request_id = h.request_id AND r.execution_id = h.execution_id
+    WHERE num_nonnulls(r.request_id, h.request_id) = 2
+    ORDER BY h.request_id, h.execution_id, h.ordinal
 ),
 counted AS (
     SELECT
         r.*,
         r.execution_count + row_number() OVER (PARTITION BY r.request_id ORDER BY r.ordinal) AS count_with_it
-    FROM removed AS r
+    FROM ended AS r
 ),
 stored AS (
     UPDATE meta.sessions AS s

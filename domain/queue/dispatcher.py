@@ -38,7 +38,7 @@ class DispatchPolicy:
     busy_for_s: float = 1.0
     growth: float = 1.3
     put_back_pause: timedelta = timedelta(seconds=1)
-    claimed_max: int = 64
+    claimed_max: int = 256
     """Entries of one claim. If one filled all places, all would end together, and the server would wait meanwhile."""
 
 

@@ -39,7 +39,7 @@ from tests.benchmarks.servers import Server
 from tests.benchmarks.sessions import SessionSet
 from tests.benchmarks.stages import Stage, Step, no_server
 
-PLACES = 256
+PLACES = 1024
 """Executions that pglambda runs at once in a drain: MAX_ASYNC_EXECUTIONS, with twice as many MAX_EXECUTIONS."""
 
 _PEERS = {PGQUEUER: (5, 10), PGQUEUER_TUNED: (5, 100), PROCRASTINATE: (20, 0)}

@@ -45,10 +45,8 @@ from domain.scripts.report import ExecutionStatus
 _WRITERS_WAIT_S = 1.0
 """For begins that are under way when their session is closed; it is half of the budget of a call by default."""
 
-_ENDS_MAX = 48
 _ENDS_OVERLAP_S = 0.001
-"""Ends of executions that were claimed together come together. In one statement, nothing would run until all are
-stored, and then all places would be claimed at once again."""
+"""Ends of executions that were claimed together come together, a few at a time."""
 
 _TRIES = 5
 """Statements until the execution stays in one state while it is read: it has few states."""
@@ -79,7 +77,7 @@ class PostgresExecutionQueue(QueueReader):
         self._plain_accepts = Coalescer(gateway, AcceptPlainExecutions(queue), accepts)
         self._accepts = LockingWrites(gateway, AcceptExecutions(queue), accepts, exclusive=BatchKeys())
         self._put_backs = coalescer(statement=PutBackExecutions(statements.queue_claims.put_back_executions))
-        ends = evolve(batches, batch_max=min(_ENDS_MAX, batches.batch_max), overlap_s=_ENDS_OVERLAP_S)
+        ends = evolve(batches, overlap_s=_ENDS_OVERLAP_S)
         self._finishes = LockingWrites(gateway, finish, ends, exclusive=writing)
         self._cancels = coalescer(
             statement=CancelExecutions(statements.queue_ends.cancel_executions), exclusive=BatchKeys()

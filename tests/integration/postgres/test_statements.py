@@ -242,6 +242,27 @@ def test_statements_of_the_queue_find_entries_by_the_right_index_before_there_ar
             assert all(right), f"{statement.name}\n{plan}"
 
 
+_DEAD_RECORDS = (
+    "INSERT INTO meta.open_executions (request_id, execution_id, owner, slot, deadline_at) "
+    "SELECT gen_random_uuid(), gen_random_uuid(), 'alice', 1, 'infinity' FROM generate_series(1, 2000)",
+    "DELETE FROM meta.open_executions",
+    "ANALYZE meta.open_executions",
+)
+
+
+def test_ends_look_open_records_up_after_an_analysis_that_found_only_dead_ones(database_url, statements):
+    with psycopg.connect(GatewayOptions(database_url).conninfo, autocommit=True) as connection:
+        for text in _DEAD_RECORDS:
+            connection.execute(text)
+        ((statement, parameters),) = (
+            each for each in _queue_statements(statements) if each[0] is statements.queue_ends.finish_queued_executions
+        )
+        plan = _plan(connection, statement, parameters)
+        lookups = re.findall(r"using open_executions_\w+ on .*\n *(.*)", plan)
+        assert lookups, plan
+        assert all(each.startswith("Index Cond: ") for each in lookups), plan
+
+
 @pytest.fixture(scope="module")
 def full_url(new_database, template):
     """The address of a database with 50,000 rows in each large table, of which the tests keep no change."""
