@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from entrypoints.settings.settings import Settings
-from tests.integration.application.conftest import settings_for
+from tests.integration.application.conftest import NODEJS_HERE, settings_for
 from tests.support.commands import Ended, run_command
 from tests.support.folders import shared_folder
 from tests.support.programs import unmeasured
@@ -50,7 +50,7 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def settings(database_url: str, data_dir: Path) -> Settings:
-    return settings_for(database_url, data_dir)
+    return settings_for(database_url, data_dir, **NODEJS_HERE)
 
 
 @pytest.fixture

@@ -242,17 +242,15 @@ def test_statements_of_the_queue_find_entries_by_the_right_index_before_there_ar
             assert all(right), f"{statement.name}\n{plan}"
 
 
-_DEAD_RECORDS = (
-    "INSERT INTO meta.open_executions (request_id, execution_id, owner, slot, deadline_at) "
-    "SELECT gen_random_uuid(), gen_random_uuid(), 'alice', 1, 'infinity' FROM generate_series(1, 2000)",
-    "DELETE FROM meta.open_executions",
-    "ANALYZE meta.open_executions",
-)
+_OPEN_RECORDS = """
+INSERT INTO meta.open_executions (request_id, execution_id, owner, slot, deadline_at)
+SELECT gen_random_uuid(), gen_random_uuid(), 'alice', 1, 'infinity' FROM generate_series(1, 2000)
+"""
 
 
 def test_ends_look_open_records_up_after_an_analysis_that_found_only_dead_ones(database_url, statements):
     with psycopg.connect(GatewayOptions(database_url).conninfo, autocommit=True) as connection:
-        for text in _DEAD_RECORDS:
+        for text in (_OPEN_RECORDS, "DELETE FROM meta.open_executions", "ANALYZE meta.open_executions"):
             connection.execute(text)
         ((statement, parameters),) = (
             each for each in _queue_statements(statements) if each[0] is statements.queue_ends.finish_queued_executions
