@@ -6,7 +6,7 @@
 -- those of sessions that live at the end of the execution, and until the next start, unless the cancel was requested.
 -- Their results are kept for as long as that of this one, from the expiry on. Webhooks hear of the last attempt. An analysis
 -- of the table of open records while it is empty makes PostgreSQL expect no rows in it. Then it would read the whole index
--- for `removed`, and join it with each call, so the records are looked up by what the calls name. `ended` is a full join,
+-- for `deleted`, and join it with each call, so the records are looked up by what the calls name. `removed` is a full join,
 -- with a condition that does not make an inner join of it: it alone is never made by comparing each row with each.
 WITH call AS (
     SELECT *
@@ -48,27 +48,27 @@ held AS (
     UNION ALL
     SELECT w.* FROM waiting AS w
 ),
-removed AS (
+deleted AS (
     DELETE FROM meta.open_executions AS o
     WHERE
         o.request_id = any(array(SELECT h.request_id FROM held AS h))
         AND ((o.request_id, o.execution_id) IN (SELECT h.request_id, h.execution_id FROM held AS h)) IS TRUE
     RETURNING o.*
 ),
-ended AS (
+removed AS (
     SELECT DISTINCT ON (h.request_id, h.execution_id)
-        h.*, r.deadline_at, r.in_order, r.cancel_requested_at, r.language_title, r.ready_at, r.start_until, r.kept_until,
-        r.params AS accepted_params, r.options, r.key, r.payload_hash
-    FROM removed AS r
-    FULL JOIN held AS h ON r.request_id = h.request_id AND r.execution_id = h.execution_id
-    WHERE num_nonnulls(r.request_id, h.request_id) = 2
+        h.*, d.deadline_at, d.in_order, d.cancel_requested_at, d.language_title, d.ready_at, d.start_until, d.kept_until,
+        d.params AS accepted_params, d.options, d.key, d.payload_hash
+    FROM deleted AS d
+    FULL JOIN held AS h ON d.request_id = h.request_id AND d.execution_id = h.execution_id
+    WHERE num_nonnulls(d.request_id, h.request_id) = 2
     ORDER BY h.request_id, h.execution_id, h.ordinal
 ),
 counted AS (
     SELECT
         r.*,
         r.execution_count + row_number() OVER (PARTITION BY r.request_id ORDER BY r.ordinal) AS count_with_it
-    FROM ended AS r
+    FROM removed AS r
 ),
 stored AS (
     UPDATE meta.sessions AS s

@@ -155,7 +155,7 @@ def guards(
 
 def authorization(security: Security, unknown: UnknownBuckets | None) -> Sequence[Guard]:
     """Return the guards of calls that need sessions."""
-    nodes_guards = () if unknown is None else (NodesGuard(lambda: unknown.are_there),)
+    nodes_guards = () if unknown is None else (NodesGuard(unknown),)
     return (*nodes_guards, *security.authorization)
 
 

@@ -1,6 +1,6 @@
 """The guards of what no route can serve."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 from attrs import frozen
 from typing_extensions import override
@@ -33,6 +33,15 @@ class LoopGuard(Guard):
         return ()
 
 
+class UnknownNodes(Protocol):
+    """Says whether the database is divided among nodes that this process does not know."""
+
+    @property
+    def are_there(self) -> bool:
+        """Whether it is."""
+        ...
+
+
 @frozen
 class NodesGuard(Guard):
     """Rejects calls once the database is divided among nodes that this process does not know.
@@ -41,11 +50,11 @@ class NodesGuard(Guard):
     are `exempt` serve: they show the state of the process.
     """
 
-    _is_divided: Callable[[], bool]
+    _nodes: UnknownNodes
 
     @override
     async def admit(self, request: Request, route: Route) -> Headers:
-        if self._is_divided() and not route.exempt:
+        if self._nodes.are_there and not route.exempt:
             raise StorageUnavailable.of(StorageFault.NODES_UNKNOWN, stored="no", executed="no")
         return ()
 

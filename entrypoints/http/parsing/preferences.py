@@ -84,5 +84,7 @@ _FORMATS: Mapping[bytes, EventFormat] = {EVENT_STREAM: ServerSentEvents(), NDJSO
 
 def accepted_format(accept: bytes | None, *, or_json: bool = True) -> EventFormat | None:
     """Return the format of live events that a header `Accept` prefers; None if it prefers JSON, or no type of these."""
+    if accept is None:
+        return None
     offered = (JSON, EVENT_STREAM, NDJSON) if or_json else (EVENT_STREAM, NDJSON)
     return _FORMATS.get(preferred(accept, offered) or JSON)

@@ -1,5 +1,7 @@
 """The guard of a process that does not know the nodes of its database."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from entrypoints.http.app import Hooks
@@ -19,7 +21,7 @@ from tests.unit.http.world import Exchange, World
 async def test_calls_are_refused_once_there_are_nodes_and_the_state_of_the_process_is_shown(
     log_lines, is_divided, path, status
 ):
-    world = World.of(hooks=Hooks(guards=(NodesGuard(lambda: is_divided),)))
+    world = World.of(hooks=Hooks(guards=(NodesGuard(SimpleNamespace(are_there=is_divided)),)))
     reply = await Exchange(world.app, "GET", path.decode(), []).run()
     assert reply.status == status
     if status == 503:
