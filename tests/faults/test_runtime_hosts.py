@@ -46,6 +46,9 @@ def host(begin, controllers):
         urls = ",".join(each.url for each in controllers)
         started = begin("runtime-host", RUNTIME_HOST_NAME=name, CONTROLLER_URL=urls, PORT=str(port or free_port()))
         wait_until(lambda: all(standings(each).get(name) == "ready" for each in controllers))
+        # Later than in the table, the controllers use it: each has a stream to each host.
+        count = sum(state == "ready" for state in standings(controllers[0]).values())
+        wait_until(lambda: all(list(streams(each).values()) == [len(controllers)] * count for each in controllers))
         return started
 
     return begin_host
@@ -54,6 +57,13 @@ def host(begin, controllers):
 def standings(controller):
     hosts = controller.get("/health").json()["components"]["runtime_hosts"]["hosts"]
     return {each["name"]: each["state"] for each in hosts}
+
+
+def streams(controller):
+    """Return for each host that the controller uses how many streams it has, by its own count."""
+    runtimes = controller.get("/health").json()["components"]["runtimes"].values()
+    served = [languages["hosts"] for each in runtimes for languages in each.get("languages", {}).values()]
+    return {host.get("name"): host.get("streams") for hosts in served for host in hosts}
 
 
 def kill(service):
