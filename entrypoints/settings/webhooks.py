@@ -8,6 +8,7 @@ from domain.webhooks.address import AddressPolicy, Network
 from domain.webhooks.service import WebhookPolicy
 from domain.webhooks.signature import KEY_SIZE_MIN, SigningKey
 from entrypoints.settings.settings import Settings
+from entrypoints.settings.urls import is_service_url
 
 _LISTED_MAX = 64
 _PORT_MAX = 65535
@@ -69,9 +70,4 @@ def _network(text: str) -> Network | None:
 
 
 def _is_proxy(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises ValueError if it is not a port
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+    return is_service_url(url) and urlsplit(url).scheme != "unix"
