@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 from attrs import evolve
 from psycopg.errors import QueryCanceled
 
-from adapters.postgres.connections.connection import Rows, Statement
+from adapters.postgres.connections.connection import BoundStatement, Rows, Statement
 from adapters.postgres.connections.errors import Category, StatementRefused, StillLocked, TookTooLong
 from adapters.postgres.connections.faults import fault_behind
 from adapters.postgres.connections.observer import StatementObserver, limit_pool_log
@@ -66,6 +66,7 @@ class Pool(Protocol):
         parameters: Mapping[str, object],
         until_s: float,
         fence: Sequence[Statement] = (),
+        before: Sequence[BoundStatement] = (),
     ) -> Rows: ...
 
     def stats(self) -> PoolStats: ...
@@ -112,14 +113,16 @@ class Gateway:
         pool: PoolName = "normal",
         parts: int = 1,
         fence: Sequence[Statement] = (),
+        before: Sequence[BoundStatement] = (),
     ) -> list[tuple[Any, ...]]:
         """Run the statement and return its rows, within `timeout_s` (default: the request timeout).
 
         Running a `repeatable` statement twice does no harm. One with a `fence` gets a parameter `copy`, a number that
         grows with each attempt at any statement. If an earlier copy may still run, the statements of the fence run
-        before the next one with the same parameters, each in a transaction of its own. `parts` is the number of calls
-        that could run in statements of their own. The call can be cancelled at any time; a statement that was sent runs
-        to its own end.
+        before the next one with the same parameters, each in a transaction of its own. Statements `before` run in front
+        of it, in one message and one transaction with it: the server stores all of them or none. `parts` is the number
+        of calls that could run in statements of their own. The call can be cancelled at any time; a statement that was
+        sent runs to its own end.
 
         Raises:
             StorageUnavailable: `stored` is None for a read, "no" or "unknown" for a write.
@@ -134,7 +137,7 @@ class Gateway:
         until_s = started_s + (timeout_s or self._options.request_timeout_s)
         try:
             return await self._fetch(
-                statement, parameters, until_s, pool, repeatable=repeatable, parts=parts, fence=fence
+                statement, parameters, until_s, pool, repeatable=repeatable, parts=parts, fence=fence, before=before
             )
         finally:
             report_wait(statement.name, time.monotonic() - started_s)
@@ -164,13 +167,14 @@ class Gateway:
         repeatable: bool,
         parts: int,
         fence: Sequence[Statement],
+        before: Sequence[BoundStatement],
     ) -> list[tuple[Any, ...]]:
         sent, attempt = False, 0
         while True:
             attempt += 1
             try:
                 numbered = {**parameters, "copy": next(self._copies)} if fence else parameters
-                return await self._pools[pool].attempt(statement, numbered, until_s, fence if sent else ())
+                return await self._pools[pool].attempt(statement, numbered, until_s, fence if sent else (), before)
             except AttemptFailed as failed:
                 if failed.decision.refused:
                     raise StatementRefused(str(failed.__cause__)) from failed.__cause__

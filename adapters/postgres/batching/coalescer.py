@@ -330,6 +330,7 @@ class Coalescer(Generic[Call, Response]):
             pool=self._pool,
             parts=len(calls) if statement.divisible else 1,
             fence=statement.fence,
+            before=statement.before(calls),
         )
         for call, response in zip(pending, statement.responses(calls, rows), strict=True):
             call.settle(response)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from typing_extensions import override
 
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.connection import BoundStatement, Statement
 from adapters.postgres.gateway import PoolName
 
 Call = TypeVar("Call")
@@ -59,6 +59,10 @@ class BatchStatement(Generic[Call, Response]):
     def parameters(self, calls: Sequence[Call], pool: PoolName) -> Mapping[str, object]:  # noqa: ARG002  # for locks
         """Return all parameters of the statement on this pool."""
         return self.columns(calls)
+
+    def before(self, calls: Sequence[Call]) -> Sequence[BoundStatement]:  # noqa: ARG002  # for those that have some
+        """Return what runs in front of the statement and in its transaction, as in `Gateway.fetch`."""
+        return ()
 
     def responses(self, calls: Sequence[Call], rows: Sequence[Row]) -> Sequence[Response | Exception]:
         """Return the responses in the order of the calls."""

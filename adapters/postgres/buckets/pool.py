@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from adapters.postgres.buckets.node import SIZE, Nodes, NodeStatements
 from adapters.postgres.buckets.placements import Placement, Placements
-from adapters.postgres.connections.connection import Rows, Statement, UnknownTable
+from adapters.postgres.connections.connection import BoundStatement, Rows, Statement, UnknownTable
 from adapters.postgres.connections.errors import BUCKET_MOVED, NO_CONNECTION, StillLocked, TookTooLong, judge
 from adapters.postgres.connections.node_connection import HeldStatement
 from adapters.postgres.connections.observer import StatementObserver
@@ -101,18 +101,24 @@ class BucketPool:
         parameters: Mapping[str, object],
         until_s: float,
         fence: Sequence[Statement] = (),
+        before: Sequence[BoundStatement] = (),
     ) -> Rows:
         """Run the statement once, as StatementPool does."""
         placement = await self._placements.of(self._number)
         while True:
             try:
                 placed = placement.statement(statement)
-                if self._nodes is not None and placement.gathers and self._is_gathered(placed, fence, until_s):
+                if (
+                    self._nodes is not None
+                    and placement.gathers
+                    and self._is_gathered(placed, [*fence, *before], until_s)
+                ):
                     node = await self._nodes.at(placement.node)
                     return await self._together(node, HeldStatement(placement.hold, placed, parameters), until_s)
                 pool = await self._at(placement)
-                before = [placement.statement(each) for each in fence]
-                return await pool.attempt(placed, parameters, until_s, before)
+                placed_fence = [placement.statement(each) for each in fence]
+                placed_before = [BoundStatement(placement.statement(e.statement), e.parameters) for e in before]
+                return await pool.attempt(placed, parameters, until_s, placed_fence, placed_before)
             except (AttemptFailed, UnknownTable, errors.UndefinedFunction, ShuttingDown) as failed:
                 placement = await self._next(placement, failed, until_s)
 
@@ -124,11 +130,11 @@ class BucketPool:
             self._alone_until_s = time.monotonic() + _ALONE_S
             raise
 
-    def _is_gathered(self, statement: Statement, fence: Sequence[Statement], until_s: float) -> bool:
+    def _is_gathered(self, statement: Statement, others: Sequence[object], until_s: float) -> bool:
         """Return whether the statement may share a message: all of these have the same time."""
         now_s = time.monotonic()
         may_share = now_s >= self._alone_until_s and until_s - now_s >= self._options.socket_timeout_s
-        return may_share and statement.prepare and not fence and self._name == "normal" and statement.name in GATHERED
+        return may_share and statement.prepare and not others and self._name == "normal" and statement.name in GATHERED
 
     async def _next(self, seen: Placement, failed: Exception, until_s: float) -> Placement:
         """Return where to send the statement now; raises the failure if no move is behind it."""
@@ -208,6 +214,7 @@ class BucketGateway(Gateway):
         pool: PoolName = "normal",
         parts: int = 1,
         fence: Sequence[Statement] = (),
+        before: Sequence[BoundStatement] = (),
     ) -> Rows:
         try:
             rows = await super().fetch(
@@ -218,6 +225,7 @@ class BucketGateway(Gateway):
                 pool=pool,
                 parts=parts,
                 fence=fence,
+                before=before,
             )
         except StorageUnavailable as error:
             error.bucket = self.number

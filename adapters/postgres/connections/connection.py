@@ -91,6 +91,14 @@ class Statement:
         return [parameters[name] for name in self._names]
 
 
+@frozen
+class BoundStatement:
+    """A statement with its parameters, which runs in front of another one and in its transaction."""
+
+    statement: Statement
+    parameters: Mapping[str, object] = field(repr=False)
+
+
 def _names_in(sql: str) -> Sequence[str]:
     """Return the names of the placeholders, each once, in the order of their first use."""
     return list(dict.fromkeys(mark[1] for mark in _MARKS.finditer(sql) if mark[1] is not None))
@@ -121,6 +129,20 @@ Rows = list[tuple[Any, ...]]
 Types = tuple[int, ...]
 """OIDs of parameters; 0 leaves the type to the server."""
 
+_Key = tuple[str, Types]
+"""What is prepared once on a connection: the name of a statement, and the types of its values."""
+
+
+@frozen
+class _Sendable:
+    """What a statement is sent with."""
+
+    statement: Statement
+    values: Sequence[Buffer | None]
+    types: Types
+    formats: Sequence[Format] | None
+
+
 LOADED = "rows"
 """The parameter with what a COPY stores, in the binary form of the server; its statement has no placeholder for it."""
 
@@ -143,7 +165,7 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
         self.timeline = 0
-        self._names: dict[tuple[str, Types], bytes] = {}
+        self._names: dict[_Key, bytes] = {}
         self._exchange = StatementExchange(self.pgconn)
         self.adapters.register_dumper(SentValue, _SentValueDumper)
         self._adaptation = Transformer(self)
@@ -192,16 +214,72 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
             raise psycopg.errors.ConnectionTimeout("the server did not greet in time") from None
 
     async def run(
-        self, statement: Statement, parameters: Mapping[str, object], fence: Sequence[Statement] = ()
+        self,
+        statement: Statement,
+        parameters: Mapping[str, object],
+        fence: Sequence[Statement] = (),
+        before: Sequence[BoundStatement] = (),
     ) -> Rows:
-        """Run the statement and return its rows; raises the driver's error. `fence` is as in `Gateway.fetch`.
+        """Run the statement and return its rows; raises the driver's error. See `Gateway.fetch` for the rest.
 
         If the call is cancelled, the connection must be closed.
         """
         for each in fence:
             async with self.transaction():
                 await self._run(each, parameters)
+        if before:
+            return await self._run_behind([*before, BoundStatement(statement, parameters)])
         return await self._run(statement, parameters)
+
+    async def _run_behind(self, statements: Sequence[BoundStatement]) -> Rows:
+        """Run statements in one message and one transaction; return the rows of the last one.
+
+        There is one Sync, so the server commits all of them or none.
+        """
+        sendable = [self._dumped(each) for each in statements]  # first: a value that cannot be sent leaves no pipeline
+        self.pgconn.enter_pipeline_mode()
+        opening = self._send_opening()
+        names: dict[_Key, bytes] = {}
+        prepared = [key for each in sendable for key in self._send_prepared(each, names)]
+        self.pgconn.pipeline_sync()
+        results = await self._exchange.results()
+        if results[-1].status == ExecStatus.PIPELINE_SYNC:  # else the connection is lost
+            results.pop()
+            self.pgconn.exit_pipeline_mode()
+        self._note_opening(results[:opening])
+        for key, result in zip(prepared, results[opening:], strict=False):
+            if key is not None and result.status == ExecStatus.COMMAND_OK:
+                self._names[key] = names[key]
+        return self._rows(results)
+
+    def _send_opening(self) -> int:
+        """Queue what stands in front of each transaction, and return how many results it has."""
+        return 0
+
+    def _note_opening(self, results: Sequence[PGresult]) -> None:
+        """Note the results of the opening, of which some are missing if the transaction has failed."""
+
+    def _dumped(self, bound: BoundStatement) -> _Sendable:
+        statement = bound.statement
+        values = self._adaptation.dump_sequence(statement.values(bound.parameters), statement.formats)
+        return _Sendable(statement, values, self._adaptation.types or (), self._adaptation.formats)
+
+    def _send_prepared(self, each: _Sendable, names: dict[_Key, bytes]) -> Sequence[_Key | None]:
+        """Queue a statement; return for each of its results what it prepares, or None for that of the run.
+
+        It is prepared if there is room beside the `names` that the message prepares already.
+        """
+        key, number = (each.statement.name, each.types), len(self._names) + len(names)
+        name = self._names.get(key) or names.get(key)
+        is_first = name is None and self.prepare_threshold is not None and number < PREPARED_MAX
+        if is_first:
+            name = names[key] = b"pglambda_%d" % number
+            self.pgconn.send_prepare(name, each.statement.numbered, each.types)
+        if name is None:
+            self.pgconn.send_query_params(each.statement.numbered, each.values, each.types, each.formats)
+        else:
+            self.pgconn.send_query_prepared(name, each.values, each.formats)
+        return [key, None] if is_first else [None]
 
     async def _run(self, statement: Statement, parameters: Mapping[str, object]) -> Rows:
         if not statement.prepare:

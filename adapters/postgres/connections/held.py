@@ -88,6 +88,14 @@ class HeldConnection(GatewayConnection):
         return is_first
 
     @override
+    def _send_opening(self) -> int:
+        return 2 if self._send_hold() else 1
+
+    @override
+    def _note_opening(self, results: Sequence[PGresult]) -> None:
+        self._is_prepared = self._is_prepared or (len(results) > 1 and _is_done(results, 0))
+
+    @override
     def _text(self, statement: Statement, parameters: Mapping[str, object]) -> bytes:
         before = super()._text(self._hold.statement, {"shards": [self._hold.shard]})
         if self._hold.opening is not None:

@@ -10,7 +10,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from adapters.postgres.connections.connection import GatewayConnection, Rows, Statement
+from adapters.postgres.connections.connection import BoundStatement, GatewayConnection, Rows, Statement
 from adapters.postgres.connections.errors import CUT, CUT_SHORT, NO_CONNECTION, RetryDecision, judge
 from adapters.postgres.connections.exchange import SocketDeadline, looks_alive
 from adapters.postgres.connections.held import HeldConnection, Hold
@@ -123,8 +123,9 @@ class StatementPool:
         parameters: Mapping[str, object],
         until_s: float,
         fence: Sequence[Statement] = (),
+        before: Sequence[BoundStatement] = (),
     ) -> Rows:
-        """Run the statement once, and end by `until_s` (of `time.monotonic`); `fence` is as in `Gateway.fetch`.
+        """Run the statement once, and end by `until_s` (of `time.monotonic`); the rest is as in `Gateway.fetch`.
 
         If the call is cancelled, a statement that was sent runs to its own end.
 
@@ -133,7 +134,7 @@ class StatementPool:
         timeout_s = self._connection_timeout_s(until_s - time.monotonic())
         connection = await (self._writer if statement.writes else self._connection)(timeout_s)
         socket_s = min(self._socket_timeout_s, until_s - time.monotonic())
-        work = self._run(connection, statement, parameters, socket_s, fence)
+        work = self._run(connection, statement, parameters, socket_s, fence, before)
         task = asyncio.get_running_loop().create_task(work, name=statement.name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -247,13 +248,14 @@ class StatementPool:
         """Return the error for a missing connection: a database that has responded to others since is only busy."""
         return Overloaded("the database") if self._responded_at_s >= since_s else AttemptFailed(NO_CONNECTION)
 
-    async def _run(
+    async def _run(  # noqa: PLR0913, PLR0917  # as `attempt`, and the connection
         self,
         connection: GatewayConnection,
         statement: Statement,
         parameters: Mapping[str, object],
         timeout_s: float,
         fence: Sequence[Statement],
+        before: Sequence[BoundStatement],
     ) -> Rows | Exception:
         """Return rows or the failure: there may be no caller left to raise it to."""
         started_s = time.monotonic()
@@ -261,7 +263,7 @@ class StatementPool:
         failure: str | None = None
         try:
             with SocketDeadline(connection, timeout_s) as deadline:
-                rows = await connection.run(statement, parameters, fence)
+                rows = await connection.run(statement, parameters, fence, before)
             self._timelines.require(connection.timeline)
             spent = False
         except Exception as error:  # noqa: BLE001  # judged, and raised to the caller

@@ -6,7 +6,7 @@ import pytest
 from psycopg import errors
 
 from adapters.postgres.buckets.pool import BucketGateway
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.connection import BoundStatement, Statement
 from adapters.postgres.connections.errors import CUT, NO_CONNECTION, StatementRefused, StillLocked, TookTooLong, judge
 from adapters.postgres.connections.statement_pool import AttemptFailed
 from adapters.postgres.gateway import Gateway, GatewayOptions
@@ -28,6 +28,7 @@ class ManualPool:
         self.drops = 0
         self.made = 0
         self.fences = []
+        self.before = []
         self.copies = []
 
     def make(self, _name, _size, _options, _observe, on_server_left):
@@ -36,8 +37,9 @@ class ManualPool:
         self.on_server_left = on_server_left
         return self
 
-    async def attempt(self, statement, parameters, until_s, fence):
+    async def attempt(self, statement, parameters, until_s, fence, before):
         self.fences.append(fence)
+        self.before.append(before)
         self.copies.append(parameters.get("copy"))
         outcome = self.outcomes.pop(0)
         if isinstance(outcome, Exception):
@@ -73,6 +75,12 @@ async def test_a_fence_stands_before_attempts_of_which_an_earlier_one_may_still_
     made, pool = gateway(*failed(ROLLED_BACK, LOST, ROLLED_BACK), [])
     await made.fetch(WRITE, {}, fence=[READ])
     assert pool.fences == [(), (), [READ], [READ]]
+
+
+async def test_what_stands_before_a_statement_is_sent_with_each_attempt():
+    made, pool = gateway(*failed(LOST, ROLLED_BACK), [])
+    await made.fetch(WRITE, {}, before=[BoundStatement(READ, {})])
+    assert pool.before == [[BoundStatement(READ, {})]] * 3
 
 
 async def test_copies_of_a_statement_with_a_fence_have_increasing_numbers_beyond_one_call():
