@@ -11,8 +11,8 @@ from attrs import Factory, define, field, frozen
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.verification import Verification
 from adapters.runtime_protocol import FAULT_SIZE_MAX
+from domain.addresses import Address
 from domain.scripts.language import Language
-from domain.webhooks.address import Address
 
 UNIX = "unix:"
 _KEEPALIVE_S = 3.0

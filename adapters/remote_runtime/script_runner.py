@@ -34,6 +34,7 @@ from adapters.remote_runtime.verification import Verification
 from adapters.remote_runtime.worker import HostChooser, Refusals, RemoteWorker
 from adapters.runtime_frames import Kind
 from adapters.runtime_protocol import language_name
+from domain.addresses import Address
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
 from domain.errors import Overloaded, RuntimeUnavailable
@@ -45,7 +46,6 @@ from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.script import InputForm, Script
 from domain.stats import RuntimeStreamStats
-from domain.webhooks.address import Address
 
 _QUEUE = "runtime hosts"
 _NO_URL = "no runtime host serves it; set its runtime URL."

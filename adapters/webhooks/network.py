@@ -1,10 +1,8 @@
 """Connections to public addresses only, whatever the names of hosts resolve to."""
 
 import asyncio
-import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
 
 import httpcore2
@@ -12,16 +10,11 @@ import structlog
 from attrs import define, field
 from typing_extensions import override
 
-from domain.webhooks.address import Address, AddressPolicy, parse_address
+from adapters.public_addresses import Resolve, SystemResolver, is_own
+from domain.addresses import Address, parse_address
+from domain.webhooks.address import AddressPolicy
 
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Returns the addresses of a name; raises OSError."""
-
-_DISCARD_PORT = 9
 _ADDRESSES_MAX = 16
-_LOOKUPS_MAX = 64
-"""As many as there are messages in flight, so that names which hang hold up no other name."""
-
 _PART_SIZE_MAX = 4096
 """Bytes that are parsed in one turn of the event loop: more would hold up its other work."""
 
@@ -34,53 +27,6 @@ _log = structlog.get_logger(__name__)
 
 class ReceiverRefused(httpcore2.ConnectError):
     """Nothing is sent to this host; the text says why."""
-
-
-def system_addresses(host: str, port: int) -> Sequence[str]:
-    """Return the addresses that the resolver of the host knows; it may take half a minute. Raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
-@define(eq=False)
-class SystemResolver:
-    """Asks the resolver of the host, in threads of its own: names that hang must not hold up other work.
-
-    Callers that ask for one name at the same time share a lookup, so that a name which hangs takes one thread.
-    """
-
-    _threads: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(_LOOKUPS_MAX, "webhook-resolver"))
-    _lookup: Callable[[str, int], Sequence[str]] = system_addresses
-    _asked: dict[tuple[str, int], asyncio.Future[Sequence[str]]] = field(init=False, factory=dict)
-
-    async def __call__(self, host: str, port: int) -> Sequence[str]:
-        """Return the addresses of a name; raises OSError."""
-        asked = self._asked.get((host, port))
-        if asked is None:
-            asked = asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host, port)
-            self._asked[host, port] = asked
-            asked.add_done_callback(lambda ended: self._forget((host, port), ended))
-        return await asyncio.shield(asked)
-
-    def _forget(self, name: tuple[str, int], ended: asyncio.Future[Sequence[str]]) -> None:
-        del self._asked[name]
-        if not ended.cancelled():
-            ended.exception()  # its callers may have left
-
-    def close(self) -> None:
-        """Take no further lookups."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-def is_own(address: Address) -> bool:
-    """Return whether this machine has the address: its packets to it would come from it. Nothing is sent."""
-    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET  # IPv6
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((str(address), _DISCARD_PORT))
-            return bool(probe.getsockname()[0] == str(address))
-    except OSError:  # no route to it
-        return False
 
 
 @define(eq=False)

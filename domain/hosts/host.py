@@ -8,8 +8,8 @@ from uuid import UUID
 
 from attrs import asdict, define, evolve, frozen
 
+from domain.addresses import Address
 from domain.errors import Conflict, Unavailable
-from domain.webhooks.address import Address
 
 NAME_PATTERN = "^[A-Za-z0-9._:-]{1,128}$"
 """The grammar of names of hosts, in the regular expressions of JSON Schema."""

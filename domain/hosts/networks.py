@@ -10,8 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from attrs import define, frozen
 
+from domain.addresses import Address, Network
 from domain.errors import Forbidden, InvalidRequest, Problem
-from domain.webhooks.address import Address, Network
 
 URL_SIZE_MAX = 512
 

@@ -6,12 +6,12 @@ from ipaddress import ip_address
 
 from attrs import define, evolve, field, frozen
 
+from domain.addresses import Address, parse_address
 from domain.clock import Clock
 from domain.errors import InvalidRequest, Unavailable
 from domain.hosts.host import READ_EVERY_S, HostState, RegisteredHost, Registration, continued
 from domain.hosts.networks import HostLocation, HostNetworks, url_problem
 from domain.hosts.ports import HostClient, HostDirectory, NameResolver
-from domain.webhooks.address import Address, parse_address
 
 
 @define(eq=False)

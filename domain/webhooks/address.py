@@ -4,52 +4,16 @@ Requests leave from the network of the operator, so a URL must not reach what on
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
 from attrs import field, frozen
 
+from domain.addresses import Address, Network, ends_with_number, is_host_name, is_public, parse_address
+
 URL_SIZE_MAX = 2048
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
-
-_GLOBAL_IPV6 = IPv6Network("2000::/3")
-"""The only part of IPv6 that is assigned to hosts on the Internet."""
-
-_REFUSED: Sequence[Network] = [
-    ip_network(text)
-    for text in (
-        "0.0.0.0/8",
-        "10.0.0.0/8",
-        "100.64.0.0/10",
-        "127.0.0.0/8",
-        "168.63.129.16/32",  # public by its number; on Azure the host of a machine answers there
-        "169.254.0.0/16",
-        "172.16.0.0/12",
-        "192.0.0.0/24",
-        "192.0.2.0/24",
-        "192.88.99.0/24",
-        "192.168.0.0/16",
-        "198.18.0.0/15",
-        "198.51.100.0/24",
-        "203.0.113.0/24",
-        "224.0.0.0/4",
-        "240.0.0.0/4",
-        # These embed an IPv4 address, to which a router may pass the request on, or tunnel to other networks.
-        "2001::/23",
-        "2002::/16",
-        "2001:db8::/32",
-        "3fff::/20",
-    )
-]
-"""Instead of `is_global`, which differs between releases of Python. Other networks of IPv6 are outside of 2000::/3."""
-
 _PRINTABLE = re.compile(r"[!-~]+")
-_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-_NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
-_HOST_SIZE_MAX = 253
 
 
 @frozen
@@ -78,13 +42,7 @@ class AddressPolicy:
 
     def problem_of_address(self, address: Address) -> str | None:
         """Return why nothing is sent to this address, None if it is public or in one of the accepted networks."""
-        if self.is_listed(address):
-            return None
-        if isinstance(address, IPv6Address) and (address not in _GLOBAL_IPV6 or address.scope_id):
-            return f"{address} is not a public address"
-        if any(address in network for network in _REFUSED):
-            return f"{address} is not a public address"
-        return None
+        return None if self.is_listed(address) or is_public(address) else f"{address} is not a public address"
 
     def is_listed(self, address: Address) -> bool:
         """Return whether the address is in one of the accepted networks."""
@@ -112,19 +70,10 @@ class AddressPolicy:
             if not self.is_listed(literal):
                 yield "must have the name of a host, not an IP address"
             return
-        labels = host.removesuffix(".").split(".")
-        if len(host) > _HOST_SIZE_MAX or not all(_LABEL.fullmatch(label) for label in labels):
+        name = host.removesuffix(".")
+        if not is_host_name(name):
             yield "must have a valid host name"
-        elif _NUMBER.fullmatch(labels[-1]):
-            # Resolvers take such names for IPv4 addresses in other notations.
+        elif ends_with_number(name):
             yield "must have the name of a host, not a number"
-        elif len(labels) == 1 and not self.networks:
+        elif "." not in name and not self.networks:
             yield "must have a full host name, with a domain"
-
-
-def parse_address(text: str) -> Address | None:
-    """Return the IP address that the text is, None if it is none."""
-    try:
-        return ip_address(text)
-    except ValueError:
-        return None

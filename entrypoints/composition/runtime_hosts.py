@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from attrs import field, frozen
 
-from adapters.webhooks.network import SystemResolver
+from adapters.public_addresses import SystemResolver
 from domain.clock import Clock
 from domain.hosts.ports import HostDirectory
 from domain.hosts.service import HostRegistry, HostWatch

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
 
+from domain.addresses import Network
 from domain.errors import InvalidRequest
 from domain.hosts.host import NAME_PATTERN
 from domain.hosts.networks import HostLocation, HostNetworks
-from domain.webhooks.address import Network
 from entrypoints.settings.settings import Settings
 
 CONTROLLERS_MAX = 8

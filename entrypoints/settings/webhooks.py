@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from urllib.parse import urlsplit
 
-from domain.webhooks.address import AddressPolicy, Network
+from domain.addresses import Network
+from domain.webhooks.address import AddressPolicy
 from domain.webhooks.service import WebhookPolicy
 from domain.webhooks.signature import KEY_SIZE_MIN, SigningKey
 from entrypoints.settings.settings import Settings

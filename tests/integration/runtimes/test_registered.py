@@ -4,10 +4,10 @@ import pytest
 
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.script_runner import HttpScriptRunner
+from domain.addresses import parse_address
 from domain.errors import RuntimeUnavailable
 from domain.hosts.networks import HostLocation
 from domain.scripts.language import Language
-from domain.webhooks.address import parse_address
 from tests.contracts.host_directory import host
 from tests.contracts.script_runs import result_of, run_of
 from tests.integration.runtimes.test_streams import served_host

@@ -19,9 +19,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from adapters.webhooks.network import BoundedNetwork, PublicNetwork, SystemResolver, is_own
+from adapters.public_addresses import SystemResolver, is_own
+from adapters.webhooks.network import BoundedNetwork, PublicNetwork
 from adapters.webhooks.sender import HttpSender, SenderOptions
-from domain.webhooks.address import AddressPolicy, parse_address
+from domain.addresses import parse_address
+from domain.webhooks.address import AddressPolicy
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
