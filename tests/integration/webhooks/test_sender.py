@@ -74,9 +74,10 @@ async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
     await reader.read()  # until the client closes
 
 
-def options_for(*receivers: Receiver) -> SenderOptions:
+def options_for(*receivers: Receiver, timeout_s: float = 20.0) -> SenderOptions:
     ports = frozenset(receiver.port for receiver in receivers) | {443}
-    return SenderOptions(AddressPolicy(ports, (LOOPBACK,), allows_http=True), timeout_s=0.3, body_timeout_s=0.3)
+    policy = AddressPolicy(ports, (LOOPBACK,), allows_http=True)
+    return SenderOptions(policy, timeout_s=timeout_s, body_timeout_s=timeout_s)
 
 
 def resolving(*answers: list[str]):
@@ -141,7 +142,8 @@ async def test_a_redirect_is_not_followed(receiving):
 
 
 async def test_a_receiver_that_hangs_fails_at_the_time_limit(receiving):
-    reply = await send(await receiving(hang))
+    receiver = await receiving(hang)
+    reply = await send(receiver, options_for(receiver, timeout_s=0.3))
     assert (reply.status, reply.error) == (None, "the receiver did not respond within 0.3 s")
 
 
@@ -152,7 +154,8 @@ async def test_headers_that_arrive_byte_by_byte_do_not_prolong_the_limit(receivi
             await writer.drain()
             await asyncio.sleep(0.02)
 
-    reply = await send(await receiving(slowly))
+    receiver = await receiving(slowly)
+    reply = await send(receiver, options_for(receiver, timeout_s=0.3))
     assert (reply.status, reply.error) == (None, "the receiver did not respond within 0.3 s")
 
 
@@ -233,7 +236,8 @@ async def test_a_body_that_stops_does_not_make_a_success_a_failure(receiving):
         await writer.drain()
         await reader.read()
 
-    reply = await send(await receiving(stop))
+    receiver = await receiving(stop)
+    reply = await send(receiver, evolve(options_for(receiver), body_timeout_s=0.3))
     assert (reply.is_success, reply.answer) == (True, "begin")
 
 
@@ -301,7 +305,7 @@ def named(receiver, *answers, networks=(), **objects):
     """Return options and a network where `hooks.example` resolves to these addresses, one answer for each lookup."""
     policy = AddressPolicy(frozenset({receiver.port}), networks, allows_http=True)
     resolve, asked = resolving(*answers)
-    return SenderOptions(policy, timeout_s=0.3), PublicNetwork(policy, resolve, **objects), asked
+    return SenderOptions(policy, timeout_s=20.0), PublicNetwork(policy, resolve, **objects), asked
 
 
 async def send_named(receiver, options, network, times=1):
@@ -408,7 +412,7 @@ async def test_a_name_that_does_not_resolve_is_a_failure(receiving):
 
 async def test_a_resolver_that_hangs_fails_at_the_time_limit(receiving):
     receiver = await receiving(answering(OK))
-    options, _, _ = named(receiver)
+    options = evolve(named(receiver)[0], timeout_s=0.3)
 
     async def never(host, port):
         await asyncio.Event().wait()
