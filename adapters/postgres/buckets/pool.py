@@ -59,8 +59,10 @@ class BucketPool:
         number: int,
         placements: Placements,
         nodes: Nodes | None = None,
+        make: Callable[..., StatementPool] = StatementPool,
     ) -> None:
         self._nodes = nodes
+        self._make = make
         self._alone_until_s = float("-inf")
         self._name, self._size_max, self._options = name, size_max, options
         self._observe = observe
@@ -172,7 +174,7 @@ class BucketPool:
         size = _size(self._name, self._size_max, placement.buckets_of_node)
         dsn = placement.node.dsn(self._options.dsn)
         options = evolve(self._options, dsn=dsn, holds_buckets=True, log_facts={"bucket": self._number})
-        return StatementPool(self._name, size, options, self._observe, self._on_server_left, hold=placement.hold)
+        return self._make(self._name, size, options, self._observe, self._on_server_left, hold=placement.hold)
 
 
 def _size(name: str, size_max: int, buckets: int) -> int:

@@ -56,7 +56,7 @@ class Announcement:
                 from_at = await self._begin(connection, numbers)
         except psycopg.Error as error:
             raise DistributionEnded(error) from error
-        self._require_time(from_at, (await self._time.read()).at)
+        require_time(from_at, (await self._time.read()).at)
         try:
             async with connections.transaction(_LOCK_TIMEOUT_S) as connection:
                 await fetch(connection, self._statements.buckets.write_durably)
@@ -96,16 +96,17 @@ class Announcement:
             },
         )
 
-    def _require_time(self, from_at: datetime, now: datetime) -> None:
-        """Raise MigrationFailed if controllers may have read the buckets too late, because the commit was slow."""
-        left = from_at - now
-        if left < FRESH:
-            raise MigrationFailed(
-                f"The buckets begin at {from_at.isoformat()}. The server stored them {left / _SECOND:.0f} s before, "
-                f"and controllers need {FRESH / _SECOND:.0f} s, so some may read them too late. A call that is "
-                "repeated with an idempotency key around that instant may then run twice. Stop the controllers until "
-                "then, or repeat no such call."
-            )
+
+def require_time(from_at: datetime, now: datetime) -> None:
+    """Raise MigrationFailed if controllers may have read the buckets too late, because the commit was slow."""
+    left = from_at - now
+    if left < FRESH:
+        raise MigrationFailed(
+            f"The buckets begin at {from_at.isoformat()}. The server stored them {left / _SECOND:.0f} s before, "
+            f"and controllers need {FRESH / _SECOND:.0f} s, so some may read them too late. A call that is "
+            "repeated with an idempotency key around that instant may then run twice. Stop the controllers until "
+            "then, or repeat no such call."
+        )
 
 
 def _seen_after(error: psycopg.Error) -> str:

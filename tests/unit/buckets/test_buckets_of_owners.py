@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from adapters.buckets.counts import BucketExecutionCounts, BucketUsageReader
 from adapters.buckets.deliveries import BucketDeliveries
-from adapters.buckets.owners import BucketOwnerMover, BucketOwnerPurger, ForgottenMoves, TooManyMoves
+from adapters.buckets.owners import (
+    BucketOwnerMover,
+    BucketOwnerPurger,
+    BucketSessionPurger,
+    ForgottenMoves,
+    TooManyMoves,
+)
 from adapters.buckets.queue import BucketQueue
 from adapters.buckets.schedules import BucketSchedules
 from adapters.buckets.webhooks import BucketWebhooks
@@ -71,6 +77,10 @@ async def move(world: World, source: Owner, target: Owner) -> list[float]:
     async for _ in BucketOwnerMover(world.directory, wait).move(source, target, act()):
         pass
     return waits
+
+
+async def no_wait(_: float) -> None:
+    return
 
 
 async def test_lists_and_counts_of_an_owner_ask_its_own_buckets_only(world):
@@ -209,6 +219,70 @@ async def test_a_move_is_forgotten_once_all_that_it_moved_is_gone(world):
     await world.directory.refresh()
     assert len(world.directory.of_owner(CAROL)) == SPREAD_MAX + 1
     assert len(await world.storage().listed(CAROL)) == 1
+
+
+async def forgotten_after(world: World, span: timedelta) -> bool:
+    """Return whether the only move is forgotten so long after it was announced."""
+    (last_at,) = world.announced.moves.values()
+    world.later(last_at + span - world.clock.now())
+    await world.directory.refresh()
+    await ForgottenMoves(world.directory).run_once()
+    return not world.announced.moves
+
+
+async def test_a_move_of_which_nothing_is_left_is_known_for_as_long_as_keys_of_the_former_owner(world):
+    await move(world, ALICE, BOB)
+    kept_for = KEPT_FOR + timedelta(days=1)
+    assert not await forgotten_after(world, kept_for)
+    assert await forgotten_after(world, kept_for + timedelta(microseconds=1))
+
+
+@pytest.mark.parametrize(("after", "is_forgotten"), [(timedelta(hours=23), False), (timedelta(days=1), True)])
+async def test_what_is_newer_than_a_day_after_a_move_was_not_moved(world, after, is_forgotten):
+    await move(world, ALICE, BOB)
+    (last_at,) = world.announced.moves.values()
+    world.later(last_at + after - world.clock.now())
+    await world.directory.refresh()
+    await world.storage().add(BOB)
+    assert await forgotten_after(world, timedelta(days=30)) is is_forgotten
+
+
+async def test_what_lies_at_home_keeps_no_move(world):
+    await move(world, ALICE, BOB)
+    world.away = set(NUMBERS)
+    await world.storage().add(BOB)
+    assert await forgotten_after(world, timedelta(days=30))
+
+
+async def test_the_oldest_thing_of_an_owner_is_that_of_all_its_buckets(world):
+    mover = BucketOwnerMover(world.directory)
+    assert await mover.oldest(ALICE) is None
+    first = await world.storage().add(ALICE)
+    for _ in range(8):
+        world.later(timedelta(seconds=1))
+        await world.storage().add(ALICE)
+    assert await mover.oldest(ALICE) == first.created_at
+
+
+async def test_a_move_is_announced_by_the_buckets_of_now():
+    world = await World().opened()
+    world.announced.buckets = [Bucket(number, LONG_AGO) for number in NUMBERS]  # another command has added some
+    assert await move(world, ALICE, BOB) == [ANNOUNCED.total_seconds()]
+
+
+async def test_functions_are_moved_at_home_only_and_on_request(world):
+    for wanted in (True, False):
+        steps = [
+            each async for each in BucketOwnerMover(world.directory, no_wait).move(ALICE, BOB, act(), functions=wanted)
+        ]
+        assert len([each for each in steps if each.part is OwnedData.FUNCTIONS]) == wanted
+
+
+async def test_a_session_is_purged_in_its_bucket(world):
+    session = await world.storage().add(ALICE)
+    await world.storage().execute(session.ref)
+    await BucketSessionPurger(world.directory).purge(session.ref, act())
+    assert not any(store.history for store in world.stores.values())
 
 
 async def test_a_move_that_is_repeated_is_not_forgotten(world):

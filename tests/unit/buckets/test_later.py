@@ -413,6 +413,19 @@ async def test_a_webhook_whose_owner_is_moved_while_it_changes_has_copies_of_the
     assert {each.webhooks[webhook.webhook_id].owner for each in world.sent.values()} == {BOB}
 
 
+async def test_a_webhook_that_is_added_while_copies_are_compared_keeps_its_copies():
+    world, store = await interrupted()
+    webhook = webhook_of(world)
+
+    def add() -> None:
+        for each in world.sent.values():
+            each.put(webhook)
+
+    store.meanwhile.append(add)  # after the webhooks of HOME were read, and before those of bucket 2
+    assert await BucketWebhooks(world.directory).repair(act()) == 0
+    assert all(webhook.webhook_id in each.webhooks for each in world.sent.values())
+
+
 async def test_copies_that_a_bucket_missed_are_repaired(world):
     webhooks = BucketWebhooks(world.directory)
     stays, goes = webhook_of(world), webhook_of(world)

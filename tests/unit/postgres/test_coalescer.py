@@ -619,3 +619,17 @@ async def test_statements_of_buckets_that_share_a_message_start_together_and_cou
         gateway.respond()
         await turns()
     assert len(await asyncio.gather(*asked)) == 9
+
+
+async def test_batches_of_one_bucket_do_not_share_a_message(gateway):
+    together = StatementTurns(gathers=True)
+    full, other = (coalescer(gateway, concurrency=2, batch_max=1) for _ in range(2))
+    for each in (full, other):
+        each.share(together)
+    asked = [*submit(full, *(str(n) for n in range(9))), *submit(other, "other")]
+    while not all(each.done() for each in asked):
+        await turns()
+        assert len(gateway.in_flight) <= 3, "two messages, one of them with a statement of the other bucket"
+        if gateway.in_flight:
+            gateway.respond()
+    assert len(await asyncio.gather(*asked)) == 10

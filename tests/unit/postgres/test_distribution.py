@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from adapters.postgres.connections.held import Hold
 from adapters.postgres.connections.statement_pool import AttemptFailed
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.gateway_options import GatewayOptions
+from adapters.postgres.migrations.announcement import OPTIONS, require_time
 from adapters.postgres.migrations.buckets import BucketSchema, ClusterNode
 from adapters.postgres.migrations.distribution import (
     CannotDistribute,
@@ -24,7 +25,9 @@ from adapters.postgres.migrations.distribution import (
     require_rights,
     require_usable,
 )
+from adapters.postgres.migrations.down import MigrationFailed
 from adapters.postgres.statements.catalogue import load_statements
+from domain.buckets.bucket_map import ANNOUNCED, FRESH
 from domain.errors import StorageUnavailable
 from tests.support.ports import free_port
 
@@ -69,6 +72,17 @@ def test_the_number_of_buckets_is_raised_only():
     assert new_numbers(2, []) == [1, 2]
     with pytest.raises(CannotDistribute, match="2 buckets already"):
         new_numbers(1, KNOWN)
+
+
+def test_buckets_that_were_stored_too_late_for_controllers_that_read_no_more_are_an_error():
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    require_time(now + FRESH, now)
+    with pytest.raises(MigrationFailed, match="stored them 44 s before, and controllers need 45 s"):
+        require_time(now + timedelta(seconds=44), now)
+
+
+def test_a_commit_is_sent_or_given_up_in_time_for_controllers_that_read_no_more():
+    assert timedelta(seconds=OPTIONS.socket_timeout_s) <= ANNOUNCED - FRESH
 
 
 def test_buckets_of_a_node_share_the_connections_of_a_process():

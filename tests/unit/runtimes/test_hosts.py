@@ -265,6 +265,23 @@ class TestChecks:
             await cluster.check(Language.PYTHON, script_of("x"), ANONYMOUS)
         assert len(httpx2_mock.calls) == 3
 
+    async def test_a_check_is_sent_to_a_host_that_takes_runs_though_others_have_a_better_rank(self, httpx2_mock):
+        script = script_of("x")
+        *refusing, last = ranked(script.hash.encode(), HOSTS)
+
+        async def only_the_last(connection, options, stream):
+            if connection.url in refusing:
+                raise HostUnreached("it is away")
+            await over_http(connection, options, stream)
+
+        httpx2_mock.route().respond(200, json={"parsed": True})
+        runner = HttpScriptRunner(RuntimeOptions(), {Language.PYTHON: HOSTS}, dial=only_the_last)
+        await runner.open()
+        assert await runner.readiness(Language.PYTHON) == {"status": "degraded"}
+        assert await runner.check(Language.PYTHON, script, ANONYMOUS) is InputForm.PLAIN
+        await runner.close()
+        assert hosts_called(httpx2_mock, "/check") == [last]
+
     async def test_a_check_is_sent_to_few_hosts(self, httpx2_mock):
         httpx2_mock.route().respond(500)
         runner = HttpScriptRunner(RuntimeOptions(), {Language.PYTHON: MANY}, dial=over_http)
