@@ -104,6 +104,22 @@ def test_rights_that_a_bucket_lacks_are_named_and_migrate_up_gives_them(url: str
     assert asyncio.run(served(of(role, url)))[0] == 200
 
 
+async def test_a_role_has_its_rights_in_a_bucket_that_has_moved(cluster: Cluster, url: str, role: str) -> None:
+    ((port, _),) = run(url, SHARD)
+    (other,) = set(cluster.ports[1:]) - {port}
+    with shared_folder() as folder:
+        settings = settings_for(of(role, url), folder, DATABASE_NODES="auto")
+        async with serving(create_controller(settings)) as api:
+            before = await api.initialize("python-a", "result = 1")
+            await asyncio.to_thread(run, url, f"SELECT citus_schema_move('bucket_1', '127.0.0.1', {other})")
+            for request_id in (before, await api.initialize("python-a", "result = 1")):
+                assert (await api.execute(request_id)).json()["result"] == 1
+            assert (await api.client.delete(f"/api/v1/sessions/{before}")).status_code == 204
+    assert run(url, SHARD)[0][0] == other
+    assert f"the role {role} has all rights" in doctor(of(role, url))
+    assert (await served(of(role, url)))[0] == 200, "a controller that starts after the move"
+
+
 def test_the_hold_runs_no_code_of_its_caller_and_is_for_roles_with_rights_alone(
     cluster: Cluster, url: str, role: str
 ) -> None:
