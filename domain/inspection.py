@@ -115,11 +115,29 @@ class SchemaFacts:
 
 
 @frozen
+class BucketPlace:
+    """The addresses of the nodes that have tables of a bucket, of which there should be one, and its shard.
+
+    A table is a shard of its own. `shard` is the number that Citus gave the one of sessions; None if there is none.
+    """
+
+    nodes: Sequence[str] = ()
+    shard: int | None = None
+
+    def __str__(self) -> str:
+        where = " and ".join(self.nodes) or "no node"
+        return f"on {where}" if self.shard is None else f"shard {self.shard} on {where}"
+
+
+NOWHERE = BucketPlace()
+
+
+@frozen
 class BucketFacts:
-    """A bucket: the addresses of the nodes where its tables lie, and the names of the migrations that it lacks."""
+    """A bucket: where its tables lie, and the names of the migrations that it lacks."""
 
     schema: str
-    nodes: Sequence[str]
+    place: BucketPlace
     pending: Sequence[str]
 
 

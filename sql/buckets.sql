@@ -154,6 +154,14 @@ FROM pg_dist_shard AS s
 INNER JOIN pg_dist_placement AS p ON s.shardid = p.shardid
 WHERE s.logicalrelid = to_regclass(:schema::text || '.sessions');
 
+-- name: select_place(schema)
+-- Returns the address of the node of a bucket's sessions, and their shard; also of a bucket that was not announced.
+SELECT d.nodename || ':' || d.nodeport AS node, s.shardid
+FROM pg_dist_shard AS s
+INNER JOIN pg_dist_placement AS p ON s.shardid = p.shardid
+INNER JOIN pg_dist_node AS d ON p.groupid = d.groupid AND d.noderole = 'primary'
+WHERE s.logicalrelid = to_regclass(:schema::text || '.sessions');
+
 -- name: leave_bodies_unchecked()
 -- The bodies of functions name shards, which the coordinator does not have.
 SELECT set_config('check_function_bodies', 'off', TRUE);
@@ -227,9 +235,12 @@ INNER JOIN run_command_on_all_nodes(
 WHERE d.noderole = 'primary' AND d.isactive AND d.shouldhaveshards
 ORDER BY d.groupid;
 
--- name: select_bucket_nodes()
--- Returns the addresses of the nodes that have tables of each bucket; there should be one.
-SELECT b.schema, array_agg(DISTINCT d.nodename || ':' || d.nodeport) AS nodes
+-- name: select_bucket_places()
+-- Returns the addresses of the nodes that have tables of each bucket, of which there should be one, and the shard of its
+-- sessions.
+SELECT
+    b.schema, array_agg(DISTINCT d.nodename || ':' || d.nodeport) AS nodes,
+    min(s.shardid) FILTER (WHERE c.relname = 'sessions') AS shard
 FROM meta.buckets AS b
 INNER JOIN pg_namespace AS n ON b.schema = n.nspname
 INNER JOIN pg_class AS c ON n.oid = c.relnamespace

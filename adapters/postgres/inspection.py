@@ -29,8 +29,10 @@ from domain.audit import ActName
 from domain.hosts.host import RegisteredHost
 from domain.identity import ANONYMOUS, uuid7_at, uuid7_time
 from domain.inspection import (
+    NOWHERE,
     ArchiveFacts,
     BucketFacts,
+    BucketPlace,
     ClockFacts,
     ConnectionFacts,
     HorizonHolder,
@@ -128,13 +130,15 @@ class DatabaseInspector:
         rows = await self._buckets()
         if not rows:
             return [], []
-        addresses: Mapping[str, Sequence[str]] = dict(await self._pairs(self._statements.buckets.select_bucket_nodes))
+        found = await self._rows(self._statements.buckets.select_bucket_places)
+        places = {schema: BucketPlace(*place) for schema, *place in found}
         nodes = await self._nodes()
         away = {node.address for node in nodes if node.is_away}
         facts = []
         for _, schema, _ in rows:
-            at = addresses.get(schema, ())
-            facts.append(BucketFacts(schema, at, [] if away.intersection(at) else await self._lacking(schema)))
+            place = places.get(schema, NOWHERE)
+            pending = [] if away.intersection(place.nodes) else await self._lacking(schema)
+            facts.append(BucketFacts(schema, place, pending))
         return facts, nodes
 
     async def _buckets(self) -> Sequence[tuple[Any, ...]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from domain.buckets.bucket_map import ANNOUNCED, SETTLING
+from domain.buckets.bucket_map import ANNOUNCED, NUMBER_MAX, SETTLING
 from entrypoints.cli.consent import Loss, dry_run_option, require_consent
 from entrypoints.cli.database import command_database
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
@@ -17,7 +17,7 @@ from entrypoints.cli.output import Output, output_option
 from entrypoints.settings.settings import Settings
 
 if TYPE_CHECKING:
-    from entrypoints.composition.commands import ClusterNode, Distribution, DistributionPlan, UnawareClients
+    from entrypoints.composition.commands import ClusterNode, Distribution, DistributionPlan, MadeBucket, UnawareClients
 
 _MIBI = 1024**2
 _SECOND = timedelta(seconds=1)
@@ -29,9 +29,11 @@ _STOP = "--stop-controllers"
 )
 @click.option(
     "--buckets",
-    type=click.IntRange(1, 255),
+    type=click.IntRange(1, NUMBER_MAX),
     metavar="N",
-    help="How many buckets there are afterwards; 1 to 255. The default is one for each node that takes buckets.",
+    help="How many buckets there are afterwards; 1 to 255. The default is one for each node that takes buckets. With "
+    "more of them statements have fewer calls: a call takes 1.1 to 1.5 times the processor time of a plain database "
+    "with 4 on a node, and 4.2 to 5.3 times with 64.",
 )
 @click.option(_STOP, is_flag=True, help="Allow that controllers which do not know the nodes stop serving.")
 @dry_run_option
@@ -50,11 +52,11 @@ def distribute(context: click.Context, buckets: int | None, stop_controllers: bo
     given = {_STOP} if stop_controllers else set()
     settings, say = settings_in_force(), click.echo if output == Output.TABLE else _say_nothing
     with failures_reported(), command_database(container_of(context), settings) as commands:
-        plan = asyncio.run(_distributed(commands.distribution(), buckets, given, say, dry_run=dry_run))
+        plan, made = asyncio.run(_distributed(commands.distribution(), buckets, given, say, dry_run=dry_run))
         if plan.numbers and not dry_run:
             say(_begin(settings))
     if output == Output.JSON:
-        click.echo(json.dumps(_as_json(plan, dry_run=dry_run), indent=2))
+        click.echo(json.dumps(_as_json(plan, made, dry_run=dry_run), indent=2))
 
 
 async def _distributed(
@@ -64,15 +66,22 @@ async def _distributed(
     say: Callable[[str], None],
     *,
     dry_run: bool,
-) -> "DistributionPlan":
+) -> "tuple[DistributionPlan, Sequence[MadeBucket]]":
+    """Return the plan, and the buckets that were made."""
+    made: list[MadeBucket] = []
     plan = await distribution.plan(buckets)
     say(_described(plan))
     if dry_run or not plan.numbers:
         say(_needed(plan, given) if plan.numbers else "Nothing to do.")
-        return plan
+        return plan, made
     require_consent(_losses(plan), given)
-    await distribution.run(plan, lambda number: say(_progress(plan, number)))
-    return plan
+
+    def report(bucket: "MadeBucket") -> None:
+        made.append(bucket)
+        say(_progress(plan, bucket))
+
+    await distribution.run(plan, report)
+    return plan, made
 
 
 def _begin(settings: Settings) -> str:
@@ -87,8 +96,9 @@ def _say_nothing(_: str) -> None:
     return
 
 
-def _progress(plan: "DistributionPlan", number: int) -> str:
-    return f"Made bucket {number} ({plan.numbers.index(number) + 1} of {len(plan.numbers)})."
+def _progress(plan: "DistributionPlan", made: "MadeBucket") -> str:
+    nth = plan.numbers.index(made.number) + 1
+    return f"Made bucket {made.number} ({nth} of {len(plan.numbers)}), {made.place}."
 
 
 def _needed(plan: "DistributionPlan", given: Collection[str]) -> str:
@@ -125,12 +135,13 @@ def _line(node: "ClusterNode") -> str:
     return f"  {node.host}:{node.port}  {node.buckets} schemas, {node.free} free connections"
 
 
-def _as_json(plan: "DistributionPlan", *, dry_run: bool) -> Mapping[str, object]:
+def _as_json(plan: "DistributionPlan", made: "Sequence[MadeBucket]", *, dry_run: bool) -> Mapping[str, object]:
     return {
         "dry_run": dry_run,
         "citus": plan.citus_version,
         "buckets": [bucket.number for bucket in plan.known],
         "new_buckets": list(plan.numbers),
+        "made": [{"bucket": each.number, "nodes": list(each.place.nodes), "shard": each.place.shard} for each in made],
         "rows": plan.rows,
         "size_bytes": plan.size_bytes,
         "duration_s": plan.duration_s,

@@ -133,8 +133,8 @@ def _losses(steps: "Sequence[PlannedDown]") -> Sequence[Loss]:
 def status(context: click.Context, dry_run: bool, output: str) -> None:  # noqa: ARG001  # every migrate command accepts it
     """List the migrations, and when each was applied; also those of a newer release, beside which this one works.
 
-    The buckets of a distributed database follow, each with its node and the number of migrations that it lacks; then
-    the nodes, each with its clock, or why it does not respond.
+    The buckets of a distributed database follow, each with the shard of its sessions, its node and the number of
+    migrations that it lacks; then the nodes, each with its clock, or why it does not respond.
     """
 
     async def read(migrations: "DatabaseMigrations") -> "_States":
@@ -207,15 +207,15 @@ def _node_line(node: "NodeFacts") -> str:
 def _bucket(state: "BucketStatus") -> Mapping[str, object]:
     bucket = state.bucket
     from_at = bucket.from_at.isoformat()
-    facts = {"bucket": bucket.number, "schema": bucket.schema, "nodes": list(state.nodes), "from_at": from_at}
+    place = {"nodes": list(state.place.nodes), "shard": state.place.shard}
+    facts = {"bucket": bucket.number, "schema": bucket.schema, **place, "from_at": from_at}
     return {**facts, "pending": None if state.away else list(state.pending), "away": state.away or None}
 
 
 def _bucket_line(state: "BucketStatus") -> str:
     lacks = f"lacks {len(state.pending)} migrations" if state.pending else "has all migrations"
     lacks = f"away: {state.away}" if state.away else lacks
-    where = " and ".join(state.nodes) or "no node"
-    return f"{state.bucket.schema}  on {where}  from {state.bucket.from_at.isoformat()}  {lacks}"
+    return f"{state.bucket.schema}  {state.place}  from {state.bucket.from_at.isoformat()}  {lacks}"
 
 
 def _status(state: "MigrationStatus") -> Mapping[str, object]:

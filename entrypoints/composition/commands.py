@@ -24,7 +24,7 @@ from adapters.postgres.inspection import DatabaseInspector
 from adapters.postgres.migrations.announcement import Announcement
 from adapters.postgres.migrations.buckets import BucketMigrations, BucketStatus, ClusterNode
 from adapters.postgres.migrations.database import DatabaseMigrations
-from adapters.postgres.migrations.distribution import Distribution, DistributionPlan, UnawareClients
+from adapters.postgres.migrations.distribution import Distribution, DistributionPlan, MadeBucket, UnawareClients
 from adapters.postgres.migrations.down import PlannedDown
 from adapters.postgres.migrations.migration import MigrationStatus
 from adapters.postgres.migrations.runner import MigrationRunner
@@ -73,6 +73,7 @@ __all__ = [
     "DatabaseUpgrade",
     "Distribution",
     "DistributionPlan",
+    "MadeBucket",
     "MigrationStatus",
     "PlannedDown",
     "UnawareClients",

@@ -149,6 +149,7 @@ async def _facts(
             "state": _state(each, begun, now),
             "sessions_from": begun.get(each.number),
             "node": _node(each, placements),
+            "shard": _shard(each, placements),
         }
         for each in directory.all
     ]
@@ -172,6 +173,12 @@ def _node(storage: Storage, placements: Placements) -> str | None:
     """Return the address of a bucket's node; None before it is known, and for HOME, which DATABASE_URL names."""
     placement = placements.known(storage.number)
     return None if placement is None else placement.node.address
+
+
+def _shard(storage: Storage, placements: Placements) -> int | None:
+    """Return Citus's number of the shard of a bucket's sessions; None before it is known, and for HOME."""
+    placement = placements.known(storage.number)
+    return None if placement is None else placement.shards["sessions"]
 
 
 def _state(storage: Storage, begun: Mapping[int, datetime], now: datetime) -> str:

@@ -216,7 +216,7 @@ async def divided(url: str, buckets: int, say: Callable[[str], None]) -> None:
     server = DatabaseClock(schemas.connections.fetch, statements.clock, 1.0)
     announcement = Announcement(schemas.connections, statements, clock, server)
     distribution = Distribution(home, schemas, statements, lambda _: 1, announcement)
-    await distribution.run(await distribution.plan(buckets), lambda number: say(f"bucket {number} of {buckets}"))
+    await distribution.run(await distribution.plan(buckets), lambda made: say(f"bucket {made.number} of {buckets}"))
 
 
 def _options(url: str, name: str) -> GatewayOptions:

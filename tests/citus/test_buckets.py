@@ -357,10 +357,15 @@ async def test_doctor_sees_where_each_bucket_lies_and_what_each_node_has_free(cl
     options = GatewayOptions(cluster.url(database))
     async with DatabaseInspector.connected(options, statements) as inspector:
         buckets, nodes = await inspector.buckets()
-    assert [(each.schema, len(each.nodes), each.pending) for each in buckets] == [
+    assert [(each.schema, len(each.place.nodes), each.pending) for each in buckets] == [
         ("bucket_1", 1, []),
         ("bucket_2", 1, []),
     ]
+    with psycopg.connect(cluster.url(database)) as connection:
+        shards = dict(connection.execute("SELECT logicalrelid::text, shardid FROM pg_dist_shard").fetchall())
+    assert [each.place.shard for each in buckets] == [shards[f"bucket_{n}.sessions"] for n in NUMBERS]
+    placed = await BucketMigrations(cluster.url(database), statements, SystemClock()).status()
+    assert [each.place for each in placed] == [each.place for each in buckets]
     assert [node.address for node in nodes] == [f"127.0.0.1:{port}" for port in cluster.ports]
     assert all(node.free_connections > 0 for node in nodes)
 

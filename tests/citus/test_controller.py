@@ -146,6 +146,7 @@ async def test_a_node_that_is_away_takes_down_its_own_buckets_only(api: Api, clu
     assert {bucket_of(await api.initialize("nodejs-adder", SCRIPT)) for _ in range(8)} == {1}
     assert (await api.client.get("/readyz")).status_code == 200
     shown = (await health(api))["components"]["buckets"]
+    assert [each["shard"] is None for each in shown["buckets"]] == [True, False, False]
     assert (shown["status"], [each["state"] for each in shown["buckets"]]) == (
         "degraded",
         ["serving", "serving", "away"],

@@ -20,7 +20,7 @@ from adapters.postgres.statements.administration import MigrationStatements
 from adapters.postgres.statements.catalogue import Statements
 from domain.clock import Clock
 from domain.errors import StorageUnavailable
-from domain.inspection import NodeFacts
+from domain.inspection import NOWHERE, BucketPlace, NodeFacts
 
 SCHEMA = "bucket_{}"
 """The schema of a bucket, by its number."""
@@ -47,14 +47,14 @@ class BucketSchema:
 
 @frozen
 class BucketStatus:
-    """A bucket, the names of the migrations that it lacks, and the addresses of its nodes; there should be one.
+    """A bucket, the names of the migrations that it lacks, and where its tables lie.
 
     `away` is why they could not be read; empty if they were.
     """
 
     bucket: BucketSchema
     pending: Sequence[str]
-    nodes: Sequence[str] = ()
+    place: BucketPlace = NOWHERE
     away: str = ""
 
 
@@ -99,24 +99,28 @@ class BucketMigrations:
         return [BucketSchema(*row) for row in rows]
 
     async def status(self) -> Sequence[BucketStatus]:
-        """Return the buckets, each with the steps that it lacks, and its nodes."""
+        """Return the buckets, each with the steps that it lacks, and its place."""
         known = await self.known()
         if not known:
             return []
-        addresses, away = await self._nodes_of_buckets(), {node.address: node for node in await self.away()}
-        return [await self._status(each, addresses.get(each.schema, ()), away) for each in known]
+        places, away = await self.places(), {node.address: node for node in await self.away()}
+        return [await self._status(each, places.get(each.schema, NOWHERE), away) for each in known]
 
-    async def _status(
-        self, bucket: BucketSchema, addresses: Sequence[str], away: Mapping[str, NodeFacts]
-    ) -> BucketStatus:
-        reasons = [away[address].reason for address in addresses if address in away]
+    async def _status(self, bucket: BucketSchema, place: BucketPlace, away: Mapping[str, NodeFacts]) -> BucketStatus:
+        reasons = [away[address].reason for address in place.nodes if address in away]
         if reasons:
-            return BucketStatus(bucket, [], addresses, reasons[0])
+            return BucketStatus(bucket, [], place, reasons[0])
         try:
             steps = await self.pending(bucket.schema)
         except StorageUnavailable as error:
-            return BucketStatus(bucket, [], addresses, str(error.__cause__ or error.message).strip())
-        return BucketStatus(bucket, [str(step) for step in steps], addresses)
+            return BucketStatus(bucket, [], place, str(error.__cause__ or error.message).strip())
+        return BucketStatus(bucket, [str(step) for step in steps], place)
+
+    async def places(self) -> Mapping[str, BucketPlace]:
+        """Return where the announced buckets lie, by their schemas."""
+        async with self.connections.transaction(self._options.lock_timeout_s) as connection:
+            rows = await fetch(connection, self._statements.buckets.select_bucket_places)
+        return {schema: BucketPlace(nodes, shard) for schema, nodes, shard in rows}
 
     async def facts_of_nodes(self) -> Sequence[NodeFacts]:
         """Return what the coordinator finds out about its nodes."""
@@ -142,8 +146,8 @@ class BucketMigrations:
         await self._give_rights(schema)
         return applied
 
-    async def make(self, schema: str) -> None:
-        """Make a schema with all tables, which no controller uses yet, and let Citus place it.
+    async def make(self, schema: str) -> BucketPlace:
+        """Make a schema with all tables, which no controller uses yet, let Citus place it, and return where.
 
         A bucket that was begun before is completed. Its steps are the caller's progress, and not logged one by one.
         """
@@ -157,16 +161,15 @@ class BucketMigrations:
         await self._place_functions(schema)
         await self._give_rights(schema)
         await self._level(schema)
+        async with self.connections.single_statements() as connection:
+            ((node, shard),) = await fetch(connection, statements.select_place, {"schema": schema})
+        return BucketPlace([node], shard)
 
     async def nodes(self) -> Sequence[ClusterNode]:
         """Return the nodes that take buckets."""
         async with self.connections.single_statements() as connection:
             rows = await fetch(connection, self._statements.buckets.select_nodes)
         return [_node(row) for row in rows]
-
-    async def _nodes_of_buckets(self) -> Mapping[str, Sequence[str]]:
-        async with self.connections.transaction(self._options.lock_timeout_s) as connection:
-            return dict(await fetch(connection, self._statements.buckets.select_bucket_nodes))
 
     async def _has_unplaced_functions(self, schema: str) -> bool:
         statements, of = self._statements.buckets, {"schema": schema}

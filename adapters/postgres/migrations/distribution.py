@@ -12,7 +12,9 @@ from adapters.postgres.migrations.connections import fetch
 from adapters.postgres.migrations.down import MigrationFailed
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.statements.catalogue import Statements
+from domain.buckets.bucket_map import NUMBER_MAX
 from domain.errors import StorageUnavailable
+from domain.inspection import BucketPlace
 
 _CITUS = "14.0"
 """Statements on shards are no documented interface: each version is tried before it is allowed."""
@@ -62,6 +64,14 @@ class DistributionPlan:
         return _BUCKET_S * len(self.numbers)
 
 
+@frozen
+class MadeBucket:
+    """A bucket that was made, and where Citus has put it."""
+
+    number: int
+    place: BucketPlace
+
+
 @define(eq=False)
 class Distribution:
     """Makes buckets, and lets them begin together once all are made.
@@ -86,12 +96,11 @@ class Distribution:
         except psycopg.OperationalError as error:
             raise StorageUnavailable from error
 
-    async def run(self, plan: DistributionPlan, report: Callable[[int], None]) -> None:
+    async def run(self, plan: DistributionPlan, report: Callable[[MadeBucket], None]) -> None:
         """Make the buckets of a plan, calling `report` with each; then let them begin ANNOUNCED later."""
         try:
             for number in plan.numbers:
-                await self._buckets.make(SCHEMA.format(number))
-                report(number)
+                report(MadeBucket(number, await self._buckets.make(SCHEMA.format(number))))
         except psycopg.Error as error:
             raise DistributionEnded(error) from error
         if plan.numbers:
@@ -109,7 +118,7 @@ class Distribution:
         if pending := await self._home.pending():
             raise CannotDistribute(f"The schema lacks {pending[0]}. Run `pglambda migrate up` first.")
         known, nodes = await self._buckets.known(), await self._buckets.nodes()
-        numbers = new_numbers(len(nodes) if wanted is None else wanted, known)
+        numbers = new_numbers(wanted, known, len(nodes))
         self._require_nodes(nodes, len(known) + len(numbers))
         unaware = [] if known else [UnawareClients(*row) for row in clients]
         return DistributionPlan(version, nodes, known, numbers, rows, size_bytes, unaware)
@@ -162,9 +171,14 @@ def require_rights(*, is_coordinator: bool, may_create: bool, owns_home: bool) -
         )
 
 
-def new_numbers(wanted: int, known: Sequence[BucketSchema]) -> Sequence[int]:
-    """Return the numbers of the buckets to be made; raises CannotDistribute if there are more than wanted."""
+def new_numbers(wanted: int | None, known: Sequence[BucketSchema], nodes: int) -> Sequence[int]:
+    """Return the numbers of the buckets to be made (default: so that there is one for each node, at least).
+
+    Raises CannotDistribute if there are more than wanted.
+    """
     taken = {bucket.number for bucket in known}
+    if wanted is None:
+        wanted = max(len(taken), min(nodes, NUMBER_MAX))
     if wanted < len(taken):
         raise CannotDistribute(
             f"The database has {len(taken)} buckets already, and their number can only be raised. --buckets is "

@@ -13,7 +13,7 @@ from adapters.postgres.migrations.buckets import BucketSchema, BucketStatus
 from adapters.postgres.migrations.down import Destruction, PlannedDown
 from adapters.postgres.migrations.migration import MigrationStatus, load_migrations
 from domain.errors import StorageUnavailable
-from domain.inspection import NodeFacts
+from domain.inspection import BucketPlace, NodeFacts
 from entrypoints.cli.main import INTERRUPTED, cli, main
 from entrypoints.cli.migrate import DESTROYED
 from entrypoints.cli.migration import DONE, FAILED, UNREACHABLE, bring_up
@@ -349,16 +349,16 @@ def test_migrations_are_listed_as_json():
 def test_buckets_are_listed_after_the_migrations():
     begin = datetime(2026, 1, 2, tzinfo=UTC)
     buckets = (
-        BucketStatus(BucketSchema(1, "bucket_1", begin), [], ["db1:5432"]),
+        BucketStatus(BucketSchema(1, "bucket_1", begin), [], BucketPlace(["db1:5432"], 102040)),
         BucketStatus(BucketSchema(2, "bucket_2", begin), ["0002_history in bucket_2"]),
-        BucketStatus(BucketSchema(3, "bucket_3", begin), [], ["db2:5432"], "no route"),
+        BucketStatus(BucketSchema(3, "bucket_3", begin), [], BucketPlace(["db2:5432"], 102080), "no route"),
     )
     nodes = (NodeFacts("db1:5432", 90, -1500.0), NodeFacts("db2:5432", None, reason="no route"))
     migrations = ManualMigrations(buckets=buckets, nodes=nodes)
     assert run("migrate", "status", migrations=migrations).output.splitlines()[3:] == [
-        "bucket_1  on db1:5432  from 2026-01-02T00:00:00+00:00  has all migrations",
+        "bucket_1  shard 102040 on db1:5432  from 2026-01-02T00:00:00+00:00  has all migrations",
         "bucket_2  on no node  from 2026-01-02T00:00:00+00:00  lacks 1 migrations",
-        "bucket_3  on db2:5432  from 2026-01-02T00:00:00+00:00  away: no route",
+        "bucket_3  shard 102080 on db2:5432  from 2026-01-02T00:00:00+00:00  away: no route",
         "node db1:5432  responds, its clock -1.50 s off the coordinator's",
         "node db2:5432  away: no route",
     ]
@@ -370,6 +370,7 @@ def test_buckets_are_listed_after_the_migrations():
         "bucket": 2,
         "schema": "bucket_2",
         "nodes": [],
+        "shard": None,
         "from_at": "2026-01-02T00:00:00+00:00",
         "pending": ["0002_history in bucket_2"],
         "away": None,

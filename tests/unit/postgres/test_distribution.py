@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from attrs import evolve
 from psycopg.conninfo import conninfo_to_dict
 from typing_extensions import override
 
@@ -27,7 +28,7 @@ from adapters.postgres.migrations.distribution import (
 )
 from adapters.postgres.migrations.down import MigrationFailed
 from adapters.postgres.statements.catalogue import load_statements
-from domain.buckets.bucket_map import ANNOUNCED, FRESH
+from domain.buckets.bucket_map import ANNOUNCED, FRESH, NUMBER_MAX
 from domain.errors import StorageUnavailable
 from tests.support.ports import free_port
 
@@ -68,10 +69,17 @@ def test_a_node_must_respond_and_be_able_to_move_buckets_and_have_connections():
 
 
 def test_the_number_of_buckets_is_raised_only():
-    assert new_numbers(4, KNOWN) == [2, 4]
-    assert new_numbers(2, []) == [1, 2]
+    assert new_numbers(4, KNOWN, 2) == [2, 4]
+    assert new_numbers(2, [], 9) == [1, 2]
     with pytest.raises(CannotDistribute, match="2 buckets already"):
-        new_numbers(1, KNOWN)
+        new_numbers(1, KNOWN, 9)
+
+
+def test_the_default_is_one_bucket_for_each_node_as_far_as_ids_have_numbers_and_none_less_than_there_are():
+    assert new_numbers(None, [], 3) == [1, 2, 3]
+    assert new_numbers(None, [KNOWN[0], evolve(KNOWN[1], number=2)], 1) == []
+    assert new_numbers(None, KNOWN, 3) == [2]
+    assert list(new_numbers(None, [], 300)) == list(range(1, NUMBER_MAX + 1))
 
 
 def test_buckets_that_were_stored_too_late_for_controllers_that_read_no_more_are_an_error():

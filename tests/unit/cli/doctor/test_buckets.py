@@ -1,13 +1,14 @@
 """The findings about buckets."""
 
 import pytest
+from attrs import evolve
 
-from domain.inspection import BucketFacts, NodeFacts
+from domain.inspection import BucketFacts, BucketPlace, NodeFacts
 from entrypoints.cli.doctor.buckets import judge_buckets
 from entrypoints.cli.doctor.report import Level
 from tests.unit.cli.doctor.facts import seen
 
-BUCKET = BucketFacts("bucket_1", ["db1:5432"], [])
+BUCKET = BucketFacts("bucket_1", BucketPlace(["db1:5432"], 102040), [])
 NODE = NodeFacts("db1:5432", 90)
 
 
@@ -17,16 +18,25 @@ def test_a_plain_database_has_no_finding():
 
 def test_buckets_with_all_migrations_on_nodes_that_respond_are_ok():
     assert seen(judge_buckets(([BUCKET], [NODE])), Level.OK) == [
-        "1 buckets have all migrations, and all 1 nodes respond"
+        "1 buckets have all migrations, and all 1 nodes respond",
+        "the node db1:5432 has bucket_1 (shard 102040)",
     ]
+
+
+def test_a_node_shows_its_first_buckets():
+    found = judge_buckets(([evolve(BUCKET, schema=f"bucket_{n}") for n in range(1, 19)], [NODE]))
+    assert seen(found, Level.OK)[1].endswith("bucket_16 (shard 102040), and 2 more: see `pglambda migrate status`")
 
 
 @pytest.mark.parametrize(
     ("bucket", "text"),
     [
-        (BucketFacts("bucket_1", ["db1:5432"], ["0099_more"]), "bucket_1 lacks migrations: 0099_more"),
-        (BucketFacts("bucket_1", ["a:1", "b:2"], []), "the tables of bucket_1 lie on a:1 and b:2"),
-        (BucketFacts("bucket_1", [], []), "the tables of bucket_1 lie on no node"),
+        (evolve(BUCKET, pending=["0099_more"]), "bucket_1 lacks migrations: 0099_more"),
+        (
+            BucketFacts("bucket_1", BucketPlace(["a:1", "b:2"], 5), []),
+            "the tables of bucket_1 (shard 5 on a:1 and b:2) do not lie on one node",
+        ),
+        (BucketFacts("bucket_1", BucketPlace(), []), "the tables of bucket_1 (on no node) do not lie on one node"),
     ],
 )
 def test_a_bucket_that_cannot_be_served_is_a_problem(bucket, text):
