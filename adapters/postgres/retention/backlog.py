@@ -7,9 +7,9 @@ from attrs import define, field, frozen, validators
 from adapters.postgres import codec
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements.administration import CleanupStatements
+from domain.cleanup import QueueBacklog
 from domain.clock import Clock
 from domain.scripts.language import Language
-from domain.stats import QueueBacklog
 
 
 @frozen

@@ -9,7 +9,7 @@ from structlog.contextvars import bound_contextvars
 
 from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions
 from domain.buckets.bucket_map import HOME
-from domain.stats import CleanupStats
+from domain.cleanup import CleanupStats
 
 
 @define(eq=False)

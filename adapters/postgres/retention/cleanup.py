@@ -22,11 +22,11 @@ from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements.administration import CleanupStatements
 from domain.audit import AuditRetention
+from domain.cleanup import ArchiveStats, CleanupStats
 from domain.clock import Clock
 from domain.errors import StorageUnavailable, Unavailable
 from domain.hosts.host import KEPT_FOR
 from domain.identity import uuid7_at
-from domain.stats import ArchiveStats, CleanupStats
 from domain.takeover.recording import RECORDINGS_KEPT
 
 _HISTORY_DAYS_MAX = PARTITIONS - 2

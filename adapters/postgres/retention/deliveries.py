@@ -6,9 +6,9 @@ from attrs import define, field
 
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements.administration import CleanupStatements
+from domain.cleanup import DeliveryStats
 from domain.clock import Clock
 from domain.identity import NO_ID, uuid7_at
-from domain.stats import DeliveryStats
 from domain.webhooks.delivery import KEPT_FOR, KEPT_MAX
 
 _TRIMMED_MAX = 100

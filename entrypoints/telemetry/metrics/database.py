@@ -8,7 +8,8 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
-from domain.stats import BucketStats, CleanupStats, CoalescerStats, DatabaseStats, DeliveryStats, PoolStats
+from domain.cleanup import CleanupStats, DeliveryStats
+from domain.stats import BucketStats, CoalescerStats, DatabaseStats, PoolStats
 from entrypoints.telemetry.metrics.instruments import Family, counter, gauge, histogram
 from entrypoints.telemetry.metrics.queue import backlogs
 

@@ -9,6 +9,7 @@ from prometheus_client.core import Metric
 from typing_extensions import override
 
 from domain.audit import Act
+from domain.cleanup import QueueBacklog
 from domain.executions.execution import FinishedExecution
 from domain.identity import Owner, SessionRef
 from domain.paging import Page
@@ -16,7 +17,6 @@ from domain.queue.entry import Claimed, Entry
 from domain.queue.ports import EVERY_STATE, ClaimRequest, Claims, ExecutionQueue, QueueFacts, StateFilter
 from domain.queue.state import Accepted, CancelResult, ExecutionState
 from domain.scripts.language import Language
-from domain.stats import QueueBacklog
 from entrypoints.telemetry.metrics.instruments import Collectors, Counts, Histograms, counter, gauge, histogram
 
 _WAIT_BOUNDS_S = (0.005, 0.025, 0.1, 0.5, 1, 5, 30, 120, 600, 3600)

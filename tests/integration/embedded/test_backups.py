@@ -13,8 +13,8 @@ from adapters.embedded_postgres.programs import find_programs
 from adapters.embedded_postgres.restoration import LATEST, RecoveryTarget, Restoration
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
 from adapters.postgres.statements.catalogue import load_statements
+from domain.cleanup import ArchiveStats
 from domain.inspection import ArchiveFacts
-from domain.stats import ArchiveStats
 from entrypoints.server.database import running
 from entrypoints.server.process import launch
 from tests.integration.embedded.conftest import TIMEOUT_S, RunningServer, seed, wait_until

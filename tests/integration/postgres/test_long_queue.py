@@ -14,6 +14,7 @@ from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.codec import partition_of
 from adapters.postgres.repositories.queue import PostgresExecutionQueue
 from adapters.postgres.retention.backlog import BacklogBounds, BacklogReader
+from domain.cleanup import QueueBacklog
 from domain.errors import Overloaded, QuotaReached
 from domain.identity import EVERY_OWNER, Owner, SessionRef, uuid7_at
 from domain.queue.entry import Turn
@@ -21,7 +22,6 @@ from domain.queue.quota import QueueMaxima, QueueQuota
 from domain.queue.state import CancelResult
 from domain.scripts.language import Language
 from domain.scripts.report import ExecutionStatus
-from domain.stats import QueueBacklog
 from tests.contracts.execution_queue import QueueOfOne
 from tests.unit.domain.builders import START
 

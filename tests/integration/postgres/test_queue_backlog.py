@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from adapters.postgres.retention.backlog import BacklogBounds, BacklogReader
+from domain.cleanup import QueueBacklog
 from domain.scripts.language import Language, LanguageTitle
-from domain.stats import QueueBacklog
 from tests.contracts.execution_queue import LONG, QueueOfOne
 from tests.contracts.storage import ALICE, BOB
 from tests.integration.postgres.conftest import cleanup_on

@@ -24,13 +24,13 @@ from adapters.postgres.retention.deliveries import DeliveryRetention
 from adapters.postgres.statements.catalogue import Statements
 from domain.access.owner_move import OwnedData
 from domain.audit import ActName
+from domain.cleanup import DeliveryStats
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.idempotency import KEPT_FOR as KEYS_KEPT_FOR
 from domain.idempotency import IdempotencyKey
 from domain.identity import ANONYMOUS, EVERY_OWNER, NO_ID, SessionRef, uuid7_time
 from domain.queue.entry import AcceptOptions, RetryCause, RetryPolicy
 from domain.scripts.report import Failure, FailureCode
-from domain.stats import DeliveryStats
 from domain.stored_facts import WebhookFacts
 from domain.webhooks.delivery import KEPT_FOR, KEPT_MAX, Delivery, DeliveryNotFound, DeliveryState, Reply
 from domain.webhooks.dispatcher import DeliveryDispatcher, DeliveryPolicy

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+from domain.cleanup import CleanupStats, DeliveryStats, QueueBacklog
 from domain.scripts.language import Language
-from domain.stats import CleanupStats, DeliveryStats, QueueBacklog, StorageState
+from domain.stats import StorageState
 from domain.storage.storage import Amount, HistoryDay, Part, ShortenedDay, StorageBudget, Stored
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)

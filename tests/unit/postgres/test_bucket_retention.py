@@ -9,7 +9,8 @@ from structlog.contextvars import get_contextvars
 
 from adapters.postgres.retention.bucket_cleanups import BucketCleanups
 from adapters.postgres.retention.history_budget import BucketBudgets, HistoryBudget
-from domain.stats import CleanupStats, StorageState
+from domain.cleanup import CleanupStats
+from domain.stats import StorageState
 from domain.storage.storage import Amount, HistoryDay, Part, StorageBudget, Stored
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)

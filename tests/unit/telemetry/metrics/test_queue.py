@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
+from domain.cleanup import QueueBacklog
 from domain.scripts.language import Language
-from domain.stats import QueueBacklog
 from entrypoints.telemetry.metrics.queue import backlogs
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
