@@ -60,6 +60,15 @@ class QueueBacklog:
         return cls(sum(each.waiting for each in buckets), _earliest([each.oldest_due_at for each in buckets]))
 
 
+@frozen
+class CleanupFailure:
+    """Every run has failed for so many seconds, the last one for this reason; `bucket` is None in a plain database."""
+
+    seconds: float
+    reason: str
+    bucket: int | None = None
+
+
 @define
 class CleanupStats:
     """What cleanup removed; the lag is the time since the oldest session passed its retention, in seconds.
@@ -88,6 +97,8 @@ class CleanupStats:
     deliveries: DeliveryStats | None = None
     backlogs: Mapping[Language, QueueBacklog] = field(factory=dict)
     last_run_at: datetime | None = None
+    failures: Sequence[CleanupFailure] = ()
+    """Of the last run; none if it succeeded."""
 
     @classmethod
     def together(cls, home: "CleanupStats", others: Sequence["CleanupStats"]) -> "CleanupStats":

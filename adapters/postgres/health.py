@@ -15,6 +15,7 @@ from adapters.postgres.retention.bucket_cleanups import BucketCleanups
 from adapters.postgres.retention.cleanup import Cleanup
 from adapters.postgres.retention.history_budget import BucketBudgets, HistoryBudget
 from adapters.postgres.write_probe import WriteProbe, failing
+from domain.cleanup import CleanupFailure, CleanupStats
 from domain.errors import DomainError, StorageUnavailable
 from domain.stats import StorageState
 from domain.storage.faults import StorageFault
@@ -122,8 +123,8 @@ class DatabaseHealth:
         }
 
     async def cleanup(self) -> Facts:
-        """Return how far cleanup is behind."""
-        return {"status": "ok", "oldest_expired_seconds": self._cleanup.stats().lag_s}
+        """Return how far cleanup is behind, and in which buckets its last run failed."""
+        return _cleanup_facts(self._cleanup.stats())
 
     async def storage(self) -> Facts:
         """Return the last survey of the storage, made by cleanup; before the first one there are no sizes."""
@@ -143,6 +144,22 @@ class DatabaseHealth:
                 for each in state.shortened
             ],
         }
+
+
+def _cleanup_facts(stats: CleanupStats) -> Facts:
+    failing = [
+        {"bucket": each.bucket, "failing_seconds": round(each.seconds, 1), "reason": each.reason}
+        for each in stats.failures
+    ]
+    facts = {"oldest_expired_seconds": stats.lag_s, "last_run_at": stats.last_run_at, "failing": failing}
+    if not failing:
+        return {"status": "ok", **facts}
+    return {"status": "degraded", "reason": " ".join(_why_failing(each) for each in stats.failures), **facts}
+
+
+def _why_failing(failure: CleanupFailure) -> str:
+    where = "" if failure.bucket is None else f" of bucket {failure.bucket}"
+    return f"The cleanup{where} has failed for {failure.seconds:.0f} s: {failure.reason}"
 
 
 def _storage_status(state: StorageState, budget: StorageBudget) -> Facts:

@@ -382,7 +382,7 @@ async def test_migrations_reach_every_bucket_and_are_not_reverted(cluster, datab
     home = MigrationRunner(url, statements.migrations, clock, options, steps)
     migrations = DatabaseMigrations(home, BucketMigrations(url, statements, clock, options, steps))
     states = await migrations.bucket_status()
-    assert [(len(each.pending), len(each.nodes)) for each in states] == [(1, 1), (1, 1)]
+    assert [(len(each.pending), len(each.place.nodes)) for each in states] == [(1, 1), (1, 1)]
     step = str(steps[-1])
     unplaced = evolve(statements.buckets, select_function_texts=Statement("select_function_texts", "SELECT 1 / 0"))
     ending = BucketMigrations(url, evolve(statements, buckets=unplaced), clock, options, steps)

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-from attrs import define, field
+from attrs import define, evolve, field
 from structlog.contextvars import bound_contextvars
 
 from adapters.postgres.retention.cleanup import Cleanup, CleanupOptions
@@ -37,5 +37,11 @@ class BucketCleanups:
             await self._sleep(random.uniform(self._pause_s / 2, self._pause_s))  # noqa: S311  # keeps controllers apart
 
     def stats(self) -> CleanupStats:
-        """Return the figures of all buckets together."""
-        return CleanupStats.together(self._home.stats(), [each.stats() for each in self._others.values()])
+        """Return the figures of all buckets together; failures name their bucket."""
+        home, others = self._home.stats(), {number: each.stats() for number, each in self._others.items()}
+        failures = [
+            evolve(failure, bucket=number)
+            for number, stats in {HOME: home, **others}.items()
+            for failure in stats.failures
+        ]
+        return evolve(CleanupStats.together(home, list(others.values())), failures=failures)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,7 +23,7 @@ from adapters.postgres.retention.history_budget import HistoryBudget
 from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements.administration import CleanupStatements
 from domain.audit import AuditRetention
-from domain.cleanup import ArchiveStats, CleanupStats
+from domain.cleanup import ArchiveStats, CleanupFailure, CleanupStats
 from domain.clock import Clock
 from domain.errors import StorageUnavailable, Unavailable
 from domain.hosts.host import KEPT_FOR
@@ -84,6 +85,10 @@ class Cleanup:
     """The versions that sessions in other buckets are pinned to."""
 
     _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    _monotonic_s: Callable[[], float] = time.monotonic
+    _failed_at_s: float | None = field(default=None, init=False)
+    """When the first run failed after the last one that succeeded."""
+    _reason: str = field(default="", init=False)
     _batch: int = field(init=False)
     _backlog: BacklogReader = field(init=False)
     _deliveries: DeliveryRetention = field(init=False)
@@ -106,8 +111,12 @@ class Cleanup:
         """Clean up once; a failure, also of a statement that PostgreSQL refuses, is counted and logged."""
         try:
             await self.run_once()
+            self._failed_at_s = None
         except (Unavailable, StatementRefused) as error:
             self._stats.runs_failed += 1
+            self._reason = error.message
+            if self._failed_at_s is None:
+                self._failed_at_s = self._monotonic_s()
             _log.warning("cleanup_failed", reason=error.message)
 
     async def run_once(self) -> None:
@@ -143,7 +152,9 @@ class Cleanup:
 
     def stats(self) -> CleanupStats:
         """Return the present figures."""
-        return evolve(self._stats, usage_lag_s=self._usage.lag_s)
+        failing_s = None if self._failed_at_s is None else self._monotonic_s() - self._failed_at_s
+        failures = [] if failing_s is None else [CleanupFailure(failing_s, self._reason)]
+        return evolve(self._stats, usage_lag_s=self._usage.lag_s, failures=failures)
 
     async def _lag_s(self, now: datetime) -> float:
         rows = await self._gateway.fetch(self._statements.select_oldest_expiry, {})

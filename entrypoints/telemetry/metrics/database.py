@@ -8,6 +8,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
+from domain.buckets.bucket_map import HOME
 from domain.cleanup import CleanupStats, DeliveryStats
 from domain.stats import BucketStats, CoalescerStats, DatabaseStats, PoolStats
 from entrypoints.telemetry.metrics.instruments import Family, counter, gauge, histogram
@@ -91,6 +92,12 @@ _USAGE_LAG = gauge(
 _RUNS = counter("pglambda_cleanup_runs_total", "Cleanup runs, by outcome: succeeded or failed.", "outcome")
 _LAST_RUN = gauge(
     "pglambda_cleanup_last_success_timestamp_seconds", "Start of the last cleanup run that succeeded, as Unix time."
+)
+_FAILING = gauge(
+    "pglambda_cleanup_failing_seconds",
+    "For how long every cleanup run of a bucket has failed; 0 is `meta`, which a plain database has only. Absent if "
+    "the last run succeeded.",
+    "bucket",
 )
 
 _ARCHIVE_FAILING = gauge(
@@ -200,6 +207,7 @@ def _cleanups(stats: CleanupStats) -> Iterable[Metric]:
     yield _USAGE_LAG.single(stats.usage_lag_s)
     yield _RUNS.metric([(("succeeded",), stats.runs), (("failed",), stats.runs_failed)])
     yield _LAST_RUN.single(_unix_time(stats.last_run_at))
+    yield _FAILING.metric(((str(each.bucket or HOME),), each.seconds) for each in stats.failures)
     yield _ARCHIVE_FAILING.single(None if stats.archive is None else stats.archive.is_failing)
     yield _UNSERVED.single(stats.unserved)
     yield _ARCHIVED.single(None if stats.archive is None else _unix_time(stats.archive.last_archived_at))

@@ -1,6 +1,7 @@
 """What is past retention goes, whatever else goes on, and nothing else."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -68,13 +69,17 @@ NewCleanup = Callable[..., Cleanup]
 
 @pytest.fixture
 def new_cleanup(steered, statements, storage) -> NewCleanup:
-    def new(retention: Retention = RETENTION, **options: object) -> Cleanup:
+    def new(
+        retention: Retention = RETENTION, monotonic_s: Callable[[], float] = time.monotonic, **options: object
+    ) -> Cleanup:
         budget = HistoryBudget.of(steered, statements, StorageBudget(None, retention.history.days))
         usage = UsageCounter(steered, statements.usage, storage.clock, retention.history.days)
         limits = CleanupOptions(**options)
         entries = EntryEnder(steered, statements.queue_sweeps)
         parts = budget, usage, entries, limits
-        return Cleanup(steered, statements.cleanup, storage.clock, retention, *parts, sleep=no_pause)
+        return Cleanup(
+            steered, statements.cleanup, storage.clock, retention, *parts, sleep=no_pause, monotonic_s=monotonic_s
+        )
 
     return new
 
@@ -192,6 +197,19 @@ class TestSessions:
         assert (cleanup.stats().runs_failed, cleanup.stats().runs) == (1, 0)
         reason = "PostgreSQL refused a statement: division by zero (22012)"
         assert [(line["event"], line["reason"]) for line in lines] == [("cleanup_failed", reason)]
+        assert [each.reason for each in cleanup.stats().failures] == [reason]
+
+    async def test_the_figures_say_for_how_long_each_run_has_failed_until_one_succeeds(
+        self, storage, steered, new_cleanup
+    ):
+        now_s = 100.0
+        cleanup = new_cleanup(monotonic_s=lambda: now_s)
+        steered.steps["select_oldest_expiry"] = [time_out, time_out]
+        for now_s in (107.0, 130.0):  # noqa: B007  # the clock of the cleanup
+            await cleanup.try_once()
+        assert [each.seconds for each in cleanup.stats().failures] == [23.0]
+        await cleanup.try_once()
+        assert cleanup.stats().failures == []
 
 
 class TestOverdueExecutions:

@@ -7,13 +7,16 @@ import pytest
 from attrs import define
 from structlog.contextvars import get_contextvars
 
+from adapters.postgres.health import DatabaseHealth
 from adapters.postgres.retention.bucket_cleanups import BucketCleanups
 from adapters.postgres.retention.history_budget import BucketBudgets, HistoryBudget
-from domain.cleanup import CleanupStats
-from domain.stats import StorageState
+from domain.cleanup import CleanupFailure, CleanupStats
+from domain.stats import ClockStats, DatabaseStats, StorageState
 from domain.storage.storage import Amount, HistoryDay, Part, StorageBudget, Stored
+from entrypoints.telemetry.metrics.database import DatabaseMetrics
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
+BUDGET = StorageBudget(10, 7)
 HISTORY = [HistoryDay(NOON.date(), Amount(1))]
 
 
@@ -25,6 +28,7 @@ class Paused(Exception):
 class OneBucket:
     name: str
     log: list
+    failures: tuple[CleanupFailure, ...] = ()
 
     async def try_once(self):
         self.log.append(f"{self.name} begins as bucket {get_contextvars()['bucket']}")
@@ -32,7 +36,7 @@ class OneBucket:
         self.log.append(f"{self.name} ends")
 
     def stats(self):
-        return CleanupStats(runs=1)
+        return CleanupStats(runs=1, failures=self.failures)
 
 
 async def test_buckets_are_cleaned_up_one_after_the_other_and_named_in_the_log():
@@ -48,6 +52,33 @@ async def test_buckets_are_cleaned_up_one_after_the_other_and_named_in_the_log()
     assert log == ["home begins as bucket 0", "home ends", "third begins as bucket 3", "third ends"]
     assert get_contextvars() == {}
     assert cleanups.stats().runs == 2
+
+
+def of_cleanup(cleanup) -> DatabaseHealth:
+    return DatabaseHealth(None, None, None, cleanup, None, None, None, None, 1, "home")
+
+
+async def test_the_health_names_the_buckets_whose_cleanup_failed():
+    cleanups = BucketCleanups(OneBucket("home", []))
+    cleanups.add(2, OneBucket("second", [], (CleanupFailure(61.04, "No right."),)))
+    cleanups.add(3, OneBucket("third", []))
+    facts = await of_cleanup(cleanups).cleanup()
+    assert (facts["status"], facts["reason"]) == ("degraded", "The cleanup of bucket 2 has failed for 61 s: No right.")
+    assert facts["failing"] == [{"bucket": 2, "failing_seconds": 61.0, "reason": "No right."}]
+
+
+def test_a_metric_says_for_how_long_the_cleanup_of_a_bucket_has_failed():
+    failures = [CleanupFailure(5.5, "No time."), CleanupFailure(61.0, "No right.", bucket=2)]
+    stats = DatabaseStats({}, {}, ClockStats(0.0, 0.0, 0.0, True), CleanupStats(failures=failures), None, BUDGET)
+    samples = [sample for metric in DatabaseMetrics(lambda: stats).collect() for sample in metric.samples]
+    failing = [(each.labels, each.value) for each in samples if each.name == "pglambda_cleanup_failing_seconds"]
+    assert failing == [({"bucket": "0"}, 5.5), ({"bucket": "2"}, 61.0)]
+
+
+async def test_the_health_of_a_plain_database_names_no_bucket():
+    facts = await of_cleanup(OneBucket("home", [], (CleanupFailure(5, "No time."),))).cleanup()
+    assert facts["reason"] == "The cleanup has failed for 5 s: No time."
+    assert (await of_cleanup(OneBucket("home", [])).cleanup())["status"] == "ok"
 
 
 def measured(budget, size_bytes, at=NOON):
