@@ -1,4 +1,4 @@
-"""Callers of several controllers on one database at the same time, and what must be exact all the same."""
+"""Callers of several controllers on one database at the same time; what must be exact all the same, and within bounds."""
 
 import asyncio
 import functools
@@ -77,7 +77,7 @@ class AtOnce:
             assert len({response.content for response in [*first, *again] if response.status_code == 200}) == 1
         assert (await self._get(self.clients[0], "keyed", session_id)).json()["execution_count"] == keys
 
-    async def a_quota_of_sessions_holds(self) -> None:
+    async def a_quota_of_sessions_is_exceeded_by_a_quota_for_each_other_controller_at_most(self) -> None:
         """Initialize everywhere until all refuse: at least the quota, and at each controller at most the quota."""
         admitted: Counter[int] = Counter()
 
@@ -90,7 +90,7 @@ class AtOnce:
         assert max(admitted.values()) <= QUOTA
         assert await self._count_sessions("full") == admitted.total(), "what was acknowledged is there, and no more"
 
-    async def a_rate_holds(self) -> None:
+    async def a_rate_is_exceeded_by_a_rate_for_each_other_controller_at_most(self) -> None:
         """Call everywhere until all have learned of each other: between the rate and what each may admit alone."""
         admitted: Counter[int] = Counter()
 

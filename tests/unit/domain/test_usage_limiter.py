@@ -161,6 +161,49 @@ async def test_the_next_count_finds_sessions_of_other_controllers_and_expired_on
     await world.add()
 
 
+def controllers_of_one_database(number: int, policy: UsagePolicy) -> list[World]:
+    reader = ManualReader()
+    return [World(policy, reader=reader) for _ in range(number)]
+
+
+async def made_by(world: World, number: int) -> int:
+    """Let a controller make so many sessions, or fewer if it refuses; return how many it made."""
+    for made in range(number):
+        try:
+            await world.add()
+        except QuotaReached:
+            return made
+    return number
+
+
+@pytest.mark.parametrize("number", [2, 4])
+async def test_controllers_exceed_a_quota_by_what_the_others_make_between_two_counts(number):
+    allowed, at_once = 20, 3
+    controllers = controllers_of_one_database(number, UsagePolicy(live_sessions_max=allowed))
+    total = 0
+    for _ in range(allowed):
+        total += sum([await made_by(each, at_once) for each in controllers])
+        for each in controllers:
+            each.now_s += each.options.recount_pause_s
+            await each.limiter.count()
+    assert allowed <= total <= allowed + (number - 1) * at_once
+    assert [await made_by(each, 1) for each in controllers] == [0] * number
+
+
+@pytest.mark.parametrize("number", [2, 4])
+async def test_controllers_that_all_fill_a_quota_before_a_count_have_as_many_quotas_and_none_more(number):
+    controllers = controllers_of_one_database(number, UsagePolicy(live_sessions_max=5))
+    for each in controllers:
+        await each.limiter.require_capacity(ALICE, 0)  # each has counted an owner without sessions
+    assert [await made_by(each, 9) for each in controllers] == [5] * number
+    for each in controllers:
+        each.now_s += each.options.recount_pause_s
+        await each.limiter.count()
+        with pytest.raises(QuotaReached) as reached:
+            await each.add()
+        assert reached.value.observed == 5 * number
+
+
 async def test_a_session_made_during_a_count_is_not_lost():
     world = World(UsagePolicy(live_sessions_max=2))
     await world.add()
