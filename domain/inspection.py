@@ -115,7 +115,7 @@ class SchemaFacts:
 
 
 @frozen
-class BucketPlace:
+class BucketLocation:
     """The addresses of the nodes that have tables of a bucket, of which there should be one, and its shard.
 
     A table is a shard of its own. `shard` is the number that Citus gave the one of sessions; None if there is none.
@@ -129,7 +129,7 @@ class BucketPlace:
         return f"on {where}" if self.shard is None else f"shard {self.shard} on {where}"
 
 
-NOWHERE = BucketPlace()
+NOWHERE = BucketLocation()
 
 
 @frozen
@@ -137,7 +137,7 @@ class BucketFacts:
     """A bucket: where its tables lie, and the names of the migrations that it lacks."""
 
     schema: str
-    place: BucketPlace
+    location: BucketLocation
     pending: Sequence[str]
 
 

@@ -154,7 +154,7 @@ FROM pg_dist_shard AS s
 INNER JOIN pg_dist_placement AS p ON s.shardid = p.shardid
 WHERE s.logicalrelid = to_regclass(:schema::text || '.sessions');
 
--- name: select_place(schema)
+-- name: select_location(schema)
 -- Returns the address of the node of a bucket's sessions, and their shard; also of a bucket that was not announced.
 SELECT d.nodename || ':' || d.nodeport AS node, s.shardid
 FROM pg_dist_shard AS s
@@ -235,7 +235,7 @@ INNER JOIN run_command_on_all_nodes(
 WHERE d.noderole = 'primary' AND d.isactive AND d.shouldhaveshards
 ORDER BY d.groupid;
 
--- name: select_bucket_places()
+-- name: select_bucket_locations()
 -- Returns the addresses of the nodes that have tables of each bucket, of which there should be one, and the shard of its
 -- sessions.
 SELECT

@@ -32,7 +32,7 @@ from domain.inspection import (
     NOWHERE,
     ArchiveFacts,
     BucketFacts,
-    BucketPlace,
+    BucketLocation,
     ClockFacts,
     ConnectionFacts,
     HorizonHolder,
@@ -130,15 +130,15 @@ class DatabaseInspector:
         rows = await self._buckets()
         if not rows:
             return [], []
-        found = await self._rows(self._statements.buckets.select_bucket_places)
-        places = {schema: BucketPlace(*place) for schema, *place in found}
+        found = await self._rows(self._statements.buckets.select_bucket_locations)
+        locations = {schema: BucketLocation(*location) for schema, *location in found}
         nodes = await self._nodes()
         away = {node.address for node in nodes if node.is_away}
         facts = []
         for _, schema, _ in rows:
-            place = places.get(schema, NOWHERE)
-            pending = [] if away.intersection(place.nodes) else await self._lacking(schema)
-            facts.append(BucketFacts(schema, place, pending))
+            location = locations.get(schema, NOWHERE)
+            pending = [] if away.intersection(location.nodes) else await self._lacking(schema)
+            facts.append(BucketFacts(schema, location, pending))
         return facts, nodes
 
     async def _buckets(self) -> Sequence[tuple[Any, ...]]:

@@ -98,7 +98,7 @@ def _say_nothing(_: str) -> None:
 
 def _progress(plan: "DistributionPlan", made: "MadeBucket") -> str:
     nth = plan.numbers.index(made.number) + 1
-    return f"Made bucket {made.number} ({nth} of {len(plan.numbers)}), {made.place}."
+    return f"Made bucket {made.number} ({nth} of {len(plan.numbers)}), {made.location}."
 
 
 def _needed(plan: "DistributionPlan", given: Collection[str]) -> str:
@@ -141,7 +141,9 @@ def _as_json(plan: "DistributionPlan", made: "Sequence[MadeBucket]", *, dry_run:
         "citus": plan.citus_version,
         "buckets": [bucket.number for bucket in plan.known],
         "new_buckets": list(plan.numbers),
-        "made": [{"bucket": each.number, "nodes": list(each.place.nodes), "shard": each.place.shard} for each in made],
+        "made": [
+            {"bucket": each.number, "nodes": list(each.location.nodes), "shard": each.location.shard} for each in made
+        ],
         "rows": plan.rows,
         "size_bytes": plan.size_bytes,
         "duration_s": plan.duration_s,

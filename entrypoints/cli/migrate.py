@@ -207,15 +207,15 @@ def _node_line(node: "NodeFacts") -> str:
 def _bucket(state: "BucketStatus") -> Mapping[str, object]:
     bucket = state.bucket
     from_at = bucket.from_at.isoformat()
-    place = {"nodes": list(state.place.nodes), "shard": state.place.shard}
-    facts = {"bucket": bucket.number, "schema": bucket.schema, **place, "from_at": from_at}
+    location = {"nodes": list(state.location.nodes), "shard": state.location.shard}
+    facts = {"bucket": bucket.number, "schema": bucket.schema, **location, "from_at": from_at}
     return {**facts, "pending": None if state.away else list(state.pending), "away": state.away or None}
 
 
 def _bucket_line(state: "BucketStatus") -> str:
     lacks = f"lacks {len(state.pending)} migrations" if state.pending else "has all migrations"
     lacks = f"away: {state.away}" if state.away else lacks
-    return f"{state.bucket.schema}  {state.place}  from {state.bucket.from_at.isoformat()}  {lacks}"
+    return f"{state.bucket.schema}  {state.location}  from {state.bucket.from_at.isoformat()}  {lacks}"
 
 
 def _status(state: "MigrationStatus") -> Mapping[str, object]:

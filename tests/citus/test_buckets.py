@@ -357,15 +357,15 @@ async def test_doctor_sees_where_each_bucket_lies_and_what_each_node_has_free(cl
     options = GatewayOptions(cluster.url(database))
     async with DatabaseInspector.connected(options, statements) as inspector:
         buckets, nodes = await inspector.buckets()
-    assert [(each.schema, len(each.place.nodes), each.pending) for each in buckets] == [
+    assert [(each.schema, len(each.location.nodes), each.pending) for each in buckets] == [
         ("bucket_1", 1, []),
         ("bucket_2", 1, []),
     ]
     with psycopg.connect(cluster.url(database)) as connection:
         shards = dict(connection.execute("SELECT logicalrelid::text, shardid FROM pg_dist_shard").fetchall())
-    assert [each.place.shard for each in buckets] == [shards[f"bucket_{n}.sessions"] for n in NUMBERS]
+    assert [each.location.shard for each in buckets] == [shards[f"bucket_{n}.sessions"] for n in NUMBERS]
     placed = await BucketMigrations(cluster.url(database), statements, SystemClock()).status()
-    assert [each.place for each in placed] == [each.place for each in buckets]
+    assert [each.location for each in placed] == [each.location for each in buckets]
     assert [node.address for node in nodes] == [f"127.0.0.1:{port}" for port in cluster.ports]
     assert all(node.free_connections > 0 for node in nodes)
 
@@ -382,7 +382,7 @@ async def test_migrations_reach_every_bucket_and_are_not_reverted(cluster, datab
     home = MigrationRunner(url, statements.migrations, clock, options, steps)
     migrations = DatabaseMigrations(home, BucketMigrations(url, statements, clock, options, steps))
     states = await migrations.bucket_status()
-    assert [(len(each.pending), len(each.place.nodes)) for each in states] == [(1, 1), (1, 1)]
+    assert [(len(each.pending), len(each.location.nodes)) for each in states] == [(1, 1), (1, 1)]
     step = str(steps[-1])
     unplaced = evolve(statements.buckets, select_function_texts=Statement("select_function_texts", "SELECT 1 / 0"))
     ending = BucketMigrations(url, evolve(statements, buckets=unplaced), clock, options, steps)

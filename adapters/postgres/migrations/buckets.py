@@ -20,7 +20,7 @@ from adapters.postgres.statements.administration import MigrationStatements
 from adapters.postgres.statements.catalogue import Statements
 from domain.clock import Clock
 from domain.errors import StorageUnavailable
-from domain.inspection import NOWHERE, BucketPlace, NodeFacts
+from domain.inspection import NOWHERE, BucketLocation, NodeFacts
 
 SCHEMA = "bucket_{}"
 """The schema of a bucket, by its number."""
@@ -54,7 +54,7 @@ class BucketStatus:
 
     bucket: BucketSchema
     pending: Sequence[str]
-    place: BucketPlace = NOWHERE
+    location: BucketLocation = NOWHERE
     away: str = ""
 
 
@@ -99,28 +99,30 @@ class BucketMigrations:
         return [BucketSchema(*row) for row in rows]
 
     async def status(self) -> Sequence[BucketStatus]:
-        """Return the buckets, each with the steps that it lacks, and its place."""
+        """Return the buckets, each with the steps that it lacks, and its location."""
         known = await self.known()
         if not known:
             return []
-        places, away = await self.places(), {node.address: node for node in await self.away()}
-        return [await self._status(each, places.get(each.schema, NOWHERE), away) for each in known]
+        locations, away = await self.locations(), {node.address: node for node in await self.away()}
+        return [await self._status(each, locations.get(each.schema, NOWHERE), away) for each in known]
 
-    async def _status(self, bucket: BucketSchema, place: BucketPlace, away: Mapping[str, NodeFacts]) -> BucketStatus:
-        reasons = [away[address].reason for address in place.nodes if address in away]
+    async def _status(
+        self, bucket: BucketSchema, location: BucketLocation, away: Mapping[str, NodeFacts]
+    ) -> BucketStatus:
+        reasons = [away[address].reason for address in location.nodes if address in away]
         if reasons:
-            return BucketStatus(bucket, [], place, reasons[0])
+            return BucketStatus(bucket, [], location, reasons[0])
         try:
             steps = await self.pending(bucket.schema)
         except StorageUnavailable as error:
-            return BucketStatus(bucket, [], place, str(error.__cause__ or error.message).strip())
-        return BucketStatus(bucket, [str(step) for step in steps], place)
+            return BucketStatus(bucket, [], location, str(error.__cause__ or error.message).strip())
+        return BucketStatus(bucket, [str(step) for step in steps], location)
 
-    async def places(self) -> Mapping[str, BucketPlace]:
+    async def locations(self) -> Mapping[str, BucketLocation]:
         """Return where the announced buckets lie, by their schemas."""
         async with self.connections.transaction(self._options.lock_timeout_s) as connection:
-            rows = await fetch(connection, self._statements.buckets.select_bucket_places)
-        return {schema: BucketPlace(nodes, shard) for schema, nodes, shard in rows}
+            rows = await fetch(connection, self._statements.buckets.select_bucket_locations)
+        return {schema: BucketLocation(nodes, shard) for schema, nodes, shard in rows}
 
     async def facts_of_nodes(self) -> Sequence[NodeFacts]:
         """Return what the coordinator finds out about its nodes."""
@@ -146,7 +148,7 @@ class BucketMigrations:
         await self._give_rights(schema)
         return applied
 
-    async def make(self, schema: str) -> BucketPlace:
+    async def make(self, schema: str) -> BucketLocation:
         """Make a schema with all tables, which no controller uses yet, let Citus place it, and return where.
 
         A bucket that was begun before is completed. Its steps are the caller's progress, and not logged one by one.
@@ -162,8 +164,8 @@ class BucketMigrations:
         await self._give_rights(schema)
         await self._level(schema)
         async with self.connections.single_statements() as connection:
-            ((node, shard),) = await fetch(connection, statements.select_place, {"schema": schema})
-        return BucketPlace([node], shard)
+            ((node, shard),) = await fetch(connection, statements.select_location, {"schema": schema})
+        return BucketLocation([node], shard)
 
     async def nodes(self) -> Sequence[ClusterNode]:
         """Return the nodes that take buckets."""

@@ -14,7 +14,7 @@ from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.statements.catalogue import Statements
 from domain.buckets.bucket_map import NUMBER_MAX
 from domain.errors import StorageUnavailable
-from domain.inspection import BucketPlace
+from domain.inspection import BucketLocation
 
 _CITUS = "14.0"
 """Statements on shards are no documented interface: each version is tried before it is allowed."""
@@ -69,7 +69,7 @@ class MadeBucket:
     """A bucket that was made, and where Citus has put it."""
 
     number: int
-    place: BucketPlace
+    location: BucketLocation
 
 
 @define(eq=False)

@@ -181,7 +181,7 @@ class BucketStatements:
     move_schema: Statement
     select_shards: Statement
     select_group: Statement
-    select_place: Statement
+    select_location: Statement
     leave_bodies_unchecked: Statement
     select_function_texts: Statement
     insert_buckets: Statement
@@ -192,5 +192,5 @@ class BucketStatements:
     select_unaware: Statement
     select_is_coordinator: Statement
     select_nodes: Statement
-    select_bucket_places: Statement
+    select_bucket_locations: Statement
     select_home_size: Statement

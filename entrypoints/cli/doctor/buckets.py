@@ -19,19 +19,19 @@ def judge_buckets(facts: tuple[Sequence[BucketFacts], Sequence[NodeFacts]]) -> S
     if not buckets:
         return []
     found = [*(finding for each in buckets for finding in _judge_bucket(each)), *_judge_nodes(nodes)]
-    return [*(found or [_all_is_well(buckets, nodes)]), *_places(buckets)]
+    return [*(found or [_all_is_well(buckets, nodes)]), *_locations(buckets)]
 
 
 def _all_is_well(buckets: Sequence[BucketFacts], nodes: Sequence[NodeFacts]) -> Finding:
     return BUCKETS.ok(f"{len(buckets)} buckets have all migrations, and all {len(nodes)} nodes respond")
 
 
-def _places(buckets: Sequence[BucketFacts]) -> Iterator[Finding]:
+def _locations(buckets: Sequence[BucketFacts]) -> Iterator[Finding]:
     """Yield the first buckets of each node with the shards of their sessions."""
     by_node: dict[str, list[str]] = defaultdict(list)
     for each in buckets:
-        for node in each.place.nodes:
-            by_node[node].append(f"{each.schema} (shard {each.place.shard})")
+        for node in each.location.nodes:
+            by_node[node].append(f"{each.schema} (shard {each.location.shard})")
     for node, names in by_node.items():
         more = [f"and {len(names) - _SHOWN_MAX} more: see `pglambda migrate status`"] if len(names) > _SHOWN_MAX else []
         yield BUCKETS.ok(f"the node {node} has {', '.join([*names[:_SHOWN_MAX], *more])}")
@@ -44,9 +44,9 @@ def _judge_bucket(bucket: BucketFacts) -> Iterator[Finding]:
             "Calls for its sessions that need them get 503.",
             "pglambda migrate up",
         )
-    if len(bucket.place.nodes) != 1:
+    if len(bucket.location.nodes) != 1:
         yield BUCKETS.problem(
-            f"the tables of {bucket.schema} ({bucket.place}) do not lie on one node",
+            f"the tables of {bucket.schema} ({bucket.location}) do not lie on one node",
             "Statements name all of them on the node of its sessions.",
             f"SELECT citus_schema_move('{bucket.schema}', 'host', 5432), with the node that shall have it.",
         )

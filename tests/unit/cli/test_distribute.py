@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from adapters.postgres.migrations.buckets import BucketSchema, ClusterNode
 from adapters.postgres.migrations.distribution import DistributionPlan, MadeBucket, new_numbers
-from domain.inspection import BucketPlace
+from domain.inspection import BucketLocation
 from entrypoints.cli.main import cli
 from tests.unit.cli.test_main import ENV, commands_with
 
@@ -28,7 +28,7 @@ class ManualDistribution:
 
     async def run(self, plan, report):
         for number in plan.numbers:
-            report(MadeBucket(number, BucketPlace([f"db{number}:5432"], 102000 + number)))
+            report(MadeBucket(number, BucketLocation([f"db{number}:5432"], 102000 + number)))
 
 
 def run(*options: str, distribution: ManualDistribution | None = None) -> Result:

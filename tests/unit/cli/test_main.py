@@ -13,7 +13,7 @@ from adapters.postgres.migrations.buckets import BucketSchema, BucketStatus
 from adapters.postgres.migrations.down import Destruction, PlannedDown
 from adapters.postgres.migrations.migration import MigrationStatus, load_migrations
 from domain.errors import StorageUnavailable
-from domain.inspection import BucketPlace, NodeFacts
+from domain.inspection import BucketLocation, NodeFacts
 from entrypoints.cli.main import INTERRUPTED, cli, main
 from entrypoints.cli.migrate import DESTROYED
 from entrypoints.cli.migration import DONE, FAILED, UNREACHABLE, bring_up
@@ -349,9 +349,9 @@ def test_migrations_are_listed_as_json():
 def test_buckets_are_listed_after_the_migrations():
     begin = datetime(2026, 1, 2, tzinfo=UTC)
     buckets = (
-        BucketStatus(BucketSchema(1, "bucket_1", begin), [], BucketPlace(["db1:5432"], 102040)),
+        BucketStatus(BucketSchema(1, "bucket_1", begin), [], BucketLocation(["db1:5432"], 102040)),
         BucketStatus(BucketSchema(2, "bucket_2", begin), ["0002_history in bucket_2"]),
-        BucketStatus(BucketSchema(3, "bucket_3", begin), [], BucketPlace(["db2:5432"], 102080), "no route"),
+        BucketStatus(BucketSchema(3, "bucket_3", begin), [], BucketLocation(["db2:5432"], 102080), "no route"),
     )
     nodes = (NodeFacts("db1:5432", 90, -1500.0), NodeFacts("db2:5432", None, reason="no route"))
     migrations = ManualMigrations(buckets=buckets, nodes=nodes)

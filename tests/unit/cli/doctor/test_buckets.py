@@ -3,12 +3,12 @@
 import pytest
 from attrs import evolve
 
-from domain.inspection import BucketFacts, BucketPlace, NodeFacts
+from domain.inspection import BucketFacts, BucketLocation, NodeFacts
 from entrypoints.cli.doctor.buckets import judge_buckets
 from entrypoints.cli.doctor.report import Level
 from tests.unit.cli.doctor.facts import seen
 
-BUCKET = BucketFacts("bucket_1", BucketPlace(["db1:5432"], 102040), [])
+BUCKET = BucketFacts("bucket_1", BucketLocation(["db1:5432"], 102040), [])
 NODE = NodeFacts("db1:5432", 90)
 
 
@@ -33,10 +33,10 @@ def test_a_node_shows_its_first_buckets():
     [
         (evolve(BUCKET, pending=["0099_more"]), "bucket_1 lacks migrations: 0099_more"),
         (
-            BucketFacts("bucket_1", BucketPlace(["a:1", "b:2"], 5), []),
+            BucketFacts("bucket_1", BucketLocation(["a:1", "b:2"], 5), []),
             "the tables of bucket_1 (shard 5 on a:1 and b:2) do not lie on one node",
         ),
-        (BucketFacts("bucket_1", BucketPlace(), []), "the tables of bucket_1 (on no node) do not lie on one node"),
+        (BucketFacts("bucket_1", BucketLocation(), []), "the tables of bucket_1 (on no node) do not lie on one node"),
     ],
 )
 def test_a_bucket_that_cannot_be_served_is_a_problem(bucket, text):
