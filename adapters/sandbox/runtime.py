@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 import structlog
 from attrs import define, evolve, field
 
+from adapters.sandbox.equipment import Equipment, WorkerNetwork
 from adapters.sandbox.options import NodeStart, SandboxOptions
 from adapters.sandbox.protocol.syntax_check_queue import SyntaxCheckQueue
 from adapters.sandbox.protocol.syntax_checker import SyntaxChecker, Verdict
@@ -26,6 +28,7 @@ from domain.scripts.script import Script
 from domain.stats import StartStats
 
 _CHECK_WAIT_S = 1.0
+_NO_FORKS = "Set SANDBOX_NODE_START=auto to start workers without forks."
 _LITTLE_MEMORY = f"forks need a limit of {FORKED_MEMORY_MB_MIN} MiB"
 
 _log = structlog.get_logger(__name__)
@@ -173,6 +176,30 @@ class LanguageRuntime:
     def _starter(self, memory_mb: int) -> Callable[[], Coroutine[None, None, WorkerProcess]]:
         return lambda: self._start(memory_mb)
 
+    async def start_equipped(
+        self, equipment: Equipment, network: WorkerNetwork | None, memory_mb: int
+    ) -> WorkerProcess:
+        """Return a new worker of an equipped zygote; raises RuntimeUnavailable. None of them is kept ready."""
+        if self._spec is None:
+            raise self.unavailable(self._reason or "")
+        chosen = {"equipment": equipment, "network": network, "memory_mb": memory_mb}
+        try:
+            return await self._start_equipped(chosen)
+        except LaunchFailed as error:
+            raise self.unavailable(with_remedy(str(error))) from error
+
+    async def _start_equipped(self, chosen: Mapping[str, Any]) -> WorkerProcess:
+        assert self._spec is not None
+        needs_check = self._spec.interpreter.needs_fork_check
+        if needs_check and chosen["memory_mb"] < FORKED_MEMORY_MB_MIN:
+            return await self.factory.start(evolve(await self._executing_spec(_LITTLE_MEMORY), **chosen))
+        try:
+            return await self.factory.start(evolve(self._spec, **chosen), self._check_wait_s)
+        except (ForkUnchecked, ForkUnsafe) as error:
+            if self.options.node_start is NodeStart.FORK:
+                raise LaunchFailed(f"{error}. {_NO_FORKS}") from error
+            return await self.factory.start(evolve(await self._executing_spec(str(error)), **chosen))
+
     async def _start(self, memory_mb: int) -> WorkerProcess:
         assert self._spec is not None
         if self._spec.interpreter.needs_fork_check and memory_mb < FORKED_MEMORY_MB_MIN:
@@ -181,7 +208,7 @@ class LanguageRuntime:
             worker = await self.factory.start(evolve(self._spec, memory_mb=memory_mb), self._check_wait_s)
         except (ForkUnchecked, ForkUnsafe) as error:
             if self.options.node_start is NodeStart.FORK:
-                raise LaunchFailed(f"{error}. Set SANDBOX_NODE_START=auto to start workers without forks.") from error
+                raise LaunchFailed(f"{error}. {_NO_FORKS}") from error
             if isinstance(error, ForkUnsafe):
                 return await self._execute_instead(str(error), memory_mb)
             # Forks are used as soon as their check has ended well.

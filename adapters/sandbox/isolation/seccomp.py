@@ -10,7 +10,7 @@ new filter once for every call number, so the filter that each worker adds is sh
 import errno
 import platform
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from adapters.sandbox.isolation.system_calls import FIRST_UNKNOWN, MACHINES, Machine
 
@@ -19,6 +19,7 @@ _JUMP_IF_EQUAL = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
 _JUMP_IF_AT_LEAST = 0x35  # BPF_JMP | BPF_JGE | BPF_K
 _JUMP_IF_ANY_BIT = 0x45  # BPF_JMP | BPF_JSET | BPF_K
 _RETURN = 0x06  # BPF_RET | BPF_K
+_AND = 0x54  # BPF_ALU | BPF_AND | BPF_K
 
 # Offsets in struct seccomp_data; arguments are 64 bits wide, their low half first on both machines.
 _NUMBER = 0
@@ -45,13 +46,19 @@ _PR_FIRST_UNKNOWN = 67
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _F_SETLK, _F_SETLKW, _F_OFD_SETLK, _F_OFD_SETLKW = 6, 7, 37, 38
 _F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ, _F_SETDELEG = 1024, 1026, 1031, 1040
-_AF_UNIX, _MSG_OOB = 1, 1
+_AF_UNIX, _AF_INET, _MSG_OOB, _MSG_FASTOPEN = 1, 2, 1, 0x2000_0000
+_SOCK_TYPES, _SOCK_STREAM, _PROTOCOLS = 0xF, 1, (0, 6)
 _SOCK_DATAGRAM = 2
 """A bit of SOCK_DGRAM and SOCK_RAW that SOCK_STREAM and SOCK_SEQPACKET do not have."""
 _SOL_SOCKET = 1
 _SO_SNDBUF, _SO_RCVBUF = 7, 8
 _SO_ATTACH_FILTER, _SO_SNDBUFFORCE, _SO_RCVBUFFORCE, _SO_LOCK_FILTER = 26, 32, 33, 44
 _SO_ATTACH_BPF, _SO_ATTACH_REUSEPORT_CBPF, _SO_ATTACH_REUSEPORT_EBPF, _SO_RESERVE_MEM = 50, 51, 52, 73
+_OPTIONS_OF_CLIENTS = {
+    _SOL_SOCKET: (2, 9),  # SO_REUSEADDR, SO_KEEPALIVE
+    0: (1,),  # IP_TOS, which Node.js sets
+    6: (1, 4, 5, 6, 18),  # TCP_NODELAY, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT
+}
 _MAP_HUGETLB = 0x40000
 _ANY_BIT = 0xFFFF_FFFF
 _MADV_DONTFORK, _MADV_MERGEABLE, _MADV_COLD, _MADV_PAGEOUT = 10, 12, 20, 21
@@ -83,6 +90,52 @@ def worker_filter(machine_name: str = platform.machine()) -> bytes:
     """
     machine = MACHINES[machine_name]
     return _program(machine, (rule for rule in _rules(machine) if rule[0] in machine.late))
+
+
+def network_filter(machine_name: str = platform.machine()) -> bytes:
+    """Return what a worker with a network adds in place of `worker_filter`; raises KeyError.
+
+    Its network is a loopback of its own, on which it may connect TCP sockets of IPv4, and do nothing else.
+    """
+    machine = MACHINES[machine_name]
+    rules = {number: body for number, body in _rules(machine) if number in machine.late}
+    return _program(machine, (rules | dict(_network_rules(machine))).items())
+
+
+def _network_rules(machine: Machine) -> Iterator[_Rule]:
+    yield (
+        machine.denied["socket"],
+        [
+            *_fail_unless(_ARGUMENT_0, [_AF_INET], errno.EPERM),
+            *_fail_unless(_ARGUMENT_1, [_SOCK_STREAM], errno.EPERM, mask=_SOCK_TYPES),
+            *_fail_unless(_ARGUMENT_2, _PROTOCOLS, errno.EPERM),
+            _allow(),
+        ],
+    )
+    yield machine.setsockopt, _decide_option_of_client()
+    yield machine.sendto, _fail_if_any_bit(_ARGUMENT_3, _MSG_OOB | _MSG_FASTOPEN, errno.EPERM)
+
+
+def _fail_unless(argument: int, values: Collection[int], error: int, mask: int | None = None) -> Iterator[bytes]:
+    """Fail unless the argument has one of the values."""
+    yield _instruction(_LOAD, argument)
+    if mask is not None:
+        yield _instruction(_AND, mask)
+    for left, value in zip(range(len(values), 0, -1), values, strict=True):
+        yield _instruction(_JUMP_IF_EQUAL, value, if_true=left)
+    yield _fail(error)
+
+
+def _decide_option_of_client() -> list[bytes]:
+    """Make the options that clients need. The sizes of buffers stay, and a program that sets one continues."""
+    idle = [(_SO_SNDBUF, _instruction(_RETURN, _DO_NOTHING)), (_SO_RCVBUF, _instruction(_RETURN, _DO_NOTHING))]
+    decided = [_instruction(_LOAD, _ARGUMENT_1)]
+    for level, names in _OPTIONS_OF_CLIENTS.items():
+        body = [_instruction(_LOAD, _ARGUMENT_2)]
+        for name, verdict in [*((name, _allow()) for name in names), *(idle if level == _SOL_SOCKET else ())]:
+            body += [_instruction(_JUMP_IF_EQUAL, name, if_false=1), verdict]
+        decided += _when(level, [*body, _fail(errno.ENOPROTOOPT)])
+    return [*decided, _fail(errno.ENOPROTOOPT)]
 
 
 def _program(machine: Machine, rules: Iterable[_Rule]) -> bytes:

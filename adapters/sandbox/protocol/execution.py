@@ -76,7 +76,7 @@ async def execute(  # noqa: PLR0913  # two of them only go into the report
     """
     nonce = os.urandom(_NONCE_SIZE).hex()
     rules = FailureRules(options, run.limits)
-    operations = _operations(run, script, nonce, options)
+    operations = operations_of(run, script, nonce, options)
     notices = ProgressNotices(nonce, run.listener)
     exchange = await process.exchange(
         operations, run.limits.timeout_ms / 1000, rules.cpu_ms_max / 1000, run.listener, notices.take
@@ -142,7 +142,8 @@ def read_result(frame: Frame) -> JsonText | None:
     return text
 
 
-def _operations(run: ScriptRun, script: Script | None, nonce: str, options: SandboxOptions) -> bytes:
+def operations_of(run: ScriptRun, script: Script | None, nonce: str, options: SandboxOptions) -> bytes:
+    """Return the bytes of a run, with its script unless the worker holds it already."""
     # The event is put together as text, so that nothing is decoded.
     event = f'{{"params":{run.params},"context":{run.context},"request_id":"{run.ref.session_id}"}}'.encode()
     header = b'{"op":"run","nonce":"%s","result_size_max":%d}' % (nonce.encode(), options.result_size_max)

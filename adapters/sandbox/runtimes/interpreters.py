@@ -8,7 +8,6 @@ import sys
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
 
 from attrs import evolve, frozen
 
@@ -36,10 +35,6 @@ _NODE_ADDONS = _GUEST / "nodejs" / "native"
 _EXECUTE = "Set SANDBOX_NODE_START=auto."
 _PYTHON_BASE_MB = 16
 _PYTHON_MAPPED_MB = 64
-
-
-InterpreterKind: TypeAlias = tuple[Language, bool]
-"""A language, and whether its workers are forks."""
 
 
 class InterpreterMissing(Exception):
@@ -89,11 +84,6 @@ class Interpreter:
         if self.language is Language.PYTHON:
             return _PYTHON_FLAGS
         return _NODE_ZYGOTE_FLAGS if self.is_forked else _node_flags(memory_mb)
-
-    @property
-    def kind(self) -> InterpreterKind:
-        """What tells it from the other interpreters of a sandbox."""
-        return self.language, self.is_forked
 
     @property
     def needs_fork_check(self) -> bool:

@@ -10,6 +10,7 @@ from attrs import define, evolve, field, frozen
 from adapters.sandbox.isolation.control_group import USED_UP, ControlGroup
 from adapters.sandbox.workers.channel import Channel, Ending, Frame, FrameReader, Outbox, reject_notice
 from adapters.sandbox.workers.deadline import CpuPriority, ExecutionDeadline
+from adapters.sandbox.workers.listeners import Listeners
 from adapters.sandbox.workers.observation import Footprint, UsageMeter, WorkerOutput
 from adapters.sandbox.zygote.launch import Exit, Launched, LaunchFailed
 from domain.scripts.output import OutputListener
@@ -61,6 +62,8 @@ class WorkerProcess:
     outbox: Outbox = field(factory=Outbox)
     """Shared with the other workers of the event loop."""
     group: ControlGroup | None = None
+    listeners: Listeners | None = None
+    """Of a worker with a network, until somebody else takes them."""
     meter: UsageMeter = field(factory=UsageMeter, init=False)
     output: WorkerOutput = field(init=False)
     _channel: Channel = field(init=False)
@@ -272,6 +275,8 @@ class WorkerProcess:
         self.output.close()
         self._channel.close()
         self.launched.close()
+        if self.listeners is not None:
+            self.listeners.close()
         self.meter.close()
         self._gone.set_result(None)
         self._end(Ending.DIED)

@@ -4,16 +4,16 @@ import asyncio
 from weakref import WeakKeyDictionary
 
 import structlog
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from adapters.sandbox.isolation.layers import observe_layers
-from adapters.sandbox.runtimes.interpreters import InterpreterKind
 from adapters.sandbox.workers.channel import Outbox
 from adapters.sandbox.workers.fork_check import SCRIPT, check_fork
+from adapters.sandbox.workers.listeners import Listeners, take_listeners
 from adapters.sandbox.workers.prewarm_pool import STOPPING
 from adapters.sandbox.workers.process import WorkerProcess
-from adapters.sandbox.zygote.launch import ForkUnchecked, ForkUnsafe, LaunchFailed, ZygoteLost
-from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
+from adapters.sandbox.zygote.launch import ForkUnchecked, ForkUnsafe, Launched, LaunchFailed, ZygoteLost
+from adapters.sandbox.zygote.sandbox_spec import SandboxSpec, ZygoteKind
 from adapters.sandbox.zygote.zygote import Zygote
 from adapters.sandbox.zygote.zygote_pool import ZygotePool
 
@@ -28,6 +28,18 @@ class _Check:
     began_s: float
 
 
+@frozen
+class _FailedCheck:
+    """Why the forks of a kind of zygote are not used, and when a check that did not end is repeated."""
+
+    failure: ForkUnsafe | ForkUnchecked
+    repeats_at_s: float = 0.0
+
+    @property
+    def is_pausing(self) -> bool:
+        return isinstance(self.failure, ForkUnsafe) or asyncio.get_running_loop().time() < self.repeats_at_s
+
+
 @define(eq=False)
 class WorkerFactory:
     """Starts workers, and holds those that live."""
@@ -38,10 +50,9 @@ class WorkerFactory:
     zygotes: ZygotePool = field(factory=ZygotePool)
     _checks: WeakKeyDictionary[Zygote, "_Check"] = field(factory=WeakKeyDictionary, init=False)
     """The check of the first fork of each zygote."""
-    _failure: ForkUnsafe | ForkUnchecked | None = field(default=None, init=False)
-    """Of the last check that failed. The result of a wrong one stays; another one is repeated after a pause."""
-    _repeats_at_s: float = field(default=0.0, init=False)
-    _data_bytes: dict[InterpreterKind, int] = field(factory=dict, init=False)
+    _failures: dict[ZygoteKind, "_FailedCheck"] = field(factory=dict, init=False)
+    """Of the last checks that failed. The result of a wrong one stays; another one is repeated after a pause."""
+    _data_bytes: dict[ZygoteKind, int] = field(factory=dict, init=False)
     """The data of each interpreter before any script, as its last worker had it."""
     _living: set[WorkerProcess] = field(factory=set, init=False)
     _outbox: Outbox = field(factory=Outbox, init=False)
@@ -97,20 +108,17 @@ class WorkerFactory:
     async def _check(self, spec: SandboxSpec, zygote: Zygote, wait_s: float | None) -> None:
         if not spec.interpreter.needs_fork_check:
             return
-        if zygote not in self._checks and wait_s is not None and self._failure is not None and self._is_pausing:
-            raise self._failure
+        failed = self._failures.get(spec.kind)
+        if zygote not in self._checks and wait_s is not None and failed is not None and failed.is_pausing:
+            raise failed.failure
         check, successor = self._begin_check(spec, zygote), self.zygotes.successor(spec)
-        if successor is not None and not self._is_pausing:
+        if successor is not None and not (failed is not None and failed.is_pausing):
             self._begin_check(spec, successor)
         left_s = None if wait_s is None else max(0.0, check.began_s + wait_s - asyncio.get_running_loop().time())
         done, _ = await asyncio.wait([check.task], timeout=left_s)
         if not done:
             raise ForkUnchecked(f"the check of a fork of Node.js has not ended within {wait_s:g} s")
         check.task.result()
-
-    @property
-    def _is_pausing(self) -> bool:
-        return isinstance(self._failure, ForkUnsafe) or asyncio.get_running_loop().time() < self._repeats_at_s
 
     def _begin_check(self, spec: SandboxSpec, zygote: Zygote) -> _Check:
         check = self._checks.get(zygote)
@@ -123,9 +131,10 @@ class WorkerFactory:
     async def _check_first(self, spec: SandboxSpec, zygote: Zygote) -> None:
         try:
             async with asyncio.timeout(self.start_timeout_s):
-                process = await self._start(spec, zygote)
+                process = await self._start(evolve(spec, network=None), zygote)
             await check_fork(process, spec.fork_check or SCRIPT, spec.fork_check_s)
-            zygote.is_checked, self._failure = True, None
+            zygote.is_checked = True
+            self._failures.pop(spec.kind, None)
         except ZygoteLost:
             raise
         except TimeoutError:
@@ -138,17 +147,19 @@ class WorkerFactory:
         is_successor = zygote is self.zygotes.successor(spec)
         zygote.retire()
         if isinstance(cause, ForkUnsafe) and not is_successor:
-            self._failure = cause
+            self._failures[spec.kind] = _FailedCheck(cause)
             return cause
         failure = ForkUnchecked(f"a fork of Node.js could not be checked: {cause}")
-        self._failure, self._repeats_at_s = failure, asyncio.get_running_loop().time() + self.check_pause_s
+        repeats_at_s = asyncio.get_running_loop().time() + self.check_pause_s
+        self._failures[spec.kind] = _FailedCheck(failure, repeats_at_s)
         if not self._closed:
             _log.warning("node_fork_unchecked", reason=str(failure), repeated_after_s=self.check_pause_s)
         return failure
 
     async def _start(self, spec: SandboxSpec, zygote: Zygote) -> WorkerProcess:
         """Start a worker in this zygote and wait until it is ready; raises LaunchFailed."""
-        launched = await zygote.start(spec.order(self._data_bytes.get(spec.interpreter.kind)))
+        launched = await zygote.start(spec.order(self._data_bytes.get(spec.kind)))
+        listeners = await _listeners_of(launched, spec)
         options = spec.options
         process = WorkerProcess(
             launched,
@@ -158,6 +169,7 @@ class WorkerFactory:
             threads_later_max=spec.interpreter.threads_later_max,
             outbox=self._outbox,
             group=self.zygotes.group,
+            listeners=listeners,
         )
         self._track(process)
         try:
@@ -170,12 +182,23 @@ class WorkerFactory:
                 raise ZygoteLost(str(error)) from error
             raise
         if process.interpreter_data_bytes is not None:
-            self._data_bytes[spec.interpreter.kind] = process.interpreter_data_bytes
+            self._data_bytes[spec.kind] = process.interpreter_data_bytes
         return process
 
     def _track(self, process: WorkerProcess) -> None:
         self._living.add(process)
         process.when_gone(lambda: self._living.discard(process))
+
+
+async def _listeners_of(launched: Launched, spec: SandboxSpec) -> Listeners | None:
+    """Return the listeners of a worker with a network; raises LaunchFailed."""
+    if spec.network is None:
+        return None
+    try:
+        return await take_listeners(launched.channel, len(spec.network.ports))
+    except BaseException:
+        launched.discard()
+        raise
 
 
 def _require_isolation(process: WorkerProcess, zygote: Zygote) -> None:

@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from attrs import frozen
 
+from adapters.sandbox.equipment import Equipment, WorkerNetwork
 from adapters.sandbox.isolation.cpu_scheduling import starting_processors
+from adapters.sandbox.isolation.seccomp import network_filter
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.runtimes.interpreters import Bind, Interpreter
 from adapters.sandbox.runtimes.launchers import Programs
+from domain.scripts.language import Language
+
+ZygoteKind: TypeAlias = tuple[Language, bool, Equipment | None]
+"""A language, whether workers are forks of their interpreter, and the equipment."""
 
 ZYGOTE_PROCESSES = 4
 """Processes of a zygote's sandbox besides workers: its launchers and the zygote."""
@@ -49,6 +56,15 @@ class SandboxSpec:
     """Another script in place of the check of forks of Node.js."""
     fork_check_s: float = 3.0
     """The limit of the check of a fork."""
+    equipment: Equipment | None = None
+    """Of an equipped zygote; None stands for a plain one."""
+    network: WorkerNetwork | None = None
+    """Of one worker of an equipped zygote; None gives it none."""
+
+    @property
+    def kind(self) -> ZygoteKind:
+        """What tells the zygote from others, and its workers' interpreter too."""
+        return self.interpreter.language, self.interpreter.is_forked, self.equipment
 
     def command(self, control: int, inherited_filter: int) -> list[str]:
         """Return the command line of a zygote that takes its orders from the descriptor `control`.
@@ -57,6 +73,7 @@ class SandboxSpec:
         """
         files = [*self._files("", self.zygote.binds), *self._files("", self.zygote.guest_binds)]
         files += self._files(WORKER_ROOT, self.interpreter.worker_binds)
+        files += self._equipment()
         # The zygote needs /proc, in a root that no worker keeps. It gets that of the launcher. Nothing can be mounted
         # after the last option.
         files += [
@@ -76,16 +93,24 @@ class SandboxSpec:
     def setup(self) -> Mapping[str, object]:
         """Return the first message to a zygote."""
         scratch = f"size={self.options.tmp_size_max},nr_inodes={self.options.tmp_files_max},mode=0700"
-        return {"filter": self.worker_filter.hex(), "scratch": scratch, "forks": self.interpreter.is_forked}
+        plain = {"filter": self.worker_filter.hex(), "scratch": scratch, "forks": self.interpreter.is_forked}
+        if self.equipment is None:
+            return plain
+        # The order of a worker says which of the two filters it adds.
+        return {**plain, "equipped": True, "network_filter": network_filter().hex()}
 
     def order(self, data_bytes: int | None = None) -> Mapping[str, object]:
         """Return the order for one worker, whose interpreter has so much data before any script."""
         forked = self.interpreter.is_forked
-        return {
+        plain = {
             "limits": self.limits(data_bytes),
             "processors": sorted(starting_processors(self.uid)),
             "command": None if forked else self.interpreter.command(_INNER_CHANNEL, self.memory_mb),
         }
+        if self.equipment is None:
+            return plain
+        network = () if self.network is None else self.network.order()
+        return {**plain, **dict(network), "variables": dict(self.equipment.variables_at_start())}
 
     def limits(self, data_bytes: int | None = None) -> Mapping[str, int]:
         """Return the resource limits of a worker, soft and hard alike, by their names in prlimit(1).
@@ -126,10 +151,22 @@ class SandboxSpec:
     def _bubblewrap(self, inherited_filter: int) -> list[str]:
         # The zygote's only capability counts in the sandbox's own user namespace: to make process namespaces.
         isolation = ["--unshare-all", "--unshare-user", "--cap-drop", "ALL", "--cap-add", "CAP_SYS_ADMIN"]
+        if self.equipment is not None:
+            # To bring up the loopback of a new network, and to listen on ports below 1024 there. They count in the
+            # sandbox's own user namespace too, which has no other network.
+            isolation += ["--cap-add", "CAP_NET_ADMIN", "--cap-add", "CAP_NET_BIND_SERVICE"]
         isolation += ["--seccomp", str(inherited_filter)]
         # The zygote is not process 1: libraries detect a fork by the process id, and each worker is process 1.
         life = ["--new-session", "--die-with-parent", "--hostname", "zygote"]
         return [str(self.programs.bwrap), *isolation, *life, "--uid", str(_INNER_UID), "--gid", str(_INNER_UID)]
+
+    def _equipment(self) -> Iterator[str]:
+        if self.equipment is None:
+            return
+        for root in ("", WORKER_ROOT):
+            yield from self._files(root, self.equipment.binds)
+        # A worker mounts a folder of its own here.
+        yield from ("--dir", f"{WORKER_ROOT}/etc")
 
     def _files(self, root: str, binds: Sequence[Bind]) -> Iterator[str]:
         for bind in binds:

@@ -1,4 +1,4 @@
-"""The zygotes that fork workers: one for each language at a time, replaced after a number of forks."""
+"""The zygotes that fork workers: one for each kind at a time, replaced after a number of forks."""
 
 import asyncio
 import contextlib
@@ -9,9 +9,8 @@ from attrs import define, field
 from adapters.sandbox.isolation.control_group import ControlGroup
 from adapters.sandbox.snapshot import ZygoteSnapshot
 from adapters.sandbox.zygote.launch import LaunchFailed
-from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
+from adapters.sandbox.zygote.sandbox_spec import SandboxSpec, ZygoteKind
 from adapters.sandbox.zygote.zygote import Zygote
-from domain.scripts.language import Language
 
 ZYGOTES_MAX = 4
 """Zygotes that a language may have: one that forks workers, and retired ones whose workers still live."""
@@ -19,10 +18,6 @@ ZYGOTE_MEMORY_MB = 64
 """Memory reserved for a zygote itself."""
 _AHEAD = 10
 """One part of so many of a zygote's forks is left when its successor starts."""
-
-
-_Kind = tuple[Language, bool]
-"""A language, and whether its workers are forks of its interpreter."""
 
 
 @define(eq=False)
@@ -34,9 +29,9 @@ class ZygotePool:
 
     group: ControlGroup | None = None
     """The control group of every zygote; None if the host grants none."""
-    _current: dict[_Kind, Zygote] = field(factory=dict, init=False)
-    _successors: dict[_Kind, Zygote] = field(factory=dict, init=False)
-    _living: dict[Zygote, _Kind] = field(factory=dict, init=False)
+    _current: dict[ZygoteKind, Zygote] = field(factory=dict, init=False)
+    _successors: dict[ZygoteKind, Zygote] = field(factory=dict, init=False)
+    _living: dict[Zygote, ZygoteKind] = field(factory=dict, init=False)
 
     def zygote(self, spec: SandboxSpec) -> Zygote:
         """Return the zygote for the next worker, which may not be ready yet; raises LaunchFailed."""
@@ -47,7 +42,7 @@ class ZygotePool:
 
     def successor(self, spec: SandboxSpec) -> Zygote | None:
         """Return the zygote that will follow, if it has been started."""
-        successor = self._successors.get(_kind_of(spec))
+        successor = self._successors.get(spec.kind)
         return successor if successor is not None and successor.is_usable else None
 
     async def close(self, grace_s: float) -> None:
@@ -65,7 +60,7 @@ class ZygotePool:
         return [zygote.debug_snapshot() for zygote in self._living]
 
     def _zygote(self, spec: SandboxSpec) -> Zygote:
-        kind = _kind_of(spec)
+        kind = spec.kind
         zygote = self._current.get(kind)
         if zygote is None or not zygote.is_usable:
             return self._succeed(spec)
@@ -79,28 +74,24 @@ class ZygotePool:
         return self._succeed(spec)
 
     def _start_successor(self, spec: SandboxSpec) -> None:
-        kind = _kind_of(spec)
+        kind = spec.kind
         if self.successor(spec) is None and sum(1 for _ in self._zygotes_of(kind)) < ZYGOTES_MAX:
             # The next start tries it again.
             with contextlib.suppress(OSError):
                 self._successors[kind] = self._open(spec)
 
     def _succeed(self, spec: SandboxSpec) -> Zygote:
-        kind = _kind_of(spec)
+        kind = spec.kind
         self._current[kind] = zygote = self.successor(spec) or self._open(spec)
         self._successors.pop(kind, None)
         return zygote
 
     def _open(self, spec: SandboxSpec) -> Zygote:
-        kind = _kind_of(spec)
+        kind = spec.kind
         zygote = Zygote.open(spec, self.group)
         self._living[zygote] = kind
         zygote.gone.add_done_callback(lambda _: self._living.pop(zygote))
         return zygote
 
-    def _zygotes_of(self, kind: _Kind) -> Iterator[Zygote]:
+    def _zygotes_of(self, kind: ZygoteKind) -> Iterator[Zygote]:
         return (zygote for zygote, of in self._living.items() if of == kind)
-
-
-def _kind_of(spec: SandboxSpec) -> _Kind:
-    return spec.interpreter.language, spec.interpreter.is_forked

@@ -59,4 +59,26 @@ class ControlSocket {
   }
 }
 
-module.exports = { ControlSocket };
+// Sends one byte over a stream socket, with these descriptors.
+function sendDescriptors(system, socket, byte, descriptors) {
+  const address = (buffer) => BigInt(system.addon.address(buffer));
+  const content = Buffer.from([byte]);
+  const vector = Buffer.alloc(16), header = Buffer.alloc(HEADER_SIZE);
+  const size = RIGHTS_AT + DESCRIPTOR_SIZE * descriptors.length;
+  const ancillary = Buffer.alloc((size + 7) & ~7);
+  vector.writeBigUInt64LE(address(content), 0);
+  vector.writeBigUInt64LE(1n, 8);
+  header.writeBigUInt64LE(address(vector), VECTOR);
+  header.writeBigUInt64LE(1n, VECTORS);
+  if (descriptors.length > 0) {
+    ancillary.writeBigUInt64LE(BigInt(size), 0);
+    ancillary.writeInt32LE(SOCKETS, LEVEL);
+    ancillary.writeInt32LE(RIGHTS, KIND);
+    descriptors.forEach((each, at) => ancillary.writeInt32LE(each, RIGHTS_AT + DESCRIPTOR_SIZE * at));
+    header.writeBigUInt64LE(address(ancillary), ANCILLARY);
+    header.writeBigUInt64LE(BigInt(ancillary.length), ANCILLARY_SIZE);
+  }
+  system.call('sendmsg', socket, header, WITHOUT_SIGNAL);
+}
+
+module.exports = { ControlSocket, sendDescriptors };

@@ -6,23 +6,24 @@ const { getSystemErrorName } = require('node:util');
 
 const NUMBERS = {
   x64: {
-    write: 1, close: 3, dup: 32, getpid: 39, sendmsg: 46, recvmsg: 47, shutdown: 48, socketpair: 53, wait4: 61, kill: 62,
+    write: 1, close: 3, ioctl: 16, dup: 32, getpid: 39, socket: 41, sendmsg: 46, recvmsg: 47,
+    shutdown: 48, bind: 49, listen: 50, socketpair: 53, wait4: 61, kill: 62,
     chdir: 80, setsid: 112, capset: 126, sched_setscheduler: 144, prctl: 157, chroot: 161, mount: 165, umount2: 166,
     sethostname: 170, sched_setaffinity: 203, epoll_ctl: 233, openat: 257, unshare: 272, epoll_pwait: 281,
     eventfd2: 290, epoll_create1: 291, dup3: 292, pipe2: 293, prlimit64: 302, setns: 308, getrandom: 318,
     pidfd_open: 434, close_range: 436,
   },
   arm64: {
-    dup: 23, dup3: 24, epoll_create1: 20, epoll_ctl: 21, epoll_pwait: 22, umount2: 39, mount: 40, chdir: 49,
+    dup: 23, dup3: 24, epoll_create1: 20, epoll_ctl: 21, epoll_pwait: 22, ioctl: 29, umount2: 39, mount: 40, chdir: 49,
     chroot: 51, openat: 56, close: 57, pipe2: 59, write: 64, eventfd2: 19, capset: 91, unshare: 97,
     sched_setscheduler: 119, sched_setaffinity: 122, kill: 129, setsid: 157, sethostname: 161, prctl: 167, getpid: 172,
-    socketpair: 199, shutdown: 210, sendmsg: 211, recvmsg: 212, wait4: 260, prlimit64: 261, setns: 268, getrandom: 278,
+    socket: 198, socketpair: 199, bind: 200, listen: 201, shutdown: 210, sendmsg: 211, recvmsg: 212, wait4: 260, prlimit64: 261, setns: 268, getrandom: 278,
     pidfd_open: 434, close_range: 436,
   },
 }[process.arch];
 
 const CURRENT_FOLDER = -100;
-const WRITE_ONLY = 1;
+const WRITE_ONLY = 1, CREATE = 0x40;
 
 const cString = (text) => Buffer.from(`${text}\0`);
 
@@ -45,13 +46,22 @@ class System {
     return checked('fork', this.addon.fork());
   }
 
-  open(path, flags = 0, folder = CURRENT_FOLDER) {
-    return this.call('openat', folder, cString(path), flags);
+  open(path, flags = 0, folder = CURRENT_FOLDER, mode = 0) {
+    return this.call('openat', folder, cString(path), flags, mode);
   }
 
   // Writes to a file of a folder.
   write(folder, name, text) {
-    const descriptor = this.open(name, WRITE_ONLY, folder);
+    this.writeAll(this.open(name, WRITE_ONLY, folder), name, text);
+  }
+
+  // Makes a file that everybody may read.
+  create(path, text) {
+    this.writeAll(this.open(path, WRITE_ONLY | CREATE, CURRENT_FOLDER, 0o644), path, text);
+  }
+
+  // Writes to a descriptor, and closes it.
+  writeAll(descriptor, name, text) {
     const bytes = Buffer.from(text);
     const written = this.attempt('write', descriptor, bytes, bytes.length);
     this.call('close', descriptor);
@@ -89,4 +99,4 @@ function ending(system, run) {
   }
 }
 
-module.exports = { RehearsedSystem, System, cString, checked, ending };
+module.exports = { CURRENT_FOLDER, RehearsedSystem, System, cString, checked, ending };

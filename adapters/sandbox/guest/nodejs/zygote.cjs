@@ -5,6 +5,7 @@
 
 const { constants } = require('node:os');
 const { ControlSocket } = require('./control.cjs');
+const { equip } = require('./equipment.cjs');
 const { InheritedDescriptors, begin, reseed } = require('./inheritance.cjs');
 const { NEW_NETWORK, NEW_PROCESSES, isolate, makeMountsPrivate } = require('./isolation.cjs');
 const { rehearse } = require('./rehearsal.cjs');
@@ -31,6 +32,10 @@ function main(descriptor) {
   const setup = server.receive()[0];
   const worker = new Worker();
   setup.filter = Buffer.from(setup.filter, 'hex');
+  if (setup.equipped) {
+    setup.network_filter = Buffer.from(setup.network_filter, 'hex');
+    equip(system);
+  }
   rehearse(system, worker, setup, () => ending(system, () => serve(system, server, worker, setup)));
 }
 

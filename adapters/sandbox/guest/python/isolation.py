@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
+import fcntl
 import os
 import resource
 import socket
+import struct
 
 from .scope import SCRATCH
 
@@ -29,12 +32,21 @@ NEW_MOUNTS, NEW_CGROUP, NEW_UTS, NEW_IPC = 0x0002_0000, 0x0200_0000, 0x0400_0000
 NEW_USER, NEW_PROCESSES, NEW_NETWORK = 0x1000_0000, 0x2000_0000, 0x4000_0000
 # mount.h
 NO_SETUID, NO_DEVICES, NO_PROGRAMS, RECURSIVE, PRIVATE = 2, 4, 8, 0x4000, 0x4_0000
-DETACH = 2
+DETACH, READ_ONLY, REMOUNT = 2, 1, 32
 # prctl.h, capability.h
 SET_FILTER, DROP_FROM_BOUNDING_SET, NO_NEW_PRIVILEGES, MODE_FILTER = 22, 24, 38, 2
 CAPABILITIES_VERSION, CAPABILITIES_MAX = 0x2008_0522, 64
 # unistd.h: the number on every machine
 CLOSE_RANGE, DESCRIPTOR_MAX = 436, 0x7FFF_FFFF
+
+# if.h, sockios.h
+UP, SET_FLAGS = 1, 0x8914
+
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  # of the worker's own loopback
+BACKLOG = 16
+BUFFER_SIZES = "4096 16384 65536"
+LIMITED, UNLIMITED = b"\1", b"\0"
+"""Whether the kernel's memory for connections is limited."""
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -55,13 +67,15 @@ def call(name: str, *arguments: Any) -> None:
 def isolate(setup: dict[str, Any], order: dict[str, Any], descriptors: list[int]) -> None:
     schedule(order["processors"])
     enter_network(order["network"])
+    if "listeners" in order:
+        give_listeners(order["listeners"], descriptors[0])
     take_streams(*descriptors)
-    enter_namespaces(setup["scratch"])
+    enter_namespaces(setup["scratch"], order.get("hosts"))
     close_others()
     enter_root()
     limit(order["limits"])
     give_up_rights()
-    filter_calls(bytes.fromhex(setup["filter"]))
+    filter_calls(bytes.fromhex(setup["network_filter" if "listeners" in order else "filter"]))
 
 
 def schedule(processors: list[int]) -> None:
@@ -80,6 +94,37 @@ def enter_network(network: int | None) -> None:
         call("setns", network, NEW_NETWORK)
 
 
+def give_listeners(ports: list[int], channel: int) -> None:
+    """Listen on the loopback of the new network, and give the listeners to the service as the channel's first message.
+
+    Nobody else is in this network, and no script has run yet.
+    """
+    has_limits = limit_buffers()
+    listeners = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in ports]
+    for listener, port in zip(listeners, ports, strict=True):
+        listener.bind((EVERY_ADDRESS, port))
+        listener.listen(BACKLOG)
+    if listeners:
+        fcntl.ioctl(listeners[0], SET_FLAGS, struct.pack("16sH14x", b"lo", UP))
+    service = socket.socket(fileno=os.dup(channel))
+    socket.send_fds(service, [LIMITED if has_limits else UNLIMITED], [each.fileno() for each in listeners])
+    for each in (*listeners, service):
+        each.close()
+
+
+def limit_buffers() -> bool:
+    """Limit the kernel's memory for each connection of this network; return whether that is possible."""
+    try:
+        for name in ("tcp_wmem", "tcp_rmem"):
+            with open(f"/proc/sys/net/ipv4/{name}", "w") as file:  # noqa: PTH123  # pathlib would be half of the start
+                file.write(BUFFER_SIZES)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.ENOENT):
+            raise
+        return False
+    return True
+
+
 def take_streams(channel: int, stdout: int, stderr: int) -> None:
     # The zygote's own is one open file for all workers. Its flags and owner would let workers signal each other.
     os.dup2(os.open("/proc/self/fd/0", os.O_RDONLY), 0)
@@ -89,7 +134,7 @@ def take_streams(channel: int, stdout: int, stderr: int) -> None:
     os.set_inheritable(CHANNEL, True)
 
 
-def enter_namespaces(scratch_options: str) -> None:
+def enter_namespaces(scratch_options: str, hosts: str | None = None) -> None:
     """Enter new namespaces, which the zygote's user namespace owns: a worker never has a right over any of them."""
     os.setsid()
     uid, gid = os.getuid(), os.getgid()
@@ -97,6 +142,8 @@ def enter_namespaces(scratch_options: str) -> None:
     socket.sethostname("sandbox")
     flags = NO_SETUID | NO_DEVICES | NO_PROGRAMS
     call("mount", b"tmpfs", (WORKER_ROOT + SCRATCH).encode(), b"tmpfs", flags, scratch_options.encode())
+    if hosts is not None:
+        name_hosts(hosts, flags)
     process = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)
     call("umount2", b"/proc", DETACH)
     call("unshare", NEW_USER)
@@ -105,6 +152,16 @@ def enter_namespaces(scratch_options: str) -> None:
     write("gid_map", f"{UID} {gid} 1", process)
     with contextlib.suppress(PermissionError):  # the service may have a higher score, which cannot be lowered here
         write("oom_score_adj", "500", process)
+
+
+def name_hosts(hosts: str, flags: int) -> None:
+    """Make a folder /etc by which libraries find these hosts, and no others."""
+    folder = f"{WORKER_ROOT}/etc".encode()
+    call("mount", b"tmpfs", folder, b"tmpfs", flags, b"size=64k,nr_inodes=8,mode=0755")
+    for name, text in (("hosts", hosts), ("nsswitch.conf", "hosts: files\n")):
+        with open(f"{WORKER_ROOT}/etc/{name}", "w") as file:  # noqa: PTH123  # pathlib would be half of the start
+            file.write(text)
+    call("mount", None, folder, None, flags | REMOUNT | READ_ONLY, None)
 
 
 def write(name: str, text: str, folder: int) -> None:

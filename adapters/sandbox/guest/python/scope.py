@@ -149,8 +149,14 @@ class ProcessState:
         self.signals = sorted(signal.valid_signals())
         self.handlers = [_signal.getsignal(each) for each in self.signals]
         self.environment = os.environ
+        self.variables: dict[str, str] = {}
         self.time_zone = time.tzname
         os.umask(UMASK)
+
+    def provide(self, variables: dict[str, str]) -> None:
+        """Give scripts these environment variables from now on."""
+        self.environment.update(variables)
+        self.variables = variables
 
     def restore_signals(self) -> None:
         """End the timers, and put handlers and the mask of signals back."""
@@ -167,6 +173,8 @@ class ProcessState:
         os.environ = self.environment  # noqa: B003  # a script may have put another object here
         if self.environment:
             self.environment.clear()
+        if self.variables:
+            self.environment.update(self.variables)
         # Each tzset() makes a new tuple of names.
         if time.tzname is not self.time_zone:
             os.unsetenv("TZ")  # a script may have set it by putenv()

@@ -12,6 +12,7 @@ import contextvars
 import importlib
 import io
 import json
+import os
 import sys
 import threading
 
@@ -31,6 +32,9 @@ PREPARED = (
     "fractions", "functools", "hashlib", "heapq", "inspect", "itertools", "math", "operator", "random", "re",
     "secrets", "statistics", "string", "textwrap", "time", "typing", "urllib.parse", "uuid", "zoneinfo",
 )  # fmt: skip
+PREPARED_EQUIPPED = ("ssl", "http.client", "urllib.request", "selectors", "encodings.idna")
+ENVIRONMENT = "/environment"
+"""The packages of a session's environment, of which none hides a module of the standard library."""
 THREAD_STACK_SIZE = 2 << 20
 parts: dict[str, types.ModuleType] = {}
 """Modules of this package that few workers need."""
@@ -45,6 +49,14 @@ def prepare() -> None:
         __import__(name)
     for name in ("examination", "origin"):
         part(name)
+
+
+def prepare_equipped() -> None:
+    """Import what workers with a network need, and let all workers find the packages of their environment."""
+    for name in PREPARED_EQUIPPED:
+        __import__(name)
+    if os.path.isdir(ENVIRONMENT):  # noqa: PTH112  # pathlib would be half of the start
+        sys.path.append(ENVIRONMENT)
 
 
 def part(name: str) -> types.ModuleType:
@@ -82,6 +94,7 @@ def serve(channel: ServiceChannel) -> None:
             channel.write_frame({"nonce": nonce, "kind": "examined", "findings": findings})
         elif operation["op"] == "load":
             script = load(body.decode(), operation.get("convention", "own"))
+            scope.process.provide(operation.get("variables", {}))
         else:
             progress = ProgressReporter(channel, nonce)
             header, result = perform(script, scope, json.loads(body), progress, operation["result_size_max"])

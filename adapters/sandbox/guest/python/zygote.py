@@ -37,7 +37,7 @@ def new_worker(control: socket.socket) -> types.ModuleType:
     """Return the program of a new worker, in that worker only."""
     control.set_inheritable(False)
     setup = json.loads(control.recv(MESSAGE_SIZE_MAX))
-    program = prepared_program() if setup["forks"] else None
+    program = prepared_program(is_equipped="equipped" in setup) if setup["forks"] else None
     forget_own_modules()
     # No mount of the host reaches the sandbox later, and none of a worker leaves it.
     call("mount", None, b"/", None, RECURSIVE | PRIVATE, None)
@@ -53,10 +53,12 @@ def new_worker(control: socket.socket) -> types.ModuleType:
     return program
 
 
-def prepared_program() -> types.ModuleType:
+def prepared_program(*, is_equipped: bool) -> types.ModuleType:
     from . import worker  # noqa: PLC0415  # zygotes of other languages stay small, and fork faster
 
     worker.prepare()
+    if is_equipped:
+        worker.prepare_equipped()
     return worker
 
 
@@ -74,7 +76,7 @@ def become(
     try:
         isolate(setup, order, descriptors)
         if program is None:
-            os.execve(order["command"][0], order["command"], {})
+            os.execve(order["command"][0], order["command"], order.get("variables", {}))
     except BaseException as error:  # noqa: BLE001  # after any error this process is not safely isolated
         os.write(2, f"{type(error).__name__}: {error}\n".encode())
         os._exit(1)

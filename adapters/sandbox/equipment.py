@@ -1,0 +1,61 @@
+"""What the workers of an equipped zygote have, and those of a plain one have not."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from attrs import field, frozen
+
+from adapters.sandbox.runtimes.interpreters import Bind
+
+ENVIRONMENT = Path("/environment")
+_ROOTS = Path("/usr/lib/pglambda/roots.pem")
+_FIRST_HOST = 1
+
+
+@frozen
+class Equipment:
+    """What all workers of an equipped zygote have in common. Equal ones share a zygote.
+
+    `roots` is a file of certificates for TLS, and `tree` a folder of packages; both are files of the host that the
+    workers' uid can read. None of them is there without a path.
+    """
+
+    roots: Path | None = None
+    tree: Path | None = None
+
+    @property
+    def binds(self) -> Sequence[Bind]:
+        """The files in the root of the workers, and in that of the zygote."""
+        found = [(self.roots, _ROOTS), (self.tree, ENVIRONMENT)]
+        return [Bind(source, target) for source, target in found if source is not None]
+
+    def variables(self) -> Mapping[str, str]:
+        """Return the environment variables by which libraries of Python find the certificates."""
+        return {} if self.roots is None else dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), str(_ROOTS))
+
+    def variables_at_start(self) -> Mapping[str, str]:
+        """Return those with which a worker executes Node.js, which reads them once."""
+        return {} if self.roots is None else {"NODE_EXTRA_CA_CERTS": str(_ROOTS)}
+
+
+@frozen
+class WorkerNetwork:
+    """The loopback of one worker: names with an address of their own each, and ports on which all of them listen."""
+
+    hosts: Sequence[str] = field(factory=tuple)
+    ports: Sequence[int] = field(factory=tuple)
+
+    def host_file(self) -> str:
+        """Return the text of /etc/hosts."""
+        lines = [f"{address} {name}\n" for name, address in self.addresses().items()]
+        return "".join(["127.0.0.1 localhost\n", *lines])
+
+    def addresses(self) -> Mapping[str, str]:
+        """Return the address of each name."""
+        return {name: f"127.1.0.{number}" for number, name in enumerate(self.hosts, _FIRST_HOST)}
+
+    def order(self) -> Iterator[tuple[str, object]]:
+        """Yield the members of the order to a zygote."""
+        yield "own_network", True
+        yield "listeners", list(self.ports)
+        yield "hosts", self.host_file()
