@@ -26,7 +26,7 @@ seen AS (
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
         s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
-        s.created_at
+        s.created_at, s.grants
     FROM call AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
 ),
@@ -36,7 +36,7 @@ passing AS (
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
         s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
-        s.created_at
+        s.created_at, s.grants
     FROM seen AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
     WHERE NOT :waits::boolean AND c.renewed_from IS NOT NULL
@@ -49,7 +49,7 @@ waiting AS (
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
         s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
-        s.created_at
+        s.created_at, s.grants
     FROM seen AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
     WHERE :waits::boolean AND c.renewed_from IS NOT NULL
@@ -124,12 +124,12 @@ SELECT
     CASE WHEN j.admitted THEN coalesce(j.renewed_until, j.expires_at) ELSE j.expires_at END AS expires_at,
     j.expires_max_at, j.closed_at, j.last_executed_at, j.execution_count, j.version,
     j.function_version, j.function_id, j.hidden, j.convention,
-    j.created_at
+    j.created_at, j.grants
 FROM judged AS j
 UNION ALL
 SELECT
     s.ordinal, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM seen AS s
 WHERE s.renewed_from IS NOT NULL AND s.ordinal NOT IN (SELECT h.ordinal FROM held AS h);
 

@@ -7,7 +7,7 @@ SELECT
     s.request_id, s.owner, s.language, s.title, s.script_hash, '{}' AS context, '{}' AS metadata, s.timeout_ms,
     s.memory_mb, s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at,
     s.last_executed_at, s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
-    s.created_at
+    s.created_at, s.grants
 FROM meta.sessions AS s
 WHERE s.request_id = :request_id::uuid;
 

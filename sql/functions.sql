@@ -26,7 +26,7 @@ found AS (
 SELECT
     f.ordinal, f.function_id, f.owner, f.language, f.title, f.created_at, f.deactivated_at, v.version, v.type,
     v.author, v.registered_at, v.script, v.script_hash, v.description, v.params_schema, v.result_schema, v.examples,
-    v.tags, v.convention,
+    v.tags, v.convention, v.grants,
     CASE
         WHEN v.version IS NULL THEN (
             SELECT array_agg(k.version ORDER BY k.version DESC)
@@ -72,7 +72,7 @@ INNER JOIN meta.function_versions AS v ON f.function_id = v.function_id
 WHERE f.function_id = :function_id::uuid AND v.version > f.version - :versions_kept::bigint
 ORDER BY v.version DESC;
 
--- name: upsert_function(function_id, owner, language, title, version_read, registered_read, version, type, author, created_at, updated_at, deactivated_at, description, tags, script, script_hash, params_schema, result_schema, examples, convention, act_id, actor, origin, act)
+-- name: upsert_function(function_id, owner, language, title, version_read, registered_read, version, type, author, created_at, updated_at, deactivated_at, description, tags, script, script_hash, params_schema, result_schema, examples, convention, grants, act_id, actor, origin, act)
 -- Compare and set by owner, version and state. A first version, for which version_read is 0, is stored only if the
 -- function does not exist. A next version is stored only if the function has not changed, and has not been moved to
 -- another owner, since it was read. A call that lost a race returns no row.
@@ -114,12 +114,12 @@ recorded AS (
 )
 INSERT INTO meta.function_versions (
     function_id, version, type, author, description, tags, script, script_hash, params_schema, result_schema, examples,
-    convention, registered_at
+    convention, grants, registered_at
 )
 SELECT
     n.function_id, n.version, :type::text, :author::text, :description::text, :tags::text[], :script::text,
     :script_hash::text, :params_schema::text, :result_schema::text, :examples::text, :convention::text,
-    :updated_at::timestamptz
+    :grants::text, :updated_at::timestamptz
 FROM named AS n
 RETURNING version;
 

@@ -50,7 +50,7 @@ seen AS (
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
         s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
-        s.created_at
+        s.created_at, s.grants
     FROM call AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
 ),
@@ -61,7 +61,7 @@ passing AS (
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
         s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
-        s.created_at
+        s.created_at, s.grants
     FROM seen AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
     WHERE NOT :waits::boolean AND c.renewed_from IS NOT NULL
@@ -75,7 +75,7 @@ waiting AS (
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
         s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
-        s.created_at
+        s.created_at, s.grants
     FROM seen AS c
     INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
     WHERE :waits::boolean AND c.renewed_from IS NOT NULL
@@ -169,21 +169,21 @@ SELECT
     d.memory_mb, d.isolation, d.renewal, d.ttl_seconds,
     CASE WHEN d.won THEN coalesce(d.renewed_until, d.expires_at) ELSE d.expires_at END AS expires_at,
     d.expires_max_at, d.closed_at, d.last_executed_at, d.execution_count, d.version,
-    d.function_version, d.function_id, d.hidden, d.convention, d.created_at,
+    d.function_version, d.function_id, d.hidden, d.convention, d.created_at, d.grants,
     NULL::text AS payload_hash, NULL::uuid AS winner, NULL::timestamptz AS kept_until, NULL::text AS language_title,
     NULL::bigint AS kept_count, NULL::text AS answer, NULL::text AS result, NULL::timestamptz AS ready_at
 FROM decided AS d
 UNION ALL
 SELECT
     s.ordinal, 'skipped', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM seen AS s
 WHERE s.renewed_from IS NOT NULL AND s.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
 UNION ALL
 SELECT
     k.ordinal, 'kept', k.deadline_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, encode(k.payload_hash, 'hex'), k.winner, k.expires_at,
-    k.language_title, k.execution_count, k.answer, k.result, k.ready_at
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, encode(k.payload_hash, 'hex'), k.winner,
+    k.expires_at, k.language_title, k.execution_count, k.answer, k.result, k.ready_at
 FROM kept AS k;
 
 -- name: withdraw_keyed_executions(request_ids, owners, keys, execution_ids)!
@@ -296,7 +296,7 @@ WHERE
     c.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
     AND EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner);
 
--- name: insert_keyed_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions, function_ids, conventions, keys, payload_hashes, created_ats, answers, no_session, kept_for)
+-- name: insert_keyed_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions, function_ids, conventions, grants, keys, payload_hashes, created_ats, answers, no_session, kept_for)
 -- Stores a session and its key together, or neither.
 WITH asked AS (
     SELECT *
@@ -306,11 +306,12 @@ WITH asked AS (
             :timeouts_ms::integer[], :memories_mb::integer[], :isolations::text[], :renewals::text[],
             :ttls_seconds::integer[], :expiries::timestamptz[], :expiries_max::timestamptz[], :contexts::text[],
             :metadatas::text[], :scripts::text[], :function_versions::bigint[], :function_ids::uuid[],
-            :conventions::text[], :keys::text[], :payload_hashes::text[], :created_ats::timestamptz[], :answers::text[]
+            :conventions::text[], :grants::text[], :keys::text[], :payload_hashes::text[], :created_ats::timestamptz[],
+            :answers::text[]
         ) WITH ORDINALITY AS a (
             request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
-            expires_at, expires_max_at, context, metadata, script, function_version, function_id, convention, key,
-            payload_hash, created_at, answer, ordinal
+            expires_at, expires_max_at, context, metadata, script, function_version, function_id, convention,
+            grants, key, payload_hash, created_at, answer, ordinal
         )
 ),
 kept AS (
@@ -352,12 +353,12 @@ decided AS (
 added AS (
     INSERT INTO meta.sessions (
         request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
-        expires_at, expires_max_at, context, metadata, script, function_version, function_id, convention
+        expires_at, expires_max_at, context, metadata, script, function_version, function_id, convention, grants
     )
     SELECT
         d.request_id, d.owner, d.language, d.title, d.script_hash, d.timeout_ms, d.memory_mb, d.isolation, d.renewal,
         d.ttl_seconds, d.expires_at, d.expires_max_at, d.context, d.metadata, d.script,
-        d.function_version, d.function_id, d.convention
+        d.function_version, d.function_id, d.convention, d.grants
     FROM decided AS d
     WHERE d.won
     ORDER BY d.request_id

@@ -117,7 +117,8 @@ chosen AS MATERIALIZED (
         :now::timestamptz + interval '1 ms' * s.timeout_ms + :allowance::interval AS deadline_at,
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-        s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention, s.created_at
+        s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention, s.created_at,
+        s.grants
     FROM numbered AS n
     CROSS JOIN LATERAL (SELECT s.* FROM meta.sessions AS s WHERE s.request_id = n.request_id LIMIT 1) AS s
     WHERE n.nth_of_owner <= :owner_max::bigint AND n.owner = s.owner
@@ -151,7 +152,8 @@ SELECT
     c.ready_at, c.start_until,
     c.request_id, c.owner, c.language, c.title, c.script_hash, c.context, c.metadata, c.timeout_ms, c.memory_mb,
     c.isolation, c.renewal, c.ttl_seconds, c.expires_at, c.expires_max_at, c.closed_at, c.last_executed_at,
-    c.execution_count, c.version, c.function_version, c.function_id, c.hidden, c.convention, c.created_at
+    c.execution_count, c.version, c.function_version, c.function_id, c.hidden, c.convention, c.created_at,
+    c.grants
 FROM (SELECT NOT EXISTS (SELECT FROM opened) AS is_empty) AS found
 LEFT JOIN chosen AS c ON (c.execution_id IN (SELECT o.execution_id FROM opened AS o)) IS TRUE
 LEFT JOIN LATERAL (

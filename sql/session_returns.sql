@@ -35,7 +35,7 @@ LEFT JOIN meta.inbound_sessions AS i ON c.request_id = i.request_id
 LEFT JOIN meta.sessions AS s ON c.request_id = s.request_id;
 
 -- name: select_returnable(now, after, rows_max)
--- Sessions whose late executions were not looked at stay: the origin may still write an older count. The subquery is
+-- A session with grants stays, because the origin has none. Sessions whose late executions were not looked at stay: the origin may still write an older count. The subquery is
 -- looked up for each row, while a join could read all taken sessions for each page.
 SELECT s.request_id
 FROM meta.sessions AS s
@@ -45,6 +45,7 @@ WHERE
     AND s.closed_at IS NULL
     AND s.script_hash IS NOT NULL
     AND s.expires_at > :now::timestamptz
+    AND s.grants IS NULL
     AND coalesce(
         (
             SELECT t.state = 'owned' AND t.late_count IS NOT NULL
@@ -73,7 +74,7 @@ FROM (
 WHERE u.user_id IS NOT NULL;
 
 -- name: select_return_census(now)
--- Numbers of the sessions that select_returnable returns.
+-- Numbers of the sessions that select_returnable returns, and of those that stay for their grants.
 SELECT
     count(*) AS sessions,
     count(*) FILTER (WHERE t.request_id IS NULL) AS made_here,
@@ -93,7 +94,17 @@ SELECT
     count(*) FILTER (
         WHERE EXISTS (SELECT FROM meta.queued_executions AS q WHERE q.request_id = s.request_id)
     ) AS waiting,
-    count(*) FILTER (WHERE EXISTS (SELECT FROM meta.schedules AS c WHERE c.session_id = s.request_id)) AS scheduled
+    count(*) FILTER (WHERE EXISTS (SELECT FROM meta.schedules AS c WHERE c.session_id = s.request_id)) AS scheduled,
+    (
+        SELECT count(*)
+        FROM meta.sessions AS g
+        WHERE
+            NOT g.hidden
+            AND g.closed_at IS NULL
+            AND g.script_hash IS NOT NULL
+            AND g.expires_at > :now::timestamptz
+            AND g.grants IS NOT NULL
+    ) AS granted
 FROM meta.sessions AS s
 LEFT JOIN meta.taken_sessions AS t ON s.request_id = t.request_id
 WHERE
@@ -101,6 +112,7 @@ WHERE
     AND s.closed_at IS NULL
     AND s.script_hash IS NOT NULL
     AND s.expires_at > :now::timestamptz
+    AND s.grants IS NULL
     AND (t.request_id IS NULL OR (t.state = 'owned' AND t.late_count IS NOT NULL));
 
 -- name: close_sessions(request_ids, now)
@@ -116,6 +128,7 @@ WITH picked AS MATERIALIZED (
         AND s.closed_at IS NULL
         AND s.script_hash IS NOT NULL
         AND s.expires_at > :now::timestamptz
+        AND s.grants IS NULL
         AND NOT EXISTS (
             SELECT FROM meta.taken_sessions AS t
             WHERE t.request_id = s.request_id AND (t.state <> 'owned' OR t.late_count IS NULL)
@@ -186,7 +199,8 @@ SELECT
     t.spelled_title, t.user_id, t.leftovers, s.script,
     s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
     s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-    s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention, s.created_at
+    s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention, s.created_at,
+    s.grants
 FROM meta.taken_sessions AS t
 LEFT JOIN meta.sessions AS s ON t.request_id = s.request_id
 WHERE t.request_id = any(:request_ids::uuid[]) AND t.state = 'returning';

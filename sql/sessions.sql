@@ -8,31 +8,32 @@
 -- batch, so it could join two parts of a statement in quadratic time. Therefore each part passes on the columns that
 -- later parts need, and `NOT IN` is executed as a hash table.
 
--- name: insert_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions, function_ids, conventions, created_ats)!
+-- name: insert_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions, function_ids, conventions, created_ats, grants)!
 -- Storing the same session again changes nothing.
 INSERT INTO meta.sessions (
     request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
-    expires_at, expires_max_at, context, metadata, script, function_version, function_id, convention, created_at
+    expires_at, expires_max_at, context, metadata, script, function_version, function_id, convention, created_at, grants
 )
 SELECT
     c.request_id, c.owner, c.language, c.title, c.script_hash, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
     c.ttl_seconds, c.expires_at, c.expires_max_at, c.context, c.metadata, c.script,
-    c.function_version, c.function_id, c.convention, c.created_at
+    c.function_version, c.function_id, c.convention, c.created_at, c.grants
 FROM
     unnest(
         :request_ids::uuid[], :owners::text[], :languages::text[], :titles::text[], :script_hashes::text[],
         :timeouts_ms::integer[], :memories_mb::integer[], :isolations::text[], :renewals::text[],
         :ttls_seconds::integer[], :expiries::timestamptz[], :expiries_max::timestamptz[], :contexts::text[],
         :metadatas::text[], :scripts::text[], :function_versions::bigint[], :function_ids::uuid[],
-        :conventions::text[], :created_ats::timestamptz[]
+        :conventions::text[], :created_ats::timestamptz[], :grants::text[]
     ) AS c (
         request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
-        expires_at, expires_max_at, context, metadata, script, function_version, function_id, convention, created_at
+        expires_at, expires_max_at, context, metadata, script, function_version, function_id, convention, created_at,
+        grants
     )
 ORDER BY c.request_id
 ON CONFLICT (request_id) DO NOTHING;
 
--- name: open_hidden_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions, function_ids, conventions, nows)
+-- name: open_hidden_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions, function_ids, conventions, grants, nows)
 -- Stores the hidden session of an owner and a version, or returns the id of the one that is stored. One that has
 -- expired lives again. The calls of a batch differ in owner or version.
 WITH call AS (
@@ -43,11 +44,11 @@ WITH call AS (
             :timeouts_ms::integer[], :memories_mb::integer[], :isolations::text[], :renewals::text[],
             :ttls_seconds::integer[], :expiries::timestamptz[], :expiries_max::timestamptz[], :contexts::text[],
             :metadatas::text[], :scripts::text[], :function_versions::bigint[], :function_ids::uuid[],
-            :conventions::text[], :nows::timestamptz[]
+            :conventions::text[], :grants::text[], :nows::timestamptz[]
         ) WITH ORDINALITY AS c (
             request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
-            expires_at, expires_max_at, context, metadata, script, function_version, function_id, convention, now,
-            ordinal
+            expires_at, expires_max_at, context, metadata, script, function_version, function_id, convention,
+            grants, now, ordinal
         )
 ),
 found AS (
@@ -60,12 +61,13 @@ found AS (
 opened AS (
     INSERT INTO meta.sessions AS s (
         request_id, owner, language, title, script_hash, timeout_ms, memory_mb, isolation, renewal, ttl_seconds,
-        expires_at, expires_max_at, context, metadata, script, function_version, function_id, convention, hidden
+        expires_at, expires_max_at, context, metadata, script, function_version, function_id, convention, grants,
+        hidden
     )
     SELECT
         c.request_id, c.owner, c.language, c.title, c.script_hash, c.timeout_ms, c.memory_mb, c.isolation, c.renewal,
         c.ttl_seconds, c.expires_at, c.expires_max_at, c.context, c.metadata, c.script, c.function_version,
-        c.function_id, c.convention, TRUE
+        c.function_id, c.convention, c.grants, TRUE
     FROM call AS c
     WHERE c.ordinal NOT IN (SELECT f.ordinal FROM found AS f)
     ORDER BY c.owner, c.function_id, c.function_version
@@ -114,7 +116,7 @@ SELECT
     c.ordinal, s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata,
     s.timeout_ms, s.memory_mb, s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at,
     s.last_executed_at, s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
-    s.created_at
+    s.created_at, s.grants
 FROM unnest(:request_ids::uuid[], :owners::text[]) WITH ORDINALITY AS c (request_id, owner, ordinal)
 INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner;
 
@@ -279,7 +281,7 @@ listed AS (
         CASE WHEN :contexts::boolean THEN s.context ELSE '{}' END AS context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
         s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
-        s.created_at
+        s.created_at, s.grants
     FROM matching AS m
     INNER JOIN meta.sessions AS s ON m.request_id = s.request_id
 ),
@@ -304,7 +306,7 @@ SELECT
     s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
     s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
     s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
-    s.created_at
+    s.created_at, s.grants
 FROM (SELECT 1) AS page
 LEFT JOIN shown AS s ON TRUE
 ORDER BY s.nth;

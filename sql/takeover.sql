@@ -240,7 +240,8 @@ SELECT
     i.request_id, i.owner, i.language, i.title, encode(sha256(convert_to(i.script, 'UTF8')), 'hex') AS script_hash,
     i.context, i.metadata, i.timeout_ms, i.memory_mb,
     i.isolation, i.renewal, i.ttl_seconds, i.expires_at, i.expires_max_at, i.closed_at, i.last_executed_at,
-    i.execution_count, i.version, i.function_version, i.function_id, FALSE AS hidden, i.convention, i.created_at
+    i.execution_count, i.version, i.function_version, i.function_id, FALSE AS hidden, i.convention, i.created_at,
+    NULL AS grants
 FROM meta.inbound_sessions AS i
 WHERE i.request_id = any(:request_ids::uuid[]);
 

@@ -117,7 +117,8 @@ SELECT
     t.spelled_title, t.user_id, t.leftovers, s.script,
     s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
     s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
-    s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention, s.created_at
+    s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention, s.created_at,
+    s.grants
 FROM meta.taken_sessions AS t
 INNER JOIN meta.sessions AS s ON t.request_id = s.request_id
 WHERE t.request_id = any(:request_ids::uuid[]);

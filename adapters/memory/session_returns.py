@@ -91,6 +91,7 @@ class MemoryReturnStore(ReturnStore, TakeoverClaims):
             executing=sum(each.ref.session_id in executing for each in found),
             waiting=sum(each.ref.session_id in waiting for each in found),
             scheduled=sum(SessionTarget(each.ref.session_id) in targets for each in found),
+            granted=sum(each.grants is not None and self._is_live(each, now) for each in self._store.sessions.values()),
         )
 
     @override
@@ -182,8 +183,11 @@ class MemoryReturnStore(ReturnStore, TakeoverClaims):
     def _is_returnable(self, session: Session, now: datetime) -> bool:
         taken = self._store.taken.get(session.ref.session_id)
         is_settled = taken is None or (taken.state is TakenState.OWNED and taken.late_count is not None)
+        return is_settled and session.grants is None and self._is_live(session, now)
+
+    def _is_live(self, session: Session, now: datetime) -> bool:
         is_full = session.script_hash is not None and not session.hidden
-        return is_settled and is_full and session.status(now) is Status.ACTIVE
+        return is_full and session.status(now) is Status.ACTIVE
 
     def _user_id(self, session: Session) -> str | None:
         taken, owner = self._store.taken.get(session.ref.session_id), session.ref.owner

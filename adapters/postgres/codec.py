@@ -12,6 +12,7 @@ from uuid import UUID
 
 from domain.audit import Act
 from domain.executions.execution import Execution, Payload
+from domain.grants.grants import Grants
 from domain.identity import Owner, SessionRef, is_own_id, uuid7_at, uuid7_ms
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
@@ -103,6 +104,7 @@ def new_session_columns(sessions: Sequence[Session], scripts: Sequence[Script]) 
         "function_versions": numbers(session.function_version for session in sessions),
         "function_ids": uuids(session.function_id for session in sessions),
         "conventions": texts(session.convention for session in sessions),
+        "grants": texts(None if session.grants is None else session.grants.text() for session in sessions),
     }
 
 
@@ -123,6 +125,7 @@ def session_of(row: Row) -> Session:
         *lifetime,
         convention,
         created_at,
+        grants,
     ) = row
     return Session(
         SessionRef(Owner(owner), session_id),
@@ -132,7 +135,7 @@ def session_of(row: Row) -> Session:
         JsonText(metadata),
         Limits(timeout_ms, memory_mb, _ISOLATIONS[isolation]),
         _RENEWALS[renewal],
-        *(*lifetime, _CONVENTIONS[convention], created_at),
+        *(*lifetime, _CONVENTIONS[convention], created_at, None if grants is None else Grants.of(grants)),
     )
 
 

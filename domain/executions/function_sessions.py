@@ -12,6 +12,8 @@ from domain.concurrency.budget import Budget
 from domain.errors import StorageUnavailable
 from domain.functions.function import Function
 from domain.functions.ports import FunctionLookup, FunctionRepository
+from domain.grants.grants import Grants
+from domain.grants.service import FunctionGrants, GrantService, ScriptKind
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef, bucket_bits
 from domain.limits.ports import Quotas
@@ -46,7 +48,7 @@ class FunctionSessions:
 
     A session is opened with the first call, and lives as long as calls renew it. Names are resolved as for sessions,
     and may name a version (`python-adder@3`). Every method may raise InvalidLanguageTitle or LanguageNotServed,
-    FunctionNotFound, StorageUnavailable or Overloaded.
+    FunctionNotFound, StorageUnavailable, Overloaded, or what GrantService raises.
     """
 
     _clock: Clock
@@ -56,6 +58,7 @@ class FunctionSessions:
     _mapping: LanguageMapping
     _policy: SessionPolicy
     _quotas: Quotas
+    _grants: GrantService = field(factory=GrantService)
     _current: BoundedCache[tuple[Owner, LanguageTitle], SessionRef] = field(factory=_memory, init=False)
     """Sessions of versions that were current; the begin of a call finds out whether they still are."""
     _exact: BoundedCache[tuple[Owner, UUID, int, int | None], SessionRef] = field(factory=_memory, init=False)
@@ -157,11 +160,21 @@ class FunctionSessions:
             return await _before_run(budget, self._open(owner, function, beside))
 
     async def _open(self, owner: Owner, function: Function, beside: UUID | None) -> SessionRef:
+        grants = await self._granted(owner, function)
         now, made, title = self._clock.now(), function.definition, str(function.language_title)
         new = self._ids.new_placed(now, owner, title) if beside is None else self._ids.new(now, beside)
         ref = SessionRef(owner, new)
-        session = self._policy.open(ref, now, function.language_title, made, _OF_NAME, function, hidden=True)
+        session = self._policy.open(
+            ref, now, function.language_title, made, _OF_NAME, function, hidden=True, grants=grants
+        )
         return await self._hidden.open(session, made.script)
+
+    async def _granted(self, owner: Owner, function: Function) -> Grants | None:
+        grants = function.definition.grants
+        if grants is None:
+            return None
+        kind = ScriptKind(function.language_title.language, function.definition.convention)
+        return await self._grants.for_session(owner, kind, None, FunctionGrants(grants))
 
 
 async def _before_run(budget: Budget, work: Awaitable[Result]) -> Result:

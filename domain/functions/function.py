@@ -10,6 +10,7 @@ from attrs import define, evolve, field, frozen
 
 from domain.errors import Conflict, NotFound, PreconditionFailed
 from domain.functions.schema import FunctionSchema
+from domain.grants.grants import Grants
 from domain.identity import Owner
 from domain.json_equality import same_json
 from domain.json_text import JsonText
@@ -145,6 +146,7 @@ class Definition:
     examples: tuple[Example, ...] = ()
     tags: tuple[str, ...] = ()
     convention: Convention = Convention.OWN
+    grants: Grants | None = None
 
     @property
     def size(self) -> int:
@@ -154,9 +156,8 @@ class Definition:
 
     def same(self, other: "Definition") -> bool:
         """Return whether another definition is equal, however its JSON is written."""
-        plain, others_plain = ((each.script, each.description, each.tags, each.convention) for each in (self, other))
         texts, others = list(self.texts()), list(other.texts())
-        return plain == others_plain and len(texts) == len(others) and all(map(_same, texts, others))
+        return _plain(self) == _plain(other) and len(texts) == len(others) and all(map(_same, texts, others))
 
     def texts(self) -> Iterator[JsonText | None]:
         """Yield the JSON texts of the schemas and examples; None for a schema that is not given."""
@@ -238,6 +239,10 @@ class Precondition:
         wrong_tag = self.tags is not None and (found is None or self.tags.isdisjoint({found.tag, str(found.version)}))
         if wrong_state or wrong_tag:
             raise FunctionConditionFailed(title, None if found is None else found.version)
+
+
+def _plain(definition: Definition) -> tuple[object, ...]:
+    return definition.script, definition.description, definition.tags, definition.convention, definition.grants
 
 
 def _same(one: JsonText | None, other: JsonText | None) -> bool:

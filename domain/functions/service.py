@@ -20,6 +20,8 @@ from domain.functions.lists import FunctionFilter, FunctionPage, FunctionPlace, 
 from domain.functions.ports import FunctionLookup, FunctionRepository, Schema, SchemaCompiler
 from domain.functions.quota import FunctionQuota
 from domain.functions.schema import FunctionSchema, SchemaRefused, in_one_line, within
+from domain.grants.grants import Grants
+from domain.grants.service import GrantService, ScriptKind
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
@@ -47,12 +49,14 @@ class FunctionRequest:
     examples: tuple[Example, ...] = ()
     tags: tuple[str, ...] = ()
     convention: Convention = Convention.OWN
+    grants: Grants | None = None
 
     @classmethod
     def of(cls, definition: Definition) -> "FunctionRequest":
         """Return the request that registers a definition again."""
-        source, schema = definition.script.source, definition.schema
-        return cls(source, definition.description, schema, definition.examples, definition.tags, definition.convention)
+        source, schema, examples = definition.script.source, definition.schema, definition.examples
+        convention, grants = definition.convention, definition.grants
+        return cls(source, definition.description, schema, examples, definition.tags, convention, grants)
 
 
 @frozen
@@ -125,6 +129,7 @@ class FunctionService:
     _mapping: LanguageMapping
     _policy: FunctionPolicy
     _quota: FunctionQuota
+    _grants: GrantService = field(factory=GrantService)
 
     async def register(
         self, write: Write, request: FunctionRequest, *, check: bool, act: ActName = ActName.FUNCTIONS_PUT
@@ -132,13 +137,15 @@ class FunctionService:
         """Register a function, or replace it by its next version, if the condition holds.
 
         With `check`, all examples must hold. Registering the same definition again changes nothing. Raises
-        InvalidRequest (schemas, or examples that do not fit them), ExamplesFailed, FieldTooLarge, ScriptSyntaxError,
-        FunctionConditionFailed, FunctionConflict, QuotaReached, RuntimeUnavailable or ExecutionUnknown.
+        InvalidRequest (schemas, examples that do not fit them, or grants), ExamplesFailed, FieldTooLarge,
+        ScriptSyntaxError, FunctionConditionFailed, FunctionConflict, QuotaReached, RuntimeUnavailable or
+        ExecutionUnknown.
         """
         title, budget = self._mapping.resolve(write.name), self._budget()
         definition = await self._definition(request)
         await budget.spend(self._quota.require(write.owner, title, definition), StorageUnavailable)
         runner, convention = self._runners[title.language], definition.convention
+        self._grants.for_function(ScriptKind(title.language, convention), definition.grants)
         checking = runner.check(title.language, definition.script, write.author, convention)
         form = await parsed(checking, title.language, budget)
         if check:
@@ -233,7 +240,7 @@ class FunctionService:
         if problems:
             raise InvalidRequest(problems)  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
         description, schema, examples, tags = request.description, request.schema, request.examples, request.tags
-        return Definition(script, description, schema, examples, tags, request.convention)
+        return Definition(script, description, schema, examples, tags, request.convention, request.grants)
 
     async def _compiled(self, text: JsonText | None, pointer: str) -> tuple[Schema | None, tuple[Problem, ...]]:
         try:

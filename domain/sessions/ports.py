@@ -8,6 +8,7 @@ from uuid import UUID
 from attrs import field, frozen
 
 from domain.audit import Act
+from domain.grants.grants import Grants
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
@@ -53,6 +54,7 @@ class Initialized:
     syntax_checked: bool
     replayed: bool = False
     warnings: tuple[ScriptWarning, ...] = ()
+    grants: Grants | None = None
 
 
 class SessionRepository(Protocol):

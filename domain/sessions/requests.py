@@ -6,6 +6,7 @@ from uuid import UUID
 from attrs import field, frozen
 
 from domain.functions.function import Definition, Function
+from domain.grants.grants import Grants
 from domain.identity import Owner, SessionRef
 from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.paging import Page
@@ -20,7 +21,8 @@ class SessionRequest:
     """A session to initialize; None takes the server's default.
 
     `language_title` may name a version of a function, such as `python-adder@3`; a resolved one is taken as it is.
-    `convention` is that of a script of its own; a session that is pinned to a function has that of the function.
+    `convention` is that of a script of its own; a session that is pinned to a function has that of the function, and
+    its grants, which `grants` may narrow.
     """
 
     language_title: LanguageTitle | str | None
@@ -31,6 +33,7 @@ class SessionRequest:
     renewal: Renewal = Renewal.FIXED
     limits: LimitsRequest = field(factory=LimitsRequest)
     convention: Convention = Convention.OWN
+    grants: Grants | None = None
 
 
 @frozen
@@ -53,6 +56,7 @@ class SessionPolicy:
         function: Function | None,
         *,
         hidden: bool = False,
+        grants: Grants | None = None,
     ) -> Session:
         """Return the session that a request opens at `now`, pinned to the function if there is one."""
         length, expires_at, expires_max_at = self.lifetime.span(now, request.ttl_seconds)
@@ -71,6 +75,7 @@ class SessionPolicy:
             function_id=None if function is None else function.function_id,
             hidden=hidden,
             convention=definition.convention,
+            grants=grants,
         )
 
 

@@ -15,6 +15,8 @@ from domain.concurrency.budget import Budget
 from domain.errors import InvalidRequest, Problem, StorageUnavailable, commit_unknown
 from domain.functions.function import Definition, Function
 from domain.functions.ports import FunctionLookup, FunctionRepository
+from domain.grants.grants import Grants
+from domain.grants.service import FunctionGrants, GrantService, ScriptKind
 from domain.idempotency import IdempotencyKey, Repeatable
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
@@ -55,6 +57,7 @@ class SessionService:
     _functions: FunctionRepository
     _end_queued: AfterClose
     _quotas: Quotas = field(factory=Unlimited)
+    _grants: GrantService = field(factory=GrantService)
 
     async def initialize(
         self, owner: Owner, request: SessionRequest, idempotency_key: IdempotencyKey | None = None
@@ -64,7 +67,8 @@ class SessionService:
         A repeated call with the same idempotency key returns the first response and makes no session; another call with
         the key raises IdempotencyConflict. Raises InvalidLanguageTitle, LanguageNotServed, FunctionNotFound,
         FunctionVersionNotFound, InvalidRequest (a version beside a script, or a context that is no object, which only
-        scripts of the origin take), FieldTooLarge, QuotaReached, ScriptSyntaxError or RuntimeUnavailable.
+        scripts of the origin take), FieldTooLarge, QuotaReached, ScriptSyntaxError, RuntimeUnavailable, or what
+        GrantService raises.
         """
         budget = self._budget()
         if idempotency_key is not None:
@@ -80,12 +84,13 @@ class SessionService:
         size = len(script.source) + len(request.context) + len(request.metadata)
         await budget.spend(self._quotas.require_capacity(owner, size), StorageUnavailable)
         with self._quotas.adding(owner, size):
+            grants = await self._granted(owner, title, request, function, definition, budget)
             checking = self._runners[title.language].check(title.language, script, owner, definition.convention)
             form = await parsed(checking, title.language, budget)
             now = self._clock.now()
             key = None if idempotency_key is None else idempotency_key.value
             ref = SessionRef(owner, self._ids.new_placed(now, owner, key))
-            session = self._policy.open(ref, now, title, definition, request, function)
+            session = self._policy.open(ref, now, title, definition, request, function, grants=grants)
             initialized = Initialized(
                 session.ref,
                 title,
@@ -93,6 +98,7 @@ class SessionService:
                 script.hash,
                 syntax_checked=form is not None,
                 warnings=warnings_of(form, definition.convention),
+                grants=grants,
             )
             if idempotency_key is not None:
                 return await self._add_keyed(initialized, session, script, idempotency_key, budget)
@@ -211,6 +217,21 @@ class SessionService:
             problem = Problem("/headers/Language-Title", "must not name a version if there is a script_content")
             raise InvalidRequest((problem,))  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
         return None
+
+    async def _granted(  # noqa: PLR0913, PLR0917  # what the judgement is about
+        self,
+        owner: Owner,
+        title: LanguageTitle,
+        request: SessionRequest,
+        function: Function | None,
+        definition: Definition,
+        budget: Budget,
+    ) -> Grants | None:
+        if request.grants is None and definition.grants is None:
+            return None
+        granted = None if function is None else FunctionGrants(definition.grants)
+        kind = ScriptKind(title.language, definition.convention)
+        return await budget.spend(self._grants.for_session(owner, kind, request.grants, granted), StorageUnavailable)
 
     def _own_definition(self, request: SessionRequest) -> Definition:
         assert request.script_content is not None, "without it there is a function"

@@ -11,6 +11,7 @@ from attrs import define, evolve, frozen
 
 from domain.errors import Conflict, Gone, InvalidRequest, NotFound, PreconditionFailed, Problem
 from domain.functions.function import PinnedVersion
+from domain.grants.grants import Grants
 from domain.identity import SessionRef, uuid7_time
 from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.scripts.convention import Convention
@@ -142,7 +143,7 @@ class Session:
     `function_id` and `function_version` name the function that the session is pinned to; None for a script of its own.
     A `hidden` session serves the calls of a function by its name: no list shows it, and it counts as no live session.
     `context` is an object, or any JSON value under the convention of the origin. `foreign_created_at` is None if the
-    id carries the time, as that of every session does that this service has opened.
+    id carries the time, as that of every session does that this service has opened. `grants` never change.
     """
 
     ref: SessionRef
@@ -164,6 +165,7 @@ class Session:
     hidden: bool = False
     convention: Convention = Convention.OWN
     foreign_created_at: datetime | None = None
+    grants: Grants | None = None
 
     @property
     def created_at(self) -> datetime:

@@ -133,6 +133,7 @@ class ReturnCensus:
     version of a function. `unlike` have scripts that the origin calls in another way. `nameless` have an owner that is
     too long for the origin. `capped` have a count beyond four bytes. `keyed` have responses under idempotency keys.
     `executing` have an execution in progress. `waiting` have entries in the queue, and `scheduled` have schedules.
+    `granted` counts further live sessions: they have grants, which the origin lacks, and stay here until they expire.
     """
 
     sessions: int
@@ -146,6 +147,7 @@ class ReturnCensus:
     executing: int
     waiting: int
     scheduled: int
+    granted: int
 
 
 class ReturnStore(Protocol):
@@ -161,7 +163,7 @@ class ReturnStore(Protocol):
     async def returnable(self, now: datetime, after: UUID | None, size: int) -> Sequence[UUID]:
         """Return at most `size` ids of sessions that are served here and live at `now`, in order, greater than `after`.
 
-        Neither hidden sessions are among them nor those whose late executions were not looked at.
+        Hidden sessions are not among them, nor those with grants, nor those whose late executions were not looked at.
         """
         ...
 

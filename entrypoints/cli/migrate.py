@@ -48,6 +48,8 @@ DESTROYED = {
     "webhooks": "webhooks, and the messages to them that wait or were made (migration 23).",
     "buckets": "the record of buckets, of which there must be none (migration 27).",
     "clock-correction": "the correction of the clock after a failover; the time jumps by it (migration 28).",
+    "granted-sessions": "scripts and contexts of sessions with grants (migration 29).",
+    "granted-functions": "functions and versions with grants (migration 30).",
     "usage": "the counts of what owners have executed; those of the kept history are counted again (migration 14).",
 }
 """The kinds of data that a revert deletes, as in `-- destroys KIND` of the .down.sql files."""

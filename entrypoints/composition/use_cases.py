@@ -15,6 +15,7 @@ from domain.executions.service import ExecutionService
 from domain.functions.examples import ExampleRuns
 from domain.functions.params import ParamsCheck
 from domain.functions.service import FunctionService
+from domain.grants.service import GrantService
 from domain.usage import UsageService
 from domain.webhooks.service import WebhookService
 from entrypoints.composition.database import Database
@@ -67,6 +68,7 @@ class UseCases(containers.DeclarativeContainer):
     recording_limiter = providers.Singleton(CapacityLimiter, "the recording of an execution", _RECORDINGS_MAX)
     schemas = providers.Singleton(JsonSchemaCompiler)
     params = providers.Singleton(ParamsCheck, database.functions, schemas)
+    grants = providers.Singleton(GrantService)
     running = providers.Singleton(RunningExecutions)
 
     executions = providers.Singleton(
@@ -113,6 +115,7 @@ class UseCases(containers.DeclarativeContainer):
         functions=database.functions,
         quotas=quotas,
         end_queued=queue.service.provided.end_session,
+        grants=grants,
     )
     function_sessions = providers.Singleton(
         FunctionSessions,
@@ -123,6 +126,7 @@ class UseCases(containers.DeclarativeContainer):
         mapping=mapping,
         policy=session_policy,
         quotas=quotas,
+        grants=grants,
     )
     calls = providers.Singleton(FunctionCalls, function_sessions, executions, database.executions)
     schedules = providers.Container(
@@ -182,4 +186,5 @@ class UseCases(containers.DeclarativeContainer):
         mapping=mapping,
         policy=function_policy,
         quota=function_quota,
+        grants=grants,
     )

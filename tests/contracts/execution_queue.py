@@ -13,6 +13,8 @@ from attrs import evolve
 
 from domain.audit import ActName, AuditReader
 from domain.executions.execution import Executed, ExecutionLost, ExecutionNotFound
+from domain.grants.grants import Grants
+from domain.grants.state import StateGrant, StateMode
 from domain.idempotency import IdempotencyConflict, IdempotencyKey, KeyErased, KeyInFlight, KeyInterrupted
 from domain.identity import ANONYMOUS, EVERY_OWNER, Owner, SessionRef, uuid7_time
 from domain.json_text import JsonText
@@ -138,7 +140,7 @@ class ExecutionQueueContract(ABC):
 
     @pytest.fixture
     async def session(self, storage: Storage) -> Session:
-        return await storage.add(**LONG)
+        return await storage.add(grants=Grants(StateGrant(StateMode.EXCLUSIVE)), **LONG)
 
     @pytest.fixture
     def process(self, storage: Storage) -> QueueOfOne:

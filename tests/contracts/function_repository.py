@@ -30,6 +30,8 @@ from domain.functions.lists import (
 )
 from domain.functions.ports import FunctionLookup, FunctionRepository, FunctionUsage
 from domain.functions.schema import FunctionSchema
+from domain.grants.grants import Grants
+from domain.grants.state import SaveOn, StateGrant, StateMode
 from domain.identity import SHARED, Owner
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
@@ -49,6 +51,7 @@ MADE = Definition(
     (Example(JsonText('{"a": "\\u0000"}'), JsonText("1e3")), Example(JsonText("[]"), JsonText("null"))),
     ('a "tag"', "b,c"),
     Convention.EVENT_FIRST,
+    Grants(StateGrant(StateMode.EXCLUSIVE, SaveOn.ALWAYS)),
 )
 OTHER = Definition(Script.of("return 2;", 1000))
 

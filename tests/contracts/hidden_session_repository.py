@@ -11,6 +11,8 @@ from attrs import evolve
 
 from domain.executions.execution import OpenExecution
 from domain.functions.function import Definition, Function
+from domain.grants.grants import Grants
+from domain.grants.state import StateGrant, StateMode
 from domain.idempotency import KEPT_FOR, IdempotencyKey
 from domain.identity import EVERY_OWNER, SHARED, Owner, SessionRef
 from domain.scripts.convention import Convention
@@ -40,7 +42,8 @@ class HiddenSessionRepositoryContract(ABC):
         return await storage.hidden.open(self.new(storage, owner, version), SCRIPT)
 
     async def test_it_is_stored_as_it_was_opened(self, storage):
-        session = evolve(self.new(storage), convention=Convention.EVENT_FIRST)
+        grants = Grants(StateGrant(StateMode.SHARED))
+        session = evolve(self.new(storage), convention=Convention.EVENT_FIRST, grants=grants)
         assert await storage.hidden.open(session, SCRIPT) == session.ref
         assert await storage.sessions.get(session.ref) == session
         assert await storage.sessions.script(session.ref) == SCRIPT

@@ -8,6 +8,8 @@ import pytest
 from attrs import evolve
 
 from domain.executions.execution import Executed, ExecutionLost, OpenExecution
+from domain.grants.grants import Grants
+from domain.grants.state import StateGrant, StateMode
 from domain.idempotency import KEPT_FOR, IdempotencyConflict, IdempotencyKey, KeyInFlight, KeyInterrupted
 from domain.identity import SessionRef
 from domain.json_text import JsonText
@@ -22,6 +24,7 @@ MOMENT = timedelta(microseconds=1)
 KEY = IdempotencyKey('order "4711", {\\ä}', "0" * 64)
 SAME_NAME = IdempotencyKey(KEY.value, "f" * 64)
 OTHER = IdempotencyKey("another", KEY.payload_hash)
+GRANTS = Grants(StateGrant(StateMode.EXCLUSIVE))
 LONG = {"ttl_seconds": 10**6, "lifetime_seconds_max": 10**6}
 
 
@@ -237,7 +240,7 @@ class KeyedCallRepositoryContract(ABC):
         assert isinstance(await storage.keyed_executions.begin(*storage.request(session.ref), KEY), OpenExecution)
 
     async def test_an_execution_renews_a_sliding_session_and_its_replay_does_not(self, storage):
-        session = await storage.add(renewal=Renewal.SLIDING)
+        session = await storage.add(renewal=Renewal.SLIDING, grants=GRANTS)
         storage.clock.advance(timedelta(seconds=50))
         admission = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         assert admission.session == session.admit(storage.clock.now())
@@ -255,10 +258,10 @@ class KeyedCallRepositoryContract(ABC):
 
     async def test_a_repeated_initialize_gets_the_first_response(self, storage):
         session, other = (
-            storage.new_session(found_by=KEY.value, convention=Convention.EVENT_FIRST),
+            storage.new_session(found_by=KEY.value, convention=Convention.EVENT_FIRST, grants=GRANTS),
             storage.new_session(found_by=KEY.value),
         )
-        made = evolve(made_of(session), warnings=(ScriptWarning.EVENT_IN_CONTEXT,))
+        made = evolve(made_of(session), warnings=(ScriptWarning.EVENT_IN_CONTEXT,), grants=GRANTS)
         assert await storage.keyed_sessions.initialized(session.ref.owner, KEY, storage.clock.now()) is None
         assert await storage.keyed_sessions.initialize(made, session, SCRIPT, KEY) == made
         assert await storage.sessions.get(session.ref) == session

@@ -6,6 +6,8 @@ from uuid import UUID
 import pytest
 from attrs import evolve
 
+from domain.grants.grants import Grants
+from domain.grants.state import StateGrant, StateMode
 from domain.identity import ANONYMOUS, Owner, SessionRef
 from domain.json_text import EMPTY_OBJECT
 from domain.scripts.convention import Convention
@@ -95,6 +97,7 @@ class ReturnStoreContract:
         live = await storage.add(ALICE)
         await storage.close(await storage.add(ALICE))
         await storage.add(ALICE, expires_at=storage.clock.now())
+        granted = await storage.add(ALICE, grants=Grants(StateGrant(StateMode.EXCLUSIVE)))
         hidden = storage.new_session(ALICE, hidden=True, function_id=origin_id(8), function_version=1)
         await storage.hidden.open(hidden, SCRIPT)
         now = storage.clock.now()
@@ -102,8 +105,10 @@ class ReturnStoreContract:
         assert await returns.returnable(now, None, 10) == wanted
         assert await returns.returnable(now, None, 1) == wanted[:1]
         assert await returns.returnable(now, wanted[0], 10) == wanted[1:]
-        assert await returns.close([*wanted, id_of(unsettled)], now) is not None
-        assert await self.holding(returns, id_of(unsettled)) is Holding.SERVED
+        assert (await returns.census(now)).granted == 1
+        staying = [id_of(unsettled), granted.ref.session_id]
+        assert await returns.close([*wanted, *staying], now) is not None
+        assert [await self.holding(returns, each) for each in staying] == [Holding.SERVED] * 2
         assert await returns.returnable(now, None, 10) == []
 
     async def test_each_session_has_the_user_that_it_will_have_at_the_origin(self, storage, store, returns):
@@ -115,21 +120,21 @@ class ReturnStoreContract:
     async def test_what_the_origin_cannot_express_is_counted(self, storage, store, returns):
         await self.settled(store, storage, returns, inbound(storage, 1, execution_count=2**31))
         await owned(store, storage, inbound(storage, 2))
-        assert await returns.census(storage.clock.now()) == ReturnCensus(1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0)
+        assert await returns.census(storage.clock.now()) == ReturnCensus(1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0)
         running = await storage.add(Owner("x" * 129), renewal=Renewal.SLIDING)
         await storage.begin(running.ref)
         await storage.add(function_id=origin_id(7), function_version=1)
         await storage.close(await storage.add())
         keyed = await storage.add(convention=Convention.ORIGIN)
         await storage.keyed_executions.begin(*storage.request(keyed.ref), KEY)
-        assert await returns.census(storage.clock.now()) == ReturnCensus(4, 3, 1, 1, 1, 1, 1, 1, 2, 0, 0)
+        assert await returns.census(storage.clock.now()) == ReturnCensus(4, 3, 1, 1, 1, 1, 1, 1, 2, 0, 0, 0)
         process, planner = QueueOfOne(storage), Planner(storage, storage.schedules)
         waiting, scheduled = await storage.add(), await storage.add()
         for _ in range(2):
             await process.add(waiting)
             await planner.add(scheduled)
         await planner.add()
-        assert await returns.census(storage.clock.now()) == ReturnCensus(6, 5, 1, 1, 3, 1, 1, 1, 2, 1, 1)
+        assert await returns.census(storage.clock.now()) == ReturnCensus(6, 5, 1, 1, 3, 1, 1, 1, 2, 1, 1, 0)
 
     async def test_a_session_that_returns_is_closed_and_keeps_its_content(self, storage, store, returns):
         copy = inbound(storage, 1)

@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
+from domain.grants.grants import Grants
+from domain.grants.state import SaveOn, StateGrant, StateMode
 from domain.identity import ANONYMOUS, EVERY_OWNER, SessionRef
 from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.scripts.convention import Convention
@@ -19,6 +21,7 @@ from tests.contracts.storage import ALICE, BOB, SCRIPT, Storage
 from tests.foreign_ids import TAKEN
 
 MOMENT = timedelta(microseconds=1)
+GRANTS = Grants(StateGrant(StateMode.EXCLUSIVE, SaveOn.ALWAYS, repl=True))
 EXAMINED_MAX = 4
 """How many sessions a filtered page may look at; each subclass sets its repository so."""
 
@@ -54,9 +57,17 @@ class SessionRepositoryContract(ABC):
             function_version=2**40,
             function_id=storage.ids.new(storage.clock.now()),
             convention=Convention.EVENT_FIRST,
+            grants=GRANTS,
         )
         assert await storage.sessions.get(session.ref) == session
         assert await storage.listed(BOB) == [session]
+        assert (await storage.begin(session.ref)).session == session.admit(storage.clock.now())
+
+    async def test_grants_are_kept_whatever_changes(self, storage):
+        session = await storage.add(grants=GRANTS)
+        patched = await storage.sessions.update(session.ref, lambda s: s.patch(SessionPatch(), storage.clock.now()))
+        assert (await storage.sessions.get(session.ref)).grants == patched.grants == GRANTS
+        assert (await storage.close(session)).grants == GRANTS
 
     @pytest.mark.parametrize("context", ["[1, 2]", '"text"', "null", "17", '{"a": 1}'])
     async def test_a_session_of_another_service_keeps_its_id_its_creation_and_its_context(self, storage, context):

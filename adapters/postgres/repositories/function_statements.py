@@ -21,6 +21,7 @@ from domain.functions.function import (
 )
 from domain.functions.ports import FunctionLookup
 from domain.functions.schema import FunctionSchema
+from domain.grants.grants import Grants
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
@@ -141,7 +142,7 @@ def schema_size(schema: FunctionSchema) -> int:
 
 def _function_of(row: Row) -> Function:
     function_id, owner, language, title, created_at, deactivated_at, version, kind, author, registered_at, *parts = row
-    source, script_hash, description, params_schema, result_schema, examples, tags, convention = parts
+    source, script_hash, description, params_schema, result_schema, examples, tags, convention, grants = parts
     schema = FunctionSchema(_json_text(params_schema), _json_text(result_schema))
     pairs = tuple(Example(JsonText(params), JsonText(result)) for params, result in json.loads(examples))
     return Function(
@@ -149,7 +150,13 @@ def _function_of(row: Row) -> Function:
         owner=Owner(owner),
         language_title=LanguageTitle(Language(language), title),
         definition=Definition(
-            Script(source, script_hash), description, schema, pairs, tuple(tags), Convention(convention)
+            Script(source, script_hash),
+            description,
+            schema,
+            pairs,
+            tuple(tags),
+            Convention(convention),
+            None if grants is None else Grants.of(grants),
         ),
         created_at=created_at,
         updated_at=registered_at,

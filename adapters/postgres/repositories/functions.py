@@ -199,6 +199,7 @@ def _columns(read: Function | None, changed: Function) -> dict[str, Any]:
         "params_schema": definition.schema.params,
         "result_schema": definition.schema.result,
         "convention": definition.convention,
+        "grants": None if definition.grants is None else definition.grants.text(),
         "examples": json.dumps([[example.params, example.result] for example in definition.examples]),
     }
 

@@ -14,6 +14,7 @@ from adapters.postgres.batching.statement import BatchStatement, Row
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.idempotency_keys import key_columns, replayed, until_settled
 from adapters.postgres.statements.calls import KeyedCallStatements
+from domain.grants.grants import Grants
 from domain.idempotency import KEPT_FOR, NO_SESSION, IdempotencyKey, KeptCall
 from domain.identity import Owner, SessionRef
 from domain.scripts.language import LanguageTitle
@@ -140,6 +141,8 @@ def initialized_text(initialized: Initialized) -> str:
     }
     if initialized.warnings:
         facts["warnings"] = initialized.warnings
+    if initialized.grants is not None:
+        facts["grants"] = initialized.grants.text()
     return json.dumps(facts, separators=(",", ":"))
 
 
@@ -154,5 +157,6 @@ def _replayed_initialize(owner: Owner, key: IdempotencyKey, now: datetime, kept:
         facts["syntax_checked"],
         replayed=True,
         warnings=tuple(map(ScriptWarning, facts.get("warnings", ()))),
+        grants=Grants.of(facts["grants"]) if "grants" in facts else None,
     )
     return replayed(KeptCall(winner, payload_hash, winner, deadline_at, expires_at, response), key, now)

@@ -25,6 +25,7 @@ _CENSUS: Mapping[str, str] = {
     "executing": "execute now, and move when their executions have ended",
     "waiting": "have executions that wait in the queue, and these never run",
     "scheduled": "have schedules, which end",
+    "granted": "further live sessions use grants, which the origin lacks, and stay here until they expire",
     "userless": "have a user that the origin lacks, and are refused without --make-users",
 }
 

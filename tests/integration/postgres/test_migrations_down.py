@@ -33,6 +33,8 @@ UPDATE meta.sessions SET hidden = TRUE WHERE function_id = '00000000-0000-7000-8
 UPDATE meta.sessions
 SET created_at = now(), convention = 'origin', context = '[1]', script = 'x', script_hash = repeat('0', 64)
 WHERE request_id = (SELECT s.request_id FROM meta.sessions AS s WHERE s.function_id IS NULL LIMIT 1);
+UPDATE meta.sessions SET grants = '{"state":{}}', script = 'x', script_hash = repeat('0', 64)
+WHERE request_id = (SELECT s.request_id FROM meta.sessions AS s WHERE s.function_id IS NULL AND s.convention = 'own');
 INSERT INTO meta.executions (slot, request_id, execution_id, owner, outcome)
 SELECT n, gen_random_uuid(), gen_random_uuid(), 'alice', 'unknown' FROM generate_series(0, 31) AS n;
 INSERT INTO meta.open_executions SELECT gen_random_uuid(), gen_random_uuid(), 'alice', 0, now();
@@ -41,7 +43,8 @@ VALUES
 ('00000000-0000-7000-8000-000000000001', 'shared', 'python', 'mine', 2, now(), now()),
 ('00000000-0000-7000-8000-000000000002', 'shared', 'nodejs', 'mine', 1, now(), now()),
 ('00000000-0000-7000-8000-000000000003', 'alice', 'nodejs', 'mine', 2, now(), now()),
-('00000000-0000-7000-8000-000000000004', 'bob', 'nodejs', 'mine', 1, now(), now());
+('00000000-0000-7000-8000-000000000004', 'bob', 'nodejs', 'mine', 1, now(), now()),
+('00000000-0000-7000-8000-000000000005', 'shared', 'nodejs', 'granted', 1, now(), now());
 UPDATE meta.functions SET deactivated_at = now() WHERE title = 'text_processor';
 INSERT INTO meta.function_versions (
     function_id, version, type, author, description, tags, script, script_hash, examples, registered_at
@@ -49,12 +52,14 @@ INSERT INTO meta.function_versions (
 SELECT
     format('00000000-0000-7000-8000-00000000000%s', v.n)::uuid, version, 'dynamic', author, '', '{}', '',
     repeat('0', 64), '[]', now()
-FROM (VALUES (1, 1, NULL), (1, 2, 'bob'), (2, 1, 'bob'), (3, 1, 'alice'), (3, 2, 'alice'), (4, 1, 'bob'))
+FROM (VALUES (1, 1, NULL), (1, 2, 'bob'), (2, 1, 'bob'), (3, 1, 'alice'), (3, 2, 'alice'), (4, 1, 'bob'),
+    (5, 1, NULL))
     AS v (n, version, author);
 UPDATE meta.function_versions SET convention = 'event-first'
 WHERE (function_id, version) IN (
     ('00000000-0000-7000-8000-000000000002', 1), ('00000000-0000-7000-8000-000000000001', 1)
 );
+UPDATE meta.function_versions SET grants = '{"state":{}}' WHERE function_id = '00000000-0000-7000-8000-000000000005';
 INSERT INTO meta.idempotency_keys (
     request_id, owner, key, payload_hash, winner, language_title, deadline_at, expires_at, answer
 )
@@ -133,6 +138,8 @@ WHERE c.relnamespace = 'meta'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
 GROUP BY c.relname
 """
 LOSSES = {
+    "granted-functions": "1 granted function (1 granted version)",
+    "granted-sessions": "1 granted session",
     "runtime-hosts": "1 runtime host",
     "clock-correction": "1 clock correction",
     "live-output": "1 live part",
@@ -151,12 +158,12 @@ LOSSES = {
     "hidden-marks": "1 hidden mark",
     "owned-functions": "2 owned functions (3 versions, 1 session pin)",
     "function-authors": "2 function authors",
-    "registration-times": "6 registration times",
+    "registration-times": "7 registration times",
     "shortened-days": "2 shortened days",
     "rates": "1 rate account",
     "keys": "1 API key",
     "idempotency": "6 idempotency keys (4 answers)",
-    "functions": "5 functions (6 versions, 2 session pins)",
+    "functions": "6 functions (7 versions, 2 session pins)",
     "history": "33 executions (2 open executions)",
     "sessions": "4 sessions",
 }

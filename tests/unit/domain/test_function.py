@@ -27,6 +27,8 @@ from domain.functions.schema import (
     in_one_line,
     within,
 )
+from domain.grants.grants import Grants
+from domain.grants.state import StateGrant, StateMode
 from domain.identity import Owner
 from domain.json_equality import same_json
 from domain.json_text import JsonText
@@ -76,6 +78,7 @@ def test_an_equal_definition_makes_no_version(same):
         evolve(MADE, script=Script.of("result = 2", 100)),
         evolve(MADE, tags=()),
         evolve(MADE, convention=Convention.OWN),
+        evolve(MADE, grants=Grants(StateGrant(StateMode.SHARED))),
         evolve(MADE, schema=FunctionSchema()),
         evolve(MADE, schema=FunctionSchema(JsonText("true"))),
         evolve(MADE, examples=()),

@@ -16,7 +16,7 @@ OF_KEYS = re.compile(
 
 OF_RUNS = re.compile(
     r",\s*s\.(script_hash|context|metadata|memory_mb|isolation|last_executed_at|execution_count|version|function_version|"
-    r"function_id|hidden|convention|created_at)\b"
+    r"function_id|hidden|convention|created_at|grants)\b"
 )
 """Columns of sessions that only those need who run it."""
 

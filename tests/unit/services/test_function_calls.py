@@ -13,7 +13,7 @@ from domain.scripts.language import LanguageMapping
 from domain.sessions.session import SessionNotFound, UpdateConflict
 
 FUNCTION: Any = Double(
-    function_id=1, version=3, language_title="python-adder", definition=Double(script=Double(source=""))
+    function_id=1, version=3, language_title="python-adder", definition=Double(script=Double(source=""), grants=None)
 )
 FUNCTION.require_registered = lambda: FUNCTION
 

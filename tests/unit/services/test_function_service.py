@@ -1,6 +1,7 @@
 """What callers do with functions, and what that means for sessions."""
 
 import asyncio
+from unittest.mock import AsyncMock
 
 import pytest
 from attrs import define, evolve
@@ -19,6 +20,8 @@ from domain.functions.function import (
 from domain.functions.quota import FunctionQuota
 from domain.functions.schema import FunctionSchema, ParamsRefused, PinnedVersionNotFound, SchemaUnusable
 from domain.functions.service import ExamplesFailed, FunctionRequest, Registered, Write
+from domain.grants.grants import Grants
+from domain.grants.state import StateGrant, StateMode
 from domain.identity import SHARED, Owner, SessionRef
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
@@ -43,6 +46,7 @@ def example(params: str, result: str) -> Example:
     return Example(JsonText(params), JsonText(result))
 
 
+GRANTS = Grants(StateGrant(StateMode.EXCLUSIVE))
 REQUEST = FunctionRequest(
     "result = params['a'] + 1",
     "Adds one",
@@ -257,6 +261,39 @@ class TestAudit:
         assert await recorded(world.audit) == []
 
 
+class TestGrants:
+    async def test_a_session_of_a_function_has_its_grants(self, world: World) -> None:
+        await register(world, evolve(REQUEST, grants=GRANTS))
+        for asked in (None, GRANTS):
+            ref = await pinned(world, grants=asked)
+            assert (await world.session_service.get(ref)).grants == GRANTS
+
+    async def test_the_hidden_session_of_a_function_has_its_grants(self, world: World) -> None:
+        await register(world, evolve(REQUEST, grants=GRANTS))
+        sessions = world.container.function_sessions()
+        async with asyncio.timeout(5):
+            await sessions.in_session(ALICE, NAME, None, seen := AsyncMock())
+        ref, _ = seen.call_args.args
+        assert (await world.session_service.get(ref)).grants == GRANTS
+
+    async def test_a_session_asks_in_vain_for_what_its_function_does_not_grant(self, world: World) -> None:
+        await register(world)
+        with pytest.raises(InvalidRequest) as caught:
+            await pinned(world, grants=GRANTS)
+        assert [problem.pointer for problem in caught.value.problems] == ["/state"]
+        assert not world.store.sessions
+
+    async def test_a_script_of_its_own_has_what_its_session_asks_for(self, world: World) -> None:
+        request = SessionRequest("python-x", "result = 1", grants=GRANTS)
+        made = await world.session_service.initialize(ALICE, request)
+        assert (made.grants, (await world.session_service.get(made.ref)).grants) == (GRANTS, GRANTS)
+
+    async def test_a_script_of_the_origin_has_none(self, world: World) -> None:
+        request = SessionRequest("python-x", "result = 1", convention=Convention.ORIGIN, grants=GRANTS)
+        with pytest.raises(InvalidRequest):
+            await world.session_service.initialize(ALICE, request)
+
+
 class TestVersions:
     async def test_the_author_of_each_version_is_recorded(self, world: World) -> None:
         await world.function_service.register(write(SHARED, author=BOB), REQUEST, check=False)
@@ -267,10 +304,24 @@ class TestVersions:
 
     async def test_an_older_version_is_read_and_rolled_back_to(self, world: World) -> None:
         first = (await register(world)).function
-        await register(world, evolve(REQUEST, convention=Convention.EVENT_FIRST))
+        await register(world, evolve(REQUEST, convention=Convention.EVENT_FIRST, grants=GRANTS))
         assert await world.function_service.get(ALICE, NAME, version=1) == first
         back = await world.function_service.roll_back(write(), 1, check=True)
         assert (back.function.version, back.function.definition, back.created) == (3, first.definition, False)
+
+    async def test_a_version_with_grants_keeps_them_when_it_is_rolled_back_to(self, world: World) -> None:
+        first = (await register(world, evolve(REQUEST, grants=GRANTS))).function
+        assert first.definition.grants == GRANTS
+        await register(world)
+        back = await world.function_service.roll_back(write(), 1, check=False)
+        assert (back.function.version, back.function.definition.grants) == (3, GRANTS)
+
+    async def test_a_script_of_the_origin_has_no_grants(self, world: World) -> None:
+        with pytest.raises(InvalidRequest) as caught:
+            await register(world, evolve(REQUEST, convention=Convention.ORIGIN, grants=GRANTS))
+        assert [problem.pointer for problem in caught.value.problems] == ["/state"]
+        with pytest.raises(FunctionNotFound):
+            await world.function_service.get(ALICE, NAME)
 
     async def test_rolling_back_to_the_current_content_changes_nothing(self, world: World) -> None:
         first = (await register(world)).function

@@ -1,0 +1,73 @@
+"""What the script of a session may use, as one value with a canonical text."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import attrs
+from attrs import frozen
+
+from domain.concurrency.bounded_cache import BoundedCache
+from domain.grants.member import Member
+from domain.grants.state import StateGrant
+
+GRANTS_SIZE_MAX = 8192
+"""Bytes of the canonical text of the grants of a session."""
+
+_KIND = "kind"
+_CACHED_SIZE_MAX = 1024 * 1024
+
+
+def _member(kind: type[Member]) -> Any:
+    return attrs.field(default=None, metadata={_KIND: kind})
+
+
+@frozen
+class Grants:
+    """What a caller asks for, or what a session or a version of a function has; None grants nothing of a member.
+
+    A value without any member is not used: a session without grants has None in place of it. `unknown` names members
+    that a later release has stored, and that this one cannot give to a script.
+    """
+
+    state: StateGrant | None = _member(StateGrant)  # noqa: RUF009  # it returns an attrs field
+    unknown: tuple[str, ...] = ()
+
+    @classmethod
+    def of_members(cls, **members: Any) -> Self | None:
+        """Return grants with these members; None without any."""
+        return cls(**members) if any(member is not None for member in members.values()) else None
+
+    @classmethod
+    def of(cls, text: str) -> "Grants":
+        """Return the grants of a canonical text."""
+        return _cached.get(text) or _cached_of(text)
+
+    def members(self) -> Iterator[tuple[str, Member]]:
+        """Yield the members that are granted, with their names."""
+        for name in _KINDS:
+            member = getattr(self, name)
+            if member is not None:
+                yield name, member
+
+    def text(self) -> str:
+        """Return the canonical text: JSON with sorted names, every fact of each member, and no spaces."""
+        facts = {name: member.facts() for name, member in self.members()}
+        return json.dumps(facts, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+    def __str__(self) -> str:
+        return ", ".join((*(name for name, _ in self.members()), *self.unknown))
+
+
+_KINDS: Mapping[str, type[Member]] = {
+    each.name: each.metadata[_KIND] for each in attrs.fields(Grants) if _KIND in each.metadata
+}
+_cached: BoundedCache[str, Grants] = BoundedCache(_CACHED_SIZE_MAX, lambda grants: len(grants.text()))
+
+
+def _cached_of(text: str) -> Grants:
+    stored = json.loads(text)
+    known: dict[str, Any] = {name: _KINDS[name].of(facts) for name, facts in stored.items() if name in _KINDS}
+    grants = Grants(**known, unknown=tuple(stored.keys() - known.keys()))
+    _cached.put(text, grants)
+    return grants

@@ -1,0 +1,28 @@
+"""What each member of grants can do."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, Self
+
+from domain.errors import Problem
+from domain.scripts.language import Language
+
+
+class Member(Protocol):
+    """A member of grants, such as the state of a session. Pointers of its problems begin within the member."""
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Self:
+        """Return the member that has these facts; it does not check them."""
+        ...
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the member as JSON values, with every fact; `of` is the inverse."""
+        ...
+
+    def problems(self, language: Language) -> Iterator[Problem]:
+        """Yield why no script in this language can have the member as it is."""
+        ...
+
+    def excess(self, granted: Self) -> Iterator[Problem]:
+        """Yield what this member asks for beyond another one."""
+        ...

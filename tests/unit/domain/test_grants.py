@@ -1,0 +1,131 @@
+"""Grants: their text, their judgement, and how a request narrows those of a function."""
+
+import json
+
+import pytest
+from attrs import evolve, frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import InvalidRequest
+from domain.grants.grants import GRANTS_SIZE_MAX, Grants
+from domain.grants.service import FunctionGrants, GrantService, ScriptKind
+from domain.grants.state import SaveOn, StateGrant, StateMode
+from domain.identity import Owner
+from domain.scripts.convention import Convention
+from domain.scripts.language import Language
+
+ALICE = Owner("alice")
+PYTHON = ScriptKind(Language.PYTHON, Convention.OWN)
+EXCLUSIVE = Grants(StateGrant(StateMode.EXCLUSIVE))
+STATES = st.builds(StateGrant, st.sampled_from(StateMode), st.sampled_from(SaveOn), st.booleans())
+
+
+async def judged(asked: Grants | None, function: FunctionGrants | None = None, kind: ScriptKind = PYTHON):
+    return await GrantService().for_session(ALICE, kind, asked, function)
+
+
+async def problems_of(asked: Grants | None, function: FunctionGrants | None = None, kind: ScriptKind = PYTHON):
+    with pytest.raises(InvalidRequest) as caught:
+        await judged(asked, function, kind)
+    return {problem.pointer: problem.message for problem in caught.value.problems}
+
+
+@given(st.builds(Grants, STATES))
+def test_the_text_of_grants_is_read_as_it_was_written(grants):
+    assert Grants.of(grants.text()) == grants
+    assert json.dumps(json.loads(grants.text()), separators=(",", ":"), sort_keys=True) == grants.text()
+
+
+def test_the_text_has_every_fact_of_each_member():
+    assert EXCLUSIVE.text() == '{"state":{"mode":"exclusive","repl":false,"save_on":"success"}}'
+
+
+def test_a_member_of_a_later_release_is_named_and_the_others_are_read():
+    text = EXCLUSIVE.text()[:-1] + ',"teleport":{"to":"mars"}}'
+    grants = Grants.of(text)
+    assert (grants.state, grants.unknown, str(grants)) == (EXCLUSIVE.state, ("teleport",), "state, teleport")
+
+
+def test_no_members_are_no_grants():
+    assert Grants.of_members(state=None) is None
+    assert Grants.of_members(state=EXCLUSIVE.state) == EXCLUSIVE
+
+
+async def test_a_session_with_a_script_of_its_own_has_what_it_asks_for():
+    assert await judged(EXCLUSIVE) == EXCLUSIVE
+    assert await judged(None) is None
+
+
+async def test_a_session_of_a_function_has_the_grants_of_the_function():
+    assert await judged(None, FunctionGrants(EXCLUSIVE)) == EXCLUSIVE
+    assert await judged(EXCLUSIVE, FunctionGrants(EXCLUSIVE)) == EXCLUSIVE
+    assert await judged(None, FunctionGrants(None)) is None
+
+
+async def test_a_session_of_a_function_cannot_have_more_than_the_function_grants():
+    found = await problems_of(EXCLUSIVE, FunctionGrants(None))
+    assert found == {"/state": "must be absent, because the function of the session does not grant it"}
+
+
+async def test_the_state_of_a_function_stays_as_it_is():
+    other = Grants(StateGrant(StateMode.EXCLUSIVE, SaveOn.ALWAYS, repl=True))
+    found = await problems_of(other, FunctionGrants(EXCLUSIVE))
+    assert found == {
+        "/state/save_on": "must be success, as the function grants it; omit state to take it as it is",
+        "/state/repl": "must be false, as the function grants it; omit state to take it as it is",
+    }
+
+
+@pytest.mark.parametrize("language", Language)
+async def test_a_script_of_the_origin_has_no_grants(language):
+    kind = ScriptKind(language, Convention.ORIGIN)
+    assert list(await problems_of(EXCLUSIVE, kind=kind)) == ["/state"]
+    with pytest.raises(InvalidRequest):
+        GrantService().for_function(kind, EXCLUSIVE)
+    assert GrantService().for_function(kind, None) is None
+
+
+async def test_a_shared_state_is_not_written():
+    asked = Grants(StateGrant(StateMode.SHARED, SaveOn.ALWAYS, repl=True))
+    assert list(await problems_of(asked)) == ["/state/repl", "/state/save_on"]
+
+
+@frozen
+class LargeState(StateGrant):
+    """A state whose facts take so many bytes."""
+
+    size: int = 0
+
+    def facts(self):
+        return {**super().facts(), "filling": "ä" * (self.size // 2) + "x" * (self.size % 2)}
+
+
+async def test_the_text_of_grants_has_a_limit():
+    empty = len(Grants(LargeState(StateMode.SHARED)).text())
+    largest = LargeState(StateMode.SHARED, size=GRANTS_SIZE_MAX - empty)
+    assert await judged(Grants(largest)) is not None
+    found = await problems_of(Grants(evolve(largest, size=largest.size + 2)))
+    assert found == {"": "has 8,194 bytes in state, written as JSON; the limit is 8,192"}
+
+
+@frozen
+class Ceiling:
+    """Grants the state to one owner alone, and always in the mode shared."""
+
+    owner: Owner
+
+    async def judge(self, owner: Owner, grants: Grants) -> Grants:
+        if owner != self.owner:
+            raise InvalidRequest(())
+        return Grants(StateGrant(StateMode.SHARED))
+
+
+async def test_what_an_owner_may_have_is_judged_for_the_owner_of_the_session():
+    service = GrantService([Ceiling(ALICE)])
+    shared = Grants(StateGrant(StateMode.SHARED))
+    assert await service.for_session(ALICE, PYTHON, EXCLUSIVE) == shared
+    assert await service.for_session(ALICE, PYTHON, None, FunctionGrants(EXCLUSIVE)) == shared
+    with pytest.raises(InvalidRequest):
+        await service.for_session(Owner("bob"), PYTHON, EXCLUSIVE)
+    assert service.for_function(PYTHON, EXCLUSIVE) == EXCLUSIVE
