@@ -114,6 +114,7 @@ WHERE
 -- The filters apply to a bounded number of rows, newest first. Up to entries_max entries of the owner are all read, and
 -- sorted. Of an owner with more, the newest entries of all owners are read, as many, and the page reaches down to the last
 -- one of these. `next_after` is the same in every row. A page without executions is one row with nulls beside it.
+-- `is_ended` says of an entry that it can no longer run.
 WITH first AS MATERIALIZED (
     SELECT q.execution_id
     FROM meta.queued_executions AS q
@@ -210,7 +211,16 @@ SELECT
         ELSE (SELECT r.execution_id FROM reached AS r)
     END AS next_after,
     m.request_id, m.owner, m.execution_id, m.language_title, m.options::text, m.ready_at, m.start_until, m.next_attempt,
-    m.is_erased, m.status, m.cancel_requested, m.execution_count, m.kept_until
+    m.is_erased, m.status, m.cancel_requested, m.execution_count, m.kept_until,
+    m.status = 'queued'
+    AND (
+        m.start_until <= :now::timestamptz
+        OR (
+            SELECT TRUE FROM meta.sessions AS s
+            WHERE s.request_id = m.request_id AND s.closed_at IS NULL AND s.expires_at > :now::timestamptz
+            LIMIT 1
+        ) IS NULL
+    ) AS is_ended
 FROM (SELECT 1) AS page
 LEFT JOIN matching AS m ON m.nth <= :size::bigint
 ORDER BY m.nth;

@@ -20,8 +20,9 @@ from domain.executions.execution import Executed, Execution, FinishedExecution, 
 from domain.executions.ports import ExecutionRepository
 from domain.idempotency import KeptCall, KeyInterrupted
 from domain.identity import EVERY_OWNER, Owner, SessionRef
+from domain.paging import Page
 from domain.queue.entry import Claimed, Entry, RetryCause
-from domain.queue.ports import ClaimRequest, Claims
+from domain.queue.ports import EVERY_STATE, ClaimRequest, Claims, StateFilter
 from domain.queue.state import CANCELLED, Accepted, CancelResult, ExecutionState
 from domain.scripts.report import ExecutionStatus, ScriptReport
 from domain.sessions.session import Session
@@ -139,6 +140,17 @@ class MemoryExecutionQueue(MemoryQueueReader):
         if execution_id in self._store.queued and not self._rows.can_run(accepted, now):
             self._end(execution_id, self._rows.ending(accepted), now)
         return self._rows.asynchronous(owner, accepted)
+
+    @override
+    async def page(
+        self, owner: Owner, after: UUID | None, size: int, now: datetime, wanted: StateFilter = EVERY_STATE
+    ) -> Page[ExecutionState]:
+        page = await super().page(owner, after, size, now, wanted)
+        queued = [each.execution_id for each in page.items if each.status is ExecutionStatus.QUEUED]
+        ending = [each for each in map(self._store.accepted.__getitem__, queued) if not self._rows.can_run(each, now)]
+        for each in ending:
+            self._end(each.entry.execution_id, self._rows.ending(each), now)
+        return await super().page(owner, after, size, now, wanted) if ending else page
 
     @override
     async def end_entries(self, now: datetime, ref: SessionRef | None = None) -> int:

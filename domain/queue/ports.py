@@ -184,8 +184,9 @@ class ExecutionQueue(Protocol):
     ) -> Page[ExecutionState]:
         """Return at most `size` asynchronous executions of the owner, newest first, without their reports.
 
-        Executions whose results are no longer kept are not among them. An entry that can no longer run may still be
-        shown as queued, and an execution past its deadline as running.
+        Executions whose results are no longer kept are not among them. Entries of the page that can no longer run are
+        ended first, so they are shown as ended; if the database does not take that now, or another transaction has
+        locked them, as queued. An execution past its deadline may still be shown as running.
         """
         ...
 

@@ -848,6 +848,22 @@ class ExecutionQueueContract(ABC):
         full = await process.queue.state(ALICE, ended.execution_id, now)
         assert one == evolve(full, report=None)
 
+    async def test_a_page_shows_no_entry_as_queued_that_can_no_longer_run(self, process, storage):
+        lives, closed = await storage.add(ALICE, **LONG), await storage.add(ALICE, **LONG)
+        expired = await process.add(lives, expires_in=timedelta(minutes=1))
+        stays, cancelled = await process.add(lives), await process.add(closed)
+        await storage.close(closed)  # by a process that ended before the entries of the session
+        storage.clock.advance(timedelta(minutes=1))
+        now = storage.clock.now()
+        (queued,) = (await process.queue.page(ALICE, None, 5, now, StateFilter(ExecutionStatus.QUEUED))).items
+        assert queued.execution_id == stays.execution_id
+        shown = {each.execution_id: each.status for each in (await process.queue.page(ALICE, None, 5, now)).items}
+        assert shown == {
+            stays.execution_id: "queued",
+            cancelled.execution_id: "cancelled",
+            expired.execution_id: "expired",
+        }
+
     async def test_the_queue_is_counted_by_owner_and_language(self, process, storage):
         python, node = [
             await storage.add(ALICE, language_title=LanguageTitle(each, "x"), **LONG)

@@ -1,6 +1,7 @@
 """What has become of executions, as PostgreSQL has it."""
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
@@ -20,7 +21,7 @@ from adapters.postgres.repositories.queue_rows import ReadState, asynchronous_st
 from adapters.postgres.retention.entry_ender import EntryEnder, QueueLimits
 from adapters.postgres.statements.catalogue import Statements
 from domain.clock import IdGenerator
-from domain.errors import StorageUnavailable
+from domain.errors import StorageUnavailable, Unavailable
 from domain.executions.execution import ExecutionNotFound
 from domain.identity import EVERY_OWNER, Owner, SessionRef, uuid7_at
 from domain.paging import Page
@@ -77,8 +78,8 @@ class SelectStates(BatchStatement[StateCall, ReadState | None]):
 class QueueReader(ExecutionQueue):
     """The calls of the queue that read.
 
-    Reading what is about to end ends it, or waits for the transaction that does; `state` raises StorageUnavailable if
-    that takes longer than about 0.6 s.
+    Reading what is about to end ends it. `state` waits for another transaction that does so, and raises
+    StorageUnavailable if that takes longer than about 0.6 s; `page` waits for none.
     """
 
     def __init__(
@@ -137,22 +138,24 @@ class QueueReader(ExecutionQueue):
     async def page(
         self, owner: Owner, after: UUID | None, size: int, now: datetime, wanted: StateFilter = EVERY_STATE
     ) -> Page[ExecutionState]:
-        rows = await self._rows(
-            self._statements.queue_states.select_state_page,
-            {
-                "owner": owner,
-                "languages": _LANGUAGES,
-                "after": after,
-                "since": None if wanted.since is None else uuid7_at(wanted.since, 0),
-                "request_id": wanted.session_id,
-                "status": wanted.status,
-                "now": now,
-                "entries_max": self._limits.page_entries_max,
-                "rows_max": max(size, self._limits.page_rows_max),
-                "size": size,
-            },
-        )
-        return Page([_listed(owner, row[1:]) for row in rows if row[1] is not None], rows[0][0])
+        asked = {
+            "owner": owner,
+            "languages": _LANGUAGES,
+            "after": after,
+            "since": None if wanted.since is None else uuid7_at(wanted.since, 0),
+            "request_id": wanted.session_id,
+            "status": wanted.status,
+            "now": now,
+            "entries_max": self._limits.page_entries_max,
+            "rows_max": max(size, self._limits.page_rows_max),
+            "size": size,
+        }
+        rows = await self._rows(self._statements.queue_states.select_state_page, asked)
+        if ending := [(row[1], row[3]) for row in rows if row[-1]]:
+            with contextlib.suppress(Unavailable):  # the list is as it was stored
+                await self._ender.end(ending, now)
+                rows = await self._rows(self._statements.queue_states.select_state_page, asked)
+        return Page([_listed(owner, row[1:-1]) for row in rows if row[1] is not None], rows[0][0])
 
     @override
     async def facts(self, owner: Owner, now: datetime, counted_max: int) -> Sequence[QueueFacts]:
