@@ -134,7 +134,7 @@ _Key = tuple[str, Types]
 
 
 @frozen
-class _Sendable:
+class _DumpedStatement:
     """What a statement is sent with."""
 
     statement: Statement
@@ -259,12 +259,12 @@ class GatewayConnection(psycopg.AsyncConnection[tuple[Any, ...]]):
     def _note_opening(self, results: Sequence[PGresult]) -> None:
         """Note the results of the opening, of which some are missing if the transaction has failed."""
 
-    def _dumped(self, bound: BoundStatement) -> _Sendable:
+    def _dumped(self, bound: BoundStatement) -> _DumpedStatement:
         statement = bound.statement
         values = self._adaptation.dump_sequence(statement.values(bound.parameters), statement.formats)
-        return _Sendable(statement, values, self._adaptation.types or (), self._adaptation.formats)
+        return _DumpedStatement(statement, values, self._adaptation.types or (), self._adaptation.formats)
 
-    def _send_prepared(self, each: _Sendable, names: dict[_Key, bytes]) -> Sequence[_Key | None]:
+    def _send_prepared(self, each: _DumpedStatement, names: dict[_Key, bytes]) -> Sequence[_Key | None]:
         """Queue a statement; return for each of its results what it prepares, or None for that of the run.
 
         It is prepared if there is room beside the `names` that the message prepares already.
