@@ -38,9 +38,10 @@ class RuntimeStreamStats:
     """Runtime hosts by the state of their stream, choices of one by reason, and how often one was left, by state.
 
     `unknown` are the executions whose end is unknown by reason, `messages` those of streams by kind, and `pings_s` the
-    seconds that pings took.
+    seconds that pings took. `waiting` executions and checks wait for a host, or for room at one.
     """
 
+    waiting: int
     states: Mapping[str, int]
     choices: Mapping[str, int]
     left: Mapping[str, int]

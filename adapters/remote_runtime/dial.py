@@ -107,8 +107,7 @@ class KeptStream:
 
         A host that could not be reached is dialled at once. Raises HostUnreached if it gets no runs now.
         """
-        if self._stream is None and self.state.condition not in _PAUSES_S:
-            self._wanted.set()
+        if self.want():
             self._attempted.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._options.connect_timeout_s + _REPLY_S):
@@ -121,6 +120,13 @@ class KeptStream:
         if self._stream is None:
             raise HostUnreached(self.state.refusal(now_s))
         return self._stream
+
+    def want(self) -> bool:
+        """Dial a host that could not be reached at once; return whether there is such an attempt."""
+        is_lost = self._stream is None and self.state.condition not in _PAUSES_S
+        if is_lost:
+            self._wanted.set()
+        return is_lost
 
     def miss(self, reason: str) -> None:
         """Take note that a host without a stream could not be reached, and dial it."""

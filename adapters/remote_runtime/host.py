@@ -8,7 +8,6 @@ from uuid import UUID
 import msgspec
 import structlog
 from attrs import define, field
-from msgspec import Raw
 
 from adapters.remote_runtime.connection import (
     HostConnection,
@@ -34,15 +33,8 @@ from adapters.remote_runtime.replies import (
     read_check,
     read_execute,
 )
-from adapters.runtime_protocol import (
-    CancelRequest,
-    CheckRequest,
-    EvictRequest,
-    ExecuteRequest,
-    LimitFields,
-    MalformedMessage,
-    language_name,
-)
+from adapters.remote_runtime.requests import execute_body
+from adapters.runtime_protocol import CancelRequest, CheckRequest, EvictRequest, MalformedMessage
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.fair_turns import FairTurns
 from domain.errors import Overloaded
@@ -99,6 +91,10 @@ class RemoteHost:
         """Close every connection; the ends of runs in progress stay unknown."""
         await self._kept.close()
         await self.connection.close()
+
+    def want(self) -> None:
+        """Dial the host at once if it could not be reached."""
+        self._kept.want()
 
     @property
     def is_open(self) -> bool:
@@ -214,7 +210,7 @@ class RemoteHost:
         try:
             stream = await self._kept.current()
             self._require_room()
-            body = self._execute_body(run, script, ends_at - asyncio.get_running_loop().time())
+            body = execute_body(run, script, ends_at - asyncio.get_running_loop().time(), self._trace())
             if stream is not None:
                 self.form = Form.OWN
                 return await stream.run(run.execution_id, body, ends_at, run.listener)
@@ -243,28 +239,6 @@ class RemoteHost:
             self._kept.miss(str(error))
             raise RunRefused(str(error)) from error
 
-    def _execute_body(self, run: ScriptRun, script: Script | None, time_left_s: float) -> bytes:
-        trace = self._trace()
-        return msgspec.json.encode(
-            ExecuteRequest(
-                request_id=run.ref.session_id,
-                params=Raw(run.params.encode()),
-                context=Raw(run.context.encode()),
-                script_content=None if script is None else script.source,
-                execution_id=run.execution_id,
-                owner=run.ref.owner,
-                language=language_name(run.language, run.convention),
-                isolation=run.limits.isolation,
-                limits=LimitFields(run.limits.timeout_ms, run.limits.memory_mb),
-                time_left_ms=_whole_ms(time_left_s),
-                session_left_ms=_whole_ms(run.session_left.total_seconds()),
-                script_hash=run.script_hash,
-                live=run.listener is not None,
-                traceparent=trace.get("traceparent"),
-                tracestate=trace.get("tracestate"),
-            )
-        )
-
     @property
     def _identity(self) -> dict[str, object]:
         state = self.state
@@ -283,10 +257,6 @@ class RemoteHost:
         self.state.lose(reason)
         _log.warning("execution_unknown", execution_id=run.execution_id, reason=text, **self.log_fields)
         return ExecutionUnknown(f"{self.name}: {text}", run.execution_id)
-
-
-def _whole_ms(time_s: float) -> int:
-    return max(0, int(time_s * 1000))
 
 
 def _health_of(reply: HostReply) -> dict[str, object]:

@@ -5,7 +5,6 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from uuid import UUID
 
@@ -18,7 +17,6 @@ from adapters.remote_runtime.fleet import (
     DISTRUSTED,
     LEFT_AS,
     TRIES_MAX,
-    WINDOW_START,
     Choice,
     Condition,
     HostView,
@@ -30,14 +28,14 @@ from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.ranks import RankedHosts, renewed
 from adapters.remote_runtime.replies import RunRefused
+from adapters.remote_runtime.turns import HostTurns, Turn
 from adapters.remote_runtime.verification import Verification
 from adapters.remote_runtime.worker import HostChooser, Refusals, RemoteWorker
 from adapters.runtime_frames import Kind
 from adapters.runtime_protocol import language_name
 from domain.addresses import Address
 from domain.concurrency.bounded_cache import BoundedCache
-from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
-from domain.errors import Overloaded, RuntimeUnavailable
+from domain.errors import RuntimeUnavailable
 from domain.hosts.host import RegisteredHost
 from domain.hosts.ports import HostClient
 from domain.identity import Owner
@@ -47,9 +45,7 @@ from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.script import InputForm, Script
 from domain.stats import RuntimeStreamStats
 
-_QUEUE = "runtime hosts"
 _NO_URL = "no runtime host serves it; set its runtime URL."
-_NO_HOST = "no runtime host is registered for it; start one, or correct its CONTROLLER_URL and RUNTIME_TOKEN."
 _NONE_REGISTERED = "no runtime host is registered for it"
 _SESSIONS_MAX = 100_000
 """Sessions whose host is remembered."""
@@ -75,30 +71,22 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
     _dial: Dial = dial
     _hosts: dict[str, RemoteHost] = field(init=False, factory=dict)
     _ranks: dict[Language, RankedHosts[RemoteHost]] = field(init=False, factory=dict)
-    _turns: dict[Language, FairTurns] = field(init=False)
+    _turns: HostTurns = field(init=False)
     _warm: BoundedCache[UUID, RemoteHost] = field(init=False)
     _verification: Verification = field(init=False)
     _numbers: Iterator[int] = field(init=False, factory=partial(itertools.count, 1))
     _choices: Counter[str] = field(init=False, factory=Counter)
     _counts: StreamCounts = field(init=False, factory=StreamCounts)
-    _changed: asyncio.Event = field(init=False, factory=asyncio.Event)
-    """Set once a host has changed; another one takes its place then."""
     _left: list[RemoteHost] = field(init=False, factory=list)
     """Those that get no more runs, until what runs there has ended."""
 
     def __attrs_post_init__(self) -> None:
-        options = self._options
-        self._verification = Verification(options.ca_file)
+        self._verification = Verification(self._options.ca_file)
+        self._turns = HostTurns(self._options, self._registering)
         distinct = dict.fromkeys(url for urls in self._listed.values() for url in urls)
         self._hosts = {url: self._host(url) for url in distinct}
         self._rank({**self._listed, **dict.fromkeys(self._registering, ())})
-        # A run that waits has no size of its own here, so each counts the least: the bound is one of their number.
-        self._turns = {
-            language: FairTurns(_QUEUE, options.runs_max, options.runs_max, options.queue_max * SIZE_MIN)
-            for language in self._ranks
-        }
         self._warm = BoundedCache(_SESSIONS_MAX, lambda _: 1)
-        self._resize()
 
     async def open(self) -> None:
         """Begin to dial the hosts."""
@@ -107,6 +95,7 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
 
     async def close(self) -> None:
         """Close every connection; the end of a run in progress stays unknown."""
+        self._turns.close()
         for host in (*self._hosts.values(), *self._left):
             await host.close()
 
@@ -123,10 +112,13 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
             for language in self._registering
         }
         self._rank({**self._listed, **urls_of})
-        self._resize()
         self._left = [host for host in (*self._left, *gone) if host.is_open]
         for host in list(self._left):
             await host.leave()
+
+    @override
+    async def wanted(self) -> None:
+        await self._turns.wanted()
 
     def _is_connected(self, host: RegisteredHost) -> bool:
         known = self._known(host)
@@ -143,27 +135,39 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
 
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
-        first = self._ranks_of(run.language).first(run.ref.session_id)[0]
-        likely = self._warm.get(run.ref.session_id) or first
-        turns, asked_at = self._turns[run.language], time.monotonic()
-        await self._take_turn(turns, run.ref.owner)
+        self._require_hosts(run.language)
+        asked_at = time.monotonic()
+        turn = Turn(self._turns, run.language, run.ref.owner, _in(self._options.queue_timeout_s))
+        await turn.take()
         try:
-            script = None if likely.has_script(run.script_hash) else await run.source()
+            script = None if self._is_known(run) else await run.source()
         except BaseException:
-            turns.release(run.ref.owner)
+            turn.release()
             raise
-        return RemoteWorker(self, run, script, turns, self._options, (time.monotonic() - asked_at) * 1000)
+        return RemoteWorker(self, run, script, turn, self._options, (time.monotonic() - asked_at) * 1000)
+
+    def _is_known(self, run: ScriptRun) -> bool:
+        """Return whether the host that probably gets the run has its script."""
+        session_id = run.ref.session_id
+        likely = self._warm.get(session_id) or next(iter(self._ranks[run.language].first(session_id)), None)
+        return likely is not None and likely.has_script(run.script_hash)
 
     @override
     async def check(
         self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
     ) -> InputForm | None:
-        ends_at, refusals = _in(self._options.check_timeout_s), Refusals()
-        for host in self._ready_first(language, script.hash.encode())[:TRIES_MAX]:
-            try:
-                return await host.check(language_name(language, convention), script, owner, ends_at)
-            except RunRefused as refusal:
-                refusals.add(host, refusal)
+        self._require_hosts(language)
+        ends_at, waits_until = _in(self._options.check_timeout_s), _in(self._options.queue_timeout_s)
+        refusals = Refusals()
+        while not refusals.are_final:
+            await self._turns.require_host(language, owner, min(ends_at, waits_until), len(script.source))
+            refusals = Refusals()
+            for host in self._ready_first(language, script.hash.encode())[:TRIES_MAX]:
+                try:
+                    return await host.check(language_name(language, convention), script, owner, ends_at)
+                except RunRefused as refusal:
+                    refusals.add(host, refusal)
+            self._turns.resize()
         raise refusals.error(language)
 
     @override
@@ -185,42 +189,18 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
         return {"status": _status_of(list(languages.values())), "languages": languages}
 
     async def readiness(self, language: Language) -> Mapping[str, object]:
-        """Return as `health` does whether hosts take runs of the language, by their streams and without a request.
-
-        While hosts are dialled for the first time and none takes runs, it waits, `health_timeout_s` at most.
-        """
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._options.health_timeout_s):
-                while self._is_undecided(language):
-                    await self._changed.wait()
-        hosts, now_s = list(self._ranks[language].hosts.values()), time.monotonic()
-        count = sum(host.state.serves(language, now_s) for host in hosts)
-        if count:
-            return {"status": "ok" if count == len(hosts) else "degraded"}
-        reasons = [f"{host.name}: {host.state.refusal(now_s)}" for host in hosts[:TRIES_MAX]]
-        return {"status": "failing", "reason": "; ".join(reasons) or _NONE_REGISTERED}
-
-    def _is_undecided(self, language: Language) -> bool:
-        states, now_s = [host.state for host in self._ranks[language].hosts.values()], time.monotonic()
-        is_dialling = any(state.condition is Condition.CONNECTING for state in states)
-        return is_dialling and not any(state.serves(language, now_s) for state in states)
+        """Return as `health` does whether hosts take runs of the language, by their streams and without a request."""
+        return await self._turns.readiness(language)
 
     def _host(self, url: str, address: Address | None = None) -> RemoteHost:
         connection = HostConnection(url, self._options, self._more_headers, address, self._verification)
         name = f"runtime host {next(self._numbers)}"
         view = HostView(counts=self._counts)
-        return RemoteHost(name, connection, self._options, self._more_headers, self._resize, self._dial, view)
-
-    async def _take_turn(self, turns: FairTurns, owner: Owner) -> None:
-        try:
-            async with asyncio.timeout(self._options.queue_timeout_s):
-                await turns.acquire(owner, SIZE_MIN)
-        except TimeoutError:
-            raise Overloaded(_QUEUE, self._options.queue_timeout_s) from None
+        return RemoteHost(name, connection, self._options, self._more_headers, self._turns.resize, self._dial, view)
 
     @override
     def hosts_for(self, run: ScriptRun) -> Sequence[RemoteHost]:
-        session_id, ranks = run.ref.session_id, self._ranks_of(run.language)
+        session_id, ranks = run.ref.session_id, self._ranks[run.language]
         warm = self._warm.get(session_id)
         known = warm if warm in ranks else None
         hosts, choice = choose(ranks.of_session(session_id), known, run.language, time.monotonic())
@@ -234,6 +214,7 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
         states = {state: standings[state] for state in (*Condition, DISTRUSTED)}
         left = {state: self._counts.left[state] for state in (*LEFT_AS, DISTRUSTED)}
         return RuntimeStreamStats(
+            waiting=self._turns.waiting,
             states=states,
             choices={choice: self._choices[choice] for choice in Choice},
             left=left,
@@ -249,12 +230,12 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
     def _rank(self, urls_of: Mapping[Language, Sequence[str]]) -> None:
         hosts_of = {language: {url: self._hosts[url] for url in urls} for language, urls in urls_of.items()}
         self._ranks = renewed(self._ranks, hosts_of)
+        self._turns.serve({language: ranks.hosts.values() for language, ranks in self._ranks.items()})
 
-    def _ranks_of(self, language: Language) -> RankedHosts[RemoteHost]:
-        ranks = self._ranks.get(language)
-        if ranks is None or not ranks.hosts:
-            raise RuntimeUnavailable(language, _NO_HOST if language in self._registering else _NO_URL)
-        return ranks
+    def _require_hosts(self, language: Language) -> None:
+        """Raise RuntimeUnavailable if no host can ever serve the language."""
+        if language not in self._ranks:
+            raise RuntimeUnavailable(language, _NO_URL)
 
     def _likely(self, session_id: UUID) -> set[RemoteHost]:
         """Return the hosts that may have a worker of the session, whose language is not known."""
@@ -264,17 +245,7 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
 
     def _ready_first(self, language: Language, key: bytes) -> list[RemoteHost]:
         now_s = time.monotonic()
-        return sorted(self._ranks_of(language).of(key), key=lambda host: not host.state.serves(language, now_s))
-
-    def _resize(self) -> None:
-        """Give as many turns as the hosts that take runs have in their windows, and some while none does."""
-        self._changed.set()
-        self._changed = asyncio.Event()
-        now_s, least = time.monotonic(), min(WINDOW_START, self._options.runs_max)
-        for language, ranks in self._ranks.items():
-            states = [host.state for host in ranks.hosts.values()]
-            windows = sum(int(state.window) for state in states if state.serves(language, now_s))
-            self._turns[language].resize(min(windows, self._options.runs_max) or least)
+        return sorted(self._ranks[language].of(key), key=lambda host: not host.state.serves(language, now_s))
 
 
 def _in(timeout_s: float) -> float:

@@ -1,6 +1,7 @@
 """A run on the first of its hosts that accepts it."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from typing_extensions import override
 from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.replies import HostFull, RunRefused, ScriptNeeded
-from domain.concurrency.fair_turns import FairTurns
+from adapters.remote_runtime.turns import Turn
 from domain.errors import DomainError, Overloaded, RuntimeUnavailable
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, Worker
@@ -30,7 +31,7 @@ class HostChooser(Protocol):
     """Knows the hosts of a run."""
 
     def hosts_for(self, run: ScriptRun) -> Sequence[RemoteHost]:
-        """Return the hosts to try, in order; raises RuntimeUnavailable if none serves the language."""
+        """Return the hosts to try, in order."""
         ...
 
     def ran(self, run: ScriptRun, host: RemoteHost) -> None:
@@ -45,12 +46,15 @@ class Refusals:
     _reasons: list[str] = field(factory=list)
     by_host: list[Mapping[str, object]] = field(factory=list, init=False)
     """What the log says: callers do not see the names of hosts."""
-    _is_overload: bool = False
+    are_final: bool = field(default=False, init=False)
+    """Whether one of the hosts still takes runs. If none does, another host or a later one may start the run."""
+    _is_overload: bool = field(default=False, init=False)
 
     def add(self, host: RemoteHost, refusal: RunRefused) -> None:
         """Keep the reason of a host."""
         self._reasons.append(f"{host.name}: {refusal}")
         self.by_host.append({**host.log_fields, "reason": str(refusal)})
+        self.are_final = self.are_final or host.state.takes_runs(time.monotonic())
         self._is_overload = self._is_overload or isinstance(refusal, HostFull)
 
     def error(self, language: Language) -> DomainError:
@@ -60,30 +64,47 @@ class Refusals:
 
 @define(eq=False)
 class RemoteWorker(Worker):
-    """Runs on the first host that accepts the run; the next one gets it only if nothing was started."""
+    """Runs on the first host that accepts the run; the next one gets it only if nothing was started.
+
+    If its hosts take no runs any more, the run waits for one that does, as it did for its turn.
+    """
 
     _runner: HostChooser
     _run: ScriptRun
     _script: Script | None
-    _turns: FairTurns
+    _turn: Turn
     _options: RuntimeOptions
     _waited_ms: float
     _host: RemoteHost | None = field(default=None, init=False)
     """The one that was sent the run last."""
     _stopped: bool = field(default=False, init=False)
-    _released: bool = field(default=False, init=False)
 
     @override
     async def run(self) -> ScriptReport:
         ends_at = _now() + self._run.limits.timeout_ms / 1000 + self._options.runtime_timeout_s
-        refusals = Refusals()
-        for host in self._runner.hosts_for(self._run):
-            try:
-                return await self._run_on(host, ends_at)
-            except RunRefused as refusal:
-                refusals.add(host, refusal)
-        _log.info("execution_refused", execution_id=self._run.execution_id, refusals=refusals.by_host)
-        raise refusals.error(self._run.language)
+        while True:
+            refusals = Refusals()
+            for host in self._runner.hosts_for(self._run):
+                try:
+                    return await self._run_on(host, ends_at)
+                except RunRefused as refusal:
+                    refusals.add(host, refusal)
+            self._host = None
+            _log.info("execution_refused", execution_id=self._run.execution_id, refusals=refusals.by_host)
+            if refusals.are_final:
+                raise refusals.error(self._run.language)
+            await self._wait_for_host()
+            if self._stopped:
+                return cancelled_report(self._waited_ms)
+
+    async def _wait_for_host(self) -> None:
+        began_at = time.monotonic()
+        try:
+            await self._turn.retake()
+        except DomainError:
+            if not self._stopped:
+                raise
+        self._waited_ms += (time.monotonic() - began_at) * 1000
 
     @override
     async def stop(self) -> bool:
@@ -92,9 +113,7 @@ class RemoteWorker(Worker):
 
     @override
     async def release(self) -> None:
-        if not self._released:
-            self._released = True
-            self._turns.release(self._run.ref.owner)
+        self._turn.release()
 
     async def _run_on(self, host: RemoteHost, ends_at: float) -> ScriptReport:
         if _now() >= ends_at:

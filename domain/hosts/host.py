@@ -23,6 +23,9 @@ HOSTS_MAX = 256
 
 REGISTERED_EVERY_S = 5.0
 READ_EVERY_S = 2.0
+READ_SOONEST_S = 0.1
+"""While callers wait for a host, a process reads again after this pause."""
+
 STALE_AFTER = timedelta(seconds=30)
 """A host that has not registered for so long gets no new executions from processes that do not know it."""
 

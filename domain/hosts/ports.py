@@ -43,3 +43,7 @@ class HostClient(Protocol):
         Of the `silent` ones, which have not registered for long, those stay that the client is connected to.
         """
         ...
+
+    async def wanted(self) -> None:
+        """Return as soon as callers wait for a host that could be among further ones."""
+        ...

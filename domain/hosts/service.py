@@ -9,7 +9,7 @@ from attrs import define, evolve, field, frozen
 from domain.addresses import Address, parse_address
 from domain.clock import Clock
 from domain.errors import InvalidRequest, Unavailable
-from domain.hosts.host import READ_EVERY_S, HostState, RegisteredHost, Registration, continued
+from domain.hosts.host import READ_EVERY_S, READ_SOONEST_S, HostState, RegisteredHost, Registration, continued
 from domain.hosts.networks import HostLocation, HostNetworks, url_problem
 from domain.hosts.ports import HostClient, HostDirectory, NameResolver
 
@@ -76,10 +76,20 @@ class HostWatch:
     state: HostsRead = field(init=False, factory=HostsRead)
 
     async def run(self) -> None:
-        """Read for ever, every READ_EVERY_S."""
+        """Read for ever: every READ_EVERY_S, and every READ_SOONEST_S while callers wait for a host."""
         while True:
             await self.read()
-            await self._sleep(READ_EVERY_S)
+            await self._sleep(READ_SOONEST_S)
+            await self._pause(READ_EVERY_S - READ_SOONEST_S)
+
+    async def _pause(self, pause_s: float) -> None:
+        """Wait until the client wants a host, for this time at most."""
+        waits = [asyncio.ensure_future(self._client.wanted()), asyncio.ensure_future(self._sleep(pause_s))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
 
     async def read(self) -> None:
         """Read once."""

@@ -27,15 +27,18 @@ class ServedLanguages:
     """Asks runtimes for their health, and keeps each answer for `kept_s`. Belongs to one event loop.
 
     While a runtime is asked again, its last answer counts, for `trusted_s` in all. One that does not respond, or starts
-    slowly, delays no claim of another language.
+    slowly, delays no claim of another language. What comes for a language that was served within `missed_s` may wait in
+    the queue: hosts that restart in turn may leave none for a moment.
     """
 
     _probes: Mapping[Language, Probe]
     kept_s: float = 1.0
     probe_timeout_s: float = 1.0
     trusted_s: float = 5.0
+    missed_s: float = 10.0
     _asking: SharedTasks[Language, _Known] = field(factory=SharedTasks, init=False)
     _known: dict[Language, _Known] = field(factory=dict, init=False)
+    _served_at_s: dict[Language, float] = field(factory=dict, init=False)
 
     async def reason_against(self, language: Language) -> str | None:
         """Return why nothing serves the language; None if something does."""
@@ -43,9 +46,9 @@ class ServedLanguages:
         return (await asyncio.shield(self._asked(language)) if known is None else known).reason
 
     async def require(self, language: Language) -> None:
-        """Raise RuntimeUnavailable if nothing serves the language."""
+        """Raise RuntimeUnavailable if nothing has served the language for `missed_s`, or ever."""
         reason = await self.reason_against(language)
-        if reason is not None:
+        if reason is not None and not self._is_missed_lately(language):
             raise RuntimeUnavailable(language, f"{reason} Repeat the call when it is served again.")
 
     async def now(self) -> Collection[Language]:
@@ -53,6 +56,10 @@ class ServedLanguages:
         if self._probes and not any(map(self._last, self._probes)):
             await asyncio.wait(map(self._asked, self._probes), return_when=asyncio.FIRST_COMPLETED)
         return [each for each in self._probes if (known := self._last(each)) is not None and known.reason is None]
+
+    def _is_missed_lately(self, language: Language) -> bool:
+        served_at_s = self._served_at_s.get(language)
+        return served_at_s is not None and asyncio.get_running_loop().time() - served_at_s < self.missed_s
 
     def _last(self, language: Language) -> _Known | None:
         """Return the last answer while it counts; asks again unless it is new."""
@@ -68,6 +75,8 @@ class ServedLanguages:
     async def _learn(self, language: Language) -> _Known:
         known_at_s = asyncio.get_running_loop().time()
         known = self._known[language] = _Known(await self._ask(language), known_at_s)
+        if known.reason is None:
+            self._served_at_s[language] = known_at_s
         return known
 
     async def _ask(self, language: Language) -> str | None:

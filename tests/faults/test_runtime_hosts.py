@@ -17,7 +17,8 @@ from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(240)
 
-SETTINGS = {"RUNTIME_TOKEN": "a token of runtime hosts", "RUNTIME_HOST_NETWORKS": "127.0.0.0/8"}
+TOKEN = "a token of runtime hosts"
+SETTINGS = {"RUNTIME_TOKEN": TOKEN, "RUNTIME_HOST_NETWORKS": "127.0.0.0/8"}
 CALLERS = 8
 FROZEN_S = 10.0
 
@@ -41,17 +42,40 @@ def controllers(begin, url):
 
 
 @pytest.fixture
-def host(begin, controllers):
+def begin_host(begin, controllers):
+    """Start a host, and return it as soon as its own health is well, before controllers know it."""
+    urls = ",".join(each.url for each in controllers)
+
     def begin_host(name, port=None):
-        urls = ",".join(each.url for each in controllers)
-        started = begin("runtime-host", RUNTIME_HOST_NAME=name, CONTROLLER_URL=urls, PORT=str(port or free_port()))
+        settings = {"RUNTIME_HOST_NAME": name, "CONTROLLER_URL": urls, "PORT": str(port or free_port())}
+        started = begin("runtime-host", **settings)
+        wait_until(lambda: is_well(started))
+        return started
+
+    return begin_host
+
+
+@pytest.fixture
+def host(begin_host, controllers):
+    """Start a host, and return it once all controllers use it."""
+
+    def used_host(name):
+        started = begin_host(name)
         wait_until(lambda: all(standings(each).get(name) == "ready" for each in controllers))
         # Later than in the table, the controllers use it: each has a stream to each host.
         count = sum(state == "ready" for state in standings(controllers[0]).values())
         wait_until(lambda: all(list(streams(each).values()) == [len(controllers)] * count for each in controllers))
         return started
 
-    return begin_host
+    return used_host
+
+
+def is_well(host):
+    try:
+        health = httpx2.get(f"{host.url}/health", headers={"Authorization": f"Bearer {TOKEN}"}, verify=False)
+    except httpx2.TransportError:
+        return False
+    return health.status_code == 200 and health.json()["status"] == "ok"
 
 
 def standings(controller):
@@ -159,7 +183,7 @@ def test_a_host_that_is_killed_is_left_for_the_other_one(controllers, host):
     )
 
 
-def test_hosts_that_restart_in_turn_cost_no_call(controllers, host):
+def test_hosts_that_restart_in_turn_cost_no_call(controllers, host, begin_host):
     running = {name: host(name) for name in ("one", "two")}
     callers = [Callers(each) for each in controllers]
     for each in callers:
@@ -168,9 +192,9 @@ def test_hosts_that_restart_in_turn_cost_no_call(controllers, host):
     for name, service in running.items():
         service.send_signal(signal.SIGTERM)
         assert service.ended() == 0
-        host(name, service.port)
-        for each in callers:
-            each.succeed()
+        begin_host(name, service.port)
+    for each in callers:
+        each.succeed()
     took_s = time.monotonic() - at_s
     for each in callers:
         each.end()

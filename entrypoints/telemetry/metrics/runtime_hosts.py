@@ -24,6 +24,10 @@ _STREAMS = gauge(
     "Runtime hosts that this process knows, by the state of its stream to them; http is a host without streams.",
     "state",
 )
+_WAITING = gauge(
+    "pglambda_runtime_waiting",
+    "Executions and syntax checks that wait until a runtime host can be used, or has room.",
+)
 _CHOICES = counter(
     "pglambda_runtime_choices_total",
     "Choices of a runtime host: the warm one, the first or the less loaded of two, or one without room.",
@@ -64,6 +68,7 @@ class RuntimeStreamMetrics(Collector):
             (_MESSAGES, stats and stats.messages),
         ):
             yield family.metric(((str(name),), count) for name, count in (counts or {}).items())
+        yield _WAITING.metric([] if stats is None else [((), stats.waiting)])
         yield _PINGS.buckets([] if stats is None else [((), stats.pings_s)])
 
 

@@ -15,7 +15,7 @@ from tests.support.waiting import until
 
 
 async def test_a_silent_host_stays_while_its_stream_does():
-    runner = HttpScriptRunner(RuntimeOptions(), {}, registering=[Language.PYTHON])
+    runner = HttpScriptRunner(RuntimeOptions(queue_timeout_s=0.2), {}, registering=[Language.PYTHON])
     await runner.open()
     async with served_host() as (_, url):
         registered = host(url=url, address=parse_address(HostLocation.of(url).host))

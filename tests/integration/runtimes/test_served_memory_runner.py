@@ -29,6 +29,7 @@ class TestOverAUnixSocket(ScriptRunnerContract):
         runner = HttpScriptRunner(options, {Language.PYTHON: [f"unix:{path}"]})
         async with served(app, unix_socket(path)):
             await runner.open()
+            await until(lambda: runner.stats().states["ready"])
             yield runner
             await runner.close()
 
@@ -42,6 +43,7 @@ class TestOverLoopback(ScriptRunnerContract):
         runner = HttpScriptRunner(options, {Language.PYTHON: [url]})
         async with served(app, listening):
             await runner.open()
+            await until(lambda: runner.stats().states["ready"])
             yield runner
             await runner.close()
 
@@ -62,6 +64,7 @@ class TestOverTls(ScriptRunnerContract):
         runner = HttpScriptRunner(options, {Language.PYTHON: [url.replace("http:", "https:")]})
         async with served(app, listening, tls=authority.vouch("127.0.0.1")):
             await runner.open()
+            await until(lambda: runner.stats().states["ready"])
             yield runner
             await runner.close()
 

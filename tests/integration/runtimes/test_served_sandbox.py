@@ -18,6 +18,7 @@ from tests.contracts.script_runner import ScriptLimitsContract, ScriptRunnerCont
 from tests.contracts.served_hosts import served
 from tests.support.folders import shared_folder
 from tests.support.ports import unix_socket
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -47,6 +48,7 @@ class TestServedSandbox(ScriptRunnerContract, ScriptLimitsContract, NodeScriptRu
         options = RuntimeOptions(runs_max=self.workers_max, queue_max=self.queue_max, queue_timeout_s=1.0)
         runner = HttpScriptRunner(options, {language: [url] for language in Language})
         await runner.open()
+        await until(lambda: runner.stats().states["ready"])
         yield runner
         await runner.close()
 

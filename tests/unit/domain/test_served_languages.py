@@ -43,6 +43,22 @@ async def test_a_language_without_a_runtime_is_not_served() -> None:
     assert "nodejs" in refused.value.message
 
 
+async def test_what_comes_just_after_a_language_was_served_may_wait_in_the_queue() -> None:
+    health = {"status": "ok"}
+
+    async def probe() -> Any:
+        return health
+
+    served = ServedLanguages({Language.PYTHON: probe}, kept_s=0, trusted_s=0, missed_s=60)
+    await served.require(Language.PYTHON)
+    health = {"status": "failing", "reason": "no host"}
+    await served.require(Language.PYTHON)
+    assert list(await served.now()) == [], "nothing is claimed meanwhile"
+    served.missed_s = 0
+    with pytest.raises(RuntimeUnavailable, match="no host"):
+        await served.require(Language.PYTHON)
+
+
 async def test_a_runtime_that_does_not_answer_serves_nothing() -> None:
     async def hang() -> Any:
         await asyncio.Event().wait()

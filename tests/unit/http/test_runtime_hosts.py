@@ -1,5 +1,6 @@
 """Runtime hosts register themselves over HTTP, with the token that they share with controllers."""
 
+import asyncio
 from ipaddress import ip_address, ip_network
 from uuid import UUID
 
@@ -200,3 +201,6 @@ class Ignoring:
 
     async def serve(self, hosts, silent=()):
         return
+
+    async def wanted(self):
+        await asyncio.Event().wait()

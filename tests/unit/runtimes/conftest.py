@@ -34,7 +34,7 @@ def monotonic():
 
 @pytest.fixture
 def options():
-    return RuntimeOptions(token="s3cret", result_size_max=1000, output_size_max=100)
+    return RuntimeOptions(token="s3cret", queue_timeout_s=0.1, result_size_max=1000, output_size_max=100)
 
 
 @pytest.fixture

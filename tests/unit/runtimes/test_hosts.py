@@ -34,7 +34,7 @@ MANY = [f"http://{number}.test" for number in range(3 * KEPT)]
 @pytest.fixture
 async def cluster():
     """Three hosts for Python."""
-    runner = HttpScriptRunner(RuntimeOptions(), {Language.PYTHON: HOSTS}, dial=over_http)
+    runner = HttpScriptRunner(RuntimeOptions(queue_timeout_s=0.1), {Language.PYTHON: HOSTS}, dial=over_http)
     await runner.open()
     yield runner
     await runner.close()

@@ -31,7 +31,7 @@ def at(number, **changed):
 async def runner():
     """Node.js on a listed host, Python on those that register."""
     runner = HttpScriptRunner(
-        RuntimeOptions(), {Language.NODEJS: [LISTED]}, registering=[Language.PYTHON], dial=over_http
+        RuntimeOptions(queue_timeout_s=0.1), {Language.NODEJS: [LISTED]}, registering=[Language.PYTHON], dial=over_http
     )
     await runner.open()
     yield runner

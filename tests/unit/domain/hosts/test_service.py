@@ -27,6 +27,7 @@ from domain.hosts.host import (
 from domain.hosts.networks import URL_SIZE_MAX, HostLocation, HostNetworks, NetworkForbidden
 from domain.hosts.service import HostRegistry, HostWatch
 from tests.contracts.host_directory import host
+from tests.support.waiting import until
 
 NETWORKS = HostNetworks((ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
 SECOND = timedelta(seconds=1)
@@ -66,10 +67,14 @@ class Client:
 
     served: list[str] | None = None
     silent: list[str] | None = None
+    waiting: asyncio.Event = field(factory=asyncio.Event)
 
     async def serve(self, hosts: Sequence[RegisteredHost], silent: Sequence[RegisteredHost] = ()) -> None:
         self.served = [each.name for each in hosts]
         self.silent = [each.name for each in silent]
+
+    async def wanted(self) -> None:
+        await self.waiting.wait()
 
 
 def registry(names: Names | None = None, directory: MemoryHostDirectory | None = None) -> HostRegistry:
@@ -275,18 +280,35 @@ async def test_a_host_that_is_stored_replaces_those_that_had_its_name_or_its_url
     assert len(watched.watch.state.hosts) == 1
 
 
-async def test_the_directory_is_read_again_after_a_pause():
-    watched, pauses = Watched(), []
+@define
+class Pauses:
+    """Pauses that end when the test lets them, so the test decides when the directory is read."""
 
-    async def sleep(pause_s: float) -> None:
-        pauses.append(pause_s)
-        if len(pauses) == 2:
-            raise asyncio.CancelledError
-        await watched.directory.register(host())
+    begun: list[float] = field(factory=list)
+    ends: list[asyncio.Event] = field(factory=list)
 
-    watch = HostWatch(watched.clock, watched.directory, NETWORKS, watched.client, sleep)
+    async def __call__(self, pause_s: float) -> None:
+        self.begun.append(pause_s)
+        self.ends.append(asyncio.Event())
+        await self.ends[-1].wait()
+
+
+async def test_the_directory_is_read_again_after_a_pause_and_at_once_if_a_caller_waits_for_a_host():
+    watched, pauses = Watched(), Pauses()
+    watch = HostWatch(watched.clock, watched.directory, NETWORKS, watched.client, pauses)
     assert watch.state.failure == "not read yet"
-    with pytest.raises(asyncio.CancelledError):
-        await watch.run()
-    assert pauses == [2.0, 2.0]
-    assert watched.client.served == ["a"]
+    running = asyncio.create_task(watch.run())
+    await until(lambda: pauses.begun == [0.1])
+    await watched.directory.register(host())
+    pauses.ends[0].set()
+    await until(lambda: pauses.begun == [0.1, 1.9])
+    pauses.ends[1].set()
+    await until(lambda: watched.client.served == ["a"])
+    await watched.directory.register(host("b", 2))
+    watched.client.waiting.set()
+    pauses.ends[2].set()
+    await until(lambda: watched.client.served == ["a", "b"])
+    await until(lambda: len(pauses.begun) == 5)
+    assert pauses.begun == [0.1, 1.9, 0.1, 1.9, 0.1], "not sooner than after the least pause"
+    running.cancel()
+    await asyncio.wait([running])

@@ -1,0 +1,37 @@
+"""The bodies of requests to runtime hosts."""
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Raw
+
+from adapters.runtime_protocol import ExecuteRequest, LimitFields, language_name
+from domain.scripts.ports import ScriptRun
+from domain.scripts.script import Script
+
+
+def execute_body(run: ScriptRun, script: Script | None, time_left_s: float, trace: Mapping[str, str]) -> bytes:
+    """Return a run as JSON; without a script the host has it, and finds it by its hash."""
+    return msgspec.json.encode(
+        ExecuteRequest(
+            request_id=run.ref.session_id,
+            params=Raw(run.params.encode()),
+            context=Raw(run.context.encode()),
+            script_content=None if script is None else script.source,
+            execution_id=run.execution_id,
+            owner=run.ref.owner,
+            language=language_name(run.language, run.convention),
+            isolation=run.limits.isolation,
+            limits=LimitFields(run.limits.timeout_ms, run.limits.memory_mb),
+            time_left_ms=_whole_ms(time_left_s),
+            session_left_ms=_whole_ms(run.session_left.total_seconds()),
+            script_hash=run.script_hash,
+            live=run.listener is not None,
+            traceparent=trace.get("traceparent"),
+            tracestate=trace.get("tracestate"),
+        )
+    )
+
+
+def _whole_ms(time_s: float) -> int:
+    return max(0, int(time_s * 1000))
