@@ -50,6 +50,14 @@ class OriginFacts:
 
 
 @frozen
+class CertificateFacts:
+    """Why the certificate of a runtime host is refused, else empty; days until it ends, None if it was not seen."""
+
+    problem: str = ""
+    days: float | None = None
+
+
+@frozen
 class RuntimeHostFacts:
     """A runtime host: its health, the languages that it serves, and its release.
 

@@ -11,7 +11,8 @@ from attrs import evolve
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from adapters.remote_runtime.verification import Verification
 from domain.clock import Clock
-from domain.host_facts import RuntimeHostFacts
+from domain.host_facts import CertificateFacts, RuntimeHostFacts
+from domain.webhooks.address import Address
 
 _HANDSHAKE_S = 2.0
 _DAY_S = 86_400
@@ -33,20 +34,30 @@ async def inspect_runtime_hosts(
 
 async def with_certificate(host: RuntimeHostFacts, verification: Verification, clock: Clock) -> RuntimeHostFacts:
     """Return the facts with those about its certificate, if the host is reached by TLS."""
-    parts = urlsplit(host.url)
+    seen = await certificate_facts(host.url, verification, clock)
+    return evolve(host, certificate_problem=seen.problem, certificate_days=seen.days)
+
+
+async def certificate_facts(
+    url: str, verification: Verification, clock: Clock, address: Address | None = None
+) -> CertificateFacts:
+    """Look at the certificate of a host. With an address, that is connected to, and the name is for the certificate."""
+    parts = urlsplit(url)
     if parts.scheme != "https":
-        return host
+        return CertificateFacts()
+    name, port = parts.hostname or "", parts.port or _HTTPS_PORT
+    host = name if address is None else str(address)
     try:
         context = await verification.context()
         async with asyncio.timeout(_HANDSHAKE_S):
-            _, writer = await asyncio.open_connection(parts.hostname, parts.port or _HTTPS_PORT, ssl=context)
+            _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
     except ssl.SSLCertVerificationError as error:
-        return evolve(host, certificate_problem=error.verify_message)
+        return CertificateFacts(error.verify_message)
     except OSError:  # its health has the reason; TimeoutError is one
-        return host
+        return CertificateFacts()
     ends_s = ssl.cert_time_to_seconds(writer.get_extra_info("peercert")["notAfter"])
     writer.transport.abort()
-    return evolve(host, certificate_days=(ends_s - clock.now().timestamp()) / _DAY_S)
+    return CertificateFacts(days=(ends_s - clock.now().timestamp()) / _DAY_S)
 
 
 def _host_facts(languages: Mapping[str, Any]) -> Sequence[RuntimeHostFacts]:

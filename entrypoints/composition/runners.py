@@ -1,5 +1,6 @@
 """The runner of each language: this host's sandbox, or runtime hosts."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -7,13 +8,14 @@ from functools import partial
 from attrs import define, evolve, field
 
 from adapters.origin.http import HttpOrigin, OriginClientOptions
-from adapters.remote_runtime.inspection import inspect_runtime_hosts
+from adapters.remote_runtime.inspection import certificate_facts, inspect_runtime_hosts
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from adapters.remote_runtime.verification import Verification
 from adapters.sandbox.inspection import inspect_sandbox
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.clock import Clock
-from domain.host_facts import OriginFacts, RuntimeHostFacts, SandboxFacts
+from domain.host_facts import CertificateFacts, OriginFacts, RuntimeHostFacts, SandboxFacts
+from domain.hosts.host import RegisteredHost
 from domain.scripts.examination import ScriptExaminer
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
@@ -142,5 +144,13 @@ class HostInspector:
     async def runtime_hosts(self) -> Sequence[RuntimeHostFacts]:
         """Return the facts about each runtime host."""
         remote = Runners.of(self._settings).remote
-        verification = Verification(runtime_options(self._settings).ca_file)
-        return [] if remote is None else await inspect_runtime_hosts(remote, verification, self._wall_clock)
+        return [] if remote is None else await inspect_runtime_hosts(remote, self._verification(), self._wall_clock)
+
+    async def certificates(self, hosts: Sequence[RegisteredHost]) -> Sequence[CertificateFacts]:
+        """Look at the certificate of each registered host, all at the same time."""
+        verification = self._verification()
+        seen = (certificate_facts(each.url, verification, self._wall_clock, each.address) for each in hosts)
+        return await asyncio.gather(*seen)
+
+    def _verification(self) -> Verification:
+        return Verification(runtime_options(self._settings).ca_file)

@@ -10,6 +10,8 @@ import click
 from attrs import frozen
 
 from domain.audit import ActName
+from domain.host_facts import CertificateFacts
+from domain.hosts.host import RegisteredHost
 from domain.inspection import ClockFacts, DatabaseUnreachable, HorizonHolder, InspectionFailed, Obstacle
 from domain.stored_facts import AccessFacts
 from entrypoints.cli.database import command_database
@@ -92,7 +94,7 @@ async def check_database(commands: "Commands") -> Sequence[Finding]:
     async def run() -> Sequence[Finding]:
         try:
             async with commands.database_inspection() as inspector:
-                checks = database_checks(inspector, commands.settings())
+                checks = database_checks(inspector, commands.host_inspector(), commands.settings())
                 return [finding for check in checks for finding in await check.findings()]
         except SettingsError as error:
             return [connection.judge_unreachable(DatabaseUnreachable(Obstacle.ADDRESS, str(error)))]
@@ -130,8 +132,11 @@ class Check:
         return await _guarded(self.subject, self.timeout_s, run)
 
 
-def database_checks(database: "DatabaseInspector", settings: Settings) -> Sequence[Check]:
-    """Return the checks of a database in the order of the report; they share one connection."""
+def database_checks(database: "DatabaseInspector", machine: "HostInspector", settings: Settings) -> Sequence[Check]:
+    """Return the checks of a database in the order of the report; they share one connection.
+
+    `machine` looks at the certificates of the runtime hosts that are in the database.
+    """
     key = signing_key(settings)
     return [
         Check(connection.DATABASE, partial(connection.judge_connection, settings=settings), [database.connection]),
@@ -173,6 +178,11 @@ def database_checks(database: "DatabaseInspector", settings: Settings) -> Sequen
             lambda hosts, clock: runtime_hosts.judge_registered(hosts, clock.now, settings),
             [database.registered_hosts, database.clock],
         ),
+        Check(
+            runtime_hosts.RUNTIME_HOSTS,
+            lambda found: runtime_hosts.judge_certificates(*found),
+            [partial(_certificates, database, machine, settings)],
+        ),
         Check(server.TAKEOVER, server.judge_takeover, [database.takeover, database.clock]),
         Check(server.TAKEOVER, server.judge_recordings, [database.recordings, database.clock]),
         Check(host.ACCESS, partial(host.judge_access, settings=settings), [partial(_access, database)]),
@@ -198,6 +208,14 @@ def host_checks(inspector: "HostInspector", settings: Settings, *, is_other_user
 
 def _clock(settings: Settings, facts: ClockFacts, holders: Sequence[HorizonHolder]) -> Iterable[Finding]:
     return [*connection.judge_clock(facts, settings), *schema.judge_horizon(holders, facts.now)]
+
+
+async def _certificates(
+    database: "DatabaseInspector", machine: "HostInspector", settings: Settings
+) -> tuple[Sequence[RegisteredHost], Sequence[CertificateFacts]]:
+    clock = await database.clock()
+    used = runtime_hosts.used_hosts(await database.registered_hosts(), clock.now, settings)
+    return used, await machine.certificates(used)
 
 
 async def _access(database: "DatabaseInspector") -> AccessFacts | None:

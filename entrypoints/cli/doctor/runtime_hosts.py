@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from domain.host_facts import RuntimeHostFacts
+from domain.host_facts import CertificateFacts, RuntimeHostFacts
 from domain.hosts.host import HostState, RegisteredHost
 from domain.hosts.networks import HostNetworks
 from domain.scripts.language import Language
@@ -19,7 +19,8 @@ CERTIFICATE_DAYS_MIN = 14
 _TOKEN_SIGNS = ("401", "403")
 _CERTIFICATE_REMEDIES = {
     "expired": "Renew the certificate, and restart the host: it reads RUNTIME_TLS_CERT_FILE at its start only.",
-    "mismatch": "Name the host in the runtime URL as its certificate does, or renew the certificate with that name.",
+    "mismatch": "Name the host in the runtime URL, or in its RUNTIME_HOST_URL, as its certificate does. "
+    "Or renew the certificate with that name.",
     "": "Set RUNTIME_CA_FILE to the certificate of the authority that has signed that of the host.",
 }
 """By what the reason of OpenSSL contains; the last one is for all others."""
@@ -28,16 +29,35 @@ _CERTIFICATE_REMEDIES = {
 def judge_registered(hosts: Sequence[RegisteredHost], now: datetime, settings: Settings) -> Iterator[Finding]:
     """Yield which registered hosts this controller uses, and what keeps it from the others."""
     networks = host_networks(settings)
-    live = [host for host in hosts if host.is_live(now)]
     if not networks.networks:
+        live = [host for host in hosts if host.is_live(now)]
         if live:
             seen = f"{len(live):,} hosts are registered, and a controller with these settings uses none of them"
             yield RUNTIME_HOSTS.note(seen, remedy="Set RUNTIME_HOST_NETWORKS as at the other controllers.")
         return
-    used = [host for host in live if networks.accepts(host.address)]
+    used = used_hosts(hosts, now, settings)
     yield from _without_hosts(used, now, settings)
     yield from _left_alone(hosts, now, networks)
     yield from _described(used)
+
+
+def used_hosts(hosts: Sequence[RegisteredHost], now: datetime, settings: Settings) -> Sequence[RegisteredHost]:
+    """Return the registered hosts that this controller uses."""
+    networks = host_networks(settings)
+    return [host for host in hosts if host.is_live(now) and networks.accepts(host.address)]
+
+
+def judge_certificates(hosts: Sequence[RegisteredHost], certificates: Sequence[CertificateFacts]) -> Iterator[Finding]:
+    """Yield the registered hosts whose certificate is refused, or ends soon."""
+    for host, certificate in zip(hosts, certificates, strict=True):
+        if certificate.problem:
+            yield RUNTIME_HOSTS.warning(
+                f"the certificate of {_named(host)} is refused: {certificate.problem}",
+                "Controllers do not use the host.",
+                _certificate_remedy(certificate.problem),
+            )
+        elif certificate.days is not None and certificate.days < CERTIFICATE_DAYS_MIN:
+            yield _ends_soon(_named(host), certificate.days)
 
 
 def _without_hosts(used: Sequence[RegisteredHost], now: datetime, settings: Settings) -> Iterator[Finding]:
@@ -101,11 +121,7 @@ def _is_alone(host: RuntimeHostFacts, hosts: Sequence[RuntimeHostFacts]) -> bool
 def _judge_runtime_host(host: RuntimeHostFacts, *, is_alone: bool) -> Finding:
     name, languages = f"{host.url} ({', '.join(host.languages)})", ", ".join(host.languages)
     if host.certificate_days is not None and host.certificate_days < CERTIFICATE_DAYS_MIN:
-        return RUNTIME_HOSTS.warning(
-            f"the certificate of {name} ends in {host.certificate_days:.0f} days",
-            "Controllers refuse the host from then on.",
-            "Renew it, and restart the host: it reads RUNTIME_TLS_CERT_FILE at its start only.",
-        )
+        return _ends_soon(name, host.certificate_days)
     if host.status == "ok" and host.version not in ("", VERSION):
         return RUNTIME_HOSTS.note(f"{name} is of release {host.version}, this one of {VERSION}", remedy="Upgrade it.")
     if host.status == "ok":
@@ -119,7 +135,19 @@ def _judge_runtime_host(host: RuntimeHostFacts, *, is_alone: bool) -> Finding:
 
 def _remedy(host: RuntimeHostFacts) -> str:
     if host.certificate_problem:
-        return next(text for sign, text in _CERTIFICATE_REMEDIES.items() if sign in host.certificate_problem)
+        return _certificate_remedy(host.certificate_problem)
     if any(sign in host.reason for sign in _TOKEN_SIGNS):
         return "Give this service and the host the same RUNTIME_TOKEN."
     return "Start the host (`pglambda runtime-host`), let this machine reach it, or correct the runtime URL."
+
+
+def _certificate_remedy(problem: str) -> str:
+    return next(text for sign, text in _CERTIFICATE_REMEDIES.items() if sign in problem)
+
+
+def _ends_soon(name: str, days: float) -> Finding:
+    return RUNTIME_HOSTS.warning(
+        f"the certificate of {name} ends in {days:.0f} days",
+        "Controllers refuse the host from then on.",
+        "Renew it, and restart the host: it reads RUNTIME_TLS_CERT_FILE at its start only.",
+    )

@@ -3,15 +3,21 @@
 import asyncio
 import ssl
 from datetime import UTC, datetime
+from ipaddress import ip_address
 
 import pytest
 
 from adapters.memory.manual_clock import ManualClock
 from adapters.remote_runtime.inspection import with_certificate
 from adapters.remote_runtime.verification import Verification
-from domain.host_facts import RuntimeHostFacts
+from domain.host_facts import CertificateFacts, RuntimeHostFacts
+from entrypoints.composition.runners import HostInspector
+from entrypoints.settings.loading import load_settings
+from tests.contracts.host_directory import host as registered
 from tests.support.certificates import Authority
 from tests.support.ports import free_port
+
+NETWORKS = {"RUNTIME_HOST_NETWORKS": "127.0.0.0/8", "DATABASE_URL": "postgresql:///none"}
 
 
 async def seen(authority: Authority, ca_file, *, name: str = "127.0.0.1", days: float = 1.0) -> RuntimeHostFacts:
@@ -25,6 +31,29 @@ async def seen(authority: Authority, ca_file, *, name: str = "127.0.0.1", days: 
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls) as server:
         return await found(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", ca_file)
+
+
+async def test_the_certificate_of_a_registered_host_is_judged_by_its_name_at_its_address(tmp_path):
+    authority = Authority(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(*authority.vouch("host.example", 13.5))
+
+    async def serve(reader, writer):
+        await reader.read()
+        writer.close()
+
+    settings = load_settings({"RUNTIME_CA_FILE": str(authority.file), "RUNTIME_TOKEN": "t", **NETWORKS})
+    inspector = HostInspector(settings, ManualClock(datetime.now(UTC)))
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls) as server:
+        port = server.sockets[0].getsockname()[1]
+        hosts = [
+            registered(name, url=f"{scheme}://{name}:{port}", address=ip_address("127.0.0.1"))
+            for scheme, name in (("https", "host.example"), ("https", "other.example"), ("http", "host.example"))
+        ]
+        named, other, plain = await inspector.certificates(hosts)
+    assert named.days == pytest.approx(13.5, abs=0.1)
+    assert "mismatch" in other.problem
+    assert plain == CertificateFacts()
 
 
 async def found(url: str, ca_file=None) -> RuntimeHostFacts:

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from domain.host_facts import LanguageFacts, LayerFacts, RuntimeHostFacts, SandboxFacts
+from domain.host_facts import CertificateFacts, LanguageFacts, LayerFacts, RuntimeHostFacts, SandboxFacts
 from domain.inspection import (
     ArchiveFacts,
     ClockFacts,
@@ -173,6 +173,9 @@ class ManualHost:
 
     async def runtime_hosts(self):
         return self._fact("runtime_hosts", [])
+
+    async def certificates(self, hosts):
+        return self._fact("certificates", [CertificateFacts() for _ in hosts])
 
     async def origin(self):
         return self._fact("origin", None)

@@ -4,9 +4,10 @@ from ipaddress import ip_address
 
 import pytest
 
+from domain.host_facts import CertificateFacts
 from domain.hosts.host import STALE_AFTER, HostState
 from entrypoints.cli.doctor.report import Level
-from entrypoints.cli.doctor.runtime_hosts import judge_registered, judge_runtime_hosts
+from entrypoints.cli.doctor.runtime_hosts import judge_certificates, judge_registered, judge_runtime_hosts
 from entrypoints.version import VERSION
 from tests.contracts.host_directory import NOW, host
 from tests.unit.cli.doctor.facts import RUNTIME_HOST, changed, levels, seen, settings_of
@@ -49,6 +50,21 @@ class TestRuntimeHosts:
     def test_a_certificate_that_ends_within_two_weeks_is_a_warning(self):
         for days, level in ((13.9, Level.WARNING), (14.1, Level.OK)):
             assert levels(judge_runtime_hosts([changed(RUNTIME_HOST, certificate_days=days)])) == {level}
+
+
+class TestCertificatesOfRegisteredHosts:
+    def test_one_that_is_valid_for_long_or_was_not_seen_needs_no_finding(self):
+        hosts = [host(**TLS), host("b", 2)]
+        assert list(judge_certificates(hosts, [CertificateFacts(days=14.1), CertificateFacts()])) == []
+
+    def test_one_that_is_refused_or_ends_soon_is_a_warning_with_the_name_of_its_host(self):
+        hosts = [host(**TLS), host("b", 2, url="https://b.example")]
+        facts = [CertificateFacts("certificate has expired"), CertificateFacts(days=13.4)]
+        refused, ending = judge_certificates(hosts, facts)
+        assert {refused.level, ending.level} == {Level.WARNING}
+        assert refused.seen == "the certificate of a (https://a.example) is refused: certificate has expired"
+        assert refused.remedy.startswith("Renew the certificate")
+        assert ending.seen == "the certificate of b (https://b.example) ends in 13 days"
 
 
 class TestRegisteredHosts:
