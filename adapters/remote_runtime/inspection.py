@@ -10,9 +10,9 @@ from attrs import evolve
 
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from adapters.remote_runtime.verification import Verification
+from domain.addresses import Address
 from domain.clock import Clock
 from domain.host_facts import CertificateFacts, RuntimeHostFacts
-from domain.webhooks.address import Address
 
 _HANDSHAKE_S = 2.0
 _DAY_S = 86_400
