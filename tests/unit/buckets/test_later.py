@@ -1,5 +1,6 @@
 """What runs later, is sent and is counted over several buckets."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
@@ -7,9 +8,10 @@ from uuid import UUID
 import pytest
 from attrs import define, evolve, field
 
-from adapters.buckets.claims import REST_MAX
+from adapters.buckets.claims import REST_MAX, BucketTurns
 from adapters.buckets.counts import BucketExecutionCounts, BucketUsageReader
 from adapters.buckets.deliveries import BucketDeliveries
+from adapters.buckets.directory import Storage
 from adapters.buckets.owners import BucketAudit, BucketOwnerMover, BucketOwnerPurger, BucketTimeline
 from adapters.buckets.queue import BucketQueue
 from adapters.buckets.schedules import BucketSchedules
@@ -19,7 +21,7 @@ from adapters.memory.webhooks import MemoryWebhookStore
 from domain.access.owner_move import MoveStep, OwnedData
 from domain.audit import ActName
 from domain.buckets.bucket_map import HOME, Bucket, in_bucket
-from domain.errors import QuotaReached, StorageUnavailable
+from domain.errors import Overloaded, QuotaReached, StorageUnavailable
 from domain.idempotency import IdempotencyConflict, IdempotencyKey
 from domain.identity import ANONYMOUS, EVERY_OWNER, NO_ID, Owner, SessionRef
 from domain.queue.ports import StateFilter
@@ -33,6 +35,7 @@ from tests.contracts.execution_queue import FAILED, LONG, QueueOfOne
 from tests.contracts.schedule_repository import PERIOD, Planner
 from tests.contracts.storage import ALICE, BOB
 from tests.support.acts import act
+from tests.support.waiting import until
 from tests.unit.buckets.world import World
 
 MINUTE = timedelta(minutes=1)
@@ -91,6 +94,37 @@ async def test_a_bucket_that_is_away_holds_up_no_claim_of_the_others(world, proc
         store.failure = StorageUnavailable(stored="no")
     with pytest.raises(StorageUnavailable):
         await process.claim()
+
+
+async def test_a_claim_fails_only_if_no_bucket_answers(world):
+    turns = BucketTurns(world.directory, timedelta(0))
+    failures: dict[int, Exception] = {0: Overloaded("the database"), 1: StorageUnavailable(stored="no")}
+
+    async def ask(storage: Storage) -> int:
+        if storage.number in failures:
+            raise failures[storage.number]
+        return 0
+
+    assert await turns.claim(world.clock.now(), ask, bool) is None
+    failures |= {number: Overloaded("the database") for number in (2, 3)}
+    with pytest.raises(Overloaded):
+        await turns.claim(world.clock.now(), ask, bool)
+
+
+async def test_a_bucket_that_had_something_rests_for_a_short_time_again(world):
+    turns, has_some = BucketTurns(world.directory), False
+
+    async def ask(storage: Storage) -> bool:
+        return has_some and storage.number == 2
+
+    for _ in range(30):
+        await turns.claim(world.later(REST_MAX), ask, bool)
+    has_some = True
+    assert await turns.claim(world.later(REST_MAX), ask, bool)
+    has_some = False
+    await turns.claim(world.clock.now(), ask, bool)
+    has_some = True
+    assert await turns.claim(world.later(REST_MAX / 10), ask, bool), "the bucket had nothing once"
 
 
 async def test_a_bucket_that_loses_the_response_to_a_claim_holds_up_no_claim_of_the_others(world):
@@ -459,7 +493,12 @@ async def test_copies_are_repaired_every_5_minutes_and_half_a_minute_after_a_fai
         await repairs.run_if_due()
     world.sent[2].failure = None
     began_at = world.now_known.now()
+    world.sent[2].failure = StorageUnavailable()
+    world.later(timedelta(minutes=1))
+    with pytest.raises(StorageUnavailable):
+        await repairs.run_if_due()
     assert repairs.compared_at == began_at, "since then copies may differ"
+    world.sent[2].failure = None
     for span in (timedelta(seconds=30), timedelta(minutes=5)):
         world.sent[2].webhooks.clear()
         await repairs.run_if_due()
@@ -468,6 +507,17 @@ async def test_copies_are_repaired_every_5_minutes_and_half_a_minute_after_a_fai
         await repairs.run_if_due()
         assert set(world.sent[2].webhooks) == {webhook.webhook_id}
         assert repairs.compared_at == world.now_known.now() > began_at
+
+
+async def test_a_process_repairs_copies_when_it_starts(world):
+    webhooks, repairs = BucketWebhooks(world.directory), WebhookRepairs(world.directory, world.ids)
+    webhook = webhook_of(world)
+    await webhooks.add(webhook, 20, act())
+    world.sent[3].webhooks.clear()
+    running = asyncio.create_task(repairs.run())
+    await until(lambda: world.sent[3].webhooks)
+    running.cancel()
+    assert world.sent[3].webhooks == {webhook.webhook_id: webhook}
 
 
 async def test_messages_are_claimed_and_released_in_the_bucket_of_their_execution(world):

@@ -5,7 +5,9 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from attrs import evolve
 
+from adapters.buckets.directory import Directory, Storage, of_those_that_serve
 from adapters.buckets.sessions import BucketSessions
 from domain.buckets.bucket_map import ANNOUNCED, FRESH, HOME, SETTLING, Bucket, BucketsChange, in_bucket
 from domain.concurrency.budget import Budget
@@ -25,6 +27,7 @@ from tests.contracts.hidden_session_repository import FUNCTION, TITLE
 from tests.contracts.keyed_call_repository import made_of
 from tests.contracts.storage import ALICE, SCRIPT
 from tests.support.acts import act
+from tests.support.waiting import until
 from tests.unit.buckets.world import PAUSE, Announced, World
 from tests.unit.domain.builders import LIMITS
 
@@ -88,6 +91,52 @@ async def test_an_id_that_an_unknown_bucket_may_have_is_not_said_to_be_unknown(w
     with pytest.raises(SessionNotFound):
         await sessions.get(foreign)
     assert FRESH < ANNOUNCED
+
+
+async def test_ids_of_buckets_that_are_known_and_of_home_are_served_though_the_buckets_were_not_read_for_long(world):
+    sessions, now = BucketSessions(world.directory), world.later(FRESH + timedelta(seconds=1))
+    for number in world.directory.buckets.all_numbers:
+        with pytest.raises(SessionNotFound):
+            await sessions.get(SessionRef(ALICE, in_bucket(world.ids.new(now), number)))
+
+
+async def test_the_storages_of_buckets_are_opened_when_they_are_found_and_closed_with_the_process():
+    world, log = World(), []
+
+    def make(number: int) -> Storage:
+        async def opened() -> None:
+            log.append(("opened", number))
+
+        async def closed() -> None:
+            log.append(("closed", number))
+
+        return evolve(world.directory.home, number=number, open=opened, close=closed)
+
+    home = make(HOME)
+    directory = Directory(home, world.now_known, PAUSE, world.announced, make)
+    running = asyncio.create_task(directory.run())
+    await until(lambda: len(log) == 3)
+    running.cancel()
+    assert log == [("opened", 1), ("opened", 2), ("opened", 3)]
+    await directory.close()
+    assert log[3:] == [("closed", 1), ("closed", 2), ("closed", 3)], "that of HOME is closed with the process"
+
+
+async def test_work_in_the_background_fails_if_no_bucket_serves_or_one_shows_a_bug(world):
+    async def call(storage: Storage) -> int:
+        failure = failures.get(storage.number)
+        if failure is not None:
+            raise failure
+        return storage.number
+
+    failures: dict[int, Exception] = {1: StorageUnavailable(), 2: Overloaded("the database")}
+    assert await of_those_that_serve(world.directory.all, call) == [HOME, 3]
+    failures[3] = KeyError()
+    with pytest.raises(KeyError):
+        await of_those_that_serve(world.directory.all, call)
+    failures = dict.fromkeys(world.directory.buckets.all_numbers, StorageUnavailable())
+    with pytest.raises(StorageUnavailable):
+        await of_those_that_serve(world.directory.all, call)
 
 
 async def test_while_the_buckets_cannot_be_read_the_last_ones_count(world):
