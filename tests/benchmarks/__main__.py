@@ -1,13 +1,7 @@
 """Benchmarks: `python -m tests.benchmarks run`, `cleanup`, `history`, `hosts` and others; one run, one machine."""
 
-import asyncio
-import os
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from subprocess import SubprocessError
 
 import click
 
@@ -29,18 +23,14 @@ from tests.benchmarks import (
 )
 from tests.benchmarks import buckets as buckets_benchmark
 from tests.benchmarks import turns as turns_benchmark
-from tests.benchmarks.database import Database, database, migrate
 from tests.benchmarks.http_runs import Times
-from tests.benchmarks.load import LoadFailed
 from tests.benchmarks.machine import Cores, describe
-from tests.benchmarks.measurement import Measurement
 from tests.benchmarks.plan import Plan
-from tests.benchmarks.process_table import busy_s, processor_s, strangers
-from tests.benchmarks.progress import Progress
 from tests.benchmarks.queues import WHOLE, QueueScope
-from tests.benchmarks.servers import NotServing
 from tests.benchmarks.sessions import SessionSet
-from tests.benchmarks.stages import Scope, Stage
+from tests.benchmarks.stage_runs import carry_out
+from tests.benchmarks.stages import Scope
+from tests.benchmarks.surroundings import bench, print_notes, strangers_printed, strangers_seen
 from tests.benchmarks.targets import Facts, queue_targets
 
 _CONNECTIONS = (1, 16, 64, 256)
@@ -48,7 +38,6 @@ _MOSTLY = 64
 _SIZES = (10_000, 100_000, 1_000_000)
 _HUGE = 10_000_000
 _OUTPUT = Path("dist/bench")
-_OTHERS_SHARE = 0.05
 
 
 @click.group()
@@ -74,9 +63,9 @@ def run(*, seconds: float, warmup: float, sizes: str, connections: str, grid: bo
     """Compare, print tables and the ratios with their targets, and draw a picture."""
     many = _numbers(sizes) + ((_HUGE,) if full else ())
     scope = _scope(many, _numbers(connections), Times(warmup, seconds), everything=grid or full)
-    with _bench() as (postgres, cores, folder), _strangers() as seen:
+    with bench() as (postgres, cores, folder), strangers_seen() as seen:
         plan = Plan(postgres, cores, folder, scope, WHOLE if full else QueueScope(), seen)
-        measurements = _carry_out(plan)
+        measurements = carry_out(plan)
     facts = Facts(measurements, plan.hot_share, plan.private_mib)
     _tell(cores, facts, plan.notes)
     _write(output, facts, plan.notes)
@@ -89,7 +78,7 @@ def run(*, seconds: float, warmup: float, sizes: str, connections: str, grid: bo
 def run_once(sessions: int, seconds: float, rate: int) -> None:
     """Remove expired sessions by the million while others are read."""
     work = cleanup.Work(SessionSet(sessions), rate or None, seconds)
-    with _bench() as (postgres, cores, folder), _strangers() as seen:
+    with bench() as (postgres, cores, folder), strangers_seen() as seen:
         swept = cleanup.run(postgres, cores, folder, work, lambda text: click.echo(text, err=True))
     click.echo(report.measurement_table([swept.quiet, swept.during]))
     click.echo()
@@ -101,8 +90,7 @@ def run_once(sessions: int, seconds: float, rate: int) -> None:
     click.echo(
         f"p99 during / quiet: {ratio:.2f} (at most {cleanup.P99_RATIO_MAX:g}): {_met(ratio <= cleanup.P99_RATIO_MAX)}"
     )
-    for note in seen:
-        click.echo(note)
+    print_notes(seen)
 
 
 @cli.command("history")
@@ -114,7 +102,7 @@ def run_once(sessions: int, seconds: float, rate: int) -> None:
 def large_history(*, rows: int, beside: int, emptied: int, seconds: float, rounds: int) -> None:
     """Record and page through a history of millions of rows, in turns with a small one; empty a day of it."""
     work = history.Work(beside, rows, emptied, seconds, rounds)
-    with _bench() as (postgres, cores, folder), _strangers() as seen:
+    with bench() as (postgres, cores, folder), strangers_seen() as seen:
         found = history.run(postgres, cores, folder, work)
     day = found.emptied
     click.echo(report.measurement_table([*found.lines, day.quiet, day.during]))
@@ -129,18 +117,15 @@ def large_history(*, rows: int, beside: int, emptied: int, seconds: float, round
         f"emptying {emptied:,} rows took {day.took_ms:.0f} ms; the worst finish that met it {day.worst_during_ms:.0f} ms, "
         f"in quiet {day.worst_quiet_ms:.0f} ms"
     )
-    for note in seen:
-        click.echo(note)
+    print_notes(seen)
 
 
 @cli.command("fairness")
 @click.option("--seconds", default=5.0, show_default=True, help="Measured, for each line.")
 def fair(*, seconds: float) -> None:
     """Let one owner flood the service, and report what a neighbour notices; well under a minute."""
-    with _bench() as (postgres, cores, folder), _strangers() as seen:
+    with bench() as (postgres, cores, folder), strangers_printed():
         click.echo(fairness.table(*fairness.run(postgres, cores, folder, seconds)))
-    for note in seen:
-        click.echo(note)
 
 
 @cli.command("controllers")
@@ -149,11 +134,9 @@ def fair(*, seconds: float) -> None:
 )
 def several_controllers(*, rounds: int) -> None:
     """Call 1, 2 and 4 controllers on one database, and report what a call costs, writes and stores; two minutes."""
-    with _bench() as (postgres, cores, folder), _strangers() as seen:
+    with bench() as (postgres, cores, folder), strangers_printed():
         for text in controllers.run(postgres, cores, folder, rounds):
             click.echo(text)
-    for note in seen:
-        click.echo(note)
 
 
 @cli.command("queue")
@@ -161,14 +144,13 @@ def several_controllers(*, rounds: int) -> None:
 @click.option("--whole", is_flag=True, help=f"{WHOLE.many:,} queued executions, and more of all else; half an hour.")
 def queue_alone(*, seconds: float, whole: bool) -> None:
     """Measure the queue of executions alone, beside other queues; four minutes."""
-    with _bench() as (postgres, cores, folder), _strangers() as seen:
+    with bench() as (postgres, cores, folder), strangers_seen() as seen:
         scope = WHOLE if whole else QueueScope()
-        measurements = _carry_out(queues.Queues(postgres, cores, folder, Times(1.0, seconds), scope, seen))
+        measurements = carry_out(queues.Queues(postgres, cores, folder, Times(1.0, seconds), scope, seen))
     click.echo(report.measurement_table(measurements))
     click.echo()
     click.echo(report.verdict_table(Facts(measurements), queue_targets))
-    for note in seen:
-        click.echo(note)
+    print_notes(seen)
 
 
 @cli.command("buckets")
@@ -203,11 +185,9 @@ def lists_of_owners(*, buckets: int, sessions: int, turns: int) -> None:
 @click.option("--seconds", default=5.0, show_default=True, help="Measured, for each line.")
 def sessions_in_turn(*, places: int, warm: int, seconds: float) -> None:
     """Use sessions in turn, more than there are places and as many; then start 200 at once. Two minutes."""
-    with _bench() as (postgres, _, folder), _strangers() as seen:
+    with bench() as (postgres, _, folder), strangers_printed():
         for text in turns_benchmark.run(postgres, folder, places, warm, seconds):
             click.echo(text)
-    for note in seen:
-        click.echo(note)
 
 
 @cli.command("front")
@@ -215,11 +195,9 @@ def sessions_in_turn(*, places: int, warm: int, seconds: float) -> None:
 @click.option("--seconds", default=3.0, show_default=True, help="Measured, for each line of a turn.")
 def passed_calls(*, turns: int, seconds: float) -> None:
     """Pass calls on to an origin, and report what that adds to them; under a minute."""
-    with _bench() as (postgres, cores, folder), _strangers() as seen:
+    with bench() as (postgres, cores, folder), strangers_printed():
         for text in front.run(postgres, cores, folder, turns, seconds):
             click.echo(text)
-    for note in seen:
-        click.echo(note)
 
 
 @cli.command("hosts")
@@ -227,11 +205,9 @@ def passed_calls(*, turns: int, seconds: float) -> None:
 @click.option("--seconds", default=2.0, show_default=True, help="Measured, for each line of a turn.")
 def on_hosts(*, rounds: int, seconds: float) -> None:
     """Execute warm sessions on a runtime host, in turns with the sandbox itself; two minutes."""
-    with _bench(apart=False) as (postgres, _, folder), _strangers() as seen:
+    with bench(apart=False) as (postgres, _, folder), strangers_printed():
         for text in hosts.run(postgres, folder, rounds, seconds):
             click.echo(text)
-    for note in seen:
-        click.echo(note)
 
 
 @cli.command("fleet")
@@ -239,11 +215,9 @@ def on_hosts(*, rounds: int, seconds: float) -> None:
 @click.option("--seconds", default=3.0, show_default=True, help="Measured, of warm executions in a turn.")
 def fleets(*, rounds: int, seconds: float) -> None:
     """Execute on 1, 2, 4 and 8 runtime hosts, and weigh idle streams; two minutes."""
-    with _bench(apart=False) as (postgres, _, folder), _strangers() as seen:
+    with bench(apart=False) as (postgres, _, folder), strangers_printed():
         for text in fleet.run(postgres, folder, rounds, seconds):
             click.echo(text)
-    for note in seen:
-        click.echo(note)
 
 
 @cli.command("compare")
@@ -251,11 +225,10 @@ def fleets(*, rounds: int, seconds: float) -> None:
 @click.option("--seconds", default=600.0, show_default=True, help="After this long no further round is begun.")
 def two_commits(*, base: str, seconds: float) -> None:
     """Compare the working tree with the commit BASE: processor time per request, in turns."""
-    with _strangers() as seen:
+    with strangers_seen() as seen:
         compared = compare.run(base, seconds, lambda text: click.echo(text, err=True))
     click.echo(compare.table(compared))
-    for note in seen:
-        click.echo(note)
+    print_notes(seen)
 
 
 def _scope(sizes: tuple[int, ...], connections: tuple[int, ...], times: Times, *, everything: bool) -> Scope:
@@ -269,61 +242,6 @@ def _scope(sizes: tuple[int, ...], connections: tuple[int, ...], times: Times, *
         connections_peers=connections if everything else mostly,
         sizes_peers=sizes if everything else sizes[:1],
     )
-
-
-@contextmanager
-def _bench(*, apart: bool = True) -> Iterator[tuple[Database, Cores, Path]]:
-    """Run PostgreSQL in a folder that is gone afterwards, on the core of the load or, not `apart`, on all cores."""
-    cores = Cores.choose()
-    with _folder() as folder:
-        if apart:
-            os.sched_setaffinity(0, {cores.load})
-        with database(folder, cores.load if apart else None) as postgres:
-            asyncio.run(migrate(postgres, folder))
-            yield postgres, cores, folder
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="pgl-bench-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # as root, workers and PostgreSQL are other users
-        yield folder
-
-
-@contextmanager
-def _strangers() -> Iterator[list[str]]:
-    """Look who else is at work before and after, and how much meanwhile, and note it."""
-    seen = [f"Before the run: {each}; this distorts the results." for each in strangers(os.getpid())]
-    for note in seen:
-        click.echo(note, err=True)
-    started_s, others_s = time.monotonic(), busy_s() - processor_s(os.getpid())
-    yield seen
-    share = (busy_s() - processor_s(os.getpid()) - others_s) / (time.monotonic() - started_s)
-    if share > _OTHERS_SHARE:
-        seen.append(f"During the run others took {share:.0%} of a core; this distorts the results.")
-    seen.extend(f"After the run: {each}; this distorts the results." for each in strangers(os.getpid()))
-
-
-def _carry_out(plan: Plan | queues.Queues) -> list[Measurement]:
-    stages = list(plan.stages())
-    progress = Progress(sum(len(stage.steps) for stage in stages))
-    measurements: list[Measurement] = []
-    for stage in stages:
-        try:
-            _take(stage, progress, measurements)
-        except (NotServing, LoadFailed, RuntimeError, SubprocessError) as failure:
-            plan.notes.append(str(failure))
-    progress.close()
-    return measurements
-
-
-def _take(stage: Stage, progress: Progress, measurements: list[Measurement]) -> None:
-    with stage.opens() as server:
-        for step in stage.steps:
-            progress.begin(step.label)
-            measurements += step.work(server)
-            progress.end()
 
 
 def _tell(cores: Cores, facts: Facts, notes: Sequence[str]) -> None:
