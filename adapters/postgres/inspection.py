@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-from attrs import define, evolve
+from attrs import define
 
 from adapters.postgres import codec
-from adapters.postgres.buckets.node_facts import node_facts
+from adapters.postgres.bucket_inspection import BucketInspector, in_bucket
 from adapters.postgres.clock.probe import AT_HOME, ServerTime
 from adapters.postgres.clock.samples import ClockSample, boottime_ns, from_ns, host_time, to_ns
 from adapters.postgres.connections.connection import Statement
@@ -29,10 +29,8 @@ from domain.audit import ActName
 from domain.hosts.host import RegisteredHost
 from domain.identity import ANONYMOUS, uuid7_at, uuid7_time
 from domain.inspection import (
-    NOWHERE,
     ArchiveFacts,
     BucketFacts,
-    BucketLocation,
     ClockFacts,
     ConnectionFacts,
     HorizonHolder,
@@ -73,8 +71,7 @@ class DatabaseInspector:
     _connection: InspectionConnection
     _statements: Statements
     _steps: Sequence[Migration]
-    _node_timeout_s: float
-    """The time in which the coordinator connects to its nodes."""
+    _buckets: BucketInspector
 
     @classmethod
     @asynccontextmanager
@@ -83,7 +80,9 @@ class DatabaseInspector:
     ) -> AsyncIterator[Self]:
         """Connect, and yield an inspector; each statement takes `timeout_s` at most. Raises DatabaseUnreachable."""
         async with InspectionConnection.opened(options, timeout_s) as connection:
-            yield cls(connection, statements, load_migrations(), min(timeout_s, options.statement_timeout_s) / 2)
+            steps, node_timeout_s = load_migrations(), min(timeout_s, options.statement_timeout_s) / 2
+            buckets = BucketInspector(connection, statements, steps, node_timeout_s)
+            yield cls(connection, statements, steps, buckets)
 
     async def connection(self) -> ConnectionFacts:
         """Return where the connection leads."""
@@ -107,8 +106,8 @@ class DatabaseInspector:
         """Return the rights on the schema, or else on those of buckets, that the service needs and this role lacks."""
         select = self._statements.inspection.select_rights
         missing = await self._rows(select)
-        for _, schema, _ in [] if missing else await self._buckets():
-            missing += await self._rows(_at(select, schema))
+        for schema in [] if missing else await self._buckets.schemas():
+            missing += await self._rows(in_bucket(select, schema))
         return [MissingRight(*row) for row in missing]
 
     async def schema(self) -> SchemaFacts:
@@ -127,36 +126,7 @@ class DatabaseInspector:
 
     async def buckets(self) -> tuple[Sequence[BucketFacts], Sequence[NodeFacts]]:
         """Return the buckets and the nodes of a distributed database; nothing of a plain one."""
-        rows = await self._buckets()
-        if not rows:
-            return [], []
-        found = await self._rows(self._statements.buckets.select_bucket_locations)
-        locations = {schema: BucketLocation(*location) for schema, *location in found}
-        nodes = await self._nodes()
-        away = {node.address for node in nodes if node.is_away}
-        facts = []
-        for _, schema, _ in rows:
-            location = locations.get(schema, NOWHERE)
-            pending = [] if away.intersection(location.nodes) else await self._lacking(schema)
-            facts.append(BucketFacts(schema, location, pending))
-        return facts, nodes
-
-    async def _buckets(self) -> Sequence[tuple[Any, ...]]:
-        """Return the number, schema and begin of each bucket."""
-        statements = self._statements.buckets
-        ((exists,),) = await self._rows(statements.select_buckets_exist)
-        return await self._rows(statements.select_buckets) if exists else []
-
-    async def _nodes(self) -> Sequence[NodeFacts]:
-        clock, limit = self._statements.clock, {"milliseconds": str(round(self._node_timeout_s * 1000))}
-        await self._rows(clock.limit_node_connects, limit)
-        return node_facts(await self._rows(clock.select_node_facts))
-
-    async def _lacking(self, schema: str) -> Sequence[str]:
-        """Return the migrations that a bucket lacks."""
-        rows = await self._rows(_at(self._statements.migrations.select_migrations, schema))
-        steps = [step.at(schema) for step in self._steps]
-        return [str(step) for step in SchemaState.of(steps, [AppliedMigration(*row) for row in rows]).pending]
+        return await self._buckets.facts()
 
     async def indexes(self) -> IndexFacts:
         """Return the indexes of the schema, and those that the applied migrations make.
@@ -302,8 +272,3 @@ class DatabaseInspector:
         self, statement: Statement, parameters: Mapping[str, object] | None = None
     ) -> list[tuple[Any, ...]]:
         return await self._connection.fetch(statement, parameters)
-
-
-def _at(statement: Statement, schema: str) -> Statement:
-    """Return a statement for a bucket, which is not prepared: the connection knows statements by their names."""
-    return evolve(statement.at(schema, {}), prepare=False)
