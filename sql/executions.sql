@@ -136,7 +136,7 @@ WHERE s.renewed_from IS NOT NULL AND s.ordinal NOT IN (SELECT h.ordinal FROM hel
 -- name: delete_open_executions(request_ids, owners, execution_ids)!
 DELETE FROM meta.open_executions AS o
 USING unnest(:request_ids::uuid[], :owners::text[], :execution_ids::uuid[]) AS c (request_id, owner, execution_id)
-WHERE o.request_id = c.request_id AND o.owner = c.owner AND o.execution_id = c.execution_id;
+WHERE o.request_id = any(ARRAY[c.request_id]) AND o.owner = c.owner AND o.execution_id = c.execution_id;
 
 -- name: finish_executions(request_ids, owners, execution_ids, partitions, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, waits)
 -- Only the call that removes the open record increments the count, so a repeated finish counts once. Executions of one
@@ -183,7 +183,7 @@ held AS (
 removed AS (
     DELETE FROM meta.open_executions AS o
     USING held AS h
-    WHERE o.request_id = h.request_id AND o.execution_id = h.execution_id
+    WHERE o.request_id = any(ARRAY[h.request_id]) AND o.execution_id = h.execution_id
     RETURNING h.*
 ),
 counted AS (

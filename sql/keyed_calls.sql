@@ -196,7 +196,7 @@ WITH call AS (
 forgotten AS (
     DELETE FROM meta.open_executions AS o
     USING call AS c
-    WHERE o.request_id = c.request_id AND o.owner = c.owner AND o.execution_id = c.execution_id
+    WHERE o.request_id = any(ARRAY[c.request_id]) AND o.owner = c.owner AND o.execution_id = c.execution_id
 )
 DELETE FROM meta.idempotency_keys AS k
 USING call AS c
@@ -247,7 +247,7 @@ held AS (
 removed AS (
     DELETE FROM meta.open_executions AS o
     USING held AS h
-    WHERE o.request_id = h.request_id AND o.execution_id = h.execution_id
+    WHERE o.request_id = any(ARRAY[h.request_id]) AND o.execution_id = h.execution_id
     RETURNING h.*
 ),
 counted AS (

@@ -17,8 +17,8 @@ WITH call AS (
 open AS MATERIALIZED (
     SELECT c.*, o.deadline_at
     FROM call AS c
-    INNER JOIN meta.open_executions AS o ON c.request_id = o.request_id AND c.execution_id = o.execution_id
-    ORDER BY o.request_id, o.execution_id
+    INNER JOIN meta.open_executions AS o ON o.request_id = any(ARRAY[c.request_id]) AND c.execution_id = o.execution_id
+    ORDER BY c.request_id, c.execution_id
     FOR KEY SHARE OF o SKIP LOCKED
 ),
 stored AS (
@@ -70,4 +70,4 @@ ORDER BY c.ordinal, l.part;
 -- name: delete_live_output(request_ids, execution_ids)!
 DELETE FROM meta.live_output AS l
 USING unnest(:request_ids::uuid[], :execution_ids::uuid[]) AS c (request_id, execution_id)
-WHERE l.request_id = c.request_id AND l.execution_id = c.execution_id;
+WHERE l.request_id = any(ARRAY[c.request_id]) AND l.execution_id = c.execution_id;

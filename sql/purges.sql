@@ -64,7 +64,7 @@ picked_open AS MATERIALIZED (
 opened AS (
     DELETE FROM meta.open_executions AS o
     USING picked_open AS p
-    WHERE o.request_id = p.request_id AND o.execution_id = p.execution_id
+    WHERE o.request_id = any(ARRAY[p.request_id]) AND o.execution_id = p.execution_id
     RETURNING o.owner
 ),
 live AS (

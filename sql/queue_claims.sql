@@ -163,7 +163,8 @@ ORDER BY c.nth, c.position;
 
 -- name: put_back_executions(request_ids, execution_ids, claim_ids, not_befores, cancelled, cancelled_error)!
 -- An open record of another claim stays: the statement may be sent twice, and the entry may be claimed again between. A
--- cancel that was requested meanwhile ends the entry.
+-- cancel that was requested meanwhile ends the entry. Each call has a claim. With `=`, PostgreSQL would take it for the
+-- condition of the index open_executions_id, and read all of that.
 WITH call AS (
     SELECT *
     FROM
@@ -173,15 +174,15 @@ WITH call AS (
 held AS MATERIALIZED (
     SELECT o.request_id, o.execution_id, c.not_before
     FROM call AS c
-    INNER JOIN meta.open_executions AS o ON c.request_id = o.request_id AND c.execution_id = o.execution_id
-    WHERE o.claim_id = c.claim_id
-    ORDER BY o.request_id, o.execution_id
+    INNER JOIN meta.open_executions AS o ON o.request_id = any(ARRAY[c.request_id]) AND c.execution_id = o.execution_id
+    WHERE o.claim_id IS NOT DISTINCT FROM c.claim_id
+    ORDER BY c.request_id, c.execution_id
     FOR UPDATE OF o
 ),
 removed AS (
     DELETE FROM meta.open_executions AS o
     USING held AS h
-    WHERE o.request_id = h.request_id AND o.execution_id = h.execution_id
+    WHERE o.request_id = any(ARRAY[h.request_id]) AND o.execution_id = h.execution_id
     RETURNING o.*, h.not_before, coalesce((o.options ->> 'attempt')::smallint, 1::smallint) AS attempt
 ),
 queued AS (

@@ -4,10 +4,7 @@
 -- name: finish_queued_executions(request_ids, owners, execution_ids, partitions, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, answers, whole_results, error_texts, attempts, next_ids, next_partitions, next_not_befores, next_expiries, next_priorities_s, next_options, waits)
 -- Parts that have the same name as in finish_executions do the same. `following` has the next attempts that are accepted:
 -- those of sessions that live at the end of the execution, and until the next start, unless the cancel was requested.
--- Their results are kept for as long as that of this one, from the expiry on. Webhooks hear of the last attempt. An analysis
--- of the table of open records while it is empty makes PostgreSQL expect no rows in it. Then it would read the whole index
--- for `deleted`, and join it with each call, so the records are looked up by what the calls name. `removed` is a full join,
--- with a condition that does not make an inner join of it: it alone is never made by comparing each row with each.
+-- Their results are kept for as long as that of this one, from the expiry on. Webhooks hear of the last attempt.
 WITH call AS (
     SELECT *
     FROM
@@ -48,21 +45,13 @@ held AS (
     UNION ALL
     SELECT w.* FROM waiting AS w
 ),
-deleted AS (
-    DELETE FROM meta.open_executions AS o
-    WHERE
-        o.request_id = any(array(SELECT h.request_id FROM held AS h))
-        AND ((o.request_id, o.execution_id) IN (SELECT h.request_id, h.execution_id FROM held AS h)) IS TRUE
-    RETURNING o.*
-),
 removed AS (
-    SELECT DISTINCT ON (h.request_id, h.execution_id)
-        h.*, d.deadline_at, d.in_order, d.cancel_requested_at, d.language_title, d.ready_at, d.start_until, d.kept_until,
-        d.params AS accepted_params, d.options, d.key, d.payload_hash
-    FROM deleted AS d
-    FULL JOIN held AS h ON d.request_id = h.request_id AND d.execution_id = h.execution_id
-    WHERE num_nonnulls(d.request_id, h.request_id) = 2
-    ORDER BY h.request_id, h.execution_id, h.ordinal
+    DELETE FROM meta.open_executions AS o
+    USING held AS h
+    WHERE o.request_id = any(ARRAY[h.request_id]) AND o.execution_id = h.execution_id
+    RETURNING
+        h.*, o.deadline_at, o.in_order, o.cancel_requested_at, o.language_title, o.ready_at, o.start_until, o.kept_until,
+        o.params AS accepted_params, o.options, o.key, o.payload_hash
 ),
 counted AS (
     SELECT
@@ -248,7 +237,8 @@ running AS MATERIALIZED (
         AND o.claim_id IS NOT NULL
         AND c.owner IN (o.owner, '*')
         AND o.deadline_at > c.now
-    ORDER BY o.request_id, o.execution_id
+    -- As a row, because PostgreSQL 15 would read the primary key for the order of its columns.
+    ORDER BY row(o.request_id, o.execution_id)
     FOR UPDATE OF o
 ),
 marked AS (
@@ -256,7 +246,7 @@ marked AS (
     SET cancel_requested_at = r.now
     FROM running AS r
     WHERE
-        o.request_id = r.request_id AND o.execution_id = r.execution_id AND r.cancel_requested_at IS NULL
+        o.request_id = any(ARRAY[r.request_id]) AND o.execution_id = r.execution_id AND r.cancel_requested_at IS NULL
 )
 SELECT r.ordinal, 'cancelled' AS fate FROM removed AS r
 UNION ALL
@@ -284,7 +274,7 @@ WITH running AS MATERIALIZED (
 UPDATE meta.open_executions AS o
 SET cancel_requested_at = coalesce(o.cancel_requested_at, :now::timestamptz)
 FROM running AS r
-WHERE o.request_id = r.request_id AND o.execution_id = r.execution_id
+WHERE o.request_id = any(ARRAY[r.request_id]) AND o.execution_id = r.execution_id
 RETURNING o.execution_id;
 
 -- name: erase_execution(request_id, execution_id, partition, owner, act_id, actor, origin, act)!

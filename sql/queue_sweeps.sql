@@ -158,7 +158,7 @@ WITH picked AS MATERIALIZED (
 removed AS (
     DELETE FROM meta.open_executions AS o
     USING picked AS p
-    WHERE o.request_id = p.request_id AND o.execution_id = p.execution_id
+    WHERE o.request_id = any(ARRAY[p.request_id]) AND o.execution_id = p.execution_id
     RETURNING
         o.*,
         CASE WHEN o.claim_id IS NOT NULL THEN coalesce((o.options ->> 'attempt')::smallint, 1::smallint) END AS attempt

@@ -6,7 +6,10 @@
 -- request_id, so two batches cannot deadlock. Without `:waits`, a statement skips each call whose row another
 -- transaction has locked, and returns a row that marks the call as skipped. The planner does not know the size of a
 -- batch, so it could join two parts of a statement in quadratic time. Therefore each part passes on the columns that
--- later parts need, and `NOT IN` is executed as a hash table.
+-- later parts need, and `NOT IN` is executed as a hash table. A table of few short-lived rows is mostly empty when it is
+-- vacuumed or analysed, and the planner then expects no rows in it. For a join by `o.request_id = c.request_id` it would
+-- read a whole index with all dead entries. `o.request_id = any(ARRAY[c.request_id])` means the same, but leaves lookups
+-- only: the order of the index is then of no use. For this, `ORDER BY` must not name the columns of the index either.
 
 -- name: insert_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions, function_ids, conventions, created_ats, grants)!
 -- Storing the same session again changes nothing.

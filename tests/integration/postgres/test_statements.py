@@ -17,6 +17,9 @@ from adapters.postgres.clock.probe import AT_HOME
 from adapters.postgres.codec import first_id_of, partitions_between
 from adapters.postgres.connections.connection import GatewayConnection, Statement
 from adapters.postgres.gateway_options import GatewayOptions
+from adapters.postgres.repositories.executions import FinishExecutions, WithdrawExecutions
+from adapters.postgres.repositories.keyed_executions import FinishKeyedExecutions, WithdrawKeyedExecutions
+from adapters.postgres.repositories.live_output import AppendOutput
 from adapters.postgres.repositories.queue_reader import SelectStates
 from adapters.postgres.repositories.queue_statements import (
     AcceptCall,
@@ -33,6 +36,8 @@ from domain.executions.execution import FinishedExecution, OpenExecution
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
+from domain.live.events import OutputPart, OutputPiece
+from domain.live.position import OutputStream
 from domain.queue.entry import Entry, StartWindow
 from domain.queue.state import CANCELLED
 from tests.sql_clocks import clock_reads
@@ -248,17 +253,28 @@ SELECT gen_random_uuid(), gen_random_uuid(), 'alice', 1, 'infinity' FROM generat
 """
 
 
-def test_ends_look_open_records_up_after_an_analysis_that_found_only_dead_ones(database_url, statements):
+_DELETE_OPEN_RECORDS = "DELETE FROM meta.open_executions"
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        ["VACUUM meta.open_executions"],
+        [_OPEN_RECORDS, _DELETE_OPEN_RECORDS, "ANALYZE meta.open_executions"],
+        [_OPEN_RECORDS, _DELETE_OPEN_RECORDS, "VACUUM (TRUNCATE off) meta.open_executions", _OPEN_RECORDS],
+        [_OPEN_RECORDS, "ANALYZE meta.open_executions"],
+    ],
+    ids=["never filled", "dead at its analysis", "filled after its vacuum", "filled"],
+)
+def test_open_records_are_looked_up_whatever_a_vacuum_or_an_analysis_has_found(database_url, statements, history):
     with psycopg.connect(GatewayOptions(database_url).conninfo, autocommit=True) as connection:
-        for text in (_OPEN_RECORDS, "DELETE FROM meta.open_executions", "ANALYZE meta.open_executions"):
+        for text in history:
             connection.execute(text)
-        ((statement, parameters),) = (
-            each for each in _queue_statements(statements) if each[0] is statements.queue_ends.finish_queued_executions
-        )
-        plan = _plan(connection, statement, parameters)
-        lookups = re.findall(r"using open_executions_\w+ on .*\n *(.*)", plan)
-        assert lookups, plan
-        assert all(each.startswith("Index Cond: ") for each in lookups), plan
+        for statement, parameters in _statements_of_open_records(statements):
+            plan = _plan(connection, statement, parameters)
+            lookups = re.findall(r"using (?:open_executions|live_output)_\w+ on .*\n *(.*)", plan)
+            assert lookups, plan
+            assert all(each.startswith("Index Cond: ") for each in lookups), f"{statement.name}\n{plan}"
 
 
 @pytest.fixture(scope="module")
@@ -323,15 +339,18 @@ async def test_statements_of_cleanup_examine_few_rows_of_many(full_url, statemen
         assert 0 < (await cursor.fetchall())[0][0] <= 20 * rows_max
 
 
+_PURGE = {
+    "request_id": SOME_ID, "owner": "alice", "partitions": "{2,3}", "key_expires_at": "2026-02-01", "bytes_max": 2**40,
+}  # fmt: skip
+
+
 async def test_a_purge_of_a_session_reads_few_rows_of_a_long_history(full_url, statements):
     rows_max = 10
-    purge = {"request_id": SOME_ID, "owner": "alice", "partitions": "{2,3}", "key_expires_at": "2026-02-01"}
-    purge["bytes_max"] = 2**40
     conninfo = GatewayOptions(full_url).conninfo
     connection = await GatewayConnection.connect(conninfo, autocommit=True, prepare_threshold=0, address_timeout_s=10)
     async with connection, connection.transaction(force_rollback=True):
         found = await connection.run(
-            statements.purges.purge_session, {**purge, "rows_max": rows_max, **codec.act_columns(act())}
+            statements.purges.purge_session, {**_PURGE, "rows_max": rows_max, **codec.act_columns(act())}
         )
         assert found == [(True, rows_max)]
         cursor = await connection.execute(_ROWS_READ)
@@ -515,6 +534,35 @@ def _queue_statements(statements: Statements) -> list[tuple[Statement, dict[str,
         ),
         (states.select_queued_count, {"owner": "alice", "languages": "{python}", "counted_max": 100}),
         (states.select_all_queued_count, {"counted_max": 100}),
+    ]
+
+
+def _statements_of_open_records(statements: Statements) -> list[tuple[Statement, dict[str, object]]]:
+    """Return the statements that find open records, or their live output, by a join; with parameters."""
+    ends, claims, live = statements.queue_ends, statements.queue_claims, statements.live_output
+    queued = ends.finish_queued_executions, ends.cancel_executions, claims.put_back_executions
+    now, ref, key = _CLOCK.now(), SessionRef(Owner("alice"), SOME_ID), IdempotencyKey("k", "0" * 64)
+    finished = FinishedExecution(OpenExecution(SOME_ID, session_at(now, ref=ref), now), now, JsonText("{}"), CANCELLED)
+    part = OutputPart(SOME_ID, SOME_ID, 1, *(OutputPiece(stream, 0, "") for stream in OutputStream))
+    finish, withdraw = statements.executions.finish_executions, statements.executions.delete_open_executions
+    keyed = statements.keyed_calls
+    return [
+        (finish, FinishExecutions(finish, full=True).parameters([finished], "normal")),
+        (withdraw, WithdrawExecutions(withdraw).columns([(ref, SOME_ID)])),
+        (
+            keyed.finish_keyed_executions,
+            FinishKeyedExecutions(keyed.finish_keyed_executions, full=True).parameters([(finished, key)], "normal"),
+        ),
+        (
+            keyed.withdraw_keyed_executions,
+            WithdrawKeyedExecutions(keyed.withdraw_keyed_executions).columns([(ref, SOME_ID, key)]),
+        ),
+        (live.append_live_output, AppendOutput(live.append_live_output).columns([part])),
+        (live.delete_live_output, {"request_ids": codec.uuids([SOME_ID]), "execution_ids": codec.uuids([SOME_ID])}),
+        (ends.request_cancels, {"request_id": SOME_ID, "owner": "alice", "now": now}),
+        (statements.queue_sweeps.move_overdue_executions, {"now": now, "rows_max": 100, **NO_ATTEMPTS}),
+        (statements.purges.purge_session, {**_PURGE, "rows_max": 100, **codec.act_columns(act())}),
+        *(each for each in _queue_statements(statements) if each[0] in queued),
     ]
 
 

@@ -38,7 +38,7 @@ def parts(statement):
         (
             STATEMENTS.executions.finish_executions,
             STATEMENTS.queue_ends.finish_queued_executions,
-            {"passing", "waiting", "held", "counted", "stored"},
+            {"passing", "waiting", "held", "removed", "counted", "stored"},
         ),
         (
             STATEMENTS.executions.finish_executions,
