@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Mapping
+from functools import partial
 from uuid import UUID
 
 from attrs import Factory, define, field
@@ -13,6 +14,7 @@ from typing_extensions import override
 from adapters.sandbox.capacity import group_limits, pool_limits
 from adapters.sandbox.health import health_of
 from adapters.sandbox.isolation.control_group import NoControlGroup, make_control_group
+from adapters.sandbox.network import Networks, connected
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.pool.slot_table import Slot
 from adapters.sandbox.pool.worker_pool import WorkerPool
@@ -66,9 +68,10 @@ class SandboxWorker(Worker):
         slot.script_hash = run.script_hash
         self._reusable = False
         options, queue_time_ms = self._runner.options, self._queue_time_ms
-        report = await execute(
-            self.process, run, self._script, options, queue_time_ms=queue_time_ms, cold_start=cold_start
+        execution = partial(
+            execute, self.process, run, self._script, options, queue_time_ms=queue_time_ms, cold_start=cold_start
         )
+        report = await (connected(self.process, run, execution) if run.network else execution())
         self._reusable = self.process.is_alive
         if report.failure is not None and report.failure.name == PROTOCOL_BROKEN and not self._reusable:
             self._runner.protocol_violations += 1
@@ -96,6 +99,8 @@ class SandboxScriptRunner(ScriptRunner):
 
     options: SandboxOptions
     builder: SandboxBuilder = field(default=Factory(lambda self: SandboxBuilder(self.options), takes_self=True))
+    networks: Networks | None = field(default=None, kw_only=True)
+    """Starts workers with a network; None refuses them."""
     protocol_violations: int = field(default=0, init=False)
     _factory: WorkerFactory = field(init=False)
     _runtimes: dict[Language, LanguageRuntime] = field(init=False)
@@ -207,7 +212,10 @@ class SandboxScriptRunner(ScriptRunner):
         process = slot.process
         if process is not None and slot.runs == 0:
             slot.process = None
-            self._runtimes[slot.language].put_back(process, slot.memory_mb)
+            if slot.network:
+                process.kill()  # it can reach the hosts of its session
+            else:
+                self._runtimes[slot.language].put_back(process, slot.memory_mb)
         self._pool.release(slot, reusable=reusable)
 
     def _runtime(self, language: Language) -> LanguageRuntime:
@@ -231,10 +239,17 @@ class SandboxScriptRunner(ScriptRunner):
             left_s = self.options.queue_timeout_s - (time.perf_counter() - called_at)
             try:
                 async with asyncio.timeout(left_s):
-                    slot.process = await runtime.take(slot.memory_mb, slot.owner)
+                    slot.process = await self._started(slot, runtime)
             except TimeoutError:
                 raise Overloaded("a worker", self.options.queue_timeout_s) from None
         return slot.process
+
+    async def _started(self, slot: Slot[WorkerProcess], runtime: LanguageRuntime) -> WorkerProcess:
+        if not slot.network:
+            return await runtime.take(slot.memory_mb, slot.owner)
+        if self.networks is None:
+            raise runtime.unavailable("this host connects no scripts to a network. Use a server that does.")
+        return await self.networks.start(runtime, slot.network, slot.memory_mb, slot.owner)
 
     async def _maintain(self) -> None:
         """End workers that are idle for too long or active without an execution; prepare failed languages again."""

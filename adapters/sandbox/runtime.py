@@ -19,9 +19,10 @@ from adapters.sandbox.zygote.launch import ForkUnchecked, ForkUnsafe, LaunchFail
 from adapters.sandbox.zygote.remedies import with_remedy
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder, Unprepared
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
+from domain.concurrency.fair_turns import FairTurns
 from domain.errors import RuntimeUnavailable
 from domain.histogram import Histogram
-from domain.identity import Owner
+from domain.identity import ANONYMOUS, Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.script import Script
@@ -54,6 +55,12 @@ class LanguageRuntime:
     _prewarm_pools: dict[int, PrewarmPool[WorkerProcess]] = field(factory=dict, init=False)
     """By memory limit in MiB."""
     _check_queue: SyntaxCheckQueue | None = field(default=None, init=False)
+    _starts: FairTurns = field(init=False)
+    """Of equipped workers."""
+
+    def __attrs_post_init__(self) -> None:
+        starts, waiting = self.options.starting_max, self.options.queue_length_max
+        self._starts = FairTurns("a worker", starts, starts, waiting)
 
     @property
     def version(self) -> str:
@@ -177,16 +184,24 @@ class LanguageRuntime:
         return lambda: self._start(memory_mb)
 
     async def start_equipped(
-        self, equipment: Equipment, network: WorkerNetwork | None, memory_mb: int
+        self, equipment: Equipment, network: WorkerNetwork | None, memory_mb: int, owner: Owner = ANONYMOUS
     ) -> WorkerProcess:
-        """Return a new worker of an equipped zygote; raises RuntimeUnavailable. None of them is kept ready."""
+        """Return a new worker of an equipped zygote, of which none is kept ready; owners take turns.
+
+        Raises RuntimeUnavailable, and Overloaded if too many calls wait for a start.
+        """
         if self._spec is None:
             raise self.unavailable(self._reason or "")
         chosen = {"equipment": equipment, "network": network, "memory_mb": memory_mb}
+        await self._starts.acquire(owner, 1)
         try:
-            return await self._start_equipped(chosen)
+            worker = await self._start_equipped(chosen)
         except LaunchFailed as error:
             raise self.unavailable(with_remedy(str(error))) from error
+        finally:
+            self._starts.release(owner)
+        worker.variables = equipment.variables() if self.language is Language.PYTHON else {}
+        return worker
 
     async def _start_equipped(self, chosen: Mapping[str, Any]) -> WorkerProcess:
         assert self._spec is not None

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from domain.egress.rule import EgressRule
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
@@ -38,6 +39,8 @@ class ScriptRun:
     source: Callable[[], Awaitable[Script]] = field(repr=False, eq=False)
     convention: Convention = Convention.OWN
     listener: OutputListener | None = field(default=None, repr=False, eq=False)
+    network: tuple[EgressRule, ...] = ()
+    """The hosts that the script may reach; none without rules. The runs of one session have equal ones."""
 
 
 class Worker(Protocol):

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from attrs import define, field, frozen
 
+from domain.egress.traffic import ExecutionTraffic
 from domain.errors import Unavailable
 from domain.json_text import JsonText
 
@@ -116,6 +117,8 @@ class ScriptReport:
     cpu_time_ms: float | None = field(default=None, converter=_rounded)
     queue_time_ms: float | None = field(default=None, converter=_rounded)
     cold_start: bool | None = None
+    traffic: ExecutionTraffic | None = None
+    """Of a run with a network."""
 
     @property
     def status(self) -> ExecutionStatus:

@@ -8,6 +8,7 @@ from uuid import UUID
 from attrs import define, field
 from typing_extensions import override
 
+from domain.egress.rule import EgressRule
 from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_at
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
@@ -62,6 +63,7 @@ def run_of(
     session_left: timedelta = timedelta(hours=1),
     convention: Convention = Convention.OWN,
     listener: OutputListener | None = None,
+    network: tuple[str, ...] = (),
 ) -> ScriptRun:
     """Return a run of this source, in a session of its own unless `ref` says which."""
     asked = source if isinstance(source, Source) else Source(script_of(source))
@@ -77,6 +79,7 @@ def run_of(
         source=asked,
         convention=convention,
         listener=listener,
+        network=tuple(map(EgressRule.parse, network)),
     )
 
 

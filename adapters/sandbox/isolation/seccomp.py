@@ -46,7 +46,8 @@ _PR_FIRST_UNKNOWN = 67
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _F_SETLK, _F_SETLKW, _F_OFD_SETLK, _F_OFD_SETLKW = 6, 7, 37, 38
 _F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ, _F_SETDELEG = 1024, 1026, 1031, 1040
-_AF_UNIX, _AF_INET, _MSG_OOB, _MSG_FASTOPEN = 1, 2, 1, 0x2000_0000
+_AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10
+_MSG_OOB, _MSG_FASTOPEN = 1, 0x2000_0000
 _SOCK_TYPES, _SOCK_STREAM, _PROTOCOLS = 0xF, 1, (0, 6)
 _SOCK_DATAGRAM = 2
 """A bit of SOCK_DGRAM and SOCK_RAW that SOCK_STREAM and SOCK_SEQPACKET do not have."""
@@ -59,6 +60,9 @@ _OPTIONS_OF_CLIENTS = {
     0: (1,),  # IP_TOS, which Node.js sets
     6: (1, 4, 5, 6, 18),  # TCP_NODELAY, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT
 }
+_FILTERS_OF_SOCKETS = (_SO_ATTACH_FILTER, _SO_ATTACH_BPF, _SO_ATTACH_REUSEPORT_CBPF, _SO_ATTACH_REUSEPORT_EBPF)
+_EXECUTES = {"x86_64": (59, 322), "aarch64": (221, 281)}
+"""The numbers of execve and execveat."""
 _MAP_HUGETLB = 0x40000
 _ANY_BIT = 0xFFFF_FFFF
 _MADV_DONTFORK, _MADV_MERGEABLE, _MADV_COLD, _MADV_PAGEOUT = 10, 12, 20, 21
@@ -100,6 +104,25 @@ def network_filter(machine_name: str = platform.machine()) -> bytes:
     machine = MACHINES[machine_name]
     rules = {number: body for number, body in _rules(machine) if number in machine.late}
     return _program(machine, (rules | dict(_network_rules(machine))).items())
+
+
+def egress_filter(machine_name: str = platform.machine()) -> bytes:
+    """Return what the egress process adds at its start; raises KeyError.
+
+    It may have TCP and UDP sockets of IP, to connect and to resolve names. It starts no program and no process.
+    """
+    machine = MACHINES[machine_name]
+    rules = dict(_rules(machine)) | {machine.madvise: [_allow()]}
+    for name in ("sendmsg", "sendmmsg"):  # by which names are resolved
+        rules[machine.denied[name]] = [_allow()]
+    rules[machine.setsockopt] = _decide_argument(_ARGUMENT_2, _FILTERS_OF_SOCKETS)
+    rules[machine.denied["socket"]] = [
+        *_fail_unless(_ARGUMENT_0, [_AF_INET, _AF_INET6], errno.EPERM),
+        *_fail_unless(_ARGUMENT_1, [_SOCK_STREAM, _SOCK_DATAGRAM], errno.EPERM, mask=_SOCK_TYPES),
+        _allow(),
+    ]
+    rules |= {number: [_fail(errno.EPERM)] for number in _EXECUTES[machine_name]}
+    return _program(machine, rules.items())
 
 
 def _network_rules(machine: Machine) -> Iterator[_Rule]:

@@ -13,6 +13,7 @@ from adapters.sandbox.options import PoolLimits
 from adapters.sandbox.pool.eviction import EvictedSessions, groups
 from adapters.sandbox.workers.prewarm_pool import Startable
 from domain.concurrency.capacity_limiter import is_fair
+from domain.egress.rule import EgressRule
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
@@ -38,6 +39,7 @@ class Slot(Generic[Process]):
     stays_warm: bool
     """Whether its worker may run again for the session."""
     convention: Convention = Convention.OWN
+    network: tuple[EgressRule, ...] = ()
     memory_bytes: int = 0
     """What it counts for in the pool's memory: what it may take, or while it is idle, what its end would free."""
     is_running: bool = False
@@ -57,6 +59,7 @@ class Slot(Generic[Process]):
             and run.limits.memory_mb == self.memory_mb
             and run.limits.isolation is Isolation.SESSION
             and run.convention is self.convention
+            and run.network == self.network
         )
 
 
@@ -224,6 +227,7 @@ class SlotTable(Generic[Process]):
         stays_warm = limits.isolation is Isolation.SESSION
         session = ref.session_id.int
         slot: Slot[Process] = Slot(session, ref.owner, run.language, limits.memory_mb, stays_warm, run.convention)
+        slot.network = run.network
         self._start(slot)
         self.slots.setdefault(slot.session, []).append(slot)
         self.count += 1

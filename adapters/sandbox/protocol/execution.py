@@ -1,6 +1,7 @@
 """One execution of a script in a worker process, from the operation to the report."""
 
 import os
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -76,7 +77,7 @@ async def execute(  # noqa: PLR0913  # two of them only go into the report
     """
     nonce = os.urandom(_NONCE_SIZE).hex()
     rules = FailureRules(options, run.limits)
-    operations = operations_of(run, script, nonce, options)
+    operations = operations_of(run, script, nonce, options, process.variables)
     notices = ProgressNotices(nonce, run.listener)
     exchange = await process.exchange(
         operations, run.limits.timeout_ms / 1000, rules.cpu_ms_max / 1000, run.listener, notices.take
@@ -142,7 +143,9 @@ def read_result(frame: Frame) -> JsonText | None:
     return text
 
 
-def operations_of(run: ScriptRun, script: Script | None, nonce: str, options: SandboxOptions) -> bytes:
+def operations_of(
+    run: ScriptRun, script: Script | None, nonce: str, options: SandboxOptions, variables: Mapping[str, str]
+) -> bytes:
     """Return the bytes of a run, with its script unless the worker holds it already."""
     # The event is put together as text, so that nothing is decoded.
     event = f'{{"params":{run.params},"context":{run.context},"request_id":"{run.ref.session_id}"}}'.encode()
@@ -150,14 +153,15 @@ def operations_of(run: ScriptRun, script: Script | None, nonce: str, options: Sa
     operations = encode_frame(header, event)
     if script is None:
         return operations
-    return encode_frame(_load_header(run, options), script.source.encode()) + operations
+    return encode_frame(_load_header(run, options, variables), script.source.encode()) + operations
 
 
-def _load_header(run: ScriptRun, options: SandboxOptions) -> bytes:
-    if run.convention is Convention.OWN:
+def _load_header(run: ScriptRun, options: SandboxOptions, variables: Mapping[str, str]) -> bytes:
+    if run.convention is Convention.OWN and not variables:
         return b'{"op":"load","nonce":""}'
     environment = {"NODE_ENV": options.node_env} if run.convention is Convention.ORIGIN else {}
-    return msgspec.json.encode({"op": "load", "nonce": "", "convention": run.convention, "environment": environment})
+    header = {"op": "load", "nonce": "", "convention": run.convention, "environment": environment}
+    return msgspec.json.encode({**header, "variables": variables} if variables else header)
 
 
 def _outcome(

@@ -20,6 +20,11 @@ class Listeners:
     has_limits: bool
     """Whether the kernel's memory for each of the connections is limited."""
 
+    def take(self) -> Sequence[int]:
+        """Return the descriptors, which are the caller's to close from now on."""
+        taken, self.descriptors = self.descriptors, ()
+        return taken
+
     def close(self) -> None:
         """Close them in this process."""
         for descriptor in self.descriptors:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf
 
 from attrs import define, evolve, field, frozen
@@ -13,6 +13,7 @@ from adapters.sandbox.workers.deadline import CpuPriority, ExecutionDeadline
 from adapters.sandbox.workers.listeners import Listeners
 from adapters.sandbox.workers.observation import Footprint, UsageMeter, WorkerOutput
 from adapters.sandbox.zygote.launch import Exit, Launched, LaunchFailed
+from domain.egress.ports import Lease
 from domain.scripts.output import OutputListener
 
 _End = tuple[Ending, Frame | None, str]
@@ -64,6 +65,10 @@ class WorkerProcess:
     group: ControlGroup | None = None
     listeners: Listeners | None = None
     """Of a worker with a network, until somebody else takes them."""
+    variables: Mapping[str, str] = field(factory=dict)
+    """Environment variables for each of its scripts."""
+    lease: Lease | None = None
+    """Of a worker with a network: what connects it."""
     meter: UsageMeter = field(factory=UsageMeter, init=False)
     output: WorkerOutput = field(init=False)
     _channel: Channel = field(init=False)
@@ -277,6 +282,8 @@ class WorkerProcess:
         self.launched.close()
         if self.listeners is not None:
             self.listeners.close()
+        if self.lease is not None:
+            self.lease.close()
         self.meter.close()
         self._gone.set_result(None)
         self._end(Ending.DIED)

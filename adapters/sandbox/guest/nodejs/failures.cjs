@@ -1,7 +1,11 @@
 // Describes why an execution failed.
 'use strict';
 
+const fs = require('node:fs');
 const { explainModuleSyntax } = require('./scripts.cjs');
+
+// A file that only workers with a network have.
+const HOSTS = '/etc/hosts';
 
 const TEXT_SIZE_MAX = 16_384;
 const NAME_SIZE_MAX = 200;
@@ -51,10 +55,14 @@ const inspected = (value) => require('node:util').inspect(value, { depth: 2, max
 function refusalIn(error) {
   const { code, syscall } = error.syscall === undefined && error.cause ? error.cause : error;
   if (/^(connect|bind|listen|socket)/.test(syscall) || /^(getaddrinfo|query)/.test(syscall)) {
+    if (fs.existsSync(HOSTS)) return causeOf(error);
     return ` (the sandbox has no network: ${syscall} was refused)`;
   }
   return code === 'EPERM' && syscall !== undefined ? ` (the sandbox refuses ${syscall})` : '';
 }
+
+// Clients tell only by the cause what happened; the service knows more about a script with a network.
+const causeOf = ({ cause }) => (cause?.message === undefined ? '' : ` (${cut(String(cause.message), NAME_SIZE_MAX)})`);
 
 const isGuestFrame = (line) =>
   /^ +at /.test(line) && (line.includes(`${__dirname}/`) || /node:internal|node:vm|node:fs:/.test(line));

@@ -23,6 +23,8 @@ NOTES = OWN_FOLDER + "notes.py"
 TEXT_SIZE_MAX = 16_384
 NAME_SIZE_MAX = 200
 FRAMES_MAX = 50
+HOSTS = "/etc/hosts"
+"""A file that only workers with a network have."""
 CAUSES_MAX = 20
 
 
@@ -84,6 +86,8 @@ def refusal_in(error: BaseException) -> str:
         return ""
     call = innermost_call(refused)
     if is_lookup(refused) or call.startswith(("socket", "_socket")):
+        if os.path.exists(HOSTS):  # noqa: PTH110  # pathlib would be half of the start
+            return ""  # the service knows more about a script with a network
         return f" (the sandbox has no network: {call} was refused)"
     return f" (the sandbox refuses {call})"
 

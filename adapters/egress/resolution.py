@@ -1,0 +1,91 @@
+"""The addresses of names, judged: all of them may be reached, or none is used."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+
+from attrs import define, field
+
+from adapters.public_addresses import Resolve, SystemResolver, is_own
+from domain.addresses import Address, parse_address
+from domain.egress.policy import AddressRules, Endpoint
+from domain.egress.traffic import RefusalReason
+
+_DNS_TIMEOUT_S = 2.0
+_ADDRESSES_MAX = 16
+_KEPT_S = 30.0
+
+
+class Refused(Exception):
+    """Nothing is connected, for this reason."""
+
+    def __init__(self, reason: RefusalReason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+@define(eq=False)
+class KnownAddresses:
+    """The addresses of names as one execution has found them, each kept for a short time."""
+
+    _known: dict[str, tuple[float, Sequence[Address]]] = field(factory=dict, init=False)
+
+    def get(self, host: str) -> Sequence[Address] | None:
+        """Return the addresses if they are still kept."""
+        until, addresses = self._known.get(host, (0.0, ()))
+        return addresses if time.monotonic() < until else None
+
+    def put(self, host: str, addresses: Sequence[Address]) -> None:
+        """Keep the addresses."""
+        self._known[host] = (time.monotonic() + _KEPT_S, addresses)
+
+
+@define(eq=False)
+class AddressJudge:
+    """Resolves names and judges their addresses. `guarded` are endpoints of the service, by name."""
+
+    _rules: AddressRules
+    _guarded: Sequence[tuple[str, int]] = ()
+    _resolve: Resolve = field(factory=SystemResolver)
+    _is_own: Callable[[Address], bool] = is_own
+    _guards: KnownAddresses = field(factory=KnownAddresses, init=False)
+
+    async def addresses(self, host: str, port: int, known: KnownAddresses) -> Sequence[Address]:
+        """Return the addresses of a host; raises Refused, also if only one of them may not be reached."""
+        found = known.get(host)
+        if found is None:
+            found = await self._found(host, port)
+            known.put(host, found)
+        guarded = await self._endpoints()
+        if not all(self._permits(each, port, guarded) for each in found):
+            raise Refused(RefusalReason.ADDRESS)
+        return found
+
+    def _permits(self, address: Address, port: int, guarded: Sequence[Endpoint]) -> bool:
+        return self._rules.permit(address, port, is_own=self._is_own(address), guarded=guarded)
+
+    async def _found(self, host: str, port: int) -> Sequence[Address]:
+        literal = parse_address(host)
+        if literal is not None:
+            return [literal]
+        try:
+            async with asyncio.timeout(_DNS_TIMEOUT_S):
+                texts = await self._resolve(host, port)
+        except TimeoutError:
+            raise Refused(RefusalReason.DNS_TIMEOUT) from None
+        except OSError:
+            raise Refused(RefusalReason.UNRESOLVED) from None
+        if not texts or len(texts) > _ADDRESSES_MAX:
+            raise Refused(RefusalReason.UNRESOLVED)
+        return [ip_address(text) for text in texts]
+
+    async def _endpoints(self) -> Sequence[Endpoint]:
+        endpoints: list[Endpoint] = []
+        for host, port in self._guarded:
+            addresses = self._guards.get(host)
+            if addresses is None:
+                addresses = await self._found(host, port)
+                self._guards.put(host, addresses)
+            endpoints += [(address, port) for address in addresses]
+        return endpoints

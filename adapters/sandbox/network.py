@@ -1,0 +1,96 @@
+"""Executions of scripts that may reach hosts: how their workers are connected, and what their reports say of it."""
+
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from adapters.sandbox.equipment import Equipment, WorkerNetwork
+from adapters.sandbox.runtime import LanguageRuntime
+from adapters.sandbox.workers.process import WorkerProcess
+from domain.egress.ports import WayOut
+from domain.egress.rule import EgressRule
+from domain.egress.traffic import ExecutionTraffic
+from domain.identity import Owner
+from domain.scripts.ports import ScriptRun
+from domain.scripts.report import ScriptReport
+
+_CONNECTIONS_MAX = 16
+_UNLIMITED_CONNECTIONS_MAX = 4
+"""Where the kernel's memory for a connection cannot be limited."""
+_NOT_FOUND = re.compile(
+    r"name or service not known|name resolution|ENOTFOUND|EAI_AGAIN|connection refused|ECONNREFUSED"
+    r"|network is unreachable|ENETUNREACH|getaddrinfo",
+    re.IGNORECASE,
+)
+
+
+@frozen
+class Networks:
+    """Starts workers with a network. `roots` are the certificates that their scripts trust; `way_out` connects them."""
+
+    way_out: WayOut
+    roots: Path | None = None
+
+    async def start(
+        self, runtime: LanguageRuntime, rules: tuple[EgressRule, ...], memory_mb: int, owner: Owner
+    ) -> WorkerProcess:
+        """Return a worker that can reach the hosts of these rules; raises RuntimeUnavailable and Overloaded."""
+        network = network_of(rules)
+        worker = await runtime.start_equipped(Equipment(self.roots), network, memory_mb, owner)
+        assert worker.listeners is not None
+        connections_max = _CONNECTIONS_MAX if worker.listeners.has_limits else _UNLIMITED_CONNECTIONS_MAX
+        hosts = {address: name for name, address in network.addresses().items()}
+        try:
+            worker.lease = await self.way_out.admit(worker.listeners.take(), hosts, connections_max)
+        except BaseException:
+            worker.kill()
+            raise
+        if not worker.is_alive:
+            worker.lease.close()
+        return worker
+
+
+def network_of(rules: tuple[EgressRule, ...]) -> WorkerNetwork:
+    """Return the network of a worker with these rules: each name once, and each port."""
+    return WorkerNetwork(
+        list(dict.fromkeys(rule.name for rule in rules)), list(dict.fromkeys(rule.port for rule in rules))
+    )
+
+
+async def connected(
+    worker: WorkerProcess, run: ScriptRun, execute: Callable[[], Awaitable[ScriptReport]]
+) -> ScriptReport:
+    """Execute a run whose connections are made until its end; raises RuntimeUnavailable if nothing was started."""
+    lease = worker.lease
+    assert lease is not None
+    try:
+        await lease.begin(run.execution_id, run.network)
+    except BaseException:
+        worker.kill()
+        raise
+    try:
+        report = await execute()
+    finally:
+        traffic = await lease.end()
+    if lease.is_lost:
+        worker.kill()
+        await worker.gone()
+    return explained(evolve(report, traffic=traffic), run.network, traffic)
+
+
+def explained(report: ScriptReport, rules: tuple[EgressRule, ...], traffic: ExecutionTraffic) -> ScriptReport:
+    """Add to a failure what its script cannot know: clients of networks tell it only that a connection ended."""
+    failure = report.failure
+    if failure is None:
+        return report
+    if traffic.is_lost:
+        hint = "The process that connects scripts ended during the execution."
+    elif traffic.last_refusal is not None:
+        hint = f"The last connection that was refused: {traffic.last_refusal}."
+    elif _NOT_FOUND.search(failure.message):
+        hint = f"The script may reach only {', '.join(map(str, rules))} (network.allow)."
+    else:
+        return report
+    return evolve(report, failure=evolve(failure, message=f"{failure.message.rstrip('.')}. {hint}"))

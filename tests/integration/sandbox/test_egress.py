@@ -1,0 +1,134 @@
+"""Scripts reach the hosts of their rules by the egress process, and nothing else."""
+
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from attrs import define
+
+from adapters.egress.client import EgressClient
+from adapters.egress.control import Configure
+from adapters.egress.launch import EgressSandbox
+from adapters.sandbox.isolation.seccomp import egress_filter
+from adapters.sandbox.network import Networks
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.runner import SandboxScriptRunner
+from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
+from domain.egress.traffic import RefusalReason
+from domain.scripts.language import Language
+from domain.scripts.report import ScriptReport
+from tests.contracts.script_runs import run_of
+from tests.support.certificates import Authority
+from tests.support.https import HttpsServer, https_server
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+URLLIB = """
+import json, urllib.request
+request = urllib.request.Request(params["url"], data=b"hello", headers={"Authorization": "Bearer s3cret"})
+with urllib.request.urlopen(request, timeout=5) as response:
+    result = json.load(response)
+"""
+FETCH = """
+module.exports = async ({ params }) => {
+  const headers = { Authorization: 'Bearer s3cret' };
+  const response = await fetch(params.url, { method: 'POST', body: 'hello', headers });
+  return response.json();
+};
+"""
+HTTPS = """
+module.exports = ({ params }) => new Promise((resolve, reject) => {
+  const headers = { Authorization: 'Bearer s3cret', 'Content-Length': 5 };
+  const request = require('node:https').request(params.url, { method: 'POST', headers }, (response) => {
+    let text = '';
+    response.on('data', (piece) => { text += piece; });
+    response.on('end', () => resolve(JSON.parse(text)));
+  });
+  request.on('error', reject);
+  request.end('hello');
+});
+"""
+CLIENTS = [(Language.PYTHON, URLLIB), (Language.NODEJS, FETCH), (Language.NODEJS, HTTPS)]
+NAMES = ["urllib", "fetch", "https"]
+
+
+@define
+class World:
+    runner: SandboxScriptRunner
+    server: HttpsServer
+    client: EgressClient
+
+    async def run(self, source: str, network: list[str], params: object = None, **options: object) -> ScriptReport:
+        """Run a script in a session of its own; return its report."""
+        asked = run_of(source, json.dumps(params), network=tuple(network), **options)
+        worker = await self.runner.acquire(asked)
+        try:
+            return await worker.run()
+        finally:
+            await worker.release()
+
+    def rule(self, name: str = "api.example.com", suffix: str = "") -> str:
+        return f"{name}:{self.server.port}{suffix}"
+
+    def url(self, name: str = "api.example.com") -> dict[str, str]:
+        return {"url": f"https://{name}:{self.server.port}/items"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(runtimes_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    folder = runtimes_dir / "egress"
+    folder.mkdir(mode=0o755, exist_ok=True)
+    authority = Authority(folder)
+    hosts = folder / "hosts"
+    hosts.write_text(
+        "127.0.0.1 api.example.com other.example.com\n10.0.0.1 mixed.example.com\n127.0.0.1 mixed.example.com\n"
+    )
+    options = SandboxOptions(runtimes_dir, prewarmed=0)
+    names = [(hosts, "/etc/hosts"), (Path("/etc/nsswitch.conf"), "/etc/nsswitch.conf")]
+    uid = options.sandbox_uid + 1 if os.geteuid() == 0 else None
+    builder = SandboxBuilder(options)
+    sandbox = EgressSandbox(lambda: builder.spec(Language.PYTHON).programs.bwrap, uid, names=names)
+    configuration = Configure(16, 1 << 20, 2.0, ["127.0.0.0/8"], [], [], [], egress_filter())
+    client = EgressClient(configuration, sandbox)
+    runner = SandboxScriptRunner(options, builder, networks=Networks(client, authority.file))
+    async with https_server(authority.vouch("api.example.com")) as server:
+        await runner.open()
+        yield World(runner, server, client)
+        await runner.close(5)
+        await client.close()
+
+
+@pytest.mark.parametrize(("language", "source"), CLIENTS, ids=NAMES)
+async def test_a_client_posts_to_a_host_of_its_rules(world, language, source):
+    report = await world.run(source, [world.rule()], world.url(), language=language)
+    assert (report.failure, report.result) == (None, '{"heard":"hello"}')
+    assert b"authorization: bearer s3cret" in world.server.requests[-1].lower()
+    (traffic,) = report.traffic.hosts
+    assert (traffic.host, traffic.port, traffic.connections, traffic.refused) == (
+        "api.example.com",
+        world.server.port,
+        1,
+        0,
+    )
+    assert traffic.sent_bytes > 300
+    assert traffic.received_bytes > 300
+
+
+@pytest.mark.parametrize(("language", "source"), CLIENTS, ids=NAMES)
+async def test_another_name_fails_with_an_error_that_names_the_rules(world, language, source):
+    report = await world.run(source, [world.rule()], world.url("other.example.com"), language=language)
+    assert report.failure is not None
+    assert f"The script may reach only {world.rule()} (network.allow)" in report.failure.message
+
+
+@pytest.mark.parametrize(("language", "source"), CLIENTS, ids=NAMES)
+async def test_a_name_with_one_private_address_is_refused(world, language, source):
+    report = await world.run(
+        source, [world.rule("mixed.example.com")], world.url("mixed.example.com"), language=language
+    )
+    assert report.failure is not None
+    assert f"refused: mixed.example.com:{world.server.port}: {RefusalReason.ADDRESS}" in report.failure.message
+    assert report.traffic.last_refusal.reason is RefusalReason.ADDRESS

@@ -1,0 +1,235 @@
+"""Leases of the egress process: what is accepted, judged, connected and counted."""
+
+import asyncio
+import contextlib
+import socket
+from ipaddress import ip_address
+
+import pytest
+import pytest_asyncio
+
+from adapters.egress.leases import ConnectionLimits, Connections, ProcessLease
+from adapters.egress.resolution import Refused
+from domain.egress.traffic import RefusalReason
+from tests.unit.egress.builder import ECH, hello, record, server_name
+
+NAME = "api.example.com"
+ADDRESS = "127.1.0.1"
+
+
+class Judge:
+    """Finds every name on loopback, or refuses it."""
+
+    reason: RefusalReason | None = None
+
+    async def addresses(self, host, port, known):
+        if self.reason is not None:
+            raise Refused(self.reason)
+        return [ip_address("127.0.0.1")]
+
+
+class World:
+    """A lease with one listener, and an upstream that echoes, on the same port of another address."""
+
+    def __init__(self, connections_max=4, bytes_max=1 << 20):
+        self.judge = Judge()
+        self.shared = Connections(ConnectionLimits(connections_max, bytes_max, 1.0), self.judge)
+        self.upstream = []
+
+    async def open(self):
+        self.server = await asyncio.start_server(self.echo, "127.0.0.1", 0)
+        self.port = self.server.sockets[0].getsockname()[1]
+        listener = socket.socket()
+        listener.bind((ADDRESS, self.port))
+        listener.listen(16)
+        self.lease = ProcessLease(1, [listener], {ADDRESS: NAME}, self.shared, 16)
+
+    async def echo(self, reader, writer):
+        self.upstream.append(writer)
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(65536):
+                writer.write(piece)
+                await writer.drain()
+            writer.close()
+
+    def begin(self, suffix="", name=NAME):
+        self.lease.begin([f"{name}:{self.port}{suffix}"])
+
+    async def connect(self):
+        return await asyncio.open_connection(ADDRESS, self.port)
+
+    async def ask(self, content, size=None):
+        """Send this on a new connection; return what comes back, None if it was reset or closed."""
+        try:
+            reader, writer = await self.connect()
+        except ConnectionError:
+            return None
+        try:
+            writer.write(content)
+            async with asyncio.timeout(5):
+                return await reader.readexactly(size if size is not None else len(content))
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return None
+        finally:
+            writer.close()
+
+    async def close(self):
+        await self.lease.close()
+        self.server.close()
+        for each in self.upstream:
+            each.close()
+
+
+@pytest_asyncio.fixture
+async def world(request):
+    world = World(**getattr(request, "param", {}))
+    await world.open()
+    yield world
+    await world.close()
+
+
+GREETING = hello(server_name(NAME.encode()))
+
+
+async def test_a_hello_with_the_name_of_the_rule_is_connected_and_counted(world):
+    world.begin()
+    assert await world.ask(GREETING) == GREETING
+    traffic = await world.lease.end()
+    assert traffic.hosts == [(NAME, world.port, 1, len(GREETING), len(GREETING), 0)]
+    assert traffic.refusals == []
+
+
+async def test_a_raw_rule_passes_any_bytes(world):
+    world.begin("/tcp")
+    assert await world.ask(b"SELECT 1") == b"SELECT 1"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (hello(server_name(b"other.example.com")), RefusalReason.OTHER_HOST),
+        (hello(server_name(b"api.example.com.")), RefusalReason.OTHER_HOST),
+        (hello(server_name(b"127.1")), RefusalReason.OTHER_HOST),
+        (hello(), RefusalReason.NOT_TLS),
+        (hello(server_name(b"api.example.com\0.test")), RefusalReason.NOT_TLS),
+        (hello(server_name(NAME.encode()), (ECH, bytes(100))), RefusalReason.HIDDEN_HOST),
+        (b"GET / HTTP/1.1\r\nHost: api.example.com\r\n\r\n", RefusalReason.NOT_TLS),
+        (b"EHLO api.example.com\r\nSTARTTLS\r\n", RefusalReason.NOT_TLS),
+        (b"\x80\x2e\x01\x03\x01" + bytes(41), RefusalReason.NOT_TLS),
+        (record(b"\x01\x00", kind=21) + GREETING, RefusalReason.NOT_TLS),
+        (b"CONNECT 10.0.0.1:22 HTTP/1.1\r\n\r\n", RefusalReason.NOT_TLS),
+    ],
+)
+async def test_other_first_bytes_reach_nothing(world, content, reason):
+    world.begin()
+    assert await world.ask(content, 1) is None
+    traffic = await world.lease.end()
+    assert traffic.refusals == [(NAME, world.port, reason.value)]
+    assert world.upstream == []
+
+
+async def test_an_address_without_a_name_reaches_nothing(world):
+    world.lease.begin([f"other.example.com:{world.port}"])
+    assert await world.ask(GREETING, 1) is None
+    assert (await world.lease.end()).refusals == [(NAME, world.port, RefusalReason.NOT_ALLOWED.value)]
+
+
+async def test_a_refused_name_reaches_nothing(world):
+    world.judge.reason = RefusalReason.ADDRESS
+    world.begin()
+    assert await world.ask(GREETING, 1) is None
+    assert (await world.lease.end()).hosts == [(NAME, world.port, 0, 0, 0, 1)]
+
+
+async def test_a_host_that_does_not_listen_is_reported(world):
+    world.begin("/tcp")
+    world.server.close()
+    await world.server.wait_closed()
+    assert await world.ask(b"a") is None
+    assert (await world.lease.end()).refusals == [(NAME, world.port, RefusalReason.UNREACHABLE.value)]
+
+
+async def test_nothing_is_connected_outside_of_an_execution(world):
+    assert await world.ask(GREETING, 1) is None
+    world.begin()
+    await world.lease.end()
+    assert await world.ask(GREETING, 1) is None
+    assert world.upstream == []
+
+
+async def test_a_connection_ends_with_its_execution(world):
+    world.begin("/tcp")
+    reader, writer = await world.connect()
+    writer.write(b"a")
+    assert await reader.readexactly(1) == b"a"
+    await world.lease.end()
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_what_waits_between_executions_is_reset_before_the_next(world):
+    loop = asyncio.get_running_loop()
+    loop.remove_reader(world.lease.listeners[0].fileno())  # the process is busy
+    reader, writer = await world.connect()
+    world.begin("/tcp")
+    writer.write(b"a")
+    with pytest.raises(ConnectionError):
+        await reader.readexactly(1)
+    writer.close()
+    assert (await world.lease.end()).hosts == []
+
+
+@pytest.mark.parametrize("world", [{"connections_max": 2}], indirect=True)
+async def test_connections_at_once_are_limited(world):
+    world.begin("/tcp")
+    held = [await world.connect() for _ in range(2)]
+    for reader, writer in held:
+        writer.write(b"a")
+        await reader.readexactly(1)
+    assert await world.ask(b"b") is None
+    held.pop()[1].close()
+    for _ in range(100):
+        if await world.ask(b"c") == b"c":
+            break
+    traffic = await world.lease.end()
+    assert traffic.refusals[0] == (NAME, world.port, RefusalReason.AT_ONCE.value)
+    for _, writer in held:
+        writer.close()
+
+
+@pytest.mark.parametrize("world", [{"bytes_max": 1000}], indirect=True)
+async def test_bytes_of_an_execution_are_limited_over_its_connections(world):
+    world.begin("/tcp")
+    assert await world.ask(bytes(900)) == bytes(900)
+    assert await world.ask(bytes(200)) is None
+    traffic = await world.lease.end()
+    assert traffic.refusals == [(NAME, world.port, RefusalReason.TOO_MUCH.value)]
+    assert traffic.hosts == [(NAME, world.port, 2, 900, 900, 1)]
+
+
+async def test_refusals_beyond_the_first_ones_are_only_counted(world):
+    world.judge.reason = RefusalReason.ADDRESS
+    world.begin("/tcp")
+    for _ in range(40):
+        assert await world.ask(b"a") is None
+    traffic = await world.lease.end()
+    assert len(traffic.refusals) == 32
+    assert traffic.hosts == [(NAME, world.port, 0, 0, 0, 40)]
+
+
+async def test_an_execution_has_so_many_connections_in_all(world):
+    world.begin("/tcp")
+    for _ in range(256):
+        assert await world.ask(b"a") == b"a"
+    assert await world.ask(b"a") is None
+    assert (await world.lease.end()).refusals == [(NAME, world.port, RefusalReason.TOO_MANY.value)]
+
+
+async def test_each_side_may_end_its_way_first(world):
+    world.begin("/tcp")
+    reader, writer = await world.connect()
+    writer.write(b"last words")
+    writer.write_eof()
+    assert await reader.read() == b"last words"
+    writer.close()

@@ -1,0 +1,87 @@
+"""Names are resolved and judged as a whole."""
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from adapters.egress.resolution import AddressJudge, KnownAddresses, Refused
+from domain.egress.policy import AddressRules
+from domain.egress.traffic import RefusalReason
+
+
+class Names:
+    """Answers of a resolver, the last of which is repeated; an exception is raised."""
+
+    def __init__(self, **answers):
+        self.answers = {name.replace("_", "."): list(each) for name, each in answers.items()}
+        self.asked = []
+
+    async def __call__(self, host, port):
+        self.asked.append(host)
+        answers = self.answers[host]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def judge_of(names, guarded=(), own=(), **rules):
+    return AddressJudge(AddressRules(**rules), guarded, names, lambda address: str(address) in own)
+
+
+async def reason_of(judge, host="a.test"):
+    with pytest.raises(Refused) as refused:
+        await judge.addresses(host, 443, KnownAddresses())
+    return refused.value.reason
+
+
+async def test_the_addresses_of_a_public_name_are_returned():
+    judge = judge_of(Names(a_test=[["8.8.8.8", "2606:4700::1111"]]))
+    found = await judge.addresses("a.test", 443, KnownAddresses())
+    assert found == [ip_address("8.8.8.8"), ip_address("2606:4700::1111")]
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        *([each] for each in (
+            "127.0.0.1", "127.1.2.3", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.0.1", "100.64.0.1",
+            "169.254.169.254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "224.0.0.1", "255.255.255.255",
+            "::1", "::", "::ffff:10.0.0.1", "::10.0.0.1", "64:ff9b::a00:1", "64:ff9b:1::a00:1", "2002:a00:1::",
+            "2001::1", "fc00::1", "fd00:ec2::254", "fe80::1%eth0", "fec0::1", "ff02::1",
+        )),
+        ["8.8.8.8", "10.0.0.1"],
+        ["10.0.0.1", "8.8.8.8"],
+    ],
+)  # fmt: skip
+async def test_a_name_with_an_address_that_is_not_public_is_refused(addresses):
+    assert await reason_of(judge_of(Names(a_test=[addresses]))) is RefusalReason.ADDRESS
+
+
+async def test_a_public_address_of_this_host_is_refused():
+    assert await reason_of(judge_of(Names(a_test=[["8.8.8.8"]]), own=["8.8.8.8"])) is RefusalReason.ADDRESS
+
+
+@pytest.mark.parametrize("answer", [OSError("unknown"), [], [f"8.8.8.{number}" for number in range(17)]])
+async def test_a_name_without_addresses_or_with_too_many_is_not_resolved(answer):
+    assert await reason_of(judge_of(Names(a_test=[answer]))) is RefusalReason.UNRESOLVED
+
+
+async def test_what_is_connected_is_what_was_judged():
+    names, known = Names(a_test=[["8.8.8.8"], ["10.0.0.1"]]), KnownAddresses()
+    judge = judge_of(names)
+    assert await judge.addresses("a.test", 443, known) == await judge.addresses("a.test", 443, known)
+    assert names.asked == ["a.test"]
+    assert await reason_of(judge) is RefusalReason.ADDRESS
+
+
+async def test_the_database_is_guarded_by_its_name():
+    names = Names(a_test=[["10.1.1.1"]], db_test=[["10.1.1.1"]])
+    allowed = (ip_network("10.0.0.0/8"),)
+    assert await reason_of(judge_of(names, [("db.test", 443)], allowed=allowed)) is RefusalReason.ADDRESS
+    assert await judge_of(names, [("db.test", 5432)], allowed=allowed).addresses("a.test", 443, KnownAddresses())
+
+
+async def test_nothing_is_reached_while_a_guarded_name_is_unknown():
+    names = Names(a_test=[["8.8.8.8"]], db_test=[OSError("away")])
+    assert await reason_of(judge_of(names, [("db.test", 5432)])) is RefusalReason.UNRESOLVED
