@@ -1,5 +1,6 @@
 """A statement of a bucket that has moved, or moves, is sent again where the bucket lies then, and no other one is."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +11,10 @@ from attrs import evolve
 from psycopg import errors
 from psycopg.pq import DiagnosticField
 
+from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.placements import Node, Placement
 from adapters.postgres.buckets.pool import BucketPool
-from adapters.postgres.connections.connection import Rows, Statement, UnknownTable
+from adapters.postgres.connections.connection import BoundStatement, Rows, Statement, UnknownTable
 from adapters.postgres.connections.errors import BUCKET_MOVED, NO_CONNECTION, judge
 from adapters.postgres.connections.held import Hold
 from adapters.postgres.connections.statement_pool import AttemptFailed
@@ -20,6 +22,7 @@ from adapters.postgres.gateway_options import GatewayOptions
 from domain.errors import ShuttingDown
 from domain.stats import PoolStats
 from tests.unit.postgres.manual_gateway import turns
+from tests.unit.postgres.test_node_statements import Messages
 
 OPTIONS = GatewayOptions("dbname=x", request_timeout_s=1.0)
 HOLD = Hold(Statement("select_hold", "SELECT 1"), 5)
@@ -68,6 +71,9 @@ class Servers:
         self.outcomes = list(outcomes)
         self.asked: list[str] = []
         self.closed: list[str] = []
+        self.dropped: list[str] = []
+        self.may_close = asyncio.Event()
+        self.may_close.set()
 
     def make(self, _name: str, _size: int, options: GatewayOptions, *_: Any, **__: Any) -> "Server":
         return Server(self, options.dsn.split("host=")[1].split()[0])
@@ -92,7 +98,11 @@ class Server:
     async def open(self) -> None:
         return
 
+    async def drop_idle(self) -> None:
+        self._servers.dropped.append(self._host)
+
     async def close(self) -> None:
+        await self._servers.may_close.wait()
         self._servers.closed.append(self._host)
 
 
@@ -210,4 +220,54 @@ async def test_a_bucket_without_connections_has_figures_too():
     assert pool.stats().pool_size_max == 0
     await pool.attempt(READ, {}, time.monotonic() + 60)
     assert pool.stats().pool_size_max == 2
+    await pool.close()
+
+
+async def test_idle_connections_are_dropped_where_the_bucket_lies():
+    servers = Servers([(1,)])
+    pool = pool_of(Places(), servers)
+    await pool.drop_idle()
+    await pool.attempt(READ, {}, time.monotonic() + 60)
+    await pool.drop_idle()
+    assert servers.dropped == ["db2"]
+    await pool.close()
+
+
+async def test_a_pool_is_closed_once_the_connections_to_an_earlier_node_are():
+    servers = Servers(failed(Moved()), [(1,)])
+    pool = pool_of(Places(THERE), servers)
+    servers.may_close.clear()
+    await pool.attempt(READ, {}, time.monotonic() + 60)
+    closing = asyncio.ensure_future(pool.close())
+    await turns()
+    assert not closing.done()
+    servers.may_close.set()
+    await closing
+    assert sorted(servers.closed) == ["db2", "db3"]
+
+
+GATHERED_READ = Statement("select_sessions", "SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("name", "statement", "left_s", "given", "is_shared"),
+    [
+        ("normal", GATHERED_READ, OPTIONS.socket_timeout_s + 1, {}, True),
+        ("normal", GATHERED_READ, OPTIONS.socket_timeout_s * 0.9, {}, False),
+        ("normal", evolve(GATHERED_READ, prepare=False), 60.0, {}, False),
+        ("normal", GATHERED_READ, 60.0, {"fence": [READ]}, False),
+        ("normal", GATHERED_READ, 60.0, {"before": [BoundStatement(READ, {})]}, False),
+        ("lock_wait", GATHERED_READ, 60.0, {}, False),
+        ("normal", READ, 60.0, {}, False),
+    ],
+)
+async def test_a_statement_shares_a_message_if_all_in_it_have_the_same_time_and_form(
+    name, statement, left_s, given, is_shared
+):
+    messages, servers, places = Messages(), Servers([(7,)]), Places()
+    places.last = evolve(HERE, gathers=True)
+    nodes = Nodes(OPTIONS, make=lambda *_, **__: messages)
+    pool = BucketPool(name, 2, OPTIONS, None, ignore, number=1, placements=places, nodes=nodes, make=servers.make)
+    await pool.attempt(statement, {"a": 1}, time.monotonic() + left_s, **given)
+    assert (len(messages.sent), len(servers.asked)) == ((1, 0) if is_shared else (0, 1))
     await pool.close()
