@@ -121,6 +121,11 @@ class FrameParser:
             self._rest += received[at:]
         return frames
 
+    @property
+    def is_midway(self) -> bool:
+        """Whether a part of a message has arrived, and its end has not."""
+        return bool(self._incomplete)
+
     def close(self) -> None:
         """Drop incomplete messages."""
         for incomplete in self._incomplete.values():

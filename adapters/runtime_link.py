@@ -61,6 +61,11 @@ class FrameLink(asyncio.Protocol):
         """Whether frames can be sent."""
         return self._transport is not None and not self._is_closing
 
+    @property
+    def is_midway(self) -> bool:
+        """Whether a part of a message has arrived, and its end has not."""
+        return self._reader.is_midway
+
     def unwritten(self, kind: Kind) -> set[int]:
         """Return the ids of messages of this kind of which no byte was given to the system."""
         return self._writer.untaken(kind)

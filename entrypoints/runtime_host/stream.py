@@ -1,8 +1,9 @@
 """The streams of a runtime host: each carries the executions of one HTTP worker of a controller."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -46,6 +47,7 @@ _EVICTIONS_MAX = 64
 _EVICTION_SIZE_MAX = 1_024
 _LAST_ENDS_S = 1.0
 """How long the ends of runs may take to be written, after the drain."""
+_PING = bytes(PING_SIZE)
 _CLIENT_CLOSED = 499
 _WITHDRAWN = "The controller withdrew the execution, and nothing was started."
 _STOPPED = "The runtime host stopped while the script ran."
@@ -96,16 +98,19 @@ class HostStreams:
     def announce_drain(self) -> None:
         """Let controllers send no further runs."""
         for stream in self._streams:
-            stream.link.send(Kind.DRAIN)
+            stream.announce_drain()
 
     async def close(self) -> None:
-        """Close all streams once the ends of their runs are written, for which a controller has `_LAST_ENDS_S`."""
-        await self.tasks.drain(_LAST_ENDS_S)
+        """Close all streams after what controllers sent before they knew of the drain, and the ends of all runs.
+
+        A controller has `_LAST_ENDS_S` for each.
+        """
         streams = list(self._streams)
+        await _all([stream.settled for stream in streams])
+        await self.tasks.drain(_LAST_ENDS_S)
         for stream in streams:
             stream.link.close()
-        if streams:
-            await asyncio.wait([stream.ended for stream in streams], timeout=_LAST_ENDS_S)
+        await _all([stream.ended for stream in streams])
 
     async def cancel(self, execution_id: UUID) -> None:
         """Stop an execution."""
@@ -136,9 +141,12 @@ class ServedStream(FrameReceiver):
     _options: RuntimeHostOptions
     link: FrameLink = field(init=False)
     ended: "asyncio.Future[str]" = field(factory=lambda: asyncio.get_running_loop().create_future(), init=False)
+    settled: "asyncio.Future[None]" = field(factory=lambda: asyncio.get_running_loop().create_future(), init=False)
+    """Done once all is here that the controller has sent before it knew of the drain."""
     _runs: dict[int, StreamedRun] = field(factory=dict, init=False)
     _last_id: int = field(default=0, init=False)
     _evictions: int = field(default=0, init=False)
+    _is_draining: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         sizes_max: dict[int, int] = {
@@ -150,6 +158,12 @@ class ServedStream(FrameReceiver):
             Kind.PONG: PING_SIZE,
         }
         self.link = FrameLink(FrameParser(sizes_max, self._streams.kept), self, self._options.stall_s)
+
+    def announce_drain(self) -> None:
+        """Let the controller send no further runs. Its pong follows those that it has sent until then."""
+        self._is_draining = True
+        self.link.send(Kind.DRAIN)
+        self.link.send(Kind.PING, 0, _PING)
 
     @override
     def on_frame(self, frame: StreamFrame) -> None:
@@ -165,6 +179,8 @@ class ServedStream(FrameReceiver):
                 self._runs[frame.id].withdraw()
             case Kind.EVICT:
                 self._evict(frame)
+            case Kind.PONG if self._is_draining:
+                self._settle()
 
     @override
     def on_lost(self, reason: str) -> None:
@@ -173,6 +189,8 @@ class ServedStream(FrameReceiver):
             run.withdraw()
         if not self.ended.done():
             self.ended.set_result(reason)
+        if not self.settled.done():
+            self.settled.set_result(None)
 
     def _run(self, frame: StreamFrame) -> None:
         if not self._last_id < frame.id <= RUN_ID_MAX:
@@ -199,6 +217,13 @@ class ServedStream(FrameReceiver):
         finally:
             del self._runs[run_id]
         _end(run, _CLIENT_CLOSED, HostErrorCode.CLIENT_GONE, _WITHDRAWN)
+
+    def _settle(self) -> None:
+        """Take note of the pong. It may come between the parts of a large run, so another ping follows then."""
+        if self.link.is_midway:
+            self.link.send(Kind.PING, 0, _PING)
+        elif not self.settled.done():
+            self.settled.set_result(None)
 
     def _cancel(self, run: StreamedRun | None) -> None:
         if run is not None and run.message is not None and not run.is_cancelled:
@@ -230,6 +255,11 @@ class StreamResponse(Response):
         switch = single_write(scope)
         assert switch is not None, "the endpoint has looked"
         await self.streams.serve(scope, switch)
+
+
+async def _all(events: Sequence["asyncio.Future[Any]"]) -> None:
+    if events:
+        await asyncio.wait(events, timeout=_LAST_ENDS_S)
 
 
 def _end(run: StreamedRun, status: int, code: HostErrorCode, message: str) -> None:

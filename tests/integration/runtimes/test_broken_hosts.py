@@ -102,7 +102,7 @@ async def test_an_execution_without_a_complete_reply_is_unknown_and_sent_once(re
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}", "http://no-such-host.invalid", "unix:{folder}/none.sock"])
 async def test_a_host_that_does_not_exist_is_unavailable(tmp_path, url):
-    async with runner_of(url.format(port=free_port(), folder=tmp_path)) as runner:
+    async with runner_of(url.format(port=free_port(), folder=tmp_path), queue_timeout_s=0.1) as runner:
         with pytest.raises(RuntimeUnavailable, match="cannot be reached"):
             await report_of(runner, run_of("result = 1"))
 
@@ -115,7 +115,9 @@ async def test_a_host_that_accepts_no_connection_is_unavailable_in_time():
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(full.getsockname())
-        async with runner_of(f"http://127.0.0.1:{full.getsockname()[1]}", connect_timeout_s=0.1) as runner:
+        async with runner_of(
+            f"http://127.0.0.1:{full.getsockname()[1]}", connect_timeout_s=0.1, queue_timeout_s=0.3
+        ) as runner:
             with pytest.raises(RuntimeUnavailable, match="ConnectTimeout"):
                 await report_of(runner, run_of("result = 1"))
         for filler in fillers:

@@ -132,7 +132,7 @@ class TestController:
             peer.writer.write(first)
             got.append(await peer.next(Kind.RUN))
 
-        async with raw_stream_host(serve) as url, runner_of(url) as runner:
+        async with raw_stream_host(serve) as url, runner_of(url, queue_timeout_s=0.1) as runner:
             with pytest.raises(RuntimeUnavailable):
                 await report_of(runner, run_of("result = 1"))
         assert got == []
@@ -207,6 +207,27 @@ class TestController:
             with pytest.raises(ExecutionUnknown):
                 await sent
 
+    async def test_a_run_waits_for_a_frozen_host_until_it_is_heard_again(self):
+        thawed, runs = asyncio.Event(), []
+
+        async def serve(peer: RawPeer) -> None:
+            peer.writer.write(welcome())
+            ping = await peer.next(Kind.PING)
+            await thawed.wait()
+            peer.writer.write(frame(Kind.PONG, 0, ping.payload))
+            runs.append(await peer.next(Kind.RUN))
+            peer.writer.write(END)
+            await peer.next(Kind.RUN)
+
+        async with raw_stream_host(serve) as url, runner_of(url, queue_timeout_s=30) as runner:
+            await until(lambda: runner.stats().states["silent"])
+            running = asyncio.ensure_future(report_of(runner, run_of("result = 1")))
+            await until(lambda: runner.stats().waiting)
+            assert runs == []
+            thawed.set()
+            assert (await running).result == "8"
+        assert len(runs) == 1
+
     async def test_refusals_for_lack_of_time_halve_the_window(self):
         async def serve(peer: RawPeer) -> None:
             peer.writer.write(welcome())
@@ -261,12 +282,15 @@ class TestController:
             writer.close()
 
         server = await asyncio.start_server(switch, "127.0.0.1", 0)
-        async with server, runner_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as runner:
+        async with (
+            server,
+            runner_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", queue_timeout_s=0.1) as runner,
+        ):
             with pytest.raises(RuntimeUnavailable, match="it switched to another protocol"):
                 await report_of(runner, run_of("result = 1"))
 
     async def test_a_name_that_dns_does_not_allow_is_unavailable_and_can_be_closed(self):
-        async with runner_of(f"http://{'a' * 64}.example:8090") as runner:
+        async with runner_of(f"http://{'a' * 64}.example:8090", queue_timeout_s=0.1) as runner:
             for _ in range(2):
                 with pytest.raises(RuntimeUnavailable, match="cannot be reached"):
                     await report_of(runner, run_of("result = 1"))
@@ -283,7 +307,10 @@ class TestController:
             writer.close()
 
         server = await asyncio.start_server(refuse, "127.0.0.1", 0)
-        async with server, runner_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as runner:
+        async with (
+            server,
+            runner_of(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", queue_timeout_s=0.1) as runner,
+        ):
             with pytest.raises(RuntimeUnavailable, match=reason):
                 await report_of(runner, run_of("result = 1"))
 
@@ -319,6 +346,9 @@ class CountedStops(MemoryScriptRunner):
 
     async def acquire(self, run):
         return CountedWorker(await super().acquire(run), self.stops)
+
+
+HEADER_SIZE = 10
 
 
 def run_frame(run_id: int, **changes) -> bytes:
@@ -539,6 +569,20 @@ class TestHost:
             assert await peer.is_closed()
             async with raw_controller(url) as late:
                 assert b" 503 " in await switched(late)
+
+    @pytest.mark.parametrize("size", [10, 2 * PART_SIZE_MAX], ids=["a small one", "one of several parts"])
+    async def test_a_run_that_was_sent_before_the_controller_knew_of_the_drain_gets_an_end(self, size):
+        async with served_host() as (host, url), raw_controller(url) as peer:
+            await switched(peer)
+            draining = asyncio.ensure_future(host.drain(timeout_s=10))
+            await peer.next(Kind.DRAIN)
+            ping = await peer.next(Kind.PING)
+            run = run_frame(1, params="x" * size)
+            first = run[: PART_SIZE_MAX + HEADER_SIZE]  # a pong takes its turn between the parts
+            peer.writer.write(first + frame(Kind.PONG, 0, ping.payload) + run[len(first) :])
+            peer.writer.write(frame(Kind.PONG, 0, ping.payload))
+            assert (await end_of(peer))[2]["error"]["code"] == "SHUTTING_DOWN"
+            assert await draining == 0
 
     async def test_the_drain_waits_for_ends_that_the_controller_has_not_read_yet(self):
         behind = MemoryScriptRunner(MemoryRunnerOptions(workers_max=8))
