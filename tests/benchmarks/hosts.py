@@ -83,11 +83,9 @@ HEADING = (
 def run(database: Database, folder: Path, rounds: int, seconds: float) -> Iterator[str]:
     """Measure each language: whole executions over HTTP, and the runners alone. The host is a process of its own."""
     yield from HEADING
-    host = servers.runtime_host(folder / "host")
-    with servers.serving(host, None) as server:
+    with servers.serving(servers.runtime_host(folder / "host"), None) as server:
         for compared in _whole(database, server, folder, rounds, seconds):
             yield compared.row()
-    with servers.serving(host, None) as server:
         for compared in uvloop.run(_alone(server.url, folder / "alone", rounds, seconds)):
             yield compared.row()
 
