@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from domain.histogram import Histogram
 from domain.scripts.language import Language
@@ -15,7 +15,6 @@ WINDOW_START = 16
 WINDOW_MAX = 1024
 RUNNING_START = 64
 """The `runs_max` of a host that has not told it."""
-LOAD_MARGIN = 0.25
 TRIES_MAX = 3
 """Hosts that one run is sent to at most, each after one that started nothing."""
 
@@ -201,14 +200,35 @@ class Choice(StrEnum):
     NO_ROOM = "no_room"
 
 
+@frozen
+class LoadMargin:
+    """By how much another host must have less load than the preferred one, so that it gets the run.
+
+    That is a share of what the preferred one runs at once, and a number of runs at most: a host may run far more at
+    once than its processors have time for. It is `warm_times` as much if the preferred one ran the session last.
+    """
+
+    share: float = 0.25
+    runs: int = 16
+    warm_times: int = 2
+
+    def at(self, preferred: HostView) -> float:
+        """Return the margin at a host."""
+        return min(self.share, self.runs / preferred.runs_max)
+
+
+LOAD_MARGIN = LoadMargin()
+
+
 def choose(
-    ranked: Iterable[Host], warm: Host | None, language: Language, now_s: float
+    ranked: Iterable[Host], warm: Host | None, language: Language, now_s: float, margin: LoadMargin = LOAD_MARGIN
 ) -> tuple[Sequence[Host], Choice]:
     """Return the hosts to try for a run of a language, in order, and why the first one is first.
 
     `ranked` are all hosts of the language, by their rank for the session; no more of them are looked at than needed.
-    `warm` is the one that ran the session last. Of the two best hosts with room the first is taken, unless the second
-    has less load by LOAD_MARGIN. Hosts that would start nothing come last: a run that no other host takes learns why.
+    Of the two best hosts with room the first is taken, unless the second has less load by the margin. `warm` is the one
+    that ran the session last; it is kept, unless the better of the two has less load by a larger margin. Hosts
+    that would start nothing come last: a run that no other host takes learns why.
     """
     roomy: list[Host] = []
     full: list[Host] = []
@@ -219,19 +239,21 @@ def choose(
         if len(roomy) == TRIES_MAX:
             break
     is_warm = warm is not None and warm.state.has_room and warm.state.serves(language, now_s)
-    first, choice = _preferred(roomy, warm if is_warm else None)
+    first, choice = _preferred(roomy, warm if is_warm else None, margin)
     ordered = [*roomy, *full, *others]
     if first is not None:
         ordered = [first, *(host for host in ordered if host is not first)]
     return ordered[:TRIES_MAX], choice
 
 
-def _preferred(roomy: Sequence[Host], warm: Host | None) -> tuple[Host | None, Choice]:
-    if warm is not None:
-        return warm, Choice.WARM
+def _preferred(roomy: Sequence[Host], warm: Host | None, margin: LoadMargin) -> tuple[Host | None, Choice]:
     if not roomy:
-        return None, Choice.NO_ROOM
+        return (None, Choice.NO_ROOM) if warm is None else (warm, Choice.WARM)
     first, *others = roomy
-    if others and others[0].state.load + LOAD_MARGIN <= first.state.load:
-        return others[0], Choice.LESS_LOADED
-    return first, Choice.FIRST
+    is_second = bool(others) and others[0].state.load + margin.at(first.state) <= first.state.load
+    best = others[0] if is_second else first
+    if warm is None:
+        return best, Choice.LESS_LOADED if is_second else Choice.FIRST
+    if best.state.load + margin.warm_times * margin.at(warm.state) <= warm.state.load:
+        return best, Choice.LESS_LOADED
+    return warm, Choice.WARM

@@ -5,7 +5,6 @@ from attrs import define, field
 
 from adapters.remote_runtime.fleet import (
     DISTRUSTED_S,
-    LOAD_MARGIN,
     TRIES_MAX,
     WINDOW_MAX,
     WINDOW_START,
@@ -38,21 +37,29 @@ def end(state: HostView, count: int) -> None:
 
 
 class TestChoice:
-    def test_the_warm_host_comes_first_whatever_its_load(self):
+    @pytest.mark.parametrize(("runs_max", "margin"), [(8, 4), (64, 32), (1024, 32)])
+    def test_the_warm_host_comes_first_unless_another_one_has_much_less_load(self, runs_max, margin):
         ranked = hosts(3)
-        ranked[2].state.reported = 60
+        warm = ranked[2].state
+        warm.claim(runs_max)
+        warm.reported = margin - 1
         order, why = choose(ranked, ranked[2], Language.PYTHON, NOW_S)
         assert (order, why) == ([ranked[2], ranked[0], ranked[1]], Choice.WARM)
+        warm.reported += 1
+        order, why = choose(ranked, ranked[2], Language.PYTHON, NOW_S)
+        assert (order, why) == (ranked, Choice.LESS_LOADED)
 
     def test_a_warm_host_without_room_is_not_waited_for(self):
         ranked = hosts(2)
         ranked[1].state.in_flight = WINDOW_START
         assert choose(ranked, ranked[1], Language.PYTHON, NOW_S) == ([ranked[0], ranked[1]], Choice.FIRST)
 
-    def test_the_first_of_two_is_taken_unless_the_second_has_clearly_less_load(self):
+    @pytest.mark.parametrize(("runs_max", "margin"), [(8, 2), (64, 16), (1024, 16)])
+    def test_the_first_of_two_is_taken_unless_the_second_has_clearly_less_load(self, runs_max, margin):
         ranked = hosts(3)
         first = ranked[0].state
-        first.reported = int(LOAD_MARGIN * first.runs_max) - 1
+        first.claim(runs_max)
+        first.reported = margin - 1
         assert choose(ranked, None, Language.PYTHON, NOW_S)[1] is Choice.FIRST
         first.reported += 1
         order, why = choose(ranked, None, Language.PYTHON, NOW_S)
