@@ -86,8 +86,10 @@ async def world(runtimes_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
     hosts.write_text(
         "127.0.0.1 api.example.com other.example.com\n10.0.0.1 mixed.example.com\n127.0.0.1 mixed.example.com\n"
     )
-    options = SandboxOptions(runtimes_dir, prewarmed=0)
-    names = [(hosts, "/etc/hosts"), (Path("/etc/nsswitch.conf"), "/etc/nsswitch.conf")]
+    options = SandboxOptions(runtimes_dir, prewarmed=0, queue_timeout_s=10)
+    (folder / "host.conf").write_text("multi on\n")  # by which a name in two lines has two addresses
+    names = [(hosts, "/etc/hosts"), (folder / "host.conf", "/etc/host.conf")]
+    names += [(Path("/etc/nsswitch.conf"), "/etc/nsswitch.conf")]
     uid = options.sandbox_uid + 1 if os.geteuid() == 0 else None
     builder = SandboxBuilder(options)
     sandbox = EgressSandbox(lambda: builder.spec(Language.PYTHON).programs.bwrap, uid, names=names)
