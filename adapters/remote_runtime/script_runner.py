@@ -28,7 +28,7 @@ from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.ranks import RankedHosts, renewed
 from adapters.remote_runtime.replies import RunRefused
-from adapters.remote_runtime.turns import HostTurns, Turn
+from adapters.remote_runtime.turns import HostTurn, HostTurns
 from adapters.remote_runtime.verification import Verification
 from adapters.remote_runtime.worker import HostChooser, Refusals, RemoteWorker
 from adapters.runtime_frames import Kind
@@ -137,7 +137,7 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
     async def acquire(self, run: ScriptRun) -> Worker:
         self._require_hosts(run.language)
         asked_at = time.monotonic()
-        turn = Turn(self._turns, run.language, run.ref.owner, _in(self._options.queue_timeout_s))
+        turn = HostTurn(self._turns, run.language, run.ref.owner, _in(self._options.queue_timeout_s))
         await turn.take()
         try:
             script = None if self._is_known(run) else await run.source()

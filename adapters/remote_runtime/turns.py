@@ -169,7 +169,7 @@ class HostTurns:
 
 
 @define(eq=False)
-class Turn:
+class HostTurn:
     """The turn of one run. It may be given back and taken again until `queue_timeout_s` is over."""
 
     _turns: HostTurns

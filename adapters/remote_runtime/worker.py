@@ -12,7 +12,7 @@ from typing_extensions import override
 from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.replies import HostFull, RunRefused, ScriptNeeded
-from adapters.remote_runtime.turns import Turn
+from adapters.remote_runtime.turns import HostTurn
 from domain.errors import DomainError, Overloaded, RuntimeUnavailable
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, Worker
@@ -72,7 +72,7 @@ class RemoteWorker(Worker):
     _runner: HostChooser
     _run: ScriptRun
     _script: Script | None
-    _turn: Turn
+    _turn: HostTurn
     _options: RuntimeOptions
     _waited_ms: float
     _host: RemoteHost | None = field(default=None, init=False)
