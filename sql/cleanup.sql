@@ -21,6 +21,11 @@ forgotten AS (
     DELETE FROM meta.taken_sessions AS t
     USING removed AS r
     WHERE t.request_id = r.request_id
+),
+states AS (
+    DELETE FROM meta.session_states AS t
+    USING removed AS r
+    WHERE t.request_id = r.request_id
 )
 SELECT count(*) FROM removed;
 

@@ -225,6 +225,49 @@ WHERE
     c.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
     AND EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner);
 
+-- name: save_states(request_ids, execution_ids, states, nows)!
+-- Runs in front of a finish and in its transaction, so a state is saved if and only if its execution counts. It has the
+-- locks of the sessions and of the open records, so the finish behind it finds what it has found. A call without an open
+-- record changes nothing, and does not count. An execution past its deadline may have lost the slot to another one: then
+-- NULL breaks the constraint of the column, and the transaction fails. So do two calls for one session, of which the
+-- update would apply only one. The caller divides the batch until such a call stands alone.
+WITH call AS (
+    SELECT c.*, count(*) OVER (PARTITION BY c.request_id) AS calls_of_session
+    FROM
+        unnest(:request_ids::uuid[], :execution_ids::uuid[], :states::text[], :nows::timestamptz[])
+            AS c (request_id, execution_id, state, now)
+),
+held AS (
+    SELECT c.*
+    FROM call AS c
+    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
+    ORDER BY s.request_id
+    FOR NO KEY UPDATE OF s
+),
+opened AS (
+    SELECT h.*
+    FROM held AS h
+    INNER JOIN meta.open_executions AS o ON h.request_id = o.request_id AND h.execution_id = o.execution_id
+    ORDER BY o.request_id, o.execution_id
+    FOR UPDATE OF o
+),
+written AS (
+    SELECT o.*, t.writer
+    FROM opened AS o
+    INNER JOIN meta.session_states AS t ON o.request_id = t.request_id
+    ORDER BY t.request_id
+    FOR UPDATE OF t
+)
+UPDATE meta.session_states AS t
+SET
+    state = CASE WHEN w.writer = w.execution_id AND w.calls_of_session = 1 THEN w.state END,
+    version = t.version + 1,
+    writer = NULL,
+    writer_until = NULL,
+    updated_at = w.now
+FROM written AS w
+WHERE t.request_id = w.request_id;
+
 -- name: select_execution_counts(partitions, request_ids, owners, execution_ids, named_partitions)
 -- Never prepared: a plan for the given partitions locks only these.
 SELECT c.ordinal, e.execution_count

@@ -73,6 +73,11 @@ live AS (
         l.request_id = :request_id::uuid AND (EXISTS (SELECT FROM known) OR EXISTS (SELECT FROM opened))
     RETURNING l.part
 ),
+states AS (
+    DELETE FROM meta.session_states AS t
+    WHERE t.request_id = :request_id::uuid AND EXISTS (SELECT FROM known)
+    RETURNING t.version
+),
 picked AS MATERIALIZED (
     SELECT n.slot, n.request_id, n.execution_id
     FROM (
@@ -200,7 +205,7 @@ recorded AS (
 SELECT
     c.owner IS NOT NULL AS is_known,
     c.executions + c.open_executions + c.queued_executions + c.idempotency_keys + c.deliveries + c.schedules
-    + (SELECT count(*) FROM live) AS erased
+    + (SELECT count(*) FROM live) + (SELECT count(*) FROM states) AS erased
 FROM counted AS c;
 
 -- name: purge_sessions(owner, after, now, rows_max, act_id, actor, origin, act)
@@ -239,6 +244,11 @@ live AS (
     DELETE FROM meta.live_output AS l
     USING picked AS p
     WHERE l.request_id = p.request_id
+),
+states AS (
+    DELETE FROM meta.session_states AS t
+    USING picked AS p
+    WHERE t.request_id = p.request_id
 ),
 purged AS (
     UPDATE meta.sessions AS s

@@ -134,7 +134,7 @@ INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.own
 
 -- name: update_sessions(request_ids, owners, versions_read, versions, script_hashes, renewals, ttls_seconds, expiries, closings, contexts, metadatas, waits)
 -- Compare and set by version. A null context or metadata means no change, so a large stored value is not written again.
--- A session without a script_hash loses its script. A skipped call returns a row with `changed` false. A call that lost
+-- A session without a script_hash loses its script and its state. A skipped call returns a row with `changed` false. A call that lost
 -- a race returns no row.
 WITH call AS (
     SELECT *
@@ -183,7 +183,12 @@ changed AS (
         metadata = coalesce(h.metadata, s.metadata)
     FROM held AS h
     WHERE s.request_id = h.request_id AND h.version_held = h.version_read AND s.version = h.version_read
-    RETURNING h.ordinal, s.expires_at, s.last_executed_at, s.execution_count
+    RETURNING h.ordinal, s.request_id, s.script_hash, s.expires_at, s.last_executed_at, s.execution_count
+),
+emptied AS (
+    DELETE FROM meta.session_states AS t
+    USING changed AS c
+    WHERE t.request_id = c.request_id AND c.script_hash IS NULL
 )
 SELECT c.ordinal, TRUE AS changed, c.expires_at, c.last_executed_at, c.execution_count FROM changed AS c
 UNION ALL

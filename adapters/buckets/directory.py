@@ -24,6 +24,7 @@ from domain.live.ports import LiveOutputStore
 from domain.queue.ports import ExecutionQueue
 from domain.schedules.ports import ScheduleRepository
 from domain.sessions.ports import HiddenSessionRepository, KeyedSessionRepository, SessionPurger, SessionRepository
+from domain.states.ports import StateRepository
 from domain.timeline import TimelineReader
 from domain.usage import ExecutionCounts
 from domain.webhooks.ports import DeliveryQueue, WebhookRepository
@@ -62,6 +63,7 @@ class Storage:
     executions: ExecutionRepository
     keyed_executions: KeyedExecutionRepository
     live_output: LiveOutputStore
+    states: StateRepository
     queue: ExecutionQueue
     schedules: ScheduleRepository
     usage: UsageReader

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -24,10 +24,13 @@ from domain.functions.function import FunctionNotFound
 from domain.functions.ports import FunctionLookup
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
+from domain.json_text import JsonText
 from domain.live.events import LiveState, OutputPart
 from domain.live.ports import LiveOutputStore
 from domain.live.position import Position
 from domain.paging import Page
+from domain.states.ports import StateRepository
+from domain.states.state import SessionState
 
 Named = TypeVar("Named")
 
@@ -141,3 +144,22 @@ class BucketLiveOutput(LiveOutputStore):
         groups = by_bucket(self._directory, ((each[0], each) for each in executions))
         storages = [self._directory.at(number) for number in groups]
         await of_each(storages, lambda storage: storage.live_output.drop(groups[storage.number]))
+
+
+@frozen
+class BucketStates(StateRepository):
+    """The state of a session is in the bucket of the session."""
+
+    _directory: Directory
+
+    @override
+    async def take(self, execution: OpenExecution, now: datetime) -> SessionState:
+        return await self._directory.of(execution.ref.session_id).states.take(execution, now)
+
+    @override
+    async def read(self, ref: SessionRef, now: datetime) -> SessionState:
+        return await self._directory.of(ref.session_id).states.read(ref, now)
+
+    @override
+    async def write(self, ref: SessionRef, read: SessionState, text: JsonText, now: datetime) -> int | None:
+        return await self._directory.of(ref.session_id).states.write(ref, read, text, now)

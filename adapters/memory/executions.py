@@ -52,6 +52,7 @@ class MemoryExecutionRepository(ExecutionRepository):
         execution = finished.execution
         if not self._is_open(execution.execution_id, execution.ref):
             return self._stored_count(execution)
+        self._store.save_state(finished)
         del self._store.open_executions[execution.execution_id]
         return self._count(finished)
 

@@ -63,6 +63,7 @@ class MemorySessionRepository(SessionRepository):
         self._store.put(written)
         if written.script_hash is None:
             self._store.scripts.pop(ref.session_id, None)
+            self._store.states.pop(ref.session_id, None)
         return written
 
     @override
@@ -172,6 +173,8 @@ class MemorySessionPurger(SessionPurger):
         schedules = [key for key, each in store.schedules.items() if _executes(each, ref)]
         for schedule_id in schedules:
             del store.schedules[schedule_id], store.firings[schedule_id]
+        if session is not None:
+            store.states.pop(ref.session_id, None)
         for execution_id in ended:
             del store.history[execution_id]
         for execution_id in queued:

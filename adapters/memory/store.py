@@ -7,7 +7,7 @@ from uuid import UUID
 
 from attrs import define, field
 
-from domain.executions.execution import Execution, OpenExecution
+from domain.executions.execution import Execution, FinishedExecution, OpenExecution
 from domain.functions.function import Function
 from domain.idempotency import KeptCall
 from domain.identity import SHARED, Owner, SessionRef
@@ -19,6 +19,7 @@ from domain.scripts.language import LanguageTitle
 from domain.scripts.report import ExecutionStatus, ScriptReport
 from domain.scripts.script import Script
 from domain.sessions.session import Session, SessionNotFound
+from domain.states.state import SessionState, StateLost
 from domain.takeover.judgement import Judgement
 from domain.takeover.moving import InboundSession, TakenSession
 from domain.takeover.recording import RecordedCall, Recording
@@ -65,6 +66,7 @@ class MemoryStore:
     recorded: dict[UUID, RecordedCall] = field(factory=dict)
     judgements: dict[UUID, Judgement] = field(factory=dict)
     recording: Recording | None = None
+    states: dict[UUID, SessionState] = field(factory=dict)
     failure: Exception | None = None
 
     def require_available(self) -> None:
@@ -98,6 +100,22 @@ class MemoryStore:
         self.judgements.clear()
         self.recording = None
         return removed
+
+    def holder(self, session_id: UUID, now: datetime) -> OpenExecution | None:
+        """Return the execution that holds the slot of a session at `now`, if any."""
+        state = self.states.get(session_id)
+        holder = None if state is None or state.writer is None else self.open_executions.get(state.writer)
+        return None if holder is None or holder.deadline_at <= now else holder
+
+    def save_state(self, finished: FinishedExecution) -> None:
+        """Save the state of an execution that counts, if it has one; raises StateLost."""
+        execution = finished.execution
+        stored = self.states.get(execution.ref.session_id)
+        if finished.state is None or stored is None:
+            return
+        if stored.writer != execution.execution_id:
+            raise StateLost
+        self.states[execution.ref.session_id] = SessionState(stored.version + 1, finished.state)
 
     def put(self, session: Session) -> None:
         """Replace or add a session."""

@@ -44,12 +44,16 @@ class OpenExecution:
 
 @frozen
 class FinishedExecution:
-    """An execution that has ended, to be recorded: its params and its report."""
+    """An execution that has ended, to be recorded: its params and its report.
+
+    `state` is what to save as the state of the session, if the execution holds the slot; None changes nothing.
+    """
 
     execution: OpenExecution
     finished_at: datetime
     params: JsonText = field(repr=False)
     report: ScriptReport
+    state: JsonText | None = field(default=None, repr=False)
 
 
 @frozen

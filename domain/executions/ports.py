@@ -49,8 +49,9 @@ class ExecutionRepository(Protocol):
         """Count the execution, store its history row, remove the open record; return the session's new count.
 
         An execution counts once: finishing it again returns the first count. Executions that finish together get
-        distinct counts. An execution also counts if its session has expired or was closed meanwhile. Raises
-        ExecutionLost if there is neither an open record nor a history row.
+        distinct counts. An execution also counts if its session has expired or was closed meanwhile. A `state` is saved
+        in the same transaction: it is saved if and only if the execution counts. Raises ExecutionLost if there is
+        neither an open record nor a history row, and StateLost if another execution has taken the slot since.
         """
         ...
 

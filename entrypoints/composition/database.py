@@ -35,6 +35,7 @@ from adapters.postgres.repositories.runtime_hosts import PostgresHostDirectory
 from adapters.postgres.repositories.schedules import PostgresScheduleRepository
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
+from adapters.postgres.repositories.states import PostgresStateRepository
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.repositories.timeline import PostgresTimelineReader
 from adapters.postgres.repositories.usage import PostgresExecutionCounts
@@ -150,6 +151,7 @@ class Database(containers.DeclarativeContainer):
         writing,
         providers.Callable(execution_options, settings),
     )
+    states = providers.Singleton(PostgresStateRepository, gateway, statements.provided.states)
     keyed_sessions = providers.Singleton(
         PostgresKeyedSessionRepository, gateway, statements.provided.keyed_calls, writing
     )
@@ -206,6 +208,7 @@ class Database(containers.DeclarativeContainer):
         keyed_executions.provided.coalescers,
         execution_queue.provided.coalescers,
         live_output.provided.coalescers,
+        states.provided.coalescers,
         functions.provided.coalescers,
         api_keys.provided.coalescers,
     )

@@ -12,7 +12,7 @@ from dependency_injector import providers
 from adapters.buckets.counts import BucketExecutionCounts, BucketUsageReader
 from adapters.buckets.deliveries import BucketDeliveries
 from adapters.buckets.directory import Directory
-from adapters.buckets.executions import BucketExecutions, BucketKeyedExecutions, BucketLiveOutput
+from adapters.buckets.executions import BucketExecutions, BucketKeyedExecutions, BucketLiveOutput, BucketStates
 from adapters.buckets.ids import BucketIds
 from adapters.buckets.owners import (
     BucketAudit,
@@ -48,6 +48,7 @@ _ROUTERS: Mapping[str, Callable[[Directory], object]] = {
     "executions": BucketExecutions,
     "keyed_executions": BucketKeyedExecutions,
     "live_output": BucketLiveOutput,
+    "states": BucketStates,
     "execution_queue": BucketQueue,
     "schedules": BucketSchedules,
     "usage": BucketUsageReader,

@@ -24,6 +24,7 @@ from tests.integration.postgres.test_contracts import (
     TestPostgresScheduleRepository,
     TestPostgresSessionPurger,
     TestPostgresSessionRepository,
+    TestPostgresStateRepository,
     TestPostgresWebhooks,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "TestPostgresScheduleRepository",
     "TestPostgresSessionPurger",
     "TestPostgresSessionRepository",
+    "TestPostgresStateRepository",
     "TestPostgresWebhooks",
 ]
 """The contracts of what buckets store; the rest is in `meta`."""

@@ -54,6 +54,7 @@ class Storage:
     keyed_executions: KeyedExecutionRepository | None = None
     queue: ExecutionQueue | None = None
     schedules: ScheduleRepository | None = None
+    states: Any = None
 
     def new_session(self, owner: Owner = ANONYMOUS, found_by: str | None = None, **fields: Any) -> Session:
         now = self.clock.now()

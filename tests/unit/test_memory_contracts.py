@@ -23,6 +23,7 @@ from adapters.memory.schedules import MemoryScheduleRepository
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.session_returns import MemoryReturnStore
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
+from adapters.memory.states import MemoryStateRepository
 from adapters.memory.store import MemoryStore
 from adapters.memory.takeover import MemoryTakeoverStore
 from adapters.memory.webhooks import MemoryDeliveryQueue, MemoryWebhookRepository, MemoryWebhookStore
@@ -46,6 +47,7 @@ from tests.contracts.return_store import ReturnStoreContract
 from tests.contracts.schedule_repository import HISTORY_MAX, ScheduleRepositoryContract
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import EXAMINED_MAX, SessionRepositoryContract, same
+from tests.contracts.state_repository import StateRepositoryContract
 from tests.contracts.storage import SCRIPT, Storage
 from tests.contracts.takeover_store import TakeoverStoreContract, fails_as_a_whole, origin_id
 from tests.contracts.takeover_verification import FENCE, TakeoverVerificationContract, World, clock_at
@@ -70,10 +72,17 @@ def memory_storage(store: MemoryStore, webhooks: MemoryWebhookStore | None = Non
         keyed_executions=MemoryKeyedExecutionRepository(store, executions),
         queue=queue,
         schedules=MemoryScheduleRepository(store, queue),
+        states=MemoryStateRepository(store),
     )
 
 
 class TestMemorySessionRepository(SessionRepositoryContract):
+    @pytest.fixture
+    def storage(self) -> Storage:
+        return memory_storage(MemoryStore())
+
+
+class TestMemoryStateRepository(StateRepositoryContract):
     @pytest.fixture
     def storage(self) -> Storage:
         return memory_storage(MemoryStore())

@@ -18,6 +18,7 @@ from adapters.postgres.codec import partition_of
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.history import HistoryOptions, HistoryReader
+from adapters.postgres.repositories.saving_ends import SavingEnds, SavingEndStatement
 from adapters.postgres.statements.calls import ExecutionStatements
 from domain.clock import Clock
 from domain.errors import Gone
@@ -153,11 +154,15 @@ class PostgresExecutionRepository(ExecutionRepository):
         self._withdrawals = Coalescer(gateway, withdraw, batches, exclusive=opening)
         finish = FinishExecutions(statements.finish_executions, full=self.options.history.full)
         self._finishes = LockingWrites(gateway, finish, batches, exclusive=writing)
+        self.save_states = statements.save_states
+        saving = SavingEndStatement(finish, statements.save_states, _itself)
+        self._saving = SavingEnds(gateway, saving, batches, exclusive=writing)
 
     @property
     def coalescers(self) -> Sequence[Coalescer[Any, Any]]:
         """All coalescers of this repository, for metrics and to be closed."""
-        return *self._begins.coalescers, self._withdrawals, *self._finishes.coalescers, self.history.counts
+        ends: list[Coalescer[Any, Any]] = [*self._finishes.coalescers, *self._saving.coalescers]
+        return [*self._begins.coalescers, self._withdrawals, *ends, self.history.counts]
 
     @override
     async def begin(self, execution_id: UUID, ref: SessionRef, allowance: timedelta) -> OpenExecution:
@@ -169,7 +174,7 @@ class PostgresExecutionRepository(ExecutionRepository):
 
     @override
     async def finish(self, finished: FinishedExecution) -> int:
-        count = await self._finishes.submit(finished)
+        count = await (self._finishes if finished.state is None else self._saving).submit(finished)
         return await self.history.stored_count(finished.execution) if count is None else count
 
     @override
@@ -192,6 +197,10 @@ class PostgresExecutionRepository(ExecutionRepository):
     @override
     async def get(self, owner: Owner, execution_id: UUID) -> Execution:
         return await self.history.get(owner, execution_id)
+
+
+def _itself(finished: FinishedExecution) -> FinishedExecution:
+    return finished
 
 
 def execution_columns(calls: Sequence[tuple[SessionRef, UUID]]) -> dict[str, object]:

@@ -26,6 +26,7 @@ from adapters.postgres.repositories.executions import (
     finish_columns,
 )
 from adapters.postgres.repositories.idempotency_keys import ERASED, key_columns, replayed, until_settled
+from adapters.postgres.repositories.saving_ends import SavingEnds, SavingEndStatement
 from adapters.postgres.statements.calls import KeyedCallStatements
 from domain.executions.execution import Executed, FinishedExecution, OpenExecution
 from domain.executions.ports import KeyedExecutionRepository
@@ -157,11 +158,14 @@ class PostgresKeyedExecutionRepository(KeyedExecutionRepository):
         self._begins = LockingWrites(gateway, begin, batches, exclusive=writing)
         self._withdrawals = Coalescer(gateway, withdraw, batches, exclusive=writing)
         self._finishes = LockingWrites(gateway, finish, batches, exclusive=writing)
+        saving = SavingEndStatement(finish, executions.save_states, _finished)
+        self._saving = SavingEnds(gateway, saving, batches, exclusive=writing)
 
     @property
     def coalescers(self) -> Sequence[Coalescer[Any, Any]]:
         """All coalescers of this repository, for metrics and to be closed."""
-        return *self._begins.coalescers, self._withdrawals, *self._finishes.coalescers
+        ends: list[Coalescer[Any, Any]] = [*self._finishes.coalescers, *self._saving.coalescers]
+        return [*self._begins.coalescers, self._withdrawals, *ends]
 
     @override
     async def begin(
@@ -176,8 +180,13 @@ class PostgresKeyedExecutionRepository(KeyedExecutionRepository):
 
     @override
     async def finish(self, finished: FinishedExecution, idempotency_key: IdempotencyKey) -> int:
-        count = await self._finishes.submit((finished, idempotency_key))
+        ends = self._finishes if finished.state is None else self._saving
+        count = await ends.submit((finished, idempotency_key))
         return await self._history.stored_count(finished.execution) if count is None else count
+
+
+def _finished(call: _KeyedEnd) -> FinishedExecution:
+    return call[0]
 
 
 def keyed_end_columns(calls: Sequence[_KeyedEnd], *, full: bool) -> dict[str, object]:

@@ -28,6 +28,7 @@ from adapters.postgres.repositories.queue_statements import (
     PutBackCall,
     PutBackExecutions,
 )
+from adapters.postgres.repositories.saving_ends import SavingEnds, SavingEndStatement
 from adapters.postgres.repositories.writers import writers_gone
 from adapters.postgres.retention.entry_ender import QueueLimits
 from adapters.postgres.statements.catalogue import Statements
@@ -79,6 +80,8 @@ class PostgresExecutionQueue(QueueReader):
         self._put_backs = coalescer(statement=PutBackExecutions(statements.queue_claims.put_back_executions))
         ends = evolve(batches, overlap_s=_ENDS_OVERLAP_S)
         self._finishes = LockingWrites(gateway, finish, ends, exclusive=writing)
+        saving = SavingEndStatement(finish, statements.executions.save_states, _finished)
+        self._saving = SavingEnds(gateway, saving, batches, exclusive=writing)
         self._cancels = coalescer(
             statement=CancelExecutions(statements.queue_ends.cancel_executions), exclusive=BatchKeys()
         )
@@ -87,7 +90,7 @@ class PostgresExecutionQueue(QueueReader):
     def coalescers(self) -> Sequence[Coalescer[Any, Any]]:
         """All coalescers of this repository, for metrics and to be closed."""
         of_writes: list[Coalescer[Any, Any]] = [*self._accepts.coalescers, *self._finishes.coalescers]
-        return [*of_writes, self._plain_accepts, self._put_backs, self._cancels, self._states]
+        return [*of_writes, *self._saving.coalescers, self._plain_accepts, self._put_backs, self._cancels, self._states]
 
     @override
     async def accept(self, entry: Entry, allowance: timedelta, retention: timedelta) -> Accepted:
@@ -143,7 +146,8 @@ class PostgresExecutionQueue(QueueReader):
 
     @override
     async def finish(self, finished: FinishedExecution, entry: Entry, following: Entry | None = None) -> int:
-        count = await self._finishes.submit(EndCall(finished, entry, following))
+        ends = self._finishes if finished.state is None else self._saving
+        count = await ends.submit(EndCall(finished, entry, following))
         return await self._history.stored_count(finished.execution) if count is None else count
 
     @override
@@ -223,3 +227,7 @@ class PostgresExecutionQueue(QueueReader):
         """Mark the open record of an execution that was never in the queue; None if it has ended meanwhile."""
         named = {"request_id": state.ref.session_id, "execution_id": state.execution_id, "now": now}
         return CancelResult.CANCELLING if await self._rows(self._statements.queue_ends.request_cancel, named) else None
+
+
+def _finished(call: EndCall) -> FinishedExecution:
+    return call.finished

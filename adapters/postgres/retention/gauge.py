@@ -17,6 +17,7 @@ _SHARD = re.compile(r"_\d{4,}$")
 """What the name of a table has behind it if it is a shard of a bucket."""
 _PARTS = {
     "sessions": Part.SESSIONS,
+    "session_states": Part.SESSIONS,
     "open_executions": Part.OPEN_EXECUTIONS,
     "queued_executions": Part.QUEUE,
     "repeated_accepts": Part.QUEUE,

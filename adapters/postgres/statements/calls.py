@@ -48,10 +48,20 @@ class ExecutionStatements:
     begin_executions: Statement
     delete_open_executions: Statement
     finish_executions: Statement
+    save_states: Statement
     select_execution_counts: Statement = field(metadata=UNPREPARED)
     select_execution_page: Statement = field(metadata=UNPREPARED)
     select_execution: Statement = field(metadata=UNPREPARED)
     select_overdue_execution: Statement
+
+
+@frozen
+class StateStatements:
+    """Statements of `states.sql`."""
+
+    take_states: Statement
+    select_states: Statement
+    write_state: Statement
 
 
 @frozen

@@ -27,6 +27,7 @@ from adapters.postgres.statements.calls import (
     RuntimeHostStatements,
     ServerStatements,
     SessionStatements,
+    StateStatements,
     UsageStatements,
 )
 from adapters.postgres.statements.files import load
@@ -55,6 +56,7 @@ class Statements:
     server: ServerStatements
     sessions: SessionStatements
     executions: ExecutionStatements
+    states: StateStatements
     keyed_calls: KeyedCallStatements
     queue: QueueStatements
     queue_claims: QueueClaimStatements

@@ -15,6 +15,7 @@ from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRe
 from adapters.postgres.repositories.queue import PostgresExecutionQueue
 from adapters.postgres.repositories.schedules import PostgresScheduleRepository
 from adapters.postgres.repositories.sessions import PostgresSessionRepository, SessionRepositoryOptions
+from adapters.postgres.repositories.states import PostgresStateRepository
 from adapters.postgres.retention.cleanup import Cleanup, Retention
 from adapters.postgres.retention.entry_ender import EntryEnder, QueueLimits
 from adapters.postgres.retention.history_budget import HistoryBudget
@@ -44,6 +45,7 @@ def storage_on(gateway: Gateway, statements: Statements, **options: object) -> S
         keyed_executions=PostgresKeyedExecutionRepository(gateway, statements.keyed_calls, executions, writing),
         queue=PostgresExecutionQueue(gateway, statements, executions, writing, FEW_TURNS),
         schedules=PostgresScheduleRepository(gateway, statements.schedules),
+        states=PostgresStateRepository(gateway, statements.states),
     )
 
 

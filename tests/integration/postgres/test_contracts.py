@@ -35,6 +35,7 @@ from tests.contracts.return_store import ReturnStoreContract
 from tests.contracts.schedule_repository import HISTORY_MAX, ScheduleRepositoryContract
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import SessionRepositoryContract
+from tests.contracts.state_repository import StateRepositoryContract
 from tests.contracts.storage import Storage
 from tests.contracts.takeover_store import TakeoverStoreContract, id_of, inbound, owned
 from tests.contracts.webhooks import WebhookCopyContract
@@ -101,6 +102,12 @@ class TestPostgresScheduleRepository(ScheduleRepositoryContract):
 
 
 class TestPostgresExecutionRepository(ExecutionRepositoryContract):
+    @pytest.fixture
+    def storage(self, storage: Storage) -> Storage:
+        return storage
+
+
+class TestPostgresStateRepository(StateRepositoryContract):
     @pytest.fixture
     def storage(self, storage: Storage) -> Storage:
         return storage

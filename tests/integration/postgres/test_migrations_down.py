@@ -120,6 +120,7 @@ VALUES ('00000000-0000-7000-8000-000000000009', 'alice', 'https://example.com/',
 INSERT INTO meta.deliveries (delivery_id, request_id, webhook_id, event, payload, next_at)
 SELECT gen_random_uuid(), gen_random_uuid(), '00000000-0000-7000-8000-000000000009', 'webhook.test', '{}', now()
 FROM generate_series(1, 2);
+INSERT INTO meta.session_states SELECT gen_random_uuid(), 1, '{}', NULL, NULL, now() FROM generate_series(1, 2);
 INSERT INTO meta.audit VALUES (gen_random_uuid(), 'root@example', 'cli', 'keys.create', 'alice', 'k', '{}');
 """
 ADD_KEY = "INSERT INTO meta.api_keys VALUES (gen_random_uuid(), 'alice', ARRAY['admin'], sha256(''))"
@@ -141,6 +142,7 @@ LOSSES = {
     "granted-functions": "1 granted function (1 granted version)",
     "granted-sessions": "1 granted session",
     "runtime-hosts": "1 runtime host",
+    "states": "2 states",
     "clock-correction": "1 clock correction",
     "live-output": "1 live part",
     "schedules": "1 schedule (1 firing)",

@@ -26,6 +26,7 @@ from tests.contracts.live_output import LiveOutputContract
 from tests.contracts.schedule_repository import ScheduleRepositoryContract
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import SessionRepositoryContract
+from tests.contracts.state_repository import StateRepositoryContract
 from tests.contracts.storage import Storage
 from tests.contracts.webhooks import WebhookContract
 from tests.unit.buckets.world import FOUR, Announced, World
@@ -84,6 +85,10 @@ class TestBucketHiddenSessions(OverBuckets, HiddenSessionRepositoryContract):
 
 
 class TestBucketExecutions(OverBuckets, ExecutionRepositoryContract):
+    pass
+
+
+class TestBucketStates(OverBuckets, StateRepositoryContract):
     pass
 
 

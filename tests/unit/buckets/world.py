@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 
 from adapters.buckets.directory import Directory
 from adapters.buckets.directory import Storage as BucketStorage
-from adapters.buckets.executions import BucketExecutions, BucketKeyedExecutions
+from adapters.buckets.executions import BucketExecutions, BucketKeyedExecutions, BucketStates
 from adapters.buckets.ids import BucketIds, InBucket
 from adapters.buckets.queue import BucketQueue
 from adapters.buckets.schedules import BucketSchedules
@@ -26,6 +26,7 @@ from adapters.memory.queue import MemoryExecutionQueue
 from adapters.memory.schedules import MemoryScheduleRepository
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
+from adapters.memory.states import MemoryStateRepository
 from adapters.memory.store import MemoryStore
 from adapters.memory.usage import MemoryExecutionCounts
 from adapters.memory.webhooks import MemoryDeliveryQueue, MemoryWebhookRepository, MemoryWebhookStore
@@ -184,6 +185,7 @@ class World:
             keyed_executions=BucketKeyedExecutions(self.directory),
             queue=BucketQueue(self.directory, timedelta(0)),
             schedules=BucketSchedules(self.directory),
+            states=BucketStates(self.directory),
         )
 
     def _chosen(self, numbers: Sequence[int]) -> int:
@@ -209,6 +211,7 @@ class World:
             executions,
             MemoryKeyedExecutionRepository(store, executions),
             MemoryLiveOutput(store),
+            MemoryStateRepository(store),
             queue,
             MemoryScheduleRepository(store, queue, HISTORY_MAX),
             MemoryUsageReader(store, EXAMINED_MAX, webhooks),

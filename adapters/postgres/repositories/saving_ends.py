@@ -1,0 +1,125 @@
+"""Ends of executions that save a state: the same statements as other ends, with the save in front of each."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic
+
+from attrs import evolve
+from psycopg.errors import NotNullViolation
+from typing_extensions import override
+
+from adapters.postgres import codec
+from adapters.postgres.batching.call_queue import BatchKeys
+from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
+from adapters.postgres.batching.locking_writes import POLLS_MAX
+from adapters.postgres.batching.statement import Call, LockingStatement, Row
+from adapters.postgres.connections.connection import BoundStatement, Statement
+from adapters.postgres.connections.errors import StatementRefused, StillLocked
+from adapters.postgres.gateway import Gateway, PoolName
+from domain.errors import StorageUnavailable
+from domain.executions.execution import FinishedExecution
+from domain.states.state import StateLost
+
+_STATEMENTS_MAX = 2
+"""Statements that wait for locks at once, as in LockingWrites."""
+
+
+class SavingEndStatement(LockingStatement[Call, int | None]):
+    """A kind of end, behind the save of the states. It always waits for locks, which the save has taken already."""
+
+    def __init__(
+        self,
+        ends: LockingStatement[Call, int | None],
+        save: Statement,
+        finished: Callable[[Call], FinishedExecution],
+    ) -> None:
+        super().__init__(ends.sql)
+        self.name = f"{ends.name}_state"  # type: ignore[misc]  # one class for each kind of end would say no more
+        self._ends = ends
+        self._save = save
+        self._finished = finished
+
+    @override
+    def batch_key(self, call: Call) -> Any:
+        return self._ends.batch_key(call)
+
+    @override
+    def size(self, call: Call) -> int:
+        return self._ends.size(call) + len(self._finished(call).state or "")
+
+    @override
+    def columns(self, calls: Sequence[Call]) -> Mapping[str, object]:
+        return self._ends.columns(calls)
+
+    @override
+    def parameters(self, calls: Sequence[Call], pool: PoolName) -> Mapping[str, object]:
+        return {**self.columns(calls), "waits": True}
+
+    @override
+    def before(self, calls: Sequence[Call]) -> Sequence[BoundStatement]:
+        ends = [self._finished(call) for call in calls]
+        saved = {
+            "request_ids": codec.uuids(each.execution.ref.session_id for each in ends),
+            "execution_ids": codec.uuids(each.execution.execution_id for each in ends),
+            "states": codec.texts(each.state for each in ends),
+            "nows": codec.instants(each.finished_at for each in ends),
+        }
+        return [BoundStatement(self._save, saved)]
+
+    @override
+    def decode(self, call: Call, row: Row) -> int | Exception | None:
+        return self._ends.decode(call, row)
+
+    @override
+    def absent(self, call: Call) -> int | Exception | None:
+        return self._ends.absent(call)
+
+
+class SavingEnds(Generic[Call]):
+    """Runs ends that save a state, in batches.
+
+    They wait for locks. If that is in vain for a batch, each of its calls is repeated in a statement of its own, so a
+    foreign lock delays only the callers of its row.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        statement: SavingEndStatement[Call],
+        options: CoalescerOptions,
+        *,
+        exclusive: BatchKeys,
+    ) -> None:
+        together = evolve(options, concurrency=min(options.concurrency, _STATEMENTS_MAX))
+        alone = evolve(together, batch_max=1)
+        self._together = Coalescer(gateway, statement, together, exclusive=exclusive, pool="lock_wait")
+        self._alone = Coalescer(gateway, statement, alone, exclusive=exclusive, pool="lock_wait")
+        self._alone.name = f"{statement.name}_locked"
+
+    @property
+    def coalescers(self) -> Sequence[Coalescer[Any, Any]]:
+        """Both coalescers, for metrics and to be closed."""
+        return self._together, self._alone
+
+    async def submit(self, call: Call) -> int | None:
+        """Return the count, or None without an open record; raises StateLost, and what Coalescer.submit raises."""
+        try:
+            return await self._submit(call)
+        except StatementRefused as refused:
+            if isinstance(refused.__cause__, NotNullViolation):
+                raise StateLost from refused
+            raise
+
+    async def _submit(self, call: Call) -> int | None:
+        try:
+            return await self._together.submit(call)
+        except StillLocked as locked:
+            pause_s = locked.pause_s
+        for _ in range(POLLS_MAX):
+            await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311  # keeps processes apart
+            try:
+                return await self._alone.submit(call)
+            except StillLocked as locked:
+                pause_s = locked.pause_s
+        raise StorageUnavailable(stored="no")
