@@ -8,6 +8,7 @@ from attrs import field, frozen
 from attrs.validators import ge, gt, optional
 
 from domain.scripts.language import Language
+from domain.states.limits import StateLimits
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -83,6 +84,7 @@ class SandboxOptions:
     memory_mb: int = field(default=128, validator=ge(16))
     output_size_max: int = field(default=256 * KIB, validator=ge(0))
     result_size_max: int = field(default=1 * MIB, validator=ge(1))
+    state_limits: StateLimits = field(factory=StateLimits)
     script_cache_bytes_max: int = field(default=64 * MIB, validator=ge(0))
     tmp_size_max: int = field(default=16 * MIB, validator=ge(4096))
     tmp_files_max: int = field(default=1024, validator=ge(16))

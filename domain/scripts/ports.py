@@ -19,13 +19,25 @@ from domain.scripts.script import InputForm, Script
 
 
 @frozen
+class RunState:
+    """The state of the session, as the script finds it.
+
+    If it `is_shared`, the script cannot write it. `saves_failures` keeps what a script has written before its error.
+    """
+
+    text: JsonText = field(repr=False)
+    is_shared: bool = False
+    saves_failures: bool = False
+
+
+@frozen
 class ScriptRun:
     """A run of a script, to be made.
 
     It has no instants, because a runner has no clock that agrees with the database's. `session_left` is the time until
     the session expires, from the creation of this object. `source` is called only if no worker has the script yet; it
     raises what reading the script raises. The runs of one session have one `convention`. `listener` receives the output
-    while the script runs.
+    while the script runs. A script with a `state` finds it in its event.
     """
 
     ref: SessionRef
@@ -39,6 +51,7 @@ class ScriptRun:
     source: Callable[[], Awaitable[Script]] = field(repr=False, eq=False)
     convention: Convention = Convention.OWN
     listener: OutputListener | None = field(default=None, repr=False, eq=False)
+    state: RunState | None = None
     network: tuple[EgressRule, ...] = ()
     """The hosts that the script may reach; none without rules. The runs of one session have equal ones."""
 

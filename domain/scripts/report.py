@@ -45,6 +45,8 @@ class FailureCode(StrEnum):
     PROCESS_LIMIT = "PROCESS_LIMIT"
     RESULT_NOT_SERIALIZABLE = "RESULT_NOT_SERIALIZABLE"
     RESULT_TOO_LARGE = "RESULT_TOO_LARGE"
+    STATE_NOT_SERIALIZABLE = "STATE_NOT_SERIALIZABLE"
+    STATE_TOO_LARGE = "STATE_TOO_LARGE"
     EXECUTION_CANCELLED = "EXECUTION_CANCELLED"
     EXECUTION_EXPIRED = "EXECUTION_EXPIRED"
 
@@ -105,7 +107,8 @@ class ScriptReport:
     """The report of a run: a result (JSON text) or a failure, the output, and the resources used.
 
     Without a failure, `result` is None if the script gave none; a result may also be the JSON text `null`. Times are in
-    milliseconds, to the microsecond, measured outside the script; None if the runtime does not measure.
+    milliseconds, to the microsecond, measured outside the script; None if the runtime does not measure. `state` is the
+    state of the session as the script has left it, within its limits; None if the run had none, or did not change it.
     """
 
     result: JsonText | None = field(repr=False)
@@ -117,6 +120,7 @@ class ScriptReport:
     cpu_time_ms: float | None = field(default=None, converter=_rounded)
     queue_time_ms: float | None = field(default=None, converter=_rounded)
     cold_start: bool | None = None
+    state: JsonText | None = field(default=None, repr=False)
     traffic: ExecutionTraffic | None = None
     """Of a run with a network."""
 

@@ -15,7 +15,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.output import OutputListener, ScriptProgress
-from domain.scripts.ports import ScriptRun, ScriptRunner
+from domain.scripts.ports import RunState, ScriptRun, ScriptRunner
 from domain.scripts.report import Failure, ScriptReport
 from domain.scripts.script import Script
 
@@ -63,6 +63,7 @@ def run_of(
     session_left: timedelta = timedelta(hours=1),
     convention: Convention = Convention.OWN,
     listener: OutputListener | None = None,
+    state: RunState | None = None,
     network: tuple[str, ...] = (),
 ) -> ScriptRun:
     """Return a run of this source, in a session of its own unless `ref` says which."""
@@ -79,6 +80,7 @@ def run_of(
         source=asked,
         convention=convention,
         listener=listener,
+        state=state,
         network=tuple(map(EgressRule.parse, network)),
     )
 

@@ -22,13 +22,15 @@ from adapters.sandbox.workers.process import Exchange, WorkerProcess
 from domain.json_text import VALUE_DEPTH_MAX, JsonText, has_unreadable_number, is_deeper
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
-from domain.scripts.ports import ScriptRun
+from domain.scripts.ports import RunState, ScriptRun
 from domain.scripts.report import Failure, FailureCode, ScriptReport
 from domain.scripts.script import Script
 
 _NONCE_SIZE = 12
 _RETIRE_AT = 0.5
 """A worker that has used this share of its CPU time takes no further execution."""
+_KEEPING = (FailureCode.SCRIPT_ERROR, FailureCode.RESULT_NOT_SERIALIZABLE, FailureCode.RESULT_TOO_LARGE)
+"""Failures with a reply of the worker, which has the state if failures keep it."""
 _KEPT_MAX = 0.5
 """A worker that keeps this share of its memory takes no further execution."""
 
@@ -51,6 +53,8 @@ class WorkerReply(msgspec.Struct):
     nonce: str
     kind: Literal["ready", "result", "failure", "checked", "examined"]
     reusable: bool = False
+    state_size: int = 0
+    """The bytes of the state, which stands at the end of the body."""
     failure: ReportedFailure | None = None
     faults: tuple[ReportedFault | None, ...] = ()
     findings: tuple[tuple[ReportedFinding, ...], ...] = ()
@@ -80,9 +84,18 @@ async def execute(  # noqa: PLR0913  # two of them only go into the report
     operations = operations_of(run, script, nonce, options, process.variables)
     notices = ProgressNotices(nonce, run.listener)
     exchange = await process.exchange(
-        operations, run.limits.timeout_ms / 1000, rules.cpu_ms_max / 1000, run.listener, notices.take
+        operations,
+        run.limits.timeout_ms / 1000,
+        rules.cpu_ms_max / 1000,
+        run.listener,
+        notices.take,
+        0 if run.state is None else options.state_limits.size_max,
     )
     result, failure, reusable = _outcome(process, exchange, nonce, rules)
+    state = None
+    if run.state is not None and exchange.frame is not None:
+        state, failure = kept_state(exchange.frame, run.state, failure, options)
+        result = result if failure is None else None
     is_fresh = exchange.cpu_before_s + (exchange.cpu_s or 0) < _RETIRE_AT * options.cpu_s_max
     has_room = not _leaves_too_little(process, exchange, run)
     if not (reusable and is_fresh and has_room) or process.has_left_threads(exchange):
@@ -99,7 +112,24 @@ async def execute(  # noqa: PLR0913  # two of them only go into the report
         cpu_time_ms=None if exchange.cpu_s is None else exchange.cpu_s * 1000,
         queue_time_ms=queue_time_ms,
         cold_start=cold_start,
+        state=state,
     )
+
+
+def kept_state(
+    frame: Frame, state: RunState, failure: Failure | None, options: SandboxOptions
+) -> tuple[JsonText | None, Failure | None]:
+    """Return the state that the script has left, if it is to be saved, and the failure of the run."""
+    if state.is_shared or (failure is not None and not (state.saves_failures and failure.code in _KEEPING)):
+        return None, failure
+    try:
+        text = read_state(frame)
+    except ProtocolBroken as error:
+        return None, failure or protocol_failure(str(error))
+    fault = None if text is None else options.state_limits.fault(text)
+    if fault is None:
+        return text, failure
+    return None, failure or Failure(FailureCode(fault.kind), fault.message, limit=fault.limit, observed=fault.observed)
 
 
 def _leaves_too_little(process: WorkerProcess, exchange: Exchange, run: ScriptRun) -> bool:
@@ -123,24 +153,37 @@ def read_reply(frame: Frame, nonce: str) -> WorkerReply:
     return reply
 
 
-def read_result(frame: Frame) -> JsonText | None:
+def read_result(body: bytes) -> JsonText | None:
     """Return the body as JSON text, exactly as it came; None if it is empty, because the script gave no result.
 
     Raises RecursionError if it is nested too deeply, OverflowError if it has a number that many decoders cannot read,
     and ProtocolBroken if it is not JSON or has lone surrogates.
     """
-    if not frame.body:
+    if not body:
         return None
-    if is_deeper(frame.body, VALUE_DEPTH_MAX):
+    if is_deeper(body, VALUE_DEPTH_MAX):
         raise RecursionError
-    try:
-        _ANY_JSON.decode(frame.body)
-        text = JsonText(frame.body.decode())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ProtocolBroken("a result that is not JSON") from error
-    if has_unreadable_number(frame.body):
+    text = _json(body, "a result")
+    if has_unreadable_number(body):
         raise OverflowError
     return text
+
+
+def read_state(frame: Frame) -> JsonText | None:
+    """Return the state behind the result as JSON text; None without one. Raises ProtocolBroken if it is not JSON."""
+    try:
+        size = _REPLIES.decode(frame.header).state_size
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolBroken("a reply that cannot be read") from error
+    return _json(frame.body[-size:], "a state") if size else None
+
+
+def _json(body: bytes, what: str) -> JsonText:
+    try:
+        _ANY_JSON.decode(body)
+        return JsonText(body.decode())
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProtocolBroken(f"{what} that is not JSON") from error
 
 
 def operations_of(
@@ -150,10 +193,18 @@ def operations_of(
     # The event is put together as text, so that nothing is decoded.
     event = f'{{"params":{run.params},"context":{run.context},"request_id":"{run.ref.session_id}"}}'.encode()
     header = b'{"op":"run","nonce":"%s","result_size_max":%d}' % (nonce.encode(), options.result_size_max)
+    if run.state is not None:
+        event = b'%s,"state":%s}' % (event[:-1], run.state.text.encode())
+        header = b'%s,"state":%s}' % (header[:-1], _state_options(run.state, options))
     operations = encode_frame(header, event)
     if script is None:
         return operations
     return encode_frame(_load_header(run, options, variables), script.source.encode()) + operations
+
+
+def _state_options(state: RunState, options: SandboxOptions) -> bytes:
+    size_max = options.state_limits.size_max
+    return msgspec.json.encode({"size_max": size_max, "shared": state.is_shared, "always": state.saves_failures})
 
 
 def _load_header(run: ScriptRun, options: SandboxOptions, variables: Mapping[str, str]) -> bytes:
@@ -186,7 +237,9 @@ def _outcome(
 def _result(reply: WorkerReply, frame: Frame) -> JsonText | None:
     if reply.kind != "result":
         raise ProtocolBroken("a reply of the wrong kind")
-    return read_result(frame)
+    if not 0 <= reply.state_size <= len(frame.body):
+        raise ProtocolBroken("a state that is larger than the reply")
+    return read_result(frame.body[: len(frame.body) - reply.state_size])
 
 
 def _with_observed(failure: Failure, process: WorkerProcess, exchange: Exchange) -> Failure:

@@ -76,6 +76,10 @@ class FailureRules:
         if reported.code is FailureCode.RESULT_TOO_LARGE:
             limit = self.options.result_size_max
             return limit, f"The result has {reported.observed} bytes as JSON; at most {limit} are allowed. Return less."
+        if reported.code is FailureCode.STATE_TOO_LARGE:
+            limit = self.options.state_limits.size_max
+            text = f"The state has {reported.observed} bytes as JSON; at most {limit} are allowed. Keep less in it."
+            return limit, text
         return None, reported.message
 
     def ended(self, exchange: Exchange, stderr: str) -> Failure:

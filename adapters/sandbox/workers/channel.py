@@ -56,13 +56,14 @@ def reject_notice(_notice: bytes) -> None:
 
 @define
 class FrameReader:
-    """Assembles frames from the pieces that arrive. A body may have `body_size_max` bytes.
+    """Assembles frames from the pieces that arrive. A body may have `body_size_max` bytes, and `state_size_max` more.
 
     `on_notice` receives the header of each notice, and may raise ProtocolBroken.
     """
 
     body_size_max: int
     on_notice: Callable[[bytes], None] = reject_notice
+    state_size_max: int = 0
     _pending: bytearray = field(factory=bytearray, init=False)
 
     def feed(self, piece: bytes) -> Frame | None:
@@ -105,7 +106,7 @@ class FrameReader:
         return None if missing > 0 else self._cut(header_size)
 
     def _check_sizes(self, header_size: int, body_size: int) -> None:
-        if header_size > HEADER_SIZE_MAX or body_size > self.body_size_max:
+        if header_size > HEADER_SIZE_MAX or body_size > self.body_size_max + self.state_size_max:
             raise ProtocolBroken(f"a frame with a header of {header_size} bytes and a body of {body_size} bytes")
         if len(self._pending) > _LENGTHS.size + header_size + body_size:
             raise ProtocolBroken("bytes after the end of a frame")

@@ -139,25 +139,27 @@ class WorkerProcess:
         """Return whether it holds more than this after the exchange, beyond its interpreter's own memory."""
         return exchange.footprint.own_bytes - self._base.own_bytes > bytes_max
 
-    async def exchange(
+    async def exchange(  # noqa: PLR0913, PLR0917  # what bounds it, and who hears of it
         self,
         operations: bytes,
         timeout_s: float,
         cpu_s_max: float = inf,
         listener: OutputListener | None = None,
         on_notice: Callable[[bytes], None] = reject_notice,
+        state_size_max: int = 0,
     ) -> Exchange:
         """Send operations, of which the last one has a reply, and wait for the reply or another end.
 
         `cpu_s_max` is CPU time of all threads together (see ExecutionDeadline). After any end but a reply, the process
         has been killed and is gone, or has had `kill_s` to go. `listener` receives the output until then, and
-        `on_notice` each notice, which breaks the protocol by default.
+        `on_notice` each notice, which breaks the protocol by default. A reply may have a state behind its result.
         """
         if not self.is_alive:
             return await self._died(Exchange(Ending.DIED))
         self.output.clear()
         self.output.pass_on(listener)
-        self._channel.frames.on_notice = on_notice
+        frames = self._channel.frames
+        frames.on_notice, frames.state_size_max = on_notice, state_size_max
         self.meter.reset_peak()
         started_at, cpu_before_s = time.perf_counter(), self.meter.cpu_s() or 0.0
         deadline = ExecutionDeadline(

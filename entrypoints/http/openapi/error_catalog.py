@@ -90,6 +90,8 @@ MEANINGS: Mapping[str, str] = {
     "SESSION_EXPIRED": "the session has expired",
     "SESSION_NOT_FOUND": "this owner has no such session, or its retention has ended",
     "SHUTTING_DOWN": "this process is about to stop and accepts no calls",
+    "STATE_NOT_SERIALIZABLE": "the state that the script left cannot be written as JSON, so nothing was saved",
+    "STATE_TOO_LARGE": "the state, or a part of it, is larger than its limit, so nothing was saved",
     "STORAGE_UNAVAILABLE": "the database did not respond in time, or does not serve for the details.reason; "
     "details.stored says whether a write is stored; "
     "details.bucket names the part of a distributed database that is away",
@@ -155,6 +157,16 @@ _FAILURES: Mapping[FailureCode, Failure] = {
             "The result has 2097152 bytes as JSON; at most 1048576 are allowed. Return less.",
             limit=1_048_576,
             observed=2_097_152,
+        ),
+        Failure(
+            FailureCode.STATE_NOT_SERIALIZABLE,
+            "state['seen'] is a value of type set, which JSON cannot hold.",
+        ),
+        Failure(
+            FailureCode.STATE_TOO_LARGE,
+            "The state has 300000 bytes as JSON; at most 262144 are allowed. Keep less in it.",
+            limit=262_144,
+            observed=300_000,
         ),
         CANCELLED,
         EXPIRED.failure,

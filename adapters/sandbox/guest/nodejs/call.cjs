@@ -59,7 +59,12 @@
   }
   function succeed(value) {
     let text;
-    try { text = textOf(value); } catch (error) { return host.fail(error); }
+    try {
+      text = textOf(value);
+      if (host.state !== null) host.state.keep(changedState());
+    } catch (error) {
+      return host.fail(error);
+    }
     host.succeed(text);
   }
 
@@ -71,6 +76,35 @@
   // Not enumerable, so that an event has the same members as the caller's JSON.
   defineProperty(event, 'progress', { value: progress, writable: true, configurable: true });
 
+  const textBefore = host.state === null ? null : stringify(event.state);
+  if (host.state?.isShared) event.state = readOnly(event.state);
+  if (host.state !== null) host.state.read = changedState;
+
+  // No execution writes the state. Deeper changes are not noticed, and not saved.
+  function readOnly(state) {
+    const refuse = () => {
+      throw new TypeError('the state is read-only: the mode of the session is "shared". Use "exclusive" to write it');
+    };
+    return new Proxy(state, { set: refuse, deleteProperty: refuse, defineProperty: refuse, setPrototypeOf: refuse });
+  }
+  // Returns the state as JSON text; an empty text if it has not changed.
+  function changedState() {
+    if (host.state.isShared) return '';
+    const { state } = event;
+    const isObject = typeof state === 'object' && state !== null && !Array.isArray(state);
+    if (!isObject || kindOfUnserializable(state) !== null) {
+      throw { stateNotSerializable: 'The state must be an object that JSON can hold.' };
+    }
+    let text;
+    try {
+      text = stringify(state, checked);
+    } catch (error) {
+      const found = findUnserializable(state, 'state', []);
+      if (found === null && error !== unserializable) throw error;
+      throw { stateNotSerializable: found ?? 'The value that toJSON returned cannot be written as JSON.' };
+    }
+    return text === textBefore ? '' : text;
+  }
   function progress(value = null, message = '') {
     if (value !== null && typeof value !== 'number') {
       throw new TypeError(`progress: the value must be a number from 0 to 1 or null, and is a ${typeof value}`);

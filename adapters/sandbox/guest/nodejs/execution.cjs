@@ -33,13 +33,53 @@ const QUIET_MODULES = new Set(
 // Loaded at the first use: it takes 0.3 ms, for scripts that use require() only.
 const isBuiltin = (name) => require('node:module').isBuiltin(String(name));
 
+// The state of one execution. `read` returns its text as the script has left it; an empty text if it has not changed.
+class KeptState {
+  constructor({ size_max: sizeMax, shared, always }) {
+    this.sizeMax = sizeMax;
+    this.isShared = shared;
+    this.isKeptByFailures = always;
+    this.text = '';
+    this.failure = null;
+    this.read = () => '';
+  }
+
+  // Takes the text of a script that has succeeded.
+  keep(text) {
+    const size = Buffer.byteLength(text);
+    if (size > this.sizeMax) {
+      this.failure = { code: 'STATE_TOO_LARGE', message: '', observed: size };
+    } else if (hasLoneSurrogate(text)) {
+      this.failure = {
+        code: 'STATE_NOT_SERIALIZABLE', message: 'The state has a string with a lone surrogate, which JSON cannot hold.',
+      };
+    } else {
+      this.text = text;
+    }
+  }
+
+  // Returns what is to be saved after the execution.
+  textAfter(hasFailed) {
+    if (!hasFailed) return this.text;
+    this.text = '';
+    if (this.isKeptByFailures && this.failure === null) {
+      try { this.keep(this.read()); } catch { return ''; }
+    }
+    return this.text;
+  }
+}
+
+const hasLoneSurrogate = (text) => text.includes('\\ud') && /(?:^|[^\\])(?:\\\\)*\\ud[89a-f]/.test(text);
+
 class Execution {
   // `end` receives the header of the reply, and the result as JSON text. It is called once. `notify` receives the
-  // progress of the script.
-  constructor(script, realm, resultSizeMax, end, notify) {
+  // progress of the script. `state` is null, or says how large the state may be, whether it is shared, and whether a
+  // failure keeps it.
+  constructor(script, realm, resultSizeMax, end, notify, state = null) {
     this.script = script;
     this.realm = realm;
     this.resultSizeMax = resultSizeMax;
+    this.state = state === null ? null : new KeptState(state);
     this.end = end;
     this.progress = new ProgressReporter(notify);
     this.globals = new Map();
@@ -61,6 +101,7 @@ class Execution {
         succeed: (text) => this.succeed(text),
         fail: (error) => this.fail(error),
         report: (value, message) => this.progress.report(value, message),
+        state: this.state,
       };
       call(main, eventText, (name) => this.require(name), host);
     } catch (error) {
@@ -99,9 +140,10 @@ class Execution {
     if (size > this.resultSizeMax) {
       return this.settle({ kind: 'failure', failure: { code: 'RESULT_TOO_LARGE', message: '', observed: size } });
     }
-    if (text.includes('\\ud') && /(?:^|[^\\])(?:\\\\)*\\ud[89a-f]/.test(text)) {
+    if (hasLoneSurrogate(text)) {
       return this.fail({ notSerializable: 'The result has a string with a lone surrogate, which JSON cannot hold.' });
     }
+    if (this.state?.failure) return this.settle({ kind: 'failure', failure: this.state.failure });
     this.settle({ kind: 'result' }, text);
   }
 
@@ -113,6 +155,11 @@ class Execution {
     if (this.hasEnded) return;
     this.hasEnded = true;
     this.progress.close();
+    const state = this.state === null ? '' : this.state.textAfter(header.kind === 'failure');
+    if (state !== '') {
+      header.state_size = Buffer.byteLength(state);
+      body = (body ?? '') + state;
+    }
     // The script's remaining microtasks run before the reply, and not in the next execution.
     setImmediate(this.end, header, body);
   }

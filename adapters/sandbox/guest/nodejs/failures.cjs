@@ -22,6 +22,9 @@ function describe(error) {
   if (error?.notSerializable !== undefined && Object.keys(error).length === 1) {
     return { code: 'RESULT_NOT_SERIALIZABLE', message: cut(String(error.notSerializable)) };
   }
+  if (error?.stateNotSerializable !== undefined && Object.keys(error).length === 1) {
+    return { code: 'STATE_NOT_SERIALIZABLE', message: cut(String(error.stateNotSerializable)) };
+  }
   return { code: codeOf(error), ...detailsOf(error) };
 }
 

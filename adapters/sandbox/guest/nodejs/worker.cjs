@@ -91,7 +91,7 @@ class Worker {
     this.scope.provide(environment);
   }
 
-  run({ nonce, result_size_max: resultSizeMax }, eventText) {
+  run({ nonce, result_size_max: resultSizeMax, state = null }, eventText) {
     const realm = this.realms.ready();
     this.reseed(realm.random);
     const end = (header, body) => {
@@ -99,7 +99,7 @@ class Worker {
       this.serve();
     };
     const notify = (progress) => this.channel.writeNotice({ nonce, ...progress });
-    this.execution = new Execution(this.script, realm, resultSizeMax, end, notify);
+    this.execution = new Execution(this.script, realm, resultSizeMax, end, notify, state);
     this.execution.run(eventText);
   }
 

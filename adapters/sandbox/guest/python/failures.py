@@ -32,9 +32,9 @@ def failure_of(error: BaseException) -> dict[str, Any]:
     if isinstance(error, SystemExit):
         return {"code": "SCRIPT_EXITED", "message": f"The script ended itself by SystemExit({exit_code(error)})."}
     if isinstance(error, NotSerializable):
-        return {"code": "RESULT_NOT_SERIALIZABLE", "message": str(error)}
+        return {"code": f"{error.of}_NOT_SERIALIZABLE", "message": str(error)}
     if isinstance(error, ResultTooLarge):
-        return {"code": "RESULT_TOO_LARGE", "message": "", "observed": error.args[0]}
+        return {"code": f"{error.of}_TOO_LARGE", "message": "", "observed": error.args[0]}
     return {"code": code_of(error), **details_of(error)}
 
 

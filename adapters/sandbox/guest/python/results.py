@@ -15,11 +15,15 @@ DEPTH_MAX = 200
 
 
 class NotSerializable(Exception):
-    """The result cannot be written as JSON."""
+    """The result cannot be written as JSON, or what else `of` names."""
+
+    of = "RESULT"
 
 
 class ResultTooLarge(Exception):
-    """The result as JSON has more bytes than the limit; the argument is its size."""
+    """The result, or what else `of` names, has more bytes as JSON than the limit; the argument is its size."""
+
+    of = "RESULT"
 
 
 def result_text(value: Any, size_max: int) -> bytes:

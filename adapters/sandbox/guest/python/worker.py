@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import types
     from typing import Any
 
+    from .states import KeptState
+
 PREPARED = (
     "asyncio", "base64", "bisect", "collections.abc", "copy", "csv", "dataclasses", "datetime", "decimal", "enum",
     "fractions", "functools", "hashlib", "heapq", "inspect", "itertools", "math", "operator", "random", "re",
@@ -47,7 +49,7 @@ def prepare() -> None:
     """
     for name in PREPARED:
         __import__(name)
-    for name in ("examination", "origin"):
+    for name in ("examination", "origin", "states"):
         part(name)
 
 
@@ -97,7 +99,9 @@ def serve(channel: ServiceChannel) -> None:
             scope.process.provide(operation.get("variables", {}))
         else:
             progress = ProgressReporter(channel, nonce)
-            header, result = perform(script, scope, json.loads(body), progress, operation["result_size_max"])
+            event = json.loads(body)
+            state = part("states").KeptState(event, operation["state"]) if "state" in operation else None
+            header, result = perform(script, scope, event, progress, operation["result_size_max"], state)
             channel.write_frame({"nonce": nonce, **header}, result)
 
 
@@ -111,28 +115,39 @@ def load(source: str, convention: str) -> CompiledScript | Exception:
     return loaded
 
 
-def perform(
+def perform(  # noqa: PLR0913, PLR0917  # what an operation has
     script: CompiledScript | Exception,
     scope: ExecutionScope,
     event: dict[str, Any],
     progress: ProgressReporter,
     size_max: int,
+    state: KeptState | None,
 ) -> tuple[dict[str, Any], bytes]:
-    """Return the header of the reply, and the result as JSON; it is empty if the script gives none."""
+    """Return the header of the reply, and the result as JSON; it is empty if the script gives none.
+
+    A state that has changed stands behind the result.
+    """
+    changed = b""
     try:
         if isinstance(script, Exception):
             raise script  # noqa: TRY301  # it fails as the script does
         result = run(script, event, progress)
         body = b"" if result is NO_RESULT else script.text_of(result, size_max)
+        if state is not None:
+            changed = state.changed()
         header: dict[str, Any] = {"kind": "result"}
     except BaseException as error:  # noqa: BLE001  # a script may raise SystemExit and KeyboardInterrupt too
         header, body = {"kind": "failure", "failure": failure_of(error)}, b""
+        if state is not None:
+            changed = state.changed_by_failure()
     progress.close()
     try:
         header["reusable"] = scope.restore()
     except BaseException:  # noqa: BLE001  # the service replaces a worker that cannot be put back
         header["reusable"] = False
-    return header, body
+    if changed:
+        header["state_size"] = len(changed)
+    return header, body + changed
 
 
 def run(script: CompiledScript, event: dict[str, Any], progress: ProgressReporter) -> Any:
