@@ -82,6 +82,7 @@ class Ended:
     failure: Failure | None
     stdout: str = field(default="", repr=False)
     stderr: str = field(default="", repr=False)
+    state: JsonText | None = field(default=None, repr=False)
 
 
 def parse(source: str) -> InputForm:
@@ -149,7 +150,9 @@ def python_function(source: str, convention: Convention = Convention.OWN) -> Cal
     def call(event: Mapping[str, object]) -> object:
         namespace = {"__name__": "__script__", "params": event["params"], "context": event["context"]}
         if convention is not Convention.ORIGIN:
-            namespace["progress"] = _progress
+            namespace |= {"progress": _progress, "event": event}
+            if "state" in event:
+                namespace["state"] = event["state"]
         exec(compile(source, _FILE, "exec"), namespace)  # noqa: S102  # it runs scripts of tests
         for name in entry_points:
             if callable(entry := namespace.get(name)):

@@ -13,12 +13,14 @@ from typing_extensions import override
 from adapters.memory.python_script import Ended, Stop, evaluate, parse, python_function
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.identity import Owner
+from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import CANCELLED, ExecutionUnknown, Failure, FailureCode, ScriptReport, cancelled_report
 from domain.scripts.script import InputForm, Script
+from domain.states.limits import StateLimits
 
 _Function = Callable[[Mapping[str, object]], object]
 
@@ -101,7 +103,8 @@ class MemoryScriptRunner(ScriptRunner):
             if await self._is_stopped_while_held(stop):
                 return Ended(None, CANCELLED)
             self.ran.append(run.execution_id)
-            ended = await evaluate(function, _event(run), run.listener, stop)
+            event = _event(run)
+            ended = _with_state(run, event, await evaluate(function, event, run.listener, stop))
         if self.unknown_next is not None:
             reason, self.unknown_next = self.unknown_next, None
             raise ExecutionUnknown(reason, run.execution_id)
@@ -205,6 +208,7 @@ class MemoryWorker(Worker):
             cpu_time_ms=(time.process_time() - cpu_started) * 1000,
             queue_time_ms=self._queue_time_ms,
             cold_start=cold,
+            state=ended.state,
         )
 
     @override
@@ -220,8 +224,23 @@ class MemoryWorker(Worker):
 
 
 def _event(run: ScriptRun) -> dict[str, object]:
-    return {
+    event = {
         "params": json.loads(run.params),
         "context": json.loads(run.context),
         "request_id": str(run.ref.session_id),
     }
+    return event if run.state is None else event | {"state": json.loads(run.state.text)}
+
+
+def _with_state(run: ScriptRun, event: Mapping[str, object], ended: Ended) -> Ended:
+    """Return the end of a script with the state that it has left."""
+    if run.state is None or run.state.is_shared or (ended.failure is not None and not run.state.saves_failures):
+        return ended
+    state = JsonText(json.dumps(event["state"], ensure_ascii=False, separators=(",", ":")))
+    if json.loads(state) == json.loads(run.state.text):
+        return ended
+    fault = StateLimits().fault(state)
+    if fault is None:
+        return evolve(ended, state=state)
+    failure = Failure(FailureCode(fault.kind), fault.message, limit=fault.limit, observed=fault.observed)
+    return evolve(ended, result=None, failure=ended.failure or failure)

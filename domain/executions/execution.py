@@ -61,7 +61,8 @@ class Executed:
     """An execution that was recorded, as its caller gets it.
 
     `execution_count` is the session's count with it. `replayed` marks the stored response to an earlier call with the
-    same idempotency key.
+    same idempotency key. `state_version` is that of the session's state after it; None without one, and in a stored
+    response.
     """
 
     ref: SessionRef
@@ -70,6 +71,7 @@ class Executed:
     report: ScriptReport
     execution_count: int
     replayed: bool = False
+    state_version: int | None = None
 
     def require_success(self) -> "Executed":
         """Return the execution; raises ExecutionFailed if the script failed."""

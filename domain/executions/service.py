@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.background_tasks import BackgroundTasks
@@ -31,18 +31,23 @@ from domain.executions.ports import (
 )
 from domain.executions.running import RunningExecutions
 from domain.functions.params import ParamsCheck
+from domain.grants.state import SaveOn, StateMode
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
 from domain.json_text import JsonText
 from domain.scripts.language import Language
 from domain.scripts.output import OutputListener
-from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
+from domain.scripts.ports import RunState, ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ExecutionUnknown, ScriptReport
 from domain.scripts.script import Script
 from domain.sessions.ports import SessionRepository
 from domain.sessions.session import SessionNotFound, VersionReplaced
+from domain.states.slots import StateSlots
+from domain.states.state import SessionState, StateTaken
 
 _WITHDRAWALS_MAX = 1024
+_POSTPONED_AFTER_S = 0.25
+"""How long an execution that can be postponed waits for the slot of its session."""
 
 
 @frozen
@@ -72,6 +77,7 @@ class _Call:
     budget: Budget
     current_only: bool = False
     listener: OutputListener | None = None
+    postponing: EndRecorder | None = None
     started: bool = False
 
     @property
@@ -98,6 +104,7 @@ class ExecutionService:
     _unrecorded: CapacityLimiter
     _tasks: BackgroundTasks
     _params: ParamsCheck
+    _states: StateSlots
     _running: RunningExecutions = field(factory=RunningExecutions)
     _withdrawals: CapacityLimiter = field(
         factory=lambda: CapacityLimiter("the withdrawal of an execution", _WITHDRAWALS_MAX)
@@ -120,6 +127,7 @@ class ExecutionService:
 
         Raises:
             SessionNotFound, SessionExpired, SessionClosed: nothing ran.
+            StateTaken: another execution writes the state of the session; nothing ran.
             VersionReplaced: the version is not current; nothing ran.
             Overloaded, QuotaReached, RuntimeUnavailable, StorageUnavailable: nothing ran.
             ParamsRefused, PinnedVersionNotFound, SchemaUnusable: nothing ran (see ParamsCheck).
@@ -154,15 +162,22 @@ class ExecutionService:
             return executed.require_success()
 
     async def complete(
-        self, execution: OpenExecution, params: JsonText, recorder: EndRecorder, listener: OutputListener
+        self,
+        execution: OpenExecution,
+        params: JsonText,
+        recorder: EndRecorder,
+        listener: OutputListener,
+        postponing: EndRecorder | None = None,
     ) -> Executed:
         """Run an execution that was begun elsewhere, and record its end with `recorder`, also that of a failed script.
 
         Raises what `execute` raises after the begin, but ExecutionFailed only after a purge. If nothing ran, the
-        execution is withdrawn. What this returns is recorded.
+        execution is withdrawn: by `postponing`, if it is given and another execution writes the state of the session.
+        With it, the wait for that is short. What this returns is recorded.
         """
         budget, now = Budget(self._policy.request_timeout_s), self._clock.now()
-        call = _Call(execution.ref, params, execution.execution_id, now, recorder, budget, listener=listener)
+        ref, execution_id = execution.ref, execution.execution_id
+        call = _Call(ref, params, execution_id, now, recorder, budget, listener=listener, postponing=postponing)
         try:
             self._in_flight.acquire(call.ref.owner)
         except DomainError:
@@ -174,7 +189,36 @@ class ExecutionService:
             self._in_flight.release(call.ref.owner)
 
     async def _complete(self, call: _Call, execution: OpenExecution) -> Executed:
-        worker = await self._acquire(call, execution)
+        grants = execution.session.grants
+        if grants is None or grants.state is None:
+            return await self._ran(call, execution)
+        if grants.state.mode is StateMode.SHARED:
+            state = await self._prepared(call, self._states.read(call.ref))
+            executed = await self._ran(call, execution, RunState(state.text, is_shared=True))
+            return evolve(executed, state_version=state.version)
+        async with contextlib.AsyncExitStack() as stack:
+            wait_s = None if call.postponing is None else _POSTPONED_AFTER_S
+            holding = stack.enter_async_context(self._states.hold(execution, wait_s))
+            state = await self._prepared(call, holding)
+            given = RunState(state.text, saves_failures=grants.state.save_on is SaveOn.ALWAYS)
+            executed = await self._ran(call, execution, given)
+            return evolve(executed, state_version=state.version + (executed.report.state is not None))
+
+    async def _prepared(self, call: _Call, preparing: Awaitable[SessionState]) -> SessionState:
+        """Return the state for a run; a call that does not get it is withdrawn."""
+        try:
+            return await call.budget.spend(preparing, StorageUnavailable)
+        except StorageUnavailable as error:
+            await self._withdrawn(call)
+            raise error.restated(stored="no", executed="no") from error
+        except (asyncio.CancelledError, DomainError) as error:
+            if isinstance(error, StateTaken) and call.postponing is not None:
+                call.recorder = call.postponing
+            await self._withdrawn(call)
+            raise
+
+    async def _ran(self, call: _Call, execution: OpenExecution, state: RunState | None = None) -> Executed:
+        worker = await self._acquire(call, execution, state)
         try:
             report = await self._run(call, execution, worker)
         finally:
@@ -209,10 +253,10 @@ class ExecutionService:
             await self._withdrawn(call)
             raise
 
-    async def _acquire(self, call: _Call, execution: OpenExecution) -> Worker:
+    async def _acquire(self, call: _Call, execution: OpenExecution, state: RunState | None) -> Worker:
         runner = self._runners[execution.session.language_title.language]
         try:
-            return await runner.acquire(self._script_run(call, execution))
+            return await runner.acquire(self._script_run(call, execution, state))
         except (asyncio.CancelledError, DomainError):
             await self._withdrawn(call)
             raise
@@ -233,7 +277,7 @@ class ExecutionService:
             self._running.ended(call.execution_id)
 
     async def _finish(self, call: _Call, execution: OpenExecution, report: ScriptReport) -> int:
-        finished = FinishedExecution(execution, self._clock.now(), call.params, report)
+        finished = FinishedExecution(execution, self._clock.now(), call.params, report, report.state)
         try:
             return await call.budget.spend(call.recorder.finish(finished), StorageUnavailable)
         except ExecutionLost as error:
@@ -273,7 +317,7 @@ class ExecutionService:
                     await write()
                     return
 
-    def _script_run(self, call: _Call, execution: OpenExecution) -> ScriptRun:
+    def _script_run(self, call: _Call, execution: OpenExecution, state: RunState | None) -> ScriptRun:
         async def source() -> Script:
             try:
                 return await call.budget.spend(self._source(call.ref), StorageUnavailable)
@@ -293,6 +337,7 @@ class ExecutionService:
             source=source,
             convention=session.convention,
             listener=call.listener,
+            state=state,
         )
 
     async def _source(self, ref: SessionRef) -> Script:

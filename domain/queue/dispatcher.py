@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from domain.clock import Clock, IdGenerator, Jitter
 from domain.concurrency.background_tasks import BackgroundTasks
@@ -38,6 +38,8 @@ class DispatchPolicy:
     busy_for_s: float = 1.0
     growth: float = 1.3
     put_back_pause: timedelta = timedelta(seconds=1)
+    postponed_pause: timedelta = timedelta(milliseconds=250)
+    """Before an entry is due again that found another execution of its session writing the state."""
     claimed_max: int = 256
     """Entries of one claim. If one filled all places, all would end together, and the server would wait meanwhile."""
 
@@ -177,11 +179,13 @@ class Dispatcher:
         owner = claimed.entry.ref.owner
         pause = self._policy.put_back_pause
         recorder = QueuedRecorder(self._queue, claimed, self._clock, self._ids, pause, self._jitter, self._rest)
+        postponing = evolve(recorder, pause=self._policy.postponed_pause, unstarted=_rest_nobody)
         session_id, execution_id = claimed.entry.ref.session_id, claimed.entry.execution_id
         try:
             # Nobody waits for this call: its end is recorded, or its state says what is known.
             with contextlib.suppress(DomainError), self._hub.live(session_id, execution_id) as buffer:
-                buffer.end(await self._executions.complete(claimed.execution, claimed.entry.params, recorder, buffer))
+                execution, params = claimed.execution, claimed.entry.params
+                buffer.end(await self._executions.complete(execution, params, recorder, buffer, postponing))
         finally:
             self._held[owner] -= 1
             if not self._held[owner]:
@@ -193,6 +197,10 @@ class Dispatcher:
     def _rest(self, owner: Owner, until: datetime) -> None:
         """Claim nothing of the owner until then: else its entries would be taken in vain, one after the other."""
         self._resting[owner] = until
+
+
+def _rest_nobody(_owner: Owner, _until: datetime) -> None:
+    """Let other entries of the owner start: what delays this one is its session."""
 
 
 @frozen

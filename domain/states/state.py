@@ -7,9 +7,10 @@ from uuid import UUID
 
 from attrs import define, field, frozen
 
-from domain.errors import Conflict
+from domain.errors import Conflict, NotFound, PreconditionFailed, TooLarge
 from domain.executions.execution import ExecutionLost
 from domain.json_text import EMPTY_OBJECT, JsonText
+from domain.states.limits import StateFault
 
 RETRY_AFTER_MS = 1000
 
@@ -51,3 +52,60 @@ class StateTaken(Conflict):
 @define(eq=False)
 class StateLost(ExecutionLost):
     """The execution has passed its deadline, and another one has taken the slot since; the state was not saved."""
+
+
+@define(eq=False)
+class StateNotFound(NotFound):
+    """The session has no state, because none was granted to it."""
+
+    code: ClassVar[str] = "STATE_NOT_FOUND"
+
+    @property
+    def message(self) -> str:
+        return 'The session has no state. Initialize a session with "state": {"mode": "exclusive"} or "shared".'
+
+
+@define(eq=False)
+class StateKeyNotFound(StateNotFound):
+    """The state has no such key."""
+
+    key: str
+
+    @property
+    def message(self) -> str:
+        return f"The state of the session has no key {self.key!r}. Read the whole state to see which keys it has."
+
+
+@define(eq=False)
+class StateMismatch(PreconditionFailed):
+    """The state is not at a version that the caller requires, or is at one that it excludes."""
+
+    code: ClassVar[str] = "PRECONDITION_FAILED"
+    version: int
+
+    @property
+    def message(self) -> str:
+        return (
+            f"The state is at version {self.version}, and the condition of the request does not hold, so nothing was "
+            "stored. Read it again and repeat with its ETag."
+        )
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        return {"version": self.version}
+
+
+@define(eq=False)
+class StateUnfit(TooLarge):
+    """A caller wants to store a state that is too large, or that is none."""
+
+    code: ClassVar[str] = "STATE_TOO_LARGE"
+    fault: StateFault
+
+    @property
+    def message(self) -> str:
+        return f"{self.fault.message} Nothing was stored."
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        return {"limit": self.fault.limit, "observed": self.fault.observed, "stored": "no"}

@@ -89,6 +89,7 @@ class Controller(UseCases):
     services = providers.Singleton(
         Services,
         sessions=UseCases.sessions,
+        states=UseCases.states,
         executions=UseCases.executions,
         function_sessions=UseCases.function_sessions,
         calls=UseCases.calls,

@@ -7,7 +7,7 @@ from attrs import evolve
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.sandbox.options import NodeStart, SandboxLevel, SandboxOptions
 from domain.scripts.language import Language
-from entrypoints.composition.options import KILL_S, request_timeout_s
+from entrypoints.composition.options import KILL_S, request_timeout_s, state_limits
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.server.descriptors import workers_within_limit
 from entrypoints.settings.settings import Settings
@@ -34,6 +34,7 @@ def sandbox_options(settings: Settings, languages: tuple[Language, ...]) -> Sand
         memory_mb=settings.script_memory_mb,
         output_size_max=_OUTPUT_SIZE_MAX,
         result_size_max=settings.max_result_size,
+        state_limits=state_limits(settings),
     )
     return options if settings.sandbox_uid is None else evolve(options, sandbox_uid=settings.sandbox_uid)
 

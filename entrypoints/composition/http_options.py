@@ -16,6 +16,7 @@ def http_options(settings: Settings) -> HttpOptions:
         script_size_max=settings.max_script_size,
         context_size_max=settings.max_context_size,
         params_size_max=settings.max_params_size,
+        state_size_max=settings.max_state_size,
         batch_size_max=settings.max_batch_size,
         batch_items_max=settings.max_batch_items,
         examination_wait_s=request_timeout_s(settings),

@@ -25,6 +25,7 @@ from domain.scripts.language import LanguageMapping
 from domain.scripts.limits import Limits, LimitsPolicy
 from domain.sessions.requests import SessionPolicy
 from domain.sessions.session import LifetimePolicy
+from domain.states.limits import StateLimits
 from domain.storage.storage import StorageBudget
 from domain.timeline import RetentionTimes
 from domain.usage import OwnerPolicy, UsageBounds
@@ -165,6 +166,16 @@ def session_policy(settings: Settings) -> SessionPolicy:
         request_timeout_s=request_timeout_s(settings),
         history_days=settings.history_retention_days,
     )
+
+
+def state_limits(settings: Settings) -> StateLimits:
+    """Return the limits of the state of a session."""
+    return StateLimits(size_max=settings.max_state_size)
+
+
+def state_wait_s(settings: Settings) -> float:
+    """Return how long a call waits while another one writes the state of its session."""
+    return settings.queue_timeout_ms / 1000
 
 
 def execution_policy(settings: Settings) -> ExecutionPolicy:

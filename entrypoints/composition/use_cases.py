@@ -1,5 +1,7 @@
 """The use cases of one HTTP worker, over its database and its runners."""
 
+import random
+
 from dependency_injector import containers, providers
 
 from adapters.json_schema.compiler import JsonSchemaCompiler
@@ -16,6 +18,8 @@ from domain.functions.examples import ExampleRuns
 from domain.functions.params import ParamsCheck
 from domain.functions.service import FunctionService
 from domain.grants.service import GrantService
+from domain.states.service import StateService
+from domain.states.slots import StateSlots
 from domain.usage import UsageService
 from domain.webhooks.service import WebhookService
 from entrypoints.composition.database import Database
@@ -29,6 +33,8 @@ from entrypoints.composition.options import (
     owner_policy,
     request_timeout_s,
     session_policy,
+    state_limits,
+    state_wait_s,
     usage_bounds,
 )
 from entrypoints.composition.queue import Queue
@@ -71,6 +77,20 @@ class UseCases(containers.DeclarativeContainer):
     grants = providers.Singleton(GrantService)
     running = providers.Singleton(RunningExecutions)
 
+    state_wait_s = providers.Callable(state_wait_s, settings)
+    state_slots = providers.Singleton(
+        StateSlots, database.states, database.clock, providers.Object(random.uniform), state_wait_s
+    )
+    states = providers.Singleton(
+        StateService,
+        database.clock,
+        ids,
+        database.sessions,
+        database.states,
+        state_slots,
+        providers.Callable(state_limits, settings),
+    )
+
     executions = providers.Singleton(
         ExecutionService,
         clock=database.clock,
@@ -84,6 +104,7 @@ class UseCases(containers.DeclarativeContainer):
         unrecorded=recording_limiter,
         tasks=tasks,
         params=params,
+        states=state_slots,
         running=running,
     )
     sent_webhooks = providers.Singleton(Webhooks.of, settings, database.deliveries, database.clock)

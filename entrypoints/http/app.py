@@ -28,6 +28,7 @@ from domain.queue.following import Ended, ExecutionEvents
 from domain.queue.service import QueueService
 from domain.schedules.service import ScheduleService
 from domain.sessions.service import SessionService
+from domain.states.service import StateService
 from domain.usage import UsageService
 from domain.webhooks.service import WebhookService
 from entrypoints.http.endpoints.asynchronous import AsynchronousEndpoints
@@ -42,6 +43,7 @@ from entrypoints.http.endpoints.history import HistoryEndpoints
 from entrypoints.http.endpoints.runtime_hosts import RuntimeHostEndpoint
 from entrypoints.http.endpoints.schedules import ScheduleEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
+from entrypoints.http.endpoints.states import StateEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
 from entrypoints.http.endpoints.webhooks import WebhookEndpoints
 from entrypoints.http.errors import respond_to_bug, respond_to_error
@@ -57,6 +59,7 @@ from entrypoints.http.parsing.functions import FunctionParser, rollback_parser
 from entrypoints.http.parsing.headers import IdempotencyKeys
 from entrypoints.http.parsing.schedules import schedule_parser, schedule_patch_parser
 from entrypoints.http.parsing.sessions import initialize_parser, item_parser, patch_parser
+from entrypoints.http.parsing.states import StateParsers
 from entrypoints.http.parsing.webhooks import WebhookParser
 from entrypoints.http.pipeline import Guard, InFlightLimiter, Pipeline, RequestObserver
 from entrypoints.http.request import Request
@@ -87,6 +90,7 @@ class Services:
     """The use cases that the application serves, its health checks, and the metrics of other parts of the process."""
 
     sessions: SessionService
+    states: StateService
     executions: ExecutionService
     function_sessions: FunctionSessions
     calls: FunctionCalls
@@ -230,6 +234,7 @@ class Application:
         )
         return Endpoints(
             sessions=SessionEndpoints(services.sessions, initialize, patch, keys, services.queue),
+            states=StateEndpoints(services.states, StateParsers.of(options, examiner)),
             executions=ExecutionEndpoints(services.executions, services.calls, asynchronous, execute, keys),
             history=HistoryEndpoints(services.history, services.calls),
             asynchronous=asynchronous,

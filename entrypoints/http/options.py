@@ -25,6 +25,7 @@ class HttpOptions:
     metadata_size_max: int = 16 * 1024
     metadata_values_max: int = 256
     params_size_max: int = 1024 * 1024
+    state_size_max: int = 256 * 1024
     schema_size_max: int = 64 * 1024
     batch_size_max: int = 8 * 1024 * 1024
     batch_items_max: int = 1000

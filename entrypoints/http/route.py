@@ -203,6 +203,7 @@ PATH_PARSERS: Mapping[str, Callable[[str], Any]] = {
     "delivery_id": _delivery_id,
     "schedule_id": _schedule_id,
     "language_title": str,
+    "state_key": str,
     "host_name": str,
     "id": str,
 }

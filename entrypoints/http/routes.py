@@ -17,6 +17,7 @@ from entrypoints.http.endpoints.history import HistoryEndpoints
 from entrypoints.http.endpoints.runtime_hosts import RuntimeHostEndpoint
 from entrypoints.http.endpoints.schedules import ScheduleEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
+from entrypoints.http.endpoints.states import StateEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
 from entrypoints.http.endpoints.webhooks import WebhookEndpoints
 from entrypoints.http.openapi.asynchronous import CANCEL, ERASE, EVENTS, EXECUTION, EXECUTIONS, QUEUE, RETRY
@@ -69,6 +70,7 @@ from entrypoints.http.schemas.sessions import (
     SessionResponse,
 )
 from entrypoints.http.schemas.usage import UsageList
+from entrypoints.http.state_routes import state_routes
 
 _SESSIONS = "/api/v1/sessions"
 _SESSION = "/api/v1/sessions/{request_id}"
@@ -96,6 +98,7 @@ class Endpoints:
     """The endpoints of all routes."""
 
     sessions: SessionEndpoints
+    states: StateEndpoints
     executions: ExecutionEndpoints
     history: HistoryEndpoints
     asynchronous: AsynchronousEndpoints
@@ -116,6 +119,7 @@ def routes(endpoints: Endpoints) -> tuple[Route, ...]:
     """Return all routes."""
     return (
         *_session_routes(endpoints.sessions, endpoints.executions, endpoints.history, endpoints.batches),
+        *state_routes(endpoints.states),
         *_execution_routes(endpoints.asynchronous, endpoints.events),
         *_function_routes(endpoints.functions, endpoints.executions, endpoints.history),
         *schedule_routes(endpoints.schedules),

@@ -232,6 +232,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         MEBI
     )
 
+    max_state_size: Annotated[
+        int, Meta(ge=1, le=262_144, description="Limit of the state of a session, in bytes of JSON.")
+    ] = 256 * KIBI
+
     request_timeout_ms: Annotated[
         int, Meta(ge=100, le=60_000, description="Time budget of a request, without the time of the script itself.")
     ] = 2000

@@ -19,6 +19,7 @@ from adapters.memory.schedules import MemoryScheduleRepository
 from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
+from adapters.memory.states import MemoryStateRepository
 from adapters.memory.store import MemoryStore
 from adapters.memory.usage import MemoryExecutionCounts
 from adapters.memory.webhooks import MemoryDeliveryQueue, MemoryWebhookRepository, MemoryWebhookStore
@@ -101,6 +102,7 @@ class Fakes:
             "execution_queue": self.queue,
             "schedules": self.schedules or MemoryScheduleRepository(self.store, self.queue),
             "live_output": self.output,
+            "states": MemoryStateRepository(self.store),
             "runtime_hosts": self.runtime_hosts,
             "functions": self.functions,
             "audit": self.audit,

@@ -37,6 +37,8 @@ from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotS
 from domain.scripts.report import CANCELLED, ExecutionStatus, ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.scripts.script import ScriptSyntaxError, SyntaxFault
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
+from domain.states.limits import StateFault, StateFaultKind
+from domain.states.state import StateKeyNotFound, StateMismatch, StateNotFound, StateTaken, StateUnfit
 from domain.storage.faults import StorageFault
 from domain.webhooks.delivery import DeliveryNotFound
 from domain.webhooks.webhook import (
@@ -49,7 +51,8 @@ from domain.webhooks.webhook import (
 from entrypoints.http.errors import INTERNAL_ERROR, HostNotAllowed, InvalidParams, UnsupportedMediaType, invalid
 
 MEANINGS: Mapping[str, str] = {
-    "CONFLICT": "another call changed it first, or the first call with the Idempotency-Key has not ended",
+    "CONFLICT": "another call changed it first, or the first call with the Idempotency-Key has not ended, or the "
+    "execution of details.running writes the state of the session",
     "CPU_LIMIT": "the script used more CPU time than its limit",
     "DELIVERY_NOT_FOUND": "this owner has no such message to a webhook, or it is kept no longer",
     "EXECUTION_CANCELLED": "the execution was cancelled; details.stdout has what its script wrote until then",
@@ -90,6 +93,7 @@ MEANINGS: Mapping[str, str] = {
     "SESSION_EXPIRED": "the session has expired",
     "SESSION_NOT_FOUND": "this owner has no such session, or its retention has ended",
     "SHUTTING_DOWN": "this process is about to stop and accepts no calls",
+    "STATE_NOT_FOUND": "no state was granted to the session, or the state has no such key",
     "STATE_NOT_SERIALIZABLE": "the state that the script left cannot be written as JSON, so nothing was saved",
     "STATE_TOO_LARGE": "the state, or a part of it, is larger than its limit, so nothing was saved",
     "STORAGE_UNAVAILABLE": "the database did not respond in time, or does not serve for the details.reason; "
@@ -224,6 +228,18 @@ SAMPLES: tuple[DomainError, ...] = (
     SessionExpired(_AT, _AT),
     SessionClosed(_AT),
     VersionMismatch(2),
+    StateNotFound(),
+    StateKeyNotFound("count"),
+    StateMismatch(2),
+    StateTaken(_RUN),
+    StateUnfit(
+        StateFault(
+            StateFaultKind.TOO_LARGE,
+            "The state has 1,001 keys, and at most 1,000 are allowed. Keep less in it.",
+            1000,
+            1001,
+        )
+    ),
     FieldTooLarge("/script_content", 1_048_576, 1_048_577),
     UnsupportedMediaType("content-type", "text/plain"),
     *(failure_sample(code) for code in FailureCode),

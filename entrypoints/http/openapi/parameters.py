@@ -74,9 +74,17 @@ DELIVERY_ID = Parameter(
     "01a2101f-a3da-7b64-8000-000000000005",
     required=True,
 )
+STATE_KEY = Parameter(
+    "state_key",
+    In.PATH,
+    Annotated[str, Meta(min_length=1)],
+    "A key of the state, percent-encoded.",
+    "count",
+    required=True,
+)
 PATH_PARAMETERS = {
     parameter.name: parameter
-    for parameter in (REQUEST_ID, EXECUTION_ID, FUNCTION_TITLE, WEBHOOK_ID, DELIVERY_ID, SCHEDULE_ID)
+    for parameter in (REQUEST_ID, EXECUTION_ID, FUNCTION_TITLE, WEBHOOK_ID, DELIVERY_ID, SCHEDULE_ID, STATE_KEY)
 }
 """The parameters of path templates, by name; a contract may have another one of the name."""
 

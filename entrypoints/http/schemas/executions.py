@@ -41,6 +41,7 @@ class ExecuteResponse(Struct):
     execution_count: fields.ExecutionCount
     stdout: fields.Stdout
     stderr: fields.Stderr
+    state_version: fields.StateVersion | UnsetType = UNSET
 
     @classmethod
     def of(cls, ended: execution.Executed) -> "ExecuteResponse":
@@ -60,6 +61,7 @@ class ExecuteResponse(Struct):
             execution_count=ended.execution_count,
             stdout=report.stdout,
             stderr=report.stderr,
+            state_version=UNSET if ended.state_version is None else ended.state_version,
         )
 
 
@@ -198,6 +200,7 @@ class BatchLine(Struct, omit_defaults=True):
     execution_count: fields.ExecutionCount | UnsetType = UNSET
     stdout: fields.Stdout | UnsetType = UNSET
     stderr: fields.Stderr | UnsetType = UNSET
+    state_version: fields.StateVersion | UnsetType = UNSET
     error: Error | UnsetType = UNSET
 
     @classmethod

@@ -167,6 +167,14 @@ ColdStart = Annotated[
 ExecutionCount = Annotated[
     int, Meta(description="Number of executions of the session that have ended, including failed ones.", ge=0)
 ]
+StateVersion = Annotated[
+    int,
+    Meta(
+        description="The version of the state of the session after this execution. Absent without a state, and in a "
+        "response that is repeated.",
+        ge=0,
+    ),
+]
 CountThen = Annotated[
     int | None,
     Meta(description="The execution count of the session including this execution; null if its end was not recorded."),

@@ -62,6 +62,7 @@ class World(Fakes):
     examples_s: float = 5.0
     example_timeout_ms: int = 1000
     quota: FunctionQuota | None = None
+    state_wait_s: float = 5.0
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -81,6 +82,7 @@ class World(Fakes):
                 request_timeout_s=self.request_timeout_s,
             ),
             execution_policy=ExecutionPolicy(self.request_timeout_s, self.run_overhead_s, finish_retry_s=0),
+            state_wait_s=self.state_wait_s,
             example_policy=ExamplePolicy(limits, self.examples_s, self.run_overhead_s),
             function_policy=FunctionPolicy(script_size_max=1000, request_timeout_s=self.request_timeout_s),
             **({} if self.quota is None else {"function_quota": self.quota}),
