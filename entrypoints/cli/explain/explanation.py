@@ -71,6 +71,7 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
         *_moves(timeline),
         *_script(timeline, session),
         None if session.convention is Convention.OWN else fact("convention", convention=session.convention),
+        None if session.grants is None else fact("grants", grants=session.grants.text()),
         *_executions(timeline, retention, session),
         *_open_executions(timeline),
         fact("queued_of", executions=counted(timeline.queued, "execution")) if timeline.queued else None,

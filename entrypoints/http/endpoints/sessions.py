@@ -19,6 +19,7 @@ from domain.sessions.session import SessionPatch, Status
 from entrypoints.http.parsing.bodies import BodyParser, json_text
 from entrypoints.http.parsing.conditions import is_known, session_condition, session_match
 from entrypoints.http.parsing.cursors import SessionCursor, microseconds, owner_digest, write_cursor
+from entrypoints.http.parsing.grants import asked_grants
 from entrypoints.http.parsing.headers import IdempotencyKeys, idempotency_key
 from entrypoints.http.parsing.queries import Query, Switch
 from entrypoints.http.parsing.sessions import limits_request
@@ -26,6 +27,7 @@ from entrypoints.http.request import Request
 from entrypoints.http.response import REPLAYED, Headers, Response, etag, json_response, next_link, not_modified
 from entrypoints.http.schemas.fields import given, warning_bodies
 from entrypoints.http.schemas.functions import TEXT_LENGTH_MAX
+from entrypoints.http.schemas.grants import grants_body
 from entrypoints.http.schemas.sessions import (
     CONTEXT,
     FIELD_NAMES,
@@ -77,6 +79,7 @@ class SessionEndpoints:
             script_hash=created.script_hash,
             syntax_checked=created.syntax_checked,
             warnings=warning_bodies(created.warnings),
+            grants=grants_body(created.grants),
         )
         return json_response(payload, headers=REPLAYED if created.replayed else ())
 
@@ -160,6 +163,7 @@ def session_request(language_title: str | None, body: InitializeBody) -> Session
         renewal=body.renewal,
         limits=limits_request(body.limits),
         convention=given(body.convention) or Convention.OWN,
+        grants=asked_grants(body),
     )
 
 
@@ -171,7 +175,9 @@ def _selected_fields(request: Request) -> tuple[str, ...] | None:
 
 
 def _picked(payload: SessionResponse, names: Sequence[str]) -> dict[str, Any]:
-    return {name: getattr(payload, name) for name in names}
+    """Return these fields, but those that are absent of this session."""
+    found = ((name, getattr(payload, name)) for name in names)
+    return {name: value for name, value in found if value is not UNSET}
 
 
 def _listed_owner(request: Request, query: Query) -> Owner:

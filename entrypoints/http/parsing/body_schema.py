@@ -1,6 +1,6 @@
 """The JSON Schema of a body, and everything in a value that violates it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cache, partial, reduce
 from operator import getitem
@@ -55,7 +55,7 @@ class BodySchema:
     def problems(self, value: Any) -> Iterator[Problem]:
         """Yield everything that violates the schema, with its JSON pointer."""
         schema, validator = _compiled(self._kind)
-        for error in validator.iter_errors(_outline(value, _ENVELOPE_DEPTH)):
+        for error in _of_values(validator.iter_errors(_outline(value, _ENVELOPE_DEPTH))):
             if error.kind.name == "additionalProperties":
                 yield from self._unknown_fields(schema, error)
             else:
@@ -74,6 +74,17 @@ def _compiled(kind: type[Struct]) -> tuple[Any, Draft202012Validator]:
     schema = msgspec.json.schema(kind)
     formats: dict[str, Any] = {name: partial(_is_of, wanted) for name, (wanted, _) in _FORMATS.items()}
     return schema, Draft202012Validator(schema, validate_formats=True, formats=formats)
+
+
+def _of_values(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
+    """Yield the errors; where a value may also be null, those of the value."""
+    for error in errors:
+        if error.kind.name != "anyOf":
+            yield error
+            continue
+        for alternative in error.kind.as_dict()["context"]:
+            if alternative[0].kind.as_dict().get("types") != ["null"]:
+                yield from alternative
 
 
 def _outline(value: Any, depth: int) -> Any:

@@ -22,6 +22,7 @@ from domain.json_text import JsonText
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.parsing.bodies import BodyParser, Examiner, json_text, read_body
 from entrypoints.http.parsing.body_problems import BodyProblem, raise_problems
+from entrypoints.http.parsing.grants import asked_grants, grants_problems
 from entrypoints.http.parsing.json_scan import elements, starts_with
 from entrypoints.http.parsing.sessions import ENVELOPE_SIZE, ESCAPED
 from entrypoints.http.request import Request
@@ -79,6 +80,7 @@ class FunctionParser:
             examples=tuple(self._parsed(_elements(body.examples, EXAMPLES_MAX) or ())),
             tags=tuple(msgspec.json.decode(tag, type=str) for tag in _elements(body.tags, TAGS_MAX) or ()),
             convention=body.convention,
+            grants=asked_grants(body),
         )
 
     def _parsed(self, examples: Iterable[Raw]) -> list[Example]:
@@ -118,6 +120,7 @@ def _function_rules(options: HttpOptions) -> Callable[[FunctionEnvelope], Iterat
         if not isinstance(body.examples, UnsetType):
             yield from _oversized("/examples", bytes(body.examples), EXAMPLES_SIZE_MAX)
         yield from _tag_problems(body.tags)
+        yield from grants_problems(body)
 
     return rules
 

@@ -9,6 +9,7 @@ from domain.scripts.limits import LimitsRequest
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.parsing.bodies import BodyParser, Examiner
 from entrypoints.http.parsing.body_problems import BodyProblem
+from entrypoints.http.parsing.grants import GRANT_NAMES, grants_problems
 from entrypoints.http.parsing.headers import NOT_STORED
 from entrypoints.http.parsing.json_scan import has_more_values, starts_with
 from entrypoints.http.schemas.fields import given
@@ -23,9 +24,8 @@ ESCAPED = 3
 _STORED = frozenset({"context", "metadata", "script_content"})
 _MISPLACED = {"language_title": "is not a field of the body: send it as the header Language-Title"}
 _OF_FUNCTION = "must be absent without script_content: the session has the calling convention of its function"
-_UNCHANGING = dict.fromkeys(
-    ("script_content", "limits", "convention"), "never changes: initialize a new session for another value"
-)
+_NEVER_CHANGES = "never changes: initialize a new session for another value"
+_UNCHANGING = dict.fromkeys(("script_content", "limits", "convention", *GRANT_NAMES), _NEVER_CHANGES)
 
 
 def initialize_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[InitializeBody]:
@@ -77,6 +77,7 @@ def _initialize_rules(options: HttpOptions) -> Callable[[InitializeBody], Iterat
     def rules(body: InitializeBody) -> Iterator[BodyProblem]:
         yield from shared(body)
         yield from options.limits.problems(limits_request(body.limits))
+        yield from grants_problems(body)
         if isinstance(body.script_content, str):
             size = len(body.script_content.encode())
             if size > options.script_size_max:

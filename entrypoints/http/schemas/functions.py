@@ -20,6 +20,7 @@ from domain.scripts.language import Language
 from domain.scripts.syntax_check import ScriptWarning
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
+from entrypoints.http.schemas.grants import GrantsField, NewStateField, grants_body
 
 TEXT_LENGTH_MAX = 100
 
@@ -98,6 +99,7 @@ class FunctionBody(Struct, forbid_unknown_fields=True):
     )
     tags: Tags = field(default_factory=list)
     convention: fields.ConventionField = Convention.OWN
+    state: NewStateField | UnsetType = UNSET
 
 
 class FunctionEnvelope(Struct, forbid_unknown_fields=True):
@@ -109,6 +111,7 @@ class FunctionEnvelope(Struct, forbid_unknown_fields=True):
     examples: fields.RawArray | UnsetType = UNSET
     tags: fields.RawArray | UnsetType = UNSET
     convention: fields.ConventionField = Convention.OWN
+    state: NewStateField | UnsetType = UNSET
 
 
 class ExampleEnvelope(Struct, forbid_unknown_fields=True):
@@ -161,6 +164,7 @@ class FunctionResponse(FunctionSummaryResponse, kw_only=True):
     schema: FunctionSchemas
     examples: Annotated[list[FunctionExample], Meta(description="Examples that can be run.")]
     convention: fields.ConventionField
+    grants: GrantsField | UnsetType = UNSET
     warnings: fields.Warnings | UnsetType = UNSET
 
     @classmethod
@@ -174,6 +178,7 @@ class FunctionResponse(FunctionSummaryResponse, kw_only=True):
             schema=FunctionSchemas(_or_null(definition.schema.params), _or_null(definition.schema.result)),
             examples=[FunctionExample(embedded(one.params), embedded(one.result)) for one in definition.examples],
             convention=definition.convention,
+            grants=grants_body(definition.grants),
             warnings=fields.warning_bodies(warnings),
         )
 

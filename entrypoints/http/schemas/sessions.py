@@ -15,6 +15,7 @@ from domain.sessions.session import Renewal, Status
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
 from entrypoints.http.schemas.errors import Error
+from entrypoints.http.schemas.grants import GrantsField, NewStateField, grants_body
 
 ItemTitle = Annotated[
     str,
@@ -65,6 +66,7 @@ class InitializeBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     limits: LimitsBody = field(default_factory=LimitsBody)
     metadata: fields.Metadata | UnsetType = UNSET
     convention: NewConvention | UnsetType = UNSET
+    state: NewStateField | UnsetType = UNSET
 
 
 class InitializeItemBody(InitializeBody):
@@ -110,6 +112,7 @@ class InitializeResponse(Struct, kw_only=True):
     script_hash: fields.ScriptHash
     syntax_checked: fields.SyntaxChecked
     warnings: fields.Warnings | UnsetType = UNSET
+    grants: GrantsField | UnsetType = UNSET
 
 
 class InitializeLine(Struct, omit_defaults=True):
@@ -124,6 +127,7 @@ class InitializeLine(Struct, omit_defaults=True):
     syntax_checked: fields.SyntaxChecked | UnsetType = UNSET
     replayed: Replayed | UnsetType = UNSET
     warnings: fields.Warnings | UnsetType = UNSET
+    grants: GrantsField | UnsetType = UNSET
     error: Error | UnsetType = UNSET
 
     @classmethod
@@ -139,6 +143,7 @@ class InitializeLine(Struct, omit_defaults=True):
             syntax_checked=made.syntax_checked,
             replayed=made.replayed,
             warnings=fields.warning_bodies(made.warnings),
+            grants=grants_body(made.grants),
         )
 
 
@@ -170,6 +175,7 @@ class SessionResponse(Struct):
     function_version: fields.PinnedVersion
     convention: fields.ConventionField
     version: fields.Version
+    grants: GrantsField | UnsetType = UNSET
 
     @classmethod
     def of(cls, kept: session.Session, status: Status) -> "SessionResponse":
@@ -193,6 +199,7 @@ class SessionResponse(Struct):
             function_version=kept.function_version,
             convention=kept.convention,
             version=kept.version,
+            grants=grants_body(kept.grants),
         )
 
 
@@ -206,6 +213,11 @@ FIELD_NAMES = tuple(member.name for member in _MEMBERS)
 LISTED_NAMES = tuple(name for name in FIELD_NAMES if name != CONTEXT)
 """The fields of a session in a list that names none."""
 
+
+def _listed(member: msgspec.structs.FieldInfo) -> tuple[Any, ...]:
+    return (member.name, member.type, UNSET) if member.default is UNSET else (member.name, member.type)
+
+
 _OPTIONAL = [(member.name, member.type | UnsetType, UNSET) for member in _MEMBERS]
 
 PickedFields: Any = msgspec.defstruct(
@@ -215,7 +227,7 @@ PickedFields: Any = msgspec.defstruct(
 )
 ListedSession: Any = msgspec.defstruct(
     "ListedSession",
-    [(member.name, member.type) for member in _MEMBERS if member.name != CONTEXT],
+    [_listed(member) for member in _MEMBERS if member.name != CONTEXT],
     namespace={"__doc__": "A session in a list, without its script and its context."},
 )
 ListedFields: Any = msgspec.defstruct(

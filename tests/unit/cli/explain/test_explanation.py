@@ -8,6 +8,8 @@ import pytest
 from attrs import evolve
 
 from domain.executions.execution import Execution
+from domain.grants.grants import Grants
+from domain.grants.state import StateGrant, StateMode
 from domain.identity import ANONYMOUS, NO_ID, Owner, SessionRef, is_own_id, uuid7_at
 from domain.scripts.convention import Convention
 from domain.scripts.report import ExecutionStatus
@@ -189,6 +191,13 @@ class TestAForeignId:
             "It was created at 2026-01-02 03:04:04.678901Z, by the clock of the service that made its id."
         ]
         assert "Its script is called by the convention origin." in texts(found, "script")
+
+    def test_a_session_with_grants_shows_them(self):
+        granted = session_at(grants=Grants(StateGrant(StateMode.SHARED)))
+        found = explain(timeline(session=granted), RETENTION)
+        shown = '{"state":{"mode":"shared","repl":false,"save_on":"success"}}'
+        assert f"Its script may use more than its params: {shown}" in texts(found, "script")
+        assert len(texts(explain(timeline(session=session_at()), RETENTION), "script")) == 1
 
     def test_days_of_history_that_were_removed_count_from_its_creation(self):
         ref = SessionRef(ANONYMOUS, random_v4(1)[0])

@@ -1,0 +1,79 @@
+"""The members of bodies that say what a script may use: one type for requests, and one for responses."""
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from domain.grants.grants import Grants
+from domain.grants.state import SaveOn, StateMode
+from entrypoints.http.schemas.fields import given
+
+Mode = Annotated[
+    StateMode,
+    Meta(
+        description="exclusive: one execution of the session runs at a time, and may change the state. shared: any "
+        "number run at a time, and none changes it."
+    ),
+]
+SavedOn = Annotated[
+    SaveOn,
+    Meta(
+        description="success: the state is saved if the script succeeds. always: also after an error of the script. "
+        "Nothing is saved after a script was stopped."
+    ),
+]
+Repl = Annotated[
+    bool,
+    Meta(description="Whether names that the script defines at its top level are kept as far as JSON can hold them."),
+]
+
+
+class NewState(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A state that the executions of the session share. An empty object grants none."""
+
+    mode: Mode | UnsetType = UNSET
+    save_on: SavedOn | UnsetType = UNSET
+    repl: Repl | UnsetType = UNSET
+
+
+NewStateField = Annotated[
+    NewState | None,
+    Meta(
+        description="A state of the session: a JSON object that its executions read and change. The default is none. A "
+        "session without script_content has that of its function."
+    ),
+]
+
+
+class GrantedState(Struct):
+    """The state that the executions of the session share."""
+
+    mode: Mode
+    save_on: SavedOn
+    repl: Repl
+
+
+class GrantsBody(Struct):
+    """What the script may use beside its params and its context."""
+
+    state: GrantedState | UnsetType = UNSET
+
+
+GrantsField = Annotated[
+    GrantsBody, Meta(description="What the script may use beside its params and its context. Absent if nothing.")
+]
+
+
+def grants_body(grants: Grants | None) -> GrantsBody | UnsetType:
+    """Return the member `grants` of a response; absent without any."""
+    if grants is None:
+        return UNSET
+    state = grants.state
+    return GrantsBody(state=UNSET if state is None else GrantedState(state.mode, state.save_on, state.repl))
+
+
+def is_given(member: Struct | UnsetType | None) -> bool:
+    """Return whether a request asks for a member: null and an empty object ask for nothing."""
+    return isinstance(member, Struct) and any(
+        given(getattr(member, each)) is not None for each in member.__struct_fields__
+    )

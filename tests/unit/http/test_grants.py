@@ -1,0 +1,110 @@
+"""What bodies ask for a script to use, and what responses show of it."""
+
+import pytest
+
+from tests.unit.http.world import SCRIPT, TITLE, initialized, problems_of
+
+EXCLUSIVE = {"mode": "exclusive", "save_on": "success", "repl": False}
+FUNCTION = "/api/v1/functions/python-adder"
+
+
+async def refused(client, **body):
+    return problems_of(await client.post("/api/v1/initialize", headers=TITLE, json={"script_content": SCRIPT} | body))
+
+
+async def test_every_response_about_a_session_shows_its_grants(client):
+    body = {"script_content": SCRIPT, "state": {"mode": "exclusive"}}
+    made = (await client.post("/api/v1/initialize", headers=TITLE, json=body)).json()
+    assert made["grants"] == {"state": EXCLUSIVE}
+    url = f"/api/v1/sessions/{made['request_id']}"
+    assert (await client.get(url)).json()["grants"] == {"state": EXCLUSIVE}
+    assert (await client.get(f"{url}?fields=grants,status")).json() == {
+        "grants": {"state": EXCLUSIVE},
+        "status": "active",
+    }
+    assert (await client.patch(url, json={"ttl_seconds": 5000})).json()["grants"] == {"state": EXCLUSIVE}
+    (listed,) = (await client.get("/api/v1/sessions")).json()["sessions"]
+    assert listed["grants"] == {"state": EXCLUSIVE}
+
+
+async def test_each_session_of_a_batch_has_its_own_grants(client):
+    items = [{"language_title": "python-x", "script_content": SCRIPT} for _ in range(2)]
+    items[1]["state"] = {"mode": "shared"}
+    lines = (await client.post("/api/v1/initialize/batch", json={"items": items})).text.splitlines()
+    assert len(lines) == 2
+    shown = [line for line in lines if "grants" in line]
+    assert len(shown) == 1
+    assert '"grants":{"state":{"mode":"shared"' in shown[0]
+
+
+@pytest.mark.parametrize("asked", [{}, {"state": None}, {"state": {}}])
+async def test_a_session_without_grants_has_no_such_member(client, asked):
+    session_id = await initialized(client, **asked)
+    url = f"/api/v1/sessions/{session_id}"
+    assert "grants" not in (await client.get(url)).json()
+    assert (await client.get(f"{url}?fields=grants,status")).json() == {"status": "active"}
+    (listed,) = (await client.get("/api/v1/sessions")).json()["sessions"]
+    assert "grants" not in listed
+
+
+@pytest.mark.parametrize(
+    ("state", "problems"),
+    [
+        ({"repl": True}, {"/state/mode": "is required: exclusive or shared; it is never guessed"}),
+        ({"mode": "mine"}, {"/state/mode": "must be one of: exclusive, shared"}),
+        ({"mode": "exclusive", "save_on": 1, "repl": 1}, {"/state/save_on", "/state/repl"}),
+        ({"mode": "exclusive", "size": 1}, {"/state/size"}),
+        ("exclusive", {"/state"}),
+        (
+            {"mode": "shared", "repl": True},
+            {"/state/repl": "must be false in the mode shared, in which no execution writes the state"},
+        ),
+    ],
+)
+async def test_a_state_that_cannot_be_granted_is_refused_with_the_place(client, state, problems):
+    found = await refused(client, state=state)
+    assert found == problems if isinstance(problems, dict) else set(found) == problems
+    assert (await client.get("/api/v1/sessions")).json()["sessions"] == []
+
+
+@pytest.mark.parametrize("member", ["environment", "network", "secrets", "files", "syntax", "grants"])
+async def test_a_member_that_nothing_implements_is_unknown(client, member):
+    assert list(await refused(client, **{member: {}})) == [f"/{member}"]
+
+
+async def test_a_patch_changes_no_grants(client):
+    session_id = await initialized(client, state={"mode": "exclusive"})
+    response = await client.patch(f"/api/v1/sessions/{session_id}", json={"state": {"mode": "shared"}})
+    assert problems_of(response) == {"/state": "never changes: initialize a new session for another value"}
+
+
+async def test_a_script_of_the_origin_has_no_grants(client):
+    found = await refused(client, convention="origin", state={"mode": "exclusive"})
+    assert found == {"/state": "must be absent under the calling convention origin, which has no grants"}
+
+
+async def test_a_function_gives_its_grants_to_its_sessions(client):
+    function = {"script_content": SCRIPT, "state": {"mode": "exclusive", "save_on": "always"}}
+    put = await client.put(FUNCTION, json=function)
+    granted = {"state": EXCLUSIVE | {"save_on": "always"}}
+    assert (put.status_code, put.json()["grants"]) == (201, granted)
+    assert (await client.get(FUNCTION)).json()["grants"] == granted
+    for body in ({}, {"state": {"mode": "exclusive", "save_on": "always"}}):
+        made = (await client.post("/api/v1/initialize", headers=TITLE, json=body)).json()
+        assert made["grants"] == granted
+    more = await client.post("/api/v1/initialize", headers=TITLE, json={"state": {"mode": "shared"}})
+    assert set(problems_of(more)) == {"/state/mode", "/state/save_on"}
+
+
+async def test_other_grants_make_another_version_with_another_etag(client):
+    function = {"script_content": SCRIPT}
+    asked = [{}, {"state": {}}, {"state": {"mode": "shared"}}, {"state": {"mode": "shared", "repl": False}}]
+    first, again, granted, same = [await client.put(FUNCTION, json=function | each) for each in asked]
+    assert [each.json()["version"] for each in (first, again, granted, same)] == [1, 1, 2, 2]
+    assert first.headers["etag"] == again.headers["etag"] != granted.headers["etag"] == same.headers["etag"]
+    assert "grants" not in again.json()
+
+
+async def test_a_state_without_a_mode_is_refused_for_a_function_too(client):
+    response = await client.put(FUNCTION, json={"script_content": SCRIPT, "state": {"save_on": "always"}})
+    assert set(problems_of(response)) == {"/state/mode"}
