@@ -57,6 +57,7 @@ _CALLED: Mapping[str, tuple[Language, Convention]] = {
     for language in Language
     for convention in Convention
 }
+_GRANTED = "+granted"
 _NAMES = {called: name for name, called in _CALLED.items()}
 
 _TimeLeft = Annotated[int, Meta(ge=0, le=TIME_LEFT_MS_MAX)]
@@ -102,6 +103,21 @@ class LimitFields(Struct, frozen=True):
     memory_mb: _Positive
 
 
+class StateFields(Struct, frozen=True):
+    """The state of a session for one execution, field by field `domain.scripts.ports.RunState`."""
+
+    text: Raw
+    shared: bool = False
+    always: bool = False
+
+
+class Granted(Struct, frozen=True, omit_defaults=True):
+    """What a run has beside its params and its context, and its calling convention."""
+
+    convention: Convention = Convention.OWN
+    state: StateFields | None = None
+
+
 class ExecuteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One execution to run; `script_content` only if the host may lack the script of this hash.
 
@@ -109,8 +125,9 @@ class ExecuteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     still waits for the reply, `session_left_ms` how long the session still lives. The controller measures them when it
     sends the request. The host counts them on its own monotonic clock, from the head of the request.
 
-    `language` is a name of `language_name`. With `live`, a stream carries the output while the script runs. Hosts of
-    the old form read `request_id`, `params`, `context` and `script_content` alone.
+    `language` is a name of `language_name`; of a run with `grants` it is a name of `granted_name`, which a host of an
+    earlier release refuses. With `live`, a stream carries the output while the script runs. Hosts of the old form read
+    `request_id`, `params`, `context` and `script_content` alone.
     """
 
     request_id: UUID
@@ -126,6 +143,7 @@ class ExecuteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     session_left_ms: _SessionLeft
     script_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     live: bool = False
+    grants: Granted | None = None
     traceparent: Annotated[str, Meta(max_length=64)] | None = None
     tracestate: Annotated[str, Meta(max_length=512)] | None = None
 
@@ -198,8 +216,8 @@ class ExecuteReply(Struct, frozen=True):
     """How an execution ended; times in milliseconds, memory beside the interpreter in bytes.
 
     With an error, `result` is null and `error` is FailureFields; otherwise `error` is null. `result_given` is
-    written only as false, if the script gave no result; `result` is null then too. A field that the host left
-    out is an empty Raw, None or UNSET.
+    written only as false, if the script gave no result; `result` is null then too. `state` is written only if the
+    script has changed its state. A field that the host left out is an empty Raw, None or UNSET.
     """
 
     result: Raw = Raw()
@@ -212,6 +230,7 @@ class ExecuteReply(Struct, frozen=True):
     cold_start: bool | UnsetType | None = UNSET
     error: Raw = Raw()
     result_given: bool | UnsetType = UNSET
+    state: Raw | UnsetType = UNSET
 
     @property
     def is_own_form(self) -> bool:
@@ -268,6 +287,11 @@ def language_name(language: Language, convention: Convention) -> str:
     OWN.
     """
     return _NAMES[language, convention]
+
+
+def granted_name(language: Language) -> str:
+    """Return the name of a language for runs with grants, whose convention stands in the grants: `python+granted`."""
+    return f"{language}{_GRANTED}"
 
 
 def language_called(name: str) -> tuple[Language, Convention]:

@@ -30,7 +30,7 @@ from domain.live.ports import LiveOutputStore
 from domain.live.position import Position
 from domain.paging import Page
 from domain.states.ports import StateRepository
-from domain.states.state import SessionState
+from domain.states.state import SessionState, SlotClaim
 
 Named = TypeVar("Named")
 
@@ -153,8 +153,8 @@ class BucketStates(StateRepository):
     _directory: Directory
 
     @override
-    async def take(self, execution: OpenExecution, now: datetime) -> SessionState:
-        return await self._directory.of(execution.ref.session_id).states.take(execution, now)
+    async def take(self, claim: SlotClaim, now: datetime) -> SessionState:
+        return await self._directory.of(claim.ref.session_id).states.take(claim, now)
 
     @override
     async def read(self, ref: SessionRef, now: datetime) -> SessionState:

@@ -6,12 +6,11 @@ from attrs import define, evolve
 from typing_extensions import override
 
 from adapters.memory.store import MemoryStore
-from domain.executions.execution import OpenExecution
 from domain.identity import SessionRef
 from domain.json_text import JsonText
 from domain.sessions.session import SessionNotFound
 from domain.states.ports import StateRepository
-from domain.states.state import SessionState, StateTaken
+from domain.states.state import SessionState, SlotClaim, StateTaken
 
 
 @define
@@ -21,16 +20,16 @@ class MemoryStateRepository(StateRepository):
     _store: MemoryStore
 
     @override
-    async def take(self, execution: OpenExecution, now: datetime) -> SessionState:
+    async def take(self, claim: SlotClaim, now: datetime) -> SessionState:
         self._store.require_available()
-        if execution.execution_id not in self._store.open_executions:
+        if claim.execution_id not in self._store.open_executions:
             raise SessionNotFound
-        session_id = execution.ref.session_id
+        session_id = claim.ref.session_id
         holder = self._store.holder(session_id, now)
-        if holder is not None and holder.execution_id != execution.execution_id:
+        if holder is not None and holder.execution_id != claim.execution_id:
             raise StateTaken(holder.execution_id, holder.deadline_at)
         stored = self._store.states.get(session_id, SessionState())
-        self._store.states[session_id] = evolve(stored, writer=execution.execution_id)
+        self._store.states[session_id] = evolve(stored, writer=claim.execution_id)
         return self._store.states[session_id]
 
     @override

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from attrs import define, field
 
-from domain.executions.execution import Execution, FinishedExecution, OpenExecution
+from domain.executions.execution import Execution, FinishedExecution, OpenExecution, StateLost
 from domain.functions.function import Function
 from domain.idempotency import KeptCall
 from domain.identity import SHARED, Owner, SessionRef
@@ -19,7 +19,7 @@ from domain.scripts.language import LanguageTitle
 from domain.scripts.report import ExecutionStatus, ScriptReport
 from domain.scripts.script import Script
 from domain.sessions.session import Session, SessionNotFound
-from domain.states.state import SessionState, StateLost
+from domain.states.state import SessionState
 from domain.takeover.judgement import Judgement
 from domain.takeover.moving import InboundSession, TakenSession
 from domain.takeover.recording import RecordedCall, Recording

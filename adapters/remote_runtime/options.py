@@ -37,9 +37,12 @@ class RuntimeOptions:
     checks_waiting_bytes_max: int = 67_108_864
     result_size_max: int = 1_048_576
     output_size_max: int = 262_144
+    state_size_max: int = 262_144
     sent_scripts_max: int = 10_000
 
     @property
     def reply_size_max(self) -> int:
         """The largest reply whose result can be within its size."""
-        return self.result_size_max + 2 * ESCAPED_BYTES * self.output_size_max + _ENVELOPE_SIZE_MAX
+        return (
+            self.result_size_max + self.state_size_max + 2 * ESCAPED_BYTES * self.output_size_max + _ENVELOPE_SIZE_MAX
+        )

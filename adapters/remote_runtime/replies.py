@@ -142,6 +142,7 @@ class ReportReader:
             cpu_time_ms=_known(reply.cpu_time_ms),
             queue_time_ms=None if queue_time_ms is None else queue_time_ms + waited_ms,
             cold_start=None if isinstance(reply.cold_start, UnsetType) else reply.cold_start,
+            state=None if isinstance(reply.state, UnsetType) else json_text(reply.state),
         )
 
     def _failure(self, reply: ExecuteReply) -> Failure:

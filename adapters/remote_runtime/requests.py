@@ -5,13 +5,14 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 
-from adapters.runtime_protocol import ExecuteRequest, LimitFields, language_name
+from adapters.runtime_protocol import ExecuteRequest, Granted, LimitFields, StateFields, granted_name, language_name
 from domain.scripts.ports import ScriptRun
 from domain.scripts.script import Script
 
 
 def execute_body(run: ScriptRun, script: Script | None, time_left_s: float, trace: Mapping[str, str]) -> bytes:
     """Return a run as JSON; without a script the host has it, and finds it by its hash."""
+    grants = _granted(run)
     return msgspec.json.encode(
         ExecuteRequest(
             request_id=run.ref.session_id,
@@ -20,17 +21,26 @@ def execute_body(run: ScriptRun, script: Script | None, time_left_s: float, trac
             script_content=None if script is None else script.source,
             execution_id=run.execution_id,
             owner=run.ref.owner,
-            language=language_name(run.language, run.convention),
+            language=language_name(run.language, run.convention) if grants is None else granted_name(run.language),
             isolation=run.limits.isolation,
             limits=LimitFields(run.limits.timeout_ms, run.limits.memory_mb),
             time_left_ms=_whole_ms(time_left_s),
             session_left_ms=_whole_ms(run.session_left.total_seconds()),
             script_hash=run.script_hash,
             live=run.listener is not None,
+            grants=grants,
             traceparent=trace.get("traceparent"),
             tracestate=trace.get("tracestate"),
         )
     )
+
+
+def _granted(run: ScriptRun) -> Granted | None:
+    """Return what a run has beside its params and its context; None if that is nothing."""
+    state = run.state
+    if state is None:
+        return None
+    return Granted(run.convention, StateFields(Raw(state.text.encode()), state.is_shared, state.saves_failures))
 
 
 def _whole_ms(time_s: float) -> int:

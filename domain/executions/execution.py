@@ -183,6 +183,11 @@ class ExecutionLost(Unavailable):
 
 
 @define(eq=False)
+class StateLost(ExecutionLost):
+    """The execution has passed its deadline, and another one has taken the slot since; the state was not saved."""
+
+
+@define(eq=False)
 class ExecutionNotStored(Unavailable):
     """The script ran, and its end is not recorded yet, or (`stored="no"`) never will be."""
 

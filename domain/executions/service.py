@@ -43,7 +43,7 @@ from domain.scripts.script import Script
 from domain.sessions.ports import SessionRepository
 from domain.sessions.session import SessionNotFound, VersionReplaced
 from domain.states.slots import StateSlots
-from domain.states.state import SessionState, StateTaken
+from domain.states.state import SessionState, SlotClaim, StateTaken
 
 _WITHDRAWALS_MAX = 1024
 _POSTPONED_AFTER_S = 0.25
@@ -198,7 +198,8 @@ class ExecutionService:
             return evolve(executed, state_version=state.version)
         async with contextlib.AsyncExitStack() as stack:
             wait_s = None if call.postponing is None else _POSTPONED_AFTER_S
-            holding = stack.enter_async_context(self._states.hold(execution, wait_s))
+            claim = SlotClaim(execution.ref, execution.execution_id, execution.deadline_at)
+            holding = stack.enter_async_context(self._states.hold(claim, wait_s))
             state = await self._prepared(call, holding)
             given = RunState(state.text, saves_failures=grants.state.save_on is SaveOn.ALWAYS)
             executed = await self._ran(call, execution, given)

@@ -3,10 +3,9 @@
 from datetime import datetime
 from typing import Protocol
 
-from domain.executions.execution import OpenExecution
 from domain.identity import SessionRef
 from domain.json_text import JsonText
-from domain.states.state import SessionState
+from domain.states.state import SessionState, SlotClaim
 
 
 class StateRepository(Protocol):
@@ -16,7 +15,7 @@ class StateRepository(Protocol):
     record is removed, or its deadline has passed. Every method may raise StorageUnavailable or Overloaded.
     """
 
-    async def take(self, execution: OpenExecution, now: datetime) -> SessionState:
+    async def take(self, claim: SlotClaim, now: datetime) -> SessionState:
         """Take the slot of the session for an execution, and return the state.
 
         Taking it again returns the same. Of several executions one gets it, in whatever process it is. Raises

@@ -22,8 +22,8 @@ from domain.states.state import (
     StateKeyNotFound,
     StateMismatch,
     StateNotFound,
+    StateRefused,
     StateTaken,
-    StateUnfit,
 )
 
 Change = Callable[[JsonText], JsonText]
@@ -35,7 +35,7 @@ class StateService:
 
     A write takes the turn of the session behind executions of this process, and waits as long as they do for one that
     runs elsewhere. Every method may raise StorageUnavailable or Overloaded, SessionNotFound, SessionExpired,
-    SessionClosed and StateNotFound. A write raises StateTaken, StateMismatch and StateUnfit; then nothing was stored.
+    SessionClosed and StateNotFound. A write raises StateTaken, StateMismatch and StateRefused; then nothing was stored.
     """
 
     _clock: Clock
@@ -113,7 +113,7 @@ class StateService:
     def _checked(self, text: JsonText) -> JsonText:
         fault = self._limits.fault(text)
         if fault is not None:
-            raise StateUnfit(fault)
+            raise StateRefused(fault)
         return text
 
 

@@ -9,11 +9,10 @@ from uuid import UUID
 from attrs import define, field
 
 from domain.clock import Clock, Jitter
-from domain.executions.execution import OpenExecution
 from domain.histogram import Histogram
 from domain.identity import SessionRef
 from domain.states.ports import StateRepository
-from domain.states.state import SessionState, StateTaken
+from domain.states.state import SessionState, SlotClaim, StateTaken
 
 _PAUSE_S = 0.005
 _PAUSE_MAX_S = 0.04
@@ -63,7 +62,7 @@ class StateSlots:
         return await self._states.read(ref, self._clock.now())
 
     @asynccontextmanager
-    async def hold(self, execution: OpenExecution, wait_s: float | None = None) -> AsyncIterator[SessionState]:
+    async def hold(self, claim: SlotClaim, wait_s: float | None = None) -> AsyncIterator[SessionState]:
         """Hold the slot for an execution, and yield the state.
 
         The slot stays with the execution until its open record is removed. Raises StateTaken if another one holds it
@@ -72,8 +71,8 @@ class StateSlots:
         loop = asyncio.get_running_loop()
         since_s = loop.time()
         ends_s = since_s + (self.wait_s if wait_s is None else wait_s)
-        async with self.turn(execution.ref.session_id, execution.execution_id, ends_s):
-            state = await self._taken(execution, ends_s)
+        async with self.turn(claim.ref.session_id, claim.execution_id, ends_s):
+            state = await self._taken(claim, ends_s)
             self.stats.waits_s.add(loop.time() - since_s)
             yield state
 
@@ -114,11 +113,11 @@ class StateSlots:
                 return
         del self._turns[session_id]
 
-    async def _taken(self, execution: OpenExecution, ends_s: float) -> SessionState:
+    async def _taken(self, claim: SlotClaim, ends_s: float) -> SessionState:
         loop, pause_s = asyncio.get_running_loop(), _PAUSE_S
         while True:
             try:
-                return await self._states.take(execution, self._clock.now())
+                return await self._states.take(claim, self._clock.now())
             except StateTaken:
                 if loop.time() + pause_s > ends_s:
                     self.stats.conflicts += 1

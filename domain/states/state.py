@@ -8,7 +8,7 @@ from uuid import UUID
 from attrs import define, field, frozen
 
 from domain.errors import Conflict, NotFound, PreconditionFailed, TooLarge
-from domain.executions.execution import ExecutionLost
+from domain.identity import SessionRef
 from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.states.limits import StateFault
 
@@ -26,6 +26,15 @@ class SessionState:
     text: JsonText = field(default=EMPTY_OBJECT, repr=False)
     writer: UUID | None = None
     stale_writer: UUID | None = None
+
+
+@frozen
+class SlotClaim:
+    """An execution that wants the slot of its session, until its deadline."""
+
+    ref: SessionRef
+    execution_id: UUID
+    deadline_at: datetime
 
 
 @define(eq=False)
@@ -47,11 +56,6 @@ class StateTaken(Conflict):
     @property
     def details(self) -> Mapping[str, object]:
         return {"running": self.running, "stored": "no", "executed": "no", "retry_after_ms": RETRY_AFTER_MS}
-
-
-@define(eq=False)
-class StateLost(ExecutionLost):
-    """The execution has passed its deadline, and another one has taken the slot since; the state was not saved."""
 
 
 @define(eq=False)
@@ -96,7 +100,7 @@ class StateMismatch(PreconditionFailed):
 
 
 @define(eq=False)
-class StateUnfit(TooLarge):
+class StateRefused(TooLarge):
     """A caller wants to store a state that is too large, or that is none."""
 
     code: ClassVar[str] = "STATE_TOO_LARGE"

@@ -12,6 +12,7 @@ from adapters.runtime_protocol import (
     FailureFields,
     MalformedMessage,
     decode,
+    granted_name,
     json_text,
     language_called,
 )
@@ -20,7 +21,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Limits
 from domain.scripts.output import OutputListener
-from domain.scripts.ports import ScriptRun
+from domain.scripts.ports import RunState, ScriptRun
 from domain.scripts.report import Failure, ScriptReport
 from domain.scripts.script import Script
 from entrypoints.runtime_host.errors import MalformedRequest
@@ -54,7 +55,7 @@ def script_run(request: ExecuteRequest, script: Script, listener: OutputListener
         context, params = json_text(request.context), json_text(request.params)
     except MalformedMessage as error:
         raise MalformedRequest(str(error)) from error
-    language, convention = read_language(request.language)
+    language, convention, state = _granted(request)
     return ScriptRun(
         ref=SessionRef(request.owner, request.request_id),
         execution_id=request.execution_id,
@@ -67,7 +68,25 @@ def script_run(request: ExecuteRequest, script: Script, listener: OutputListener
         source=source,
         convention=convention,
         listener=listener,
+        state=state,
     )
+
+
+def _granted(request: ExecuteRequest) -> tuple[Language, Convention, RunState | None]:
+    """Return the language, the calling convention and the state of a run; raises MalformedRequest."""
+    grants = request.grants
+    if grants is None:
+        return *read_language(request.language), None
+    named = next((each for each in Language if granted_name(each) == request.language), None)
+    if named is None:
+        raise MalformedRequest(f"language must be one of {', '.join(map(granted_name, Language))} with grants")
+    if grants.state is None:
+        return named, grants.convention, None
+    try:
+        text = json_text(grants.state.text)
+    except MalformedMessage as error:
+        raise MalformedRequest(str(error)) from error
+    return named, grants.convention, RunState(text, grants.state.shared, grants.state.always)
 
 
 def write_report(report: ScriptReport) -> bytes:
@@ -85,6 +104,7 @@ def write_report(report: ScriptReport) -> bytes:
             cold_start=report.cold_start,
             error=Raw(msgspec.json.encode(failure)),
             result_given=False if report.result is None and report.failure is None else UNSET,
+            state=UNSET if report.state is None else Raw(report.state.encode()),
         )
     )
 

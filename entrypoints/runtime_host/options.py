@@ -52,6 +52,7 @@ class RuntimeHostOptions:
     script_size_max: int = 1_048_576
     params_size_max: int = 1_048_576
     context_size_max: int = 262_144
+    state_size_max: int = 262_144
     script_cache_size_max: int = 67_108_864
     body_timeout_s: float = 10.0
     stall_s: float = 5.0
@@ -61,7 +62,7 @@ class RuntimeHostOptions:
     @property
     def execute_body_size_max(self) -> int:
         """The largest body of `POST /execute`."""
-        return self.script_body_size_max + self.params_size_max + self.context_size_max
+        return self.script_body_size_max + self.params_size_max + self.context_size_max + self.state_size_max
 
     @property
     def script_body_size_max(self) -> int:

@@ -9,12 +9,12 @@ import pytest
 
 from domain.errors import Overloaded, StorageUnavailable
 from domain.identity import ANONYMOUS
-from domain.json_text import VALUE_DEPTH_MAX
+from domain.json_text import VALUE_DEPTH_MAX, JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.output import ScriptProgress
-from domain.scripts.ports import ScriptRunner, Worker
+from domain.scripts.ports import RunState, ScriptRunner, Worker
 from domain.scripts.report import ExecutionStatus, FailureCode
 from domain.scripts.script import InputForm, ScriptSyntaxError
 from tests.contracts.script_runs import (
@@ -154,6 +154,39 @@ class ScriptRunnerContract:
         failure = await failure_of(runner, run_of(f"\nprogress({given})", listener=heard))
         assert (failure.code, failure.name, failure.line) == (FailureCode.SCRIPT_ERROR, "ValueError", 2)
         assert heard.progress == []
+
+    # The state of the session.
+
+    async def test_a_change_of_the_state_is_reported_beside_the_result(self, runner):
+        source = "def handler(state, params):\n    state['n'] = state['n'] + params\n    return state['n']"
+        for convention in (Convention.OWN, Convention.EVENT_FIRST):
+            state = RunState(JsonText('{"n": 40, "é": [1.5, null]}'))
+            report = await report_of(runner, run_of(source, "2", state=state, convention=convention))
+            assert (report.result, report.failure) == ("42", None)
+            assert json.loads(report.state) == {"n": 42, "é": [1.5, None]}
+
+    async def test_a_state_without_a_change_is_not_reported(self, runner):
+        report = await report_of(runner, run_of("result = state['n']", state=RunState(JsonText('{"n": 1}'))))
+        assert (report.result, report.state) == ("1", None)
+        report = await report_of(runner, run_of("result = 'state' in event"))
+        assert (report.result, report.state) == ("false", None)
+
+    async def test_a_script_that_fails_reports_its_state_only_if_failures_save_it(self, runner):
+        source = "state['n'] = 1\nraise ValueError('no')"
+        for saves, expected in ((False, None), (True, {"n": 1})):
+            state = RunState(JsonText("{}"), saves_failures=saves)
+            report = await report_of(runner, run_of(source, state=state))
+            assert report.failure.code is FailureCode.SCRIPT_ERROR
+            assert (None if report.state is None else json.loads(report.state)) == expected
+
+    async def test_a_shared_state_is_not_reported(self, runner):
+        state = RunState(JsonText('{"n": [1]}'), is_shared=True)
+        report = await report_of(runner, run_of("state['n'].append(2)\nresult = state['n']", state=state))
+        assert (json.loads(report.result), report.state) == ([1, 2], None)
+
+    async def test_a_state_that_is_too_large_fails_the_execution(self, runner):
+        report = await report_of(runner, run_of("state['a'] = 'x' * 300_000", state=RunState(JsonText("{}"))))
+        assert (report.failure.code, report.result, report.state) == (FailureCode.STATE_TOO_LARGE, None, None)
 
     # Stopping.
 

@@ -6,11 +6,11 @@ from abc import ABC, abstractmethod
 import pytest
 from attrs import evolve
 
-from domain.executions.execution import ExecutionLost, FinishedExecution, OpenExecution
+from domain.executions.execution import ExecutionLost, FinishedExecution, OpenExecution, StateLost
 from domain.identity import SessionRef
 from domain.json_text import JsonText
 from domain.sessions.session import SessionNotFound
-from domain.states.state import SessionState, StateLost, StateTaken
+from domain.states.state import SessionState, SlotClaim, StateTaken
 from tests.contracts.execution_queue import QueueOfOne
 from tests.contracts.keyed_call_repository import KEY
 from tests.contracts.storage import ALICE, BOB, Storage
@@ -30,7 +30,8 @@ class StateRepositoryContract(ABC):
         return (await storage.add(ALICE)).ref
 
     async def take(self, storage: Storage, execution: OpenExecution) -> SessionState:
-        return await storage.states.take(execution, storage.clock.now())
+        claim = SlotClaim(execution.ref, execution.execution_id, execution.deadline_at)
+        return await storage.states.take(claim, storage.clock.now())
 
     async def read(self, storage: Storage, ref: SessionRef) -> SessionState:
         return await storage.states.read(ref, storage.clock.now())

@@ -54,6 +54,7 @@ STEPS_OF_SCHEDULES = (
     "in settle",
     "after settle",
 )
+STEPS_OF_STATE = (*STEPS[:3], "before take", "in take", "after take", *STEPS[3:])
 STEPS_OF_PURGE = ("before purge", "in purge", "after purge")
 _UNDER_WAY_S = 0.0005
 """About as long as a statement takes to be on its way."""
@@ -93,7 +94,7 @@ async def _turns(until):
 
 
 class MortalCalls:
-    """A real repository, of keyed calls, functions, hidden sessions, purges or the queue, and death at its steps."""
+    """A real repository, of keyed calls, functions, hidden sessions, purges, states or the queue, and death at its steps."""
 
     def __init__(self, calls, death):
         self._calls, self._death = calls, death
@@ -126,6 +127,9 @@ class MortalCalls:
 
     async def update(self, *call):
         return await self._death.during("update", self._calls.update(*call))
+
+    async def take(self, *call):
+        return await self._death.during("take", self._calls.take(*call))
 
     async def purge(self, *call):
         return await self._death.during("purge", self._calls.purge(*call))
@@ -206,6 +210,7 @@ def application_of(settings, runs, kill_at=None, grace_s=0):
         database.purger,
         database.execution_queue,
         database.schedules,
+        database.states,
     )
     database.deliveries.override(MortalDeliveries(database.deliveries(), death))
     for calls in mortal:

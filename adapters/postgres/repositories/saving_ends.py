@@ -18,8 +18,7 @@ from adapters.postgres.connections.connection import BoundStatement, Statement
 from adapters.postgres.connections.errors import StatementRefused, StillLocked
 from adapters.postgres.gateway import Gateway, PoolName
 from domain.errors import StorageUnavailable
-from domain.executions.execution import FinishedExecution
-from domain.states.state import StateLost
+from domain.executions.execution import FinishedExecution, StateLost
 
 _STATEMENTS_MAX = 2
 """Statements that wait for locks at once, as in LockingWrites."""

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from attrs import frozen
 from typing_extensions import override
 
 from adapters.postgres import codec
@@ -15,21 +14,17 @@ from adapters.postgres.batching.locking_writes import LockingWrites
 from adapters.postgres.batching.statement import BatchStatement, LockingStatement, Row, RowLocked
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements.calls import StateStatements
-from domain.executions.execution import OpenExecution
 from domain.identity import SessionRef
 from domain.json_text import JsonText
 from domain.sessions.session import SessionNotFound
 from domain.states.ports import StateRepository
-from domain.states.state import SessionState, StateTaken
+from domain.states.state import SessionState, SlotClaim, StateTaken
 
 _STATE_BYTES = 64 * 1024
 """What a state counts in a batch before it is read; few are larger."""
 
 
-@frozen
-class _TakeCall:
-    execution: OpenExecution
-    now: datetime
+_TakeCall = tuple[SlotClaim, datetime]
 
 
 class TakeStates(LockingStatement[_TakeCall, SessionState]):
@@ -40,7 +35,7 @@ class TakeStates(LockingStatement[_TakeCall, SessionState]):
 
     @override
     def batch_key(self, call: _TakeCall) -> int:
-        return call.execution.ref.session_id.int
+        return call[0].ref.session_id.int
 
     @override
     def size(self, call: _TakeCall) -> int:
@@ -49,10 +44,10 @@ class TakeStates(LockingStatement[_TakeCall, SessionState]):
     @override
     def columns(self, calls: Sequence[_TakeCall]) -> Mapping[str, object]:
         return {
-            "request_ids": codec.uuids(call.execution.ref.session_id for call in calls),
-            "execution_ids": codec.uuids(call.execution.execution_id for call in calls),
-            "nows": codec.instants(call.now for call in calls),
-            "untils": codec.instants(call.execution.deadline_at for call in calls),
+            "request_ids": codec.uuids(claim.ref.session_id for claim, _ in calls),
+            "execution_ids": codec.uuids(claim.execution_id for claim, _ in calls),
+            "nows": codec.instants(now for _, now in calls),
+            "untils": codec.instants(claim.deadline_at for claim, _ in calls),
         }
 
     @override
@@ -67,7 +62,7 @@ class TakeStates(LockingStatement[_TakeCall, SessionState]):
         return SessionNotFound()
 
 
-class SelectStates(BatchStatement[tuple[SessionRef, datetime], SessionState]):
+class SelectSessionStates(BatchStatement[tuple[SessionRef, datetime], SessionState]):
     """Reads states."""
 
     name: ClassVar[str] = "state"
@@ -104,7 +99,7 @@ class PostgresStateRepository(StateRepository):
         self._statements = statements
         options = options or CoalescerOptions()
         self._takes = LockingWrites(gateway, TakeStates(statements.take_states), options, exclusive=BatchKeys())
-        self._reads = Coalescer(gateway, SelectStates(statements.select_states), options, share=True)
+        self._reads = Coalescer(gateway, SelectSessionStates(statements.select_states), options, share=True)
 
     @property
     def coalescers(self) -> Sequence[Coalescer[Any, Any]]:
@@ -112,8 +107,8 @@ class PostgresStateRepository(StateRepository):
         return *self._takes.coalescers, self._reads
 
     @override
-    async def take(self, execution: OpenExecution, now: datetime) -> SessionState:
-        return await self._takes.submit(_TakeCall(execution, now))
+    async def take(self, claim: SlotClaim, now: datetime) -> SessionState:
+        return await self._takes.submit((claim, now))
 
     @override
     async def read(self, ref: SessionRef, now: datetime) -> SessionState:

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from uuid import UUID
 
 from attrs import define
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from domain.errors import DomainError, InvalidRequest, Problem
 from domain.executions.execution import Executed, ExecutionFailed
@@ -142,7 +142,9 @@ def end_data(session_id: UUID, ended: Ended) -> Mapping[str, object]:
     """Return the data of an end: the status and the body that a waiting caller of execute gets."""
     if isinstance(ended, Executed):
         try:
-            return {"status": int(HTTPStatus.OK), **structs.asdict(ExecuteResponse.of(ended.require_success()))}
+            shown = structs.asdict(ExecuteResponse.of(ended.require_success()))
+            given = {name: each for name, each in shown.items() if each is not UNSET}
+            return {"status": int(HTTPStatus.OK), **given}
         except ExecutionFailed as error:
             return _error_data(session_id, error)
     return _error_data(session_id, ended)

@@ -38,7 +38,7 @@ from domain.scripts.report import CANCELLED, ExecutionStatus, ExecutionUnknown, 
 from domain.scripts.script import ScriptSyntaxError, SyntaxFault
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
 from domain.states.limits import StateFault, StateFaultKind
-from domain.states.state import StateKeyNotFound, StateMismatch, StateNotFound, StateTaken, StateUnfit
+from domain.states.state import StateKeyNotFound, StateMismatch, StateNotFound, StateRefused, StateTaken
 from domain.storage.faults import StorageFault
 from domain.webhooks.delivery import DeliveryNotFound
 from domain.webhooks.webhook import (
@@ -232,7 +232,7 @@ SAMPLES: tuple[DomainError, ...] = (
     StateKeyNotFound("count"),
     StateMismatch(2),
     StateTaken(_RUN),
-    StateUnfit(
+    StateRefused(
         StateFault(
             StateFaultKind.TOO_LARGE,
             "The state has 1,001 keys, and at most 1,000 are allowed. Keep less in it.",

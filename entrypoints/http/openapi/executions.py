@@ -9,6 +9,7 @@ from domain.queue.entry import CallbackNotFound, ScheduleRefused
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
 from domain.scripts.report import ExecutionUnknown
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict
+from domain.states.state import StateTaken
 from entrypoints.http.contract import ApiExample, Contract, Link, Tag
 from entrypoints.http.errors import InvalidParams
 from entrypoints.http.openapi.parameters import (
@@ -72,6 +73,7 @@ _RUN_ERRORS = (
     QuotaReached,
     IdempotencyConflict,
     KeyInFlight,
+    StateTaken,
     KeyInterrupted,
     ExecutionFailed,
     StorageUnavailable,

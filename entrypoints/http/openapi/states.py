@@ -2,12 +2,12 @@
 
 from domain.errors import StorageUnavailable
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound
-from domain.states.state import StateKeyNotFound, StateMismatch, StateNotFound, StateTaken, StateUnfit
+from domain.states.state import StateKeyNotFound, StateMismatch, StateNotFound, StateRefused, StateTaken
 from entrypoints.http.contract import ApiExample, Contract, Tag
 from entrypoints.http.openapi.parameters import ETAG, IF_MATCH, IF_NONE_MATCH
 
 _ENDED = (SessionNotFound, SessionExpired, SessionClosed, StateNotFound)
-_WRITES = (*_ENDED, StateMismatch, StateTaken, StateUnfit, StorageUnavailable)
+_WRITES = (*_ENDED, StateMismatch, StateTaken, StateRefused, StorageUnavailable)
 _READS = (*_ENDED, StateMismatch, StorageUnavailable)
 _CONDITIONS = (IF_MATCH, IF_NONE_MATCH)
 _WAITS = (

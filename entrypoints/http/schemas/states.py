@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from domain.json_text import JsonText
 from domain.states.state import SessionState
@@ -40,6 +40,18 @@ class StateValueBody(Struct, forbid_unknown_fields=True):
     """The value of one key."""
 
     value: Value
+
+
+class StateEnvelope(Struct, forbid_unknown_fields=True):
+    """A body with a state as it is parsed: rules say what is missing."""
+
+    state: State | UnsetType = UNSET
+
+
+class StateValueEnvelope(Struct, forbid_unknown_fields=True):
+    """A body with a value as it is parsed: rules say what is missing."""
+
+    value: Value | UnsetType = UNSET
 
 
 class StateResponse(Struct):

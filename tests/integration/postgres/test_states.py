@@ -18,6 +18,7 @@ from domain.executions.execution import OpenExecution
 from domain.idempotency import KEPT_FOR
 from domain.identity import SessionRef
 from domain.json_text import JsonText
+from domain.states.state import SlotClaim
 from domain.storage.storage import Part
 from tests.contracts.storage import ALICE, BOB, Storage
 from tests.integration.postgres.conftest import cleanup_on, storage_on
@@ -46,9 +47,13 @@ def states(database_url: str) -> Count:
     return count
 
 
+def claim_of(execution: OpenExecution) -> SlotClaim:
+    return SlotClaim(execution.ref, execution.execution_id, execution.deadline_at)
+
+
 async def taken(storage: Storage, ref: SessionRef) -> OpenExecution:
     execution = await storage.begin(ref)
-    await storage.states.take(execution, storage.clock.now())
+    await storage.states.take(claim_of(execution), storage.clock.now())
     return execution
 
 
@@ -66,7 +71,7 @@ async def test_a_purge_of_a_session_erases_its_state_also_one_that_was_taken_aft
     late = await storage.begin(ref)
     await save(storage, await taken(storage, ref))
     await storage.close(await storage.sessions.get(ref))
-    await storage.states.take(late, storage.clock.now())
+    await storage.states.take(claim_of(late), storage.clock.now())
     assert states() == 1
     await PostgresSessionPurger(gateway, statements.purges, storage.clock, KEPT_FOR).purge(ref, act())
     assert states() == 0

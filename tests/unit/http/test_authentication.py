@@ -53,6 +53,13 @@ DECISIONS: dict[str, frozenset[Scope] | None] = {
     "get_session": KNOWN,
     "patch_session": KNOWN,
     "close_session": KNOWN,
+    "get_state": KNOWN,
+    "put_state": KNOWN,
+    "patch_state": KNOWN,
+    "delete_state": KNOWN,
+    "get_state_key": KNOWN,
+    "put_state_key": KNOWN,
+    "delete_state_key": KNOWN,
     "list_executions": KNOWN,
     "get_execution": KNOWN,
     "list_asynchronous_executions": KNOWN,
@@ -171,6 +178,7 @@ def routes() -> tuple[Route, ...]:
 def path_of(route: Route) -> str:
     ids = {"request_id": "01890000-0000-7000-8000-000000000000", "execution_id": "01890000-0000-7000-8000-000000000001"}
     ids |= {"webhook_id": ids["request_id"], "delivery_id": ids["request_id"], "schedule_id": ids["execution_id"]}
+    ids |= {"state_key": "count"}
     return route.path.format(**ids, language_title="python-none")
 
 

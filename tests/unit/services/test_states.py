@@ -18,7 +18,7 @@ from domain.json_text import JsonText
 from domain.queue.dispatcher import DispatchPolicy
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import SessionClosed, SessionCondition
-from domain.states.state import StateKeyNotFound, StateMismatch, StateNotFound, StateTaken, StateUnfit
+from domain.states.state import StateKeyNotFound, StateMismatch, StateNotFound, StateRefused, StateTaken
 from tests.support.waiting import until
 from tests.unit.services.conftest import World
 from tests.unit.services.later import ALLOWANCE, Later
@@ -189,6 +189,7 @@ async def test_an_accepted_execution_that_finds_the_slot_taken_is_due_again_with
         later.dispatcher.wake()
         await until(lambda: later.dispatcher.held == 1)
         await until(lambda: later.dispatcher.held == 0)
+        await until(lambda: entry.execution_id in world.store.queued)  # the withdrawal runs in the background
         state = await later.state(entry)
         assert (state.status, state.attempt) == (ExecutionStatus.QUEUED, 1)
         world.runner.let_go()
@@ -233,7 +234,7 @@ async def test_a_write_holds_only_under_its_condition(world: World) -> None:
 async def test_a_state_that_no_script_could_save_is_refused(world: World, text: str) -> None:
     ref = await a_session(world)
     states = world.container.states()
-    with pytest.raises(StateUnfit) as caught:
+    with pytest.raises(StateRefused) as caught:
         await states.replace(ref, JsonText(text))
     assert caught.value.details["stored"] == "no"
     assert (await states.get(ref)).version == 0
