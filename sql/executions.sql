@@ -268,6 +268,36 @@ SET
 FROM written AS w
 WHERE t.request_id = w.request_id;
 
+-- name: insert_execution_uses(request_ids, execution_ids, partitions, uses)!
+-- Runs in front of a finish and in its transaction, so uses are stored if and only if their execution counts. It takes
+-- the locks of all calls of the batch, also of those with null uses, in the order of save_states. A call without an open
+-- record stores nothing.
+WITH call AS (
+    SELECT *
+    FROM
+        unnest(:request_ids::uuid[], :execution_ids::uuid[], :partitions::smallint[], :uses::text[])
+            AS c (request_id, execution_id, slot, uses)
+),
+held AS (
+    SELECT c.*
+    FROM call AS c
+    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
+    ORDER BY s.request_id
+    FOR NO KEY UPDATE OF s
+),
+opened AS (
+    SELECT h.*
+    FROM held AS h
+    INNER JOIN meta.open_executions AS o ON h.request_id = o.request_id AND h.execution_id = o.execution_id
+    ORDER BY o.request_id, o.execution_id
+    FOR UPDATE OF o
+)
+INSERT INTO meta.execution_uses (slot, execution_id, request_id, uses)
+SELECT o.slot, o.execution_id, o.request_id, o.uses
+FROM opened AS o
+WHERE o.uses IS NOT NULL
+ON CONFLICT (slot, execution_id) DO NOTHING;
+
 -- name: select_execution_counts(partitions, request_ids, owners, execution_ids, named_partitions)
 -- Never prepared: a plan for the given partitions locks only these.
 SELECT c.ordinal, e.execution_count
@@ -360,7 +390,7 @@ SELECT
     END AS next_after,
     s.request_id, s.execution_id, coalesce(e.outcome, 'unknown') AS outcome, e.execution_count, e.execution_time_ms,
     e.cpu_time_ms, e.memory_usage_bytes, e.cold_start, e.params, e.params_length, e.result, e.result_length, e.error,
-    e.error_length, e.stdout, e.stdout_length, e.stderr, e.stderr_length
+    e.error_length, e.stdout, e.stdout_length, e.stderr, e.stderr_length, u.uses
 FROM (SELECT 1) AS page
 LEFT JOIN shown AS s ON TRUE
 LEFT JOIN meta.executions AS e
@@ -369,6 +399,8 @@ LEFT JOIN meta.executions AS e
         AND e.slot = any(:partitions::smallint[])
         AND s.request_id = e.request_id
         AND s.execution_id = e.execution_id
+LEFT JOIN meta.execution_uses AS u
+    ON e.slot = u.slot AND u.slot = any(:partitions::smallint[]) AND e.execution_id = u.execution_id
 ORDER BY s.nth;
 
 -- name: select_execution(partition, owner, execution_id)
@@ -377,8 +409,10 @@ ORDER BY s.nth;
 SELECT
     e.request_id, e.execution_id, e.outcome, e.execution_count, e.execution_time_ms, e.cpu_time_ms,
     e.memory_usage_bytes, e.cold_start, e.params, e.params_length, e.result, e.result_length, e.error,
-    e.error_length, e.stdout, e.stdout_length, e.stderr, e.stderr_length
+    e.error_length, e.stdout, e.stdout_length, e.stderr, e.stderr_length, u.uses
 FROM meta.executions AS e
+LEFT JOIN meta.execution_uses AS u
+    ON e.execution_id = u.execution_id AND e.slot = u.slot AND u.slot = :partition::smallint
 WHERE e.slot = :partition::smallint AND e.execution_id = :execution_id::uuid AND :owner::text IN (e.owner, '*');
 
 -- name: select_overdue_execution(owner, execution_id, now)
@@ -388,6 +422,6 @@ SELECT
     o.request_id, o.execution_id, 'unknown' AS outcome, NULL AS execution_count, NULL AS execution_time_ms,
     NULL AS cpu_time_ms, NULL AS memory_usage_bytes, NULL AS cold_start, NULL AS params, NULL AS params_length,
     NULL AS result, NULL AS result_length, NULL AS error, NULL AS error_length, NULL AS stdout,
-    NULL AS stdout_length, NULL AS stderr, NULL AS stderr_length
+    NULL AS stdout_length, NULL AS stderr, NULL AS stderr_length, NULL AS uses
 FROM meta.open_executions AS o
 WHERE o.execution_id = :execution_id::uuid AND :owner::text IN (o.owner, '*') AND o.deadline_at <= :now::timestamptz;

@@ -69,8 +69,10 @@ ORDER BY d.state;
 -- Never prepared: a plan for the given partition locks only that one.
 SELECT
     e.request_id, e.owner, e.execution_id, e.outcome, e.execution_count, e.execution_time_ms, e.cpu_time_ms,
-    e.memory_usage_bytes, e.cold_start
+    e.memory_usage_bytes, e.cold_start, u.uses
 FROM meta.executions AS e
+LEFT JOIN meta.execution_uses AS u
+    ON e.execution_id = u.execution_id AND e.slot = u.slot AND u.slot = :partition::smallint
 WHERE e.slot = :partition::smallint AND e.execution_id = :execution_id::uuid;
 
 -- name: select_history_trace(partitions, request_id)

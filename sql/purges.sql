@@ -107,6 +107,12 @@ executions AS (
         AND e.execution_id = p.execution_id
     RETURNING e.owner
 ),
+uses AS (
+    DELETE FROM meta.execution_uses AS u
+    USING picked AS p
+    WHERE u.slot = any(:partitions::smallint[]) AND u.slot = p.slot AND u.execution_id = p.execution_id
+    RETURNING u.execution_id
+),
 picked_keys AS MATERIALIZED (
     SELECT n.request_id, n.owner, n.key
     FROM (
@@ -522,6 +528,12 @@ purged AS (
         AND e.execution_id = x.execution_id
         AND x.owner = :owner::text
     RETURNING e.execution_id
+),
+uses AS (
+    DELETE FROM meta.execution_uses AS u
+    USING examined AS x
+    WHERE u.slot = :partition::smallint AND u.execution_id = x.execution_id AND x.owner = :owner::text
+    RETURNING u.execution_id
 ),
 recorded AS (
     INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)

@@ -157,7 +157,7 @@ def history_columns(executions: Sequence[Execution]) -> dict[str, object]:
 
 def execution_of(ref: SessionRef, row: Row) -> Execution:
     """Return the execution in a row of the history."""
-    execution_id, outcome, count, execution_time_ms, cpu_time_ms, memory_usage_bytes, cold_start, *payloads = row
+    execution_id, outcome, count, execution_time_ms, cpu_time_ms, memory_usage_bytes, cold_start, *payloads, uses = row
     payload_texts, lengths = payloads[::2], payloads[1::2]
     return Execution(
         ref,
@@ -169,6 +169,7 @@ def execution_of(ref: SessionRef, row: Row) -> Execution:
         memory_usage_bytes,
         cold_start,
         *(None if text is None else Payload(text, length) for text, length in zip(payload_texts, lengths, strict=True)),
+        uses=uses,
     )
 
 

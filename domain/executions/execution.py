@@ -46,7 +46,8 @@ class OpenExecution:
 class FinishedExecution:
     """An execution that has ended, to be recorded: its params and its report.
 
-    `state` is what to save as the state of the session, if the execution holds the slot; None changes nothing.
+    `state` is what to save as the state of the session, if the execution holds the slot; None changes nothing. `uses`
+    is what it has used of the grants of its session, as uses_of writes it; None if nothing.
     """
 
     execution: OpenExecution
@@ -54,6 +55,7 @@ class FinishedExecution:
     params: JsonText = field(repr=False)
     report: ScriptReport
     state: JsonText | None = field(default=None, repr=False)
+    uses: JsonText | None = None
 
 
 @frozen
@@ -103,7 +105,7 @@ class Payload:
 
 @frozen
 class Execution:
-    """An execution as the history stores it; unknown facts are None."""
+    """An execution as the history stores it; unknown facts are None, and so are `uses` if there are none."""
 
     ref: SessionRef
     execution_id: UUID
@@ -118,6 +120,7 @@ class Execution:
     error: Payload | None = None
     stdout: Payload | None = None
     stderr: Payload | None = None
+    uses: JsonText | None = field(default=None, kw_only=True)
 
     @property
     def started_at(self) -> datetime:

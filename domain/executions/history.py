@@ -26,7 +26,7 @@ def history_row(finished: FinishedExecution, execution_count: int | None = None,
     row has no payloads.
     """
     report = finished.report
-    return Execution(
+    row = Execution(
         finished.execution.ref,
         finished.execution.execution_id,
         report.status,
@@ -37,6 +37,7 @@ def history_row(finished: FinishedExecution, execution_count: int | None = None,
         report.cold_start,
         *(_payloads(finished) if full else ()),
     )
+    return row if finished.uses is None else evolve(row, uses=finished.uses)
 
 
 def whole_row(open_row: Execution, report: ScriptReport | None) -> Execution:

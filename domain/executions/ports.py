@@ -50,8 +50,9 @@ class ExecutionRepository(Protocol):
 
         An execution counts once: finishing it again returns the first count. Executions that finish together get
         distinct counts. An execution also counts if its session has expired or was closed meanwhile. A `state` is saved
-        in the same transaction: it is saved if and only if the execution counts. Raises ExecutionLost if there is
-        neither an open record nor a history row, and StateLost if another execution has taken the slot since.
+        in the same transaction: it is saved if and only if the execution counts. So are `uses`, which the history has.
+        Raises ExecutionLost if there is neither an open record nor a history row, and StateLost if another execution
+        has taken the slot since.
         """
         ...
 

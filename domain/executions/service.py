@@ -30,7 +30,9 @@ from domain.executions.ports import (
     KeyedExecutionRepository,
 )
 from domain.executions.running import RunningExecutions
+from domain.executions.uses import uses_of
 from domain.functions.params import ParamsCheck
+from domain.grants.grants import GrantsUnknown
 from domain.grants.state import SaveOn, StateMode
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
@@ -130,6 +132,7 @@ class ExecutionService:
             StateTaken: another execution writes the state of the session; nothing ran.
             VersionReplaced: the version is not current; nothing ran.
             Overloaded, QuotaReached, RuntimeUnavailable, StorageUnavailable: nothing ran.
+            GrantsUnknown: the session has grants of a later release; nothing ran.
             ParamsRefused, PinnedVersionNotFound, SchemaUnusable: nothing ran (see ParamsCheck).
             IdempotencyConflict, KeyInFlight, KeyInterrupted: nothing ran for this call.
             ExecutionFailed: the script ran and failed, or was stopped; after a purge without a count.
@@ -190,18 +193,24 @@ class ExecutionService:
 
     async def _complete(self, call: _Call, execution: OpenExecution) -> Executed:
         grants = execution.session.grants
-        if grants is None or grants.state is None:
+        if grants is None:
+            return await self._ran(call, execution)
+        if grants.unknown:
+            await self._withdrawn(call)
+            raise GrantsUnknown(grants.unknown)
+        if grants.state is None:
             return await self._ran(call, execution)
         if grants.state.mode is StateMode.SHARED:
             state = await self._prepared(call, self._states.read(call.ref))
-            executed = await self._ran(call, execution, RunState(state.text, is_shared=True))
+            executed = await self._ran(call, execution, RunState(state.text, state.version, is_shared=True))
             return evolve(executed, state_version=state.version)
         async with contextlib.AsyncExitStack() as stack:
             wait_s = None if call.postponing is None else _POSTPONED_AFTER_S
             claim = SlotClaim(execution.ref, execution.execution_id, execution.deadline_at)
             holding = stack.enter_async_context(self._states.hold(claim, wait_s))
             state = await self._prepared(call, holding)
-            given = RunState(state.text, saves_failures=grants.state.save_on is SaveOn.ALWAYS)
+            saves_failures = grants.state.save_on is SaveOn.ALWAYS
+            given = RunState(state.text, state.version, saves_failures=saves_failures)
             executed = await self._ran(call, execution, given)
             return evolve(executed, state_version=state.version + (executed.report.state is not None))
 
@@ -224,7 +233,8 @@ class ExecutionService:
             report = await self._run(call, execution, worker)
         finally:
             await worker.release()
-        count = await self._finish(call, execution, report)
+        uses = None if state is None else uses_of(report, state)
+        count = await self._finish(call, execution, report, uses)
         title = execution.session.language_title
         return Executed(call.ref, call.execution_id, title, report, count)
 
@@ -277,8 +287,8 @@ class ExecutionService:
         finally:
             self._running.ended(call.execution_id)
 
-    async def _finish(self, call: _Call, execution: OpenExecution, report: ScriptReport) -> int:
-        finished = FinishedExecution(execution, self._clock.now(), call.params, report, report.state)
+    async def _finish(self, call: _Call, execution: OpenExecution, report: ScriptReport, uses: JsonText | None) -> int:
+        finished = FinishedExecution(execution, self._clock.now(), call.params, report, report.state, uses)
         try:
             return await call.budget.spend(call.recorder.finish(finished), StorageUnavailable)
         except ExecutionLost as error:

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import attrs
-from attrs import frozen
+from attrs import define, frozen
 
 from domain.concurrency.bounded_cache import BoundedCache
+from domain.errors import Unavailable
 from domain.grants.member import Member
 from domain.grants.state import StateGrant
 
@@ -20,6 +21,24 @@ _CACHED_SIZE_MAX = 1024 * 1024
 
 def _member(kind: type[Member]) -> Any:
     return attrs.field(default=None, metadata={_KIND: kind})
+
+
+@define(eq=False)
+class GrantsUnknown(Unavailable):
+    """A session has grants that a later release has stored; its script does not run without them."""
+
+    code: ClassVar[str] = "RUNTIME_UNAVAILABLE"
+    names: tuple[str, ...]
+    stored: str | None = "no"
+    executed: str | None = "no"
+    retry_after_ms: int | None = 1000
+
+    @property
+    def message(self) -> str:
+        return (
+            f"The session uses {', '.join(self.names)}, which this release does not know, so its script did not run. "
+            "Repeat the call at a controller of the later release that granted it."
+        )
 
 
 @frozen

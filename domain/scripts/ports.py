@@ -26,6 +26,7 @@ class RunState:
     """
 
     text: JsonText = field(repr=False)
+    version: int = 0
     is_shared: bool = False
     saves_failures: bool = False
 

@@ -50,6 +50,7 @@ DESTROYED = {
     "clock-correction": "the correction of the clock after a failover; the time jumps by it (migration 28).",
     "granted-sessions": "scripts and contexts of sessions with grants (migration 29).",
     "granted-functions": "functions and versions with grants (migration 30).",
+    "execution-uses": "the record of what executions have used of their grants (migration 32).",
     "states": "the states of sessions (migration 31).",
     "usage": "the counts of what owners have executed; those of the kept history are counted again (migration 14).",
 }

@@ -15,6 +15,7 @@ from tests.contracts.execution_queue import QueueOfOne
 from tests.contracts.keyed_call_repository import KEY
 from tests.contracts.storage import ALICE, BOB, Storage
 
+USES, OTHER_USES = JsonText('{"state":{"version":1}}'), JsonText('{"state":{"version":2,"ä":"\\"{},"}}')
 ONE, TWO = JsonText('{"a": "ä \\"\\\\{},"}'), JsonText('{"a": 2}')
 
 
@@ -87,6 +88,37 @@ class StateRepositoryContract(ABC):
         assert storage.queue is not None
         assert await storage.queue.finish(ended, claimed.entry) == 1
         assert (await self.read(storage, ref)).text == ONE
+
+    async def test_uses_are_in_the_history_if_and_only_if_the_execution_counts(
+        self, storage: Storage, ref: SessionRef
+    ) -> None:
+        assert storage.keyed_executions is not None
+        plain, saving, withdrawn = await storage.begin(ref), await self.taken(storage, ref), await storage.begin(ref)
+        keyed = await storage.keyed_executions.begin(*storage.request(ref), KEY)
+        assert isinstance(keyed, OpenExecution)
+        await storage.executions.withdraw(withdrawn.execution_id, ref)
+        ends = [evolve(storage.finished(each), uses=USES) for each in (plain, withdrawn)]
+        ends.append(evolve(self.saving(storage, saving), uses=OTHER_USES))
+        found = await asyncio.gather(*map(storage.executions.finish, ends), return_exceptions=True)
+        assert [isinstance(each, ExecutionLost) for each in found] == [False, True, False]
+        for _ in range(2):
+            await storage.keyed_executions.finish(evolve(storage.finished(keyed), uses=USES), KEY)
+        await storage.execute(ref)
+        wanted = {plain.execution_id: USES, saving.execution_id: OTHER_USES, keyed.execution_id: USES}
+        rows = (await storage.executions.page(ref, None, 10)).items
+        assert len(rows) == len(wanted) + 1
+        for row in rows:
+            assert row.uses == wanted.get(row.execution_id)
+            assert (await storage.executions.get(ref.owner, row.execution_id)).uses == row.uses
+
+    async def test_uses_of_an_accepted_execution_are_in_the_history(self, storage: Storage, ref: SessionRef) -> None:
+        queue = QueueOfOne(storage)
+        await queue.add(await storage.sessions.get(ref))
+        claimed = await queue.claim_one()
+        assert storage.queue is not None
+        await storage.queue.finish(evolve(storage.finished(claimed.execution), uses=USES), claimed.entry)
+        (row,) = (await storage.executions.page(ref, None, 10)).items
+        assert row.uses == USES
 
     async def test_one_execution_holds_the_slot(self, storage: Storage, ref: SessionRef) -> None:
         holder, other = await storage.begin(ref), await storage.begin(ref)

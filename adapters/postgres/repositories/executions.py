@@ -154,8 +154,8 @@ class PostgresExecutionRepository(ExecutionRepository):
         self._withdrawals = Coalescer(gateway, withdraw, batches, exclusive=opening)
         finish = FinishExecutions(statements.finish_executions, full=self.options.history.full)
         self._finishes = LockingWrites(gateway, finish, batches, exclusive=writing)
-        self.save_states = statements.save_states
-        saving = SavingEndStatement(finish, statements.save_states, _itself)
+        self.statements = statements
+        saving = SavingEndStatement(finish, statements, _itself)
         self._saving = SavingEnds(gateway, saving, batches, exclusive=writing)
 
     @property
@@ -174,7 +174,8 @@ class PostgresExecutionRepository(ExecutionRepository):
 
     @override
     async def finish(self, finished: FinishedExecution) -> int:
-        count = await (self._finishes if finished.state is None else self._saving).submit(finished)
+        ends = self._finishes if finished.state is None and finished.uses is None else self._saving
+        count = await ends.submit(finished)
         return await self.history.stored_count(finished.execution) if count is None else count
 
     @override

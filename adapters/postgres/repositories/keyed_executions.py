@@ -158,7 +158,7 @@ class PostgresKeyedExecutionRepository(KeyedExecutionRepository):
         self._begins = LockingWrites(gateway, begin, batches, exclusive=writing)
         self._withdrawals = Coalescer(gateway, withdraw, batches, exclusive=writing)
         self._finishes = LockingWrites(gateway, finish, batches, exclusive=writing)
-        saving = SavingEndStatement(finish, executions.save_states, _finished)
+        saving = SavingEndStatement(finish, executions.statements, _finished)
         self._saving = SavingEnds(gateway, saving, batches, exclusive=writing)
 
     @property
@@ -180,7 +180,7 @@ class PostgresKeyedExecutionRepository(KeyedExecutionRepository):
 
     @override
     async def finish(self, finished: FinishedExecution, idempotency_key: IdempotencyKey) -> int:
-        ends = self._finishes if finished.state is None else self._saving
+        ends = self._finishes if finished.state is None and finished.uses is None else self._saving
         count = await ends.submit((finished, idempotency_key))
         return await self._history.stored_count(finished.execution) if count is None else count
 

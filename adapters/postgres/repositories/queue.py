@@ -80,7 +80,7 @@ class PostgresExecutionQueue(QueueReader):
         self._put_backs = coalescer(statement=PutBackExecutions(statements.queue_claims.put_back_executions))
         ends = evolve(batches, overlap_s=_ENDS_OVERLAP_S)
         self._finishes = LockingWrites(gateway, finish, ends, exclusive=writing)
-        saving = SavingEndStatement(finish, statements.executions.save_states, _finished)
+        saving = SavingEndStatement(finish, statements.executions, _finished)
         self._saving = SavingEnds(gateway, saving, batches, exclusive=writing)
         self._cancels = coalescer(
             statement=CancelExecutions(statements.queue_ends.cancel_executions), exclusive=BatchKeys()
@@ -146,7 +146,7 @@ class PostgresExecutionQueue(QueueReader):
 
     @override
     async def finish(self, finished: FinishedExecution, entry: Entry, following: Entry | None = None) -> int:
-        ends = self._finishes if finished.state is None else self._saving
+        ends = self._finishes if finished.state is None and finished.uses is None else self._saving
         count = await ends.submit(EndCall(finished, entry, following))
         return await self._history.stored_count(finished.execution) if count is None else count
 

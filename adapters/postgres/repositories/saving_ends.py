@@ -1,4 +1,4 @@
-"""Ends of executions that save a state: the same statements as other ends, with the save in front of each."""
+"""Ends of executions that save a state, or have uses: the same statements as other ends, with writes in front."""
 
 import asyncio
 import random
@@ -14,9 +14,11 @@ from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.locking_writes import POLLS_MAX
 from adapters.postgres.batching.statement import Call, LockingStatement, Row
-from adapters.postgres.connections.connection import BoundStatement, Statement
+from adapters.postgres.codec import partition_of
+from adapters.postgres.connections.connection import BoundStatement
 from adapters.postgres.connections.errors import StatementRefused, StillLocked
 from adapters.postgres.gateway import Gateway, PoolName
+from adapters.postgres.statements.calls import ExecutionStatements
 from domain.errors import StorageUnavailable
 from domain.executions.execution import FinishedExecution, StateLost
 
@@ -30,13 +32,13 @@ class SavingEndStatement(LockingStatement[Call, int | None]):
     def __init__(
         self,
         ends: LockingStatement[Call, int | None],
-        save: Statement,
+        statements: ExecutionStatements,
         finished: Callable[[Call], FinishedExecution],
     ) -> None:
         super().__init__(ends.sql)
         self.name = f"{ends.name}_state"  # type: ignore[misc]  # one class for each kind of end would say no more
         self._ends = ends
-        self._save = save
+        self._statements = statements
         self._finished = finished
 
     @override
@@ -45,7 +47,8 @@ class SavingEndStatement(LockingStatement[Call, int | None]):
 
     @override
     def size(self, call: Call) -> int:
-        return self._ends.size(call) + len(self._finished(call).state or "")
+        finished = self._finished(call)
+        return self._ends.size(call) + len(finished.state or "") + len(finished.uses or "")
 
     @override
     def columns(self, calls: Sequence[Call]) -> Mapping[str, object]:
@@ -58,13 +61,12 @@ class SavingEndStatement(LockingStatement[Call, int | None]):
     @override
     def before(self, calls: Sequence[Call]) -> Sequence[BoundStatement]:
         ends = [self._finished(call) for call in calls]
-        saved = {
-            "request_ids": codec.uuids(each.execution.ref.session_id for each in ends),
-            "execution_ids": codec.uuids(each.execution.execution_id for each in ends),
-            "states": codec.texts(each.state for each in ends),
-            "nows": codec.instants(each.finished_at for each in ends),
-        }
-        return [BoundStatement(self._save, saved)]
+        saved, statements = [each for each in ends if each.state is not None], self._statements
+        found = [BoundStatement(statements.save_states, _saved(saved))] if saved else []
+        if any(each.uses is not None for each in ends):
+            # In front, with all calls of the batch, as it then takes all locks in the order of ids.
+            found.insert(0, BoundStatement(statements.insert_execution_uses, _used(ends)))
+        return found
 
     @override
     def decode(self, call: Call, row: Row) -> int | Exception | None:
@@ -73,6 +75,23 @@ class SavingEndStatement(LockingStatement[Call, int | None]):
     @override
     def absent(self, call: Call) -> int | Exception | None:
         return self._ends.absent(call)
+
+
+def _named(ends: Sequence[FinishedExecution]) -> dict[str, object]:
+    return {
+        "request_ids": codec.uuids(each.execution.ref.session_id for each in ends),
+        "execution_ids": codec.uuids(each.execution.execution_id for each in ends),
+    }
+
+
+def _saved(ends: Sequence[FinishedExecution]) -> dict[str, object]:
+    texts, nows = codec.texts(each.state for each in ends), codec.instants(each.finished_at for each in ends)
+    return {**_named(ends), "states": texts, "nows": nows}
+
+
+def _used(ends: Sequence[FinishedExecution]) -> dict[str, object]:
+    partitions = codec.numbers(partition_of(each.execution.execution_id) for each in ends)
+    return {**_named(ends), "partitions": partitions, "uses": codec.texts(each.uses for each in ends)}
 
 
 class SavingEnds(Generic[Call]):

@@ -218,5 +218,6 @@ def _accepted(row: tuple[Any, ...]) -> AcceptedTrace:
 
 
 def _execution(row: tuple[Any, ...]) -> Execution:
-    session_id, owner, execution_id, outcome, *facts = row
-    return Execution(SessionRef(Owner(owner), session_id), execution_id, ExecutionStatus(outcome), *facts)
+    session_id, owner, execution_id, outcome, *facts, uses = row
+    ref = SessionRef(Owner(owner), session_id)
+    return Execution(ref, execution_id, ExecutionStatus(outcome), *facts, uses=uses)

@@ -12,7 +12,7 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements.administration import StorageStatements
 from domain.storage.storage import Amount, HistoryDay, Part, ShortenedDay, Stored
 
-_HISTORY_TABLE = re.compile(r"executions_(\d\d)")
+_HISTORY_TABLE = re.compile(r"execution(?:s|_uses)_(\d\d)")
 _SHARD = re.compile(r"_\d{4,}$")
 """What the name of a table has behind it if it is a shard of a bucket."""
 _PARTS = {

@@ -88,6 +88,8 @@ def _end(execution: Execution) -> Iterator[Evidence]:
     yield fact("not_counted" if number is None else "counted", number=number)
     if known:
         yield fact("used", used=known)
+    if execution.uses is not None:
+        yield fact("uses", uses=execution.uses)
     if execution.cold_start is not None:
         yield fact("cold" if execution.cold_start else "warm")
 

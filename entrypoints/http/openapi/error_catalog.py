@@ -24,6 +24,7 @@ from domain.functions.function import (
     FunctionVersionNotFound,
 )
 from domain.functions.schema import ParamsRefused, PinnedVersionNotFound, SchemaUnusable
+from domain.grants.grants import GrantsUnknown
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
@@ -209,6 +210,7 @@ SAMPLES: tuple[DomainError, ...] = (
     FunctionConflict(),
     ParamsRefused((Problem("/params/a", "must be of type number"),), _ADDER, 1),  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
     SchemaUnusable(_ADDER, 1, "/pattern: is not a supported pattern"),
+    GrantsUnknown(("network",)),
     ExecutionNotFound(),
     ExecutionNotEnded(_RUN, ExecutionStatus.RUNNING),
     ExecutionNotKept(_RUN),

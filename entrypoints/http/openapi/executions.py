@@ -4,6 +4,7 @@ from domain.errors import QuotaReached, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotStored
 from domain.functions.function import FunctionNotFound, FunctionVersionNotFound
 from domain.functions.schema import ParamsRefused, PinnedVersionNotFound, SchemaUnusable
+from domain.grants.grants import GrantsUnknown
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.queue.entry import CallbackNotFound, ScheduleRefused
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
@@ -81,6 +82,7 @@ _RUN_ERRORS = (
     ExecutionNotStored,
     RuntimeUnavailable,
     SchemaUnusable,
+    GrantsUnknown,
     ExecutionUnknown,
 )
 """Of every call that executes one script: its key, the script, and the record of the execution."""

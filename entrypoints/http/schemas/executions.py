@@ -65,7 +65,7 @@ class ExecuteResponse(Struct):
         )
 
 
-class ExecutionResponse(Struct):
+class ExecutionResponse(Struct, kw_only=True):
     """An execution in the history of a session.
 
     `truncated` names the fields that were too large to store in full. Output then is its beginning. Of params, result
@@ -89,6 +89,7 @@ class ExecutionResponse(Struct):
     stderr: fields.KeptOutput
     truncated: fields.Truncated
     beginnings: fields.Beginnings
+    uses: fields.Uses | UnsetType = UNSET
 
     @classmethod
     def of(cls, kept: execution.Execution) -> "ExecutionResponse":
@@ -112,10 +113,11 @@ class ExecutionResponse(Struct):
             stderr=_kept_text(kept.stderr),
             truncated={name: each.length for name, each in cut.items()},
             beginnings={name: each.text for name, each in cut.items() if name in _JSON_PAYLOADS},
+            uses=UNSET if kept.uses is None else embedded(kept.uses),
         )
 
 
-class SingleExecution(ExecutionResponse):
+class SingleExecution(ExecutionResponse, kw_only=True):
     """An execution in any state. Facts that are not known yet, or not kept any more, are null."""
 
     request_id: fields.RequestId

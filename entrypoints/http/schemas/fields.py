@@ -205,6 +205,13 @@ Beginnings = Annotated[
     dict[str, str],
     Meta(description="The beginning of the JSON text of params, result and error, for those that truncated names."),
 ]
+Uses = Annotated[
+    JsonObject,
+    Meta(
+        description="What the execution has used of the grants of its session, by their names. `state` has the "
+        "version of the state that it has saved. Absent if it has used nothing."
+    ),
+]
 NextCursor = Annotated[str | None, Meta(description="Send it as cursor to read the next page; null on the last page.")]
 Sessions = Annotated[list[Item], Meta(description="The sessions of this page, newest first.")]
 Executions = Annotated[list[Item], Meta(description="The executions of this page, newest first.")]

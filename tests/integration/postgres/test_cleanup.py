@@ -333,6 +333,17 @@ class TestHistory:
         assert cleanup.stats().partitions_emptied == 1
         assert await _counts(storage, session) == [2]
 
+    async def test_the_uses_of_a_day_are_removed_with_it(self, storage, session, new_cleanup, database_url):
+        for day in range(2):
+            storage.clock.advance(7 * day * DAY)
+            finished = storage.finished(await storage.begin(session.ref))
+            await storage.executions.finish(evolve(finished, uses='{"state":{}}'))
+        storage.clock.advance(DAY)
+        await new_cleanup().run_once()
+        with psycopg.connect(database_url) as connection:
+            found = connection.execute("SELECT u.execution_id FROM meta.execution_uses AS u").fetchall()
+        assert found == [(finished.execution.execution_id,)]
+
     async def test_partitions_are_used_again_after_32_days(self, storage, session, new_cleanup):
         cleanup = new_cleanup(Retention(sessions=DAY, history=30 * DAY))
         for _ in range(70):

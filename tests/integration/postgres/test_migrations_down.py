@@ -120,6 +120,7 @@ VALUES ('00000000-0000-7000-8000-000000000009', 'alice', 'https://example.com/',
 INSERT INTO meta.deliveries (delivery_id, request_id, webhook_id, event, payload, next_at)
 SELECT gen_random_uuid(), gen_random_uuid(), '00000000-0000-7000-8000-000000000009', 'webhook.test', '{}', now()
 FROM generate_series(1, 2);
+INSERT INTO meta.execution_uses SELECT 3, gen_random_uuid(), gen_random_uuid(), '{}' FROM generate_series(1, 2);
 INSERT INTO meta.session_states SELECT gen_random_uuid(), 1, '{}', NULL, NULL, now() FROM generate_series(1, 2);
 INSERT INTO meta.audit VALUES (gen_random_uuid(), 'root@example', 'cli', 'keys.create', 'alice', 'k', '{}');
 """
@@ -139,6 +140,7 @@ WHERE c.relnamespace = 'meta'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
 GROUP BY c.relname
 """
 LOSSES = {
+    "execution-uses": "2 execution uses",
     "granted-functions": "1 granted function (1 granted version)",
     "granted-sessions": "1 granted session",
     "runtime-hosts": "1 runtime host",

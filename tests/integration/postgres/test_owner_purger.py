@@ -40,7 +40,7 @@ SELECT string_agg(t::text, '') FROM (
     UNION ALL SELECT k::text FROM meta.idempotency_keys AS k UNION ALL SELECT v::text FROM meta.function_versions AS v
     UNION ALL SELECT o::text FROM meta.open_executions AS o UNION ALL SELECT a::text FROM meta.audit AS a
     UNION ALL SELECT q::text FROM meta.queued_executions AS q UNION ALL SELECT c::text FROM meta.schedules AS c
-    UNION ALL SELECT l::text FROM meta.live_output AS l
+    UNION ALL SELECT l::text FROM meta.live_output AS l UNION ALL SELECT u::text FROM meta.execution_uses AS u
 ) AS t
 """
 
@@ -78,7 +78,8 @@ async def filled(storage: Storage, owner: Owner, sessions: int = 5) -> None:
         await storage.execute(session.ref)
         keyed = await storage.keyed_executions.begin(*storage.request(session.ref), KEY)
         assert not isinstance(keyed, Executed)
-        await storage.keyed_executions.finish(storage.finished(keyed), KEY)
+        finished = evolve(storage.finished(keyed), uses=JsonText(f'{{"used": "{SECRET}"}}'))
+        await storage.keyed_executions.finish(finished, KEY)
         if number == 0:
             await storage.begin(session.ref)
 
@@ -98,12 +99,12 @@ async def test_nothing_of_the_content_is_left_and_that_of_others_stays(purger, s
     scheduled, _ = [await planner.add(owner=owner, params=JsonText(f'"{SECRET}"')) for owner in (ALICE, BOB)]
     kept = await purger.count(BOB)
     assert await purger.count(ALICE) == dict(zip(OwnedData, (5, 5, 10, 1, 0, 1), strict=True))
-    assert content_of(database_url).count(SECRET) == 9
+    assert content_of(database_url).count(SECRET) == 15
     steps = [step async for step in purger.purge(ALICE, act(ActName.OWNERS_PURGE))]
     assert max(step.examined for step in steps) <= 3
     assert await purger.count(ALICE) == NOTHING
     assert await purger.count(BOB) == kept
-    assert content_of(database_url).count(SECRET) == 2
+    assert content_of(database_url).count(SECRET) == 3
     assert await planner.history(scheduled) == []
     entry, *_ = await recorded(audit)
     assert (entry.act, entry.actor, entry.owner, entry.subject) == ("owners.purge", OPERATOR, ALICE, ALICE)

@@ -448,12 +448,14 @@ async def test_a_page_of_the_history_reads_only_its_own_partitions(database_url,
     with psycopg.connect(database_url, autocommit=True) as connection:
         plan = _plan(connection, statements.executions.select_execution_page, {**page, **bounds})
         assert set(re.findall(r"on executions_(\d\d)", plan)) == {"03", "04"}
+        assert set(re.findall(r"on execution_uses_(\d\d)", plan)) == {"03", "04"}
         look = {**SOME_KEY, "execution_ids": codec.uuids([SOME_ID]), "partitions": "{5}", "named_partitions": "{5}"}
         plan = _plan(connection, statements.executions.select_execution_counts, look)
         assert set(re.findall(r"on executions_(\d\d)", plan)) == {"05"}
         one = {"partition": 6, "owner": "alice", "execution_id": SOME_ID}
         plan = _plan(connection, statements.executions.select_execution, one)
         assert set(re.findall(r"on executions_(\d\d)", plan)) == {"06"}
+        assert set(re.findall(r"on execution_uses_(\d\d)", plan)) == {"06"}
         assert "Index Scan using executions_06_execution_id_slot_idx" in plan
 
 

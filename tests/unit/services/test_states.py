@@ -11,7 +11,7 @@ from attrs import evolve
 from domain.errors import StorageUnavailable
 from domain.executions.execution import ExecutionFailed, ExecutionNotStored
 from domain.executions.service import ExecutionService
-from domain.grants.grants import Grants
+from domain.grants.grants import Grants, GrantsUnknown
 from domain.grants.state import SaveOn, StateGrant, StateMode
 from domain.identity import SessionRef
 from domain.json_text import JsonText
@@ -53,6 +53,27 @@ async def test_an_execution_that_changes_nothing_saves_nothing(world: World) -> 
     ref = await a_session(world, "result = state.get('n')")
     assert (await world.execution_service.execute(ref, PARAMS)).state_version == 0
     assert state_of(world, ref) == (0, {})
+    (row,) = (await world.history_service.page(ref, None, 10)).items
+    assert row.uses is None
+
+
+async def test_the_history_has_the_version_that_an_execution_has_saved(world: World) -> None:
+    ref = await a_session(world)
+    for _ in range(2):
+        await world.execution_service.execute(ref, PARAMS)
+    rows = (await world.history_service.page(ref, None, 10)).items
+    assert [row.uses for row in rows] == ['{"state":{"version":2}}', '{"state":{"version":1}}']
+
+
+async def test_a_session_with_grants_of_a_later_release_does_not_run(world: World) -> None:
+    ref = await world.session(COUNT, grants=granted())
+    stored = world.store.sessions[ref.session_id]
+    world.store.put(evolve(stored, grants=evolve(granted(), unknown=("teleport",))))
+    with pytest.raises(GrantsUnknown, match="teleport") as caught:
+        await world.execution_service.execute(ref, PARAMS)
+    assert caught.value.details == {"stored": "no", "executed": "no", "retry_after_ms": 1000}
+    assert not world.store.open_executions
+    assert (await world.session_service.get(ref)).execution_count == 0
 
 
 async def test_a_session_without_a_state_has_no_version_and_no_row(world: World) -> None:
