@@ -201,7 +201,7 @@ forgotten AS (
 DELETE FROM meta.idempotency_keys AS k
 USING call AS c
 WHERE
-    k.request_id = c.request_id AND k.owner = c.owner AND k.key = c.key AND k.winner = c.execution_id
+    k.request_id = any(ARRAY[c.request_id]) AND k.owner = c.owner AND k.key = c.key AND k.winner = c.execution_id
     AND k.answer IS NULL;
 
 -- name: finish_keyed_executions(request_ids, owners, keys, execution_ids, partitions, finished_ats, outcomes, execution_times_ms, cpu_times_ms, memory_usages_bytes, cold_starts, params, params_lengths, results, results_lengths, errors, errors_lengths, stdouts, stdouts_lengths, stderrs, stderrs_lengths, answers, whole_results, waits)
@@ -286,7 +286,7 @@ answered AS (
     SET execution_count = c.count_with_it, answer = c.answer, result = c.whole_result
     FROM counted AS c
     WHERE
-        k.request_id = c.request_id AND k.owner = c.owner AND k.key = c.key AND k.winner = c.execution_id
+        k.request_id = any(ARRAY[c.request_id]) AND k.owner = c.owner AND k.key = c.key AND k.winner = c.execution_id
 )
 SELECT c.ordinal, c.count_with_it AS execution_count FROM counted AS c
 UNION ALL

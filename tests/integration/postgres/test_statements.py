@@ -268,13 +268,23 @@ _DELETE_OPEN_RECORDS = "DELETE FROM meta.open_executions"
 )
 def test_open_records_are_looked_up_whatever_a_vacuum_or_an_analysis_has_found(database_url, statements, history):
     with psycopg.connect(GatewayOptions(database_url).conninfo, autocommit=True) as connection:
-        for text in history:
+        for text in (*history, "ANALYZE meta.live_output"):
             connection.execute(text)
         for statement, parameters in _statements_of_open_records(statements):
             plan = _plan(connection, statement, parameters)
             lookups = re.findall(r"using (?:open_executions|live_output)_\w+ on .*\n *(.*)", plan)
             assert lookups, plan
             assert all(each.startswith("Index Cond: ") for each in lookups), f"{statement.name}\n{plan}"
+
+
+def test_ends_look_keys_up_after_an_analysis_that_found_none(database_url, statements):
+    keyed = statements.keyed_calls.finish_keyed_executions, statements.keyed_calls.withdraw_keyed_executions
+    with psycopg.connect(GatewayOptions(database_url).conninfo, autocommit=True) as connection:
+        connection.execute("ANALYZE meta.idempotency_keys")
+        for statement, parameters in _statements_of_open_records(statements):
+            if statement in keyed:
+                plan = _plan(connection, statement, parameters)
+                assert re.search(r"using idempotency_keys_pkey on .*\n *Index Cond: \(\(request_id = ", plan), plan
 
 
 @pytest.fixture(scope="module")
