@@ -51,7 +51,7 @@ test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL, with bran
 faults: $(DEV_STAMP) ## Faults of server, network and controller under load, with a table of them, and upgrades; about six minutes.
 	$(PYTEST) --show-capture=no --durations=0 --durations-min=20 tests/faults tests/upgrade
 
-failover: $(DEV_STAMP) ## Failures of the primary of three servers under Patroni; FAILOVER=-kkilled for some; eight minutes.
+failover: $(DEV_STAMP) ## Failures of the primary of three servers under Patroni; FAILOVER=-kkilled for some; about eleven minutes.
 	$(PYTEST) --show-capture=no --durations=0 --durations-min=20 tests/failover $(FAILOVER)
 
 quick: $(DEV_STAMP) ## Rules and use cases over fakes that the contracts verify; about four seconds.

@@ -17,7 +17,7 @@ from attrs import define, field
 from adapters.embedded_postgres.account import choose_account
 from adapters.embedded_postgres.programs import find_programs
 from adapters.postgres.connections.timelines import READ_TIMELINE
-from tests.faults.proxy import Mode, Proxy
+from tests.failover.network import Network
 from tests.faults.server import SERVICE_ROLE
 from tests.integration.supervisor.conftest import processes
 from tests.support.folders import shared_folder
@@ -29,10 +29,12 @@ STARTED_S = 60.0
 WHOLE_S = 60.0
 TTL_S = 20
 """The least that Patroni takes."""
+LOOP_WAIT_S = 2
+WAL_SENDER_TIMEOUT_S = 5
 
 DYNAMIC = {
     "ttl": TTL_S,
-    "loop_wait": 2,
+    "loop_wait": LOOP_WAIT_S,
     "retry_timeout": 3,
     "primary_start_timeout": 0,  # the first choice is another server, and not the one that failed
     "maximum_lag_on_failover": 1024 * 1024,
@@ -47,9 +49,9 @@ DYNAMIC = {
             "wal_log_hints": "on",
             "wal_keep_size": "128MB",
             "max_wal_senders": 10,
+            "wal_sender_timeout": f"{WAL_SENDER_TIMEOUT_S}s",
             "hot_standby": "on",
             "timezone": "UTC",
-            "tcp_user_timeout": 3000,
             "fsync": "off",  # no test ends the machine
         },
     },
@@ -57,6 +59,7 @@ DYNAMIC = {
 HAPROXY = Path(__file__).parents[2] / "deploy" / "haproxy" / "primary.cfg"
 _POLL_S = 0.02
 _LOOK_S = 1.0
+_LOG_SHOWN = 1000
 _USABLE = {"running", "streaming"}
 
 
@@ -96,9 +99,13 @@ class Launcher:
 
 @define(eq=False)
 class Node:
-    """One server and its Patroni; clients, standbys and other nodes reach it, and it reaches etcd, through proxies."""
+    """One server and its Patroni; clients, standbys and other nodes reach it, and it reaches etcd, through proxies.
+
+    `proxies` are the ports of those to the server, to Patroni, and to etcd.
+    """
 
     name: str
+    network: Network
     launcher: Launcher
     programs: object
     etcd_port: int
@@ -109,9 +116,8 @@ class Node:
     _patroni: subprocess.Popen = None
 
     async def open(self):
-        """Open the proxies: to the server, to Patroni, and to etcd."""
-        for port in (self.port, self.rest_port, self.etcd_port):
-            self.proxies.append(await Proxy("127.0.0.1", port, lets_end=True).start())
+        """Open the proxies."""
+        self.proxies = await self.network.open(self.port, self.rest_port, self.etcd_port)
 
     @property
     def folder(self):
@@ -126,6 +132,16 @@ class Node:
         path = self.launcher.folder / f"{self.name}.yml"
         path.write_text(yaml.safe_dump(self._settings()))
         self._patroni = self.launcher.start(self.name, find_program("patroni"), str(path), clock_off_s=self.clock_off_s)
+
+    def promoted_s(self):
+        """Return when the server began its newest timeline, as its file system noted it: no busy test delays that."""
+        histories = (self.folder / "pg_wal").glob("*.history")
+        return time.monotonic() - (time.time() - max(histories).stat().st_mtime)
+
+    def log_end(self):
+        """Return the last lines of Patroni and the server."""
+        log = (self.launcher.folder / f"{self.name}.log").read_text()
+        return f"{self.name}: {log[-_LOG_SHOWN:]}"
 
     def kill_server(self):
         """Kill the postmaster, as the kernel does when memory is short; Patroni lives on."""
@@ -143,25 +159,19 @@ class Node:
         self._signal(signal.SIGCONT)
 
     def cut_off(self):
-        """Lose every packet from and to the node, those of connections that exist among them."""
-        for proxy in self.proxies:
-            proxy.mode = Mode.SILENT
+        """Lose every packet from and to the node."""
+        self.network.cut(*self.proxies)
 
     def connect(self):
         """Undo `cut_off`."""
-        for proxy in self.proxies:
-            proxy.mode = Mode.PASS
-            for link in list(proxy.links):
-                link.reset()
+        self.network.connect(*self.proxies)
 
-    async def stop(self):
+    def stop(self):
         if self.is_managed:
             self.thaw()
             self.kill()
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
             self.kill_server()
-        for proxy in self.proxies:
-            await proxy.stop()
 
     def _postmaster(self):
         return int((self.folder / "postmaster.pid").read_text().partition("\n")[0])
@@ -177,7 +187,7 @@ class Node:
                 os.kill(pid, number)
 
     def _settings(self):
-        server, rest, etcd = (f"127.0.0.1:{proxy.port}" for proxy in self.proxies)
+        server, rest, etcd = (f"127.0.0.1:{port}" for port in self.proxies)
         return {
             "scope": "failover",
             "name": self.name,
@@ -211,7 +221,7 @@ class Cluster:
 
     def hosts_dsn(self, database, role=SERVICE_ROLE):
         """Return a URL with the addresses of all nodes."""
-        hosts = ",".join(f"127.0.0.1:{node.proxies[0].port}" for node in self.nodes)
+        hosts = ",".join(f"127.0.0.1:{node.proxies[0]}" for node in self.nodes)
         return f"postgresql://{role}@{hosts}/{database}?sslmode=disable&gssencmode=disable"
 
     def dsn(self, database="postgres", role="postgres", port=None):
@@ -254,7 +264,17 @@ class Cluster:
 
     async def await_whole(self):
         """Wait until one server is the primary, one follows synchronously, and one follows."""
-        await until(self._is_whole, WHOLE_S)
+        try:
+            await until(self._is_whole, WHOLE_S)
+        except AssertionError as late:
+            late.add_note("\n".join(node.log_end() for node in self.nodes))
+            raise
+
+    async def synchronous_standby(self):
+        """Return the node of the standby for which writes wait, in a cluster that is whole."""
+        members = await self._members(await self.leader())
+        (name,) = [member["name"] for member in members if member["role"] == "sync_standby"]
+        return next(node for node in self.nodes if node.name == name)
 
     async def shift_standbys(self, off_s):
         """Start all servers but the primary again, as if the clocks of their machines were off from the primary's."""
@@ -316,10 +336,12 @@ async def running_cluster():
         launcher, programs = Launcher(folder, account), find_programs().reachable_by(account, folder)
         async with contextlib.AsyncExitStack() as stack:
             etcd_port = _start_etcd(launcher, stack)
-            nodes = [Node(f"n{number}", launcher, programs, etcd_port) for number in range(3)]
+            network = await Network.start()
+            stack.push_async_callback(network.stop)
+            nodes = [Node(f"n{number}", network, launcher, programs, etcd_port) for number in range(3)]
             for node in nodes:
                 await node.open()
-                stack.push_async_callback(node.stop)
+                stack.callback(node.stop)
                 node.start()
             http = await stack.enter_async_context(httpx2.AsyncClient())
             cluster = Cluster(nodes, _start_haproxy(launcher, nodes, stack), http)
@@ -360,7 +382,7 @@ def _haproxy_settings(port, nodes):
         elif not line.lstrip().startswith("server "):
             yield line
     for node in nodes:
-        yield f"    server {node.name} 127.0.0.1:{node.proxies[0].port} check port {node.proxies[1].port}"
+        yield f"    server {node.name} 127.0.0.1:{node.proxies[0]} check port {node.proxies[1]}"
 
 
 def _stopped(program, stack):

@@ -30,7 +30,9 @@ ROLE = {
 async def cluster():
     missing = missing_programs()
     if missing:
-        pytest.skip(f"not installed: {', '.join(missing)} (Debian: apt-get install patroni etcd-server haproxy)")
+        pytest.skip(
+            f"not installed: {', '.join(missing)} (Debian: apt-get install patroni python3-etcd etcd-server haproxy)"
+        )
     async with running_cluster() as cluster:
         await cluster.execute(
             f"CREATE ROLE {SERVICE_ROLE} LOGIN",
@@ -63,8 +65,7 @@ async def controllers(data_dir, runs):  # noqa: F811  # the fixture
 
     async def begin(**more):
         variables = {"DATA_DIR": str(data_dir), "LOG_LEVEL": "error", **more}
-        # In a thread: the first start imports for seconds, and Patroni reaches etcd through proxies that run here.
-        started.extend([await asyncio.to_thread(Mortal, variables, runs, grace_s=GRACE_S) for _ in range(CONTROLLERS)])
+        started.extend(Mortal(variables, runs, grace_s=GRACE_S) for _ in range(CONTROLLERS))
         for each in started:
             await each.ready()
         return [each.url for each in started]

@@ -14,8 +14,9 @@ SETTLING = 64
 """So many calls are repeated at once: the time of each is its own."""
 HUNG_S = 10.0
 KEYS_PER_S = 25
+PAUSE_MAX_S = 0.05
 WINDOW = 25
-"""A key is called for about a second, by about all clients."""
+"""So many keys are called at a time. By default each is called for about a second, by about all clients."""
 OTHER_PAYLOAD = 0.1
 INITIALIZES = 0.1
 CODES = {"CONFLICT", "IDEMPOTENCY_CONFLICT", "STORAGE_UNAVAILABLE", "RUNTIME_UNAVAILABLE", "OVERLOADED"}
@@ -48,6 +49,8 @@ class KeyedCallers:
     sessions: list[str]
     random: random.Random
     first: int = 0
+    keys_per_s: float = KEYS_PER_S
+    pause_max_s: float = PAUSE_MAX_S
     responses: dict[Call, list[httpx2.Response]] = field(factory=lambda: defaultdict(list))
     lost: int = 0
     _began_s: float = 0.0
@@ -73,11 +76,11 @@ class KeyedCallers:
 
     async def _live_on(self):
         while not self._stopping:
-            newest = self.first + int((time.monotonic() - self._began_s) * KEYS_PER_S)
+            newest = self.first + int((time.monotonic() - self._began_s) * self.keys_per_s)
             number = self.random.randint(max(self.first, newest - WINDOW), newest)
             other, initializes = self.random.random() < OTHER_PAYLOAD, number % int(1 / INITIALIZES) == 0
             await self._call(Call(number, other, initializes))
-            await asyncio.sleep(self.random.uniform(0, 0.05))
+            await asyncio.sleep(self.random.uniform(0, self.pause_max_s))
 
     async def _settled(self, call):
         async with asyncio.timeout(SETTLED_S):

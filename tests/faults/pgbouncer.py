@@ -48,7 +48,7 @@ def running_pgbouncer(server, *, prepared_statements_max):
             *(f"{key} = {value}" for key, value in settings.items()),
         ]
         (folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
-        argv = [find_pgbouncer(), "--quiet", str(folder / "pgbouncer.ini")]
+        argv = [find_pgbouncer(), str(folder / "pgbouncer.ini")]
         with (folder / "log").open("wb") as log:
             program = subprocess.Popen(argv, stdout=log, stderr=log, **_as_user())
         try:

@@ -10,9 +10,9 @@ from contextlib import AbstractAsyncContextManager
 import httpx2
 from attrs import field, frozen
 
-from tests.faults.callers import Callers
-from tests.faults.history import Stored, problems, unrecorded
-from tests.faults.report import ROWS, row_of
+from tests.faults.callers import PAUSE_MAX_S, Callers
+from tests.faults.history import Call, Stored, problems, unrecorded
+from tests.faults.report import NOTES, ROWS, row_of
 from tests.faults.watch import Watch
 
 SLACK_S = 1.0
@@ -37,6 +37,9 @@ class Trial:
 
     If `away`, `/readyz` is never 200 from `noticed_s` after its start on. `bites` says that some calls must fail, or
     the fault was none; `settles`, that the process lives on and records in the end what has run.
+
+    `ended` returns the instant at which the fault was over, once it is. Clients go on calling for `after_s` after all
+    calls must succeed. A share of `late_max` of these calls may fail, because the test shares its processors.
     """
 
     name: str
@@ -53,11 +56,15 @@ class Trial:
     disconnects: float = 0.0
     padding: int = 0
     sessions: int = 24
+    pause_max_s: float = PAUSE_MAX_S
+    after_s: float = AFTER_S
+    late_max: float = 0.0
+    ended: Callable[[], float] = time.monotonic
     tells: Callable[[Callers, tuple[float, float]], None] = field(default=lambda callers, during_s: None)
 
     async def run(self, client: httpx2.AsyncClient, fault: Fault, stored: Callable[[], dict[str, Stored]]) -> None:
         """Run the load with the fault in its midst; fails on whatever is not as it must be."""
-        callers = Callers(client, random.Random(self.name), self.disconnects, self.padding)
+        callers = Callers(client, random.Random(self.name), self.disconnects, self.padding, self.pause_max_s)
         watch = Watch(client)
         await callers.prepare(self.sessions)
         clients, watchers = callers.start(self.clients), watch.start()
@@ -67,8 +74,8 @@ class Trial:
             async with fault():
                 await asyncio.sleep(self.lasting_s)
                 over_s = time.monotonic()
-            ended_s = time.monotonic()
-            await asyncio.sleep(max(self.recovery_s, self.readiness_s) + SLACK_S + AFTER_S)
+            ended_s = self.ended()
+            await asyncio.sleep(max(self.recovery_s, self.readiness_s) + SLACK_S + self.after_s)
             callers.stop()
             await asyncio.gather(*clients)
         finally:
@@ -77,7 +84,8 @@ class Trial:
 
     def _judge(self, callers: Callers, watch: Watch, at_s: tuple[float, float, float], stored: dict) -> None:
         began_s, over_s, ended_s = at_s
-        recovered_s = recovery_s(callers.calls, ended_s)
+        late = self._few_late(callers.calls, ended_s)
+        recovered_s = recovery_s([call for call in callers.calls if call not in late], ended_s)
         ROWS.append(row_of(self.name, callers.calls, (began_s, ended_s), recovered_s))
         found = [*problems(callers.calls, stored, self.slack_s, self.errors), *watch.problems(self.slack_s)]
         if self.settles:
@@ -93,6 +101,17 @@ class Trial:
             found.append("the fault did nothing")
         assert not found, "\n".join([f"{self.name}: {len(found)} problems", *found[:PROBLEMS_SHOWN], str(ROWS[-1])])
         self.tells(callers, (began_s, ended_s))
+
+    def _few_late(self, calls: list[Call], ended_s: float) -> list[Call]:
+        """Return the failures after all calls must succeed, or none if they are too many; report each."""
+        after = [call for call in calls if call.began_s > ended_s + self.recovery_s + SLACK_S]
+        late = [call for call in after if call.failed]
+        if len(late) > self.late_max * len(after):
+            return []
+        for call in late:
+            code, after_s = call.response and call.response.code, call.began_s - ended_s
+            NOTES.append(f"{self.name}: one of {len(after)} later calls got {code}, {after_s:.1f} s after")
+        return late
 
 
 def recovery_s(calls, since_s):
