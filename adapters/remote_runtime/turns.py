@@ -64,15 +64,15 @@ class HostTurns:
     async def take(self, language: Language, owner: Owner, ends_at: float, size: int = SIZE_MIN) -> None:
         """Take a turn before `ends_at` in the loop's time.
 
-        Raises RuntimeUnavailable if no host takes runs until then, and Overloaded if none has room, or too many wait.
+        Raises RuntimeUnavailable if no host took runs when the wait began, and Overloaded if none has room, or too many
+        wait.
         """
-        if language in self._deserted and self._looking is None:
-            self._looking = asyncio.get_running_loop().call_soon(self._look)
+        reasons = self._sought_reasons(language) if language in self._deserted else None
         try:
             async with asyncio.timeout_at(ends_at):
                 await self._turns[language].acquire(owner, size)
         except TimeoutError:
-            raise self._late(language) from None
+            raise self._late(language, reasons) from None
 
     def release(self, language: Language, owner: Owner) -> None:
         """End a turn."""
@@ -119,6 +119,12 @@ class HostTurns:
         least = min(WINDOW_START, self._options.runs_max) if ready else 0
         return min(windows, self._options.runs_max) or least
 
+    def _sought_reasons(self, language: Language) -> str:
+        """Look for a host soon, when the caller waits, and return why none takes runs now."""
+        if self._looking is None:
+            self._looking = asyncio.get_running_loop().call_soon(self._look)
+        return self._reasons(language)
+
     def _look(self) -> None:
         """Dial the hosts for which callers wait. One that was distrusted may be trusted again, which is no event."""
         self._looking = None
@@ -151,14 +157,14 @@ class HostTurns:
         hosts, now_s = list(self._hosts[language])[:TRIES_MAX], time.monotonic()
         return "; ".join(f"{host.name}: {host.state.refusal(now_s)}" for host in hosts) or _NONE_REGISTERED
 
-    def _late(self, language: Language) -> DomainError:
+    def _late(self, language: Language, reasons: str | None) -> DomainError:
         waited_s = self._options.queue_timeout_s
-        if language not in self._deserted:
+        if reasons is None:
             return Overloaded(_QUEUE, waited_s)
         return RuntimeUnavailable(
             language,
             f"this call waited {waited_s:g} s for a runtime host, until QUEUE_TIMEOUT_MS, and none takes executions "
-            f"({self._reasons(language)}). Repeat the call later. If that fails too, start a runtime host, or correct "
+            f"({reasons}). Repeat the call later. If that fails too, start a runtime host, or correct "
             f"{'CONTROLLER_URL and RUNTIME_TOKEN of those that run' if language in self._registering else 'its URL'}.",
         )
 

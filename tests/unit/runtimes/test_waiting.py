@@ -245,3 +245,20 @@ async def test_hosts_that_all_lack_the_language_are_asked_why():
     turns.serve({Language.PYTHON: [host]})
     await turns.take(Language.PYTHON, ANONYMOUS, asyncio.get_running_loop().time() - 1)
     assert (await turns.readiness(Language.PYTHON))["status"] == "failing"
+
+
+async def test_a_wait_that_began_without_a_host_ends_with_the_reason_of_that():
+    host, turns = Host(), HostTurns(RuntimeOptions(runs_max=1, queue_timeout_s=0.05), [])
+    turns.serve({Language.PYTHON: [host]})
+    now_s = asyncio.get_running_loop().time()
+    await turns.take(Language.PYTHON, ANONYMOUS, now_s + 30)
+    host.state.become(Condition.UNREACHED, "it cannot be reached (refused)")
+    turns.resize()
+    waiting = asyncio.create_task(turns.take(Language.PYTHON, ANONYMOUS, now_s + 0.05))
+    await until(lambda: turns.waiting)
+    host.state.become(Condition.READY)
+    turns.resize()
+    with pytest.raises(RuntimeUnavailable, match=r"until QUEUE_TIMEOUT_MS.* it cannot be reached \(refused\)"):
+        await waiting
+    turns.release(Language.PYTHON, ANONYMOUS)
+    turns.close()
