@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import msgspec
-from attrs import evolve
+from attrs import evolve, field, frozen
 
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.protocol.failures import (
@@ -25,6 +25,7 @@ from domain.scripts.language import Language
 from domain.scripts.ports import RunState, ScriptRun
 from domain.scripts.report import Failure, FailureCode, ScriptReport
 from domain.scripts.script import Script
+from domain.scripts.syntax import Syntax
 
 _NONCE_SIZE = 12
 _RETIRE_AT = 0.5
@@ -58,10 +59,27 @@ class WorkerReply(msgspec.Struct):
     failure: ReportedFailure | None = None
     faults: tuple[ReportedFault | None, ...] = ()
     findings: tuple[tuple[ReportedFinding, ...], ...] = ()
+    spent: bool = False
+    """Whether a parser has failed, so that the process can check no further script."""
+
     events_in_context: tuple[int, ...] = ()
     """The places of checked scripts with the form EVENT_IN_CONTEXT."""
 
 
+@frozen
+class LoadFacts:
+    """What a worker learns with its script, if it is one of an equipped zygote: environment variables, and a syntax."""
+
+    variables: Mapping[str, str] = field(factory=dict)
+    syntax: Syntax | None = None
+
+    def members(self) -> dict[str, object]:
+        """Return the members of the operation."""
+        members = {"variables": self.variables, "syntax": self.syntax}
+        return {name: value for name, value in members.items() if value}
+
+
+_PLAIN = LoadFacts()
 _REPLIES = msgspec.json.Decoder(WorkerReply)
 _ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
 
@@ -81,7 +99,7 @@ async def execute(  # noqa: PLR0913  # two of them only go into the report
     """
     nonce = os.urandom(_NONCE_SIZE).hex()
     rules = FailureRules(options, run.limits)
-    operations = operations_of(run, script, nonce, options, process.variables)
+    operations = operations_of(run, script, nonce, options, LoadFacts(process.variables, process.syntax))
     notices = ProgressNotices(nonce, run.listener)
     exchange = await process.exchange(
         operations,
@@ -187,7 +205,7 @@ def _json(body: bytes, what: str) -> JsonText:
 
 
 def operations_of(
-    run: ScriptRun, script: Script | None, nonce: str, options: SandboxOptions, variables: Mapping[str, str]
+    run: ScriptRun, script: Script | None, nonce: str, options: SandboxOptions, facts: LoadFacts
 ) -> bytes:
     """Return the bytes of a run, with its script unless the worker holds it already."""
     # The event is put together as text, so that nothing is decoded.
@@ -199,7 +217,7 @@ def operations_of(
     operations = encode_frame(header, event)
     if script is None:
         return operations
-    return encode_frame(_load_header(run, options, variables), script.source.encode()) + operations
+    return encode_frame(_load_header(run, options, facts), script.source.encode()) + operations
 
 
 def _state_options(state: RunState, options: SandboxOptions) -> bytes:
@@ -207,12 +225,12 @@ def _state_options(state: RunState, options: SandboxOptions) -> bytes:
     return msgspec.json.encode({"size_max": size_max, "shared": state.is_shared, "always": state.saves_failures})
 
 
-def _load_header(run: ScriptRun, options: SandboxOptions, variables: Mapping[str, str]) -> bytes:
-    if run.convention is Convention.OWN and not variables:
+def _load_header(run: ScriptRun, options: SandboxOptions, facts: LoadFacts) -> bytes:
+    if run.convention is Convention.OWN and facts == _PLAIN:
         return b'{"op":"load","nonce":""}'
     environment = {"NODE_ENV": options.node_env} if run.convention is Convention.ORIGIN else {}
     header = {"op": "load", "nonce": "", "convention": run.convention, "environment": environment}
-    return msgspec.json.encode({**header, "variables": variables} if variables else header)
+    return msgspec.json.encode(header | facts.members())
 
 
 def _outcome(

@@ -10,15 +10,16 @@ import msgspec
 from attrs import define, field, frozen
 
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.protocol.execution import ReportedFault, read_reply
+from adapters.sandbox.protocol.execution import ReportedFault, WorkerReply, read_reply
 from adapters.sandbox.workers.channel import Ending, Frame, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.zygote.launch import LaunchFailed
 from domain.scripts.convention import Convention
 from domain.scripts.script import InputForm, SyntaxFault
+from domain.scripts.syntax import Syntax
 
-CheckedScript: TypeAlias = str | tuple[str, Convention]
-"""The source of a script, with its calling convention unless that is OWN."""
+CheckedScript: TypeAlias = str | tuple[str, Convention] | tuple[str, Convention, Syntax]
+"""The source of a script, with its calling convention unless that is OWN, and its syntax if it has one."""
 
 Verdict: TypeAlias = SyntaxFault | InputForm
 """Why a script does not parse, or its form."""
@@ -75,7 +76,10 @@ class SyntaxChecker:
         ending = exchange.ending
         if ending is Ending.REPLIED:
             try:
-                verdicts = _verdicts(exchange.frame, nonce, len(scripts))
+                reply = _reply(exchange.frame, nonce, len(scripts))
+                verdicts = _verdicts(reply)
+                if reply.spent:
+                    process.kill()
             except ProtocolBroken:
                 process.kill()
                 ending = Ending.PROTOCOL_BROKEN
@@ -110,11 +114,16 @@ class SyntaxChecker:
         return await self.start()
 
 
-def _verdicts(frame: Frame | None, nonce: str, scripts: int) -> tuple[Verdict, ...]:
-    """Return the verdicts on the first scripts of the batch; raises ProtocolBroken."""
+def _reply(frame: Frame | None, nonce: str, scripts: int) -> WorkerReply:
+    """Return the reply to the check of so many scripts; raises ProtocolBroken."""
     reply = None if frame is None else read_reply(frame, nonce)
     if reply is None or not 1 <= len(reply.faults) <= scripts:
         raise ProtocolBroken("a reply with the faults of too many scripts, or of none")
+    return reply
+
+
+def _verdicts(reply: WorkerReply) -> tuple[Verdict, ...]:
+    """Return the verdicts on the first scripts of the batch."""
     return tuple(_verdict(fault, place in reply.events_in_context) for place, fault in enumerate(reply.faults))
 
 

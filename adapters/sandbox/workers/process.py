@@ -15,6 +15,7 @@ from adapters.sandbox.workers.observation import Footprint, UsageMeter, WorkerOu
 from adapters.sandbox.zygote.launch import Exit, Launched, LaunchFailed
 from domain.egress.ports import Lease
 from domain.scripts.output import OutputListener
+from domain.scripts.syntax import Syntax
 
 _End = tuple[Ending, Frame | None, str]
 
@@ -67,6 +68,8 @@ class WorkerProcess:
     """Of a worker with a network, until somebody else takes them."""
     variables: Mapping[str, str] = field(factory=dict)
     """Environment variables for each of its scripts."""
+    syntax: Syntax | None = None
+    """Of its scripts. Only workers of an equipped zygote of Node.js know one."""
     lease: Lease | None = None
     """Of a worker with a network: what connects it."""
     meter: UsageMeter = field(factory=UsageMeter, init=False)

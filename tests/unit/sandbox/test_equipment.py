@@ -9,7 +9,7 @@ from attrs import evolve
 from adapters.sandbox.equipment import Equipment, WorkerNetwork
 from adapters.sandbox.isolation.seccomp import network_filter
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.protocol.execution import operations_of
+from adapters.sandbox.protocol.execution import LoadFacts, operations_of
 from adapters.sandbox.runtimes.interpreters import Bind, Interpreter
 from adapters.sandbox.runtimes.launchers import Programs
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
@@ -55,7 +55,7 @@ def test_a_plain_zygote_is_started_as_before_there_were_equipped_ones(language, 
 def test_the_operations_of_a_plain_session_are_those_of_before(convention):
     script, ref = script_of("result = 1"), new_session()
     run = run_of("result = 1", '{"a":1}', convention=convention, ref=ref)
-    operations = operations_of(run, script, "ab", SandboxOptions(Path("/data")), {})
+    operations = operations_of(run, script, "ab", SandboxOptions(Path("/data")), LoadFacts())
     recorded = RECORDED[f"operations {convention}"].replace("SESSION", str(ref.session_id))
     assert operations.hex() == recorded.encode("latin-1").hex()
 

@@ -22,6 +22,7 @@ class ReplyingProcess:
     faults: object = None
     events_in_context: object = ()
     ending: Ending = Ending.REPLIED
+    spent: bool = False
     is_alive: bool = True
     received: list[tuple[list[str], float]] = field(factory=list)
 
@@ -39,6 +40,7 @@ class ReplyingProcess:
             "kind": "checked",
             "faults": faults,
             "events_in_context": self.events_in_context,
+            "spent": self.spent,
         }
         frame = Frame(json.dumps(reply).encode(), b"") if self.ending is Ending.REPLIED else None
         return Exchange(self.ending, frame, elapsed_s=0.002, cpu_s=0.001)
@@ -90,6 +92,14 @@ async def test_the_form_of_a_script_is_that_of_its_place(checker_of):
 async def test_a_checker_may_leave_out_the_last_scripts(checker_of):
     result = await checker_of(Starter([ReplyingProcess([None])])).check(["a", "b", "c"], 1.0)
     assert result.verdicts == (InputForm.PLAIN,)
+
+
+async def test_a_process_whose_parser_has_failed_is_replaced(checker_of):
+    spent, following = ReplyingProcess([{"message": "too deep"}], spent=True), ReplyingProcess()
+    checker = checker_of(Starter([spent, following]))
+    assert (await checker.check(["a", "b"], 1.0)).verdicts == (SyntaxFault("too deep"),)
+    assert not spent.is_alive
+    assert (await checker.check(["b"], 1.0)).verdicts == (InputForm.PLAIN,)
 
 
 @pytest.mark.parametrize("faults", [[], [None] * 3, "no", [1], [{"line": 1}]])

@@ -1,7 +1,9 @@
-// What the workers of an equipped zygote find loaded: the modules for connections, and the certificates of the host.
+// What the workers of an equipped zygote find loaded: the modules for connections, the certificates of the host, and the
+// parser of TypeScript.
 'use strict';
 
 const fs = require('node:fs');
+const { warm } = require('./typescript.cjs');
 
 const ROOTS = '/usr/lib/pglambda/roots.pem';
 const MODULES = ['net', 'tls', 'dns', 'http', 'https', 'stream/web'];
@@ -16,6 +18,7 @@ function equip(system) {
     for (const name of MODULES) require(`node:${name}`);
     new Request('http://localhost'); // loads the client of `fetch`
     trustRoots();
+    warm();
   } finally {
     system.call('dup3', stderr, 2, 0);
     system.call('close', stderr);

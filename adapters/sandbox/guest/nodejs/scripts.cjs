@@ -19,8 +19,9 @@ const AsyncFunction = vm.runInContext('(async () => {}).constructor', firstConte
 const wrapperOf = (convention) => (convention === 'origin' ? ORIGIN : OWN);
 
 // Returns the script, which evaluates to its wrapper in the context that runs it.
-function parse(source, convention) {
+function parse(text, convention, syntax) {
   const wrapper = wrapperOf(convention);
+  const source = syntax === 'typescript' ? stripped(text, wrapper) : text;
   const script = compile(source, wrapper);
   // A script that closes the wrapper is valid inside it, but not as the body of a function.
   try {
@@ -31,6 +32,17 @@ function parse(source, convention) {
   return script;
 }
 
+// Loaded at the first use, for scripts with types only.
+let typescript = null;
+
+function stripped(text, { opening }) {
+  typescript ??= require('./typescript.cjs');
+  return typescript.strip(text, opening);
+}
+
+// Returns whether this process can judge no further script, because a parser has failed.
+const isSpent = () => typescript !== null && typescript.isSpent();
+
 function compile(source, { opening }, furtherOpening = '') {
   // The wrapper has its own line, so that the script keeps its line and column numbers.
   return new vm.Script(`${opening}${furtherOpening}\n${source}\n})`, {
@@ -40,23 +52,23 @@ function compile(source, { opening }, furtherOpening = '') {
   });
 }
 
-// Returns the judgements of the first script and of those that begin within this CPU time. A script is its source, or a
-// pair of its source and its calling convention.
+// Returns the judgements of the first script and of those that begin within this CPU time. A script is its source, or an
+// array of its source, its calling convention and its syntax, if it has one.
 function judgeAll(judge, scripts, cpuSeconds) {
   const judgements = [];
   const before = process.cpuUsage();
   for (const script of scripts) {
     judgements.push(typeof script === 'string' ? judge(script) : judge(...script));
     const { user, system } = process.cpuUsage(before);
-    if (user + system >= cpuSeconds * 1e6) break;
+    if (user + system >= cpuSeconds * 1e6 || isSpent()) break;
   }
   return judgements;
 }
 
 // Returns null, or the fault of a script that does not parse.
-function check(source, convention = 'own') {
+function check(source, convention = 'own', syntax = undefined) {
   try {
-    parse(source, convention);
+    parse(source, convention, syntax);
     return null;
   } catch (error) {
     return faultOf(error, source, wrapperOf(convention));
@@ -110,8 +122,8 @@ function placeBehind(text) {
 }
 
 function explainModuleSyntax(message) {
-  const isOfModules = /import statement|import\.meta|token 'export'|import call expects/.test(message);
+  const isOfModules = /import statement|import\.meta|token 'export'|import call expects|^'import', and 'export'/.test(message);
   return isOfModules ? `${message}. ES module syntax is not supported here: use require() and module.exports` : message;
 }
 
-module.exports = { parse, check, judgeAll, explainModuleSyntax };
+module.exports = { parse, check, judgeAll, isSpent, explainModuleSyntax };

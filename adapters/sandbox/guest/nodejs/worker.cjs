@@ -5,7 +5,7 @@
 'use strict';
 
 const { Channel, END } = require('./frames.cjs');
-const { check, judgeAll, parse } = require('./scripts.cjs');
+const { check, isSpent, judgeAll, parse } = require('./scripts.cjs');
 const { Realms } = require('./realms.cjs');
 const {
   Execution, ExecutionScope, isBuiltin, looksLasting, memoryUsage, noteLastingFunctions,
@@ -66,13 +66,13 @@ class Worker {
   perform(operation, body) {
     if (operation.op === 'check') {
       const faults = judgeAll(check, JSON.parse(body), operation.cpu_s);
-      this.channel.writeFrame({ nonce: operation.nonce, kind: 'checked', faults });
+      this.channel.writeFrame({ nonce: operation.nonce, kind: 'checked', faults, ...(isSpent() && { spent: true }) });
     } else if (operation.op === 'examine') {
       const { examine } = require('./examination.cjs');
       const findings = judgeAll(examine, JSON.parse(body), operation.cpu_s);
       this.channel.writeFrame({ nonce: operation.nonce, kind: 'examined', findings });
     } else if (operation.op === 'load') {
-      this.load(body, operation.convention ?? 'own', operation.environment ?? {});
+      this.load(body, operation.convention ?? 'own', operation.environment ?? {}, operation.syntax);
     } else {
       this.run(operation, body);
       return false;
@@ -80,9 +80,9 @@ class Worker {
     return true;
   }
 
-  load(source, convention, environment) {
+  load(source, convention, environment, syntax) {
     try {
-      this.script = parse(source, convention);
+      this.script = parse(source, convention, syntax);
     } catch (error) {
       this.script = error;
     }
