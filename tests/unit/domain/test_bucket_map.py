@@ -144,6 +144,20 @@ def test_a_text_is_looked_up_where_it_is_made_now_and_where_it_was_made_before()
         assert EIGHT.candidates(text, OWNER, SINCE + KEPT_FOR + SETTLING, KEPT_FOR) == candidates[:1]
 
 
+def test_a_text_is_not_looked_up_in_buckets_that_have_only_been_announced():
+    assert {EIGHT.candidates(text, OWNER, START) for text in TEXTS} == {(HOME,)}
+
+
+def test_a_text_pauses_until_the_last_of_several_raises_is_over():
+    later = timedelta(seconds=1)
+    twice = BucketMap([*EIGHT.buckets, *(Bucket(number, RAISED_AT + later) for number in range(9, 40))])
+    before, now = SINCE - MOMENT, SINCE + later
+    moved = next(text for text in TEXTS if twice.hashed(text, OWNER, before) != twice.hashed(text, OWNER, now))
+    with pytest.raises(BucketsChange) as caught:
+        twice.require_settled(moved, OWNER, now, PAUSE)
+    assert caught.value.details["retry_after_ms"] == 9000
+
+
 def test_a_text_that_gets_another_bucket_pauses_until_no_call_of_before_can_store_it():
     (moved, *_), (stays, *_) = ([t for t in TEXTS if len(EIGHT.candidates(t, OWNER, SINCE)) == n] for n in (3, 2))
     for at in (SINCE - MOMENT, SINCE + PAUSE + SETTLING):
