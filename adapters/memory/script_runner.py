@@ -71,6 +71,8 @@ class MemoryScriptRunner(ScriptRunner):
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
         self._require_available(run.language)
+        if run.syntax is not None:
+            raise run.syntax.unknown_in(run.language)
         waited_since = time.monotonic()
         await self._take_worker()
         try:

@@ -136,6 +136,8 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
         self._require_hosts(run.language)
+        if run.syntax is not None:
+            raise run.syntax.unknown_in(run.language)
         asked_at = time.monotonic()
         turn = HostTurn(self._turns, run.language, run.ref.owner, _in(self._options.queue_timeout_s))
         await turn.take()

@@ -12,6 +12,7 @@ from attrs import Factory, define, field
 from typing_extensions import override
 
 from adapters.sandbox.capacity import group_limits, pool_limits
+from adapters.sandbox.equipment import Equipment
 from adapters.sandbox.health import health_of
 from adapters.sandbox.isolation.control_group import NoControlGroup, make_control_group
 from adapters.sandbox.network import Networks, connected
@@ -144,6 +145,8 @@ class SandboxScriptRunner(ScriptRunner):
         called_at = time.perf_counter()
         useful_until = time.monotonic() + run.session_left.total_seconds()
         runtime = self._runtime(run.language)
+        if run.syntax is not None and run.language is not Language.NODEJS:
+            raise run.syntax.unknown_in(run.language)
         slot = await self._pool.acquire(run)
         slot.useful_until = useful_until
         try:
@@ -212,8 +215,8 @@ class SandboxScriptRunner(ScriptRunner):
         process = slot.process
         if process is not None and slot.runs == 0:
             slot.process = None
-            if slot.network:
-                process.kill()  # it can reach the hosts of its session
+            if slot.is_equipped:
+                process.kill()  # no other session gets it
             else:
                 self._runtimes[slot.language].put_back(process, slot.memory_mb)
         self._pool.release(slot, reusable=reusable)
@@ -240,13 +243,16 @@ class SandboxScriptRunner(ScriptRunner):
             try:
                 async with asyncio.timeout(left_s):
                     slot.process = await self._started(slot, runtime)
+                    slot.process.syntax = slot.syntax
             except TimeoutError:
                 raise Overloaded("a worker", self.options.queue_timeout_s) from None
         return slot.process
 
     async def _started(self, slot: Slot[WorkerProcess], runtime: LanguageRuntime) -> WorkerProcess:
-        if not slot.network:
+        if not slot.is_equipped:
             return await runtime.take(slot.memory_mb, slot.owner)
+        if not slot.network:
+            return await runtime.start_equipped(Equipment(), None, slot.memory_mb, slot.owner)
         if self.networks is None:
             raise runtime.unavailable("this host connects no scripts to a network. Use a server that does.")
         return await self.networks.start(runtime, slot.network, slot.memory_mb, slot.owner)

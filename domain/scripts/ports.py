@@ -16,6 +16,7 @@ from domain.scripts.limits import Limits
 from domain.scripts.output import OutputListener
 from domain.scripts.report import ScriptReport
 from domain.scripts.script import InputForm, Script
+from domain.scripts.syntax import Syntax
 
 
 @frozen
@@ -53,6 +54,9 @@ class ScriptRun:
     convention: Convention = Convention.OWN
     listener: OutputListener | None = field(default=None, repr=False, eq=False)
     state: RunState | None = None
+    syntax: Syntax | None = None
+    """None is that of the language. The runs of one session have the same one."""
+
     network: tuple[EgressRule, ...] = ()
     """The hosts that the script may reach; none without rules. The runs of one session have equal ones."""
 
@@ -63,7 +67,8 @@ class Worker(Protocol):
     async def run(self) -> ScriptReport:
         """Run the script to its end, within its limits, and return its report, also of a failure.
 
-        The script is called by `run.convention`. A runner that does not know it raises RuntimeUnavailable.
+        The script is called by `run.convention`. A runner that does not know it raises RuntimeUnavailable; so does
+        `acquire` of one that does not know `run.syntax` in its language.
         Called at most once. User code never runs twice. Raises ExecutionUnknown if the script may have started and its
         end is unknown. Any other DomainError (RuntimeUnavailable, Overloaded, what `run.source` raises if a runtime has
         lost the script) means that nothing was started.

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from domain.errors import Overloaded, StorageUnavailable
+from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
 from domain.identity import ANONYMOUS
 from domain.json_text import VALUE_DEPTH_MAX, JsonText
 from domain.scripts.convention import Convention
@@ -17,6 +17,7 @@ from domain.scripts.output import ScriptProgress
 from domain.scripts.ports import RunState, ScriptRunner, Worker
 from domain.scripts.report import ExecutionStatus, FailureCode
 from domain.scripts.script import InputForm, ScriptSyntaxError
+from domain.scripts.syntax import Syntax
 from tests.contracts.script_runs import (
     Heard,
     Source,
@@ -79,6 +80,13 @@ class ScriptRunnerContract:
         assert json.loads(await result_of(runner, run_of("result = params", json.dumps(text)))) == text
         unescaped = json.dumps(text, ensure_ascii=False)
         assert json.loads(await result_of(runner, run_of("result = params", unescaped))) == text
+
+    async def test_a_syntax_that_the_language_does_not_have_is_refused_before_anything_starts(self, runner):
+        source = Source(script_of("result = 1"))
+        with pytest.raises(RuntimeUnavailable, match="no scripts in typescript"):
+            await runner.acquire(run_of(source, syntax=Syntax.TYPESCRIPT))
+        assert source.reads == 0
+        assert await result_of(runner, run_of("result = 1")) == "1"
 
     async def test_a_source_beyond_ascii_runs_unchanged(self, runner):
         assert json.loads(await result_of(runner, run_of("résumé = '漢字🎉'\nresult = résumé"))) == "漢字🎉"

@@ -18,6 +18,7 @@ from domain.scripts.output import OutputListener, ScriptProgress
 from domain.scripts.ports import RunState, ScriptRun, ScriptRunner
 from domain.scripts.report import Failure, ScriptReport
 from domain.scripts.script import Script
+from domain.scripts.syntax import Syntax
 
 LIMITS = Limits(timeout_ms=5000, memory_mb=128, isolation=Isolation.SESSION)
 
@@ -65,6 +66,7 @@ def run_of(
     listener: OutputListener | None = None,
     state: RunState | None = None,
     network: tuple[str, ...] = (),
+    syntax: Syntax | None = None,
 ) -> ScriptRun:
     """Return a run of this source, in a session of its own unless `ref` says which."""
     asked = source if isinstance(source, Source) else Source(script_of(source))
@@ -81,6 +83,7 @@ def run_of(
         convention=convention,
         listener=listener,
         state=state,
+        syntax=syntax,
         network=tuple(map(EgressRule.parse, network)),
     )
 

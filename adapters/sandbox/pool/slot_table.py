@@ -19,6 +19,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 from domain.scripts.ports import ScriptRun
+from domain.scripts.syntax import Syntax
 from domain.stats import Eviction
 
 Process = TypeVar("Process", bound=Startable)
@@ -40,6 +41,7 @@ class Slot(Generic[Process]):
     """Whether its worker may run again for the session."""
     convention: Convention = Convention.OWN
     network: tuple[EgressRule, ...] = ()
+    syntax: Syntax | None = None
     memory_bytes: int = 0
     """What it counts for in the pool's memory: what it may take, or while it is idle, what its end would free."""
     is_running: bool = False
@@ -51,6 +53,11 @@ class Slot(Generic[Process]):
     has_ended: bool = False
     """Whether its session has ended. Then the slot is removed after the run."""
 
+    @property
+    def is_equipped(self) -> bool:
+        """Whether its worker is one of an equipped zygote, which no other session gets."""
+        return bool(self.network) or self.syntax is not None
+
     def suits(self, run: ScriptRun) -> bool:
         """Return whether its worker, when it is free, can execute this run of its session."""
         return (
@@ -60,6 +67,7 @@ class Slot(Generic[Process]):
             and run.limits.isolation is Isolation.SESSION
             and run.convention is self.convention
             and run.network == self.network
+            and run.syntax is self.syntax
         )
 
 
@@ -227,7 +235,7 @@ class SlotTable(Generic[Process]):
         stays_warm = limits.isolation is Isolation.SESSION
         session = ref.session_id.int
         slot: Slot[Process] = Slot(session, ref.owner, run.language, limits.memory_mb, stays_warm, run.convention)
-        slot.network = run.network
+        slot.network, slot.syntax = run.network, run.syntax
         self._start(slot)
         self.slots.setdefault(slot.session, []).append(slot)
         self.count += 1

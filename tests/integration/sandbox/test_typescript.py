@@ -11,6 +11,7 @@ from adapters.sandbox.equipment import Equipment
 from adapters.sandbox.options import NodeStart, SandboxOptions
 from adapters.sandbox.protocol.execution import execute
 from adapters.sandbox.protocol.syntax_checker import TOO_HARD, SyntaxChecker
+from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.runtime import LanguageRuntime
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.workers.worker_factory import WorkerFactory
@@ -19,7 +20,7 @@ from domain.scripts.language import Language
 from domain.scripts.report import FailureCode, ScriptReport
 from domain.scripts.script import InputForm, SyntaxFault
 from domain.scripts.syntax import Syntax
-from tests.contracts.script_runs import run_of
+from tests.contracts.script_runs import report_of, run_of
 from tests.integration.sandbox.conftest import Built
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -178,6 +179,25 @@ async def test_a_script_of_another_session_keeps_its_meaning(runtime):
     compares = "const f = 1, x = 2, number = 3; return f<number>(x)"
     assert (await run(runtime, await started(runtime), compares, None)).result == "false"
     assert (await run(runtime, await started(runtime), compares)).failure is not None, "in TypeScript it calls f"
+
+
+async def test_a_session_in_typescript_has_a_warm_worker_that_no_other_session_gets(runtimes_dir, built):
+    options = SandboxOptions(runtimes_dir, node_start=NodeStart.FORK, queue_timeout_s=60)  # for the first zygote
+    runner = SandboxScriptRunner(options, built(options))
+    await runner.open()
+    try:
+        asked = partial(run_of, language=Language.NODEJS)
+        typed = partial(asked, "const a: number = event.params.a as number;\nreturn a", syntax=Syntax.TYPESCRIPT)
+        first = typed('{"a":1}')
+        cold, warm = [await report_of(runner, each) for each in (first, typed('{"a":2}', ref=first.ref))]
+        assert [(each.result, each.cold_start) for each in (cold, warm)] == [("1", True), ("2", False)]
+        unused = await runner.acquire(typed())
+        await unused.release()
+        assert not unused.process.is_alive, "it is no worker for plain sessions"
+        compares = await report_of(runner, asked("const f = 1, x = 2, number = 3; return f<number>(x)", ref=first.ref))
+        assert compares.result == "false", "the same session without the syntax has another worker"
+    finally:
+        await runner.close(5)
 
 
 @pytest.mark.parametrize("deep", ["type A = " + "[" * 60_000, "a" + "=>a" * 20_000, "(" * 30_000 + "x"])
