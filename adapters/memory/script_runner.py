@@ -20,6 +20,7 @@ from domain.scripts.limits import Isolation
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import CANCELLED, ExecutionUnknown, Failure, FailureCode, ScriptReport, cancelled_report
 from domain.scripts.script import InputForm, Script
+from domain.scripts.syntax import Syntax
 from domain.states.limits import StateLimits
 
 _Function = Callable[[Mapping[str, object]], object]
@@ -85,9 +86,16 @@ class MemoryScriptRunner(ScriptRunner):
 
     @override
     async def check(
-        self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
+        self,
+        language: Language,
+        script: Script,
+        owner: Owner,
+        convention: Convention = Convention.OWN,
+        syntax: Syntax | None = None,
     ) -> InputForm | None:
         self._require_available(language)
+        if syntax is not None:
+            raise syntax.unknown_in(language)
         return parse(script.source) if language is Language.PYTHON else None
 
     @override

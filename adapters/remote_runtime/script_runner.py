@@ -43,6 +43,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.script import InputForm, Script
+from domain.scripts.syntax import Syntax
 from domain.stats import RuntimeStreamStats
 
 _NO_URL = "no runtime host serves it; set its runtime URL."
@@ -156,9 +157,16 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
 
     @override
     async def check(
-        self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
+        self,
+        language: Language,
+        script: Script,
+        owner: Owner,
+        convention: Convention = Convention.OWN,
+        syntax: Syntax | None = None,
     ) -> InputForm | None:
         self._require_hosts(language)
+        if syntax is not None:
+            raise syntax.unknown_in(language)
         ends_at, waits_until = _in(self._options.check_timeout_s), _in(self._options.queue_timeout_s)
         refusals = Refusals()
         while not refusals.are_final:

@@ -35,6 +35,7 @@ from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ScriptReport, cancelled_report
 from domain.scripts.script import InputForm, Script, ScriptSyntaxError, SyntaxFault
+from domain.scripts.syntax import Syntax
 from domain.stats import SandboxStats
 
 _CHECK_EVERY_S = 0.25
@@ -159,9 +160,17 @@ class SandboxScriptRunner(ScriptRunner):
 
     @override
     async def check(
-        self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
+        self,
+        language: Language,
+        script: Script,
+        owner: Owner,
+        convention: Convention = Convention.OWN,
+        syntax: Syntax | None = None,
     ) -> InputForm:
-        verdict = await self._runtime(language).check(script, owner, convention)
+        runtime = self._runtime(language)
+        if syntax is not None and language is not Language.NODEJS:
+            raise syntax.unknown_in(language)
+        verdict = await runtime.check(script, owner, convention, syntax)
         if isinstance(verdict, SyntaxFault):
             raise ScriptSyntaxError(verdict)
         return verdict

@@ -26,6 +26,7 @@ from domain.identity import ANONYMOUS, Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.script import Script
+from domain.scripts.syntax import Syntax
 from domain.stats import StartStats
 
 _CHECK_WAIT_S = 1.0
@@ -55,6 +56,7 @@ class LanguageRuntime:
     _prewarm_pools: dict[int, PrewarmPool[WorkerProcess]] = field(factory=dict, init=False)
     """By memory limit in MiB."""
     _check_queue: SyntaxCheckQueue | None = field(default=None, init=False)
+    _more_checks: dict[Syntax, SyntaxCheckQueue] = field(factory=dict, init=False)
     _starts: FairTurns = field(init=False)
     """Of equipped workers."""
 
@@ -93,8 +95,9 @@ class LanguageRuntime:
 
     async def close(self) -> None:
         """Start nothing more, and end the syntax checks and the prewarmed workers."""
-        if self._check_queue is not None:
-            await self._check_queue.close()
+        for queue in (self._check_queue, *self._more_checks.values()):
+            if queue is not None:
+                await queue.close()
         for pool in self._prewarm_pools.values():
             await pool.close()
 
@@ -114,14 +117,31 @@ class LanguageRuntime:
         """Take back a worker that was not used after all."""
         self._prewarm_pool(memory_mb).put(worker)
 
-    async def check(self, script: Script, owner: Owner, convention: Convention) -> Verdict:
+    async def check(
+        self, script: Script, owner: Owner, convention: Convention, syntax: Syntax | None = None
+    ) -> Verdict:
         """Return why the script does not parse, or its form; raises RuntimeUnavailable and Overloaded."""
         if self._check_queue is None:
             raise self.unavailable(self._reason or "")
+        queue = self._check_queue if syntax is None else self._checks_in(syntax)
         try:
-            return await self._check_queue.check(script, owner, convention)
+            return await queue.check(script, owner, convention)
         except LaunchFailed as error:
             raise self.unavailable(with_remedy(str(error))) from error
+
+    def _checks_in(self, syntax: Syntax) -> SyntaxCheckQueue:
+        """Return the checks of scripts in another syntax, whose processes are those of an equipped zygote."""
+        queue = self._more_checks.get(syntax)
+        if queue is None:
+            queue = SyntaxCheckQueue(
+                lambda: SyntaxChecker(self._start_equipped_checker, self.options), self.options, syntax=syntax
+            )
+            self._more_checks[syntax] = queue
+        return queue
+
+    async def _start_equipped_checker(self) -> WorkerProcess:
+        chosen = {"equipment": Equipment(), "network": None, "memory_mb": self.options.check_memory_mb}
+        return await self._start_equipped(chosen)
 
     async def start_checker(self) -> WorkerProcess:
         """Return a new process that may read scripts, and never runs them; raises RuntimeUnavailable."""

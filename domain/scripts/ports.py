@@ -102,11 +102,17 @@ class ScriptRunner(Protocol):
         ...
 
     async def check(
-        self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
+        self,
+        language: Language,
+        script: Script,
+        owner: Owner,
+        convention: Convention = Convention.OWN,
+        syntax: Syntax | None = None,
     ) -> InputForm | None:
         """Parse the script without running it, and return its form; None if the runtime cannot parse this language.
 
-        What parses under one calling convention may not parse under another one.
+        What parses under one calling convention may not parse under another one, nor in another syntax. A runner that
+        does not know the syntax in the language raises RuntimeUnavailable.
 
         Raises ScriptSyntaxError, RuntimeUnavailable or Overloaded.
         """

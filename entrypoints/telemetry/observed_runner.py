@@ -14,6 +14,7 @@ from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ExecutionStatus, ExecutionUnknown, ScriptReport
 from domain.scripts.script import InputForm, Script
+from domain.scripts.syntax import Syntax
 from entrypoints.telemetry.metrics.instruments import Collectors, Counts, Histograms, counter, histogram
 from entrypoints.telemetry.tracing.trace import NO_SPAN, ExecutionSpan, Trace
 
@@ -98,9 +99,14 @@ class ObservedRunner(ScriptRunner):
 
     @override
     async def check(
-        self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
+        self,
+        language: Language,
+        script: Script,
+        owner: Owner,
+        convention: Convention = Convention.OWN,
+        syntax: Syntax | None = None,
     ) -> InputForm | None:
-        return await self._inner.check(language, script, owner, convention)
+        return await self._inner.check(language, script, owner, convention, syntax)
 
     @override
     async def evict(self, session_id: UUID) -> None:

@@ -27,6 +27,7 @@ from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ScriptReport
 from domain.scripts.script import InputForm, Script
+from domain.scripts.syntax import Syntax
 from entrypoints.composition.controller import Controller
 from entrypoints.composition.runners import Runners
 from entrypoints.server.child import tune_interpreter
@@ -114,7 +115,12 @@ class NoSandbox(ScriptRunner, Worker):
 
     @override
     async def check(
-        self, language: Language, script: Script, owner: Owner, convention: Convention = Convention.OWN
+        self,
+        language: Language,
+        script: Script,
+        owner: Owner,
+        convention: Convention = Convention.OWN,
+        syntax: Syntax | None = None,
     ) -> InputForm | None:
         return None
 

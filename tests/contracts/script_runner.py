@@ -86,6 +86,8 @@ class ScriptRunnerContract:
         with pytest.raises(RuntimeUnavailable, match="no scripts in typescript"):
             await runner.acquire(run_of(source, syntax=Syntax.TYPESCRIPT))
         assert source.reads == 0
+        with pytest.raises(RuntimeUnavailable, match="no scripts in typescript"):
+            await runner.check(Language.PYTHON, source.script, ANONYMOUS, syntax=Syntax.TYPESCRIPT)
         assert await result_of(runner, run_of("result = 1")) == "1"
 
     async def test_a_source_beyond_ascii_runs_unchanged(self, runner):

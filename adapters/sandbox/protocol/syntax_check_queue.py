@@ -15,7 +15,7 @@ from adapters.sandbox.protocol.syntax_check_batcher import (
     PendingCheck,
     ScriptChecker,
 )
-from adapters.sandbox.protocol.syntax_checker import TOO_HARD, SyntaxCheckResult, Verdict
+from adapters.sandbox.protocol.syntax_checker import TOO_HARD, CheckedScript, SyntaxCheckResult, Verdict
 from adapters.sandbox.workers.channel import Ending
 from adapters.sandbox.workers.prewarm_pool import STOPPING
 from adapters.sandbox.zygote.launch import LaunchFailed
@@ -24,6 +24,7 @@ from domain.errors import Overloaded
 from domain.identity import Owner
 from domain.scripts.convention import Convention
 from domain.scripts.script import Script
+from domain.scripts.syntax import Syntax
 
 _SLOW_OWNERS_MAX = 4096
 
@@ -43,6 +44,9 @@ class SyntaxCheckQueue:
     make_checker: Callable[[], ScriptChecker]
     options: SandboxOptions
     now: Callable[[], float] = time.monotonic
+    syntax: Syntax | None = None
+    """Of all scripts; None is that of the language."""
+
     _small: CheckBatcher = field(init=False)
     _large: CheckBatcher = field(init=False)
     _slow: CheckBatcher = field(init=False)
@@ -99,10 +103,14 @@ class SyntaxCheckQueue:
         limits = BatchLimits(batch_max, cpu_s_max)
         return CheckBatcher(self.options, limits, self.make_checker(), self._settle, self._fail)
 
+    def _checked(self, source: str, convention: Convention) -> CheckedScript:
+        if self.syntax is not None:
+            return source, convention, self.syntax
+        return source if convention is Convention.OWN else (source, convention)
+
     def _begin(self, key: CheckKey, script: Script) -> PendingCheck:
         owner, _, convention = key
-        checked = script.source if convention is Convention.OWN else (script.source, convention)
-        check = PendingCheck(key, checked, len(script.source.encode()))
+        check = PendingCheck(key, self._checked(script.source, convention), len(script.source.encode()))
         batcher = self._large if check.size > self.options.large_script_size else self._small
         (self._slow if self._is_slow(owner) else batcher).add(check)
         self._pending[key] = check

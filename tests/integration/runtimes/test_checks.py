@@ -35,7 +35,7 @@ class HeldChecks(MemoryScriptRunner):
         self.open: dict[Owner, asyncio.Event] = {ALICE: asyncio.Event(), BOB: asyncio.Event()}
 
     @override
-    async def check(self, _language, _script, owner, _convention):
+    async def check(self, _language, _script, owner, *_):
         self.running[owner] += 1
         try:
             await self.open[owner].wait()

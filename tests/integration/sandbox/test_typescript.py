@@ -1,5 +1,6 @@
 """TypeScript in workers and checkers of equipped zygotes of Node.js: which forms run, which are refused, and where."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from functools import partial
@@ -15,12 +16,13 @@ from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.runtime import LanguageRuntime
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.workers.worker_factory import WorkerFactory
+from domain.identity import ANONYMOUS
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.report import FailureCode, ScriptReport
-from domain.scripts.script import InputForm, SyntaxFault
+from domain.scripts.script import InputForm, ScriptSyntaxError, SyntaxFault
 from domain.scripts.syntax import Syntax
-from tests.contracts.script_runs import report_of, run_of
+from tests.contracts.script_runs import report_of, run_of, script_of
 from tests.integration.sandbox.conftest import Built
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -196,6 +198,28 @@ async def test_a_session_in_typescript_has_a_warm_worker_that_no_other_session_g
         assert not unused.process.is_alive, "it is no worker for plain sessions"
         compares = await report_of(runner, asked("const f = 1, x = 2, number = 3; return f<number>(x)", ref=first.ref))
         assert compares.result == "false", "the same session without the syntax has another worker"
+    finally:
+        await runner.close(5)
+
+
+async def test_the_runner_checks_scripts_in_typescript_beside_plain_ones(runtimes_dir, built):
+    options = SandboxOptions(runtimes_dir, node_start=NodeStart.FORK, queue_timeout_s=60, check_timeout_s=60)
+    runner = SandboxScriptRunner(options, built(options))
+    await runner.open()
+
+    async def checked(source: str, syntax: Syntax | None = Syntax.TYPESCRIPT) -> object:
+        try:
+            return await runner.check(Language.NODEJS, script_of(source), ANONYMOUS, syntax=syntax)
+        except ScriptSyntaxError as error:
+            return error.fault
+
+    try:
+        typed = "const a: number = 1"
+        deep = "type A = " + "[" * 30_000
+        good = [checked(f"{typed}; return {number}") for number in range(5)]
+        found = await asyncio.gather(checked(deep), *good, checked("enum A {}"), checked(typed, None))
+        assert found[:-1] == [TOO_HARD, *[InputForm.PLAIN] * 5, REFUSED["enum A { B }"]]
+        assert isinstance(found[-1], SyntaxFault), "without the syntax it is no valid script"
     finally:
         await runner.close(5)
 

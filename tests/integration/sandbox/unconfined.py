@@ -18,7 +18,6 @@ from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.zygote.launch import DescriptorEnds, Exit, Launched
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from domain.identity import Owner
-from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.script import InputForm, Script
@@ -113,7 +112,7 @@ class UnconfinedRunner(ScriptRunner):
         await process.start()
         return UnconfinedWorker(process, run, spec.options)
 
-    async def check(self, language: Language, script: Script, owner: Owner, convention: Convention) -> InputForm:
+    async def check(self, language: Language, script: Script, owner: Owner, *_: object) -> InputForm:
         raise NotImplementedError
 
     async def evict(self, session_id: UUID) -> None:
