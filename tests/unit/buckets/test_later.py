@@ -311,6 +311,56 @@ async def test_schedules_that_are_due_are_found_in_all_buckets_that_serve(world)
     assert len((await schedules.due(now, 5, 1)).schedules) == 1
 
 
+async def test_what_is_due_first_comes_first_whatever_bucket_has_it(world):
+    schedules = BucketSchedules(world.directory)
+    planner, sessions = Planner(world.storage(), schedules), await in_each(world)
+    begun_at = world.clock.now()
+    last = await planner.add(sessions[2])
+    world.later(timedelta(seconds=1))
+    first = await planner.add(sessions[0])
+    assert (await schedules.due(world.clock.now(), 5, 5)).next_at == begun_at + PERIOD
+    now = world.later(PERIOD)
+    for size, expected in ((1, [last]), (5, [last, first])):
+        found = (await schedules.due(now, size, 5)).schedules
+        assert [each.schedule_id for each in found] == [each.schedule_id for each in expected]
+
+
+async def test_the_queue_of_a_language_is_due_since_its_oldest_entry_in_any_bucket(world, process):
+    sessions, begun_at = await in_each(world), world.clock.now()
+    await process.add(sessions[2])
+    world.later(timedelta(seconds=1))
+    await process.add(sessions[0])
+    facts = {each.language: each for each in await process.queue.facts(ANONYMOUS, world.clock.now(), 100)}
+    waiting = facts.pop(sessions[0].language_title.language)
+    assert (waiting.queued, waiting.due_at) == (2, begun_at)
+    assert all((each.queued, each.due_at) == (0, None) for each in facts.values())
+
+
+async def test_an_entry_that_is_put_back_or_repeated_wakes_its_bucket(world):
+    process = QueueOfOne(evolve(world.storage(), queue=BucketQueue(world.directory)))
+    session = (await in_each(world))[1]
+    entry = await process.add(session)
+    claimed = await process.claim_one()
+    assert await process.claim() == [], "now all buckets rest"
+    await process.queue.put_back(claimed, world.clock.now())
+    again = await process.claim_one()
+    assert await process.claim() == []
+    following = entry.next_attempt(world.ids.new(world.clock.now(), session.ref.session_id), timedelta(0))
+    await process.finish(again, FAILED, following)
+    assert (await process.claim_one()).entry.execution_id == following.execution_id
+
+
+async def test_a_message_that_is_added_or_sent_again_wakes_its_bucket(world):
+    webhooks, deliveries = BucketWebhooks(world.directory), BucketDeliveries(world.directory)
+    webhook = webhook_of(world)
+    await webhooks.add(webhook, 20, act())
+    assert (await deliveries.claim(delivery_claim(world))).turns == [], "now all buckets rest"
+    sent = message(world, webhook, 2)
+    await deliveries.add(sent)
+    (turn,) = (await deliveries.claim(delivery_claim(world))).turns
+    assert [each.delivery_id for each in turn.deliveries] == [sent.delivery_id]
+
+
 async def test_the_last_answer_for_an_owner_counts_whoever_else_was_counted_with_them(world):
     usage, now = BucketUsageReader(world.directory), world.clock.now()
     for _ in range(3):
