@@ -47,7 +47,7 @@ SELECT r.owner, r.policy, r.full_at FROM meta.rates AS r WHERE r.owner = any(:ow
 -- name: select_usage(owners, languages, now, rows_max)
 -- Reads at most rows_max sessions of each owner, as many executions that run later, and as many messages to webhooks,
 -- newest first; messages by webhook. The size of a value that is stored outside its row is known without reading the
--- value. There may be more of one kind if as many as rows_max were read. A subquery with LIMIT reads the messages of the
+-- value. A state is looked for only of a session with grants. There may be more of one kind if as many as rows_max were read. A subquery with LIMIT reads the messages of the
 -- owner's webhooks alone, where a join may read those of all owners in the order of the index.
 WITH call AS (
     SELECT * FROM unnest(:owners::text[]) WITH ORDINALITY AS c (owner, ordinal)
@@ -67,7 +67,18 @@ CROSS JOIN LATERAL ( -- noqa: ST05
         SELECT
             s.hidden, s.closed_at, s.expires_at,
             pg_column_size(s.context) + pg_column_size(s.metadata) + coalesce(pg_column_size(s.script), 0)
-                AS stored_bytes
+            + CASE
+                WHEN s.grants IS NULL THEN 0
+                ELSE
+                    coalesce(
+                        (
+                            SELECT pg_column_size(t.state)
+                            FROM meta.session_states AS t
+                            WHERE t.request_id = s.request_id
+                        ),
+                        0
+                    )
+            END AS stored_bytes
         FROM meta.sessions AS s
         WHERE s.owner = c.owner
         ORDER BY s.request_id DESC

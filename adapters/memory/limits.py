@@ -86,6 +86,7 @@ class MemoryUsageReader(UsageReader):
             key=lambda session: session.ref.session_id,
             reverse=True,
         )[:examined_max]
+        states = self._store.states
         scripts = [self._store.scripts.get(session.ref.session_id) for session in own]
         later = [each for each in self._store.accepted.values() if each.key[0] == owner][-examined_max:]
         sent = [each for each in self._webhooks.deliveries.values() if each.owner == owner][-examined_max:]
@@ -93,6 +94,7 @@ class MemoryUsageReader(UsageReader):
             sum(session.status(now) is Status.ACTIVE and not session.hidden for session in own),
             sum(len(session.context) + len(session.metadata) for session in own)
             + sum(len(script.source) for script in scripts if script is not None)
+            + sum(len(states[each.ref.session_id].text) for each in own if each.ref.session_id in states)
             + sum(len(each.entry.params) + _response_size(each.report) for each in later)
             + sum(len(each.payload) for each in sent),
             complete=max(len(own), len(later), len(sent)) < examined_max,

@@ -20,6 +20,7 @@ from domain.executions.execution import (
     ExecutionNotStored,
     FinishedExecution,
     OpenExecution,
+    StateLost,
     lost,
 )
 from domain.executions.ports import (
@@ -212,7 +213,10 @@ class ExecutionService:
             saves_failures = grants.state.save_on is SaveOn.ALWAYS
             given = RunState(state.text, state.version, saves_failures=saves_failures)
             executed = await self._ran(call, execution, given)
-            return evolve(executed, state_version=state.version + (executed.report.state is not None))
+            saved = executed.report.state
+            if saved is not None:
+                self._states.stats.sizes.add(len(saved))
+            return evolve(executed, state_version=state.version + (saved is not None))
 
     async def _prepared(self, call: _Call, preparing: Awaitable[SessionState]) -> SessionState:
         """Return the state for a run; a call that does not get it is withdrawn."""
@@ -292,6 +296,7 @@ class ExecutionService:
         try:
             return await call.budget.spend(call.recorder.finish(finished), StorageUnavailable)
         except ExecutionLost as error:
+            self._states.stats.lost += isinstance(error, StateLost)
             raise lost(execution, report) from error
         except (StorageUnavailable, Overloaded) as error:
             # Past its deadline the open record reads as unknown.

@@ -12,12 +12,13 @@ from domain.errors import Problem
 from domain.functions.function import Definition, Example
 from domain.functions.ports import Schema, SchemaCompiler
 from domain.functions.schema import in_one_line, within
+from domain.grants.state import StateMode
 from domain.identity import Owner, SessionRef
 from domain.json_equality import same_json
 from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.limits import Limits
-from domain.scripts.ports import ScriptRun, ScriptRunner
+from domain.scripts.ports import RunState, ScriptRun, ScriptRunner
 from domain.scripts.report import ExecutionUnknown, FailureCode, ScriptReport
 from domain.scripts.script import Script
 
@@ -101,6 +102,7 @@ class ExampleRuns:
             params=example.params,
             source=source,
             convention=definition.convention,
+            state=_empty_state(definition),
         )
 
     async def _outcome(
@@ -158,3 +160,11 @@ def _reason(example: Example, report: ScriptReport, schema: Schema | None) -> st
 
 def _quoted(text: str) -> str:
     return text if len(text) <= _QUOTED_LENGTH_MAX else text[:_QUOTED_LENGTH_MAX] + "…"
+
+
+def _empty_state(definition: Definition) -> RunState | None:
+    """Return the state that an example finds, if the function grants one; what it leaves is not saved."""
+    grants = definition.grants
+    if grants is None or grants.state is None:
+        return None
+    return RunState(EMPTY_OBJECT, is_shared=grants.state.mode is StateMode.SHARED)

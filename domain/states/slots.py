@@ -16,8 +16,8 @@ from domain.states.state import SessionState, SlotClaim, StateTaken
 
 _PAUSE_S = 0.005
 _PAUSE_MAX_S = 0.04
-_WAITS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-_SIZES = (256, 1024, 4096, 16_384, 65_536, 262_144)
+WAITS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+SIZES = (256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 262_144.0)
 
 
 @define(eq=False)
@@ -30,13 +30,12 @@ class _Turn:
 
 @define(eq=False)
 class StateStats:
-    """Executions that did not get a slot, and histograms of waits for one and of the sizes of states."""
+    """Waits in vain, executions that lost their slot, and histograms of waits and of the sizes of saved states."""
 
     conflicts: int = 0
     lost: int = 0
-    saved: int = 0
-    waits_s: Histogram = field(factory=lambda: Histogram(_WAITS_S))
-    sizes: Histogram = field(factory=lambda: Histogram(_SIZES))
+    waits_s: Histogram = field(factory=lambda: Histogram(WAITS_S))
+    sizes: Histogram = field(factory=lambda: Histogram(SIZES))
 
 
 @define(eq=False)

@@ -62,6 +62,7 @@ class Controller(UseCases):
         queue=UseCases.queue.queue,
         webhooks=UseCases.sent_webhooks,
         schedules=UseCases.schedules.dispatcher,
+        states=UseCases.state_slots,
         runtime_hosts=UseCases.runtime_hosts,
     )
     lifespan = providers.Singleton(

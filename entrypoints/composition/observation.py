@@ -17,6 +17,7 @@ from entrypoints.telemetry.metrics.runtime_hosts import RuntimeStreamMetrics
 from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
 from entrypoints.telemetry.metrics.schedules import ScheduleMetrics
 from entrypoints.telemetry.metrics.scrape import metrics_registry
+from entrypoints.telemetry.metrics.states import StateMetrics
 from entrypoints.telemetry.metrics.webhooks import WebhookMetrics
 from entrypoints.version import VERSION
 
@@ -43,6 +44,7 @@ class Observation(containers.DeclarativeContainer):
     queue: providers.Dependency[Any] = providers.Dependency()
     webhooks: providers.Dependency[Any] = providers.Dependency()
     schedules: providers.Dependency[Any] = providers.Dependency()
+    states: providers.Dependency[Any] = providers.Dependency()
     runtime_hosts: providers.Dependency[Any] = providers.Dependency()
 
     write_probe = providers.Singleton(WriteProbe, database.gateway, database.statements.provided.server.try_write)
@@ -101,6 +103,7 @@ class Observation(containers.DeclarativeContainer):
         fronting.provided.metrics,
         queue.provided.metrics,
         providers.Singleton(ScheduleMetrics, schedules.provided.stats),
+        providers.Singleton(StateMetrics, states.provided.stats),
         runtime_hosts.provided.metrics,
         providers.Singleton(RuntimeStreamMetrics, runners.provided.stream_stats),
     )

@@ -9,12 +9,15 @@ import pytest
 from attrs import evolve
 
 from adapters.postgres.gateway import Gateway
+from adapters.postgres.repositories.limits import PostgresUsageReader
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.repositories.purges import PostgresOwnerPurger, PostgresSessionPurger
 from adapters.postgres.retention.gauge import StorageGauge
 from adapters.postgres.statements.catalogue import Statements
 from domain.errors import StorageUnavailable
 from domain.executions.execution import OpenExecution
+from domain.grants.grants import Grants
+from domain.grants.state import StateGrant, StateMode
 from domain.idempotency import KEPT_FOR
 from domain.identity import SessionRef
 from domain.json_text import JsonText
@@ -182,3 +185,16 @@ async def test_nothing_is_stored_if_the_backend_is_killed_between_the_save_and_t
         foreign.execute("ROLLBACK")
     assert await ending == 1  # it was sent again
     assert await version(storage, ref) == 1
+
+
+async def test_a_state_counts_for_the_quota_of_its_owner(
+    storage: Storage, gateway: Gateway, statements: Statements
+) -> None:
+    ref = (await storage.add(ALICE, grants=Grants(StateGrant(StateMode.EXCLUSIVE)))).ref
+    reader = PostgresUsageReader(gateway, statements.limits)
+    ((before,),) = [await reader.usage([ALICE], storage.clock.now())]
+    execution = await taken(storage, ref)
+    large = JsonText('{"a":"' + 100_000 * "x" + '"}')
+    await storage.executions.finish(evolve(storage.finished(execution), state=large))
+    ((after,),) = [await reader.usage([ALICE], storage.clock.now())]
+    assert 100_000 <= after.stored_bytes - before.stored_bytes <= 101_000

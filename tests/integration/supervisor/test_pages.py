@@ -15,8 +15,8 @@ from tests.support.programs import unmeasured
 
 pytestmark = pytest.mark.timeout(120)
 
-STARTED, SCHEDULES, ASYNCHRONOUS = (
-    (ROOT / "docs" / f"{name}.md").read_text() for name in ("getting-started", "schedules", "asynchronous")
+STARTED, SCHEDULES, ASYNCHRONOUS, STATE = (
+    (ROOT / "docs" / f"{name}.md").read_text() for name in ("getting-started", "schedules", "asynchronous", "state")
 )
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 START = "make run\n"
@@ -102,3 +102,11 @@ def test_the_steps_of_the_page_about_asynchronous_executions_give_what_it_says(s
     assert live.count("event: end") == followed.count("event: end") == 1
     assert '"result":3' in live
     assert 'data: {"text":"4\\n' in followed
+
+
+def test_every_step_of_the_page_about_states_works(service, data_dir):
+    output = run_page(service, data_dir, STATE)
+    assert '"error"' not in output
+    assert '"result":1' in output
+    assert '"state_version":1' in output
+    assert output.endswith('{"state":{"visits":10},"version":2}')
