@@ -2,9 +2,12 @@
 
 import pytest
 
-from adapters.sandbox.protocol.execution import read_reply, read_result
+from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.protocol.execution import kept_state, read_reply, read_result, read_state
 from adapters.sandbox.workers.channel import Frame, ProtocolBroken
-from domain.json_text import VALUE_DEPTH_MAX
+from domain.json_text import VALUE_DEPTH_MAX, JsonText
+from domain.scripts.ports import RunState
+from domain.scripts.report import Failure, FailureCode
 
 
 @pytest.mark.parametrize(
@@ -56,3 +59,24 @@ def test_other_numbers_and_digits_in_strings_are_kept(body):
 def test_a_result_that_is_not_json_breaks_the_protocol(body):
     with pytest.raises(ProtocolBroken):
         read_result(body)
+
+
+def reply(body, state_size, kind="result"):
+    return Frame(b'{"nonce":"n","kind":"%s","state_size":%d}' % (kind.encode(), state_size), body)
+
+
+def test_a_state_stands_behind_the_result():
+    assert read_state(reply(b'8{"a":1}', 7)) == '{"a":1}'
+    assert read_state(reply(b"8", 0)) is None
+
+
+@pytest.mark.parametrize(("body", "size"), [(b"8{a}", 3), (b'8{"a":"\xff"}', 9), (b'8{"a":1}', 6)])
+def test_a_state_that_is_not_json_fails_the_execution_as_a_broken_channel(body, size):
+    state, failure = kept_state(reply(body, size), RunState(JsonText("{}")), None, SandboxOptions("/"))
+    assert (state, failure.code) == (None, FailureCode.SCRIPT_ERROR)
+
+
+@pytest.mark.parametrize("code", [FailureCode.EXECUTION_TIMEOUT, FailureCode.MEMORY_LIMIT, FailureCode.OUTPUT_LIMIT])
+def test_no_limit_lets_a_state_be_saved(code):
+    given, failed = RunState(JsonText("{}"), saves_failures=True), Failure(code, "over")
+    assert kept_state(reply(b'{"a":1}', 7), given, failed, SandboxOptions("/")) == (None, failed)
