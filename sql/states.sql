@@ -92,7 +92,7 @@ WHERE
     c.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
     AND c.execution_id NOT IN (SELECT f.writer FROM fresh AS f);
 
--- name: select_states(request_ids, owners, nows)
+-- name: select_session_states(request_ids, owners, nows)
 -- A session without a row has an empty state of version 0.
 SELECT
     c.ordinal, coalesce(t.version, 0) AS version, coalesce(t.state, '{}') AS state, t.writer,

@@ -99,7 +99,7 @@ class PostgresStateRepository(StateRepository):
         self._statements = statements
         options = options or CoalescerOptions()
         self._takes = LockingWrites(gateway, TakeStates(statements.take_states), options, exclusive=BatchKeys())
-        self._reads = Coalescer(gateway, SelectSessionStates(statements.select_states), options, share=True)
+        self._reads = Coalescer(gateway, SelectSessionStates(statements.select_session_states), options, share=True)
 
     @property
     def coalescers(self) -> Sequence[Coalescer[Any, Any]]:

@@ -61,7 +61,7 @@ class StateStatements:
     """Statements of `states.sql`."""
 
     take_states: Statement
-    select_states: Statement
+    select_session_states: Statement
     write_state: Statement
 
 

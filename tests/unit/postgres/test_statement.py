@@ -1,5 +1,7 @@
 """Statements have named placeholders as they are written, and numbered ones as they are sent."""
 
+from collections import Counter
+
 import attrs
 import pytest
 
@@ -29,3 +31,14 @@ def test_every_statement_is_translated_to_its_end():
         for statement in attrs.astuple(holder, recurse=False):
             assert b"%(" not in statement.numbered, statement
             assert statement.numbered.count(b"%") == statement.sql.count("%%"), statement
+
+
+def test_no_two_statements_have_one_name():
+    # A connection knows by its name what it has prepared.
+    statements = load_statements()
+    names = Counter(
+        each.name
+        for holder in attrs.astuple(statements, recurse=False)
+        for each in attrs.astuple(holder, recurse=False)
+    )
+    assert [name for name, times in names.items() if times > 1] == []
