@@ -106,6 +106,16 @@ class MoveTrace:
 
 
 @frozen
+class StateTrace:
+    """The stored state of a session: its version, its size, when it was saved, and the execution that took it last."""
+
+    version: int
+    size: int
+    saved_at: datetime
+    writer: UUID | None = None
+
+
+@frozen
 class OpenTrace:
     """An open record: its execution runs, or is overdue."""
 
@@ -177,10 +187,10 @@ class ExecutionTrace:
 class Timeline:
     """Everything that is stored about an id, read within a moment.
 
-    `session` and `execution` say what the id is; `history`, `open`, `queued`, `schedules` and `keys` are those of the
-    session with the id, `taken` is the key that the call had which made the id. `purge` is the latest act that erased
-    the session's content. `move` is what a takeover has stored about the session, and `recorded_calls` counts its
-    stored calls.
+    `session` and `execution` say what the id is; `history`, `open`, `state`, `queued`, `schedules` and `keys` are those
+    of the session with the id, `taken` is the key that the call had which made the id. `purge` is the latest act that
+    erased the session's content. `move` is what a takeover has stored about the session, and `recorded_calls` counts
+    its stored calls.
     `delivery`, `schedule` or `webhook` is set if the id is that of a message to a webhook, a schedule or a webhook.
     `bucket` is the bucket of the id; None if the database is not distributed.
     """
@@ -191,6 +201,7 @@ class Timeline:
     execution: ExecutionTrace | None = None
     history: HistoryTrace = field(factory=HistoryTrace)
     open: Sequence[OpenTrace] = ()
+    state: StateTrace | None = None
     queued: int = 0
     schedules: int = 0
     keys: Sequence[KeyTrace] = ()

@@ -18,6 +18,12 @@ WHERE o.request_id = :request_id::uuid
 ORDER BY o.execution_id
 LIMIT :rows_max::bigint;
 
+-- name: select_state_trace(request_id)
+-- Returns a state without its content.
+SELECT t.version, octet_length(t.state) AS bytes, t.updated_at, t.writer
+FROM meta.session_states AS t
+WHERE t.request_id = :request_id::uuid;
+
 -- name: select_open_trace(execution_id)
 -- Needs no index, because the table is small: it holds only executions that have begun and not finished.
 SELECT o.request_id, o.owner, o.execution_id, o.deadline_at

@@ -35,6 +35,7 @@ from domain.timeline import (
     MoveTrace,
     OpenTrace,
     ScheduleTrace,
+    StateTrace,
     Timeline,
     TimelineReader,
 )
@@ -71,6 +72,7 @@ class PostgresTimelineReader(TimelineReader):
             execution=execution,
             history=await self._history(session_id),
             open=await self._open(session_id),
+            state=await self._state(session_id),
             queued=await self._queued(session_id),
             schedules=await self._schedules(session_id),
             keys=await self._keys(session_id),
@@ -151,6 +153,10 @@ class PostgresTimelineReader(TimelineReader):
         return [
             _open_execution(row) for row in await self._rows(self._statements.explain.select_open_traces, parameters)
         ]
+
+    async def _state(self, session_id: UUID) -> StateTrace | None:
+        found = await self._rows(self._statements.explain.select_state_trace, {"request_id": session_id})
+        return StateTrace(*found[0]) if found else None
 
     async def _queued(self, session_id: UUID) -> int:
         ((number,),) = await self._rows(self._statements.explain.select_queued_trace, {"request_id": session_id})

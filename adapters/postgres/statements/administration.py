@@ -105,6 +105,7 @@ class ExplainStatements:
 
     select_session_trace: Statement
     select_open_traces: Statement
+    select_state_trace: Statement
     select_open_trace: Statement
     select_accepted_trace: Statement
     select_queued_trace: Statement

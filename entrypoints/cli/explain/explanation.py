@@ -72,6 +72,7 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
         *_script(timeline, session),
         None if session.convention is Convention.OWN else fact("convention", convention=session.convention),
         None if session.grants is None else fact("grants", grants=session.grants.text()),
+        *_state(timeline),
         *_executions(timeline, retention, session),
         *_open_executions(timeline),
         fact("queued_of", executions=counted(timeline.queued, "execution")) if timeline.queued else None,
@@ -90,6 +91,17 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
     at = session.closed_at or session.expires_at
     moved = _moved_summary(timeline)
     return Explanation(*(moved or summary(str(status), at=at, left=left, doubt=doubt)), statements)
+
+
+def _state(timeline: Timeline) -> Iterator[Evidence]:
+    """Yield what is stored of the state of the session, and which execution holds its slot."""
+    state = timeline.state
+    if state is None:
+        return
+    yield fact("state", state.saved_at, version=state.version, bytes=state.size)
+    for each in timeline.open:
+        if each.execution_id == state.writer and timeline.clock.now < each.deadline_at:
+            yield fact("state_held", each.deadline_at, execution=each.execution_id)
 
 
 def _moves(timeline: Timeline) -> Iterator[Evidence]:

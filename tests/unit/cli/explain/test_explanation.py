@@ -26,6 +26,7 @@ from domain.timeline import (
     MoveTrace,
     OpenTrace,
     RetentionTimes,
+    StateTrace,
     Timeline,
 )
 from domain.webhooks.delivery import DeliveryState
@@ -191,6 +192,18 @@ class TestAForeignId:
             "It was created at 2026-01-02 03:04:04.678901Z, by the clock of the service that made its id."
         ]
         assert "Its script is called by the convention origin." in texts(found, "script")
+
+    def test_a_session_with_a_state_shows_its_version_and_who_writes_it(self):
+        runs, late = uuid7_at(START + SECOND, 1), uuid7_at(START, 2)
+        state = StateTrace(3, 512, START + SECOND, runs)
+        opened = [OpenTrace(KEY, runs, START + SECOND * 60), OpenTrace(KEY, late, START + SECOND * 60)]
+        saved, held = texts(explained(state=state, open=opened), "state")
+        assert "version 3 and 512 bytes" in saved
+        assert str(runs) in held
+        overdue = [OpenTrace(KEY, runs, START + SECOND)]
+        for each in (overdue, []):
+            assert len(texts(explained(state=state, open=each), "state")) == 1
+        assert texts(explained(), "state") == []
 
     def test_a_session_with_grants_shows_them(self):
         granted = session_at(grants=Grants(StateGrant(StateMode.SHARED)))
