@@ -33,7 +33,7 @@ from domain.executions.ports import (
 from domain.executions.running import RunningExecutions
 from domain.executions.uses import uses_of
 from domain.functions.params import ParamsCheck
-from domain.grants.grants import GrantsUnknown
+from domain.grants.grants import Grants, GrantsUnknown
 from domain.grants.state import SaveOn, StateMode
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
@@ -192,10 +192,13 @@ class ExecutionService:
         finally:
             self._in_flight.release(call.ref.owner)
 
-    async def _complete(self, call: _Call, execution: OpenExecution) -> Executed:
+    def _complete(self, call: _Call, execution: OpenExecution) -> Awaitable[Executed]:
         grants = execution.session.grants
         if grants is None:
-            return await self._ran(call, execution)
+            return self._ran(call, execution)  # no coroutine of its own, which each of its steps would pass through
+        return self._granted(call, execution, grants)
+
+    async def _granted(self, call: _Call, execution: OpenExecution, grants: Grants) -> Executed:
         if grants.unknown:
             await self._withdrawn(call)
             raise GrantsUnknown(grants.unknown)
