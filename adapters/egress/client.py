@@ -201,9 +201,10 @@ class EgressClient(WayOut):
     async def health(self) -> Mapping[str, object]:
         process = self._process
         if process is None:
-            return {"status": "idle" if self.stats.starts == 0 else "degraded"}
-        facts = {"workers": len(process.leases), "starts": self.stats.starts}
-        return {"status": "ok" if process.ready.done() else "starting", **facts}
+            status, state = ("ok", "idle") if self.stats.starts == 0 else ("degraded", "ended")
+            return {"status": status, "process": state, "starts": self.stats.starts}
+        state = "running" if process.ready.done() else "starting"
+        return {"status": "ok", "process": state, "workers": len(process.leases), "starts": self.stats.starts}
 
     @override
     async def close(self) -> None:

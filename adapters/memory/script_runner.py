@@ -11,6 +11,7 @@ from attrs import define, evolve, field, frozen
 from typing_extensions import override
 
 from adapters.memory.python_script import Ended, Stop, evaluate, parse, python_function
+from domain.egress.rule import EgressRule
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.identity import Owner
 from domain.json_text import JsonText
@@ -49,6 +50,8 @@ class MemoryScriptRunner(ScriptRunner):
     unavailable: str | None = None
     unknown_next: str | None = None
     ran: list[UUID] = field(factory=list)
+    networks: list[tuple[EgressRule, ...]] = field(factory=list)
+    """The rules of each run that was acquired."""
     evicted: list[UUID] = field(factory=list)
     running: int = field(default=0, init=False)
     queued: int = field(default=0, init=False)
@@ -74,6 +77,7 @@ class MemoryScriptRunner(ScriptRunner):
         self._require_available(run.language)
         if run.syntax is not None:
             raise run.syntax.unknown_in(run.language)
+        self.networks.append(run.network)
         waited_since = time.monotonic()
         await self._take_worker()
         try:

@@ -20,6 +20,8 @@ _PREWARMED_MEMORY_MB = 32
 """Memory reserved for a worker that is starting or has no script yet. It shares most of that with its zygote."""
 _CHECKERS = 3
 """Processes that check scripts of one language: small scripts, large ones, those of slow owners."""
+_OTHER_PROCESSES = 128
+"""Processes and threads of the egress process."""
 _QUICK_SLOTS_PER_PROCESSOR = 2
 """Workers that a session gets without a wait. More of them take turns on a processor, and each costs a start."""
 
@@ -50,8 +52,9 @@ def group_limits(options: SandboxOptions) -> GroupLimits:
     memory_mb = prewarmed * _PREWARMED_MEMORY_MB + checkers * options.check_memory_mb
     workers = options.warm_workers_max + prewarmed + checkers
     zygotes = len(options.languages) * (ZYGOTES_MAX + 1)
-    memory_bytes = _memory_bytes_max(options) + (memory_mb + zygotes * ZYGOTE_MEMORY_MB) * MIB
-    return GroupLimits(memory_bytes, workers * options.processes_max + zygotes * ZYGOTE_PROCESSES)
+    memory_bytes = _memory_bytes_max(options) + (memory_mb + options.reserved_mb + zygotes * ZYGOTE_MEMORY_MB) * MIB
+    others = _OTHER_PROCESSES if options.reserved_mb else 0
+    return GroupLimits(memory_bytes, workers * options.processes_max + zygotes * ZYGOTE_PROCESSES + others)
 
 
 def memory_of_host(root: Path = Path("/")) -> int:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import structlog
 from attrs import evolve, frozen
 
 from adapters.sandbox.equipment import Equipment, WorkerNetwork
@@ -12,26 +13,33 @@ from adapters.sandbox.workers.process import WorkerProcess
 from domain.egress.ports import WayOut
 from domain.egress.rule import EgressRule
 from domain.egress.traffic import ExecutionTraffic
-from domain.identity import Owner
+from domain.errors import Overloaded, RuntimeUnavailable
+from domain.identity import ANONYMOUS, Owner
 from domain.scripts.ports import ScriptRun
 from domain.scripts.report import ScriptReport
 
-_CONNECTIONS_MAX = 16
 _UNLIMITED_CONNECTIONS_MAX = 4
 """Where the kernel's memory for a connection cannot be limited."""
+_TRIAL = EgressRule("trial.invalid", 443)
 _NOT_FOUND = re.compile(
     r"name or service not known|name resolution|ENOTFOUND|EAI_AGAIN|connection refused|ECONNREFUSED"
     r"|network is unreachable|ENETUNREACH|getaddrinfo",
     re.IGNORECASE,
 )
 
+_log = structlog.get_logger(__name__)
+
 
 @frozen
 class Networks:
-    """Starts workers with a network. `roots` are the certificates that their scripts trust; `way_out` connects them."""
+    """Starts workers with a network. `roots` are the certificates that their scripts trust; `way_out` connects them.
+
+    An execution has at most `connections_max` connections open at once.
+    """
 
     way_out: WayOut
     roots: Path | None = None
+    connections_max: int = 16
 
     async def start(
         self, runtime: LanguageRuntime, rules: tuple[EgressRule, ...], memory_mb: int, owner: Owner
@@ -40,7 +48,8 @@ class Networks:
         network = network_of(rules)
         worker = await runtime.start_equipped(Equipment(self.roots), network, memory_mb, owner)
         assert worker.listeners is not None
-        connections_max = _CONNECTIONS_MAX if worker.listeners.has_limits else _UNLIMITED_CONNECTIONS_MAX
+        unlimited_max = min(self.connections_max, _UNLIMITED_CONNECTIONS_MAX)
+        connections_max = self.connections_max if worker.listeners.has_limits else unlimited_max
         hosts = {address: name for name, address in network.addresses().items()}
         try:
             worker.lease = await self.way_out.admit(worker.listeners.take(), hosts, connections_max)
@@ -50,6 +59,16 @@ class Networks:
         if not worker.is_alive:
             worker.lease.close()
         return worker
+
+    async def try_out(self, runtime: LanguageRuntime, memory_mb: int) -> None:
+        """Start a worker with a network, and end it; log why that is not possible."""
+        try:
+            worker = await self.start(runtime, (_TRIAL,), memory_mb, ANONYMOUS)
+        except (RuntimeUnavailable, Overloaded) as error:
+            _log.warning("network_unavailable", language=runtime.language, reason=error.message)
+            return
+        worker.kill()
+        await worker.gone()
 
 
 def network_of(rules: tuple[EgressRule, ...]) -> WorkerNetwork:

@@ -42,6 +42,7 @@ class SandboxOptions:
     - `sandbox_uid` counts for a service of root only. Otherwise workers have the service's own uid.
     - `node_path` is a system Node.js (>= 20) instead of the wheel's, and `bwrap_path` likewise for bubblewrap.
     - An execution may use `cpu_per_wall` times its wall limit of CPU time, and a worker `cpu_s_max` in its life.
+    - `reserved_mb` is for other processes in the control group of the workers.
     - `memory_budget_mb` limits the memory of all workers of sessions; None stands for half of the host's memory.
     - Node.js scripts of the calling convention `origin` have the environment variable NODE_ENV with `node_env`.
     - `running_max` limits the executions that run at once. Every owner has a fair share of it, and runs at most
@@ -72,6 +73,7 @@ class SandboxOptions:
     session_workers_max: int = field(default=4, validator=ge(1))
     running_max: int | None = field(default=None, validator=optional(ge(1)))
     owner_running_max: int | None = field(default=None, validator=optional(ge(1)))
+    reserved_mb: int = field(default=0, validator=ge(0))
     memory_budget_mb: int | None = field(default=None, validator=optional(ge(16)))
     prewarmed: int = field(default=16, validator=ge(0))
     starting_max: int = field(default=2, validator=ge(1))

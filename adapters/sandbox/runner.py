@@ -109,6 +109,7 @@ class SandboxScriptRunner(ScriptRunner):
     _pool: WorkerPool[WorkerProcess] = field(init=False)
     _scripts: BoundedCache[str, Script] = field(init=False)
     _maintenance: asyncio.Task[None] | None = field(default=None, init=False)
+    _network_trial: asyncio.Task[None] | None = field(default=None, init=False)
     _no_group_reason: str = field(default="it has not been opened", init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -128,7 +129,10 @@ class SandboxScriptRunner(ScriptRunner):
         except NoControlGroup as error:
             self._no_group_reason = str(error)
         await asyncio.gather(*(runtime.open() for runtime in self._runtimes.values()))
-        self._maintenance = asyncio.get_running_loop().create_task(self._maintain())
+        loop = asyncio.get_running_loop()
+        self._maintenance = loop.create_task(self._maintain())
+        if self.networks is not None:
+            self._network_trial = loop.create_task(self._try_networks(self.networks))
 
     async def close(self, grace_s: float) -> None:
         """Kill every worker and wait, at most `grace_s`, until all have left the process table."""
@@ -136,6 +140,10 @@ class SandboxScriptRunner(ScriptRunner):
             self._maintenance.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._maintenance
+        if self._network_trial is not None:
+            self._network_trial.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._network_trial
         self._pool.clear()
         for runtime in self._runtimes.values():
             await runtime.close()
@@ -190,6 +198,12 @@ class SandboxScriptRunner(ScriptRunner):
     async def language_health(self, language: Language) -> Mapping[str, object]:
         """Return the health of one language, without that of the sandbox."""
         return self._runtimes[language].summary()
+
+    def admit(self, pid: int) -> None:
+        """Put a process into the control group of the workers, if there is one; raises OSError."""
+        group = self._factory.zygotes.group
+        if group is not None:
+            group.admit(pid)
 
     def stats(self) -> SandboxStats:
         """Return the present figures."""
@@ -265,6 +279,11 @@ class SandboxScriptRunner(ScriptRunner):
         if self.networks is None:
             raise runtime.unavailable("this host connects no scripts to a network. Use a server that does.")
         return await self.networks.start(runtime, slot.network, slot.memory_mb, slot.owner)
+
+    async def _try_networks(self, networks: Networks) -> None:
+        """Start a worker with a network in each language, so that the first call does not wait for what starts once."""
+        for runtime in self._runtimes.values():
+            await networks.try_out(runtime, self.options.memory_mb)
 
     async def _maintain(self) -> None:
         """End workers that are idle for too long or active without an execution; prepare failed languages again."""

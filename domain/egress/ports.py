@@ -47,7 +47,7 @@ class WayOut(Protocol):
         ...
 
     async def health(self) -> Mapping[str, object]:
-        """Return facts for operators; `status` is "ok", "idle" before the first lease, or "degraded"."""
+        """Return facts for operators; `status` is "ok", also before the first lease, or "degraded"."""
         ...
 
     async def close(self) -> None:

@@ -81,12 +81,5 @@ class ExecutionTraffic:
         """The last of the refusals that are reported."""
         return self.refusals[-1] if self.refusals else None
 
-    def facts(self) -> Mapping[str, object]:
-        """Return it as JSON values: the traffic by host, and the refusals."""
-        network: Mapping[str, object] = {"network": [host.facts() for host in self.hosts]}
-        if self.refusals:
-            network = {**network, "network_refused": [refusal.facts() for refusal in self.refusals]}
-        return {**network, "network_lost": True} if self.is_lost else network
-
 
 LOST = ExecutionTraffic(is_lost=True)

@@ -33,7 +33,9 @@ from domain.executions.ports import (
 from domain.executions.running import RunningExecutions
 from domain.executions.uses import uses_of
 from domain.functions.params import ParamsCheck
+from domain.grants.ceilings import EgressCeilings
 from domain.grants.grants import Grants, GrantsUnknown
+from domain.grants.network import NetworkGrant
 from domain.grants.state import SaveOn, StateMode
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
@@ -107,6 +109,7 @@ class ExecutionService:
     _unrecorded: CapacityLimiter
     _tasks: BackgroundTasks
     _params: ParamsCheck
+    _egress: EgressCeilings
     _states: StateSlots
     _running: RunningExecutions = field(factory=RunningExecutions)
     _withdrawals: CapacityLimiter = field(
@@ -202,6 +205,8 @@ class ExecutionService:
         if grants.unknown:
             await self._withdrawn(call)
             raise GrantsUnknown(grants.unknown)
+        if grants.network is not None:
+            await self._require_network(call, grants.network)
         if grants.state is None:
             return await self._ran(call, execution)
         if grants.state.mode is StateMode.SHARED:
@@ -220,6 +225,17 @@ class ExecutionService:
             if saved is not None:
                 self._states.stats.sizes.add(len(saved))
             return evolve(executed, state_version=state.version + (saved is not None))
+
+    async def _require_network(self, call: _Call, network: NetworkGrant) -> None:
+        """Judge the rules of a session for its present owner; a call that does not have them is withdrawn."""
+        try:
+            await call.budget.spend(self._egress.require(call.ref.owner, network.allow), StorageUnavailable)
+        except StorageUnavailable as error:
+            await self._withdrawn(call)
+            raise error.restated(stored="no", executed="no") from error
+        except (asyncio.CancelledError, DomainError):
+            await self._withdrawn(call)
+            raise
 
     async def _prepared(self, call: _Call, preparing: Awaitable[SessionState]) -> SessionState:
         """Return the state for a run; a call that does not get it is withdrawn."""
@@ -240,7 +256,7 @@ class ExecutionService:
             report = await self._run(call, execution, worker)
         finally:
             await worker.release()
-        uses = None if state is None else uses_of(report, state)
+        uses = None if execution.session.grants is None else uses_of(report, state)
         count = await self._finish(call, execution, report, uses)
         title = execution.session.language_title
         return Executed(call.ref, call.execution_id, title, report, count)
@@ -357,6 +373,7 @@ class ExecutionService:
             convention=session.convention,
             listener=call.listener,
             state=state,
+            network=() if session.grants is None or session.grants.network is None else session.grants.network.allow,
         )
 
     async def _source(self, ref: SessionRef) -> Script:

@@ -10,6 +10,7 @@ from attrs import define, frozen
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import Unavailable
 from domain.grants.member import Member
+from domain.grants.network import NetworkGrant
 from domain.grants.state import StateGrant
 
 GRANTS_SIZE_MAX = 8192
@@ -50,6 +51,7 @@ class Grants:
     """
 
     state: StateGrant | None = _member(StateGrant)  # noqa: RUF009  # it returns an attrs field
+    network: NetworkGrant | None = _member(NetworkGrant)  # noqa: RUF009  # it returns an attrs field
     unknown: tuple[str, ...] = ()
 
     @classmethod

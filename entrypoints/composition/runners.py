@@ -7,11 +7,13 @@ from functools import partial
 
 from attrs import define, evolve, field
 
+from adapters.egress.client import EgressClient
 from adapters.origin.http import HttpOrigin, OriginClientOptions
 from adapters.remote_runtime.inspection import certificate_facts, inspect_runtime_hosts
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from adapters.remote_runtime.verification import Verification
 from adapters.sandbox.inspection import inspect_sandbox
+from adapters.sandbox.network import Networks
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.clock import Clock
 from domain.host_facts import CertificateFacts, OriginFacts, RuntimeHostFacts, SandboxFacts
@@ -20,6 +22,7 @@ from domain.scripts.examination import ScriptExaminer
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
 from domain.stats import RuntimeStreamStats, SandboxStats
+from entrypoints.composition.egress import egress_client, has_egress, networks_of
 from entrypoints.composition.host_options import runtime_options, sandbox_options
 from entrypoints.http.endpoints.health import Probe
 from entrypoints.origin.health import OriginHealth
@@ -37,6 +40,9 @@ class Runners:
     sandbox: SandboxScriptRunner | None
     remote: HttpScriptRunner | None
     by_language: Mapping[Language, ScriptRunner] = field()
+    egress: EgressClient | None = None
+    """What connects scripts of this host's sandbox; None without EGRESS_RULES."""
+    _networks: Callable[[], Networks] | None = None
 
     @classmethod
     def of(cls, settings: Settings, more_headers: Callable[[], Mapping[str, str]] = dict) -> "Runners":
@@ -49,16 +55,20 @@ class Runners:
         others = tuple(language for language, listed in urls.items() if not listed)
         local, registering = ((), others) if settings.runtime_host_networks else (others, ())
         sandbox = SandboxScriptRunner(sandbox_options(settings, local)) if local else None
+        egress = egress_client(settings, sandbox) if sandbox is not None and has_egress(settings) else None
         client = HttpScriptRunner(runtime_options(settings), remote_urls, more_headers, registering)
         remote = client if settings.has_runtime_hosts else None
         by_language = {language: sandbox if language in local else remote for language in urls}
-        return cls(sandbox, remote, {language: runner for language, runner in by_language.items() if runner})
+        served = {language: runner for language, runner in by_language.items() if runner}
+        networks = None if sandbox is None or egress is None else partial(networks_of, settings, sandbox, egress)
+        return cls(sandbox, remote, served, egress, networks)
 
     @property
     def probes(self) -> Mapping[str, Probe]:
         """The health of each language, and of this host's sandbox without its languages."""
         languages = {f"runtimes.{language}": self._health_of(language) for language in self.by_language}
-        return {**languages, "sandbox": self._sandbox_health}
+        egress = {} if self.egress is None else {"egress": self.egress.health}
+        return {**languages, "sandbox": self._sandbox_health, **egress}
 
     @property
     def language_probes(self) -> Mapping[Language, Probe]:
@@ -92,6 +102,8 @@ class Runners:
     async def open(self) -> None:
         """Start the sandbox and the client of runtime hosts; a missing interpreter or host does not stop the start."""
         if self.sandbox is not None:
+            if self._networks is not None:
+                self.sandbox.networks = await asyncio.to_thread(self._networks)
             await self.sandbox.open()
         if self.remote is not None:
             await self.remote.open()
@@ -102,6 +114,8 @@ class Runners:
             await self.remote.close()
         if self.sandbox is not None:
             await self.sandbox.close(CLOSE_GRACE_S)
+        if self.egress is not None:
+            await self.egress.close()
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from domain.executions.service import ExecutionService
 from domain.functions.examples import ExampleRuns
 from domain.functions.params import ParamsCheck
 from domain.functions.service import FunctionService
+from domain.grants.ceilings import EgressCeilings
 from domain.grants.service import GrantService
 from domain.states.service import StateService
 from domain.states.slots import StateSlots
@@ -43,6 +44,7 @@ from entrypoints.composition.runtime_hosts import RegisteredHosts
 from entrypoints.composition.schedules import Schedules
 from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
 from entrypoints.composition.webhooks import Webhooks
+from entrypoints.settings.egress import egress_rules
 from entrypoints.settings.settings import Settings
 from entrypoints.settings.webhooks import signing_key, webhook_policy
 from entrypoints.telemetry.metrics.sessions import CountedSessions
@@ -74,7 +76,8 @@ class UseCases(containers.DeclarativeContainer):
     recording_limiter = providers.Singleton(CapacityLimiter, "the recording of an execution", _RECORDINGS_MAX)
     schemas = providers.Singleton(JsonSchemaCompiler)
     params = providers.Singleton(ParamsCheck, database.functions, schemas)
-    grants = providers.Singleton(GrantService)
+    egress = providers.Singleton(EgressCeilings, providers.Callable(egress_rules, settings))
+    grants = providers.Singleton(GrantService, providers.List(egress))
     running = providers.Singleton(RunningExecutions)
 
     state_wait_s = providers.Callable(state_wait_s, settings)
@@ -104,6 +107,7 @@ class UseCases(containers.DeclarativeContainer):
         unrecorded=recording_limiter,
         tasks=tasks,
         params=params,
+        egress=egress,
         states=state_slots,
         running=running,
     )

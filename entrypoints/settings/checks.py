@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from entrypoints.settings.edge import edge_lists_are_valid, rates_are_valid
+from entrypoints.settings.egress import egress_settings_are_valid
 from entrypoints.settings.nodes import clock_source_is_valid, database_nodes_are_valid
 from entrypoints.settings.runtime_hosts import (
     controller_ca_is_usable,
@@ -254,6 +255,7 @@ CONTROLLER_CHECKS: tuple[Check, ...] = (
     rates_are_valid,
     edge_lists_are_valid,
     webhook_settings_are_valid,
+    egress_settings_are_valid,
 )
 """The checks of a controller."""
 

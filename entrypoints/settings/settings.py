@@ -140,6 +140,32 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Limit in MiB of the functions of one owner, with all kept versions. Unset: no limit."),
     ] = None
 
+    egress_rules: Annotated[
+        Texts,
+        Meta(
+            description="Hosts that scripts of every owner may reach if their session asks for it, such as "
+            "api.example.com:443, *.example.com:443, db.example.com:5432/tcp or *:443. Unset: none."
+        ),
+    ] = ()
+    egress_allowed_networks: Annotated[
+        Texts, Meta(description="Networks that scripts may reach although they are not public. Unset: none.")
+    ] = ()
+    egress_denied_networks: Annotated[
+        Texts, Meta(description="Networks that scripts may not reach, even if they are public. Unset: none.")
+    ] = ()
+    egress_ca_file: Annotated[
+        Path | None, Meta(description="File of the certificates that scripts trust (PEM). Unset: those of the host.")
+    ] = None
+    egress_connect_timeout_ms: Annotated[
+        int, Meta(ge=100, le=60_000, description="Limit of the connection of a script to a host.")
+    ] = 5000
+    max_egress_connections: Annotated[
+        int, Meta(ge=1, le=256, description="Connections that one execution may have open at once.")
+    ] = 16
+    max_egress_mb: Annotated[
+        int, Meta(ge=1, le=65_536, description="MiB that one execution may send, and as many that it may receive.")
+    ] = 64
+
     webhook_key: Annotated[
         Secret | None,
         Meta(

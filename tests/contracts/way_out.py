@@ -137,11 +137,14 @@ class WayOutContract:
         await again.end()
 
     async def test_the_health_says_what_there_is(self, way_out, upstream, kill):
-        assert (await way_out.health())["status"] == "idle"
+        assert await way_out.health() == {"status": "ok", "process": "idle", "starts": 0}
         lease = await self.admit(way_out, upstream)
-        assert await way_out.health() == {"status": "ok", "workers": 1, "starts": 1}
+        assert await way_out.health() == {"status": "ok", "process": "running", "workers": 1, "starts": 1}
         lease.close()
         assert (await way_out.health())["workers"] == 0
+        kill()
+        await until(lambda: lease.is_lost)
+        assert (await way_out.health())["status"] == "degraded"
 
     async def test_a_closed_way_out_admits_nobody(self, way_out, upstream):
         lease = await self.admit(way_out, upstream)

@@ -19,6 +19,8 @@ class _Closable(Protocol):
     async def close(self) -> None: ...
 
 
+_PORT = 5432
+
 Connected = TypeVar("Connected", bound=_Closable)
 
 
@@ -36,6 +38,17 @@ def each_host(conninfo: str) -> Sequence[str]:
     ]
     if given.get("load_balance_hosts") == "random":
         random.shuffle(found)
+    return found
+
+
+def endpoints_of(conninfo: str) -> Sequence[tuple[str, int]]:
+    """Return host and port of each server that is reached by TCP."""
+    found = []
+    for each in each_host(conninfo):
+        given = conninfo_to_dict(each)
+        host = str(given.get("hostaddr") or given.get("host") or "")
+        if host and not host.startswith(("/", "@")):
+            found.append((host, int(given.get("port") or _PORT)))
     return found
 
 

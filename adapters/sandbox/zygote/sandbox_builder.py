@@ -51,6 +51,26 @@ class SandboxBuilder:
             folder = self.options.runtimes_dir
             raise Unprepared(f"no files can be written below {folder}: {error}. Set another DATA_DIR.") from error
 
+    def bwrap(self) -> Path:
+        """Return a bubblewrap that the workers' uid can start; raises OSError."""
+        try:
+            programs = find_programs(self.options.bwrap_path)
+            return programs.bwrap if self.uid is None else _reachable_programs(self._copies(), programs).bwrap
+        except (ProgramMissing, ProgramUnreachable) as error:
+            raise OSError(str(error)) from error
+
+    def reachable(self, file: Path) -> Path:
+        """Return the file, or a copy of it that the workers' uid can read; raises OSError."""
+        try:
+            return file.resolve() if self.uid is None else self._copies().reachable(file.resolve())
+        except ProgramUnreachable as error:
+            raise OSError(str(error)) from error
+
+    def _copies(self) -> Copies:
+        copies = Copies(self.options.runtimes_dir / "copies")
+        copies.prepare()
+        return copies
+
     def _check_host(self) -> None:
         machine = os.uname().machine
         if machine not in MACHINES:
@@ -70,9 +90,8 @@ class SandboxBuilder:
             why_not_forked = why_not_forked or self._why_executed(interpreter.version)
             interpreter = interpreter if why_not_forked else forked_node(interpreter, platform.machine())
         zygote = interpreter if interpreter.is_forked else find_interpreter(Language.PYTHON, None)
-        copies = Copies(self.options.runtimes_dir / "copies")
         if self.uid is not None:
-            copies.prepare()
+            copies = self._copies()
             interpreter, zygote = copies.interpreter(interpreter), copies.interpreter(zygote)
             programs = _reachable_programs(copies, programs)
         return SandboxSpec(

@@ -24,6 +24,7 @@ from domain.functions.function import (
     FunctionVersionNotFound,
 )
 from domain.functions.schema import ParamsRefused, PinnedVersionNotFound, SchemaUnusable
+from domain.grants.ceilings import EgressNotAllowed
 from domain.grants.grants import GrantsUnknown
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.identity import Owner, SessionRef
@@ -194,6 +195,7 @@ SAMPLES: tuple[DomainError, ...] = (
     ScriptSyntaxError(SyntaxFault("invalid syntax", 3, 7)),
     CredentialMissing(),
     CredentialRefused("it has expired"),
+    EgressNotAllowed(Owner("alice"), "api.example.com:443", 0),
     ScopeMissing((Scope.EXECUTE_ALL, Scope.EXECUTE_PYTHON)),
     SessionNotFound(),
     WebhookNotFound(),

@@ -5,13 +5,15 @@ from typing import Protocol
 
 from msgspec import UnsetType
 
+from domain.egress.rule import EgressRule, InvalidRule
 from domain.errors import Problem
 from domain.grants.grants import Grants
+from domain.grants.network import NetworkGrant
 from domain.grants.state import SaveOn, StateGrant
 from entrypoints.http.schemas.fields import given
-from entrypoints.http.schemas.grants import NewState, is_given
+from entrypoints.http.schemas.grants import NewNetwork, NewState, is_given
 
-GRANT_NAMES = ("state",)
+GRANT_NAMES = ("state", "network")
 """The members of bodies that ask for grants; none of them changes during a session."""
 
 
@@ -23,16 +25,31 @@ class GrantingBody(Protocol):
         """The state that it asks for."""
         ...
 
+    @property
+    def network(self) -> NewNetwork | UnsetType | None:
+        """The hosts that it asks for."""
+        ...
+
 
 def grants_problems(body: GrantingBody) -> Iterator[Problem]:
     """Yield what is missing in the members of a body that ask for grants."""
     if is_given(body.state) and isinstance(body.state, NewState) and isinstance(body.state.mode, UnsetType):
         yield Problem("/state/mode", "is required: exclusive or shared; it is never guessed")
+    for at, text in enumerate(_rules(body.network)):
+        try:
+            EgressRule.parse(text)
+        except InvalidRule as error:
+            yield Problem(f"/network/allow/{at}", str(error))
 
 
 def asked_grants(body: GrantingBody) -> Grants | None:
     """Return what a body without problems asks for; None if it asks for nothing."""
-    return Grants.of_members(state=_state(body.state))
+    rules = tuple(map(EgressRule.parse, _rules(body.network)))
+    return Grants.of_members(state=_state(body.state), network=NetworkGrant(rules) if rules else None)
+
+
+def _rules(asked: NewNetwork | UnsetType | None) -> list[str]:
+    return (given(asked.allow) or []) if isinstance(asked, NewNetwork) else []
 
 
 def _state(asked: NewState | UnsetType | None) -> StateGrant | None:

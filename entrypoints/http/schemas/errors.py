@@ -69,6 +69,7 @@ class ErrorDetails(Struct):
         list[int] | UnsetType, Meta(description="The versions of the function that are kept, the newest first.")
     ] = UNSET
     owner: Annotated[_Text, Meta(description="The owner of the function.")] = UNSET
+    rule: Annotated[_Text, Meta(description="The rule that the owner may not have.")] = UNSET
     running: Annotated[_Text, Meta(description="The execution that writes the state of the session.")] = UNSET
     expired_at: Annotated[_Text, Meta(description="When the session expired.")] = UNSET
     closed_at: Annotated[_Text, Meta(description="When the session was closed.")] = UNSET

@@ -20,7 +20,7 @@ from domain.scripts.language import Language
 from domain.scripts.syntax_check import ScriptWarning
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
-from entrypoints.http.schemas.grants import GrantsField, NewStateField, grants_body
+from entrypoints.http.schemas.grants import GrantsField, NewNetworkField, NewStateField, grants_body
 
 TEXT_LENGTH_MAX = 100
 
@@ -100,6 +100,7 @@ class FunctionBody(Struct, forbid_unknown_fields=True):
     tags: Tags = field(default_factory=list)
     convention: fields.ConventionField = Convention.OWN
     state: NewStateField | UnsetType = UNSET
+    network: NewNetworkField | UnsetType = UNSET
 
 
 class FunctionEnvelope(Struct, forbid_unknown_fields=True):
@@ -112,6 +113,7 @@ class FunctionEnvelope(Struct, forbid_unknown_fields=True):
     tags: fields.RawArray | UnsetType = UNSET
     convention: fields.ConventionField = Convention.OWN
     state: NewStateField | UnsetType = UNSET
+    network: NewNetworkField | UnsetType = UNSET
 
 
 class ExampleEnvelope(Struct, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from domain.egress.rule import RULE_SIZE_MAX, RULES_MAX
 from domain.grants.grants import Grants
 from domain.grants.state import SaveOn, StateMode
 from entrypoints.http.schemas.fields import given
@@ -45,6 +46,37 @@ NewStateField = Annotated[
 ]
 
 
+Rule = Annotated[
+    str,
+    Meta(
+        description="A host and a port, such as api.example.com:443. Connections to it are TLS with this host's name. "
+        "With /tcp behind it, such as db.example.com:5432/tcp, they carry any bytes.",
+        max_length=RULE_SIZE_MAX,
+    ),
+]
+
+
+class NewNetwork(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Hosts that the script may reach. An empty object grants none."""
+
+    allow: Annotated[list[Rule], Meta(description="The rules, at most 16.", max_length=RULES_MAX)] | UnsetType = UNSET
+
+
+NewNetworkField = Annotated[
+    NewNetwork | None,
+    Meta(
+        description="Hosts that the script may reach, as far as EGRESS_RULES of the server allow them. The default is "
+        "none. A session without script_content has those of its function, which it may narrow."
+    ),
+]
+
+
+class GrantedNetwork(Struct):
+    """Hosts that the script may reach."""
+
+    allow: Annotated[list[Rule], Meta(description="The rules.")]
+
+
 class GrantedState(Struct):
     """The state that the executions of the session share."""
 
@@ -57,6 +89,7 @@ class GrantsBody(Struct):
     """What the script may use beside its params and its context."""
 
     state: GrantedState | UnsetType = UNSET
+    network: GrantedNetwork | UnsetType = UNSET
 
 
 GrantsField = Annotated[
@@ -68,8 +101,11 @@ def grants_body(grants: Grants | None) -> GrantsBody | UnsetType:
     """Return the member `grants` of a response; absent without any."""
     if grants is None:
         return UNSET
-    state = grants.state
-    return GrantsBody(state=UNSET if state is None else GrantedState(state.mode, state.save_on, state.repl))
+    state, network = grants.state, grants.network
+    return GrantsBody(
+        state=UNSET if state is None else GrantedState(state.mode, state.save_on, state.repl),
+        network=UNSET if network is None else GrantedNetwork([str(rule) for rule in network.allow]),
+    )
 
 
 def is_given(member: Struct | UnsetType | None) -> bool:

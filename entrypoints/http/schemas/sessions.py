@@ -15,7 +15,7 @@ from domain.sessions.session import Renewal, Status
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
 from entrypoints.http.schemas.errors import Error
-from entrypoints.http.schemas.grants import GrantsField, NewStateField, grants_body
+from entrypoints.http.schemas.grants import GrantsField, NewNetworkField, NewStateField, grants_body
 
 ItemTitle = Annotated[
     str,
@@ -67,6 +67,7 @@ class InitializeBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     metadata: fields.Metadata | UnsetType = UNSET
     convention: NewConvention | UnsetType = UNSET
     state: NewStateField | UnsetType = UNSET
+    network: NewNetworkField | UnsetType = UNSET
 
 
 class InitializeItemBody(InitializeBody):

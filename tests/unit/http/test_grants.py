@@ -67,7 +67,7 @@ async def test_a_state_that_cannot_be_granted_is_refused_with_the_place(client, 
     assert (await client.get("/api/v1/sessions")).json()["sessions"] == []
 
 
-@pytest.mark.parametrize("member", ["environment", "network", "secrets", "files", "syntax", "grants"])
+@pytest.mark.parametrize("member", ["environment", "secrets", "files", "syntax", "grants"])
 async def test_a_member_that_nothing_implements_is_unknown(client, member):
     assert list(await refused(client, **{member: {}})) == [f"/{member}"]
 
@@ -108,3 +108,40 @@ async def test_other_grants_make_another_version_with_another_etag(client):
 async def test_a_state_without_a_mode_is_refused_for_a_function_too(client):
     response = await client.put(FUNCTION, json={"script_content": SCRIPT, "state": {"save_on": "always"}})
     assert set(problems_of(response)) == {"/state/mode"}
+
+
+async def test_a_network_beyond_what_the_operator_allows_is_refused(client):
+    body = {"script_content": SCRIPT, "network": {"allow": ["api.example.com:443"]}}
+    response = await client.post("/api/v1/initialize", headers=TITLE, json=body)
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (403, "EGRESS_NOT_ALLOWED")
+    assert error["details"] == {"rule": "api.example.com:443", "owner": "anonymous"}
+    assert "EGRESS_RULES" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("network", "pointers"),
+    [
+        ({"allow": ["example.com", "Example.com:443", "a.test:443"]}, {"/network/allow/0", "/network/allow/1"}),
+        ({"allow": ["*.example.com:443"]}, {"/network/allow/0"}),
+        ({"allow": ["a.test:443", "a.test:443"]}, {"/network/allow/1"}),
+        ({"allow": [f"a{number}.test:443" for number in range(17)]}, {"/network/allow"}),
+        ({"allow": "a.test:443"}, {"/network/allow"}),
+        ({"allowed": []}, {"/network/allowed"}),
+    ],
+)
+async def test_a_network_that_cannot_be_granted_is_refused_with_the_place(client, network, pointers):
+    assert set(await refused(client, network=network)) == pointers
+
+
+@pytest.mark.parametrize("network", [None, {}, {"allow": []}])
+async def test_an_empty_network_grants_nothing(client, network):
+    session_id = await initialized(client, network=network)
+    assert "grants" not in (await client.get(f"/api/v1/sessions/{session_id}")).json()
+
+
+async def test_a_function_keeps_its_network_which_is_judged_with_its_sessions(client):
+    put = await client.put(FUNCTION, json={"script_content": SCRIPT, "network": {"allow": ["api.example.com:443"]}})
+    assert (put.status_code, put.json()["grants"]) == (201, {"network": {"allow": ["api.example.com:443"]}})
+    made = await client.post("/api/v1/initialize", headers=TITLE, json={})
+    assert made.json()["error"]["code"] == "EGRESS_NOT_ALLOWED"

@@ -14,6 +14,7 @@ from domain.executions.service import ExecutionPolicy, ExecutionService
 from domain.functions.examples import ExamplePolicy
 from domain.functions.quota import FunctionQuota
 from domain.functions.service import FunctionPolicy, FunctionService
+from domain.grants.ceilings import EgressCeilings
 from domain.identity import ANONYMOUS, Owner, SessionRef
 from domain.scripts.language import Language, LanguageMapping
 from domain.scripts.limits import Isolation, Limits, LimitsPolicy
@@ -63,6 +64,7 @@ class World(Fakes):
     example_timeout_ms: int = 1000
     quota: FunctionQuota | None = None
     state_wait_s: float = 5.0
+    egress: EgressCeilings = field(factory=EgressCeilings)
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -83,6 +85,7 @@ class World(Fakes):
             ),
             execution_policy=ExecutionPolicy(self.request_timeout_s, self.run_overhead_s, finish_retry_s=0),
             state_wait_s=self.state_wait_s,
+            egress=self.egress,
             example_policy=ExamplePolicy(limits, self.examples_s, self.run_overhead_s),
             function_policy=FunctionPolicy(script_size_max=1000, request_timeout_s=self.request_timeout_s),
             **({} if self.quota is None else {"function_quota": self.quota}),

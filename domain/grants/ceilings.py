@@ -1,0 +1,52 @@
+"""What owners may reach: an operator allows it, and each execution is judged again."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from attrs import define, frozen
+
+from domain.egress.rule import EgressRule, is_covered
+from domain.errors import Forbidden
+from domain.grants.grants import Grants
+from domain.grants.ports import GrantCeiling
+from domain.identity import Owner
+
+
+@define(eq=False)
+class EgressNotAllowed(Forbidden):
+    """The script of a session would reach a host that its owner may not reach. Nothing ran."""
+
+    code: ClassVar[str] = "EGRESS_NOT_ALLOWED"
+    owner: Owner
+    rule: str
+    at: int
+
+    @property
+    def message(self) -> str:
+        return (
+            f"/network/allow/{self.at}: scripts of {self.owner} may not reach {self.rule}, so nothing was done. Have "
+            "the operator add it to EGRESS_RULES, or remove the rule."
+        )
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        return {"rule": self.rule, "owner": str(self.owner)}
+
+
+@frozen
+class EgressCeilings(GrantCeiling):
+    """Judges the rules of sessions for their present owners."""
+
+    everybody: Sequence[EgressRule] = ()
+    """What scripts of every owner may reach."""
+
+    async def judge(self, owner: Owner, grants: Grants) -> Grants:
+        if grants.network is not None:
+            await self.require(owner, grants.network.allow)
+        return grants
+
+    async def require(self, owner: Owner, rules: Sequence[EgressRule]) -> None:
+        """Raise EgressNotAllowed for the first rule that the owner may not have."""
+        for at, rule in enumerate(rules):
+            if not is_covered(rule, self.everybody):
+                raise EgressNotAllowed(owner, str(rule), at)
