@@ -13,6 +13,7 @@ from entrypoints.http.endpoints.health import HealthChecks, Probe
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.callers import CallerMetrics
 from entrypoints.telemetry.metrics.database import DatabaseMetrics
+from entrypoints.telemetry.metrics.egress import EgressMetrics
 from entrypoints.telemetry.metrics.runtime_hosts import RuntimeStreamMetrics
 from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
 from entrypoints.telemetry.metrics.schedules import ScheduleMetrics
@@ -99,6 +100,7 @@ class Observation(containers.DeclarativeContainer):
         ),
         providers.Singleton(DatabaseMetrics, database_stats.provided.read),
         providers.Singleton(SandboxMetrics, runners.provided.sandbox_stats),
+        providers.Singleton(EgressMetrics, runners.provided.egress_stats),
         providers.Singleton(_webhook_metrics, webhooks),
         fronting.provided.metrics,
         queue.provided.metrics,

@@ -16,6 +16,7 @@ from adapters.sandbox.inspection import inspect_sandbox
 from adapters.sandbox.network import Networks
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.clock import Clock
+from domain.egress.stats import EgressStats
 from domain.host_facts import CertificateFacts, OriginFacts, RuntimeHostFacts, SandboxFacts
 from domain.hosts.host import RegisteredHost
 from domain.scripts.examination import ScriptExaminer
@@ -94,6 +95,10 @@ class Runners:
     def sandbox_stats(self) -> SandboxStats | None:
         """Return the numbers of this host's sandbox, if it has one."""
         return None if self.sandbox is None else self.sandbox.stats()
+
+    def egress_stats(self) -> EgressStats:
+        """Return the numbers of the connections of scripts."""
+        return EgressStats() if self.egress is None else self.egress.stats
 
     def stream_stats(self) -> RuntimeStreamStats | None:
         """Return the numbers of the runtime hosts, if there may be any."""
