@@ -30,6 +30,8 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from domain.egress.rule import RULE_SIZE_MAX, RULES_MAX
+from domain.egress.traffic import REFUSALS_MAX, ExecutionTraffic, HostTraffic, Refusal, RefusalReason
 from domain.hosts.host import LANGUAGE_PATTERN, LANGUAGES_MAX, RELEASE_PATTERN, RUNS_MAX, HostState
 from domain.hosts.networks import URL_SIZE_MAX
 from domain.identity import Owner
@@ -67,6 +69,8 @@ _OwnerName = Annotated[Owner, Meta(min_length=1, max_length=512)]
 _Measured = Annotated[float, Meta(ge=0, le=1 << 53)]
 _Message = TypeVar("_Message", bound=Struct)
 
+
+_HOSTS_MAX = RULES_MAX + REFUSALS_MAX
 
 FAULT_SIZE_MAX = 500
 """The most characters of a peer's text that get into errors, and so into logs and to callers."""
@@ -116,6 +120,8 @@ class Granted(Struct, frozen=True, omit_defaults=True):
 
     convention: Convention = Convention.OWN
     state: StateFields | None = None
+    network: Annotated[tuple[Annotated[str, Meta(max_length=RULE_SIZE_MAX)], ...], Meta(max_length=RULES_MAX)] = ()
+    """Egress rules, which the host judges by its own settings too."""
 
 
 class ExecuteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -212,12 +218,34 @@ class FailureFields(Struct, frozen=True, kw_only=True):
     observed: int | None = None
 
 
+class TrafficFields(Struct, frozen=True, omit_defaults=True):
+    """What a run with a network used: HostTraffic and Refusal of `domain.egress.traffic`, field by field."""
+
+    hosts: Annotated[tuple[tuple[str, int, int, int, int, int], ...], Meta(max_length=_HOSTS_MAX)] = ()
+    refusals: Annotated[tuple[tuple[str, int, RefusalReason], ...], Meta(max_length=REFUSALS_MAX)] = ()
+    lost: bool = False
+
+    @classmethod
+    def of(cls, traffic: ExecutionTraffic) -> "TrafficFields":
+        """Return the fields of the traffic."""
+        hosts = tuple((x.host, x.port, x.connections, x.sent_bytes, x.received_bytes, x.refused) for x in traffic.hosts)
+        refusals = tuple((each.host, each.port, each.reason) for each in traffic.refusals)
+        return cls(hosts[:_HOSTS_MAX], refusals[:REFUSALS_MAX], traffic.is_lost)
+
+    def traffic(self) -> ExecutionTraffic:
+        """Return the traffic of the fields."""
+        hosts = tuple(HostTraffic(*each) for each in self.hosts)
+        return ExecutionTraffic(hosts, tuple(Refusal(*each) for each in self.refusals), self.lost)
+
+
 class ExecuteReply(Struct, frozen=True):
     """How an execution ended; times in milliseconds, memory beside the interpreter in bytes.
 
     With an error, `result` is null and `error` is FailureFields; otherwise `error` is null. `result_given` is
     written only as false, if the script gave no result; `result` is null then too. `state` is written only if the
-    script has changed its state. A field that the host left out is an empty Raw, None or UNSET.
+    script has changed its state, and `traffic` if the run has a network.
+
+    A field that the host left out is an empty Raw, None or UNSET.
     """
 
     result: Raw = Raw()
@@ -231,6 +259,7 @@ class ExecuteReply(Struct, frozen=True):
     error: Raw = Raw()
     result_given: bool | UnsetType = UNSET
     state: Raw | UnsetType = UNSET
+    traffic: TrafficFields | UnsetType = UNSET
 
     @property
     def is_own_form(self) -> bool:

@@ -143,6 +143,7 @@ class ReportReader:
             queue_time_ms=None if queue_time_ms is None else queue_time_ms + waited_ms,
             cold_start=None if isinstance(reply.cold_start, UnsetType) else reply.cold_start,
             state=None if isinstance(reply.state, UnsetType) else json_text(reply.state),
+            traffic=None if isinstance(reply.traffic, UnsetType) else reply.traffic.traffic(),
         )
 
     def _failure(self, reply: ExecuteReply) -> Failure:

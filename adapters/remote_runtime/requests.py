@@ -12,7 +12,7 @@ from domain.scripts.script import Script
 
 def execute_body(run: ScriptRun, script: Script | None, time_left_s: float, trace: Mapping[str, str]) -> bytes:
     """Return a run as JSON; without a script the host has it, and finds it by its hash."""
-    grants = _granted(run)
+    grants = granted_of(run)
     return msgspec.json.encode(
         ExecuteRequest(
             request_id=run.ref.session_id,
@@ -35,12 +35,15 @@ def execute_body(run: ScriptRun, script: Script | None, time_left_s: float, trac
     )
 
 
-def _granted(run: ScriptRun) -> Granted | None:
+def granted_of(run: ScriptRun) -> Granted | None:
     """Return what a run has beside its params and its context; None if that is nothing."""
     state = run.state
-    if state is None:
+    if state is None and not run.network:
         return None
-    return Granted(run.convention, StateFields(Raw(state.text.encode()), state.is_shared, state.saves_failures))
+    fields = None
+    if state is not None:
+        fields = StateFields(Raw(state.text.encode()), state.is_shared, state.saves_failures)
+    return Granted(run.convention, fields, tuple(map(str, run.network)))
 
 
 def _whole_ms(time_s: float) -> int:

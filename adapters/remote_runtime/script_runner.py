@@ -53,11 +53,6 @@ _SESSIONS_MAX = 100_000
 _LIKELY = 2
 """The hosts by rank that run a session, as long as both take runs."""
 
-_NO_NETWORK = (
-    "runtime hosts connect no scripts to a network, and the session has one. Use a server that runs scripts "
-    "itself, in one HTTP worker."
-)
-
 
 @define(eq=False)
 class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
@@ -141,8 +136,6 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
 
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
-        if run.network:
-            raise RuntimeUnavailable(run.language, _NO_NETWORK)
         self._require_hosts(run.language)
         if run.syntax is not None:
             raise run.syntax.unknown_in(run.language)

@@ -1,7 +1,7 @@
 """Executions of scripts that may reach hosts: how their workers are connected, and what their reports say of it."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -11,7 +11,7 @@ from adapters.sandbox.equipment import Equipment, WorkerNetwork
 from adapters.sandbox.runtime import LanguageRuntime
 from adapters.sandbox.workers.process import WorkerProcess
 from domain.egress.ports import WayOut
-from domain.egress.rule import EgressRule
+from domain.egress.rule import EgressRule, is_covered
 from domain.egress.traffic import ExecutionTraffic
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.identity import ANONYMOUS, Owner
@@ -40,11 +40,16 @@ class Networks:
     way_out: WayOut
     roots: Path | None = None
     connections_max: int = 16
+    ceilings: Sequence[EgressRule] | None = None
+    """What this host connects at most; None stands for any host."""
 
     async def start(
         self, runtime: LanguageRuntime, rules: tuple[EgressRule, ...], memory_mb: int, owner: Owner
     ) -> WorkerProcess:
         """Return a worker that can reach the hosts of these rules; raises RuntimeUnavailable and Overloaded."""
+        beyond = [] if self.ceilings is None else [rule for rule in rules if not is_covered(rule, self.ceilings)]
+        if beyond:
+            raise runtime.unavailable(f"EGRESS_RULES of their host do not cover {beyond[0]}. Add the rule there.")
         network = network_of(rules)
         worker = await runtime.start_equipped(Equipment(self.roots), network, memory_mb, owner)
         assert worker.listeners is not None
@@ -63,7 +68,7 @@ class Networks:
     async def try_out(self, runtime: LanguageRuntime, memory_mb: int) -> None:
         """Start a worker with a network, and end it; log why that is not possible."""
         try:
-            worker = await self.start(runtime, (_TRIAL,), memory_mb, ANONYMOUS)
+            worker = await evolve(self, ceilings=None).start(runtime, (_TRIAL,), memory_mb, ANONYMOUS)
         except (RuntimeUnavailable, Overloaded) as error:
             _log.warning("network_unavailable", language=runtime.language, reason=error.message)
             return

@@ -1,7 +1,10 @@
 """How scripts of this host's sandbox are connected, as the settings allow it."""
 
+import asyncio
 import ssl
 from pathlib import Path
+
+from attrs import define, field
 
 from adapters.egress.client import EgressClient
 from adapters.egress.control import Configure
@@ -10,6 +13,7 @@ from adapters.postgres.connections.addresses import endpoints_of
 from adapters.sandbox.isolation.seccomp import egress_filter
 from adapters.sandbox.network import Networks
 from adapters.sandbox.runner import SandboxScriptRunner
+from domain.egress.stats import EgressStats
 from entrypoints.settings.egress import address_rules, egress_rules, guarded_endpoints
 from entrypoints.settings.settings import Settings
 
@@ -43,8 +47,32 @@ def egress_client(settings: Settings, sandbox: SandboxScriptRunner) -> EgressCli
 def networks_of(settings: Settings, sandbox: SandboxScriptRunner, client: EgressClient) -> Networks:
     """Return how this sandbox starts workers with a network; raises OSError. It may copy a file."""
     roots = settings.egress_ca_file or _roots_of_host()
-    connections_max = settings.max_egress_connections
-    return Networks(client, None if roots is None else sandbox.builder.reachable(roots), connections_max)
+    found = None if roots is None else sandbox.builder.reachable(roots)
+    return Networks(client, found, settings.max_egress_connections, egress_rules(settings))
+
+
+@define(eq=False)
+class HostEgress:
+    """What connects the scripts of a runtime host; nothing without EGRESS_RULES."""
+
+    _settings: Settings
+    _sandbox: SandboxScriptRunner
+    _client: EgressClient | None = field(default=None, init=False)
+
+    async def open(self) -> None:
+        """Let the sandbox start workers with a network. Call it before the sandbox is opened."""
+        if has_egress(self._settings):
+            self._client = egress_client(self._settings, self._sandbox)
+            self._sandbox.networks = await asyncio.to_thread(networks_of, self._settings, self._sandbox, self._client)
+
+    def stats(self) -> EgressStats:
+        """Return the numbers of the connections."""
+        return EgressStats() if self._client is None else self._client.stats
+
+    async def close(self) -> None:
+        """End every connection."""
+        if self._client is not None:
+            await self._client.close()
 
 
 def _roots_of_host() -> Path | None:

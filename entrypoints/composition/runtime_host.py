@@ -11,6 +11,7 @@ from dependency_injector import containers, providers
 from adapters.host_registrar import HostRegistrar, Offer, RegistrarOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
+from entrypoints.composition.egress import HostEgress
 from entrypoints.composition.host_options import host_options, sandbox_options
 from entrypoints.composition.runners import CLOSE_GRACE_S
 from entrypoints.composition.telemetry import tracing_of
@@ -21,6 +22,7 @@ from entrypoints.runtime_host.telemetry import HostMetrics
 from entrypoints.server.lifespan import Lifespan, bounded
 from entrypoints.settings.runtime_hosts import host_tls, runtime_host_name, runtime_host_url
 from entrypoints.settings.settings import Settings
+from entrypoints.telemetry.metrics.egress import EgressMetrics
 from entrypoints.telemetry.metrics.process import LoopLag, ProcessMetrics
 from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
 from entrypoints.telemetry.metrics.scrape import Scrape, metrics_registry
@@ -56,11 +58,13 @@ def _offer(runner: SandboxScriptRunner) -> Offer:
     )
 
 
-def _lifespan(runner: SandboxScriptRunner, tracing: Tracing, registrar: HostRegistrar | None = None) -> Lifespan:
+def _lifespan(
+    runner: SandboxScriptRunner, egress: HostEgress, tracing: Tracing, registrar: HostRegistrar | None = None
+) -> Lifespan:
     return Lifespan(
-        startup=[runner.open],
+        startup=[egress.open, runner.open],
         background=[] if registrar is None else [registrar.run],
-        shutdown=[partial(runner.close, CLOSE_GRACE_S)],
+        shutdown=[partial(runner.close, CLOSE_GRACE_S), egress.close],
         close=[
             *([] if registrar is None else [bounded(registrar.end, _END_WITHIN_S)]),
             partial(asyncio.to_thread, tracing.close),
@@ -82,6 +86,7 @@ class RuntimeHost(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
 
     runner = providers.Singleton(SandboxScriptRunner, providers.Callable(sandbox_options, settings, tuple(Language)))
+    egress = providers.Singleton(HostEgress, settings, runner)
     executions = providers.Singleton(ExecutionMetrics, _METRICS_PREFIX)
     api = providers.Singleton(
         HostApi,
@@ -103,6 +108,7 @@ class RuntimeHost(containers.DeclarativeContainer):
         executions,
         requests,
         providers.Singleton(SandboxMetrics, runner.provided.stats),
+        providers.Singleton(EgressMetrics, egress.provided.stats),
         loop_lag,
         providers.Singleton(ProcessMetrics),
     )
@@ -112,7 +118,7 @@ class RuntimeHost(containers.DeclarativeContainer):
         providers.Singleton(Scrape, metrics),
         observers,
         loop_lag,
-        providers.Singleton(_lifespan, runner, tracing, registrar),
+        providers.Singleton(_lifespan, runner, egress, tracing, registrar),
         providers.Callable(_leaving, registrar),
         tls,
     )

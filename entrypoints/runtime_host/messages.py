@@ -1,5 +1,6 @@
 """Converts the messages of the protocol to runs, and reports to replies."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -11,11 +12,13 @@ from adapters.runtime_protocol import (
     ExecuteRequest,
     FailureFields,
     MalformedMessage,
+    TrafficFields,
     decode,
     granted_name,
     json_text,
     language_called,
 )
+from domain.egress.rule import EgressRule, InvalidRule
 from domain.identity import SessionRef
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
@@ -56,6 +59,7 @@ def script_run(request: ExecuteRequest, script: Script, listener: OutputListener
     except MalformedMessage as error:
         raise MalformedRequest(str(error)) from error
     language, convention, state = _granted(request)
+    network = () if request.grants is None else _rules(request.grants.network)
     return ScriptRun(
         ref=SessionRef(request.owner, request.request_id),
         execution_id=request.execution_id,
@@ -69,7 +73,15 @@ def script_run(request: ExecuteRequest, script: Script, listener: OutputListener
         convention=convention,
         listener=listener,
         state=state,
+        network=network,
     )
+
+
+def _rules(texts: Sequence[str]) -> tuple[EgressRule, ...]:
+    try:
+        return tuple(map(EgressRule.parse, texts))
+    except InvalidRule as error:
+        raise MalformedRequest(f"a rule of the network {error}") from error
 
 
 def _granted(request: ExecuteRequest) -> tuple[Language, Convention, RunState | None]:
@@ -86,7 +98,7 @@ def _granted(request: ExecuteRequest) -> tuple[Language, Convention, RunState | 
         text = json_text(grants.state.text)
     except MalformedMessage as error:
         raise MalformedRequest(str(error)) from error
-    return named, grants.convention, RunState(text, grants.state.shared, grants.state.always)
+    return named, grants.convention, RunState(text, is_shared=grants.state.shared, saves_failures=grants.state.always)
 
 
 def write_report(report: ScriptReport) -> bytes:
@@ -105,6 +117,7 @@ def write_report(report: ScriptReport) -> bytes:
             error=Raw(msgspec.json.encode(failure)),
             result_given=False if report.result is None and report.failure is None else UNSET,
             state=UNSET if report.state is None else Raw(report.state.encode()),
+            traffic=UNSET if report.traffic is None else TrafficFields.of(report.traffic),
         )
     )
 
