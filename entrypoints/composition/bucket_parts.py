@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -11,7 +12,8 @@ from dependency_injector import providers
 
 from adapters.buckets.directory import Directory, Storage, serves
 from adapters.buckets.ids import InBucket
-from adapters.postgres.batching.coalescer import Coalescer, StatementTurns
+from adapters.postgres.batching.coalescer import Coalescer
+from adapters.postgres.batching.statement_turns import MessageRounds, NodeTurns, StatementTurns
 from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.placements import Placement, Placements
 from adapters.postgres.buckets.pool import GATHERED, BucketGateway, bucket_gateway
@@ -38,6 +40,9 @@ class BucketParts:
     _placements: Placements
     _retention: "BucketRetention"
     _turns: dict[tuple[int | None, str, bool], StatementTurns] = field(factory=dict, init=False)
+    _rounds: dict[str, MessageRounds] = field(factory=lambda: defaultdict(MessageRounds), init=False)
+    """Rounds of messages by the names of their statements."""
+
     _open: dict[int, Sequence[Coalescer[Any, Any]]] = field(factory=dict, init=False)
     """The coalescers of each bucket."""
     gateways: list[BucketGateway] = field(factory=list, init=False)
@@ -100,7 +105,10 @@ class BucketParts:
     def _turn_at(self, group: int | None, coalescers: Sequence[Coalescer[Any, Any]], *, gathers: bool = False) -> None:
         for each in coalescers:
             together = gathers and each.statement_name in GATHERED
-            each.share(self._turns.setdefault((group, each.name, together), StatementTurns(together)))
+            key = group, each.name, together
+            if key not in self._turns:
+                self._turns[key] = NodeTurns(rounds=self._rounds[each.name]) if together else StatementTurns()
+            each.share(self._turns[key])
 
 
 @define(eq=False)

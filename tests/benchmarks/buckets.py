@@ -14,7 +14,7 @@ import psycopg
 from attrs import define, field
 
 from adapters.postgres.batching.call_queue import BatchKeys
-from adapters.postgres.batching.coalescer import StatementTurns
+from adapters.postgres.batching.statement_turns import MessageRounds, NodeTurns, StatementTurns
 from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.placements import Placements
 from adapters.postgres.buckets.pool import GATHERED, bucket_gateway
@@ -70,6 +70,7 @@ class Side:
         """Connect, and store sessions, equally many in each bucket."""
         statements, writing = load_statements(), BatchKeys()
         turns: dict[tuple[int, str, bool], StatementTurns] = {}
+        rounds: dict[str, MessageRounds] = defaultdict(MessageRounds)
         for gateway in {self._home, *self._gateways.values()}:
             await gateway.open()
         for number, gateway in self._gateways.items():
@@ -78,7 +79,10 @@ class Side:
             group, gathers = await self._place(number)
             for each in (*sessions.coalescers, *executions.coalescers):
                 together = gathers and each.statement_name in GATHERED
-                each.share(turns.setdefault((group, each.name, together), StatementTurns(together)))
+                key = group, each.name, together
+                if key not in turns:
+                    turns[key] = NodeTurns(rounds=rounds[each.name]) if together else StatementTurns()
+                each.share(turns[key])
             self._sessions[number], self._executions[number] = sessions, executions
         await asyncio.gather(*(self._add(number) for number in range(_SESSIONS)))
 
@@ -102,10 +106,17 @@ class Side:
             calls = len(self._open)
         call: Callable[[], Awaitable[Any]] = getattr(self, f"_{kind}")
         left = iter(range(calls))
+        before = self._statements(kind)
         server_us, process_s, started_s = self._server_us(), time.process_time(), time.perf_counter()
         await asyncio.gather(*(self._calls(call, left) for _ in range(CALLERS)))
         took_s, process_us = time.perf_counter() - started_s, (time.process_time() - process_s) * 1e6
-        return Cost(calls / took_s, process_us / calls, (self._server_us() - server_us) / calls)
+        server_us, statements = self._server_us() - server_us, self._statements(kind) - before
+        return Cost(calls / took_s, process_us / calls, server_us / calls, calls / statements)
+
+    def _statements(self, kind: str) -> int:
+        """Return how many statements of a kind have started."""
+        repositories = (*self._sessions.values(), *self._executions.values())
+        return sum(each.stats().batches for of in repositories for each in of.coalescers if each.name == kind)
 
     async def _calls(self, call: Callable[[], Awaitable[Any]], left: Any) -> None:
         for _ in left:

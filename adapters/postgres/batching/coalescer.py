@@ -2,16 +2,16 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from contextvars import Context
 from functools import partial
-from typing import Any, Generic
+from typing import Generic
 
-from attrs import define, field, frozen, validators
+from attrs import field, frozen, validators
 
 from adapters.postgres.batching.call_queue import BatchKeys, CallQueue, PendingCall, QueueBounds, StatementBatch
 from adapters.postgres.batching.statement import BatchStatement, Call, Response
+from adapters.postgres.batching.statement_turns import StatementGroup, StatementTurns
 from adapters.postgres.connections.errors import StatementRefused, TookTooLong
 from adapters.postgres.gateway import Gateway, PoolName, report_wait
 from domain.concurrency.budget import call_later
@@ -44,81 +44,6 @@ class CoalescerOptions:
     def bounds(self) -> QueueBounds:
         """The bounds of batches and of the queue."""
         return QueueBounds(self.batch_max, self.batch_bytes_max, self.queue_max, self.queue_bytes_max)
-
-
-@define(eq=False)
-class StatementGroup:
-    """Statements that count as one, because they share a message; or a single one."""
-
-    left: int = 0
-
-
-@define(eq=False)
-class StatementTurns:
-    """Statements in progress of one kind: of one coalescer, or of those of several buckets on one node.
-
-    Each bucket has coalescers of its own. If each of them started statements whenever it could, batches would be as
-    thin as if each bucket had few callers. So their statements count together, and the coalescers start them in turn.
-    If it `gathers`, those that start in one turn of the event loop count as one: they share a message.
-    """
-
-    gathers: bool = False
-    in_progress: int = 0
-    started_at_s: float = 0.0
-    members: "deque[Coalescer[Any, Any]]" = field(factory=deque)
-    _starting: StatementGroup | None = field(default=None, init=False)
-    """The group that statements may still join."""
-
-    def may_start(self, concurrency: int, last: StatementGroup | None) -> bool:
-        """Return whether a coalescer may start a statement, whose `last` one is in a group."""
-        if self._starting is not None:
-            return self._starting is not last
-        return self.in_progress < concurrency
-
-    def pause_s(self, overlap_s: float, now_s: float) -> float:
-        """Return how long the next statement may not start beside those in progress."""
-        if self._starting is not None or not self.in_progress:
-            return 0.0
-        return self.started_at_s + overlap_s - now_s
-
-    def start(self, now_s: float) -> StatementGroup:
-        """Count a statement that starts, and return its group."""
-        group = self._starting or self._new_group(now_s)
-        group.left += 1
-        return group
-
-    def end(self, group: StatementGroup) -> bool:
-        """Note the end of a statement, and return whether it was the last one of its group."""
-        group.left -= 1
-        if group.left:
-            return False
-        self.in_progress -= 1
-        return True
-
-    def _new_group(self, now_s: float) -> StatementGroup:
-        group = StatementGroup()
-        self.in_progress += 1
-        self.started_at_s = now_s
-        if self.gathers:
-            self._starting = group
-            self.wake_next()  # before the end of the group: the others join it
-            asyncio.get_running_loop().call_soon(self._close_group)
-        return group
-
-    def _close_group(self) -> None:
-        self._starting = None
-        self.wake_next()
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether several coalescers start in turn."""
-        return len(self.members) > 1
-
-    def wake_next(self) -> None:
-        """Let the member after the last one start its calls first."""
-        self.members.rotate(-1)
-        for member in self.members:
-            member.start_if_ready()
 
 
 class Coalescer(Generic[Call, Response]):
@@ -263,10 +188,10 @@ class Coalescer(Generic[Call, Response]):
         self._start_batches()
 
     def _start(self, batch: StatementBatch[Call, Response]) -> None:
-        turns, started_at_s = self._turns, self._monotonic_s()
-        self._group = group = turns.start(started_at_s)
+        turns, started_at_s, calls = self._turns, self._monotonic_s(), len(batch.pending)
+        self._group = group = turns.start(started_at_s, calls)
         self._batches += 1
-        self._sizes.add(len(batch.pending))
+        self._sizes.add(calls)
         self._waits.add(started_at_s - batch.pending[0].submitted_s)
         task = asyncio.get_running_loop().create_task(self._run(batch), name=self.name)
         self._tasks.add(task)
@@ -274,10 +199,10 @@ class Coalescer(Generic[Call, Response]):
 
     def _on_end(self, turns: StatementTurns, group: StatementGroup, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        is_over = turns.end(group)
+        wakes = turns.end(group)
         if turns is self._turns and not turns.is_shared:
             self._start_soon()
-        elif is_over:
+        elif wakes:
             turns.wake_next()
         self._notify_drained()
 
