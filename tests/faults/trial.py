@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -91,12 +92,18 @@ class Trial:
         if self.settles:
             found += unrecorded(callers.calls, stored)
         if recovered_s > self.recovery_s + SLACK_S:
-            found.append(f"a call still failed {recovered_s:.2f} s after the fault had ended")
+            failed = Counter(
+                _failure(call, ended_s) for call in callers.calls if call.failed and call.began_s > ended_s
+            )
+            found.append(f"a call still failed {recovered_s:.2f} s after the fault had ended: {dict(failed)}")
         if self.away and 200 in watch.readiness(began_s + self.noticed_s, over_s - 1.0):
             found.append("ready while the database was away")
         ready_s = ended_s + max(self.recovery_s, self.readiness_s) + SLACK_S
-        if set(watch.readiness(ready_s, float("inf"))) - {200}:
-            found.append("not ready when all was well again")
+        late_s = [look.began_s - ended_s for look in watch.unready() if look.began_s >= ready_s]
+        if late_s:
+            found.append(
+                f"not ready {late_s[0]:.1f} to {late_s[-1]:.1f} s after the fault had ended ({len(late_s)} times)"
+            )
         if self.bites and not any(call.failed and began_s <= call.ended_s for call in callers.calls):
             found.append("the fault did nothing")
         assert not found, "\n".join([f"{self.name}: {len(found)} problems", *found[:PROBLEMS_SHOWN], str(ROWS[-1])])
@@ -112,6 +119,11 @@ class Trial:
             code, after_s = call.response and call.response.code, call.began_s - ended_s
             NOTES.append(f"{self.name}: one of {len(after)} later calls got {code}, {after_s:.1f} s after")
         return late
+
+
+def _failure(call, since_s):
+    """Return what a call got that failed, and in which second."""
+    return int(call.began_s - since_s), call.response and (call.response.code, call.response.details.get("reason"))
 
 
 def recovery_s(calls, since_s):

@@ -45,6 +45,10 @@ class Watch:
         looks = [look for look in self.looks if look.path == "/readyz" and look.status is not None]
         return [look.status for look in looks if from_s <= look.began_s <= to_s]
 
+    def unready(self):
+        """Return the looks at `/readyz` that were not answered 200."""
+        return [look for look in self.looks if look.path == "/readyz" and look.status not in (200, None)]
+
     async def _look_on(self, path):
         while True:
             began_s = time.monotonic()
