@@ -247,8 +247,8 @@ held AS (
 opened AS (
     SELECT h.*
     FROM held AS h
-    INNER JOIN meta.open_executions AS o ON h.request_id = o.request_id AND h.execution_id = o.execution_id
-    ORDER BY o.request_id, o.execution_id
+    INNER JOIN meta.open_executions AS o ON o.request_id = any(ARRAY[h.request_id]) AND h.execution_id = o.execution_id
+    ORDER BY h.request_id, h.execution_id
     FOR UPDATE OF o
 ),
 written AS (

@@ -18,9 +18,19 @@ seen AS MATERIALIZED (
         c.ordinal, c.request_id, c.execution_id, c.now, c.until, t.request_id IS NOT NULL AS is_stored,
         t.writer AS writer_seen, w.execution_id IS NOT NULL AS writer_is_open
     FROM call AS c
-    INNER JOIN meta.open_executions AS o ON c.request_id = o.request_id AND c.execution_id = o.execution_id
+    CROSS JOIN LATERAL (
+        SELECT TRUE AS is_open
+        FROM meta.open_executions AS o
+        WHERE o.request_id = c.request_id AND o.execution_id = c.execution_id
+        LIMIT 1
+    ) AS o
     LEFT JOIN meta.session_states AS t ON c.request_id = t.request_id
-    LEFT JOIN meta.open_executions AS w ON t.request_id = w.request_id AND t.writer = w.execution_id
+    LEFT JOIN LATERAL (
+        SELECT w.execution_id
+        FROM meta.open_executions AS w
+        WHERE w.request_id = t.request_id AND w.execution_id = t.writer
+        LIMIT 1
+    ) AS w ON TRUE
 ),
 passing AS (
     SELECT c.*, t.version, t.state, t.writer, t.writer_until
@@ -102,7 +112,12 @@ FROM
     WITH ORDINALITY AS c (request_id, owner, now, ordinal)
 INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
 LEFT JOIN meta.session_states AS t ON s.request_id = t.request_id
-LEFT JOIN meta.open_executions AS w ON t.request_id = w.request_id AND t.writer = w.execution_id;
+LEFT JOIN LATERAL (
+    SELECT w.execution_id
+    FROM meta.open_executions AS w
+    WHERE w.request_id = t.request_id AND w.execution_id = t.writer
+    LIMIT 1
+) AS w ON TRUE;
 
 -- name: write_state(request_id, owner, version_read, writer_read, state, now)
 -- Compare and set by the version and the writer that were read; a reader has judged that this writer does not hold the

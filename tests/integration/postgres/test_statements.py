@@ -549,6 +549,12 @@ def _queue_statements(statements: Statements) -> list[tuple[Statement, dict[str,
     ]
 
 
+_STATE = {
+    "request_ids": codec.uuids([SOME_ID]), "execution_ids": codec.uuids([SOME_ID]),
+    "nows": codec.instants([_CLOCK.now()]),
+}  # fmt: skip
+
+
 def _statements_of_open_records(statements: Statements) -> list[tuple[Statement, dict[str, object]]]:
     """Return the statements that find open records, or their live output, by a join; with parameters."""
     ends, claims, live = statements.queue_ends, statements.queue_claims, statements.live_output
@@ -570,6 +576,9 @@ def _statements_of_open_records(statements: Statements) -> list[tuple[Statement,
             WithdrawKeyedExecutions(keyed.withdraw_keyed_executions).columns([(ref, SOME_ID, key)]),
         ),
         (live.append_live_output, AppendOutput(live.append_live_output).columns([part])),
+        (statements.states.take_states, {**_STATE, "untils": codec.instants([now]), "waits": False}),
+        (statements.states.select_states, {**SOME_KEY, "nows": codec.instants([now])}),
+        (statements.executions.save_states, {**_STATE, "states": codec.texts(["{}"])}),
         (live.delete_live_output, {"request_ids": codec.uuids([SOME_ID]), "execution_ids": codec.uuids([SOME_ID])}),
         (ends.request_cancels, {"request_id": SOME_ID, "owner": "alice", "now": now}),
         (statements.queue_sweeps.move_overdue_executions, {"now": now, "rows_max": 100, **NO_ATTEMPTS}),
