@@ -138,6 +138,12 @@ def test_every_file_of_statements_is_loaded(statements):
     assert names == {path.name for path in SQL.glob("*.sql")}
 
 
+def test_each_statement_has_a_name_of_its_own(statements):
+    """Connections and buckets keep statements by their names."""
+    names = [statement.name for statement in _all(statements)]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(statements):
     assert {statement.name for statement in _all(statements) if not statement.prepare} == {
         "wait_for_accepts",
@@ -577,7 +583,7 @@ def _statements_of_open_records(statements: Statements) -> list[tuple[Statement,
         ),
         (live.append_live_output, AppendOutput(live.append_live_output).columns([part])),
         (statements.states.take_states, {**_STATE, "untils": codec.instants([now]), "waits": False}),
-        (statements.states.select_states, {**SOME_KEY, "nows": codec.instants([now])}),
+        (statements.states.select_session_states, {**SOME_KEY, "nows": codec.instants([now])}),
         (statements.executions.save_states, {**_STATE, "states": codec.texts(["{}"])}),
         (live.delete_live_output, {"request_ids": codec.uuids([SOME_ID]), "execution_ids": codec.uuids([SOME_ID])}),
         (ends.request_cancels, {"request_id": SOME_ID, "owner": "alice", "now": now}),
