@@ -1,0 +1,1 @@
+"""Trees of environments: packed, and unpacked on a host."""

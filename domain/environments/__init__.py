@@ -1,0 +1,1 @@
+"""Environments: locked sets of packages that scripts may import."""
