@@ -2,6 +2,7 @@
 
 import base64
 import json
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,11 @@ def test_a_lock_is_read_and_its_text_has_no_place_of_the_registry():
         },
     }
     assert read_node_lock(lock.text) == lock
+
+
+def test_the_lock_of_this_project_is_read():
+    text = (Path(__file__).parents[4] / ".ci/openapi/package-lock.json").read_text()
+    assert len(read_node_lock(text).packages) == text.count('"integrity": "sha512-')
 
 
 BAD = {

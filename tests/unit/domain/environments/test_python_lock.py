@@ -1,5 +1,7 @@
 """Locks of Python: what is read, and what is refused, with its line."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from domain.environments.lock import LOCK_SIZE_MAX, PACKAGES_MAX, PROBLEMS_MAX, LockedPackage, LockProblem, LockRefused
 from domain.environments.python_lock import HASHES_MAX, read_python_lock
 
+ROOT = Path(__file__).parents[4]
 A, B = "a" * 64, "b" * 64
 HASH = f"--hash=sha256:{A}"
 COMPILED = f"""\
@@ -44,6 +47,13 @@ def test_what_uv_compiles_is_read_and_written_anew():
     )
     assert read_python_lock(lock.text) == lock
     assert read_python_lock(COMPILED.replace("\n", "\r\n")) == lock
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "requirements-bench.lock"])
+def test_the_locks_of_this_project_are_read(name):
+    text = (ROOT / name).read_text()
+    lock = read_python_lock(text)
+    assert sum(line.startswith("    --hash=") for line in text.splitlines()) == lock.text.count("--hash=")
 
 
 def test_a_package_may_have_a_version_for_each_marker():
