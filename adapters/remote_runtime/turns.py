@@ -64,8 +64,8 @@ class HostTurns:
     async def take(self, language: Language, owner: Owner, ends_at: float, size: int = SIZE_MIN) -> None:
         """Take a turn before `ends_at` in the loop's time.
 
-        Raises RuntimeUnavailable if no host took runs when the wait began, and Overloaded if none has room, or too many
-        wait.
+        Raises RuntimeUnavailable if no host takes runs when the wait begins or ends, and Overloaded if none has room,
+        or too many wait.
         """
         reasons = self._sought_reasons(language) if language in self._deserted else None
         try:
@@ -159,6 +159,8 @@ class HostTurns:
 
     def _late(self, language: Language, reasons: str | None) -> DomainError:
         waited_s = self._options.queue_timeout_s
+        if language in self._deserted:
+            reasons = self._reasons(language)
         if reasons is None:
             return Overloaded(_QUEUE, waited_s)
         return RuntimeUnavailable(
