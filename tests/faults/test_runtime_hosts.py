@@ -49,7 +49,7 @@ def begin_host(begin, controllers):
     def begin_host(name, port=None):
         settings = {"RUNTIME_HOST_NAME": name, "CONTROLLER_URL": urls, "PORT": str(port or free_port())}
         started = begin("runtime-host", **settings)
-        wait_until(lambda: is_well(started))
+        wait_until(lambda: is_well(started), timeout_s=90)
         return started
 
     return begin_host
