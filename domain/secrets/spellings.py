@@ -1,0 +1,39 @@
+"""The texts as which a script may write a secret without meaning to."""
+
+import base64
+import json
+from collections.abc import Iterator
+from urllib.parse import quote, quote_plus
+
+LENGTH_MIN = 8
+"""Characters of the shortest text that is looked for: shorter ones stand in many texts by chance."""
+
+_BASE64_OFFSETS = 3
+_BITS_OF_BYTE, _BITS_OF_DIGIT = 8, 6
+
+
+def spellings(value: str) -> frozenset[str]:
+    """Return the texts that give the value away: itself, and what usual encodings make of it."""
+    return frozenset(text for text in _spellings(value) if len(text) >= LENGTH_MIN)
+
+
+def escaped(text: str) -> frozenset[str]:
+    """Return a text as it stands within a string of JSON, with and without escapes of other than ASCII."""
+    return frozenset({json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]})
+
+
+def _spellings(value: str) -> Iterator[str]:
+    content = value.encode()
+    yield from (value, value[::-1], *escaped(value))
+    yield from (quote(value), quote(value, safe=""), quote_plus(value))
+    yield from (content.hex(), content.hex().upper())
+    for offset in range(_BASE64_OFFSETS):
+        digits = _base64(content, offset)
+        yield from (digits, digits.translate(str.maketrans("+/", "-_")))
+
+
+def _base64(content: bytes, offset: int) -> str:
+    """Return the digits that the content has behind so many other bytes, without those that its neighbours decide."""
+    encoded = base64.b64encode(bytes(offset) + content).decode()
+    first = -(-offset * _BITS_OF_BYTE // _BITS_OF_DIGIT)
+    return encoded[first : (offset + len(content)) * _BITS_OF_BYTE // _BITS_OF_DIGIT]
