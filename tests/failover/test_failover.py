@@ -46,6 +46,8 @@ FOLLOWS_S = 8.0
 """Meanwhile the former primary is rewound, on the processors that serve the calls."""
 LATE_MAX = 0.02
 """So many calls may fail then."""
+POOL_SIZE = 20
+"""PgBouncer's own default. With 3, calls queued while slow statements held them."""
 RUNNABLE_MAX = 3.0
 """With more runnable programs for each processor than this, every response may be late in proportion."""
 PROBLEMS_SHOWN = 20
@@ -134,7 +136,7 @@ async def by_haproxy(cluster, database):
 async def by_pgbouncer(cluster, database):
     if find_pgbouncer() is None:
         pytest.skip("PgBouncer is not installed (Debian and Ubuntu: apt-get install pgbouncer)")
-    with running_pgbouncer(cluster, prepared_statements_max=100) as port:
+    with running_pgbouncer(cluster, prepared_statements_max=100, pool_size=POOL_SIZE) as port:
         yield {"DATABASE_URL": cluster.dsn(database, SERVICE_ROLE, port), "DB_SERVER_TIMEOUTS": "false"}
 
 

@@ -23,7 +23,7 @@ def find_pgbouncer():
 
 
 @contextlib.contextmanager
-def running_pgbouncer(server, *, prepared_statements_max):
+def running_pgbouncer(server, *, prepared_statements_max, pool_size=3):
     """Yield the port of a pooler that gives a server's connection to a client for one transaction at a time."""
     with shared_folder() as folder:
         port = free_port()
@@ -33,7 +33,7 @@ def running_pgbouncer(server, *, prepared_statements_max):
             "unix_socket_dir": "",
             "auth_type": "any",
             "pool_mode": "transaction",
-            "default_pool_size": 3,
+            "default_pool_size": pool_size,
             # By themselves 15 s, 15 s and 120 s: longer than any caller waits.
             "server_login_retry": 0.2,
             "server_connect_timeout": 2,
