@@ -41,7 +41,7 @@ _KEPT = (
     "libc",
 )
 """What the canonical text has of a package. `resolved` is not among it: the operator names the registry."""
-_MAKE = "make the lock with `pglambda environments lock`"
+_MAKE = "make the lock with `npm install --package-lock-only`"
 
 
 class _Unreadable(ValueError):

@@ -56,6 +56,11 @@ _PRICE = {
     "renewal": "sliding",
     "limits": {"timeout_ms": 1000, "memory_mb": 64, "isolation": "session"},
 }
+_STATE = {"mode": "exclusive", "save_on": "success", "repl": False}
+_COUNTER = {
+    "script_content": "state['count'] = state.get('count', 0) + 1",
+    "state": {"mode": "exclusive"},
+}
 _INITIALIZED = {
     "request_id": REQUEST_ID.example,
     "status": "initialized",
@@ -120,6 +125,13 @@ INITIALIZE = Contract(
             body=_PRICE,
             response=_INITIALIZED
             | {"language_title": "nodejs-calculator", "expires_at": "2026-11-25T12:10:00.000000Z"},
+        ),
+        ApiExample(
+            "counter",
+            "A counter in Python that keeps its state",
+            parameters={"Language-Title": "python-counter"},
+            body=_COUNTER,
+            response=_INITIALIZED | {"language_title": "python-counter", "grants": {"state": _STATE}},
         ),
     ),
     links=_FOLLOWING,

@@ -65,7 +65,7 @@ class ExecuteResponse(Struct):
             stdout=report.stdout,
             stderr=report.stderr,
             state_version=UNSET if ended.state_version is None else ended.state_version,
-            **networks.network_bodies(report.traffic),
+            **({} if report.traffic is None else networks.network_bodies(report.traffic)),
         )
 
 

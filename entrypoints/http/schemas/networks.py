@@ -41,10 +41,8 @@ NetworkLost = Annotated[
 ]
 
 
-def network_bodies(traffic: ExecutionTraffic | None) -> Mapping[str, Any]:
+def network_bodies(traffic: ExecutionTraffic) -> Mapping[str, Any]:
     """Return the members of a response about the network of an execution."""
-    if traffic is None:
-        return {}
     bodies: dict[str, Any] = {"network": [msgspec.convert(host.facts(), HostTrafficBody) for host in traffic.hosts]}
     if traffic.refusals:
         bodies["network_refused"] = [RefusalBody(each.host, each.port, each.reason.value) for each in traffic.refusals]

@@ -12,8 +12,8 @@ from tests.integration.application.conftest import Api
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("adapters", "domain", "entrypoints")
-FILES_MAX = 65
-"""All files together, with the log writer where logs are configured. Lower it when modules are merged; a change that needs a further file has to justify it."""
+FILES_MAX = 66
+"""All files together, with the log writer where logs are configured. Lower it when modules are merged; a change that needs a further file has to justify it: the turns of statements were too much for the module of the coalescer."""
 
 NOT_TRACED = {
     "sql/executions.sql",

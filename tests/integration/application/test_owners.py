@@ -27,6 +27,9 @@ BODIES: dict[str, Any] = {
     "execute_session": {"params": {}},
     "execute_batch": {"items": [{"params": {}}]},
     "patch_session": {"context": {"a": 1}},
+    "put_state": {"state": {}},
+    "patch_state": {"state": {}},
+    "put_state_key": {"value": 1},
 }
 """What is sent to each operation that names a thing and takes a body."""
 
@@ -66,7 +69,7 @@ async def execute(api: Api, session_id: str, **headers: str) -> httpx2.Response:
 
 async def comparable(api: Api, route: Route, ids: dict[str, str], headers: dict[str, str]) -> tuple[Any, ...]:
     """Return everything in a response that could distinguish two resources, except the ids."""
-    path = route.path.format(**ids)
+    path = route.path.format(**ids, state_key="a")
     assert route.body is None or route.name in BODIES, f"say what {route.name} is sent"
     response = await api.client.request(route.method, path, headers=headers, json=BODIES.get(route.name))
     body = response.text
@@ -79,7 +82,9 @@ async def comparable(api: Api, route: Route, ids: dict[str, str], headers: dict[
 @pytest.mark.parametrize("headers", [BOB, PYTHON_ONLY], ids=["every scope", "one language"])
 async def test_what_belongs_to_somebody_else_is_exactly_as_absent(guarded: Any, headers: dict[str, str]) -> None:
     api, routes = guarded
-    live, closed, expired = [await initialize(api), await initialize(api), await initialize(api, ttl_seconds=1)]
+    state = {"state": {"mode": "exclusive"}}
+    live, closed = await initialize(api, **state), await initialize(api, **state)
+    expired = await initialize(api, ttl_seconds=1, **state)
     ran = {session_id: (await execute(api, session_id)).json()["execution_id"] for session_id in (live, closed)}
     await api.client.delete(f"/api/v1/sessions/{closed}", headers=ALICE)
     async with asyncio.timeout(30):

@@ -20,7 +20,7 @@ STATEMENTS = [
 
 
 def undone(text: str) -> str:
-    shards = re.sub(r"\bbucket_7\.(\w+)_1020\d\d\b", r"meta.\1", text)
+    shards = re.sub(r"\bbucket_7\.(\w+)_102\d{3}\b", r"meta.\1", text)
     return re.sub(r"\bbucket_7\b", "meta", shards)
 
 
