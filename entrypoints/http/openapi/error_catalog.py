@@ -57,6 +57,7 @@ MEANINGS: Mapping[str, str] = {
     "execution of details.running writes the state of the session",
     "CPU_LIMIT": "the script used more CPU time than its limit",
     "DELIVERY_NOT_FOUND": "this owner has no such message to a webhook, or it is kept no longer",
+    "EGRESS_NOT_ALLOWED": "the script would reach a host that EGRESS_RULES do not allow to the owner of the session",
     "EXECUTION_CANCELLED": "the execution was cancelled; details.stdout has what its script wrote until then",
     "EXECUTION_EXPIRED": "the execution did not start in time, so its script never ran",
     "EXECUTION_NOT_FOUND": "the history has no such execution of this owner, or no longer has it",

@@ -4,6 +4,7 @@ from domain.errors import QuotaReached, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotStored
 from domain.functions.function import FunctionNotFound, FunctionVersionNotFound
 from domain.functions.schema import ParamsRefused, PinnedVersionNotFound, SchemaUnusable
+from domain.grants.ceilings import EgressNotAllowed
 from domain.grants.grants import GrantsUnknown
 from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.queue.entry import CallbackNotFound, ScheduleRefused
@@ -82,6 +83,7 @@ _RUN_ERRORS = (
     ExecutionNotStored,
     RuntimeUnavailable,
     SchemaUnusable,
+    EgressNotAllowed,
     GrantsUnknown,
     ExecutionUnknown,
 )

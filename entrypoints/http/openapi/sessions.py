@@ -5,6 +5,7 @@ from attrs import evolve
 from domain.access.principal import ScopeMissing
 from domain.errors import RuntimeUnavailable, StorageUnavailable
 from domain.functions.function import FunctionNotFound, FunctionVersionNotFound
+from domain.grants.ceilings import EgressNotAllowed
 from domain.idempotency import IdempotencyConflict, KeyInFlight
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
 from domain.scripts.script import ScriptSyntaxError
@@ -106,6 +107,7 @@ INITIALIZE = Contract(
         FunctionNotFound,
         FunctionVersionNotFound,
         IdempotencyConflict,
+        EgressNotAllowed,
         KeyInFlight,
         StorageUnavailable,
         RuntimeUnavailable,

@@ -13,7 +13,7 @@ from entrypoints.cli.main import cli
 from entrypoints.composition.commands import Commands
 from entrypoints.http.contract import ApiExample, Contract, Tag
 from entrypoints.http.openapi.components import Components
-from entrypoints.http.openapi.error_catalog import samples_of
+from entrypoints.http.openapi.error_catalog import MEANINGS, SAMPLES, samples_of
 from entrypoints.http.openapi.parameters import LIMIT
 from entrypoints.http.openapi.paths import gaps
 from entrypoints.http.route import Route
@@ -345,6 +345,13 @@ def test_the_command_prints_the_document(text):
 def test_every_error_that_callers_may_get_has_a_sample(kind):
     if kind.__name__ not in DOCUMENTED_ELSEWHERE:
         assert samples_of([kind])
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample).__name__)
+def test_the_code_of_every_error_has_a_meaning_and_an_operation(sample, whole):
+    assert sample.code in MEANINGS
+    described = json.dumps([whole["paths"], whole["components"]["responses"]])
+    assert f"`{sample.code}`: " in described
 
 
 def test_two_samples_of_one_error_are_two_examples(whole):
