@@ -14,11 +14,11 @@ from adapters.sandbox.protocol.execution import execute
 from adapters.sandbox.runtime import LanguageRuntime
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.workers.worker_factory import WorkerFactory
-from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.scripts.language import Language
 from domain.scripts.report import ScriptReport
 from tests.contracts.script_runs import run_of
 
+MEASURES_GUEST = True
 NETWORK = WorkerNetwork(["api.example.com", "db.example.com"], [443, 5432])
 STARTS = [(Language.PYTHON, NodeStart.AUTO), (Language.NODEJS, NodeStart.FORK), (Language.NODEJS, NodeStart.EXEC)]
 
@@ -51,11 +51,11 @@ WRITE = {
 
 
 @pytest.fixture(params=STARTS, ids="-".join)
-async def runtime(request, runtimes_dir) -> AsyncIterator[LanguageRuntime]:
+async def runtime(request, runtimes_dir, built) -> AsyncIterator[LanguageRuntime]:
     language, start = request.param
     options = SandboxOptions(runtimes_dir, prewarmed=0, node_start=start)
     factory = WorkerFactory(options.start_timeout_s)
-    runtime = LanguageRuntime(language, options, SandboxBuilder(options), factory)
+    runtime = LanguageRuntime(language, options, built(options), factory)
     await runtime.open()
     yield runtime
     await runtime.close()
@@ -143,7 +143,7 @@ async def test_the_listeners_of_a_worker_end_with_it(runtime):
     assert taken.descriptors == ()
 
 
-async def test_an_environment_has_packages_that_hide_no_module_of_the_library(opened, runtimes_dir):
+async def test_an_environment_has_packages_that_hide_no_module_of_the_library(built, runtimes_dir):
     tree = runtimes_dir / "tree"
     tree.mkdir(exist_ok=True)
     tree.chmod(0o755)
@@ -151,7 +151,7 @@ async def test_an_environment_has_packages_that_hide_no_module_of_the_library(op
         (tree / f"{name}.py").write_text(f'ORIGIN = "{name} of the tree"\n')
     options = SandboxOptions(runtimes_dir, prewarmed=0)
     factory = WorkerFactory(options.start_timeout_s)
-    runtime = LanguageRuntime(Language.PYTHON, options, SandboxBuilder(options), factory)
+    runtime = LanguageRuntime(Language.PYTHON, options, built(options), factory)
     await runtime.open()
     try:
         worker = await runtime.start_equipped(Equipment(tree=tree), None, 128)
