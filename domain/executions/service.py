@@ -229,11 +229,8 @@ class ExecutionService:
     async def _require_network(self, call: _Call, network: NetworkGrant) -> None:
         """Judge the rules of a session for its present owner; a call that does not have them is withdrawn."""
         try:
-            await call.budget.spend(self._egress.require(call.ref.owner, network.allow), StorageUnavailable)
-        except StorageUnavailable as error:
-            await self._withdrawn(call)
-            raise error.restated(stored="no", executed="no") from error
-        except (asyncio.CancelledError, DomainError):
+            await self._egress.require(call.ref.owner, network.allow)
+        except DomainError:
             await self._withdrawn(call)
             raise
 

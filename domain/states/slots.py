@@ -53,9 +53,6 @@ class StateSlots:
     stats: StateStats = field(factory=StateStats, init=False)
     _turns: dict[UUID, _Turn] = field(factory=dict, init=False)
 
-    def __len__(self) -> int:
-        return len(self._turns)
-
     async def read(self, ref: SessionRef) -> SessionState:
         """Return the state without the slot; raises what StateRepository.read raises."""
         return await self._states.read(ref, self._clock.now())

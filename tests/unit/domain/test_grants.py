@@ -86,6 +86,11 @@ async def test_a_script_of_the_origin_has_no_grants(language):
     assert GrantService().for_function(kind, None) is None
 
 
+async def test_names_of_a_script_are_not_kept_yet():
+    asked = Grants(StateGrant(StateMode.EXCLUSIVE, repl=True))
+    assert list(await problems_of(asked)) == ["/state/repl"]
+
+
 async def test_a_shared_state_is_not_written():
     asked = Grants(StateGrant(StateMode.SHARED, SaveOn.ALWAYS, repl=True))
     assert list(await problems_of(asked)) == ["/state/repl", "/state/save_on"]

@@ -147,6 +147,12 @@ async def test_a_result_that_does_not_fit_the_schema_does_not_hold(world: World)
     assert checked.outcomes[1].reason == f'gave "{"x" * 199}…, not 1'
 
 
+async def test_examples_of_a_function_with_a_state_find_an_empty_one(world: World) -> None:
+    request = evolve(REQUEST, script_content="result = len(state)", schema=FunctionSchema(), grants=GRANTS)
+    await register(world, evolve(request, examples=(example("{}", "0"),)), check=True)
+    assert not world.store.states
+
+
 async def test_examples_leave_no_session_and_no_worker(world: World) -> None:
     await register(world, check=True)
     await settled(world)

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from attrs import evolve
 
+from adapters.memory.sessions import MemorySessionRepository
+from adapters.memory.states import MemoryStateRepository
+from adapters.random_ids import RandomIds
 from domain.errors import StorageUnavailable
 from domain.executions.execution import ExecutionFailed, ExecutionNotStored
 from domain.executions.service import ExecutionService
@@ -18,7 +21,10 @@ from domain.json_text import JsonText
 from domain.queue.dispatcher import DispatchPolicy
 from domain.scripts.report import ExecutionStatus
 from domain.sessions.session import SessionClosed, SessionCondition
-from domain.states.state import StateKeyNotFound, StateMismatch, StateNotFound, StateRefused, StateTaken
+from domain.states.limits import StateLimits
+from domain.states.service import StateService
+from domain.states.slots import StateSlots
+from domain.states.state import SessionState, StateKeyNotFound, StateMismatch, StateNotFound, StateRefused, StateTaken
 from tests.support.waiting import until
 from tests.unit.services.conftest import World
 from tests.unit.services.later import ALLOWANCE, Later
@@ -143,6 +149,39 @@ async def test_an_execution_of_another_process_is_waited_for(world: World) -> No
     await until(lambda: len(world.store.open_executions) == 2)
     world.runner.let_go()
     assert [each.report.result for each in await asyncio.gather(first, second)] == ["1", "2"]
+
+
+async def test_a_wait_that_the_database_ends_says_that_nothing_ran(world: World) -> None:
+    ref = await a_session(world)
+    here, there = world.execution_service, world.execution_service
+    world.runner.hold()
+    first = asyncio.ensure_future(there.execute(ref, PARAMS))
+    await until(lambda: world.runner.running == 1)
+    second = asyncio.ensure_future(here.execute(ref, PARAMS))
+    await until(lambda: len(world.store.open_executions) == 2)
+    world.store.failure = StorageUnavailable(stored=None)
+    with pytest.raises(StorageUnavailable) as caught:
+        await second
+    world.store.failure = None
+    world.runner.let_go()
+    assert (caught.value.stored, caught.value.executed) == ("no", "no")
+    assert (await first).report.result == "1"
+
+
+async def test_a_caller_that_leaves_as_its_turn_comes_passes_it_on(world: World) -> None:
+    slots = StateSlots(MemoryStateRepository(world.store), world.clock, lambda least, _: least, 5.0)
+    ref, ends_s = await a_session(world), asyncio.get_running_loop().time() + 5
+
+    async def take() -> None:
+        async with slots.turn(ref.session_id, ref.session_id, ends_s):
+            pass
+
+    async with slots.turn(ref.session_id, ref.session_id, ends_s):
+        leaving, last = [asyncio.ensure_future(take()) for _ in range(2)]
+        await asyncio.sleep(0)
+    leaving.cancel()
+    await last
+    assert leaving.cancelled()
 
 
 async def test_a_caller_that_leaves_while_it_waits_is_withdrawn_and_holds_nobody_up(world: World) -> None:
@@ -287,6 +326,28 @@ async def test_a_write_that_waits_too_long_names_the_execution_that_runs(world: 
         await states.remove(ref)
     world.runner.let_go()
     assert caught.value.running == (await running).execution_id
+
+
+class RacedStates(MemoryStateRepository):
+    """Each first read is followed by a write of another process."""
+
+    raced = False
+
+    async def read(self, ref: SessionRef, now: datetime) -> SessionState:
+        read = await super().read(ref, now)
+        if not self.raced:
+            self.raced = True
+            await super().write(ref, read, JsonText('{"theirs": 1}'), now)
+        return read
+
+
+async def test_a_write_that_another_process_overtakes_is_made_on_what_that_has_left(world: World) -> None:
+    ref, states = await a_session(world), RacedStates(world.store)
+    slots = StateSlots(states, world.clock, lambda least, _: least, 5.0)
+    sessions, limits = MemorySessionRepository(world.store), StateLimits(1000)
+    service = StateService(world.clock, RandomIds(), sessions, states, slots, limits)
+    written = await service.merge(ref, JsonText('{"ours": 1}'))
+    assert (written.version, json.loads(written.text)) == (2, {"theirs": 1, "ours": 1})
 
 
 async def test_a_session_without_a_state_or_that_has_ended_has_none(world: World) -> None:
