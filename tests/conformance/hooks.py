@@ -9,6 +9,8 @@ from typing import Any
 import schemathesis
 from schemathesis.generation import GenerationMode
 
+from domain.egress.rule import RULE_SIZE_MAX, EgressRule, InvalidRule
+from domain.grants.state import SaveOn, StateMode
 from domain.scripts.convention import Convention
 from domain.scripts.language import PINNED_PATTERN
 from entrypoints.http.parsing.conditions import TAGS_PATTERN
@@ -35,7 +37,7 @@ def map_body(_context: schemathesis.HookContext, body: Any) -> Any:
     """Correct what a schema cannot say.
 
     Integers are written without a fraction: for JSON Schema 7606.0 is one, for decoders of typed languages it is not.
-    A calling convention is that of a script, and left out where there is none.
+    A calling convention is that of a script, and left out where there is none. A state needs a mode, and a rule a host.
     """
     return _whole(body)
 
@@ -73,9 +75,31 @@ def _codes(path: str, method: str, status: str) -> set[str]:
 
 
 def _whole(value: Any, name: str = "") -> Any:
+    value = _state(value) if name == "state" else _rule(value) if name == "allow" else value
     if isinstance(value, dict):
         stray = "convention" if value.get("convention") in _CONVENTIONS and not value.get("script_content") else None
         return {member: _whole(each, member) for member, each in value.items() if member != stray}
     if isinstance(value, list):
-        return [_whole(each) for each in value]
+        return [_whole(each, name if name == "allow" else "") for each in value]
     return int(value) if name in _WHOLE and isinstance(value, float) and value.is_integer() else value
+
+
+def _state(value: Any) -> Any:
+    """Return a grant of a state with what it requires, and without what contradicts it."""
+    if not isinstance(value, dict) or not value or not value.keys() <= {"mode", "save_on", "repl"}:
+        return value
+    mode, save_on, repl = value.get("mode", "exclusive"), value.get("save_on", "success"), value.get("repl", False)
+    if mode not in [*StateMode] or save_on not in [*SaveOn] or not isinstance(repl, bool):
+        return value
+    return {"mode": mode} | ({"save_on": save_on} if mode == StateMode.EXCLUSIVE else {})
+
+
+def _rule(value: Any) -> Any:
+    """Return an egress rule in the place of a text that is none."""
+    if not isinstance(value, str) or len(value) > RULE_SIZE_MAX:
+        return value
+    try:
+        EgressRule.parse(value)
+    except InvalidRule:
+        return "api.example.com:443"
+    return value
