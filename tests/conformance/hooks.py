@@ -9,7 +9,7 @@ from typing import Any
 import schemathesis
 from schemathesis.generation import GenerationMode
 
-from domain.egress.rule import RULE_SIZE_MAX, EgressRule, InvalidRule
+from domain.egress.rule import RULE_SIZE_MAX
 from domain.grants.state import SaveOn, StateMode
 from domain.scripts.convention import Convention
 from domain.scripts.language import PINNED_PATTERN
@@ -75,12 +75,12 @@ def _codes(path: str, method: str, status: str) -> set[str]:
 
 
 def _whole(value: Any, name: str = "") -> Any:
-    value = _state(value) if name == "state" else _rule(value) if name == "allow" else value
+    value = _state(value) if name == "state" else _rules(value) if name == "allow" else value
     if isinstance(value, dict):
         stray = "convention" if value.get("convention") in _CONVENTIONS and not value.get("script_content") else None
         return {member: _whole(each, member) for member, each in value.items() if member != stray}
     if isinstance(value, list):
-        return [_whole(each, name if name == "allow" else "") for each in value]
+        return [_whole(each) for each in value]
     return int(value) if name in _WHOLE and isinstance(value, float) and value.is_integer() else value
 
 
@@ -94,12 +94,8 @@ def _state(value: Any) -> Any:
     return {"mode": mode} | ({"save_on": save_on} if mode == StateMode.EXCLUSIVE else {})
 
 
-def _rule(value: Any) -> Any:
-    """Return an egress rule in the place of a text that is none."""
-    if not isinstance(value, str) or len(value) > RULE_SIZE_MAX:
+def _rules(value: Any) -> Any:
+    """Return distinct egress rules in the place of texts that are none."""
+    if not isinstance(value, list) or not all(isinstance(each, str) and len(each) <= RULE_SIZE_MAX for each in value):
         return value
-    try:
-        EgressRule.parse(value)
-    except InvalidRule:
-        return "api.example.com:443"
-    return value
+    return [f"host-{number}.example.com:443" for number, _ in enumerate(value)]
