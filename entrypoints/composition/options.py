@@ -12,7 +12,7 @@ from adapters.postgres.repositories.history import HistoryOptions
 from adapters.postgres.retention.cleanup import Retention
 from domain.access.authentication import KeyCacheOptions
 from domain.audit import AuditRetention
-from domain.executions.service import ExecutionPolicy
+from domain.executions.call import ExecutionPolicy
 from domain.functions.examples import ExamplePolicy
 from domain.functions.ports import FunctionRepository
 from domain.functions.quota import FunctionQuota

@@ -12,6 +12,7 @@ from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.executions.by_name import FunctionCalls
 from domain.executions.function_sessions import FunctionSessions
 from domain.executions.history import HistoryService
+from domain.executions.means import Means
 from domain.executions.running import RunningExecutions
 from domain.executions.service import ExecutionService
 from domain.functions.examples import ExampleRuns
@@ -94,6 +95,7 @@ class UseCases(containers.DeclarativeContainer):
         providers.Callable(state_limits, settings),
     )
 
+    means = providers.Singleton(Means, egress, state_slots)
     executions = providers.Singleton(
         ExecutionService,
         clock=database.clock,
@@ -107,8 +109,7 @@ class UseCases(containers.DeclarativeContainer):
         unrecorded=recording_limiter,
         tasks=tasks,
         params=params,
-        egress=egress,
-        states=state_slots,
+        means=means,
         running=running,
     )
     sent_webhooks = providers.Singleton(Webhooks.of, settings, database.deliveries, database.clock)

@@ -11,7 +11,7 @@ from attrs import define, evolve, field, frozen
 from adapters.memory.limits import MemoryUsageReader
 from domain.access.principal import ANYBODY, Principal
 from domain.concurrency.capacity_limiter import CapacityLimiter
-from domain.executions.service import ExecutionPolicy
+from domain.executions.call import ExecutionPolicy
 from domain.functions.examples import ExamplePolicy
 from domain.functions.service import FunctionPolicy
 from domain.hosts.service import HostRegistry

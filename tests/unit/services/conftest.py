@@ -8,9 +8,10 @@ from attrs import define, field
 
 from adapters.json_schema.compiler import JsonSchemaCompiler
 from adapters.memory.executions import MemoryExecutionRepository
+from domain.executions.call import ExecutionPolicy
 from domain.executions.execution import FinishedExecution
 from domain.executions.history import HistoryService
-from domain.executions.service import ExecutionPolicy, ExecutionService
+from domain.executions.service import ExecutionService
 from domain.functions.examples import ExamplePolicy
 from domain.functions.quota import FunctionQuota
 from domain.functions.service import FunctionPolicy, FunctionService

@@ -1,0 +1,48 @@
+"""One execute in progress, and its times."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from attrs import define, field, frozen
+
+from domain.concurrency.budget import Budget
+from domain.executions.ports import EndRecorder, KeyedExecutionRecorder
+from domain.identity import SessionRef
+from domain.json_text import JsonText
+from domain.scripts.output import OutputListener
+
+
+@frozen
+class ExecutionPolicy:
+    """Times of an execute in seconds; `run_overhead_s` is what a runtime may add to the script's own limit."""
+
+    request_timeout_s: float
+    run_overhead_s: float
+    grace_s: float = 60.0
+    finish_retry_s: float = 1.0
+
+    @property
+    def allowance(self) -> timedelta:
+        """How long an open record may live beyond the script's own time limit."""
+        return timedelta(seconds=self.request_timeout_s + self.run_overhead_s + self.grace_s)
+
+
+@define(eq=False)
+class Call:
+    """One execute in progress; once `started`, user code may run, and the call can no longer be withdrawn."""
+
+    ref: SessionRef
+    params: JsonText = field(repr=False)
+    execution_id: UUID
+    admitted_at: datetime
+    recorder: EndRecorder
+    budget: Budget
+    current_only: bool = False
+    listener: OutputListener | None = None
+    postponing: EndRecorder | None = None
+    started: bool = False
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether the call has an idempotency key."""
+        return isinstance(self.recorder, KeyedExecutionRecorder)
