@@ -44,6 +44,8 @@ class ActName(StrEnum):
     SCHEDULES_RESUME = "schedules.resume"
     SCHEDULES_DELETE = "schedules.delete"
     SCHEDULES_RUN = "schedules.run"
+    ENVIRONMENTS_CREATE = "environments.create"
+    ENVIRONMENTS_RETIRE = "environments.retire"
     TAKEOVER_OPEN = "takeover.open"
     TAKEOVER_ADOPT = "takeover.adopt"
     TAKEOVER_BACK = "takeover.back"

@@ -219,6 +219,8 @@ _QUOTA_MESSAGES: Mapping[str, str] = {
     "function_bytes": "The functions of this owner take {observed} bytes with their versions, and the quota is "
     "{allowed}. Register a smaller one, or delete a function, which frees all its versions.",
     "webhooks": "You have {observed} webhooks, and the limit is {allowed}. Delete one, or change one.",
+    "environments": "There are {observed} versions of environments, and the limit is {allowed}. Retire those "
+    "that no session uses, and create this one after their removal.",
     "concurrent_calls": "You have {observed} calls in progress{where}, and the quota is {allowed}. Wait until one of "
     "them ends.",
     "queued_executions": "You have {observed} queued executions, and the quota is {allowed}. Wait until some have run, "
@@ -233,7 +235,7 @@ _QUOTA_MESSAGES: Mapping[str, str] = {
 class QuotaReached(LimitReached):
     """The owner has reached a quota, and nothing was started.
 
-    `limit` is `live_sessions`, `stored_bytes`, `functions`, `function_bytes`, `webhooks`, `schedules`,
+    `limit` is `live_sessions`, `stored_bytes`, `functions`, `function_bytes`, `webhooks`, `schedules`, `environments`,
     `queued_executions`, `concurrent_calls` or `fair_share`; `where` names the capacity limiter of the last two.
     `observed` is what the owner has.
     """

@@ -1,5 +1,6 @@
 """The packed form of a tree, format 1: zlib over a tar whose names ascend, without owners and times."""
 
+import hashlib
 import os
 import tarfile
 import zlib
@@ -30,17 +31,23 @@ _KINDS = {
 _END = bytes(_BLOCK)
 
 
-def packed(folder: Path, limits: TreeLimits) -> Iterator[bytes]:
+def packed(folder: Path, judge: TreeJudge) -> Iterator[bytes]:
     """Yield the packed bytes of a folder; equal folders have equal bytes. Raises BadTree."""
-    judge, compressor = TreeJudge(limits), zlib.compressobj(_LEVEL)
+    compressor = zlib.compressobj(_LEVEL)
+    yield from map(compressor.compress, plain(folder, judge))
+    yield compressor.flush()
+
+
+def plain(folder: Path, judge: TreeJudge) -> Iterator[bytes]:
+    """Yield the bytes of a folder as they are before they are packed. Raises BadTree."""
     for name in sorted(_names(folder), key=os.fsencode):
         path = folder / name
         member = _member_of(name, path)
         judge.judge(member)
-        yield compressor.compress(_head(member))
+        yield _head(member)
         if member.kind is MemberKind.FILE:
-            yield from map(compressor.compress, _content(path, member.size))
-    yield compressor.compress(2 * _END) + compressor.flush()
+            yield from _content(path, member.size)
+    yield 2 * _END
 
 
 def _names(folder: Path) -> Iterator[str]:
@@ -92,6 +99,7 @@ class Unpacker:
     _limits: TreeLimits
     _judge: TreeJudge = field(init=False)
     _decompressor: "zlib._Decompress" = field(init=False, factory=zlib.decompressobj)
+    _digest: "hashlib._Hash" = field(init=False, factory=hashlib.sha256)
     _unread: bytearray = field(init=False, factory=bytearray)
     _file: IO[bytes] | None = field(init=False, default=None)
     _left: int = field(init=False, default=0)
@@ -112,6 +120,16 @@ class Unpacker:
         return self._judge.size
 
     @property
+    def files(self) -> int:
+        """The files and folders so far."""
+        return self._judge.count
+
+    @property
+    def plain_digest(self) -> str:
+        """The SHA-256 of the bytes so far as they were before they were packed."""
+        return self._digest.hexdigest()
+
+    @property
     def unwritten_size(self) -> int:
         """The bytes that have come and cannot be used before more come."""
         return len(self._unread)
@@ -121,9 +139,11 @@ class Unpacker:
         waiting = packed_bytes
         while waiting and not self._decompressor.eof:
             try:
-                self._unread += self._decompressor.decompress(waiting, _PIECE_SIZE)
+                piece = self._decompressor.decompress(waiting, _PIECE_SIZE)
             except zlib.error as error:
                 raise BadTree("", f"cannot be unpacked: {error}") from error
+            self._digest.update(piece)
+            self._unread += piece
             waiting = self._decompressor.unconsumed_tail
             self._read()
         if waiting or self._decompressor.unused_data:

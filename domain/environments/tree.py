@@ -2,8 +2,11 @@
 
 import re
 from enum import StrEnum
+from typing import ClassVar
 
 from attrs import define, field, frozen
+
+from domain.errors import Unavailable
 
 PART_SIZE_MAX = 255
 """Bytes of a name between slashes."""
@@ -47,6 +50,42 @@ class TreeLimits:
 
     bytes_max: int
     members_max: int
+
+
+CHUNK_SIZE = 262_144
+"""Bytes of a chunk of packed bytes; the last one of a tree may be shorter."""
+
+
+@frozen
+class StoredTree:
+    """The facts of a packed tree. `digest` is the SHA-256 of the packed bytes, 64 hexadecimal digits."""
+
+    digest: str
+    format: int
+    size: int
+    files: int
+    packed_size: int
+
+    @property
+    def chunks(self) -> int:
+        """The number of its chunks."""
+        return -(-self.packed_size // CHUNK_SIZE)
+
+
+@define(eq=False)
+class TreeUnavailable(Unavailable):
+    """This host does not have a tree, and cannot fetch it now. Nothing was started."""
+
+    code: ClassVar[str] = "RUNTIME_UNAVAILABLE"
+    digest: str
+    reason: str
+    stored: str | None = "no"
+    executed: str | None = "no"
+    retry_after_ms: int | None = 2000
+
+    @property
+    def message(self) -> str:
+        return f"The packages of the session's environment are not on this host: {self.reason}"
 
 
 @define(eq=False)

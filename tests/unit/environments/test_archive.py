@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from adapters.environments.archive import Unpacker, packed
-from domain.environments.tree import BadTree, TreeLimits
+from domain.environments.tree import BadTree, TreeJudge, TreeLimits
 
 LIMITS = TreeLimits(bytes_max=10_000_000, members_max=1_000)
 LONG = "a" * 120
@@ -55,7 +55,7 @@ def facts(folder):
 
 
 def test_a_tree_is_unpacked_as_it_was_packed(source, target):
-    unpacker = unpacked(b"".join(packed(source, LIMITS)), target)
+    unpacker = unpacked(b"".join(packed(source, TreeJudge(LIMITS))), target)
     (source / "lib" / "run").chmod(0o755)
     (source / "lib" / "a.py").chmod(0o644)
     assert facts(target) == facts(source)
@@ -63,16 +63,16 @@ def test_a_tree_is_unpacked_as_it_was_packed(source, target):
 
 
 def test_equal_trees_have_equal_bytes(source, tmp_path):
-    first, copy = b"".join(packed(source, LIMITS)), tmp_path / "copy"
+    first, copy = b"".join(packed(source, TreeJudge(LIMITS))), tmp_path / "copy"
     copy.mkdir()
     unpacked(first, copy)
-    assert b"".join(packed(copy, LIMITS)) == first
+    assert b"".join(packed(copy, TreeJudge(LIMITS))) == first
 
 
 @pytest.mark.parametrize("step", [1, 100, 4_097])
 def test_a_tree_is_the_same_however_its_bytes_are_split(source, target, step):
     (source / "lib" / LONG / f"{LONG}.so").write_bytes(b"x" * 3_000)
-    unpacked(b"".join(packed(source, LIMITS)), target, step)
+    unpacked(b"".join(packed(source, TreeJudge(LIMITS))), target, step)
     assert facts(target).keys() == facts(source).keys()
 
 
@@ -88,13 +88,13 @@ def test_a_folder_with_something_else_is_not_packed(source, make):
             path.write_text("import os")
             path.chmod(0o4755 if make == "set-uid" else 0o644)
     with pytest.raises(BadTree):
-        b"".join(packed(source, LIMITS))
+        b"".join(packed(source, TreeJudge(LIMITS)))
 
 
 def test_a_tree_over_its_limits_is_neither_packed_nor_unpacked(source, target):
-    data, small = b"".join(packed(source, LIMITS)), TreeLimits(bytes_max=1_000, members_max=100)
+    data, small = b"".join(packed(source, TreeJudge(LIMITS))), TreeLimits(bytes_max=1_000, members_max=100)
     with pytest.raises(BadTree, match="1,000 bytes that are allowed"):
-        b"".join(packed(source, small))
+        b"".join(packed(source, TreeJudge(small)))
     with pytest.raises(BadTree, match="1,000 bytes that are allowed"):
         unpacked(data, target, limits=small)
 
