@@ -15,7 +15,7 @@ from domain.hosts.host import RegisteredHost
 from domain.inspection import ClockFacts, DatabaseUnreachable, HorizonHolder, InspectionFailed, Obstacle
 from domain.stored_facts import AccessFacts
 from entrypoints.cli.database import command_database
-from entrypoints.cli.doctor import buckets, connection, host, runtime_hosts, schema, server, surroundings
+from entrypoints.cli.doctor import buckets, connection, host, runtime_hosts, schema, server, surroundings, tables
 from entrypoints.cli.doctor.report import Finding, Level, Subject, as_json, as_table, worst
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
@@ -150,7 +150,7 @@ def database_checks(database: "DatabaseInspector", machine: "HostInspector", set
         Check(schema.SCHEMA, partial(schema.judge_schema, settings=settings), [database.schema]),
         Check(schema.SCHEMA, schema.judge_indexes, [database.indexes]),
         Check(buckets.BUCKETS, buckets.judge_buckets, [database.buckets]),
-        Check(schema.TABLES, schema.judge_tables, [database.tables]),
+        Check(tables.TABLES, tables.judge_tables, [database.tables]),
         Check(
             schema.QUEUE,
             lambda languages, clock: schema.judge_queue(languages, clock.now),
@@ -164,7 +164,7 @@ def database_checks(database: "DatabaseInspector", machine: "HostInspector", set
         Check(schema.SCHEDULES, schema.judge_schedules, [partial(database.schedules, _QUEUE_COUNT_MAX)]),
         Check(
             server.REPLICATION,
-            lambda facts, of: [server.judge_replication(facts, of), *schema.judge_slots(facts.idle_slots)],
+            lambda facts, of: [server.judge_replication(facts, of), *tables.judge_slots(facts.idle_slots)],
             [database.replication, database.server],
         ),
         Check(server.BACKUPS, lambda facts: [server.judge_archive(facts)], [database.archive]),
@@ -207,7 +207,7 @@ def host_checks(inspector: "HostInspector", settings: Settings, *, is_other_user
 
 
 def _clock(settings: Settings, facts: ClockFacts, holders: Sequence[HorizonHolder]) -> Iterable[Finding]:
-    return [*connection.judge_clock(facts, settings), *schema.judge_horizon(holders, facts.now)]
+    return [*connection.judge_clock(facts, settings), *tables.judge_horizon(holders, facts.now)]
 
 
 async def _certificates(

@@ -55,6 +55,7 @@ SERVER = ServerFacts(
 SCHEMA = SchemaFacts([], [], [], 8)
 INDEXES = IndexFacts({"sessions_pkey": True}, ["sessions_pkey"])
 SESSIONS = TableFacts("sessions", 1000, 10, 5000, 4900, NOW, "fillfactor=80")
+STATES = TableFacts("session_states", 1000, 10, 5000, 4900, NOW, "fillfactor=50 autovacuum_vacuum_threshold=2000")
 CLOCK = ClockFacts(NOW, offset_ms=1.0, error_bound_ms=0.2, round_trip_ms=0.4)
 REPLICATION = ReplicationFacts([StandbyFacts("second", "sync")], [])
 ARCHIVE = ArchiveFacts(is_on=True, last_archived_at=NOW, last_failed_at=None, failures=0)

@@ -11,14 +11,11 @@ from domain.takeover.stages import Stage
 from entrypoints.cli.doctor.connection import judge_clock, judge_connection, judge_unreachable
 from entrypoints.cli.doctor.report import Level
 from entrypoints.cli.doctor.schema import (
-    judge_horizon,
     judge_indexes,
     judge_queue,
     judge_rights,
     judge_schedules,
     judge_schema,
-    judge_slots,
-    judge_tables,
     judge_webhooks,
 )
 from entrypoints.cli.doctor.server import (
@@ -29,6 +26,7 @@ from entrypoints.cli.doctor.server import (
     judge_server,
     judge_takeover,
 )
+from entrypoints.cli.doctor.tables import judge_horizon, judge_slots, judge_tables
 from tests.unit.cli.doctor.facts import (
     ARCHIVE,
     CLOCK,
@@ -39,6 +37,7 @@ from tests.unit.cli.doctor.facts import (
     SCHEMA,
     SERVER,
     SESSIONS,
+    STATES,
     changed,
     levels,
     seen,
@@ -256,6 +255,18 @@ class TestTheTables:
     def test_a_lost_fillfactor_is_a_warning(self):
         found = judge_tables([changed(SESSIONS, options="")])
         assert seen(found, Level.WARNING) == ["meta.sessions has lost its fillfactor"]
+
+    def test_updates_of_states_are_judged_once_there_are_enough(self):
+        assert seen(judge_tables([STATES]), Level.OK) == ["meta.session_states: 98% of its updates are HOT"]
+        (found,) = judge_tables([changed(STATES, hot_updates=2999)])
+        assert found.seen == "meta.session_states: 60% of 5,000 updates are HOT"
+        assert "a fillfactor other than 50" in found.remedy
+        assert levels(judge_tables([changed(STATES, hot_updates=3000)])) == {Level.OK}
+        assert judge_tables([changed(STATES, updates=999, hot_updates=0)])[0].seen == "the tables have few dead rows"
+
+    def test_states_that_have_lost_their_fillfactor_are_a_warning(self):
+        found = judge_tables([changed(STATES, options="fillfactor=80")])
+        assert seen(found, Level.WARNING) == ["meta.session_states has lost its fillfactor"]
 
     def test_many_dead_rows_are_a_warning_if_they_are_a_large_share(self):
         keys = changed(SESSIONS, name="idempotency_keys", live_rows=30_000, dead_rows=20_000)
