@@ -1,6 +1,7 @@
-"""Equality and containment of JSON texts."""
+"""Equality, differences and containment of JSON texts."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from domain.json_text import JsonText
@@ -26,6 +27,13 @@ def contains(whole: JsonText, part: JsonText) -> bool:
     Each member of an object must be in the other one, and each item of an array must be contained in an item there.
     """
     return _contains(json.loads(whole), json.loads(part))
+
+
+def changed_members(before: JsonText, after: JsonText) -> Sequence[str]:
+    """Return the names of the members of an object that were added, changed or removed, in the order of the texts."""
+    old, new = json.loads(before), json.loads(after)
+    set_anew = [name for name, value in new.items() if name not in old or not _same(old[name], value)]
+    return set_anew + [name for name in old if name not in new]
 
 
 def _contains(whole: Any, part: Any) -> bool:

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Mapping
+from itertools import accumulate
 
 from domain.egress.traffic import ExecutionTraffic
+from domain.json_equality import changed_members
 from domain.json_text import JsonText
 from domain.scripts.ports import RunState
 from domain.scripts.report import ScriptReport
@@ -12,19 +14,35 @@ USES_SIZE_MAX = 8192
 """Bytes of what the history keeps of one execution's uses."""
 _TRAFFIC_SIZE_MAX = USES_SIZE_MAX - 1024
 """The rest is for other members."""
+_KEYS_SIZE_MAX = 768
+_COMPARED_LENGTH_MAX = 65_536
+"""Characters of a state whose keys are compared; to decode both states of the greatest size takes milliseconds."""
 
 
 def uses_of(report: ScriptReport, state: RunState | None) -> JsonText | None:
     """Return the uses of a run as a JSON object, by the members of its grants; None without any.
 
-    A state counts if the run has saved it. A network counts if the run had one; of its hosts, as many are named as fit.
+    A state counts if the run has saved it. Its keys that have changed are named unless it is large, as many as fit;
+    `more` counts the others. A network counts if the run had one; of its hosts, as many are named as fit.
     """
     uses: dict[str, object] = {}
     if report.state is not None and state is not None:
-        uses["state"] = {"version": state.version + 1}
+        uses["state"] = _saved(state, report.state)
     if report.traffic is not None:
         uses["network"] = _within(report.traffic, _TRAFFIC_SIZE_MAX)
     return JsonText(_text(uses)) if uses else None
+
+
+def _saved(state: RunState, after: JsonText) -> Mapping[str, object]:
+    """Return the new version of a state, and which keys of its first level have changed."""
+    facts: dict[str, object] = {"version": state.version + 1}
+    if max(len(state.text), len(after)) > _COMPARED_LENGTH_MAX:
+        return facts
+    changed = changed_members(state.text, after)
+    size = accumulate(len(_text(name)) + 1 for name in changed)
+    named = sum(each <= _KEYS_SIZE_MAX for each in size)
+    facts["changed"] = changed[:named]
+    return facts if named == len(changed) else facts | {"more": len(changed) - named}
 
 
 def _within(traffic: ExecutionTraffic, size_max: int) -> Mapping[str, object]:
@@ -41,5 +59,5 @@ def _within(traffic: ExecutionTraffic, size_max: int) -> Mapping[str, object]:
         (refusals or hosts).pop()
 
 
-def _text(facts: Mapping[str, object]) -> str:
+def _text(facts: object) -> str:
     return json.dumps(facts, separators=(",", ":"))

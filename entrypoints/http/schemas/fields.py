@@ -209,7 +209,7 @@ Uses = Annotated[
     JsonObject,
     Meta(
         description="What the execution has used of the grants of its session, by their names. `state` has the "
-        "version of the state that it has saved. Absent if it has used nothing."
+        "version of the state that it has saved, and the keys that it has changed. Absent if it has used nothing."
     ),
 ]
 NextCursor = Annotated[str | None, Meta(description="Send it as cursor to read the next page; null on the last page.")]

@@ -63,12 +63,17 @@ async def test_an_execution_that_changes_nothing_saves_nothing(world: World) -> 
     assert row.uses is None
 
 
-async def test_the_history_has_the_version_that_an_execution_has_saved(world: World) -> None:
-    ref = await a_session(world)
-    for _ in range(2):
-        await world.execution_service.execute(ref, PARAMS)
+async def test_the_history_has_the_version_that_an_execution_has_saved_and_the_keys_that_it_has_changed(
+    world: World,
+) -> None:
+    ref = await a_session(world, "def handler(state, params):\n    state.update(params)\n    state.pop('b', None)")
+    for params in ('{"a": 1, "ä": 2}', '{"a": 1, "c": {}}'):
+        await world.execution_service.execute(ref, JsonText(params))
     rows = (await world.history_service.page(ref, None, 10)).items
-    assert [row.uses for row in rows] == ['{"state":{"version":2}}', '{"state":{"version":1}}']
+    assert [json.loads(row.uses or "") for row in rows] == [
+        {"state": {"version": 2, "changed": ["c"]}},
+        {"state": {"version": 1, "changed": ["a", "ä"]}},
+    ]
 
 
 async def test_a_session_with_grants_of_a_later_release_does_not_run(world: World) -> None:
