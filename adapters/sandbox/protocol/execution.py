@@ -9,6 +9,7 @@ from attrs import evolve, field, frozen
 
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.protocol.failures import (
+    PROTOCOL_BROKEN,
     FailureRules,
     ReportedFailure,
     protocol_failure,
@@ -138,7 +139,7 @@ def kept_state(
     frame: Frame, state: RunState, failure: Failure | None, options: SandboxOptions
 ) -> tuple[JsonText | None, Failure | None]:
     """Return the state that the script has left, if it is to be saved, and the failure of the run."""
-    if state.is_shared or (failure is not None and not (state.saves_failures and failure.code in _KEEPING)):
+    if state.is_shared or not (failure is None or (state.saves_failures and _keeps(failure))):
         return None, failure
     try:
         text = read_state(frame)
@@ -148,6 +149,11 @@ def kept_state(
     if fault is None:
         return text, failure
     return None, failure or Failure(FailureCode(fault.kind), fault.message, limit=fault.limit, observed=fault.observed)
+
+
+def _keeps(failure: Failure) -> bool:
+    """Return whether a failure leaves a state to save: the worker has reported it, in a reply that is its own."""
+    return failure.code in _KEEPING and failure.name != PROTOCOL_BROKEN
 
 
 def _leaves_too_little(process: WorkerProcess, exchange: Exchange, run: ScriptRun) -> bool:
@@ -245,19 +251,22 @@ def _outcome(
             return None, _with_observed(rules.reported(reply.failure), process, exchange), reply.reusable
         if rules.is_over_memory(exchange):
             return None, _with_observed(rules.memory_limit(), process, exchange), False
-        return _result(reply, exchange.frame), None, reply.reusable
+        return _result(reply, exchange.frame, rules.options.result_size_max), None, reply.reusable
     except ProtocolBroken as error:
         return None, protocol_failure(str(error)), False
     except (RecursionError, OverflowError) as error:
         return None, too_deep() if isinstance(error, RecursionError) else unreadable_number(), reply.reusable
 
 
-def _result(reply: WorkerReply, frame: Frame) -> JsonText | None:
+def _result(reply: WorkerReply, frame: Frame, size_max: int) -> JsonText | None:
     if reply.kind != "result":
         raise ProtocolBroken("a reply of the wrong kind")
     if not 0 <= reply.state_size <= len(frame.body):
         raise ProtocolBroken("a state that is larger than the reply")
-    return read_result(frame.body[: len(frame.body) - reply.state_size])
+    size = len(frame.body) - reply.state_size
+    if size > size_max:
+        raise ProtocolBroken("a result that is too large")  # in the space of a state
+    return read_result(frame.body[:size])
 
 
 def _with_observed(failure: Failure, process: WorkerProcess, exchange: Exchange) -> Failure:

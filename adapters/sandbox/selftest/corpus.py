@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 
 from attrs import field, frozen
@@ -15,6 +16,14 @@ _FOLDER = Path(__file__).parents[1] / "attacks"
 _ATTACK = re.compile(r"^### ", re.MULTILINE)
 _STEP = re.compile(r"^---(?P<where> next execution| another session| later sessions)?\n", re.MULTILINE)
 _TIMEOUT_MS = 10_000
+
+
+class AttackState(StrEnum):
+    """The state that the scripts of an attack have, if they have one: `always` is exclusive, and kept by failures."""
+
+    EXCLUSIVE = "exclusive"
+    SHARED = "shared"
+    ALWAYS = "always"
 
 
 @frozen
@@ -37,7 +46,7 @@ class Attack:
     A script returns what it got. The attack succeeds if its last script returns anything but null. `ends` are the
     failures that may end it besides null. `trace` is a text that proves success in the output of the last script.
     `in_control` says that it is harmless outside a sandbox, and must succeed there. Its scripts are called by
-    `convention`.
+    `convention`. With a `state`, each step finds the state that the step before in its session has left.
     """
 
     language: Language
@@ -51,6 +60,7 @@ class Attack:
     trace: str | None
     in_control: bool
     convention: Convention
+    state: AttackState | None
 
     @override
     def __str__(self) -> str:
@@ -92,6 +102,7 @@ def read_attack(language: Language, category: str, name: str, text: str, prelude
         trace=facts.pop("trace", None),
         in_control=facts.pop("control", "no") == "yes",
         convention=Convention(facts.pop("convention", Convention.OWN)),
+        state=AttackState(facts.pop("state")) if "state" in facts else None,
     )
     if facts or not steps:
         raise ValueError(f"{attack} has unknown facts ({', '.join(facts)}), or no script")

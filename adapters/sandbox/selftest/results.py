@@ -6,7 +6,7 @@ from enum import StrEnum
 from attrs import frozen
 
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.selftest.corpus import Attack
+from adapters.sandbox.selftest.corpus import Attack, AttackState
 from domain.scripts.report import FailureCode, ScriptReport
 
 _KILL_MS = 1000
@@ -67,6 +67,11 @@ class Judge:
             yield f"it had {memory // MIB} MiB of {self.memory_mb}"
         if max(len(report.stdout), len(report.stderr)) > self.options.output_size_max:
             yield "more output was kept than is allowed"
+        fault = None if report.state is None else self.options.state_limits.fault(report.state)
+        if fault is not None:
+            yield f"a state was kept that nobody may save: {fault.message}"
+        if attack.state is AttackState.SHARED and report.state is not None:
+            yield "a shared state was kept"
 
 
 def _unexpected_failures(attack: Attack, reports: Sequence[ScriptReport]) -> Iterator[str]:

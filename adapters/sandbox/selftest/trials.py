@@ -14,15 +14,15 @@ from adapters.sandbox.isolation.system_calls import MACHINES
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.selftest.canaries import Canaries
-from adapters.sandbox.selftest.corpus import Attack
+from adapters.sandbox.selftest.corpus import Attack, AttackState
 from adapters.sandbox.selftest.results import Judge, Trial
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.errors import DomainError
 from domain.identity import ANONYMOUS, SessionRef
-from domain.json_text import JsonText
+from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
-from domain.scripts.ports import ScriptRun, ScriptRunner
+from domain.scripts.ports import RunState, ScriptRun, ScriptRunner
 from domain.scripts.report import ScriptReport
 from domain.scripts.script import Script
 
@@ -47,13 +47,16 @@ class Attacker:
         started_at = time.perf_counter()
         sessions = [_new_session()]
         reports: list[ScriptReport] = []
+        state = EMPTY_OBJECT
         for step in attack.steps:
             if step.in_later_sessions:
                 reports += await self._run_later(attack, step.source, sessions)
                 continue
             if step.in_another_session:
                 sessions.append(_new_session())
-            reports.append(await self._run(attack, step.source, sessions[-1]))
+                state = EMPTY_OBJECT
+            reports.append(await self._run(attack, step.source, sessions[-1], state))
+            state = reports[-1].state or state
         await self._evict(sessions)
         harm = await self._harm(attack.language)
         verdict, evidence = Judge(self.options, self.options.memory_mb).judge(attack, reports, harm)
@@ -99,9 +102,11 @@ class Attacker:
             return f"another session's call was refused: {error}"
         return None if report.result == "42" else "another session's call failed"
 
-    async def _run(self, attack: Attack, source: str, session: SessionRef) -> ScriptReport:
+    async def _run(
+        self, attack: Attack, source: str, session: SessionRef, state: JsonText = EMPTY_OBJECT
+    ) -> ScriptReport:
         run = self._script_run(attack.language, source, session, attack.timeout_ms)
-        return await self._report(evolve(run, convention=attack.convention))
+        return await self._report(evolve(run, convention=attack.convention, state=_run_state(attack, state)))
 
     async def _report(self, run: ScriptRun) -> ScriptReport:
         worker = await self.runner.acquire(run)
@@ -139,6 +144,8 @@ class Attacker:
             "files_max": options.files_max,
             "tmp_size_max": options.tmp_size_max,
             "tmp_files_max": options.tmp_files_max,
+            "result_size_max": options.result_size_max,
+            "state_size_max": options.state_limits.size_max,
         }
 
 
@@ -162,6 +169,13 @@ class SelfTest:
         finally:
             canaries.close()
             await runner.close(_END_S)
+
+
+def _run_state(attack: Attack, text: JsonText) -> RunState | None:
+    if attack.state is None:
+        return None
+    is_shared, saves_failures = attack.state is AttackState.SHARED, attack.state is AttackState.ALWAYS
+    return RunState(text, is_shared=is_shared, saves_failures=saves_failures)
 
 
 def _new_session() -> SessionRef:

@@ -64,6 +64,9 @@ async def test_without_the_sandbox_the_same_attack_succeeds(specs, canaries, tmp
         ("executions/without-first-thread", "python/worker.py", ["nonce", "channel", "write_frame", "serve"]),
         ("progress/flood", "python/progress.py", ["_count"]),
         ("progress/unchecked", "python/progress.py", ["_nonce", "_channel"]),
+        ("states/unchecked", "python/states.py", ["KeptState", "size_max"]),
+        ("states/unchecked-text", "python/states.py", ["KeptState", "changed"]),
+        ("states/result-in-the-place-of-a-state", "python/scripts.py", ["CompiledScript", "text_of"]),
         ("protocol/stolen-number", "nodejs/worker.cjs", ["execution", "channel", "serve"]),
     ],
 )

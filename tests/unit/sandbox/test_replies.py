@@ -4,6 +4,7 @@ import pytest
 
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.protocol.execution import kept_state, read_reply, read_result, read_state
+from adapters.sandbox.protocol.failures import protocol_failure
 from adapters.sandbox.workers.channel import Frame, ProtocolBroken
 from domain.json_text import VALUE_DEPTH_MAX, JsonText
 from domain.scripts.ports import RunState
@@ -80,3 +81,10 @@ def test_a_state_that_is_not_json_fails_the_execution_as_a_broken_channel(body, 
 def test_no_limit_lets_a_state_be_saved(code):
     given, failed = RunState(JsonText("{}"), saves_failures=True), Failure(code, "over")
     assert kept_state(reply(b'{"a":1}', 7), given, failed, SandboxOptions("/")) == (None, failed)
+
+
+def test_a_reply_that_is_not_the_workers_own_leaves_no_state():
+    given, failed = RunState(JsonText("{}"), saves_failures=True), protocol_failure("a reply to no operation")
+    assert kept_state(reply(b'{"a":1}', 7, "failure"), given, failed, SandboxOptions("/")) == (None, failed)
+    own = Failure(FailureCode.SCRIPT_ERROR, "no", name="ValueError")
+    assert kept_state(reply(b'{"a":1}', 7, "failure"), given, own, SandboxOptions("/")) == ('{"a":1}', own)

@@ -4,7 +4,7 @@ import pytest
 from attrs import evolve
 
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.selftest.corpus import load_attacks, read_attack
+from adapters.sandbox.selftest.corpus import AttackState, load_attacks, read_attack
 from adapters.sandbox.selftest.results import AttackResult, Judge
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
@@ -55,6 +55,7 @@ def test_the_corpus_has_many_attacks_in_both_languages():
         "executions",
         "sessions",
         "orphans",
+        "states",
     ],
 )
 def test_every_category_is_tried_in_both_languages(category):
@@ -93,10 +94,18 @@ def test_a_text_without_scripts_or_with_unknown_facts_is_not_an_attack(text):
         (evolve(failed(FailureCode.MEMORY_LIMIT), memory_usage_bytes=129 * MIB), "it had 129 MiB of 64"),
         (report(stdout="x" * 11), "more output was kept than is allowed"),
         (report(stderr="x" * 11), "more output was kept than is allowed"),
+        (report(state=JsonText("[1]")), "a state was kept that nobody may save: The state is not a JSON object."),
     ],
 )
 def test_an_attack_that_gets_anything_has_succeeded(judge, found, evidence):
-    assert judge.judge(ATTACK, [found], None) == (AttackResult.SUCCEEDED, evidence)
+    verdict, seen = judge.judge(ATTACK, [found], None)
+    assert (verdict, seen[: len(evidence)]) == (AttackResult.SUCCEEDED, evidence)
+
+
+def test_an_attack_on_a_shared_state_succeeds_if_it_is_kept(judge):
+    attacks = [read_attack(Language.PYTHON, "c", "n", f"state: {each}\n{TEXT}", "") for each in AttackState]
+    kept = [judge.judge(attack, [report(state=JsonText('{"a":1}'))], None)[0] for attack in attacks]
+    assert kept == [AttackResult.HELD, AttackResult.SUCCEEDED, AttackResult.HELD]
 
 
 def test_a_script_that_is_stopped_for_its_memory_may_be_somewhat_beyond_the_limit(judge):
