@@ -9,7 +9,6 @@ from domain.clock import Clock
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.environments.build import BuildStatus
 from domain.environments.environment import (
-    Environment,
     EnvironmentNotFound,
     EnvironmentNotReady,
     EnvironmentVersion,
@@ -17,6 +16,7 @@ from domain.environments.environment import (
 )
 from domain.environments.ports import EnvironmentRepository, Platforms
 from domain.identity import Owner
+from domain.scripts.environment import Environment
 
 _CACHED_MAX = 1_000
 _KEPT_FOR = timedelta(seconds=5)

@@ -31,23 +31,6 @@ _READERS = {Language.PYTHON: read_python_lock, Language.NODEJS: read_node_lock}
 
 
 @frozen
-class Environment:
-    """An environment as a run uses it.
-
-    `digest` names the tree: 64 hexadecimal digits, the SHA-256 of its packed bytes. The zygote imports what is in
-    `preload`, in this order.
-    """
-
-    name: str
-    version: int
-    digest: str
-    preload: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.version}"
-
-
-@frozen
 class EnvironmentVersion:
     """A version as it was created. `owners` may use it; None stands for all owners. `lock` is the canonical text."""
 

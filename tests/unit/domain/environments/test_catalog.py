@@ -14,9 +14,10 @@ from adapters.memory.environments import (
 from adapters.memory.manual_clock import ManualClock
 from domain.environments.build import BuildStatus
 from domain.environments.catalog import EnvironmentCatalog
-from domain.environments.environment import Environment, EnvironmentNotFound, EnvironmentNotReady
+from domain.environments.environment import EnvironmentNotFound, EnvironmentNotReady
 from domain.environments.ports import Platforms
 from domain.identity import Owner
+from domain.scripts.environment import Environment
 from domain.scripts.language import Language
 from tests.contracts.environments import DIGEST, FAILED, NOW, PLATFORM, READY, Environments, claim, version
 from tests.support.acts import act

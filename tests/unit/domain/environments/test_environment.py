@@ -16,7 +16,6 @@ from domain.environments.build import (
     last_of,
 )
 from domain.environments.environment import (
-    Environment,
     EnvironmentConflict,
     EnvironmentNotFound,
     EnvironmentNotReady,
@@ -28,6 +27,7 @@ from domain.environments.lock import LockRefused
 from domain.environments.ports import TrialFailed
 from domain.environments.tree import CHUNK_SIZE, StoredTree, TreeUnavailable
 from domain.identity import Owner
+from domain.scripts.environment import Environment
 from domain.scripts.language import Language
 from tests.contracts.environments import NOW, PLATFORM, version
 
