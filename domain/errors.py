@@ -214,6 +214,8 @@ _QUOTA_MESSAGES: Mapping[str, str] = {
     "one expires.",
     "stored_bytes": "You have stored {observed} bytes, and the quota is {allowed}. Close a session, or delete "
     "executions that have run later; what has expired counts until it is removed.",
+    "stored_file_bytes": "Your files take {observed} bytes with this one, each at least 64 KiB, and the quota is "
+    "{allowed}. Delete a file, or wait until one expires.",
     "functions": "There are {observed} functions of this owner, and the quota is {allowed}. Replace one, or delete "
     "one.",
     "function_bytes": "The functions of this owner take {observed} bytes with their versions, and the quota is "
@@ -235,8 +237,9 @@ _QUOTA_MESSAGES: Mapping[str, str] = {
 class QuotaReached(LimitReached):
     """The owner has reached a quota, and nothing was started.
 
-    `limit` is `live_sessions`, `stored_bytes`, `functions`, `function_bytes`, `webhooks`, `schedules`, `environments`,
-    `queued_executions`, `concurrent_calls` or `fair_share`; `where` names the capacity limiter of the last two.
+    `limit` is `live_sessions`, `stored_bytes`, `stored_file_bytes`, `functions`, `function_bytes`, `webhooks`,
+    `schedules`, `environments`, `queued_executions`, `concurrent_calls` or `fair_share`; `where` names the capacity
+    limiter of the last two.
     `observed` is what the owner has.
     """
 

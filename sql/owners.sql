@@ -21,7 +21,44 @@ SELECT
     (
         SELECT c.schedule_id FROM meta.schedules AS c WHERE c.owner = :owner::text ORDER BY c.schedule_id LIMIT 1
     ) AS schedule_id,
+    (
+        SELECT f.file_id FROM meta.files AS f WHERE f.owner = :owner::text ORDER BY f.file_id LIMIT 1
+    ) AS file_id,
     (SELECT u.day FROM meta.usage AS u WHERE u.owner = :owner::text ORDER BY u.day LIMIT 1) AS first_day;
+
+-- name: select_file_count(owner)
+-- Those that callers see, and those that are being stored.
+SELECT count(*) FROM meta.files AS f WHERE f.owner = :owner::text AND f.expires_at > '-infinity';
+
+-- name: move_files(owner_from, owner_to, after, rows_max, act_id, actor, origin, act)
+WITH examined AS MATERIALIZED (
+    SELECT f.slot, f.file_id
+    FROM meta.files AS f
+    WHERE
+        f.owner = :owner_from::text
+        AND f.file_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
+    ORDER BY f.file_id
+    LIMIT :rows_max::bigint
+),
+moved AS (
+    UPDATE meta.files AS f
+    SET owner = :owner_to::text
+    FROM examined AS e
+    WHERE f.slot = e.slot AND f.file_id = e.file_id AND f.owner = :owner_from::text
+    RETURNING f.file_id
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner_from::text, :owner_to::text,
+        jsonb_build_object('files', (SELECT count(*) FROM moved))
+    WHERE EXISTS (SELECT FROM moved)
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+)
+SELECT
+    (SELECT e.file_id FROM examined AS e ORDER BY e.file_id DESC LIMIT 1) AS last_file_id,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM moved) AS moved;
 
 -- name: move_sessions(owner_from, owner_to, after, now, rows_max, act_id, actor, origin, act)
 -- Moves each session together with its queue and the keys of its calls, so that no call runs twice. A session that

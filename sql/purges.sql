@@ -636,3 +636,72 @@ SELECT count(*) FROM meta.sessions AS s WHERE s.owner = :owner::text AND s.scrip
 
 -- name: select_inbound_count(owner)
 SELECT count(*) FROM meta.inbound_sessions AS i WHERE i.owner = :owner::text;
+
+-- name: hide_files(owner, request_id, after, rows_max)
+-- Those of an owner, or of a session: from here on nobody sees them or stores a chunk of them. So the next statement
+-- finds all their chunks.
+WITH examined AS MATERIALIZED (
+    SELECT f.slot, f.file_id
+    FROM meta.files AS f
+    WHERE
+        (:owner::text IS NULL OR f.owner = :owner::text)
+        AND (:request_id::uuid IS NULL OR f.request_id = :request_id::uuid)
+        AND f.file_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
+    ORDER BY f.file_id
+    LIMIT :rows_max::bigint
+),
+hidden AS (
+    UPDATE meta.files AS f
+    SET complete = FALSE, expires_at = '-infinity'
+    FROM examined AS e
+    WHERE f.slot = e.slot AND f.file_id = e.file_id
+    RETURNING f.file_id
+)
+SELECT
+    (SELECT e.file_id FROM examined AS e ORDER BY e.file_id DESC LIMIT 1) AS last_file_id,
+    (SELECT count(*) FROM hidden) AS examined,
+    0 AS purged;
+
+-- name: purge_files(owner, request_id, rows_max, chunks_max, act_id, actor, origin, act)
+-- Erases hidden files of an owner, or of a session. The rows go with their last chunks.
+WITH picked AS MATERIALIZED (
+    SELECT f.slot, f.file_id, f.owner
+    FROM meta.files AS f
+    WHERE
+        (:owner::text IS NULL OR f.owner = :owner::text)
+        AND (:request_id::uuid IS NULL OR f.request_id = :request_id::uuid)
+        AND f.expires_at = '-infinity'
+    LIMIT :rows_max::bigint
+    FOR UPDATE
+),
+found AS MATERIALIZED (
+    SELECT c.slot, c.file_id, c.seq
+    FROM picked AS p
+    INNER JOIN meta.file_chunks AS c ON p.slot = c.slot AND p.file_id = c.file_id
+    LIMIT :chunks_max::bigint
+),
+erased AS (
+    DELETE FROM meta.file_chunks AS c
+    USING found AS n
+    WHERE c.slot = n.slot AND c.file_id = n.file_id AND c.seq = n.seq
+    RETURNING c.seq
+),
+removed AS (
+    DELETE FROM meta.files AS f
+    USING picked AS p
+    WHERE
+        f.slot = p.slot AND f.file_id = p.file_id AND (SELECT count(*) FROM found) < :chunks_max::bigint
+    RETURNING f.owner
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, min(r.owner),
+        coalesce(:request_id::uuid::text, min(r.owner)), jsonb_build_object('files', count(*))
+    FROM removed AS r
+    HAVING count(*) > 0
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+)
+SELECT
+    (SELECT count(*) FROM erased) + (SELECT count(*) FROM removed) AS examined,
+    (SELECT count(*) FROM removed) AS purged;

@@ -17,6 +17,7 @@ from domain.clock import Clock
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import StorageUnavailable, Unavailable
 from domain.executions.ports import ExecutionRepository, KeyedExecutionRepository
+from domain.files.ports import FileRepository
 from domain.functions.ports import FunctionRepository
 from domain.identity import Owner, uuid7_time
 from domain.limits.ports import UsageReader
@@ -64,6 +65,7 @@ class Storage:
     keyed_executions: KeyedExecutionRepository
     live_output: LiveOutputStore
     states: StateRepository
+    files: FileRepository
     queue: ExecutionQueue
     schedules: ScheduleRepository
     usage: UsageReader

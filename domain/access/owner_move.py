@@ -21,6 +21,7 @@ class OwnedData(StrEnum):
     FUNCTIONS = "functions"
     WEBHOOKS = "webhooks"
     SCHEDULES = "schedules"
+    FILES = "files"
 
 
 @frozen
@@ -49,7 +50,7 @@ class OwnerMover(Protocol):
     async def oldest(self, owner: Owner) -> datetime | None:
         """Return the instant of the oldest thing of an owner that is not short-lived; None if there is none.
 
-        That is a session, emptied or not, a schedule, or a day with counted executions.
+        That is a session, emptied or not, a schedule, a file, or a day with counted executions.
         """
         ...
 

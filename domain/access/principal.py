@@ -23,6 +23,7 @@ class Scope(StrEnum):
     WRITE_SHARED_FUNCTIONS = "write:shared-functions"
     WRITE_WEBHOOKS = "write:webhooks"
     WRITE_SCHEDULES = "write:schedules"
+    WRITE_FILES = "write:files"
     ADMIN = "admin"
 
 

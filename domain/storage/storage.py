@@ -22,6 +22,7 @@ class Part(StrEnum):
     WEBHOOKS = "webhooks"
     SCHEDULES = "schedules"
     HISTORY = "history"
+    FILES = "files"
     IDEMPOTENCY_KEYS = "idempotency_keys"
     FUNCTIONS = "functions"
     TAKEOVER = "takeover"

@@ -244,6 +244,7 @@ _NAMES = {
     OwnedData.KEYS: ("idempotency key", "idempotency keys"),
     OwnedData.HISTORY: ("execution in the history", "executions in the history"),
     OwnedData.FUNCTIONS: ("function", "functions"),
+    OwnedData.FILES: ("file", "files"),
     OwnedData.WEBHOOKS: ("webhook", "webhooks"),
     OwnedData.SCHEDULES: ("schedule", "schedules"),
 }

@@ -165,6 +165,7 @@ def storage_of(number: int, database: Any, home: Any, running: _OpenBucket | Non
         "keyed_executions": database.keyed_executions(),
         "live_output": database.live_output(),
         "states": database.states(),
+        "files": database.files(),
         "queue": database.execution_queue(),
         "schedules": database.schedules(),
         "usage": database.usage(),

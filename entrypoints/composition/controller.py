@@ -91,6 +91,7 @@ class Controller(UseCases):
         Services,
         sessions=UseCases.sessions,
         states=UseCases.states,
+        files=UseCases.files,
         executions=UseCases.executions,
         function_sessions=UseCases.function_sessions,
         calls=UseCases.calls,

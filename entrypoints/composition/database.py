@@ -21,6 +21,7 @@ from adapters.postgres.migrations.schema import SchemaCheck
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
+from adapters.postgres.repositories.files import PostgresFileRepository
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
 from adapters.postgres.repositories.hidden_sessions import PostgresHiddenSessionRepository
 from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecutionRepository
@@ -152,6 +153,7 @@ class Database(containers.DeclarativeContainer):
         providers.Callable(execution_options, settings),
     )
     states = providers.Singleton(PostgresStateRepository, gateway, statements.provided.states)
+    files = providers.Singleton(PostgresFileRepository, gateway, statements.provided.files)
     keyed_sessions = providers.Singleton(
         PostgresKeyedSessionRepository, gateway, statements.provided.keyed_calls, writing
     )
@@ -198,6 +200,7 @@ class Database(containers.DeclarativeContainer):
         ),
         providers.Singleton(EntryEnder, gateway, statements.provided.queue_sweeps, ids=made_ids),
         pinned_elsewhere=pinned_elsewhere,
+        files=files,
     )
     coalescers = providers.Callable(
         _joined,

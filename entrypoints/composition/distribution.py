@@ -13,6 +13,7 @@ from adapters.buckets.counts import BucketExecutionCounts, BucketUsageReader
 from adapters.buckets.deliveries import BucketDeliveries
 from adapters.buckets.directory import Directory
 from adapters.buckets.executions import BucketExecutions, BucketKeyedExecutions, BucketLiveOutput, BucketStates
+from adapters.buckets.files import BucketFiles
 from adapters.buckets.ids import BucketIds
 from adapters.buckets.owners import (
     BucketAudit,
@@ -49,6 +50,7 @@ _ROUTERS: Mapping[str, Callable[[Directory], object]] = {
     "keyed_executions": BucketKeyedExecutions,
     "live_output": BucketLiveOutput,
     "states": BucketStates,
+    "files": BucketFiles,
     "execution_queue": BucketQueue,
     "schedules": BucketSchedules,
     "usage": BucketUsageReader,

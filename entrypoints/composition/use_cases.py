@@ -25,6 +25,7 @@ from domain.states.slots import StateSlots
 from domain.usage import UsageService
 from domain.webhooks.service import WebhookService
 from entrypoints.composition.database import Database
+from entrypoints.composition.files import file_service
 from entrypoints.composition.guards import OwnerLimits
 from entrypoints.composition.options import (
     example_policy,
@@ -96,6 +97,8 @@ class UseCases(containers.DeclarativeContainer):
     )
 
     means = providers.Singleton(Means, egress, state_slots)
+    files = providers.Singleton(file_service, settings, database.clock, ids, database.files, database.storage, tasks)
+
     executions = providers.Singleton(
         ExecutionService,
         clock=database.clock,

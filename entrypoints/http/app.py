@@ -21,6 +21,7 @@ from domain.executions.by_name import FunctionCalls
 from domain.executions.function_sessions import FunctionSessions
 from domain.executions.history import HistoryService
 from domain.executions.service import ExecutionService
+from domain.files.service import FileService
 from domain.functions.service import FunctionService
 from domain.hosts.service import HostRegistry
 from domain.live.hub import LiveHub
@@ -37,6 +38,7 @@ from entrypoints.http.endpoints.batches import BATCH, BatchEndpoints, Charge, ch
 from entrypoints.http.endpoints.documents import DocumentEndpoints
 from entrypoints.http.endpoints.events import EventEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints, execute_parser
+from entrypoints.http.endpoints.files import FileEndpoints
 from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.health import HealthChecks, HealthEndpoints, MetricsEndpoint, ProbeRunner
 from entrypoints.http.endpoints.history import HistoryEndpoints
@@ -91,6 +93,7 @@ class Services:
 
     sessions: SessionService
     states: StateService
+    files: FileService
     executions: ExecutionService
     function_sessions: FunctionSessions
     calls: FunctionCalls
@@ -235,6 +238,7 @@ class Application:
         return Endpoints(
             sessions=SessionEndpoints(services.sessions, initialize, patch, keys, services.queue),
             states=StateEndpoints(services.states, StateParsers.of(options, examiner)),
+            files=FileEndpoints(services.files, options.chunk_timeout_s, options.stall_s),
             executions=ExecutionEndpoints(services.executions, services.calls, asynchronous, execute, keys),
             history=HistoryEndpoints(services.history, services.calls),
             asynchronous=asynchronous,

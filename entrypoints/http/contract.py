@@ -14,6 +14,7 @@ class Tag(StrEnum):
 
     SESSIONS = "Sessions"
     EXECUTIONS = "Executions"
+    FILES = "Files"
     FUNCTIONS = "Functions"
     WEBHOOKS = "Webhooks"
     SCHEDULES = "Schedules"
@@ -82,7 +83,8 @@ class Contract:
     Errors of bodies, of query strings, of authentication and of rate limits follow from the row, and so does
     INTERNAL_ERROR. `other_responses` has further statuses with the types of their bodies, `bodiless` the reasons for
     statuses without a body. `alternative` is the type of the response that a parameter selects. With `lines` the
-    response is text of one of these media types, with a value of its type in each line.
+    response is text of one of these media types, with a value of its type in each line. With `binary_body` the body of
+    the request is any bytes, and `binary_responses` describes the statuses whose body is.
     """
 
     tag: Tag
@@ -98,3 +100,5 @@ class Contract:
     lines: tuple[bytes, ...] = ()
     bodiless: Mapping[int, str] = field(factory=dict)
     body_optional: bool = False
+    binary_body: bool = False
+    binary_responses: Mapping[int, str] = field(factory=dict)

@@ -30,6 +30,7 @@ from domain.errors import (
     Unavailable,
 )
 from domain.executions.execution import ExecutionFailed
+from domain.files.file import StorageFull
 from domain.scripts.report import FailureCode
 from entrypoints.http.request import Request
 from entrypoints.http.response import REPLAYED, Headers, Response, embedded, json_response
@@ -127,6 +128,24 @@ class UnsupportedMediaType(DomainError):
 
 
 @define(eq=False)
+class RangeNotSatisfiable(DomainError):
+    """The range begins behind the end of the content."""
+
+    code: ClassVar[str] = "RANGE_NOT_SATISFIABLE"
+    size: int
+
+    @property
+    @override
+    def message(self) -> str:
+        return f"The content has {self.size} bytes, and the range begins behind them. Send a Range within the content."
+
+    @property
+    @override
+    def details(self) -> Mapping[str, object]:
+        return {"size": self.size}
+
+
+@define(eq=False)
 class SlowBody(Invalid):
     """The body did not arrive in time."""
 
@@ -165,9 +184,11 @@ STATUS: tuple[tuple[type[DomainError], HTTPStatus], ...] = (
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UnsupportedMediaType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (ExpectationFailed, HTTPStatus.EXPECTATION_FAILED),
+    (RangeNotSatisfiable, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
     (LimitReached, HTTPStatus.TOO_MANY_REQUESTS),
     (ScriptFailed, HTTPStatus.UNPROCESSABLE_ENTITY),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (StorageFull, HTTPStatus.INSUFFICIENT_STORAGE),
 )
 """The status of each category of errors."""
 
@@ -202,6 +223,13 @@ def error_response(error: DomainError, session_id: UUID | None) -> Response:
     return json_response(body, status_of(error), error_headers(error), is_body_unread=is_body_unread(error))
 
 
+def unread_error_response(error: DomainError) -> Response:
+    """Return the response to an error that stops an upload; its connection ends with it."""
+    body = ErrorBody(error_content(error), msgspec.UNSET)
+    headers = dict.fromkeys((*error_headers(error), _CLOSE))
+    return json_response(body, status_of(error), tuple(headers), is_body_unread=True)
+
+
 def internal_error_response(error_id: UUID, session_id: UUID | None) -> Response:
     """Return the response to an unexpected exception: no internals, and the id under which the log has the cause."""
     body = ErrorBody(internal_error_content(error_id), session_id or msgspec.UNSET)
@@ -233,6 +261,8 @@ def error_headers(error: DomainError) -> Headers:
         headers.append((b"retry-after", b"%d" % -(-retry_after_ms // 1000)))
     if isinstance(error, ExecutionFailed) and error.replayed:
         headers += REPLAYED
+    if isinstance(error, RangeNotSatisfiable):
+        headers.append((b"content-range", b"bytes */%d" % error.size))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", ", ".join(error.allowed).encode()))
     if isinstance(error, Unauthorized | Forbidden):

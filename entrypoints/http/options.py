@@ -36,6 +36,7 @@ class HttpOptions:
     stall_s: float = 30.0
     in_flight_max: int = 1024
     body_timeout_s: float = 10.0
+    chunk_timeout_s: float = 16.0
     examination_wait_s: float = 2.0
     examination_bytes_max: int = 128 * 1024 * 1024
     probe_timeout_s: float = 0.8

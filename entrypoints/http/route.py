@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 
 from domain.access.principal import ANY_EXECUTE, ANY_READ, ANY_WEBHOOKS, ANY_WRITE, Scope
 from domain.executions.execution import ExecutionNotFound
+from domain.files.file import FileNotFound
 from domain.idempotency import NO_SESSION
 from domain.schedules.schedule import ScheduleNotFound
 from domain.sessions.session import SessionNotFound
@@ -42,6 +43,7 @@ class Access(StrEnum):
     WRITE_FUNCTIONS = "write-functions"
     WEBHOOKS = "webhooks"
     WRITE_SCHEDULES = "write-schedules"
+    WRITE_FILES = "write-files"
     ADMIN = "admin"
 
 
@@ -54,6 +56,7 @@ SCOPES: Mapping[Access, frozenset[Scope]] = {
     Access.WRITE_FUNCTIONS: ANY_WRITE,
     Access.WEBHOOKS: ANY_WEBHOOKS,
     Access.WRITE_SCHEDULES: frozenset({Scope.WRITE_SCHEDULES}),
+    Access.WRITE_FILES: frozenset({Scope.WRITE_FILES}),
     Access.ADMIN: frozenset({Scope.ADMIN}),
 }
 """The scopes of which a caller needs one."""
@@ -184,6 +187,12 @@ def _schedule_id(text: str) -> UUID:
     return msgspec.convert(text, UUID)
 
 
+def _file_id(text: str) -> UUID:
+    if not _UUID.fullmatch(text):
+        raise FileNotFound
+    return msgspec.convert(text, UUID)
+
+
 def _webhook_id(text: str) -> UUID:
     if not _UUID.fullmatch(text):
         raise WebhookNotFound
@@ -202,6 +211,7 @@ PATH_PARSERS: Mapping[str, Callable[[str], Any]] = {
     "webhook_id": _webhook_id,
     "delivery_id": _delivery_id,
     "schedule_id": _schedule_id,
+    "file_id": _file_id,
     "language_title": str,
     "state_key": str,
     "host_name": str,

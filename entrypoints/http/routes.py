@@ -11,6 +11,7 @@ from entrypoints.http.endpoints.batches import BatchEndpoints
 from entrypoints.http.endpoints.documents import ASSETS, DocumentEndpoints
 from entrypoints.http.endpoints.events import EventEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints
+from entrypoints.http.endpoints.files import FileEndpoints
 from entrypoints.http.endpoints.functions import FunctionEndpoints
 from entrypoints.http.endpoints.health import HealthEndpoints, MetricsEndpoint
 from entrypoints.http.endpoints.history import HistoryEndpoints
@@ -20,6 +21,7 @@ from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.endpoints.states import StateEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
 from entrypoints.http.endpoints.webhooks import WebhookEndpoints
+from entrypoints.http.file_routes import file_routes
 from entrypoints.http.openapi.asynchronous import CANCEL, ERASE, EVENTS, EXECUTION, EXECUTIONS, QUEUE, RETRY
 from entrypoints.http.openapi.executions import (
     EXECUTE,
@@ -99,6 +101,7 @@ class Endpoints:
 
     sessions: SessionEndpoints
     states: StateEndpoints
+    files: FileEndpoints
     executions: ExecutionEndpoints
     history: HistoryEndpoints
     asynchronous: AsynchronousEndpoints
@@ -120,6 +123,7 @@ def routes(endpoints: Endpoints) -> tuple[Route, ...]:
     return (
         *_session_routes(endpoints.sessions, endpoints.executions, endpoints.history, endpoints.batches),
         *state_routes(endpoints.states),
+        *file_routes(endpoints.files),
         *_execution_routes(endpoints.asynchronous, endpoints.events),
         *_function_routes(endpoints.functions, endpoints.executions, endpoints.history),
         *schedule_routes(endpoints.schedules),

@@ -65,7 +65,7 @@ class StreamingResponse(Response):
             raise
         except SlowReader:
             how = StreamEnd.STALLED
-            await _abort(relay or write, receive)
+            await abort_connection(relay or write, receive)
             raise ClientDisconnected from None
         finally:
             self.on_end(how)
@@ -101,7 +101,7 @@ def _sending_on(relay: Relay) -> Send:
     return send
 
 
-async def _abort(write: Relay | SingleWrite | None, receive: Receive) -> None:
+async def abort_connection(write: Relay | SingleWrite | None, receive: Receive) -> None:
     """Abort the connection if the server can do that, and wait until it is closed."""
     if write is None:
         return

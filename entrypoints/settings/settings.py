@@ -262,6 +262,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, le=262_144, description="Limit of the state of a session, in bytes of JSON.")
     ] = 256 * KIBI
 
+    max_file_mb: Annotated[int, Meta(ge=1, le=1024, description="Limit of an uploaded file in MiB.")] = 256
+    max_files_mb_per_owner: Annotated[
+        int,
+        Meta(ge=1, le=1_048_576, description="Limit in MiB of the files of one owner; each counts at least 64 KiB."),
+    ] = 1024
+    max_files_gb: Annotated[
+        float, Meta(gt=0, le=1_048_576, description="Limit in GiB of the files of all owners, on disk.")
+    ] = 20
+    file_retention_seconds: Annotated[int, Meta(ge=60, le=604_800, description="Time for which a file is kept.")] = (
+        86_400
+    )
+
     request_timeout_ms: Annotated[
         int, Meta(ge=100, le=60_000, description="Time budget of a request, without the time of the script itself.")
     ] = 2000

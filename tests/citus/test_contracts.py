@@ -19,6 +19,7 @@ from tests.citus.cluster import Cluster
 from tests.integration.postgres.test_contracts import (
     TestPostgresExecutionQueue,
     TestPostgresExecutionRepository,
+    TestPostgresFileRepository,
     TestPostgresHiddenSessionRepository,
     TestPostgresKeyedCallRepository,
     TestPostgresScheduleRepository,
@@ -31,6 +32,7 @@ from tests.integration.postgres.test_contracts import (
 __all__ = [
     "TestPostgresExecutionQueue",
     "TestPostgresExecutionRepository",
+    "TestPostgresFileRepository",
     "TestPostgresHiddenSessionRepository",
     "TestPostgresKeyedCallRepository",
     "TestPostgresScheduleRepository",
@@ -70,7 +72,8 @@ def bucket(cluster: Cluster, statements: Statements) -> tuple[str, Placement]:
     with psycopg.connect(url) as connection:
         shards = dict(connection.execute(statements.buckets.select_shards.sql, {"schema": "meta"}).fetchall())
         ((group,),) = connection.execute(statements.buckets.select_group.sql, {"schema": "meta"}).fetchall()
-    hold = Hold(statements.buckets.select_hold.at("meta", shards), shards["sessions"])
+    buckets = statements.buckets
+    hold = Hold(buckets.select_hold.at("meta", shards), shards["sessions"], buckets.select_shards_open)
     return name, Placement(1, "meta", Node(group, "127.0.0.1", cluster.ports[group]), shards, 2, True, hold)
 
 

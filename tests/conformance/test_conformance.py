@@ -11,7 +11,7 @@ import pytest
 from tests.integration.supervisor.conftest import ROOT
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
-SCOPES = ("execute:all", "read:functions", "write:functions", "write:webhooks", "write:schedules")
+SCOPES = ("execute:all", "read:functions", "write:functions", "write:webhooks", "write:schedules", "write:files")
 
 
 def operations_in(report: str) -> int:

@@ -55,6 +55,7 @@ class Storage:
     queue: ExecutionQueue | None = None
     schedules: ScheduleRepository | None = None
     states: Any = None
+    files: Any = None
 
     def new_session(self, owner: Owner = ANONYMOUS, found_by: str | None = None, **fields: Any) -> Session:
         now = self.clock.now()

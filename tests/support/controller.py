@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from adapters.memory.audit import MemoryAudit
 from adapters.memory.executions import MemoryExecutionRepository
+from adapters.memory.files import MemoryFileRepository
 from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
 from adapters.memory.limits import MemoryRateStore, MemoryUsageReader
@@ -59,6 +60,7 @@ class Fakes:
     execution_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("an execution", 8))
     recording_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("a recording", 8))
     schedules: MemoryScheduleRepository | None = None
+    files: MemoryFileRepository = field(factory=MemoryFileRepository)
     output: MemoryLiveOutput = field(init=False)
     sessions: MemorySessionRepository = field(init=False)
     executions: MemoryExecutionRepository = field(init=False)
@@ -103,6 +105,7 @@ class Fakes:
             "schedules": self.schedules or MemoryScheduleRepository(self.store, self.queue),
             "live_output": self.output,
             "states": MemoryStateRepository(self.store),
+            "files": self.files,
             "runtime_hosts": self.runtime_hosts,
             "functions": self.functions,
             "audit": self.audit,

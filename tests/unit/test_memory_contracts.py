@@ -11,6 +11,7 @@ from adapters.memory.announcer import MemoryAnnouncer
 from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.memory.audit import MemoryAudit
 from adapters.memory.executions import MemoryExecutionRepository
+from adapters.memory.files import MemoryFileRepository
 from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
 from adapters.memory.live_output import MemoryLiveOutput
@@ -34,6 +35,7 @@ from tests.contracts import queue_histories
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_queue import CleanUp, ExecutionQueueContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract, keeps_no_payloads
+from tests.contracts.file_repository import FileRepositoryContract
 from tests.contracts.function_repository import ADDER, ALICE, BOB, VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMINED_MAX
 from tests.contracts.hidden_session_repository import FUNCTION, TITLE, HiddenSessionRepositoryContract
@@ -73,6 +75,7 @@ def memory_storage(store: MemoryStore, webhooks: MemoryWebhookStore | None = Non
         queue=queue,
         schedules=MemoryScheduleRepository(store, queue),
         states=MemoryStateRepository(store),
+        files=MemoryFileRepository(),
     )
 
 
@@ -83,6 +86,12 @@ class TestMemorySessionRepository(SessionRepositoryContract):
 
 
 class TestMemoryStateRepository(StateRepositoryContract):
+    @pytest.fixture
+    def storage(self) -> Storage:
+        return memory_storage(MemoryStore())
+
+
+class TestMemoryFileRepository(FileRepositoryContract):
     @pytest.fixture
     def storage(self) -> Storage:
         return memory_storage(MemoryStore())

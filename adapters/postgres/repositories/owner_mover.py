@@ -80,6 +80,7 @@ class PostgresOwnerMover(OwnerMover):
             OwnedData.FUNCTIONS: functions,
             OwnedData.WEBHOOKS: await self._number(self._statements.select_webhook_count, named),
             OwnedData.SCHEDULES: await self._number(self._statements.select_schedule_count, named),
+            OwnedData.FILES: await self._number(self._statements.select_file_count, named),
         }
 
     @override
@@ -90,10 +91,10 @@ class PostgresOwnerMover(OwnerMover):
 
     @override
     async def oldest(self, owner: Owner) -> datetime | None:
-        ((session_id, schedule_id, day),) = await self._gateway.fetch(
+        ((session_id, schedule_id, file_id, day),) = await self._gateway.fetch(
             self._statements.select_oldest_of_owner, {"owner": owner}
         )
-        found = [uuid7_time(each) for each in (session_id, schedule_id) if each is not None]
+        found = [uuid7_time(each) for each in (session_id, schedule_id, file_id) if each is not None]
         if day is not None:
             found.append(datetime.combine(day, time(), UTC))
         return min(found, default=None)
@@ -130,6 +131,7 @@ class PostgresOwnerMover(OwnerMover):
             Walk(OwnedData.FUNCTIONS, statements.move_functions, owners, title, rows_max),
             Walk(OwnedData.WEBHOOKS, statements.move_webhooks, owners, {"after": None}, rows_max),
             Walk(OwnedData.SCHEDULES, statements.move_schedules, owners, {"after": None}, rows_max),
+            Walk(OwnedData.FILES, statements.move_files, owners, {"after": None}, rows_max),
         ]
 
     async def _number(self, statement: Statement, parameters: Mapping[str, object]) -> int:

@@ -15,6 +15,7 @@ from adapters.postgres.statements.administration import PurgeStatements
 from domain.access.owner_move import MoveStep, OwnedData, OwnerPurger
 from domain.audit import Act
 from domain.clock import Clock
+from domain.files.file import CHUNK_SIZE
 from domain.identity import NO_ID, Owner, SessionRef, uuid7_time
 from domain.scripts.language import Language
 from domain.sessions.ports import SessionPurger
@@ -45,6 +46,17 @@ class PostgresSessionPurger(SessionPurger):
         await writers_gone(self._gateway, self._statements.select_writers, WRITERS_WAIT_S)
         while (await self._step(ref, act))[1]:
             pass
+        await self._purge_files(ref, act)
+
+    async def _purge_files(self, ref: SessionRef, act: Act) -> None:
+        """Erase what the executions of the session have written."""
+        rows_max, chunks_max = self._rows_max, -(-self._bytes_max // CHUNK_SIZE)
+        named = {"owner": None, "request_id": ref.session_id}
+        hiding = Walk(OwnedData.FILES, self._statements.hide_files, named, {"after": None}, rows_max)
+        erasing = {**named, "chunks_max": chunks_max, **codec.act_columns(act)}
+        for walk in (hiding, Walk(OwnedData.FILES, self._statements.purge_files, erasing, {}, rows_max, cut=True)):
+            async for _ in steps(self._gateway, walk):
+                pass
 
     async def _step(self, ref: SessionRef, act: Act) -> tuple[bool, int]:
         """Erase a bounded number of rows; return whether anything is known of the session, and how many there were."""
@@ -99,6 +111,7 @@ class PostgresOwnerPurger(OwnerPurger):
         title = {"after_language": "", "after_title": ""}
         sessions, sized = {**named, "now": self._clock.now()}, {**named, "bytes_max": self._options.bytes_max}
         entry = {"after_ready_at": None, "after_execution_id": NO_ID}
+        files = {**named, "request_id": None, "chunks_max": -(-self._options.bytes_max // CHUNK_SIZE)}
         queues = [
             Walk(OwnedData.SESSIONS, statements.purge_queue, {**sized, "language": each}, entry, rows_max, cut=True)
             for each in Language
@@ -117,4 +130,6 @@ class PostgresOwnerPurger(OwnerPurger):
             *(evolve(history, parameters={**sized, "partition": partition}) for partition in range(PARTITIONS)),
             Walk(OwnedData.FUNCTIONS, statements.purge_functions, named, title, rows_max),
             Walk(OwnedData.WEBHOOKS, statements.purge_webhooks, named, {"after": None}, _WEBHOOKS_MAX),
+            Walk(OwnedData.FILES, statements.hide_files, files, {"after": None}, rows_max),
+            Walk(OwnedData.FILES, statements.purge_files, files, {}, rows_max, cut=True),
         ]

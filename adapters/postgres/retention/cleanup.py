@@ -26,6 +26,7 @@ from domain.audit import AuditRetention
 from domain.cleanup import ArchiveStats, CleanupFailure, CleanupStats
 from domain.clock import Clock
 from domain.errors import StorageUnavailable, Unavailable
+from domain.files.ports import FileRepository
 from domain.hosts.host import KEPT_FOR
 from domain.identity import uuid7_at
 from domain.takeover.recording import RECORDINGS_KEPT
@@ -80,6 +81,7 @@ class Cleanup:
     _history_budget: HistoryBudget
     _usage: UsageCounter
     _entries: EntryEnder
+    _files: FileRepository
     _options: CleanupOptions = field(factory=CleanupOptions)
     _pinned_elsewhere: PinnedElsewhere = nothing_pinned
     """The versions that sessions in other buckets are pinned to."""
@@ -133,6 +135,8 @@ class Cleanup:
         await self._in_batches(self._remove_hosts)
         self._stats.keys_removed += await self._in_batches(self._remove_keys)
         self._stats.partitions_emptied += await self._empty_partitions(now)
+        await self._in_batches(self._erase_files)
+        await self._files.empty_slots(now)
         self._stats.acts_removed += await self._in_batches(self._remove_acts)
         self._stats.deliveries_removed += await self._in_batches(self._deliveries.remove_old)
         self._stats.deliveries_removed += await self._in_batches(self._deliveries.trim)
@@ -245,6 +249,9 @@ class Cleanup:
             },
         )
         return int(removed)
+
+    async def _erase_files(self, rows_max: int) -> int:
+        return await self._files.erase(self._clock.now(), None, rows_max)
 
     async def _clean_functions(self) -> None:
         """Remove what no session uses. Last, because all functions are examined: nothing else then waits for that."""

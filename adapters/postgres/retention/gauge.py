@@ -13,6 +13,7 @@ from adapters.postgres.statements.administration import StorageStatements
 from domain.storage.storage import Amount, HistoryDay, Part, ShortenedDay, Stored
 
 _HISTORY_TABLE = re.compile(r"execution(?:s|_uses)_(\d\d)")
+_FILE_TABLE = re.compile(r"(?:files|file_chunks)_\d\d")
 _SHARD = re.compile(r"_\d{4,}$")
 """What the name of a table has behind it if it is a shard of a bucket."""
 _PARTS = {
@@ -59,7 +60,7 @@ class StorageGauge:
         for found, size_bytes, count in await self._gateway.fetch(self._statements.select_table_sizes, {}):
             name, amount = _SHARD.sub("", found), Amount(size_bytes, count)
             partition = _HISTORY_TABLE.fullmatch(name)
-            parts[_PARTS.get(name, Part.OTHER) if partition is None else Part.HISTORY] += amount
+            parts[_part_of(name) if partition is None else Part.HISTORY] += amount
             if partition is not None and int(partition[1]) in days:
                 history[days[int(partition[1])]] += amount
         return Stored(
@@ -71,3 +72,7 @@ class StorageGauge:
         """Return the days that were removed for the budget, oldest first; some may be long past retention."""
         rows = await self._gateway.fetch(self._statements.select_shortened_days, {})
         return [ShortenedDay(*row) for row in rows]
+
+
+def _part_of(table: str) -> Part:
+    return Part.FILES if _FILE_TABLE.fullmatch(table) else _PARTS.get(table, Part.OTHER)

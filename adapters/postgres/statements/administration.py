@@ -26,6 +26,8 @@ class OwnerStatements:
     move_history: Statement = field(metadata=UNPREPARED)
     move_functions: Statement = field(metadata=UNPREPARED)
     move_webhooks: Statement = field(metadata=UNPREPARED)
+    select_file_count: Statement
+    move_files: Statement = field(metadata=UNPREPARED)
 
 
 @frozen
@@ -43,6 +45,8 @@ class PurgeStatements:
     purge_inbound: Statement = field(metadata=UNPREPARED)
     purge_schedules: Statement = field(metadata=UNPREPARED)
     purge_takings: Statement = field(metadata=UNPREPARED)
+    hide_files: Statement = field(metadata=UNPREPARED)
+    purge_files: Statement = field(metadata=UNPREPARED)
     select_inbound_count: Statement
     select_filled_session_count: Statement
 

@@ -66,6 +66,24 @@ class StateStatements:
 
 
 @frozen
+class FileStatements:
+    """Statements of `files.sql`; those that name a slot are planned for it alone."""
+
+    insert_file: Statement
+    insert_file_chunk: Statement
+    complete_file: Statement = field(metadata=UNPREPARED)
+    select_file: Statement = field(metadata=UNPREPARED)
+    select_file_chunk: Statement = field(metadata=UNPREPARED)
+    select_file_page: Statement
+    select_file_bytes: Statement
+    abandon_file: Statement = field(metadata=UNPREPARED)
+    remove_file: Statement = field(metadata=UNPREPARED)
+    erase_files: Statement = field(metadata=UNPREPARED)
+    select_ended_file_slots: Statement = field(metadata=UNPREPARED)
+    empty_file_slot: Statement = field(metadata=UNPREPARED)
+
+
+@frozen
 class KeyedCallStatements:
     """Statements of `keyed_calls.sql`."""
 

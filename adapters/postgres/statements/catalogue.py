@@ -20,6 +20,7 @@ from adapters.postgres.statements.calls import (
     ApiKeyStatements,
     ClockStatements,
     ExecutionStatements,
+    FileStatements,
     FunctionStatements,
     KeyedCallStatements,
     LimitStatements,
@@ -57,6 +58,7 @@ class Statements:
     sessions: SessionStatements
     executions: ExecutionStatements
     states: StateStatements
+    files: FileStatements
     keyed_calls: KeyedCallStatements
     queue: QueueStatements
     queue_claims: QueueClaimStatements

@@ -12,12 +12,12 @@ ANY_ORIGIN = "*"
 
 _METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 _REQUEST_HEADERS = (
-    b"Authorization, Content-Type, Language-Title, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, "
-    b"X-Request-ID, traceparent, tracestate"
+    b"Authorization, Content-Digest, Content-Type, Language-Title, Idempotency-Key, If-Match, If-None-Match, "
+    b"If-Range, Last-Event-ID, Prefer, Range, X-Request-ID, traceparent, tracestate"
 )
 _RESPONSE_HEADERS = (
-    b"ETag, Idempotent-Replayed, Kept-Until, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, "
-    b"Retry-After, WWW-Authenticate, X-Api-Key-Expires-At, X-Request-ID"
+    b"Content-Disposition, Content-Range, ETag, Idempotent-Replayed, Kept-Until, Link, Location, Preference-Applied, "
+    b"RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Api-Key-Expires-At, X-Request-ID"
 )
 _MAX_AGE_S = 7200
 _VARY: Headers = ((b"vary", b"Origin"),)

@@ -36,6 +36,7 @@ _INFO = {
 _TAGS = {
     Tag.SESSIONS: "Scripts with their context, from initialize to close.",
     Tag.EXECUTIONS: "Runs of the script of a session, and their history.",
+    Tag.FILES: "Files that callers upload, and that scripts write.",
     Tag.FUNCTIONS: "Scripts that are registered under a language-title.",
     Tag.OPERATIONS: "The state of the process.",
 }

@@ -17,6 +17,7 @@ from domain.errors import (
     StorageUnavailable,
 )
 from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotFound, ExecutionNotStored
+from domain.files.file import DigestMismatch, FileExpired, FileNotFound, StorageFull
 from domain.functions.function import (
     FunctionConditionFailed,
     FunctionConflict,
@@ -50,7 +51,14 @@ from domain.webhooks.webhook import (
     WebhookNotFound,
     WebhooksUnavailable,
 )
-from entrypoints.http.errors import INTERNAL_ERROR, HostNotAllowed, InvalidParams, UnsupportedMediaType, invalid
+from entrypoints.http.errors import (
+    INTERNAL_ERROR,
+    HostNotAllowed,
+    InvalidParams,
+    RangeNotSatisfiable,
+    UnsupportedMediaType,
+    invalid,
+)
 
 MEANINGS: Mapping[str, str] = {
     "CONFLICT": "another call changed it first, or the first call with the Idempotency-Key has not ended, or the "
@@ -63,6 +71,9 @@ MEANINGS: Mapping[str, str] = {
     "EXECUTION_NOT_FOUND": "the history has no such execution of this owner, or no longer has it",
     "EXECUTION_TIMEOUT": "the script ran longer than its limit, and its sandbox was killed",
     "EXPECTATION_FAILED": "the header Expect has something else than 100-continue",
+    "FILE_DIGEST_MISMATCH": "the body does not have the SHA-256 that Content-Digest declares, so nothing was stored",
+    "FILE_EXPIRED": "the file was kept for its time, and has expired",
+    "FILE_NOT_FOUND": "this owner has no such file, or it was removed",
     "FORBIDDEN": "the token or key does not have a required scope, or the function belongs to another owner",
     "FUNCTION_NOT_FOUND": "the request has no script, and no function is registered under the title, for the caller or "
     "as a shared one; or the version of the session is no longer stored",
@@ -82,6 +93,7 @@ MEANINGS: Mapping[str, str] = {
     "PAYLOAD_TOO_LARGE": "the body, or a field of it, is larger than its limit",
     "PRECONDITION_FAILED": "the current version is not one of If-Match, or it exists although If-None-Match forbids it",
     "PROCESS_LIMIT": "the script tried to start a process",
+    "RANGE_NOT_SATISFIABLE": "the range begins behind the end of the content, whose size Content-Range says",
     "RATE_LIMITED": "the caller has used up a rate limit, a quota or its fair share",
     "RESULT_NOT_SERIALIZABLE": "the result cannot be written as JSON",
     "RESULT_TOO_LARGE": "the result is larger than its limit",
@@ -99,6 +111,7 @@ MEANINGS: Mapping[str, str] = {
     "STATE_NOT_FOUND": "no state was granted to the session, or the state has no such key",
     "STATE_NOT_SERIALIZABLE": "the state that the script left cannot be written as JSON, so nothing was saved",
     "STATE_TOO_LARGE": "the state, or a part of it, is larger than its limit, so nothing was saved",
+    "STORAGE_FULL": "the files of all owners take the space that they may take",
     "STORAGE_UNAVAILABLE": "the database did not respond in time, or does not serve for the details.reason; "
     "details.stored says whether a write is stored; "
     "details.bucket names the part of a distributed database that is away",
@@ -112,6 +125,8 @@ MEANINGS: Mapping[str, str] = {
 
 _ID = UUID("01a2101f-9ff2-79ec-8000-000000000001")
 _KEY = "order 4711"
+_DIGEST = "492d5ea496056f1a6a6592241032fab764c321596317930b4fa0e1e8bc3b7470"
+_OTHER_DIGEST = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 _RUN = UUID("01a2101f-a3da-7b64-8000-000000000002")
 _AT = datetime(2026, 11, 25, 13, tzinfo=UTC)
 _ADDER = LanguageTitle(Language.PYTHON, "adder")
@@ -199,6 +214,11 @@ SAMPLES: tuple[DomainError, ...] = (
     EgressNotAllowed(Owner("alice"), "api.example.com:443", 0),
     ScopeMissing((Scope.EXECUTE_ALL, Scope.EXECUTE_PYTHON)),
     SessionNotFound(),
+    FileNotFound(),
+    FileExpired(_AT),
+    DigestMismatch(_DIGEST, _OTHER_DIGEST),
+    StorageFull(21_474_836_480, 21_474_800_000),
+    RangeNotSatisfiable(8),
     WebhookNotFound(),
     DeliveryNotFound(),
     WebhookConflict(),
@@ -250,6 +270,7 @@ SAMPLES: tuple[DomainError, ...] = (
     *(failure_sample(code) for code in FailureCode),
     QuotaReached("live_sessions", 1000, 1000),
     QuotaReached("schedules", 100, 100),
+    QuotaReached("stored_file_bytes", 1_073_741_824, 1_073_800_000),
     QuotaReached("concurrent_calls", 16, 16, "the sandbox", retry_after_ms=1000),
     RateLimited(_POLICY, RateDecision(False, 0, 0, 600_000_000)),
     JwksUnavailable(),

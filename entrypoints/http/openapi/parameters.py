@@ -74,6 +74,14 @@ DELIVERY_ID = Parameter(
     "01a2101f-a3da-7b64-8000-000000000005",
     required=True,
 )
+FILE_ID = Parameter(
+    "file_id",
+    In.PATH,
+    UUID,
+    "The id of the file, from the response of its upload. A text that is not a UUID gives 404.",
+    "01a2101f-a3da-7b64-8000-000000000006",
+    required=True,
+)
 STATE_KEY = Parameter(
     "state_key",
     In.PATH,
@@ -84,7 +92,16 @@ STATE_KEY = Parameter(
 )
 PATH_PARAMETERS = {
     parameter.name: parameter
-    for parameter in (REQUEST_ID, EXECUTION_ID, FUNCTION_TITLE, WEBHOOK_ID, DELIVERY_ID, SCHEDULE_ID, STATE_KEY)
+    for parameter in (
+        REQUEST_ID,
+        EXECUTION_ID,
+        FUNCTION_TITLE,
+        WEBHOOK_ID,
+        DELIVERY_ID,
+        SCHEDULE_ID,
+        STATE_KEY,
+        FILE_ID,
+    )
 }
 """The parameters of path templates, by name; a contract may have another one of the name."""
 

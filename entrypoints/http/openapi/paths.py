@@ -32,6 +32,7 @@ _EVENTS: Json = {
         },
     }
 }
+_BYTES = "application/octet-stream"
 _NAMES = re.compile(r"\{(\w+)\}")
 _SCHEMES: Json = {
     "token": {
@@ -62,6 +63,8 @@ def path_item(route: Route, contract: Contract, components: Components) -> Json:
     }
     if route.body is not None:
         item["requestBody"] = _request_body(route, contract, components)
+    elif contract.binary_body:
+        item["requestBody"] = _binary_body(contract)
     return item
 
 
@@ -105,6 +108,17 @@ def _request_body(route: Route, contract: Contract, components: Components) -> J
     return {"required": not contract.body_optional, "content": {"application/json": media}}
 
 
+def _binary_body(contract: Contract) -> Json:
+    """Return a body of bytes; its media type may be any."""
+    examples = {
+        example.name: {"summary": example.summary, "value": example.body}
+        for example in contract.examples
+        if example.body is not None
+    }
+    media = {"schema": {"type": "string", "contentMediaType": _BYTES}, "examples": examples}
+    return {"required": True, "content": {_BYTES: media}}
+
+
 def _responses(route: Route, contract: Contract, components: Components) -> Json:
     responses = {str(route.status): _response(route, contract, components)}
     errors = error_responses(route, components)
@@ -116,6 +130,10 @@ def _responses(route: Route, contract: Contract, components: Components) -> Json
         headers = _headers(contract.headers, route, components)
         assert str(status) not in errors, f"{route.name}: {status} is also the status of an error"
         responses[str(status)] = {"description": kind.__doc__, "headers": headers, "content": content}
+    for status, reason in contract.binary_responses.items():
+        headers = _headers(contract.headers, route, components)
+        content = {"*/*": {"schema": {"type": "string", "contentMediaType": _BYTES}}}
+        responses[str(status)] = {"description": reason, "headers": headers, "content": content}
     for status, reason in contract.bodiless.items():
         responses[str(status)] = {"description": reason, "headers": _headers((), route, components)}
     return dict(sorted((responses | errors).items()))
@@ -197,7 +215,7 @@ def _missing_parts(route: Route, contract: Contract) -> Iterator[str]:
         yield "an example has no body, although the route has one."
     if route.response is not None and any(example.response is None for example in contract.examples):
         yield "an example has no response, although the route has one."
-    if route.response is None and route.status not in {204, 304}:
+    if route.response is None and route.status not in {204, 304, *contract.binary_responses}:
         yield "its row has no type of the response: add one in entrypoints/http/schemas/."
     for name in {name for example in contract.examples for name in example.parameters}:
         if name not in {parameter.name for parameter in contract.parameters}:

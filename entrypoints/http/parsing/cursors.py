@@ -128,6 +128,12 @@ class ScheduleCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="c
     """Digest of the owner whose schedules the list has; None for the schedules of the caller."""
 
 
+class FileCursor(Struct, array_like=True, forbid_unknown_fields=True, tag="i", frozen=True):
+    """The place in a list of files."""
+
+    after: UUID
+
+
 AnyCursor = (
     SessionCursor
     | ExecutionCursor
@@ -138,6 +144,7 @@ AnyCursor = (
     | WebhookCursor
     | DeliveryCursor
     | ScheduleCursor
+    | FileCursor
 )
 Cursor = TypeVar(
     "Cursor",
@@ -150,6 +157,7 @@ Cursor = TypeVar(
     WebhookCursor,
     DeliveryCursor,
     ScheduleCursor,
+    FileCursor,
 )
 
 

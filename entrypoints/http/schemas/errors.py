@@ -46,6 +46,9 @@ class ErrorDetails(Struct):
     observed: Annotated[int | UnsetType | None, Meta(description="The observed value, in the unit of the limit.")] = (
         UNSET
     )
+    size: Annotated[_Count, Meta(description="The size of the content in bytes.")] = UNSET
+    declared_sha256: Annotated[_Text, Meta(description="The SHA-256 that Content-Digest declares.")] = UNSET
+    sha256: Annotated[_Text, Meta(description="The SHA-256 of the body.")] = UNSET
     stored: Annotated[_Known | UnsetType, Meta(description="Whether the write is stored.")] = UNSET
     executed: Annotated[_Known | UnsetType, Meta(description="Whether the script has run.")] = UNSET
     retry_after_ms: Annotated[
@@ -71,7 +74,7 @@ class ErrorDetails(Struct):
     owner: Annotated[_Text, Meta(description="The owner of the function.")] = UNSET
     rule: Annotated[_Text, Meta(description="The rule that the owner may not have.")] = UNSET
     running: Annotated[_Text, Meta(description="The execution that writes the state of the session.")] = UNSET
-    expired_at: Annotated[_Text, Meta(description="When the session expired.")] = UNSET
+    expired_at: Annotated[_Text, Meta(description="When the session or the file expired.")] = UNSET
     closed_at: Annotated[_Text, Meta(description="When the session was closed.")] = UNSET
     now: Annotated[_Text, Meta(description="The time of the check.")] = UNSET
     policy: Annotated[_Text, Meta(description="The name of the rate limit.")] = UNSET

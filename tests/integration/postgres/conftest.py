@@ -8,6 +8,7 @@ from adapters.memory.manual_clock import ManualClock
 from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
+from adapters.postgres.repositories.files import PostgresFileRepository
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
 from adapters.postgres.repositories.hidden_sessions import PostgresHiddenSessionRepository
 from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecutionRepository
@@ -46,6 +47,7 @@ def storage_on(gateway: Gateway, statements: Statements, **options: object) -> S
         queue=PostgresExecutionQueue(gateway, statements, executions, writing, FEW_TURNS),
         schedules=PostgresScheduleRepository(gateway, statements.schedules),
         states=PostgresStateRepository(gateway, statements.states),
+        files=PostgresFileRepository(gateway, statements.files),
     )
 
 
@@ -55,7 +57,7 @@ def cleanup_on(gateway: Gateway, statements: Statements, storage: Storage) -> Cl
     budget = HistoryBudget.of(gateway, statements, StorageBudget(None, 7))
     usage = UsageCounter(gateway, statements.usage, storage.clock, 7)
     parts = budget, usage, EntryEnder(gateway, statements.queue_sweeps)
-    return Cleanup(gateway, statements.cleanup, storage.clock, retention, *parts)
+    return Cleanup(gateway, statements.cleanup, storage.clock, retention, *parts, files=storage.files)
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def new_cleanup(steered, statements, storage) -> NewCleanup:
         usage = UsageCounter(steered, statements.usage, storage.clock, retention.history.days)
         limits = CleanupOptions(**options)
         entries = EntryEnder(steered, statements.queue_sweeps)
-        parts = budget, usage, entries, limits
+        parts = budget, usage, entries, storage.files, limits
         return Cleanup(
             steered, statements.cleanup, storage.clock, retention, *parts, sleep=no_pause, monotonic_s=monotonic_s
         )

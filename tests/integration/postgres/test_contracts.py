@@ -25,6 +25,7 @@ from domain.takeover.ports import Holding
 from tests.contracts.api_key_repository import ApiKeyRepositoryContract
 from tests.contracts.execution_queue import CleanUp, ExecutionQueueContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
+from tests.contracts.file_repository import FileRepositoryContract
 from tests.contracts.function_repository import ALICE, BOB, VERSIONS_KEPT, FunctionRepositoryContract
 from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMINED_MAX
 from tests.contracts.hidden_session_repository import HiddenSessionRepositoryContract
@@ -108,6 +109,12 @@ class TestPostgresExecutionRepository(ExecutionRepositoryContract):
 
 
 class TestPostgresStateRepository(StateRepositoryContract):
+    @pytest.fixture
+    def storage(self, storage: Storage) -> Storage:
+        return storage
+
+
+class TestPostgresFileRepository(FileRepositoryContract):
     @pytest.fixture
     def storage(self, storage: Storage) -> Storage:
         return storage

@@ -122,6 +122,9 @@ SELECT gen_random_uuid(), gen_random_uuid(), '00000000-0000-7000-8000-0000000000
 FROM generate_series(1, 2);
 INSERT INTO meta.execution_uses SELECT 3, gen_random_uuid(), gen_random_uuid(), '{}' FROM generate_series(1, 2);
 INSERT INTO meta.session_states SELECT gen_random_uuid(), 1, '{}', NULL, NULL, now() FROM generate_series(1, 2);
+INSERT INTO meta.files (slot, file_id, owner, name, content_type, bytes, expires_at, complete)
+SELECT 3, gen_random_uuid(), 'alice', 'a.csv', 'text/csv', 1, now(), TRUE FROM generate_series(1, 2);
+INSERT INTO meta.file_chunks VALUES (3, gen_random_uuid(), 0, '');
 INSERT INTO meta.audit VALUES (gen_random_uuid(), 'root@example', 'cli', 'keys.create', 'alice', 'k', '{}');
 """
 ADD_KEY = "INSERT INTO meta.api_keys VALUES (gen_random_uuid(), 'alice', ARRAY['admin'], sha256(''))"
@@ -140,6 +143,7 @@ WHERE c.relnamespace = 'meta'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
 GROUP BY c.relname
 """
 LOSSES = {
+    "files": "2 files (1 file chunk)",
     "execution-uses": "2 execution uses",
     "granted-functions": "1 granted function (1 granted version)",
     "granted-sessions": "1 granted session",

@@ -55,7 +55,8 @@ def new_cleanup(gateway, statements, storage):
         budget = HistoryBudget.of(gateway, statements, StorageBudget(None, 7))
         usage = UsageCounter(gateway, statements.usage, storage.clock, 7)
         retention = Retention(sessions=DAY, history=7 * DAY, versions=versions)
-        parts = budget, usage, EntryEnder(gateway, statements.queue_sweeps), CleanupOptions(**options)
+        entries = EntryEnder(gateway, statements.queue_sweeps)
+        parts = budget, usage, entries, storage.files, CleanupOptions(**options)
         return Cleanup(gateway, statements.cleanup, storage.clock, retention, *parts, pinned)
 
     return new

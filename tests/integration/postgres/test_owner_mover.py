@@ -33,6 +33,7 @@ from domain.scripts.script import Script
 from domain.sessions.session import Session, SessionNotFound
 from tests.contracts.bucket_register import BucketRegisterContract
 from tests.contracts.execution_queue import KEY, LONG, RETENTION, QueueOfOne
+from tests.contracts.file_repository import started_file, stored_file
 from tests.contracts.hidden_session_repository import TITLE
 from tests.contracts.schedule_repository import PERIOD, Planner
 from tests.contracts.storage import ALICE, ALLOWANCE, BOB, SCRIPT, Storage
@@ -101,7 +102,7 @@ def rows(database_url: str, query: str) -> list[Any]:
 
 
 def numbers(sessions: int, keys: int, history: int, functions: int = 0) -> dict[OwnedData, int]:
-    return dict(zip(OwnedData, (sessions, keys, history, functions, 0, 0), strict=True))
+    return dict.fromkeys(OwnedData, 0) | dict(zip(OwnedData, (sessions, keys, history, functions), strict=False))
 
 
 async def walked(mover: PostgresOwnerMover, source: Owner = ANONYMOUS, target: Owner = ALICE) -> list[MoveStep]:
@@ -146,6 +147,20 @@ async def test_sessions_move_with_their_history_and_keys(mover, storage, add_key
 def hidden_of(storage: Storage, owner: Owner, version: int) -> Session:
     pinned = {"function_id": UUID(int=1), "function_version": version}
     return storage.new_session(owner, hidden=True, **pinned)
+
+
+async def test_files_move_with_their_content_and_an_upload_goes_on(mover, storage):
+    file = await stored_file(storage, ANONYMOUS, b"content")
+    upload = await started_file(storage, ANONYMOUS)
+    assert (await mover.count(ANONYMOUS))[OwnedData.FILES] == 2
+    assert await mover.oldest(ANONYMOUS) == uuid7_time(file.file_id)
+    steps = await walked(mover)
+    assert sum(step.moved for step in steps if step.part is OwnedData.FILES) == 2
+    assert await storage.files.find(ALICE, file.file_id) == evolve(file, owner=ALICE)
+    assert await storage.files.chunk(file.file_id, 0, 0, 9) == b"content"
+    now = storage.clock.now()
+    await storage.files.add_chunk(upload.file_id, 0, b"x", now, now + timedelta(minutes=1))
+    assert (await mover.count(ANONYMOUS))[OwnedData.FILES] == 0
 
 
 async def test_a_hidden_session_moves_and_stays_hidden_unless_the_new_owner_has_one_of_its_version(mover, storage):

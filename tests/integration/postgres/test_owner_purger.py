@@ -18,6 +18,7 @@ from adapters.postgres.statements.catalogue import Statements
 from domain.access.owner_move import MoveStep, OwnedData
 from domain.audit import ActName
 from domain.executions.execution import Executed, ExecutionLost, ExecutionNotFound
+from domain.files.file import FileNotFound
 from domain.functions.function import Definition, Function
 from domain.idempotency import KEPT_FOR
 from domain.identity import Owner
@@ -26,6 +27,7 @@ from domain.scripts.language import LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.session import Status
 from tests.contracts.execution_queue import RETENTION, QueueOfOne
+from tests.contracts.file_repository import started_file, stored_file
 from tests.contracts.keyed_call_repository import KEY
 from tests.contracts.schedule_repository import Planner
 from tests.contracts.storage import ALICE, ALLOWANCE, BOB, Storage
@@ -40,6 +42,7 @@ SELECT string_agg(t::text, '') FROM (
     UNION ALL SELECT k::text FROM meta.idempotency_keys AS k UNION ALL SELECT v::text FROM meta.function_versions AS v
     UNION ALL SELECT o::text FROM meta.open_executions AS o UNION ALL SELECT a::text FROM meta.audit AS a
     UNION ALL SELECT q::text FROM meta.queued_executions AS q UNION ALL SELECT c::text FROM meta.schedules AS c
+    UNION ALL SELECT encode(h.content, 'escape') FROM meta.file_chunks AS h
     UNION ALL SELECT l::text FROM meta.live_output AS l UNION ALL SELECT u::text FROM meta.execution_uses AS u
 ) AS t
 """
@@ -97,14 +100,24 @@ async def test_nothing_of_the_content_is_left_and_that_of_others_stays(purger, s
     await function_of(functions, storage, ALICE)
     planner = Planner(storage, storage.schedules)
     scheduled, _ = [await planner.add(owner=owner, params=JsonText(f'"{SECRET}"')) for owner in (ALICE, BOB)]
+    file, _, upload = [
+        await stored_file(storage, ALICE, SECRET.encode()),
+        await stored_file(storage, BOB, SECRET.encode()),
+        await started_file(storage, ALICE),
+    ]
     kept = await purger.count(BOB)
-    assert await purger.count(ALICE) == dict(zip(OwnedData, (5, 5, 10, 1, 0, 1), strict=True))
-    assert content_of(database_url).count(SECRET) == 15
+    assert await purger.count(ALICE) == dict(zip(OwnedData, (5, 5, 10, 1, 0, 1, 2), strict=True))
+    assert content_of(database_url).count(SECRET) == 17
     steps = [step async for step in purger.purge(ALICE, act(ActName.OWNERS_PURGE))]
     assert max(step.examined for step in steps) <= 3
     assert await purger.count(ALICE) == NOTHING
     assert await purger.count(BOB) == kept
-    assert content_of(database_url).count(SECRET) == 3
+    assert content_of(database_url).count(SECRET) == 4
+    now = storage.clock.now()
+    with pytest.raises(FileNotFound):
+        await storage.files.find(ALICE, file.file_id)
+    with pytest.raises(FileNotFound):
+        await storage.files.add_chunk(upload.file_id, 0, SECRET.encode(), now, now)
     assert await planner.history(scheduled) == []
     entry, *_ = await recorded(audit)
     assert (entry.act, entry.actor, entry.owner, entry.subject) == ("owners.purge", OPERATOR, ALICE, ALICE)
@@ -114,6 +127,7 @@ async def test_nothing_of_the_content_is_left_and_that_of_others_stays(purger, s
         "idempotency_keys": 5,
         "executions": 10,
         "functions": 1,
+        "files": 2,
     }
 
 

@@ -146,6 +146,17 @@ def test_each_statement_has_a_name_of_its_own(statements):
 
 def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(statements):
     assert {statement.name for statement in _all(statements) if not statement.prepare} == {
+        "complete_file",
+        "select_file",
+        "select_file_chunk",
+        "abandon_file",
+        "remove_file",
+        "erase_files",
+        "select_ended_file_slots",
+        "empty_file_slot",
+        "move_files",
+        "hide_files",
+        "purge_files",
         "wait_for_accepts",
         "select_queue_backlogs",
         "select_execution_counts",

@@ -15,8 +15,9 @@ from tests.support.programs import unmeasured
 
 pytestmark = pytest.mark.timeout(120)
 
-STARTED, SCHEDULES, ASYNCHRONOUS, STATE = (
-    (ROOT / "docs" / f"{name}.md").read_text() for name in ("getting-started", "schedules", "asynchronous", "state")
+STARTED, SCHEDULES, ASYNCHRONOUS, STATE, FILES = (
+    (ROOT / "docs" / f"{name}.md").read_text()
+    for name in ("getting-started", "schedules", "asynchronous", "state", "files")
 )
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 START = "make run\n"
@@ -110,3 +111,7 @@ def test_every_step_of_the_page_about_states_works(service, data_dir):
     assert '"result":1' in output
     assert '"state_version":1' in output
     assert output.endswith('{"state":{"visits":10},"version":2}')
+
+
+def test_every_step_of_the_page_about_files_works(service, data_dir):
+    assert run_page(service, data_dir, FILES) == "a,b\n1,2\n"

@@ -19,6 +19,7 @@ from tests.contracts import queue_histories
 from tests.contracts.bucket_register import BucketRegisterContract
 from tests.contracts.execution_queue import CleanUp, ExecutionQueueContract
 from tests.contracts.execution_repository import ExecutionRepositoryContract
+from tests.contracts.file_repository import FileRepositoryContract
 from tests.contracts.hidden_session_repository import HiddenSessionRepositoryContract
 from tests.contracts.key_histories import KeyHistory, steps
 from tests.contracts.keyed_call_repository import KeyedCallRepositoryContract
@@ -85,6 +86,10 @@ class TestBucketHiddenSessions(OverBuckets, HiddenSessionRepositoryContract):
 
 
 class TestBucketExecutions(OverBuckets, ExecutionRepositoryContract):
+    pass
+
+
+class TestBucketFiles(OverBuckets, FileRepositoryContract):
     pass
 
 

@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 from adapters.buckets.directory import Directory
 from adapters.buckets.directory import Storage as BucketStorage
 from adapters.buckets.executions import BucketExecutions, BucketKeyedExecutions, BucketStates
+from adapters.buckets.files import BucketFiles
 from adapters.buckets.ids import BucketIds, InBucket
 from adapters.buckets.queue import BucketQueue
 from adapters.buckets.schedules import BucketSchedules
@@ -17,6 +18,7 @@ from adapters.buckets.sessions import BucketHiddenSessions, BucketKeyedSessions,
 from adapters.memory.announcer import MemoryAnnouncer
 from adapters.memory.audit import MemoryAudit
 from adapters.memory.executions import MemoryExecutionRepository
+from adapters.memory.files import MemoryFileRepository
 from adapters.memory.functions import MemoryFunctionRepository
 from adapters.memory.keyed_calls import MemoryKeyedExecutionRepository, MemoryKeyedSessionRepository
 from adapters.memory.limits import MemoryUsageReader
@@ -186,6 +188,7 @@ class World:
             queue=BucketQueue(self.directory, timedelta(0)),
             schedules=BucketSchedules(self.directory),
             states=BucketStates(self.directory),
+            files=BucketFiles(self.directory),
         )
 
     def _chosen(self, numbers: Sequence[int]) -> int:
@@ -212,6 +215,7 @@ class World:
             MemoryKeyedExecutionRepository(store, executions),
             MemoryLiveOutput(store),
             MemoryStateRepository(store),
+            MemoryFileRepository(),
             queue,
             MemoryScheduleRepository(store, queue, HISTORY_MAX),
             MemoryUsageReader(store, EXAMINED_MAX, webhooks),

@@ -39,6 +39,7 @@ class ManualMover:
             OwnedData.HISTORY: 20,
             OwnedData.FUNCTIONS: 2,
             OwnedData.WEBHOOKS: 1,
+            OwnedData.FILES: 2,
         }
     )
     busy: int = 0
@@ -65,7 +66,7 @@ class ManualMover:
 
 @define
 class ManualPurger:
-    left: dict[OwnedData, int] = field(factory=lambda: dict(zip(OwnedData, (3, 1, 20, 2, 1, 4), strict=True)))
+    left: dict[OwnedData, int] = field(factory=lambda: dict(zip(OwnedData, (3, 1, 20, 2, 1, 4, 5), strict=True)))
     stays: dict[OwnedData, int] = field(factory=lambda: dict.fromkeys(OwnedData, 0))
     purged: list[Owner] = field(factory=list)
 
@@ -306,7 +307,8 @@ def test_owners_are_moved_with_a_summary(run, world):
     result = run("owners", "move", "anonymous", "alice", "--yes")
     assert result.exit_code == 0
     assert (
-        result.stdout == "Moved 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook.\n"
+        result.stdout
+        == "Moved 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook, 2 files.\n"
     )
     assert ("anonymous", "alice") in world.mover.calls
 
@@ -315,7 +317,7 @@ def test_owners_are_not_moved_without_consent(run, world):
     result = run("owners", "move", "anonymous", "alice")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        "Error: This moves 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook from anonymous to "
+        "Error: This moves 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook, 2 files from anonymous to "
         "alice.\n"
         "Nothing was changed. To allow this, add --yes.\n"
     )
@@ -331,11 +333,13 @@ def test_a_dry_run_counts_and_moves_nothing(run, world):
     result = run("owners", "move", "anonymous", "alice", "--dry-run")
     assert (
         result.stdout
-        == "Would move 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook.\n"
+        == "Would move 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook, 2 files.\n"
     )
     assert world.mover.calls == [("anonymous",)]
     counted = json.loads(run("owners", "move", "anonymous", "alice", "--dry-run", "--output", "json").stdout)
-    assert counted == {"before": {"sessions": 3, "idempotency_keys": 1, "history": 20, "functions": 2, "webhooks": 1}}
+    assert counted == {
+        "before": {"sessions": 3, "idempotency_keys": 1, "history": 20, "functions": 2, "webhooks": 1, "files": 2}
+    }
 
 
 def test_a_rest_is_listed_and_sets_the_exit_status(run, world):
@@ -346,7 +350,15 @@ def test_a_rest_is_listed_and_sets_the_exit_status(run, world):
     assert "Run the command again" in result.stdout
     world.mover.busy = 0
     moved = json.loads(run("owners", "move", "anonymous", "alice", "--yes", "--output", "json").stdout)
-    left = {"sessions": 0, "idempotency_keys": 0, "history": 0, "functions": 0, "webhooks": 0, "schedules": 0}
+    left = {
+        "sessions": 0,
+        "idempotency_keys": 0,
+        "history": 0,
+        "functions": 0,
+        "webhooks": 0,
+        "schedules": 0,
+        "files": 0,
+    }
     assert moved["after"] == left
 
 
@@ -371,7 +383,7 @@ def test_functions_can_be_left_with_the_source(run, world):
     result = run("owners", "move", "alice", "bob", "--skip-functions", "--yes")
     assert (result.exit_code, result.stdout) == (
         0,
-        "Moved 3 sessions, 1 idempotency key, 20 executions in the history, 1 webhook.\n",
+        "Moved 3 sessions, 1 idempotency key, 20 executions in the history, 1 webhook, 2 files.\n",
     )
     assert world.mover.left[OwnedData.FUNCTIONS] == 2
 
@@ -417,7 +429,7 @@ def test_without_acts_the_command_says_so(run):
     assert run("audit").stdout == "No acts.\n"
 
 
-AMOUNT = "3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook, 4 schedules"
+AMOUNT = "3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook, 4 schedules, 5 files"
 
 
 def test_an_owner_is_purged_with_a_summary(run, world):
@@ -442,7 +454,7 @@ def test_what_a_purge_leaves_is_listed_and_sets_the_exit_status(run, world):
     world.purger.stays = dict.fromkeys(OwnedData, 0) | {OwnedData.FUNCTIONS: 1}
     result = run("owners", "purge", "alice", "--yes")
     assert result.exit_code == 1
-    left = "Left: 0 sessions, 0 idempotency keys, 0 executions in the history, 1 function, 0 webhooks, 0 schedules."
+    left = "Left: 0 sessions, 0 idempotency keys, 0 executions in the history, 1 function, 0 webhooks, 0 schedules, 0 files."
     assert left in result.stdout
 
 

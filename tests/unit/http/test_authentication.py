@@ -39,10 +39,16 @@ EXECUTE = frozenset({Scope.EXECUTE_ALL, Scope.EXECUTE_NODEJS, Scope.EXECUTE_PYTH
 WRITE = frozenset({Scope.WRITE_FUNCTIONS, Scope.WRITE_SHARED_FUNCTIONS})
 READ = WRITE | {Scope.READ_FUNCTIONS}
 SCHEDULE = frozenset({Scope.WRITE_SCHEDULES})
+STORE = frozenset({Scope.WRITE_FILES})
 ADMIN = frozenset({Scope.ADMIN})
 HOOKS = ADMIN | {Scope.WRITE_WEBHOOKS}
 
 DECISIONS: dict[str, frozenset[Scope] | None] = {
+    "upload_file": STORE,
+    "list_files": KNOWN,
+    "get_file": KNOWN,
+    "get_file_content": KNOWN,
+    "delete_file": STORE,
     "initialize_session": EXECUTE,
     "initialize_batch": EXECUTE,
     "execute_session": EXECUTE,
@@ -178,7 +184,7 @@ def routes() -> tuple[Route, ...]:
 def path_of(route: Route) -> str:
     ids = {"request_id": "01890000-0000-7000-8000-000000000000", "execution_id": "01890000-0000-7000-8000-000000000001"}
     ids |= {"webhook_id": ids["request_id"], "delivery_id": ids["request_id"], "schedule_id": ids["execution_id"]}
-    ids |= {"state_key": "count"}
+    ids |= {"state_key": "count", "file_id": ids["request_id"]}
     return route.path.format(**ids, language_title="python-none")
 
 
@@ -197,6 +203,7 @@ def test_every_kind_of_access_has_the_decided_scopes() -> None:
         Access.WRITE_FUNCTIONS: WRITE,
         Access.WEBHOOKS: HOOKS,
         Access.WRITE_SCHEDULES: SCHEDULE,
+        Access.WRITE_FILES: STORE,
         Access.ADMIN: ADMIN,
     }
     assert set(means) == set(Access)

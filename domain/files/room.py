@@ -1,0 +1,34 @@
+"""What all files together take, between two measurements."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from attrs import define, field, frozen
+
+from domain.files.limits import FileLimits
+
+
+@frozen
+class Measured:
+    """The bytes that all files took at an instant, with their indexes; None before the first measurement."""
+
+    size_bytes: int = 0
+    measured_at: datetime | None = None
+
+
+@define(eq=False)
+class FileRoom:
+    """Adds to the last measurement what this process has begun to store since. Other processes add their own."""
+
+    _limits: FileLimits
+    _measure: Callable[[], Measured]
+    _measured: Measured = field(factory=Measured, init=False)
+    _begun: int = field(default=0, init=False)
+
+    def take(self, size: int) -> None:
+        """Count a file of at most so many bytes; raises StorageFull if there is no room for it."""
+        measured = self._measure()
+        if measured.measured_at != self._measured.measured_at:
+            self._measured, self._begun = measured, 0
+        self._limits.require_room(self._measured.size_bytes + self._begun, size)
+        self._begun += size

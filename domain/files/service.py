@@ -1,0 +1,151 @@
+"""The use cases of files: upload, read, list and remove."""
+
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from uuid import UUID
+
+from attrs import define, field
+
+from domain.clock import Clock, IdGenerator
+from domain.concurrency.background_tasks import BackgroundTasks
+from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.concurrency.fair_turns import FairTurns
+from domain.errors import Unavailable
+from domain.files.file import CHUNK_SIZE, DigestMismatch, FileNotFound, NewFile, Span, StoredFile
+from domain.files.limits import FileLimits
+from domain.files.ports import FileRepository, FileStart
+from domain.files.room import FileRoom
+from domain.identity import Owner
+from domain.paging import Page
+
+
+@define(eq=False)
+class FileStats:
+    """Bytes of content that were received and sent, files that were stored, and uploads that ended without one."""
+
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    stored: int = 0
+    abandoned: int = 0
+
+
+@define(eq=False, kw_only=True)
+class FileService:
+    """Stores and reads files chunk by chunk.
+
+    `transfers` bounds uploads and downloads, and `turns` the statements with chunks, so that other statements find
+    connections. Every method may raise StorageUnavailable or Overloaded.
+    """
+
+    _clock: Clock
+    _ids: IdGenerator
+    _files: FileRepository
+    _limits: FileLimits
+    _room: FileRoom
+    _transfers: CapacityLimiter
+    _turns: FairTurns
+    _tasks: BackgroundTasks
+    stats: FileStats = field(factory=FileStats, init=False)
+
+    async def upload(self, owner: Owner, new: NewFile, chunks: AsyncIterator[bytes]) -> StoredFile:
+        """Store a file of these chunks, each of CHUNK_SIZE bytes but the last, and return it.
+
+        Without a declared size, the largest one is reserved. What was stored of a file that is not completed is erased.
+        Raises FieldTooLarge, QuotaReached, StorageFull, DigestMismatch, what `chunks` raises, and FileNotFound if the
+        owner was purged meanwhile.
+        """
+        with self._transfers.hold(owner):
+            size = self._limits.size_max if new.size is None else new.size
+            self._limits.require_size(size)
+            self._room.take(size)
+            started = self._started(owner, new, size)
+            try:
+                return await self._stored(started, new, chunks)
+            except BaseException:
+                self.stats.abandoned += 1
+                self._tasks.spawn(self._abandon(started.file_id))
+                raise
+
+    async def get(self, owner: Owner, file_id: UUID) -> StoredFile:
+        """Return a file; raises FileNotFound and FileExpired."""
+        file = await self._files.find(owner, file_id)
+        file.require_kept(self._clock.now())
+        return file
+
+    async def page(self, owner: Owner, after: UUID | None, size: int) -> Page[StoredFile]:
+        """Return a page of the owner's files, newest first."""
+        return await self._files.page(owner, after, size, self._clock.now())
+
+    async def remove(self, owner: Owner, file_id: UUID) -> None:
+        """Remove a file; raises FileNotFound. Its content is erased in the background."""
+        now = self._clock.now()
+        await self._files.remove(owner, file_id, now)
+        self._tasks.spawn(self._erase(file_id))
+
+    async def content(self, caller: Owner, file: StoredFile, span: Span) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes of a span, at most CHUNK_SIZE at once; raises FileNotFound if it is removed meanwhile."""
+        with self._transfers.hold(caller):
+            position = span.first
+            while position <= span.last:
+                seq, first = divmod(position, CHUNK_SIZE)
+                size = min(CHUNK_SIZE - first, span.last - position + 1)
+                async with self._turn(caller):
+                    piece = await self._files.chunk(file.file_id, seq, first, size)
+                if len(piece) != size:
+                    raise FileNotFound
+                yield piece
+                self.stats.sent_bytes += size
+                position += size
+
+    def _started(self, owner: Owner, new: NewFile, size: int) -> FileStart:
+        now = self._clock.now()
+        file_id = self._ids.new_placed(now, owner)
+        return FileStart(file_id, owner, new.name, new.content_type, size, now + self._limits.pause_max)
+
+    async def _stored(self, started: FileStart, new: NewFile, chunks: AsyncIterator[bytes]) -> StoredFile:
+        # Its own bytes are among those that are counted, so uploads at the same moment never exceed the quota.
+        await self._files.start(started)
+        self._limits.require_quota(await self._files.stored_bytes(started.owner, self._clock.now()))
+        size, digest = await self._received(started, chunks)
+        if new.sha256 not in (None, digest):
+            raise DigestMismatch(new.sha256 or "", digest)
+        now = self._clock.now()
+        file = StoredFile(
+            started.file_id, started.owner, new.name, new.content_type, size, digest, now + self._limits.retention
+        )
+        stored = await self._files.complete(file, now)
+        self.stats.stored += 1
+        return stored
+
+    async def _received(self, started: FileStart, chunks: AsyncIterator[bytes]) -> tuple[int, str]:
+        size, seq, digest = 0, 0, hashlib.sha256()
+        async for chunk in chunks:
+            size += len(chunk)
+            self._limits.require_size(size)
+            digest.update(chunk)
+            async with self._turn(started.owner):
+                now = self._clock.now()
+                await self._files.add_chunk(started.file_id, seq, chunk, now, now + self._limits.pause_max)
+            self.stats.received_bytes += len(chunk)
+            seq += 1
+        return size, digest.hexdigest()
+
+    @asynccontextmanager
+    async def _turn(self, owner: Owner) -> AsyncIterator[None]:
+        await self._turns.acquire(owner, CHUNK_SIZE)
+        try:
+            yield
+        finally:
+            self._turns.release(owner)
+
+    async def _abandon(self, file_id: UUID) -> None:
+        """Erase what was stored of a file; if the database is away, cleanup does it after `pause_max`."""
+        with suppress(Unavailable):
+            await self._files.abandon(file_id)
+            await self._erase(file_id)
+
+    async def _erase(self, file_id: UUID) -> None:
+        with suppress(Unavailable):
+            while await self._files.erase(self._clock.now(), file_id):
+                pass
