@@ -67,6 +67,7 @@ proof: $(DEV_STAMP) ## The long suites that CI leaves out: properties with 1,000
 	$(PYTHON) -m tests.origin.drill --runs 10 --no-kills
 	DRILL=long $(MAKE) --no-print-directory engines
 	$(PYTHON) -m entrypoints selftest
+	$(PYTEST) $(DURATIONS) tests/packages
 	$(PYTEST) $(DURATIONS) tests/image
 	$(PYTHON) -m tests.soak $(SOAK)
 

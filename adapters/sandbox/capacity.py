@@ -54,6 +54,7 @@ def group_limits(options: SandboxOptions) -> GroupLimits:
     zygotes = len(options.languages) * (ZYGOTES_MAX + 1)
     memory_bytes = _memory_bytes_max(options) + (memory_mb + options.reserved_mb + zygotes * ZYGOTE_MEMORY_MB) * MIB
     others = _OTHER_PROCESSES if options.reserved_mb else 0
+    zygotes += options.environments_max
     return GroupLimits(memory_bytes, workers * options.processes_max + zygotes * ZYGOTE_PROCESSES + others)
 
 

@@ -8,6 +8,15 @@ from attrs import field, frozen
 from adapters.sandbox.runtimes.interpreters import Bind
 
 ENVIRONMENT = Path("/environment")
+_ONE_THREAD = (
+    "OPENBLAS_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+"""By these, libraries for numbers start no threads: a worker with threads of its own serves no second execution."""
+_PACKAGES = {**dict.fromkeys(_ONE_THREAD, "1"), "MPLCONFIGDIR": "/tmp"}  # noqa: S108  # the sandbox's own
 _ROOTS = Path("/usr/lib/pglambda/roots.pem")
 _FIRST_HOST = 1
 
@@ -17,11 +26,13 @@ class Equipment:
     """What all workers of an equipped zygote have in common. Equal ones share a zygote.
 
     `roots` is a file of certificates for TLS, and `tree` a folder of packages; both are files of the host that the
-    workers' uid can read. None of them is there without a path.
+    workers' uid can read. None of them is there without a path. The zygote imports the packages of `preload`, in this
+    order.
     """
 
     roots: Path | None = None
     tree: Path | None = None
+    preload: tuple[str, ...] = ()
 
     @property
     def binds(self) -> Sequence[Bind]:
@@ -30,8 +41,16 @@ class Equipment:
         return [Bind(source, target) for source, target in found if source is not None]
 
     def variables(self) -> Mapping[str, str]:
-        """Return the environment variables by which libraries of Python find the certificates."""
-        return {} if self.roots is None else dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), str(_ROOTS))
+        """Return the environment variables of a script in Python.
+
+        By them libraries find the certificates, and start no threads.
+        """
+        roots = {} if self.roots is None else dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), str(_ROOTS))
+        return {**roots, **self.package_variables()}
+
+    def package_variables(self) -> Mapping[str, str]:
+        """Return those that packages read when they are imported."""
+        return {} if self.tree is None else _PACKAGES
 
     def variables_at_start(self) -> Mapping[str, str]:
         """Return those with which a worker executes Node.js, which reads them once."""

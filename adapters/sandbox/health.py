@@ -3,7 +3,10 @@
 from collections.abc import Collection, Mapping
 
 from adapters.sandbox.isolation.cpu_scheduling import why_none_is_free
+from adapters.sandbox.pool.worker_pool import WorkerPool
 from adapters.sandbox.runtime import LanguageRuntime
+from adapters.sandbox.workers.process import WorkerProcess
+from adapters.sandbox.workers.worker_factory import WorkerFactory
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.stats import SandboxStats
 
@@ -35,6 +38,29 @@ def health_of(
         },
         "queue": {"length": stats.waiting, "length_max": builder.options.queue_length_max},
     }
+
+
+def stats_of(
+    pool: WorkerPool[WorkerProcess],
+    factory: WorkerFactory,
+    runtimes: Collection[LanguageRuntime],
+    protocol_violations: int,
+) -> SandboxStats:
+    """Return the present figures."""
+    table, limits = pool.table, pool.limits
+    return SandboxStats(
+        running=table.running_count,
+        idle=len(table.idle),
+        bound_max=limits.slots_max,
+        running_max=limits.running_max or limits.slots_max,
+        waiting=len(pool.queue),
+        processes=factory.count,
+        memory_bytes=table.memory_bytes,
+        memory_bytes_max=limits.memory_bytes_max or 0,
+        evictions=dict(table.evictions),
+        protocol_violations=protocol_violations,
+        languages={runtime.language: runtime.stats() for runtime in runtimes},
+    )
 
 
 def _layers(uid: int | None, no_group_reason: str, *, are_granted: bool) -> Mapping[str, object]:

@@ -20,6 +20,7 @@ from domain.scripts.report import ScriptReport
 
 _UNLIMITED_CONNECTIONS_MAX = 4
 """Where the kernel's memory for a connection cannot be limited."""
+_PLAIN = Equipment()
 _TRIAL = EgressRule("trial.invalid", 443)
 _NOT_FOUND = re.compile(
     r"name or service not known|name resolution|ENOTFOUND|EAI_AGAIN|connection refused|ECONNREFUSED"
@@ -44,14 +45,20 @@ class Networks:
     """What this host connects at most; None stands for any host."""
 
     async def start(
-        self, runtime: LanguageRuntime, rules: tuple[EgressRule, ...], memory_mb: int, owner: Owner
+        self,
+        runtime: LanguageRuntime,
+        rules: tuple[EgressRule, ...],
+        memory_mb: int,
+        owner: Owner,
+        equipment: Equipment = _PLAIN,
     ) -> WorkerProcess:
         """Return a worker that can reach the hosts of these rules; raises RuntimeUnavailable and Overloaded."""
         beyond = [] if self.ceilings is None else [rule for rule in rules if not is_covered(rule, self.ceilings)]
         if beyond:
             raise runtime.unavailable(f"EGRESS_RULES of their host do not cover {beyond[0]}. Add the rule there.")
         network = network_of(rules)
-        worker = await runtime.start_equipped(Equipment(self.roots), network, memory_mb, owner)
+        equipment = evolve(equipment, roots=self.roots)
+        worker = await runtime.start_equipped(equipment, network, memory_mb, owner)
         assert worker.listeners is not None
         unlimited_max = min(self.connections_max, _UNLIMITED_CONNECTIONS_MAX)
         connections_max = self.connections_max if worker.listeners.has_limits else unlimited_max

@@ -81,6 +81,10 @@ class SandboxOptions:
     start_timeout_s: float = field(default=10.0, validator=gt(0))
     retry_s: float = field(default=5.0, validator=gt(0))
     forks_max: int = field(default=1000, validator=ge(1))
+    preload_s: float = field(default=60.0, validator=gt(0))
+    preloads: bool = True
+    environments_max: int = field(default=8, validator=ge(1))
+    environment_idle_s: float = field(default=600.0, validator=gt(0))
     kill_s: float = field(default=0.5, validator=gt(0))
 
     memory_mb: int = field(default=128, validator=ge(16))

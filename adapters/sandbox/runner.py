@@ -12,8 +12,8 @@ from attrs import Factory, define, field
 from typing_extensions import override
 
 from adapters.sandbox.capacity import group_limits, pool_limits
-from adapters.sandbox.equipment import Equipment
-from adapters.sandbox.health import health_of
+from adapters.sandbox.equipped_starts import EquippedStarts
+from adapters.sandbox.health import health_of, stats_of
 from adapters.sandbox.isolation.control_group import NoControlGroup, make_control_group
 from adapters.sandbox.network import Networks, connected
 from adapters.sandbox.options import SandboxOptions
@@ -24,10 +24,12 @@ from adapters.sandbox.protocol.failures import PROTOCOL_BROKEN
 from adapters.sandbox.protocol.script_examiner import SandboxScriptExaminer
 from adapters.sandbox.runtime import LanguageRuntime
 from adapters.sandbox.snapshot import SandboxSnapshot
+from adapters.sandbox.tree_trial import SandboxTreeTrial
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.workers.worker_factory import WorkerFactory
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.concurrency.bounded_cache import BoundedCache
+from domain.environments.ports import TreeCache
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.identity import Owner
 from domain.scripts.convention import Convention
@@ -103,11 +105,14 @@ class SandboxScriptRunner(ScriptRunner):
     builder: SandboxBuilder = field(default=Factory(lambda self: SandboxBuilder(self.options), takes_self=True))
     networks: Networks | None = field(default=None, kw_only=True)
     """Starts workers with a network; None refuses them."""
+    trees: TreeCache | None = field(default=None, kw_only=True)
+    """Has the packages of environments; None refuses scripts with one."""
     protocol_violations: int = field(default=0, init=False)
     _factory: WorkerFactory = field(init=False)
     _runtimes: dict[Language, LanguageRuntime] = field(init=False)
     _pool: WorkerPool[WorkerProcess] = field(init=False)
     _scripts: BoundedCache[str, Script] = field(init=False)
+    _equipped: EquippedStarts = field(init=False)
     _maintenance: asyncio.Task[None] | None = field(default=None, init=False)
     _network_trial: asyncio.Task[None] | None = field(default=None, init=False)
     _no_group_reason: str = field(default="it has not been opened", init=False)
@@ -119,6 +124,7 @@ class SandboxScriptRunner(ScriptRunner):
             language: LanguageRuntime(language, options, self.builder, self._factory) for language in options.languages
         }
         self._pool = WorkerPool(pool_limits(options))
+        self._equipped = EquippedStarts(options, self._factory.zygotes, self._pool)
         self._scripts = BoundedCache(options.script_cache_bytes_max, lambda script: len(script.source))
 
     async def open(self) -> None:
@@ -148,6 +154,7 @@ class SandboxScriptRunner(ScriptRunner):
         for runtime in self._runtimes.values():
             await runtime.close()
         await self._factory.close(grace_s)
+        await self._equipped.close(grace_s)
 
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
@@ -158,6 +165,7 @@ class SandboxScriptRunner(ScriptRunner):
             raise run.syntax.unknown_in(run.language)
         slot = await self._pool.acquire(run)
         slot.useful_until = useful_until
+        self._equipped.use(slot)
         try:
             script = None if slot.script_hash == run.script_hash else await self._script(run)
             process = await self._process(slot, runtime, called_at)
@@ -187,6 +195,10 @@ class SandboxScriptRunner(ScriptRunner):
         """Return an examiner of scripts. Its caller closes it before the runner."""
         return SandboxScriptExaminer(lambda language: self._runtime(language).start_checker(), self.options)
 
+    def tree_trial(self) -> SandboxTreeTrial:
+        """Return what tries packages in this sandbox."""
+        return SandboxTreeTrial(self._runtime, self._factory.zygotes)
+
     @override
     async def evict(self, session_id: UUID) -> None:
         self._pool.evict(session_id.int)
@@ -207,20 +219,7 @@ class SandboxScriptRunner(ScriptRunner):
 
     def stats(self) -> SandboxStats:
         """Return the present figures."""
-        table, limits = self._pool.table, self._pool.limits
-        return SandboxStats(
-            running=table.running_count,
-            idle=len(table.idle),
-            bound_max=limits.slots_max,
-            running_max=limits.running_max or limits.slots_max,
-            waiting=len(self._pool.queue),
-            processes=self._factory.count,
-            memory_bytes=table.memory_bytes,
-            memory_bytes_max=limits.memory_bytes_max or 0,
-            evictions=dict(table.evictions),
-            protocol_violations=self.protocol_violations,
-            languages={language: runtime.stats() for language, runtime in self._runtimes.items()},
-        )
+        return stats_of(self._pool, self._factory, self._runtimes.values(), self.protocol_violations)
 
     def debug_snapshot(self) -> SandboxSnapshot:
         """Return the present processes, for tests."""
@@ -265,20 +264,14 @@ class SandboxScriptRunner(ScriptRunner):
             left_s = self.options.queue_timeout_s - (time.perf_counter() - called_at)
             try:
                 async with asyncio.timeout(left_s):
-                    slot.process = await self._started(slot, runtime)
+                    if slot.is_equipped:
+                        slot.process = await self._equipped.start(slot, runtime, self.networks, self.trees)
+                    else:
+                        slot.process = await runtime.take(slot.memory_mb, slot.owner)
                     slot.process.syntax = slot.syntax
             except TimeoutError:
                 raise Overloaded("a worker", self.options.queue_timeout_s) from None
         return slot.process
-
-    async def _started(self, slot: Slot[WorkerProcess], runtime: LanguageRuntime) -> WorkerProcess:
-        if not slot.is_equipped:
-            return await runtime.take(slot.memory_mb, slot.owner)
-        if not slot.network:
-            return await runtime.start_equipped(Equipment(), None, slot.memory_mb, slot.owner)
-        if self.networks is None:
-            raise runtime.unavailable("this host connects no scripts to a network. Use a server that does.")
-        return await self.networks.start(runtime, slot.network, slot.memory_mb, slot.owner)
 
     async def _try_networks(self, networks: Networks) -> None:
         """Start a worker with a network in each language, so that the first call does not wait for what starts once."""
@@ -293,6 +286,7 @@ class SandboxScriptRunner(ScriptRunner):
             if number % _FULL_CHECK_AT_EACH:
                 continue
             self._pool.evict_idle(self.options.idle_s)
+            self._equipped.end_idle()
             for runtime in self._runtimes.values():
                 runtime.shrink()
                 if not runtime.is_prepared:

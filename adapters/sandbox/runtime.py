@@ -15,7 +15,7 @@ from adapters.sandbox.runtimes.node_start import FORKED_MEMORY_MB_MIN
 from adapters.sandbox.workers.prewarm_pool import STARTS_S, PrewarmPool
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.workers.worker_factory import WorkerFactory
-from adapters.sandbox.zygote.launch import ForkUnchecked, ForkUnsafe, LaunchFailed
+from adapters.sandbox.zygote.launch import ForkUnchecked, ForkUnsafe, LaunchFailed, PreloadFailed
 from adapters.sandbox.zygote.remedies import with_remedy
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder, Unprepared
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
@@ -208,7 +208,7 @@ class LanguageRuntime:
     ) -> WorkerProcess:
         """Return a new worker of an equipped zygote, of which none is kept ready; owners take turns.
 
-        Raises RuntimeUnavailable, and Overloaded if too many calls wait for a start.
+        Raises RuntimeUnavailable, PreloadFailed, and Overloaded if too many calls wait for a start.
         """
         if self._spec is None:
             raise self.unavailable(self._reason or "")
@@ -216,6 +216,8 @@ class LanguageRuntime:
         await self._starts.acquire(owner, 1)
         try:
             worker = await self._start_equipped(chosen)
+        except PreloadFailed:
+            raise
         except LaunchFailed as error:
             raise self.unavailable(with_remedy(str(error))) from error
         finally:

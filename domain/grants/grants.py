@@ -83,6 +83,8 @@ class Grants:
 _KINDS: Mapping[str, type[Member]] = {
     each.name: each.metadata[_KIND] for each in attrs.fields(Grants) if _KIND in each.metadata
 }
+GRANT_NAMES = _KINDS.keys()
+"""The names of all members."""
 _cached: BoundedCache[str, Grants] = BoundedCache(_CACHED_SIZE_MAX, lambda grants: len(grants.text()))
 
 

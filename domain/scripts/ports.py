@@ -11,6 +11,7 @@ from domain.egress.rule import EgressRule
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
+from domain.scripts.environment import Environment
 from domain.scripts.language import Language
 from domain.scripts.limits import Limits
 from domain.scripts.output import OutputListener
@@ -56,6 +57,9 @@ class ScriptRun:
     state: RunState | None = None
     syntax: Syntax | None = None
     """None is that of the language. The runs of one session have the same one."""
+
+    environment: Environment | None = None
+    """The packages that the script may import; None has none. The runs of one session have the same one."""
 
     network: tuple[EgressRule, ...] = ()
     """The hosts that the script may reach; none without rules. The runs of one session have equal ones."""

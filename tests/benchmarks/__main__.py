@@ -12,6 +12,7 @@ from tests.benchmarks import (
     cleanup,
     compare,
     controllers,
+    environments,
     fairness,
     fleet,
     front,
@@ -91,6 +92,28 @@ def run_once(sessions: int, seconds: float, rate: int) -> None:
         f"p99 during / quiet: {ratio:.2f} (at most {cleanup.P99_RATIO_MAX:g}): {_met(ratio <= cleanup.P99_RATIO_MAX)}"
     )
     print_notes(seen)
+
+
+@cli.command("environments")
+@click.option("--sessions", default=100, show_default=True, help="New sessions of each kind.")
+@click.option("--python-tree", type=click.Path(path_type=Path, exists=True), help="numpy and pandas; else installed.")
+@click.option("--nodejs-tree", type=click.Path(path_type=Path, exists=True), help="A folder with node_modules.")
+def first_with_packages(*, sessions: int, python_tree: Path | None, nodejs_tree: Path | None) -> None:
+    """Execute new sessions with packages and without, in turns; needs no quiet machine for its CPU times."""
+    found = environments.run(sessions, python_tree, nodejs_tree)
+    click.echo("| language | packages | p50 ms | CPU ms | private MiB |\n|---|---|---|---|---|")
+    for each in found:
+        click.echo(each.line())
+    none, preloaded = found[0], found[1]
+    ratio = preloaded.p50_ms / none.p50_ms
+    click.echo()
+    for text, value, most in (
+        ("p50 preloaded / without, Python", ratio, environments.RATIO_MAX),
+        ("p50 ms preloaded, Python", preloaded.p50_ms, environments.P50_MS_MAX),
+        ("CPU ms preloaded, Python", preloaded.cpu_ms, environments.CPU_MS_MAX),
+        ("private MiB preloaded, Python", preloaded.private_mib, environments.PRIVATE_MIB_MAX),
+    ):
+        click.echo(f"{text}: {value:.1f} (at most {most:g}): {_met(value <= most)}")
 
 
 @cli.command("history")

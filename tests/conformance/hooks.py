@@ -10,6 +10,7 @@ import schemathesis
 from schemathesis.generation import GenerationMode
 
 from domain.egress.rule import RULE_SIZE_MAX
+from domain.grants.grants import GRANT_NAMES
 from domain.grants.state import SaveOn, StateMode
 from domain.scripts.convention import Convention
 from domain.scripts.language import PINNED_PATTERN
@@ -37,7 +38,8 @@ def map_body(_context: schemathesis.HookContext, body: Any) -> Any:
     """Correct what a schema cannot say.
 
     Integers are written without a fraction: for JSON Schema 7606.0 is one, for decoders of typed languages it is not.
-    A calling convention is that of a script, and left out where there is none. A state needs a mode, and a rule a host.
+    A calling convention is that of a script, and left out where there is none; that of the origin has no grants. A state
+    needs a mode, and a rule a host.
     """
     return _whole(body)
 
@@ -77,8 +79,12 @@ def _codes(path: str, method: str, status: str) -> set[str]:
 def _whole(value: Any, name: str = "") -> Any:
     value = _state(value) if name == "state" else _rules(value) if name == "allow" else value
     if isinstance(value, dict):
-        stray = "convention" if value.get("convention") in _CONVENTIONS and not value.get("script_content") else None
-        return {member: _whole(each, member) for member, each in value.items() if member != stray}
+        convention = value.get("convention")
+        is_stray = convention in _CONVENTIONS and not value.get("script_content")
+        is_stray |= convention == Convention.ORIGIN and not value.keys().isdisjoint(GRANT_NAMES)
+        return {
+            member: _whole(each, member) for member, each in value.items() if not (is_stray and member == "convention")
+        }
     if isinstance(value, list):
         return [_whole(each) for each in value]
     return int(value) if name in _WHOLE and isinstance(value, float) and value.is_integer() else value

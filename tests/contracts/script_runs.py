@@ -12,6 +12,7 @@ from domain.egress.rule import EgressRule
 from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_at
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
+from domain.scripts.environment import Environment
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.output import OutputListener, ScriptProgress
@@ -67,6 +68,7 @@ def run_of(
     state: RunState | None = None,
     network: tuple[str, ...] = (),
     syntax: Syntax | None = None,
+    environment: Environment | None = None,
 ) -> ScriptRun:
     """Return a run of this source, in a session of its own unless `ref` says which."""
     asked = source if isinstance(source, Source) else Source(script_of(source))
@@ -84,6 +86,7 @@ def run_of(
         listener=listener,
         state=state,
         syntax=syntax,
+        environment=environment,
         network=tuple(map(EgressRule.parse, network)),
     )
 

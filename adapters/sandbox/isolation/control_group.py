@@ -12,6 +12,7 @@ from attrs import frozen
 _PREFIX = "pglambda-"
 _PROCESSES = "cgroup.procs"
 _CONTROLLERS = ("memory", "pids")
+_MEMORY_FILES = {1: "memory.limit_in_bytes", 2: "memory.max"}
 _KILLS_FILES = {1: "memory.oom_control", 2: "memory.events"}
 _KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
@@ -35,6 +36,14 @@ class ControlGroup:
 
     version: int
     folders: tuple[Path, ...]
+    memory_bytes: int = 0
+    """The limit of its memory when it was made."""
+
+    def reserve(self, memory_bytes: int) -> None:
+        """Allow so much memory beside the limit that it was made with, in place of what was reserved before."""
+        with contextlib.suppress(OSError):  # version 1 refuses a limit below what is in use
+            limit = str(self.memory_bytes + memory_bytes)
+            (self.folders[0] / _MEMORY_FILES[self.version]).write_text(limit, encoding="ascii")
 
     def admit(self, pid: int) -> None:
         """Add a process, and every process that it will start; raises OSError."""
@@ -87,9 +96,9 @@ def _version_1(mount: Path, own: Mapping[str, str], name: str, limits: GroupLimi
     for controller in _CONTROLLERS:
         parent = mount / controller / own[controller].lstrip("/")
         folders.append(_make_folder(parent if parent.is_dir() else mount / controller, name))
-    (folders[0] / "memory.limit_in_bytes").write_text(str(limits.memory_bytes), encoding="ascii")
+    (folders[0] / _MEMORY_FILES[1]).write_text(str(limits.memory_bytes), encoding="ascii")
     (folders[1] / "pids.max").write_text(str(limits.processes), encoding="ascii")
-    return ControlGroup(1, tuple(folders))
+    return ControlGroup(1, tuple(folders), limits.memory_bytes)
 
 
 def _version_2(own: Path, name: str, limits: GroupLimits) -> ControlGroup:
@@ -100,9 +109,9 @@ def _version_2(own: Path, name: str, limits: GroupLimits) -> ControlGroup:
         try:
             (parent / "cgroup.subtree_control").write_text("+memory +pids", encoding="ascii")
             folder = _make_folder(parent, name)
-            (folder / "memory.max").write_text(str(limits.memory_bytes), encoding="ascii")
+            (folder / _MEMORY_FILES[2]).write_text(str(limits.memory_bytes), encoding="ascii")
             (folder / "pids.max").write_text(str(limits.processes), encoding="ascii")
-            return ControlGroup(2, (folder,))
+            return ControlGroup(2, (folder,), limits.memory_bytes)
         except OSError as error:
             last = error
     raise NoControlGroup(f"no control group is delegated to the service: {last}. {_REMEDY}")

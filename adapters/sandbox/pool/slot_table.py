@@ -16,6 +16,7 @@ from domain.concurrency.capacity_limiter import is_fair
 from domain.egress.rule import EgressRule
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.convention import Convention
+from domain.scripts.environment import Environment
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 from domain.scripts.ports import ScriptRun
@@ -42,6 +43,7 @@ class Slot(Generic[Process]):
     convention: Convention = Convention.OWN
     network: tuple[EgressRule, ...] = ()
     syntax: Syntax | None = None
+    environment: Environment | None = None
     memory_bytes: int = 0
     """What it counts for in the pool's memory: what it may take, or while it is idle, what its end would free."""
     is_running: bool = False
@@ -56,7 +58,7 @@ class Slot(Generic[Process]):
     @property
     def is_equipped(self) -> bool:
         """Whether its worker is one of an equipped zygote, which no other session gets."""
-        return bool(self.network) or self.syntax is not None
+        return bool(self.network) or self.syntax is not None or self.environment is not None
 
     def suits(self, run: ScriptRun) -> bool:
         """Return whether its worker, when it is free, can execute this run of its session."""
@@ -68,6 +70,7 @@ class Slot(Generic[Process]):
             and run.convention is self.convention
             and run.network == self.network
             and run.syntax is self.syntax
+            and run.environment == self.environment
         )
 
 
@@ -235,7 +238,7 @@ class SlotTable(Generic[Process]):
         stays_warm = limits.isolation is Isolation.SESSION
         session = ref.session_id.int
         slot: Slot[Process] = Slot(session, ref.owner, run.language, limits.memory_mb, stays_warm, run.convention)
-        slot.network, slot.syntax = run.network, run.syntax
+        slot.network, slot.syntax, slot.environment = run.network, run.syntax, run.environment
         self._start(slot)
         self.slots.setdefault(slot.session, []).append(slot)
         self.count += 1

@@ -12,6 +12,7 @@ from adapters.sandbox.pool.slot_table import Process, Slot, SlotTable
 from domain.concurrency.capacity_limiter import is_fair
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
+from domain.scripts.environment import Environment
 from domain.scripts.ports import ScriptRun
 from domain.stats import Eviction
 
@@ -157,6 +158,15 @@ class WorkerPool(Generic[Process]):
             if slot in self.table.idle:
                 self.table.remove(slot)
         self._serve()
+
+    def has_workers(self, environment: Environment, *, running: bool) -> bool:
+        """Return whether a slot has this environment; with `running`, one that runs."""
+        every = (slot for slots in self.table.slots.values() for slot in slots)
+        return any(slot.environment == environment and (slot.is_running or not running) for slot in every)
+
+    def evict_environment(self, environment: Environment) -> None:
+        """Remove the idle slots of this environment."""
+        self._evict(Eviction.PRESSURE, lambda slot: slot.environment == environment)
 
     def evict_idle(self, idle_s: float) -> None:
         """Remove slots that have been idle for longer than `idle_s`, and idle slots of sessions that have expired."""

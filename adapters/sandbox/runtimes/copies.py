@@ -63,6 +63,7 @@ class Copies:
             interpreter,
             binds=[*self._reachable_binds(visible), *hidden],
             guest_binds=self._reachable_binds(interpreter.guest_binds),
+            package_binds=self._reachable_binds(interpreter.package_binds),
         )
 
     def _reachable_binds(self, binds: Sequence[Bind]) -> list[Bind]:

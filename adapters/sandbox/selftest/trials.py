@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from uuid import uuid4
 
-from attrs import define, evolve, field
+from attrs import Factory, define, evolve, field
 
 from adapters.sandbox.isolation.system_calls import MACHINES
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.selftest.canaries import Canaries
 from adapters.sandbox.selftest.corpus import Attack, AttackState
+from adapters.sandbox.selftest.packages import HostilePackages
 from adapters.sandbox.selftest.results import Judge, Trial
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.errors import DomainError
@@ -40,6 +41,8 @@ class Attacker:
     runner: ScriptRunner
     canaries: Canaries
     options: SandboxOptions
+    packages: HostilePackages = Factory(lambda self: HostilePackages(self.options.runtimes_dir), takes_self=True)
+    """Those that the runner has."""
     _neighbours: dict[Language, SessionRef] = field(factory=dict, init=False)
 
     async def attack(self, attack: Attack) -> Trial:
@@ -106,7 +109,9 @@ class Attacker:
         self, attack: Attack, source: str, session: SessionRef, state: JsonText = EMPTY_OBJECT
     ) -> ScriptReport:
         run = self._script_run(attack.language, source, session, attack.timeout_ms)
-        return await self._report(evolve(run, convention=attack.convention, state=_run_state(attack, state)))
+        environment = self.packages.environment(attack.language) if attack.has_packages else None
+        given = _run_state(attack, state)
+        return await self._report(evolve(run, convention=attack.convention, state=given, environment=environment))
 
     async def _report(self, run: ScriptRun) -> ScriptReport:
         worker = await self.runner.acquire(run)
@@ -158,7 +163,7 @@ class SelfTest:
 
     async def trials(self) -> AsyncIterator[Trial]:
         """Make the attacks in their order; raises RuntimeUnavailable if there is no sandbox to attack."""
-        runner = SandboxScriptRunner(self.options)
+        runner = SandboxScriptRunner(self.options, trees=HostilePackages(self.options.runtimes_dir))
         await runner.open()
         canaries = Canaries(SandboxBuilder(self.options).uid)
         try:

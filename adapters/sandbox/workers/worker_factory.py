@@ -12,7 +12,14 @@ from adapters.sandbox.workers.fork_check import SCRIPT, check_fork
 from adapters.sandbox.workers.listeners import Listeners, take_listeners
 from adapters.sandbox.workers.prewarm_pool import STOPPING
 from adapters.sandbox.workers.process import WorkerProcess
-from adapters.sandbox.zygote.launch import ForkUnchecked, ForkUnsafe, Launched, LaunchFailed, ZygoteLost
+from adapters.sandbox.zygote.launch import (
+    ForkUnchecked,
+    ForkUnsafe,
+    Launched,
+    LaunchFailed,
+    PreloadFailed,
+    ZygoteLost,
+)
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec, ZygoteKind
 from adapters.sandbox.zygote.zygote import Zygote
 from adapters.sandbox.zygote.zygote_pool import ZygotePool
@@ -78,7 +85,7 @@ class WorkerFactory:
             raise LaunchFailed(STOPPING)
         zygote = self.zygotes.zygote(spec)
         try:
-            async with asyncio.timeout(self.start_timeout_s):
+            async with asyncio.timeout(self._limit_s(spec)):
                 try:
                     await self._check(spec, zygote, check_wait_s)
                     return await self._start(spec, zygote)
@@ -92,7 +99,7 @@ class WorkerFactory:
             # Another zygote may be faster.
             zygote.retire()
             raise LaunchFailed(
-                f"a worker was not ready within {self.start_timeout_s:g} s. If this persists, the host needs more CPU."
+                f"a worker was not ready within {self._limit_s(spec):g} s. If this persists, the host needs more CPU."
             ) from None
 
     async def close(self, grace_s: float) -> None:
@@ -130,12 +137,12 @@ class WorkerFactory:
 
     async def _check_first(self, spec: SandboxSpec, zygote: Zygote) -> None:
         try:
-            async with asyncio.timeout(self.start_timeout_s):
+            async with asyncio.timeout(self._limit_s(spec)):
                 process = await self._start(evolve(spec, network=None), zygote)
             await check_fork(process, spec.fork_check or SCRIPT, spec.fork_check_s)
             zygote.is_checked = True
             self._failures.pop(spec.kind, None)
-        except ZygoteLost:
+        except (ZygoteLost, PreloadFailed):
             raise
         except TimeoutError:
             raise self._failed(spec, zygote, f"no fork was ready within {self.start_timeout_s:g} s") from None
@@ -158,7 +165,8 @@ class WorkerFactory:
 
     async def _start(self, spec: SandboxSpec, zygote: Zygote) -> WorkerProcess:
         """Start a worker in this zygote and wait until it is ready; raises LaunchFailed."""
-        launched = await zygote.start(spec.order(self._data_bytes.get(spec.kind)))
+        await asyncio.shield(zygote.ready)
+        launched = await zygote.start(spec.order(self._data_bytes.get(spec.kind), zygote.cost))
         listeners = await _listeners_of(launched, spec)
         options = spec.options
         process = WorkerProcess(
@@ -184,6 +192,9 @@ class WorkerFactory:
         if process.interpreter_data_bytes is not None:
             self._data_bytes[spec.kind] = process.interpreter_data_bytes
         return process
+
+    def _limit_s(self, spec: SandboxSpec) -> float:
+        return self.start_timeout_s + (spec.options.preload_s if spec.preloads else 0.0)
 
     def _track(self, process: WorkerProcess) -> None:
         self._living.add(process)

@@ -26,6 +26,10 @@ class ZygoteLost(LaunchFailed):
     """The zygote ended while it started a worker. Another zygote can start it."""
 
 
+class PreloadFailed(LaunchFailed):
+    """A zygote ended before it had imported the packages of its environment. The text is what it wrote last."""
+
+
 class ForkUnsafe(LaunchFailed):
     """A fork of a zygote did not pass its check, so no fork of it is used."""
 

@@ -12,6 +12,7 @@ from adapters.sandbox.isolation.seccomp import network_filter
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.runtimes.interpreters import Bind, Interpreter
 from adapters.sandbox.runtimes.launchers import Programs
+from adapters.sandbox.zygote.preload import PreloadCost
 from domain.scripts.language import Language
 
 ZygoteKind: TypeAlias = tuple[Language, bool, Equipment | None]
@@ -27,6 +28,8 @@ _SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own
 _STACK_MB = 8
 _BESIDE_DATA = MIB
 """Kept for what a script uses without new data, such as compiled code: its report counts that too."""
+_BESIDE_MAPPED = 16 * MIB
+"""Kept for what a worker maps that its zygote has not mapped, such as the stacks of threads."""
 _NO_CORE = 1
 """With 0 the kernel would still start the host's program for crashes (`core_pattern`) as the host's root."""
 
@@ -66,6 +69,16 @@ class SandboxSpec:
         """What tells the zygote from others, and its workers' interpreter too."""
         return self.interpreter.language, self.interpreter.is_forked, self.equipment
 
+    @property
+    def preloads(self) -> bool:
+        """Whether the zygote imports packages before it is ready."""
+        return self.equipment is not None and bool(self.equipment.preload)
+
+    @property
+    def preload_s(self) -> float | None:
+        """The limit of these imports; None if there are none."""
+        return self.options.preload_s if self.preloads else None
+
     def command(self, control: int, inherited_filter: int) -> list[str]:
         """Return the command line of a zygote that takes its orders from the descriptor `control`.
 
@@ -87,7 +100,7 @@ class SandboxSpec:
             "--remount-ro",
             "/",
         ]
-        inside = self.zygote.command(control, self.memory_mb)
+        inside = self.zygote.command(control, self.memory_mb, generates_code=self._generates_code)
         return [*self._launcher(), *self._bubblewrap(inherited_filter), *files, "--", *inside]
 
     def setup(self) -> Mapping[str, object]:
@@ -97,26 +110,43 @@ class SandboxSpec:
         if self.equipment is None:
             return plain
         # The order of a worker says which of the two filters it adds.
-        return {**plain, "equipped": True, "network_filter": network_filter().hex()}
+        equipped = {**plain, "equipped": True, "network_filter": network_filter().hex()}
+        if self.equipment.tree is None:
+            return equipped
+        return {**equipped, "preload": self.equipment.preload, "variables": self.equipment.package_variables()}
 
-    def order(self, data_bytes: int | None = None) -> Mapping[str, object]:
-        """Return the order for one worker, whose interpreter has so much data before any script."""
+    def order(self, data_bytes: int | None = None, cost: PreloadCost | None = None) -> Mapping[str, object]:
+        """Return the order for one worker.
+
+        `data_bytes` is the data of its interpreter before any script, as the last worker had it, and `cost` that of the
+        zygote's packages, which each worker has in its memory.
+        """
         forked = self.interpreter.is_forked
         plain = {
-            "limits": self.limits(data_bytes),
+            "limits": self.limits(data_bytes, cost),
             "processors": sorted(starting_processors(self.uid)),
-            "command": None if forked else self.interpreter.command(_INNER_CHANNEL, self.memory_mb),
+            "command": None if forked else self._worker_command(),
         }
         if self.equipment is None:
             return plain
         network = () if self.network is None else self.network.order()
         return {**plain, **dict(network), "variables": dict(self.equipment.variables_at_start())}
 
-    def limits(self, data_bytes: int | None = None) -> Mapping[str, int]:
+    @property
+    def _generates_code(self) -> bool:
+        return self.equipment is not None and self.equipment.tree is not None
+
+    def _worker_command(self) -> list[str]:
+        return self.interpreter.command(_INNER_CHANNEL, self.memory_mb, generates_code=self._generates_code)
+
+    def limits(self, data_bytes: int | None = None, cost: PreloadCost | None = None) -> Mapping[str, int]:
         """Return the resource limits of a worker, soft and hard alike, by their names in prlimit(1).
 
-        `data_bytes` is the interpreter's part of its data; None takes `Interpreter.data_base_mb`.
+        `data_bytes` is the interpreter's part of its data; None takes that of the zygote's packages, or
+        `Interpreter.data_base_mb`.
         """
+        if data_bytes is None and cost is not None:
+            data_bytes = cost.data_bytes + _BESIDE_DATA
         base_bytes = self.interpreter.data_base_mb * MIB if data_bytes is None else data_bytes - _BESIDE_DATA
         limits = {
             "nproc": self.options.processes_max,
@@ -133,7 +163,9 @@ class SandboxSpec:
             "rtprio": 0,
         }
         if self.interpreter.mapped_base_mb is not None:
-            limits["as"] = (self.memory_mb + self.interpreter.mapped_base_mb) * MIB
+            base_mb = self.interpreter.mapped_base_mb
+            mapped_bytes = base_mb * MIB if cost is None else cost.mapped_bytes + _BESIDE_MAPPED
+            limits["as"] = self.memory_mb * MIB + mapped_bytes
         return limits
 
     def _launcher(self) -> list[str]:
@@ -163,8 +195,9 @@ class SandboxSpec:
     def _equipment(self) -> Iterator[str]:
         if self.equipment is None:
             return
+        libraries = [] if self.equipment.tree is None else self.interpreter.package_binds
         for root in ("", WORKER_ROOT):
-            yield from self._files(root, self.equipment.binds)
+            yield from self._files(root, [*self.equipment.binds, *libraries])
         # A worker mounts a folder of its own here.
         yield from ("--dir", f"{WORKER_ROOT}/etc")
 

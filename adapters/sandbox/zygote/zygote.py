@@ -18,6 +18,7 @@ from adapters.sandbox.zygote.launch import (
     Exit,
     Launched,
     LaunchFailed,
+    PreloadFailed,
     WorkerOrder,
     ZygoteLost,
     kill,
@@ -25,6 +26,7 @@ from adapters.sandbox.zygote.launch import (
     pipe,
     start_zygote,
 )
+from adapters.sandbox.zygote.preload import PreloadCost, cost_in
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 
 _MESSAGE_SIZE_MAX = 65_536
@@ -42,12 +44,18 @@ class Zygote:
     """Done when its launcher has left the process table."""
     started: int = field(default=0, init=False)
     pid: int | None = field(default=None, init=False)
+    cost: PreloadCost | None = field(default=None, init=False)
+    """Of its packages; None while it is not ready, and of workers without packages."""
     is_checked: bool = field(default=False, init=False)
     """Whether its first fork has passed its check, of an interpreter that needs one."""
     _launcher: "subprocess.Popen[bytes]"
     _launcher_fd: int
     _control: socket.socket
     _stderr: int
+    _preload_s: float | None = None
+    """The limit of its imports; None if it makes none."""
+    _preload_timer: asyncio.TimerHandle | None = field(default=None, init=False)
+    _is_late: bool = field(default=False, init=False)
     _pid_fd: int = field(default=-1, init=False)
     _is_retired: bool = field(default=False, init=False)
     _orders: dict[int, WorkerOrder] = field(factory=dict, init=False)
@@ -68,10 +76,13 @@ class Zygote:
             os.set_blocking(stderr, False)
             control.send(json.dumps(spec.setup()).encode())
             launcher_fd = os.pidfd_open(launcher.pid)
-            zygote = cls(loop.create_future(), loop.create_future(), launcher, launcher_fd, control, stderr)
+            ready, gone, preload_s = loop.create_future(), loop.create_future(), spec.preload_s
+            zygote = cls(ready, gone, launcher, launcher_fd, control, stderr, preload_s)
             ours.pop_all()
         loop.add_reader(launcher_fd, zygote._on_exit)
         loop.add_reader(control.fileno(), zygote._on_message)
+        if preload_s is not None:
+            zygote._preload_timer = loop.call_later(preload_s, zygote._on_late)
         return zygote
 
     @property
@@ -175,6 +186,7 @@ class Zygote:
             self._on_lost_descriptor(message, descriptors)
             return
         if "ready" in message:
+            self.cost = cost_in(message)
             self._on_ready(pid_fd, pid)
         else:
             self._on_worker(message["id"], pid_fd, pid)
@@ -191,6 +203,7 @@ class Zygote:
 
     def _on_ready(self, pid_fd: int, pid: int | None) -> None:
         self._pid_fd, self.pid = pid_fd, pid
+        self._stop_timer()
         if self._is_retired:
             self.close()
         if not self.ready.done():
@@ -224,8 +237,8 @@ class Zygote:
             return
         self._loop.remove_reader(self._launcher_fd)
         self._loop.remove_reader(self._control.fileno())
-        kind = LaunchFailed if self.pid is None else ZygoteLost
-        error = kind(self._last_words() or f"the launcher ended with status {status}")
+        self._stop_timer()
+        error = self._error(self._last_words() or f"the launcher ended with status {status}")
         if not self.ready.done():
             self.ready.set_exception(error)
             self.ready.exception()  # marks it as retrieved, as perhaps no call waits for it
@@ -240,6 +253,21 @@ class Zygote:
                 os.close(descriptor)
         self._launcher_fd = self._stderr = self._pid_fd = -1
         self.gone.set_result(None)
+
+    def _error(self, words: str) -> LaunchFailed:
+        if self.pid is not None:
+            return ZygoteLost(words)
+        if self._preload_s is None:
+            return LaunchFailed(words)
+        return PreloadFailed(f"{words} (the limit of a preload is {self._preload_s:g} s)" if self._is_late else words)
+
+    def _on_late(self) -> None:
+        self._is_late = True
+        self.close()
+
+    def _stop_timer(self) -> None:
+        if self._preload_timer is not None:
+            self._preload_timer.cancel()
 
     def _on_orphan_exit(self, number: int) -> None:
         launched = self._workers.pop(number)

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 from attrs import define, field
 
+from adapters.sandbox.equipment import Equipment
 from adapters.sandbox.isolation.control_group import ControlGroup
+from adapters.sandbox.options import MIB
 from adapters.sandbox.snapshot import ZygoteSnapshot
 from adapters.sandbox.zygote.launch import LaunchFailed
+from adapters.sandbox.zygote.preload import PreloadCost
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec, ZygoteKind
 from adapters.sandbox.zygote.zygote import Zygote
 
@@ -18,6 +21,12 @@ ZYGOTE_MEMORY_MB = 64
 """Memory reserved for a zygote itself."""
 _AHEAD = 10
 """One part of so many of a zygote's forks is left when its successor starts."""
+
+
+def has_packages(kind: ZygoteKind) -> bool:
+    """Return whether the workers of such zygotes have the packages of an environment."""
+    equipment = kind[2]
+    return equipment is not None and equipment.tree is not None
 
 
 @define(eq=False)
@@ -44,6 +53,24 @@ class ZygotePool:
         """Return the zygote that will follow, if it has been started."""
         successor = self._successors.get(spec.kind)
         return successor if successor is not None and successor.is_usable else None
+
+    def cost(self, equipment: Equipment) -> PreloadCost | None:
+        """Return what the packages of this equipment cost; None without a zygote that has them."""
+        costs = (zygote.cost for zygote, (_, _, own) in self._living.items() if own == equipment)
+        return next((cost for cost in costs if cost is not None), None)
+
+    async def end(self, equipment: Equipment, *, kills: bool = False) -> None:
+        """Start no more workers with this equipment, and wait until all zygotes that have it have ended.
+
+        They end with the last of their workers, or with `kills` at once.
+        """
+        ending = [zygote for zygote, (_, _, own) in self._living.items() if own == equipment]
+        for zygote in ending:
+            zygote.close() if kills else zygote.retire()
+        for zygotes in (self._current, self._successors):
+            for kind in [kind for kind in zygotes if kind[2] == equipment]:
+                del zygotes[kind]
+        await asyncio.gather(*(zygote.gone for zygote in ending))
 
     async def close(self, grace_s: float) -> None:
         """Kill every zygote, wait, at most `grace_s`, until all have left the process table, and remove the group."""
@@ -90,8 +117,22 @@ class ZygotePool:
         kind = spec.kind
         zygote = Zygote.open(spec, self.group)
         self._living[zygote] = kind
-        zygote.gone.add_done_callback(lambda _: self._living.pop(zygote))
+        zygote.gone.add_done_callback(lambda _: self._on_gone(zygote))
+        if has_packages(kind):
+            self._reserve()
+            zygote.ready.add_done_callback(lambda _: self._reserve())
         return zygote
+
+    def _on_gone(self, zygote: Zygote) -> None:
+        if has_packages(self._living.pop(zygote)):
+            self._reserve()
+
+    def _reserve(self) -> None:
+        """Let the group have the memory of zygotes with packages, beside that of workers and of other zygotes."""
+        if self.group is not None:
+            costs = [zygote.cost for zygote, kind in self._living.items() if has_packages(kind)]
+            own_bytes = sum(0 if cost is None else cost.private_bytes for cost in costs)
+            self.group.reserve(len(costs) * ZYGOTE_MEMORY_MB * MIB + own_bytes)
 
     def _zygotes_of(self, kind: ZygoteKind) -> Iterator[Zygote]:
         return (zygote for zygote, of in self._living.items() if of == kind)

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from adapters.sandbox.options import NodeStart, SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
+from adapters.sandbox.selftest.packages import HostilePackages
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from tests.guest_coverage.sandbox import MeasuredBuilder
 from tests.support.folders import shared_folder
@@ -71,10 +72,10 @@ def opened(runtimes_dir: Path, built: Built) -> Opened:
 async def shared(runtimes_dir: Path, built: Built) -> AsyncIterator[SandboxScriptRunner]:
     """One runner for a module of tests that only run scripts; they mark themselves for the module's loop.
 
-    Its workers are forks in both languages. Those of `opened` are forks where that is the default.
+    It has the packages of the attacks. Its workers are forks in both languages. Those of `opened` are forks where that is the default.
     """
     options = SandboxOptions(runtimes_dir=runtimes_dir, node_start=NodeStart.FORK)
-    runner = SandboxScriptRunner(options, built(options))
+    runner = SandboxScriptRunner(options, built(options), trees=HostilePackages(runtimes_dir))
     await runner.open()
     yield runner
     await runner.close(5)

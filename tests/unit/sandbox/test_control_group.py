@@ -30,7 +30,7 @@ def test_version_1_has_a_folder_for_each_controller(tmp_path):
         (tmp_path / "sys/fs/cgroup" / folder).mkdir(parents=True)
     group = make_control_group(LIMITS, tmp_path)
     memory, pids = (tmp_path / "sys/fs/cgroup" / folder / name_of(group) for folder in ("memory/own", "pids"))
-    assert group == ControlGroup(1, (memory, pids))
+    assert group == ControlGroup(1, (memory, pids), 1 << 30)
     assert (memory / "memory.limit_in_bytes").read_text() == str(1 << 30)
     assert (pids / "pids.max").read_text() == "100"
 
@@ -51,9 +51,12 @@ def test_version_2_has_one_group_next_to_the_services_own(tmp_path):
     (tmp_path / "sys/fs/cgroup/unit/service").mkdir(parents=True)
     group = make_control_group(LIMITS, tmp_path)
     folder = tmp_path / "sys/fs/cgroup/unit" / name_of(group)
-    assert group == ControlGroup(2, (folder,))
+    assert group == ControlGroup(2, (folder,), 1 << 30)
     assert (folder.parent / "cgroup.subtree_control").read_text() == "+memory +pids"
     assert ((folder / "memory.max").read_text(), (folder / "pids.max").read_text()) == (str(1 << 30), "100")
+    group.reserve(5)
+    group.reserve(7)
+    assert (folder / "memory.max").read_text() == str((1 << 30) + 7)
 
 
 @pytest.mark.parametrize(

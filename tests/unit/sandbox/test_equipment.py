@@ -8,10 +8,11 @@ from attrs import evolve
 
 from adapters.sandbox.equipment import Equipment, WorkerNetwork
 from adapters.sandbox.isolation.seccomp import network_filter
-from adapters.sandbox.options import SandboxOptions
+from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.protocol.execution import LoadFacts, operations_of
 from adapters.sandbox.runtimes.interpreters import Bind, Interpreter
 from adapters.sandbox.runtimes.launchers import Programs
+from adapters.sandbox.zygote.preload import PreloadCost
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
@@ -95,6 +96,27 @@ def test_zygotes_are_shared_by_equal_equipment_alone():
     )
 
 
+def test_packages_are_named_to_the_zygote_with_the_variables_that_they_read():
+    setup = evolve(spec_of(), equipment=evolve(EQUIPMENT, preload=("numpy", "pandas"))).setup()
+    assert setup["preload"] == ("numpy", "pandas")
+    assert setup["variables"]["OPENBLAS_NUM_THREADS"] == "1"
+    assert "preload" not in evolve(spec_of(), equipment=Equipment(EQUIPMENT.roots)).setup()
+
+
+def test_the_first_worker_has_the_memory_of_the_packages_beside_its_own():
+    spec = evolve(spec_of(), equipment=EQUIPMENT)
+    cost = PreloadCost(cpu_ms=1.0, private_bytes=5 * MIB, data_bytes=70 * MIB, mapped_bytes=150 * MIB)
+    assert spec.limits(None, cost)["data"] == (70 + 128) * MIB
+    assert spec.limits(None, cost)["as"] == (150 + 16 + 128) * MIB
+    assert spec.limits(50 * MIB, cost)["data"] == (50 - 1 + 128) * MIB
+
+
+def test_packages_of_nodejs_may_make_functions_from_text():
+    interpreter = evolve(spec_of().interpreter, language=Language.NODEJS)
+    plain, packaged = (interpreter.command(3, 128, generates_code=each) for each in (False, True))
+    assert [each for each in plain if each not in packaged] == ["--disallow-code-generation-from-strings"]
+
+
 def test_equipment_without_roots_names_none():
     assert Equipment().variables() == Equipment().variables_at_start() == {}
-    assert set(EQUIPMENT.variables()) == {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"}
+    assert set(Equipment(EQUIPMENT.roots).variables()) == {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"}

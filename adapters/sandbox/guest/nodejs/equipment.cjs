@@ -9,8 +9,8 @@ const ROOTS = '/usr/lib/pglambda/roots.pem';
 const MODULES = ['net', 'tls', 'dns', 'http', 'https', 'stream/web'];
 const certificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-// Leaves nothing active, so that workers can be kept.
-function equip(system) {
+// Leaves nothing active, so that workers can be kept. Returns what `more` does, which loads packages.
+function equip(system, more = () => null) {
   // The client of `fetch` touches stderr, and a stream of a pipe would stay active in each worker.
   const stderr = system.call('dup', 2);
   system.call('dup3', 0, 2, 0);
@@ -19,6 +19,7 @@ function equip(system) {
     new Request('http://localhost'); // loads the client of `fetch`
     trustRoots();
     warm();
+    return more();
   } finally {
     system.call('dup3', stderr, 2, 0);
     system.call('close', stderr);

@@ -3,6 +3,7 @@
 
 const fs = require('node:fs');
 const { failureOf } = require('./failures.cjs');
+const { areThere, requirePackage } = require('./packages.cjs');
 const { ProgressReporter } = require('./progress.cjs');
 const { OWN_GLOBALS, valueOfGlobal } = require('./realms.cjs');
 
@@ -125,6 +126,8 @@ class Execution {
 
   require(name) {
     if (!isBuiltin(name)) {
+      // A package keeps what a script gives it, such as a callback.
+      if (areThere()) return (this.isQuiet = false, requirePackage(String(name)));
       const error = new Error(`Cannot find module '${name}': a script has Node's built-in modules only`);
       throw Object.assign(error, { code: 'MODULE_NOT_FOUND' });
     }

@@ -5,6 +5,7 @@
 'use strict';
 
 const { Channel, END } = require('./frames.cjs');
+const { findIfThere } = require('./packages.cjs');
 const { check, isSpent, judgeAll, parse } = require('./scripts.cjs');
 const { Realms } = require('./realms.cjs');
 const {
@@ -116,6 +117,10 @@ class Worker {
   }
 }
 
-const main = (channel) => new Worker().begin(channel, () => process.reallyExit(0));
+// Of a worker that executes Node.js. A zygote has found the packages of its forks.
+function main(channel) {
+  findIfThere();
+  new Worker().begin(channel, () => process.reallyExit(0));
+}
 
 module.exports = { Worker, main };

@@ -8,6 +8,7 @@ const { ControlSocket } = require('./control.cjs');
 const { equip } = require('./equipment.cjs');
 const { InheritedDescriptors, begin, reseed } = require('./inheritance.cjs');
 const { NEW_NETWORK, NEW_PROCESSES, isolate, makeMountsPrivate } = require('./isolation.cjs');
+const { find, preload } = require('./packages.cjs');
 const { rehearse } = require('./rehearsal.cjs');
 const { System, checked, ending } = require('./system.cjs');
 const { Worker } = require('./worker.cjs');
@@ -32,17 +33,25 @@ function main(descriptor) {
   const setup = server.receive()[0];
   const worker = new Worker();
   setup.filter = Buffer.from(setup.filter, 'hex');
-  if (setup.equipped) {
-    setup.network_filter = Buffer.from(setup.network_filter, 'hex');
-    equip(system);
-  }
-  rehearse(system, worker, setup, () => ending(system, () => serve(system, server, worker, setup)));
+  const ready = { ready: true };
+  ending(system, () => {
+    if (setup.equipped) prepareEquipped(system, setup, ready);
+    rehearse(system, worker, setup, () => ending(system, () => serve(system, server, worker, setup, ready)));
+  });
 }
 
-function serve(system, server, worker, setup) {
+// Adds to the message `ready` what the packages of an environment took.
+function prepareEquipped(system, setup, ready) {
+  setup.network_filter = Buffer.from(setup.network_filter, 'hex');
+  if (setup.preload === undefined) return equip(system);
+  find();
+  ready.preload = equip(system, () => preload(setup.preload));
+}
+
+function serve(system, server, worker, setup, ready) {
   makeMountsPrivate(system);
   const descriptors = new InheritedDescriptors(system, server.descriptors());
-  server.report({ ready: true }, server.ownFd);
+  server.report(ready, server.ownFd);
   const [order, streams] = server.serve();
   isolate(system, setup, order, descriptors, streams);
   begin(system);

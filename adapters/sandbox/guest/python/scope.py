@@ -24,6 +24,7 @@ from .notes import notes
 TYPE_CHECKING = False  # importing typing would cost a tenth of the start
 if TYPE_CHECKING:
     import types
+    from collections.abc import Callable
     from typing import Any
 
 SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own
@@ -34,12 +35,19 @@ SETTINGS = ("encoding", "errors", "line_buffering", "write_through")
 """What scripts may change by `reconfigure`, except the ends of lines, which no stream tells."""
 settings_of = attrgetter(*SETTINGS)
 BUILTINS = dict(vars(builtins))
+lasting: list[Callable[[str], bool]] = []
+"""Tell by its name whether a module stays although no file shows that a script has not made it."""
 
 
 def enter_scratch() -> None:
     """Make the scratch folder the current one, and clear the environment."""
     os.chdir(SCRATCH)
     os.environ.clear()
+
+
+def keep_modules_of(is_theirs: Callable[[str], bool]) -> None:
+    """Keep modules and importers that are `is_theirs`: packages make some by hand, at their first import only."""
+    lasting.append(is_theirs)
 
 
 def restore_builtins() -> None:
@@ -106,6 +114,8 @@ class InterpreterState:
         sys.settrace(None)
         sys.setprofile(None)
         restore_names(sys.__dict__, self.names)
+        if lasting:
+            self._keep_importers()
         for own, content in self.lists:
             own[:] = content
         restore_names(sys.path_importer_cache, self.importers)
@@ -126,14 +136,24 @@ class InterpreterState:
         gc.set_threshold(*self.thresholds)
         gc.set_debug(0)
 
+    def _keep_importers(self) -> None:
+        own, content = next(each for each in self.lists if each[0] is sys.meta_path)
+        known = {id(each) for each in content}
+        content += [each for each in own if id(each) not in known and is_lasting(type(each).__module__)]
+
     def _forget_modules(self) -> None:
         if len(sys.modules) == len(self.modules):
             return
         for name in set(sys.modules) - self.modules:
-            if is_own_module(sys.modules[name]):
+            if is_own_module(sys.modules[name]) and not is_lasting(name):
                 del sys.modules[name]
             else:
                 self.modules.add(name)
+
+
+def is_lasting(name: str) -> bool:
+    """Tell whether a module of this name stays, or the importer whose class it has."""
+    return any(is_theirs(name) for is_theirs in lasting)
 
 
 def is_own_module(module: types.ModuleType) -> bool:

@@ -19,12 +19,13 @@ import threading
 from .failures import failure_of
 from .frames import ServiceChannel
 from .progress import ProgressReporter
-from .scope import ExecutionScope, enter_scratch, restore_builtins
+from .scope import ExecutionScope, enter_scratch, keep_modules_of, restore_builtins
 from .scripts import FILE_NAME, NO_RESULT, CompiledScript, EventFirstScript, check, judge_all
 
 TYPE_CHECKING = False  # importing typing would cost a tenth of the start
 if TYPE_CHECKING:
     import types
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from .states import KeptState
@@ -35,8 +36,6 @@ PREPARED = (
     "secrets", "statistics", "string", "textwrap", "time", "typing", "urllib.parse", "uuid", "zoneinfo",
 )  # fmt: skip
 PREPARED_EQUIPPED = ("ssl", "http.client", "urllib.request", "selectors", "encodings.idna")
-ENVIRONMENT = "/environment"
-"""The packages of a session's environment, of which none hides a module of the standard library."""
 THREAD_STACK_SIZE = 2 << 20
 parts: dict[str, types.ModuleType] = {}
 """Modules of this package that few workers need."""
@@ -54,11 +53,22 @@ def prepare() -> None:
 
 
 def prepare_equipped() -> None:
-    """Import what workers with a network need, and let all workers find the packages of their environment."""
+    """Import what workers with a network need."""
     for name in PREPARED_EQUIPPED:
         __import__(name)
-    if os.path.isdir(ENVIRONMENT):  # noqa: PTH112  # pathlib would be half of the start
-        sys.path.append(ENVIRONMENT)
+
+
+def prepare_packages(preload: Sequence[str], variables: Mapping[str, str]) -> dict[str, float]:
+    """Let scripts find the packages of their environment, and import some of them; return what that took."""
+    packages = part("packages")
+    packages.find()
+    keep_modules_of(packages.is_theirs)
+    try:
+        facts: dict[str, float] = packages.preload(preload, variables)
+    except packages.UnfitPackage as error:
+        os.write(2, str(error).encode())  # what the service is told, without a stack
+        os._exit(1)
+    return facts
 
 
 def part(name: str) -> types.ModuleType:

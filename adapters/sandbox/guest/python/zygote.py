@@ -3,7 +3,6 @@
 The zygote never runs a script. A worker continues as an interpreter that has just started, or executes another program.
 """
 
-# ruff: noqa: D103  # functions of one program, which names explain
 # ruff: noqa: S606  # the order names the program
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def new_worker(control: socket.socket) -> types.ModuleType:
     """Return the program of a new worker, in that worker only."""
     control.set_inheritable(False)
     setup = json.loads(control.recv(MESSAGE_SIZE_MAX))
-    program = prepared_program(is_equipped="equipped" in setup) if setup["forks"] else None
+    program, cost = prepared(setup) if setup["forks"] else (None, {})
     forget_own_modules()
     # No mount of the host reaches the sandbox later, and none of a worker leaves it.
     call("mount", None, b"/", None, RECURSIVE | PRIVATE, None)
@@ -45,7 +44,7 @@ def new_worker(control: socket.socket) -> types.ModuleType:
     # Every worker shares the memory of these objects, as long as no garbage collection writes to them.
     gc.collect()
     gc.freeze()
-    server.report({"ready": True}, server.own_fd)
+    server.report({"ready": True, **cost}, server.own_fd)
     order, descriptors = server.serve()
     # `isolate` closes the descriptor, and a new file may get its number.
     control.detach()
@@ -53,13 +52,16 @@ def new_worker(control: socket.socket) -> types.ModuleType:
     return program
 
 
-def prepared_program(*, is_equipped: bool) -> types.ModuleType:
+def prepared(setup: dict[str, Any]) -> tuple[types.ModuleType, dict[str, Any]]:
+    """Return the program of workers, and with packages what their preload took."""
     from . import worker  # noqa: PLC0415  # zygotes of other languages stay small, and fork faster
 
     worker.prepare()
-    if is_equipped:
+    if "equipped" in setup:
         worker.prepare_equipped()
-    return worker
+    if "preload" not in setup:
+        return worker, {}
+    return worker, {"preload": worker.prepare_packages(setup["preload"], setup["variables"])}
 
 
 def forget_own_modules() -> None:
