@@ -29,6 +29,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from typing_extensions import override
 
 from domain.egress.rule import RULE_SIZE_MAX, RULES_MAX
 from domain.egress.traffic import REFUSALS_MAX, ExecutionTraffic, HostTraffic, Refusal, RefusalReason
@@ -122,6 +123,12 @@ class Granted(Struct, frozen=True, omit_defaults=True):
     state: StateFields | None = None
     network: Annotated[tuple[Annotated[str, Meta(max_length=RULE_SIZE_MAX)], ...], Meta(max_length=RULES_MAX)] = ()
     """Egress rules, which the host judges by its own settings too."""
+    secrets: dict[str, str] = {}
+    """The values of secrets by name. Only hosts whose way no other machine can read get them."""
+
+    @override
+    def __repr__(self) -> str:
+        return f"Granted(convention={self.convention}, network={self.network}, secrets of {sorted(self.secrets)})"
 
 
 class ExecuteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -227,6 +227,7 @@ _QUOTA_MESSAGES: Mapping[str, str] = {
     "them ends.",
     "queued_executions": "You have {observed} queued executions, and the quota is {allowed}. Wait until some have run, "
     "or cancel some.",
+    "secrets": "You have {observed} secrets, and the quota is {allowed}. Delete one, or replace one.",
     "schedules": "You have {observed} schedules, and the quota is {allowed}. Delete one, or change one.",
     "fair_share": "You have {observed} calls in progress{where}, which is your fair share of a busy server. Wait until "
     "one of them ends.",
@@ -238,9 +239,8 @@ class QuotaReached(LimitReached):
     """The owner has reached a quota, and nothing was started.
 
     `limit` is `live_sessions`, `stored_bytes`, `stored_file_bytes`, `functions`, `function_bytes`, `webhooks`,
-    `schedules`, `environments`, `queued_executions`, `concurrent_calls` or `fair_share`; `where` names the capacity
-    limiter of the last two.
-    `observed` is what the owner has.
+    `schedules`, `environments`, `secrets`, `queued_executions`, `concurrent_calls` or `fair_share`; `where` names the
+    capacity limiter of the last two. `observed` is what the owner has.
     """
 
     code: ClassVar[str] = "RATE_LIMITED"

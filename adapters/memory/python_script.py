@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import builtins
 import contextlib
 import inspect
 import io
@@ -10,6 +11,8 @@ import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 from attrs import define, field, frozen
 from typing_extensions import override
@@ -143,12 +146,19 @@ async def _evaluated(
     return Ended(result, None, out.getvalue(), err.getvalue())
 
 
-def python_function(source: str, convention: Convention = Convention.OWN) -> Callable[[Mapping[str, object]], object]:
-    """Return the script as a function of its event: `handler`, else `handle`, else the value of `result`."""
+def python_function(
+    source: str, convention: Convention = Convention.OWN, secrets: Mapping[str, str] | None = None
+) -> Callable[[Mapping[str, object]], object]:
+    """Return the script as a function of its event: `handler`, else `handle`, else the value of `result`.
+
+    It can import the secrets, if there are any.
+    """
     entry_points = ("handle",) if convention is Convention.ORIGIN else ("handler", "handle")
 
     def call(event: Mapping[str, object]) -> object:
         namespace = {"__name__": "__script__", "params": event["params"], "context": event["context"]}
+        if secrets:
+            namespace["__builtins__"] = vars(builtins) | {"__import__": partial(_imported, _Secrets(secrets))}
         if convention is not Convention.ORIGIN:
             namespace |= {"progress": _progress, "event": event}
             if "state" in event:
@@ -161,6 +171,19 @@ def python_function(source: str, convention: Convention = Convention.OWN) -> Cal
         return namespace.get("result", NO_RESULT)
 
     return call
+
+
+class _Secrets(dict[str, str]):
+    """Values by name, which it does not show."""
+
+    @override
+    def __repr__(self) -> str:
+        return f"<secrets: {', '.join(self)}>"
+
+
+def _imported(secrets: _Secrets, name: str, *place: Any) -> Any:
+    """Import a module; `pglambda` is there for this script alone."""
+    return SimpleNamespace(secrets=secrets) if name == "pglambda" else __import__(name, *place)
 
 
 def _progress(value: float | None = None, message: str = "") -> None:

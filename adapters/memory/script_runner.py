@@ -171,7 +171,7 @@ class MemoryScriptRunner(ScriptRunner):
 
     def _function(self, run: ScriptRun, script: Script) -> _Function:
         if run.language is Language.PYTHON:
-            return python_function(script.source, run.convention)
+            return python_function(script.source, run.convention, run.secrets)
         if script.source not in self.node_functions:
             raise RuntimeUnavailable(run.language, "the fake has no function for this source")
         return self.node_functions[script.source]

@@ -51,6 +51,11 @@ def texts(values: Iterable[str | None]) -> str:
     return '{"' + _escaped("\0".join(known)).replace("\0", '","') + '"}'  # type: ignore[arg-type]  # None is not among them
 
 
+def binaries(values: Iterable[bytes]) -> str:
+    """Return a literal of `bytea[]`."""
+    return "{" + ",".join([f'"\\\\x{value.hex()}"' for value in values]) + "}"
+
+
 def numbers(values: Iterable[float | None]) -> str:
     """Return a literal of an array of integers or of double precision."""
     return "{" + ",".join(["NULL" if value is None else repr(value) for value in values]) + "}"

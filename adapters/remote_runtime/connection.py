@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import httpx2
@@ -88,6 +89,17 @@ class HostConnection:
         """The URL without its credentials."""
         scheme, slashes, rest = self.url.partition("://")
         return scheme + slashes + rest.rpartition("@")[2]
+
+    @property
+    def is_private(self) -> bool:
+        """Whether no other machine can read what is sent."""
+        parts = urlsplit(self.url)
+        if self.url.startswith(UNIX) or parts.scheme == "https":
+            return True
+        try:
+            return ip_address(parts.hostname or "").is_loopback
+        except ValueError:
+            return parts.hostname == "localhost"
 
     async def open(self) -> None:
         """Prepare the transport; it connects when a request needs it. Raises OSError if certificates cannot be used."""

@@ -38,12 +38,12 @@ def execute_body(run: ScriptRun, script: Script | None, time_left_s: float, trac
 def granted_of(run: ScriptRun) -> Granted | None:
     """Return what a run has beside its params and its context; None if that is nothing."""
     state = run.state
-    if state is None and not run.network:
+    if state is None and not run.network and not run.secrets:
         return None
     fields = None
     if state is not None:
         fields = StateFields(Raw(state.text.encode()), state.is_shared, state.saves_failures)
-    return Granted(run.convention, fields, tuple(map(str, run.network)))
+    return Granted(run.convention, fields, tuple(map(str, run.network)), dict(run.secrets))
 
 
 def _whole_ms(time_s: float) -> int:

@@ -21,6 +21,10 @@ from domain.scripts.script import Script
 
 _HOST = "the runtime host"
 _NO_TIME = "no time is left for it"
+_READABLE = (
+    "secrets are sent to it only by https, because its address is not on loopback. Have the operator give the host a "
+    "certificate, and set RUNTIME_CA_FILE"
+)
 _SENDS_MAX = 2
 """To one host: by the script's hash, and once more with the source if the host has lost the script."""
 
@@ -118,6 +122,8 @@ class RemoteWorker(Worker):
     async def _run_on(self, host: RemoteHost, ends_at: float) -> ScriptReport:
         if _now() >= ends_at:
             raise RunRefused(_NO_TIME)
+        if self._run.secrets and not host.connection.is_private:
+            raise RunRefused(_READABLE)
         for _ in range(_SENDS_MAX):
             script = await self._script_for(host)
             if self._stopped:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from attrs import define, field, frozen
 
 from domain.errors import Forbidden
+from domain.grants.grants import Grants
 from domain.identity import ANONYMOUS, EVERY_OWNER, SHARED, Owner
 from domain.scripts.language import Language
 
@@ -24,6 +25,8 @@ class Scope(StrEnum):
     WRITE_WEBHOOKS = "write:webhooks"
     WRITE_SCHEDULES = "write:schedules"
     WRITE_FILES = "write:files"
+    WRITE_SECRETS = "write:secrets"
+    USE_SECRETS = "use:secrets"
     ADMIN = "admin"
 
 
@@ -45,6 +48,10 @@ ANY_READ = ANY_WRITE | {Scope.READ_FUNCTIONS}
 
 ANY_WEBHOOKS = frozenset({Scope.WRITE_WEBHOOKS, Scope.ADMIN})
 """Scopes of which one is required to read and change webhooks; an admin reaches those of all owners."""
+
+
+ANY_SECRETS = frozenset({Scope.WRITE_SECRETS, Scope.USE_SECRETS})
+"""Scopes of which one is required to read about one's secrets; their values cannot be read."""
 
 
 @define(eq=False)
@@ -146,6 +153,11 @@ class Principal:
         """Raise ScopeMissing unless the caller has one of these scopes."""
         if self.scopes.isdisjoint(needed):
             raise ScopeMissing(tuple(sorted(needed)))
+
+    def require_grants(self, grants: Grants | None) -> None:
+        """Raise ScopeMissing unless the caller may give a script these grants."""
+        if grants is not None and grants.secrets is not None:
+            self.require_any(frozenset({Scope.USE_SECRETS}))
 
     def require_language(self, language: Language) -> None:
         """Raise ScopeMissing unless the caller may run scripts of this language."""

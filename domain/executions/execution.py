@@ -236,6 +236,7 @@ def execution_facts(execution_id: UUID, report: ScriptReport, failure: Failure |
         "memory_usage_bytes": report.memory_usage_bytes,
         "stdout": report.stdout,
         "stderr": report.stderr,
+        "redacted": report.redacted or None,
     }
     if failure is not None:
         facts |= {

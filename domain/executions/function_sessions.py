@@ -174,7 +174,7 @@ class FunctionSessions:
         if grants is None:
             return None
         kind = ScriptKind(function.language_title.language, function.definition.convention)
-        return await self._grants.for_session(owner, kind, None, FunctionGrants(grants))
+        return await self._grants.for_session(owner, kind, None, FunctionGrants(grants, function.pinned.pin))
 
 
 async def _before_run(budget: Budget, work: Awaitable[Result]) -> Result:

@@ -1,6 +1,6 @@
 """What a run is given by the grants of its session."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from attrs import define, evolve, frozen
@@ -8,19 +8,37 @@ from attrs import define, evolve, frozen
 from domain.egress.rule import EgressRule
 from domain.executions.execution import Executed, OpenExecution
 from domain.grants.ceilings import EgressCeilings
-from domain.grants.grants import GrantsUnknown
+from domain.grants.grants import Grants, GrantsUnknown
 from domain.grants.state import SaveOn, StateMode
+from domain.scripts.output import OutputListener
 from domain.scripts.ports import RunState
+from domain.scripts.report import ScriptReport
+from domain.secrets.run import RunSecrets
+from domain.secrets.values import SecretValues
 from domain.states.slots import StateSlots
 from domain.states.state import SlotClaim
 
 
 @frozen
 class RunMeans:
-    """What one run is given: the rules of its network, and the state of its session."""
+    """What one run is given: the rules of its network, the state of its session, and secrets of its owner."""
 
     network: tuple[EgressRule, ...] = ()
     state: RunState | None = None
+    secrets: RunSecrets | None = None
+
+    @property
+    def secret_values(self) -> Mapping[str, str]:
+        """The values of secrets by name."""
+        return {} if self.secrets is None else self.secrets.values
+
+    def listening(self, listener: OutputListener | None) -> OutputListener | None:
+        """Return what receives the output in the place of this listener."""
+        return listener if self.secrets is None else self.secrets.listening(listener)
+
+    def shown(self, report: ScriptReport) -> ScriptReport:
+        """Return the report without the secrets of the run, which has ended."""
+        return report if self.secrets is None else self.secrets.shown(report)
 
 
 NO_MEANS = RunMeans()
@@ -33,6 +51,7 @@ class Means:
 
     _egress: EgressCeilings
     _states: StateSlots
+    _secrets: SecretValues
 
     @asynccontextmanager
     async def given(self, execution: OpenExecution, slot_wait_s: float | None) -> AsyncIterator[RunMeans]:
@@ -42,6 +61,7 @@ class Means:
             GrantsUnknown: the session has grants of a later release.
             EgressNotAllowed: the owner may no longer reach a host.
             StateTaken: another execution holds the slot for longer than `slot_wait_s`, by default QUEUE_TIMEOUT_MS.
+            SecretNotFound, SecretNotAllowed, SecretsUnavailable: the owner's secrets have changed.
             SessionNotFound, Overloaded, StorageUnavailable: the state cannot be read.
         """
         grants = execution.session.grants
@@ -52,16 +72,24 @@ class Means:
         if grants.network is not None:
             network = grants.network.allow
             await self._egress.require(execution.ref.owner, network)
+        secrets = await self._given_secrets(execution, grants)
         if grants.state is None:
-            yield RunMeans(network)
+            yield RunMeans(network, secrets=secrets)
         elif grants.state.mode is StateMode.SHARED:
             read = await self._states.read(execution.ref)
-            yield RunMeans(network, RunState(read.text, read.version, is_shared=True))
+            yield RunMeans(network, RunState(read.text, read.version, is_shared=True), secrets)
         else:
             claim = SlotClaim(execution.ref, execution.execution_id, execution.deadline_at)
             async with self._states.hold(claim, slot_wait_s) as held:
                 saves_failures = grants.state.save_on is SaveOn.ALWAYS
-                yield RunMeans(network, RunState(held.text, held.version, saves_failures=saves_failures))
+                yield RunMeans(network, RunState(held.text, held.version, saves_failures=saves_failures), secrets)
+
+    async def _given_secrets(self, execution: OpenExecution, grants: Grants) -> RunSecrets | None:
+        if grants.secrets is None:
+            return None
+        pinned = execution.session.pinned
+        pin = None if pinned is None else pinned.pin
+        return RunSecrets(await self._secrets.give(execution.ref.owner, grants.secrets.names, pin))
 
     def used(self, executed: Executed, means: RunMeans) -> Executed:
         """Return the execution with the version of the state that it left, and count what it saved."""

@@ -99,6 +99,7 @@ class ExecutionService:
             VersionReplaced: the version is not current; nothing ran.
             Overloaded, QuotaReached, RuntimeUnavailable, StorageUnavailable: nothing ran.
             GrantsUnknown: the session has grants of a later release; nothing ran.
+            EgressNotAllowed, SecretNotFound, SecretNotAllowed, SecretsUnavailable: nothing ran.
             ParamsRefused, PinnedVersionNotFound, SchemaUnusable: nothing ran (see ParamsCheck).
             IdempotencyConflict, KeyInFlight, KeyInterrupted: nothing ran for this call.
             ExecutionFailed: the script ran and failed, or was stopped; after a purge without a count.
@@ -185,10 +186,10 @@ class ExecutionService:
     async def _ran(self, call: Call, execution: OpenExecution, means: RunMeans = NO_MEANS) -> Executed:
         worker = await self._acquire(call, execution, means)
         try:
-            report = await self._run(call, execution, worker)
+            report = means.shown(await self._run(call, execution, worker))
         finally:
             await worker.release()
-        uses = None if means is NO_MEANS else uses_of(report, means.state)
+        uses = None if means is NO_MEANS else uses_of(report, means)
         count = await self._finish(call, execution, report, uses)
         title = execution.session.language_title
         return Executed(call.ref, call.execution_id, title, report, count)
@@ -275,9 +276,10 @@ class ExecutionService:
             params=call.params,
             source=source,
             convention=session.convention,
-            listener=call.listener,
+            listener=means.listening(call.listener),
             state=means.state,
             network=means.network,
+            secrets=means.secret_values,
         )
 
     async def _source(self, ref: SessionRef) -> Script:

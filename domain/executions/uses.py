@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from itertools import accumulate
 
 from domain.egress.traffic import ExecutionTraffic
+from domain.executions.means import RunMeans
 from domain.json_equality import changed_members
 from domain.json_text import JsonText
 from domain.scripts.ports import RunState
@@ -12,22 +13,25 @@ from domain.scripts.report import ScriptReport
 
 USES_SIZE_MAX = 8192
 """Bytes of what the history keeps of one execution's uses."""
-_TRAFFIC_SIZE_MAX = USES_SIZE_MAX - 1024
+_TRAFFIC_SIZE_MAX = USES_SIZE_MAX - 2304
 """The rest is for other members."""
 _KEYS_SIZE_MAX = 768
 _COMPARED_LENGTH_MAX = 65_536
 """Characters of a state whose keys are compared; to decode both states of the greatest size takes milliseconds."""
 
 
-def uses_of(report: ScriptReport, state: RunState | None) -> JsonText | None:
+def uses_of(report: ScriptReport, means: RunMeans) -> JsonText | None:
     """Return the uses of a run as a JSON object, by the members of its grants; None without any.
 
     A state counts if the run has saved it. Its keys that have changed are named unless it is large, as many as fit;
-    `more` counts the others. A network counts if the run had one; of its hosts, as many are named as fit.
+    `more` counts the others. Secrets count by the versions that the run got. A network counts if the run had one; of
+    its hosts, as many are named as fit.
     """
     uses: dict[str, object] = {}
-    if report.state is not None and state is not None:
-        uses["state"] = _saved(state, report.state)
+    if report.state is not None and means.state is not None:
+        uses["state"] = _saved(means.state, report.state)
+    if means.secrets is not None:
+        uses["secrets"] = means.secrets.given.versions
     if report.traffic is not None:
         uses["network"] = _within(report.traffic, _TRAFFIC_SIZE_MAX)
     return JsonText(_text(uses)) if uses else None

@@ -103,6 +103,7 @@ class ExampleRuns:
             source=source,
             convention=definition.convention,
             state=_empty_state(definition),
+            secrets=_unreal_secrets(definition),
         )
 
     async def _outcome(
@@ -168,3 +169,10 @@ def _empty_state(definition: Definition) -> RunState | None:
     if grants is None or grants.state is None:
         return None
     return RunState(EMPTY_OBJECT, is_shared=grants.state.mode is StateMode.SHARED)
+
+
+def _unreal_secrets(definition: Definition) -> Mapping[str, str]:
+    """Return what an example finds in the place of secrets: their marks, because it runs for no owner's session."""
+    grants = definition.grants
+    names = () if grants is None or grants.secrets is None else grants.secrets.names
+    return {name: f"[secret {name}]" for name in names}

@@ -11,6 +11,7 @@ from attrs import define, evolve, field, frozen
 from domain.errors import Conflict, NotFound, PreconditionFailed
 from domain.functions.schema import FunctionSchema
 from domain.grants.grants import Grants
+from domain.grants.ports import Pin
 from domain.identity import Owner
 from domain.json_equality import same_json
 from domain.json_text import JsonText
@@ -126,6 +127,11 @@ class PinnedVersion:
     function_id: UUID
     version: int
     language_title: LanguageTitle
+
+    @property
+    def pin(self) -> Pin:
+        """The version alone, by which grants are judged."""
+        return Pin(self.function_id, self.version)
 
 
 @frozen

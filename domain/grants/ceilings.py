@@ -8,7 +8,7 @@ from attrs import define, frozen
 from domain.egress.rule import EgressRule, is_covered
 from domain.errors import Forbidden
 from domain.grants.grants import Grants
-from domain.grants.ports import GrantCeiling
+from domain.grants.ports import GrantCeiling, Pin
 from domain.identity import Owner
 
 
@@ -40,7 +40,7 @@ class EgressCeilings(GrantCeiling):
     everybody: Sequence[EgressRule] = ()
     """What scripts of every owner may reach."""
 
-    async def judge(self, owner: Owner, grants: Grants) -> Grants:
+    async def judge(self, owner: Owner, grants: Grants, _pin: Pin | None = None) -> Grants:
         if grants.network is not None:
             await self.require(owner, grants.network.allow)
         return grants

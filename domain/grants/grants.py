@@ -11,6 +11,7 @@ from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import Unavailable
 from domain.grants.member import Member
 from domain.grants.network import NetworkGrant
+from domain.grants.secrets import SecretsGrant
 from domain.grants.state import StateGrant
 
 GRANTS_SIZE_MAX = 8192
@@ -52,6 +53,7 @@ class Grants:
 
     state: StateGrant | None = _member(StateGrant)  # noqa: RUF009  # it returns an attrs field
     network: NetworkGrant | None = _member(NetworkGrant)  # noqa: RUF009  # it returns an attrs field
+    secrets: SecretsGrant | None = _member(SecretsGrant)  # noqa: RUF009  # it returns an attrs field
     unknown: tuple[str, ...] = ()
 
     @classmethod

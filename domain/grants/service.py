@@ -7,7 +7,7 @@ from attrs import define, evolve, frozen
 
 from domain.errors import InvalidRequest, Problem
 from domain.grants.grants import GRANTS_SIZE_MAX, Grants
-from domain.grants.ports import GrantCeiling
+from domain.grants.ports import GrantCeiling, Pin
 from domain.identity import Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
@@ -26,6 +26,7 @@ class FunctionGrants:
     """What a function grants to the sessions that are pinned to it; None grants nothing."""
 
     grants: Grants | None
+    pin: Pin | None = None
 
 
 @define
@@ -51,7 +52,7 @@ class GrantService:
             return None
         _require(grants, kind)
         for ceiling in self._ceilings:
-            grants = await ceiling.judge(owner, grants)
+            grants = await ceiling.judge(owner, grants, None if function is None else function.pin)
         return grants
 
     def for_function(self, kind: ScriptKind, asked: Grants | None) -> Grants | None:

@@ -64,6 +64,9 @@ class ScriptRun:
     network: tuple[EgressRule, ...] = ()
     """The hosts that the script may reach; none without rules. The runs of one session have equal ones."""
 
+    secrets: Mapping[str, str] = field(factory=dict, repr=False)
+    """The values of secrets by their names, which the script finds in the module pglambda."""
+
 
 class Worker(Protocol):
     """A worker that was acquired for one run."""

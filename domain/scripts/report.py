@@ -47,6 +47,7 @@ class FailureCode(StrEnum):
     RESULT_TOO_LARGE = "RESULT_TOO_LARGE"
     STATE_NOT_SERIALIZABLE = "STATE_NOT_SERIALIZABLE"
     STATE_TOO_LARGE = "STATE_TOO_LARGE"
+    STATE_HOLDS_SECRET = "STATE_HOLDS_SECRET"  # noqa: S105  # a name of a failure
     EXECUTION_CANCELLED = "EXECUTION_CANCELLED"
     EXECUTION_EXPIRED = "EXECUTION_EXPIRED"
 
@@ -123,6 +124,8 @@ class ScriptReport:
     state: JsonText | None = field(default=None, repr=False)
     traffic: ExecutionTraffic | None = None
     """Of a run with a network."""
+    redacted: int = 0
+    """Places in which a secret of the run stood, and stands no longer."""
 
     @property
     def status(self) -> ExecutionStatus:

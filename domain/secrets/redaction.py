@@ -6,9 +6,16 @@ from typing import Any, Self
 
 from attrs import define, evolve, field, frozen
 
+from domain.egress.traffic import ExecutionTraffic
 from domain.json_text import JsonText
 from domain.scripts.report import Failure, ScriptReport
 from domain.secrets.spellings import escaped, spellings
+
+BYTES = "latin-1"
+"""The encoding by which bytes are texts, with a character for each byte."""
+
+_UNREAD_MAX = 8
+"""A stream is read on once it has this part of what it holds back, so that many small pieces do not take long."""
 
 
 class _Number(str):
@@ -37,6 +44,11 @@ class Redaction:
         ordered = sorted(marks, key=len, reverse=True)
         in_json = frozenset(each for text in ordered for each in escaped(text))
         return cls({text: marks[text] for text in ordered}, in_json)
+
+    def of_bytes(self) -> Self:
+        """Return the redaction of texts that stand for the bytes of UTF-8, as BYTES decodes them."""
+        marks = {text.encode().decode(BYTES): mark for text, mark in self._marks.items()}
+        return evolve(self, marks={text: marks[text] for text in sorted(marks, key=len, reverse=True)})
 
     @property
     def length_max(self) -> int:
@@ -88,6 +100,8 @@ class Redaction:
             counter.count += found
         if report.failure is not None:
             changed["failure"] = counter.failure(report.failure)
+        if report.traffic is not None:
+            changed["traffic"] = counter.traffic(report.traffic)
         return (evolve(report, **changed), counter.count) if counter.count else (report, 0)
 
 
@@ -101,10 +115,16 @@ class RedactedStream:
     _redaction: Redaction
     count: int = field(default=0, init=False)
     _held: str = field(default="", init=False, repr=False)
+    _unread: list[str] = field(factory=list, init=False, repr=False)
+    _unread_length: int = field(default=0, init=False)
 
     def feed(self, piece: str) -> str:
         """Return what can be shown with this piece."""
-        text = self._held + piece
+        self._unread.append(piece)
+        self._unread_length += len(piece)
+        if self._unread_length * _UNREAD_MAX < len(self._held):
+            return ""
+        text = self._read()
         # At a place before this one, every spelling would have arrived as a whole.
         until = max(0, len(text) - self._redaction.length_max + 1)
         shown, count, end = self._redaction.beginning(text, until)
@@ -114,10 +134,17 @@ class RedactedStream:
 
     def end(self) -> str:
         """Return the rest, after the last piece."""
-        shown, count = self._redaction.text(self._held)
+        shown, count = self._redaction.text(self._read())
         self._held = ""
         self.count += count
         return shown
+
+    def _read(self) -> str:
+        """Return what is held back, with the pieces since."""
+        text = "".join((self._held, *self._unread))
+        self._unread.clear()
+        self._unread_length = 0
+        return text
 
 
 @define
@@ -140,6 +167,11 @@ class _Counter:
             name=None if name is None else self.text(name),
             stack=None if stack is None else self.text(stack),
         )
+
+    def traffic(self, traffic: ExecutionTraffic) -> ExecutionTraffic:
+        hosts = tuple(evolve(each, host=self.text(each.host)) for each in traffic.hosts)
+        refusals = tuple(evolve(each, host=self.text(each.host)) for each in traffic.refusals)
+        return evolve(traffic, hosts=hosts, refusals=refusals)
 
     def written(self, value: Any) -> Iterator[str]:
         """Yield a value as JSON text, redacted; JSON of the service is nested only so deep that this can recurse."""

@@ -229,7 +229,7 @@ class SessionService:
     ) -> Grants | None:
         if request.grants is None and definition.grants is None:
             return None
-        granted = None if function is None else FunctionGrants(definition.grants)
+        granted = None if function is None else FunctionGrants(definition.grants, function.pinned.pin)
         kind = ScriptKind(title.language, definition.convention)
         return await budget.spend(self._grants.for_session(owner, kind, request.grants, granted), StorageUnavailable)
 

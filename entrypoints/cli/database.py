@@ -16,8 +16,9 @@ from entrypoints.server.data_dir import (
     DataDir,
     DataDirError,
     DataDirInUse,
+    KeyName,
+    kept_key,
     published_url,
-    webhook_key_of,
 )
 from entrypoints.server.database import running
 from entrypoints.settings.secret import Secret
@@ -92,6 +93,14 @@ def _running_url(settings: Settings, held: DataDirInUse, timeout_s: float) -> st
 
 
 def _at(container: "type[Commands]", settings: Settings, url: str) -> "Commands":
-    kept = webhook_key_of(settings.data_dir)
-    key = settings.webhook_key or (None if kept is None else Secret(kept))
-    return container(settings=replace(settings, database_url=Secret(url), webhook_key=key))
+    webhook_key = settings.webhook_key or _kept(settings, "webhook")
+    secrets_key = settings.secrets_key or _kept(settings, "secrets")
+    url_here = Secret(url)
+    return container(
+        settings=replace(settings, database_url=url_here, webhook_key=webhook_key, secrets_key=secrets_key)
+    )
+
+
+def _kept(settings: Settings, name: KeyName) -> Secret | None:
+    kept = kept_key(settings.data_dir, name)
+    return None if kept is None else Secret(kept)

@@ -53,6 +53,7 @@ DESTROYED = {
     "execution-uses": "the record of what executions have used of their grants (migration 32).",
     "states": "the states of sessions (migration 31).",
     "files": "files of owners and of executions (migration 33).",
+    "secrets": "the secrets of owners (migration 34).",
     "usage": "the counts of what owners have executed; those of the kept history are counted again (migration 14).",
 }
 """The kinds of data that a revert deletes, as in `-- destroys KIND` of the .down.sql files."""

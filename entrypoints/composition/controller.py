@@ -13,8 +13,9 @@ from entrypoints.composition.lifespan import lifespan
 from entrypoints.composition.observation import Observation
 from entrypoints.composition.origin import Origin
 from entrypoints.composition.use_cases import UseCases
-from entrypoints.http.app import Api, Application, Hooks, Services
+from entrypoints.http.app import Api, Application, Hooks
 from entrypoints.http.openapi.document import rendered
+from entrypoints.http.services import Services
 from entrypoints.origin.application import OriginApi, OriginHooks
 from entrypoints.server.control import ORIGIN
 from entrypoints.settings.secret import Secret
@@ -63,6 +64,7 @@ class Controller(UseCases):
         webhooks=UseCases.sent_webhooks,
         schedules=UseCases.schedules.dispatcher,
         states=UseCases.state_slots,
+        secrets=UseCases.secret_values,
         runtime_hosts=UseCases.runtime_hosts,
     )
     lifespan = providers.Singleton(
@@ -83,6 +85,7 @@ class Controller(UseCases):
         UseCases.sent_webhooks,
         UseCases.schedules.background,
         UseCases.runtime_hosts,
+        UseCases.secret_values,
         UseCases.database.buckets,
     )
 
@@ -104,6 +107,7 @@ class Controller(UseCases):
         audit=UseCases.audit,
         usage=UseCases.usage,
         webhooks=UseCases.webhooks,
+        secrets=UseCases.secrets,
         process=observation.health,
         metrics=observation.metrics,
         runtime_hosts=UseCases.runtime_hosts.provided.registry,

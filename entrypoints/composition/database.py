@@ -34,6 +34,7 @@ from adapters.postgres.repositories.queue import PostgresExecutionQueue
 from adapters.postgres.repositories.recordings import PostgresRecordingStore
 from adapters.postgres.repositories.runtime_hosts import PostgresHostDirectory
 from adapters.postgres.repositories.schedules import PostgresScheduleRepository
+from adapters.postgres.repositories.secrets import PostgresSecretRepository
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.sessions import PostgresSessionRepository
 from adapters.postgres.repositories.states import PostgresStateRepository
@@ -173,6 +174,7 @@ class Database(containers.DeclarativeContainer):
         providers.Callable(function_options, settings),
     )
     api_keys = providers.Singleton(PostgresApiKeyRepository, gateway, statements.provided.api_keys)
+    secrets = providers.Singleton(PostgresSecretRepository, gateway, statements.provided.secrets)
     takeover_store = providers.Singleton(PostgresTakeoverStore, gateway, statements.provided.takeover)
     return_store = providers.Singleton(PostgresReturnStore, gateway, statements.provided.session_returns)
     recordings = providers.Singleton(PostgresRecordingStore, gateway, statements.provided.recordings)
@@ -214,6 +216,7 @@ class Database(containers.DeclarativeContainer):
         states.provided.coalescers,
         functions.provided.coalescers,
         api_keys.provided.coalescers,
+        secrets.provided.coalescers,
     )
     rates = providers.Singleton(PostgresRateStore, gateway, statements.provided.limits)
     usage = providers.Singleton(PostgresUsageReader, gateway, statements.provided.limits)

@@ -11,6 +11,7 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.bucket_cleanups import BucketCleanups
 from adapters.postgres.retention.cleanup import Cleanup
 from domain.concurrency.background_tasks import BackgroundTasks
+from domain.secrets.values import SecretValues
 from entrypoints.composition.database import BucketSteps
 from entrypoints.composition.first_touch import FirstTouch
 from entrypoints.composition.front import Fronting
@@ -42,6 +43,7 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
     webhooks: Webhooks,
     schedules: Sequence[Step],
     hosts: RegisteredHosts,
+    secrets: SecretValues,
     buckets: BucketSteps,
 ) -> Lifespan:
     """Return the order of the start and the end; no part that is unreachable stops a start."""
@@ -62,6 +64,7 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
             *webhooks.background,
             *schedules,
             *hosts.background,
+            secrets.run,
             *buckets.background,
         ],
         shutdown=[partial(tasks.drain, _RECORDING_TIMEOUT_S), *webhooks.shutdown, runners.close],
@@ -71,6 +74,7 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
             *webhooks.close,
             *hosts.close,
             first_touch.close,
+            secrets.close,
             *(bounded(each.close, _RECORDING_TIMEOUT_S) for each in coalescers),
             *buckets.close,
             *(each.close for each in (*clock_gateways, gateway)),

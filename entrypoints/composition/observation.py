@@ -18,6 +18,7 @@ from entrypoints.telemetry.metrics.runtime_hosts import RuntimeStreamMetrics
 from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
 from entrypoints.telemetry.metrics.schedules import ScheduleMetrics
 from entrypoints.telemetry.metrics.scrape import metrics_registry
+from entrypoints.telemetry.metrics.secrets import SecretMetrics
 from entrypoints.telemetry.metrics.states import StateMetrics
 from entrypoints.telemetry.metrics.webhooks import WebhookMetrics
 from entrypoints.version import VERSION
@@ -46,6 +47,7 @@ class Observation(containers.DeclarativeContainer):
     webhooks: providers.Dependency[Any] = providers.Dependency()
     schedules: providers.Dependency[Any] = providers.Dependency()
     states: providers.Dependency[Any] = providers.Dependency()
+    secrets: providers.Dependency[Any] = providers.Dependency()
     runtime_hosts: providers.Dependency[Any] = providers.Dependency()
 
     write_probe = providers.Singleton(WriteProbe, database.gateway, database.statements.provided.server.try_write)
@@ -106,6 +108,7 @@ class Observation(containers.DeclarativeContainer):
         queue.provided.metrics,
         providers.Singleton(ScheduleMetrics, schedules.provided.stats),
         providers.Singleton(StateMetrics, states.provided.stats),
+        providers.Singleton(SecretMetrics, secrets.provided.stats),
         runtime_hosts.provided.metrics,
         providers.Singleton(RuntimeStreamMetrics, runners.provided.stream_stats),
     )

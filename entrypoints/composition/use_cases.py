@@ -20,6 +20,9 @@ from domain.functions.params import ParamsCheck
 from domain.functions.service import FunctionService
 from domain.grants.ceilings import EgressCeilings
 from domain.grants.service import GrantService
+from domain.secrets.ceiling import SecretCeiling
+from domain.secrets.service import SecretService
+from domain.secrets.values import SecretValues
 from domain.states.service import StateService
 from domain.states.slots import StateSlots
 from domain.usage import UsageService
@@ -44,9 +47,11 @@ from entrypoints.composition.queue import Queue
 from entrypoints.composition.runners import Runners
 from entrypoints.composition.runtime_hosts import RegisteredHosts
 from entrypoints.composition.schedules import Schedules
+from entrypoints.composition.secrets import sealer
 from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
 from entrypoints.composition.webhooks import Webhooks
 from entrypoints.settings.egress import egress_rules
+from entrypoints.settings.secrets import secret_policy
 from entrypoints.settings.settings import Settings
 from entrypoints.settings.webhooks import signing_key, webhook_policy
 from entrypoints.telemetry.metrics.sessions import CountedSessions
@@ -79,7 +84,20 @@ class UseCases(containers.DeclarativeContainer):
     schemas = providers.Singleton(JsonSchemaCompiler)
     params = providers.Singleton(ParamsCheck, database.functions, schemas)
     egress = providers.Singleton(EgressCeilings, providers.Callable(egress_rules, settings))
-    grants = providers.Singleton(GrantService, providers.List(egress))
+    sealer = providers.Singleton(sealer, settings)
+    secret_values = providers.Singleton(SecretValues, database.clock, database.secrets, sealer)
+    secrets = providers.Singleton(
+        SecretService,
+        database.clock,
+        ids,
+        database.secrets,
+        database.functions,
+        sealer,
+        providers.Callable(secret_policy, settings),
+    )
+    grants = providers.Singleton(
+        GrantService, providers.List(egress, providers.Singleton(SecretCeiling, secret_values))
+    )
     running = providers.Singleton(RunningExecutions)
 
     state_wait_s = providers.Callable(state_wait_s, settings)
@@ -96,7 +114,7 @@ class UseCases(containers.DeclarativeContainer):
         providers.Callable(state_limits, settings),
     )
 
-    means = providers.Singleton(Means, egress, state_slots)
+    means = providers.Singleton(Means, egress, state_slots, secret_values)
     files = providers.Singleton(file_service, settings, database.clock, ids, database.files, database.storage, tasks)
 
     executions = providers.Singleton(

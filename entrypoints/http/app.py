@@ -7,31 +7,14 @@ from types import MappingProxyType
 from uuid import UUID
 
 import structlog
-from attrs import field, frozen
-from prometheus_client import CollectorRegistry
+from attrs import frozen
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from domain.access.principal import NOBODY, Principal
-from domain.audit import AuditService
 from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
 from domain.errors import DomainError
-from domain.executions.by_name import FunctionCalls
-from domain.executions.function_sessions import FunctionSessions
-from domain.executions.history import HistoryService
-from domain.executions.service import ExecutionService
-from domain.files.service import FileService
-from domain.functions.service import FunctionService
-from domain.hosts.service import HostRegistry
-from domain.live.hub import LiveHub
-from domain.queue.following import Ended, ExecutionEvents
-from domain.queue.service import QueueService
-from domain.schedules.service import ScheduleService
-from domain.sessions.service import SessionService
-from domain.states.service import StateService
-from domain.usage import UsageService
-from domain.webhooks.service import WebhookService
 from entrypoints.http.endpoints.asynchronous import AsynchronousEndpoints
 from entrypoints.http.endpoints.audit import AuditEndpoint
 from entrypoints.http.endpoints.batches import BATCH, BatchEndpoints, Charge, charge_nothing
@@ -40,10 +23,11 @@ from entrypoints.http.endpoints.events import EventEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints, execute_parser
 from entrypoints.http.endpoints.files import FileEndpoints
 from entrypoints.http.endpoints.functions import FunctionEndpoints
-from entrypoints.http.endpoints.health import HealthChecks, HealthEndpoints, MetricsEndpoint, ProbeRunner
+from entrypoints.http.endpoints.health import HealthEndpoints, MetricsEndpoint, ProbeRunner
 from entrypoints.http.endpoints.history import HistoryEndpoints
 from entrypoints.http.endpoints.runtime_hosts import RuntimeHostEndpoint
 from entrypoints.http.endpoints.schedules import ScheduleEndpoints
+from entrypoints.http.endpoints.secrets import SecretEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.endpoints.states import StateEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
@@ -60,6 +44,7 @@ from entrypoints.http.parsing.bodies import Examiner
 from entrypoints.http.parsing.functions import FunctionParser, rollback_parser
 from entrypoints.http.parsing.headers import IdempotencyKeys
 from entrypoints.http.parsing.schedules import schedule_parser, schedule_patch_parser
+from entrypoints.http.parsing.secrets import SecretParser
 from entrypoints.http.parsing.sessions import initialize_parser, item_parser, patch_parser
 from entrypoints.http.parsing.states import StateParsers
 from entrypoints.http.parsing.webhooks import WebhookParser
@@ -70,6 +55,7 @@ from entrypoints.http.route import Route, RouteTable
 from entrypoints.http.routes import Endpoints, routes
 from entrypoints.http.schemas.executions import ExecuteBody
 from entrypoints.http.schemas.sessions import InitializeItemBody
+from entrypoints.http.services import Services
 from entrypoints.telemetry.metrics.events import EventMetrics
 from entrypoints.telemetry.metrics.process import LoopLag, ProcessMetrics
 from entrypoints.telemetry.metrics.scrape import Scrape
@@ -85,30 +71,6 @@ async def _nothing() -> None:
 
 async def _nothing_left(_timeout_s: float) -> int:
     return 0
-
-
-@frozen
-class Services:
-    """The use cases that the application serves, its health checks, and the metrics of other parts of the process."""
-
-    sessions: SessionService
-    states: StateService
-    files: FileService
-    executions: ExecutionService
-    function_sessions: FunctionSessions
-    calls: FunctionCalls
-    history: HistoryService
-    queue: QueueService
-    events: ExecutionEvents
-    live: LiveHub[Ended]
-    schedules: ScheduleService
-    functions: FunctionService
-    audit: AuditService
-    usage: UsageService
-    webhooks: WebhookService
-    process: HealthChecks
-    metrics: CollectorRegistry = field(factory=CollectorRegistry)
-    runtime_hosts: HostRegistry | None = None
 
 
 @frozen
@@ -258,6 +220,7 @@ class Application:
             ),
             audit=AuditEndpoint(services.audit),
             usage=UsageEndpoint(services.usage),
+            secrets=SecretEndpoints(services.secrets, SecretParser.of(options, examiner)),
             webhooks=WebhookEndpoints(services.webhooks, WebhookParser.of(options, examiner), keys),
             health=shared.health,
             documents=DocumentEndpoints(lambda: compact(self.document())),

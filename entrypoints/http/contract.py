@@ -18,6 +18,7 @@ class Tag(StrEnum):
     FUNCTIONS = "Functions"
     WEBHOOKS = "Webhooks"
     SCHEDULES = "Schedules"
+    SECRETS = "Secrets"
     OPERATIONS = "Operations"
 
 

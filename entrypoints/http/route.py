@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from attrs import define, field, frozen
 
-from domain.access.principal import ANY_EXECUTE, ANY_READ, ANY_WEBHOOKS, ANY_WRITE, Scope
+from domain.access.principal import ANY_EXECUTE, ANY_READ, ANY_SECRETS, ANY_WEBHOOKS, ANY_WRITE, Scope
 from domain.executions.execution import ExecutionNotFound
 from domain.files.file import FileNotFound
 from domain.idempotency import NO_SESSION
@@ -44,6 +44,8 @@ class Access(StrEnum):
     WEBHOOKS = "webhooks"
     WRITE_SCHEDULES = "write-schedules"
     WRITE_FILES = "write-files"
+    READ_SECRETS = "read-secrets"
+    WRITE_SECRETS = "write-secrets"
     ADMIN = "admin"
 
 
@@ -57,6 +59,8 @@ SCOPES: Mapping[Access, frozenset[Scope]] = {
     Access.WEBHOOKS: ANY_WEBHOOKS,
     Access.WRITE_SCHEDULES: frozenset({Scope.WRITE_SCHEDULES}),
     Access.WRITE_FILES: frozenset({Scope.WRITE_FILES}),
+    Access.READ_SECRETS: ANY_SECRETS,
+    Access.WRITE_SECRETS: frozenset({Scope.WRITE_SECRETS}),
     Access.ADMIN: frozenset({Scope.ADMIN}),
 }
 """The scopes of which a caller needs one."""
@@ -214,6 +218,7 @@ PATH_PARSERS: Mapping[str, Callable[[str], Any]] = {
     "file_id": _file_id,
     "language_title": str,
     "state_key": str,
+    "secret_name": str,
     "host_name": str,
     "id": str,
 }

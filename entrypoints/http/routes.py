@@ -17,6 +17,7 @@ from entrypoints.http.endpoints.health import HealthEndpoints, MetricsEndpoint
 from entrypoints.http.endpoints.history import HistoryEndpoints
 from entrypoints.http.endpoints.runtime_hosts import RuntimeHostEndpoint
 from entrypoints.http.endpoints.schedules import ScheduleEndpoints
+from entrypoints.http.endpoints.secrets import SecretEndpoints
 from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.endpoints.states import StateEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
@@ -72,6 +73,7 @@ from entrypoints.http.schemas.sessions import (
     SessionResponse,
 )
 from entrypoints.http.schemas.usage import UsageList
+from entrypoints.http.secret_routes import secret_routes
 from entrypoints.http.state_routes import state_routes
 
 _SESSIONS = "/api/v1/sessions"
@@ -102,6 +104,7 @@ class Endpoints:
     sessions: SessionEndpoints
     states: StateEndpoints
     files: FileEndpoints
+    secrets: SecretEndpoints
     executions: ExecutionEndpoints
     history: HistoryEndpoints
     asynchronous: AsynchronousEndpoints
@@ -124,6 +127,7 @@ def routes(endpoints: Endpoints) -> tuple[Route, ...]:
         *_session_routes(endpoints.sessions, endpoints.executions, endpoints.history, endpoints.batches),
         *state_routes(endpoints.states),
         *file_routes(endpoints.files),
+        *secret_routes(endpoints.secrets),
         *_execution_routes(endpoints.asynchronous, endpoints.events),
         *_function_routes(endpoints.functions, endpoints.executions, endpoints.history),
         *schedule_routes(endpoints.schedules),

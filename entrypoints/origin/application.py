@@ -6,11 +6,12 @@ from uuid import UUID
 from attrs import field, frozen
 
 from domain.scripts.language import LanguageMapping
-from entrypoints.http.app import Services, Shared
+from entrypoints.http.app import Shared
 from entrypoints.http.middleware.cors import ANY_ORIGIN, Cors
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.pipeline import Guard
 from entrypoints.http.route import Route
+from entrypoints.http.services import Services
 from entrypoints.origin.bodies import execute_parser, initialize_parser
 from entrypoints.origin.endpoints import (
     OriginFunctionEndpoints,

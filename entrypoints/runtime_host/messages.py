@@ -74,6 +74,7 @@ def script_run(request: ExecuteRequest, script: Script, listener: OutputListener
         listener=listener,
         state=state,
         network=network,
+        secrets={} if request.grants is None else request.grants.secrets,
     )
 
 

@@ -6,6 +6,8 @@ import platform
 from attrs import Attribute, field, frozen
 
 from adapters.runtime_protocol import ESCAPED_BYTES
+from domain.grants.secrets import SECRETS_MAX
+from domain.secrets.secret import VALUE_SIZE_MAX
 
 ENVELOPE_SIZE_MAX = 16_384
 """The largest body without its script, params and context, in bytes."""
@@ -53,6 +55,7 @@ class RuntimeHostOptions:
     params_size_max: int = 1_048_576
     context_size_max: int = 262_144
     state_size_max: int = 262_144
+    secrets_size_max: int = SECRETS_MAX * VALUE_SIZE_MAX
     script_cache_size_max: int = 67_108_864
     body_timeout_s: float = 10.0
     stall_s: float = 5.0
@@ -62,7 +65,8 @@ class RuntimeHostOptions:
     @property
     def execute_body_size_max(self) -> int:
         """The largest body of `POST /execute`."""
-        return self.script_body_size_max + self.params_size_max + self.context_size_max + self.state_size_max
+        values = self.params_size_max + self.context_size_max + self.state_size_max
+        return self.script_body_size_max + values + ESCAPED_BYTES * self.secrets_size_max
 
     @property
     def script_body_size_max(self) -> int:

@@ -1,14 +1,23 @@
 """The folder of the embedded server: one process holds it, and publishes there the URL of the server."""
 
+import base64
 import fcntl
 import os
 import secrets
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from attrs import define
 
+KeyName = Literal["webhook", "secrets"]
+"""The keys of an installation: WEBHOOK_KEY and SECRETS_KEY."""
+
 _PID_BYTES_MAX = 20
-_KEY_BYTES = 48
+_MADE: Mapping[KeyName, Callable[[], str]] = {
+    "webhook": lambda: secrets.token_urlsafe(48),
+    "secrets": lambda: base64.b64encode(secrets.token_bytes(32)).decode(),
+}
 
 
 class DataDirError(Exception):
@@ -62,14 +71,14 @@ class DataDir:
             file.write(url)
         staged.replace(_url_file(self.folder))
 
-    def webhook_key(self) -> str:
-        """Return the key of webhooks, which is made at the first start; only this user can read its file."""
-        file = _key_file(self.folder)
+    def key(self, name: KeyName) -> str:
+        """Return a key of the installation, which is made at the first start; only this user can read its file."""
+        file = _key_file(self.folder, name)
         if not file.exists():
-            staged = self.folder / "webhook.key.new"
+            staged = file.with_name(f"{file.name}.new")
             descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as made:
-                made.write(secrets.token_urlsafe(_KEY_BYTES))
+                made.write(_MADE[name]())
                 made.flush()
                 os.fsync(made.fileno())
             staged.replace(file)
@@ -93,16 +102,16 @@ def published_url(folder: Path) -> str | None:
         return None
 
 
-def webhook_key_of(folder: Path) -> str | None:
-    """Return the key of webhooks that `DataDir.webhook_key` has made; None if there is none, or it cannot be read."""
+def kept_key(folder: Path, name: KeyName) -> str | None:
+    """Return the key that `DataDir.key` has made; None if there is none, or it cannot be read."""
     try:
-        return _key_file(folder).read_text().strip()
+        return _key_file(folder, name).read_text().strip()
     except OSError:
         return None
 
 
-def _key_file(folder: Path) -> Path:
-    return folder / "webhook.key"
+def _key_file(folder: Path, name: KeyName) -> Path:
+    return folder / f"{name}.key"
 
 
 def _url_file(folder: Path) -> Path:

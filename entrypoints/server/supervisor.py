@@ -137,8 +137,11 @@ class Supervisor:
     async def _start_database(self, server: DatabaseServer, data_dir: DataDir) -> None:
         self._database = ChildSupervisor("PostgreSQL", lambda: DatabaseProcess.spawn(server, data_dir))
         await self._database.start()
-        key = self.settings.webhook_key or Secret(data_dir.webhook_key())
-        self.settings = replace(self.settings, database_url=Secret(server.url), webhook_key=key)
+        webhook_key = self.settings.webhook_key or Secret(data_dir.key("webhook"))
+        secrets_key = self.settings.secrets_key or Secret(data_dir.key("secrets"))
+        self.settings = replace(
+            self.settings, database_url=Secret(server.url), webhook_key=webhook_key, secrets_key=secrets_key
+        )
         migration = DatabaseMigration(self.targets.migration, self.settings)
         if self.settings.auto_migrate and (status := await migration.run()) != 0:
             raise StartFailed(

@@ -14,6 +14,7 @@ from entrypoints.settings.runtime_hosts import (
     runtime_ca_is_usable,
     runtime_networks_are_valid,
 )
+from entrypoints.settings.secrets import secret_settings_are_valid
 from entrypoints.settings.settings import Settings
 from entrypoints.settings.urls import is_key_url, is_local, is_loopback, is_origin_url, is_service_url
 from entrypoints.settings.webhooks import webhook_settings_are_valid
@@ -256,6 +257,7 @@ CONTROLLER_CHECKS: tuple[Check, ...] = (
     edge_lists_are_valid,
     webhook_settings_are_valid,
     egress_settings_are_valid,
+    secret_settings_are_valid,
 )
 """The checks of a controller."""
 

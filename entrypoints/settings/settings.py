@@ -166,6 +166,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, le=65_536, description="MiB that one execution may send, and as many that it may receive.")
     ] = 64
 
+    secrets_key: Annotated[
+        Secret | None,
+        Meta(
+            description="Keys that seal the secrets of owners: 32 bytes as base64, in lines or behind commas, the same "
+            "for all controllers. The first seals, all open. Unset: made in DATA_DIR with the embedded server, else no "
+            "secrets."
+        ),
+    ] = None
+    max_secrets_per_owner: Annotated[int, Meta(ge=1, le=1000, description="Limit of secrets of one owner.")] = 100
+
     webhook_key: Annotated[
         Secret | None,
         Meta(

@@ -52,7 +52,17 @@ from tests.unit.domain.builders import session_at
 
 NUMBERS = (1, 2)
 SCRIPT = Script("1", "ab" * 32)
-_HOME_ONLY = {"server", "clock", "functions", "api_keys", "takeover", "recordings", "session_returns", "verification"}
+_HOME_ONLY = {
+    "server",
+    "clock",
+    "functions",
+    "api_keys",
+    "secrets",
+    "takeover",
+    "recordings",
+    "session_returns",
+    "verification",
+}
 _HOME_ONLY |= {"migrations", "buckets", "inspection"}
 
 

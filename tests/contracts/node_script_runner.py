@@ -35,6 +35,18 @@ class NodeScriptRunnerContract:
     def runner(self) -> ScriptRunner:
         raise NotImplementedError
 
+    async def test_a_script_requires_the_secrets_of_its_run(self, runner):
+        source = (
+            "const { secrets } = require('pglambda');"
+            "return [secrets.KEY, Object.getOwnPropertyNames(secrets), Object.keys(secrets), JSON.stringify(secrets)];"
+        )
+        ref = new_session()
+        for value in ('first "välue"\n', "x" * 65_536):
+            result = await result_of(runner, node(source, ref=ref, secrets={"KEY": value}))
+            assert json.loads(result) == [value, ["KEY"], [], "{}"]
+        failure = await failure_of(runner, node(source, ref=ref))
+        assert (failure.code, failure.name) == (FailureCode.SCRIPT_ERROR, "Error")
+
     @pytest.mark.parametrize(
         ("source", "result"),
         [

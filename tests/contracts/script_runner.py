@@ -198,6 +198,23 @@ class ScriptRunnerContract:
         report = await report_of(runner, run_of("state['a'] = 'x' * 300_000", state=RunState(JsonText("{}"))))
         assert (report.failure.code, report.result, report.state) == (FailureCode.STATE_TOO_LARGE, None, None)
 
+    # Secrets.
+
+    async def test_a_script_imports_the_secrets_of_its_run(self, runner):
+        source = "from pglambda import secrets\nresult = [secrets['KEY'], sorted(secrets), repr(secrets)]"
+        ref = new_session()
+        for value in ('first "välue"\n', "x" * 65_536):
+            result = await result_of(runner, run_of(source, ref=ref, secrets={"KEY": value, "OTHER": "unused-1"}))
+            assert json.loads(result) == [value, ["KEY", "OTHER"], "<secrets: KEY, OTHER>"]
+
+    async def test_a_run_without_secrets_finds_none_of_an_earlier_one(self, runner):
+        ref = new_session()
+        assert (
+            await result_of(runner, run_of("import pglambda\nresult = 1", ref=ref, secrets={"KEY": "12345678"})) == "1"
+        )
+        failure = await failure_of(runner, run_of("import pglambda", ref=ref))
+        assert (failure.code, failure.name) == (FailureCode.SCRIPT_ERROR, "ModuleNotFoundError")
+
     # Stopping.
 
     async def test_a_stopped_script_reports_its_output_and_that_it_was_cancelled(self, runner):

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -67,6 +68,7 @@ def run_of(
     listener: OutputListener | None = None,
     state: RunState | None = None,
     network: tuple[str, ...] = (),
+    secrets: Mapping[str, str] | None = None,
     syntax: Syntax | None = None,
     environment: Environment | None = None,
 ) -> ScriptRun:
@@ -88,6 +90,7 @@ def run_of(
         syntax=syntax,
         environment=environment,
         network=tuple(map(EgressRule.parse, network)),
+        secrets=secrets or {},
     )
 
 

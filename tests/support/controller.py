@@ -6,6 +6,7 @@ from attrs import define, field
 from dependency_injector import providers
 from prometheus_client import CollectorRegistry
 
+from adapters.aes_gcm_sealer import AesGcmSealer
 from adapters.memory.audit import MemoryAudit
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.files import MemoryFileRepository
@@ -18,6 +19,7 @@ from adapters.memory.queue import MemoryExecutionQueue
 from adapters.memory.runtime_hosts import MemoryHostDirectory
 from adapters.memory.schedules import MemoryScheduleRepository
 from adapters.memory.script_runner import MemoryScriptRunner
+from adapters.memory.secrets import MemorySecretRepository
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
 from adapters.memory.states import MemoryStateRepository
@@ -28,6 +30,7 @@ from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.limits.ports import Unlimited
 from domain.scripts.language import Language
+from domain.secrets.ports import Sealer
 from domain.webhooks.signature import SigningKey
 from entrypoints.composition.controller import Controller
 from entrypoints.composition.runners import Runners
@@ -53,6 +56,8 @@ class Fakes:
     audit: MemoryAudit = field(factory=MemoryAudit)
     webhooks: MemoryWebhookStore = field(factory=MemoryWebhookStore)
     signing_key: SigningKey | None = field(factory=lambda: SigningKey(WEBHOOK_KEY.encode()))
+    sealer: Sealer | None = field(factory=lambda: AesGcmSealer.of([bytes(32)]))
+    secrets: MemorySecretRepository = field()
     functions: MemoryFunctionRepository = field()
     rates: MemoryRateStore = field(factory=MemoryRateStore)
     runtime_hosts: MemoryHostDirectory = field(factory=MemoryHostDirectory)
@@ -65,6 +70,10 @@ class Fakes:
     sessions: MemorySessionRepository = field(init=False)
     executions: MemoryExecutionRepository = field(init=False)
     counts: MemoryExecutionCounts = field(init=False)
+
+    @secrets.default
+    def _secrets(self) -> MemorySecretRepository:
+        return MemorySecretRepository(audit=self.audit)
 
     @functions.default
     def _functions(self) -> MemoryFunctionRepository:
@@ -109,6 +118,7 @@ class Fakes:
             "runtime_hosts": self.runtime_hosts,
             "functions": self.functions,
             "audit": self.audit,
+            "secrets": self.secrets,
             "rates": self.rates,
             "usage": MemoryUsageReader(self.store, webhooks=self.webhooks),
             "execution_counts": self.counts,
@@ -119,6 +129,7 @@ class Fakes:
         others = {
             "ids": self.ids,
             "tasks": self.tasks,
+            "sealer": providers.Object(self.sealer),
             "signing_key": providers.Object(self.signing_key),
             "runners": Runners(None, None, dict.fromkeys(Language, self.runner)),
             "execution_limiter": self.execution_limiter,

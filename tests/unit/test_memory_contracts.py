@@ -21,6 +21,7 @@ from adapters.memory.ownership import MemoryOwnership
 from adapters.memory.queue import MemoryExecutionQueue
 from adapters.memory.recordings import MemoryRecordingStore
 from adapters.memory.schedules import MemoryScheduleRepository
+from adapters.memory.secrets import MemorySecretRepository
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.memory.session_returns import MemoryReturnStore
 from adapters.memory.sessions import MemoryHiddenSessionRepository, MemorySessionPurger, MemorySessionRepository
@@ -47,6 +48,7 @@ from tests.contracts.ownership import OwnershipContract, ownership_fails_as_a_wh
 from tests.contracts.recording_store import RecordingStoreContract, recording_fails_as_a_whole
 from tests.contracts.return_store import ReturnStoreContract
 from tests.contracts.schedule_repository import HISTORY_MAX, ScheduleRepositoryContract
+from tests.contracts.secret_repository import SecretRepositoryContract
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import EXAMINED_MAX, SessionRepositoryContract, same
 from tests.contracts.state_repository import StateRepositoryContract
@@ -190,6 +192,16 @@ class TestMemoryApiKeyRepository(ApiKeyRepositoryContract):
     @pytest.fixture
     def keys(self) -> MemoryApiKeyRepository:
         return MemoryApiKeyRepository()
+
+
+class TestMemorySecretRepository(SecretRepositoryContract):
+    @pytest.fixture
+    def audit(self, secrets: MemorySecretRepository) -> MemoryAudit:
+        return secrets.audit
+
+    @pytest.fixture
+    def secrets(self) -> MemorySecretRepository:
+        return MemorySecretRepository()
 
 
 class TestMemoryTakeoverStore(TakeoverStoreContract):

@@ -151,6 +151,20 @@ class UsageStatements:
 
 
 @frozen
+class SecretStatements:
+    """Statements of `secrets.sql`."""
+
+    select_secrets: Statement
+    select_secret_page: Statement
+    store_secret: Statement
+    delete_secret: Statement
+    record_secret_uses: Statement
+    select_secret_keys: Statement
+    select_sealed_secrets: Statement
+    reseal_secrets: Statement
+
+
+@frozen
 class ApiKeyStatements:
     """Statements of `api_keys.sql`."""
 

@@ -26,6 +26,7 @@ from adapters.postgres.statements.calls import (
     LimitStatements,
     LiveOutputStatements,
     RuntimeHostStatements,
+    SecretStatements,
     ServerStatements,
     SessionStatements,
     StateStatements,
@@ -70,6 +71,7 @@ class Statements:
     runtime_hosts: RuntimeHostStatements
     functions: FunctionStatements
     api_keys: ApiKeyStatements
+    secrets: SecretStatements
     owners: OwnerStatements
     purges: PurgeStatements
     audit: AuditStatements

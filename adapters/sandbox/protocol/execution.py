@@ -220,6 +220,8 @@ def operations_of(
     if run.state is not None:
         event = b'%s,"state":%s}' % (event[:-1], run.state.text.encode())
         header = b'%s,"state":%s}' % (header[:-1], _state_options(run.state, options))
+    if run.secrets:
+        header = b'%s,"secrets":%s}' % (header[:-1], msgspec.json.encode(run.secrets))
     operations = encode_frame(header, event)
     if script is None:
         return operations

@@ -21,7 +21,7 @@ from domain.scripts.language import pinned_title
 from domain.sessions.ports import Initialized
 from domain.sessions.service import SessionService
 from entrypoints.http.endpoints.asynchronous import AsynchronousEndpoints, require_no_options
-from entrypoints.http.endpoints.sessions import session_request
+from entrypoints.http.endpoints.sessions import require_grants, session_request
 from entrypoints.http.errors import error_content, internal_error_content, status_of
 from entrypoints.http.parsing.accept import preferred
 from entrypoints.http.parsing.batches import BatchParser
@@ -137,6 +137,7 @@ class BatchEndpoints:
         body = item.body
         wanted = session_request(given(item.language_title) or request.header(b"language-title"), body)
         request.caller.require_language(self._sessions.language(wanted))
+        require_grants(request.caller, wanted)
         hashed = idempotency_key(given(item.idempotency_key), (wanted.language_title, body))
         return await self._sessions.initialize(request.owner, wanted, hashed)
 

@@ -78,6 +78,7 @@ class FunctionEndpoints:
         """Register or replace a function."""
         write, check = _write(request)
         wanted = await self._parser.read(request)
+        request.caller.require_grants(wanted.grants)
         call = self._service.register(write, wanted, check=check)
         return _registered(request, await until_disconnect(request.receive, call))
 

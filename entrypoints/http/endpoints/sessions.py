@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import UNSET, structs
 
-from domain.access.principal import ANY_READ
+from domain.access.principal import ANY_READ, Principal
 from domain.identity import MAX_ID, Owner
 from domain.json_text import JsonText
 from domain.queue.service import QueueService
@@ -68,6 +68,7 @@ class SessionEndpoints:
         key = self._keys.read(request)
         body = await self._initialize_parser.read(request)
         wanted = session_request(request.header(b"language-title"), body)
+        require_grants(request.caller, wanted)
         hashed = None if key is None else idempotency_key(key, (wanted.language_title, body))
         created = await self._service.initialize(request.owner, wanted, hashed)
         request.created_session_id = created.ref.session_id
@@ -165,6 +166,12 @@ def session_request(language_title: str | None, body: InitializeBody) -> Session
         convention=given(body.convention) or Convention.OWN,
         grants=asked_grants(body),
     )
+
+
+def require_grants(caller: Principal, wanted: SessionRequest) -> None:
+    """Raise ScopeMissing unless the caller may give its own script what it asks for; a function gives it by itself."""
+    if wanted.script_content is not None:
+        caller.require_grants(wanted.grants)
 
 
 def _selected_fields(request: Request) -> tuple[str, ...] | None:

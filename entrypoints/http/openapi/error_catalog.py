@@ -39,6 +39,8 @@ from domain.schedules.timing import TimingRefused
 from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
 from domain.scripts.report import CANCELLED, ExecutionStatus, ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.scripts.script import ScriptSyntaxError, SyntaxFault
+from domain.secrets.run import STATE_HOLDS_SECRET
+from domain.secrets.secret import SecretConflict, SecretNotAllowed, SecretNotFound, without_key
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
 from domain.states.limits import StateFault, StateFaultKind
 from domain.states.state import StateKeyNotFound, StateMismatch, StateNotFound, StateRefused, StateTaken
@@ -104,10 +106,14 @@ MEANINGS: Mapping[str, str] = {
     "SCRIPT_ERROR": "the script raised an error",
     "SCRIPT_EXITED": "the script ended its process",
     "SCRIPT_SYNTAX_ERROR": "the script has a syntax error",
+    "SECRETS_UNAVAILABLE": "the operator has not set SECRETS_KEY, or no longer has the key that sealed the secret",
+    "SECRET_NOT_ALLOWED": "the secret is limited to functions, and the session is not pinned to one of them",
+    "SECRET_NOT_FOUND": "the owner of the session has no such secret",
     "SESSION_CLOSED": "the session was closed",
     "SESSION_EXPIRED": "the session has expired",
     "SESSION_NOT_FOUND": "this owner has no such session, or its retention has ended",
     "SHUTTING_DOWN": "this process is about to stop and accepts no calls",
+    "STATE_HOLDS_SECRET": "the state that the script left holds the value of a secret, so nothing was saved",
     "STATE_NOT_FOUND": "no state was granted to the session, or the state has no such key",
     "STATE_NOT_SERIALIZABLE": "the state that the script left cannot be written as JSON, so nothing was saved",
     "STATE_TOO_LARGE": "the state, or a part of it, is larger than its limit, so nothing was saved",
@@ -190,6 +196,7 @@ _FAILURES: Mapping[FailureCode, Failure] = {
             limit=262_144,
             observed=300_000,
         ),
+        STATE_HOLDS_SECRET,
         CANCELLED,
         EXPIRED.failure,
     )
@@ -224,6 +231,10 @@ SAMPLES: tuple[DomainError, ...] = (
     WebhookConflict(),
     WebhookDisabled(DisabledReason.FAILING),
     WebhooksUnavailable(),
+    SecretNotFound("API_KEY"),
+    SecretNotAllowed("API_KEY", ("alice/python-adder",)),
+    SecretConflict(),
+    without_key(),
     LanguageNotServed("ruby-adder"),
     FunctionsOfAnother(Owner("bob")),
     FunctionNotFound(_ADDER),

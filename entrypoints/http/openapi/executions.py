@@ -10,6 +10,7 @@ from domain.idempotency import IdempotencyConflict, KeyInFlight, KeyInterrupted
 from domain.queue.entry import CallbackNotFound, ScheduleRefused
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
 from domain.scripts.report import ExecutionUnknown
+from domain.secrets.secret import SecretNotAllowed, SecretNotFound, SecretsUnavailable
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict
 from domain.states.state import StateTaken
 from entrypoints.http.contract import ApiExample, Contract, Link, Tag
@@ -84,6 +85,9 @@ _RUN_ERRORS = (
     RuntimeUnavailable,
     SchemaUnusable,
     EgressNotAllowed,
+    SecretNotFound,
+    SecretNotAllowed,
+    SecretsUnavailable,
     GrantsUnknown,
     ExecutionUnknown,
 )

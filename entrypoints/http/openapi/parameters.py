@@ -6,6 +6,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
+from domain.grants.secrets import NAME_PATTERN
 from domain.idempotency import KEY_PATTERN
 from domain.identity import OWNER_SIZE_MAX
 from domain.live.position import EVENT_ID_PATTERN
@@ -90,6 +91,14 @@ STATE_KEY = Parameter(
     "count",
     required=True,
 )
+SECRET_NAME = Parameter(
+    "secret_name",
+    In.PATH,
+    Annotated[str, Meta(pattern=NAME_PATTERN)],
+    "The name of the secret: A to Z, 0 to 9 and _, at most 64.",
+    "API_KEY",
+    required=True,
+)
 PATH_PARAMETERS = {
     parameter.name: parameter
     for parameter in (
@@ -101,6 +110,7 @@ PATH_PARAMETERS = {
         SCHEDULE_ID,
         STATE_KEY,
         FILE_ID,
+        SECRET_NAME,
     )
 }
 """The parameters of path templates, by name; a contract may have another one of the name."""

@@ -9,6 +9,7 @@ from domain.grants.ceilings import EgressNotAllowed
 from domain.idempotency import IdempotencyConflict, KeyInFlight
 from domain.scripts.language import InvalidLanguageTitle, LanguageNotServed
 from domain.scripts.script import ScriptSyntaxError
+from domain.secrets.secret import SecretNotAllowed, SecretNotFound, SecretsUnavailable
 from domain.sessions.session import SessionClosed, SessionExpired, SessionNotFound, UpdateConflict, VersionMismatch
 from entrypoints.http.contract import ApiExample, Contract, Link, Tag
 from entrypoints.http.openapi.parameters import (
@@ -108,6 +109,9 @@ INITIALIZE = Contract(
         FunctionVersionNotFound,
         IdempotencyConflict,
         EgressNotAllowed,
+        SecretNotFound,
+        SecretNotAllowed,
+        SecretsUnavailable,
         KeyInFlight,
         StorageUnavailable,
         RuntimeUnavailable,

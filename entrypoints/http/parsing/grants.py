@@ -9,11 +9,12 @@ from domain.egress.rule import EgressRule, InvalidRule
 from domain.errors import Problem
 from domain.grants.grants import Grants
 from domain.grants.network import NetworkGrant
+from domain.grants.secrets import SecretsGrant
 from domain.grants.state import SaveOn, StateGrant
 from entrypoints.http.schemas.fields import given
 from entrypoints.http.schemas.grants import NewNetwork, NewState, is_given
 
-GRANT_NAMES = ("state", "network")
+GRANT_NAMES = ("state", "network", "secrets")
 """The members of bodies that ask for grants; none of them changes during a session."""
 
 
@@ -23,6 +24,11 @@ class GrantingBody(Protocol):
     @property
     def state(self) -> NewState | UnsetType | None:
         """The state that it asks for."""
+        ...
+
+    @property
+    def secrets(self) -> list[str] | UnsetType | None:
+        """The names of the secrets that it asks for."""
         ...
 
     @property
@@ -45,7 +51,12 @@ def grants_problems(body: GrantingBody) -> Iterator[Problem]:
 def asked_grants(body: GrantingBody) -> Grants | None:
     """Return what a body without problems asks for; None if it asks for nothing."""
     rules = tuple(map(EgressRule.parse, _rules(body.network)))
-    return Grants.of_members(state=_state(body.state), network=NetworkGrant(rules) if rules else None)
+    names = tuple(given(body.secrets) or ())
+    return Grants.of_members(
+        state=_state(body.state),
+        network=NetworkGrant(rules) if rules else None,
+        secrets=SecretsGrant(names) if names else None,
+    )
 
 
 def _rules(asked: NewNetwork | UnsetType | None) -> list[str]:

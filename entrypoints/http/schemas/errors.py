@@ -73,6 +73,13 @@ class ErrorDetails(Struct):
     ] = UNSET
     owner: Annotated[_Text, Meta(description="The owner of the function.")] = UNSET
     rule: Annotated[_Text, Meta(description="The rule that the owner may not have.")] = UNSET
+    secret: Annotated[_Text, Meta(description="The name of the secret.")] = UNSET
+    functions: Annotated[
+        list[str] | UnsetType, Meta(description="The functions to whose sessions the secret is limited.")
+    ] = UNSET
+    redacted: Annotated[
+        _Count, Meta(description="How often a secret stood in what the script wrote, and was replaced by its name.")
+    ] = UNSET
     running: Annotated[_Text, Meta(description="The execution that writes the state of the session.")] = UNSET
     expired_at: Annotated[_Text, Meta(description="When the session or the file expired.")] = UNSET
     closed_at: Annotated[_Text, Meta(description="When the session was closed.")] = UNSET

@@ -45,6 +45,7 @@ class ExecuteResponse(Struct):
     network: networks.NetworkField | UnsetType = UNSET
     network_refused: networks.RefusalsField | UnsetType = UNSET
     network_lost: networks.NetworkLost | UnsetType = UNSET
+    redacted: fields.Redacted | UnsetType = UNSET
 
     @classmethod
     def of(cls, ended: execution.Executed) -> "ExecuteResponse":
@@ -65,6 +66,7 @@ class ExecuteResponse(Struct):
             stdout=report.stdout,
             stderr=report.stderr,
             state_version=UNSET if ended.state_version is None else ended.state_version,
+            redacted=report.redacted or UNSET,
             **({} if report.traffic is None else networks.network_bodies(report.traffic)),
         )
 
@@ -210,6 +212,7 @@ class BatchLine(Struct, omit_defaults=True):
     network: networks.NetworkField | UnsetType = UNSET
     network_refused: networks.RefusalsField | UnsetType = UNSET
     network_lost: networks.NetworkLost | UnsetType = UNSET
+    redacted: fields.Redacted | UnsetType = UNSET
     error: Error | UnsetType = UNSET
 
     @classmethod

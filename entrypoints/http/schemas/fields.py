@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from domain.executions.history import PAYLOAD_LENGTH_MAX
+from domain.grants.secrets import NAME_PATTERN
 from domain.scripts.convention import Convention
 from domain.scripts.language import TITLE_PATTERN, TITLE_SIZE_MAX
 from domain.scripts.limits import MEMORY_MB_MIN, Isolation
@@ -41,6 +42,18 @@ ScriptContent = Annotated[
 ]
 StoredScript = Annotated[str | None, Meta(description="The source of the script; null after the session has ended.")]
 Params = Annotated[Raw, Meta(description="The JSON value that the script receives; the default is {}.")]
+
+Redacted = Annotated[
+    int,
+    Meta(
+        ge=1,
+        description="How often a secret of the execution stood in what its script wrote, and was replaced by [secret "
+        "NAME]. Absent if none did, and in the stored response to an earlier call.",
+    ),
+]
+SecretName = Annotated[
+    str, Meta(pattern=NAME_PATTERN, description="The name by which sessions and scripts get the secret.")
+]
 
 RequestId = Annotated[UUID, Meta(description="The id of the session.")]
 ExecutionId = Annotated[UUID, Meta(description="The id of the execution.")]
@@ -209,7 +222,8 @@ Uses = Annotated[
     JsonObject,
     Meta(
         description="What the execution has used of the grants of its session, by their names. `state` has the "
-        "version of the state that it has saved, and the keys that it has changed. Absent if it has used nothing."
+        "version of the state that it has saved, and the keys that it has changed; `secrets` has the versions of the "
+        "secrets that it got. Absent if it has used nothing."
     ),
 ]
 NextCursor = Annotated[str | None, Meta(description="Send it as cursor to read the next page; null on the last page.")]

@@ -20,7 +20,7 @@ from domain.scripts.language import Language
 from domain.scripts.syntax_check import ScriptWarning
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
-from entrypoints.http.schemas.grants import GrantsField, NewNetworkField, NewStateField, grants_body
+from entrypoints.http.schemas.grants import GrantsField, NewNetworkField, NewSecretsField, NewStateField, grants_body
 
 TEXT_LENGTH_MAX = 100
 
@@ -101,6 +101,7 @@ class FunctionBody(Struct, forbid_unknown_fields=True):
     convention: fields.ConventionField = Convention.OWN
     state: NewStateField | UnsetType = UNSET
     network: NewNetworkField | UnsetType = UNSET
+    secrets: NewSecretsField | UnsetType = UNSET
 
 
 class FunctionEnvelope(Struct, forbid_unknown_fields=True):
@@ -114,6 +115,7 @@ class FunctionEnvelope(Struct, forbid_unknown_fields=True):
     convention: fields.ConventionField = Convention.OWN
     state: NewStateField | UnsetType = UNSET
     network: NewNetworkField | UnsetType = UNSET
+    secrets: NewSecretsField | UnsetType = UNSET
 
 
 class ExampleEnvelope(Struct, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from domain.egress.rule import RULE_SIZE_MAX, RULES_MAX
 from domain.grants.grants import Grants
 from domain.grants.state import SaveOn, StateMode
-from entrypoints.http.schemas.fields import given
+from entrypoints.http.schemas.fields import SecretName, given
 
 Mode = Annotated[
     StateMode,
@@ -71,6 +71,15 @@ NewNetworkField = Annotated[
 ]
 
 
+NewSecretsField = Annotated[
+    list[SecretName] | None,
+    Meta(
+        description="Names of secrets of the owner that the script may read, at most 16. The default is none. A "
+        "session without script_content has those of its function, which it may narrow.",
+    ),
+]
+
+
 class GrantedNetwork(Struct):
     """Hosts that the script may reach."""
 
@@ -90,6 +99,7 @@ class GrantsBody(Struct):
 
     state: GrantedState | UnsetType = UNSET
     network: GrantedNetwork | UnsetType = UNSET
+    secrets: Annotated[list[SecretName], Meta(description="The names of secrets.")] | UnsetType = UNSET
 
 
 GrantsField = Annotated[
@@ -101,10 +111,11 @@ def grants_body(grants: Grants | None) -> GrantsBody | UnsetType:
     """Return the member `grants` of a response; absent without any."""
     if grants is None:
         return UNSET
-    state, network = grants.state, grants.network
+    state, network, secrets = grants.state, grants.network, grants.secrets
     return GrantsBody(
         state=UNSET if state is None else GrantedState(state.mode, state.save_on, state.repl),
         network=UNSET if network is None else GrantedNetwork([str(rule) for rule in network.allow]),
+        secrets=UNSET if secrets is None else list(secrets.names),
     )
 
 

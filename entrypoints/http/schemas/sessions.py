@@ -15,7 +15,7 @@ from domain.sessions.session import Renewal, Status
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
 from entrypoints.http.schemas.errors import Error
-from entrypoints.http.schemas.grants import GrantsField, NewNetworkField, NewStateField, grants_body
+from entrypoints.http.schemas.grants import GrantsField, NewNetworkField, NewSecretsField, NewStateField, grants_body
 
 ItemTitle = Annotated[
     str,
@@ -68,6 +68,7 @@ class InitializeBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     convention: NewConvention | UnsetType = UNSET
     state: NewStateField | UnsetType = UNSET
     network: NewNetworkField | UnsetType = UNSET
+    secrets: NewSecretsField | UnsetType = UNSET
 
 
 class InitializeItemBody(InitializeBody):

@@ -14,12 +14,16 @@ from entrypoints.http.openapi.parameters import PATH_PARAMETERS
 from tests.integration.application.conftest import NODEJS_HERE, Api, serving, settings_for
 from tests.support.ports import free_port
 
+SECRETS_KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
 
 @pytest.fixture
 async def hooked(database_url: str, data_dir: Path) -> AsyncIterator[Api]:
     """A controller with webhooks, whose messages go to a proxy that is not there."""
     proxy = f"http://127.0.0.1:{free_port()}"
-    settings = settings_for(database_url, data_dir, WEBHOOK_KEY="k" * 32, WEBHOOK_PROXY=proxy, **NODEJS_HERE)
+    settings = settings_for(
+        database_url, data_dir, WEBHOOK_KEY="k" * 32, SECRETS_KEY=SECRETS_KEY, WEBHOOK_PROXY=proxy, **NODEJS_HERE
+    )
     async with serving(create_controller(settings)) as api:
         yield api
 
@@ -30,6 +34,7 @@ def ordered(routes):
         "initialize_session": 0,
         "put_function": 1,
         "put_state": 1,
+        "put_secret": 1,
         "patch_state": 2,
         "delete_state_key": 2,
         "create_webhook": 1,

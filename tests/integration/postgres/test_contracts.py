@@ -14,6 +14,7 @@ from adapters.postgres.repositories.ownership import PostgresOwnership
 from adapters.postgres.repositories.purges import PostgresSessionPurger
 from adapters.postgres.repositories.recordings import PostgresRecordingStore
 from adapters.postgres.repositories.schedules import PostgresScheduleRepository, ScheduleRepositoryOptions
+from adapters.postgres.repositories.secrets import PostgresSecretRepository
 from adapters.postgres.repositories.session_returns import PostgresReturnStore
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore
 from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue, PostgresWebhookRepository
@@ -34,6 +35,7 @@ from tests.contracts.ownership import OwnershipContract
 from tests.contracts.recording_store import RecordingStoreContract
 from tests.contracts.return_store import ReturnStoreContract
 from tests.contracts.schedule_repository import HISTORY_MAX, ScheduleRepositoryContract
+from tests.contracts.secret_repository import SecretRepositoryContract
 from tests.contracts.session_purger import SessionPurgerContract
 from tests.contracts.session_repository import SessionRepositoryContract
 from tests.contracts.state_repository import StateRepositoryContract
@@ -274,3 +276,13 @@ class TestPostgresApiKeyRepository(ApiKeyRepositoryContract):
     @pytest.fixture
     def keys(self, gateway: Gateway, statements: Statements) -> PostgresApiKeyRepository:
         return PostgresApiKeyRepository(gateway, statements.api_keys)
+
+
+class TestPostgresSecretRepository(SecretRepositoryContract):
+    @pytest.fixture
+    def audit(self, gateway: Gateway, statements: Statements) -> PostgresAuditReader:
+        return PostgresAuditReader(gateway, statements.audit)
+
+    @pytest.fixture
+    def secrets(self, gateway: Gateway, statements: Statements) -> PostgresSecretRepository:
+        return PostgresSecretRepository(gateway, statements.secrets)

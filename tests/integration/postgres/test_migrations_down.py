@@ -125,6 +125,8 @@ INSERT INTO meta.session_states SELECT gen_random_uuid(), 1, '{}', NULL, NULL, n
 INSERT INTO meta.files (slot, file_id, owner, name, content_type, bytes, expires_at, complete)
 SELECT 3, gen_random_uuid(), 'alice', 'a.csv', 'text/csv', 1, now(), TRUE FROM generate_series(1, 2);
 INSERT INTO meta.file_chunks VALUES (3, gen_random_uuid(), 0, '');
+INSERT INTO meta.secrets (owner, name, version, key_id, nonce, sealed, created_at, author)
+SELECT 'alice', n, 1, 'k', '', '', now(), 'alice' FROM generate_series(1, 2) AS n;
 INSERT INTO meta.audit VALUES (gen_random_uuid(), 'root@example', 'cli', 'keys.create', 'alice', 'k', '{}');
 """
 ADD_KEY = "INSERT INTO meta.api_keys VALUES (gen_random_uuid(), 'alice', ARRAY['admin'], sha256(''))"
@@ -148,6 +150,7 @@ LOSSES = {
     "granted-functions": "1 granted function (1 granted version)",
     "granted-sessions": "1 granted session",
     "runtime-hosts": "1 runtime host",
+    "secrets": "2 secrets",
     "states": "2 states",
     "clock-correction": "1 clock correction",
     "live-output": "1 live part",

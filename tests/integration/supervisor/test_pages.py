@@ -15,9 +15,9 @@ from tests.support.programs import unmeasured
 
 pytestmark = pytest.mark.timeout(120)
 
-STARTED, SCHEDULES, ASYNCHRONOUS, STATE, FILES = (
+STARTED, SCHEDULES, ASYNCHRONOUS, STATE, FILES, SECRETS = (
     (ROOT / "docs" / f"{name}.md").read_text()
-    for name in ("getting-started", "schedules", "asynchronous", "state", "files")
+    for name in ("getting-started", "schedules", "asynchronous", "state", "files", "secrets")
 )
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 START = "make run\n"
@@ -115,3 +115,13 @@ def test_every_step_of_the_page_about_states_works(service, data_dir):
 
 def test_every_step_of_the_page_about_files_works(service, data_dir):
     assert run_page(service, data_dir, FILES) == "a,b\n1,2\n"
+
+
+def test_every_step_of_the_page_about_secrets_works(service, data_dir):
+    output = run_page(service, data_dir, SECRETS)
+    assert '"error"' not in output
+    assert '"is_openable":true' in output
+    assert '"result":15' in output
+    assert '"stdout":"[secret API_KEY]\\n"' in output
+    assert '"redacted":1' in output
+    assert "s3cr3t-of-alice" not in output

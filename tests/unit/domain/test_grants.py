@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from domain.errors import InvalidRequest
 from domain.grants.grants import GRANTS_SIZE_MAX, Grants
+from domain.grants.ports import Pin
 from domain.grants.service import FunctionGrants, GrantService, ScriptKind
 from domain.grants.state import SaveOn, StateGrant, StateMode
 from domain.identity import Owner
@@ -120,7 +121,7 @@ class Ceiling:
 
     owner: Owner
 
-    async def judge(self, owner: Owner, grants: Grants) -> Grants:
+    async def judge(self, owner: Owner, grants: Grants, pin: Pin | None = None) -> Grants:
         if owner != self.owner:
             raise InvalidRequest(())
         return Grants(StateGrant(StateMode.SHARED))

@@ -4,6 +4,7 @@ import pytest
 
 from domain.egress.rule import EgressRule
 from domain.egress.traffic import ExecutionTraffic, HostTraffic, Refusal, RefusalReason
+from domain.executions.means import NO_MEANS
 from domain.executions.uses import USES_SIZE_MAX, uses_of
 from domain.grants.ceilings import EgressCeilings, EgressNotAllowed
 from domain.grants.grants import Grants
@@ -69,12 +70,12 @@ def report(traffic):
 
 def test_the_history_keeps_the_traffic_of_a_network():
     traffic = ExecutionTraffic((HostTraffic("a.test", 443, 1, 2, 3),), (Refusal("a.test", 443, RefusalReason.IDLE),))
-    assert uses_of(report(traffic), None) == (
+    assert uses_of(report(traffic), NO_MEANS) == (
         '{"network":{"hosts":[{"host":"a.test","port":443,"connections":1,"sent_bytes":2,"received_bytes":3,'
         '"refused":0}],"refused":[{"host":"a.test","port":443,"why":"nothing was sent or received for 30 s"}]}}'
     )
-    assert uses_of(report(ExecutionTraffic(is_lost=True)), None) == '{"network":{"hosts":[],"lost":true}}'
-    assert uses_of(report(None), None) is None
+    assert uses_of(report(ExecutionTraffic(is_lost=True)), NO_MEANS) == '{"network":{"hosts":[],"lost":true}}'
+    assert uses_of(report(None), NO_MEANS) is None
 
 
 def test_the_history_keeps_as_much_of_the_traffic_as_fits():
@@ -83,5 +84,5 @@ def test_the_history_keeps_as_much_of_the_traffic_as_fits():
         tuple(HostTraffic(name, 443, 256, 1 << 30, 1 << 30, 256) for name in names),
         tuple(Refusal(name, 443, RefusalReason.NOT_TLS) for name in names),
     )
-    kept = uses_of(report(traffic), None)
-    assert USES_SIZE_MAX - 2000 < len(kept) < USES_SIZE_MAX
+    kept = uses_of(report(traffic), NO_MEANS)
+    assert USES_SIZE_MAX - 3500 < len(kept) < USES_SIZE_MAX

@@ -6,14 +6,21 @@ from typing import Any
 import pytest
 
 from domain.egress.traffic import ExecutionTraffic, HostTraffic
+from domain.executions.means import RunMeans
 from domain.executions.uses import USES_SIZE_MAX, uses_of
+from domain.grants.secrets import SECRETS_MAX
 from domain.json_text import JsonText
 from domain.scripts.ports import RunState
 from domain.scripts.report import ScriptReport
+from domain.secrets.redaction import Redaction
+from domain.secrets.run import RunSecrets
+from domain.secrets.values import GivenSecrets
 
 
 def kept(before: str, after: str | None) -> Any:
-    uses = uses_of(ScriptReport(None, None, 1.0, state=after and JsonText(after)), RunState(JsonText(before), 6))
+    uses = uses_of(
+        ScriptReport(None, None, 1.0, state=after and JsonText(after)), RunMeans(state=RunState(JsonText(before), 6))
+    )
     return None if uses is None else json.loads(uses)["state"]
 
 
@@ -55,6 +62,8 @@ def test_the_uses_of_a_run_with_every_grant_fit() -> None:
     )
     after = JsonText(json.dumps({f"k{number:03}": 1 for number in range(1000)}))
     report = ScriptReport(None, None, 1.0, state=after, traffic=ExecutionTraffic(hosts))
-    uses = uses_of(report, RunState(JsonText("{}"), 10**15))
+    names = {f"{'N' * 62}{number:02}": 2**31 for number in range(SECRETS_MAX)}
+    secrets = RunSecrets(GivenSecrets({}, names, Redaction.of({})))
+    uses = uses_of(report, RunMeans(state=RunState(JsonText("{}"), 10**15), secrets=secrets))
     assert uses is not None
     assert USES_SIZE_MAX - 500 < len(uses.encode()) <= USES_SIZE_MAX

@@ -40,6 +40,7 @@ WRITE = frozenset({Scope.WRITE_FUNCTIONS, Scope.WRITE_SHARED_FUNCTIONS})
 READ = WRITE | {Scope.READ_FUNCTIONS}
 SCHEDULE = frozenset({Scope.WRITE_SCHEDULES})
 STORE = frozenset({Scope.WRITE_FILES})
+KEEP_SECRETS, USE_SECRETS = frozenset({Scope.WRITE_SECRETS}), frozenset({Scope.USE_SECRETS})
 ADMIN = frozenset({Scope.ADMIN})
 HOOKS = ADMIN | {Scope.WRITE_WEBHOOKS}
 
@@ -91,6 +92,10 @@ DECISIONS: dict[str, frozenset[Scope] | None] = {
     "run_schedule": SCHEDULE,
     "list_firings": KNOWN,
     "get_metrics": ADMIN,
+    "list_secrets": KEEP_SECRETS | USE_SECRETS,
+    "get_secret": KEEP_SECRETS | USE_SECRETS,
+    "put_secret": KEEP_SECRETS,
+    "delete_secret": KEEP_SECRETS,
     "create_webhook": HOOKS,
     "list_webhooks": HOOKS,
     "get_webhook": HOOKS,
@@ -184,7 +189,7 @@ def routes() -> tuple[Route, ...]:
 def path_of(route: Route) -> str:
     ids = {"request_id": "01890000-0000-7000-8000-000000000000", "execution_id": "01890000-0000-7000-8000-000000000001"}
     ids |= {"webhook_id": ids["request_id"], "delivery_id": ids["request_id"], "schedule_id": ids["execution_id"]}
-    ids |= {"state_key": "count", "file_id": ids["request_id"]}
+    ids |= {"state_key": "count", "secret_name": "API_KEY", "file_id": ids["request_id"]}
     return route.path.format(**ids, language_title="python-none")
 
 
@@ -204,6 +209,8 @@ def test_every_kind_of_access_has_the_decided_scopes() -> None:
         Access.WEBHOOKS: HOOKS,
         Access.WRITE_SCHEDULES: SCHEDULE,
         Access.WRITE_FILES: STORE,
+        Access.READ_SECRETS: KEEP_SECRETS | USE_SECRETS,
+        Access.WRITE_SECRETS: KEEP_SECRETS,
         Access.ADMIN: ADMIN,
     }
     assert set(means) == set(Access)

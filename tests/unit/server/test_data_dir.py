@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from entrypoints.server.data_dir import DataDir, DataDirError, DataDirInUse, published_url, webhook_key_of
+from entrypoints.server.data_dir import DataDir, DataDirError, DataDirInUse, kept_key, published_url
 
 
 def test_a_folder_is_created_and_held_by_one_process(tmp_path):
@@ -46,11 +46,12 @@ def test_the_url_of_the_running_server_is_published_until_the_release(tmp_path):
     assert published_url(tmp_path) is None
 
 
-def test_the_key_of_webhooks_is_made_once_and_is_for_this_user_only(tmp_path):
-    assert webhook_key_of(tmp_path) is None
+@pytest.mark.parametrize(("name", "length"), [("webhook", 64), ("secrets", 44)])
+def test_a_key_is_made_once_and_is_for_this_user_only(tmp_path, name, length):
+    assert kept_key(tmp_path, name) is None
     held = DataDir.hold(tmp_path)
-    key = held.webhook_key()
-    assert len(key) == 64
-    assert held.webhook_key() == webhook_key_of(tmp_path) == key
-    assert stat.S_IMODE((tmp_path / "webhook.key").stat().st_mode) == 0o600
+    key = held.key(name)
+    assert len(key) == length
+    assert held.key(name) == kept_key(tmp_path, name) == key
+    assert stat.S_IMODE((tmp_path / f"{name}.key").stat().st_mode) == 0o600
     held.release()

@@ -4,6 +4,7 @@
 const fs = require('node:fs');
 const { failureOf } = require('./failures.cjs');
 const { areThere, requirePackage } = require('./packages.cjs');
+const { givenModule } = require('./given.cjs');
 const { ProgressReporter } = require('./progress.cjs');
 const { OWN_GLOBALS, valueOfGlobal } = require('./realms.cjs');
 
@@ -75,12 +76,13 @@ const hasLoneSurrogate = (text) => text.includes('\\ud') && /(?:^|[^\\])(?:\\\\)
 class Execution {
   // `end` receives the header of the reply, and the result as JSON text. It is called once. `notify` receives the
   // progress of the script. `state` is null, or says how large the state may be, whether it is shared, and whether a
-  // failure keeps it.
-  constructor(script, realm, resultSizeMax, end, notify, state = null) {
+  // failure keeps it. `secrets` is null, or has the values of secrets by name.
+  constructor(script, realm, resultSizeMax, end, notify, state = null, secrets = null) {
     this.script = script;
     this.realm = realm;
     this.resultSizeMax = resultSizeMax;
     this.state = state === null ? null : new KeptState(state);
+    this.given = secrets === null ? null : givenModule(secrets);
     this.end = end;
     this.progress = new ProgressReporter(notify);
     this.globals = new Map();
@@ -125,6 +127,7 @@ class Execution {
   }
 
   require(name) {
+    if (name === 'pglambda' && this.given !== null) return this.given;
     if (!isBuiltin(name)) {
       // A package keeps what a script gives it, such as a callback.
       if (areThere()) return (this.isQuiet = false, requirePackage(String(name)));

@@ -92,7 +92,7 @@ class Worker {
     this.scope.provide(environment);
   }
 
-  run({ nonce, result_size_max: resultSizeMax, state = null }, eventText) {
+  run({ nonce, result_size_max: resultSizeMax, state = null, secrets = null }, eventText) {
     const realm = this.realms.ready();
     this.reseed(realm.random);
     const end = (header, body) => {
@@ -100,7 +100,7 @@ class Worker {
       this.serve();
     };
     const notify = (progress) => this.channel.writeNotice({ nonce, ...progress });
-    this.execution = new Execution(this.script, realm, resultSizeMax, end, notify, state);
+    this.execution = new Execution(this.script, realm, resultSizeMax, end, notify, state, secrets);
     this.execution.run(eventText);
   }
 

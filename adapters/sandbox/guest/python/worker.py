@@ -48,7 +48,7 @@ def prepare() -> None:
     """
     for name in PREPARED:
         __import__(name)
-    for name in ("examination", "origin", "states"):
+    for name in ("examination", "given_secrets", "origin", "states"):
         part(name)
 
 
@@ -110,6 +110,8 @@ def serve(channel: ServiceChannel) -> None:
         else:
             progress = ProgressReporter(channel, nonce)
             event = json.loads(body)
+            if "secrets" in operation:
+                part("given_secrets").provide(operation.pop("secrets"))
             state = part("states").KeptState(event, operation["state"]) if "state" in operation else None
             header, result = perform(script, scope, event, progress, operation["result_size_max"], state)
             channel.write_frame({"nonce": nonce, **header}, result)
