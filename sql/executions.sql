@@ -22,13 +22,13 @@ seen AS (
             AND s.closed_at IS NULL
             AND c.started_at < s.expires_at
             AND s.expires_at < least(c.started_at + interval '900 ms' * s.ttl_seconds, s.expires_max_at)
-        ) OVER (PARTITION BY s.request_id) AS renewed_from,
+        ) OVER (PARTITION BY c.request_id) AS renewed_from,
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
         s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
         s.created_at, s.grants
     FROM call AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
 ),
 passing AS (
     SELECT
@@ -38,9 +38,9 @@ passing AS (
         s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
         s.created_at, s.grants
     FROM seen AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
     WHERE NOT :waits::boolean AND c.renewed_from IS NOT NULL
-    ORDER BY s.request_id, c.ordinal
+    ORDER BY c.request_id, c.ordinal
     FOR NO KEY UPDATE OF s SKIP LOCKED
 ),
 waiting AS (
@@ -51,9 +51,9 @@ waiting AS (
         s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
         s.created_at, s.grants
     FROM seen AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
     WHERE :waits::boolean AND c.renewed_from IS NOT NULL
-    ORDER BY s.request_id, c.ordinal
+    ORDER BY c.request_id, c.ordinal
     FOR NO KEY UPDATE OF s
 ),
 held AS (
@@ -85,12 +85,12 @@ renewed AS (
     UPDATE meta.sessions AS s
     SET expires_at = greatest(s.expires_at, n.renewed_until)
     FROM (
-        SELECT j.request_id, max(j.renewed_until) AS renewed_until
+        SELECT j.request_id, j.owner, max(j.renewed_until) AS renewed_until
         FROM judged AS j
         WHERE j.renewed_until IS NOT NULL
-        GROUP BY j.request_id
+        GROUP BY j.request_id, j.owner
     ) AS n
-    WHERE s.request_id = n.request_id
+    WHERE s.request_id = any(ARRAY[n.request_id]) AND s.owner = any(ARRAY[n.owner, n.owner])
 ),
 opened AS (
     INSERT INTO meta.open_executions (request_id, execution_id, owner, slot, deadline_at)
@@ -162,17 +162,17 @@ WITH call AS (
 passing AS (
     SELECT c.*, s.execution_count
     FROM call AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
     WHERE NOT :waits::boolean
-    ORDER BY s.request_id, c.ordinal
+    ORDER BY c.request_id, c.ordinal
     FOR NO KEY UPDATE OF s SKIP LOCKED
 ),
 waiting AS (
     SELECT c.*, s.execution_count
     FROM call AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
     WHERE :waits::boolean
-    ORDER BY s.request_id, c.ordinal
+    ORDER BY c.request_id, c.ordinal
     FOR NO KEY UPDATE OF s
 ),
 held AS (
@@ -198,11 +198,11 @@ stored AS (
         execution_count = n.execution_count,
         last_executed_at = greatest(s.last_executed_at, n.finished_at)
     FROM (
-        SELECT c.request_id, max(c.count_with_it) AS execution_count, max(c.finished_at) AS finished_at
+        SELECT c.request_id, c.owner, max(c.count_with_it) AS execution_count, max(c.finished_at) AS finished_at
         FROM counted AS c
-        GROUP BY c.request_id
+        GROUP BY c.request_id, c.owner
     ) AS n
-    WHERE s.request_id = n.request_id
+    WHERE s.request_id = any(ARRAY[n.request_id]) AND s.owner = any(ARRAY[n.owner, n.owner])
 ),
 recorded AS (
     INSERT INTO meta.executions (
@@ -223,25 +223,28 @@ SELECT c.ordinal, NULL AS execution_count
 FROM call AS c
 WHERE
     c.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
-    AND EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner);
+    AND (SELECT TRUE FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner LIMIT 1);
 
--- name: save_states(request_ids, execution_ids, states, nows)!
--- Runs in front of a finish and in its transaction, so a state is saved if and only if its execution counts. It has the
--- locks of the sessions and of the open records, so the finish behind it finds what it has found. A call without an open
--- record changes nothing, and does not count. An execution past its deadline may have lost the slot to another one: then
--- NULL breaks the constraint of the column, and the transaction fails. So do two calls for one session, of which the
--- update would apply only one. The caller divides the batch until such a call stands alone.
+-- name: save_states_and_uses(request_ids, owners, execution_ids, partitions, states, uses, nows)!
+-- Runs in front of a finish and in its transaction, so states and uses are stored if and only if their executions count.
+-- It has the locks of the sessions and of the open records of all calls, also of those with a null state or null uses, so
+-- the finish behind it finds what it has found. A call without an open record changes nothing, and does not count. An
+-- execution past its deadline may have lost the slot to another one: then NULL breaks the constraint of the column, and the
+-- transaction fails. So do two states for one session, of which the update would apply only one. The caller divides the
+-- batch until such a call stands alone.
 WITH call AS (
-    SELECT c.*, count(*) OVER (PARTITION BY c.request_id) AS calls_of_session
+    SELECT c.*, count(c.state) OVER (PARTITION BY c.request_id) AS states_of_session
     FROM
-        unnest(:request_ids::uuid[], :execution_ids::uuid[], :states::text[], :nows::timestamptz[])
-            AS c (request_id, execution_id, state, now)
+        unnest(
+            :request_ids::uuid[], :owners::text[], :execution_ids::uuid[], :partitions::smallint[], :states::text[],
+            :uses::text[], :nows::timestamptz[]
+        ) AS c (request_id, owner, execution_id, slot, state, uses, now)
 ),
 held AS (
     SELECT c.*
     FROM call AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
-    ORDER BY s.request_id
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
+    ORDER BY c.request_id
     FOR NO KEY UPDATE OF s
 ),
 opened AS (
@@ -254,49 +257,27 @@ opened AS (
 written AS (
     SELECT o.*, t.writer
     FROM opened AS o
-    INNER JOIN meta.session_states AS t ON o.request_id = t.request_id
-    ORDER BY t.request_id
+    INNER JOIN meta.session_states AS t ON t.request_id = any(ARRAY[o.request_id])
+    WHERE o.state IS NOT NULL
+    ORDER BY o.request_id
     FOR UPDATE OF t
+),
+used AS (
+    INSERT INTO meta.execution_uses (slot, execution_id, request_id, uses)
+    SELECT o.slot, o.execution_id, o.request_id, o.uses
+    FROM opened AS o
+    WHERE o.uses IS NOT NULL
+    ON CONFLICT (slot, execution_id) DO NOTHING
 )
 UPDATE meta.session_states AS t
 SET
-    state = CASE WHEN w.writer = w.execution_id AND w.calls_of_session = 1 THEN w.state END,
+    state = CASE WHEN w.writer = w.execution_id AND w.states_of_session = 1 THEN w.state END,
     version = t.version + 1,
     writer = NULL,
     writer_until = NULL,
     updated_at = w.now
 FROM written AS w
-WHERE t.request_id = w.request_id;
-
--- name: insert_execution_uses(request_ids, execution_ids, partitions, uses)!
--- Runs in front of a finish and in its transaction, so uses are stored if and only if their execution counts. It takes
--- the locks of all calls of the batch, also of those with null uses, in the order of save_states. A call without an open
--- record stores nothing.
-WITH call AS (
-    SELECT *
-    FROM
-        unnest(:request_ids::uuid[], :execution_ids::uuid[], :partitions::smallint[], :uses::text[])
-            AS c (request_id, execution_id, slot, uses)
-),
-held AS (
-    SELECT c.*
-    FROM call AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
-    ORDER BY s.request_id
-    FOR NO KEY UPDATE OF s
-),
-opened AS (
-    SELECT h.*
-    FROM held AS h
-    INNER JOIN meta.open_executions AS o ON h.request_id = o.request_id AND h.execution_id = o.execution_id
-    ORDER BY o.request_id, o.execution_id
-    FOR UPDATE OF o
-)
-INSERT INTO meta.execution_uses (slot, execution_id, request_id, uses)
-SELECT o.slot, o.execution_id, o.request_id, o.uses
-FROM opened AS o
-WHERE o.uses IS NOT NULL
-ON CONFLICT (slot, execution_id) DO NOTHING;
+WHERE t.request_id = any(ARRAY[w.request_id]);
 
 -- name: select_execution_counts(partitions, request_ids, owners, execution_ids, named_partitions)
 -- Never prepared: a plan for the given partitions locks only these.

@@ -46,13 +46,13 @@ seen AS (
             AND s.closed_at IS NULL
             AND c.started_at < s.expires_at
             AND s.expires_at < least(c.started_at + interval '900 ms' * s.ttl_seconds, s.expires_max_at)
-        ) OVER (PARTITION BY s.request_id) AS renewed_from,
+        ) OVER (PARTITION BY c.request_id) AS renewed_from,
         s.request_id, s.owner, s.language, s.title, s.script_hash, s.context, s.metadata, s.timeout_ms, s.memory_mb,
         s.isolation, s.renewal, s.ttl_seconds, s.expires_at, s.expires_max_at, s.closed_at, s.last_executed_at,
         s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
         s.created_at, s.grants
     FROM call AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
 ),
 passing AS (
     SELECT
@@ -63,9 +63,9 @@ passing AS (
         s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
         s.created_at, s.grants
     FROM seen AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
     WHERE NOT :waits::boolean AND c.renewed_from IS NOT NULL
-    ORDER BY s.request_id, c.ordinal
+    ORDER BY c.request_id, c.ordinal
     FOR NO KEY UPDATE OF s SKIP LOCKED
 ),
 waiting AS (
@@ -77,9 +77,9 @@ waiting AS (
         s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
         s.created_at, s.grants
     FROM seen AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
     WHERE :waits::boolean AND c.renewed_from IS NOT NULL
-    ORDER BY s.request_id, c.ordinal
+    ORDER BY c.request_id, c.ordinal
     FOR NO KEY UPDATE OF s
 ),
 held AS (
@@ -144,12 +144,12 @@ renewed AS (
     UPDATE meta.sessions AS s
     SET expires_at = greatest(s.expires_at, n.renewed_until)
     FROM (
-        SELECT d.request_id, max(d.renewed_until) AS renewed_until
+        SELECT d.request_id, d.owner, max(d.renewed_until) AS renewed_until
         FROM decided AS d
         WHERE d.won AND d.renewed_until IS NOT NULL
-        GROUP BY d.request_id
+        GROUP BY d.request_id, d.owner
     ) AS n
-    WHERE s.request_id = n.request_id
+    WHERE s.request_id = any(ARRAY[n.request_id]) AND s.owner = any(ARRAY[n.owner, n.owner])
 ),
 opened AS (
     INSERT INTO meta.open_executions (request_id, execution_id, owner, slot, deadline_at)
@@ -226,17 +226,17 @@ WITH call AS (
 passing AS (
     SELECT c.*, s.execution_count
     FROM call AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
     WHERE NOT :waits::boolean
-    ORDER BY s.request_id, c.ordinal
+    ORDER BY c.request_id, c.ordinal
     FOR NO KEY UPDATE OF s SKIP LOCKED
 ),
 waiting AS (
     SELECT c.*, s.execution_count
     FROM call AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
     WHERE :waits::boolean
-    ORDER BY s.request_id, c.ordinal
+    ORDER BY c.request_id, c.ordinal
     FOR NO KEY UPDATE OF s
 ),
 held AS (
@@ -262,11 +262,11 @@ stored AS (
         execution_count = n.execution_count,
         last_executed_at = greatest(s.last_executed_at, n.finished_at)
     FROM (
-        SELECT c.request_id, max(c.count_with_it) AS execution_count, max(c.finished_at) AS finished_at
+        SELECT c.request_id, c.owner, max(c.count_with_it) AS execution_count, max(c.finished_at) AS finished_at
         FROM counted AS c
-        GROUP BY c.request_id
+        GROUP BY c.request_id, c.owner
     ) AS n
-    WHERE s.request_id = n.request_id
+    WHERE s.request_id = any(ARRAY[n.request_id]) AND s.owner = any(ARRAY[n.owner, n.owner])
 ),
 recorded AS (
     INSERT INTO meta.executions (
@@ -294,7 +294,7 @@ SELECT c.ordinal, NULL AS execution_count
 FROM call AS c
 WHERE
     c.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
-    AND EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner);
+    AND (SELECT TRUE FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner LIMIT 1);
 
 -- name: insert_keyed_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions, function_ids, conventions, grants, keys, payload_hashes, created_ats, answers, no_session, kept_for)
 -- Stores a session and its key together, or neither.

@@ -27,11 +27,11 @@ FROM
         request_id, owner, execution_id, slot, started_at, kept_for, not_before, start_before, priority_s,
         in_order, params, options
     )
-INNER JOIN meta.sessions AS s ON a.request_id = s.request_id AND a.owner = s.owner
+INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[a.request_id]) AND s.owner = any(ARRAY[a.owner, a.owner])
 WHERE
     s.closed_at IS NULL
-    AND a.started_at < s.expires_at
-    AND a.not_before < s.expires_at
+    -- A condition on `expires_at` alone might be looked up by the index for cleanup.
+    AND (a.started_at < s.expires_at AND a.not_before < s.expires_at) IS TRUE
     AND (
         s.renewal <> 'sliding'
         OR s.expires_at >= least(a.started_at + interval '900 ms' * s.ttl_seconds, s.expires_max_at)
@@ -120,11 +120,11 @@ seen AS (
             AND s.closed_at IS NULL
             AND c.started_at < s.expires_at
             AND s.expires_at < least(c.started_at + interval '900 ms' * s.ttl_seconds, s.expires_max_at)
-        ) OVER (PARTITION BY s.request_id) AS renewed_from,
+        ) OVER (PARTITION BY c.request_id) AS renewed_from,
         s.request_id, s.owner, s.language, s.title, s.timeout_ms, s.renewal, s.ttl_seconds, s.expires_at,
         s.expires_max_at, s.closed_at
     FROM call AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
 ),
 passing AS (
     SELECT
@@ -133,9 +133,9 @@ passing AS (
         s.request_id, s.owner, s.language, s.title, s.timeout_ms, s.renewal, s.ttl_seconds, s.expires_at,
         s.expires_max_at, s.closed_at
     FROM seen AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
     WHERE NOT :waits::boolean AND c.renewed_from IS NOT NULL
-    ORDER BY s.request_id, c.ordinal
+    ORDER BY c.request_id, c.ordinal
     FOR NO KEY UPDATE OF s SKIP LOCKED
 ),
 waiting AS (
@@ -145,9 +145,9 @@ waiting AS (
         s.request_id, s.owner, s.language, s.title, s.timeout_ms, s.renewal, s.ttl_seconds, s.expires_at,
         s.expires_max_at, s.closed_at
     FROM seen AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
     WHERE :waits::boolean AND c.renewed_from IS NOT NULL
-    ORDER BY s.request_id, c.ordinal
+    ORDER BY c.request_id, c.ordinal
     FOR NO KEY UPDATE OF s
 ),
 held AS (
@@ -225,12 +225,12 @@ renewed AS (
     UPDATE meta.sessions AS s
     SET expires_at = greatest(s.expires_at, n.renewed_until)
     FROM (
-        SELECT d.request_id, max(d.renewed_until) AS renewed_until
+        SELECT d.request_id, d.owner, max(d.renewed_until) AS renewed_until
         FROM decided AS d
         WHERE d.won AND d.renewed_until IS NOT NULL
-        GROUP BY d.request_id
+        GROUP BY d.request_id, d.owner
     ) AS n
-    WHERE s.request_id = n.request_id
+    WHERE s.request_id = any(ARRAY[n.request_id]) AND s.owner = any(ARRAY[n.owner, n.owner])
 ),
 queued AS (
     INSERT INTO meta.queued_executions (

@@ -63,7 +63,7 @@ picked AS MATERIALIZED (
             LIMIT (SELECT :rows_max::bigint)
         ) AS w
         CROSS JOIN LATERAL (
-            SELECT s.closed_at, s.expires_at FROM meta.sessions AS s WHERE s.request_id = w.request_id LIMIT 1
+            SELECT s.closed_at, s.expires_at FROM meta.sessions AS s WHERE s.request_id = w.request_id AND s.owner = d.owner LIMIT 1
         ) AS s
         CROSS JOIN LATERAL (
             SELECT
@@ -120,8 +120,10 @@ chosen AS MATERIALIZED (
         s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention, s.created_at,
         s.grants
     FROM numbered AS n
-    CROSS JOIN LATERAL (SELECT s.* FROM meta.sessions AS s WHERE s.request_id = n.request_id LIMIT 1) AS s
-    WHERE n.nth_of_owner <= :owner_max::bigint AND n.owner = s.owner
+    CROSS JOIN LATERAL (
+        SELECT s.* FROM meta.sessions AS s WHERE s.request_id = n.request_id AND s.owner = n.owner LIMIT 1
+    ) AS s
+    WHERE n.nth_of_owner <= :owner_max::bigint
     ORDER BY n.nth, n.position
     LIMIT :entries_max::bigint
 ),

@@ -27,17 +27,17 @@ WITH call AS (
 passing AS (
     SELECT c.*, s.execution_count
     FROM call AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
     WHERE NOT :waits::boolean
-    ORDER BY s.request_id, c.ordinal
+    ORDER BY c.request_id, c.ordinal
     FOR NO KEY UPDATE OF s SKIP LOCKED
 ),
 waiting AS (
     SELECT c.*, s.execution_count
     FROM call AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
     WHERE :waits::boolean
-    ORDER BY s.request_id, c.ordinal
+    ORDER BY c.request_id, c.ordinal
     FOR NO KEY UPDATE OF s
 ),
 held AS (
@@ -65,11 +65,11 @@ stored AS (
         execution_count = n.execution_count,
         last_executed_at = greatest(s.last_executed_at, n.finished_at)
     FROM (
-        SELECT c.request_id, max(c.count_with_it) AS execution_count, max(c.finished_at) AS finished_at
+        SELECT c.request_id, c.owner, max(c.count_with_it) AS execution_count, max(c.finished_at) AS finished_at
         FROM counted AS c
-        GROUP BY c.request_id
+        GROUP BY c.request_id, c.owner
     ) AS n
-    WHERE s.request_id = n.request_id
+    WHERE s.request_id = any(ARRAY[n.request_id]) AND s.owner = any(ARRAY[n.owner, n.owner])
 ),
 recorded AS (
     INSERT INTO meta.executions (
@@ -99,7 +99,7 @@ following AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT s.language, s.title, s.expires_at, s.closed_at
         FROM meta.sessions AS s
-        WHERE s.request_id = c.request_id
+        WHERE s.request_id = c.request_id AND s.owner = c.owner
         LIMIT 1
     ) AS s
     WHERE
@@ -163,7 +163,7 @@ SELECT c.ordinal, NULL AS execution_count
 FROM call AS c
 WHERE
     c.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
-    AND EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner);
+    AND (SELECT TRUE FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner LIMIT 1);
 
 -- name: cancel_executions(owners, execution_ids, nows, cancelled, cancelled_error)
 -- A call has no row if the execution is in another state than the snapshot shows, has ended, or is past its deadline; its

@@ -83,7 +83,11 @@ judged AS (
         END AS outcome
     FROM picked AS p
     LEFT JOIN LATERAL (
-        SELECT s.closed_at, s.expires_at FROM meta.sessions AS s WHERE s.request_id = p.request_id LIMIT 1
+        SELECT s.closed_at, s.expires_at
+        FROM meta.sessions AS s
+        WHERE s.request_id = any(ARRAY[p.request_id])
+        ORDER BY s.request_id
+        LIMIT 1
     ) AS s ON TRUE
 ),
 ending AS (

@@ -121,7 +121,7 @@ SELECT
     s.last_executed_at, s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
     s.created_at, s.grants
 FROM unnest(:request_ids::uuid[], :owners::text[]) WITH ORDINALITY AS c (request_id, owner, ordinal)
-INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner;
+INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner]);
 
 -- name: select_session_owner(request_id)
 -- Only for an admin, who does not know the owner. The other statements in this file require an owner.
@@ -130,7 +130,7 @@ SELECT s.owner FROM meta.sessions AS s WHERE s.request_id = :request_id::uuid;
 -- name: select_scripts(request_ids, owners)
 SELECT c.ordinal, s.script, s.script_hash
 FROM unnest(:request_ids::uuid[], :owners::text[]) WITH ORDINALITY AS c (request_id, owner, ordinal)
-INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner;
+INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner]);
 
 -- name: update_sessions(request_ids, owners, versions_read, versions, script_hashes, renewals, ttls_seconds, expiries, closings, contexts, metadatas, waits)
 -- Compare and set by version. A null context or metadata means no change, so a large stored value is not written again.
@@ -151,17 +151,17 @@ WITH call AS (
 passing AS (
     SELECT c.*, s.version AS version_held
     FROM call AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
     WHERE NOT :waits::boolean
-    ORDER BY s.request_id, c.ordinal
+    ORDER BY c.request_id, c.ordinal
     FOR NO KEY UPDATE OF s SKIP LOCKED
 ),
 waiting AS (
     SELECT c.*, s.version AS version_held
     FROM call AS c
-    INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
+    INNER JOIN meta.sessions AS s ON s.request_id = any(ARRAY[c.request_id]) AND s.owner = any(ARRAY[c.owner, c.owner])
     WHERE :waits::boolean
-    ORDER BY s.request_id, c.ordinal
+    ORDER BY c.request_id, c.ordinal
     FOR NO KEY UPDATE OF s
 ),
 held AS (
@@ -182,13 +182,17 @@ changed AS (
         context = coalesce(h.context, s.context),
         metadata = coalesce(h.metadata, s.metadata)
     FROM held AS h
-    WHERE s.request_id = h.request_id AND h.version_held = h.version_read AND s.version = h.version_read
+    WHERE
+        s.request_id = any(ARRAY[h.request_id])
+        AND s.owner = any(ARRAY[h.owner, h.owner])
+        AND h.version_held = h.version_read
+        AND s.version = h.version_read
     RETURNING h.ordinal, s.request_id, s.script_hash, s.expires_at, s.last_executed_at, s.execution_count
 ),
 emptied AS (
     DELETE FROM meta.session_states AS t
     USING changed AS c
-    WHERE t.request_id = c.request_id AND c.script_hash IS NULL
+    WHERE t.request_id = any(ARRAY[c.request_id]) AND c.script_hash IS NULL
 )
 SELECT c.ordinal, TRUE AS changed, c.expires_at, c.last_executed_at, c.execution_count FROM changed AS c
 UNION ALL
@@ -196,7 +200,7 @@ SELECT c.ordinal, FALSE AS changed, NULL AS expires_at, NULL AS last_executed_at
 FROM call AS c
 WHERE
     c.ordinal NOT IN (SELECT h.ordinal FROM held AS h)
-    AND EXISTS (SELECT FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner);
+    AND (SELECT TRUE FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner LIMIT 1);
 
 -- name: select_session_page(owner, after, language, status, text, metadata, contexts, judged_at, rows_max, size, bytes_max)
 -- Newest first: request_id begins with the time. Filters apply only to the rows that an index returns. Their number is

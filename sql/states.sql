@@ -1,4 +1,4 @@
--- Statements about the states of sessions; sessions.sql describes the format. save_states of executions.sql stores them.
+-- Statements about the states of sessions; sessions.sql describes the format. save_states_and_uses of executions.sql stores them.
 -- The slot of a session belongs to the execution in `writer` while that has an open record and `writer_until` has not
 -- passed. So a withdrawal, an end and a purge free it by removing the record, without a write of their own.
 
@@ -24,7 +24,7 @@ seen AS MATERIALIZED (
         WHERE o.request_id = c.request_id AND o.execution_id = c.execution_id
         LIMIT 1
     ) AS o
-    LEFT JOIN meta.session_states AS t ON c.request_id = t.request_id
+    LEFT JOIN meta.session_states AS t ON t.request_id = any(ARRAY[c.request_id])
     LEFT JOIN LATERAL (
         SELECT w.execution_id
         FROM meta.open_executions AS w
@@ -35,17 +35,17 @@ seen AS MATERIALIZED (
 passing AS (
     SELECT c.*, t.version, t.state, t.writer, t.writer_until
     FROM seen AS c
-    INNER JOIN meta.session_states AS t ON c.request_id = t.request_id
+    INNER JOIN meta.session_states AS t ON t.request_id = any(ARRAY[c.request_id])
     WHERE NOT :waits::boolean
-    ORDER BY t.request_id, c.ordinal
+    ORDER BY c.request_id, c.ordinal
     FOR UPDATE OF t SKIP LOCKED
 ),
 waiting AS (
     SELECT c.*, t.version, t.state, t.writer, t.writer_until
     FROM seen AS c
-    INNER JOIN meta.session_states AS t ON c.request_id = t.request_id
+    INNER JOIN meta.session_states AS t ON t.request_id = any(ARRAY[c.request_id])
     WHERE :waits::boolean
-    ORDER BY t.request_id, c.ordinal
+    ORDER BY c.request_id, c.ordinal
     FOR UPDATE OF t
 ),
 held AS (
@@ -74,7 +74,7 @@ taken AS (
     UPDATE meta.session_states AS t
     SET writer = r.execution_id, writer_until = r.until
     FROM ranked AS r
-    WHERE t.request_id = r.request_id AND r.is_free AND r.nth = 1
+    WHERE t.request_id = any(ARRAY[r.request_id]) AND r.is_free AND r.nth = 1
 ),
 fresh AS (
     INSERT INTO meta.session_states AS t (request_id, version, state, writer, writer_until, updated_at)
@@ -110,8 +110,10 @@ SELECT
 FROM
     unnest(:request_ids::uuid[], :owners::text[], :nows::timestamptz[])
     WITH ORDINALITY AS c (request_id, owner, now, ordinal)
-INNER JOIN meta.sessions AS s ON c.request_id = s.request_id AND c.owner = s.owner
-LEFT JOIN meta.session_states AS t ON s.request_id = t.request_id
+CROSS JOIN LATERAL (
+    SELECT TRUE AS is_there FROM meta.sessions AS s WHERE s.request_id = c.request_id AND s.owner = c.owner LIMIT 1
+) AS s
+LEFT JOIN meta.session_states AS t ON t.request_id = any(ARRAY[c.request_id])
 LEFT JOIN LATERAL (
     SELECT w.execution_id
     FROM meta.open_executions AS w

@@ -1,4 +1,4 @@
-"""Ends of executions that save a state, or have uses: the same statements as other ends, with writes in front."""
+"""Ends of executions that save a state, or have uses: the same statements as other ends, with a write in front."""
 
 import asyncio
 import random
@@ -27,7 +27,7 @@ _STATEMENTS_MAX = 2
 
 
 class SavingEndStatement(LockingStatement[Call, int | None]):
-    """A kind of end, behind the save of the states. It always waits for locks, which the save has taken already."""
+    """A kind of end, behind the save of states and uses. It waits for locks, which the save has taken already."""
 
     def __init__(
         self,
@@ -61,12 +61,7 @@ class SavingEndStatement(LockingStatement[Call, int | None]):
     @override
     def before(self, calls: Sequence[Call]) -> Sequence[BoundStatement]:
         ends = [self._finished(call) for call in calls]
-        saved, statements = [each for each in ends if each.state is not None], self._statements
-        found = [BoundStatement(statements.save_states, _saved(saved))] if saved else []
-        if any(each.uses is not None for each in ends):
-            # In front, with all calls of the batch, as it then takes all locks in the order of ids.
-            found.insert(0, BoundStatement(statements.insert_execution_uses, _used(ends)))
-        return found
+        return [BoundStatement(self._statements.save_states_and_uses, _saved(ends))]
 
     @override
     def decode(self, call: Call, row: Row) -> int | Exception | None:
@@ -77,25 +72,19 @@ class SavingEndStatement(LockingStatement[Call, int | None]):
         return self._ends.absent(call)
 
 
-def _named(ends: Sequence[FinishedExecution]) -> dict[str, object]:
+def _saved(ends: Sequence[FinishedExecution]) -> dict[str, object]:
     return {
-        "request_ids": codec.uuids(each.execution.ref.session_id for each in ends),
+        **codec.ref_columns([each.execution.ref for each in ends]),
         "execution_ids": codec.uuids(each.execution.execution_id for each in ends),
+        "partitions": codec.numbers(partition_of(each.execution.execution_id) for each in ends),
+        "states": codec.texts(each.state for each in ends),
+        "uses": codec.texts(each.uses for each in ends),
+        "nows": codec.instants(each.finished_at for each in ends),
     }
 
 
-def _saved(ends: Sequence[FinishedExecution]) -> dict[str, object]:
-    texts, nows = codec.texts(each.state for each in ends), codec.instants(each.finished_at for each in ends)
-    return {**_named(ends), "states": texts, "nows": nows}
-
-
-def _used(ends: Sequence[FinishedExecution]) -> dict[str, object]:
-    partitions = codec.numbers(partition_of(each.execution.execution_id) for each in ends)
-    return {**_named(ends), "partitions": partitions, "uses": codec.texts(each.uses for each in ends)}
-
-
 class SavingEnds(Generic[Call]):
-    """Runs ends that save a state, in batches.
+    """Runs ends that save a state, or have uses, in batches.
 
     They wait for locks. If that is in vain for a batch, each of its calls is repeated in a statement of its own, so a
     foreign lock delays only the callers of its row.

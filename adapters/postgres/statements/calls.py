@@ -48,8 +48,7 @@ class ExecutionStatements:
     begin_executions: Statement
     delete_open_executions: Statement
     finish_executions: Statement
-    save_states: Statement
-    insert_execution_uses: Statement
+    save_states_and_uses: Statement
     select_execution_counts: Statement = field(metadata=UNPREPARED)
     select_execution_page: Statement = field(metadata=UNPREPARED)
     select_execution: Statement = field(metadata=UNPREPARED)

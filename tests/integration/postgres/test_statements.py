@@ -311,6 +311,43 @@ def test_ends_look_keys_up_after_an_analysis_that_found_none(database_url, state
                 assert re.search(r"using idempotency_keys_pkey on .*\n *Index Cond: \(\(request_id = ", plan), plan
 
 
+_SESSIONS = """
+INSERT INTO meta.sessions (request_id, owner, language, title, script_hash, script, timeout_ms, memory_mb, isolation,
+    renewal, ttl_seconds, expires_at, expires_max_at, context, metadata)
+SELECT gen_random_uuid(), 'owner ' || n % 10, 'python', 't', repeat('a', 64), 'x', 1, 1, 'session', 'sliding', 1,
+    '2026-01-01', '2026-01-02', '{}', '{}'
+FROM generate_series(1, 2000) AS n
+"""
+_STATES = """
+INSERT INTO meta.session_states (request_id, version, state, updated_at)
+SELECT request_id, 1, '{}', '2026-01-01' FROM meta.sessions
+"""
+_DELETE_SESSIONS = "DELETE FROM meta.session_states", "DELETE FROM meta.sessions"
+_LOOKUPS_OF_SESSIONS = r"^\(\(?request_id = |^\(\(owner = .* AND \(request_id = "
+"""How the condition of a lookup begins, or goes on, in an index of sessions or of their states."""
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        ["VACUUM ANALYZE"],
+        [_SESSIONS, _STATES, *_DELETE_SESSIONS, "VACUUM (ANALYZE, TRUNCATE off)", _SESSIONS, _STATES],
+        [_SESSIONS, _STATES, "ANALYZE"],
+    ],
+    ids=["never filled", "filled after its vacuum", "filled"],
+)
+def test_sessions_are_looked_up_whatever_a_vacuum_has_found(database_url, statements, history):
+    """An installation may lose all its sessions, and get many before they are counted again."""
+    with psycopg.connect(_conninfo(database_url), autocommit=True) as connection:
+        for text in history:
+            connection.execute(text)
+        for statement in _statements_of_sessions(statements):
+            plan = _generic_plan(connection, statement)
+            lookups = re.findall(r"using session\w+ on .*\n(?: *Index Cond: (.*))?", plan)
+            assert lookups, plan
+            assert all(re.search(_LOOKUPS_OF_SESSIONS, each) for each in lookups), f"{statement.name}\n{plan}"
+
+
 @pytest.fixture(scope="module")
 def full_url(new_database, template):
     """The address of a database with 50,000 rows in each large table, of which the tests keep no change."""
@@ -602,12 +639,43 @@ def _statements_of_open_records(statements: Statements) -> list[tuple[Statement,
         (live.append_live_output, AppendOutput(live.append_live_output).columns([part])),
         (statements.states.take_states, {**_STATE, "untils": codec.instants([now]), "waits": False}),
         (statements.states.select_session_states, {**SOME_KEY, "nows": codec.instants([now])}),
-        (statements.executions.save_states, {**_STATE, "states": codec.texts(["{}"])}),
+        (
+            statements.executions.save_states_and_uses,
+            {
+                **_STATE,
+                "owners": "{alice}",
+                "partitions": "{1}",
+                "states": codec.texts(["{}"]),
+                "uses": codec.texts(["{}"]),
+            },
+        ),
         (live.delete_live_output, {"request_ids": codec.uuids([SOME_ID]), "execution_ids": codec.uuids([SOME_ID])}),
         (ends.request_cancels, {"request_id": SOME_ID, "owner": "alice", "now": now}),
         (statements.queue_sweeps.move_overdue_executions, {"now": now, "rows_max": 100, **NO_ATTEMPTS}),
         (statements.purges.purge_session, {**_PURGE, "rows_max": 100, **codec.act_columns(act())}),
         *(each for each in _queue_statements(statements) if each[0] in queued),
+    ]
+
+
+def _statements_of_sessions(statements: Statements) -> list[Statement]:
+    """Return the statements of calls that find sessions, or their states, by a join."""
+    sessions, executions, keyed = statements.sessions, statements.executions, statements.keyed_calls
+    return [
+        sessions.select_sessions,
+        sessions.select_scripts,
+        sessions.update_sessions,
+        executions.begin_executions,
+        executions.finish_executions,
+        executions.save_states_and_uses,
+        keyed.begin_keyed_executions,
+        keyed.finish_keyed_executions,
+        statements.queue.accept_plain_executions,
+        statements.queue.accept_executions,
+        statements.queue_claims.claim_executions,
+        statements.queue_ends.finish_queued_executions,
+        statements.queue_sweeps.end_entries,
+        statements.states.take_states,
+        statements.states.select_session_states,
     ]
 
 
@@ -619,6 +687,19 @@ def _all(statements: Statements) -> list[Statement]:
 def _plan(connection: psycopg.Connection, statement: Statement, parameters: dict[str, object]) -> str:
     rows = connection.execute(f"EXPLAIN {statement.sql}", parameters).fetchall()
     return "\n".join(row[0] for row in rows)
+
+
+def _generic_plan(connection: psycopg.Connection, statement: Statement) -> str:
+    """Return the plan for any values, as calls use it."""
+    connection.execute(b"PREPARE planned AS " + statement.numbered)
+    nulls = ", ".join(["NULL"] * len(_names_of(statement)))
+    rows = connection.execute(f"EXPLAIN EXECUTE planned ({nulls})").fetchall()
+    connection.execute("DEALLOCATE planned")
+    return "\n".join(row[0] for row in rows)
+
+
+def _names_of(statement: Statement) -> set[str]:
+    return set(re.findall(r"%\((\w+)\)s", statement.sql))
 
 
 def _fill(connection: psycopg.Connection, count: int = 5000) -> None:
