@@ -76,6 +76,7 @@ engines: $(DEV_STAMP) ## Contracts of repositories and plans on each PostgreSQL 
 	    [ -x "$$folder/bin/initdb" ] || continue; \
 	    echo "== $$folder"; \
 	    PGLAMBDA_TEST_POSTGRES="$$folder" $(PYTEST) tests/integration/postgres/test_contracts.py \
+	        tests/integration/postgres/test_limits.py tests/integration/postgres/test_live_output.py \
 	        tests/integration/postgres/test_statements.py tests/integration/postgres/test_migrations.py || exit 1; done
 	$(PYTEST) $(DURATIONS) -n 2 --dist loadfile tests/citus
 

@@ -28,6 +28,8 @@ from tests.integration.postgres.test_contracts import (
     TestPostgresStateRepository,
     TestPostgresWebhooks,
 )
+from tests.integration.postgres.test_limits import TestPostgresUsageReader
+from tests.integration.postgres.test_live_output import TestPostgresLiveOutput, output
 
 __all__ = [
     "TestPostgresExecutionQueue",
@@ -35,11 +37,14 @@ __all__ = [
     "TestPostgresFileRepository",
     "TestPostgresHiddenSessionRepository",
     "TestPostgresKeyedCallRepository",
+    "TestPostgresLiveOutput",
     "TestPostgresScheduleRepository",
     "TestPostgresSessionPurger",
     "TestPostgresSessionRepository",
     "TestPostgresStateRepository",
+    "TestPostgresUsageReader",
     "TestPostgresWebhooks",
+    "output",
 ]
 """The contracts of what buckets store; the rest is in `meta`."""
 
