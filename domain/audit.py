@@ -49,6 +49,8 @@ class ActName(StrEnum):
     SECRETS_SET = "secrets.set"
     SECRETS_DELETE = "secrets.delete"
     SECRETS_ROTATE = "secrets.rotate"
+    EGRESS_ALLOW = "egress.allow"
+    EGRESS_DENY = "egress.deny"
     TAKEOVER_OPEN = "takeover.open"
     TAKEOVER_ADOPT = "takeover.adopt"
     TAKEOVER_BACK = "takeover.back"

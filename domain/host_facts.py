@@ -1,6 +1,6 @@
 """Facts about this host, the runtime hosts and the origin, as an inspection finds them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
@@ -39,6 +39,17 @@ class SandboxFacts:
     """The user id of the workers; None if they have the service's own."""
     account: str = ""
     """The name of this host's account with that user id; empty if there is none."""
+
+
+@frozen
+class EgressFacts:
+    """What connects scripts of this host: why each language does not reach a host, None if it does.
+
+    `roots` is the path of the certificates that scripts trust; None if there are none.
+    """
+
+    languages: Mapping[str, str | None]
+    roots: str | None
 
 
 @frozen

@@ -481,3 +481,39 @@ SELECT
     (SELECT f.title FROM final AS f) AS last_title,
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM moved) AS moved;
+
+-- name: select_egress_rule_count(owner)
+SELECT count(*) FROM meta.egress_rules AS r WHERE r.owner = :owner::text;
+
+-- name: move_egress_rules(owner_from, owner_to, after, rows_max, act_id, actor, origin, act)
+-- A rule that the new owner has as well keeps the new owner's time.
+WITH examined AS MATERIALIZED (
+    SELECT r.pattern
+    FROM meta.egress_rules AS r
+    WHERE r.owner = :owner_from::text AND r.pattern > :after::text
+    ORDER BY r.pattern
+    LIMIT :rows_max::bigint
+),
+moved AS (
+    DELETE FROM meta.egress_rules AS r
+    USING examined AS e
+    WHERE r.owner = :owner_from::text AND r.pattern = e.pattern
+    RETURNING r.pattern, r.created_at
+),
+added AS (
+    INSERT INTO meta.egress_rules (owner, pattern, created_at)
+    SELECT :owner_to::text, m.pattern, m.created_at FROM moved AS m
+    ON CONFLICT (owner, pattern) DO NOTHING
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner_from::text, :owner_to::text,
+        jsonb_build_object('egress_rules', (SELECT count(*) FROM moved))
+    WHERE EXISTS (SELECT FROM moved)
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+)
+SELECT
+    (SELECT e.pattern FROM examined AS e ORDER BY e.pattern DESC LIMIT 1) AS last_pattern,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM moved) AS moved;

@@ -705,3 +705,30 @@ recorded AS (
 SELECT
     (SELECT count(*) FROM erased) + (SELECT count(*) FROM removed) AS examined,
     (SELECT count(*) FROM removed) AS purged;
+
+-- name: purge_egress_rules(owner, after, rows_max, act_id, actor, origin, act)
+WITH examined AS MATERIALIZED (
+    SELECT r.pattern
+    FROM meta.egress_rules AS r
+    WHERE r.owner = :owner::text AND r.pattern > :after::text
+    ORDER BY r.pattern
+    LIMIT :rows_max::bigint
+),
+purged AS (
+    DELETE FROM meta.egress_rules AS r
+    USING examined AS e
+    WHERE r.owner = :owner::text AND r.pattern = e.pattern
+    RETURNING r.pattern
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner::text, :owner::text,
+        jsonb_build_object('egress_rules', (SELECT count(*) FROM purged))
+    WHERE EXISTS (SELECT FROM purged)
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+)
+SELECT
+    (SELECT e.pattern FROM examined AS e ORDER BY e.pattern DESC LIMIT 1) AS last_pattern,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM purged) AS purged;

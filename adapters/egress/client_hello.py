@@ -12,10 +12,11 @@ from attrs import define, field, frozen
 SIZE_MAX = 16 * 1024
 """Bytes of a ClientHello with its records; that of a browser has about 2,000."""
 
-_HANDSHAKE, _TLS = 22, 3
-_CLIENT_HELLO = 1
+HANDSHAKE, CLIENT_HELLO = 22, 1
+_TLS = 3
 _RECORD_SIZE_MAX = 16 * 1024
 _RECORD = struct.Struct(">BBBH")
+RECORD_HEADER_SIZE = _RECORD.size
 _SERVER_NAME, _HOST_NAME = 0, 0
 _ENCRYPTED_HELLO = frozenset({0xFE0D, 0xFE0A, 0xFE09, 0xFE08, 0xFFCE})
 """ECH, its last drafts, and encrypted SNI: each hides a name that is not the one that is seen."""
@@ -45,24 +46,31 @@ class HelloReader:
     _at: int = field(default=0, init=False)
     """Where the next record begins."""
 
+    @property
+    def size(self) -> int:
+        """The bytes of the records that were read; more may have been received."""
+        return self._at
+
     def feed(self, piece: bytes) -> ClientHello | None:
         """Add a piece; return the ClientHello if it is whole. Raises InvalidHello."""
         self.received += piece
-        if len(self.received) > SIZE_MAX:
-            raise InvalidHello(f"its first message has more than {SIZE_MAX} bytes")
         while self._take_record():
+            if self._at > SIZE_MAX:
+                break
             if len(self._message) >= _HEADER_SIZE:
                 size = int.from_bytes(self._message[1:_HEADER_SIZE])
                 if len(self._message) - _HEADER_SIZE > size:
                     raise InvalidHello("it sends more beside its first message")
                 if len(self._message) - _HEADER_SIZE == size:
                     return read_client_hello(bytes(self._message[_HEADER_SIZE:]))
+        if len(self.received) > SIZE_MAX:
+            raise InvalidHello(f"its first message has more than {SIZE_MAX} bytes")
         return None
 
     def _take_record(self) -> bool:
         """Take the next record, if it is whole."""
         left = len(self.received) - self._at
-        if left and self.received[self._at] != _HANDSHAKE:
+        if left and self.received[self._at] != HANDSHAKE:
             raise InvalidHello("it does not begin with TLS")
         if left < _RECORD.size:
             return False
@@ -80,7 +88,7 @@ class HelloReader:
 
     def _require_hello(self, more: bytes | bytearray) -> None:
         head = bytes(self._message[:_HEADER_SIZE]) + bytes(more[:_HEADER_SIZE])
-        if head and head[0] != _CLIENT_HELLO:
+        if head and head[0] != CLIENT_HELLO:
             raise InvalidHello("its first message is not a ClientHello")
 
 

@@ -9,7 +9,8 @@ import msgspec
 from attrs import define, field
 
 MESSAGE_SIZE_MAX = 64 * 1024
-DESCRIPTORS_MAX = 16
+DESCRIPTORS_MAX = 17
+"""A listener for the port of each rule, and one for the proxy."""
 
 
 class Configure(msgspec.Struct, tag="configure"):

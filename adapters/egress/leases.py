@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import Factory, define, field, frozen
 
+from adapters.egress.connect_request import ESTABLISHED, FORBIDDEN
 from adapters.egress.control import Traffic
 from adapters.egress.resolution import AddressJudge, KnownAddresses, Refused
-from adapters.egress.tunnel import TunnelRelay, connect, read_first_bytes
-from domain.egress.rule import EgressRule
+from adapters.egress.tunnel import TunnelRelay, connect, read_first_bytes, read_target
+from domain.egress.rule import PROXY_PORT, EgressRule, is_covered
 from domain.egress.traffic import REFUSALS_MAX, RefusalReason
 
 CONNECTIONS_MAX = 4096
@@ -20,7 +21,11 @@ CONNECTIONS_MAX = 4096
 EXECUTION_CONNECTIONS_MAX = 256
 """Of one execution in all."""
 LEASES_MAX = 512
+HOSTS_MAX = 64
+"""Of one execution in its report."""
 _ACCEPTED_AT_ONCE = 16
+_PAUSE_S = 0.1
+"""Between two attempts to accept without a free descriptor."""
 _RESET = struct.pack("ii", 1, 0)
 
 _Target = tuple[str, int]
@@ -58,6 +63,18 @@ class ConnectedExecution:
     sent: int = 0
     received: int = 0
 
+    @property
+    def has_patterns(self) -> bool:
+        """Whether hosts are reached by the proxy."""
+        return any(rule.is_pattern for rule in self.rules.values())
+
+    def problem_of(self, asked: EgressRule) -> RefusalReason | None:
+        """Return why a client of the proxy may not reach a host; None if it may."""
+        if not is_covered(asked, self.rules.values()):
+            return RefusalReason.NOT_ALLOWED
+        is_known = (asked.name, asked.port) in self.counts
+        return None if is_known or len(self.counts) < HOSTS_MAX else RefusalReason.TOO_MANY_HOSTS
+
     def of(self, target: _Target) -> HostCounts:
         """Return the counts of a host."""
         return self.counts.setdefault(target, HostCounts())
@@ -83,6 +100,7 @@ class Connections:
 
     limits: ConnectionLimits
     judge: AddressJudge
+    open_max: int = CONNECTIONS_MAX
     open: int = field(default=0, init=False)
     refused: Counter[str] = field(factory=Counter, init=False)
 
@@ -102,13 +120,14 @@ class ProcessLease:
     def __attrs_post_init__(self) -> None:
         for listener in self.listeners:
             listener.setblocking(False)
-            self._loop.add_reader(listener.fileno(), self._on_connections, listener)
+            self._listen(listener)
 
     def begin(self, rules: Sequence[str]) -> None:
         """Connect an execution to the hosts of these rules, after a reset of what was opened before."""
         for listener in self.listeners:
-            for connection in _accepted(listener):
-                _reset(connection)
+            with contextlib.suppress(OSError):
+                for connection in _accepted(listener):
+                    _reset(connection)
         parsed = [EgressRule.parse(rule) for rule in rules]
         self.execution = ConnectedExecution({(rule.name, rule.port): rule for rule in parsed})
 
@@ -128,8 +147,16 @@ class ProcessLease:
         await self.end()
 
     def _on_connections(self, listener: socket.socket) -> None:
-        for connection in _accepted(listener):
-            self._take(connection)
+        try:
+            for connection in _accepted(listener):
+                self._take(connection)
+        except OSError:  # no file descriptor is free: the listener would call again at once
+            self._loop.remove_reader(listener.fileno())
+            self._loop.call_later(_PAUSE_S, self._listen, listener)
+
+    def _listen(self, listener: socket.socket) -> None:
+        if listener.fileno() >= 0:
+            self._loop.add_reader(listener.fileno(), self._on_connections, listener)
 
     def _take(self, connection: socket.socket) -> None:
         execution = self.execution
@@ -149,38 +176,51 @@ class ProcessLease:
             return
         execution.accepted += 1
         self.shared.open += 1
-        task = self._loop.create_task(self._serve(connection, execution, execution.rules[target]))
+        task = self._loop.create_task(self._serve(connection, execution, target))
         execution.connections.add(task)
         task.add_done_callback(execution.connections.discard)
 
     def _problem(self, execution: ConnectedExecution, target: _Target) -> RefusalReason | None:
-        if target not in execution.rules:
+        if target not in execution.rules and not (target[1] == PROXY_PORT and execution.has_patterns):
             return RefusalReason.NOT_ALLOWED
         if execution.accepted >= EXECUTION_CONNECTIONS_MAX:
             return RefusalReason.TOO_MANY
         if len(execution.connections) >= min(self.connections_max, self.shared.limits.connections_max):
             return RefusalReason.AT_ONCE
-        return RefusalReason.BUSY if self.shared.open >= CONNECTIONS_MAX else None
+        return RefusalReason.BUSY if self.shared.open >= self.shared.open_max else None
 
-    async def _serve(self, inner: socket.socket, execution: ConnectedExecution, rule: EgressRule) -> None:
-        target = (rule.name, rule.port)
+    async def _serve(self, inner: socket.socket, execution: ConnectedExecution, target: _Target) -> None:
         with contextlib.ExitStack() as closing:
             closing.callback(self._forget)
             closing.callback(inner.close)
             try:
                 inner.setblocking(False)
-                first = await read_first_bytes(inner, rule)
+                rule = execution.rules.get(target)
+                if rule is None:
+                    rule = await read_target(inner)
+                    target = (rule.name, rule.port)
+                    if not await self._answer(inner, execution, rule):
+                        return
+                first, later = await read_first_bytes(inner, rule)
                 addresses = await self.shared.judge.addresses(rule.name, rule.port, execution.known)
                 outer = await connect(addresses, rule.port, self.shared.limits.connect_timeout_s)
                 closing.callback(outer.close)
                 counts = execution.of(target)
                 counts.connections += 1
-                await TunnelRelay(inner, outer, self._sent(execution, counts), self._received(execution, counts)).run(
-                    first
-                )
+                sent, received = self._sent(execution, counts), self._received(execution, counts)
+                await TunnelRelay(inner, outer, sent, received, later).run(first)
             except Refused as refused:
                 execution.refuse(target, refused.reason)
                 _reset(inner)
+
+    async def _answer(self, inner: socket.socket, execution: ConnectedExecution, asked: EgressRule) -> bool:
+        """Tell a client of the proxy whether it may reach the host."""
+        problem = execution.problem_of(asked)
+        if problem is not None:
+            execution.refuse((asked.name, asked.port), problem)
+        with contextlib.suppress(OSError):
+            await self._loop.sock_sendall(inner, ESTABLISHED if problem is None else FORBIDDEN)
+        return problem is None
 
     def _forget(self) -> None:
         self.shared.open -= 1
@@ -217,11 +257,11 @@ class _WayCount:
 
 
 def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
-    """Yield the connections that wait, as many as the worker's backlog holds."""
+    """Yield the connections that wait, as many as the worker's backlog holds; raises OSError without descriptors."""
     for _ in range(_ACCEPTED_AT_ONCE + 1):
         try:
             connection, _ = listener.accept()
-        except OSError:
+        except (BlockingIOError, ConnectionError):
             return
         yield connection
 

@@ -25,11 +25,13 @@ from adapters.egress.control import (
     Traffic,
     decode_order,
 )
-from adapters.egress.leases import LEASES_MAX, ConnectionLimits, Connections, ProcessLease
+from adapters.egress.leases import CONNECTIONS_MAX, LEASES_MAX, ConnectionLimits, Connections, ProcessLease
 from adapters.egress.resolution import AddressJudge
 from domain.egress.policy import AddressRules
 
 _MEMORY_MAX = 256 << 20
+_FILES_OF_CONNECTION = 4
+"""A connection needs two descriptors; half of all are for listeners."""
 _STACK_SIZE = 256 << 10
 _SET_FILTER, _MODE_FILTER, _NO_NEW_PRIVILEGES = 22, 2, 38
 
@@ -108,7 +110,9 @@ def connections_of(configured: Configure) -> Connections:
         own_ports=frozenset(configured.own_ports),
     )
     limits = ConnectionLimits(configured.connections_max, configured.bytes_max, configured.connect_timeout_s)
-    return Connections(limits, AddressJudge(rules, configured.guarded))
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_max = min(CONNECTIONS_MAX, files // _FILES_OF_CONNECTION)
+    return Connections(limits, AddressJudge(rules, configured.guarded), open_max)
 
 
 def _deny_calls(instructions: bytes) -> None:

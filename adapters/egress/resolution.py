@@ -29,16 +29,22 @@ class Refused(Exception):
 class KnownAddresses:
     """The addresses of names as one execution has found them, each kept for a short time."""
 
+    _now: Callable[[], float] = time.monotonic
     _known: dict[str, tuple[float, Sequence[Address]]] = field(factory=dict, init=False)
 
     def get(self, host: str) -> Sequence[Address] | None:
         """Return the addresses if they are still kept."""
         until, addresses = self._known.get(host, (0.0, ()))
-        return addresses if time.monotonic() < until else None
+        return addresses if self._now() < until else None
+
+    def last(self, host: str) -> Sequence[Address] | None:
+        """Return the addresses that were kept last, however old; None if there were none."""
+        known = self._known.get(host)
+        return None if known is None else known[1]
 
     def put(self, host: str, addresses: Sequence[Address]) -> None:
         """Keep the addresses."""
-        self._known[host] = (time.monotonic() + _KEPT_S, addresses)
+        self._known[host] = (self._now() + _KEPT_S, addresses)
 
 
 @define(eq=False)
@@ -49,7 +55,7 @@ class AddressJudge:
     _guarded: Sequence[tuple[str, int]] = ()
     _resolve: Resolve = field(factory=SystemResolver)
     _is_own: Callable[[Address], bool] = is_own
-    _guards: KnownAddresses = field(factory=KnownAddresses, init=False)
+    _guards: KnownAddresses = field(factory=KnownAddresses)
 
     async def addresses(self, host: str, port: int, known: KnownAddresses) -> Sequence[Address]:
         """Return the addresses of a host; raises Refused, also if only one of them may not be reached."""
@@ -85,7 +91,18 @@ class AddressJudge:
         for host, port in self._guarded:
             addresses = self._guards.get(host)
             if addresses is None:
-                addresses = await self._found(host, port)
-                self._guards.put(host, addresses)
+                addresses = await self._guard(host, port)
             endpoints += [(address, port) for address in addresses]
         return endpoints
+
+    async def _guard(self, host: str, port: int) -> Sequence[Address]:
+        """Return the addresses of a guarded host; the last known ones count as long as it has no others."""
+        try:
+            found = await self._found(host, port)
+        except Refused:
+            last = self._guards.last(host)
+            if last is None:
+                raise Refused(RefusalReason.GUARDS_UNKNOWN) from None
+            found = last
+        self._guards.put(host, found)
+        return found

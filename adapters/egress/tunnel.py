@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from attrs import define, field
 
 from adapters.egress.client_hello import HelloReader, InvalidHello
+from adapters.egress.connect_request import InvalidConnect, read_connect
+from adapters.egress.later_hellos import LaterHellos
 from adapters.egress.resolution import Refused
 from domain.addresses import Address
 from domain.egress.rule import EgressRule
@@ -18,10 +20,13 @@ IDLE_S = 30.0
 PIECE_SIZE = 64 * 1024
 
 
-async def read_first_bytes(connection: socket.socket, rule: EgressRule) -> bytes:
-    """Return what the script has sent, once it names the host of the rule; raises Refused. Nothing is read for /tcp."""
+async def read_first_bytes(connection: socket.socket, rule: EgressRule) -> tuple[bytes, LaterHellos | None]:
+    """Return what the script has sent, once it names the host of the rule, and what judges the rest; raises Refused.
+
+    Nothing is read for /tcp.
+    """
     if rule.is_raw:
-        return b""
+        return b"", None
     reader, loop = HelloReader(), asyncio.get_running_loop()
     try:
         async with asyncio.timeout(HELLO_TIMEOUT_S):
@@ -43,7 +48,32 @@ async def read_first_bytes(connection: socket.socket, rule: EgressRule) -> bytes
         raise Refused(RefusalReason.NOT_TLS)
     if hello.host != rule.name:
         raise Refused(RefusalReason.OTHER_HOST)
-    return bytes(reader.received)
+    later = LaterHellos(rule.name)
+    return bytes(reader.received[: reader.size]) + _judged(later, bytes(reader.received[reader.size :])), later
+
+
+def _judged(later: LaterHellos, piece: bytes) -> bytes:
+    try:
+        return later.sent(piece)
+    except InvalidHello:
+        raise Refused(RefusalReason.OTHER_HOST) from None
+
+
+async def read_target(connection: socket.socket) -> EgressRule:
+    """Return the host that a client of the proxy asks for; raises Refused."""
+    received, loop = b"", asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(HELLO_TIMEOUT_S):
+            while True:
+                piece = await loop.sock_recv(connection, PIECE_SIZE)
+                received += piece
+                asked = read_connect(received) if piece else None
+                if asked is not None:
+                    return asked
+                if not piece:
+                    raise Refused(RefusalReason.NO_CONNECT)
+    except (TimeoutError, InvalidConnect, OSError):
+        raise Refused(RefusalReason.NO_CONNECT) from None
 
 
 async def connect(addresses: Sequence[Address], port: int, timeout_s: float) -> socket.socket:
@@ -77,21 +107,23 @@ async def connect(addresses: Sequence[Address], port: int, timeout_s: float) -> 
 class TunnelRelay:
     """Passes bytes between two connected sockets, until both ways have ended.
 
-    `sent` and `received` count bytes before they are passed on, and return whether that many may be.
+    `sent` and `received` count bytes before they are passed on, and return whether that many may be. `later` judges
+    further ClientHellos.
     """
 
     inner: socket.socket
     outer: socket.socket
     sent: Callable[[int], bool]
     received: Callable[[int], bool]
+    later: LaterHellos | None = None
     _active_at: float = field(default=0.0, init=False)
 
     async def run(self, first: bytes) -> None:
         """Send the first bytes, and pass on the rest; raises Refused."""
         loop = asyncio.get_running_loop()
         self._active_at = loop.time()
-        out = loop.create_task(self._pass_on(self.inner, self.outer, self.sent, first))
-        back = loop.create_task(self._pass_on(self.outer, self.inner, self.received, b""))
+        out = loop.create_task(self._pass_on(self.inner, self.outer, self.sent, first, self._of_script))
+        back = loop.create_task(self._pass_on(self.outer, self.inner, self.received, b"", self._of_host))
         ways = {out, back}
         try:
             while ways:
@@ -107,8 +139,21 @@ class TunnelRelay:
                 way.cancel()
             await asyncio.gather(out, back, return_exceptions=True)
 
+    def _of_script(self, piece: bytes) -> bytes:
+        return piece if self.later is None else _judged(self.later, piece)
+
+    def _of_host(self, piece: bytes) -> bytes:
+        if self.later is not None:
+            self.later.received(piece)
+        return piece
+
     async def _pass_on(
-        self, source: socket.socket, target: socket.socket, count: Callable[[int], bool], first: bytes
+        self,
+        source: socket.socket,
+        target: socket.socket,
+        count: Callable[[int], bool],
+        first: bytes,
+        judged: Callable[[bytes], bytes],
     ) -> bool:
         """Pass on bytes to the end of the source; return False if one of the two was broken."""
         loop, piece = asyncio.get_running_loop(), first
@@ -119,9 +164,10 @@ class TunnelRelay:
                         raise Refused(RefusalReason.TOO_MUCH)
                     await loop.sock_sendall(target, piece)
                     self._active_at = loop.time()
-                piece = await loop.sock_recv(source, PIECE_SIZE)
-                if not piece:
+                found = await loop.sock_recv(source, PIECE_SIZE)
+                if not found:
                     break
+                piece = judged(found)
         except OSError:
             return False
         with contextlib.suppress(OSError):

@@ -6,6 +6,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from adapters.sandbox.runtimes.interpreters import Bind
+from domain.egress.rule import PROXY_PORT
 
 ENVIRONMENT = Path("/environment")
 _ONE_THREAD = (
@@ -19,6 +20,7 @@ _ONE_THREAD = (
 _PACKAGES = {**dict.fromkeys(_ONE_THREAD, "1"), "MPLCONFIGDIR": "/tmp"}  # noqa: S108  # the sandbox's own
 _ROOTS = Path("/usr/lib/pglambda/roots.pem")
 _FIRST_HOST = 1
+_PROXY = f"http://127.0.0.1:{PROXY_PORT}"
 
 
 @frozen
@@ -63,6 +65,13 @@ class WorkerNetwork:
 
     hosts: Sequence[str] = field(factory=tuple)
     ports: Sequence[int] = field(factory=tuple)
+    has_proxy: bool = False
+    """Whether hosts of patterns are reached by a proxy, for which its scripts have environment variables."""
+
+    @property
+    def listening(self) -> Sequence[int]:
+        """The ports on which its worker listens."""
+        return [*self.ports, PROXY_PORT] if self.has_proxy else list(self.ports)
 
     def host_file(self) -> str:
         """Return the text of /etc/hosts."""
@@ -73,8 +82,19 @@ class WorkerNetwork:
         """Return the address of each name."""
         return {name: f"127.1.0.{number}" for number, name in enumerate(self.hosts, _FIRST_HOST)}
 
+    def variables(self) -> Mapping[str, str]:
+        """Return the environment variables by which clients find the proxy; hosts with an address need none."""
+        if not self.has_proxy:
+            return {}
+        direct = ",".join(self.hosts)
+        return {"HTTPS_PROXY": _PROXY, "https_proxy": _PROXY, "NO_PROXY": direct, "no_proxy": direct}
+
+    def variables_at_start(self) -> Mapping[str, str]:
+        """Return those with which a worker executes Node.js, of a release that reads them at its start only."""
+        return {**self.variables(), "NODE_USE_ENV_PROXY": "1"} if self.has_proxy else {}
+
     def order(self) -> Iterator[tuple[str, object]]:
         """Yield the members of the order to a zygote."""
         yield "own_network", True
-        yield "listeners", list(self.ports)
+        yield "listeners", self.listening
         yield "hosts", self.host_file()

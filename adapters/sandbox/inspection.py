@@ -13,10 +13,15 @@ from attrs import evolve
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.runtimes.interpreters import InterpreterMissing, find_interpreter
+from adapters.sandbox.selftest.reach import why_not_reached
+from adapters.sandbox.selftest.trial_hosts import TrialHosts
+from adapters.sandbox.selftest.trials import Connect
 from domain.host_facts import LanguageFacts, LayerFacts, SandboxFacts
 from domain.scripts.language import Language
 
 _CLOSE_S = 2.0
+_MARK = "mark"
+"""Which the host of a trial need not look for."""
 _REQUIRED = {
     "namespaces": "namespaces of its own",
     "seccomp": "the system call filter (seccomp)",
@@ -39,6 +44,20 @@ async def inspect_sandbox(options: SandboxOptions) -> SandboxFacts:
         finally:
             await sandbox.close(_CLOSE_S)
         return await asyncio.to_thread(_sandbox_facts, health, usable)
+
+
+async def inspect_egress(options: SandboxOptions, connect: Connect) -> Mapping[str, str | None]:
+    """Let a script in each language reach a host of this machine; return why it could not, None if it could."""
+    with _with_folder(options) as usable:
+        runner, hosts = SandboxScriptRunner(usable), TrialHosts((), _MARK)
+        async with contextlib.AsyncExitStack() as closing:
+            await hosts.open()
+            closing.push_async_callback(hosts.close)
+            runner.networks = await closing.enter_async_context(connect(runner, hosts))
+            closing.push_async_callback(runner.close, _CLOSE_S)
+            await runner.open()
+            memory_mb = options.memory_mb
+            return {each: await why_not_reached(runner, hosts, each, memory_mb) for each in options.languages}
 
 
 @contextlib.contextmanager

@@ -84,10 +84,10 @@ class Networks:
 
 
 def network_of(rules: tuple[EgressRule, ...]) -> WorkerNetwork:
-    """Return the network of a worker with these rules: each name once, and each port."""
-    return WorkerNetwork(
-        list(dict.fromkeys(rule.name for rule in rules)), list(dict.fromkeys(rule.port for rule in rules))
-    )
+    """Return the network of a worker with these rules: each name once, and each port; patterns need a proxy."""
+    exact = [rule for rule in rules if not rule.is_pattern]
+    names, ports = dict.fromkeys(rule.name for rule in exact), dict.fromkeys(rule.port for rule in exact)
+    return WorkerNetwork(list(names), list(ports), has_proxy=len(exact) < len(rules))
 
 
 async def connected(

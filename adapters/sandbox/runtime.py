@@ -222,7 +222,10 @@ class LanguageRuntime:
             raise self.unavailable(with_remedy(str(error))) from error
         finally:
             self._starts.release(owner)
-        worker.variables = equipment.variables() if self.language is Language.PYTHON else {}
+        worker.variables = {
+            **(equipment.variables() if self.language is Language.PYTHON else {}),
+            **({} if network is None else network.variables()),
+        }
         return worker
 
     async def _start_equipped(self, chosen: Mapping[str, Any]) -> WorkerProcess:

@@ -22,6 +22,7 @@ class OwnedData(StrEnum):
     WEBHOOKS = "webhooks"
     SCHEDULES = "schedules"
     FILES = "files"
+    EGRESS_RULES = "egress rules"
 
 
 @frozen

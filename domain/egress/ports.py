@@ -1,11 +1,14 @@
-"""The port to what connects scripts to the hosts of their rules."""
+"""The ports to what connects scripts to the hosts of their rules, and to the rules of single owners."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
+from domain.audit import Act
+from domain.egress.owner_rule import OwnerEgressRule
 from domain.egress.rule import EgressRule
 from domain.egress.traffic import ExecutionTraffic
+from domain.identity import Owner
 
 
 class Lease(Protocol):
@@ -52,4 +55,27 @@ class WayOut(Protocol):
 
     async def close(self) -> None:
         """End every lease."""
+        ...
+
+
+class OwnerRules(Protocol):
+    """Stores what scripts of single owners may reach. Every method may raise StorageUnavailable or Overloaded."""
+
+    async def of(self, owner: Owner) -> Sequence[EgressRule]:
+        """Return the rules of an owner, sorted by their texts, as all acknowledged writes left them."""
+        ...
+
+    async def allow(self, rule: OwnerEgressRule, act: Act) -> bool:
+        """Store a rule durably, with the record of the act; return whether it is new.
+
+        A rule that the owner has already keeps its time, and nothing is recorded. Raises TooManyOwnerRules.
+        """
+        ...
+
+    async def deny(self, owner: Owner, rule: EgressRule, act: Act) -> bool:
+        """Remove a rule durably, with the record of the act; return whether the owner had it."""
+        ...
+
+    async def page(self, owner: Owner | None, after: OwnerEgressRule | None, size: int) -> Sequence[OwnerEgressRule]:
+        """Return at most `size` rules of one owner, or of all owners, by owner and text, behind `after`."""
         ...

@@ -17,8 +17,8 @@ _PORT_MAX = 65_535
 _HTTP_PORT = 80
 _ANY = "*"
 _BELOW = "*."
-_RESERVED_PORTS = frozenset({3128})
-"""Where a worker will have its listener for wildcards."""
+PROXY_PORT = 3128
+"""Where a worker reaches the hosts of patterns, by CONNECT: they have no addresses of their own."""
 
 
 class InvalidRule(ValueError):
@@ -29,8 +29,8 @@ class InvalidRule(ValueError):
 class EgressRule:
     """A name and a port. Connections are TLS to exactly this name, or any bytes with `is_raw`.
 
-    The name is in lower case and ASCII, without a dot at its end. It may be an IPv4 address. As a ceiling it may also
-    be `*`, which covers every name, or begin with `*.`, which covers the names below the rest at any depth.
+    The name is in lower case and ASCII, without a dot at its end. It may be an IPv4 address. In a pattern it is `*`,
+    which covers every name, or begins with `*.`, which covers the names below the rest at any depth.
     """
 
     name: str
@@ -39,17 +39,30 @@ class EgressRule:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the rule of a text such as `api.example.com:443` or `db.example.com:5432/tcp`; raises InvalidRule."""
+        """Return the rule of a session: a text such as `api.example.com:443`; raises InvalidRule.
+
+        It may be a pattern, if its connections are TLS: the handshake then shows which host they name.
+        """
         rule = cls.parse_ceiling(text)
+        if rule.is_pattern and rule.is_raw:
+            raise InvalidRule(
+                "must name one host: connections without TLS do not show which host of a pattern they mean"
+            )
+        if rule.port == PROXY_PORT:
+            raise InvalidRule(f"must have another port: {PROXY_PORT} is reserved")
+        return rule
+
+    @classmethod
+    def parse_host(cls, text: str) -> Self:
+        """Return the rule of one host, which is no pattern; raises InvalidRule."""
+        rule = cls.parse(text)
         if rule.is_pattern:
-            raise InvalidRule("must name one host, such as api.example.com:443; a pattern (*) is for ceilings only")
-        if rule.port in _RESERVED_PORTS:
-            raise InvalidRule(f"must have another port: {rule.port} is reserved")
+            raise InvalidRule("must name one host")
         return rule
 
     @classmethod
     def parse_ceiling(cls, text: str) -> Self:
-        """Return the rule of a text, which may also be a pattern such as `*.example.com:443`; raises InvalidRule."""
+        """Return what an operator allows, which may be any pattern, such as `*:5432/tcp`; raises InvalidRule."""
         if len(text) > RULE_SIZE_MAX:
             raise InvalidRule(f"must have at most {RULE_SIZE_MAX} characters, not {len(text)}")
         parts = _RULE.fullmatch(text)

@@ -62,7 +62,7 @@ class Means:
             EgressNotAllowed: the owner may no longer reach a host.
             StateTaken: another execution holds the slot for longer than `slot_wait_s`, by default QUEUE_TIMEOUT_MS.
             SecretNotFound, SecretNotAllowed, SecretsUnavailable: the owner's secrets have changed.
-            SessionNotFound, Overloaded, StorageUnavailable: the state cannot be read.
+            SessionNotFound, Overloaded, StorageUnavailable: the state, or the rules of the owner, cannot be read.
         """
         grants = execution.session.grants
         network: tuple[EgressRule, ...] = ()

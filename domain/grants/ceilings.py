@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from attrs import define, frozen
 
+from domain.egress.known_rules import KnownOwnerRules
 from domain.egress.rule import EgressRule, is_covered
 from domain.errors import Forbidden
 from domain.grants.grants import Grants
@@ -24,8 +25,8 @@ class EgressNotAllowed(Forbidden):
     @property
     def message(self) -> str:
         return (
-            f"/network/allow/{self.at}: scripts of {self.owner} may not reach {self.rule}, so nothing was done. Have "
-            "the operator add it to EGRESS_RULES, or remove the rule."
+            f"/network/allow/{self.at}: scripts of {self.owner} may not reach {self.rule}, so nothing was done. Remove "
+            "the rule, or have the operator add it to EGRESS_RULES, or allow it to this owner (pglambda egress allow)."
         )
 
     @property
@@ -39,6 +40,8 @@ class EgressCeilings(GrantCeiling):
 
     everybody: Sequence[EgressRule] = ()
     """What scripts of every owner may reach."""
+    owners: KnownOwnerRules | None = None
+    """What scripts of single owners may reach as well; None with EGRESS other than `owners`."""
 
     async def judge(self, owner: Owner, grants: Grants, _pin: Pin | None = None) -> Grants:
         if grants.network is not None:
@@ -46,7 +49,12 @@ class EgressCeilings(GrantCeiling):
         return grants
 
     async def require(self, owner: Owner, rules: Sequence[EgressRule]) -> None:
-        """Raise EgressNotAllowed for the first rule that the owner may not have."""
-        for at, rule in enumerate(rules):
-            if not is_covered(rule, self.everybody):
-                raise EgressNotAllowed(owner, str(rule), at)
+        """Raise EgressNotAllowed for the first rule that the owner may not have.
+
+        It may raise StorageUnavailable or Overloaded, if rules of single owners count.
+        """
+        beyond: Sequence[EgressRule] = [rule for rule in rules if not is_covered(rule, self.everybody)]
+        if beyond and self.owners is not None:
+            beyond = await self.owners.uncovered(owner, beyond)
+        if beyond:
+            raise EgressNotAllowed(owner, str(beyond[0]), rules.index(beyond[0]))

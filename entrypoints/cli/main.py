@@ -32,6 +32,7 @@ _COMMANDS = {
     "storage": ("entrypoints.cli.storage:storage", "Show what is stored, and when the space runs out."),
     "token": ("entrypoints.cli.token:token", "Print a token signed with JWT_SECRET."),
     "keys": ("entrypoints.cli.keys:keys", "Create, list and revoke API keys."),
+    "egress": ("entrypoints.cli.egress:egress", "Allow, deny and list hosts that scripts of single owners may reach."),
     "audit": ("entrypoints.cli.audit:audit", "List administrative acts, newest first."),
     "executions": (
         "entrypoints.cli.executions:executions",

@@ -51,6 +51,7 @@ DESTROYED = {
     "granted-sessions": "scripts and contexts of sessions with grants (migration 29).",
     "granted-functions": "functions and versions with grants (migration 30).",
     "execution-uses": "the record of what executions have used of their grants (migration 32).",
+    "egress-rules": "what scripts of single owners may reach (migration 35).",
     "states": "the states of sessions (migration 31).",
     "files": "files of owners and of executions (migration 33).",
     "secrets": "the secrets of owners (migration 34).",

@@ -64,7 +64,7 @@ def move(  # noqa: PLR0913, PLR0917  # one for each argument and option
     yes: bool,
     output: str,
 ) -> None:
-    """Move everything of SOURCE to TARGET: functions, sessions, their executions and idempotency keys.
+    """Move everything of SOURCE to TARGET: functions, sessions with their executions, keys and egress rules.
 
     Copies of the origin's sessions get their owner when they are adopted, so they are not moved.
 
@@ -91,7 +91,7 @@ def move(  # noqa: PLR0913, PLR0917  # one for each argument and option
 @output_option
 @click.pass_context
 def purge(context: click.Context, owner: Owner, dry_run: bool, yes: bool, output: str) -> None:
-    """Erase all content of OWNER: sessions, their executions, idempotency keys and functions.
+    """Erase all content of OWNER: sessions, their executions, idempotency keys, functions and egress rules.
 
     The command asks first. Sessions are closed and emptied; their rows, without content, stay until their retention is
     over. Copies of the origin's sessions are removed too; the origin still has the sessions. API keys stay: revoke
@@ -247,4 +247,5 @@ _NAMES = {
     OwnedData.FILES: ("file", "files"),
     OwnedData.WEBHOOKS: ("webhook", "webhooks"),
     OwnedData.SCHEDULES: ("schedule", "schedules"),
+    OwnedData.EGRESS_RULES: ("egress rule", "egress rules"),
 }

@@ -22,7 +22,11 @@ _HELD = "held"
 _COLOURS = {"held": "green", "succeeded": "red", "unclear": "yellow"}
 
 
-@click.command(epilog=examples("pglambda selftest", "pglambda selftest --language python --output json"))
+@click.command(
+    epilog=examples(
+        "pglambda selftest", "pglambda selftest --only egress", "pglambda selftest --language python --output json"
+    )
+)
 @click.option(
     "--language",
     "languages",
@@ -30,16 +34,27 @@ _COLOURS = {"held": "green", "succeeded": "red", "unclear": "yellow"}
     multiple=True,
     help="Only this language. Repeat the option for several languages.",
 )
+@click.option(
+    "--only",
+    "only",
+    multiple=True,
+    metavar="CATEGORY",
+    help="Only attacks of this category, or group of categories such as egress. Repeat the option for several.",
+)
 @output_option
 @click.pass_context
-def selftest(context: click.Context, languages: tuple[str, ...], output: str) -> None:
+def selftest(context: click.Context, languages: tuple[str, ...], only: tuple[str, ...], output: str) -> None:
     """Try every known attack on this host's sandbox.
 
-    Each attack must fail. The exit status is 1 if an attack succeeds, or if its script did not do what it should try.
+    Attacks of the group egress are on scripts with a network: on the egress process and its rules. Each attack must
+    fail. The exit status is 1 if an attack succeeds, or if its script did not do what it should try.
     """
     with failures_reported():
         commands = container_of(context)(settings=settings_in_force())
-        trials = asyncio.run(attack(commands.self_test([Language(each) for each in languages] or list(Language))))
+        test = commands.self_test([Language(each) for each in languages] or list(Language), only)
+        if only and not test.attacks:
+            raise click.BadParameter(f"{', '.join(only)} names no attacks", param_hint="--only")
+        trials = asyncio.run(attack(test))
     click.echo(written(trials, Output(output)))
     if not all_held(trials):
         context.exit(1)

@@ -35,6 +35,7 @@ from domain.access.api_key import SECRET_BYTES
 from domain.access.api_key_service import ApiKeyService
 from domain.access.principal import Principal, Scope
 from domain.audit import new_act
+from domain.egress.owner_rule_service import OwnerRuleService
 from domain.executions.function_sessions import FunctionSessions
 from domain.functions.params import ParamsCheck
 from domain.idempotency import KEPT_FOR
@@ -189,6 +190,7 @@ class Commands(TakeoverCommands):
         providers.Object(lambda: secrets.token_urlsafe(SECRET_BYTES)),
         actor,
     )
+    egress_rules = providers.Factory(OwnerRuleService, database.clock, ids, database.egress_rules, actor)
     webhooks = providers.Factory(
         WebhookService,
         database.clock,

@@ -20,6 +20,7 @@ from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.schema import SchemaCheck
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.audit import PostgresAuditReader
+from adapters.postgres.repositories.egress_rules import PostgresOwnerRules
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
 from adapters.postgres.repositories.files import PostgresFileRepository
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
@@ -175,6 +176,7 @@ class Database(containers.DeclarativeContainer):
     )
     api_keys = providers.Singleton(PostgresApiKeyRepository, gateway, statements.provided.api_keys)
     secrets = providers.Singleton(PostgresSecretRepository, gateway, statements.provided.secrets)
+    egress_rules = providers.Singleton(PostgresOwnerRules, gateway, statements.provided.egress_rules)
     takeover_store = providers.Singleton(PostgresTakeoverStore, gateway, statements.provided.takeover)
     return_store = providers.Singleton(PostgresReturnStore, gateway, statements.provided.session_returns)
     recordings = providers.Singleton(PostgresRecordingStore, gateway, statements.provided.recordings)
@@ -217,6 +219,7 @@ class Database(containers.DeclarativeContainer):
         functions.provided.coalescers,
         api_keys.provided.coalescers,
         secrets.provided.coalescers,
+        egress_rules.provided.coalescers,
     )
     rates = providers.Singleton(PostgresRateStore, gateway, statements.provided.limits)
     usage = providers.Singleton(PostgresUsageReader, gateway, statements.provided.limits)

@@ -13,22 +13,35 @@ from adapters.postgres.connections.addresses import endpoints_of
 from adapters.sandbox.isolation.seccomp import egress_filter
 from adapters.sandbox.network import Networks
 from adapters.sandbox.runner import SandboxScriptRunner
+from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
+from domain.clock import Clock
+from domain.egress.known_rules import KnownOwnerRules
+from domain.egress.ports import OwnerRules
 from domain.egress.stats import EgressStats
-from entrypoints.settings.egress import address_rules, egress_rules, guarded_endpoints
+from domain.grants.ceilings import EgressCeilings
+from entrypoints.settings.egress import (
+    address_rules,
+    egress_rules,
+    guarded_endpoints,
+    has_egress,
+    has_owner_rules,
+    host_ceilings,
+)
 from entrypoints.settings.settings import Settings
 
 _MIB = 1024 * 1024
 
 
-def has_egress(settings: Settings) -> bool:
-    """Return whether scripts may reach any host."""
-    return bool(egress_rules(settings))
+def egress_ceilings(settings: Settings, clock: Clock, rules: OwnerRules) -> EgressCeilings:
+    """Return what owners may reach."""
+    return EgressCeilings(egress_rules(settings), KnownOwnerRules(clock, rules) if has_owner_rules(settings) else None)
 
 
 def egress_client(settings: Settings, sandbox: SandboxScriptRunner) -> EgressClient:
     """Return what connects the scripts of this sandbox. Its process starts with the first of them."""
     rules = address_rules(settings)
-    database = () if settings.database_url is None else endpoints_of(settings.database_url.reveal())
+    urls = [url.reveal() for url in (settings.database_url, settings.takeover_source_url) if url is not None]
+    databases = [endpoint for url in urls for endpoint in endpoints_of(url)]
     configuration = Configure(
         connections_max=settings.max_egress_connections,
         bytes_max=settings.max_egress_mb * _MIB,
@@ -36,24 +49,33 @@ def egress_client(settings: Settings, sandbox: SandboxScriptRunner) -> EgressCli
         allowed=[str(network) for network in rules.allowed],
         denied=[str(network) for network in rules.denied],
         own_ports=sorted(rules.own_ports),
-        guarded=[*guarded_endpoints(settings), *database],
+        guarded=[*guarded_endpoints(settings), *databases],
         filter=egress_filter(),
     )
     builder = sandbox.builder
-    uid = None if builder.uid is None else builder.uid + 1
-    return EgressClient(configuration, EgressSandbox(builder.bwrap, uid, sandbox.admit))
+    return EgressClient(configuration, EgressSandbox(builder.bwrap, egress_uid(builder), sandbox.admit))
+
+
+def egress_uid(builder: SandboxBuilder) -> int | None:
+    """Return the uid of the egress process beside the workers of a sandbox; None stands for that of the service."""
+    return None if builder.uid is None else builder.uid + 1
 
 
 def networks_of(settings: Settings, sandbox: SandboxScriptRunner, client: EgressClient) -> Networks:
     """Return how this sandbox starts workers with a network; raises OSError. It may copy a file."""
-    roots = settings.egress_ca_file or _roots_of_host()
+    roots = roots_of(settings)
     found = None if roots is None else sandbox.builder.reachable(roots)
-    return Networks(client, found, settings.max_egress_connections, egress_rules(settings))
+    return Networks(client, found, settings.max_egress_connections, host_ceilings(settings))
+
+
+def roots_of(settings: Settings) -> Path | None:
+    """Return the file of the certificates that scripts trust; None if the host has none."""
+    return settings.egress_ca_file or _roots_of_host()
 
 
 @define(eq=False)
 class HostEgress:
-    """What connects the scripts of a runtime host; nothing without EGRESS_RULES."""
+    """What connects the scripts of a runtime host; nothing if they may reach no host."""
 
     _settings: Settings
     _sandbox: SandboxScriptRunner

@@ -10,7 +10,7 @@ from domain.scripts.language import Language
 from entrypoints.composition.options import KILL_S, request_timeout_s, state_limits
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.server.descriptors import workers_within_limit
-from entrypoints.settings.egress import egress_rules
+from entrypoints.settings.egress import has_egress
 from entrypoints.settings.settings import Settings
 
 _EGRESS_MB = 256
@@ -38,7 +38,7 @@ def sandbox_options(settings: Settings, languages: tuple[Language, ...]) -> Sand
         output_size_max=_OUTPUT_SIZE_MAX,
         result_size_max=settings.max_result_size,
         state_limits=state_limits(settings),
-        reserved_mb=_EGRESS_MB if egress_rules(settings) else 0,
+        reserved_mb=_EGRESS_MB if has_egress(settings) else 0,
     )
     return options if settings.sandbox_uid is None else evolve(options, sandbox_uid=settings.sandbox_uid)
 

@@ -12,24 +12,27 @@ from adapters.origin.http import HttpOrigin, OriginClientOptions
 from adapters.remote_runtime.inspection import certificate_facts, inspect_runtime_hosts
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from adapters.remote_runtime.verification import Verification
-from adapters.sandbox.inspection import inspect_sandbox
+from adapters.sandbox.inspection import inspect_egress, inspect_sandbox
 from adapters.sandbox.network import Networks
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.clock import Clock
 from domain.egress.stats import EgressStats
-from domain.host_facts import CertificateFacts, OriginFacts, RuntimeHostFacts, SandboxFacts
+from domain.host_facts import CertificateFacts, EgressFacts, OriginFacts, RuntimeHostFacts, SandboxFacts
 from domain.hosts.host import RegisteredHost
 from domain.scripts.examination import ScriptExaminer
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRunner
 from domain.stats import RuntimeStreamStats, SandboxStats
-from entrypoints.composition.egress import egress_client, has_egress, networks_of
+from entrypoints.composition.egress import egress_client, networks_of, roots_of
 from entrypoints.composition.host_options import runtime_options, sandbox_options
+from entrypoints.composition.selftest import connected_to
 from entrypoints.http.endpoints.health import Probe
 from entrypoints.origin.health import OriginHealth
+from entrypoints.settings.egress import has_egress
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.front import FrontMetrics
 
+_TRIAL_QUEUE_S = 10.0
 CLOSE_GRACE_S = 2.0
 """For executions that still run when the service stops."""
 
@@ -42,7 +45,7 @@ class Runners:
     remote: HttpScriptRunner | None
     by_language: Mapping[Language, ScriptRunner] = field()
     egress: EgressClient | None = None
-    """What connects scripts of this host's sandbox; None without EGRESS_RULES."""
+    """What connects scripts of this host's sandbox; None if they may reach no host."""
     _networks: Callable[[], Networks] | None = None
 
     @classmethod
@@ -143,11 +146,27 @@ class HostInspector:
     _settings: Settings
     _wall_clock: Clock
     """By which certificates are judged, as OpenSSL does."""
+    _starting: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+    """One sandbox starts at a time: its checks are bounded in time."""
 
     async def sandbox(self) -> SandboxFacts | None:
         """Return the facts about this host's sandbox; None if every language runs on runtime hosts."""
         sandbox = Runners.of(self._settings).sandbox
-        return None if sandbox is None else await inspect_sandbox(sandbox.options)
+        if sandbox is None:
+            return None
+        async with self._starting:
+            return await inspect_sandbox(sandbox.options)
+
+    async def egress(self) -> EgressFacts | None:
+        """Return whether scripts of this host reach a host; None if none may, or all run on runtime hosts."""
+        sandbox = Runners.of(self._settings).sandbox
+        if sandbox is None or not has_egress(self._settings):
+            return None
+        roots = roots_of(self._settings)
+        options = evolve(sandbox.options, prewarmed=0, queue_timeout_s=_TRIAL_QUEUE_S)
+        async with self._starting:
+            found = await inspect_egress(options, connected_to)
+        return EgressFacts(found, None if roots is None else str(roots))
 
     async def origin(self) -> OriginFacts | None:
         """Return how the origin responds; None without ORIGIN_URL."""

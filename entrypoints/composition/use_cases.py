@@ -18,7 +18,6 @@ from domain.executions.service import ExecutionService
 from domain.functions.examples import ExampleRuns
 from domain.functions.params import ParamsCheck
 from domain.functions.service import FunctionService
-from domain.grants.ceilings import EgressCeilings
 from domain.grants.service import GrantService
 from domain.secrets.ceiling import SecretCeiling
 from domain.secrets.service import SecretService
@@ -28,6 +27,7 @@ from domain.states.slots import StateSlots
 from domain.usage import UsageService
 from domain.webhooks.service import WebhookService
 from entrypoints.composition.database import Database
+from entrypoints.composition.egress import egress_ceilings
 from entrypoints.composition.files import file_service
 from entrypoints.composition.guards import OwnerLimits
 from entrypoints.composition.options import (
@@ -50,7 +50,6 @@ from entrypoints.composition.schedules import Schedules
 from entrypoints.composition.secrets import sealer
 from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
 from entrypoints.composition.webhooks import Webhooks
-from entrypoints.settings.egress import egress_rules
 from entrypoints.settings.secrets import secret_policy
 from entrypoints.settings.settings import Settings
 from entrypoints.settings.webhooks import signing_key, webhook_policy
@@ -83,7 +82,7 @@ class UseCases(containers.DeclarativeContainer):
     recording_limiter = providers.Singleton(CapacityLimiter, "the recording of an execution", _RECORDINGS_MAX)
     schemas = providers.Singleton(JsonSchemaCompiler)
     params = providers.Singleton(ParamsCheck, database.functions, schemas)
-    egress = providers.Singleton(EgressCeilings, providers.Callable(egress_rules, settings))
+    egress = providers.Singleton(egress_ceilings, settings, database.clock, database.egress_rules)
     sealer = providers.Singleton(sealer, settings)
     secret_values = providers.Singleton(SecretValues, database.clock, database.secrets, sealer)
     secrets = providers.Singleton(

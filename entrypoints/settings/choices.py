@@ -68,3 +68,11 @@ class AuthenticationMode(StrEnum):
 
     NONE = "none"
     REQUIRED = "required"
+
+
+class EgressChoice(StrEnum):
+    """What decides which hosts scripts may reach: EGRESS_RULES, or also the rules of single owners; or none may be."""
+
+    OFF = "off"
+    RULES = "rules"
+    OWNERS = "owners"

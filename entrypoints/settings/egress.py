@@ -7,15 +7,35 @@ from urllib.parse import urlsplit
 from domain.addresses import Network
 from domain.egress.policy import AddressRules
 from domain.egress.rule import EgressRule, InvalidRule
+from entrypoints.settings.choices import EgressChoice
+from entrypoints.settings.nodes import clock_source, node_addresses
 from entrypoints.settings.settings import Settings
 
 _LISTED_MAX = 256
-_HTTPS_PORT, _HTTP_PORT = 443, 80
+_HTTP_PORT = 80
+_PORTS = {"https": 443, "redis": 6379, "rediss": 6379}
 
 
 def egress_rules(settings: Settings) -> Sequence[EgressRule]:
     """Return what scripts of every owner may reach."""
+    if settings.egress is EgressChoice.OFF:
+        return ()
     return tuple(rule for rule in map(_rule, settings.egress_rules) if rule is not None)
+
+
+def has_egress(settings: Settings) -> bool:
+    """Return whether scripts may reach any host."""
+    return has_owner_rules(settings) or bool(egress_rules(settings))
+
+
+def has_owner_rules(settings: Settings) -> bool:
+    """Return whether an operator can let scripts of single owners reach more."""
+    return settings.egress is EgressChoice.OWNERS
+
+
+def host_ceilings(settings: Settings) -> Sequence[EgressRule] | None:
+    """Return what this host connects at most; None stands for any host, as those that judge owners allow it."""
+    return None if has_owner_rules(settings) else egress_rules(settings)
 
 
 def address_rules(settings: Settings) -> AddressRules:
@@ -29,9 +49,14 @@ def address_rules(settings: Settings) -> AddressRules:
 
 
 def guarded_endpoints(settings: Settings) -> Sequence[tuple[str, int]]:
-    """Return the hosts and ports of the service's own parts, which scripts may not reach."""
-    urls = [*settings.nodejs_runtime_url, *settings.python_runtime_url]
-    return [endpoint for endpoint in map(_endpoint, urls) if endpoint is not None]
+    """Return the hosts and ports of what belongs to the service, which scripts may not reach; no databases yet."""
+    urls = [*settings.nodejs_runtime_url, *settings.python_runtime_url, *settings.controller_url]
+    urls += [url for url in (settings.runtime_host_url, settings.origin_url) if url is not None]
+    if settings.takeover_redis_url is not None:
+        urls.append(settings.takeover_redis_url.reveal())
+    nodes = list(node_addresses(settings).values())
+    source = clock_source(settings)
+    return [*filter(None, map(_endpoint, urls)), *nodes, *([] if source is None else [source])]
 
 
 def egress_settings_are_valid(settings: Settings) -> Iterator[str]:
@@ -81,4 +106,4 @@ def _endpoint(url: str) -> tuple[str, int] | None:
     parts = urlsplit(url)
     if parts.hostname is None:
         return None
-    return parts.hostname, parts.port or (_HTTPS_PORT if parts.scheme == "https" else _HTTP_PORT)
+    return parts.hostname, parts.port or _PORTS.get(parts.scheme, _HTTP_PORT)

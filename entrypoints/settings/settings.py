@@ -9,6 +9,7 @@ from msgspec import Meta
 from domain.scripts.limits import Isolation
 from entrypoints.settings.choices import (
     AuthenticationMode,
+    EgressChoice,
     HistoryMode,
     Idempotency,
     LogFormat,
@@ -140,6 +141,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="Limit in MiB of the functions of one owner, with all kept versions. Unset: no limit."),
     ] = None
 
+    egress: Annotated[
+        EgressChoice,
+        Meta(
+            description="Which hosts scripts may reach: none (off), those of EGRESS_RULES (rules), or also those of "
+            "single owners (owners, with pglambda egress allow). With owners a runtime host connects whatever its "
+            "controllers allow."
+        ),
+    ] = EgressChoice.RULES
     egress_rules: Annotated[
         Texts,
         Meta(

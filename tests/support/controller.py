@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from adapters.aes_gcm_sealer import AesGcmSealer
 from adapters.memory.audit import MemoryAudit
+from adapters.memory.egress_rules import MemoryOwnerRules
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.files import MemoryFileRepository
 from adapters.memory.functions import MemoryFunctionRepository
@@ -61,6 +62,7 @@ class Fakes:
     functions: MemoryFunctionRepository = field()
     rates: MemoryRateStore = field(factory=MemoryRateStore)
     runtime_hosts: MemoryHostDirectory = field(factory=MemoryHostDirectory)
+    egress_rules: MemoryOwnerRules = field(factory=MemoryOwnerRules)
     tasks: BackgroundTasks = field(factory=BackgroundTasks)
     execution_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("an execution", 8))
     recording_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("a recording", 8))
@@ -119,6 +121,7 @@ class Fakes:
             "functions": self.functions,
             "audit": self.audit,
             "secrets": self.secrets,
+            "egress_rules": self.egress_rules,
             "rates": self.rates,
             "usage": MemoryUsageReader(self.store, webhooks=self.webhooks),
             "execution_counts": self.counts,

@@ -10,6 +10,7 @@ from hypothesis import given
 from adapters.memory.announcer import MemoryAnnouncer
 from adapters.memory.api_keys import MemoryApiKeyRepository
 from adapters.memory.audit import MemoryAudit
+from adapters.memory.egress_rules import MemoryOwnerRules
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.files import MemoryFileRepository
 from adapters.memory.functions import MemoryFunctionRepository
@@ -44,6 +45,7 @@ from tests.contracts.key_histories import KeyHistory, steps
 from tests.contracts.keyed_call_repository import KEY, KeyedCallRepositoryContract, made_of
 from tests.contracts.live_output import LiveOutputContract
 from tests.contracts.origin_reader import OriginReaderContract, Store
+from tests.contracts.owner_rules import RULES_MAX, OwnerRulesContract
 from tests.contracts.ownership import OwnershipContract, ownership_fails_as_a_whole
 from tests.contracts.recording_store import RecordingStoreContract, recording_fails_as_a_whole
 from tests.contracts.return_store import ReturnStoreContract
@@ -202,6 +204,16 @@ class TestMemorySecretRepository(SecretRepositoryContract):
     @pytest.fixture
     def secrets(self) -> MemorySecretRepository:
         return MemorySecretRepository()
+
+
+class TestMemoryOwnerRules(OwnerRulesContract):
+    @pytest.fixture
+    def rules(self) -> MemoryOwnerRules:
+        return MemoryOwnerRules(RULES_MAX)
+
+    @pytest.fixture
+    def audit(self, rules: MemoryOwnerRules) -> MemoryAudit:
+        return rules.audit
 
 
 class TestMemoryTakeoverStore(TakeoverStoreContract):

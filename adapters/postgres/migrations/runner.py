@@ -112,7 +112,7 @@ class MigrationRunner:
         return SchemaState.of(self._steps, await self._applied()).pending
 
     def _require_known(self, to: int | None) -> None:
-        if to is not None and to > len(self._steps):
+        if to is not None and to > self._steps[-1].version:
             raise UnknownMigration(f"There is no migration {to}. The latest is {self._steps[-1]}.")
 
     async def _retried(self, work: Callable[[float], Awaitable[Done]]) -> Done:

@@ -81,6 +81,7 @@ class PostgresOwnerMover(OwnerMover):
             OwnedData.WEBHOOKS: await self._number(self._statements.select_webhook_count, named),
             OwnedData.SCHEDULES: await self._number(self._statements.select_schedule_count, named),
             OwnedData.FILES: await self._number(self._statements.select_file_count, named),
+            OwnedData.EGRESS_RULES: await self._number(self._statements.select_egress_rule_count, named),
         }
 
     @override
@@ -132,6 +133,7 @@ class PostgresOwnerMover(OwnerMover):
             Walk(OwnedData.WEBHOOKS, statements.move_webhooks, owners, {"after": None}, rows_max),
             Walk(OwnedData.SCHEDULES, statements.move_schedules, owners, {"after": None}, rows_max),
             Walk(OwnedData.FILES, statements.move_files, owners, {"after": None}, rows_max),
+            Walk(OwnedData.EGRESS_RULES, statements.move_egress_rules, owners, {"after": ""}, rows_max),
         ]
 
     async def _number(self, statement: Statement, parameters: Mapping[str, object]) -> int:

@@ -13,6 +13,7 @@ class OwnerStatements:
     select_session_count: Statement
     select_oldest_of_owner: Statement
     select_schedule_count: Statement
+    select_egress_rule_count: Statement
     select_key_count: Statement
     select_history_count: Statement = field(metadata=UNPREPARED)
     select_owned_function_count: Statement
@@ -21,6 +22,7 @@ class OwnerStatements:
     move_sessions: Statement = field(metadata=UNPREPARED)
     move_queue: Statement = field(metadata=UNPREPARED)
     move_schedules: Statement = field(metadata=UNPREPARED)
+    move_egress_rules: Statement = field(metadata=UNPREPARED)
     move_takings: Statement = field(metadata=UNPREPARED)
     move_initialize_keys: Statement = field(metadata=UNPREPARED)
     move_history: Statement = field(metadata=UNPREPARED)
@@ -42,6 +44,7 @@ class PurgeStatements:
     purge_functions: Statement = field(metadata=UNPREPARED)
     purge_queue: Statement = field(metadata=UNPREPARED)
     purge_webhooks: Statement = field(metadata=UNPREPARED)
+    purge_egress_rules: Statement = field(metadata=UNPREPARED)
     purge_inbound: Statement = field(metadata=UNPREPARED)
     purge_schedules: Statement = field(metadata=UNPREPARED)
     purge_takings: Statement = field(metadata=UNPREPARED)

@@ -164,6 +164,16 @@ class SecretStatements:
 
 
 @frozen
+class EgressRuleStatements:
+    """Statements of `egress_rules.sql`."""
+
+    allow_egress: Statement
+    deny_egress: Statement
+    select_egress_rules: Statement
+    select_egress_rule_page: Statement
+
+
+@frozen
 class ApiKeyStatements:
     """Statements of `api_keys.sql`."""
 

@@ -19,6 +19,7 @@ from adapters.postgres.statements.administration import (
 from adapters.postgres.statements.calls import (
     ApiKeyStatements,
     ClockStatements,
+    EgressRuleStatements,
     ExecutionStatements,
     FileStatements,
     FunctionStatements,
@@ -72,6 +73,7 @@ class Statements:
     functions: FunctionStatements
     api_keys: ApiKeyStatements
     secrets: SecretStatements
+    egress_rules: EgressRuleStatements
     owners: OwnerStatements
     purges: PurgeStatements
     audit: AuditStatements

@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import field, frozen
 from typing_extensions import override
 
+from domain.egress.traffic import RefusalReason
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.report import FailureCode
@@ -48,6 +49,10 @@ class Attack:
     `in_control` says that it is harmless outside a sandbox, and must succeed there. Its scripts are called by
     `convention`, and find hostile packages if it `has_packages`. With a `state`, each step finds the state that the
     step before in its session has left.
+
+    `network` are the rules of its session, in which `{target}` is a host of its own at the addresses `resolves`, and
+    other names are those of TrialHosts. One of its connections must be `refused` for this reason, or it has tried
+    nothing.
     """
 
     language: Language
@@ -61,19 +66,49 @@ class Attack:
     trace: str | None
     in_control: bool
     convention: Convention
-    state: AttackState | None
+    state: AttackState | None = None
     has_packages: bool = False
+    network: Sequence[str] = ()
+    resolves: Sequence[str] = ()
+    refused: RefusalReason | None = None
+
+    @property
+    def target(self) -> str:
+        """The name of the host of its own."""
+        return f"{self.name}.{self.language}.test"
 
     @override
     def __str__(self) -> str:
         return f"{self.category}/{self.name} ({self.language})"
 
 
-def load_attacks(languages: Sequence[Language] = tuple(Language)) -> Sequence[Attack]:
-    """Return the attacks in these languages; raises OSError and ValueError if a file cannot be read."""
-    preludes = {language: (_FOLDER / f"prelude.{language}").read_text(encoding="utf-8") for language in languages}
-    found = [attack for path in sorted(_FOLDER.glob("*.attacks")) for attack in _attacks_in(path, preludes)]
-    return tuple(found)
+def load_attacks(languages: Sequence[Language] = tuple(Language), only: Sequence[str] = ()) -> Sequence[Attack]:
+    """Return the attacks in these languages; raises OSError and ValueError if a file cannot be read.
+
+    `only` names categories, or groups of them such as `egress`; without any, all are returned.
+    """
+    paths = [path for path in sorted(_FOLDER.glob("*.attacks")) if not only or {path.stem, _group(path)} & set(only)]
+    return tuple(
+        attack
+        for path in paths
+        for attack in _attacks_in(path, {language: _prelude(path, language) for language in languages})
+    )
+
+
+def categories() -> Sequence[str]:
+    """Return the names that `only` may have."""
+    return sorted({name for path in _FOLDER.glob("*.attacks") for name in (path.stem, _group(path))})
+
+
+def _group(path: Path) -> str:
+    return path.stem.partition("-")[0]
+
+
+def _prelude(path: Path, language: Language) -> str:
+    """Return what stands before each script: a text for all, one for the group and one for the category."""
+    names = ["prelude", f"{_group(path)}.prelude", f"{path.stem}.prelude"]
+    found = [_FOLDER / f"{name}.{language}" for name in dict.fromkeys(names)]
+    return "".join(each.read_text(encoding="utf-8") for each in found if each.exists())
 
 
 def _attacks_in(path: Path, preludes: dict[Language, str]) -> Iterator[Attack]:
@@ -106,6 +141,9 @@ def read_attack(language: Language, category: str, name: str, text: str, prelude
         convention=Convention(facts.pop("convention", Convention.OWN)),
         state=AttackState(facts.pop("state")) if "state" in facts else None,
         has_packages=facts.pop("packages", "no") == "yes",
+        network=facts.pop("network", "").split(),
+        resolves=facts.pop("resolves", "").split(),
+        refused=RefusalReason[facts.pop("refused")] if "refused" in facts else None,
     )
     if facts or not steps:
         raise ValueError(f"{attack} has unknown facts ({', '.join(facts)}), or no script")

@@ -45,7 +45,7 @@ class Judge:
         success = harm or next(self._successes(attack, reports), None)
         if success is not None:
             return AttackResult.SUCCEEDED, success
-        unexpected = next(_unexpected_failures(attack, reports), None)
+        unexpected = next(_unexpected_failures(attack, reports), None) or _missing_refusal(attack, reports)
         if unexpected is not None:
             return AttackResult.UNCLEAR, unexpected
         return AttackResult.HELD, _stopped_by(reports)
@@ -79,6 +79,13 @@ def _unexpected_failures(attack: Attack, reports: Sequence[ScriptReport]) -> Ite
         failure = report.failure
         if failure is not None and failure.code not in attack.ends:
             yield f"{failure.code}: {failure.summary}"
+
+
+def _missing_refusal(attack: Attack, reports: Sequence[ScriptReport]) -> str | None:
+    refused = {refusal.reason for report in reports if report.traffic for refusal in report.traffic.refusals}
+    if attack.refused is None or attack.refused in refused:
+        return None
+    return f"no connection was refused for this reason: {attack.refused}"
 
 
 def _stopped_by(reports: Sequence[ScriptReport]) -> str:

@@ -1,23 +1,27 @@
 """Makes attacks one after another, and inspects the host after each."""
 
 import asyncio
+import contextlib
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import timedelta
 from uuid import uuid4
 
 from attrs import Factory, define, evolve, field
 
 from adapters.sandbox.isolation.system_calls import MACHINES
+from adapters.sandbox.network import Networks
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.selftest.canaries import Canaries
 from adapters.sandbox.selftest.corpus import Attack, AttackState
 from adapters.sandbox.selftest.packages import HostilePackages
-from adapters.sandbox.selftest.results import Judge, Trial
-from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
+from adapters.sandbox.selftest.reach import why_not_reached
+from adapters.sandbox.selftest.results import AttackResult, Judge, Trial
+from adapters.sandbox.selftest.trial_hosts import TrialHosts
+from domain.egress.rule import EgressRule
 from domain.errors import DomainError
 from domain.identity import ANONYMOUS, SessionRef
 from domain.json_text import EMPTY_OBJECT, JsonText
@@ -34,6 +38,9 @@ _POLL_S = 0.01
 _NEIGHBOURS = {Language.PYTHON: "result = 42", Language.NODEJS: "return 42"}
 
 
+Connect = Callable[[SandboxScriptRunner, TrialHosts], contextlib.AbstractAsyncContextManager[Networks]]
+
+
 @define(eq=False)
 class Attacker:
     """Makes attacks on one runner while canaries are open."""
@@ -43,6 +50,9 @@ class Attacker:
     options: SandboxOptions
     packages: HostilePackages = Factory(lambda self: HostilePackages(self.options.runtimes_dir), takes_self=True)
     """Those that the runner has."""
+    hosts: TrialHosts | None = None
+    """Those that scripts with a network may reach, and others; None if no attack has a network."""
+    _reaches: dict[Language, bool] = field(factory=dict, init=False)
     _neighbours: dict[Language, SessionRef] = field(factory=dict, init=False)
 
     async def attack(self, attack: Attack) -> Trial:
@@ -63,6 +73,8 @@ class Attacker:
         await self._evict(sessions)
         harm = await self._harm(attack.language)
         verdict, evidence = Judge(self.options, self.options.memory_mb).judge(attack, reports, harm)
+        if attack.network and verdict is AttackResult.HELD and not await self._can_reach(attack.language):
+            verdict, evidence = AttackResult.UNCLEAR, "its language does not reach the host that it may reach"
         return Trial(attack, verdict, evidence, (time.perf_counter() - started_at) * 1000)
 
     async def _run_later(self, attack: Attack, source: str, sessions: list[SessionRef]) -> list[ScriptReport]:
@@ -87,7 +99,16 @@ class Attacker:
     async def _harm(self, language: Language) -> str | None:
         if await self._mark_survives():
             return "a process or thread has outlived its session"
-        return self.canaries.harm() or await self._neighbour_harmed(language)
+        of_hosts = None if self.hosts is None else self.hosts.harm()
+        return self.canaries.harm() or of_hosts or await self._neighbour_harmed(language)
+
+    async def _can_reach(self, language: Language) -> bool:
+        """Return whether a script of the language reaches the allowed host, without which attacks prove nothing."""
+        if language not in self._reaches:
+            assert self.hosts is not None
+            why_not = await why_not_reached(self.runner, self.hosts, language, self.options.memory_mb)
+            self._reaches[language] = why_not is None
+        return self._reaches[language]
 
     async def _mark_survives(self) -> bool:
         ends_at = time.monotonic() + _END_S
@@ -109,6 +130,7 @@ class Attacker:
         self, attack: Attack, source: str, session: SessionRef, state: JsonText = EMPTY_OBJECT
     ) -> ScriptReport:
         run = self._script_run(attack.language, source, session, attack.timeout_ms)
+        run = self._with_network(run, attack.network, attack.target)
         environment = self.packages.environment(attack.language) if attack.has_packages else None
         given = _run_state(attack, state)
         return await self._report(evolve(run, convention=attack.convention, state=given, environment=environment))
@@ -134,9 +156,19 @@ class Attacker:
             session_left=timedelta(hours=1),
             script_hash=script.hash,
             context=JsonText("{}"),
-            params=JsonText(json.dumps({**self.canaries.params(), **self._facts()})),
+            params=JsonText(json.dumps(self._params())),
             source=read,
         )
+
+    def _with_network(self, run: ScriptRun, rules: Sequence[str], target: str = "") -> ScriptRun:
+        """Return the run with rules in which names and ports stand for those of the trial."""
+        params = {**self._params(), "target": target}
+        network = tuple(EgressRule.parse(rule.format(**params)) for rule in rules)
+        return evolve(run, params=JsonText(json.dumps(params)), network=network)
+
+    def _params(self) -> Mapping[str, object]:
+        hosts = {} if self.hosts is None else self.hosts.params()
+        return {**self.canaries.params(), **self._facts(), **hosts}
 
     def _facts(self) -> Mapping[str, object]:
         options = self.options
@@ -160,20 +192,34 @@ class SelfTest:
 
     options: SandboxOptions
     attacks: Sequence[Attack]
+    connect: Connect | None = None
+    """Connects the scripts of a runner to hosts; without it no attack may have a network."""
 
     async def trials(self) -> AsyncIterator[Trial]:
         """Make the attacks in their order; raises RuntimeUnavailable if there is no sandbox to attack."""
         runner = SandboxScriptRunner(self.options, trees=HostilePackages(self.options.runtimes_dir))
-        await runner.open()
-        canaries = Canaries(SandboxBuilder(self.options).uid)
-        try:
+        canaries = Canaries(runner.builder.uid)
+        async with contextlib.AsyncExitStack() as closing:
+            closing.callback(canaries.close)
             canaries.open()
-            attacker = Attacker(runner, canaries, self.options)
+            hosts = await self._connected(runner, canaries.mark, closing)
+            closing.push_async_callback(runner.close, _END_S)
+            await runner.open()
+            attacker = Attacker(runner, canaries, self.options, hosts)
             for attack in self.attacks:
                 yield await attacker.attack(attack)
-        finally:
-            canaries.close()
-            await runner.close(_END_S)
+
+    async def _connected(
+        self, runner: SandboxScriptRunner, mark: str, closing: contextlib.AsyncExitStack
+    ) -> TrialHosts | None:
+        attacks = [attack for attack in self.attacks if attack.network]
+        if self.connect is None or not attacks:
+            return None
+        hosts = TrialHosts(attacks, mark)
+        await hosts.open()
+        closing.push_async_callback(hosts.close)
+        runner.networks = await closing.enter_async_context(self.connect(runner, hosts))
+        return hosts
 
 
 def _run_state(attack: Attack, text: JsonText) -> RunState | None:

@@ -206,7 +206,7 @@ async def _listeners_of(launched: Launched, spec: SandboxSpec) -> Listeners | No
     if spec.network is None:
         return None
     try:
-        return await take_listeners(launched.channel, len(spec.network.ports))
+        return await take_listeners(launched.channel, len(spec.network.listening))
     except BaseException:
         launched.discard()
         raise

@@ -129,8 +129,10 @@ class SandboxSpec:
         }
         if self.equipment is None:
             return plain
-        network = () if self.network is None else self.network.order()
-        return {**plain, **dict(network), "variables": dict(self.equipment.variables_at_start())}
+        variables = dict(self.equipment.variables_at_start())
+        if self.network is None:
+            return {**plain, "variables": variables}
+        return {**plain, **dict(self.network.order()), "variables": {**variables, **self.network.variables_at_start()}}
 
     @property
     def _generates_code(self) -> bool:

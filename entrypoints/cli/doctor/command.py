@@ -15,7 +15,17 @@ from domain.hosts.host import RegisteredHost
 from domain.inspection import ClockFacts, DatabaseUnreachable, HorizonHolder, InspectionFailed, Obstacle
 from domain.stored_facts import AccessFacts
 from entrypoints.cli.database import command_database
-from entrypoints.cli.doctor import buckets, connection, host, runtime_hosts, schema, server, surroundings, tables
+from entrypoints.cli.doctor import (
+    buckets,
+    connection,
+    egress,
+    host,
+    runtime_hosts,
+    schema,
+    server,
+    surroundings,
+    tables,
+)
 from entrypoints.cli.doctor.report import Finding, Level, Subject, as_json, as_table, worst
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
@@ -194,15 +204,18 @@ def host_checks(inspector: "HostInspector", settings: Settings, *, is_other_user
     """Return the checks of this machine in the order of the report."""
     sandbox = Check(host.SANDBOX, host.judge_sandbox, [inspector.sandbox], _SANDBOX_TIMEOUT_S)
     disk = Check(host.DISK, partial(host.judge_host, settings=settings), [partial(host.host_facts, settings)])
-    of_user = [] if is_other_user else [sandbox, disk]
+    reach = Check(
+        egress.EGRESS, partial(egress.judge_egress, settings=settings), [inspector.egress], _SANDBOX_TIMEOUT_S
+    )
+    of_user = [] if is_other_user else [sandbox, reach, disk]
     return [
         Check(surroundings.VARIABLES, partial(surroundings.judge_names, os.environ)),
         Check(host.ACCESS, partial(host.judge_address, settings)),
         Check(surroundings.VARIABLES, partial(surroundings.judge_origin_clients, settings)),
-        *of_user[:1],
+        *of_user[:2],
         Check(runtime_hosts.RUNTIME_HOSTS, runtime_hosts.judge_runtime_hosts, [inspector.runtime_hosts]),
         Check(host.ORIGIN, host.judge_origin, [inspector.origin]),
-        *of_user[1:],
+        *of_user[2:],
     ]
 
 

@@ -9,6 +9,7 @@ import pytest
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.audit import PostgresAuditReader
+from adapters.postgres.repositories.egress_rules import PostgresOwnerRules
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
 from adapters.postgres.repositories.ownership import PostgresOwnership
 from adapters.postgres.repositories.purges import PostgresSessionPurger
@@ -31,6 +32,7 @@ from tests.contracts.function_repository import ALICE, BOB, VERSIONS_KEPT, Funct
 from tests.contracts.function_repository import EXAMINED_MAX as FUNCTIONS_EXAMINED_MAX
 from tests.contracts.hidden_session_repository import HiddenSessionRepositoryContract
 from tests.contracts.keyed_call_repository import KeyedCallRepositoryContract
+from tests.contracts.owner_rules import RULES_MAX, OwnerRulesContract
 from tests.contracts.ownership import OwnershipContract
 from tests.contracts.recording_store import RecordingStoreContract
 from tests.contracts.return_store import ReturnStoreContract
@@ -286,3 +288,13 @@ class TestPostgresSecretRepository(SecretRepositoryContract):
     @pytest.fixture
     def secrets(self, gateway: Gateway, statements: Statements) -> PostgresSecretRepository:
         return PostgresSecretRepository(gateway, statements.secrets)
+
+
+class TestPostgresOwnerRules(OwnerRulesContract):
+    @pytest.fixture
+    def audit(self, gateway: Gateway, statements: Statements) -> PostgresAuditReader:
+        return PostgresAuditReader(gateway, statements.audit)
+
+    @pytest.fixture
+    def rules(self, gateway: Gateway, statements: Statements) -> PostgresOwnerRules:
+        return PostgresOwnerRules(gateway, statements.egress_rules, RULES_MAX)

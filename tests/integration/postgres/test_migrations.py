@@ -85,7 +85,7 @@ def schema_of(url: str) -> list[tuple[object, ...]]:
 
 def step_after(up: str) -> Migration:
     """Return a step after those of this release."""
-    return Migration(len(STEPS) + 1, "next", up, "SELECT 1")
+    return Migration(STEPS[-1].version + 1, "next", up, "SELECT 1")
 
 
 def names(steps) -> list[str]:
@@ -134,7 +134,7 @@ class TestUp:
 
     async def test_calls_are_not_delayed_behind_a_step_that_waits(self, database_url, runner_on):
         column = "ALTER TABLE meta.sessions {} COLUMN another integer"
-        steps = [*STEPS, Migration(len(STEPS) + 1, "another", column.format("ADD"), column.format("DROP"))]
+        steps = [*STEPS, Migration(STEPS[-1].version + 1, "another", column.format("ADD"), column.format("DROP"))]
         runner = runner_on(database_url, steps, MigrationOptions(pause_s=0.05, long_every=100))
         with psycopg.connect(database_url, autocommit=True) as calls, psycopg.connect(database_url) as dump:
             dump.execute("SELECT FROM meta.sessions")
@@ -170,7 +170,7 @@ class TestDown:
         assert schema_of(database_url) == schema
 
     async def test_a_dry_run_reverts_no_step(self, migrated):
-        assert names(await migrated.down(len(STEPS) - 2, dry_run=True)) == [str(step) for step in STEPS[:-3:-1]]
+        assert names(await migrated.down(STEPS[-3].version, dry_run=True)) == [str(step) for step in STEPS[:-3:-1]]
         assert await migrated.pending() == []
 
     async def test_several_runners_at_once_revert_a_step_once(self, database_url, runner_on):
@@ -256,7 +256,7 @@ IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('meta
 
 class TestOutsideOfATransaction:
     async def test_an_index_is_built_while_calls_write_and_built_again_after_a_failure(self, database_url, runner_on):
-        step = Migration(len(STEPS) + 1, "index", INDEX, "DROP INDEX meta.by_title;")
+        step = Migration(STEPS[-1].version + 1, "index", INDEX, "DROP INDEX meta.by_title;")
         runner = runner_on(database_url, [*STEPS, step], evolve(QUICK, build_timeout_s=0.5))
         with psycopg.connect(database_url) as writer, psycopg.connect(database_url, autocommit=True) as others:
             writer.execute("DELETE FROM meta.sessions WHERE FALSE")
@@ -271,7 +271,7 @@ class TestOutsideOfATransaction:
         assert names(await runner.down()) == [str(step)]
 
     async def test_several_runners_at_once_build_once(self, database_url, runner_on):
-        step = Migration(len(STEPS) + 1, "index", INDEX, "DROP INDEX meta.by_title;")
+        step = Migration(STEPS[-1].version + 1, "index", INDEX, "DROP INDEX meta.by_title;")
         runners = [runner_on(database_url, [*STEPS, step], MigrationOptions(pause_s=0.05)) for _ in range(3)]
         taken = await asyncio.gather(*(runner.up() for runner in runners))
         assert sorted(map(len, taken)) == [0, 0, 1]
@@ -279,19 +279,19 @@ class TestOutsideOfATransaction:
 
 class TestNewerSchema:
     async def test_a_release_works_beside_a_newer_step_that_allows_it(self, migrated, database_url, runner_on):
-        newer = [*STEPS, step_after(f"-- works beside {len(STEPS):04d}")]
+        newer = [*STEPS, step_after(f"-- works beside {STEPS[-1].version:04d}")]
         await runner_on(database_url, newer).up()
         assert await migrated.pending() == await migrated.up() == []
         last = (await migrated.status())[-1]
         assert (last.name, last.is_newer, last.applied_at) == (str(newer[-1]), True, ManualClock().now())
 
     async def test_only_the_newer_release_reverts_its_step(self, migrated, database_url, runner_on):
-        newer = [*STEPS, step_after(f"-- works beside {len(STEPS):04d}")]
+        newer = [*STEPS, step_after(f"-- works beside {STEPS[-1].version:04d}")]
         await runner_on(database_url, newer).up()
         for to in (None, 3):
-            with pytest.raises(MigrationsDiffer, match=f"Use that release to migrate down to {len(STEPS)}"):
+            with pytest.raises(MigrationsDiffer, match=f"Use that release to migrate down to {STEPS[-1].version}"):
                 await migrated.down(to)
-        assert names(await runner_on(database_url, newer).down(len(STEPS))) == [str(newer[-1])]
+        assert names(await runner_on(database_url, newer).down(STEPS[-1].version)) == [str(newer[-1])]
         assert names(await migrated.down()) == [str(STEPS[-1])]
 
 
@@ -350,8 +350,8 @@ class TestRefusals:
 
     async def test_an_unknown_version_is_refused(self, runner):
         for call in (runner.up, runner.down):
-            with pytest.raises(UnknownMigration, match=rf"no migration {len(STEPS) + 1}\. The latest is"):
-                await call(len(STEPS) + 1)
+            with pytest.raises(UnknownMigration, match=rf"no migration {STEPS[-1].version + 1}\. The latest is"):
+                await call(STEPS[-1].version + 1)
 
     async def test_an_unreachable_server_is_unavailable(self, runner_on):
         runner = runner_on(f"host=127.0.0.1 port={free_port()} dbname=d user=u")

@@ -127,6 +127,7 @@ SELECT 3, gen_random_uuid(), 'alice', 'a.csv', 'text/csv', 1, now(), TRUE FROM g
 INSERT INTO meta.file_chunks VALUES (3, gen_random_uuid(), 0, '');
 INSERT INTO meta.secrets (owner, name, version, key_id, nonce, sealed, created_at, author)
 SELECT 'alice', n, 1, 'k', '', '', now(), 'alice' FROM generate_series(1, 2) AS n;
+INSERT INTO meta.egress_rules VALUES ('alice', 'api.example.com:443', now()), ('bob', '*:443', now());
 INSERT INTO meta.audit VALUES (gen_random_uuid(), 'root@example', 'cli', 'keys.create', 'alice', 'k', '{}');
 """
 ADD_KEY = "INSERT INTO meta.api_keys VALUES (gen_random_uuid(), 'alice', ARRAY['admin'], sha256(''))"
@@ -146,6 +147,7 @@ GROUP BY c.relname
 """
 LOSSES = {
     "files": "2 files (1 file chunk)",
+    "egress-rules": "2 egress rules",
     "execution-uses": "2 execution uses",
     "granted-functions": "1 granted function (1 granted version)",
     "granted-sessions": "1 granted session",

@@ -14,12 +14,15 @@ from attrs import evolve
 from adapters.postgres.buckets.placements import PostgresBucketRegister
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.audit import PostgresAuditReader
+from adapters.postgres.repositories.egress_rules import PostgresOwnerRules
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.repositories.queue_statements import AcceptCall, AcceptExecutions
 from adapters.postgres.statements.catalogue import Statements
 from domain.access.owner_move import MoveStep, OwnedData
 from domain.audit import ActName
+from domain.egress.owner_rule import OwnerEgressRule
+from domain.egress.rule import EgressRule
 from domain.errors import StorageUnavailable
 from domain.executions.execution import ExecutionNotFound
 from domain.functions.function import Definition, Function
@@ -466,3 +469,18 @@ async def test_a_schedule_whose_session_moves_before_it_does_not_end_meanwhile(m
         assert await planner.read(schedule) == schedule
     await walked(mover)
     assert (await planner.schedules.find(ALICE, schedule.schedule_id)).next_at == schedule.next_at
+
+
+async def test_egress_rules_move_and_those_of_the_new_owner_stay(mover, gateway, statements, storage):
+    rules = PostgresOwnerRules(gateway, statements.egress_rules)
+    texts = [f"a{number}.test:443" for number in range(7)]
+    for owner, text in [*((ANONYMOUS, text) for text in texts), (ALICE, texts[0]), (ALICE, "b.test:443")]:
+        await rules.allow(
+            OwnerEgressRule(owner, EgressRule.parse(text), storage.clock.now()), act(ActName.EGRESS_ALLOW)
+        )
+    await walked(mover)
+    assert [str(each) for each in await rules.of(ALICE)] == [*texts, "b.test:443"]
+    assert list(await rules.of(ANONYMOUS)) == []
+    audit = PostgresAuditReader(gateway, statements.audit)
+    (entry,) = [each for each in await recorded(audit) if each.act == ActName.OWNERS_MOVE]
+    assert entry.details["egress_rules"] == 7

@@ -35,6 +35,11 @@ from tests.integration.postgres.gateways import SteeredGateway
 from tests.support.acts import OPERATOR, act, recorded
 
 NOTHING = dict.fromkeys(OwnedData, 0)
+EGRESS_RULES = """
+INSERT INTO meta.egress_rules
+SELECT o.owner, format('a%s.test:443', n), now()
+FROM generate_series(1, 4) AS n, unnest(ARRAY['alice', 'bob']) AS o (owner)
+"""
 SECRET = "content-of-alice"
 _CONTENT = """
 SELECT string_agg(t::text, '') FROM (
@@ -100,13 +105,15 @@ async def test_nothing_of_the_content_is_left_and_that_of_others_stays(purger, s
     await function_of(functions, storage, ALICE)
     planner = Planner(storage, storage.schedules)
     scheduled, _ = [await planner.add(owner=owner, params=JsonText(f'"{SECRET}"')) for owner in (ALICE, BOB)]
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(EGRESS_RULES)
     file, _, upload = [
         await stored_file(storage, ALICE, SECRET.encode()),
         await stored_file(storage, BOB, SECRET.encode()),
         await started_file(storage, ALICE),
     ]
     kept = await purger.count(BOB)
-    assert await purger.count(ALICE) == dict(zip(OwnedData, (5, 5, 10, 1, 0, 1, 2), strict=True))
+    assert await purger.count(ALICE) == dict(zip(OwnedData, (5, 5, 10, 1, 0, 1, 2, 4), strict=True))
     assert content_of(database_url).count(SECRET) == 17
     steps = [step async for step in purger.purge(ALICE, act(ActName.OWNERS_PURGE))]
     assert max(step.examined for step in steps) <= 3
@@ -128,6 +135,7 @@ async def test_nothing_of_the_content_is_left_and_that_of_others_stays(purger, s
         "executions": 10,
         "functions": 1,
         "files": 2,
+        "egress_rules": 4,
     }
 
 

@@ -20,7 +20,7 @@ from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.egress.traffic import RefusalReason
 from domain.scripts.language import Language
 from domain.scripts.report import ScriptReport
-from tests.contracts.script_runs import run_of
+from tests.contracts.script_runs import new_session, run_of
 from tests.support.certificates import Authority
 from tests.support.https import HttpsServer, https_server
 
@@ -134,3 +134,31 @@ async def test_a_name_with_one_private_address_is_refused(world, language, sourc
     assert report.failure is not None
     assert f"refused: mixed.example.com:{world.server.port}: {RefusalReason.ADDRESS}" in report.failure.message
     assert report.traffic.last_refusal.reason is RefusalReason.ADDRESS
+
+
+@pytest.mark.parametrize(("language", "source"), CLIENTS, ids=NAMES)
+async def test_a_client_posts_to_a_host_of_a_pattern(world, language, source):
+    ref = new_session()
+    for _ in range(2):
+        report = await world.run(source, [world.rule("*.example.com")], world.url(), language=language, ref=ref)
+        assert (report.failure, report.result) == (None, '{"heard":"hello"}')
+        (traffic,) = report.traffic.hosts
+        assert (traffic.host, traffic.port, traffic.connections) == ("api.example.com", world.server.port, 1)
+
+
+@pytest.mark.parametrize(("language", "source"), CLIENTS, ids=NAMES)
+async def test_beside_a_pattern_a_host_is_reached_by_its_own_rule(world, language, source):
+    rules = ["*.example.org:443", world.rule()]
+    report = await world.run(source, rules, world.url(), language=language)
+    assert (report.failure, report.result) == (None, '{"heard":"hello"}')
+
+
+@pytest.mark.parametrize(("language", "source"), CLIENTS, ids=NAMES)
+async def test_a_host_that_a_pattern_does_not_lead_to_is_refused(world, language, source):
+    for rule, name, reason in (
+        ("*.example.org", "api.example.com", RefusalReason.NOT_ALLOWED),
+        ("*.example.com", "mixed.example.com", RefusalReason.ADDRESS),
+    ):
+        report = await world.run(source, [world.rule(rule)], world.url(name), language=language)
+        assert report.failure is not None
+        assert f"refused: {name}:{world.server.port}: {reason}" in report.failure.message

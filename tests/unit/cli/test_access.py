@@ -66,7 +66,7 @@ class ManualMover:
 
 @define
 class ManualPurger:
-    left: dict[OwnedData, int] = field(factory=lambda: dict(zip(OwnedData, (3, 1, 20, 2, 1, 4, 5), strict=True)))
+    left: dict[OwnedData, int] = field(factory=lambda: dict(zip(OwnedData, (3, 1, 20, 2, 1, 4, 5, 2), strict=True)))
     stays: dict[OwnedData, int] = field(factory=lambda: dict.fromkeys(OwnedData, 0))
     purged: list[Owner] = field(factory=list)
 
@@ -358,6 +358,7 @@ def test_a_rest_is_listed_and_sets_the_exit_status(run, world):
         "webhooks": 0,
         "schedules": 0,
         "files": 0,
+        "egress_rules": 0,
     }
     assert moved["after"] == left
 
@@ -429,7 +430,10 @@ def test_without_acts_the_command_says_so(run):
     assert run("audit").stdout == "No acts.\n"
 
 
-AMOUNT = "3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook, 4 schedules, 5 files"
+AMOUNT = (
+    "3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook, 4 schedules, 5 files, "
+    "2 egress rules"
+)
 
 
 def test_an_owner_is_purged_with_a_summary(run, world):
@@ -454,7 +458,10 @@ def test_what_a_purge_leaves_is_listed_and_sets_the_exit_status(run, world):
     world.purger.stays = dict.fromkeys(OwnedData, 0) | {OwnedData.FUNCTIONS: 1}
     result = run("owners", "purge", "alice", "--yes")
     assert result.exit_code == 1
-    left = "Left: 0 sessions, 0 idempotency keys, 0 executions in the history, 1 function, 0 webhooks, 0 schedules, 0 files."
+    left = (
+        "Left: 0 sessions, 0 idempotency keys, 0 executions in the history, 1 function, 0 webhooks, 0 schedules, "
+        "0 files, 0 egress rules."
+    )
     assert left in result.stdout
 
 

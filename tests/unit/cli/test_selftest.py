@@ -86,19 +86,24 @@ def test_the_results_as_json():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "languages"),
-    [((), list(Language)), (("--language", "python"), [Language.PYTHON])],
+    ("arguments", "chosen"),
+    [
+        ((), (list(Language), ())),
+        (("--language", "python"), ([Language.PYTHON], ())),
+        (("--only", "disk", "--only", "files"), (list(Language), ("disk", "files"))),
+    ],
 )
-def test_the_languages_can_be_chosen(arguments, languages):
+def test_the_languages_and_the_categories_can_be_chosen(arguments, chosen):
     asked = []
 
-    def self_test(chosen):
-        asked.append(chosen)
+    def self_test(chosen, only):
+        asked.append((chosen, only))
         return ManualSelfTest([])
 
     container = partial(Commands, self_test=providers.Callable(self_test))
     result = CliRunner().invoke(cli, ["selftest", *arguments], obj=container, env={"HOST": None, "PORT": None})
-    assert (result.exit_code, asked) == (0, [languages])
+    assert asked == [chosen]
+    assert result.exit_code == (2 if "--only" in arguments else 0)  # no attack has these categories
 
 
 def test_without_a_sandbox_the_message_has_the_remedy():
@@ -112,3 +117,12 @@ def test_the_sandbox_that_is_attacked_is_the_services_own(tmp_path):
     test = Commands(settings=settings).self_test([Language.PYTHON])
     assert test.options.memory_mb == 77
     assert {each.language for each in test.attacks} == {Language.PYTHON}
+
+
+def test_the_attacks_of_a_group_are_chosen_and_need_a_network(tmp_path):
+    settings = load_settings({"DATA_DIR": str(tmp_path)})
+    chosen = Commands(settings=settings).self_test([Language.PYTHON], ("egress",)).attacks
+    assert {each.category.partition("-")[0] for each in chosen} == {"egress"}
+    assert all(each.network for each in chosen)
+    without = load_settings({"DATA_DIR": str(tmp_path), "EGRESS": "off"})
+    assert not Commands(settings=without).self_test([Language.PYTHON], ("egress",)).attacks

@@ -11,6 +11,7 @@ from adapters.egress.client_hello import SIZE_MAX, ClientHello, HelloReader, Inv
 from tests.unit.egress.builder import ECH, GREASE, body, hello, message, record, server_name, vector
 
 RECORDED = sorted(Path(__file__).with_name("hellos").glob("*.hex"))
+LARGE = message(body([(GREASE, bytes(SIZE_MAX + 99))]))
 NAME = server_name(b"api.example.com")
 NAMED = ClientHello("api.example.com")
 
@@ -100,7 +101,8 @@ def test_a_hello_with_another_one_inside_shows_it(kind):
         (hello(server_name(b"a" * 256)), "no valid host name"),
         (hello((0, vector(b"\0\0\1a\0\0\1b", 2))), "belong to no field"),
         (hello((0, vector(b"\0\0\1a", 2) + b"\0")), "belong to no field"),
-        (hello(NAME, (GREASE, bytes(SIZE_MAX - 200)))[: SIZE_MAX + 1] + bytes(SIZE_MAX), "more than"),
+        (record(LARGE[: 1 << 13]) + record(LARGE[1 << 13 : 1 << 14]) + record(LARGE[1 << 14 :]), "more than"),
+        (record(LARGE[: 1 << 13]) + record(LARGE[1 << 13 : 1 << 14]) + b"\x16\x03\x01\x01\x00" + bytes(5), "more than"),
     ],
 )
 def test_anything_else_is_refused(content, problem):

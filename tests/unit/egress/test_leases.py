@@ -2,19 +2,26 @@
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 from ipaddress import ip_address
 
 import pytest
 import pytest_asyncio
 
-from adapters.egress.leases import ConnectionLimits, Connections, ProcessLease
+from adapters.egress.control import MESSAGE_SIZE_MAX, encode
+from adapters.egress.leases import HOSTS_MAX, ConnectionLimits, Connections, ProcessLease
 from adapters.egress.resolution import Refused
+from domain.egress.rule import PROXY_PORT
 from domain.egress.traffic import RefusalReason
 from tests.unit.egress.builder import ECH, hello, record, server_name
 
 NAME = "api.example.com"
 ADDRESS = "127.1.0.1"
+PROXY_ADDRESS = f"127.2.{os.getpid() >> 8 & 255}.{os.getpid() & 255}"
+"""Of this process alone: the port of the proxy is always the same."""
+ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 class Judge:
@@ -42,7 +49,8 @@ class World:
         listener = socket.socket()
         listener.bind((ADDRESS, self.port))
         listener.listen(16)
-        self.lease = ProcessLease(1, [listener], {ADDRESS: NAME}, self.shared, 16)
+        proxy = socket.create_server((PROXY_ADDRESS, PROXY_PORT))
+        self.lease = ProcessLease(1, [listener, proxy], {ADDRESS: NAME}, self.shared, 16)
 
     async def echo(self, reader, writer):
         self.upstream.append(writer)
@@ -233,3 +241,109 @@ async def test_each_side_may_end_its_way_first(world):
     writer.write_eof()
     assert await reader.read() == b"last words"
     writer.close()
+
+
+async def through_proxy(world, target, content=GREETING):
+    """Ask the proxy for a host and send this; return the reply of the proxy, and what comes back."""
+    try:
+        reader, writer = await asyncio.open_connection(PROXY_ADDRESS, PROXY_PORT)
+    except ConnectionError:
+        return None, b""
+    try:
+        writer.write(b"CONNECT %s HTTP/1.1\r\nHost: x\r\n\r\n" % target.encode())
+        async with asyncio.timeout(5):
+            reply = await reader.readuntil(b"\r\n\r\n")
+            writer.write(content)
+            return reply, await reader.read(len(content))
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return None, b""
+    finally:
+        writer.close()
+
+
+async def test_a_host_of_a_pattern_is_reached_by_its_name_in_both_messages(world):
+    world.begin(name="*.example.com")
+    assert await through_proxy(world, f"{NAME}:{world.port}") == (ESTABLISHED, GREETING)
+    assert (await world.lease.end()).hosts == [(NAME, world.port, 1, len(GREETING), len(GREETING), 0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("other.test", RefusalReason.NOT_ALLOWED),
+        ("example.com", RefusalReason.NOT_ALLOWED),
+        ("evilexample.com", RefusalReason.NOT_ALLOWED),
+    ],
+)
+async def test_a_host_beside_the_pattern_is_refused_with_a_reply(world, name, reason):
+    world.begin(name="*.example.com")
+    reply, more = await through_proxy(world, f"{name}:{world.port}")
+    assert reply.startswith(b"HTTP/1.1 403 Forbidden")
+    assert more == b""
+    assert (await world.lease.end()).refusals == [(name, world.port, reason.value)]
+    assert world.upstream == []
+
+
+@pytest.mark.parametrize(
+    ("target", "content", "refusal"),
+    [
+        ("10.0.0.1:443", GREETING, ("127.0.0.1", PROXY_PORT, RefusalReason.NO_CONNECT)),
+        ("b.example.com:443", GREETING, ("b.example.com", 443, RefusalReason.OTHER_HOST)),
+        ("api.example.com:443", b"GET / HTTP/1.1\r\n\r\n", (NAME, 443, RefusalReason.NOT_TLS)),
+    ],
+)
+async def test_what_the_client_says_at_the_proxy_is_judged(world, target, content, refusal):
+    world.lease.begin(["*.example.com:443"])
+    await through_proxy(world, target, content)
+    ((host, port, reason),) = (await world.lease.end()).refusals
+    assert (host.replace(PROXY_ADDRESS, "127.0.0.1"), port, reason) == (*refusal[:2], refusal[2].value)
+    assert world.upstream == []
+
+
+async def test_without_a_pattern_there_is_no_proxy(world):
+    world.begin()
+    assert await through_proxy(world, f"{NAME}:{world.port}") == (None, b"")
+    assert (await world.lease.end()).refusals == [(PROXY_ADDRESS, PROXY_PORT, RefusalReason.NOT_ALLOWED.value)]
+
+
+async def test_an_execution_names_so_many_hosts_of_its_patterns(world):
+    world.begin(name="*.example.com")
+    for number in range(HOSTS_MAX):
+        name = f"a{number}.example.com"
+        greeting = hello(server_name(name.encode()))
+        assert await through_proxy(world, f"{name}:{world.port}", greeting) == (ESTABLISHED, greeting)
+    reply, _ = await through_proxy(world, f"b.example.com:{world.port}")
+    assert reply.startswith(b"HTTP/1.1 403")
+    traffic = await world.lease.end()
+    assert traffic.refusals == [("b.example.com", world.port, RefusalReason.TOO_MANY_HOSTS.value)]
+    assert len(encode(traffic)) < MESSAGE_SIZE_MAX
+
+
+async def test_without_a_free_descriptor_connections_wait_and_the_process_rests(world):
+    class Exhausted:
+        """A listener that fails as often as it has failures left."""
+
+        failures = 2
+        calls = 0
+
+        def __init__(self, listener):
+            self.listener = listener
+            self.fileno = listener.fileno
+            self.setblocking = listener.setblocking
+            self.close = lambda: None
+
+        def accept(self):
+            self.calls += 1
+            if self.failures:
+                self.failures -= 1
+                raise OSError(errno.EMFILE, "Too many open files")
+            return self.listener.accept()
+
+    exhausted = Exhausted(world.lease.listeners[0])
+    asyncio.get_running_loop().remove_reader(exhausted.fileno())
+    lease = ProcessLease(2, [exhausted], {ADDRESS: NAME}, world.shared, 16)
+    lease.begin([f"{NAME}:{world.port}/tcp"])
+    assert await world.ask(b"a") == b"a"
+    assert exhausted.failures == 0
+    assert exhausted.calls <= 6
+    await lease.close()

@@ -84,4 +84,15 @@ async def test_the_database_is_guarded_by_its_name():
 
 async def test_nothing_is_reached_while_a_guarded_name_is_unknown():
     names = Names(a_test=[["8.8.8.8"]], db_test=[OSError("away")])
-    assert await reason_of(judge_of(names, [("db.test", 5432)])) is RefusalReason.UNRESOLVED
+    assert await reason_of(judge_of(names, [("db.test", 5432)])) is RefusalReason.GUARDS_UNKNOWN
+
+
+async def test_a_guarded_name_that_is_unknown_later_keeps_its_last_addresses():
+    now_s = 1000.0
+    names = Names(a_test=[["10.1.1.1"]], b_test=[["10.1.1.2"]], db_test=[["10.1.1.1"], OSError("away")])
+    rules, guards = AddressRules(allowed=(ip_network("10.0.0.0/8"),)), KnownAddresses(lambda: now_s)
+    judge = AddressJudge(rules, [("db.test", 443)], names, lambda _: False, guards)
+    assert await judge.addresses("b.test", 443, KnownAddresses())
+    now_s += 60
+    assert await reason_of(judge) is RefusalReason.ADDRESS
+    assert names.asked.count("db.test") == 2

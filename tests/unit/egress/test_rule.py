@@ -14,6 +14,8 @@ from domain.egress.rule import EgressRule, InvalidRule, is_covered
         ("xn--mnchen-3ya.example:443", EgressRule("xn--mnchen-3ya.example", 443)),
         ("10.1.2.3:5432/tcp", EgressRule("10.1.2.3", 5432, is_raw=True)),
         ("intranet:443", EgressRule("intranet", 443)),
+        ("*.example.com:443", EgressRule("*.example.com", 443)),
+        ("*:443", EgressRule("*", 443)),
     ],
 )
 def test_a_rule_is_a_name_and_a_port(text, rule):
@@ -52,14 +54,21 @@ def test_a_rule_is_a_name_and_a_port(text, rule):
         ("localhost:443", "script's own"),
         ("a.localhost:443", "script's own"),
         ("example.com:3128", "reserved"),
-        ("*.example.com:443", "for ceilings only"),
-        ("*:443", "for ceilings only"),
+        ("*.example.com:5432/tcp", "without TLS do not show which host"),
+        ("*:5432/tcp", "without TLS do not show which host"),
         (f"{'a.' * 130}b:443", "at most 260"),
     ],
 )
 def test_any_other_text_is_refused(text, problem):
     with pytest.raises(InvalidRule, match=problem):
         EgressRule.parse(text)
+
+
+@pytest.mark.parametrize("text", ["*.example.com:443", "*:443"])
+def test_a_pattern_is_no_host(text):
+    with pytest.raises(InvalidRule, match="one host"):
+        EgressRule.parse_host(text)
+    assert EgressRule.parse_host("api.example.com:443") == EgressRule("api.example.com", 443)
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ async def test_a_network_beyond_what_the_operator_allows_is_refused(client):
     ("network", "pointers"),
     [
         ({"allow": ["example.com", "Example.com:443", "a.test:443"]}, {"/network/allow/0", "/network/allow/1"}),
-        ({"allow": ["*.example.com:443"]}, {"/network/allow/0"}),
+        ({"allow": ["*.example.com:5432/tcp"]}, {"/network/allow/0"}),
         ({"allow": ["a.test:443", "a.test:443"]}, {"/network/allow/1"}),
         ({"allow": [f"a{number}.test:443" for number in range(17)]}, {"/network/allow"}),
         ({"allow": "a.test:443"}, {"/network/allow"}),

@@ -8,12 +8,14 @@ from attrs import evolve
 
 from adapters.sandbox.equipment import Equipment, WorkerNetwork
 from adapters.sandbox.isolation.seccomp import network_filter
+from adapters.sandbox.network import network_of
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.protocol.execution import LoadFacts, operations_of
 from adapters.sandbox.runtimes.interpreters import Bind, Interpreter
 from adapters.sandbox.runtimes.launchers import Programs
 from adapters.sandbox.zygote.preload import PreloadCost
 from adapters.sandbox.zygote.sandbox_spec import SandboxSpec
+from domain.egress.rule import EgressRule
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from tests.contracts.script_runs import new_session, run_of, script_of
@@ -73,6 +75,22 @@ def test_an_equipped_zygote_may_make_networks_and_has_its_files():
 def test_an_equipped_zygote_has_both_filters_and_a_plain_one_its_own():
     assert evolve(spec_of(), equipment=EQUIPMENT).setup()["network_filter"] == network_filter().hex()
     assert "network_filter" not in spec_of().setup()
+
+
+def test_a_worker_with_patterns_has_a_proxy_and_variables_that_name_it():
+    network = network_of(tuple(map(EgressRule.parse, ("*.example.org:443", "api.example.com:443", "*:8443"))))
+    assert (network.hosts, network.ports, network.has_proxy) == (["api.example.com"], [443], True)
+    order = evolve(spec_of(), equipment=EQUIPMENT, network=network).order()
+    assert order["listeners"] == [443, 3128]
+    proxy, direct = "http://127.0.0.1:3128", "api.example.com"
+    variables = {"HTTPS_PROXY": proxy, "https_proxy": proxy, "NO_PROXY": direct, "no_proxy": direct}
+    assert network.variables() == variables
+    assert order["variables"] == {
+        "NODE_EXTRA_CA_CERTS": "/usr/lib/pglambda/roots.pem",
+        "NODE_USE_ENV_PROXY": "1",
+        **variables,
+    }
+    assert NETWORK.variables() == NETWORK.variables_at_start() == {}
 
 
 def test_the_order_of_a_worker_has_its_network():

@@ -4,8 +4,9 @@ import pytest
 from attrs import evolve
 
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.selftest.corpus import AttackState, load_attacks, read_attack
+from adapters.sandbox.selftest.corpus import AttackState, categories, load_attacks, read_attack
 from adapters.sandbox.selftest.results import AttackResult, Judge
+from domain.egress.traffic import ExecutionTraffic, Refusal, RefusalReason
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
@@ -66,6 +67,30 @@ def test_an_attack_names_the_convention_of_its_scripts():
     text = "tries: a\nsucceeds: b\n{}---\none\n"
     attacks = [read_attack(Language.PYTHON, "c", "n", text.format(fact), "") for fact in ("", "convention: origin\n")]
     assert [attack.convention for attack in attacks] == [Convention.OWN, Convention.ORIGIN]
+
+
+def test_an_attack_names_its_network_and_why_it_is_refused():
+    text = "tries: a\nsucceeds: b\nnetwork: {target}:{port}/tcp\nresolves: ::1 10.0.0.1\nrefused: ADDRESS\n---\none\n"
+    attack = read_attack(Language.PYTHON, "c", "n", text, "")
+    assert (attack.network, attack.resolves) == (["{target}:{port}/tcp"], ["::1", "10.0.0.1"])
+    assert (attack.refused, attack.target) == (RefusalReason.ADDRESS, "n.python.test")
+
+
+def test_attacks_are_chosen_by_category_or_by_group():
+    names = {each.category for each in load_attacks(only=["egress-names", "disk"])}
+    assert names == {"egress-names", "disk"}
+    group = {each.category for each in load_attacks(only=["egress"])}
+    assert group == {name for name in categories() if name.startswith("egress-")}
+    assert len(load_attacks(only=["egress"])) >= 60
+    assert load_attacks(only=["none"]) == ()
+
+
+def test_an_attack_whose_connection_was_not_refused_has_tried_nothing(judge):
+    attack = evolve(ATTACK, refused=RefusalReason.ADDRESS)
+    for reason, verdict in ((RefusalReason.ADDRESS, AttackResult.HELD), (RefusalReason.IDLE, AttackResult.UNCLEAR)):
+        traffic = ExecutionTraffic((), (Refusal("a.test", 443, reason),))
+        assert judge.judge(attack, [report(traffic=traffic)], None)[0] is verdict
+    assert judge.judge(attack, [NOTHING], None)[0] is AttackResult.UNCLEAR
 
 
 def test_an_attack_is_read_with_its_steps():

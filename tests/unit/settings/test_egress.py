@@ -6,8 +6,18 @@ import msgspec
 import pytest
 
 from domain.egress.rule import EgressRule
-from entrypoints.settings.egress import address_rules, egress_rules, egress_settings_are_valid, guarded_endpoints
+from entrypoints.settings.choices import EgressChoice
+from entrypoints.settings.egress import (
+    address_rules,
+    egress_rules,
+    egress_settings_are_valid,
+    guarded_endpoints,
+    has_egress,
+    has_owner_rules,
+    host_ceilings,
+)
 from entrypoints.settings.loading import load_settings
+from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
 
 
@@ -56,6 +66,44 @@ def test_a_missing_file_of_certificates_is_refused(tmp_path):
     assert found.startswith("EGRESS_CA_FILE: ")
 
 
-def test_the_runtime_hosts_are_guarded():
-    given = settings(nodejs_runtime_url=("https://a.test", "http://b.test:9000"), python_runtime_url=("unix:///run/x",))
-    assert guarded_endpoints(given) == [("a.test", 443), ("b.test", 9000)]
+def test_what_belongs_to_the_service_is_guarded():
+    given = settings(
+        nodejs_runtime_url=("https://a.test", "http://b.test:9000"),
+        python_runtime_url=("unix:///run/x",),
+        controller_url=("http://c.test:8080",),
+        runtime_host_url="https://d.test:8443",
+        origin_url="http://e.test",
+        takeover_redis_url=Secret("redis://:password@f.test/0"),
+        database_nodes="1=10.0.0.1:5433,2=g.test:5432",
+        clock_source="h.test:5432",
+    )
+    assert guarded_endpoints(given) == [
+        ("a.test", 443),
+        ("b.test", 9000),
+        ("c.test", 8080),
+        ("d.test", 8443),
+        ("e.test", 80),
+        ("f.test", 6379),
+        ("10.0.0.1", 5433),
+        ("g.test", 5432),
+        ("h.test", 5432),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("egress", "has_any", "has_owners", "everybody", "of_host"),
+    [
+        (EgressChoice.OFF, False, False, 0, ()),
+        (EgressChoice.RULES, True, False, 1, (EgressRule("a.test", 443),)),
+        (EgressChoice.OWNERS, True, True, 1, None),
+    ],
+)
+def test_a_setting_decides_which_rules_count(egress, has_any, has_owners, everybody, of_host):
+    given = settings(egress=egress, egress_rules=("a.test:443",))
+    assert (has_egress(given), has_owner_rules(given)) == (has_any, has_owners)
+    assert (len(egress_rules(given)), host_ceilings(given)) == (everybody, of_host)
+
+
+def test_rules_of_owners_count_also_without_rules_for_everybody():
+    assert has_egress(settings(egress=EgressChoice.OWNERS))
+    assert not has_egress(settings())

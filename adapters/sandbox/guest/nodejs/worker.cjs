@@ -73,7 +73,9 @@ class Worker {
       const findings = judgeAll(examine, JSON.parse(body), operation.cpu_s);
       this.channel.writeFrame({ nonce: operation.nonce, kind: 'examined', findings });
     } else if (operation.op === 'load') {
-      this.load(body, operation.convention ?? 'own', operation.environment ?? {}, operation.syntax);
+      const { environment = {}, variables = {} } = operation;
+      useProxy(variables);
+      this.load(body, operation.convention ?? 'own', { ...environment, ...variables }, operation.syntax);
     } else {
       this.run(operation, body);
       return false;
@@ -115,6 +117,11 @@ class Worker {
       return false;
     }
   }
+}
+
+// Before 24.14 Node.js reads these variables at its start only, where they are too.
+function useProxy(variables) {
+  if (variables.HTTPS_PROXY !== undefined) require('node:http').setGlobalProxyFromEnv?.(variables);
 }
 
 // Of a worker that executes Node.js. A zygote has found the packages of its forks.

@@ -178,6 +178,9 @@ class ManualHost:
     async def certificates(self, hosts):
         return self._fact("certificates", [CertificateFacts() for _ in hosts])
 
+    async def egress(self):
+        return self._fact("egress", None)
+
     async def origin(self):
         return self._fact("origin", None)
 
