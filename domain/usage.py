@@ -11,6 +11,7 @@ from domain.clock import Clock
 from domain.concurrency.budget import Budget
 from domain.concurrency.fair_turns import SIZE_MIN, FairTurns
 from domain.errors import Overloaded, StorageUnavailable
+from domain.files.ports import FileRepository
 from domain.functions.ports import FunctionRepository, FunctionUsage
 from domain.identity import EVERY_OWNER, Owner
 from domain.limits.ports import OwnerHoldings, OwnerUsage, RateStore, UsageReader
@@ -142,6 +143,7 @@ class UsageService:
     _sessions: UsageReader
     _functions: FunctionRepository
     _rates: RateStore
+    _files: FileRepository
     _limits: OwnerPolicy
     _bounds: UsageBounds
     _turns: FairTurns = field(init=False)
@@ -180,22 +182,23 @@ class UsageService:
         of_functions = [caller.functions_owner if owner == caller.owner else owner for owner in owners]
         functions = await self._functions.usage(of_functions, examined_max)
         full_at = await self._rates.balances(owners) if self._limits.rates else {}
+        file_bytes = [await self._files.stored_bytes(owner, now) for owner in owners]
         days = await self._counts.days(owners, now.date() - timedelta(days=self._limits.history_days))
         return [
             OwnerReport(
                 owner,
-                self._quotas(stored, registered, in_flight, held),
+                self._quotas(stored, registered, in_flight, held, of_files),
                 [(policy, _remaining(policy, full_at.get((owner, policy.name)), now)) for policy in self._limits.rates],
                 used,
                 stored.complete and max(registered.functions, held.queued_executions) < examined_max,
             )
-            for owner, stored, in_flight, held, registered, used in zip(
-                owners, sessions, calls, holdings, functions, days, strict=True
+            for owner, stored, in_flight, held, registered, used, of_files in zip(
+                owners, sessions, calls, holdings, functions, days, file_bytes, strict=True
             )
         ]
 
     def _quotas(
-        self, stored: OwnerUsage, registered: FunctionUsage, calls: int, held: OwnerHoldings
+        self, stored: OwnerUsage, registered: FunctionUsage, calls: int, held: OwnerHoldings, file_bytes: int
     ) -> Sequence[QuotaUse]:
         observed = {
             "live_sessions": stored.live_sessions,
@@ -206,6 +209,7 @@ class UsageService:
             "queued_executions": held.queued_executions,
             "schedules": held.schedules,
             "webhooks": held.webhooks,
+            "stored_file_bytes": file_bytes,
         }
         return [QuotaUse(limit, number, self._limits.quotas.get(limit)) for limit, number in observed.items()]
 

@@ -12,7 +12,7 @@ from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.concurrency.fair_turns import FairTurns
 from domain.errors import Unavailable
-from domain.files.file import CHUNK_SIZE, DigestMismatch, FileNotFound, NewFile, Span, StoredFile
+from domain.files.file import CHUNK_SIZE, DigestMismatch, FileNotFound, NewFile, Span, StorageFull, StoredFile
 from domain.files.limits import FileLimits
 from domain.files.ports import FileRepository, FileStart
 from domain.files.room import FileRoom
@@ -22,12 +22,16 @@ from domain.paging import Page
 
 @define(eq=False)
 class FileStats:
-    """Bytes of content that were received and sent, files that were stored, and uploads that ended without one."""
+    """Bytes of content that were received and sent, files that were stored, and uploads that ended without one.
+
+    `full` counts uploads that were refused because all files together took their room.
+    """
 
     received_bytes: int = 0
     sent_bytes: int = 0
     stored: int = 0
     abandoned: int = 0
+    full: int = 0
 
 
 @define(eq=False, kw_only=True)
@@ -58,7 +62,7 @@ class FileService:
         with self._transfers.hold(owner):
             size = self._limits.size_max if new.size is None else new.size
             self._limits.require_size(size)
-            self._room.take(size)
+            self._require_room(size)
             started = self._started(owner, new, size)
             try:
                 return await self._stored(started, new, chunks)
@@ -97,6 +101,18 @@ class FileService:
                 yield piece
                 self.stats.sent_bytes += size
                 position += size
+
+    @property
+    def transfers(self) -> int:
+        """How many uploads and downloads are in progress."""
+        return self._transfers.in_use
+
+    def _require_room(self, size: int) -> None:
+        try:
+            self._room.take(size)
+        except StorageFull:
+            self.stats.full += 1
+            raise
 
     def _started(self, owner: Owner, new: NewFile, size: int) -> FileStart:
         now = self._clock.now()

@@ -211,6 +211,7 @@ class Commands(TakeoverCommands):
         database.usage,
         database.functions,
         database.rates,
+        database.files,
         providers.Callable(owner_policy, settings),
         providers.Callable(usage_bounds, settings),
     )

@@ -65,6 +65,7 @@ class Controller(UseCases):
         schedules=UseCases.schedules.dispatcher,
         states=UseCases.state_slots,
         secrets=UseCases.secret_values,
+        files=UseCases.files,
         runtime_hosts=UseCases.runtime_hosts,
     )
     lifespan = providers.Singleton(

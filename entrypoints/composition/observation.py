@@ -14,6 +14,7 @@ from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.callers import CallerMetrics
 from entrypoints.telemetry.metrics.database import DatabaseMetrics
 from entrypoints.telemetry.metrics.egress import EgressMetrics
+from entrypoints.telemetry.metrics.files import FileMetrics
 from entrypoints.telemetry.metrics.runtime_hosts import RuntimeStreamMetrics
 from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
 from entrypoints.telemetry.metrics.schedules import ScheduleMetrics
@@ -48,6 +49,7 @@ class Observation(containers.DeclarativeContainer):
     schedules: providers.Dependency[Any] = providers.Dependency()
     states: providers.Dependency[Any] = providers.Dependency()
     secrets: providers.Dependency[Any] = providers.Dependency()
+    files: providers.Dependency[Any] = providers.Dependency()
     runtime_hosts: providers.Dependency[Any] = providers.Dependency()
 
     write_probe = providers.Singleton(WriteProbe, database.gateway, database.statements.provided.server.try_write)
@@ -109,6 +111,7 @@ class Observation(containers.DeclarativeContainer):
         providers.Singleton(ScheduleMetrics, schedules.provided.stats),
         providers.Singleton(StateMetrics, states.provided.stats),
         providers.Singleton(SecretMetrics, secrets.provided.stats),
+        providers.Singleton(FileMetrics, files),
         runtime_hosts.provided.metrics,
         providers.Singleton(RuntimeStreamMetrics, runners.provided.stream_stats),
     )

@@ -245,6 +245,7 @@ def owner_policy(settings: Settings) -> OwnerPolicy:
             "queued_executions": settings.max_queued_per_owner if settings.authenticated else None,
             "schedules": settings.max_schedules_per_owner,
             "webhooks": settings.max_webhooks_per_owner,
+            "stored_file_bytes": settings.max_files_mb_per_owner * _MIBI,
         },
         rates=rate_policies(settings.rate_limits),
         history_days=settings.history_retention_days,

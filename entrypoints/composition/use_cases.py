@@ -196,6 +196,7 @@ class UseCases(containers.DeclarativeContainer):
         database.usage,
         database.functions,
         database.rates,
+        database.files,
         providers.Callable(owner_policy, settings),
         providers.Callable(usage_bounds, settings),
     )

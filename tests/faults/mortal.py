@@ -55,6 +55,7 @@ STEPS_OF_SCHEDULES = (
     "after settle",
 )
 STEPS_OF_STATE = (*STEPS[:3], "before take", "in take", "after take", *STEPS[3:])
+STEPS_OF_UPLOAD = tuple(f"{at} {name}" for name in ("start", "chunk", "complete") for at in ("before", "in", "after"))
 STEPS_OF_PURGE = ("before purge", "in purge", "after purge")
 _UNDER_WAY_S = 0.0005
 """About as long as a statement takes to be on its way."""
@@ -147,6 +148,25 @@ class MortalCalls:
         return getattr(self._calls, name)
 
 
+class MortalFiles:
+    """The real repository of files, and death at the steps of an upload."""
+
+    def __init__(self, files, death):
+        self._files, self._death = files, death
+
+    async def start(self, *call):
+        return await self._death.during("start", self._files.start(*call))
+
+    async def add_chunk(self, *call):
+        return await self._death.during("chunk", self._files.add_chunk(*call))
+
+    async def complete(self, *call):
+        return await self._death.during("complete", self._files.complete(*call))
+
+    def __getattr__(self, name):
+        return getattr(self._files, name)
+
+
 class MortalDeliveries:
     """The real queue of deliveries, and death at the steps of a turn."""
 
@@ -212,6 +232,7 @@ def application_of(settings, runs, kill_at=None, grace_s=0):
         database.schedules,
         database.states,
     )
+    database.files.override(MortalFiles(database.files(), death))
     database.deliveries.override(MortalDeliveries(database.deliveries(), death))
     for calls in mortal:
         calls.override(MortalCalls(calls(), death))

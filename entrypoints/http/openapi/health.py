@@ -87,6 +87,7 @@ _REPORT = {
         {"limit": "queued_executions", "observed": 3, "allowed": 10000},
         {"limit": "schedules", "observed": 2, "allowed": 100},
         {"limit": "webhooks", "observed": 1, "allowed": 20},
+        {"limit": "stored_file_bytes", "observed": 65536, "allowed": 1073741824},
     ],
     "rates": [{"policy": "execute", "allowed": 100, "window_seconds": 60, "remaining": 99}],
     "days": [

@@ -18,6 +18,7 @@ QuotaName = Literal[
     "queued_executions",
     "schedules",
     "webhooks",
+    "stored_file_bytes",
 ]
 _Count = Annotated[int, Meta(ge=0)]
 

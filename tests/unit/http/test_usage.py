@@ -37,6 +37,7 @@ async def test_a_caller_reads_its_own_usage(client, world):
     timed = {"name": "x", "function": "python-adder", "interval_seconds": 60}
     assert (await client.post("/api/v1/schedules", json=timed)).status_code == 201
     assert (await client.post("/api/v1/webhooks", json={"url": "https://hooks.example.com/"})).status_code == 201
+    assert (await client.post("/api/v1/files", content=b"x")).status_code == 201
     later = {"Prefer": "respond-async"}
     assert (await client.post(f"/api/v1/execute/{session_id}", json={}, headers=later)).status_code == 202
     world.counts.count(world.clock.now().replace(year=2030))
@@ -53,6 +54,7 @@ async def test_a_caller_reads_its_own_usage(client, world):
         "queued_executions": True,
         "schedules": True,
         "webhooks": True,
+        "stored_file_bytes": True,
     }
     assert (day["day"], day["executions"], day["failed"]) == (str(world.clock.now().date()), 1, 0)
     assert (found["counted_until"][:4], found["next_cursor"]) == ("2030", None)

@@ -191,6 +191,7 @@ async def test_without_room_for_all_files_nothing_is_stored(world: World) -> Non
         await world.upload(b"y")
     assert refusal.value.details == {"allowed": 20 * CHUNK_SIZE, "observed": 20 * CHUNK_SIZE}
     assert "MAX_FILES_GB" in refusal.value.message
+    assert (world.service.stats.full, world.service.transfers) == (1, 0)
     world.clock.advance(timedelta(seconds=30))
     world.measured = Measured(19 * CHUNK_SIZE, world.clock.now())
     await world.upload(b"y")
