@@ -205,7 +205,7 @@ class SelfTest:
             hosts = await self._connected(runner, canaries.mark, closing)
             closing.push_async_callback(runner.close, _END_S)
             await runner.open()
-            attacker = Attacker(runner, canaries, self.options, hosts)
+            attacker = Attacker(runner, canaries, self.options, hosts=hosts)
             for attack in self.attacks:
                 yield await attacker.attack(attack)
 

@@ -65,7 +65,7 @@ async def world(runtimes_dir: Path) -> AsyncIterator[World]:
         runner.networks = await closing.enter_async_context(connected_to(runner, hosts))
         closing.push_async_callback(runner.close, 5)
         await runner.open()
-        yield World(runner, hosts, Attacker(runner, canaries, options, hosts))
+        yield World(runner, hosts, Attacker(runner, canaries, options, hosts=hosts))
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=str)
