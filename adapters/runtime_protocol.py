@@ -9,6 +9,8 @@ the ExecuteReply or ErrorReply. A controller uses `POST /execute` and `/cancel` 
 | `POST /check` | CheckRequest | 200 CheckReply |
 | `POST /evict` | EvictRequest | 204 |
 | `POST /cancel` | CancelRequest | 204 |
+| `GET /trees/{digest}` | | 204: the host has the packages; 404 TREE_NEEDED |
+| `PUT /trees/{digest}` | packed bytes; TreeFacts in the header `tree-facts` | 204 |
 | `GET /stream` | | 101, then frames |
 | `GET /health` | | 200, facts for people with `status` "ok", "degraded" or "failing" |
 
@@ -43,6 +45,10 @@ from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 from domain.scripts.script import InputForm
 
+DIGEST_PATTERN = "^[0-9a-f]{64}$"
+TREE_FACTS = "tree-facts"
+"""The header of a request that sends packages."""
+
 ESCAPED_BYTES = 6
 """The most bytes that JSON takes for one byte of text, as in `\\u0000`."""
 
@@ -66,6 +72,7 @@ _NAMES = {called: name for name, called in _CALLED.items()}
 _TimeLeft = Annotated[int, Meta(ge=0, le=TIME_LEFT_MS_MAX)]
 _SessionLeft = Annotated[int, Meta(ge=0, le=1 << 53)]
 _Positive = Annotated[int, Meta(ge=1, le=1 << 31)]
+_Size = Annotated[int, Meta(ge=0, le=1 << 40)]
 _OwnerName = Annotated[Owner, Meta(min_length=1, max_length=512)]
 _Measured = Annotated[float, Meta(ge=0, le=1 << 53)]
 _Message = TypeVar("_Message", bound=Struct)
@@ -96,6 +103,8 @@ class HostErrorCode(StrEnum):
     RUNTIME_UNAVAILABLE = "RUNTIME_UNAVAILABLE"
     SCRIPT_NEEDED = "SCRIPT_NEEDED"
     SHUTTING_DOWN = "SHUTTING_DOWN"
+    TREE_BUSY = "TREE_BUSY"
+    TREE_NEEDED = "TREE_NEEDED"
     UNAUTHORIZED = "UNAUTHORIZED"
     UPGRADE_REQUIRED = "UPGRADE_REQUIRED"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
@@ -116,6 +125,24 @@ class StateFields(Struct, frozen=True):
     always: bool = False
 
 
+class EnvironmentFields(Struct, frozen=True):
+    """The environment of a session, field by field `domain.scripts.environment.Environment`."""
+
+    name: Annotated[str, Meta(max_length=64)]
+    version: _Positive
+    digest: Annotated[str, Meta(pattern=DIGEST_PATTERN)]
+    preload: Annotated[tuple[Annotated[str, Meta(max_length=256)], ...], Meta(max_length=64)] = ()
+
+
+class TreeFacts(Struct, frozen=True):
+    """The facts of a tree of packages, field by field `domain.environments.tree.StoredTree`, without its digest."""
+
+    format: _Positive
+    size: _Size
+    files: _Size
+    packed_size: _Size
+
+
 class Granted(Struct, frozen=True, omit_defaults=True):
     """What a run has beside its params and its context, and its calling convention."""
 
@@ -125,6 +152,8 @@ class Granted(Struct, frozen=True, omit_defaults=True):
     """Egress rules, which the host judges by its own settings too."""
     secrets: dict[str, str] = {}
     """The values of secrets by name. Only hosts whose way no other machine can read get them."""
+    environment: EnvironmentFields | None = None
+    """The host has its packages, or is sent them."""
 
     @override
     def __repr__(self) -> str:

@@ -2,8 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from ipaddress import ip_address
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import httpx2
@@ -18,6 +19,7 @@ from domain.scripts.language import Language
 UNIX = "unix:"
 _KEEPALIVE_S = 3.0
 """Shorter than servers keep an idle connection: a request on one that the server closes meanwhile would fail."""
+_SMALL_REPLY_SIZE_MAX = 262_144
 _FURTHER_CONNECTIONS = 16
 """For evictions, cancellations and health, beside runs and checks."""
 _RUNS_MAX = 64
@@ -139,6 +141,11 @@ class HostConnection:
         """
         return await self._send(self._request("POST", path, body), ends_at, size_max)
 
+    async def put(self, path: str, body: AsyncIterator[bytes], headers: Mapping[str, str], ends_at: float) -> HostReply:
+        """Send bytes as they come, and return the reply, as `post` does; raises what `body` raises too."""
+        further = {"Content-Type": "application/octet-stream", **headers}
+        return await self._send(self._request("PUT", path, body, further), ends_at, _SMALL_REPLY_SIZE_MAX)
+
     async def get(self, path: str, ends_at: float, size_max: int) -> HostReply:
         """Return the reply, as `post` does."""
         return await self._send(self._request("GET", path, None), ends_at, size_max)
@@ -183,10 +190,16 @@ class HostConnection:
         finally:
             await response.aclose()
 
-    def _request(self, method: str, path: str, body: bytes | None) -> httpx2.Request:
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | AsyncIterator[bytes] | None,
+        further: Mapping[str, str] = MappingProxyType({}),
+    ) -> httpx2.Request:
         timeouts = dict.fromkeys(("connect", "pool"), self._options.connect_timeout_s)
         extensions: dict[str, object] = {"timeout": timeouts}
-        headers = self._headers()
+        headers = {**self._headers(), **further}
         base = "http://runtime-host" if self.url.startswith(UNIX) else self.url.rstrip("/")
         if self.address is not None:
             parts = urlsplit(self.url)

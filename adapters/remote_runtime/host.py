@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from attrs import define, field
+from attrs import Factory, define, field
 
 from adapters.remote_runtime.connection import (
     HostConnection,
@@ -34,6 +34,7 @@ from adapters.remote_runtime.replies import (
     read_execute,
 )
 from adapters.remote_runtime.requests import execute_body
+from adapters.remote_runtime.trees import HostTrees
 from adapters.runtime_protocol import CancelRequest, CheckRequest, EvictRequest, MalformedMessage
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.fair_turns import FairTurns
@@ -66,6 +67,7 @@ class RemoteHost:
     _on_change: Callable[[], None] = ignore_change
     _dial: Dial = dial
     state: HostView = field(factory=HostView)
+    trees: HostTrees = Factory(lambda self: HostTrees(self.connection), takes_self=True)
     _kept: KeptStream = field(init=False)
     form: Form = field(default=Form.UNKNOWN, init=False)
     _reports: ReportReader = field(init=False)
@@ -90,6 +92,7 @@ class RemoteHost:
     async def close(self) -> None:
         """Close every connection; the ends of runs in progress stay unknown."""
         await self._kept.close()
+        await self.trees.close()
         await self.connection.close()
 
     def want(self) -> None:
@@ -114,7 +117,7 @@ class RemoteHost:
     async def execute(self, run: ScriptRun, script: Script | None, ends_at: float, waited_ms: float) -> ScriptReport:
         """Run once, and return the report; `ends_at` is in the loop's time.
 
-        Raises RunRefused or ScriptNeeded when nothing was started, and ExecutionUnknown.
+        Raises RunRefused, ScriptNeeded or TreeNeeded when nothing was started, and ExecutionUnknown.
         """
         started_at = time.monotonic()
         try:

@@ -61,6 +61,10 @@ class ScriptNeeded(Exception):
     """The host has started nothing, because it does not have the script's source."""
 
 
+class TreeNeeded(Exception):
+    """The host has started nothing, because it does not have the packages of the environment."""
+
+
 class OldFailure(Exception):
     """A host of the old form reports that the script failed, with a message only."""
 
@@ -72,7 +76,7 @@ class Uncertain(Exception):
 def read_execute(reply: HostReply, form: Form) -> ExecuteReply:
     """Return the reply of an execution that has ended.
 
-    Raises RunRefused or ScriptNeeded when nothing was started; OldFailure; else Uncertain.
+    Raises RunRefused, ScriptNeeded or TreeNeeded when nothing was started; OldFailure; else Uncertain.
     """
     if reply.status == _OK:
         return _ended(reply)
@@ -93,6 +97,11 @@ def read_check(reply: HostReply) -> InputForm | None:
         fault = error.details
         raise ScriptSyntaxError(SyntaxFault(error.message, fault.line, fault.column))
     raise _not_started(reply.status, error)
+
+
+def refusal_of(reply: HostReply) -> Exception:
+    """Return the refusal that a reply other than a success stands for: nothing was started."""
+    return _not_started(reply.status, _error_of(reply))
 
 
 @frozen
@@ -233,6 +242,8 @@ def _own_error(status: int, error: HostErrorFields | None) -> Exception:
         return Uncertain(error.message)
     if code == HostErrorCode.SCRIPT_NEEDED:
         return ScriptNeeded()
+    if code == HostErrorCode.TREE_NEEDED:
+        return TreeNeeded()
     if 400 <= status < 500 or status == _SERVICE_UNAVAILABLE:
         return _not_started(status, error)
     return Uncertain(_summary(status, error))

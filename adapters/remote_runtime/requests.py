@@ -5,7 +5,15 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 
-from adapters.runtime_protocol import ExecuteRequest, Granted, LimitFields, StateFields, granted_name, language_name
+from adapters.runtime_protocol import (
+    EnvironmentFields,
+    ExecuteRequest,
+    Granted,
+    LimitFields,
+    StateFields,
+    granted_name,
+    language_name,
+)
 from domain.scripts.ports import ScriptRun
 from domain.scripts.script import Script
 
@@ -38,12 +46,19 @@ def execute_body(run: ScriptRun, script: Script | None, time_left_s: float, trac
 def granted_of(run: ScriptRun) -> Granted | None:
     """Return what a run has beside its params and its context; None if that is nothing."""
     state = run.state
-    if state is None and not run.network and not run.secrets:
+    if state is None and not run.network and not run.secrets and run.environment is None:
         return None
     fields = None
     if state is not None:
         fields = StateFields(Raw(state.text.encode()), state.is_shared, state.saves_failures)
-    return Granted(run.convention, fields, tuple(map(str, run.network)), dict(run.secrets))
+    return Granted(
+        run.convention, fields, tuple(map(str, run.network)), dict(run.secrets), environment=_environment_of(run)
+    )
+
+
+def _environment_of(run: ScriptRun) -> EnvironmentFields | None:
+    own = run.environment
+    return None if own is None else EnvironmentFields(own.name, own.version, own.digest, own.preload)
 
 
 def _whole_ms(time_s: float) -> int:

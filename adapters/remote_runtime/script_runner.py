@@ -35,6 +35,7 @@ from adapters.runtime_frames import Kind
 from adapters.runtime_protocol import language_name
 from domain.addresses import Address
 from domain.concurrency.bounded_cache import BoundedCache
+from domain.environments.ports import TreeStore
 from domain.errors import RuntimeUnavailable
 from domain.hosts.host import RegisteredHost
 from domain.hosts.ports import HostClient
@@ -70,6 +71,8 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
     """Returns further headers of a request: those of the caller's trace."""
     _registering: Collection[Language] = ()
     _dial: Dial = dial
+    trees: TreeStore | None = field(default=None, kw_only=True)
+    """The packages that hosts may ask for."""
     _hosts: dict[str, RemoteHost] = field(init=False, factory=dict)
     _ranks: dict[Language, RankedHosts[RemoteHost]] = field(init=False, factory=dict)
     _turns: HostTurns = field(init=False)

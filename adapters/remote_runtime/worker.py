@@ -11,8 +11,9 @@ from typing_extensions import override
 
 from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
-from adapters.remote_runtime.replies import HostFull, RunRefused, ScriptNeeded
+from adapters.remote_runtime.replies import HostFull, RunRefused, ScriptNeeded, TreeNeeded
 from adapters.remote_runtime.turns import HostTurn
+from domain.environments.ports import TreeStore
 from domain.errors import DomainError, Overloaded, RuntimeUnavailable
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, Worker
@@ -26,13 +27,19 @@ _READABLE = (
     "certificate, and set RUNTIME_CA_FILE"
 )
 _SENDS_MAX = 2
-"""To one host: by the script's hash, and once more with the source if the host has lost the script."""
+"""To one host: by the script's hash, and once more with the source if the host has lost the script. One that lacks the
+packages gets the run again after them."""
 
 _log = structlog.get_logger(__name__)
 
 
 class HostChooser(Protocol):
-    """Knows the hosts of a run."""
+    """Knows the hosts of a run, and the packages that hosts may need."""
+
+    @property
+    def trees(self) -> TreeStore | None:
+        """The packages of environments; None without a database of them."""
+        ...
 
     def hosts_for(self, run: ScriptRun) -> Sequence[RemoteHost]:
         """Return the hosts to try, in order."""
@@ -124,7 +131,9 @@ class RemoteWorker(Worker):
             raise RunRefused(_NO_TIME)
         if self._run.secrets and not host.connection.is_private:
             raise RunRefused(_READABLE)
-        for _ in range(_SENDS_MAX):
+        sends_left, lacks_tree = _SENDS_MAX, False
+        while sends_left:
+            sends_left -= 1
             script = await self._script_for(host)
             if self._stopped:
                 return cancelled_report(self._waited_ms)
@@ -133,9 +142,15 @@ class RemoteWorker(Worker):
                 report = await host.execute(self._run, script, ends_at, self._waited_ms)
             except ScriptNeeded:
                 continue
+            except TreeNeeded:
+                if lacks_tree or self._run.environment is None:
+                    break
+                lacks_tree, sends_left = True, sends_left + 1
+                await host.trees.send(self._run.environment.digest, self._runner.trees, ends_at)
+                continue
             self._runner.ran(self._run, host)
             return report
-        raise RunRefused("it asks again for the script's source, which it was sent")
+        raise RunRefused("it asks again for the script's source or for packages, which it was sent")
 
     async def _script_for(self, host: RemoteHost) -> Script | None:
         if host.has_script(self._run.script_hash):

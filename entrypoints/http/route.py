@@ -220,6 +220,7 @@ PATH_PARSERS: Mapping[str, Callable[[str], Any]] = {
     "state_key": str,
     "secret_name": str,
     "host_name": str,
+    "tree_digest": str,
     "id": str,
 }
 """How each path parameter is parsed, by its name in path templates. A text that is no UUID names nothing: 404.

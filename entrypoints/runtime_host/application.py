@@ -46,6 +46,7 @@ from entrypoints.runtime_host.messages import (
 from entrypoints.runtime_host.options import ENVELOPE_SIZE_MAX, RuntimeHostOptions
 from entrypoints.runtime_host.stream import HostStreams, StreamResponse
 from entrypoints.runtime_host.streamed import streamed_run
+from entrypoints.runtime_host.trees import HostedTrees, TreeReceiver
 from entrypoints.server.lifespan import Lifespan
 from entrypoints.telemetry.metrics.process import LoopLag
 from entrypoints.telemetry.metrics.scrape import Scrape
@@ -69,12 +70,16 @@ class HostApi:
     _runner: ScriptRunner
     _options: RuntimeHostOptions
     _monotonic: Callable[[], float] = time.monotonic
+    _receiver: TreeReceiver | None = None
+    """The packages on this host; without it no script with an environment runs."""
+    _trees: HostedTrees = field(init=False)
     _scripts: BoundedCache[str, Script] = field(init=False)
     _executions: HostedExecutions = field(init=False)
     _streams: HostStreams = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._scripts = BoundedCache(self._options.script_cache_size_max, _size)
+        self._trees = HostedTrees(self._receiver, self._options.body_timeout_s)
         self._executions = HostedExecutions(self._runner, self._options, self._monotonic)
         self._streams = HostStreams(self._executions, self._options, self._runner.evict)
 
@@ -87,6 +92,8 @@ class HostApi:
             Route("POST", "/check", self.check, name="check"),
             Route("POST", "/evict", self.evict, name="evict"),
             Route("POST", "/cancel", self.cancel, name="cancel"),
+            Route("GET", "/trees/{tree_digest}", self._trees.find, name="find_tree"),
+            Route("PUT", "/trees/{tree_digest}", self._trees.take, name="take_tree"),
             Route("GET", "/health", self.health, name="health"),
         )
 
@@ -134,6 +141,7 @@ class HostApi:
         request.parameters |= {"request_id": message.request_id, "execution_id": message.execution_id}
         deadline = StartDeadline(message.time_left_ms, arrived_at_s, self._monotonic)
         run = script_run(message, self._script_of(message), None if streamed is None else streamed.output)
+        await self._trees.require(run)
         deadline.require_left()
         wait = partial(until_disconnect, request.receive)
         return await self._executions.respond(run, deadline, wait, is_streamed=streamed is not None)

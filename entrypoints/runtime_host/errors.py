@@ -10,7 +10,7 @@ from attrs import define
 from typing_extensions import override
 
 from adapters.runtime_protocol import HostErrorCode
-from domain.errors import Conflict, DomainError, Invalid, Unauthorized, Unavailable
+from domain.errors import Conflict, DomainError, Invalid, NotFound, Unauthorized, Unavailable
 from domain.scripts.report import ExecutionUnknown
 from domain.scripts.script import ScriptSyntaxError
 from entrypoints.http.errors import MethodNotAllowed, RouteNotFound, SlowBody, status_of
@@ -56,6 +56,30 @@ class SourceNeeded(Conflict):
     @override
     def message(self) -> str:
         return "This host does not have the script of this hash. Send the request again with script_content."
+
+
+@define(eq=False)
+class PackagesNeeded(NotFound):
+    """The host does not have the packages of an environment."""
+
+    code: ClassVar[str] = HostErrorCode.TREE_NEEDED
+
+    @property
+    @override
+    def message(self) -> str:
+        return "This host does not have these packages. Send them with PUT /trees/{digest}, then the request again."
+
+
+@define(eq=False)
+class PackagesBusy(Conflict):
+    """Another controller sends the same packages."""
+
+    code: ClassVar[str] = HostErrorCode.TREE_BUSY
+
+    @property
+    @override
+    def message(self) -> str:
+        return "Another controller sends these packages. Wait until GET /trees/{digest} finds them."
 
 
 @define(eq=False)

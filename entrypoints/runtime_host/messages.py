@@ -21,6 +21,7 @@ from adapters.runtime_protocol import (
 from domain.egress.rule import EgressRule, InvalidRule
 from domain.identity import SessionRef
 from domain.scripts.convention import Convention
+from domain.scripts.environment import Environment
 from domain.scripts.language import Language
 from domain.scripts.limits import Limits
 from domain.scripts.output import OutputListener
@@ -75,7 +76,13 @@ def script_run(request: ExecuteRequest, script: Script, listener: OutputListener
         state=state,
         network=network,
         secrets={} if request.grants is None else request.grants.secrets,
+        environment=_environment(request),
     )
+
+
+def _environment(request: ExecuteRequest) -> Environment | None:
+    fields = None if request.grants is None else request.grants.environment
+    return None if fields is None else Environment(fields.name, fields.version, fields.digest, fields.preload)
 
 
 def _rules(texts: Sequence[str]) -> tuple[EgressRule, ...]:
