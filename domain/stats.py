@@ -167,7 +167,7 @@ class StartStats:
 class SandboxStats:
     """Workers of sessions, running or idle; calls that wait for one; memory that these workers count for.
 
-    `evictions` and `protocol_violations` are counts.
+    `evictions`, `protocol_violations` and `preload_failures` are counts; `environments` have a zygote now.
     """
 
     running: int
@@ -180,4 +180,6 @@ class SandboxStats:
     memory_bytes_max: int
     evictions: Mapping[Eviction, int]
     protocol_violations: int
+    environments: int
+    preload_failures: int
     languages: Mapping[Language, StartStats]

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -67,6 +67,8 @@ class Environments:
     preloads: bool = True
     """Whether zygotes import packages. Otherwise each worker imports what its script needs."""
     now: Callable[[], float] = time.monotonic
+    failures: int = field(default=0, init=False)
+    """Preloads that failed."""
     _open: dict[EnvironmentKey, OpenEnvironment] = field(factory=dict, init=False)
     """The least recently used first."""
     _ending: set[asyncio.Task[None]] = field(factory=set, init=False)
@@ -75,6 +77,11 @@ class Environments:
     def count(self) -> int:
         """The number of environments that have a zygote, or may have one soon."""
         return len(self._open)
+
+    def summary(self) -> Mapping[str, object]:
+        """Describe the environments for operators; `failed` are those whose last preload failed, with the reason."""
+        failed = {str(key[1]): each.failure for key, each in self._open.items() if each.failure}
+        return {"open": len(self._open), "open_max": self.zygotes_max, "failed": failed}
 
     async def start(
         self, runtime: LanguageRuntime, environment: Environment, roots: Path | None, start: Start
@@ -88,11 +95,15 @@ class Environments:
             raise runtime.unavailable(opened.failure)
         opened.starting += 1
         try:
-            return await start(await self._equipment(opened, environment, roots))
+            worker = await start(await self._equipment(opened, environment, roots))
         except PreloadFailed as error:
+            self.failures += 1
             opened.failure = f"the packages of {environment} cannot be used: {error}"
             opened.retries_at = self.now() + _PAUSE_S
             raise runtime.unavailable(opened.failure) from error
+        else:
+            opened.failure = ""
+            return worker
         finally:
             opened.starting -= 1
             if opened.holding.done() and (opened.holding.cancelled() or opened.holding.exception() is not None):

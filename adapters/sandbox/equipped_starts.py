@@ -1,5 +1,6 @@
 """How the worker of a slot is started that needs more than plain ones have."""
 
+from collections.abc import Mapping
 from functools import partial
 
 from attrs import define, field
@@ -42,6 +43,10 @@ class EquippedStarts:
         """Rank the environment of a slot as the most recently used one."""
         if slot.environment is not None and self.environments is not None:
             self.environments.use(slot.language, slot.environment)
+
+    def summary(self) -> Mapping[str, object]:
+        """Describe the environments for operators."""
+        return {} if self.environments is None else self.environments.summary()
 
     def end_idle(self) -> None:
         """End the zygotes of environments that had no worker for a while."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
+from adapters.sandbox.environments import Environments
 from adapters.sandbox.isolation.cpu_scheduling import why_none_is_free
 from adapters.sandbox.pool.worker_pool import WorkerPool
 from adapters.sandbox.runtime import LanguageRuntime
@@ -16,9 +17,16 @@ _NOT_USED = {
 
 
 def health_of(
-    builder: SandboxBuilder, runtimes: Collection[LanguageRuntime], stats: SandboxStats, no_group_reason: str
+    builder: SandboxBuilder,
+    runtimes: Collection[LanguageRuntime],
+    stats: SandboxStats,
+    environments: Mapping[str, object],
+    no_group_reason: str,
 ) -> Mapping[str, object]:
-    """Return the state as JSON; `no_group_reason` is empty if there is a control group."""
+    """Return the state as JSON; `no_group_reason` is empty if there is a control group.
+
+    `environments` is empty as long as no script had one.
+    """
     languages = {str(runtime.language): runtime.summary() for runtime in runtimes}
     failures = [runtime.failure for runtime in runtimes]
     return {
@@ -36,6 +44,7 @@ def health_of(
             "memory_bytes": stats.memory_bytes,
             "memory_bytes_max": stats.memory_bytes_max,
         },
+        **({"environments": environments} if environments else {}),
         "queue": {"length": stats.waiting, "length_max": builder.options.queue_length_max},
     }
 
@@ -44,6 +53,7 @@ def stats_of(
     pool: WorkerPool[WorkerProcess],
     factory: WorkerFactory,
     runtimes: Collection[LanguageRuntime],
+    environments: Environments | None,
     protocol_violations: int,
 ) -> SandboxStats:
     """Return the present figures."""
@@ -59,6 +69,8 @@ def stats_of(
         memory_bytes_max=limits.memory_bytes_max or 0,
         evictions=dict(table.evictions),
         protocol_violations=protocol_violations,
+        environments=0 if environments is None else environments.count,
+        preload_failures=0 if environments is None else environments.failures,
         languages={runtime.language: runtime.stats() for runtime in runtimes},
     )
 

@@ -205,7 +205,8 @@ class SandboxScriptRunner(ScriptRunner):
 
     @override
     async def health(self) -> Mapping[str, object]:
-        return health_of(self.builder, self._runtimes.values(), self.stats(), self._no_group_reason)
+        runtimes, environments = self._runtimes.values(), self._equipped.summary()
+        return health_of(self.builder, runtimes, self.stats(), environments, self._no_group_reason)
 
     async def language_health(self, language: Language) -> Mapping[str, object]:
         """Return the health of one language, without that of the sandbox."""
@@ -219,7 +220,8 @@ class SandboxScriptRunner(ScriptRunner):
 
     def stats(self) -> SandboxStats:
         """Return the present figures."""
-        return stats_of(self._pool, self._factory, self._runtimes.values(), self.protocol_violations)
+        runtimes, environments = self._runtimes.values(), self._equipped.environments
+        return stats_of(self._pool, self._factory, runtimes, environments, self.protocol_violations)
 
     def debug_snapshot(self) -> SandboxSnapshot:
         """Return the present processes, for tests."""

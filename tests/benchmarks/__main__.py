@@ -102,9 +102,10 @@ def first_with_packages(*, sessions: int, python_tree: Path | None, nodejs_tree:
     """Execute new sessions with packages and without, in turns; needs no quiet machine for its CPU times."""
     found = environments.run(sessions, python_tree, nodejs_tree)
     click.echo("| language | packages | p50 ms | CPU ms | private MiB |\n|---|---|---|---|---|")
-    for each in found:
+    for each in found.figures:
         click.echo(each.line())
-    none, preloaded = found[0], found[1]
+    click.echo(f"\nprivate MiB after {environments.WORN} executions of a groupby in one session: {found.worn_mib:.1f}")
+    none, preloaded = found.figures[:2]
     ratio = preloaded.p50_ms / none.p50_ms
     click.echo()
     for text, value, most in (

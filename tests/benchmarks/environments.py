@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
@@ -34,9 +34,16 @@ RATIO_MAX = 4.0
 CPU_MS_MAX = 12.0
 P50_MS_MAX = 25.0
 PRIVATE_MIB_MAX = 8.0
+WORN = 100
+"""Executions of one session, after which a worker has pages of its own: reference counts are written."""
 
 _MIB = 1024 * 1024
 _NONE, _PRELOADED, _IMPORTED = "no environment", "preloaded", "imported by the script"
+_GROUPBY = """
+import numpy, pandas
+frame = pandas.DataFrame({"key": numpy.arange(1000) % 7, "value": numpy.ones(1000)})
+result = frame.groupby("key")["value"].sum().to_dict()[0]
+"""
 _PYTHON = ("numpy", "pandas")
 _NODEJS = ("lodash", "zod", "date-fns", "ajv")
 _LIMITS = Limits(20_000, 128, Isolation.SESSION)
@@ -50,6 +57,14 @@ class Case:
     language: Language
     source: str
     environment: Environment | None = None
+
+
+@frozen
+class Found:
+    """The figures of all cases, and the private memory of a worker after WORN executions of a groupby, in MiB."""
+
+    figures: Sequence["Figures"]
+    worn_mib: float
 
 
 @frozen
@@ -88,6 +103,19 @@ class _Turns:
     runner: SandboxScriptRunner
     taken: dict[str, list[tuple[float, float, float]]] = field(factory=dict)
 
+    async def worn_mib(self, case: Case, source: str, executions: int) -> float:
+        """Return the private memory of a worker that has executed one session so many times, in MiB."""
+        run, pid = _run_of(evolve(case, source=source)), 0
+        for _ in range(executions):
+            worker = await self.runner.acquire(evolve(run, execution_id=uuid4()))
+            report = await worker.run()
+            assert report.failure is None, report.failure
+            pid = worker.process.launched.pid  # type: ignore[attr-defined]  # a worker of this sandbox
+            await worker.release()
+        worn_mib = _private_bytes(pid) / _MIB
+        await self.runner.evict(run.ref.session_id)
+        return worn_mib
+
     async def measure(self, case: Case) -> None:
         """Execute a new session, and note milliseconds, milliseconds of CPU time and private bytes."""
         run, zygotes_before_s = _run_of(case), self._zygotes_cpu_s()
@@ -111,7 +139,7 @@ class _Turns:
         return sum(_cpu_s(zygote.pid) for zygote in self.runner.debug_snapshot().zygotes if zygote.pid is not None)
 
 
-def run(sessions: int, python_tree: Path | None, nodejs_tree: Path | None) -> Sequence[Figures]:
+def run(sessions: int, python_tree: Path | None, nodejs_tree: Path | None) -> Found:
     """Measure so many new sessions of each case, in turns. Trees that are not given are installed."""
     with shared_folder() as folder:
         python = python_tree or _installed_python(folder / "python")
@@ -119,7 +147,7 @@ def run(sessions: int, python_tree: Path | None, nodejs_tree: Path | None) -> Se
         return asyncio.run(_measured(folder, {"python": python, "nodejs": nodejs}, sessions))
 
 
-async def _measured(folder: Path, trees: Mapping[str, Path], sessions: int) -> Sequence[Figures]:
+async def _measured(folder: Path, trees: Mapping[str, Path], sessions: int) -> Found:
     cases = _cases()
     options = SandboxOptions(folder / "runtimes", prewarmed=0, queue_timeout_s=60)
     runner = SandboxScriptRunner(options, trees=_Folders(trees))
@@ -132,9 +160,10 @@ async def _measured(folder: Path, trees: Mapping[str, Path], sessions: int) -> S
         for _ in range(sessions):
             for case in cases:
                 await turns.measure(case)
+        worn_mib = await turns.worn_mib(cases[1], _GROUPBY, WORN)
     finally:
         await runner.close(5)
-    return [turns.figures(case) for case in cases]
+    return Found([turns.figures(case) for case in cases], worn_mib)
 
 
 def _cases() -> Sequence[Case]:

@@ -42,6 +42,13 @@ _SINGLE_STATS: Sequence[tuple[Family, Callable[[SandboxStats], float]]] = (
         ),
         lambda stats: stats.protocol_violations,
     ),
+    (gauge("pglambda_sandbox_environments", "Environments that have a zygote."), lambda stats: stats.environments),
+    (
+        counter(
+            "pglambda_sandbox_preload_failures_total", "Zygotes that could not import the packages of an environment."
+        ),
+        lambda stats: stats.preload_failures,
+    ),
 )
 _EVICTIONS = counter(
     "pglambda_sandbox_evictions_total", "Workers that were ended and taken from their session, by reason.", "reason"

@@ -130,8 +130,11 @@ async def test_a_failed_preload_is_repeated_after_half_a_minute(world, named):
         with pytest.raises(RuntimeUnavailable, match=r"the packages of a@1 cannot be used: the preload of a failed"):
             await world.start(named[0])
     assert len(world.started) == 1
+    assert world.environments.failures == 1
+    assert list(world.environments.summary()["failed"]) == ["a@1"]
     world.now_s, world.failure = world.now_s + 31, ""
     assert await world.start(named[0]) == "a"
+    assert world.environments.summary() == {"open": 1, "open_max": 2, "failed": {}}
 
 
 async def test_a_tree_that_is_not_there_leaves_its_place_to_others(world, named):
