@@ -1,6 +1,5 @@
 """Seals secrets by AES-256-GCM."""
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
@@ -11,10 +10,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from typing_extensions import override
 
 from domain.secrets.ports import Sealer
-from domain.secrets.secret import Sealed, SecretRef, key_is_absent, row_is_altered
+from domain.secrets.secret import Sealed, SecretRef, key_id_of, key_is_absent, row_is_altered
 
 _NONCE_SIZE = 12
-_KEY_ID_LENGTH = 16
 
 
 @frozen
@@ -26,7 +24,7 @@ class AesGcmSealer(Sealer):
     @classmethod
     def of(cls, keys: Iterable[bytes]) -> Self:
         """Return the sealer with these keys of 32 bytes, of which the first one seals."""
-        return cls({hashlib.sha256(key).hexdigest()[:_KEY_ID_LENGTH]: AESGCM(key) for key in keys})
+        return cls({key_id_of(key): AESGCM(key) for key in keys})
 
     @property
     @override

@@ -257,6 +257,9 @@ SELECT
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM moved) AS moved;
 
+-- name: select_secret_count(owner)
+SELECT count(*) FROM meta.secrets AS s WHERE s.owner = :owner::text;
+
 -- name: select_schedule_count(owner)
 SELECT count(*) FROM meta.schedules AS c WHERE c.owner = :owner::text;
 

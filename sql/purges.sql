@@ -630,6 +630,33 @@ SELECT
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM purged) AS purged;
 
+-- name: purge_secrets(owner, after, rows_max, act_id, actor, origin, act)
+WITH examined AS MATERIALIZED (
+    SELECT s.name
+    FROM meta.secrets AS s
+    WHERE s.owner = :owner::text AND s.name > :after::text
+    ORDER BY s.name
+    LIMIT :rows_max::bigint
+),
+purged AS (
+    DELETE FROM meta.secrets AS s
+    USING examined AS e
+    WHERE s.owner = :owner::text AND s.name = e.name
+    RETURNING s.name
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner::text, :owner::text,
+        jsonb_build_object('secrets', (SELECT count(*) FROM purged))
+    WHERE EXISTS (SELECT FROM purged)
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+)
+SELECT
+    (SELECT e.name FROM examined AS e ORDER BY e.name DESC LIMIT 1) AS last_name,
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM purged) AS purged;
+
 -- name: select_filled_session_count(owner)
 -- An emptied session has no content.
 SELECT count(*) FROM meta.sessions AS s WHERE s.owner = :owner::text AND s.script_hash IS NOT NULL;

@@ -27,7 +27,7 @@ from adapters.postgres.statements.catalogue import Statements
 from domain.access.api_key import EXPIRY_NOTICE, UNUSED_AFTER
 from domain.audit import ActName
 from domain.hosts.host import RegisteredHost
-from domain.identity import ANONYMOUS, uuid7_at, uuid7_time
+from domain.identity import ANONYMOUS, EVERY_OWNER, uuid7_at, uuid7_time
 from domain.inspection import (
     ArchiveFacts,
     BucketFacts,
@@ -163,6 +163,12 @@ class DatabaseInspector:
             return WebhookFacts()
         (row,) = await self._rows(self._statements.inspection.select_webhook_facts, {"key_id": key_id})
         return WebhookFacts(*row)
+
+    async def secret_keys(self) -> Mapping[str, int]:
+        """Return how many secrets each key has sealed, by the id of the key; none while migrations are pending."""
+        if (await self.schema()).pending:
+            return {}
+        return dict(await self._rows(self._statements.secrets.select_secret_keys, {"owner": EVERY_OWNER}))
 
     async def schedules(self, count_max: int) -> ScheduleFacts:
         """Read which schedules are late, at most `count_max` of them; none while migrations are pending."""

@@ -23,6 +23,7 @@ class OwnedData(StrEnum):
     SCHEDULES = "schedules"
     FILES = "files"
     EGRESS_RULES = "egress rules"
+    SECRETS = "secrets"
 
 
 @frozen
@@ -61,7 +62,9 @@ class OwnerMover(Protocol):
         The act is recorded with the first step, and each step adds its numbers to the entry.
 
         A session with an execution in progress stays, with its keys, history and schedules; moving again moves it too.
-        Sessions stay pinned to the versions that they have. A function stays if `target` has one of its title.
+        Sessions stay pinned to the versions that they have. A function stays if `target` has one of its title, and so
+        does a secret if it has one of its name. Secrets are sealed anew: if their keys are not set, SecretsUnavailable
+        is raised before anything moves.
         """
         ...
 

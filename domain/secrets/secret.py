@@ -1,5 +1,6 @@
 """Secrets of owners: what is stored of them, which functions may have them, and the errors about them."""
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar
@@ -20,6 +21,14 @@ VALUE_SIZE_MAX = 65_536
 
 FUNCTIONS_MAX = 32
 """Functions to which a secret can be limited."""
+
+
+_KEY_ID_LENGTH = 16
+
+
+def key_id_of(key: bytes) -> str:
+    """Return the name of a key, which tells nothing of it."""
+    return hashlib.sha256(key).hexdigest()[:_KEY_ID_LENGTH]
 
 
 @frozen(cache_hash=True)

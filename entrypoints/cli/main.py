@@ -44,6 +44,7 @@ _COMMANDS = {
         "entrypoints.cli.webhooks:webhooks",
         "List webhooks, show what became of their messages, and send messages again.",
     ),
+    "secrets": ("entrypoints.cli.secrets:secrets", "Seal the secrets of owners by another key."),
     "takeover": (
         "entrypoints.cli.takeover.group:takeover",
         "Move the sessions of a live lambda-microservice, the origin, to this service.",

@@ -64,15 +64,15 @@ def move(  # noqa: PLR0913, PLR0917  # one for each argument and option
     yes: bool,
     output: str,
 ) -> None:
-    """Move everything of SOURCE to TARGET: functions, sessions with their executions, keys and egress rules.
+    """Move everything of SOURCE to TARGET: functions, sessions with their executions, keys, egress rules, secrets.
 
     Copies of the origin's sessions get their owner when they are adopted, so they are not moved.
 
     The command asks first: afterwards nothing tells what came from SOURCE. The move runs in small steps while
     controllers serve. In a database with buckets it first waits for 60 s, so that all controllers know of it. You can
     stop it and start it again at any time. To move from `anonymous`, turn authentication on first: then no caller is
-    `anonymous` any more. Nothing is moved if both owners have a function of the same title. The exit status is 1 if
-    something is left.
+    `anonymous` any more. Nothing is moved if both owners have a function of the same title, or if a key that sealed a
+    secret is not set. A secret stays if both have one of its name. The exit status is 1 if something is left.
     """
     if source == target:
         raise click.BadParameter("must not be the same as SOURCE", param_hint="TARGET")
@@ -91,7 +91,7 @@ def move(  # noqa: PLR0913, PLR0917  # one for each argument and option
 @output_option
 @click.pass_context
 def purge(context: click.Context, owner: Owner, dry_run: bool, yes: bool, output: str) -> None:
-    """Erase all content of OWNER: sessions, their executions, idempotency keys, functions and egress rules.
+    """Erase all content of OWNER: sessions, executions, idempotency keys, functions, egress rules and secrets.
 
     The command asks first. Sessions are closed and emptied; their rows, without content, stay until their retention is
     over. Copies of the origin's sessions are removed too; the origin still has the sessions. API keys stay: revoke
@@ -248,4 +248,5 @@ _NAMES = {
     OwnedData.WEBHOOKS: ("webhook", "webhooks"),
     OwnedData.SCHEDULES: ("schedule", "schedules"),
     OwnedData.EGRESS_RULES: ("egress rule", "egress rules"),
+    OwnedData.SECRETS: ("secret", "secrets"),
 }

@@ -52,6 +52,7 @@ from adapters.postgres.statements.catalogue import Statements, load_statements
 from adapters.postgres.stats import no_pools, not_distributed
 from adapters.random_ids import RandomIds
 from domain.idempotency import KEPT_FOR
+from domain.secrets.resealing import Resealing
 from domain.stats import BucketStats, PoolStats
 from entrypoints.composition.options import (
     clock_options,
@@ -61,6 +62,7 @@ from entrypoints.composition.options import (
     retention,
     storage_budget,
 )
+from entrypoints.composition.secrets import sealer
 from entrypoints.server.lifespan import Step
 from entrypoints.settings.nodes import clock_source
 from entrypoints.settings.settings import Settings
@@ -224,7 +226,9 @@ class Database(containers.DeclarativeContainer):
     rates = providers.Singleton(PostgresRateStore, gateway, statements.provided.limits)
     usage = providers.Singleton(PostgresUsageReader, gateway, statements.provided.limits)
     execution_counts = providers.Singleton(PostgresExecutionCounts, gateway, statements.provided.usage)
-    owner_mover = providers.Singleton(PostgresOwnerMover, gateway, statements, clock)
+    sealer = providers.Singleton(sealer, settings)
+    resealing = providers.Singleton(Resealing, secrets, sealer)
+    owner_mover = providers.Singleton(PostgresOwnerMover, gateway, statements, clock, resealing=resealing)
     owner_purger = providers.Singleton(
         PostgresOwnerPurger,
         gateway,

@@ -47,7 +47,6 @@ from entrypoints.composition.queue import Queue
 from entrypoints.composition.runners import Runners
 from entrypoints.composition.runtime_hosts import RegisteredHosts
 from entrypoints.composition.schedules import Schedules
-from entrypoints.composition.secrets import sealer
 from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
 from entrypoints.composition.webhooks import Webhooks
 from entrypoints.settings.secrets import secret_policy
@@ -83,7 +82,7 @@ class UseCases(containers.DeclarativeContainer):
     schemas = providers.Singleton(JsonSchemaCompiler)
     params = providers.Singleton(ParamsCheck, database.functions, schemas)
     egress = providers.Singleton(egress_ceilings, settings, database.clock, database.egress_rules)
-    sealer = providers.Singleton(sealer, settings)
+    sealer = database.sealer
     secret_values = providers.Singleton(SecretValues, database.clock, database.secrets, sealer)
     secrets = providers.Singleton(
         SecretService,

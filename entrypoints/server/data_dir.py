@@ -73,7 +73,7 @@ class DataDir:
 
     def key(self, name: KeyName) -> str:
         """Return a key of the installation, which is made at the first start; only this user can read its file."""
-        file = _key_file(self.folder, name)
+        file = key_file(self.folder, name)
         if not file.exists():
             staged = file.with_name(f"{file.name}.new")
             descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -105,12 +105,13 @@ def published_url(folder: Path) -> str | None:
 def kept_key(folder: Path, name: KeyName) -> str | None:
     """Return the key that `DataDir.key` has made; None if there is none, or it cannot be read."""
     try:
-        return _key_file(folder, name).read_text().strip()
+        return key_file(folder, name).read_text().strip()
     except OSError:
         return None
 
 
-def _key_file(folder: Path, name: KeyName) -> Path:
+def key_file(folder: Path, name: KeyName) -> Path:
+    """Return where the key is, or would be."""
     return folder / f"{name}.key"
 
 

@@ -18,6 +18,7 @@ from domain.clock import Clock
 from domain.errors import StorageUnavailable
 from domain.identity import NO_ID, Owner, uuid7_time
 from domain.scripts.language import Language, LanguageTitle
+from domain.secrets.resealing import Resealing
 
 _BIGINT_MAX = 2**63 - 1
 _COLLISIONS_MAX = 10
@@ -53,16 +54,22 @@ class Walk:
 
 
 class PostgresOwnerMover(OwnerMover):
-    """Updates a bounded number of rows per statement, in key order."""
+    """Updates a bounded number of rows per statement, in key order. Without `resealing`, secrets stay."""
 
     def __init__(
-        self, gateway: Gateway, statements: Statements, clock: Clock, options: OwnerMoverOptions | None = None
+        self,
+        gateway: Gateway,
+        statements: Statements,
+        clock: Clock,
+        options: OwnerMoverOptions | None = None,
+        resealing: Resealing | None = None,
     ) -> None:
         self._gateway = gateway
         self._statements = statements.owners
         self._select_writers = statements.purges.select_writers
         self._clock = clock
         self._options = options or OwnerMoverOptions()
+        self._resealing = resealing
 
     @override
     async def count(self, owner: Owner) -> Mapping[OwnedData, int]:
@@ -82,6 +89,7 @@ class PostgresOwnerMover(OwnerMover):
             OwnedData.SCHEDULES: await self._number(self._statements.select_schedule_count, named),
             OwnedData.FILES: await self._number(self._statements.select_file_count, named),
             OwnedData.EGRESS_RULES: await self._number(self._statements.select_egress_rule_count, named),
+            OwnedData.SECRETS: await self._number(self._statements.select_secret_count, named),
         }
 
     @override
@@ -103,12 +111,17 @@ class PostgresOwnerMover(OwnerMover):
     @override
     async def move(self, source: Owner, target: Owner, act: Act, *, functions: bool = True) -> AsyncIterator[MoveStep]:
         owners = {"owner_from": source, "owner_to": target, **codec.act_columns(act)}
+        if self._resealing is not None:
+            await self._resealing.require_keys(source)
         for walk in self._walks(owners):
             if functions or walk.part is not OwnedData.FUNCTIONS:
                 async for step in steps(self._gateway, walk):
                     yield step
             if walk.statement is self._statements.move_sessions:
                 await writers_gone(self._gateway, self._select_writers, WRITERS_WAIT_S)
+        if self._resealing is not None:
+            async for resealed in self._resealing.move(source, target, act):
+                yield MoveStep(OwnedData.SECRETS, resealed.examined, resealed.changed)
 
     def _walks(self, owners: Mapping[str, object]) -> list[Walk]:
         """Return the walks in order: the queue and the history follow their sessions."""

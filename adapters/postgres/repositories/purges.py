@@ -133,4 +133,5 @@ class PostgresOwnerPurger(OwnerPurger):
             Walk(OwnedData.FILES, statements.hide_files, files, {"after": None}, rows_max),
             Walk(OwnedData.FILES, statements.purge_files, files, {}, rows_max, cut=True),
             Walk(OwnedData.EGRESS_RULES, statements.purge_egress_rules, named, {"after": ""}, rows_max),
+            Walk(OwnedData.SECRETS, statements.purge_secrets, named, {"after": ""}, rows_max),
         ]

@@ -14,6 +14,7 @@ class OwnerStatements:
     select_oldest_of_owner: Statement
     select_schedule_count: Statement
     select_egress_rule_count: Statement
+    select_secret_count: Statement
     select_key_count: Statement
     select_history_count: Statement = field(metadata=UNPREPARED)
     select_owned_function_count: Statement
@@ -50,6 +51,7 @@ class PurgeStatements:
     purge_takings: Statement = field(metadata=UNPREPARED)
     hide_files: Statement = field(metadata=UNPREPARED)
     purge_files: Statement = field(metadata=UNPREPARED)
+    purge_secrets: Statement = field(metadata=UNPREPARED)
     select_inbound_count: Statement
     select_filled_session_count: Statement
 

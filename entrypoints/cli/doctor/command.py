@@ -22,6 +22,7 @@ from entrypoints.cli.doctor import (
     host,
     runtime_hosts,
     schema,
+    secrets,
     server,
     surroundings,
     tables,
@@ -170,6 +171,11 @@ def database_checks(database: "DatabaseInspector", machine: "HostInspector", set
             schema.WEBHOOKS,
             lambda facts, clock: schema.judge_webhooks(facts, clock.now, has_key=key is not None),
             [partial(database.webhooks, None if key is None else key.key_id), database.clock],
+        ),
+        Check(
+            secrets.SECRETS,
+            lambda counts: secrets.judge_secrets(counts, secrets.key_facts(settings, os.environ)),
+            [database.secret_keys],
         ),
         Check(schema.SCHEDULES, schema.judge_schedules, [partial(database.schedules, _QUEUE_COUNT_MAX)]),
         Check(

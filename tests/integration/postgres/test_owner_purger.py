@@ -113,7 +113,7 @@ async def test_nothing_of_the_content_is_left_and_that_of_others_stays(purger, s
         await started_file(storage, ALICE),
     ]
     kept = await purger.count(BOB)
-    assert await purger.count(ALICE) == dict(zip(OwnedData, (5, 5, 10, 1, 0, 1, 2, 4), strict=True))
+    assert await purger.count(ALICE) == dict(zip(OwnedData, (5, 5, 10, 1, 0, 1, 2, 4, 0), strict=True))
     assert content_of(database_url).count(SECRET) == 17
     steps = [step async for step in purger.purge(ALICE, act(ActName.OWNERS_PURGE))]
     assert max(step.examined for step in steps) <= 3

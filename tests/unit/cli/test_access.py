@@ -40,6 +40,7 @@ class ManualMover:
             OwnedData.FUNCTIONS: 2,
             OwnedData.WEBHOOKS: 1,
             OwnedData.FILES: 2,
+            OwnedData.SECRETS: 2,
         }
     )
     busy: int = 0
@@ -66,7 +67,7 @@ class ManualMover:
 
 @define
 class ManualPurger:
-    left: dict[OwnedData, int] = field(factory=lambda: dict(zip(OwnedData, (3, 1, 20, 2, 1, 4, 5, 2), strict=True)))
+    left: dict[OwnedData, int] = field(factory=lambda: dict(zip(OwnedData, (3, 1, 20, 2, 1, 4, 5, 2, 0), strict=True)))
     stays: dict[OwnedData, int] = field(factory=lambda: dict.fromkeys(OwnedData, 0))
     purged: list[Owner] = field(factory=list)
 
@@ -308,7 +309,7 @@ def test_owners_are_moved_with_a_summary(run, world):
     assert result.exit_code == 0
     assert (
         result.stdout
-        == "Moved 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook, 2 files.\n"
+        == "Moved 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook, 2 files, 2 secrets.\n"
     )
     assert ("anonymous", "alice") in world.mover.calls
 
@@ -317,7 +318,7 @@ def test_owners_are_not_moved_without_consent(run, world):
     result = run("owners", "move", "anonymous", "alice")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        "Error: This moves 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook, 2 files from anonymous to "
+        "Error: This moves 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook, 2 files, 2 secrets from anonymous to "
         "alice.\n"
         "Nothing was changed. To allow this, add --yes.\n"
     )
@@ -333,12 +334,20 @@ def test_a_dry_run_counts_and_moves_nothing(run, world):
     result = run("owners", "move", "anonymous", "alice", "--dry-run")
     assert (
         result.stdout
-        == "Would move 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook, 2 files.\n"
+        == "Would move 3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook, 2 files, 2 secrets.\n"
     )
     assert world.mover.calls == [("anonymous",)]
     counted = json.loads(run("owners", "move", "anonymous", "alice", "--dry-run", "--output", "json").stdout)
     assert counted == {
-        "before": {"sessions": 3, "idempotency_keys": 1, "history": 20, "functions": 2, "webhooks": 1, "files": 2}
+        "before": {
+            "sessions": 3,
+            "idempotency_keys": 1,
+            "history": 20,
+            "functions": 2,
+            "webhooks": 1,
+            "files": 2,
+            "secrets": 2,
+        }
     }
 
 
@@ -359,6 +368,7 @@ def test_a_rest_is_listed_and_sets_the_exit_status(run, world):
         "schedules": 0,
         "files": 0,
         "egress_rules": 0,
+        "secrets": 0,
     }
     assert moved["after"] == left
 
@@ -384,7 +394,7 @@ def test_functions_can_be_left_with_the_source(run, world):
     result = run("owners", "move", "alice", "bob", "--skip-functions", "--yes")
     assert (result.exit_code, result.stdout) == (
         0,
-        "Moved 3 sessions, 1 idempotency key, 20 executions in the history, 1 webhook, 2 files.\n",
+        "Moved 3 sessions, 1 idempotency key, 20 executions in the history, 1 webhook, 2 files, 2 secrets.\n",
     )
     assert world.mover.left[OwnedData.FUNCTIONS] == 2
 
@@ -432,7 +442,7 @@ def test_without_acts_the_command_says_so(run):
 
 AMOUNT = (
     "3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook, 4 schedules, 5 files, "
-    "2 egress rules"
+    "2 egress rules, 0 secrets"
 )
 
 
@@ -460,7 +470,7 @@ def test_what_a_purge_leaves_is_listed_and_sets_the_exit_status(run, world):
     assert result.exit_code == 1
     left = (
         "Left: 0 sessions, 0 idempotency keys, 0 executions in the history, 1 function, 0 webhooks, 0 schedules, "
-        "0 files, 0 egress rules."
+        "0 files, 0 egress rules, 0 secrets."
     )
     assert left in result.stdout
 

@@ -125,6 +125,9 @@ class ManualDatabase:
     async def webhooks(self, key_id):
         return self._fact("webhooks", WebhookFacts())
 
+    async def secret_keys(self):
+        return self._fact("secret_keys", {})
+
     async def schedules(self, count_max):
         return self._fact("schedules", ScheduleFacts(0, None, 0))
 
