@@ -44,6 +44,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 from domain.scripts.script import InputForm
+from domain.scripts.syntax import Syntax
 
 DIGEST_PATTERN = "^[0-9a-f]{64}$"
 TREE_FACTS = "tree-facts"
@@ -154,6 +155,7 @@ class Granted(Struct, frozen=True, omit_defaults=True):
     """The values of secrets by name. Only hosts whose way no other machine can read get them."""
     environment: EnvironmentFields | None = None
     """The host has its packages, or is sent them."""
+    syntax: Syntax | None = None
 
     @override
     def __repr__(self) -> str:
@@ -190,12 +192,17 @@ class ExecuteRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tracestate: Annotated[str, Meta(max_length=512)] | None = None
 
 
-class CheckRequest(Struct, frozen=True):
-    """A script to parse; `language` is a name of `language_name`."""
+class CheckRequest(Struct, frozen=True, omit_defaults=True):
+    """A script to parse; `language` is a name of `language_name`, or with `grants` of `granted_name`.
+
+    With `modules` the controller knows the form MODULE.
+    """
 
     language: str
     owner: _OwnerName
     script_content: str
+    modules: bool = False
+    grants: Granted | None = None
 
 
 class EvictRequest(Struct, frozen=True):

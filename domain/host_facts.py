@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 @frozen
@@ -30,10 +30,20 @@ class LanguageFacts:
 
 
 @frozen
+class SyntaxFacts:
+    """What scripts of a language may be beside ordinary ones, and why this host runs none; None if it does."""
+
+    name: str
+    language: str
+    failure: str | None
+
+
+@frozen
 class SandboxFacts:
     """The sandbox of this host."""
 
     languages: Sequence[LanguageFacts]
+    syntaxes: Sequence[SyntaxFacts] = field(factory=tuple, kw_only=True)
     layers: Sequence[LayerFacts] = ()
     uid: int | None = None
     """The user id of the workers; None if they have the service's own."""

@@ -21,7 +21,7 @@ from domain.scripts.limits import Isolation
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import CANCELLED, ExecutionUnknown, Failure, FailureCode, ScriptReport, cancelled_report
 from domain.scripts.script import InputForm, Script
-from domain.scripts.syntax import Syntax
+from domain.scripts.syntax import Syntax, require_known
 from domain.states.limits import StateLimits
 
 _Function = Callable[[Mapping[str, object]], object]
@@ -41,6 +41,8 @@ class MemoryRunnerOptions:
 class MemoryScriptRunner(ScriptRunner):
     """Runs Python scripts with `exec`, and Node.js scripts for which the test gives a function by source.
 
+    A script of Node.js that begins with `import` or `export` is a module; it checks nothing else of them.
+
     `unavailable` is the remedy of a runner that cannot run now. `unknown_next` is the reason why the next run ends
     unknown, after it has run. `hold` keeps runs from ending. `ran` lists the executions whose script ran.
     """
@@ -52,6 +54,8 @@ class MemoryScriptRunner(ScriptRunner):
     ran: list[UUID] = field(factory=list)
     networks: list[tuple[EgressRule, ...]] = field(factory=list)
     """The rules of each run that was acquired."""
+    syntaxes: list[Syntax | None] = field(factory=list)
+    """The syntax of each run that was acquired."""
     evicted: list[UUID] = field(factory=list)
     running: int = field(default=0, init=False)
     queued: int = field(default=0, init=False)
@@ -75,9 +79,9 @@ class MemoryScriptRunner(ScriptRunner):
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
         self._require_available(run.language)
-        if run.syntax is not None:
-            raise run.syntax.unknown_in(run.language)
+        require_known(run.syntax, run.language)
         self.networks.append(run.network)
+        self.syntaxes.append(run.syntax)
         waited_since = time.monotonic()
         await self._take_worker()
         try:
@@ -98,9 +102,10 @@ class MemoryScriptRunner(ScriptRunner):
         syntax: Syntax | None = None,
     ) -> InputForm | None:
         self._require_available(language)
-        if syntax is not None:
-            raise syntax.unknown_in(language)
-        return parse(script.source) if language is Language.PYTHON else None
+        require_known(syntax, language)
+        if language is Language.PYTHON:
+            return parse(script.source)
+        return InputForm.MODULE if script.source.startswith(("import ", "export ")) else None
 
     @override
     async def evict(self, session_id: UUID) -> None:

@@ -39,7 +39,6 @@ from adapters.runtime_protocol import CancelRequest, CheckRequest, EvictRequest,
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.fair_turns import FairTurns
 from domain.errors import Overloaded
-from domain.identity import Owner
 from domain.scripts.ports import ScriptRun
 from domain.scripts.report import ExecutionUnknown, ScriptReport
 from domain.scripts.script import InputForm, Script
@@ -140,23 +139,23 @@ class RemoteHost:
         except (Uncertain, MalformedMessage) as error:
             raise self._unknown(run, str(error), UnknownReason.INVALID) from error
 
-    async def check(self, language: str, script: Script, owner: Owner, ends_at: float) -> InputForm | None:
-        """Return the form of the script, None if the host did not parse it; `language` is a name of the protocol.
+    async def check(self, request: CheckRequest, script_hash: str, ends_at: float) -> InputForm | None:
+        """Return the form of the script, None if the host did not parse it.
 
         Raises ScriptSyntaxError, Overloaded or RunRefused.
         """
         try:
             async with asyncio.timeout_at(ends_at):
-                await self._checks.acquire(owner, len(script.source))
+                await self._checks.acquire(request.owner, len(request.script_content))
         except TimeoutError:
             raise Overloaded(_CHECKS) from None
         try:
-            reply = await self._post_check(CheckRequest(language, owner, script.source), ends_at)
+            reply = await self._post_check(request, ends_at)
         finally:
-            self._checks.release(owner)
+            self._checks.release(request.owner)
         form = read_check(reply)
         if reply.status == _OK:
-            self._learn(Form.OWN, script.hash)
+            self._learn(Form.OWN, script_hash)
         elif self.form is Form.UNKNOWN:
             self.form = Form.OLD
         return form

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Raw
 
 from adapters.runtime_protocol import (
+    CheckRequest,
     EnvironmentFields,
     ExecuteRequest,
     Granted,
@@ -14,8 +15,12 @@ from adapters.runtime_protocol import (
     granted_name,
     language_name,
 )
+from domain.identity import Owner
+from domain.scripts.convention import Convention
+from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun
 from domain.scripts.script import Script
+from domain.scripts.syntax import Syntax
 
 
 def execute_body(run: ScriptRun, script: Script | None, time_left_s: float, trace: Mapping[str, str]) -> bytes:
@@ -43,16 +48,31 @@ def execute_body(run: ScriptRun, script: Script | None, time_left_s: float, trac
     )
 
 
+def check_request(
+    language: Language, script: Script, owner: Owner, convention: Convention, syntax: Syntax | None
+) -> CheckRequest:
+    """Return the request to parse a script."""
+    if syntax is None:
+        return CheckRequest(language_name(language, convention), owner, script.source, modules=True)
+    grants = Granted(convention, syntax=syntax)
+    return CheckRequest(granted_name(language), owner, script.source, modules=True, grants=grants)
+
+
 def granted_of(run: ScriptRun) -> Granted | None:
     """Return what a run has beside its params and its context; None if that is nothing."""
     state = run.state
-    if state is None and not run.network and not run.secrets and run.environment is None:
+    if state is None and not run.network and not run.secrets and run.environment is None and run.syntax is None:
         return None
     fields = None
     if state is not None:
         fields = StateFields(Raw(state.text.encode()), state.is_shared, state.saves_failures)
     return Granted(
-        run.convention, fields, tuple(map(str, run.network)), dict(run.secrets), environment=_environment_of(run)
+        run.convention,
+        fields,
+        tuple(map(str, run.network)),
+        dict(run.secrets),
+        environment=_environment_of(run),
+        syntax=run.syntax,
     )
 
 

@@ -28,11 +28,11 @@ from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.ranks import RankedHosts, renewed
 from adapters.remote_runtime.replies import RunRefused
+from adapters.remote_runtime.requests import check_request
 from adapters.remote_runtime.turns import HostTurn, HostTurns
 from adapters.remote_runtime.verification import Verification
 from adapters.remote_runtime.worker import HostChooser, Refusals, RemoteWorker
 from adapters.runtime_frames import Kind
-from adapters.runtime_protocol import language_name
 from domain.addresses import Address
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.environments.ports import TreeStore
@@ -44,7 +44,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.script import InputForm, Script
-from domain.scripts.syntax import Syntax
+from domain.scripts.syntax import Syntax, require_known
 from domain.stats import RuntimeStreamStats
 
 _NO_URL = "no runtime host serves it; set its runtime URL."
@@ -140,8 +140,7 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
     @override
     async def acquire(self, run: ScriptRun) -> Worker:
         self._require_hosts(run.language)
-        if run.syntax is not None:
-            raise run.syntax.unknown_in(run.language)
+        require_known(run.syntax, run.language)
         asked_at = time.monotonic()
         turn = HostTurn(self._turns, run.language, run.ref.owner, _in(self._options.queue_timeout_s))
         await turn.take()
@@ -168,8 +167,8 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
         syntax: Syntax | None = None,
     ) -> InputForm | None:
         self._require_hosts(language)
-        if syntax is not None:
-            raise syntax.unknown_in(language)
+        require_known(syntax, language)
+        request = check_request(language, script, owner, convention, syntax)
         ends_at, waits_until = _in(self._options.check_timeout_s), _in(self._options.queue_timeout_s)
         refusals = Refusals()
         while not refusals.are_final:
@@ -177,7 +176,7 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
             refusals = Refusals()
             for host in self._ready_first(language, script.hash.encode())[:TRIES_MAX]:
                 try:
-                    return await host.check(language_name(language, convention), script, owner, ends_at)
+                    return await host.check(request, script.hash, ends_at)
                 except RunRefused as refusal:
                     refusals.add(host, refusal)
             self._turns.resize()

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import pwd
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,20 @@ from adapters.sandbox.runtimes.interpreters import InterpreterMissing, find_inte
 from adapters.sandbox.selftest.reach import why_not_reached
 from adapters.sandbox.selftest.trial_hosts import TrialHosts
 from adapters.sandbox.selftest.trials import Connect
-from domain.host_facts import LanguageFacts, LayerFacts, SandboxFacts
+from domain.errors import DomainError
+from domain.host_facts import LanguageFacts, LayerFacts, SandboxFacts, SyntaxFacts
+from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
+from domain.scripts.script import Script, ScriptSyntaxError
+from domain.scripts.syntax import Syntax
 
 _CLOSE_S = 2.0
 _MARK = "mark"
 """Which the host of a trial need not look for."""
+_SYNTAXES = (
+    ("ES modules", "export default 1", None),
+    ("TypeScript", "const a: number = 1; return a", Syntax.TYPESCRIPT),
+)
 _REQUIRED = {
     "namespaces": "namespaces of its own",
     "seccomp": "the system call filter (seccomp)",
@@ -41,9 +49,26 @@ async def inspect_sandbox(options: SandboxOptions) -> SandboxFacts:
         try:
             await sandbox.open()
             health: Mapping[str, Any] = await sandbox.health()
+            syntaxes = [each async for each in _syntax_facts(sandbox, health)]
         finally:
             await sandbox.close(_CLOSE_S)
-        return await asyncio.to_thread(_sandbox_facts, health, usable)
+        facts = await asyncio.to_thread(_sandbox_facts, health, usable)
+        return evolve(facts, syntaxes=syntaxes)
+
+
+async def _syntax_facts(sandbox: SandboxScriptRunner, health: Mapping[str, Any]) -> AsyncIterator[SyntaxFacts]:
+    """Check a script in each syntax, by functions of Node.js that are experimental."""
+    if health["languages"].get(Language.NODEJS, {}).get("status") != "ok":
+        return
+    for name, source, syntax in _SYNTAXES:
+        failure = None
+        try:
+            await sandbox.check(Language.NODEJS, Script.of(source, len(source)), ANONYMOUS, syntax=syntax)
+        except ScriptSyntaxError as error:
+            failure = error.fault.message
+        except DomainError as error:
+            failure = error.message
+        yield SyntaxFacts(name, Language.NODEJS, failure)
 
 
 async def inspect_egress(options: SandboxOptions, connect: Connect) -> Mapping[str, str | None]:

@@ -37,7 +37,7 @@ from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import ScriptReport, cancelled_report
 from domain.scripts.script import InputForm, Script, ScriptSyntaxError, SyntaxFault
-from domain.scripts.syntax import Syntax
+from domain.scripts.syntax import Syntax, require_known
 from domain.stats import SandboxStats
 
 _CHECK_EVERY_S = 0.25
@@ -161,8 +161,7 @@ class SandboxScriptRunner(ScriptRunner):
         called_at = time.perf_counter()
         useful_until = time.monotonic() + run.session_left.total_seconds()
         runtime = self._runtime(run.language)
-        if run.syntax is not None and run.language is not Language.NODEJS:
-            raise run.syntax.unknown_in(run.language)
+        require_known(run.syntax, run.language)
         slot = await self._pool.acquire(run)
         slot.useful_until = useful_until
         self._equipped.use(slot)
@@ -184,8 +183,7 @@ class SandboxScriptRunner(ScriptRunner):
         syntax: Syntax | None = None,
     ) -> InputForm:
         runtime = self._runtime(language)
-        if syntax is not None and language is not Language.NODEJS:
-            raise syntax.unknown_in(language)
+        require_known(syntax, language)
         verdict = await runtime.check(script, owner, convention, syntax)
         if isinstance(verdict, SyntaxFault):
             raise ScriptSyntaxError(verdict)

@@ -25,7 +25,7 @@ from domain.histogram import Histogram
 from domain.identity import ANONYMOUS, Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
-from domain.scripts.script import Script
+from domain.scripts.script import InputForm, Script, SyntaxFault
 from domain.scripts.syntax import Syntax
 from domain.stats import StartStats
 
@@ -120,7 +120,18 @@ class LanguageRuntime:
     async def check(
         self, script: Script, owner: Owner, convention: Convention, syntax: Syntax | None = None
     ) -> Verdict:
-        """Return why the script does not parse, or its form; raises RuntimeUnavailable and Overloaded."""
+        """Return why the script does not parse, or its form; raises RuntimeUnavailable and Overloaded.
+
+        A script that does not parse for what only modules have is checked as a module.
+        """
+        verdict = await self._checked(script, owner, convention, syntax)
+        is_of_modules = isinstance(verdict, SyntaxFault) and verdict.is_of_modules
+        if not is_of_modules or convention is Convention.ORIGIN:
+            return verdict
+        as_module = await self._checked(script, owner, convention, Syntax.of_module(syntax))
+        return as_module if isinstance(as_module, SyntaxFault) else InputForm.MODULE
+
+    async def _checked(self, script: Script, owner: Owner, convention: Convention, syntax: Syntax | None) -> Verdict:
         if self._check_queue is None:
             raise self.unavailable(self._reason or "")
         queue = self._check_queue if syntax is None else self._checks_in(syntax)

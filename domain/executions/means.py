@@ -13,6 +13,7 @@ from domain.grants.state import SaveOn, StateMode
 from domain.scripts.output import OutputListener
 from domain.scripts.ports import RunState
 from domain.scripts.report import ScriptReport
+from domain.scripts.syntax import Syntax
 from domain.secrets.run import RunSecrets
 from domain.secrets.values import SecretValues
 from domain.states.slots import StateSlots
@@ -21,11 +22,12 @@ from domain.states.state import SlotClaim
 
 @frozen
 class RunMeans:
-    """What one run is given: the rules of its network, the state of its session, and secrets of its owner."""
+    """What one run is given: its network's rules, its session's state, its owner's secrets, its script's syntax."""
 
     network: tuple[EgressRule, ...] = ()
     state: RunState | None = None
     secrets: RunSecrets | None = None
+    syntax: Syntax | None = None
 
     @property
     def secret_values(self) -> Mapping[str, str]:
@@ -65,24 +67,24 @@ class Means:
             SessionNotFound, Overloaded, StorageUnavailable: the state, or the rules of the owner, cannot be read.
         """
         grants = execution.session.grants
-        network: tuple[EgressRule, ...] = ()
         assert grants is not None, "a session without grants has no means"
         if grants.unknown:
             raise GrantsUnknown(grants.unknown)
         if grants.network is not None:
-            network = grants.network.allow
-            await self._egress.require(execution.ref.owner, network)
+            await self._egress.require(execution.ref.owner, grants.network.allow)
+        network = () if grants.network is None else grants.network.allow
         secrets = await self._given_secrets(execution, grants)
+        given = RunMeans(network, secrets=secrets, syntax=grants.run_syntax)
         if grants.state is None:
-            yield RunMeans(network, secrets=secrets)
+            yield given
         elif grants.state.mode is StateMode.SHARED:
             read = await self._states.read(execution.ref)
-            yield RunMeans(network, RunState(read.text, read.version, is_shared=True), secrets)
+            yield evolve(given, state=RunState(read.text, read.version, is_shared=True))
         else:
             claim = SlotClaim(execution.ref, execution.execution_id, execution.deadline_at)
             async with self._states.hold(claim, slot_wait_s) as held:
                 saves_failures = grants.state.save_on is SaveOn.ALWAYS
-                yield RunMeans(network, RunState(held.text, held.version, saves_failures=saves_failures), secrets)
+                yield evolve(given, state=RunState(held.text, held.version, saves_failures=saves_failures))
 
     async def _given_secrets(self, execution: OpenExecution, grants: Grants) -> RunSecrets | None:
         if grants.secrets is None:

@@ -280,6 +280,7 @@ class ExecutionService:
             state=means.state,
             network=means.network,
             secrets=means.secret_values,
+            syntax=means.syntax,
         )
 
     async def _source(self, ref: SessionRef) -> Script:

@@ -104,6 +104,7 @@ class ExampleRuns:
             convention=definition.convention,
             state=_empty_state(definition),
             secrets=_unreal_secrets(definition),
+            syntax=None if definition.grants is None else definition.grants.run_syntax,
         )
 
     async def _outcome(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from domain.audit import ActName, Actor, new_act
 from domain.clock import Clock, IdGenerator
@@ -20,7 +20,7 @@ from domain.functions.lists import FunctionFilter, FunctionPage, FunctionPlace, 
 from domain.functions.ports import FunctionLookup, FunctionRepository, Schema, SchemaCompiler
 from domain.functions.quota import FunctionQuota
 from domain.functions.schema import FunctionSchema, SchemaRefused, in_one_line, within
-from domain.grants.grants import Grants
+from domain.grants.grants import Grants, asked_syntax, pinned
 from domain.grants.service import GrantService, ScriptKind
 from domain.identity import Owner
 from domain.json_text import JsonText
@@ -146,8 +146,10 @@ class FunctionService:
         await budget.spend(self._quota.require(write.owner, title, definition), StorageUnavailable)
         runner, convention = self._runners[title.language], definition.convention
         self._grants.for_function(ScriptKind(title.language, convention), definition.grants)
-        checking = runner.check(title.language, definition.script, write.author, convention)
+        syntax = asked_syntax(definition.grants)
+        checking = runner.check(title.language, definition.script, write.author, convention, syntax)
         form = await parsed(checking, title.language, budget)
+        definition = evolve(definition, grants=pinned(definition.grants, form))
         if check:
             await self._require_examples(write.author, title, definition)
         now, created = self._clock.now(), False

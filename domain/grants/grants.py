@@ -13,6 +13,9 @@ from domain.grants.member import Member
 from domain.grants.network import NetworkGrant
 from domain.grants.secrets import SecretsGrant
 from domain.grants.state import StateGrant
+from domain.grants.syntax import SyntaxGrant
+from domain.scripts.script import InputForm
+from domain.scripts.syntax import Syntax
 
 GRANTS_SIZE_MAX = 8192
 """Bytes of the canonical text of the grants of a session."""
@@ -54,6 +57,7 @@ class Grants:
     state: StateGrant | None = _member(StateGrant)  # noqa: RUF009  # it returns an attrs field
     network: NetworkGrant | None = _member(NetworkGrant)  # noqa: RUF009  # it returns an attrs field
     secrets: SecretsGrant | None = _member(SecretsGrant)  # noqa: RUF009  # it returns an attrs field
+    syntax: SyntaxGrant | None = _member(SyntaxGrant)  # noqa: RUF009  # it returns an attrs field
     unknown: tuple[str, ...] = ()
 
     @classmethod
@@ -73,6 +77,11 @@ class Grants:
             if member is not None:
                 yield name, member
 
+    @property
+    def run_syntax(self) -> Syntax | None:
+        """The syntax in which the script runs; None is that of its language."""
+        return None if self.syntax is None else self.syntax.syntax
+
     def text(self) -> str:
         """Return the canonical text: JSON with sorted names, every fact of each member, and no spaces."""
         facts = {name: member.facts() for name, member in self.members()}
@@ -80,6 +89,24 @@ class Grants:
 
     def __str__(self) -> str:
         return ", ".join((*(name for name, _ in self.members()), *self.unknown))
+
+
+def asked_syntax(grants: Grants | None) -> Syntax | None:
+    """Return the syntax in which a script with these grants is checked; None is that of its language."""
+    return None if grants is None or grants.syntax is None else grants.syntax.syntax.asked
+
+
+def pinned(grants: Grants | None, form: InputForm | None) -> Grants | None:
+    """Return the grants of a script that has this form by its check, with the syntax of a module if it is one.
+
+    Without a check they stay as they are.
+    """
+    asked = asked_syntax(grants)
+    found = Syntax.of_module(asked) if form is InputForm.MODULE else asked
+    if form is None or (grants is None and found is None):
+        return grants
+    evolved = attrs.evolve(grants or Grants(), syntax=None if found is None else SyntaxGrant(found))
+    return evolved if any(evolved.members()) or evolved.unknown else None
 
 
 _KINDS: Mapping[str, type[Member]] = {

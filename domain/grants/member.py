@@ -1,6 +1,6 @@
 """What each member of grants can do."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Protocol, Self
 
 from domain.errors import Problem
@@ -11,12 +11,12 @@ class Member(Protocol):
     """A member of grants, such as the state of a session. Pointers of its problems begin within the member."""
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> Self:
+    def of(cls, facts: Any) -> Self:
         """Return the member that has these facts; it does not check them."""
         ...
 
-    def facts(self) -> Mapping[str, Any]:
-        """Return the member as JSON values, with every fact; `of` is the inverse."""
+    def facts(self) -> Any:
+        """Return the member as a JSON value, with every fact; `of` is the inverse."""
         ...
 
     def problems(self, language: Language) -> Iterator[Problem]:

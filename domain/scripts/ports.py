@@ -119,7 +119,8 @@ class ScriptRunner(Protocol):
         """Parse the script without running it, and return its form; None if the runtime cannot parse this language.
 
         What parses under one calling convention may not parse under another one, nor in another syntax. A runner that
-        does not know the syntax in the language raises RuntimeUnavailable.
+        does not know the syntax in the language raises RuntimeUnavailable. `syntax` is what the caller asks for: the
+        form MODULE says that the script is a module, to be run in `Syntax.of_module(syntax)`.
 
         Raises ScriptSyntaxError, RuntimeUnavailable or Overloaded.
         """

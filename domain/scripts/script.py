@@ -30,20 +30,25 @@ class InputForm(StrEnum):
     """How a script takes its input, as far as that tells which calling convention it was written for.
 
     EVENT_IN_CONTEXT is a handler with the one parameter `context` that reads "params" in it. A context has no params,
-    but the event has. PLAIN is every other form.
+    but the event has. A MODULE is an ES module, which runs in a syntax of its own. PLAIN is every other form.
     """
 
     PLAIN = "plain"
     EVENT_IN_CONTEXT = "event-in-context"
+    MODULE = "module"
 
 
 @frozen
 class SyntaxFault:
-    """A syntax error of a script: 1-based line and column in the caller's text, if known."""
+    """A syntax error of a script: 1-based line and column in the caller's text, if known.
+
+    If it `is_of_modules`, the script may be an ES module, in which the same text is valid.
+    """
 
     message: str
     line: int | None = None
     column: int | None = None
+    is_of_modules: bool = field(default=False, eq=False)
 
 
 @define(eq=False)

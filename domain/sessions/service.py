@@ -15,7 +15,7 @@ from domain.concurrency.budget import Budget
 from domain.errors import InvalidRequest, Problem, StorageUnavailable, commit_unknown
 from domain.functions.function import Definition, Function
 from domain.functions.ports import FunctionLookup, FunctionRepository
-from domain.grants.grants import Grants
+from domain.grants.grants import Grants, asked_syntax, pinned
 from domain.grants.service import FunctionGrants, GrantService, ScriptKind
 from domain.idempotency import IdempotencyKey, Repeatable
 from domain.identity import Owner, SessionRef
@@ -85,8 +85,10 @@ class SessionService:
         await budget.spend(self._quotas.require_capacity(owner, size), StorageUnavailable)
         with self._quotas.adding(owner, size):
             grants = await self._granted(owner, title, request, function, definition, budget)
-            checking = self._runners[title.language].check(title.language, script, owner, definition.convention)
+            syntax, convention = asked_syntax(grants), definition.convention
+            checking = self._runners[title.language].check(title.language, script, owner, convention, syntax)
             form = await parsed(checking, title.language, budget)
+            grants = pinned(grants, form)
             now = self._clock.now()
             key = None if idempotency_key is None else idempotency_key.value
             ref = SessionRef(owner, self._ids.new_placed(now, owner, key))
@@ -97,7 +99,7 @@ class SessionService:
                 session.expires_at,
                 script.hash,
                 syntax_checked=form is not None,
-                warnings=warnings_of(form, definition.convention),
+                warnings=warnings_of(form, convention),
                 grants=grants,
             )
             if idempotency_key is not None:

@@ -38,11 +38,7 @@ from entrypoints.runtime_host.errors import (
 )
 from entrypoints.runtime_host.executions import StartDeadline
 from entrypoints.runtime_host.hosted import NAME, HostedExecutions
-from entrypoints.runtime_host.messages import (
-    read_language,
-    read_message,
-    script_run,
-)
+from entrypoints.runtime_host.messages import check_call, read_message, require_form, script_run
 from entrypoints.runtime_host.options import ENVELOPE_SIZE_MAX, RuntimeHostOptions
 from entrypoints.runtime_host.stream import HostStreams, StreamResponse
 from entrypoints.runtime_host.streamed import streamed_run
@@ -150,10 +146,11 @@ class HostApi:
         """Parse a script without running it. A disconnect cancels the check."""
         self._require_open()
         message = read_message(CheckRequest, await self._body(request, self._options.script_body_size_max))
-        language, convention = read_language(message.language)
+        language, convention, syntax = check_call(message)
         script = Script.of(message.script_content, self._options.script_size_max)
-        check = self._runner.check(language, script, message.owner, convention)
+        check = self._runner.check(language, script, message.owner, convention, syntax)
         form = await until_disconnect(request.receive, check)
+        require_form(form, message)
         self._scripts.put(script.hash, script)
         return Response(HTTPStatus.OK, encode_json(CheckReply(form is not None, form or InputForm.PLAIN)))
 

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct
 
 from adapters.runtime_protocol import (
+    CheckRequest,
     ExecuteReply,
     ExecuteRequest,
     FailureFields,
@@ -27,7 +28,8 @@ from domain.scripts.limits import Limits
 from domain.scripts.output import OutputListener
 from domain.scripts.ports import RunState, ScriptRun
 from domain.scripts.report import Failure, ScriptReport
-from domain.scripts.script import Script
+from domain.scripts.script import InputForm, Script, ScriptSyntaxError, SyntaxFault
+from domain.scripts.syntax import Syntax
 from entrypoints.runtime_host.errors import MalformedRequest
 
 _Message = TypeVar("_Message", bound=Struct)
@@ -60,7 +62,8 @@ def script_run(request: ExecuteRequest, script: Script, listener: OutputListener
     except MalformedMessage as error:
         raise MalformedRequest(str(error)) from error
     language, convention, state = _granted(request)
-    network = () if request.grants is None else _rules(request.grants.network)
+    grants = request.grants
+    network = () if grants is None else _rules(grants.network)
     return ScriptRun(
         ref=SessionRef(request.owner, request.request_id),
         execution_id=request.execution_id,
@@ -75,7 +78,8 @@ def script_run(request: ExecuteRequest, script: Script, listener: OutputListener
         listener=listener,
         state=state,
         network=network,
-        secrets={} if request.grants is None else request.grants.secrets,
+        secrets={} if grants is None else grants.secrets,
+        syntax=None if grants is None else grants.syntax,
         environment=_environment(request),
     )
 
@@ -97,9 +101,7 @@ def _granted(request: ExecuteRequest) -> tuple[Language, Convention, RunState | 
     grants = request.grants
     if grants is None:
         return *read_language(request.language), None
-    named = next((each for each in Language if granted_name(each) == request.language), None)
-    if named is None:
-        raise MalformedRequest(f"language must be one of {', '.join(map(granted_name, Language))} with grants")
+    named = _granted_language(request.language)
     if grants.state is None:
         return named, grants.convention, None
     try:
@@ -107,6 +109,27 @@ def _granted(request: ExecuteRequest) -> tuple[Language, Convention, RunState | 
     except MalformedMessage as error:
         raise MalformedRequest(str(error)) from error
     return named, grants.convention, RunState(text, is_shared=grants.state.shared, saves_failures=grants.state.always)
+
+
+def _granted_language(name: str) -> Language:
+    named = next((each for each in Language if granted_name(each) == name), None)
+    if named is None:
+        raise MalformedRequest(f"language must be one of {', '.join(map(granted_name, Language))} with grants")
+    return named
+
+
+def check_call(request: CheckRequest) -> tuple[Language, Convention, Syntax | None]:
+    """Return the language, the calling convention and the syntax of a script to parse; raises MalformedRequest."""
+    grants = request.grants
+    if grants is None:
+        return *read_language(request.language), None
+    return _granted_language(request.language), grants.convention, grants.syntax
+
+
+def require_form(form: InputForm | None, request: CheckRequest) -> None:
+    """Raise ScriptSyntaxError for a module of a controller that does not know modules."""
+    if form is InputForm.MODULE and not request.modules:
+        raise ScriptSyntaxError(SyntaxFault("it is an ES module, which needs a controller of release 0.3.0 or newer"))
 
 
 def write_report(report: ScriptReport) -> bytes:

@@ -43,6 +43,7 @@ class ReportedFault(msgspec.Struct):
     message: str
     line: int | None = None
     column: int | None = None
+    of_modules: bool = False
 
 
 ReportedFinding: TypeAlias = tuple[str, int, str]

@@ -130,4 +130,4 @@ def _verdicts(reply: WorkerReply) -> tuple[Verdict, ...]:
 def _verdict(fault: ReportedFault | None, is_event_in_context: bool) -> Verdict:
     if fault is None:
         return InputForm.EVENT_IN_CONTEXT if is_event_in_context else InputForm.PLAIN
-    return SyntaxFault(fault.message.replace("\0", "\ufffd"), fault.line, fault.column)
+    return SyntaxFault(fault.message.replace("\0", "\ufffd"), fault.line, fault.column, fault.of_modules)

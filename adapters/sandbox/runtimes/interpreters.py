@@ -93,13 +93,16 @@ class Interpreter:
     package_binds: Sequence[Bind] = ()
     """Libraries that packages may need, as far as the host has them."""
 
-    def command(self, channel: int, memory_mb: int, *, generates_code: bool = False) -> list[str]:
+    def command(
+        self, channel: int, memory_mb: int, *, is_equipped: bool = False, generates_code: bool = False
+    ) -> list[str]:
         """Return the command line of a process whose channel is the descriptor `channel`.
 
         Packages of Node.js may need functions that are made from text: `generates_code` allows them.
         """
         flags = [each for each in self._flags(memory_mb) if not (generates_code and each == _NO_GENERATED_CODE)]
-        return [str(self.program), *flags, *self.guest, str(channel)]
+        more = _NODE_FLAGS_OF_EQUIPPED if is_equipped and self.language is Language.NODEJS else ()
+        return [str(self.program), *flags, *more, *self.guest, str(channel)]
 
     def _flags(self, memory_mb: int) -> Sequence[str]:
         if self.language is Language.PYTHON:
@@ -132,6 +135,7 @@ _NODE_FLAGS = (
     # Executions have realms of their own. By the constructor of any of Node's functions they would reach its own realm.
     _NO_GENERATED_CODE,
 )
+_NODE_FLAGS_OF_EQUIPPED = ("--experimental-vm-modules",)
 _NODE_ZYGOTE_FLAGS = (
     f"--max-old-space-size={_NODE_ZYGOTE_HEAP_MB}",
     f"--max-semi-space-size={_NODE_ZYGOTE_SEMI_SPACE_MB}",

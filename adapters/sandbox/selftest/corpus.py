@@ -12,8 +12,10 @@ from domain.egress.traffic import RefusalReason
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.report import FailureCode
+from domain.scripts.syntax import Syntax
 
 _FOLDER = Path(__file__).parents[1] / "attacks"
+_MODULE_PRELUDE = _FOLDER / "prelude.module"
 _ATTACK = re.compile(r"^### ", re.MULTILINE)
 _STEP = re.compile(r"^---(?P<where> next execution| another session| later sessions)?\n", re.MULTILINE)
 _TIMEOUT_MS = 10_000
@@ -47,8 +49,8 @@ class Attack:
     A script returns what it got. The attack succeeds if its last script returns anything but null. `ends` are the
     failures that may end it besides null. `trace` is a text that proves success in the output of the last script.
     `in_control` says that it is harmless outside a sandbox, and must succeed there. Its scripts are called by
-    `convention`, and find hostile packages if it `has_packages`. With a `state`, each step finds the state that the
-    step before in its session has left.
+    `convention` and written in `syntax`, and find hostile packages if it `has_packages`. With a `state`, each step
+    finds the state that the step before in its session has left.
 
     `network` are the rules of its session, in which `{target}` is a host of its own at the addresses `resolves`, and
     other names are those of TrialHosts. One of its connections must be `refused` for this reason, or it has tried
@@ -68,6 +70,7 @@ class Attack:
     convention: Convention
     state: AttackState | None = None
     has_packages: bool = False
+    syntax: Syntax | None = None
     network: Sequence[str] = ()
     resolves: Sequence[str] = ()
     refused: RefusalReason | None = None
@@ -123,6 +126,8 @@ def read_attack(language: Language, category: str, name: str, text: str, prelude
     """Return the attack of a text with its facts and its scripts; raises ValueError and KeyError."""
     parts = _STEP.split(text)
     facts = dict(line.split(": ", 1) for line in parts[0].splitlines())
+    syntax = Syntax(facts.pop("syntax")) if "syntax" in facts else None
+    prelude = _MODULE_PRELUDE.read_text(encoding="utf-8") if syntax is Syntax.MODULE else prelude
     steps = [
         AttackStep(prelude + source, where == " another session", where == " later sessions")
         for where, source in zip(parts[1::2], parts[2::2], strict=True)
@@ -144,6 +149,7 @@ def read_attack(language: Language, category: str, name: str, text: str, prelude
         network=facts.pop("network", "").split(),
         resolves=facts.pop("resolves", "").split(),
         refused=RefusalReason[facts.pop("refused")] if "refused" in facts else None,
+        syntax=syntax,
     )
     if facts or not steps:
         raise ValueError(f"{attack} has unknown facts ({', '.join(facts)}), or no script")

@@ -131,9 +131,13 @@ class Attacker:
     ) -> ScriptReport:
         run = self._script_run(attack.language, source, session, attack.timeout_ms)
         run = self._with_network(run, attack.network, attack.target)
+        if attack.syntax is not None:
+            # As at initialize, which starts what runs it.
+            script, asked = await run.source(), attack.syntax.asked
+            await self.runner.check(attack.language, script, ANONYMOUS, attack.convention, asked)
         environment = self.packages.environment(attack.language) if attack.has_packages else None
-        given = _run_state(attack, state)
-        return await self._report(evolve(run, convention=attack.convention, state=given, environment=environment))
+        run = evolve(run, convention=attack.convention, state=_run_state(attack, state), syntax=attack.syntax)
+        return await self._report(evolve(run, environment=environment))
 
     async def _report(self, run: ScriptRun) -> ScriptReport:
         worker = await self.runner.acquire(run)

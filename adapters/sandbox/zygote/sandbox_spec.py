@@ -100,7 +100,7 @@ class SandboxSpec:
             "--remount-ro",
             "/",
         ]
-        inside = self.zygote.command(control, self.memory_mb, generates_code=self._generates_code)
+        inside = self._command_of(self.zygote, control)
         return [*self._launcher(), *self._bubblewrap(inherited_filter), *files, "--", *inside]
 
     def setup(self) -> Mapping[str, object]:
@@ -121,11 +121,10 @@ class SandboxSpec:
         `data_bytes` is the data of its interpreter before any script, as the last worker had it, and `cost` that of the
         zygote's packages, which each worker has in its memory.
         """
-        forked = self.interpreter.is_forked
         plain = {
             "limits": self.limits(data_bytes, cost),
             "processors": sorted(starting_processors(self.uid)),
-            "command": None if forked else self._worker_command(),
+            "command": None if self.interpreter.is_forked else self._command_of(self.interpreter, _INNER_CHANNEL),
         }
         if self.equipment is None:
             return plain
@@ -134,12 +133,10 @@ class SandboxSpec:
             return {**plain, "variables": variables}
         return {**plain, **dict(self.network.order()), "variables": {**variables, **self.network.variables_at_start()}}
 
-    @property
-    def _generates_code(self) -> bool:
-        return self.equipment is not None and self.equipment.tree is not None
-
-    def _worker_command(self) -> list[str]:
-        return self.interpreter.command(_INNER_CHANNEL, self.memory_mb, generates_code=self._generates_code)
+    def _command_of(self, interpreter: Interpreter, channel: int) -> list[str]:
+        is_equipped = self.equipment is not None
+        generates_code = self.equipment is not None and self.equipment.tree is not None
+        return interpreter.command(channel, self.memory_mb, is_equipped=is_equipped, generates_code=generates_code)
 
     def limits(self, data_bytes: int | None = None, cost: PreloadCost | None = None) -> Mapping[str, int]:
         """Return the resource limits of a worker, soft and hard alike, by their names in prlimit(1).

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from attrs import frozen
 
 from domain.access.api_key import EXPIRY_NOTICE, UNUSED_AFTER
-from domain.host_facts import LanguageFacts, OriginFacts, SandboxFacts
+from domain.host_facts import LanguageFacts, OriginFacts, SandboxFacts, SyntaxFacts
 from domain.stored_facts import AccessFacts
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.server.descriptors import attainable, descriptors_needed
@@ -179,6 +179,7 @@ def judge_sandbox(facts: SandboxFacts | None) -> Iterator[Finding]:
         yield SANDBOX.ok("every language runs on runtime hosts")
         return
     yield from map(_judge_language, facts.languages)
+    yield from map(_judge_syntax, facts.syntaxes)
     runs = any(language.failure is None for language in facts.languages)
     active = [layer.name for layer in facts.layers if layer.is_active]
     if active:
@@ -202,6 +203,16 @@ def _judge_language(facts: LanguageFacts) -> Finding:
         )
     start = f"; its workers are no forks: {facts.why_executed}" if facts.why_executed else ""
     return SANDBOX.ok(f"{facts.language} {facts.version} runs ({facts.program}){start}")
+
+
+def _judge_syntax(facts: SyntaxFacts) -> Finding:
+    if facts.failure is None:
+        return SANDBOX.ok(f"scripts of {facts.language} can be {facts.name}")
+    return SANDBOX.warning(
+        f"scripts of {facts.language} cannot be {facts.name}: {facts.failure}",
+        "Such scripts are refused; others run.",
+        "Use the packaged Node.js, or set NODEJS_PATH to a newer one.",
+    )
 
 
 def _judge_user(facts: SandboxFacts) -> Finding:

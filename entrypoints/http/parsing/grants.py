@@ -11,10 +11,12 @@ from domain.grants.grants import Grants
 from domain.grants.network import NetworkGrant
 from domain.grants.secrets import SecretsGrant
 from domain.grants.state import SaveOn, StateGrant
+from domain.grants.syntax import SyntaxGrant
+from domain.scripts.syntax import Syntax
 from entrypoints.http.schemas.fields import given
-from entrypoints.http.schemas.grants import NewNetwork, NewState, is_given
+from entrypoints.http.schemas.grants import NewNetwork, NewState, NewSyntax, is_given
 
-GRANT_NAMES = ("state", "network", "secrets")
+GRANT_NAMES = ("state", "network", "secrets", "syntax")
 """The members of bodies that ask for grants; none of them changes during a session."""
 
 
@@ -34,6 +36,11 @@ class GrantingBody(Protocol):
     @property
     def network(self) -> NewNetwork | UnsetType | None:
         """The hosts that it asks for."""
+        ...
+
+    @property
+    def syntax(self) -> NewSyntax | UnsetType | None:
+        """The syntax that it asks for."""
         ...
 
 
@@ -56,6 +63,7 @@ def asked_grants(body: GrantingBody) -> Grants | None:
         state=_state(body.state),
         network=NetworkGrant(rules) if rules else None,
         secrets=SecretsGrant(names) if names else None,
+        syntax=None if given(body.syntax) is None else SyntaxGrant(Syntax.TYPESCRIPT),
     )
 
 

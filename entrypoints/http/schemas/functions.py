@@ -20,7 +20,14 @@ from domain.scripts.language import Language
 from domain.scripts.syntax_check import ScriptWarning
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
-from entrypoints.http.schemas.grants import GrantsField, NewNetworkField, NewSecretsField, NewStateField, grants_body
+from entrypoints.http.schemas.grants import (
+    GrantsField,
+    NewNetworkField,
+    NewSecretsField,
+    NewStateField,
+    NewSyntaxField,
+    grants_body,
+)
 
 TEXT_LENGTH_MAX = 100
 
@@ -102,6 +109,7 @@ class FunctionBody(Struct, forbid_unknown_fields=True):
     state: NewStateField | UnsetType = UNSET
     network: NewNetworkField | UnsetType = UNSET
     secrets: NewSecretsField | UnsetType = UNSET
+    syntax: NewSyntaxField | UnsetType = UNSET
 
 
 class FunctionEnvelope(Struct, forbid_unknown_fields=True):
@@ -116,6 +124,7 @@ class FunctionEnvelope(Struct, forbid_unknown_fields=True):
     state: NewStateField | UnsetType = UNSET
     network: NewNetworkField | UnsetType = UNSET
     secrets: NewSecretsField | UnsetType = UNSET
+    syntax: NewSyntaxField | UnsetType = UNSET
 
 
 class ExampleEnvelope(Struct, forbid_unknown_fields=True):

@@ -1,5 +1,6 @@
 """The members of bodies that say what a script may use: one type for requests, and one for responses."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -7,6 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from domain.egress.rule import RULE_SIZE_MAX, RULES_MAX
 from domain.grants.grants import Grants
 from domain.grants.state import SaveOn, StateMode
+from domain.scripts.syntax import Syntax
 from entrypoints.http.schemas.fields import SecretName, given
 
 Mode = Annotated[
@@ -80,6 +82,21 @@ NewSecretsField = Annotated[
 ]
 
 
+class NewSyntax(StrEnum):
+    """A syntax that a caller can ask for."""
+
+    TYPESCRIPT = "typescript"
+
+
+NewSyntaxField = Annotated[
+    NewSyntax | None,
+    Meta(
+        description="typescript: the script is TypeScript; its types are removed. Only for Node.js. The default is the "
+        "syntax of the language. Whether a script is an ES module is found by its text."
+    ),
+]
+
+
 class GrantedNetwork(Struct):
     """Hosts that the script may reach."""
 
@@ -94,12 +111,22 @@ class GrantedState(Struct):
     repl: Repl
 
 
+GrantedSyntax = Annotated[
+    Syntax,
+    Meta(
+        description="What the script is written in: TypeScript, an ES module, or an ES module in TypeScript. Absent if "
+        "it is that of the language."
+    ),
+]
+
+
 class GrantsBody(Struct):
     """What the script may use beside its params and its context."""
 
     state: GrantedState | UnsetType = UNSET
     network: GrantedNetwork | UnsetType = UNSET
     secrets: Annotated[list[SecretName], Meta(description="The names of secrets.")] | UnsetType = UNSET
+    syntax: GrantedSyntax | UnsetType = UNSET
 
 
 GrantsField = Annotated[
@@ -111,11 +138,12 @@ def grants_body(grants: Grants | None) -> GrantsBody | UnsetType:
     """Return the member `grants` of a response; absent without any."""
     if grants is None:
         return UNSET
-    state, network, secrets = grants.state, grants.network, grants.secrets
+    state, network, secrets, syntax = grants.state, grants.network, grants.secrets, grants.run_syntax
     return GrantsBody(
         state=UNSET if state is None else GrantedState(state.mode, state.save_on, state.repl),
         network=UNSET if network is None else GrantedNetwork([str(rule) for rule in network.allow]),
         secrets=UNSET if secrets is None else list(secrets.names),
+        syntax=UNSET if syntax is None else syntax,
     )
 
 

@@ -15,7 +15,14 @@ from domain.sessions.session import Renewal, Status
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
 from entrypoints.http.schemas.errors import Error
-from entrypoints.http.schemas.grants import GrantsField, NewNetworkField, NewSecretsField, NewStateField, grants_body
+from entrypoints.http.schemas.grants import (
+    GrantsField,
+    NewNetworkField,
+    NewSecretsField,
+    NewStateField,
+    NewSyntaxField,
+    grants_body,
+)
 
 ItemTitle = Annotated[
     str,
@@ -69,6 +76,7 @@ class InitializeBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     state: NewStateField | UnsetType = UNSET
     network: NewNetworkField | UnsetType = UNSET
     secrets: NewSecretsField | UnsetType = UNSET
+    syntax: NewSyntaxField | UnsetType = UNSET
 
 
 class InitializeItemBody(InitializeBody):

@@ -440,5 +440,7 @@ async def test_a_language_without_an_interpreter_has_the_reason(settings: Settin
 async def test_an_inspection_of_a_host_creates_no_folder(settings: Settings, tmp_path: Path) -> None:
     absent = replace(settings, data_dir=tmp_path / "absent", python_runtime_url=("http://a",))
     assert (await host_facts(absent)).disk_free_bytes > 0
-    assert await HostInspector(absent, SystemClock()).sandbox() is not None
+    facts = await HostInspector(absent, SystemClock()).sandbox()
+    assert facts is not None
+    assert [(each.name, each.failure) for each in facts.syntaxes] == [("ES modules", None), ("TypeScript", None)]
     assert not (tmp_path / "absent").exists()

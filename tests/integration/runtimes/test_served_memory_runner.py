@@ -8,6 +8,8 @@ from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import RuntimeUnavailable
 from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
+from domain.scripts.script import InputForm
+from domain.scripts.syntax import Syntax
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.script_runner import ScriptRunnerContract
@@ -18,6 +20,7 @@ from tests.support.ports import loopback_socket, unix_socket
 from tests.support.waiting import until
 
 TOKEN = "a token for tests"
+MODULE = "export default 5"
 
 
 class TestOverAUnixSocket(ScriptRunnerContract):
@@ -111,3 +114,18 @@ async def test_a_renewed_file_of_certificates_is_used_without_a_restart(tmp_path
         await until(is_verified)
         assert (await report_of(runner, run_of("result = 1"))).result == "1"
         await runner.close()
+
+
+async def test_scripts_in_another_syntax_are_checked_and_run_by_the_host(tmp_path):
+    behind, path = MemoryScriptRunner(node_functions={MODULE: lambda _: 5}), tmp_path / "host.sock"
+    runner = HttpScriptRunner(RuntimeOptions(), {Language.NODEJS: [f"unix:{path}"]})
+    async with served(HostApi(behind, RuntimeHostOptions(bind="unix:/tmp/host.sock")).app(), unix_socket(path)):
+        await runner.open()
+        await until(lambda: runner.stats().states["ready"])
+        asked = Syntax.TYPESCRIPT
+        form = await runner.check(Language.NODEJS, script_of(MODULE), ANONYMOUS, syntax=asked)
+        assert form is InputForm.MODULE
+        run = run_of(MODULE, language=Language.NODEJS, syntax=Syntax.of_module(asked))
+        assert (await report_of(runner, run)).result == "5"
+        await runner.close()
+    assert behind.syntaxes == [Syntax.TYPESCRIPT_MODULE]

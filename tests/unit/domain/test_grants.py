@@ -8,17 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidRequest
-from domain.grants.grants import GRANTS_SIZE_MAX, Grants
+from domain.grants.grants import GRANTS_SIZE_MAX, Grants, asked_syntax, pinned
 from domain.grants.ports import Pin
 from domain.grants.service import FunctionGrants, GrantService, ScriptKind
 from domain.grants.state import SaveOn, StateGrant, StateMode
+from domain.grants.syntax import SyntaxGrant
 from domain.identity import Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
+from domain.scripts.script import InputForm
+from domain.scripts.syntax import Syntax
 
 ALICE = Owner("alice")
 PYTHON = ScriptKind(Language.PYTHON, Convention.OWN)
 EXCLUSIVE = Grants(StateGrant(StateMode.EXCLUSIVE))
+TYPED = Grants(syntax=SyntaxGrant(Syntax.TYPESCRIPT))
 STATES = st.builds(StateGrant, st.sampled_from(StateMode), st.sampled_from(SaveOn), st.booleans())
 
 
@@ -32,7 +36,7 @@ async def problems_of(asked: Grants | None, function: FunctionGrants | None = No
     return {problem.pointer: problem.message for problem in caught.value.problems}
 
 
-@given(st.builds(Grants, STATES))
+@given(st.builds(Grants, STATES, syntax=st.none() | st.builds(SyntaxGrant, st.sampled_from(Syntax))))
 def test_the_text_of_grants_is_read_as_it_was_written(grants):
     assert Grants.of(grants.text()) == grants
     assert json.dumps(json.loads(grants.text()), separators=(",", ":"), sort_keys=True) == grants.text()
@@ -46,6 +50,35 @@ def test_a_member_of_a_later_release_is_named_and_the_others_are_read():
     text = EXCLUSIVE.text()[:-1] + ',"teleport":{"to":"mars"}}'
     grants = Grants.of(text)
     assert (grants.state, grants.unknown, str(grants)) == (EXCLUSIVE.state, ("teleport",), "state, teleport")
+
+
+@pytest.mark.parametrize("grants", [None, EXCLUSIVE, TYPED, evolve(EXCLUSIVE, syntax=TYPED.syntax)])
+def test_the_form_of_a_script_pins_its_syntax_and_changes_no_other_member(grants):
+    asked = asked_syntax(grants)
+    module = pinned(grants, InputForm.MODULE)
+    assert (module.run_syntax, module.state) == (Syntax.of_module(asked), None if grants is None else grants.state)
+    assert asked_syntax(module) is asked
+    assert pinned(module, InputForm.MODULE) == module
+    assert pinned(module, None) == module
+    assert pinned(module, InputForm.PLAIN) == pinned(grants, InputForm.EVENT_IN_CONTEXT) == grants
+
+
+def test_grants_of_a_later_release_keep_what_is_unknown():
+    grants = Grants.of('{"teleport":{"to":"mars"},"syntax":"module"}')
+    assert pinned(grants, InputForm.PLAIN).unknown == ("teleport",)
+
+
+async def test_only_scripts_of_nodejs_have_a_syntax_beside_that_of_their_language():
+    assert await judged(TYPED, kind=ScriptKind(Language.NODEJS, Convention.OWN)) == TYPED
+    assert await problems_of(TYPED) == {"/syntax": "must be absent: scripts in python have one syntax"}
+
+
+async def test_a_session_of_a_function_may_name_the_syntax_that_the_function_asked_for():
+    module, nodejs = pinned(TYPED, InputForm.MODULE), ScriptKind(Language.NODEJS, Convention.OWN)
+    assert await judged(TYPED, FunctionGrants(module), nodejs) == TYPED
+    other = FunctionGrants(pinned(None, InputForm.MODULE))
+    found = await problems_of(TYPED, other, nodejs)
+    assert found == {"/syntax": "must be absent: the script of the function is not written in it"}
 
 
 def test_no_members_are_no_grants():

@@ -2,10 +2,16 @@
 
 import pytest
 
+from domain.scripts.syntax import Syntax
 from tests.unit.http.world import SCRIPT, TITLE, initialized, problems_of
 
 EXCLUSIVE = {"mode": "exclusive", "save_on": "success", "repl": False}
 FUNCTION = "/api/v1/functions/python-adder"
+NODE = {"Language-Title": "nodejs-adder"}
+NODE_FUNCTION = "/api/v1/functions/nodejs-adder"
+MODULE = "export default 1"
+TYPED_ONLY = {"syntax": "typescript"}
+TYPED = {"script_content": "const a: number = 1; return a"} | TYPED_ONLY
 
 
 async def refused(client, **body):
@@ -67,9 +73,63 @@ async def test_a_state_that_cannot_be_granted_is_refused_with_the_place(client, 
     assert (await client.get("/api/v1/sessions")).json()["sessions"] == []
 
 
-@pytest.mark.parametrize("member", ["environment", "secrets", "files", "syntax", "grants"])
+@pytest.mark.parametrize("member", ["environment", "secrets", "files", "grants"])
 async def test_a_member_that_nothing_implements_is_unknown(client, member):
     assert list(await refused(client, **{member: {}})) == [f"/{member}"]
+
+
+async def test_typescript_is_granted_for_nodejs_and_shown(client, world):
+    made = await client.post("/api/v1/initialize", headers=NODE, json=TYPED)
+    assert (made.status_code, made.json()["grants"]) == (200, {"syntax": "typescript"})
+    await client.post(f"/api/v1/execute/{made.json()['request_id']}", json={"params": {}})
+    assert world.runner.syntaxes == [Syntax.TYPESCRIPT]
+
+
+async def test_a_module_is_found_by_the_check_and_shown(client, world):
+    made = await client.post("/api/v1/initialize", headers=NODE, json={"script_content": MODULE})
+    assert made.json()["grants"] == {"syntax": "module"}
+    session = f"/api/v1/sessions/{made.json()['request_id']}"
+    assert (await client.get(session)).json()["grants"] == {"syntax": "module"}
+    typed = await client.post("/api/v1/initialize", headers=NODE, json={"script_content": MODULE} | TYPED_ONLY)
+    assert typed.json()["grants"] == {"syntax": "typescript-module"}
+    for each in (made, typed):
+        await client.post(f"/api/v1/execute/{each.json()['request_id']}", json={"params": {}})
+    assert world.runner.syntaxes == [Syntax.MODULE, Syntax.TYPESCRIPT_MODULE]
+
+
+@pytest.mark.parametrize(
+    ("syntax", "found"),
+    [
+        ("module", {"/syntax": "must be one of: typescript"}),
+        ({}, {"/syntax"}),
+        ("typescript", {"/syntax": "must be absent: scripts in python have one syntax"}),
+    ],
+)
+async def test_no_other_syntax_is_granted(client, syntax, found):
+    problems = await refused(client, syntax=syntax)
+    assert problems == found if isinstance(found, dict) else set(problems) == found
+
+
+async def test_a_function_in_typescript_gives_the_syntax_to_its_sessions(client, world):
+    put = await client.put(NODE_FUNCTION, json=TYPED | {"examples": [{"params": {}, "result": 1}]})
+    assert (put.status_code, put.json()["grants"]) == (201, {"syntax": "typescript"})
+    await client.post(f"{NODE_FUNCTION}/check")
+    assert world.runner.syntaxes == [Syntax.TYPESCRIPT]
+    for body in ({}, TYPED_ONLY):
+        made = await client.post("/api/v1/initialize", headers=NODE, json=body)
+        assert made.json()["grants"] == {"syntax": "typescript"}
+
+
+async def test_versions_of_a_function_keep_that_they_are_modules(client):
+    puts = [await client.put(NODE_FUNCTION, json={"script_content": each}) for each in (MODULE, MODULE, "return 1")]
+    assert [each.json()["version"] for each in puts] == [1, 1, 2]
+    assert [each.json().get("grants") for each in puts] == [{"syntax": "module"}, {"syntax": "module"}, None]
+    back = await client.post(f"{NODE_FUNCTION}/rollback", json={"version": 1})
+    assert (back.json()["version"], back.json()["grants"]) == (3, {"syntax": "module"})
+    made = await client.post("/api/v1/initialize", headers=NODE, json={})
+    assert made.json()["grants"] == {"syntax": "module"}
+    typed = await client.post("/api/v1/initialize", headers=NODE, json=TYPED_ONLY)
+    assert problems_of(typed) == {"/syntax": "must be absent: the script of the function is not written in it"}
 
 
 async def test_a_patch_changes_no_grants(client):

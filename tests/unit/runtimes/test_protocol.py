@@ -92,7 +92,7 @@ async def test_a_controller_sends_checks_and_evictions(runner, host):
     host.post(f"{HOST}/check").respond(json={"parsed": True})
     host.post(f"{HOST}/evict").respond(204)
     assert await runner.check(Language.NODEJS, script_of("return 1;"), Owner("älice")) is InputForm.PLAIN
-    assert sent(host) == '{"language":"nodejs","owner":"älice","script_content":"return 1;"}'
+    assert sent(host) == '{"language":"nodejs","owner":"älice","script_content":"return 1;","modules":true}'
     await runner.evict(SESSION)
     assert sent(host) == '{"request_id":"00000000-0000-0000-0000-000000000001"}'
 

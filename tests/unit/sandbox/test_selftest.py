@@ -11,6 +11,7 @@ from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.report import Failure, FailureCode, ScriptReport
+from domain.scripts.syntax import Syntax
 
 TEXT = "tries: a\nsucceeds: b\nends: CPU_LIMIT\ntimeout: 100\n---\nresult = 1\n"
 ATTACK = read_attack(Language.PYTHON, "category", "name", TEXT, "")
@@ -91,6 +92,14 @@ def test_an_attack_whose_connection_was_not_refused_has_tried_nothing(judge):
         traffic = ExecutionTraffic((), (Refusal("a.test", 443, reason),))
         assert judge.judge(attack, [report(traffic=traffic)], None)[0] is verdict
     assert judge.judge(attack, [NOTHING], None)[0] is AttackResult.UNCLEAR
+
+
+def test_an_attack_names_the_syntax_of_its_scripts():
+    text = "tries: a\nsucceeds: b\n{}---\none\n"
+    attacks = [read_attack(Language.NODEJS, "c", "n", text.format(fact), "own\n") for fact in ("", "syntax: module\n")]
+    assert [attack.syntax for attack in attacks] == [None, Syntax.MODULE]
+    assert attacks[0].steps[0].source == "own\none\n"
+    assert "import * as fs" in attacks[1].steps[0].source
 
 
 def test_an_attack_is_read_with_its_steps():

@@ -1,8 +1,9 @@
-// What the workers of an equipped zygote find loaded: the modules for connections, the certificates of the host, and the
-// parser of TypeScript.
+// What the workers of an equipped zygote find loaded: the modules for connections, the certificates of the host, the
+// parser of TypeScript, and what makes ES modules.
 'use strict';
 
 const fs = require('node:fs');
+require('./module_faults.cjs');
 const { warm } = require('./typescript.cjs');
 
 const ROOTS = '/usr/lib/pglambda/roots.pem';

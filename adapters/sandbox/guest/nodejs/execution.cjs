@@ -99,7 +99,7 @@ class Execution {
     if (this.script instanceof Error) return this.fail(this.script);
     const { context, call } = this.realm;
     try {
-      const main = this.script.runInContext(context);
+      const main = this.script.mainIn?.(this.realm, (name) => this.require(name)) ?? this.script.runInContext(context);
       const host = {
         succeed: (text) => this.succeed(text),
         fail: (error) => this.fail(error),

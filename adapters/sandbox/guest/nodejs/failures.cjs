@@ -45,7 +45,7 @@ function detailsOf(error) {
   const [, line, column] = /script\.js:(\d+)(?::(\d+))?/.exec(stack) ?? [];
   return {
     name: cut(String(error.name ?? 'Error'), NAME_SIZE_MAX),
-    message: cut(explainModuleSyntax(String(error.message)) + refusalIn(error)),
+    message: cut(explainModuleSyntax(String(error.message)) + refusalIn(error) + missedIn(error)),
     stack: cut(stack),
     line: line === undefined ? null : Number(line),
     column: column === undefined ? null : Number(column),
@@ -63,6 +63,11 @@ function refusalIn(error) {
   }
   return code === 'EPERM' && syscall !== undefined ? ` (the sandbox refuses ${syscall})` : '';
 }
+
+const missedIn = ({ name, message }) => {
+  const isMissed = name === 'ReferenceError' && /^(?:require|module|exports) is not defined$/.test(message);
+  return isMissed ? '. An ES module has no require and no module: use import and export' : '';
+};
 
 // Clients tell only by the cause what happened; the service knows more about a script with a network.
 const causeOf = ({ cause }) => (cause?.message === undefined ? '' : ` (${cut(String(cause.message), NAME_SIZE_MAX)})`);

@@ -16,6 +16,7 @@ const SCRIPTS = [
   ['return { a: "b" };', 'own'],
   ['return { a: event.params.a };', 'origin'],
 ];
+const SCRIPTS_OF_EQUIPPED = [['import { sep } from "node:path";\nexport default async (event) => [event.params.a, sep];', 'own', 'module']];
 const EVENT = '{"params":{"a":1},"context":{},"request_id":"00000000-0000-0000-0000-000000000000"}';
 const LIMITS = ['nproc', 'data', 'fsize', 'nofile', 'core', 'cpu', 'stack', 'sigpending', 'memlock', 'msgqueue', 'nice'];
 
@@ -23,8 +24,8 @@ const LIMITS = ['nproc', 'data', 'fsize', 'nofile', 'core', 'cpu', 'stack', 'sig
 function rehearse(system, worker, setup, then) {
   rehearseStart(system.addon, setup);
   const [ours, theirs] = system.pair('socketpair', UNIX, STREAM | CLOSED_ON_EXEC, 0);
-  for (const [script, convention] of SCRIPTS) {
-    fs.writeSync(ours, frame({ op: 'load', nonce: '', convention }, script));
+  for (const [script, convention, syntax] of setup.equipped ? [...SCRIPTS, ...SCRIPTS_OF_EQUIPPED] : SCRIPTS) {
+    fs.writeSync(ours, frame({ op: 'load', nonce: '', convention, syntax }, script));
     for (let turn = 0; turn < TURNS; turn += 1) {
       fs.writeSync(ours, frame({ op: 'run', nonce: '', result_size_max: EVENT.length }, EVENT));
     }

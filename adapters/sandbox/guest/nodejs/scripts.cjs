@@ -11,6 +11,7 @@ const OWN = {
   parameters: 'event, require, module, exports',
   opening: '(async function (event, require, module, exports) {',
 };
+const NO_WRAPPER = { opening: '', closing: '' };
 const ORIGIN = { parameters: 'event', opening: '((require, module, exports) => async (event) => {' };
 const LINE_END = /\r\n|[\n\r\u2028\u2029]/;
 // That of Node's own realm makes no functions from text: by it, scripts would reach the global object of that realm.
@@ -18,8 +19,9 @@ const AsyncFunction = vm.runInContext('(async () => {}).constructor', firstConte
 
 const wrapperOf = (convention) => (convention === 'origin' ? ORIGIN : OWN);
 
-// Returns the script, which evaluates to its wrapper in the context that runs it.
+// Returns the script, which evaluates to its wrapper in the context that runs it; or the module, which is parsed there.
 function parse(text, convention, syntax) {
+  if (isModule(syntax)) return new (modules().ModuleScript)(textOfModule(text, syntax));
   const wrapper = wrapperOf(convention);
   const source = syntax === 'typescript' ? stripped(text, wrapper) : text;
   const script = compile(source, wrapper);
@@ -32,13 +34,17 @@ function parse(text, convention, syntax) {
   return script;
 }
 
-// Loaded at the first use, for scripts with types only.
-let typescript = null;
+// Loaded at the first use.
+let typescript = null, modulesPart = null;
 
-function stripped(text, { opening }) {
+function stripped(text, { opening, closing }) {
   typescript ??= require('./typescript.cjs');
-  return typescript.strip(text, opening);
+  return typescript.strip(text, opening, closing);
 }
+
+const modules = () => (modulesPart ??= require('./modules.cjs'));
+const isModule = (syntax) => syntax === 'module' || syntax === 'typescript-module';
+const textOfModule = (text, syntax) => (syntax === 'module' ? text : stripped(text, NO_WRAPPER));
 
 // Returns whether this process can judge no further script, because a parser has failed.
 const isSpent = () => typescript !== null && typescript.isSpent();
@@ -68,10 +74,12 @@ function judgeAll(judge, scripts, cpuSeconds) {
 // Returns null, or the fault of a script that does not parse.
 function check(source, convention = 'own', syntax = undefined) {
   try {
-    parse(source, convention, syntax);
+    if (isModule(syntax)) modules().requireModule(textOfModule(source, syntax));
+    else parse(source, convention, syntax);
     return null;
   } catch (error) {
-    return faultOf(error, source, wrapperOf(convention));
+    const fault = faultOf(error, source, wrapperOf(convention));
+    return isOfModules(String(error.message)) && !isModule(syntax) ? { ...fault, of_modules: true } : fault;
   }
 }
 
@@ -121,9 +129,12 @@ function placeBehind(text) {
   return { line: lines.length, column: lines.at(-1).length + 1 };
 }
 
+const isOfModules = (message) =>
+  /import statement|import\.meta|token 'export'|import call expects|^'import', and 'export'/.test(message);
+
 function explainModuleSyntax(message) {
-  const isOfModules = /import statement|import\.meta|token 'export'|import call expects|^'import', and 'export'/.test(message);
-  return isOfModules ? `${message}. ES module syntax is not supported here: use require() and module.exports` : message;
+  if (!isOfModules(message)) return message;
+  return `${message}. ES module syntax is not supported here: use require() and module.exports`;
 }
 
 module.exports = { parse, check, judgeAll, isSpent, explainModuleSyntax };

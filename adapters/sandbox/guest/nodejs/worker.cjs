@@ -112,7 +112,7 @@ class Worker {
       this.execution.cancelTimers();
       this.execution.clearMeasures();
       if (!this.execution.leavesRealmUnchanged()) this.realms.discard();
-      return this.scope.restore(this.execution.isQuiet) && !this.execution.isLasting && !this.isLasting;
+      return this.scope.restore(this.execution.isQuiet) && !this.execution.isLasting && !this.isLasting && !this.script.isWornOut;
     } catch {
       return false;
     }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.host_facts import LanguageFacts, LayerFacts, OriginFacts
+from domain.host_facts import LanguageFacts, LayerFacts, OriginFacts, SyntaxFacts
 from domain.stored_facts import AccessFacts
 from entrypoints.cli.doctor.host import (
     host_facts,
@@ -105,6 +105,15 @@ class TestTheUser:
 class TestTheSandbox:
     def test_a_sandbox_with_all_layers_is_ok(self):
         assert levels(judge_sandbox(SANDBOX)) == {Level.OK}
+
+    def test_syntaxes_of_scripts_that_this_host_cannot_run_are_warnings(self):
+        tried = [
+            SyntaxFacts("ES modules", "nodejs", None),
+            SyntaxFacts("TypeScript", "nodejs", "it needs Node.js 22.13"),
+        ]
+        found = list(judge_sandbox(changed(SANDBOX, syntaxes=tried)))
+        assert "scripts of nodejs can be ES modules" in seen(found, Level.OK)
+        assert seen(found, Level.WARNING) == ["scripts of nodejs cannot be TypeScript: it needs Node.js 22.13"]
 
     def test_without_a_sandbox_the_finding_is_ok(self):
         assert seen(judge_sandbox(None), Level.OK) == ["every language runs on runtime hosts"]
