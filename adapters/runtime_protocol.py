@@ -41,6 +41,7 @@ from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.live.buffer import STREAM_SIZE_MAX
 from domain.scripts.convention import Convention
+from domain.scripts.dropped import DROPPED_MAX, NAME_SIZE_MAX
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 from domain.scripts.script import InputForm
@@ -76,6 +77,8 @@ _Positive = Annotated[int, Meta(ge=1, le=1 << 31)]
 _Size = Annotated[int, Meta(ge=0, le=1 << 40)]
 _OwnerName = Annotated[Owner, Meta(min_length=1, max_length=512)]
 _Measured = Annotated[float, Meta(ge=0, le=1 << 53)]
+_ShortText = Annotated[str, Meta(max_length=NAME_SIZE_MAX)]
+_Dropped = Annotated[tuple[tuple[_ShortText, _ShortText], ...], Meta(max_length=DROPPED_MAX)]
 _Message = TypeVar("_Message", bound=Struct)
 
 
@@ -124,6 +127,7 @@ class StateFields(Struct, frozen=True):
     text: Raw
     shared: bool = False
     always: bool = False
+    repl: bool = False
 
 
 class EnvironmentFields(Struct, frozen=True):
@@ -303,6 +307,8 @@ class ExecuteReply(Struct, frozen=True):
     result_given: bool | UnsetType = UNSET
     state: Raw | UnsetType = UNSET
     traffic: TrafficFields | UnsetType = UNSET
+    dropped: _Dropped | UnsetType = UNSET
+    """Names that are no part of the state, with their types."""
 
     @property
     def is_own_form(self) -> bool:

@@ -17,8 +17,10 @@ from typing import Any
 from attrs import define, field, frozen
 from typing_extensions import override
 
+from adapters.memory.repl_script import run_with_names
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
+from domain.scripts.dropped import DroppedName
 from domain.scripts.output import OutputListener, ScriptProgress
 from domain.scripts.report import CANCELLED, Failure, FailureCode
 from domain.scripts.script import InputForm, ScriptSyntaxError, SyntaxFault
@@ -86,6 +88,7 @@ class Ended:
     stdout: str = field(default="", repr=False)
     stderr: str = field(default="", repr=False)
     state: JsonText | None = field(default=None, repr=False)
+    dropped: tuple[DroppedName, ...] = ()
 
 
 def parse(source: str) -> InputForm:
@@ -147,11 +150,15 @@ async def _evaluated(
 
 
 def python_function(
-    source: str, convention: Convention = Convention.OWN, secrets: Mapping[str, str] | None = None
+    source: str,
+    convention: Convention = Convention.OWN,
+    secrets: Mapping[str, str] | None = None,
+    *,
+    is_repl: bool = False,
 ) -> Callable[[Mapping[str, object]], object]:
     """Return the script as a function of its event: `handler`, else `handle`, else the value of `result`.
 
-    It can import the secrets, if there are any.
+    It can import the secrets, if there are any. A script whose names are the state has no handler.
     """
     entry_points = ("handle",) if convention is Convention.ORIGIN else ("handler", "handle")
 
@@ -161,6 +168,9 @@ def python_function(
             namespace["__builtins__"] = vars(builtins) | {"__import__": partial(_imported, _Secrets(secrets))}
         if convention is not Convention.ORIGIN:
             namespace |= {"progress": _progress, "event": event}
+            if is_repl:
+                assert isinstance(event, dict)
+                return run_with_names(source, event, namespace).get("result", NO_RESULT)
             if "state" in event:
                 namespace["state"] = event["state"]
         exec(compile(source, _FILE, "exec"), namespace)  # noqa: S102  # it runs scripts of tests

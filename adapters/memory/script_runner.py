@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
 from attrs import define, evolve, field, frozen
@@ -124,6 +125,7 @@ class MemoryScriptRunner(ScriptRunner):
             self.ran.append(run.execution_id)
             event = _event(run)
             ended = _with_state(run, event, await evaluate(function, event, run.listener, stop))
+            ended = evolve(ended, dropped=event.pop("dropped", ()))
         if self.unknown_next is not None:
             reason, self.unknown_next = self.unknown_next, None
             raise ExecutionUnknown(reason, run.execution_id)
@@ -176,7 +178,8 @@ class MemoryScriptRunner(ScriptRunner):
 
     def _function(self, run: ScriptRun, script: Script) -> _Function:
         if run.language is Language.PYTHON:
-            return python_function(script.source, run.convention, run.secrets)
+            is_repl = run.state is not None and run.state.is_repl
+            return python_function(script.source, run.convention, run.secrets, is_repl=is_repl)
         if script.source not in self.node_functions:
             raise RuntimeUnavailable(run.language, "the fake has no function for this source")
         return self.node_functions[script.source]
@@ -228,6 +231,7 @@ class MemoryWorker(Worker):
             queue_time_ms=self._queue_time_ms,
             cold_start=cold,
             state=ended.state,
+            dropped=ended.dropped,
         )
 
     @override
@@ -242,7 +246,7 @@ class MemoryWorker(Worker):
             await self._runner.release_worker()
 
 
-def _event(run: ScriptRun) -> dict[str, object]:
+def _event(run: ScriptRun) -> dict[str, Any]:
     event = {
         "params": json.loads(run.params),
         "context": json.loads(run.context),

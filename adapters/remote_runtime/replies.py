@@ -23,6 +23,7 @@ from adapters.runtime_protocol import (
     json_text,
 )
 from domain.json_text import JsonText
+from domain.scripts.dropped import DroppedName
 from domain.scripts.report import Failure, FailureCode, ScriptReport
 from domain.scripts.script import InputForm, ScriptSyntaxError, SyntaxFault
 
@@ -153,6 +154,7 @@ class ReportReader:
             cold_start=None if isinstance(reply.cold_start, UnsetType) else reply.cold_start,
             state=None if isinstance(reply.state, UnsetType) else json_text(reply.state),
             traffic=None if isinstance(reply.traffic, UnsetType) else reply.traffic.traffic(),
+            dropped=() if isinstance(reply.dropped, UnsetType) else tuple(DroppedName(*each) for each in reply.dropped),
         )
 
     def _failure(self, reply: ExecuteReply) -> Failure:

@@ -65,7 +65,7 @@ def granted_of(run: ScriptRun) -> Granted | None:
         return None
     fields = None
     if state is not None:
-        fields = StateFields(Raw(state.text.encode()), state.is_shared, state.saves_failures)
+        fields = StateFields(Raw(state.text.encode()), state.is_shared, state.saves_failures, state.is_repl)
     return Granted(
         run.convention,
         fields,

@@ -83,8 +83,8 @@ class Means:
         else:
             claim = SlotClaim(execution.ref, execution.execution_id, execution.deadline_at)
             async with self._states.hold(claim, slot_wait_s) as held:
-                saves_failures = grants.state.save_on is SaveOn.ALWAYS
-                yield evolve(given, state=RunState(held.text, held.version, saves_failures=saves_failures))
+                saves, is_repl = grants.state.save_on is SaveOn.ALWAYS, grants.state.repl
+                yield evolve(given, state=RunState(held.text, held.version, saves_failures=saves, is_repl=is_repl))
 
     async def _given_secrets(self, execution: OpenExecution, grants: Grants) -> RunSecrets | None:
         if grants.secrets is None:

@@ -169,7 +169,7 @@ def _empty_state(definition: Definition) -> RunState | None:
     grants = definition.grants
     if grants is None or grants.state is None:
         return None
-    return RunState(EMPTY_OBJECT, is_shared=grants.state.mode is StateMode.SHARED)
+    return RunState(EMPTY_OBJECT, is_shared=grants.state.mode is StateMode.SHARED, is_repl=grants.state.repl)
 
 
 def _unreal_secrets(definition: Definition) -> Mapping[str, str]:

@@ -20,8 +20,8 @@ from domain.functions.lists import FunctionFilter, FunctionPage, FunctionPlace, 
 from domain.functions.ports import FunctionLookup, FunctionRepository, Schema, SchemaCompiler
 from domain.functions.quota import FunctionQuota
 from domain.functions.schema import FunctionSchema, SchemaRefused, in_one_line, within
-from domain.grants.grants import Grants, asked_syntax, pinned
-from domain.grants.service import GrantService, ScriptKind
+from domain.grants.grants import Grants, asked_syntax
+from domain.grants.service import GrantService, ScriptKind, with_form
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
@@ -145,11 +145,12 @@ class FunctionService:
         definition = await self._definition(request)
         await budget.spend(self._quota.require(write.owner, title, definition), StorageUnavailable)
         runner, convention = self._runners[title.language], definition.convention
-        self._grants.for_function(ScriptKind(title.language, convention), definition.grants)
+        kind = ScriptKind(title.language, convention)
+        self._grants.for_function(kind, definition.grants)
         syntax = asked_syntax(definition.grants)
         checking = runner.check(title.language, definition.script, write.author, convention, syntax)
         form = await parsed(checking, title.language, budget)
-        definition = evolve(definition, grants=pinned(definition.grants, form))
+        definition = evolve(definition, grants=with_form(definition.grants, kind, form))
         if check:
             await self._require_examples(write.author, title, definition)
         now, created = self._clock.now(), False

@@ -6,11 +6,12 @@ from typing import Any
 from attrs import define, evolve, frozen
 
 from domain.errors import InvalidRequest, Problem
-from domain.grants.grants import GRANTS_SIZE_MAX, Grants
+from domain.grants.grants import GRANTS_SIZE_MAX, Grants, pinned
 from domain.grants.ports import GrantCeiling, Pin
 from domain.identity import Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
+from domain.scripts.script import InputForm
 
 
 @frozen
@@ -65,6 +66,14 @@ class GrantService:
         return asked
 
 
+def with_form(grants: Grants | None, kind: ScriptKind, form: InputForm | None) -> Grants | None:
+    """Return the grants of a script that has this form by its check; raises InvalidRequest if they contradict it."""
+    found = pinned(grants, form)
+    if found is not None and found != grants:
+        _require(found, kind)
+    return found
+
+
 def _narrowed(asked: Grants | None, granted: Grants | None) -> Grants | None:
     """Return what the function grants, in the members that are asked for as the request narrows them."""
     if asked is None:
@@ -99,6 +108,8 @@ def _problems(grants: Grants, kind: ScriptKind) -> Iterator[Problem]:
             yield Problem(f"/{name}", "must be absent under the calling convention origin, which has no grants")
         for problem in member.problems(kind.language):
             yield Problem(f"/{name}{problem.pointer}", problem.message)
+    if grants.syntax is not None and grants.state is not None and grants.state.repl:
+        yield Problem("/state/repl", f"must be false for a script in {grants.syntax.syntax}, whose names are not kept")
     size = len(grants.text().encode())
     if size > GRANTS_SIZE_MAX:
         names = ", ".join(name for name, _ in grants.members())

@@ -26,7 +26,7 @@ class SaveOn(StrEnum):
 
 @frozen
 class StateGrant:
-    """A state of the session. With `repl`, the names that a script defines at its top level are part of it."""
+    """A state of the session. With `repl`, it is the names that a script defines at its top level."""
 
     mode: StateMode
     save_on: SaveOn = SaveOn.SUCCESS
@@ -45,8 +45,6 @@ class StateGrant:
         """Yield why the grant contradicts itself."""
         if self.mode is StateMode.SHARED and self.repl:
             yield Problem("/repl", "must be false in the mode shared, in which no execution writes the state")
-        elif self.repl:
-            yield Problem("/repl", "must be false: this release keeps no names of a script in the state")
         if self.mode is StateMode.SHARED and self.save_on is not SaveOn.SUCCESS:
             yield Problem("/save_on", "must be success in the mode shared, in which no execution writes the state")
 

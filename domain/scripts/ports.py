@@ -25,12 +25,14 @@ class RunState:
     """The state of the session, as the script finds it.
 
     If it `is_shared`, the script cannot write it. `saves_failures` keeps what a script has written before its error.
+    If it `is_repl`, its keys are the names at the top level of the script, as far as JSON can give back their values.
     """
 
     text: JsonText = field(repr=False)
     version: int = 0
     is_shared: bool = False
     saves_failures: bool = False
+    is_repl: bool = False
 
 
 @frozen

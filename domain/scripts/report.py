@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 from domain.egress.traffic import ExecutionTraffic
 from domain.errors import Unavailable
 from domain.json_text import JsonText
+from domain.scripts.dropped import DroppedName
 
 
 class ExecutionStatus(StrEnum):
@@ -126,6 +127,9 @@ class ScriptReport:
     """Of a run with a network."""
     redacted: int = 0
     """Places in which a secret of the run stood, and stands no longer."""
+
+    dropped: tuple[DroppedName, ...] = ()
+    """Of a run whose state is its names: those that are not kept."""
 
     @property
     def status(self) -> ExecutionStatus:

@@ -8,6 +8,7 @@ from attrs import define, evolve, field, frozen
 
 from domain.egress.traffic import ExecutionTraffic
 from domain.json_text import JsonText
+from domain.scripts.dropped import DroppedName
 from domain.scripts.report import Failure, ScriptReport
 from domain.secrets.spellings import escaped, spellings
 
@@ -102,6 +103,10 @@ class Redaction:
             changed["failure"] = counter.failure(report.failure)
         if report.traffic is not None:
             changed["traffic"] = counter.traffic(report.traffic)
+        if report.dropped:
+            changed["dropped"] = tuple(
+                DroppedName(counter.text(each.name), counter.text(each.type)) for each in report.dropped
+            )
         return (evolve(report, **changed), counter.count) if counter.count else (report, 0)
 
 

@@ -15,8 +15,8 @@ from domain.concurrency.budget import Budget
 from domain.errors import InvalidRequest, Problem, StorageUnavailable, commit_unknown
 from domain.functions.function import Definition, Function
 from domain.functions.ports import FunctionLookup, FunctionRepository
-from domain.grants.grants import Grants, asked_syntax, pinned
-from domain.grants.service import FunctionGrants, GrantService, ScriptKind
+from domain.grants.grants import Grants, asked_syntax
+from domain.grants.service import FunctionGrants, GrantService, ScriptKind, with_form
 from domain.idempotency import IdempotencyKey, Repeatable
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
@@ -88,7 +88,7 @@ class SessionService:
             syntax, convention = asked_syntax(grants), definition.convention
             checking = self._runners[title.language].check(title.language, script, owner, convention, syntax)
             form = await parsed(checking, title.language, budget)
-            grants = pinned(grants, form)
+            grants = with_form(grants, ScriptKind(title.language, convention), form)
             now = self._clock.now()
             key = None if idempotency_key is None else idempotency_key.value
             ref = SessionRef(owner, self._ids.new_placed(now, owner, key))

@@ -108,7 +108,8 @@ def _granted(request: ExecuteRequest) -> tuple[Language, Convention, RunState | 
         text = json_text(grants.state.text)
     except MalformedMessage as error:
         raise MalformedRequest(str(error)) from error
-    return named, grants.convention, RunState(text, is_shared=grants.state.shared, saves_failures=grants.state.always)
+    shared, always, repl = grants.state.shared, grants.state.always, grants.state.repl
+    return named, grants.convention, RunState(text, is_shared=shared, saves_failures=always, is_repl=repl)
 
 
 def _granted_language(name: str) -> Language:
@@ -149,6 +150,7 @@ def write_report(report: ScriptReport) -> bytes:
             result_given=False if report.result is None and report.failure is None else UNSET,
             state=UNSET if report.state is None else Raw(report.state.encode()),
             traffic=UNSET if report.traffic is None else TrafficFields.of(report.traffic),
+            dropped=tuple((each.name, each.type) for each in report.dropped) or UNSET,
         )
     )
 

@@ -198,6 +198,26 @@ class ScriptRunnerContract:
         report = await report_of(runner, run_of("state['a'] = 'x' * 300_000", state=RunState(JsonText("{}"))))
         assert (report.failure.code, report.result, report.state) == (FailureCode.STATE_TOO_LARGE, None, None)
 
+    async def test_the_names_of_a_script_are_its_state_in_a_repl(self, runner):
+        source = (
+            "import math\nn = globals().get('n', params) + 1\nlist_ = [1.5, {'a': None}]\n_own = 1\n"
+            "pair = (1, 2)\ndef handler(): return 'not called'\nresult = [n, math.floor(1.5)]"
+        )
+        state = RunState(JsonText('{"a key": 1, "gone": 2}'), is_repl=True)
+        first = await report_of(runner, run_of(source + "\ndel gone", "1", state=state))
+        assert json.loads(first.result) == [2, 1]
+        assert json.loads(first.state) == {"a key": 1, "n": 2, "list_": [1.5, {"a": None}]}
+        assert {(each.name, each.type) for each in first.dropped} == {("pair", "tuple"), ("handler", "function")}
+        second = await report_of(runner, run_of("result = n + list_[0]", state=RunState(first.state, is_repl=True)))
+        assert (second.result, second.state, second.dropped) == ("3.5", None, ())
+
+    async def test_names_of_a_script_that_fails_stay_only_if_failures_save_them(self, runner):
+        for saves, expected in ((False, None), (True, {"n": 1})):
+            state = RunState(JsonText("{}"), saves_failures=saves, is_repl=True)
+            report = await report_of(runner, run_of("n = 1\nraise ValueError('no')", state=state))
+            assert report.failure.code is FailureCode.SCRIPT_ERROR
+            assert (None if report.state is None else json.loads(report.state)) == expected
+
     # Secrets.
 
     async def test_a_script_imports_the_secrets_of_its_run(self, runner):

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from attrs import evolve, field, frozen
@@ -22,6 +22,7 @@ from adapters.sandbox.workers.channel import Ending, Frame, ProtocolBroken, enco
 from adapters.sandbox.workers.process import Exchange, WorkerProcess
 from domain.json_text import VALUE_DEPTH_MAX, JsonText, has_unreadable_number, is_deeper
 from domain.scripts.convention import Convention
+from domain.scripts.dropped import DROPPED_MAX, NAME_SIZE_MAX, DroppedName
 from domain.scripts.language import Language
 from domain.scripts.ports import RunState, ScriptRun
 from domain.scripts.report import Failure, FailureCode, ScriptReport
@@ -50,6 +51,10 @@ ReportedFinding: TypeAlias = tuple[str, int, str]
 """A code, a line and a text."""
 
 
+_ShortText = Annotated[str, msgspec.Meta(max_length=NAME_SIZE_MAX)]
+ReportedNames: TypeAlias = Annotated[tuple[tuple[_ShortText, _ShortText], ...], msgspec.Meta(max_length=DROPPED_MAX)]
+
+
 class WorkerReply(msgspec.Struct):
     """The header of a reply."""
 
@@ -58,6 +63,9 @@ class WorkerReply(msgspec.Struct):
     reusable: bool = False
     state_size: int = 0
     """The bytes of the state, which stands at the end of the body."""
+    dropped: ReportedNames = ()
+    """Names that are no part of the state, with their types."""
+
     failure: ReportedFailure | None = None
     faults: tuple[ReportedFault | None, ...] = ()
     findings: tuple[tuple[ReportedFinding, ...], ...] = ()
@@ -133,7 +141,16 @@ async def execute(  # noqa: PLR0913  # two of them only go into the report
         queue_time_ms=queue_time_ms,
         cold_start=cold_start,
         state=state,
+        dropped=() if run.state is None or exchange.frame is None else dropped_names(exchange.frame),
     )
+
+
+def dropped_names(frame: Frame) -> tuple[DroppedName, ...]:
+    """Return the names that the script did not leave in the state; none of a reply that cannot be read."""
+    try:
+        return tuple(DroppedName(*each) for each in _REPLIES.decode(frame.header).dropped)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ()
 
 
 def kept_state(
@@ -230,8 +247,8 @@ def operations_of(
 
 
 def _state_options(state: RunState, options: SandboxOptions) -> bytes:
-    size_max = options.state_limits.size_max
-    return msgspec.json.encode({"size_max": size_max, "shared": state.is_shared, "always": state.saves_failures})
+    wanted = {"size_max": options.state_limits.size_max, "shared": state.is_shared, "always": state.saves_failures}
+    return msgspec.json.encode({**wanted, "repl": True} if state.is_repl else wanted)
 
 
 def _load_header(run: ScriptRun, options: SandboxOptions, facts: LoadFacts) -> bytes:

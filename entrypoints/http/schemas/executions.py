@@ -11,7 +11,7 @@ from domain.queue.entry import Entry
 from domain.queue.state import ExecutionState
 from domain.scripts.report import ExecutionStatus
 from entrypoints.http.response import embedded
-from entrypoints.http.schemas import asynchronous, fields, networks
+from entrypoints.http.schemas import asynchronous, fields, networks, states
 from entrypoints.http.schemas.asynchronous import AsyncBody
 from entrypoints.http.schemas.errors import Error
 
@@ -42,6 +42,7 @@ class ExecuteResponse(Struct):
     stdout: fields.Stdout
     stderr: fields.Stderr
     state_version: fields.StateVersion | UnsetType = UNSET
+    dropped: states.DroppedField | UnsetType = UNSET
     network: networks.NetworkField | UnsetType = UNSET
     network_refused: networks.RefusalsField | UnsetType = UNSET
     network_lost: networks.NetworkLost | UnsetType = UNSET
@@ -67,6 +68,7 @@ class ExecuteResponse(Struct):
             stderr=report.stderr,
             state_version=UNSET if ended.state_version is None else ended.state_version,
             redacted=report.redacted or UNSET,
+            dropped=[states.DroppedBody(each.name, each.type) for each in report.dropped] or UNSET,
             **({} if report.traffic is None else networks.network_bodies(report.traffic)),
         )
 
@@ -209,6 +211,7 @@ class BatchLine(Struct, omit_defaults=True):
     stdout: fields.Stdout | UnsetType = UNSET
     stderr: fields.Stderr | UnsetType = UNSET
     state_version: fields.StateVersion | UnsetType = UNSET
+    dropped: states.DroppedField | UnsetType = UNSET
     network: networks.NetworkField | UnsetType = UNSET
     network_refused: networks.RefusalsField | UnsetType = UNSET
     network_lost: networks.NetworkLost | UnsetType = UNSET

@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from domain.json_text import JsonText
+from domain.scripts.dropped import DROPPED_MAX
 from domain.states.state import SessionState
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
@@ -76,3 +77,20 @@ class StateValueResponse(Struct):
     def of(cls, value: JsonText, version: int) -> "StateValueResponse":
         """Return the body for a value."""
         return cls(embedded(value), version)
+
+
+class DroppedBody(Struct):
+    """A name that is not kept."""
+
+    name: Annotated[str, Meta(description="The name.", examples=["connection"])]
+    type: Annotated[str, Meta(description="The type of its value.", examples=["function"])]
+
+
+DroppedField = Annotated[
+    list[DroppedBody],
+    Meta(
+        description="Names at the top level of the script that the next execution does not find, because JSON cannot "
+        "give back their values. Only for a state with repl; absent if there are none.",
+        max_length=DROPPED_MAX,
+    ),
+]

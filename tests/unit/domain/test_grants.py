@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from domain.errors import InvalidRequest
 from domain.grants.grants import GRANTS_SIZE_MAX, Grants, asked_syntax, pinned
 from domain.grants.ports import Pin
-from domain.grants.service import FunctionGrants, GrantService, ScriptKind
+from domain.grants.service import FunctionGrants, GrantService, ScriptKind, with_form
 from domain.grants.state import SaveOn, StateGrant, StateMode
 from domain.grants.syntax import SyntaxGrant
 from domain.identity import Owner
@@ -68,6 +68,14 @@ def test_grants_of_a_later_release_keep_what_is_unknown():
     assert pinned(grants, InputForm.PLAIN).unknown == ("teleport",)
 
 
+@pytest.mark.parametrize("asked", [TYPED, None])
+async def test_the_names_of_a_script_in_another_syntax_are_not_kept(asked):
+    kind, state = ScriptKind(Language.NODEJS, Convention.OWN), StateGrant(StateMode.EXCLUSIVE, repl=True)
+    grants = Grants(state, syntax=None if asked is None else asked.syntax)
+    with pytest.raises(InvalidRequest, match="/state/repl: must be false for a script in"):
+        with_form(await judged(grants, kind=kind), kind, InputForm.MODULE)
+
+
 async def test_only_scripts_of_nodejs_have_a_syntax_beside_that_of_their_language():
     assert await judged(TYPED, kind=ScriptKind(Language.NODEJS, Convention.OWN)) == TYPED
     assert await problems_of(TYPED) == {"/syntax": "must be absent: scripts in python have one syntax"}
@@ -118,11 +126,6 @@ async def test_a_script_of_the_origin_has_no_grants(language):
     with pytest.raises(InvalidRequest):
         GrantService().for_function(kind, EXCLUSIVE)
     assert GrantService().for_function(kind, None) is None
-
-
-async def test_names_of_a_script_are_not_kept_yet():
-    asked = Grants(StateGrant(StateMode.EXCLUSIVE, repl=True))
-    assert list(await problems_of(asked)) == ["/state/repl"]
 
 
 async def test_a_shared_state_is_not_written():

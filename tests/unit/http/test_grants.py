@@ -78,6 +78,15 @@ async def test_a_member_that_nothing_implements_is_unknown(client, member):
     assert list(await refused(client, **{member: {}})) == [f"/{member}"]
 
 
+async def test_names_of_a_script_are_its_state_and_those_that_are_not_kept_are_shown(client):
+    script = {"script_content": "n = globals().get('n', 0) + 1\npair = (1, 2)\nresult = n"}
+    session_id = await initialized(client, **script, state={"mode": "exclusive", "repl": True})
+    first, second = [(await client.post(f"/api/v1/execute/{session_id}")).json() for _ in range(2)]
+    assert [(each["result"], each["state_version"]) for each in (first, second)] == [(1, 1), (2, 2)]
+    assert first["dropped"] == [{"name": "pair", "type": "tuple"}]
+    assert (await client.get(f"/api/v1/sessions/{session_id}/state")).json()["state"] == {"n": 2}
+
+
 async def test_typescript_is_granted_for_nodejs_and_shown(client, world):
     made = await client.post("/api/v1/initialize", headers=NODE, json=TYPED)
     assert (made.status_code, made.json()["grants"]) == (200, {"syntax": "typescript"})

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from domain.egress.traffic import ExecutionTraffic, HostTraffic, Refusal, RefusalReason
 from domain.json_text import JsonText
+from domain.scripts.dropped import DroppedName
 from domain.scripts.output import ScriptProgress
 from domain.scripts.report import Failure, FailureCode, ScriptReport
 from domain.secrets.redaction import Redaction
@@ -59,6 +60,12 @@ def test_hosts_are_shown_without_the_values():
 
 
 @pytest.mark.parametrize("failure", [None, Failure(FailureCode.SCRIPT_ERROR, "no")])
+def test_names_of_a_script_that_are_not_kept_are_redacted():
+    found = run().shown(report(dropped=(DroppedName(VALUE, VALUE), DroppedName("n", "set"))))
+    assert VALUE not in str(found.dropped)
+    assert (found.dropped[1], found.redacted) == (DroppedName("n", "set"), 2)
+
+
 def test_a_state_that_holds_a_value_is_not_saved(failure):
     state = JsonText(json.dumps({"kept": [VALUE]}))
     result = JsonText("1") if failure is None else None

@@ -7,6 +7,7 @@ const { areThere, requirePackage } = require('./packages.cjs');
 const { givenModule } = require('./given.cjs');
 const { ProgressReporter } = require('./progress.cjs');
 const { OWN_GLOBALS, valueOfGlobal } = require('./realms.cjs');
+const { KeptState, hasLoneSurrogate } = require('./states.cjs');
 
 const SCRATCH = '/tmp';
 const UMASK = 0o022;
@@ -35,44 +36,6 @@ const QUIET_MODULES = new Set(
 // Loaded at the first use: it takes 0.3 ms, for scripts that use require() only.
 const isBuiltin = (name) => require('node:module').isBuiltin(String(name));
 
-// The state of one execution. `read` returns its text as the script has left it; an empty text if it has not changed.
-class KeptState {
-  constructor({ size_max: sizeMax, shared, always }) {
-    this.sizeMax = sizeMax;
-    this.isShared = shared;
-    this.isKeptByFailures = always;
-    this.text = '';
-    this.failure = null;
-    this.read = () => '';
-  }
-
-  // Takes the text of a script that has succeeded.
-  keep(text) {
-    const size = Buffer.byteLength(text);
-    if (size > this.sizeMax) {
-      this.failure = { code: 'STATE_TOO_LARGE', message: '', observed: size };
-    } else if (hasLoneSurrogate(text)) {
-      this.failure = {
-        code: 'STATE_NOT_SERIALIZABLE', message: 'The state has a string with a lone surrogate, which JSON cannot hold.',
-      };
-    } else {
-      this.text = text;
-    }
-  }
-
-  // Returns what is to be saved after the execution.
-  textAfter(hasFailed) {
-    if (!hasFailed) return this.text;
-    this.text = '';
-    if (this.isKeptByFailures && this.failure === null) {
-      try { this.keep(this.read()); } catch { return ''; }
-    }
-    return this.text;
-  }
-}
-
-const hasLoneSurrogate = (text) => text.includes('\\ud') && /(?:^|[^\\])(?:\\\\)*\\ud[89a-f]/.test(text);
-
 class Execution {
   // `end` receives the header of the reply, and the result as JSON text. It is called once. `notify` receives the
   // progress of the script. `state` is null, or says how large the state may be, whether it is shared, and whether a
@@ -88,6 +51,7 @@ class Execution {
     this.globals = new Map();
     this.timers = new Set();
     this.hasEnded = false;
+    this.dropped = []; // names that do not stay
     this.isLasting = false;
     this.measures = false;
     // What a script in a new realm imports is not seen.
@@ -99,7 +63,8 @@ class Execution {
     if (this.script instanceof Error) return this.fail(this.script);
     const { context, call } = this.realm;
     try {
-      const main = this.script.mainIn?.(this.realm, (name) => this.require(name)) ?? this.script.runInContext(context);
+      const main = this.script.mainIn?.(this.realm, (name) => this.require(name), (dropped) => { this.dropped = dropped; })
+        ?? this.script.runInContext(context);
       const host = {
         succeed: (text) => this.succeed(text),
         fail: (error) => this.fail(error),
@@ -166,6 +131,7 @@ class Execution {
       header.state_size = Buffer.byteLength(state);
       body = (body ?? '') + state;
     }
+    if (this.dropped.length > 0) header.dropped = this.dropped;
     // The script's remaining microtasks run before the reply, and not in the next execution.
     setImmediate(this.end, header, body);
   }

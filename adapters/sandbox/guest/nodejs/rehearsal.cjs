@@ -7,6 +7,7 @@ const fs = require('node:fs');
 const { InheritedDescriptors, begin } = require('./inheritance.cjs');
 const { isolate } = require('./isolation.cjs');
 const { RehearsedSystem } = require('./system.cjs');
+require('./repl.cjs'); // forks have no files to load it from
 
 const TURNS = 30;
 const UNIX = 1, STREAM = 1, CLOSED_ON_EXEC = 0x80000, WRITING = 1;

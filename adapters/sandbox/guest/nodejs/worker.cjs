@@ -18,6 +18,8 @@ class Worker {
     this.reseed = reseed;
     this.realms = new Realms();
     this.script = null;
+    this.source = '';
+    this.repl = null;
     this.isLasting = false;
     this.execution = null;
     process.getBuiltinModule = (name) => (isBuiltin(name) ? this.execution?.require(name) : undefined);
@@ -89,12 +91,15 @@ class Worker {
     } catch (error) {
       this.script = error;
     }
+    this.source = source;
+    this.repl = null;
     this.isLasting = looksLasting(source);
     this.realms.choose(source, convention);
     this.scope.provide(environment);
   }
 
   run({ nonce, result_size_max: resultSizeMax, state = null, secrets = null }, eventText) {
+    const script = state?.repl ? this.asRepl() : this.script;
     const realm = this.realms.ready();
     this.reseed(realm.random);
     const end = (header, body) => {
@@ -102,8 +107,15 @@ class Worker {
       this.serve();
     };
     const notify = (progress) => this.channel.writeNotice({ nonce, ...progress });
-    this.execution = new Execution(this.script, realm, resultSizeMax, end, notify, state, secrets);
+    this.execution = new Execution(script, realm, resultSizeMax, end, notify, state, secrets);
     this.execution.run(eventText);
+  }
+
+  // Returns the script as one whose top-level names are the state. Its variables stay in its realm.
+  asRepl() {
+    this.realms.areNew = true;
+    if (this.script instanceof Error) return this.script;
+    return (this.repl ??= new (require('./repl.cjs').ReplScript)(this.source));
   }
 
   // Puts everything back; returns whether that is possible.

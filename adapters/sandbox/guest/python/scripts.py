@@ -80,6 +80,7 @@ class CompiledScript:
         self.lines = io.StringIO(source, newline=None).readlines()
         self.size = len(source)
         self.judged: tuple[types.CodeType | None, bool] = None, True
+        self.repl: Any = None
 
     def run(self, event: dict[str, Any], progress: ProgressReporter) -> Any:
         """Run it in a new module, and return what its handler returns, or its `result`; NO_RESULT if it gives none."""

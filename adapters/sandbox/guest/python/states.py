@@ -35,13 +35,19 @@ class SharedState(dict):  # type: ignore[type-arg]  # `typing` takes long to imp
 
 
 class KeptState:
-    """The state of one execution. `wanted` says how: its size, whether it is shared, and whether failures keep it."""
+    """The state of one execution.
+
+    `wanted` says how: its size, whether it is shared, whether failures keep it, and whether it is the top-level names.
+    Those that do not stay are `dropped`, with their types.
+    """
 
     def __init__(self, event: dict[str, Any], wanted: dict[str, Any]) -> None:
         self.event = event
         self.size_max: int = wanted["size_max"]
         self.is_shared: bool = wanted["shared"]
         self.is_kept_by_failures: bool = wanted["always"]
+        self.is_repl: bool = wanted.get("repl", False)
+        self.dropped: list[list[str]] = []
         self.before = "" if self.is_shared else encode(event["state"])
         if self.is_shared:
             event["state"] = SharedState(event["state"])

@@ -48,7 +48,7 @@ def prepare() -> None:
     """
     for name in PREPARED:
         __import__(name)
-    for name in ("examination", "given_secrets", "origin", "states"):
+    for name in ("examination", "given_secrets", "origin", "states", "repl"):
         part(name)
 
 
@@ -143,7 +143,7 @@ def perform(  # noqa: PLR0913, PLR0917  # what an operation has
     try:
         if isinstance(script, Exception):
             raise script  # noqa: TRY301  # it fails as the script does
-        result = run(script, event, progress)
+        result = run(script, event, progress, state)
         body = b"" if result is NO_RESULT else script.text_of(result, size_max)
         if state is not None:
             changed = state.changed()
@@ -159,11 +159,16 @@ def perform(  # noqa: PLR0913, PLR0917  # what an operation has
         header["reusable"] = False
     if changed:
         header["state_size"] = len(changed)
+    if state is not None and state.dropped:
+        header["dropped"] = state.dropped
     return header, body + changed
 
 
-def run(script: CompiledScript, event: dict[str, Any], progress: ProgressReporter) -> Any:
+def run(script: CompiledScript, event: dict[str, Any], progress: ProgressReporter, state: KeptState | None) -> Any:
     try:
+        if state is not None and state.is_repl:
+            script.repl = script.repl or part("repl").ReplScript(script)
+            return contextvars.Context().run(script.repl.run, event, progress, state)
         return contextvars.Context().run(script.run, event, progress)
     finally:
         restore_builtins()
