@@ -6,11 +6,13 @@ from typing import Any
 
 from attrs import asdict, fields
 
+from domain.egress.traffic import ExecutionTraffic, HostTraffic, Refusal, RefusalReason
 from domain.json_text import JsonText
+from domain.scripts.dropped import DroppedName
 from domain.scripts.report import Failure, FailureCode, ScriptReport
 
 # ASCII can hold what a script may print and PostgreSQL's text cannot: NUL, and halves of surrogate pairs.
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_encode = json.JSONEncoder(separators=(",", ":"), default=asdict).encode
 
 
 _STORED = [member.name for member in fields(ScriptReport) if member.name != "result"]
@@ -21,8 +23,7 @@ _MESSAGE_LENGTH_MAX = 600
 
 def report_text(report: ScriptReport) -> str:
     """Return a report as JSON, without its result."""
-    facts = {name: getattr(report, name) for name in _STORED}
-    return _encode(facts if report.failure is None else {**facts, "failure": asdict(report.failure)})
+    return _encode({name: getattr(report, name) for name in _STORED})
 
 
 def error_text(failure: Failure | None) -> str | None:
@@ -35,14 +36,22 @@ def error_text(failure: Failure | None) -> str | None:
 def report_of(text: str, result: str | None) -> ScriptReport:
     """Return the report in a JSON text; facts of another release that this one does not know are dropped."""
     facts = json.loads(text)
-    failure = facts.pop("failure")
+    failure, traffic, dropped = facts.pop("failure"), facts.pop("traffic", None), facts.pop("dropped", ())
     return ScriptReport(
         result=None if result is None else JsonText(result),
         failure=None
         if failure is None
         else Failure(**_known(Failure, failure) | {"code": FailureCode(failure["code"])}),
+        traffic=None if traffic is None else _traffic(traffic),
+        dropped=tuple(DroppedName(**_known(DroppedName, each)) for each in dropped),
         **_known(ScriptReport, facts),
     )
+
+
+def _traffic(facts: Mapping[str, Any]) -> ExecutionTraffic:
+    hosts = tuple(HostTraffic(**_known(HostTraffic, each)) for each in facts["hosts"])
+    refusals = tuple(Refusal(each["host"], each["port"], RefusalReason(each["reason"])) for each in facts["refusals"])
+    return ExecutionTraffic(hosts, refusals, facts["is_lost"])
 
 
 def _known(kind: type[Any], facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.postgres.reports import report_of, report_text
+from domain.egress.traffic import ExecutionTraffic, HostTraffic, Refusal, RefusalReason
 from domain.json_text import JsonText
+from domain.scripts.dropped import DroppedName
 from domain.scripts.report import Failure, FailureCode, ScriptReport
 
+TRAFFIC = ExecutionTraffic(
+    (HostTraffic("api.example.com", 443, 1, 2, 3, 4),), (Refusal("a.test", 443, RefusalReason.IDLE),), is_lost=True
+)
 texts = st.text(max_size=20) | st.sampled_from(["\0", "\ud800", "\udfff\\", '"'])
 times = st.floats(0, 1e9)
 failures = st.builds(
@@ -30,6 +35,8 @@ reports = st.builds(
     memory_usage_bytes=st.none() | st.integers(0, 1 << 60),
     cpu_time_ms=st.none() | times,
     cold_start=st.none() | st.booleans(),
+    traffic=st.none() | st.just(TRAFFIC),
+    dropped=st.sampled_from([(), (DroppedName("pair", "tuple"),)]),
 )
 
 
