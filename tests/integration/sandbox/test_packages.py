@@ -13,6 +13,7 @@ from domain.environments.ports import TrialFailed
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
 from domain.scripts.environment import Environment
 from domain.scripts.language import Language
+from domain.scripts.syntax import Syntax
 from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of
 from tests.support.packages import Folders
 from tests.support.waiting import until
@@ -231,6 +232,13 @@ async def test_a_host_without_trees_refuses_scripts_with_an_environment(runtimes
             await runner.acquire(run_of("result = 1", environment=python))
     finally:
         await runner.close(5)
+
+
+async def test_modules_import_the_packages_of_their_environment(shared, nodejs):
+    source = "import { make } from 'packaged'; import * as own from 'es-module'; export default [make(), own.answer]"
+    run = run_of(source, language=Language.NODEJS, environment=nodejs, syntax=Syntax.MODULE)
+    report = await report_of(shared, run)
+    assert (report.failure, report.result) == (None, "[42,42]")
 
 
 async def test_packages_of_nodejs_are_loaded_before_the_fork_and_may_make_functions(shared, nodejs):

@@ -1,6 +1,7 @@
 // Scripts that are ES modules: how one is made, what it may import, and which of its exports is called.
 'use strict';
 
+const { isModuleNamespaceObject } = require('node:util/types');
 const vm = require('node:vm');
 const { firstContext } = require('./realms.cjs');
 
@@ -77,8 +78,10 @@ function moduleOf(name, context, require) {
 
 function evaluated(name, value, context) {
   const names = new Set([...namesOf(value), 'default']);
+  // A package that is an ES module has a default of its own.
+  const whole = isModuleNamespaceObject(value) && 'default' in value ? value.default : value;
   const module = new vm.SyntheticModule([...names], () => {
-    for (const each of names) module.setExport(each, each === 'default' ? value : value[each]);
+    for (const each of names) module.setExport(each, each === 'default' ? whole : value[each]);
   }, { context, identifier: name });
   module.evaluate();
   return module;
@@ -87,7 +90,7 @@ function evaluated(name, value, context) {
 function namesOf(value) {
   // The getters of `process` open its streams.
   const isData = (name) => value !== process || Object.getOwnPropertyDescriptor(value, name).get === undefined;
-  return Object.keys(value).filter(isData);
+  return Object.keys(value ?? {}).filter(isData);
 }
 
 module.exports = { ModuleScript, requireModule };
