@@ -49,6 +49,12 @@ def test_a_failure_is_shown_without_the_values():
     assert (found.message, found.name, found.stack) == (f"no {MARK}", MARK, f"at {MARK}")
 
 
+def test_names_of_a_script_that_are_not_kept_are_redacted():
+    found = run().shown(report(dropped=(DroppedName(VALUE, VALUE), DroppedName("n", "set"))))
+    assert VALUE not in str(found.dropped)
+    assert (found.dropped[1], found.redacted) == (DroppedName("n", "set"), 2)
+
+
 def test_hosts_are_shown_without_the_values():
     traffic = ExecutionTraffic(
         (HostTraffic("12345678.example.com", 443),),
@@ -60,12 +66,6 @@ def test_hosts_are_shown_without_the_values():
 
 
 @pytest.mark.parametrize("failure", [None, Failure(FailureCode.SCRIPT_ERROR, "no")])
-def test_names_of_a_script_that_are_not_kept_are_redacted():
-    found = run().shown(report(dropped=(DroppedName(VALUE, VALUE), DroppedName("n", "set"))))
-    assert VALUE not in str(found.dropped)
-    assert (found.dropped[1], found.redacted) == (DroppedName("n", "set"), 2)
-
-
 def test_a_state_that_holds_a_value_is_not_saved(failure):
     state = JsonText(json.dumps({"kept": [VALUE]}))
     result = JsonText("1") if failure is None else None
