@@ -11,7 +11,7 @@ from attrs import Factory, define, field, frozen
 
 from adapters.egress.connect_request import ESTABLISHED, FORBIDDEN
 from adapters.egress.control import Traffic
-from adapters.egress.resolution import AddressJudge, KnownAddresses, Refused
+from adapters.egress.resolution import LOOKUPS_MAX, AddressJudge, KnownAddresses, Refused
 from adapters.egress.tunnel import TunnelRelay, connect, read_first_bytes, read_target
 from domain.egress.rule import PROXY_PORT, EgressRule, is_covered
 from domain.egress.traffic import REFUSALS_MAX, RefusalReason
@@ -115,6 +115,8 @@ class ProcessLease:
     shared: Connections
     connections_max: int
     execution: ConnectedExecution | None = field(default=None, init=False)
+    _lookups: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(LOOKUPS_MAX), init=False)
+    """Turns of all executions of the worker: lookups that hang outlast theirs."""
     _loop: asyncio.AbstractEventLoop = field(default=Factory(asyncio.get_running_loop), init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -129,7 +131,8 @@ class ProcessLease:
                 for connection in _accepted(listener):
                     _reset(connection)
         parsed = [EgressRule.parse(rule) for rule in rules]
-        self.execution = ConnectedExecution({(rule.name, rule.port): rule for rule in parsed})
+        by_target = {(rule.name, rule.port): rule for rule in parsed}
+        self.execution = ConnectedExecution(by_target, KnownAddresses(turns=self._lookups))
 
     async def end(self) -> Traffic:
         """End the execution with its connections; return what they used."""

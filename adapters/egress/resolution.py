@@ -15,6 +15,8 @@ from domain.egress.traffic import RefusalReason
 _DNS_TIMEOUT_S = 2.0
 _ADDRESSES_MAX = 16
 _KEPT_S = 30.0
+LOOKUPS_MAX = 4
+"""Of one worker at the same time; the resolver has 64 threads for all."""
 
 
 class Refused(Exception):
@@ -30,6 +32,8 @@ class KnownAddresses:
     """The addresses of names as one execution has found them, each kept for a short time."""
 
     _now: Callable[[], float] = time.monotonic
+    turns: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(LOOKUPS_MAX), kw_only=True)
+    """Of lookups at the same time, also of those for which nobody waits any more."""
     _known: dict[str, tuple[float, Sequence[Address]]] = field(factory=dict, init=False)
 
     def get(self, host: str) -> Sequence[Address] | None:
@@ -61,7 +65,7 @@ class AddressJudge:
         """Return the addresses of a host; raises Refused, also if only one of them may not be reached."""
         found = known.get(host)
         if found is None:
-            found = await self._found(host, port)
+            found = await self._found(host, port, known)
             known.put(host, found)
         guarded = await self._endpoints()
         if not all(self._permits(each, port, guarded) for each in found):
@@ -71,13 +75,26 @@ class AddressJudge:
     def _permits(self, address: Address, port: int, guarded: Sequence[Endpoint]) -> bool:
         return self._rules.permit(address, port, is_own=self._is_own(address), guarded=guarded)
 
-    async def _found(self, host: str, port: int) -> Sequence[Address]:
+    async def _looked_up(self, host: str, port: int, turns: asyncio.Semaphore) -> Sequence[str]:
+        """Ask the resolver, whose threads a script with names that hang must not take from others."""
+        await turns.acquire()
+        asking = asyncio.ensure_future(self._resolve(host, port))
+
+        def end(ended: asyncio.Future[Sequence[str]]) -> None:
+            turns.release()
+            if not ended.cancelled():
+                ended.exception()  # those who asked may have left
+
+        asking.add_done_callback(end)
+        return await asyncio.shield(asking)
+
+    async def _found(self, host: str, port: int, known: KnownAddresses) -> Sequence[Address]:
         literal = parse_address(host)
         if literal is not None:
             return [literal]
         try:
             async with asyncio.timeout(_DNS_TIMEOUT_S):
-                texts = await self._resolve(host, port)
+                texts = await self._looked_up(host, port, known.turns)
         except TimeoutError:
             raise Refused(RefusalReason.DNS_TIMEOUT) from None
         except OSError:
@@ -98,7 +115,7 @@ class AddressJudge:
     async def _guard(self, host: str, port: int) -> Sequence[Address]:
         """Return the addresses of a guarded host; the last known ones count as long as it has no others."""
         try:
-            found = await self._found(host, port)
+            found = await self._found(host, port, self._guards)
         except Refused:
             last = self._guards.last(host)
             if last is None:

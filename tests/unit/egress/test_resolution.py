@@ -1,10 +1,11 @@
 """Names are resolved and judged as a whole."""
 
+import asyncio
 from ipaddress import ip_address, ip_network
 
 import pytest
 
-from adapters.egress.resolution import AddressJudge, KnownAddresses, Refused
+from adapters.egress.resolution import LOOKUPS_MAX, AddressJudge, KnownAddresses, Refused
 from domain.egress.policy import AddressRules
 from domain.egress.traffic import RefusalReason
 
@@ -96,3 +97,32 @@ async def test_a_guarded_name_that_is_unknown_later_keeps_its_last_addresses():
     now_s += 60
     assert await reason_of(judge) is RefusalReason.ADDRESS
     assert names.asked.count("db.test") == 2
+
+
+async def test_names_that_hang_take_so_many_lookups_of_one_worker_and_none_of_another():
+    """Lookups count until they end, also when those who asked have left."""
+    going = asyncio.Event()
+    asked = []
+
+    async def resolve(host, port):
+        asked.append(host)
+        if not host.startswith("fast"):
+            await going.wait()
+        if host.startswith("gone"):
+            raise OSError("unknown")
+        return ["8.8.8.8"]
+
+    judge = AddressJudge(AddressRules(), (), resolve, lambda _: False)
+    one, other = KnownAddresses(), KnownAddresses()
+    names = [*(f"slow{number}.test" for number in range(LOOKUPS_MAX - 1)), "gone.test"]
+    leaving = [asyncio.ensure_future(judge.addresses(name, 443, one)) for name in names]
+    await asyncio.sleep(0)
+    for each in leaving:
+        each.cancel()
+    await asyncio.gather(*leaving, return_exceptions=True)
+    waiting = asyncio.ensure_future(judge.addresses("fast.test", 443, one))
+    assert await judge.addresses("fast-other.test", 443, other)
+    assert asked == [*names, "fast-other.test"]
+    going.set()
+    assert await waiting
+    assert one.turns.locked() is False
