@@ -30,7 +30,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: audit commands dist image image-test units native help run test failover faults engines quick unit proof soak check commits format lint types imports sql scripts bench bench-bucket-lists bench-buckets bench-cleanup bench-controllers bench-fairness bench-front bench-history bench-hosts bench-queue bench-takeover bench-turns compare lock clean openapi openapi-lint conformance kubernetes
+.PHONY: audit commands dist image image-test units native help run test failover faults engines quick unit proof soak check commits format lint types imports sql scripts bench bench-bucket-lists bench-buckets bench-cleanup bench-controllers bench-egress bench-fairness bench-front bench-history bench-hosts bench-queue bench-takeover bench-turns compare lock clean openapi openapi-lint conformance kubernetes
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -171,6 +171,9 @@ bench-turns: $(BENCH_STAMP) ## Sessions in turn, more than places for warm worke
 
 bench-front: $(BENCH_STAMP) ## What the front adds to calls that it passes on to the origin; under a minute.
 	@$(PYTHON) -m tests.benchmarks front $(BENCH)
+
+bench-egress: $(BENCH_STAMP) ## What the egress process adds to connections of scripts, in turns with direct ones; seconds.
+	@$(PYTHON) -m tests.benchmarks egress $(BENCH)
 
 bench-queue: $(BENCH_STAMP) ## The queue of executions, beside pgqueuer and procrastinate; BENCH="--whole" with 10 million entries.
 	@$(PYTHON) -m tests.benchmarks queue $(BENCH)

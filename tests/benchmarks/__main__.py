@@ -12,6 +12,7 @@ from tests.benchmarks import (
     cleanup,
     compare,
     controllers,
+    egress,
     environments,
     fairness,
     fleet,
@@ -222,6 +223,15 @@ def passed_calls(*, turns: int, seconds: float) -> None:
     with bench() as (postgres, cores, folder), strangers_printed():
         for text in front.run(postgres, cores, folder, turns, seconds):
             click.echo(text)
+
+
+@cli.command("egress")
+@click.option("--rounds", default=5, show_default=True, help="Turns of direct connections, and of the egress process.")
+def through_egress(*, rounds: int) -> None:
+    """Connect directly and through the egress process, in turns, and report what it adds; ten seconds."""
+    with strangers_printed():
+        for name, value in egress.measure(rounds).items():
+            click.echo(f"{name}: {value:.3g}")
 
 
 @cli.command("hosts")
