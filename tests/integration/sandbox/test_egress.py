@@ -1,7 +1,10 @@
 """Scripts reach the hosts of their rules by the egress process, and nothing else."""
 
+import asyncio
+import contextlib
 import json
 import os
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -60,6 +63,7 @@ class World:
     runner: SandboxScriptRunner
     server: HttpsServer
     client: EgressClient
+    started: "list[subprocess.Popen[bytes]]"
 
     async def run(self, source: str, network: list[str], params: object = None, **options: object) -> ScriptReport:
         """Run a script in a session of its own; return its report."""
@@ -94,11 +98,17 @@ async def world(runtimes_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
     builder = SandboxBuilder(options)
     sandbox = EgressSandbox(lambda: builder.spec(Language.PYTHON).programs.bwrap, uid, names=names)
     configuration = Configure(16, 1 << 20, 2.0, ["127.0.0.0/8"], [], [], [], egress_filter())
-    client = EgressClient(configuration, sandbox)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def launch(control: int) -> "subprocess.Popen[bytes]":
+        started.append(sandbox(control))
+        return started[-1]
+
+    client = EgressClient(configuration, launch)
     runner = SandboxScriptRunner(options, builder, networks=Networks(client, authority.file))
     async with https_server(authority.vouch("api.example.com")) as server:
         await runner.open()
-        yield World(runner, server, client)
+        yield World(runner, server, client, started)
         await runner.close(5)
         await client.close()
 
@@ -162,3 +172,49 @@ async def test_a_host_that_a_pattern_does_not_lead_to_is_refused(world, language
         report = await world.run(source, [world.rule(rule)], world.url(name), language=language)
         assert report.failure is not None
         assert f"refused: {name}:{world.server.port}: {reason}" in report.failure.message
+
+
+@contextlib.asynccontextmanager
+async def silent_host() -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """A host that accepts connections and says nothing; yields its port, and an event that its first one sets."""
+    connected, writers = asyncio.Event(), []
+
+    async def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        connected.set()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1], connected
+        for writer in writers:
+            writer.close()
+
+
+HANGING = """
+import urllib.request
+urllib.request.urlopen(params["url"], timeout=params["timeout"])
+"""
+
+
+async def test_a_host_that_hangs_in_its_handshake_ends_by_the_limit_of_the_script(world):
+    async with silent_host() as (port, connected):
+        params = {"url": f"https://api.example.com:{port}/", "timeout": 0.5}
+        report = await world.run(HANGING, [f"api.example.com:{port}"], params)
+        assert connected.is_set()
+    assert "timed out" in report.failure.message
+    (traffic,) = report.traffic.hosts
+    assert (traffic.connections, traffic.received_bytes, traffic.refused) == (1, 0, 0)
+    assert traffic.sent_bytes > 200
+
+
+async def test_a_kill_of_the_egress_process_ends_the_connection_and_the_next_session_is_connected(world):
+    async with silent_host() as (port, connected):
+        params = {"url": f"https://api.example.com:{port}/", "timeout": 10}
+        running = asyncio.ensure_future(world.run(HANGING, [f"api.example.com:{port}"], params))
+        await asyncio.wait_for(connected.wait(), 10)
+        starts = len(world.started)
+        world.started[-1].kill()
+        report = await running
+    assert report.traffic.is_lost
+    assert "The process that connects scripts ended during the execution." in report.failure.message
+    again = await world.run(URLLIB, [world.rule()], world.url())
+    assert (again.failure, again.result, len(world.started)) == (None, '{"heard":"hello"}', starts + 1)
