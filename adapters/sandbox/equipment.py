@@ -67,6 +67,8 @@ class WorkerNetwork:
     ports: Sequence[int] = field(factory=tuple)
     has_proxy: bool = False
     """Whether hosts of patterns are reached by a proxy, for which its scripts have environment variables."""
+    direct: Sequence[str] = field(factory=tuple)
+    """Hosts that the proxy does not reach. Clients take a name here for its subdomains too, so there are no others."""
 
     @property
     def listening(self) -> Sequence[int]:
@@ -83,10 +85,10 @@ class WorkerNetwork:
         return {name: f"127.1.0.{number}" for number, name in enumerate(self.hosts, _FIRST_HOST)}
 
     def variables(self) -> Mapping[str, str]:
-        """Return the environment variables by which clients find the proxy; hosts with an address need none."""
+        """Return the environment variables by which clients find the proxy."""
         if not self.has_proxy:
             return {}
-        direct = ",".join(self.hosts)
+        direct = ",".join(self.direct)
         return {"HTTPS_PROXY": _PROXY, "https_proxy": _PROXY, "NO_PROXY": direct, "no_proxy": direct}
 
     def variables_at_start(self) -> Mapping[str, str]:

@@ -87,7 +87,9 @@ def network_of(rules: tuple[EgressRule, ...]) -> WorkerNetwork:
     """Return the network of a worker with these rules: each name once, and each port; patterns need a proxy."""
     exact = [rule for rule in rules if not rule.is_pattern]
     names, ports = dict.fromkeys(rule.name for rule in exact), dict.fromkeys(rule.port for rule in exact)
-    return WorkerNetwork(list(names), list(ports), has_proxy=len(exact) < len(rules))
+    with_tls = {rule.name for rule in exact if not rule.is_raw}
+    direct = [name for name in names if name not in with_tls]
+    return WorkerNetwork(list(names), list(ports), has_proxy=len(exact) < len(rules), direct=direct)
 
 
 async def connected(

@@ -78,11 +78,11 @@ def test_an_equipped_zygote_has_both_filters_and_a_plain_one_its_own():
 
 
 def test_a_worker_with_patterns_has_a_proxy_and_variables_that_name_it():
-    network = network_of(tuple(map(EgressRule.parse, ("*.example.org:443", "api.example.com:443", "*:8443"))))
-    assert (network.hosts, network.ports, network.has_proxy) == (["api.example.com"], [443], True)
+    network = network_of(tuple(map(EgressRule.parse, ("*.example.org:443", "example.org:443", "db.test:443/tcp"))))
+    assert (network.hosts, network.ports, network.has_proxy) == (["example.org", "db.test"], [443], True)
     order = evolve(spec_of(), equipment=EQUIPMENT, network=network).order()
     assert order["listeners"] == [443, 3128]
-    proxy, direct = "http://127.0.0.1:3128", "api.example.com"
+    proxy, direct = "http://127.0.0.1:3128", "db.test"
     variables = {"HTTPS_PROXY": proxy, "https_proxy": proxy, "NO_PROXY": direct, "no_proxy": direct}
     assert network.variables() == variables
     assert order["variables"] == {
