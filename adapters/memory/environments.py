@@ -16,9 +16,10 @@ from domain.environments.environment import (
     EnvironmentVersion,
     StoredEnvironment,
 )
-from domain.environments.ports import BuildQueue, ClaimedBuild, EnvironmentRepository, TreeStore
+from domain.environments.ports import BuildQueue, ClaimedBuild, EnvironmentRepository, Platforms, TreeStore
 from domain.environments.tree import StoredTree
 from domain.errors import QuotaReached
+from domain.scripts.language import Language
 
 _Key = tuple[str, int]
 
@@ -45,6 +46,17 @@ class MemoryEnvironmentStore:
         """Return the builds of a version by platform."""
         found = [build for (version, _), build in self.builds.items() if version == key]
         return sorted(found, key=lambda build: build.platform)
+
+
+@define
+class FixedPlatforms(Platforms):
+    """Every language has one platform."""
+
+    platform: str = "cp313-x86_64-glibc"
+
+    @override
+    async def of(self, language: Language) -> str:
+        return self.platform
 
 
 @define

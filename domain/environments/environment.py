@@ -106,12 +106,12 @@ class EnvironmentNotFound(NotFound):
     def message(self) -> str:
         return (
             f"There is no environment {_spelled(self.name, self.version)} that you may use, so nothing was done. "
-            "pglambda environments list shows those that exist, and the owners who may use them."
+            "GET /api/v1/environments lists those that exist, with the owners who may use them."
         )
 
     @property
     def details(self) -> Mapping[str, object]:
-        return {"name": self.name, "version": self.version}
+        return {"name": self.name} if self.version is None else {"name": self.name, "version": self.version}
 
 
 @define(eq=False)

@@ -70,11 +70,13 @@ class InvalidLock(Invalid):
     @property
     def message(self) -> str:
         found = "; ".join(f"line {problem.line}: {problem.message}" for problem in self.problems)
-        return f"The lock is not accepted, so nothing was stored. Make it with pglambda environments lock. {found}"
+        return f"The lock is not accepted, so nothing was stored. Correct its lines, or make it anew. {found}"
 
     @property
     def details(self) -> Mapping[str, object]:
-        return {"problems": [{"line": problem.line, "message": problem.message} for problem in self.problems]}
+        return {
+            "problems": [{"pointer": "/lock", "line": each.line, "message": each.message} for each in self.problems]
+        }
 
 
 @define(eq=False)

@@ -25,6 +25,7 @@ class Part(StrEnum):
     FILES = "files"
     IDEMPOTENCY_KEYS = "idempotency_keys"
     FUNCTIONS = "functions"
+    ENVIRONMENTS = "environments"
     TAKEOVER = "takeover"
     AUDIT = "audit"
     OTHER = "other"

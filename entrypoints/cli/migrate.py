@@ -52,6 +52,7 @@ DESTROYED = {
     "granted-functions": "functions and versions with grants (migration 30).",
     "execution-uses": "the record of what executions have used of their grants (migration 32).",
     "egress-rules": "what scripts of single owners may reach (migration 35).",
+    "environments": "environments, their builds and their packages (migration 36).",
     "states": "the states of sessions (migration 31).",
     "files": "files of owners and of executions (migration 33).",
     "secrets": "the secrets of owners (migration 34).",

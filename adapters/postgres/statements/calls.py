@@ -111,6 +111,25 @@ class RuntimeHostStatements:
 
 
 @frozen
+class EnvironmentStatements:
+    """Statements of `environments.sql`."""
+
+    insert_environment: Statement
+    select_environment: Statement
+    select_environments: Statement
+    retire_environment: Statement
+    delete_failed_builds: Statement
+    claim_environment_build: Statement
+    renew_environment_build: Statement
+    end_environment_build: Statement
+    insert_tree: Statement
+    insert_tree_chunk: Statement
+    select_tree: Statement
+    select_tree_chunk: Statement
+    delete_unused_trees: Statement = field(metadata=UNPREPARED)
+
+
+@frozen
 class FunctionStatements:
     """Statements of `functions.sql`."""
 

@@ -20,6 +20,7 @@ from adapters.postgres.statements.calls import (
     ApiKeyStatements,
     ClockStatements,
     EgressRuleStatements,
+    EnvironmentStatements,
     ExecutionStatements,
     FileStatements,
     FunctionStatements,
@@ -70,6 +71,7 @@ class Statements:
     schedules: ScheduleStatements
     live_output: LiveOutputStatements
     runtime_hosts: RuntimeHostStatements
+    environments: EnvironmentStatements
     functions: FunctionStatements
     api_keys: ApiKeyStatements
     secrets: SecretStatements

@@ -128,6 +128,12 @@ INSERT INTO meta.file_chunks VALUES (3, gen_random_uuid(), 0, '');
 INSERT INTO meta.secrets (owner, name, version, key_id, nonce, sealed, created_at, author)
 SELECT 'alice', n, 1, 'k', '', '', now(), 'alice' FROM generate_series(1, 2) AS n;
 INSERT INTO meta.egress_rules VALUES ('alice', 'api.example.com:443', now()), ('bob', '*:443', now());
+INSERT INTO meta.environments VALUES ('data', 1, 'python', '', '{}', NULL, '', now(), 'root', NULL);
+INSERT INTO meta.environment_builds VALUES (
+    'data', 1, 'cp313-x86_64-glibc', 'ready', sha256(''), NULL, '', 1, gen_random_uuid(), now(), now()
+);
+INSERT INTO meta.trees VALUES (sha256(''), 1, 0, 0, 0, 0, TRUE, now());
+INSERT INTO meta.tree_chunks VALUES (sha256(''), 0, '');
 INSERT INTO meta.audit VALUES (gen_random_uuid(), 'root@example', 'cli', 'keys.create', 'alice', 'k', '{}');
 """
 ADD_KEY = "INSERT INTO meta.api_keys VALUES (gen_random_uuid(), 'alice', ARRAY['admin'], sha256(''))"
@@ -148,6 +154,7 @@ GROUP BY c.relname
 LOSSES = {
     "files": "2 files (1 file chunk)",
     "egress-rules": "2 egress rules",
+    "environments": "1 environment (1 build, 1 tree, 1 chunk)",
     "execution-uses": "2 execution uses",
     "granted-functions": "1 granted function (1 granted version)",
     "granted-sessions": "1 granted session",

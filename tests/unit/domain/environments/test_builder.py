@@ -9,6 +9,7 @@ import pytest
 from attrs import define, field
 
 from adapters.memory.environments import (
+    FixedPlatforms,
     MemoryBuildQueue,
     MemoryEnvironmentRepository,
     MemoryEnvironmentStore,
@@ -25,7 +26,6 @@ from domain.scripts.language import Language
 from tests.contracts.environments import CHUNKS, DIGEST, TREE, claim, version
 from tests.support.acts import act
 from tests.support.waiting import until
-from tests.unit.domain.environments.test_catalog import FixedPlatforms
 
 PYTHON = Language.PYTHON
 

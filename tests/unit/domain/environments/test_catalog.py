@@ -6,6 +6,7 @@ import pytest
 from attrs import define, evolve, field
 
 from adapters.memory.environments import (
+    FixedPlatforms,
     MemoryBuildQueue,
     MemoryEnvironmentRepository,
     MemoryEnvironmentStore,
@@ -15,21 +16,13 @@ from adapters.memory.manual_clock import ManualClock
 from domain.environments.build import BuildStatus
 from domain.environments.catalog import EnvironmentCatalog
 from domain.environments.environment import EnvironmentNotFound, EnvironmentNotReady
-from domain.environments.ports import Platforms
 from domain.identity import Owner
 from domain.scripts.environment import Environment
-from domain.scripts.language import Language
-from tests.contracts.environments import DIGEST, FAILED, NOW, PLATFORM, READY, Environments, claim, version
+from tests.contracts.environments import DIGEST, FAILED, NOW, READY, Environments, claim, version
 from tests.support.acts import act
 from tests.unit.domain.environments.test_environment import build
 
 ALICE, BOB = Owner("alice"), Owner("bob")
-
-
-@define
-class FixedPlatforms(Platforms):
-    async def of(self, language: Language) -> str:
-        return PLATFORM
 
 
 @define(eq=False)

@@ -124,6 +124,7 @@ async def test_a_lock_that_is_not_accepted_is_refused_with_its_lines(world):
         await world.service().create(evolve(ASKED, lock=f"{LOCK}\nnumpy==2.5.5\n"), OPERATOR)
     assert "line 2: numpy has no --hash" in refused.value.message
     assert refused.value.details["problems"][0]["line"] == 2
+    assert refused.value.details["problems"][0]["pointer"] == "/lock"
 
 
 async def test_without_an_index_nothing_is_stored_and_the_setting_is_named(world):
