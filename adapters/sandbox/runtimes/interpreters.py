@@ -170,7 +170,7 @@ def _find_python() -> Interpreter:
     folders = [Bind(library, target)]
     folders += [Bind(library / name, target / name, hidden=True) for name in ("site-packages", "dist-packages")]
     folders += [Bind(_ZONES, _ZONES)]
-    binds = [*_files(program, _USR / "bin" / _PYTHON_NAME, modules), *folders]
+    binds = [*program_binds(program, _USR / "bin" / _PYTHON_NAME, modules), *folders]
     return Interpreter(
         language=Language.PYTHON,
         version=platform.python_version(),
@@ -193,7 +193,7 @@ def _python_program() -> Path:
 def _find_node(configured: Path | None) -> Interpreter:
     program = (configured or _node_of_wheel()).resolve(strict=True)
     version = node_version(program)
-    binds = _files(program, _USR / "bin" / "node")
+    binds = program_binds(program, _USR / "bin" / "node")
     return Interpreter(
         language=Language.NODEJS,
         version=version,
@@ -253,11 +253,12 @@ def _node_of_wheel() -> Path:
 def _package_binds(program: Path, binds: Sequence[Bind]) -> list[Bind]:
     """Return the libraries for packages that are not among these files."""
     known = {bind.target for bind in binds}
-    found = _files(program, program, [Path(name) for name in PACKAGE_LIBRARIES])[1:]
+    found = program_binds(program, program, [Path(name) for name in PACKAGE_LIBRARIES])[1:]
     return [bind for bind in found if bind.target not in known]
 
 
-def _files(program: Path, target: Path, modules: Sequence[Path] = ()) -> list[Bind]:
+def program_binds(program: Path, target: Path, modules: Sequence[Path] = ()) -> list[Bind]:
+    """Return a program with the libraries that it loads, as files of a sandbox."""
     libraries = libraries_of(program, modules)
     default = next((path.parent for path in libraries if path.name.startswith(_C_LIBRARY)), _USR / "lib")
     return [Bind(program, target), *(Bind(path.resolve(), _library_target(path, default)) for path in libraries)]

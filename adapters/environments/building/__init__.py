@@ -1,0 +1,1 @@
+"""Builds of environments: packages are installed in a sandbox, judged, and packed."""

@@ -1,0 +1,106 @@
+"""Indexes of packages on this machine: their packages are made by the tests."""
+
+import base64
+import hashlib
+import io
+import json
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from attrs import define, field
+
+
+@define(eq=False)
+class LocalIndex:
+    """Serves files by their paths, and records the requests."""
+
+    url: str
+    files: dict[str, bytes] = field(factory=dict)
+    asked: list[str] = field(factory=list)
+
+    def add_wheel(self, name: str, files: Mapping[str, bytes], links: Mapping[str, str] | None = None) -> str:
+        """Serve a wheel of version 1.0, and return its SHA-256."""
+        content = wheel(name, files, links or {})
+        file = f"{name}-1.0-py3-none-any.whl"
+        digest = hashlib.sha256(content).hexdigest()
+        self.files[f"/files/{file}"] = content
+        link = f'<a href="/files/{file}#sha256={digest}">{file}</a>'
+        self.files[f"/simple/{name}/"] = f"<!DOCTYPE html><html><body>{link}</body></html>".encode()
+        return digest
+
+    def add_package(self, name: str, files: Mapping[str, str], **facts: object) -> str:
+        """Serve a package of Node.js of version 1.0.0, and return its integrity."""
+        manifest = {"name": name, "version": "1.0.0", **facts}
+        content = tarball({"package.json": json.dumps(manifest), **files})
+        integrity = "sha512-" + base64.b64encode(hashlib.sha512(content).digest()).decode()
+        dist = {"tarball": f"{self.url}/{name}/-/{name}-1.0.0.tgz", "integrity": integrity}
+        packument = {"name": name, "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": {**manifest, "dist": dist}}}
+        self.files[f"/{name}"] = json.dumps(packument).encode()
+        self.files[f"/{name}/-/{name}-1.0.0.tgz"] = content
+        return integrity
+
+
+def wheel(name: str, files: Mapping[str, bytes], links: Mapping[str, str]) -> bytes:
+    """Return a wheel; `links` are symbolic links by name."""
+    about = f"{name}-1.0.dist-info"
+    metadata = {
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode(),
+        f"{about}/WHEEL": b"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    everything = {**files, **metadata}
+    record = "".join(f"{each},,\n" for each in (*everything, *links, f"{about}/RECORD"))
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for path, content in {**everything, f"{about}/RECORD": record.encode()}.items():
+            archive.writestr(path, content)
+        for path, to in links.items():
+            info = zipfile.ZipInfo(path)
+            info.external_attr = 0o120777 << 16
+            archive.writestr(info, to)
+    return target.getvalue()
+
+
+def tarball(files: Mapping[str, str]) -> bytes:
+    """Return a package of Node.js, packed."""
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz") as archive:
+        for name, text in files.items():
+            info = tarfile.TarInfo(f"package/{name}")
+            info.size = len(text.encode())
+            archive.addfile(info, io.BytesIO(text.encode()))
+    return target.getvalue()
+
+
+@contextmanager
+def local_index() -> Iterator[LocalIndex]:
+    """Serve an index on a free port of this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            index.asked.append(self.path)
+            content = index.files.get(self.path.replace("%2f", "/"))
+            self.send_response(404 if content is None else 200)
+            is_page = self.path.startswith("/simple/")
+            kind = "text/html" if is_page else "application/json" if self.path.count("/") == 1 else "application/x"
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.end_headers()
+            self.wfile.write(content or b"")
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    index = LocalIndex(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield index
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
