@@ -17,6 +17,7 @@ from domain.errors import Overloaded, RuntimeUnavailable
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
+from domain.scripts.environment import Environment
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
@@ -57,6 +58,8 @@ class MemoryScriptRunner(ScriptRunner):
     """The rules of each run that was acquired."""
     syntaxes: list[Syntax | None] = field(factory=list)
     """The syntax of each run that was acquired."""
+    environments: list[Environment | None] = field(factory=list)
+    """The packages of each."""
     evicted: list[UUID] = field(factory=list)
     running: int = field(default=0, init=False)
     queued: int = field(default=0, init=False)
@@ -83,6 +86,7 @@ class MemoryScriptRunner(ScriptRunner):
         require_known(run.syntax, run.language)
         self.networks.append(run.network)
         self.syntaxes.append(run.syntax)
+        self.environments.append(run.environment)
         waited_since = time.monotonic()
         await self._take_worker()
         try:

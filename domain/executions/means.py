@@ -6,10 +6,14 @@ from contextlib import asynccontextmanager
 from attrs import define, evolve, frozen
 
 from domain.egress.rule import EgressRule
+from domain.environments.catalog import EnvironmentCatalog
 from domain.executions.execution import Executed, OpenExecution
 from domain.grants.ceilings import EgressCeilings
+from domain.grants.environment import EnvironmentGrant
 from domain.grants.grants import Grants, GrantsUnknown
 from domain.grants.state import SaveOn, StateMode
+from domain.identity import Owner
+from domain.scripts.environment import Environment
 from domain.scripts.output import OutputListener
 from domain.scripts.ports import RunState
 from domain.scripts.report import ScriptReport
@@ -22,12 +26,13 @@ from domain.states.state import SlotClaim
 
 @frozen
 class RunMeans:
-    """What one run is given: its network's rules, its session's state, its owner's secrets, its script's syntax."""
+    """What one run is given: network rules, state, secrets of its owner, the syntax of its script, and packages."""
 
     network: tuple[EgressRule, ...] = ()
     state: RunState | None = None
     secrets: RunSecrets | None = None
     syntax: Syntax | None = None
+    environment: Environment | None = None
 
     @property
     def secret_values(self) -> Mapping[str, str]:
@@ -54,6 +59,7 @@ class Means:
     _egress: EgressCeilings
     _states: StateSlots
     _secrets: SecretValues
+    _environments: EnvironmentCatalog
 
     @asynccontextmanager
     async def given(self, execution: OpenExecution, slot_wait_s: float | None) -> AsyncIterator[RunMeans]:
@@ -62,6 +68,8 @@ class Means:
         Raises:
             GrantsUnknown: the session has grants of a later release.
             EgressNotAllowed: the owner may no longer reach a host.
+            EnvironmentNotFound: the owner may no longer use the packages.
+            EnvironmentNotReady: the packages are not built for this platform.
             StateTaken: another execution holds the slot for longer than `slot_wait_s`, by default QUEUE_TIMEOUT_MS.
             SecretNotFound, SecretNotAllowed, SecretsUnavailable: the owner's secrets have changed.
             SessionNotFound, Overloaded, StorageUnavailable: the state, or the rules of the owner, cannot be read.
@@ -74,7 +82,8 @@ class Means:
             await self._egress.require(execution.ref.owner, grants.network.allow)
         network = () if grants.network is None else grants.network.allow
         secrets = await self._given_secrets(execution, grants)
-        given = RunMeans(network, secrets=secrets, syntax=grants.run_syntax)
+        environment = await self._environment(execution.ref.owner, grants.environment)
+        given = RunMeans(network, secrets=secrets, syntax=grants.run_syntax, environment=environment)
         if grants.state is None:
             yield given
         elif grants.state.mode is StateMode.SHARED:
@@ -92,6 +101,12 @@ class Means:
         pinned = execution.session.pinned
         pin = None if pinned is None else pinned.pin
         return RunSecrets(await self._secrets.give(execution.ref.owner, grants.secrets.names, pin))
+
+    async def _environment(self, owner: Owner, granted: EnvironmentGrant | None) -> Environment | None:
+        if granted is None:
+            return None
+        assert granted.version is not None, "a session is pinned to a version"
+        return await self._environments.find(owner, granted.name, granted.version)
 
     def used(self, executed: Executed, means: RunMeans) -> Executed:
         """Return the execution with the version of the state that it left, and count what it saved."""

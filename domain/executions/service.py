@@ -281,6 +281,7 @@ class ExecutionService:
             network=means.network,
             secrets=means.secret_values,
             syntax=means.syntax,
+            environment=means.environment,
         )
 
     async def _source(self, ref: SessionRef) -> Script:

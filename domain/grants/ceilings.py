@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from domain.egress.known_rules import KnownOwnerRules
 from domain.egress.rule import EgressRule, is_covered
+from domain.environments.catalog import EnvironmentCatalog
 from domain.errors import Forbidden
+from domain.grants.environment import EnvironmentGrant
 from domain.grants.grants import Grants
 from domain.grants.ports import GrantCeiling, Pin
 from domain.identity import Owner
@@ -32,6 +34,20 @@ class EgressNotAllowed(Forbidden):
     @property
     def details(self) -> Mapping[str, object]:
         return {"rule": self.rule, "owner": str(self.owner)}
+
+
+@frozen
+class EnvironmentCeiling(GrantCeiling):
+    """Pins the environments of sessions to the version that is newest now."""
+
+    _catalog: EnvironmentCatalog
+
+    async def judge(self, owner: Owner, grants: Grants, _pin: Pin | None = None) -> Grants:
+        asked = grants.environment
+        if asked is None:
+            return grants
+        version = await self._catalog.choose(owner, asked.name, asked.version)
+        return evolve(grants, environment=EnvironmentGrant(version.name, version.version, version.language))
 
 
 @frozen

@@ -9,6 +9,7 @@ from attrs import define, frozen
 
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import Unavailable
+from domain.grants.environment import EnvironmentGrant
 from domain.grants.member import Member
 from domain.grants.network import NetworkGrant
 from domain.grants.secrets import SecretsGrant
@@ -58,6 +59,7 @@ class Grants:
     network: NetworkGrant | None = _member(NetworkGrant)  # noqa: RUF009  # it returns an attrs field
     secrets: SecretsGrant | None = _member(SecretsGrant)  # noqa: RUF009  # it returns an attrs field
     syntax: SyntaxGrant | None = _member(SyntaxGrant)  # noqa: RUF009  # it returns an attrs field
+    environment: EnvironmentGrant | None = _member(EnvironmentGrant)  # noqa: RUF009  # it returns an attrs field
     unknown: tuple[str, ...] = ()
 
     @classmethod

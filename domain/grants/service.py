@@ -52,9 +52,12 @@ class GrantService:
         if grants is None:
             return None
         _require(grants, kind)
+        found = grants
         for ceiling in self._ceilings:
-            grants = await ceiling.judge(owner, grants, None if function is None else function.pin)
-        return grants
+            found = await ceiling.judge(owner, found, None if function is None else function.pin)
+        if found is not grants:
+            _require(found, kind)  # a name may stand for something of another language
+        return found
 
     def for_function(self, kind: ScriptKind, asked: Grants | None) -> Grants | None:
         """Return the grants of a function to register; what an owner may have is judged with each of its sessions.

@@ -88,6 +88,7 @@ class Controller(UseCases):
         UseCases.runtime_hosts,
         UseCases.secret_values,
         UseCases.database.buckets,
+        UseCases.host_environments,
     )
 
     http_options = providers.Callable(http_options, UseCases.settings)
@@ -96,6 +97,7 @@ class Controller(UseCases):
         sessions=UseCases.sessions,
         states=UseCases.states,
         files=UseCases.files,
+        environments=UseCases.environments,
         executions=UseCases.executions,
         function_sessions=UseCases.function_sessions,
         calls=UseCases.calls,

@@ -21,6 +21,11 @@ from adapters.postgres.migrations.schema import SchemaCheck
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.egress_rules import PostgresOwnerRules
+from adapters.postgres.repositories.environments import (
+    PostgresBuildQueue,
+    PostgresEnvironmentRepository,
+    PostgresTreeStore,
+)
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
 from adapters.postgres.repositories.files import PostgresFileRepository
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
@@ -169,6 +174,9 @@ class Database(containers.DeclarativeContainer):
     )
     schedules = providers.Singleton(PostgresScheduleRepository, gateway, statements.provided.schedules)
     live_output = providers.Singleton(PostgresLiveOutput, gateway, statements.provided.live_output)
+    environments = providers.Singleton(PostgresEnvironmentRepository, gateway, statements.provided.environments)
+    environment_builds = providers.Singleton(PostgresBuildQueue, gateway, statements.provided.environments)
+    trees = providers.Singleton(PostgresTreeStore, gateway, statements.provided.environments)
     runtime_hosts = providers.Singleton(PostgresHostDirectory, gateway, statements.provided.runtime_hosts)
     functions = providers.Singleton(
         PostgresFunctionRepository,

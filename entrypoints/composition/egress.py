@@ -70,7 +70,7 @@ def networks_of(settings: Settings, sandbox: SandboxScriptRunner, client: Egress
 
 def roots_of(settings: Settings) -> Path | None:
     """Return the file of the certificates that scripts trust; None if the host has none."""
-    return settings.egress_ca_file or _roots_of_host()
+    return settings.egress_ca_file or roots_of_host()
 
 
 @define(eq=False)
@@ -97,7 +97,8 @@ class HostEgress:
             await self._client.close()
 
 
-def _roots_of_host() -> Path | None:
+def roots_of_host() -> Path | None:
+    """Return the file of the certificates that this host trusts, if there is one."""
     file = ssl.get_default_verify_paths().cafile
     candidates = [Path(file)] if file else []
     candidates += [Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt")]

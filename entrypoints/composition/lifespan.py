@@ -13,6 +13,7 @@ from adapters.postgres.retention.cleanup import Cleanup
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.secrets.values import SecretValues
 from entrypoints.composition.database import BucketSteps
+from entrypoints.composition.environments import HostEnvironments
 from entrypoints.composition.first_touch import FirstTouch
 from entrypoints.composition.front import Fronting
 from entrypoints.composition.guards import OwnerLimits, Security
@@ -45,11 +46,13 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
     hosts: RegisteredHosts,
     secrets: SecretValues,
     buckets: BucketSteps,
+    environments: HostEnvironments,
 ) -> Lifespan:
     """Return the order of the start and the end; no part that is unreachable stops a start."""
     return Lifespan(
         startup=[
             *(each.open for each in (gateway, *clock_gateways)),
+            environments.open,
             together(clock.measure, runners.open, *fronting.startup),
             *buckets.startup,
             *hosts.startup,
@@ -66,6 +69,7 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
             *hosts.background,
             secrets.run,
             *buckets.background,
+            *environments.background,
         ],
         shutdown=[partial(tasks.drain, _RECORDING_TIMEOUT_S), *webhooks.shutdown, runners.close],
         close=[
@@ -75,6 +79,7 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
             *hosts.close,
             first_touch.close,
             secrets.close,
+            environments.close,
             *(bounded(each.close, _RECORDING_TIMEOUT_S) for each in coalescers),
             *buckets.close,
             *(each.close for each in (*clock_gateways, gateway)),

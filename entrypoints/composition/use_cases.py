@@ -9,6 +9,8 @@ from adapters.random_ids import RandomIds
 from domain.audit import AuditService
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.environments.catalog import EnvironmentCatalog
+from domain.environments.service import EnvironmentService
 from domain.executions.by_name import FunctionCalls
 from domain.executions.function_sessions import FunctionSessions
 from domain.executions.history import HistoryService
@@ -18,6 +20,7 @@ from domain.executions.service import ExecutionService
 from domain.functions.examples import ExampleRuns
 from domain.functions.params import ParamsCheck
 from domain.functions.service import FunctionService
+from domain.grants.ceilings import EnvironmentCeiling
 from domain.grants.service import GrantService
 from domain.secrets.ceiling import SecretCeiling
 from domain.secrets.service import SecretService
@@ -28,6 +31,7 @@ from domain.usage import UsageService
 from domain.webhooks.service import WebhookService
 from entrypoints.composition.database import Database
 from entrypoints.composition.egress import egress_ceilings
+from entrypoints.composition.environments import HostEnvironments, HostPlatforms, built_languages
 from entrypoints.composition.files import file_service
 from entrypoints.composition.guards import OwnerLimits
 from entrypoints.composition.options import (
@@ -93,8 +97,30 @@ class UseCases(containers.DeclarativeContainer):
         sealer,
         providers.Callable(secret_policy, settings),
     )
+    platforms = providers.Singleton(HostPlatforms, settings)
+    environment_catalog = providers.Singleton(EnvironmentCatalog, database.clock, database.environments, platforms)
+    host_environments = providers.Singleton(
+        HostEnvironments.of,
+        settings,
+        database.clock,
+        ids,
+        database.environment_builds,
+        database.trees,
+        platforms,
+        runners.provided.sandbox,
+    )
+    environments = providers.Singleton(
+        EnvironmentService,
+        database.clock,
+        ids,
+        database.environments,
+        providers.Callable(built_languages, settings),
+        host_environments.provided.wake,
+    )
+    environment_ceiling = providers.Singleton(EnvironmentCeiling, environment_catalog)
     grants = providers.Singleton(
-        GrantService, providers.List(egress, providers.Singleton(SecretCeiling, secret_values))
+        GrantService,
+        providers.List(egress, environment_ceiling, providers.Singleton(SecretCeiling, secret_values)),
     )
     running = providers.Singleton(RunningExecutions)
 
@@ -112,7 +138,7 @@ class UseCases(containers.DeclarativeContainer):
         providers.Callable(state_limits, settings),
     )
 
-    means = providers.Singleton(Means, egress, state_slots, secret_values)
+    means = providers.Singleton(Means, egress, state_slots, secret_values, environment_catalog)
     files = providers.Singleton(file_service, settings, database.clock, ids, database.files, database.storage, tasks)
 
     executions = providers.Singleton(

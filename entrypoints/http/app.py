@@ -19,6 +19,7 @@ from entrypoints.http.endpoints.asynchronous import AsynchronousEndpoints
 from entrypoints.http.endpoints.audit import AuditEndpoint
 from entrypoints.http.endpoints.batches import BATCH, BatchEndpoints, Charge, charge_nothing
 from entrypoints.http.endpoints.documents import DocumentEndpoints
+from entrypoints.http.endpoints.environments import EnvironmentEndpoints
 from entrypoints.http.endpoints.events import EventEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints, execute_parser
 from entrypoints.http.endpoints.files import FileEndpoints
@@ -41,6 +42,7 @@ from entrypoints.http.openapi.document import compact, document
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.parsing.batches import BatchParser, items_parser, sessions_parser
 from entrypoints.http.parsing.bodies import Examiner
+from entrypoints.http.parsing.environments import environment_parser
 from entrypoints.http.parsing.functions import FunctionParser, rollback_parser
 from entrypoints.http.parsing.headers import IdempotencyKeys
 from entrypoints.http.parsing.schedules import schedule_parser, schedule_patch_parser
@@ -201,6 +203,7 @@ class Application:
             sessions=SessionEndpoints(services.sessions, initialize, patch, keys, services.queue),
             states=StateEndpoints(services.states, StateParsers.of(options, examiner)),
             files=FileEndpoints(services.files, options.chunk_timeout_s, options.stall_s),
+            environments=EnvironmentEndpoints(services.environments, environment_parser(options, examiner)),
             executions=ExecutionEndpoints(services.executions, services.calls, asynchronous, execute, keys),
             history=HistoryEndpoints(services.history, services.calls),
             asynchronous=asynchronous,

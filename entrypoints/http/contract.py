@@ -19,6 +19,7 @@ class Tag(StrEnum):
     WEBHOOKS = "Webhooks"
     SCHEDULES = "Schedules"
     SECRETS = "Secrets"
+    ENVIRONMENTS = "Environments"
     OPERATIONS = "Operations"
 
 

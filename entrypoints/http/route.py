@@ -10,6 +10,7 @@ import msgspec
 from attrs import define, field, frozen
 
 from domain.access.principal import ANY_EXECUTE, ANY_READ, ANY_SECRETS, ANY_WEBHOOKS, ANY_WRITE, Scope
+from domain.environments.environment import NAME_PATTERN, EnvironmentNotFound
 from domain.executions.execution import ExecutionNotFound
 from domain.files.file import FileNotFound
 from domain.idempotency import NO_SESSION
@@ -24,6 +25,7 @@ from entrypoints.http.response import Response
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
+_SHOWN_MAX = 64
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
 
 
@@ -209,6 +211,18 @@ def _delivery_id(text: str) -> UUID:
     return msgspec.convert(text, UUID)
 
 
+def _environment(text: str) -> str:
+    if not re.fullmatch(NAME_PATTERN, text):
+        raise EnvironmentNotFound(text[:_SHOWN_MAX])
+    return text
+
+
+def _environment_version(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,8}", text, re.ASCII):
+        raise EnvironmentNotFound(text[:_SHOWN_MAX])
+    return int(text)
+
+
 PATH_PARSERS: Mapping[str, Callable[[str], Any]] = {
     "request_id": session_id_of,
     "execution_id": _execution_id,
@@ -219,6 +233,8 @@ PATH_PARSERS: Mapping[str, Callable[[str], Any]] = {
     "language_title": str,
     "state_key": str,
     "secret_name": str,
+    "environment": _environment,
+    "environment_version": _environment_version,
     "host_name": str,
     "tree_digest": str,
     "id": str,

@@ -9,6 +9,7 @@ from entrypoints.http.endpoints.asynchronous import AsynchronousEndpoints
 from entrypoints.http.endpoints.audit import AuditEndpoint
 from entrypoints.http.endpoints.batches import BatchEndpoints
 from entrypoints.http.endpoints.documents import ASSETS, DocumentEndpoints
+from entrypoints.http.endpoints.environments import EnvironmentEndpoints
 from entrypoints.http.endpoints.events import EventEndpoints
 from entrypoints.http.endpoints.executions import ExecutionEndpoints
 from entrypoints.http.endpoints.files import FileEndpoints
@@ -22,6 +23,7 @@ from entrypoints.http.endpoints.sessions import SessionEndpoints
 from entrypoints.http.endpoints.states import StateEndpoints
 from entrypoints.http.endpoints.usage import UsageEndpoint
 from entrypoints.http.endpoints.webhooks import WebhookEndpoints
+from entrypoints.http.environment_routes import environment_routes
 from entrypoints.http.file_routes import file_routes
 from entrypoints.http.openapi.asynchronous import CANCEL, ERASE, EVENTS, EXECUTION, EXECUTIONS, QUEUE, RETRY
 from entrypoints.http.openapi.executions import (
@@ -105,6 +107,7 @@ class Endpoints:
     states: StateEndpoints
     files: FileEndpoints
     secrets: SecretEndpoints
+    environments: EnvironmentEndpoints
     executions: ExecutionEndpoints
     history: HistoryEndpoints
     asynchronous: AsynchronousEndpoints
@@ -128,6 +131,7 @@ def routes(endpoints: Endpoints) -> tuple[Route, ...]:
         *state_routes(endpoints.states),
         *file_routes(endpoints.files),
         *secret_routes(endpoints.secrets),
+        *environment_routes(endpoints.environments),
         *_execution_routes(endpoints.asynchronous, endpoints.events),
         *_function_routes(endpoints.functions, endpoints.executions, endpoints.history),
         *schedule_routes(endpoints.schedules),

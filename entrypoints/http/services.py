@@ -4,6 +4,7 @@ from attrs import field, frozen
 from prometheus_client import CollectorRegistry
 
 from domain.audit import AuditService
+from domain.environments.service import EnvironmentService
 from domain.executions.by_name import FunctionCalls
 from domain.executions.function_sessions import FunctionSessions
 from domain.executions.history import HistoryService
@@ -29,6 +30,7 @@ class Services:
 
     sessions: SessionService
     states: StateService
+    environments: EnvironmentService
     files: FileService
     executions: ExecutionService
     function_sessions: FunctionSessions

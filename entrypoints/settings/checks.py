@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from entrypoints.settings.edge import edge_lists_are_valid, rates_are_valid
 from entrypoints.settings.egress import egress_settings_are_valid
+from entrypoints.settings.environments import environment_settings_are_valid
 from entrypoints.settings.nodes import clock_source_is_valid, database_nodes_are_valid
 from entrypoints.settings.runtime_hosts import (
     controller_ca_is_usable,
@@ -258,6 +259,7 @@ CONTROLLER_CHECKS: tuple[Check, ...] = (
     webhook_settings_are_valid,
     egress_settings_are_valid,
     secret_settings_are_valid,
+    environment_settings_are_valid,
 )
 """The checks of a controller."""
 

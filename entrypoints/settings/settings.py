@@ -184,6 +184,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     max_secrets_per_owner: Annotated[int, Meta(ge=1, le=1000, description="Limit of secrets of one owner.")] = 100
+    environment_index_python: Annotated[
+        Secret | None,
+        Meta(description="URL of the index from which environments of Python are built (PEP 503). Unset: no builds."),
+    ] = None
+    environment_index_nodejs: Annotated[
+        Secret | None,
+        Meta(description="URL of the registry from which environments of Node.js are built. Unset: no builds."),
+    ] = None
+    environment_index_hosts: Annotated[
+        Texts,
+        Meta(
+            description="Further hosts that builds reach, if an index refers to them for files, such as "
+            "files.example.com:443. Unset: none."
+        ),
+    ] = ()
+    environment_builds: Annotated[bool, Meta(description="Build environments on this host.")] = True
+    environment_build_seconds: Annotated[
+        int, Meta(ge=10, le=3600, description="Limit of the installation of an environment.")
+    ] = 600
+    max_environment_mb: Annotated[
+        int, Meta(ge=1, le=16_384, description="Limit in MiB of the files of an environment.")
+    ] = 1024
+    max_environment_files: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Limit of the files and folders of an environment.")
+    ] = 50_000
+    max_environments_mb: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_048_576,
+            description="MiB of environments on the disk of this host; those that were not used for longest make way.",
+        ),
+    ] = 10_240
 
     webhook_key: Annotated[
         Secret | None,

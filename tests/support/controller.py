@@ -9,6 +9,13 @@ from prometheus_client import CollectorRegistry
 from adapters.aes_gcm_sealer import AesGcmSealer
 from adapters.memory.audit import MemoryAudit
 from adapters.memory.egress_rules import MemoryOwnerRules
+from adapters.memory.environments import (
+    FixedPlatforms,
+    MemoryBuildQueue,
+    MemoryEnvironmentRepository,
+    MemoryEnvironmentStore,
+    MemoryTreeStore,
+)
 from adapters.memory.executions import MemoryExecutionRepository
 from adapters.memory.files import MemoryFileRepository
 from adapters.memory.functions import MemoryFunctionRepository
@@ -29,6 +36,7 @@ from adapters.memory.usage import MemoryExecutionCounts
 from adapters.memory.webhooks import MemoryDeliveryQueue, MemoryWebhookRepository, MemoryWebhookStore
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
+from domain.environments.service import EnvironmentService
 from domain.limits.ports import Unlimited
 from domain.scripts.language import Language
 from domain.secrets.ports import Sealer
@@ -66,6 +74,7 @@ class Fakes:
     tasks: BackgroundTasks = field(factory=BackgroundTasks)
     execution_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("an execution", 8))
     recording_limiter: CapacityLimiter = field(factory=lambda: CapacityLimiter("a recording", 8))
+    environments: MemoryEnvironmentStore = field(factory=MemoryEnvironmentStore)
     schedules: MemoryScheduleRepository | None = None
     files: MemoryFileRepository = field(factory=MemoryFileRepository)
     output: MemoryLiveOutput = field(init=False)
@@ -117,6 +126,9 @@ class Fakes:
             "live_output": self.output,
             "states": MemoryStateRepository(self.store),
             "files": self.files,
+            "environments": MemoryEnvironmentRepository(self.environments, self.audit),
+            "environment_builds": MemoryBuildQueue(self.environments),
+            "trees": MemoryTreeStore(self.environments),
             "runtime_hosts": self.runtime_hosts,
             "functions": self.functions,
             "audit": self.audit,
@@ -138,6 +150,13 @@ class Fakes:
             "execution_limiter": self.execution_limiter,
             "recording_limiter": self.recording_limiter,
             "quotas": Unlimited(),
+            "platforms": FixedPlatforms(),
+            "environments": EnvironmentService(
+                self.clock,
+                self.ids,
+                MemoryEnvironmentRepository(self.environments, self.audit),
+                frozenset({Language.PYTHON}),
+            ),
         }
         observation = {"metrics": CollectorRegistry()} | ({} if health is None else {"health": health})
         while _OVERRIDDEN:

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import os
 import re
+import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -138,23 +139,31 @@ class _Build:
     async def _run(self, step: BuildStep) -> tuple[int, str]:
         """Run a program, log what it writes, and return its status with what it says of its failure."""
         command = self._sandbox.command(step, self._path / "work", self._path / "relay")
-        program = await asyncio.create_subprocess_exec(*command, **self._sandbox.popen_options())  # type: ignore[arg-type]  # as subprocess.Popen takes them
+        # On this thread, with which it ends: bubblewrap dies with the thread that started it.
+        program = subprocess.Popen(command, **self._sandbox.popen_options())  # type: ignore[call-overload]  # noqa: S603, ASYNC220  # our own command line, which takes milliseconds
+        reading = asyncio.ensure_future(
+            asyncio.to_thread(self._read, program, self._sandbox.order(step), asyncio.get_running_loop())
+        )
+        try:
+            return await asyncio.shield(reading)
+        finally:
+            program.kill()  # the whole sandbox ends with it
+            await asyncio.wait([reading])
+
+    def _read(
+        self, program: "subprocess.Popen[bytes]", order: bytes, loop: asyncio.AbstractEventLoop
+    ) -> tuple[int, str]:
         assert program.stdin is not None
         assert program.stdout is not None
         said = ""
-        try:
-            program.stdin.write(self._sandbox.order(step))
+        with program, contextlib.suppress(BrokenPipeError):
+            program.stdin.write(order)
             program.stdin.close()
-            while piece := await program.stdout.read(_PIECE_SIZE):
+            while piece := os.read(program.stdout.fileno(), _PIECE_SIZE):
                 text = piece.decode(errors="replace")
-                self._log(text)
+                loop.call_soon_threadsafe(self._log, text)
                 said = (said + text)[-_SAID_MAX:]
-            return await program.wait(), _failure_in(said)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                program.kill()  # the whole sandbox ends with it
-            await program.stdout.read()
-            await program.wait()
+        return program.returncode, _failure_in(said)
 
     def _judge(self, tree: Path, language: Language) -> None:
         """Raise BadTree for what does not belong in a tree."""

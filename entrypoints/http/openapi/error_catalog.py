@@ -6,6 +6,10 @@ from uuid import UUID
 
 from domain.access.credentials import CredentialMissing, CredentialRefused, JwksUnavailable
 from domain.access.principal import FunctionsOfAnother, Scope, ScopeMissing
+from domain.environments.environment import EnvironmentConflict, EnvironmentNotFound, EnvironmentNotReady
+from domain.environments.lock import LockProblem
+from domain.environments.service import BuildsUnavailable, InvalidLock
+from domain.environments.tree import TreeUnavailable
 from domain.errors import (
     DomainError,
     FieldTooLarge,
@@ -68,6 +72,8 @@ MEANINGS: Mapping[str, str] = {
     "CPU_LIMIT": "the script used more CPU time than its limit",
     "DELIVERY_NOT_FOUND": "this owner has no such message to a webhook, or it is kept no longer",
     "EGRESS_NOT_ALLOWED": "the script would reach a host that EGRESS_RULES do not allow to the owner of the session",
+    "ENVIRONMENT_NOT_FOUND": "there is no such environment, or the owner of the session may not use it",
+    "ENVIRONMENT_NOT_READY": "the environment is not built yet, could not be built, or is retired",
     "EXECUTION_CANCELLED": "the execution was cancelled; details.stdout has what its script wrote until then",
     "EXECUTION_EXPIRED": "the execution did not start in time, so its script never ran",
     "EXECUTION_NOT_FOUND": "the history has no such execution of this owner, or no longer has it",
@@ -84,6 +90,7 @@ MEANINGS: Mapping[str, str] = {
     "IDEMPOTENCY_CONFLICT": "the Idempotency-Key was used for a call with another payload",
     INTERNAL_ERROR: "the server failed because of a bug; the log has the cause under the error_id",
     "INVALID_LANGUAGE_TITLE": "the language-title does not have the required form",
+    "INVALID_LOCK": "the lock of the environment is not accepted; details.problems has the lines",
     "INVALID_PARAMS": "the params are not valid for the script",
     "INVALID_REQUEST": "the request is not valid; details.problems has each problem with its JSON pointer",
     "KEYS_UNAVAILABLE": "the keys that verify tokens cannot be fetched now",
@@ -219,6 +226,12 @@ SAMPLES: tuple[DomainError, ...] = (
     CredentialMissing(),
     CredentialRefused("it has expired"),
     EgressNotAllowed(Owner("alice"), "api.example.com:443", 0),
+    InvalidLock([LockProblem(2, "numpy has no --hash")]),
+    EnvironmentNotFound("data", 3),
+    EnvironmentNotReady("data", 3, "building"),
+    EnvironmentConflict("data"),
+    BuildsUnavailable(Language.PYTHON),
+    TreeUnavailable("0" * 64, "they are being fetched. Repeat the call after a moment."),
     ScopeMissing((Scope.EXECUTE_ALL, Scope.EXECUTE_PYTHON)),
     SessionNotFound(),
     FileNotFound(),

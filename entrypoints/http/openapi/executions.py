@@ -1,5 +1,6 @@
 """The contracts of the routes of executions and batches."""
 
+from domain.environments.environment import EnvironmentNotFound, EnvironmentNotReady
 from domain.errors import QuotaReached, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotStored
 from domain.functions.function import FunctionNotFound, FunctionVersionNotFound
@@ -88,6 +89,8 @@ _RUN_ERRORS = (
     SecretNotFound,
     SecretNotAllowed,
     SecretsUnavailable,
+    EnvironmentNotFound,
+    EnvironmentNotReady,
     GrantsUnknown,
     ExecutionUnknown,
 )

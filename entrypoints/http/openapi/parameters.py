@@ -6,6 +6,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
+from domain.environments.environment import NAME_PATTERN as ENVIRONMENT_PATTERN
 from domain.grants.secrets import NAME_PATTERN
 from domain.idempotency import KEY_PATTERN
 from domain.identity import OWNER_SIZE_MAX
@@ -40,6 +41,22 @@ SCHEDULE_ID = Parameter(
     UUID,
     "The id of the schedule. A text that is not a UUID gives 404.",
     "01a2101f-9ff2-79ec-8000-000000000003",
+    required=True,
+)
+ENVIRONMENT = Parameter(
+    "environment",
+    In.PATH,
+    Annotated[str, Meta(pattern=ENVIRONMENT_PATTERN)],
+    "The name of the environment.",
+    "data",
+    required=True,
+)
+ENVIRONMENT_VERSION = Parameter(
+    "environment_version",
+    In.PATH,
+    Annotated[int, Meta(ge=1, le=999_999_999)],
+    "The version of the environment.",
+    1,
     required=True,
 )
 FUNCTION_TITLE = Parameter(
@@ -111,6 +128,8 @@ PATH_PARAMETERS = {
         STATE_KEY,
         FILE_ID,
         SECRET_NAME,
+        ENVIRONMENT,
+        ENVIRONMENT_VERSION,
     )
 }
 """The parameters of path templates, by name; a contract may have another one of the name."""

@@ -3,6 +3,7 @@
 from attrs import evolve
 
 from domain.access.principal import ScopeMissing
+from domain.environments.environment import EnvironmentNotFound, EnvironmentNotReady
 from domain.errors import RuntimeUnavailable, StorageUnavailable
 from domain.functions.function import FunctionNotFound, FunctionVersionNotFound
 from domain.grants.ceilings import EgressNotAllowed
@@ -112,6 +113,8 @@ INITIALIZE = Contract(
         SecretNotFound,
         SecretNotAllowed,
         SecretsUnavailable,
+        EnvironmentNotFound,
+        EnvironmentNotReady,
         KeyInFlight,
         StorageUnavailable,
         RuntimeUnavailable,

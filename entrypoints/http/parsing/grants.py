@@ -6,7 +6,9 @@ from typing import Protocol
 from msgspec import UnsetType
 
 from domain.egress.rule import EgressRule, InvalidRule
+from domain.environments.environment import pinned_name
 from domain.errors import Problem
+from domain.grants.environment import EnvironmentGrant
 from domain.grants.grants import Grants
 from domain.grants.network import NetworkGrant
 from domain.grants.secrets import SecretsGrant
@@ -16,7 +18,7 @@ from domain.scripts.syntax import Syntax
 from entrypoints.http.schemas.fields import given
 from entrypoints.http.schemas.grants import NewNetwork, NewState, NewSyntax, is_given
 
-GRANT_NAMES = ("state", "network", "secrets", "syntax")
+GRANT_NAMES = ("state", "network", "secrets", "syntax", "environment")
 """The members of bodies that ask for grants; none of them changes during a session."""
 
 
@@ -43,6 +45,11 @@ class GrantingBody(Protocol):
         """The syntax that it asks for."""
         ...
 
+    @property
+    def environment(self) -> str | UnsetType | None:
+        """The packages that it asks for."""
+        ...
+
 
 def grants_problems(body: GrantingBody) -> Iterator[Problem]:
     """Yield what is missing in the members of a body that ask for grants."""
@@ -53,6 +60,10 @@ def grants_problems(body: GrantingBody) -> Iterator[Problem]:
             EgressRule.parse(text)
         except InvalidRule as error:
             yield Problem(f"/network/allow/{at}", str(error))
+    try:
+        _environment(body.environment)
+    except ValueError:
+        yield Problem("/environment", "must be the name of an environment, such as data, or data@3 with a version")
 
 
 def asked_grants(body: GrantingBody) -> Grants | None:
@@ -64,11 +75,17 @@ def asked_grants(body: GrantingBody) -> Grants | None:
         network=NetworkGrant(rules) if rules else None,
         secrets=SecretsGrant(names) if names else None,
         syntax=None if given(body.syntax) is None else SyntaxGrant(Syntax.TYPESCRIPT),
+        environment=_environment(body.environment),
     )
 
 
 def _rules(asked: NewNetwork | UnsetType | None) -> list[str]:
     return (given(asked.allow) or []) if isinstance(asked, NewNetwork) else []
+
+
+def _environment(asked: str | UnsetType | None) -> EnvironmentGrant | None:
+    """Return the packages that a body asks for; raises ValueError."""
+    return EnvironmentGrant(*pinned_name(asked)) if isinstance(asked, str) else None
 
 
 def _state(asked: NewState | UnsetType | None) -> StateGrant | None:

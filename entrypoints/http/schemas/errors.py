@@ -33,6 +33,7 @@ class ErrorProblem(Struct):
 
     pointer: Annotated[str, Meta(description="The place: a JSON pointer (RFC 6901) into the body, /headers or /query.")]
     message: Annotated[str, Meta(description="What is wrong there.")]
+    line: Annotated[int | UnsetType, Meta(description="The line of a lock, from 1 on.")] = UNSET
 
 
 class ErrorDetails(Struct):
@@ -64,6 +65,7 @@ class ErrorDetails(Struct):
     needed_scopes: Annotated[list[Scope] | UnsetType, Meta(description="The scopes of which the call needs one.")] = (
         UNSET
     )
+    status: Annotated[_Text, Meta(description="How far the environment is.")] = UNSET
     reason: Annotated[_Text, Meta(description="Why, as far as the service may say.")] = UNSET
     version: Annotated[
         _Count, Meta(description="The current version, the wanted one, or that to which the session is pinned.")

@@ -22,6 +22,7 @@ from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
 from entrypoints.http.schemas.grants import (
     GrantsField,
+    NewEnvironmentField,
     NewNetworkField,
     NewSecretsField,
     NewStateField,
@@ -110,6 +111,7 @@ class FunctionBody(Struct, forbid_unknown_fields=True):
     network: NewNetworkField | UnsetType = UNSET
     secrets: NewSecretsField | UnsetType = UNSET
     syntax: NewSyntaxField | UnsetType = UNSET
+    environment: NewEnvironmentField | UnsetType = UNSET
 
 
 class FunctionEnvelope(Struct, forbid_unknown_fields=True):
@@ -125,6 +127,7 @@ class FunctionEnvelope(Struct, forbid_unknown_fields=True):
     network: NewNetworkField | UnsetType = UNSET
     secrets: NewSecretsField | UnsetType = UNSET
     syntax: NewSyntaxField | UnsetType = UNSET
+    environment: NewEnvironmentField | UnsetType = UNSET
 
 
 class ExampleEnvelope(Struct, forbid_unknown_fields=True):

@@ -97,6 +97,16 @@ NewSyntaxField = Annotated[
 ]
 
 
+NewEnvironmentField = Annotated[
+    str | None,
+    Meta(
+        description="Packages that the script may import, by the name of an environment such as data, or with a "
+        "version such as data@3. Without one the session gets the newest version that is ready, and keeps it. The "
+        "default is none. A session without script_content has that of its function."
+    ),
+]
+
+
 class GrantedNetwork(Struct):
     """Hosts that the script may reach."""
 
@@ -127,6 +137,7 @@ class GrantsBody(Struct):
     network: GrantedNetwork | UnsetType = UNSET
     secrets: Annotated[list[SecretName], Meta(description="The names of secrets.")] | UnsetType = UNSET
     syntax: GrantedSyntax | UnsetType = UNSET
+    environment: Annotated[str, Meta(description="The packages that the script may import.")] | UnsetType = UNSET
 
 
 GrantsField = Annotated[
@@ -144,6 +155,7 @@ def grants_body(grants: Grants | None) -> GrantsBody | UnsetType:
         network=UNSET if network is None else GrantedNetwork([str(rule) for rule in network.allow]),
         secrets=UNSET if secrets is None else list(secrets.names),
         syntax=UNSET if syntax is None else syntax,
+        environment=UNSET if grants.environment is None else str(grants.environment),
     )
 
 

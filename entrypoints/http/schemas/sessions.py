@@ -17,6 +17,7 @@ from entrypoints.http.schemas import fields
 from entrypoints.http.schemas.errors import Error
 from entrypoints.http.schemas.grants import (
     GrantsField,
+    NewEnvironmentField,
     NewNetworkField,
     NewSecretsField,
     NewStateField,
@@ -77,6 +78,7 @@ class InitializeBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     network: NewNetworkField | UnsetType = UNSET
     secrets: NewSecretsField | UnsetType = UNSET
     syntax: NewSyntaxField | UnsetType = UNSET
+    environment: NewEnvironmentField | UnsetType = UNSET
 
 
 class InitializeItemBody(InitializeBody):

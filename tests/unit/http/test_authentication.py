@@ -107,6 +107,10 @@ DECISIONS: dict[str, frozenset[Scope] | None] = {
     "get_delivery": HOOKS,
     "redeliver_message": HOOKS,
     "list_acts": ADMIN,
+    "create_environment": ADMIN,
+    "list_environments": ADMIN,
+    "get_environment": ADMIN,
+    "retire_environment": ADMIN,
     "list_usage": KNOWN,
     "get_liveness": ANYONE,
     "get_readiness": ANYONE,
@@ -190,6 +194,7 @@ def path_of(route: Route) -> str:
     ids = {"request_id": "01890000-0000-7000-8000-000000000000", "execution_id": "01890000-0000-7000-8000-000000000001"}
     ids |= {"webhook_id": ids["request_id"], "delivery_id": ids["request_id"], "schedule_id": ids["execution_id"]}
     ids |= {"state_key": "count", "secret_name": "API_KEY", "file_id": ids["request_id"]}
+    ids |= {"environment": "none", "environment_version": "1"}
     return route.path.format(**ids, language_title="python-none")
 
 

@@ -22,7 +22,10 @@ from tests.unit.http.world import OPTIONS, SCRIPT, TITLE, Exchange, chunks, erro
 INITIALIZE = "/api/v1/initialize"
 HEADERS = TITLE | {"Content-Type": "application/json"}
 PARSERS = Parsers.of(OPTIONS)
-FIELDS = "context, convention, limits, metadata, network, renewal, script_content, secrets, state, syntax, ttl_seconds"
+FIELDS = (
+    "context, convention, environment, limits, metadata, network, renewal, script_content, secrets, state, syntax, "
+    "ttl_seconds"
+)
 
 
 async def problems_in(client, content, code="INVALID_REQUEST"):

@@ -53,6 +53,7 @@ async def test_every_path_rejects_other_methods_and_lists_its_own(client, world)
 
 
 def with_ids(path):
+    path = path.replace("{environment}", "data").replace("{environment_version}", "1")
     for name in ("execution_id", "webhook_id", "delivery_id", "schedule_id", "file_id"):
         path = path.replace(f"{{{name}}}", ID)
     return path

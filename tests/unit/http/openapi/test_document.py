@@ -25,12 +25,6 @@ from tests.unit.http.world import OPTIONS, Exchange, World
 
 DOCUMENTED_ELSEWHERE = {
     "ApiKeyNotFound",  # raised by a command only
-    "BuildsUnavailable",  # of environments, which no route has yet, like the next ones
-    "EnvironmentConflict",
-    "EnvironmentNotFound",
-    "EnvironmentNotReady",
-    "InvalidLock",
-    "TreeUnavailable",
     "HostConflict",  # of runtime hosts that register, like NetworkForbidden, RuntimeTokenMissing and TooManyHosts
     "NetworkForbidden",
     "RuntimeTokenMissing",

@@ -1,0 +1,91 @@
+"""Packages from an index to a script: the service builds an environment, and sessions import what it has."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.integration.embedded.conftest import seed
+from tests.integration.supervisor.conftest import Service, wait_until
+from tests.support.folders import quick_parent, shared_folder
+from tests.support.indexes import LocalIndex, local_index
+
+_TOOLS = os.pathsep.join((str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")))
+
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(shutil.which("uv", path=_TOOLS) is None, reason="uv is not installed: make .venv anew"),
+]
+
+
+@pytest.fixture(scope="module")
+def index() -> Iterator[LocalIndex]:
+    with local_index() as index:
+        yield index
+
+
+@pytest.fixture(scope="module")
+def service(made: Path, index: LocalIndex) -> Iterator[Service]:
+    with shared_folder(quick_parent()) as folder:
+        seed(made, folder)
+        urls = {"ENVIRONMENT_INDEX_PYTHON": f"{index.url}/simple", "ENVIRONMENT_INDEX_NODEJS": index.url}
+        service = Service(folder, program=("entrypoints", "serve"), **urls)
+        try:
+            yield service.ready()
+        finally:
+            service.end()
+
+
+def created(service: Service, **fields: object) -> str:
+    """Create a version, wait for its end, and return its path."""
+    response = httpx2.post(f"{service.url}/api/v1/environments", json=fields)
+    assert response.status_code == 202, response.text
+    path = response.headers["location"]
+    wait_until(lambda: service.get(path).json()["status"] in ("ready", "failed"))
+    return path
+
+
+def execute(service: Service, title: str, script: str, environment: str) -> httpx2.Response:
+    """Return the response to an execution of a new session."""
+    body = {"script_content": script, "environment": environment}
+    session = httpx2.post(f"{service.url}/api/v1/initialize", json=body, headers={"Language-Title": title})
+    assert session.status_code == 200, session.text
+    return httpx2.post(f"{service.url}/api/v1/execute/{session.json()['request_id']}", json={})
+
+
+def test_a_script_of_python_imports_what_an_environment_has(service: Service, index: LocalIndex) -> None:
+    digest = index.add_wheel("pure", {"pure/__init__.py": b"VALUE = 42\n", "json.py": b"raise SystemExit\n"})
+    path = created(service, name="data", language="python", lock=f"pure==1.0 --hash=sha256:{digest}", preload=["pure"])
+    (build,) = service.get(path).json()["builds"].values()
+    assert build["status"] == "ready", build
+    assert build["preload_cpu_ms"] >= 0
+    response = execute(service, "python-x", "import json, pure\nresult = json.dumps([pure.VALUE])", "data")
+    assert response.json()["result"] == "[42]", response.text
+
+
+def test_a_script_of_node_requires_what_an_environment_has(service: Service, index: LocalIndex) -> None:
+    integrity = index.add_package("adder", {"index.js": "module.exports = (a, b) => a + b"})
+    lock = (
+        '{"lockfileVersion": 3, "packages": {"": {"dependencies": {"adder": "1.0.0"}}, '
+        f'"node_modules/adder": {{"version": "1.0.0", "integrity": "{integrity}"}}}}}}'
+    )
+    path = created(service, name="web", language="nodejs", lock=lock, preload=["adder"])
+    (build,) = service.get(path).json()["builds"].values()
+    assert build["status"] == "ready", build
+    response = execute(service, "nodejs-x", "return require('adder')(20, 22)", "web@1")
+    assert response.json()["result"] == 42, response.text
+
+
+def test_a_build_that_fails_says_why_and_serves_no_session(service: Service, index: LocalIndex) -> None:
+    index.add_wheel("pure", {"pure/__init__.py": b""})
+    path = created(service, name="bad", language="python", lock=f"pure==1.0 --hash=sha256:{'0' * 64}")
+    (build,) = service.get(path).json()["builds"].values()
+    assert build["status"] == "failed"
+    assert "0" * 64 in build["log"]
+    body = {"script_content": "result = 1", "environment": "bad"}
+    refused = httpx2.post(f"{service.url}/api/v1/initialize", json=body, headers={"Language-Title": "python-x"})
+    assert (refused.status_code, refused.json()["error"]["details"]["status"]) == (409, "failed")
