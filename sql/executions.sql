@@ -279,6 +279,33 @@ SET
 FROM written AS w
 WHERE t.request_id = any(ARRAY[w.request_id]);
 
+-- name: complete_files(request_ids, execution_ids, slots, file_ids, sizes, sha256s, expiries)!
+-- Runs in front of a finish and in its transaction, behind save_states_and_uses, which has taken the locks. So files are
+-- seen if and only if their execution counts. A call without an open record changes nothing. A file that was removed
+-- meanwhile stays removed: it has no `expires_at` but -infinity.
+WITH call AS (
+    SELECT *
+    FROM
+        unnest(
+            :request_ids::uuid[], :execution_ids::uuid[], :slots::smallint[], :file_ids::uuid[], :sizes::bigint[],
+            :sha256s::text[], :expiries::timestamptz[]
+        ) AS c (request_id, execution_id, slot, file_id, size, sha256, expires_at)
+),
+opened AS (
+    SELECT c.*
+    FROM call AS c
+    INNER JOIN meta.open_executions AS o ON o.request_id = any(ARRAY[c.request_id]) AND c.execution_id = o.execution_id
+)
+UPDATE meta.files AS f
+SET bytes = c.size, sha256 = decode(c.sha256, 'hex'), expires_at = c.expires_at, complete = TRUE
+FROM opened AS c
+WHERE
+    f.slot = c.slot
+    AND f.file_id = c.file_id
+    AND f.execution_id = c.execution_id
+    AND NOT f.complete
+    AND f.expires_at > '-infinity';
+
 -- name: select_execution_counts(partitions, request_ids, owners, execution_ids, named_partitions)
 -- Never prepared: a plan for the given partitions locks only these.
 SELECT c.ordinal, e.execution_count

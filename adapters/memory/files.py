@@ -7,6 +7,7 @@ from attrs import define, evolve, field
 from typing_extensions import override
 
 from domain.errors import DomainError
+from domain.executions.execution import FinishedExecution
 from domain.files.file import FileNotFound, StoredFile
 from domain.files.ports import COUNTED_MIN, ERASED_MAX, FileRepository, FileStart
 from domain.identity import EVERY_OWNER, Owner
@@ -47,6 +48,12 @@ class MemoryFileRepository(FileRepository):
         del self.started[file.file_id]
         self.completed[file.file_id] = evolve(file, session_id=start.session_id, execution_id=start.execution_id)
         return file
+
+    def complete_outputs(self, finished: FinishedExecution) -> None:
+        """Make the files of an execution that counts visible."""
+        for file in finished.files:
+            if self.started.pop(file.file_id, None) is not None:
+                self.completed[file.file_id] = file
 
     @override
     async def find(self, owner: Owner, file_id: UUID) -> StoredFile:

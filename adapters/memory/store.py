@@ -1,6 +1,6 @@
 """The rows that the fake repositories share."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -46,11 +46,18 @@ class AcceptedEntry:
     erased_status: ExecutionStatus | None = None
 
 
+def _ignore(_finished: FinishedExecution) -> None:
+    return
+
+
 @define
 class MemoryStore:
     """What is stored; while `failure` is set, every call of a repository raises it."""
 
     sessions: dict[UUID, Session] = field(factory=dict)
+    on_counted: Callable[[FinishedExecution], None] = _ignore
+    """Called with each execution that counts."""
+
     scripts: dict[UUID, Script] = field(factory=dict)
     open_executions: dict[UUID, OpenExecution] = field(factory=dict)
     history: dict[UUID, Execution] = field(factory=dict)
@@ -108,14 +115,14 @@ class MemoryStore:
         return None if holder is None or holder.deadline_at <= now else holder
 
     def save_state(self, finished: FinishedExecution) -> None:
-        """Save the state of an execution that counts, if it has one; raises StateLost."""
+        """Save the state of an execution that counts, if it has one, and complete its files; raises StateLost."""
         execution = finished.execution
         stored = self.states.get(execution.ref.session_id)
-        if finished.state is None or stored is None:
-            return
-        if stored.writer != execution.execution_id:
-            raise StateLost
-        self.states[execution.ref.session_id] = SessionState(stored.version + 1, finished.state)
+        if finished.state is not None and stored is not None:
+            if stored.writer != execution.execution_id:
+                raise StateLost
+            self.states[execution.ref.session_id] = SessionState(stored.version + 1, finished.state)
+        self.on_counted(finished)
 
     def put(self, session: Session) -> None:
         """Replace or add a session."""

@@ -27,6 +27,9 @@ Row = Sequence[Any]
 PARTITIONS = 32
 """Days in the ring of the history; the table has a partition for each."""
 
+FILE_SLOTS = 9
+"""Days in the ring of files; their tables have a partition for each."""
+
 _MS_PER_DAY = 86_400_000
 _FIRST_DATE = date(1970, 1, 1)
 
@@ -218,6 +221,11 @@ def day_number(day: date) -> int:
 def partition_of(identifier: UUID) -> int:
     """Return the number of the partition to which an execution's row belongs."""
     return day_of(identifier) % PARTITIONS
+
+
+def file_slot_of(file_id: UUID) -> int:
+    """Return the number of the partition to which a file belongs."""
+    return day_of(file_id) % FILE_SLOTS
 
 
 def first_id_of(day: int) -> UUID:

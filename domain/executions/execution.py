@@ -8,6 +8,7 @@ from uuid import UUID
 from attrs import define, field, frozen
 
 from domain.errors import NotFound, ScriptFailed, Unavailable
+from domain.files.file import StoredFile
 from domain.identity import SessionRef, uuid7_time
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
@@ -47,7 +48,8 @@ class FinishedExecution:
     """An execution that has ended, to be recorded: its params and its report.
 
     `state` is what to save as the state of the session, if the execution holds the slot; None changes nothing. `uses`
-    is what it has used of the grants of its session, as uses_of writes it; None if nothing.
+    is what it has used of the grants of its session, as uses_of writes it; None if nothing. `files` are those that its
+    script has left, with all their chunks stored: callers see them if and only if the execution is counted.
     """
 
     execution: OpenExecution
@@ -56,6 +58,12 @@ class FinishedExecution:
     report: ScriptReport
     state: JsonText | None = field(default=None, repr=False)
     uses: JsonText | None = None
+    files: tuple[StoredFile, ...] = ()
+
+    @property
+    def saves_more(self) -> bool:
+        """Whether more than the end itself is stored."""
+        return self.state is not None or self.uses is not None or bool(self.files)
 
 
 @frozen

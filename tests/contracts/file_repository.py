@@ -1,5 +1,6 @@
 """The contract of FileRepository."""
 
+import asyncio
 import hashlib
 from abc import ABC, abstractmethod
 from datetime import timedelta
@@ -8,9 +9,12 @@ from uuid import UUID
 import pytest
 from attrs import evolve
 
+from domain.executions.execution import ExecutionLost, OpenExecution
 from domain.files.file import CHUNK_SIZE, FileNotFound, StoredFile
 from domain.files.ports import COUNTED_MIN, FileStart
 from domain.identity import EVERY_OWNER, Owner
+from domain.json_text import JsonText
+from tests.contracts.keyed_call_repository import KEY
 from tests.contracts.storage import ALICE, BOB, Storage
 
 PAUSE = timedelta(minutes=2)
@@ -90,6 +94,50 @@ class FileRepositoryContract(ABC):
         await storage.files.complete(file, now)
         found = await storage.files.find(ALICE, file_id)
         assert (found.session_id, found.execution_id) == (session_id, execution_id)
+
+    async def left(self, storage: Storage, execution: OpenExecution) -> StoredFile:
+        """Store a file that an execution has written, except for its completion."""
+        now, ref = storage.clock.now(), execution.ref
+        file_id, until = storage.ids.new(now, ref.session_id), execution.deadline_at + PAUSE
+        named = file_id, ref.owner, "out.png", "image/png"
+        await storage.files.start(FileStart(*named, 7, until, ref.session_id, execution.execution_id))
+        await storage.files.add_chunk(file_id, 0, b"content", now, until)
+        digest = hashlib.sha256(b"content").hexdigest()
+        return StoredFile(*named, 7, digest, now + DAY, ref.session_id, execution.execution_id)
+
+    async def test_files_of_an_execution_are_seen_if_and_only_if_it_counts(self, storage: Storage) -> None:
+        ref, other = (await storage.add(ALICE)).ref, (await storage.add(ALICE)).ref
+        counted, withdrawn = await storage.begin(ref), await storage.begin(other)
+        files = [await self.left(storage, each) for each in (counted, counted, withdrawn)]
+        await storage.executions.withdraw(withdrawn.execution_id, other)
+        assert (await storage.files.page(ALICE, None, 10, storage.clock.now())).items == []
+        ends = [
+            evolve(storage.finished(counted), files=tuple(files[:2]), uses=JsonText("{}")),
+            evolve(storage.finished(withdrawn), files=(files[2],)),
+        ]
+        found = await asyncio.gather(*map(storage.executions.finish, ends), return_exceptions=True)
+        assert [isinstance(each, ExecutionLost) for each in found] == [False, True]
+        seen = (await storage.files.page(ALICE, None, 10, storage.clock.now())).items
+        assert sorted(seen, key=lambda file: file.file_id) == sorted(files[:2], key=lambda file: file.file_id)
+        assert await storage.executions.finish(ends[0]) == 1
+
+    async def test_a_file_that_was_removed_before_its_execution_counts_stays_removed(self, storage: Storage) -> None:
+        execution = await storage.begin((await storage.add(ALICE)).ref)
+        file = await self.left(storage, execution)
+        await storage.files.abandon(file.file_id)
+        await self.erase_all(storage)
+        assert await storage.executions.finish(evolve(storage.finished(execution), files=(file,))) == 1
+        with pytest.raises(FileNotFound):
+            await storage.files.find(ALICE, file.file_id)
+
+    async def test_files_of_an_end_under_a_key_are_seen_with_it(self, storage: Storage) -> None:
+        assert storage.keyed_executions is not None
+        ref = (await storage.add(ALICE)).ref
+        execution = await storage.keyed_executions.begin(*storage.request(ref), KEY)
+        assert isinstance(execution, OpenExecution)
+        file = await self.left(storage, execution)
+        assert await storage.keyed_executions.finish(evolve(storage.finished(execution), files=(file,)), KEY) == 1
+        assert await storage.files.find(ALICE, file.file_id) == file
 
     async def test_an_empty_file_has_no_chunks(self, storage: Storage) -> None:
         file = await self.stored(storage, content=b"")

@@ -63,7 +63,8 @@ from tests.unit.takeover.builders import NOW
 
 def memory_storage(store: MemoryStore, webhooks: MemoryWebhookStore | None = None) -> Storage:
     clock, ids, functions = ManualClock(), SequentialIds(), MemoryFunctionRepository()
-    store.functions = functions.functions
+    store.functions, files = functions.functions, MemoryFileRepository()
+    store.on_counted = files.complete_outputs
     sessions, executions = MemorySessionRepository(store, EXAMINED_MAX), MemoryExecutionRepository(store, clock)
     announcer = MemoryAnnouncer(webhooks or MemoryWebhookStore(), ids)
     queue = MemoryExecutionQueue(store, executions, ids, announcer=announcer)
@@ -79,7 +80,7 @@ def memory_storage(store: MemoryStore, webhooks: MemoryWebhookStore | None = Non
         queue=queue,
         schedules=MemoryScheduleRepository(store, queue),
         states=MemoryStateRepository(store),
-        files=MemoryFileRepository(),
+        files=files,
     )
 
 

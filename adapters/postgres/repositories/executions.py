@@ -174,7 +174,7 @@ class PostgresExecutionRepository(ExecutionRepository):
 
     @override
     async def finish(self, finished: FinishedExecution) -> int:
-        ends = self._finishes if finished.state is None and finished.uses is None else self._saving
+        ends = self._saving if finished.saves_more else self._finishes
         count = await ends.submit(finished)
         return await self.history.stored_count(finished.execution) if count is None else count
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from attrs import define, evolve
 from typing_extensions import override
 
-from adapters.postgres.codec import Row, day_of
+from adapters.postgres.codec import Row, file_slot_of
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements.calls import FileStatements
 from domain.errors import StorageUnavailable
@@ -16,15 +16,7 @@ from domain.files.ports import COUNTED_MIN, ERASED_MAX, FileRepository, FileStar
 from domain.identity import Owner
 from domain.paging import Page
 
-SLOTS = 9
-"""Days in the ring of files; the tables have a partition for each."""
-
 _ERASED_FILES_MAX = 200
-
-
-def slot_of(file_id: UUID) -> int:
-    """Return the number of the partition to which a file belongs."""
-    return day_of(file_id) % SLOTS
 
 
 @define(eq=False)
@@ -133,7 +125,7 @@ class PostgresFileRepository(FileRepository):
 
 
 def _named(file_id: UUID) -> dict[str, Any]:
-    return {"slot": slot_of(file_id), "file_id": file_id}
+    return {"slot": file_slot_of(file_id), "file_id": file_id}
 
 
 def _file_of(row: Row) -> StoredFile:

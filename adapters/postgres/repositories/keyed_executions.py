@@ -180,7 +180,7 @@ class PostgresKeyedExecutionRepository(KeyedExecutionRepository):
 
     @override
     async def finish(self, finished: FinishedExecution, idempotency_key: IdempotencyKey) -> int:
-        ends = self._finishes if finished.state is None and finished.uses is None else self._saving
+        ends = self._saving if finished.saves_more else self._finishes
         count = await ends.submit((finished, idempotency_key))
         return await self._history.stored_count(finished.execution) if count is None else count
 

@@ -146,7 +146,7 @@ class PostgresExecutionQueue(QueueReader):
 
     @override
     async def finish(self, finished: FinishedExecution, entry: Entry, following: Entry | None = None) -> int:
-        ends = self._finishes if finished.state is None and finished.uses is None else self._saving
+        ends = self._saving if finished.saves_more else self._finishes
         count = await ends.submit(EndCall(finished, entry, following))
         return await self._history.stored_count(finished.execution) if count is None else count
 

@@ -14,13 +14,14 @@ from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.locking_writes import POLLS_MAX
 from adapters.postgres.batching.statement import Call, LockingStatement, Row
-from adapters.postgres.codec import partition_of
+from adapters.postgres.codec import file_slot_of, partition_of
 from adapters.postgres.connections.connection import BoundStatement
 from adapters.postgres.connections.errors import StatementRefused, StillLocked
 from adapters.postgres.gateway import Gateway, PoolName
 from adapters.postgres.statements.calls import ExecutionStatements
 from domain.errors import StorageUnavailable
 from domain.executions.execution import FinishedExecution, StateLost
+from domain.files.file import StoredFile
 
 _STATEMENTS_MAX = 2
 """Statements that wait for locks at once, as in LockingWrites."""
@@ -61,7 +62,12 @@ class SavingEndStatement(LockingStatement[Call, int | None]):
     @override
     def before(self, calls: Sequence[Call]) -> Sequence[BoundStatement]:
         ends = [self._finished(call) for call in calls]
-        return [BoundStatement(self._statements.save_states_and_uses, _saved(ends))]
+        found = [BoundStatement(self._statements.save_states_and_uses, _saved(ends))]
+        files = [(each, file) for each in ends for file in each.files]
+        if files:
+            # Behind the save, which has taken the locks of all calls of the batch.
+            found.append(BoundStatement(self._statements.complete_files, _left(files)))
+        return found
 
     @override
     def decode(self, call: Call, row: Row) -> int | Exception | None:
@@ -80,6 +86,18 @@ def _saved(ends: Sequence[FinishedExecution]) -> dict[str, object]:
         "states": codec.texts(each.state for each in ends),
         "uses": codec.texts(each.uses for each in ends),
         "nows": codec.instants(each.finished_at for each in ends),
+    }
+
+
+def _left(files: Sequence[tuple[FinishedExecution, StoredFile]]) -> dict[str, object]:
+    return {
+        "request_ids": codec.uuids(finished.execution.ref.session_id for finished, _ in files),
+        "execution_ids": codec.uuids(finished.execution.execution_id for finished, _ in files),
+        "slots": codec.numbers(file_slot_of(file.file_id) for _, file in files),
+        "file_ids": codec.uuids(file.file_id for _, file in files),
+        "sizes": codec.numbers(file.size for _, file in files),
+        "sha256s": codec.texts(file.sha256 for _, file in files),
+        "expiries": codec.instants(file.expires_at for _, file in files),
     }
 
 

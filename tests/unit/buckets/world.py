@@ -199,6 +199,8 @@ class World:
         store = self.stores[number] = MemoryStore()
         if number == 0:
             store.functions = self.functions.functions
+        files = MemoryFileRepository()
+        store.on_counted = files.complete_outputs
         sessions = MemorySessionRepository(store, EXAMINED_MAX)
         executions = MemoryExecutionRepository(store, self.clock)
         webhooks = self.sent.setdefault(number, MemoryWebhookStore())
@@ -215,7 +217,7 @@ class World:
             MemoryKeyedExecutionRepository(store, executions),
             MemoryLiveOutput(store),
             MemoryStateRepository(store),
-            MemoryFileRepository(),
+            files,
             queue,
             MemoryScheduleRepository(store, queue, HISTORY_MAX),
             MemoryUsageReader(store, EXAMINED_MAX, webhooks),
