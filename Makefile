@@ -30,7 +30,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: audit commands dist image image-test units native help run test failover faults engines quick unit proof soak check commits format lint types imports sql scripts bench bench-bucket-lists bench-buckets bench-cleanup bench-controllers bench-egress bench-fairness bench-front bench-history bench-hosts bench-queue bench-takeover bench-turns compare lock clean openapi openapi-lint conformance kubernetes
+.PHONY: audit commands dist image image-test units native help run test further failover faults engines quick unit proof soak check commits format lint types imports sql scripts bench bench-bucket-lists bench-buckets bench-cleanup bench-controllers bench-egress bench-fairness bench-front bench-history bench-hosts bench-queue bench-states bench-takeover bench-turns compare lock clean openapi openapi-lint conformance kubernetes
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -47,6 +47,9 @@ test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL, with bran
 	$(PYTHON) -m tests.guest_coverage $(GUEST_COVERAGE)
 	$(COVERAGE) report --include='domain/*' --fail-under=100 --format=total > /dev/null \
 	    || { echo 'domain/ is not covered whole'; exit 1; }
+
+further: $(DEV_STAMP) ## Suites of what few changes touch: files of a release, the fake origin, the OpenAPI document by its schema; a minute.
+	$(PYTEST) $(DURATIONS) --show-capture=no -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/further
 
 faults: $(DEV_STAMP) ## Faults of server, network and controller under load, with a table of them, and upgrades; about six minutes.
 	$(PYTEST) --show-capture=no --durations=0 --durations-min=20 tests/faults tests/upgrade
@@ -180,6 +183,9 @@ bench-queue: $(BENCH_STAMP) ## The queue of executions, beside pgqueuer and proc
 
 bench-takeover: $(BENCH_STAMP) ## Copy and compare the origin's sessions, in turns with COPY and with bare scans; BENCH="--help" for sizes.
 	@$(PYTHON) -m tests.origin.figures $(BENCH)
+
+bench-states: $(BENCH_STAMP) ## Counters in states of 100 sessions by 64 callers, in turns with executions without a state; takes BENCH as well.
+	@$(PYTHON) -m tests.benchmarks states $(BENCH)
 
 bench-history: $(BENCH_STAMP) ## Record and page at 5 million rows of history beside 50 thousand; takes BENCH as well.
 	@$(PYTHON) -m tests.benchmarks history $(BENCH)

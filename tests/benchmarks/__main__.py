@@ -24,6 +24,7 @@ from tests.benchmarks import (
     report,
 )
 from tests.benchmarks import buckets as buckets_benchmark
+from tests.benchmarks import states as states_benchmark
 from tests.benchmarks import turns as turns_benchmark
 from tests.benchmarks.http_runs import Times
 from tests.benchmarks.machine import Cores, describe
@@ -212,6 +213,15 @@ def sessions_in_turn(*, places: int, warm: int, seconds: float) -> None:
     """Use sessions in turn, more than there are places and as many; then start 200 at once. Two minutes."""
     with bench() as (postgres, _, folder), strangers_printed():
         for text in turns_benchmark.run(postgres, folder, places, warm, seconds):
+            click.echo(text)
+
+
+@cli.command("states")
+@click.option("--seconds", default=6.0, show_default=True, help="Measured, for each line.")
+def counters(*, seconds: float) -> None:
+    """Count in the states of 100 sessions by 64 callers, in turns with executions without a state; a minute."""
+    with bench() as (postgres, cores, _), strangers_printed():
+        for text in states_benchmark.run(postgres, cores, seconds):
             click.echo(text)
 
 

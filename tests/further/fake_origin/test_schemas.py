@@ -3,8 +3,8 @@
 import psycopg
 import pytest
 
+from tests.further.fake_origin.test_generations import client_of
 from tests.integration.origin.calls import execute, initialize, initialized, session
-from tests.integration.origin.test_generations import client_of
 from tests.origin.databases import fill, origin_database, run
 from tests.origin.process import running_origin
 
