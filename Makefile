@@ -30,7 +30,7 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: audit commands dist image image-test units native help run test further failover faults engines quick unit proof soak check commits format lint types imports sql scripts bench bench-bucket-lists bench-buckets bench-cleanup bench-controllers bench-egress bench-fairness bench-front bench-history bench-hosts bench-queue bench-states bench-takeover bench-turns compare lock clean openapi openapi-lint conformance kubernetes
+.PHONY: audit commands dist image image-test units native help run test further failover faults engines quick unit proof soak check commits format lint types imports sql scripts bench bench-bucket-lists bench-buckets bench-cleanup bench-controllers bench-egress bench-fairness bench-front bench-history bench-hosts bench-queue bench-states bench-takeover bench-turns compare scale-report lock clean openapi openapi-lint conformance kubernetes
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -158,6 +158,9 @@ bench-fairness: $(BENCH_STAMP) ## What a neighbour notices of one owner's flood;
 
 bench-controllers: $(BENCH_STAMP) ## What a call costs at 1, 2 and 4 controllers on one database, WAL and disk; takes BENCH as well.
 	@$(PYTHON) -m tests.benchmarks controllers $(BENCH)
+
+scale-report: $(BENCH_STAMP) ## What 1, 10 and 100 machines carry, by measured costs; SCALE="--cores 16" for other machines.
+	@$(PYTHON) -m tests.benchmarks scale $(SCALE)
 
 bench-buckets: $(BENCH_STAMP) ## Buckets on a node of Citus beside a plain database, by processor time; needs Citus; takes BENCH as well.
 	@$(PYTHON) -m tests.benchmarks buckets $(BENCH)

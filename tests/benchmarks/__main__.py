@@ -22,10 +22,12 @@ from tests.benchmarks import (
     plot,
     queues,
     report,
+    scale_report,
 )
 from tests.benchmarks import buckets as buckets_benchmark
 from tests.benchmarks import states as states_benchmark
 from tests.benchmarks import turns as turns_benchmark
+from tests.benchmarks.capacity import Machine
 from tests.benchmarks.http_runs import Times
 from tests.benchmarks.machine import Cores, describe
 from tests.benchmarks.plan import Plan
@@ -163,6 +165,22 @@ def several_controllers(*, rounds: int) -> None:
     with bench() as (postgres, cores, folder), strangers_printed():
         for text in controllers.run(postgres, cores, folder, rounds):
             click.echo(text)
+
+
+@cli.command("scale")
+@click.option("--rounds", default=5, show_default=True, help="Of each kind of call, on each load, in turns.")
+@click.option("--cores", "processors", default=8, show_default=True, help="Of a machine.")
+@click.option("--busy", default=0.6, show_default=True, help="The part of them that a load may take.")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), default=_OUTPUT, show_default=True)
+def capacity_of_machines(*, rounds: int, processors: int, busy: float, output: Path) -> None:
+    """Measure one controller and two, and say what 1, 10 and 100 machines carry by that; minutes."""
+    with bench() as (postgres, cores, folder), strangers_printed():
+        loads = scale_report.measured(postgres, cores, folder, rounds)
+        site = loads.site(Machine(processors, busy))
+        for text in scale_report.lines(loads, site):
+            click.echo(text)
+    output.mkdir(parents=True, exist_ok=True)
+    scale_report.draw(site, output / "scale.svg")
 
 
 @cli.command("queue")

@@ -21,7 +21,7 @@ from tests.benchmarks.sessions import SessionSet
 
 NUMBERS = (1, 2, 4)
 KINDS = ("controllers", "PostgreSQL", "workers")
-_CONNECTIONS = 64
+_CALLERS = 64
 _SESSIONS = 64
 _STORED = 100_000
 _SETTLE_S = 0.3
@@ -67,16 +67,17 @@ class Round:
 
 @define(eq=False)
 class Group:
-    """The first controllers of all, and their rounds."""
+    """The first controllers of all, with so many callers together, and their rounds."""
 
     servers: Sequence[Server]
     database: Database
+    callers: int = _CALLERS
     rounds: dict[str, list[Round]] = field(factory=dict)
 
     def measure(self, case: Case, ids: Sequence[str]) -> None:
         """Send the calls of a case to all controllers of the group at once."""
         first, *others = [server.url for server in self.servers]
-        with LoadGenerator(first, _CONNECTIONS, others) as generator:
+        with LoadGenerator(first, self.callers, others) as generator:
             generator.each_once(list(islice(case.calls(ids), case.count // 4)))
             time.sleep(_SETTLE_S)
             before = self._state()
