@@ -49,8 +49,8 @@ class Attack:
     A script returns what it got. The attack succeeds if its last script returns anything but null. `ends` are the
     failures that may end it besides null. `trace` is a text that proves success in the output of the last script.
     `in_control` says that it is harmless outside a sandbox, and must succeed there. Its scripts are called by
-    `convention` and written in `syntax`, and find hostile packages if it `has_packages`. With a `state`, each step
-    finds the state that the step before in its session has left.
+    `convention` and written in `syntax`, and find hostile packages if it `has_packages`. If it `has_secrets`, those of
+    its first session find some. With a `state`, each step finds the state that the step before in its session has left.
 
     `network` are the rules of its session, in which `{target}` is a host of its own at the addresses `resolves`, and
     other names are those of TrialHosts. One of its connections must be `refused` for this reason, or it has tried
@@ -71,6 +71,7 @@ class Attack:
     state: AttackState | None = None
     has_packages: bool = False
     syntax: Syntax | None = None
+    has_secrets: bool = False
     network: Sequence[str] = ()
     resolves: Sequence[str] = ()
     refused: RefusalReason | None = None
@@ -146,6 +147,7 @@ def read_attack(language: Language, category: str, name: str, text: str, prelude
         convention=Convention(facts.pop("convention", Convention.OWN)),
         state=AttackState(facts.pop("state")) if "state" in facts else None,
         has_packages=facts.pop("packages", "no") == "yes",
+        has_secrets=facts.pop("secrets", "no") == "yes",
         network=facts.pop("network", "").split(),
         resolves=facts.pop("resolves", "").split(),
         refused=RefusalReason[facts.pop("refused")] if "refused" in facts else None,

@@ -20,6 +20,7 @@ from adapters.sandbox.selftest.corpus import Attack, AttackState
 from adapters.sandbox.selftest.packages import HostilePackages
 from adapters.sandbox.selftest.reach import why_not_reached
 from adapters.sandbox.selftest.results import AttackResult, Judge, Trial
+from adapters.sandbox.selftest.secrets import SECRETS, TrialSecrets
 from adapters.sandbox.selftest.trial_hosts import TrialHosts
 from domain.egress.rule import EgressRule
 from domain.errors import DomainError
@@ -68,7 +69,7 @@ class Attacker:
             if step.in_another_session:
                 sessions.append(_new_session())
                 state = EMPTY_OBJECT
-            reports.append(await self._run(attack, step.source, sessions[-1], state))
+            reports.append(await self._run(attack, step.source, sessions[-1], state, first=len(sessions) == 1))
             state = reports[-1].state or state
         await self._evict(sessions)
         harm = await self._harm(attack.language)
@@ -127,7 +128,13 @@ class Attacker:
         return None if report.result == "42" else "another session's call failed"
 
     async def _run(
-        self, attack: Attack, source: str, session: SessionRef, state: JsonText = EMPTY_OBJECT
+        self,
+        attack: Attack,
+        source: str,
+        session: SessionRef,
+        state: JsonText = EMPTY_OBJECT,
+        *,
+        first: bool = False,
     ) -> ScriptReport:
         run = self._script_run(attack.language, source, session, attack.timeout_ms)
         run = self._with_network(run, attack.network, attack.target)
@@ -136,8 +143,12 @@ class Attacker:
             script, asked = await run.source(), attack.syntax.asked
             await self.runner.check(attack.language, script, ANONYMOUS, attack.convention, asked)
         environment = self.packages.environment(attack.language) if attack.has_packages else None
-        run = evolve(run, convention=attack.convention, state=_run_state(attack, state), syntax=attack.syntax)
-        return await self._report(evolve(run, environment=environment))
+        given = _run_state(attack, state)
+        run = evolve(run, convention=attack.convention, state=given, syntax=attack.syntax, environment=environment)
+        if not (attack.has_secrets and first):
+            return await self._report(run)
+        secrets = TrialSecrets()
+        return secrets.shown(await self._report(evolve(run, secrets=SECRETS, listener=secrets.listener())))
 
     async def _report(self, run: ScriptRun) -> ScriptReport:
         worker = await self.runner.acquire(run)
