@@ -7,6 +7,7 @@ const fs = require('node:fs');
 const FOLDER = '/environment/';
 const THREADS = '/proc/self/task', DESCRIPTORS = '/proc/self/fd';
 const KIB = 1024;
+const REMEDY = 'Leave it out of preload; scripts can require it all the same.';
 const elsewhere = /^(?:\.{0,2}\/|file:|$)/;
 
 let load = null;
@@ -42,25 +43,16 @@ function preload(names) {
   const before = process.cpuUsage();
   for (const name of names) {
     const active = whatIsActive();
-    try {
-      requirePackage(name);
-    } catch (error) {
-      throw failure(name, error);
-    }
+    try { requirePackage(name); } catch (error) { throw failure(name, error); }
     const left = whatIsActive().find((each) => !active.includes(each));
-    if (left !== undefined) {
-      throw failure(name, `it leaves ${left}. Leave it out of preload; scripts can require it all the same.`);
-    }
+    if (left !== undefined) throw failure(name, `it leaves ${left}. ${REMEDY}`);
   }
   const { user, system } = process.cpuUsage(before);
   return { cpu_ms: (user + system) / 1000, ...memory() };
 }
 
-function failure(name, cause) {
-  const error = new Error(`the preload of ${name} failed: ${cause}`);
-  error.stack = error.message; // what the service is told
-  return error;
-}
+// The stack of the error is what the service is told.
+const failure = (name, cause) => Object.assign(new Error(), { stack: `the preload of ${name} failed: ${cause}` });
 
 // Returns the threads, open descriptors and resources of the event loop.
 function whatIsActive() {
