@@ -19,6 +19,7 @@ from adapters.environments.building.tools import NPM, UV
 from adapters.environments.copies import TreeCopies
 from adapters.environments.folder import TreeFolder
 from adapters.environments.platform import platform_of
+from adapters.remote_runtime.script_runner import HttpScriptRunner
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.runtimes.interpreters import InterpreterMissing, find_interpreter, program_binds
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder, Unprepared
@@ -78,13 +79,16 @@ class HostEnvironments:
         trees: TreeStore,
         platforms: Platforms,
         sandbox: SandboxScriptRunner | None,
+        remote: HttpScriptRunner | None,
     ) -> "HostEnvironments":
-        """Return what the settings ask for: trees with a sandbox, and a builder with an index."""
+        """Return what the settings ask for: trees with a sandbox, and a builder with an index.
+
+        Runtime hosts get their trees from the client `remote`.
+        """
         folder, limits = _folder(settings), tree_limits(settings)
-        copies = None
-        if sandbox is not None:
-            wait_s = settings.queue_timeout_ms / 1000
-            copies = TreeCopies(TreeFolder(folder), trees, limits, settings.max_environments_mb * MEBI, wait_s)
+        copies = None if sandbox is None else _copies(settings, trees)
+        if remote is not None:
+            remote.trees = trees
         indexes = _indexes(settings)
         if not (indexes and settings.environment_builds):
             return cls(copies, None, None, sandbox)
@@ -127,6 +131,27 @@ class HostEnvironments:
             await self.copies.close()
 
 
+@define(eq=False)
+class ReceivedTrees:
+    """The trees of a runtime host, which controllers send."""
+
+    copies: TreeCopies
+    _sandbox: SandboxScriptRunner
+
+    @classmethod
+    def of(cls, settings: Settings, sandbox: SandboxScriptRunner) -> "ReceivedTrees":
+        """Return those below DATA_DIR."""
+        return cls(_copies(settings, None), sandbox)
+
+    async def open(self) -> None:
+        """Make the folder, before the sandbox is opened. Without it the sandbox refuses scripts with an environment."""
+        try:
+            await self.copies.open()
+            self._sandbox.trees = self.copies
+        except OSError as error:
+            _log.warning("environments_unavailable", reason=str(error))
+
+
 def built_languages(settings: Settings) -> frozenset[Language]:
     """Return the languages of which environments can be built."""
     return frozenset(index_urls(settings))
@@ -150,6 +175,11 @@ def build_sandbox(settings: Settings, builder: SandboxBuilder, language: Languag
     roots = roots_of_host()
     found = None if roots is None else builder.reachable(roots)
     return BuildSandbox(builder.bwrap(), python.program, files, uid, found, tree_limits(settings).bytes_max)
+
+
+def _copies(settings: Settings, trees: TreeStore | None) -> TreeCopies:
+    wait_s, bytes_max = settings.queue_timeout_ms / 1000, settings.max_environments_mb * MEBI
+    return TreeCopies(TreeFolder(_folder(settings)), trees, tree_limits(settings), bytes_max, wait_s)
 
 
 def _folder(settings: Settings) -> Path:

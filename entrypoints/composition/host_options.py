@@ -38,6 +38,8 @@ def sandbox_options(settings: Settings, languages: tuple[Language, ...]) -> Sand
         output_size_max=_OUTPUT_SIZE_MAX,
         result_size_max=settings.max_result_size,
         state_limits=state_limits(settings),
+        environments_max=settings.max_environment_zygotes,
+        preloads=settings.environment_preload,
         reserved_mb=_EGRESS_MB if has_egress(settings) else 0,
     )
     return options if settings.sandbox_uid is None else evolve(options, sandbox_uid=settings.sandbox_uid)

@@ -12,6 +12,7 @@ from adapters.host_registrar import HostRegistrar, Offer, RegistrarOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
 from entrypoints.composition.egress import HostEgress
+from entrypoints.composition.environments import ReceivedTrees
 from entrypoints.composition.host_options import host_options, sandbox_options
 from entrypoints.composition.runners import CLOSE_GRACE_S
 from entrypoints.composition.telemetry import tracing_of
@@ -59,12 +60,16 @@ def _offer(runner: SandboxScriptRunner) -> Offer:
 
 
 def _lifespan(
-    runner: SandboxScriptRunner, egress: HostEgress, tracing: Tracing, registrar: HostRegistrar | None = None
+    runner: SandboxScriptRunner,
+    egress: HostEgress,
+    trees: ReceivedTrees,
+    tracing: Tracing,
+    registrar: HostRegistrar | None = None,
 ) -> Lifespan:
     return Lifespan(
-        startup=[egress.open, runner.open],
+        startup=[egress.open, trees.open, runner.open],
         background=[] if registrar is None else [registrar.run],
-        shutdown=[partial(runner.close, CLOSE_GRACE_S), egress.close],
+        shutdown=[partial(runner.close, CLOSE_GRACE_S), egress.close, trees.copies.close],
         close=[
             *([] if registrar is None else [bounded(registrar.end, _END_WITHIN_S)]),
             partial(asyncio.to_thread, tracing.close),
@@ -87,11 +92,13 @@ class RuntimeHost(containers.DeclarativeContainer):
 
     runner = providers.Singleton(SandboxScriptRunner, providers.Callable(sandbox_options, settings, tuple(Language)))
     egress = providers.Singleton(HostEgress, settings, runner)
+    trees = providers.Singleton(ReceivedTrees.of, settings, runner)
     executions = providers.Singleton(ExecutionMetrics, _METRICS_PREFIX)
     api = providers.Singleton(
         HostApi,
         providers.Singleton(ObservedRunner, runner, executions, providers.Object(_REQUEST.get)),
         providers.Callable(host_options, settings),
+        receiver=trees.provided.copies,
     )
     registrar = providers.Singleton(_registrar, settings, runner)
     tls = providers.Callable(host_tls, settings)
@@ -118,7 +125,7 @@ class RuntimeHost(containers.DeclarativeContainer):
         providers.Singleton(Scrape, metrics),
         observers,
         loop_lag,
-        providers.Singleton(_lifespan, runner, egress, tracing, registrar),
+        providers.Singleton(_lifespan, runner, egress, trees, tracing, registrar),
         providers.Callable(_leaving, registrar),
         tls,
     )

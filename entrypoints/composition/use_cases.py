@@ -108,6 +108,7 @@ class UseCases(containers.DeclarativeContainer):
         database.trees,
         platforms,
         runners.provided.sandbox,
+        runners.provided.remote,
     )
     environments = providers.Singleton(
         EnvironmentService,

@@ -203,6 +203,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     environment_build_seconds: Annotated[
         int, Meta(ge=10, le=3600, description="Limit of the installation of an environment.")
     ] = 600
+    environment_preload: Annotated[
+        bool,
+        Meta(
+            description="Import the packages of `preload` before workers start. All sessions of the environment trust "
+            "that code."
+        ),
+    ] = True
+    max_environment_zygotes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            description="Environments of which this host keeps packages imported; the least recently used makes way.",
+        ),
+    ] = 8
     max_environment_mb: Annotated[
         int, Meta(ge=1, le=16_384, description="Limit in MiB of the files of an environment.")
     ] = 1024
