@@ -166,6 +166,5 @@ class NodeScriptRunnerContract:
         assert refused.value.fault.line == 2
 
     @pytest.mark.parametrize("source", ["import fs from 'fs';", "export default 1;"])
-    async def test_an_es_module_is_refused(self, runner, source):
-        with pytest.raises(ScriptSyntaxError):
-            await runner.check(Language.NODEJS, script_of(source), ANONYMOUS)
+    async def test_an_es_module_is_found_by_the_check(self, runner, source):
+        assert await runner.check(Language.NODEJS, script_of(source), ANONYMOUS) is InputForm.MODULE
