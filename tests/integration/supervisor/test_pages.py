@@ -125,3 +125,18 @@ def test_every_step_of_the_page_about_secrets_works(service, data_dir):
     assert '"stdout":"[secret API_KEY]\\n"' in output
     assert '"redacted":1' in output
     assert "s3cr3t-of-alice" not in output
+
+
+def test_no_file_no_log_and_no_process_of_the_service_shows_the_secret_of_the_page(service, data_dir):
+    run_page(service, data_dir, SECRETS)
+    value, title = b"s3cr3t-of-alice", b"python-signed"
+    files = {path: path.read_bytes() for path in data_dir.rglob("*") if path.is_file()}
+    assert any(title.removeprefix(b"python-") in content for content in files.values()), (
+        "tables or WAL have the session"
+    )
+    assert [path for path, content in files.items() if value in content] == []
+    assert value.decode() not in service.output
+    folders = [Path(f"/proc/{pid}") for pid, _ in service.family()]
+    shown = b"".join((folder / name).read_bytes() for folder in folders for name in ("environ", "cmdline"))
+    assert b"entrypoints" in shown
+    assert value not in shown
