@@ -48,7 +48,7 @@ test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL, with bran
 	$(COVERAGE) report --include='domain/*' --fail-under=100 --format=total > /dev/null \
 	    || { echo 'domain/ is not covered whole'; exit 1; }
 
-further: $(DEV_STAMP) ## Suites of what few changes touch: files of a release, the fake origin, the OpenAPI document by its schema; a minute.
+further: $(DEV_STAMP) ## Suites of what few changes touch: files of a release, the fake origin, the OpenAPI document by its schema.
 	$(PYTEST) $(DURATIONS) --show-capture=no -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/further
 
 faults: $(DEV_STAMP) ## Faults of server, network and controller under load, with a table of them, and upgrades; about six minutes.
