@@ -161,10 +161,12 @@ class SandboxScriptRunner(ScriptRunner):
         called_at = time.perf_counter()
         useful_until = time.monotonic() + run.session_left.total_seconds()
         runtime = self._runtime(run.language)
-        require_known(run.syntax, run.language)
+        if run.syntax is not None:
+            require_known(run.syntax, run.language)
         slot = await self._pool.acquire(run)
         slot.useful_until = useful_until
-        self._equipped.use(slot)
+        if slot.is_equipped:
+            self._equipped.use(slot)
         try:
             script = None if slot.script_hash == run.script_hash else await self._script(run)
             process = await self._process(slot, runtime, called_at)

@@ -93,7 +93,7 @@ class FileEndpoints:
         first, rest = await self._begun(request, file, wanted)
         content_type = file.content_type.encode("latin-1")
         return ContentResponse(
-            status,
+            int(status),
             headers=headers,
             content_type=content_type,
             size=wanted.size,

@@ -21,9 +21,9 @@ SECRETS_KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 async def hooked(database_url: str, data_dir: Path) -> AsyncIterator[Api]:
     """A controller with webhooks, whose messages go to a proxy that is not there."""
     proxy = f"http://127.0.0.1:{free_port()}"
-    settings = settings_for(
-        database_url, data_dir, WEBHOOK_KEY="k" * 32, SECRETS_KEY=SECRETS_KEY, WEBHOOK_PROXY=proxy, **NODEJS_HERE
-    )
+    variables = {"WEBHOOK_KEY": "k" * 32, "SECRETS_KEY": SECRETS_KEY, "WEBHOOK_PROXY": proxy} | NODEJS_HERE
+    variables |= {"ENVIRONMENT_INDEX_PYTHON": f"http://127.0.0.1:{free_port()}/simple"}
+    settings = settings_for(database_url, data_dir, **variables)
     async with serving(create_controller(settings)) as api:
         yield api
 
@@ -41,6 +41,7 @@ def ordered(routes):
         "create_schedule": 2,
         "execute_session": 2,
         "upload_file": 2,
+        "create_environment": 2,
         "erase_execution": 2,
         "test_webhook": 2,
     }
@@ -54,7 +55,7 @@ async def send(api, route, example, known):
         name: ",".join(value) if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else value
         for name, value in example.parameters.items()
     }
-    path = re.sub(r"\{(\w+)\}", lambda name: known.get(name[1]) or PATH_PARAMETERS[name[1]].example, route.path)
+    path = re.sub(r"\{(\w+)\}", lambda name: str(known.get(name[1]) or PATH_PARAMETERS[name[1]].example), route.path)
     return await api.client.request(
         route.method,
         path,

@@ -87,7 +87,8 @@ async def test_turning_authentication_on_loses_no_session(run: Run, settings: Se
     counted = run("owners", "move", "anonymous", "alice", "--dry-run")
     assert (
         counted.stdout
-        == "Would move 1 session, 0 idempotency keys, 1 execution in the history, 0 functions, 0 webhooks, 0 schedules.\n"
+        == "Would move 1 session, 0 idempotency keys, 1 execution in the history, 0 functions, 0 webhooks, 0 schedules, "
+        "0 files, 0 egress rules, 0 secrets.\n"
     )
     token = run("token", "--owner", "alice", "--scope", "execute:python").stdout.strip()
     async with serving(create_controller(settings)) as api:
@@ -97,7 +98,8 @@ async def test_turning_authentication_on_loses_no_session(run: Run, settings: Se
         assert moved.returncode == 0, moved.stderr
         assert (
             moved.stdout
-            == "Moved 1 session, 0 idempotency keys, 1 execution in the history, 0 functions, 0 webhooks, 0 schedules.\n"
+            == "Moved 1 session, 0 idempotency keys, 1 execution in the history, 0 functions, 0 webhooks, 0 schedules, "
+            "0 files, 0 egress rules, 0 secrets.\n"
         )
         ran = await api.client.post(path, headers=bearer(token), json={"params": {"a": 2}})
         assert (ran.json()["result"], ran.json()["execution_count"]) == (4, 2)

@@ -27,6 +27,7 @@ from entrypoints.composition.environments import build_sandbox
 from entrypoints.composition.host_options import sandbox_options
 from entrypoints.settings.loading import load_settings
 from tests.contracts.environments import NOW, version
+from tests.support.folders import shared_folder
 from tests.support.indexes import LocalIndex, local_index
 from tests.support.waiting import until
 
@@ -90,11 +91,8 @@ pytestmark = pytest.mark.skipif(shutil.which("uv", path=_TOOLS) is None, reason=
 
 
 @pytest.fixture
-def builds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builds]:
-    folder = tmp_path_factory.mktemp("builds")
-    for each in (folder, *folder.parents[:2]):
-        each.chmod(0o755)
-    with local_index() as index:
+def builds() -> Iterator[Builds]:
+    with shared_folder() as folder, local_index() as index:
         yield Builds(folder, index)
 
 

@@ -211,6 +211,7 @@ def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(stat
         "settle_deliveries",
         "move_webhooks",
         "purge_webhooks",
+        "purge_secrets",
         "move_egress_rules",
         "purge_egress_rules",
         "select_schedule_page",

@@ -11,9 +11,11 @@ from adapters.memory.script_runner import MemoryScriptRunner
 from adapters.remote_runtime.connection import HostConnection
 from adapters.remote_runtime.host import RemoteHost
 from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.requests import check_request
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from domain.errors import Overloaded
 from domain.identity import ANONYMOUS, Owner
+from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.script import InputForm
 from entrypoints.runtime_host.application import HostApi
@@ -67,6 +69,10 @@ def client(behind):
     return open_client
 
 
+def request_of(source):
+    return check_request(Language.PYTHON, script_of(source), ALICE, Convention.OWN, None)
+
+
 def checked(runner, owner, n):
     return asyncio.ensure_future(runner.check(Language.PYTHON, script_of(f"a = {n}"), owner))
 
@@ -89,10 +95,10 @@ async def test_a_check_whose_time_ends_before_its_turn_is_overloaded(behind):
         host = RemoteHost("host", HostConnection(url, options), options)
         await host.connection.open()
         ends_at = asyncio.get_running_loop().time() + 60
-        first = asyncio.ensure_future(host.check(Language.PYTHON, script_of("a = 1"), ALICE, ends_at))
+        first = asyncio.ensure_future(host.check(request_of("a = 1"), "1", ends_at))
         await until(lambda: behind.running[ALICE])
         with pytest.raises(Overloaded, match="the syntax check"):
-            await host.check(Language.PYTHON, script_of("a = 2"), ALICE, asyncio.get_running_loop().time() + 0.01)
+            await host.check(request_of("a = 2"), "2", asyncio.get_running_loop().time() + 0.01)
         behind.open[ALICE].set()
         assert await first is InputForm.PLAIN
         await host.connection.close()

@@ -401,7 +401,7 @@ class TestHost:
             (b"", 400, "INVALID_REQUEST"),
             (b"no JSON", 400, "INVALID_REQUEST"),
             (b"{}", 400, "INVALID_REQUEST"),
-            (b" " * 9_000_000, 413, "PAYLOAD_TOO_LARGE"),
+            (b" " * (RuntimeHostOptions().execute_body_size_max + 1), 413, "PAYLOAD_TOO_LARGE"),
         ],
         ids=["empty", "no-json", "no-fields", "large"],
     )

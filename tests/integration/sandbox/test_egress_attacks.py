@@ -86,6 +86,6 @@ async def test_an_attack_that_was_not_refused_or_reached_a_host_is_no_success_of
     (name,) = [each for each in ATTACKS if each.name == "plain-http" and each.language is language]
     passed = evolve(name, network=["{allowed}:{allowed_port}/tcp"])
     assert (await world.attacker.attack(passed)).verdict is AttackResult.SUCCEEDED
-    (endpoint,) = [each for each in ATTACKS if each.name == "own-port" and each.language is language]
+    endpoint = next(each for each in ATTACKS if each.name == "own-port" and each.language is language)
     elsewhere = evolve(endpoint, network=["{allowed}:{allowed_port}/tcp"])
     assert (await world.attacker.attack(elsewhere)).verdict is AttackResult.UNCLEAR
