@@ -85,6 +85,55 @@ recorded AS (
 )
 SELECT 1 AS is_stored FROM meta.environments AS e WHERE e.name = :name::text AND e.version = :version::integer;
 
+-- name: select_retired_environments(retired_before, rows_max)
+-- Returns what may be removed: versions that have builds, or that are not the newest of their name.
+SELECT e.name, e.version, e.retired_at
+FROM meta.environments AS e
+WHERE
+    e.retired_at <= :retired_before::timestamptz
+    AND (
+        EXISTS (SELECT FROM meta.environment_builds AS b WHERE b.name = e.name AND b.version = e.version)
+        OR EXISTS (SELECT FROM meta.environments AS n WHERE n.name = e.name AND n.version > e.version)
+    )
+ORDER BY e.retired_at, e.name, e.version
+LIMIT :rows_max::bigint;
+
+-- name: delete_retired_environment(name, version, begun_before, pin, older_max)
+-- Removes a version and its builds, unless it is or may be in use. Only sessions that began before begun_before can have
+-- it. They are found by their ids, which are in the order of time; no index has their grants, so few of them are read. The
+-- sessions of other buckets are not here. The newest version of a name keeps its row, so that its number stays taken.
+WITH older AS MATERIALIZED (
+    SELECT s.grants
+    FROM meta.sessions AS s
+    WHERE s.request_id < :begun_before::uuid
+    ORDER BY s.request_id
+    LIMIT :older_max::bigint + 1
+),
+unused AS MATERIALIZED (
+    SELECT e.name, e.version
+    FROM meta.environments AS e
+    WHERE
+        e.name = :name::text AND e.version = :version::integer AND e.retired_at IS NOT NULL
+        AND NOT EXISTS (SELECT FROM meta.buckets)
+        AND (SELECT count(*) FROM older) <= :older_max::bigint
+        AND NOT EXISTS (SELECT FROM older AS o WHERE strpos(o.grants, :pin::text) > 0)
+        AND NOT EXISTS (SELECT FROM meta.function_versions AS v WHERE strpos(v.grants, :pin::text) > 0)
+    FOR UPDATE
+),
+builds AS (
+    DELETE FROM meta.environment_builds AS b
+    USING unused AS u
+    WHERE b.name = u.name AND b.version = u.version
+),
+removed AS (
+    DELETE FROM meta.environments AS e
+    USING unused AS u
+    WHERE
+        e.name = u.name AND e.version = u.version
+        AND EXISTS (SELECT FROM meta.environments AS n WHERE n.name = e.name AND n.version > e.version)
+)
+SELECT count(*) FROM unused;
+
 -- name: delete_failed_builds(name, version)!
 -- So they are built anew.
 DELETE FROM meta.environment_builds AS b

@@ -11,6 +11,8 @@ from adapters.memory.audit import MemoryAudit
 from domain.audit import Act
 from domain.environments.build import LEASE, Build, BuildClaim, BuildEnd, BuildFacts, BuildStatus
 from domain.environments.environment import (
+    OLDER_MAX,
+    PINNING_MAX,
     VERSIONS_MAX,
     EnvironmentNotFound,
     EnvironmentVersion,
@@ -19,6 +21,8 @@ from domain.environments.environment import (
 from domain.environments.ports import BuildQueue, ClaimedBuild, EnvironmentRepository, Platforms, TreeStore
 from domain.environments.tree import StoredTree
 from domain.errors import QuotaReached
+from domain.grants.grants import Grants
+from domain.identity import uuid7_at
 from domain.scripts.language import Language
 
 _Key = tuple[str, int]
@@ -35,6 +39,10 @@ class MemoryEnvironmentStore:
     begun_at: dict[str, datetime] = field(factory=dict)
     complete: set[str] = field(factory=set)
     chunks: dict[tuple[str, int], bytes] = field(factory=dict)
+    sessions: dict[UUID, Grants | None] = field(factory=dict)
+    """The grants of sessions that removals look at."""
+    granted: list[Grants] = field(factory=list)
+    """The grants of versions of functions."""
     failure: Exception | None = None
 
     def require_available(self) -> None:
@@ -66,6 +74,7 @@ class MemoryEnvironmentRepository(EnvironmentRepository):
     store: MemoryEnvironmentStore = field(factory=MemoryEnvironmentStore)
     audit: MemoryAudit = field(factory=MemoryAudit)
     versions_max: int = VERSIONS_MAX
+    older_max: int = OLDER_MAX
 
     @override
     async def add(self, version: EnvironmentVersion, act: Act) -> bool:
@@ -110,6 +119,33 @@ class MemoryEnvironmentRepository(EnvironmentRepository):
         if stored.retired_at is None:
             self.store.versions[name, version] = evolve(stored, retired_at=now)
             self.audit.record(act, None, str(stored), {})
+
+    @override
+    async def remove_retired(self, retired_before: datetime) -> int:
+        self.store.require_available()
+        removed = 0
+        for key, version in list(self.store.versions.items()):
+            is_newest = not any(name == key[0] and number > key[1] for name, number in self.store.versions)
+            has_work = not is_newest or self.store.builds_of(key)
+            if version.retired_at is None or version.retired_at > retired_before or not has_work:
+                continue
+            if not self._may_be_used(version, version.retired_at):
+                removed += 1
+                self._remove(key, is_newest=is_newest)
+        return removed
+
+    def _may_be_used(self, version: EnvironmentVersion, retired_at: datetime) -> bool:
+        begun_before = uuid7_at(retired_at + PINNING_MAX, 0)
+        older = [grants for session_id, grants in self.store.sessions.items() if session_id < begun_before]
+        granted = [each.environment for each in (*older, *self.store.granted) if each is not None]
+        named = {(each.name, each.version) for each in granted if each is not None}
+        return len(older) > self.older_max or (version.name, version.version) in named
+
+    def _remove(self, key: _Key, *, is_newest: bool) -> None:
+        for build in self.store.builds_of(key):
+            del self.store.builds[key, build.platform]
+        if not is_newest:
+            del self.store.versions[key]
 
     @override
     async def forget_failures(self, name: str, version: int) -> None:

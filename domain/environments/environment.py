@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from attrs import define, field, frozen
@@ -25,6 +25,10 @@ DESCRIPTION_SIZE_MAX = 2048
 """Bytes of UTF-8."""
 VERSIONS_MAX = 1_000
 """Versions of all environments together."""
+PINNING_MAX = timedelta(hours=1)
+"""So long after a version was retired, a call that found it before may still begin a session with it (widely)."""
+OLDER_MAX = 1_000
+"""Sessions that a removal reads to see whether one of them has a version."""
 BUILDING_RETRY_MS = 2_000
 
 _READERS = {Language.PYTHON: read_python_lock, Language.NODEJS: read_node_lock}

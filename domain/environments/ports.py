@@ -40,6 +40,15 @@ class EnvironmentRepository(Protocol):
         """Let no further session use a version; a retired one stays as it is. Raises EnvironmentNotFound."""
         ...
 
+    async def remove_retired(self, retired_before: datetime) -> int:
+        """Remove versions that were retired by `retired_before`, with their builds, and return how many.
+
+        A version stays if the grants of a session or of a function's version name it, if more than OLDER_MAX sessions
+        began within PINNING_MAX after it was retired or earlier, or if the database has buckets. The newest version of
+        a name loses its builds alone, because its number must not be given again.
+        """
+        ...
+
     async def forget_failures(self, name: str, version: int) -> None:
         """Let builders begin anew with those builds of a version that have failed."""
         ...

@@ -89,6 +89,7 @@ class Controller(UseCases):
         UseCases.secret_values,
         UseCases.database.buckets,
         UseCases.host_environments,
+        UseCases.environment_retention,
     )
 
     http_options = providers.Callable(http_options, UseCases.settings)

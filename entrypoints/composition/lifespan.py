@@ -11,6 +11,7 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.bucket_cleanups import BucketCleanups
 from adapters.postgres.retention.cleanup import Cleanup
 from domain.concurrency.background_tasks import BackgroundTasks
+from domain.environments.retention import EnvironmentRetention
 from domain.secrets.values import SecretValues
 from entrypoints.composition.database import BucketSteps
 from entrypoints.composition.environments import HostEnvironments
@@ -47,6 +48,7 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
     secrets: SecretValues,
     buckets: BucketSteps,
     environments: HostEnvironments,
+    retention: EnvironmentRetention,
 ) -> Lifespan:
     """Return the order of the start and the end; no part that is unreachable stops a start."""
     return Lifespan(
@@ -70,6 +72,7 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
             secrets.run,
             *buckets.background,
             *environments.background,
+            retention.run,
         ],
         shutdown=[partial(tasks.drain, _RECORDING_TIMEOUT_S), *webhooks.shutdown, runners.close],
         close=[

@@ -10,6 +10,7 @@ from domain.audit import AuditService
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.environments.catalog import EnvironmentCatalog
+from domain.environments.retention import EnvironmentRetention
 from domain.environments.service import EnvironmentService
 from domain.executions.by_name import FunctionCalls
 from domain.executions.function_sessions import FunctionSessions
@@ -31,7 +32,7 @@ from domain.usage import UsageService
 from domain.webhooks.service import WebhookService
 from entrypoints.composition.database import Database
 from entrypoints.composition.egress import egress_ceilings
-from entrypoints.composition.environments import HostEnvironments, HostPlatforms, built_languages
+from entrypoints.composition.environments import HostEnvironments, HostPlatforms
 from entrypoints.composition.files import file_service
 from entrypoints.composition.guards import OwnerLimits
 from entrypoints.composition.options import (
@@ -53,6 +54,7 @@ from entrypoints.composition.runtime_hosts import RegisteredHosts
 from entrypoints.composition.schedules import Schedules
 from entrypoints.composition.telemetry import Telemetry, observed, trace_headers
 from entrypoints.composition.webhooks import Webhooks
+from entrypoints.settings.environments import built_languages
 from entrypoints.settings.secrets import secret_policy
 from entrypoints.settings.settings import Settings
 from entrypoints.settings.webhooks import signing_key, webhook_policy
@@ -117,6 +119,9 @@ class UseCases(containers.DeclarativeContainer):
         database.environments,
         providers.Callable(built_languages, settings),
         host_environments.provided.wake,
+    )
+    environment_retention = providers.Singleton(
+        EnvironmentRetention, database.clock, database.environments, database.trees
     )
     environment_ceiling = providers.Singleton(EnvironmentCeiling, environment_catalog)
     grants = providers.Singleton(

@@ -19,6 +19,11 @@ def index_urls(settings: Settings) -> Mapping[Language, Secret]:
     return {language: url for language, url in urls.items() if url is not None}
 
 
+def built_languages(settings: Settings) -> frozenset[Language]:
+    """Return the languages of which environments can be built."""
+    return frozenset(index_urls(settings))
+
+
 def index_hosts(settings: Settings) -> Iterator[tuple[str, int]]:
     """Yield the further hosts of indexes, with their ports."""
     for text in settings.environment_index_hosts:

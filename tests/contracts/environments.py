@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,17 +12,20 @@ from attrs import evolve, frozen
 from adapters.memory.manual_clock import ManualClock
 from domain.audit import ActName, AuditReader
 from domain.environments.build import LEASE, BuildClaim, BuildEnd, BuildFacts, BuildStatus
-from domain.environments.environment import EnvironmentNotFound, EnvironmentVersion
+from domain.environments.environment import PINNING_MAX, EnvironmentNotFound, EnvironmentVersion
 from domain.environments.ports import BuildQueue, EnvironmentRepository, TreeStore
 from domain.environments.tree import CHUNK_SIZE, StoredTree
 from domain.errors import QuotaReached
-from domain.identity import Owner
+from domain.grants.environment import EnvironmentGrant
+from domain.grants.grants import Grants
+from domain.identity import Owner, uuid7_at
 from domain.scripts.language import Language
 from tests.support.acts import act, recorded
 
 NOW = ManualClock().now()
 SECOND = timedelta(seconds=1)
 VERSIONS_MAX = 4
+OLDER_MAX = 2
 PLATFORM = "cp313-x86_64-glibc"
 CREATE, RETIRE = ActName.ENVIRONMENTS_CREATE, ActName.ENVIRONMENTS_RETIRE
 CHUNKS = [b"a" * CHUNK_SIZE, b"\x00\xff'\\"]
@@ -39,6 +43,18 @@ class Environments:
     queue: BuildQueue
     trees: TreeStore
     audit: AuditReader
+    add_session: Callable[[UUID, Grants | None], Awaitable[object]]
+    add_function: Callable[[Grants], Awaitable[object]]
+
+    async def retired(self, number: int = 1) -> None:
+        """Store a version that was built, and retire it at NOW."""
+        await self.add(number)
+        await self.queue.end(await self.queue.claim(claim(number)), FAILED, "", NOW)
+        await self.repository.retire("data", number, NOW, act(RETIRE))
+
+    async def names(self) -> list[str]:
+        """Return the versions that are stored, with the numbers of their builds."""
+        return [f"{each.version} {len(each.builds)}" for each in await self.repository.versions()]
 
     async def add(self, number: int = 1, **changed: object) -> EnvironmentVersion:
         """Store a version and return it."""
@@ -73,7 +89,10 @@ def claim(builder: int = 1, after: timedelta = timedelta(0), platform: str = PLA
 
 
 class EnvironmentRepositoryContract:
-    """Subclasses have a fixture `environments`, without versions and for at most VERSIONS_MAX of them."""
+    """Subclasses have a fixture `environments`, without versions and for at most VERSIONS_MAX of them.
+
+    Removals read at most OLDER_MAX sessions.
+    """
 
     @pytest.fixture
     def environments(self) -> Environments:
@@ -138,6 +157,56 @@ class EnvironmentRepositoryContract:
         found = await environments.repository.get("data")
         assert (found.version.retired_at, found.status) == (NOW + SECOND, "retired")
         assert [entry.act for entry in await recorded(environments.audit)] == [RETIRE, CREATE]
+
+    async def test_a_retired_version_is_removed_with_its_builds_but_the_newest_keeps_its_number(self, environments):
+        for number in (1, 2):
+            await environments.retired(number)
+        assert await environments.repository.remove_retired(NOW - SECOND) == 0
+        assert await environments.repository.remove_retired(NOW) == 2
+        assert await environments.names() == ["data@2 0"]
+        assert await environments.repository.remove_retired(NOW) == 0
+        await environments.add(3)
+        assert await environments.repository.remove_retired(NOW) == 1
+        assert await environments.names() == ["data@3 0"]
+
+    async def test_a_version_that_is_not_retired_is_not_removed(self, environments):
+        for number in (1, 2):
+            await environments.add(number)
+        assert await environments.repository.remove_retired(NOW + PINNING_MAX) == 0
+        assert await environments.names() == ["data@2 0", "data@1 0"]
+
+    @pytest.mark.parametrize(
+        ("granted", "removed"), [(("data", 1), 0), (("data", 11), 1), (("ata", 1), 1), (None, 1)], ids=str
+    )
+    async def test_a_version_that_a_session_has_is_not_removed(self, environments, granted, removed):
+        await environments.retired()
+        grants = None if granted is None else Grants(environment=EnvironmentGrant(*granted, Language.PYTHON))
+        await environments.add_session(uuid7_at(NOW + PINNING_MAX - SECOND, 7), grants)
+        assert await environments.repository.remove_retired(NOW) == removed
+
+    async def test_a_version_that_a_function_grants_is_not_removed(self, environments):
+        await environments.retired()
+        await environments.add_function(Grants(environment=EnvironmentGrant("data", 1, Language.PYTHON)))
+        assert await environments.repository.remove_retired(NOW) == 0
+
+    async def test_a_function_that_grants_the_newest_version_keeps_none(self, environments):
+        await environments.retired()
+        await environments.add_function(Grants(environment=EnvironmentGrant("data", None, Language.PYTHON)))
+        assert await environments.repository.remove_retired(NOW) == 1
+
+    async def test_while_too_many_sessions_are_older_nothing_is_removed(self, environments):
+        await environments.retired()
+        for number in range(OLDER_MAX + 1):
+            await environments.add_session(uuid7_at(NOW - SECOND, number), None)
+        assert await environments.repository.remove_retired(NOW) == 0
+
+    async def test_as_many_older_sessions_as_are_read_and_any_later_ones_do_not_hinder_a_removal(self, environments):
+        await environments.retired()
+        for number in range(OLDER_MAX + 1):
+            await environments.add_session(uuid7_at(NOW + PINNING_MAX + SECOND, number), None)
+        for number in range(OLDER_MAX):
+            await environments.add_session(uuid7_at(NOW - SECOND, number), None)
+        assert await environments.repository.remove_retired(NOW) == 1
 
 
 class BuildQueueContract:

@@ -16,6 +16,8 @@ from adapters.postgres.statements.calls import EnvironmentStatements
 from domain.audit import Act
 from domain.environments.build import Build, BuildClaim, BuildEnd, BuildFacts, BuildStatus
 from domain.environments.environment import (
+    OLDER_MAX,
+    PINNING_MAX,
     VERSIONS_MAX,
     EnvironmentNotFound,
     EnvironmentVersion,
@@ -24,7 +26,7 @@ from domain.environments.environment import (
 from domain.environments.ports import BuildQueue, ClaimedBuild, EnvironmentRepository, TreeStore
 from domain.environments.tree import StoredTree
 from domain.errors import QuotaReached
-from domain.identity import Owner
+from domain.identity import Owner, uuid7_at
 from domain.scripts.language import Language
 
 _VERSION_COLUMNS = 10
@@ -39,6 +41,7 @@ class PostgresEnvironmentRepository(EnvironmentRepository):
     _gateway: Gateway
     _statements: EnvironmentStatements
     _versions_max: int = VERSIONS_MAX
+    _older_max: int = OLDER_MAX
 
     @override
     async def add(self, version: EnvironmentVersion, act: Act) -> bool:
@@ -65,20 +68,36 @@ class PostgresEnvironmentRepository(EnvironmentRepository):
     async def get(self, name: str, version: int | None = None) -> StoredEnvironment:
         parameters = {"name": name, "version": version}
         rows = await self._gateway.fetch(self._statements.select_environment, parameters)
-        for stored in _stored(rows):
+        for stored in stored_environments(rows):
             return stored
         raise EnvironmentNotFound(name, version)
 
     @override
     async def versions(self, name: str | None = None) -> Sequence[StoredEnvironment]:
         parameters = {"name": name, "rows_max": self._versions_max}
-        return list(_stored(await self._gateway.fetch(self._statements.select_environments, parameters)))
+        return list(stored_environments(await self._gateway.fetch(self._statements.select_environments, parameters)))
 
     @override
     async def retire(self, name: str, version: int, now: datetime, act: Act) -> None:
         parameters = {"name": name, "version": version, "now": now, "details": "{}", **codec.act_columns(act)}
         if not await self._gateway.fetch(self._statements.retire_environment, parameters):
             raise EnvironmentNotFound(name, version)
+
+    @override
+    async def remove_retired(self, retired_before: datetime) -> int:
+        asked = {"retired_before": retired_before, "rows_max": self._versions_max}
+        removed = 0
+        for name, version, retired_at in await self._gateway.fetch(self._statements.select_retired_environments, asked):
+            parameters = {
+                "name": name,
+                "version": version,
+                "begun_before": uuid7_at(retired_at + PINNING_MAX, 0),
+                "pin": f'"name":"{name}","version":{version}}}',  # as Grants.text has it
+                "older_max": self._older_max,
+            }
+            ((found,),) = await self._gateway.fetch(self._statements.delete_retired_environment, parameters)
+            removed += found
+        return removed
 
     @override
     async def forget_failures(self, name: str, version: int) -> None:
@@ -174,8 +193,8 @@ def _key(build: ClaimedBuild) -> dict[str, object]:
     }
 
 
-def _stored(rows: Sequence[codec.Row]) -> Iterator[StoredEnvironment]:
-    """Yield versions, whose builds stand in rows that follow each other."""
+def stored_environments(rows: Sequence[codec.Row]) -> Iterator[StoredEnvironment]:
+    """Yield the versions in rows of `select_environments`. Builds of one version follow each other."""
     for _, group in groupby(rows, lambda row: row[:2]):
         of_version = list(group)
         builds = [_build_of(row[_VERSION_COLUMNS:]) for row in of_version if row[_VERSION_COLUMNS] is not None]

@@ -119,6 +119,8 @@ class EnvironmentStatements:
     select_environment: Statement
     select_environments: Statement
     retire_environment: Statement
+    select_retired_environments: Statement
+    delete_retired_environment: Statement = field(metadata=UNPREPARED)
     delete_failed_builds: Statement
     claim_environment_build: Statement
     renew_environment_build: Statement

@@ -205,6 +205,7 @@ def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(stat
         "delete_old_live_output",
         "delete_old_runtime_hosts",
         "delete_unused_trees",
+        "delete_retired_environment",
         "delete_old_deliveries",
         "delete_excess_deliveries",
         "load_inbound",

@@ -1,5 +1,7 @@
 """The fakes of environments keep the contracts."""
 
+from uuid import UUID
+
 import pytest
 
 from adapters.memory.audit import MemoryAudit
@@ -10,8 +12,10 @@ from adapters.memory.environments import (
     MemoryTreeStore,
 )
 from domain.errors import StorageUnavailable
+from domain.grants.grants import Grants
 from tests.contracts.environments import (
     DIGEST,
+    OLDER_MAX,
     VERSIONS_MAX,
     BuildQueueContract,
     EnvironmentRepositoryContract,
@@ -23,8 +27,20 @@ from tests.contracts.environments import (
 
 def in_memory(store: MemoryEnvironmentStore) -> Environments:
     audit = MemoryAudit()
+
+    async def add_session(session_id: UUID, grants: Grants | None) -> None:
+        store.sessions[session_id] = grants
+
+    async def add_function(grants: Grants) -> None:
+        store.granted.append(grants)
+
     return Environments(
-        MemoryEnvironmentRepository(store, audit, VERSIONS_MAX), MemoryBuildQueue(store), MemoryTreeStore(store), audit
+        MemoryEnvironmentRepository(store, audit, VERSIONS_MAX, OLDER_MAX),
+        MemoryBuildQueue(store),
+        MemoryTreeStore(store),
+        audit,
+        add_session,
+        add_function,
     )
 
 

@@ -7,10 +7,7 @@ from attrs import define, evolve, field
 
 from adapters.memory.environments import (
     FixedPlatforms,
-    MemoryBuildQueue,
-    MemoryEnvironmentRepository,
     MemoryEnvironmentStore,
-    MemoryTreeStore,
 )
 from adapters.memory.manual_clock import ManualClock
 from domain.environments.build import BuildStatus
@@ -21,6 +18,7 @@ from domain.scripts.environment import Environment
 from tests.contracts.environments import DIGEST, FAILED, NOW, READY, Environments, claim, version
 from tests.support.acts import act
 from tests.unit.domain.environments.test_environment import build
+from tests.unit.environments.test_memory import in_memory
 
 ALICE, BOB = Owner("alice"), Owner("bob")
 
@@ -35,11 +33,8 @@ class World:
     environments: Environments = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        repository = MemoryEnvironmentRepository(self.store)
-        self.environments = Environments(
-            repository, MemoryBuildQueue(self.store), MemoryTreeStore(self.store), repository.audit
-        )
-        self.catalog = EnvironmentCatalog(self.clock, repository, FixedPlatforms())
+        self.environments = in_memory(self.store)
+        self.catalog = EnvironmentCatalog(self.clock, self.environments.repository, FixedPlatforms())
 
     async def built(self, number: int, end=READY, **changed: object) -> None:
         await self.environments.add(number, **changed)
