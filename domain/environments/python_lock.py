@@ -21,7 +21,7 @@ _HASH = re.compile(r"--hash[= ](?P<kind>[a-z0-9]+):(?P<digest>\S+)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SEPARATORS = re.compile(r"[-_.]+")
 _PRINTABLE = re.compile(r"[\t -~]*")
-_MAKE = "make the lock with `uv pip compile --generate-hashes`"
+_MAKE = "make the lock with `pglambda environments lock`"
 _OPTIONS = {
     ("-e", "--editable"): "editable packages are not accepted",
     ("-r", "--requirement"): "other files are not read",

@@ -12,12 +12,10 @@ from domain.live.events import ExecutionEnded, Gap, OutputPiece, What
 from domain.live.position import OutputStream, Position
 from domain.queue.following import Ended, EventsNotKept
 from domain.scripts.output import ScriptProgress
-from entrypoints.cli.output import shown
+from entrypoints.cli.output import printable, shown
 
 if TYPE_CHECKING:
     from entrypoints.composition.commands import Commands
-
-_KEPT = "\n\t"
 
 
 async def follow_execution(commands: "Commands", execution_id: UUID) -> bool:
@@ -40,7 +38,7 @@ def _show(what: What[Ended]) -> None:
     match what:
         case OutputPiece():
             is_error = what.stream is OutputStream.STDERR
-            click.echo(_printable(what.text, sys.stderr if is_error else sys.stdout), nl=False, err=is_error)
+            click.echo(printable(what.text, sys.stderr if is_error else sys.stdout), nl=False, err=is_error)
         case ScriptProgress():
             share = "" if what.value is None else f"{what.value:.0%} "
             click.echo(f"progress: {share}{shown(what.message)}".rstrip(), err=True)
@@ -48,13 +46,6 @@ def _show(what: What[Ended]) -> None:
             click.echo(f"{what.stream}: bytes {what.start} to {what.end - 1} are no longer kept.", err=True)
         case ExecutionEnded():
             click.echo(_end(what.end), err=True)
-
-
-def _printable(text: str, target: object) -> str:
-    """Return a text whose control characters do nothing to a terminal; a file gets them as they are."""
-    if not getattr(target, "isatty", lambda: False)():
-        return text
-    return "".join(each if each in _KEPT else shown(each) for each in text)
 
 
 def _has_succeeded(ended: Ended) -> bool:

@@ -33,6 +33,10 @@ _COMMANDS = {
     "token": ("entrypoints.cli.token:token", "Print a token signed with JWT_SECRET."),
     "keys": ("entrypoints.cli.keys:keys", "Create, list and revoke API keys."),
     "egress": ("entrypoints.cli.egress:egress", "Allow, deny and list hosts that scripts of single owners may reach."),
+    "environments": (
+        "entrypoints.cli.environments.command:environments",
+        "Lock, create, list, show and retire sets of packages that scripts may import.",
+    ),
     "audit": ("entrypoints.cli.audit:audit", "List administrative acts, newest first."),
     "executions": (
         "entrypoints.cli.executions:executions",

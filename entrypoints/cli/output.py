@@ -5,6 +5,8 @@ from enum import StrEnum
 
 import click
 
+_KEPT = "\n\t"
+
 
 class Output(StrEnum):
     """The format of the output."""
@@ -25,6 +27,13 @@ output_option = click.option(
 def shown(text: str) -> str:
     """Return a text of unknown origin for one line of a terminal: its control characters are escaped."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def printable(text: str, target: object) -> str:
+    """Return a text whose control characters do nothing to a terminal; a file gets them as they are."""
+    if not getattr(target, "isatty", lambda: False)():
+        return text
+    return "".join(each if each in _KEPT else shown(each) for each in text)
 
 
 def table(rows: Sequence[Sequence[str]], numbers: frozenset[int] = frozenset()) -> str:

@@ -36,6 +36,7 @@ from domain.access.api_key_service import ApiKeyService
 from domain.access.principal import Principal, Scope
 from domain.audit import new_act
 from domain.egress.owner_rule_service import OwnerRuleService
+from domain.environments.service import EnvironmentService
 from domain.executions.function_sessions import FunctionSessions
 from domain.functions.params import ParamsCheck
 from domain.idempotency import KEPT_FOR
@@ -62,6 +63,7 @@ from entrypoints.composition.schedules import Schedules
 from entrypoints.composition.takeover_commands import Later, TakeoverCommands
 from entrypoints.server.database import running
 from entrypoints.server.process import launch
+from entrypoints.settings.environments import built_languages
 from entrypoints.settings.settings import Settings
 from entrypoints.settings.webhooks import signing_key, webhook_policy
 
@@ -190,6 +192,9 @@ class Commands(TakeoverCommands):
         providers.Object(lambda: secrets.token_urlsafe(SECRET_BYTES)),
         actor,
     )
+    environments = providers.Factory(
+        EnvironmentService, database.clock, ids, database.environments, providers.Callable(built_languages, settings)
+    )
     egress_rules = providers.Factory(OwnerRuleService, database.clock, ids, database.egress_rules, actor)
     webhooks = providers.Factory(
         WebhookService,
@@ -275,4 +280,5 @@ class Commands(TakeoverCommands):
     script_examiner = providers.Callable(Later("entrypoints.composition.runners:script_examiner"), settings)
     token = providers.Callable(Later("entrypoints.composition.tokens:signed_token"), settings, wall_clock)
     document = providers.Callable(Later("entrypoints.composition.controller:api_document"), settings)
+    lock_packages = providers.Callable(Later("entrypoints.composition.locking:lock_packages"), settings)
     self_test = providers.Callable(Later("entrypoints.composition.selftest:self_test"), settings)

@@ -80,7 +80,13 @@ def local_index() -> Iterator[LocalIndex]:
     """Serve an index on a free port of this machine."""
 
     class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self._head()
+
         def do_GET(self) -> None:
+            self.wfile.write(self._head())
+
+        def _head(self) -> bytes:
             index.asked.append(self.path)
             content = index.files.get(self.path.replace("%2f", "/"))
             self.send_response(404 if content is None else 200)
@@ -89,7 +95,7 @@ def local_index() -> Iterator[LocalIndex]:
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content or b"")))
             self.end_headers()
-            self.wfile.write(content or b"")
+            return content or b""
 
         def log_message(self, *_: object) -> None:
             return

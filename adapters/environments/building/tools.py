@@ -17,7 +17,8 @@ NODE = Path("/usr/bin/node")
 TREE = "tree"
 """The folder of a build that becomes the tree."""
 _LOCK = "lock.txt"
-_MANYLINUX = "manylinux_2_28"
+MANYLINUX = "manylinux_2_28"
+"""What compiled files of Python are built for."""
 
 
 @frozen
@@ -36,7 +37,7 @@ def installation(language: Language, lock: str, index: PackageIndex, python: Pat
 
 def _by_uv(lock: str, index: PackageIndex, python: Path) -> PackageInstall:
     command = [str(UV), "pip", "install", "--target", str(BUILD / TREE), "--python", str(python), "--no-config"]
-    command += ["--python-platform", f"{platform.machine()}-{_MANYLINUX}", "--only-binary", ":all:"]
+    command += ["--python-platform", f"{platform.machine()}-{MANYLINUX}", "--only-binary", ":all:"]
     command += ["--require-hashes", "--no-deps", "--link-mode", "copy", "--cache-dir", str(BUILD / "cache")]
     command += ["--no-python-downloads", "--no-progress", "--color", "never", "--requirements", _LOCK]
     # In a variable: the command line of a process is visible to every user of the host.
@@ -55,12 +56,13 @@ def _by_npm(lock: str, index: PackageIndex) -> PackageInstall:
     files = {
         f"{TREE}/package.json": json.dumps(package),
         f"{TREE}/package-lock.json": json.dumps(named),
-        "npmrc": _npmrc(index),
+        "npmrc": npmrc(index),
     }
     return PackageInstall(files, command, {})
 
 
-def _npmrc(index: PackageIndex) -> str:
+def npmrc(index: PackageIndex) -> str:
+    """Return the settings of npm for an index; they may have its credentials."""
     url = index.plain_url.rstrip("/") + "/"
     lines = [f"registry={url}"]
     if index.basic is not None:

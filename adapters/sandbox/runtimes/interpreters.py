@@ -191,7 +191,7 @@ def _python_program() -> Path:
 
 
 def _find_node(configured: Path | None) -> Interpreter:
-    program = (configured or _node_of_wheel()).resolve(strict=True)
+    program = node_program(configured)
     version = node_version(program)
     binds = program_binds(program, _USR / "bin" / "node")
     return Interpreter(
@@ -241,6 +241,11 @@ def _guest_binds(folder: str, suffix: str) -> list[Bind]:
     """Return the guest's files one by one: their folder may hold bytecode, which has paths of the host."""
     sources = sorted((_GUEST / folder).glob(f"*{suffix}"))
     return [Bind(source, _GUEST_TARGET / folder / source.name) for source in sources]
+
+
+def node_program(configured: Path | None) -> Path:
+    """Return the program of Node.js; raises InterpreterMissing or OSError."""
+    return (configured or _node_of_wheel()).resolve(strict=True)
 
 
 def _node_of_wheel() -> Path:

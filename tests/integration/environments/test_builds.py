@@ -85,9 +85,9 @@ def node_lock(**integrities: str) -> str:
     return json.dumps({"lockfileVersion": 3, "packages": {"": root, **packages}})
 
 
-_TOOLS = os.pathsep.join((str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")))
+TOOLS = os.pathsep.join((str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")))
 
-pytestmark = pytest.mark.skipif(shutil.which("uv", path=_TOOLS) is None, reason="uv is not installed: make .venv anew")
+pytestmark = pytest.mark.skipif(shutil.which("uv", path=TOOLS) is None, reason="uv is not installed: make .venv anew")
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_a_package_may_have_a_version_for_each_marker():
 
 
 BAD = {
-    "no hash": ("numpy==2.3.5", "numpy has no --hash: make the lock with `uv pip compile --generate-hashes`"),
+    "no hash": ("numpy==2.3.5", "numpy has no --hash: make the lock with `pglambda environments lock`"),
     "another digest": (f"a==1 --hash=sha512:{A}", "a has a hash that is no SHA-256 digest"),
     "half a digest": (f"a==1 --hash=sha256:{A[:-1]}", "a has a hash that is no SHA-256 digest"),
     "a digest in capitals": (f"a==1 --hash=sha256:{A.upper()}", "a has a hash that is no SHA-256 digest"),
