@@ -22,10 +22,12 @@ from adapters.postgres.migrations.migration import (
     indexes_of,
     load_migrations,
 )
+from adapters.postgres.repositories.environments import stored_environments
 from adapters.postgres.repositories.runtime_hosts import host_of
 from adapters.postgres.statements.catalogue import Statements
 from domain.access.api_key import EXPIRY_NOTICE, UNUSED_AFTER
 from domain.audit import ActName
+from domain.environments.environment import VERSIONS_MAX, StoredEnvironment
 from domain.hosts.host import RegisteredHost
 from domain.identity import ANONYMOUS, EVERY_OWNER, uuid7_at, uuid7_time
 from domain.inspection import (
@@ -169,6 +171,13 @@ class DatabaseInspector:
         if (await self.schema()).pending:
             return {}
         return dict(await self._rows(self._statements.secrets.select_secret_keys, {"owner": EVERY_OWNER}))
+
+    async def environments(self) -> Sequence[StoredEnvironment]:
+        """Return the versions of all environments without locks and logs; none while migrations are pending."""
+        if (await self.schema()).pending:
+            return []
+        asked = {"name": None, "rows_max": VERSIONS_MAX}
+        return list(stored_environments(await self._rows(self._statements.environments.select_environments, asked)))
 
     async def schedules(self, count_max: int) -> ScheduleFacts:
         """Read which schedules are late, at most `count_max` of them; none while migrations are pending."""

@@ -25,6 +25,7 @@ from domain.scripts.ports import ScriptRunner
 from domain.stats import RuntimeStreamStats, SandboxStats
 from entrypoints.composition.egress import egress_client, networks_of, roots_of
 from entrypoints.composition.host_options import runtime_options, sandbox_options
+from entrypoints.composition.locking import missing_tools
 from entrypoints.composition.selftest import connected_to
 from entrypoints.http.endpoints.health import Probe
 from entrypoints.origin.health import OriginHealth
@@ -167,6 +168,10 @@ class HostInspector:
         async with self._starting:
             found = await inspect_egress(options, connected_to)
         return EgressFacts(found, None if roots is None else str(roots))
+
+    async def missing_tools(self) -> Mapping[Language, str]:
+        """Return why this host cannot install packages, for each language of which it cannot."""
+        return await asyncio.to_thread(missing_tools, self._settings)
 
     async def origin(self) -> OriginFacts | None:
         """Return how the origin responds; None without ORIGIN_URL."""

@@ -19,6 +19,7 @@ from entrypoints.cli.doctor import (
     buckets,
     connection,
     egress,
+    environments,
     host,
     runtime_hosts,
     schema,
@@ -177,6 +178,11 @@ def database_checks(database: "DatabaseInspector", machine: "HostInspector", set
             lambda counts: secrets.judge_secrets(counts, secrets.key_facts(settings, os.environ)),
             [database.secret_keys],
         ),
+        Check(
+            environments.ENVIRONMENTS,
+            lambda found, clock: environments.judge_environments(found, clock.now, settings),
+            [database.environments, database.clock],
+        ),
         Check(schema.SCHEDULES, schema.judge_schedules, [partial(database.schedules, _QUEUE_COUNT_MAX)]),
         Check(
             server.REPLICATION,
@@ -213,7 +219,12 @@ def host_checks(inspector: "HostInspector", settings: Settings, *, is_other_user
     reach = Check(
         egress.EGRESS, partial(egress.judge_egress, settings=settings), [inspector.egress], _SANDBOX_TIMEOUT_S
     )
-    of_user = [] if is_other_user else [sandbox, reach, disk]
+    builds = Check(
+        environments.ENVIRONMENTS,
+        partial(environments.judge_builds, settings=settings),
+        [inspector.missing_tools, partial(host.host_facts, settings)],
+    )
+    of_user = [] if is_other_user else [sandbox, reach, disk, builds]
     return [
         Check(surroundings.VARIABLES, partial(surroundings.judge_names, os.environ)),
         Check(host.ACCESS, partial(host.judge_address, settings)),

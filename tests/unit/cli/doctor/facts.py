@@ -128,6 +128,9 @@ class ManualDatabase:
     async def secret_keys(self):
         return self._fact("secret_keys", {})
 
+    async def environments(self):
+        return self._fact("environments", [])
+
     async def schedules(self, count_max):
         return self._fact("schedules", ScheduleFacts(0, None, 0))
 
@@ -183,6 +186,9 @@ class ManualHost:
 
     async def egress(self):
         return self._fact("egress", None)
+
+    async def missing_tools(self):
+        return self._fact("missing_tools", {})
 
     async def origin(self):
         return self._fact("origin", None)
