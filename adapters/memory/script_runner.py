@@ -20,7 +20,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.environment import Environment
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
-from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
+from domain.scripts.ports import ScriptRun, ScriptRunner, Worker, require_no_files
 from domain.scripts.report import CANCELLED, ExecutionUnknown, Failure, FailureCode, ScriptReport, cancelled_report
 from domain.scripts.script import InputForm, Script
 from domain.scripts.syntax import Syntax, require_known
@@ -84,6 +84,7 @@ class MemoryScriptRunner(ScriptRunner):
     async def acquire(self, run: ScriptRun) -> Worker:
         self._require_available(run.language)
         require_known(run.syntax, run.language)
+        require_no_files(run)
         self.networks.append(run.network)
         self.syntaxes.append(run.syntax)
         self.environments.append(run.environment)

@@ -42,7 +42,7 @@ from domain.hosts.ports import HostClient
 from domain.identity import Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
-from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
+from domain.scripts.ports import ScriptRun, ScriptRunner, Worker, require_no_files
 from domain.scripts.script import InputForm, Script
 from domain.scripts.syntax import Syntax, require_known
 from domain.stats import RuntimeStreamStats
@@ -141,6 +141,7 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
     async def acquire(self, run: ScriptRun) -> Worker:
         self._require_hosts(run.language)
         require_known(run.syntax, run.language)
+        require_no_files(run)
         asked_at = time.monotonic()
         turn = HostTurn(self._turns, run.language, run.ref.owner, _in(self._options.queue_timeout_s))
         await turn.take()

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from adapters.sandbox.equipment import Equipment
 from adapters.sandbox.runtime import LanguageRuntime
@@ -171,5 +171,6 @@ class Environments:
         with contextlib.suppress(DomainError):
             tree = await opened.holding
             if opened.equipment is not None:
-                await self.zygotes.end(opened.equipment)
+                for has_files in (False, True):
+                    await self.zygotes.end(evolve(opened.equipment, has_files=has_files))
             tree.release()

@@ -29,12 +29,13 @@ class Equipment:
 
     `roots` is a file of certificates for TLS, and `tree` a folder of packages; both are files of the host that the
     workers' uid can read. None of them is there without a path. The zygote imports the packages of `preload`, in this
-    order.
+    order. Those that have files find a folder /files, which each worker mounts for itself.
     """
 
     roots: Path | None = None
     tree: Path | None = None
     preload: tuple[str, ...] = ()
+    has_files: bool = False
 
     @property
     def binds(self) -> Sequence[Bind]:

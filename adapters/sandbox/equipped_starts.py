@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from adapters.sandbox.environments import Environments
 from adapters.sandbox.equipment import Equipment
@@ -19,7 +19,7 @@ from domain.environments.ports import TreeCache
 
 @define(eq=False)
 class EquippedStarts:
-    """Starts workers of equipped zygotes: those with packages, with a network, or for a syntax."""
+    """Starts workers of equipped zygotes: those with packages, with a network, with files, or for a syntax."""
 
     options: SandboxOptions
     zygotes: ZygotePool
@@ -69,8 +69,9 @@ class EquippedStarts:
 async def _start(
     slot: Slot[WorkerProcess], runtime: LanguageRuntime, networks: Networks | None, equipment: Equipment
 ) -> WorkerProcess:
+    equipment = evolve(equipment, has_files=slot.files_mb > 0)
     if not slot.network:
-        return await runtime.start_equipped(equipment, None, slot.memory_mb, slot.owner)
+        return await runtime.start_equipped(equipment, None, slot.memory_mb, slot.owner, slot.files_mb)
     if networks is None:
         raise runtime.unavailable("this host connects no scripts to a network. Use a server that does.")
-    return await networks.start(runtime, slot.network, slot.memory_mb, slot.owner, equipment)
+    return await networks.start(runtime, slot.network, slot.memory_mb, slot.owner, equipment, slot.files_mb)

@@ -44,13 +44,14 @@ class Networks:
     ceilings: Sequence[EgressRule] | None = None
     """What this host connects at most; None stands for any host."""
 
-    async def start(
+    async def start(  # noqa: PLR0913, PLR0917  # what a worker has
         self,
         runtime: LanguageRuntime,
         rules: tuple[EgressRule, ...],
         memory_mb: int,
         owner: Owner,
         equipment: Equipment = _PLAIN,
+        files_mb: int = 0,
     ) -> WorkerProcess:
         """Return a worker that can reach the hosts of these rules; raises RuntimeUnavailable and Overloaded."""
         beyond = [] if self.ceilings is None else [rule for rule in rules if not is_covered(rule, self.ceilings)]
@@ -58,7 +59,7 @@ class Networks:
             raise runtime.unavailable(f"EGRESS_RULES of their host do not cover {beyond[0]}. Add the rule there.")
         network = network_of(rules)
         equipment = evolve(equipment, roots=self.roots)
-        worker = await runtime.start_equipped(equipment, network, memory_mb, owner)
+        worker = await runtime.start_equipped(equipment, network, memory_mb, owner, files_mb)
         assert worker.listeners is not None
         unlimited_max = min(self.connections_max, _UNLIMITED_CONNECTIONS_MAX)
         connections_max = self.connections_max if worker.listeners.has_limits else unlimited_max

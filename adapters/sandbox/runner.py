@@ -21,6 +21,7 @@ from adapters.sandbox.pool.slot_table import Slot
 from adapters.sandbox.pool.worker_pool import WorkerPool
 from adapters.sandbox.protocol.execution import execute
 from adapters.sandbox.protocol.failures import PROTOCOL_BROKEN
+from adapters.sandbox.protocol.files import deliver
 from adapters.sandbox.protocol.script_examiner import SandboxScriptExaminer
 from adapters.sandbox.runtime import LanguageRuntime
 from adapters.sandbox.snapshot import SandboxSnapshot
@@ -71,6 +72,8 @@ class SandboxWorker(Worker):
         slot.runs += 1
         slot.script_hash = run.script_hash
         self._reusable = False
+        if run.files is not None and not await deliver(self.process, run.files, slot.language, lambda: self._stopped):
+            return cancelled_report(self._queue_time_ms)
         options, queue_time_ms = self._runner.options, self._queue_time_ms
         execution = partial(
             execute, self.process, run, self._script, options, queue_time_ms=queue_time_ms, cold_start=cold_start

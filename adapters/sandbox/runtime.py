@@ -214,8 +214,13 @@ class LanguageRuntime:
     def _starter(self, memory_mb: int) -> Callable[[], Coroutine[None, None, WorkerProcess]]:
         return lambda: self._start(memory_mb)
 
-    async def start_equipped(
-        self, equipment: Equipment, network: WorkerNetwork | None, memory_mb: int, owner: Owner = ANONYMOUS
+    async def start_equipped(  # what a worker has
+        self,
+        equipment: Equipment,
+        network: WorkerNetwork | None,
+        memory_mb: int,
+        owner: Owner = ANONYMOUS,
+        files_mb: int = 0,
     ) -> WorkerProcess:
         """Return a new worker of an equipped zygote, of which none is kept ready; owners take turns.
 
@@ -223,7 +228,7 @@ class LanguageRuntime:
         """
         if self._spec is None:
             raise self.unavailable(self._reason or "")
-        chosen = {"equipment": equipment, "network": network, "memory_mb": memory_mb}
+        chosen = {"equipment": equipment, "network": network, "memory_mb": memory_mb, "files_mb": files_mb}
         await self._starts.acquire(owner, 1)
         try:
             worker = await self._start_equipped(chosen)

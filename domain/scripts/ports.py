@@ -8,10 +8,12 @@ from uuid import UUID
 from attrs import field, frozen
 
 from domain.egress.rule import EgressRule
+from domain.errors import RuntimeUnavailable
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.environment import Environment
+from domain.scripts.files import RunFiles
 from domain.scripts.language import Language
 from domain.scripts.limits import Limits
 from domain.scripts.output import OutputListener
@@ -69,6 +71,21 @@ class ScriptRun:
     secrets: Mapping[str, str] = field(factory=dict, repr=False)
     """The values of secrets by their names, which the script finds in the module pglambda."""
 
+    files: RunFiles | None = None
+    """The files that the script finds, and where those go that it leaves; None gives it no folder /files."""
+
+    @property
+    def files_mb(self) -> int:
+        """The size of the folder /files in MiB; 0 without one."""
+        return 0 if self.files is None else self.files.size_mb
+
+
+def require_no_files(run: ScriptRun) -> None:
+    """Raise RuntimeUnavailable for a run with files, in the place of a runner that gives scripts none."""
+    if run.files is not None:
+        remedy = "its host gives scripts no files. Use a server that runs scripts itself."
+        raise RuntimeUnavailable(run.language, remedy)
+
 
 class Worker(Protocol):
     """A worker that was acquired for one run."""
@@ -79,8 +96,8 @@ class Worker(Protocol):
         The script is called by `run.convention`. A runner that does not know it raises RuntimeUnavailable; so does
         `acquire` of one that does not know `run.syntax` in its language.
         Called at most once. User code never runs twice. Raises ExecutionUnknown if the script may have started and its
-        end is unknown. Any other DomainError (RuntimeUnavailable, Overloaded, what `run.source` raises if a runtime has
-        lost the script) means that nothing was started.
+        end is unknown. Any other DomainError (RuntimeUnavailable, Overloaded, what reading a given file raises, what
+        `run.source` raises if a runtime has lost the script) means that nothing was started.
         """
         ...
 
@@ -105,8 +122,8 @@ class ScriptRunner(Protocol):
     async def acquire(self, run: ScriptRun) -> Worker:
         """Wait for a worker; a cancelled call leaves the queue, and nothing was started.
 
-        Raises Overloaded if the queue is full or the wait too long, RuntimeUnavailable if the language cannot run now,
-        and what `run.source` raises.
+        Raises Overloaded if the queue is full or the wait too long, RuntimeUnavailable if the language cannot run now
+        or the runner gives scripts no files and the run has some, and what `run.source` raises.
         """
         ...
 

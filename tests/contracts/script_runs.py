@@ -14,6 +14,7 @@ from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_at
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.environment import Environment
+from domain.scripts.files import RunFiles
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.output import OutputListener, ScriptProgress
@@ -71,6 +72,7 @@ def run_of(
     secrets: Mapping[str, str] | None = None,
     syntax: Syntax | None = None,
     environment: Environment | None = None,
+    files: RunFiles | None = None,
 ) -> ScriptRun:
     """Return a run of this source, in a session of its own unless `ref` says which."""
     asked = source if isinstance(source, Source) else Source(script_of(source))
@@ -91,6 +93,7 @@ def run_of(
         environment=environment,
         network=tuple(map(EgressRule.parse, network)),
         secrets=secrets or {},
+        files=files,
     )
 
 

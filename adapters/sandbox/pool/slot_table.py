@@ -44,6 +44,8 @@ class Slot(Generic[Process]):
     network: tuple[EgressRule, ...] = ()
     syntax: Syntax | None = None
     environment: Environment | None = None
+    files_mb: int = 0
+    """The size of its worker's folder /files; 0 without one."""
     memory_bytes: int = 0
     """What it counts for in the pool's memory: what it may take, or while it is idle, what its end would free."""
     is_running: bool = False
@@ -58,7 +60,7 @@ class Slot(Generic[Process]):
     @property
     def is_equipped(self) -> bool:
         """Whether its worker is one of an equipped zygote, which no other session gets."""
-        return bool(self.network) or self.syntax is not None or self.environment is not None
+        return bool(self.network or self.files_mb) or self.syntax is not None or self.environment is not None
 
     def suits(self, run: ScriptRun) -> bool:
         """Return whether its worker, when it is free, can execute this run of its session."""
@@ -71,6 +73,7 @@ class Slot(Generic[Process]):
             and run.network == self.network
             and run.syntax is self.syntax
             and run.environment == self.environment
+            and run.files_mb == self.files_mb
         )
 
 
@@ -214,9 +217,9 @@ class SlotTable(Generic[Process]):
 
     def _missing_bytes(self, run: ScriptRun, gone: Iterable[Slot[Process]]) -> int:
         """Return how much memory is missing for this run, when these slots are gone or run it."""
-        limit = self.limits.memory_bytes_max
+        limit, memory_mb = self.limits.memory_bytes_max, run.limits.memory_mb + run.files_mb
         others = self.memory_bytes - sum(slot.memory_bytes for slot in gone)
-        return 0 if limit is None else others + self.limits.running_bytes(run.language, run.limits.memory_mb) - limit
+        return 0 if limit is None else others + self.limits.running_bytes(run.language, memory_mb) - limit
 
     def _measure_idle(self, run: ScriptRun, gone: Iterable[Slot[Process]]) -> None:
         """Measure idle workers until the memory is enough for this run, rather than evict them at once.
@@ -239,6 +242,7 @@ class SlotTable(Generic[Process]):
         session = ref.session_id.int
         slot: Slot[Process] = Slot(session, ref.owner, run.language, limits.memory_mb, stays_warm, run.convention)
         slot.network, slot.syntax, slot.environment = run.network, run.syntax, run.environment
+        slot.files_mb = run.files_mb
         self._start(slot)
         self.slots.setdefault(slot.session, []).append(slot)
         self.count += 1
@@ -261,7 +265,7 @@ class SlotTable(Generic[Process]):
     def _start(self, slot: Slot[Process]) -> None:
         slot.is_running = True
         self.running[slot.owner] += 1
-        self._count_memory(slot, self.limits.running_bytes(slot.language, slot.memory_mb))
+        self._count_memory(slot, self.limits.running_bytes(slot.language, slot.memory_mb + slot.files_mb))
 
     def _stop(self, slot: Slot[Process]) -> None:
         if slot.is_running:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from attrs import evolve, field, frozen
@@ -11,18 +10,18 @@ from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.protocol.failures import (
     PROTOCOL_BROKEN,
     FailureRules,
-    ReportedFailure,
     protocol_failure,
     too_deep,
     unreadable_number,
     without_engine_noise,
 )
+from adapters.sandbox.protocol.files import collect
 from adapters.sandbox.protocol.progress import ProgressNotices
+from adapters.sandbox.protocol.replies import WorkerReply, dropped_names, read_reply, read_result, read_state
 from adapters.sandbox.workers.channel import Ending, Frame, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import Exchange, WorkerProcess
-from domain.json_text import VALUE_DEPTH_MAX, JsonText, has_unreadable_number, is_deeper
+from domain.json_text import JsonText
 from domain.scripts.convention import Convention
-from domain.scripts.dropped import DROPPED_MAX, NAME_SIZE_MAX, DroppedName
 from domain.scripts.language import Language
 from domain.scripts.ports import RunState, ScriptRun
 from domain.scripts.report import Failure, FailureCode, ScriptReport
@@ -36,44 +35,6 @@ _KEEPING = (FailureCode.SCRIPT_ERROR, FailureCode.RESULT_NOT_SERIALIZABLE, Failu
 """Failures with a reply of the worker, which has the state if failures keep it."""
 _KEPT_MAX = 0.5
 """A worker that keeps this share of its memory takes no further execution."""
-
-
-class ReportedFault(msgspec.Struct):
-    """Why a script does not parse."""
-
-    message: str
-    line: int | None = None
-    column: int | None = None
-    of_modules: bool = False
-
-
-ReportedFinding: TypeAlias = tuple[str, int, str]
-"""A code, a line and a text."""
-
-
-_ShortText = Annotated[str, msgspec.Meta(max_length=NAME_SIZE_MAX)]
-ReportedNames: TypeAlias = Annotated[tuple[tuple[_ShortText, _ShortText], ...], msgspec.Meta(max_length=DROPPED_MAX)]
-
-
-class WorkerReply(msgspec.Struct):
-    """The header of a reply."""
-
-    nonce: str
-    kind: Literal["ready", "result", "failure", "checked", "examined"]
-    reusable: bool = False
-    state_size: int = 0
-    """The bytes of the state, which stands at the end of the body."""
-    dropped: ReportedNames = ()
-    """Names that are no part of the state, with their types."""
-
-    failure: ReportedFailure | None = None
-    faults: tuple[ReportedFault | None, ...] = ()
-    findings: tuple[tuple[ReportedFinding, ...], ...] = ()
-    spent: bool = False
-    """Whether a parser has failed, so that the process can check no further script."""
-
-    events_in_context: tuple[int, ...] = ()
-    """The places of checked scripts with the form EVENT_IN_CONTEXT."""
 
 
 @frozen
@@ -90,8 +51,6 @@ class LoadFacts:
 
 
 _PLAIN = LoadFacts()
-_REPLIES = msgspec.json.Decoder(WorkerReply)
-_ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
 
 
 async def execute(  # noqa: PLR0913  # two of them only go into the report
@@ -120,6 +79,11 @@ async def execute(  # noqa: PLR0913  # two of them only go into the report
         0 if run.state is None else options.state_limits.size_max,
     )
     result, failure, reusable = _outcome(process, exchange, nonce, rules)
+    stdout, stderr = process.output.stdout.text(), process.output.stderr.text()
+    if run.files is not None and exchange.ending is Ending.REPLIED and (failure is None or not _is_broken(failure)):
+        fault, reusable = await collect(process, run.files)
+        failure = failure or fault
+        result = result if failure is None else None
     state = None
     if run.state is not None and exchange.frame is not None:
         state, failure = kept_state(exchange.frame, run.state, failure, options)
@@ -129,12 +93,11 @@ async def execute(  # noqa: PLR0913  # two of them only go into the report
     if not (reusable and is_fresh and has_room) or process.has_left_threads(exchange):
         process.kill()
         await process.gone()
-    stderr = process.output.stderr.text()
     return ScriptReport(
         result=result,
         failure=failure,
         execution_time_ms=exchange.elapsed_s * 1000,
-        stdout=process.output.stdout.text(),
+        stdout=stdout,
         stderr=stderr if exchange.ending is not Ending.DIED else without_engine_noise(stderr),
         memory_usage_bytes=exchange.memory_bytes,
         cpu_time_ms=None if exchange.cpu_s is None else exchange.cpu_s * 1000,
@@ -143,14 +106,6 @@ async def execute(  # noqa: PLR0913  # two of them only go into the report
         state=state,
         dropped=() if run.state is None or exchange.frame is None else dropped_names(exchange.frame),
     )
-
-
-def dropped_names(frame: Frame) -> tuple[DroppedName, ...]:
-    """Return the names that the script did not leave in the state; none of a reply that cannot be read."""
-    try:
-        return tuple(DroppedName(*each) for each in _REPLIES.decode(frame.header).dropped)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ()
 
 
 def kept_state(
@@ -171,7 +126,11 @@ def kept_state(
 
 def _keeps(failure: Failure) -> bool:
     """Return whether a failure leaves a state to save: the worker has reported it, in a reply that is its own."""
-    return failure.code in _KEEPING and failure.name != PROTOCOL_BROKEN
+    return failure.code in _KEEPING and not _is_broken(failure)
+
+
+def _is_broken(failure: Failure) -> bool:
+    return failure.name == PROTOCOL_BROKEN
 
 
 def _leaves_too_little(process: WorkerProcess, exchange: Exchange, run: ScriptRun) -> bool:
@@ -184,50 +143,6 @@ def _leaves_too_little(process: WorkerProcess, exchange: Exchange, run: ScriptRu
     return process.has_kept_memory(exchange, int(run.limits.memory_mb * MIB * _KEPT_MAX))
 
 
-def read_reply(frame: Frame, nonce: str) -> WorkerReply:
-    """Return the header of a reply; raises ProtocolBroken if it is not the reply to the operation with this nonce."""
-    try:
-        reply = _REPLIES.decode(frame.header)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolBroken("a reply that cannot be read") from error
-    if reply.nonce != nonce:
-        raise ProtocolBroken("a reply to no operation of the service")
-    return reply
-
-
-def read_result(body: bytes) -> JsonText | None:
-    """Return the body as JSON text, exactly as it came; None if it is empty, because the script gave no result.
-
-    Raises RecursionError if it is nested too deeply, OverflowError if it has a number that many decoders cannot read,
-    and ProtocolBroken if it is not JSON or has lone surrogates.
-    """
-    if not body:
-        return None
-    if is_deeper(body, VALUE_DEPTH_MAX):
-        raise RecursionError
-    text = _json(body, "a result")
-    if has_unreadable_number(body):
-        raise OverflowError
-    return text
-
-
-def read_state(frame: Frame) -> JsonText | None:
-    """Return the state behind the result as JSON text; None without one. Raises ProtocolBroken if it is not JSON."""
-    try:
-        size = _REPLIES.decode(frame.header).state_size
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolBroken("a reply that cannot be read") from error
-    return _json(frame.body[-size:], "a state") if size else None
-
-
-def _json(body: bytes, what: str) -> JsonText:
-    try:
-        _ANY_JSON.decode(body)
-        return JsonText(body.decode())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ProtocolBroken(f"{what} that is not JSON") from error
-
-
 def operations_of(
     run: ScriptRun, script: Script | None, nonce: str, options: SandboxOptions, facts: LoadFacts
 ) -> bytes:
@@ -238,6 +153,8 @@ def operations_of(
     if run.state is not None:
         event = b'%s,"state":%s}' % (event[:-1], run.state.text.encode())
         header = b'%s,"state":%s}' % (header[:-1], _state_options(run.state, options))
+    if run.files is not None:
+        header = b'%s,"files":true}' % header[:-1]
     if run.secrets:
         header = b'%s,"secrets":%s}' % (header[:-1], msgspec.json.encode(run.secrets))
     operations = encode_frame(header, event)

@@ -51,6 +51,7 @@ class Attack:
     `in_control` says that it is harmless outside a sandbox, and must succeed there. Its scripts are called by
     `convention` and written in `syntax`, and find hostile packages if it `has_packages`. If it `has_secrets`, those of
     its first session find some. With a `state`, each step finds the state that the step before in its session has left.
+    If it `has_files`, each step finds below /files/in what the step before in its session has left below /files/out.
 
     `network` are the rules of its session, in which `{target}` is a host of its own at the addresses `resolves`, and
     other names are those of TrialHosts. One of its connections must be `refused` for this reason, or it has tried
@@ -72,6 +73,7 @@ class Attack:
     has_packages: bool = False
     syntax: Syntax | None = None
     has_secrets: bool = False
+    has_files: bool = False
     network: Sequence[str] = ()
     resolves: Sequence[str] = ()
     refused: RefusalReason | None = None
@@ -148,6 +150,7 @@ def read_attack(language: Language, category: str, name: str, text: str, prelude
         state=AttackState(facts.pop("state")) if "state" in facts else None,
         has_packages=facts.pop("packages", "no") == "yes",
         has_secrets=facts.pop("secrets", "no") == "yes",
+        has_files=facts.pop("files", "no") == "yes",
         network=facts.pop("network", "").split(),
         resolves=facts.pop("resolves", "").split(),
         refused=RefusalReason[facts.pop("refused")] if "refused" in facts else None,

@@ -17,6 +17,7 @@ from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.selftest.canaries import Canaries
 from adapters.sandbox.selftest.corpus import Attack, AttackState
+from adapters.sandbox.selftest.files import TrialFiles
 from adapters.sandbox.selftest.packages import HostilePackages
 from adapters.sandbox.selftest.reach import why_not_reached
 from adapters.sandbox.selftest.results import AttackResult, Judge, Trial
@@ -61,15 +62,16 @@ class Attacker:
         started_at = time.perf_counter()
         sessions = [_new_session()]
         reports: list[ScriptReport] = []
-        state = EMPTY_OBJECT
+        state, files = EMPTY_OBJECT, TrialFiles()
         for step in attack.steps:
             if step.in_later_sessions:
                 reports += await self._run_later(attack, step.source, sessions)
                 continue
             if step.in_another_session:
                 sessions.append(_new_session())
-                state = EMPTY_OBJECT
-            reports.append(await self._run(attack, step.source, sessions[-1], state, first=len(sessions) == 1))
+                state, files = EMPTY_OBJECT, TrialFiles()
+            is_first = len(sessions) == 1
+            reports.append(await self._run(attack, step.source, sessions[-1], state, files, first=is_first))
             state = reports[-1].state or state
         await self._evict(sessions)
         harm = await self._harm(attack.language)
@@ -127,12 +129,13 @@ class Attacker:
             return f"another session's call was refused: {error}"
         return None if report.result == "42" else "another session's call failed"
 
-    async def _run(
+    async def _run(  # noqa: PLR0913  # what a step finds
         self,
         attack: Attack,
         source: str,
         session: SessionRef,
         state: JsonText = EMPTY_OBJECT,
+        files: TrialFiles | None = None,
         *,
         first: bool = False,
     ) -> ScriptReport:
@@ -145,6 +148,8 @@ class Attacker:
         environment = self.packages.environment(attack.language) if attack.has_packages else None
         given = _run_state(attack, state)
         run = evolve(run, convention=attack.convention, state=given, syntax=attack.syntax, environment=environment)
+        if attack.has_files and files is not None:
+            run = evolve(run, files=files.of_run())
         if not (attack.has_secrets and first):
             return await self._report(run)
         secrets = TrialSecrets()

@@ -25,6 +25,9 @@ _INNER_CHANNEL = 3
 WORKER_ROOT = "/worker"
 """Where the zygote has the root of its workers, as `isolation.py` of the guest knows it."""
 _SCRATCH = "/tmp"  # noqa: S108  # the sandbox's own
+_FILES = "/files"
+_FILES_INODES = 256
+"""Files and folders that /files may hold: 64 to find, 64 to leave, and their folders."""
 _STACK_MB = 8
 _BESIDE_DATA = MIB
 """Kept for what a script uses without new data, such as compiled code: its report counts that too."""
@@ -63,6 +66,8 @@ class SandboxSpec:
     """Of an equipped zygote; None stands for a plain one."""
     network: WorkerNetwork | None = None
     """Of one worker of an equipped zygote; None gives it none."""
+    files_mb: int = 0
+    """The size of the folder /files of one worker, whose zygote has files."""
 
     @property
     def kind(self) -> ZygoteKind:
@@ -111,6 +116,8 @@ class SandboxSpec:
             return plain
         # The order of a worker says which of the two filters it adds.
         equipped = {**plain, "equipped": True, "network_filter": network_filter().hex()}
+        if self.equipment.has_files:
+            equipped["files"] = True
         if self.equipment.tree is None:
             return equipped
         return {**equipped, "preload": self.equipment.preload, "variables": self.equipment.package_variables()}
@@ -121,13 +128,15 @@ class SandboxSpec:
         `data_bytes` is the data of its interpreter before any script, as the last worker had it, and `cost` that of the
         zygote's packages, which each worker has in its memory.
         """
-        plain = {
+        plain: dict[str, object] = {
             "limits": self.limits(data_bytes, cost),
             "processors": sorted(starting_processors(self.uid)),
             "command": None if self.interpreter.is_forked else self._command_of(self.interpreter, _INNER_CHANNEL),
         }
         if self.equipment is None:
             return plain
+        if self.files_mb:
+            plain["files"] = f"size={self.files_mb * MIB},nr_inodes={_FILES_INODES},mode=0700"
         variables = dict(self.equipment.variables_at_start())
         if self.network is None:
             return {**plain, "variables": variables}
@@ -150,7 +159,7 @@ class SandboxSpec:
         limits = {
             "nproc": self.options.processes_max,
             "data": base_bytes + self.memory_mb * MIB,
-            "fsize": self.options.tmp_size_max,
+            "fsize": max(self.options.tmp_size_max, self.files_mb * MIB),
             "nofile": self.options.files_max,
             "core": _NO_CORE,
             "cpu": self.options.cpu_s_max,
@@ -197,8 +206,10 @@ class SandboxSpec:
         libraries = [] if self.equipment.tree is None else self.interpreter.package_binds
         for root in ("", WORKER_ROOT):
             yield from self._files(root, [*self.equipment.binds, *libraries])
-        # A worker mounts a folder of its own here.
+        # A worker mounts folders of its own here.
         yield from ("--dir", f"{WORKER_ROOT}/etc")
+        if self.equipment.has_files:
+            yield from ("--dir", f"{WORKER_ROOT}{_FILES}")
 
     def _files(self, root: str, binds: Sequence[Bind]) -> Iterator[str]:
         for bind in binds:

@@ -40,6 +40,7 @@ from domain.queue.following import EventsNotKept
 from domain.queue.state import EXPIRED, ExecutionNotEnded, ExecutionNotKept
 from domain.schedules.schedule import ScheduleConflict, ScheduleElsewhere, ScheduleMismatch, ScheduleNotFound
 from domain.schedules.timing import TimingRefused
+from domain.scripts.files import refused
 from domain.scripts.language import InvalidLanguageTitle, Language, LanguageNotServed, LanguageTitle
 from domain.scripts.report import CANCELLED, ExecutionStatus, ExecutionUnknown, Failure, FailureCode, ScriptReport
 from domain.scripts.script import ScriptSyntaxError, SyntaxFault
@@ -79,6 +80,8 @@ MEANINGS: Mapping[str, str] = {
     "EXECUTION_NOT_FOUND": "the history has no such execution of this owner, or no longer has it",
     "EXECUTION_TIMEOUT": "the script ran longer than its limit, and its sandbox was killed",
     "EXPECTATION_FAILED": "the header Expect has something else than 100-continue",
+    "FILES_REFUSED": "a file that the script left cannot be collected, so none was",
+    "FILES_TOO_LARGE": "the script left more files, or larger ones, than its limit, so none was collected",
     "FILE_DIGEST_MISMATCH": "the body does not have the SHA-256 that Content-Digest declares, so nothing was stored",
     "FILE_EXPIRED": "the file was kept for its time, and has expired",
     "FILE_NOT_FOUND": "this owner has no such file, or it was removed",
@@ -192,6 +195,14 @@ _FAILURES: Mapping[FailureCode, Failure] = {
             "The result has 2097152 bytes as JSON; at most 1048576 are allowed. Return less.",
             limit=1_048_576,
             observed=2_097_152,
+        ),
+        refused("it is no regular file, or lies in more than 7 folders", "plots/latest"),
+        Failure(
+            FailureCode.FILES_TOO_LARGE,
+            "The script left files of 20971520 bytes below /files/out, and 16777216 are allowed (files.size_mb), so "
+            "none was collected. Write less, or remove what nobody needs.",
+            limit=16_777_216,
+            observed=20_971_520,
         ),
         Failure(
             FailureCode.STATE_NOT_SERIALIZABLE,

@@ -114,6 +114,20 @@ def test_zygotes_are_shared_by_equal_equipment_alone():
     )
 
 
+def test_a_worker_with_files_mounts_a_folder_of_its_size():
+    without, spec = (
+        evolve(spec_of(), equipment=Equipment(has_files=each), files_mb=20 * each) for each in (False, True)
+    )
+    assert [each for each in spec.command(7, 8) if each not in without.command(7, 8)] == ["/worker/files"]
+    assert spec.setup() == {**without.setup(), "files": True}
+    order = spec.order()
+    assert order["files"] == "size=20971520,nr_inodes=256,mode=0700"
+    assert {**without.order(), "files": order["files"], "limits": order["limits"]} == order
+    assert (without.limits()["fsize"], spec.limits()["fsize"]) == (16 * MIB, 20 * MIB)
+    assert evolve(spec, files_mb=1).limits()["fsize"] == 16 * MIB
+    assert spec.kind != without.kind
+
+
 def test_packages_are_named_to_the_zygote_with_the_variables_that_they_read():
     setup = evolve(spec_of(), equipment=evolve(EQUIPMENT, preload=("numpy", "pandas"))).setup()
     assert setup["preload"] == ("numpy", "pandas")

@@ -54,12 +54,13 @@ class Channel {
     return this.start === this.end;
   }
 
-  // Returns the header and the body as text.
+  // Returns the header and the body as text, or that of a file as bytes.
   readFrame() {
     this.fill(LENGTHS_SIZE);
     const headerSize = this.input.readUInt32LE(this.start), bodySize = this.input.readUInt32LE(this.start + 4);
     this.start += LENGTHS_SIZE;
-    return [JSON.parse(this.readText(headerSize)), this.readText(bodySize)];
+    const header = JSON.parse(this.readText(headerSize));
+    return [header, header.op === 'file' ? this.readBytes(bodySize) : this.readText(bodySize)];
   }
 
   writeNotice(header) {
@@ -73,7 +74,8 @@ class Channel {
     bytes.writeUInt32LE(mark + bodyAt - LENGTHS_SIZE, 0);
     bytes.writeUInt32LE(size - bodyAt, 4);
     bytes.write(head, LENGTHS_SIZE);
-    bytes.write(body, bodyAt);
+    if (typeof body === 'string') bytes.write(body, bodyAt);
+    else body.copy(bytes, bodyAt);
     writeAll(this.descriptor, bytes, size);
   }
 
@@ -93,11 +95,23 @@ class Channel {
     while (this.end < size) this.end += this.readSome(this.input, this.end);
   }
 
-  readLarge(size) {
+  readBytes(size) {
+    if (size > BUFFER_SIZE) return this.readWhole(size);
+    this.fill(size);
+    this.start += size;
+    return this.input.subarray(this.start - size, this.start);
+  }
+
+  readWhole(size) {
     const large = Buffer.allocUnsafeSlow(size);
     let filled = this.input.copy(large, 0, this.start, this.end);
     this.start = this.end = 0;
     while (filled < size) filled += this.readSome(large, filled);
+    return large;
+  }
+
+  readLarge(size) {
+    const large = this.readWhole(size);
     const text = large.toString();
     large.fill(0);
     return text;

@@ -9,6 +9,7 @@ const { SCRATCH } = require('./execution.cjs');
 const { CURRENT_FOLDER, cString } = require('./system.cjs');
 
 const WORKER_ROOT = '/worker';
+const FILES = '/files';
 const UID = 65534;
 // sched.h
 const NEW_MOUNTS = 0x20000, NEW_CGROUP = 0x2000000, NEW_UTS = 0x4000000, NEW_IPC = 0x8000000;
@@ -52,7 +53,7 @@ function isolate(system, setup, order, descriptors, streams) {
   enterNetwork(system, order.network);
   if (order.listeners !== undefined) giveListeners(system, order.listeners, streams[0]);
   descriptors.replace(system, ...streams);
-  enterNamespaces(system, setup.scratch, order.hosts);
+  enterNamespaces(system, setup.scratch, order.hosts, order.files);
   descriptors.closeOthers(system);
   enterRoot(system);
   limit(system, order.limits);
@@ -112,13 +113,16 @@ function limitBuffers(system) {
 }
 
 // The zygote's user namespace owns the new namespaces: a worker never has a right over any of them.
-function enterNamespaces(system, scratchOptions, hosts) {
+function enterNamespaces(system, scratchOptions, hosts, fileOptions) {
   system.call('setsid');
   const uid = process.getuid(), gid = process.getgid();
   system.call('unshare', NEW_MOUNTS | NEW_IPC | NEW_UTS | NEW_CGROUP);
   system.call('sethostname', text[HOST_NAME], HOST_NAME.length);
   const flags = NO_SETUID | NO_DEVICES | NO_PROGRAMS;
   system.call('mount', text.tmpfs, text[WORKER_ROOT + SCRATCH], text.tmpfs, flags, cString(scratchOptions));
+  if (fileOptions !== undefined) {
+    system.call('mount', text.tmpfs, cString(WORKER_ROOT + FILES), text.tmpfs, flags, cString(fileOptions));
+  }
   if (hosts !== undefined) nameHosts(system, hosts, flags);
   const ownFolder = system.open(PROCESS);
   system.call('umount2', text['/proc'], DETACH);

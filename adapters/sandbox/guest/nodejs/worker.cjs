@@ -12,6 +12,8 @@ const {
   Execution, ExecutionScope, isBuiltin, looksLasting, memoryUsage, noteLastingFunctions,
 } = require('./execution.cjs');
 
+const FILE_OPERATIONS = new Set(['file', 'list', 'read', 'settle']);
+
 class Worker {
   // `reseed` is called with the Math.random of the realm before each execution.
   constructor(reseed = () => {}) {
@@ -78,6 +80,9 @@ class Worker {
       const { environment = {}, variables = {} } = operation;
       useProxy(variables);
       this.load(body, operation.convention ?? 'own', { ...environment, ...variables }, operation.syntax);
+    } else if (FILE_OPERATIONS.has(operation.op)) {
+      const [header, content] = require('./files.cjs').performOnFiles(operation, body, () => this.tidy());
+      this.channel.writeFrame({ nonce: operation.nonce, ...header }, content);
     } else {
       this.run(operation, body);
       return false;
@@ -98,12 +103,14 @@ class Worker {
     this.scope.provide(environment);
   }
 
-  run({ nonce, result_size_max: resultSizeMax, state = null, secrets = null }, eventText) {
+  run({ nonce, result_size_max: resultSizeMax, state = null, secrets = null, files = false }, eventText) {
     const script = state?.repl ? this.asRepl() : this.script;
     const realm = this.realms.ready();
     this.reseed(realm.random);
+    if (files) require('./files.cjs').filesFolder();
     const end = (header, body) => {
-      this.channel.writeFrame({ nonce, ...header, reusable: this.tidy() }, body);
+      // With files, the worker is put back when they have been read.
+      this.channel.writeFrame({ nonce, ...header, reusable: files || this.tidy() }, body);
       this.serve();
     };
     const notify = (progress) => this.channel.writeNotice({ nonce, ...progress });

@@ -42,6 +42,7 @@ function main(descriptor) {
 
 // Adds to the message `ready` what the packages of an environment took.
 function prepareEquipped(system, setup, ready) {
+  if (setup.files) require('./files.cjs'); // forks have no files to load it from
   setup.network_filter = Buffer.from(setup.network_filter, 'hex');
   if (setup.preload === undefined) return equip(system);
   find();

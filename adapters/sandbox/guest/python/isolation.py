@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 WORKER_ROOT = "/worker"
+FILES = "/files"
 UID = 65534
 CHANNEL = 3
 
@@ -70,7 +71,7 @@ def isolate(setup: dict[str, Any], order: dict[str, Any], descriptors: list[int]
     if "listeners" in order:
         give_listeners(order["listeners"], descriptors[0])
     take_streams(*descriptors)
-    enter_namespaces(setup["scratch"], order.get("hosts"))
+    enter_namespaces(setup["scratch"], order.get("hosts"), order.get("files"))
     close_others()
     enter_root()
     limit(order["limits"])
@@ -134,7 +135,7 @@ def take_streams(channel: int, stdout: int, stderr: int) -> None:
     os.set_inheritable(CHANNEL, True)
 
 
-def enter_namespaces(scratch_options: str, hosts: str | None = None) -> None:
+def enter_namespaces(scratch_options: str, hosts: str | None = None, file_options: str | None = None) -> None:
     """Enter new namespaces, which the zygote's user namespace owns: a worker never has a right over any of them."""
     os.setsid()
     uid, gid = os.getuid(), os.getgid()
@@ -142,6 +143,8 @@ def enter_namespaces(scratch_options: str, hosts: str | None = None) -> None:
     socket.sethostname("sandbox")
     flags = NO_SETUID | NO_DEVICES | NO_PROGRAMS
     call("mount", b"tmpfs", (WORKER_ROOT + SCRATCH).encode(), b"tmpfs", flags, scratch_options.encode())
+    if file_options is not None:
+        call("mount", b"tmpfs", (WORKER_ROOT + FILES).encode(), b"tmpfs", flags, file_options.encode())
     if hosts is not None:
         name_hosts(hosts, flags)
     process = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY)

@@ -125,6 +125,12 @@ class InterpreterState:
                 stream.reconfigure(**dict(zip(SETTINGS, settings, strict=True)))
         self._forget_modules()
 
+    def flush(self) -> bool:
+        """Write what the script has printed; return True."""
+        for stream, _ in self.streams:
+            stream.flush()
+        return True
+
     def restore_settings(self) -> None:
         """Put back what a script changes by calls that are noted."""
         sys.setrecursionlimit(self.recursion_limit)

@@ -25,7 +25,7 @@ from .scripts import FILE_NAME, NO_RESULT, CompiledScript, EventFirstScript, che
 TYPE_CHECKING = False  # importing typing would cost a tenth of the start
 if TYPE_CHECKING:
     import types
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from .states import KeptState
@@ -35,6 +35,7 @@ PREPARED = (
     "fractions", "functools", "hashlib", "heapq", "inspect", "itertools", "math", "operator", "random", "re",
     "secrets", "statistics", "string", "textwrap", "time", "typing", "urllib.parse", "uuid", "zoneinfo",
 )  # fmt: skip
+FILE_OPERATIONS = ("file", "list", "read", "settle")
 PREPARED_EQUIPPED = ("ssl", "http.client", "urllib.request", "selectors", "encodings.idna")
 THREAD_STACK_SIZE = 2 << 20
 parts: dict[str, types.ModuleType] = {}
@@ -107,13 +108,17 @@ def serve(channel: ServiceChannel) -> None:
         elif operation["op"] == "load":
             script = load(body.decode(), operation.get("convention", "own"))
             scope.process.provide(operation.get("variables", {}))
+        elif operation["op"] in FILE_OPERATIONS:
+            header, content = part("files").perform(operation, body, scope)
+            channel.write_frame({"nonce": nonce, **header}, content)
         else:
             progress = ProgressReporter(channel, nonce)
             event = json.loads(body)
             if "secrets" in operation:
                 part("given_secrets").provide(operation.pop("secrets"))
             state = part("states").KeptState(event, operation["state"]) if "state" in operation else None
-            header, result = perform(script, scope, event, progress, operation["result_size_max"], state)
+            restore = part("files").holding(scope) if "files" in operation else scope.restore
+            header, result = perform(script, restore, event, progress, operation["result_size_max"], state)
             channel.write_frame({"nonce": nonce, **header}, result)
 
 
@@ -129,7 +134,7 @@ def load(source: str, convention: str) -> CompiledScript | Exception:
 
 def perform(  # noqa: PLR0913, PLR0917  # what an operation has
     script: CompiledScript | Exception,
-    scope: ExecutionScope,
+    restore: Callable[[], bool],
     event: dict[str, Any],
     progress: ProgressReporter,
     size_max: int,
@@ -154,7 +159,7 @@ def perform(  # noqa: PLR0913, PLR0917  # what an operation has
             changed = state.changed_by_failure()
     progress.close()
     try:
-        header["reusable"] = scope.restore()
+        header["reusable"] = restore()
     except BaseException:  # noqa: BLE001  # the service replaces a worker that cannot be put back
         header["reusable"] = False
     if changed:

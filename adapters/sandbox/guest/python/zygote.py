@@ -59,6 +59,8 @@ def prepared(setup: dict[str, Any]) -> tuple[types.ModuleType, dict[str, Any]]:
     worker.prepare()
     if "equipped" in setup:
         worker.prepare_equipped()
+    if "files" in setup:
+        worker.part("files")
     if "preload" not in setup:
         return worker, {}
     return worker, {"preload": worker.prepare_packages(setup["preload"], setup["variables"])}

@@ -1,0 +1,119 @@
+"""The files of one run: what its script finds below /files/in, and what is collected of that which it leaves."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
+
+from attrs import field, frozen
+
+from domain.scripts.report import Failure, FailureCode
+
+PIECE_SIZE = 262_144
+"""Bytes of each piece of a file but the last one."""
+COUNT_MAX = 64
+"""Files that a script finds, and those that are collected."""
+FOLDERS_MAX = 64
+"""Folders of the files that a script finds."""
+LEVELS_MAX = 8
+PART_SIZE_MAX = 255
+"""Bytes of a part of a path, as UTF-8."""
+PATH_SIZE_MAX = 512
+MIB = 1 << 20
+
+
+@frozen
+class GivenFile:
+    """A file that the script finds at this path below /files/in.
+
+    `pieces` yields its `size` bytes in pieces of at most PIECE_SIZE, and raises what reading them raises.
+    """
+
+    path: str
+    size: int
+    pieces: Callable[[], AsyncIterator[bytes]] = field(repr=False, eq=False)
+
+
+@frozen
+class LeftFile:
+    """What a script has left at this path below /files/out. Without a `size` it is no regular file."""
+
+    path: str
+    size: int | None
+
+
+class FileSink(Protocol):
+    """Takes the files that a script has left, in turn."""
+
+    def wants(self, path: str) -> bool:
+        """Return whether a file at this path below /files/out is collected."""
+        ...
+
+    async def take(self, file: LeftFile, pieces: AsyncIterator[bytes]) -> bool:
+        """Take a file whose bytes come in pieces of at most PIECE_SIZE; return whether that was possible.
+
+        After False the sink gets no further file. Its owner then knows why.
+        """
+        ...
+
+    def complete(self) -> None:
+        """Learn that it has taken all files. Without this call it keeps none of them."""
+        ...
+
+
+@frozen
+class RunFiles:
+    """The files of a run. All that the script finds and leaves has at most `size_mb` MiB together.
+
+    A script without a `sink` leaves no files. The runs of one session have the same `size_mb`.
+    """
+
+    size_mb: int
+    given: tuple[GivenFile, ...] = ()
+    sink: FileSink | None = field(default=None, repr=False, eq=False)
+
+    def fault_of_left(self, wanted: Sequence[LeftFile], count: int) -> Failure | None:
+        """Return why the wanted ones of `count` files cannot be collected; None if they can."""
+        for each in wanted:
+            why = path_fault(each.path)
+            if why is None and each.size is None:
+                why = f"it is no regular file, or lies in more than {LEVELS_MAX - 1} folders"
+            if why is not None:
+                return refused(why, each.path)
+        return self._fault_of_sizes(wanted, count)
+
+    def _fault_of_sizes(self, wanted: Sequence[LeftFile], count: int) -> Failure | None:
+        if count > COUNT_MAX:
+            message = (
+                f"The script left more than {COUNT_MAX} files below /files/out, so none was collected. Put them into "
+                "an archive."
+            )
+            return Failure(FailureCode.FILES_TOO_LARGE, message, limit=COUNT_MAX, observed=count)
+        size, size_max = sum(each.size or 0 for each in wanted), self.size_mb * MIB
+        if size > size_max:
+            message = (
+                f"The script left files of {size} bytes below /files/out, and {size_max} are allowed (files.size_mb), "
+                "so none was collected. Write less, or remove what nobody needs."
+            )
+            return Failure(FailureCode.FILES_TOO_LARGE, message, limit=size_max, observed=size)
+        return None
+
+
+def refused(why: str, path: str = "") -> Failure:
+    """Return the failure of a script whose files were not collected, for this reason in the one at the path if any."""
+    shown = path.encode("unicode_escape").decode()[:PATH_SIZE_MAX]
+    because = f"because of {shown}: {why}. Remove or rename it" if shown else f"because {why}"
+    message = f"No file below /files/out was collected, {because}."
+    return Failure(FailureCode.FILES_REFUSED, message)
+
+
+def path_fault(path: str) -> str | None:
+    """Return why no file can have this path; None if one can."""
+    parts = path.split("/")
+    if any(part in {"", ".", ".."} for part in parts):
+        return "a part of its path is empty, . or .."
+    if not path.isprintable() or "\\" in path or "\ufffd" in path:
+        return "its path has a character that is not printable, a backslash, or bytes that are not UTF-8"
+    if len(parts) > LEVELS_MAX:
+        return f"its path has {len(parts)} parts, and {LEVELS_MAX} are allowed"
+    if len(path.encode()) > PATH_SIZE_MAX or any(len(part.encode()) > PART_SIZE_MAX for part in parts):
+        return f"its path has more than {PATH_SIZE_MAX} bytes, or a part of it more than {PART_SIZE_MAX}"
+    return None

@@ -1,0 +1,69 @@
+"""Which files of a script are collected, and why the others are not."""
+
+import pytest
+
+from domain.errors import RuntimeUnavailable
+from domain.scripts.files import LeftFile, RunFiles, path_fault, refused
+from domain.scripts.ports import require_no_files
+from domain.scripts.report import FailureCode
+from tests.contracts.script_runs import run_of
+
+FILES = RunFiles(1)
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("", "empty"),
+        ("/a", "empty"),
+        ("a//b", "empty"),
+        ("a/", "empty"),
+        ("../a", "empty, . or .."),
+        ("a/./b", "empty, . or .."),
+        ("a\nb", "not printable"),
+        ("a\0", "not printable"),
+        ("a\u202eb", "not printable"),
+        ("a\ud800", "not printable"),
+        ("a\ufffd", "not UTF-8"),
+        ("a\\b", "backslash"),
+        ("/".join("abcdefghi"), "9 parts"),
+        ("é" * 128, "more than 255"),
+        ("/".join(["a" * 200] * 3), "more than 512 bytes"),
+    ],
+)
+def test_a_path_that_no_file_may_have_is_refused_with_its_reason(path: str, why: str) -> None:
+    assert why in (path_fault(path) or "")
+    failure = FILES.fault_of_left([LeftFile(path, 1)], 1)
+    assert failure is not None
+    assert failure.code is FailureCode.FILES_REFUSED
+    assert why in failure.message
+    assert failure.message.isprintable()
+
+
+@pytest.mark.parametrize("path", ["a", "a b", "é/ü", "/".join("abcdefgh"), ".hidden", "a" * 255, "..a"])
+def test_other_paths_are_taken(path: str) -> None:
+    assert path_fault(path) is None
+    assert FILES.fault_of_left([LeftFile(path, 1 << 20)], 64) is None
+
+
+def test_what_is_no_regular_file_is_refused() -> None:
+    failure = FILES.fault_of_left([LeftFile("a", 1), LeftFile("link", None)], 2)
+    assert failure is not None
+    assert failure.code is FailureCode.FILES_REFUSED
+    assert "because of link: it is no regular file" in failure.message
+    assert "because it ended" in refused("it ended").message
+
+
+def test_too_many_and_too_large_files_are_refused_with_limit_and_observed_value() -> None:
+    many, large = FILES.fault_of_left([], 65), FILES.fault_of_left([LeftFile("a", 1 << 20), LeftFile("b", 1)], 2)
+    assert many is not None
+    assert (many.code, many.limit, many.observed) == (FailureCode.FILES_TOO_LARGE, 64, 65)
+    assert large is not None
+    assert (large.code, large.limit, large.observed) == (FailureCode.FILES_TOO_LARGE, 1 << 20, (1 << 20) + 1)
+
+
+def test_a_runner_that_gives_scripts_no_files_refuses_runs_that_have_some() -> None:
+    require_no_files(run_of("result = 1"))
+    with pytest.raises(RuntimeUnavailable, match="no files"):
+        require_no_files(run_of("result = 1", files=FILES))
+    assert (run_of("").files_mb, run_of("", files=FILES).files_mb) == (0, 1)
