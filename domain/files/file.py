@@ -8,7 +8,7 @@ from uuid import UUID
 from attrs import define, frozen
 
 from domain.errors import DomainError, Gone, Invalid, NotFound
-from domain.identity import Owner
+from domain.identity import Owner, SessionRef
 
 CHUNK_SIZE = 262_144
 """Bytes of each chunk but the last one."""
@@ -44,6 +44,15 @@ class StoredFile:
         """Raise FileExpired from `expires_at` on."""
         if now >= self.expires_at:
             raise FileExpired(self.expires_at)
+
+
+@frozen
+class LeftBy:
+    """The execution whose script leaves files. What is not complete at `until` is erased."""
+
+    ref: SessionRef
+    execution_id: UUID
+    until: datetime
 
 
 @frozen

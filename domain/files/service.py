@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from mimetypes import MimeTypes
 from uuid import UUID
 
 from attrs import define, field
@@ -12,12 +13,26 @@ from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.concurrency.fair_turns import FairTurns
 from domain.errors import Unavailable
-from domain.files.file import CHUNK_SIZE, DigestMismatch, FileNotFound, NewFile, Span, StorageFull, StoredFile
+from domain.files.file import (
+    CHUNK_SIZE,
+    DEFAULT_TYPE,
+    DigestMismatch,
+    FileNotFound,
+    LeftBy,
+    NewFile,
+    Span,
+    StorageFull,
+    StoredFile,
+)
 from domain.files.limits import FileLimits
 from domain.files.ports import FileRepository, FileStart
 from domain.files.room import FileRoom
 from domain.identity import Owner
 from domain.paging import Page
+from domain.scripts.files import LeftFile
+
+_TYPES = MimeTypes()
+"""By the ends of names, as Python knows them on every host."""
 
 
 @define(eq=False)
@@ -71,6 +86,22 @@ class FileService:
                 self._tasks.spawn(self._abandon(started.file_id))
                 raise
 
+    async def keep(self, by: LeftBy, left: LeftFile, pieces: AsyncIterator[bytes]) -> StoredFile:
+        """Store all chunks of a file that a script has left, and return it as the end of its execution completes it.
+
+        Raises what `upload` raises. What was stored is erased if the file is not completed in time.
+        """
+        size = left.size or 0
+        self._limits.require_size(size)
+        self._require_room(size)
+        started = self._left(by, left.path.rpartition("/")[2], size)
+        await self._files.start(started)
+        self._limits.require_quota(await self._files.stored_bytes(started.owner, self._clock.now()))
+        size, digest = await self._received(started, pieces)
+        until = self._clock.now() + self._limits.retention
+        named = started.file_id, started.owner, started.name, started.content_type
+        return StoredFile(*named, size, digest, until, by.ref.session_id, by.execution_id)
+
     async def get(self, owner: Owner, file_id: UUID) -> StoredFile:
         """Return a file; raises FileNotFound and FileExpired."""
         file = await self._files.find(owner, file_id)
@@ -119,6 +150,11 @@ class FileService:
         file_id = self._ids.new_placed(now, owner)
         return FileStart(file_id, owner, new.name, new.content_type, size, now + self._limits.pause_max)
 
+    def _left(self, by: LeftBy, name: str, size: int) -> FileStart:
+        file_id = self._ids.new(self._clock.now(), by.ref.session_id)
+        content_type = _TYPES.guess_type(name)[0] or DEFAULT_TYPE
+        return FileStart(file_id, by.ref.owner, name, content_type, size, by.until, by.ref.session_id, by.execution_id)
+
     async def _stored(self, started: FileStart, new: NewFile, chunks: AsyncIterator[bytes]) -> StoredFile:
         # Its own bytes are among those that are counted, so uploads at the same moment never exceed the quota.
         await self._files.start(started)
@@ -142,7 +178,8 @@ class FileService:
             digest.update(chunk)
             async with self._turn(started.owner):
                 now = self._clock.now()
-                await self._files.add_chunk(started.file_id, seq, chunk, now, now + self._limits.pause_max)
+                until = max(started.expires_at, now + self._limits.pause_max)
+                await self._files.add_chunk(started.file_id, seq, chunk, now, until)
             self.stats.received_bytes += len(chunk)
             seq += 1
         return size, digest.hexdigest()
