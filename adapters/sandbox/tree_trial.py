@@ -9,8 +9,8 @@ from typing_extensions import override
 
 from adapters.sandbox.equipment import Equipment
 from adapters.sandbox.options import MIB
-from adapters.sandbox.protocol.execution import LoadFacts
-from adapters.sandbox.protocol.replies import WorkerReply, read_reply
+from adapters.sandbox.protocol.execution import LoadFacts, read_reply
+from adapters.sandbox.protocol.replies import WorkerReply
 from adapters.sandbox.runtime import LanguageRuntime
 from adapters.sandbox.workers.channel import Ending, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import Exchange, WorkerProcess

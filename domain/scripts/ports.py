@@ -74,11 +74,6 @@ class ScriptRun:
     files: RunFiles | None = None
     """The files that the script finds, and where those go that it leaves; None gives it no folder /files."""
 
-    @property
-    def files_mb(self) -> int:
-        """The size of the folder /files in MiB; 0 without one."""
-        return 0 if self.files is None else self.files.size_mb
-
 
 def require_no_files(run: ScriptRun) -> None:
     """Raise RuntimeUnavailable for a run with files, in the place of a runner that gives scripts none."""

@@ -73,7 +73,7 @@ class Slot(Generic[Process]):
             and run.network == self.network
             and run.syntax is self.syntax
             and run.environment == self.environment
-            and run.files_mb == self.files_mb
+            and _files_mb(run) == self.files_mb
         )
 
 
@@ -217,7 +217,7 @@ class SlotTable(Generic[Process]):
 
     def _missing_bytes(self, run: ScriptRun, gone: Iterable[Slot[Process]]) -> int:
         """Return how much memory is missing for this run, when these slots are gone or run it."""
-        limit, memory_mb = self.limits.memory_bytes_max, run.limits.memory_mb + run.files_mb
+        limit, memory_mb = self.limits.memory_bytes_max, run.limits.memory_mb + _files_mb(run)
         others = self.memory_bytes - sum(slot.memory_bytes for slot in gone)
         return 0 if limit is None else others + self.limits.running_bytes(run.language, memory_mb) - limit
 
@@ -242,7 +242,7 @@ class SlotTable(Generic[Process]):
         session = ref.session_id.int
         slot: Slot[Process] = Slot(session, ref.owner, run.language, limits.memory_mb, stays_warm, run.convention)
         slot.network, slot.syntax, slot.environment = run.network, run.syntax, run.environment
-        slot.files_mb = run.files_mb
+        slot.files_mb = _files_mb(run)
         self._start(slot)
         self.slots.setdefault(slot.session, []).append(slot)
         self.count += 1
@@ -275,6 +275,11 @@ class SlotTable(Generic[Process]):
     def _count_memory(self, slot: Slot[Process], memory_bytes: int) -> None:
         self.memory_bytes += memory_bytes - slot.memory_bytes
         slot.memory_bytes = memory_bytes
+
+
+def _files_mb(run: ScriptRun) -> int:
+    """Return the size of the folder /files of a run; 0 without one."""
+    return 0 if run.files is None else run.files.size_mb
 
 
 def _count_down(counts: Counter[Owner], owner: Owner) -> None:

@@ -17,10 +17,10 @@ from adapters.sandbox.protocol.failures import (
 )
 from adapters.sandbox.protocol.files import collect
 from adapters.sandbox.protocol.progress import ProgressNotices
-from adapters.sandbox.protocol.replies import WorkerReply, dropped_names, read_reply, read_result, read_state
+from adapters.sandbox.protocol.replies import REPLIES, WorkerReply, dropped_names
 from adapters.sandbox.workers.channel import Ending, Frame, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import Exchange, WorkerProcess
-from domain.json_text import JsonText
+from domain.json_text import VALUE_DEPTH_MAX, JsonText, has_unreadable_number, is_deeper
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import RunState, ScriptRun
@@ -51,6 +51,7 @@ class LoadFacts:
 
 
 _PLAIN = LoadFacts()
+_ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
 
 
 async def execute(  # noqa: PLR0913  # two of them only go into the report
@@ -141,6 +142,50 @@ def _leaves_too_little(process: WorkerProcess, exchange: Exchange, run: ScriptRu
     if run.language is not Language.PYTHON:
         return False
     return process.has_kept_memory(exchange, int(run.limits.memory_mb * MIB * _KEPT_MAX))
+
+
+def read_reply(frame: Frame, nonce: str) -> WorkerReply:
+    """Return the header of a reply; raises ProtocolBroken if it is not the reply to the operation with this nonce."""
+    try:
+        reply = REPLIES.decode(frame.header)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolBroken("a reply that cannot be read") from error
+    if reply.nonce != nonce:
+        raise ProtocolBroken("a reply to no operation of the service")
+    return reply
+
+
+def read_result(body: bytes) -> JsonText | None:
+    """Return the body as JSON text, exactly as it came; None if it is empty, because the script gave no result.
+
+    Raises RecursionError if it is nested too deeply, OverflowError if it has a number that many decoders cannot read,
+    and ProtocolBroken if it is not JSON or has lone surrogates.
+    """
+    if not body:
+        return None
+    if is_deeper(body, VALUE_DEPTH_MAX):
+        raise RecursionError
+    text = _json(body, "a result")
+    if has_unreadable_number(body):
+        raise OverflowError
+    return text
+
+
+def read_state(frame: Frame) -> JsonText | None:
+    """Return the state behind the result as JSON text; None without one. Raises ProtocolBroken if it is not JSON."""
+    try:
+        size = REPLIES.decode(frame.header).state_size
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolBroken("a reply that cannot be read") from error
+    return _json(frame.body[-size:], "a state") if size else None
+
+
+def _json(body: bytes, what: str) -> JsonText:
+    try:
+        _ANY_JSON.decode(body)
+        return JsonText(body.decode())
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProtocolBroken(f"{what} that is not JSON") from error
 
 
 def operations_of(

@@ -1,4 +1,4 @@
-"""The replies of workers, which are untrusted: their headers, and the JSON behind them."""
+"""The headers of replies of workers, which are untrusted."""
 
 from typing import Annotated, Literal, TypeAlias
 
@@ -6,7 +6,6 @@ import msgspec
 
 from adapters.sandbox.protocol.failures import ReportedFailure
 from adapters.sandbox.workers.channel import Frame, ProtocolBroken
-from domain.json_text import VALUE_DEPTH_MAX, JsonText, has_unreadable_number, is_deeper
 from domain.scripts.dropped import DROPPED_MAX, NAME_SIZE_MAX, DroppedName
 from domain.scripts.files import COUNT_MAX, LeftFile
 
@@ -63,60 +62,15 @@ class FileReply(msgspec.Struct):
     reusable: bool = False
 
 
-_REPLIES = msgspec.json.Decoder(WorkerReply)
+REPLIES = msgspec.json.Decoder(WorkerReply)
 _FILE_REPLIES = msgspec.json.Decoder(FileReply)
 _LEFT_FILES = msgspec.json.Decoder(LeftFiles)
-_ANY_JSON = msgspec.json.Decoder(msgspec.Raw)
-
-
-def read_reply(frame: Frame, nonce: str) -> WorkerReply:
-    """Return the header of a reply; raises ProtocolBroken if it is not the reply to the operation with this nonce."""
-    try:
-        reply = _REPLIES.decode(frame.header)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolBroken("a reply that cannot be read") from error
-    if reply.nonce != nonce:
-        raise ProtocolBroken("a reply to no operation of the service")
-    return reply
-
-
-def read_result(body: bytes) -> JsonText | None:
-    """Return the body as JSON text, exactly as it came; None if it is empty, because the script gave no result.
-
-    Raises RecursionError if it is nested too deeply, OverflowError if it has a number that many decoders cannot read,
-    and ProtocolBroken if it is not JSON or has lone surrogates.
-    """
-    if not body:
-        return None
-    if is_deeper(body, VALUE_DEPTH_MAX):
-        raise RecursionError
-    text = _json(body, "a result")
-    if has_unreadable_number(body):
-        raise OverflowError
-    return text
-
-
-def read_state(frame: Frame) -> JsonText | None:
-    """Return the state behind the result as JSON text; None without one. Raises ProtocolBroken if it is not JSON."""
-    try:
-        size = _REPLIES.decode(frame.header).state_size
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolBroken("a reply that cannot be read") from error
-    return _json(frame.body[-size:], "a state") if size else None
-
-
-def _json(body: bytes, what: str) -> JsonText:
-    try:
-        _ANY_JSON.decode(body)
-        return JsonText(body.decode())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ProtocolBroken(f"{what} that is not JSON") from error
 
 
 def dropped_names(frame: Frame) -> tuple[DroppedName, ...]:
     """Return the names that the script did not leave in the state; none of a reply that cannot be read."""
     try:
-        return tuple(DroppedName(*each) for each in _REPLIES.decode(frame.header).dropped)
+        return tuple(DroppedName(*each) for each in REPLIES.decode(frame.header).dropped)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ()
 

@@ -9,7 +9,8 @@ from attrs import define, field
 from typing_extensions import override
 
 from adapters.sandbox.options import KIB, SandboxOptions
-from adapters.sandbox.protocol.replies import ReportedFinding, read_reply
+from adapters.sandbox.protocol.execution import read_reply
+from adapters.sandbox.protocol.replies import ReportedFinding
 from adapters.sandbox.workers.channel import Ending, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import Exchange, WorkerProcess
 from domain.scripts.examination import ScriptExaminer, ScriptFinding

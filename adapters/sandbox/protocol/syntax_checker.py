@@ -10,7 +10,8 @@ import msgspec
 from attrs import define, field, frozen
 
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.protocol.replies import ReportedFault, WorkerReply, read_reply
+from adapters.sandbox.protocol.execution import read_reply
+from adapters.sandbox.protocol.replies import ReportedFault, WorkerReply
 from adapters.sandbox.workers.channel import Ending, Frame, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.zygote.launch import LaunchFailed

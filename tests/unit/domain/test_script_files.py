@@ -66,4 +66,3 @@ def test_a_runner_that_gives_scripts_no_files_refuses_runs_that_have_some() -> N
     require_no_files(run_of("result = 1"))
     with pytest.raises(RuntimeUnavailable, match="no files"):
         require_no_files(run_of("result = 1", files=FILES))
-    assert (run_of("").files_mb, run_of("", files=FILES).files_mb) == (0, 1)

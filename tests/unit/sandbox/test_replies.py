@@ -3,9 +3,8 @@
 import pytest
 
 from adapters.sandbox.options import SandboxOptions
-from adapters.sandbox.protocol.execution import kept_state
+from adapters.sandbox.protocol.execution import kept_state, read_reply, read_result, read_state
 from adapters.sandbox.protocol.failures import protocol_failure
-from adapters.sandbox.protocol.replies import read_reply, read_result, read_state
 from adapters.sandbox.workers.channel import Frame, ProtocolBroken
 from domain.json_text import VALUE_DEPTH_MAX, JsonText
 from domain.scripts.ports import RunState
