@@ -48,7 +48,10 @@ def results(printed: str, *, bare: object) -> None:
 
 
 def test_a_python_client_is_generated_without_a_warning_and_works(service, token, tmp_path):
+    configuration = tmp_path / "configuration.json"  # a file has the type that it was uploaded with
+    configuration.write_text(json.dumps({"content_type_overrides": {"*/*": "application/octet-stream"}}))
     generator = [sys.executable, "-m", "openapi_python_client", "generate", "--fail-on-warning"]
+    generator += ["--config", str(configuration)]
     printed = run(*generator, "--url", f"{service.url}/openapi.json", "--output-path", tmp_path / "made", cwd=tmp_path)
     assert "warning" not in printed.lower()
     program = (HERE / "client.py").read_text()

@@ -6,6 +6,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from domain.egress.rule import RULE_SIZE_MAX, RULES_MAX
+from domain.environments.environment import PINNED_PATTERN
 from domain.grants.grants import Grants
 from domain.grants.state import SaveOn, StateMode
 from domain.scripts.syntax import Syntax
@@ -102,7 +103,8 @@ NewEnvironmentField = Annotated[
     Meta(
         description="Packages that the script may import, by the name of an environment such as data, or with a "
         "version such as data@3. Without one the session gets the newest version that is ready, and keeps it. The "
-        "default is none. A session without script_content has that of its function."
+        "default is none. A session without script_content has that of its function.",
+        extra_json_schema={"pattern": PINNED_PATTERN},
     ),
 ]
 

@@ -74,7 +74,9 @@ async def shared(runtimes_dir: Path, built: Built) -> AsyncIterator[SandboxScrip
 
     It has the packages of the attacks. Its workers are forks in both languages. Those of `opened` are forks where that is the default.
     """
-    options = SandboxOptions(runtimes_dir=runtimes_dir, node_start=NodeStart.FORK)
+    options = SandboxOptions(
+        runtimes_dir, node_start=NodeStart.FORK, queue_timeout_s=60
+    )  # for the first equipped zygote
     runner = SandboxScriptRunner(options, built(options), trees=HostilePackages(runtimes_dir))
     await runner.open()
     yield runner

@@ -138,6 +138,17 @@ async def test_values_are_forgotten_and_uses_recorded_in_the_background():
     assert (await world.service.get(TOKEN)).uses == 1
 
 
+async def test_values_that_are_still_kept_are_looked_at_again():
+    world = World()
+    await world.put()
+    values = world.values()
+    running = asyncio.ensure_future(values.run())
+    await values.give(ALICE, NAMES, None)
+    await until(lambda: values.debug_snapshot() == {"kept": 1, "unrecorded": 0})
+    running.cancel()
+    assert (await world.service.get(TOKEN)).uses == 1
+
+
 async def test_values_take_bounded_memory():
     world = World()
     names = [f"KEY_{n}" for n in range(48)]
