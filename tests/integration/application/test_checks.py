@@ -31,7 +31,7 @@ async def checked_at(request, database_url: str, data_dir: Path, tmp_path: Path)
     path = tmp_path / "host.sock"
     host = HostApi(sandbox, RuntimeHostOptions(bind=f"unix:{path}")).app()
     urls = dict.fromkeys(("NODEJS_RUNTIME_URL", "PYTHON_RUNTIME_URL"), f"unix:{path}")
-    application = create_controller(settings_for(database_url, data_dir, **urls))
+    application = create_controller(settings_for(database_url, data_dir, QUEUE_TIMEOUT_MS="20000", **urls))
     async with served(host, unix_socket(path)), serving(application) as api:
         yield api
     await sandbox.close(5)

@@ -135,7 +135,8 @@ async def test_the_turn_of_a_cancelled_check_goes_to_the_next(client, behind):
 async def test_no_check_waits_for_a_connection(client, behind):
     behind.open[ANONYMOUS] = asyncio.Event()
     options = RuntimeOptions()
-    async with client(check_timeout_s=60.0, runs_max=1, owner_checks_max=options.checks_max) as runner:
+    limits = {"runs_max": 1, "owner_checks_max": options.checks_max}
+    async with client(check_timeout_s=60.0, queue_timeout_s=60.0, **limits) as runner:
         calls = [checked(runner, ANONYMOUS, n) for n in range(200)]
         await until(lambda: behind.running[ANONYMOUS] == options.checks_max)
         behind.open[ANONYMOUS].set()

@@ -132,7 +132,7 @@ async def test_of_an_owner_whose_execution_cannot_start_nothing_more_is_taken_at
     world.runner.unavailable = "install it."  # after its health was asked for
     async with later.dispatching():
         await until(lambda: later.queue.claims > 20)
-        assert later.queue.put_backs == 2, "as many as run at once"
+        assert later.queue.put_backs <= 4, "as many as run at once, and those of a claim that was under way"
         world.runner.unavailable = None
         world.clock.advance(timedelta(seconds=1))
         assert {(await later.ended(each)).status for each in entries} == {ExecutionStatus.SUCCEEDED}
