@@ -58,6 +58,8 @@ _HOME_ONLY = {
     "functions",
     "api_keys",
     "secrets",
+    "egress_rules",
+    "environments",
     "takeover",
     "recordings",
     "session_returns",

@@ -56,7 +56,7 @@ async def test_a_package_works_and_its_worker_is_kept(world, name, kind):
     assert not reports[1].cold_start
 
 
-async def test_a_package_that_does_not_work_with_forks_is_named_by_the_trial(world, start):
+async def test_a_trial_measures_a_preload_only_where_workers_are_forked(world, start):
     runner, environments = world
     facts = await runner.tree_trial().trial(
         Language.NODEJS, runner.trees.path_of(environments["bare"]), list(NODEJS), 128

@@ -38,5 +38,6 @@ def _installed(command: Sequence[str], folder: Path) -> Path:
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=_TIMEOUT_S)
     except (OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"the packages cannot be installed: {error}")
+        said = getattr(error, "stderr", None) or b""
+        pytest.skip(f"the packages cannot be installed: {error}: {said.decode(errors='replace')[-500:]}")
     return folder
