@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from mimetypes import MimeTypes
 from uuid import UUID
 
@@ -77,27 +78,33 @@ class FileService:
         with self._transfers.hold(owner):
             size = self._limits.size_max if new.size is None else new.size
             self._limits.require_size(size)
-            self._require_room(size)
+            measured_at, kept = self._take_room(size), 0
             started = self._started(owner, new, size)
             try:
-                return await self._stored(started, new, chunks)
+                file = await self._stored(started, new, chunks)
             except BaseException:
                 self.stats.abandoned += 1
                 self._tasks.spawn(self._abandon(started.file_id))
                 raise
+            else:
+                kept = file.size
+                return file
+            finally:
+                self._room.give_back(size - kept, measured_at)
 
     async def keep(self, by: LeftBy, left: LeftFile, pieces: AsyncIterator[bytes]) -> StoredFile:
         """Store all chunks of a file that a script has left, and return it as the end of its execution completes it.
 
         Raises what `upload` raises. What was stored is erased if the file is not completed in time.
         """
-        size = left.size or 0
-        self._limits.require_size(size)
-        self._require_room(size)
-        started = self._left(by, left.path.rpartition("/")[2], size)
-        await self._files.start(started)
-        self._limits.require_quota(await self._files.stored_bytes(started.owner, self._clock.now()))
-        size, digest = await self._received(started, pieces)
+        declared, size = left.size or 0, 0
+        self._limits.require_size(declared)
+        measured_at = self._take_room(declared)
+        started = self._left(by, left.path.rpartition("/")[2], declared)
+        try:
+            size, digest = await self._received(started, pieces)
+        finally:
+            self._room.give_back(declared - size, measured_at)
         until = self._clock.now() + self._limits.retention
         named = started.file_id, started.owner, started.name, started.content_type
         return StoredFile(*named, size, digest, until, by.ref.session_id, by.execution_id)
@@ -138,9 +145,9 @@ class FileService:
         """How many uploads and downloads are in progress."""
         return self._transfers.in_use
 
-    def _require_room(self, size: int) -> None:
+    def _take_room(self, size: int) -> datetime | None:
         try:
-            self._room.take(size)
+            return self._room.take(size)
         except StorageFull:
             self.stats.full += 1
             raise
@@ -156,9 +163,6 @@ class FileService:
         return FileStart(file_id, by.ref.owner, name, content_type, size, by.until, by.ref.session_id, by.execution_id)
 
     async def _stored(self, started: FileStart, new: NewFile, chunks: AsyncIterator[bytes]) -> StoredFile:
-        # Its own bytes are among those that are counted, so uploads at the same moment never exceed the quota.
-        await self._files.start(started)
-        self._limits.require_quota(await self._files.stored_bytes(started.owner, self._clock.now()))
         size, digest = await self._received(started, chunks)
         if new.sha256 not in (None, digest):
             raise DigestMismatch(new.sha256 or "", digest)
@@ -171,6 +175,10 @@ class FileService:
         return stored
 
     async def _received(self, started: FileStart, chunks: AsyncIterator[bytes]) -> tuple[int, str]:
+        """Store the chunks of a new file, and return their size and digest."""
+        # Its own bytes are among those that are counted, so uploads at the same moment never exceed the quota.
+        await self._files.start(started)
+        self._limits.require_quota(await self._files.stored_bytes(started.owner, self._clock.now()))
         size, seq, digest = 0, 0, hashlib.sha256()
         async for chunk in chunks:
             size += len(chunk)

@@ -65,6 +65,15 @@ async def test_a_file_beyond_a_limit_ends_the_collection_with_its_error(
     assert sink.files == {}
 
 
+async def test_a_file_that_was_not_collected_takes_no_room(world: World) -> None:
+    left = LeftFile("a", 3 * CHUNK_SIZE)
+    for _ in range(8):
+        sink = LeftFiles(world.service, left_by(world))
+        assert not await sink.take(left, chunks(bytes(CHUNK_SIZE), failure=FieldTooLarge("", 1, 2)))
+        world.files.started.clear()
+    assert await take(LeftFiles(world.service, left_by(world)), "b", bytes(3 * CHUNK_SIZE))
+
+
 @pytest.mark.parametrize(
     ("patterns", "wanted"),
     [

@@ -197,6 +197,30 @@ async def test_without_room_for_all_files_nothing_is_stored(world: World) -> Non
     await world.upload(b"y")
 
 
+async def test_bytes_that_were_reserved_and_not_stored_take_no_room() -> None:
+    world = World(evolve(LIMITS, owner_bytes_max=LIMITS.bytes_max))
+    for _ in range(3 * LIMITS.bytes_max // LIMITS.size_max):
+        await world.upload(b"tiny", size=None)
+        with pytest.raises(BrokenOff):
+            await world.service.upload(BOB, NewFile("a.bin"), chunks(failure=BrokenOff()))
+        await world.left()
+    world.measured = Measured(20 * CHUNK_SIZE - 7, world.clock.now())
+    await world.upload(b"small", size=5)
+    with pytest.raises(StorageFull):
+        await world.upload(b"not", size=3)
+
+
+async def test_what_was_reserved_before_a_measurement_is_not_given_back_after_it(world: World) -> None:
+    async def measured_meanwhile() -> AsyncIterator[bytes]:
+        world.measured = Measured(20 * CHUNK_SIZE - 7, world.clock.now())
+        await world.upload(b"small", size=5)
+        yield b"tiny"
+
+    await world.service.upload(BOB, NewFile("a.bin"), measured_meanwhile())
+    with pytest.raises(StorageFull):
+        await world.upload(b"not", size=3)
+
+
 async def test_transfers_of_an_owner_are_limited(world: World) -> None:
     file = await world.upload()
     readers = [world.service.content(ALICE, file, Span(0, 9)) for _ in range(3)]
