@@ -182,10 +182,13 @@ class Dispatcher:
         postponing = evolve(recorder, pause=self._policy.postponed_pause, unstarted=_rest_nobody)
         session_id, execution_id = claimed.entry.ref.session_id, claimed.entry.execution_id
         try:
-            # Nobody waits for this call: its end is recorded, or its state says what is known.
-            with contextlib.suppress(DomainError), self._hub.live(session_id, execution_id) as buffer:
+            with self._hub.live(session_id, execution_id) as buffer:
                 execution, params = claimed.execution, claimed.entry.params
                 buffer.end(await self._executions.complete(execution, params, recorder, buffer, postponing))
+        except DomainError:
+            # Nobody waits for this call: its end is recorded, or its state says what is known. The task that withdraws
+            # it starts first: else a claim would find the owner's place free, and not yet that the owner rests.
+            await asyncio.sleep(0)
         finally:
             self._held[owner] -= 1
             if not self._held[owner]:
