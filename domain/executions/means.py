@@ -11,7 +11,7 @@ from domain.executions.execution import Executed, OpenExecution
 from domain.grants.ceilings import EgressCeilings
 from domain.grants.environment import EnvironmentGrant
 from domain.grants.grants import Grants, GrantsUnknown
-from domain.grants.state import SaveOn, StateMode
+from domain.grants.state import SaveOn, StateGrant, StateMode
 from domain.identity import Owner
 from domain.scripts.environment import Environment
 from domain.scripts.output import OutputListener
@@ -81,19 +81,26 @@ class Means:
         if grants.network is not None:
             await self._egress.require(execution.ref.owner, grants.network.allow)
         network = () if grants.network is None else grants.network.allow
-        secrets = await self._given_secrets(execution, grants)
         environment = await self._environment(execution.ref.owner, grants.environment)
-        given = RunMeans(network, secrets=secrets, syntax=grants.run_syntax, environment=environment)
-        if grants.state is None:
-            yield given
-        elif grants.state.mode is StateMode.SHARED:
+        async with self._state(execution, grants.state, slot_wait_s) as state:
+            # Last: what is refused before counts no use of a secret.
+            secrets = await self._given_secrets(execution, grants)
+            yield RunMeans(network, state, secrets, grants.run_syntax, environment)
+
+    @asynccontextmanager
+    async def _state(
+        self, execution: OpenExecution, granted: StateGrant | None, slot_wait_s: float | None
+    ) -> AsyncIterator[RunState | None]:
+        if granted is None:
+            yield None
+        elif granted.mode is StateMode.SHARED:
             read = await self._states.read(execution.ref)
-            yield evolve(given, state=RunState(read.text, read.version, is_shared=True))
+            yield RunState(read.text, read.version, is_shared=True)
         else:
             claim = SlotClaim(execution.ref, execution.execution_id, execution.deadline_at)
             async with self._states.hold(claim, slot_wait_s) as held:
-                saves, is_repl = grants.state.save_on is SaveOn.ALWAYS, grants.state.repl
-                yield evolve(given, state=RunState(held.text, held.version, saves_failures=saves, is_repl=is_repl))
+                saves, is_repl = granted.save_on is SaveOn.ALWAYS, granted.repl
+                yield RunState(held.text, held.version, saves_failures=saves, is_repl=is_repl)
 
     async def _given_secrets(self, execution: OpenExecution, grants: Grants) -> RunSecrets | None:
         if grants.secrets is None:

@@ -100,6 +100,7 @@ class ExecutionService:
             Overloaded, QuotaReached, RuntimeUnavailable, StorageUnavailable: nothing ran.
             GrantsUnknown: the session has grants of a later release; nothing ran.
             EgressNotAllowed, SecretNotFound, SecretNotAllowed, SecretsUnavailable: nothing ran.
+            EnvironmentNotFound, EnvironmentNotReady: nothing ran.
             ParamsRefused, PinnedVersionNotFound, SchemaUnusable: nothing ran (see ParamsCheck).
             IdempotencyConflict, KeyInFlight, KeyInterrupted: nothing ran for this call.
             ExecutionFailed: the script ran and failed, or was stopped; after a purge without a count.

@@ -31,6 +31,13 @@ def key_id_of(key: bytes) -> str:
     return hashlib.sha256(key).hexdigest()[:_KEY_ID_LENGTH]
 
 
+def named_function(text: str) -> tuple[Owner, LanguageTitle, int | None]:
+    """Return the owner, title and version in a text such as `alice/python-adder@3`; raises ValueError."""
+    owner, _, pinned = text.rpartition("/")
+    title, _, version = pinned.partition("@")
+    return Owner(owner), LanguageTitle.of(title), int(version) if version else None
+
+
 @frozen(cache_hash=True)
 class SecretRef:
     """The owner and the name of a secret."""
@@ -58,9 +65,7 @@ class FunctionLimit:
     @classmethod
     def of(cls, function_id: UUID, text: str) -> "FunctionLimit":
         """Return the limit with this id and this text; the text is the one of `str`."""
-        owner, _, pinned = text.rpartition("/")
-        title, _, version = pinned.partition("@")
-        return cls(function_id, Owner(owner), LanguageTitle.of(title), int(version) if version else None)
+        return cls(function_id, *named_function(text))
 
     def covers(self, pin: Pin) -> bool:
         """Return whether a session that is pinned to this version of a function may have the secret."""
@@ -80,7 +85,7 @@ class Sealed:
 class StoredSecret:
     """What is known of a secret without its value. `functions` of None lets every session of the owner have it.
 
-    `created_at` and `author` are those of the present version. `uses` and `last_used_at` may be late by a minute.
+    `created_at` and `author` are those of the present version. `uses` and `last_used_at` may be late by 5 s.
     """
 
     ref: SecretRef

@@ -67,6 +67,7 @@ class SecretValues:
     stats: SecretStats = field(factory=SecretStats, init=False)
     _opened: dict[_Wanted, _Opened] = field(factory=dict, init=False)
     """In the order in which they were read, and so of their ends."""
+    _opened_size: int = field(default=0, init=False)
     _uses: dict[SecretRef, SecretUses] = field(factory=dict, init=False)
     _tidying: DemandLoop = field(factory=DemandLoop, init=False)
 
@@ -123,8 +124,9 @@ class SecretValues:
         refs = [SecretRef(owner, name) for name in names]
         stored = await self._secrets.read(refs)
         opened = self._opened_of([_found(stored, ref) for ref in refs], self._sealer)
-        self._opened.pop((owner, names), None)
+        self._drop((owner, names))
         self._opened[owner, names] = opened
+        self._opened_size += opened.size
         self._forget()
         self._tidying.request()
         return opened
@@ -137,12 +139,16 @@ class SecretValues:
 
     def _forget(self) -> None:
         """Forget what was kept for long enough, and the oldest of too much."""
-        now, size = self._clock.now(), sum(opened.size for opened in self._opened.values())
-        for wanted, opened in list(self._opened.items()):
-            if now < opened.until and size <= _KEPT_SIZE_MAX:
+        now = self._clock.now()
+        while self._opened:
+            oldest = next(iter(self._opened))
+            if now < self._opened[oldest].until and self._opened_size <= _KEPT_SIZE_MAX:
                 return
-            size -= opened.size
-            del self._opened[wanted]
+            self._drop(oldest)
+
+    def _drop(self, wanted: _Wanted) -> None:
+        dropped = self._opened.pop(wanted, None)
+        self._opened_size -= 0 if dropped is None else dropped.size
 
     async def _tidy(self) -> float:
         self._tidying.clear()

@@ -7,8 +7,8 @@ from msgspec import UnsetType
 
 from domain.errors import Problem
 from domain.identity import OwnerRefused, named_owner
-from domain.scripts.language import InvalidLanguageTitle, LanguageTitle, pinned_title
-from domain.secrets.secret import FUNCTIONS_MAX, VALUE_SIZE_MAX
+from domain.scripts.language import InvalidLanguageTitle, pinned_title
+from domain.secrets.secret import FUNCTIONS_MAX, VALUE_SIZE_MAX, named_function
 from domain.secrets.service import FunctionName, SecretRequest
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.parsing.bodies import BodyParser, Examiner
@@ -55,10 +55,9 @@ def _rules(body: SecretEnvelope) -> Iterator[BodyProblem]:
 
 
 def _function(text: str) -> FunctionName | None:
-    owner, _, pinned = text.rpartition("/")
-    title, _, version = pinned.partition("@")
     try:
-        pinned_title(pinned)
-        return FunctionName(named_owner(owner), LanguageTitle.of(title), int(version) if version else None)
+        pinned_title(text.rpartition("/")[2])
+        owner, title, version = named_function(text)
+        return FunctionName(named_owner(owner), title, version)
     except (InvalidLanguageTitle, OwnerRefused, ValueError):
         return None

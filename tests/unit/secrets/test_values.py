@@ -158,3 +158,9 @@ async def test_values_take_bounded_memory():
     for name in names:
         await values.require(ALICE, (name,), None)
     assert 40 <= values.debug_snapshot()["kept"] < len(names)
+    for _ in range(len(names)):  # what is forgotten takes none
+        world.clock.advance(timedelta(seconds=5))
+        await values.require(ALICE, (names[0],), None)
+    for name in names[:40]:
+        await values.require(ALICE, (name,), None)
+    assert values.debug_snapshot()["kept"] == 40

@@ -15,16 +15,21 @@ from domain.errors import StorageUnavailable
 from domain.executions.execution import ExecutionFailed, ExecutionNotStored
 from domain.executions.service import ExecutionService
 from domain.grants.grants import Grants, GrantsUnknown
+from domain.grants.secrets import SecretsGrant
 from domain.grants.state import SaveOn, StateGrant, StateMode
-from domain.identity import SessionRef
+from domain.identity import ANONYMOUS, SessionRef
 from domain.json_text import JsonText
 from domain.queue.dispatcher import DispatchPolicy
 from domain.scripts.report import ExecutionStatus
+from domain.secrets.secret import SecretRef
+from domain.secrets.service import SecretRequest
+from domain.sessions.requests import SessionRequest
 from domain.sessions.session import SessionClosed, SessionCondition
 from domain.states.limits import StateLimits
 from domain.states.service import StateService
 from domain.states.slots import StateSlots
 from domain.states.state import SessionState, StateKeyNotFound, StateMismatch, StateNotFound, StateRefused, StateTaken
+from tests.support.acts import act
 from tests.support.waiting import until
 from tests.unit.services.conftest import World
 from tests.unit.services.later import ALLOWANCE, Later
@@ -112,6 +117,23 @@ async def test_executions_of_other_sessions_do_not_wait(world: World) -> None:
     await until(lambda: world.runner.running == 3)
     world.runner.let_go()
     await asyncio.gather(*calls)
+
+
+async def test_a_secret_counts_no_use_for_an_execution_that_does_not_get_the_slot(world: World) -> None:
+    world.state_wait_s = 0.0
+    container = world.container
+    await container.secrets().put(SecretRef(ANONYMOUS, "TOKEN"), SecretRequest("s3cret-value"), act().actor)
+    grants = Grants(StateGrant(StateMode.EXCLUSIVE), secrets=SecretsGrant(("TOKEN",)))
+    initialized = await container.sessions().initialize(ANONYMOUS, SessionRequest("python-x", COUNT, grants=grants))
+    service = container.executions()
+    world.runner.hold()
+    running = asyncio.ensure_future(service.execute(initialized.ref, PARAMS))
+    await until(lambda: world.runner.running == 1)
+    with pytest.raises(StateTaken):
+        await service.execute(initialized.ref, PARAMS)
+    world.runner.let_go()
+    await running
+    assert container.secret_values().stats.given == 1
 
 
 async def test_shared_states_are_read_by_executions_at_once(world: World) -> None:
