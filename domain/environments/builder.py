@@ -47,7 +47,7 @@ class BuildStats:
     ready: int = 0
     failed: int = 0
     lost: int = 0
-    """Builds that another builder has taken, or whose end was not stored."""
+    """Builds that another builder has taken or begins anew, or whose end was not stored."""
     seconds: float = 0.0
     is_building: bool = False
 
@@ -114,6 +114,9 @@ class Builder:
         self.stats.is_building = True
         try:
             await self._build(build)
+        except DomainError:
+            self.stats.lost += 1
+            raise
         finally:
             self.stats.is_building = False
             self.stats.seconds += asyncio.get_running_loop().time() - started_s
@@ -122,7 +125,10 @@ class Builder:
     async def _build(self, build: ClaimedBuild) -> None:
         log = _Log()
         if build.attempt > ATTEMPTS_MAX:
-            reason = f"it was begun {ATTEMPTS_MAX} times and interrupted each time, by a kill or a lack of memory"
+            reason = (
+                f"a build began {ATTEMPTS_MAX} times and none ended: the host was stopped, or the database or the "
+                "runtime was unavailable"
+            )
             await self._end(build, BuildEnd(BuildFacts.failed(reason)), log)
             return
         making = asyncio.ensure_future(self._made(build, log))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from domain.clock import Clock
 from domain.concurrency.bounded_cache import BoundedCache
@@ -98,4 +98,5 @@ class EnvironmentCatalog:
         if build is None or build.status is not BuildStatus.READY or build.digest is None:
             status = "queued" if build is None else str(build.status)
             raise EnvironmentNotReady(name, version, status, "" if build is None else build.facts.reason or "")
-        return _ReadVersion(now, stored.version, Environment(name, version, build.digest, stored.version.preload))
+        known = evolve(stored.version, lock="")  # which takes up to 1 MiB, and no run needs it
+        return _ReadVersion(now, known, Environment(name, version, build.digest, stored.version.preload))

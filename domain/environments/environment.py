@@ -26,7 +26,10 @@ DESCRIPTION_SIZE_MAX = 2048
 VERSIONS_MAX = 1_000
 """Versions of all environments together."""
 PINNING_MAX = timedelta(hours=1)
-"""So long after a version was retired, a call that found it before may still begin a session with it (widely)."""
+"""So long after a version was retired, a call that found it before may still begin a session with it.
+
+It is also how long a tree is kept that no build names: a build may be storing it.
+"""
 OLDER_MAX = 1_000
 """Sessions that a removal reads to see whether one of them has a version."""
 BUILDING_RETRY_MS = 2_000
@@ -103,19 +106,22 @@ class EnvironmentNotFound(NotFound):
     """No such environment, or it is not for this owner."""
 
     code: ClassVar[str] = "ENVIRONMENT_NOT_FOUND"
-    name: str
-    version: int | None = None
+    name: str | None
+    """None if it is not known beside a text that is no version."""
+    version: int | str | None = None
 
     @property
     def message(self) -> str:
+        named = f"with version {self.version}" if self.name is None else _spelled(self.name, self.version)
         return (
-            f"There is no environment {_spelled(self.name, self.version)} that you may use, so nothing was done. "
-            "GET /api/v1/environments lists those that exist, with the owners who may use them."
+            f"There is no environment {named} that you may use, so nothing was done. "
+            "Correct the name, or ask the operator, who can list them."
         )
 
     @property
     def details(self) -> Mapping[str, object]:
-        return {"name": self.name} if self.version is None else {"name": self.name, "version": self.version}
+        facts = {"name": self.name, "version": self.version}
+        return {name: fact for name, fact in facts.items() if fact is not None}
 
 
 @define(eq=False)
@@ -157,5 +163,5 @@ class EnvironmentConflict(Conflict):
         )
 
 
-def _spelled(name: str, version: int | None) -> str:
+def _spelled(name: str, version: int | str | None) -> str:
     return name if version is None else f"{name}@{version}"

@@ -2,16 +2,13 @@
 
 import asyncio
 import contextlib
-from datetime import timedelta
 
 from attrs import define
 
 from domain.clock import Clock
+from domain.environments.environment import PINNING_MAX
 from domain.environments.ports import EnvironmentRepository, TreeStore
 from domain.errors import DomainError
-
-_KEPT_FOR = timedelta(hours=1)
-"""How long a retired version is kept at least, and a tree that no build names: a build may just store it."""
 
 
 @define(eq=False)
@@ -33,8 +30,8 @@ class EnvironmentRetention:
                 await self.remove_unused()
 
     async def remove_unused(self) -> None:
-        """Remove what nothing has used for an hour; raises StorageUnavailable or Overloaded."""
-        before = self._clock.now() - _KEPT_FOR
+        """Remove what nothing has used for PINNING_MAX; raises StorageUnavailable or Overloaded."""
+        before = self._clock.now() - PINNING_MAX
         await self._environments.remove_retired(before)
         for _ in range(self._sweeps_max):
             if not await self._trees.sweep(before):

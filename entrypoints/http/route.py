@@ -219,7 +219,7 @@ def _environment(text: str) -> str:
 
 def _environment_version(text: str) -> int:
     if not re.fullmatch("[1-9][0-9]{0,8}", text, re.ASCII):
-        raise EnvironmentNotFound(text[:_SHOWN_MAX])
+        raise EnvironmentNotFound(None, text[:_SHOWN_MAX])
     return int(text)
 
 

@@ -49,7 +49,10 @@ def address_rules(settings: Settings) -> AddressRules:
 
 
 def guarded_endpoints(settings: Settings) -> Sequence[tuple[str, int]]:
-    """Return the hosts and ports of what belongs to the service, which scripts may not reach; no databases yet."""
+    """Return the hosts and ports of what belongs to the service, which scripts may not reach.
+
+    The caller adds those of the databases.
+    """
     urls = [*settings.nodejs_runtime_url, *settings.python_runtime_url, *settings.controller_url]
     urls += [url for url in (settings.runtime_host_url, settings.origin_url) if url is not None]
     if settings.takeover_redis_url is not None:

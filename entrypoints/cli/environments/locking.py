@@ -57,7 +57,7 @@ def lock(
         click.echo(text, nl=False)
     else:
         _write(to, text)
-        click.echo(f"Wrote {to}: {packages:,} packages.", err=True)
+        click.echo(f"Wrote {to}: {packages:,} package{'' if packages == 1 else 's'}.", err=True)
 
 
 def language_of(given: str | None, is_json: bool) -> Language:

@@ -18,9 +18,6 @@ from domain.scripts.syntax import Syntax
 from entrypoints.http.schemas.fields import given
 from entrypoints.http.schemas.grants import NewNetwork, NewState, NewSyntax, is_given
 
-GRANT_NAMES = ("state", "network", "secrets", "syntax", "environment")
-"""The members of bodies that ask for grants; none of them changes during a session."""
-
 
 class GrantingBody(Protocol):
     """A body with the members that ask for grants."""

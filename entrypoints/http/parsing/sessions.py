@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from msgspec import UNSET, Raw, UnsetType
 
 from domain.errors import FieldTooLarge, Problem
+from domain.grants.grants import GRANT_NAMES
 from domain.scripts.limits import LimitsRequest
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.parsing.bodies import BodyParser, Examiner
 from entrypoints.http.parsing.body_problems import BodyProblem
-from entrypoints.http.parsing.grants import GRANT_NAMES, grants_problems
+from entrypoints.http.parsing.grants import grants_problems
 from entrypoints.http.parsing.headers import NOT_STORED
 from entrypoints.http.parsing.json_scan import has_more_values, starts_with
 from entrypoints.http.schemas.fields import given

@@ -15,8 +15,7 @@ from domain.environments.environment import (
     lock_of,
 )
 from domain.environments.lock import LOCK_SIZE_MAX
-from domain.environments.service import NewEnvironment
-from domain.identity import OWNER_SIZE_MAX, Owner
+from domain.identity import OWNER_SIZE_MAX
 from domain.scripts.language import Language
 from entrypoints.http.schemas import fields
 
@@ -60,11 +59,6 @@ class EnvironmentBody(Struct, forbid_unknown_fields=True):
     preload: Preload = msgspec.field(default_factory=list)
     owners: Owners = None
     description: Description = ""
-
-    def asked(self) -> NewEnvironment:
-        """Return what the body asks for."""
-        owners = None if self.owners is None else tuple(map(Owner, self.owners))
-        return NewEnvironment(self.name, self.language, self.lock, tuple(self.preload), owners, self.description)
 
 
 class EnvironmentEnvelope(Struct, forbid_unknown_fields=True):

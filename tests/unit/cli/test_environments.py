@@ -189,7 +189,7 @@ def test_a_lock_is_made_for_the_language_of_the_manifest(world):
     assert world.run("lock", manifest).stdout == LOCK
     target = world.folder / "out.txt"
     written = world.run("lock", manifest, "--exclude-newer", "2026-11-01", "--to", target)
-    assert (written.stdout, written.stderr) == ("", f"Wrote {target}: 1 packages.\n")
+    assert (written.stdout, written.stderr) == ("", f"Wrote {target}: 1 package.\n")
     assert target.read_text() == LOCK
     world.made = NODE_LOCK
     package = world.file("package.json", "{}")

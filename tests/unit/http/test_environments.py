@@ -52,6 +52,8 @@ async def test_what_is_not_there_is_not_found(client: httpx2.AsyncClient) -> Non
     for path in (f"{PATH}/data/versions/1", f"{PATH}/Data/versions/1", f"{PATH}/data/versions/x"):
         for method in ("GET", "DELETE"):
             assert error_of(await client.request(method, path), 404)["code"] == "ENVIRONMENT_NOT_FOUND"
+    error = error_of(await client.get(f"{PATH}/data/versions/0"), 404)
+    assert error["message"].startswith("There is no environment with version 0 that you may use")
 
 
 async def test_a_session_shows_the_version_that_it_is_pinned_to(client: httpx2.AsyncClient, world: World) -> None:

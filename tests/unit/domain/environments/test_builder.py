@@ -168,7 +168,20 @@ async def test_a_version_whose_builds_were_interrupted_too_often_has_failed(worl
     await world.builder().build_next(PYTHON)
     (build,) = (await world.stored()).builds
     assert (build.status, world.maker.made) == ("failed", [])
-    assert "interrupted" in build.facts.reason
+    assert build.facts.reason.startswith(f"a build began {ATTEMPTS_MAX} times and none ended: the host was stopped, or")
+
+
+async def test_a_build_that_ends_without_the_database_is_lost(world):
+    @asynccontextmanager
+    async def failing(*_: object) -> AsyncIterator[MadeTree]:
+        world.store.failure = StorageUnavailable()
+        yield MadeTree(TREE, Path("/tree"), 0, DrivenMaker.chunk)
+
+    world.maker.making = failing
+    builder = world.builder()
+    with pytest.raises(StorageUnavailable):
+        await builder.build_next(PYTHON)
+    assert (builder.stats.lost, builder.stats.is_building) == (1, False)
 
 
 async def test_a_build_that_another_builder_has_taken_is_given_up(world):

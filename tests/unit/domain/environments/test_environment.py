@@ -114,6 +114,10 @@ def test_errors_say_what_to_do_next():
     assert "There is no environment data@3 that you may use" in missing.message
     assert missing.details == {"name": "data", "version": 3}
     assert "no environment data that" in EnvironmentNotFound("data").message
+    assert "/api/v1/environments" not in missing.message, "it is for operators"
+    malformed = EnvironmentNotFound(None, "x")
+    assert "There is no environment with version x that" in malformed.message
+    assert malformed.details == {"version": "x"}
     building = EnvironmentNotReady("data", 3, "building")
     assert "not built yet (building). Repeat the call" in building.message
     assert building.details == {"name": "data", "version": 3, "status": "building", "retry_after_ms": 2000}
