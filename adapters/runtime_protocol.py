@@ -1,7 +1,8 @@
 """The messages between controllers and runtime hosts, in JSON: in the frames of a stream, and over HTTP.
 
 On the stream (adapters/runtime_frames.py) a RUN is an ExecuteRequest. OUTPUT and END are a Line, END with a status and
-the ExecuteReply or ErrorReply. A controller uses `POST /execute` and `/cancel` if a host has no stream.
+the ExecuteReply or ErrorReply. A controller uses `POST /execute` and `/cancel` if a host has no stream. Replies are in
+adapters/runtime_replies.py.
 
 | request | body | success |
 |---|---|---|
@@ -25,26 +26,21 @@ only a part of these fields; the fields of replies are optional for their sake.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Annotated, TypeVar
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import Meta, Raw, Struct
 from typing_extensions import override
 
 from domain.egress.rule import RULE_SIZE_MAX, RULES_MAX
-from domain.egress.traffic import REFUSALS_MAX, ExecutionTraffic, HostTraffic, Refusal, RefusalReason
 from domain.hosts.host import LANGUAGE_PATTERN, LANGUAGES_MAX, RELEASE_PATTERN, RUNS_MAX, HostState
 from domain.hosts.networks import URL_SIZE_MAX
 from domain.identity import Owner
 from domain.json_text import JsonText
-from domain.live.buffer import STREAM_SIZE_MAX
 from domain.scripts.convention import Convention
-from domain.scripts.dropped import DROPPED_MAX, NAME_SIZE_MAX
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
-from domain.scripts.script import InputForm
 from domain.scripts.syntax import Syntax
 
 DIGEST_PATTERN = "^[0-9a-f]{64}$"
@@ -53,12 +49,6 @@ TREE_FACTS = "tree-facts"
 
 ESCAPED_BYTES = 6
 """The most bytes that JSON takes for one byte of text, as in `\\u0000`."""
-
-OUTPUT_LENGTH_MAX = 3 * STREAM_SIZE_MAX
-"""Characters of stdout, and of stderr, that a host sends of one run: a script may write so many bytes.
-
-Each of these may become U+FFFD, which takes 3 bytes.
-"""
 
 TIME_LEFT_MS_MAX = 4_200_000
 """The longest wait of a controller: SCRIPT_TIMEOUT_MAX_MS and RUNTIME_TIMEOUT_SECONDS, both at their upper limits."""
@@ -76,13 +66,7 @@ _SessionLeft = Annotated[int, Meta(ge=0, le=1 << 53)]
 _Positive = Annotated[int, Meta(ge=1, le=1 << 31)]
 _Size = Annotated[int, Meta(ge=0, le=1 << 40)]
 _OwnerName = Annotated[Owner, Meta(min_length=1, max_length=512)]
-_Measured = Annotated[float, Meta(ge=0, le=1 << 53)]
-_ShortText = Annotated[str, Meta(max_length=NAME_SIZE_MAX)]
-_Dropped = Annotated[tuple[tuple[_ShortText, _ShortText], ...], Meta(max_length=DROPPED_MAX)]
 _Message = TypeVar("_Message", bound=Struct)
-
-
-_HOSTS_MAX = RULES_MAX + REFUSALS_MAX
 
 FAULT_SIZE_MAX = 500
 """The most characters of a peer's text that get into errors, and so into logs and to callers."""
@@ -90,28 +74,6 @@ FAULT_SIZE_MAX = 500
 
 class MalformedMessage(Exception):
     """The bytes are not a message of this protocol."""
-
-
-class HostErrorCode(StrEnum):
-    """The codes by which a controller knows that a host speaks this form of the protocol."""
-
-    CLIENT_GONE = "CLIENT_GONE"  # from hosts of 0.1.0: it ended a request whose client disconnected
-    DEADLINE_PASSED = "DEADLINE_PASSED"
-    EXECUTION_SEEN = "EXECUTION_SEEN"
-    EXECUTION_UNKNOWN = "EXECUTION_UNKNOWN"
-    INVALID_REQUEST = "INVALID_REQUEST"
-    METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
-    OVERLOADED = "OVERLOADED"
-    PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
-    REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
-    RUNTIME_UNAVAILABLE = "RUNTIME_UNAVAILABLE"
-    SCRIPT_NEEDED = "SCRIPT_NEEDED"
-    SHUTTING_DOWN = "SHUTTING_DOWN"
-    TREE_BUSY = "TREE_BUSY"
-    TREE_NEEDED = "TREE_NEEDED"
-    UNAUTHORIZED = "UNAUTHORIZED"
-    UPGRADE_REQUIRED = "UPGRADE_REQUIRED"
-    UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
 
 
 class LimitFields(Struct, frozen=True):
@@ -233,121 +195,6 @@ class RegisterRequest(Struct, frozen=True, kw_only=True):
     runs_max: Annotated[int, Meta(ge=1, le=RUNS_MAX)]
     release: Annotated[str, Meta(pattern=RELEASE_PATTERN)]
     state: HostState
-
-
-class ProgressFields(Struct, frozen=True):
-    """Progress, field by field `domain.scripts.output.ScriptProgress`."""
-
-    value: float | None
-    message: str
-
-
-class Line(Struct, frozen=True, omit_defaults=True):
-    """What a script has written since the last line; or, as the last line, the reply: a status and a body."""
-
-    stdout: str = ""
-    stderr: str = ""
-    progress: ProgressFields | None = None
-    status: int | None = None
-    reply: Raw = Raw()
-
-
-class FailureFields(Struct, frozen=True, kw_only=True):
-    """Why a script failed, field by field `domain.scripts.report.Failure`."""
-
-    code: str | None = None
-    message: str
-    name: str | None = None
-    stack: str | None = None
-    line: int | None = None
-    column: int | None = None
-    limit: int | None = None
-    observed: int | None = None
-
-
-class TrafficFields(Struct, frozen=True, omit_defaults=True):
-    """What a run with a network used: HostTraffic and Refusal of `domain.egress.traffic`, field by field."""
-
-    hosts: Annotated[tuple[tuple[str, int, int, int, int, int], ...], Meta(max_length=_HOSTS_MAX)] = ()
-    refusals: Annotated[tuple[tuple[str, int, RefusalReason], ...], Meta(max_length=REFUSALS_MAX)] = ()
-    lost: bool = False
-
-    @classmethod
-    def of(cls, traffic: ExecutionTraffic) -> "TrafficFields":
-        """Return the fields of the traffic."""
-        hosts = tuple((x.host, x.port, x.connections, x.sent_bytes, x.received_bytes, x.refused) for x in traffic.hosts)
-        refusals = tuple((each.host, each.port, each.reason) for each in traffic.refusals)
-        return cls(hosts[:_HOSTS_MAX], refusals[:REFUSALS_MAX], traffic.is_lost)
-
-    def traffic(self) -> ExecutionTraffic:
-        """Return the traffic of the fields."""
-        hosts = tuple(HostTraffic(*each) for each in self.hosts)
-        return ExecutionTraffic(hosts, tuple(Refusal(*each) for each in self.refusals), self.lost)
-
-
-class ExecuteReply(Struct, frozen=True):
-    """How an execution ended; times in milliseconds, memory beside the interpreter in bytes.
-
-    With an error, `result` is null and `error` is FailureFields; otherwise `error` is null. `result_given` is
-    written only as false, if the script gave no result; `result` is null then too. `state` is written only if the
-    script has changed its state, and `traffic` if the run has a network.
-
-    A field that the host left out is an empty Raw, None or UNSET.
-    """
-
-    result: Raw = Raw()
-    execution_time_ms: _Measured | None = None
-    memory_usage_bytes: _Measured | None = None
-    stdout: str | None = None
-    stderr: str | None = None
-    cpu_time_ms: _Measured | UnsetType | None = UNSET
-    queue_time_ms: _Measured | UnsetType | None = UNSET
-    cold_start: bool | UnsetType | None = UNSET
-    error: Raw = Raw()
-    result_given: bool | UnsetType = UNSET
-    state: Raw | UnsetType = UNSET
-    traffic: TrafficFields | UnsetType = UNSET
-    dropped: _Dropped | UnsetType = UNSET
-    """Names that are no part of the state, with their types."""
-
-    @property
-    def is_own_form(self) -> bool:
-        """Whether it has the fields that hosts of the old form do not write."""
-        return bool(bytes(self.error)) and UNSET not in (self.cpu_time_ms, self.queue_time_ms, self.cold_start)
-
-    @property
-    def has_error(self) -> bool:
-        """Whether there is an error that is not null."""
-        return bytes(self.error) not in {b"", b"null"}
-
-
-class CheckReply(Struct, frozen=True, omit_defaults=True):
-    """Whether the script was parsed, and its form."""
-
-    parsed: bool
-    form: InputForm = InputForm.PLAIN
-
-
-class FaultFields(Struct, frozen=True):
-    """Where a script does not parse: the members of `details` that a controller reads."""
-
-    reason: str | None = None
-    line: int | None = None
-    column: int | None = None
-
-
-class HostErrorFields(Struct, frozen=True):
-    """Why the host rejected the request, or does not know its outcome."""
-
-    code: str
-    message: str
-    details: FaultFields = FaultFields()
-
-
-class ErrorReply(Struct, frozen=True):
-    """The one shape of a host's errors."""
-
-    error: HostErrorFields
 
 
 def decode(message_type: type[_Message], body: bytes | Raw) -> _Message:

@@ -7,15 +7,8 @@ from msgspec import Struct
 
 from adapters.remote_runtime.connection import HostReply
 from adapters.runtime_frames import BrokenStream, StreamFrame
-from adapters.runtime_protocol import (
-    OUTPUT_LENGTH_MAX,
-    ErrorReply,
-    HostErrorCode,
-    Line,
-    MalformedMessage,
-    ProgressFields,
-    decode,
-)
+from adapters.runtime_protocol import MalformedMessage, decode
+from adapters.runtime_replies import OUTPUT_LENGTH_MAX, ErrorReply, HostErrorCode, Line, ProgressFields
 from domain.scripts.output import OutputListener, ScriptProgress
 
 _NO_TIME = frozenset({HostErrorCode.OVERLOADED, HostErrorCode.DEADLINE_PASSED})

@@ -10,18 +10,8 @@ from msgspec import UnsetType
 from msgspec.structs import replace
 
 from adapters.remote_runtime.connection import HostReply
-from adapters.runtime_protocol import (
-    FAULT_SIZE_MAX,
-    CheckReply,
-    ErrorReply,
-    ExecuteReply,
-    FailureFields,
-    HostErrorCode,
-    HostErrorFields,
-    MalformedMessage,
-    decode,
-    json_text,
-)
+from adapters.runtime_protocol import FAULT_SIZE_MAX, MalformedMessage, decode, json_text
+from adapters.runtime_replies import CheckReply, ErrorReply, ExecuteReply, FailureFields, HostErrorCode, HostErrorFields
 from domain.json_text import JsonText
 from domain.scripts.dropped import DroppedName
 from domain.scripts.report import Failure, FailureCode, ScriptReport

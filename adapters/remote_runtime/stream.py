@@ -15,7 +15,7 @@ from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.silence import JUDGED_EACH_S, LEFT_AFTER_S, Silence, SilenceVerdict
 from adapters.runtime_frames import RUN_ID_MAX, BrokenStream, Capacity, FrameParser, Kind, StreamFrame, Welcome
 from adapters.runtime_link import PING_SIZE, FrameLink, FrameReceiver
-from adapters.runtime_protocol import Line
+from adapters.runtime_replies import Line
 from domain.concurrency.budget import TimerWheel
 from domain.scripts.output import OutputListener
 

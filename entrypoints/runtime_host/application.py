@@ -14,7 +14,8 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from adapters.runtime_link import PROTOCOL
-from adapters.runtime_protocol import CancelRequest, CheckReply, CheckRequest, EvictRequest, ExecuteRequest
+from adapters.runtime_protocol import CancelRequest, CheckRequest, EvictRequest, ExecuteRequest
+from adapters.runtime_replies import CheckReply
 from domain.access.principal import ANYBODY
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import DomainError, ShuttingDown

@@ -9,7 +9,7 @@ from uuid import UUID
 from attrs import define
 from typing_extensions import override
 
-from adapters.runtime_protocol import HostErrorCode
+from adapters.runtime_replies import HostErrorCode
 from domain.errors import Conflict, DomainError, Invalid, NotFound, Unauthorized, Unavailable
 from domain.scripts.report import ExecutionUnknown
 from domain.scripts.script import ScriptSyntaxError

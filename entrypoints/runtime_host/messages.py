@@ -9,16 +9,14 @@ from msgspec import UNSET, Raw, Struct
 
 from adapters.runtime_protocol import (
     CheckRequest,
-    ExecuteReply,
     ExecuteRequest,
-    FailureFields,
     MalformedMessage,
-    TrafficFields,
     decode,
     granted_name,
     json_text,
     language_called,
 )
+from adapters.runtime_replies import ExecuteReply, FailureFields, TrafficFields
 from domain.egress.rule import EgressRule, InvalidRule
 from domain.identity import SessionRef
 from domain.scripts.convention import Convention

@@ -21,13 +21,8 @@ from adapters.runtime_frames import (
     Welcome,
 )
 from adapters.runtime_link import PING_SIZE, PROTOCOL, FrameLink, FrameReceiver
-from adapters.runtime_protocol import (
-    EvictRequest,
-    ExecuteRequest,
-    HostErrorCode,
-    MalformedMessage,
-    decode,
-)
+from adapters.runtime_protocol import EvictRequest, ExecuteRequest, MalformedMessage, decode
+from adapters.runtime_replies import HostErrorCode
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.errors import Overloaded
 from domain.scripts.language import Language

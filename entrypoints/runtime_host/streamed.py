@@ -13,7 +13,8 @@ from typing_extensions import override
 
 from adapters.runtime_frames import Kind
 from adapters.runtime_link import FrameLink
-from adapters.runtime_protocol import OUTPUT_LENGTH_MAX, ExecuteRequest, Line, ProgressFields
+from adapters.runtime_protocol import ExecuteRequest
+from adapters.runtime_replies import OUTPUT_LENGTH_MAX, Line, ProgressFields
 from domain.concurrency.budget import call_later
 from domain.scripts.output import OutputListener, ScriptProgress
 from entrypoints.http.request import Header

@@ -25,7 +25,7 @@ class TreeReceiver(Protocol):
     """The trees of packages on this host."""
 
     async def has(self, digest: str) -> bool:
-        """Return whether the tree is here and as it was."""
+        """Return whether the tree is here and unchanged."""
         ...
 
     async def receive(self, tree: StoredTree, pieces: AsyncIterator[bytes]) -> None:

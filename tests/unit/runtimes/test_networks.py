@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from adapters.remote_runtime.requests import granted_of
-from adapters.runtime_protocol import ExecuteReply, ExecuteRequest, Granted, TrafficFields, decode
+from adapters.runtime_protocol import ExecuteRequest, Granted, decode
+from adapters.runtime_replies import ExecuteReply, TrafficFields
 from domain.egress.traffic import ExecutionTraffic, HostTraffic, Refusal, RefusalReason
 from domain.scripts.report import ScriptReport
 from entrypoints.runtime_host.errors import MalformedRequest

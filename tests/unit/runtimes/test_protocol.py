@@ -7,7 +7,8 @@ import httpx2
 import pytest
 
 from adapters.memory.script_runner import MemoryScriptRunner
-from adapters.runtime_protocol import FAULT_SIZE_MAX, CheckReply, MalformedMessage, decode
+from adapters.runtime_protocol import FAULT_SIZE_MAX, MalformedMessage, decode
+from adapters.runtime_replies import CheckReply
 from domain.identity import Owner, SessionRef
 from domain.scripts.language import Language
 from domain.scripts.report import Failure, FailureCode, ScriptReport
