@@ -82,8 +82,8 @@ async def execute(  # noqa: PLR0913  # two of them only go into the report
     result, failure, reusable = _outcome(process, exchange, nonce, rules)
     stdout, stderr = process.output.stdout.text(), process.output.stderr.text()
     if run.files is not None and exchange.ending is Ending.REPLIED and (failure is None or not _is_broken(failure)):
-        fault, reusable = await collect(process, run.files)
-        failure = failure or fault
+        fault, is_settled = await collect(process, run.files)
+        failure, reusable = failure or fault, reusable and is_settled
         result = result if failure is None else None
     state = None
     if run.state is not None and exchange.frame is not None:

@@ -103,15 +103,20 @@ async def deliver(process: WorkerProcess, files: RunFiles, language: Language, i
 async def collect(process: WorkerProcess, files: RunFiles) -> tuple[Failure | None, bool]:
     """Give the sink what the script has left; return why that failed, and whether the worker may be used again.
 
-    The files of a script that has failed are collected too. Kills a worker that does not reply.
+    The files of a script that has failed are collected too. Kills a worker that does not reply, or cannot remove its
+    files: that fails no run.
     """
     worker = WorkerFiles(process)
     try:
         failure = None if files.sink is None else await _collect(worker, files)
-        return failure, await worker.settle()
     except (ProtocolBroken, WorkerRefused) as error:
         process.kill()
         return refused(f"the worker did not give them: {error}"), False
+    try:
+        return failure, await worker.settle()
+    except (ProtocolBroken, WorkerRefused):
+        process.kill()
+        return failure, False
 
 
 async def _collect(worker: WorkerFiles, files: RunFiles) -> Failure | None:
