@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 from typing_extensions import override
 
 from adapters.environments.archive import FORMAT, Unpacker
-from adapters.environments.folder import Locked, PartialTree, TreeFolder
+from adapters.environments.folder import Locked, PartialTree, TreeFolder, begun
 from domain.environments.ports import HeldTree, TreeCache, TreeStore
 from domain.environments.tree import BadTree, StoredTree, TreeLimits, TreeUnavailable
 from domain.errors import DomainError
@@ -111,7 +111,7 @@ class TreeCopies(TreeCache):
         return held
 
     async def has(self, digest: str) -> bool:
-        """Return whether the tree is here and as it was."""
+        """Return whether the tree is here and unchanged."""
         held = await self._found(digest)
         if held is not None:
             held.release()
@@ -121,7 +121,7 @@ class TreeCopies(TreeCache):
         """Store a tree whose packed bytes come in pieces, of any size; raises TreeUnavailable."""
         try:
             await self._make_room(tree)
-            partial = await self._run(self.folder.begin, tree.digest)
+            partial = await begun(asyncio.ensure_future(self._run(self.folder.begin, tree.digest)))
             try:
                 await self._unpack(tree, pieces, partial)
             finally:
@@ -136,15 +136,26 @@ class TreeCopies(TreeCache):
         lock = self.folder.lock(digest)
         if lock is None:
             return None
-        if digest not in self._verified and not await self._run(self.folder.is_unchanged, digest, self._limits):
-            _log.warning("tree_changed", digest=digest, folder=str(self.folder.path))
-            self.stats.changed += 1
+        try:
+            if not await self._is_verified(digest):
+                lock.release()
+                await self._run(self.folder.discard, digest)
+                return None
+            self.folder.touch(digest)
+        except BaseException:  # also of a caller that is cancelled
             lock.release()
-            await self._run(self.folder.discard, digest)
-            return None
-        self._verified.add(digest)
-        self.folder.touch(digest)
+            raise
         return _Held(self.folder.path / digest, lock)
+
+    async def _is_verified(self, digest: str) -> bool:
+        if digest in self._verified:
+            return True
+        if await self._run(self.folder.is_unchanged, digest, self._limits):
+            self._verified.add(digest)
+            return True
+        _log.warning("tree_changed", digest=digest, folder=str(self.folder.path))
+        self.stats.changed += 1
+        return False
 
     async def _wait_for(self, digest: str) -> None:
         fetch = self._fetches.get(digest)

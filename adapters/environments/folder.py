@@ -1,5 +1,6 @@
 """The folder of a host's trees: complete ones by their digest, partial ones, and who uses which."""
 
+import asyncio
 import contextlib
 import fcntl
 import hashlib
@@ -28,7 +29,7 @@ class Locked:
     _is_released: bool = field(default=False, init=False)
 
     def release(self) -> None:
-        """Let go; again changes nothing."""
+        """Release the lock; idempotent."""
         if not self._is_released:
             self._is_released = True
             os.close(self._descriptor)
@@ -55,6 +56,17 @@ class PartialTree:
         """Remove what has not become a tree."""
         self._lock.release()
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+async def begun(beginning: "asyncio.Future[PartialTree]") -> PartialTree:
+    """Wait for `TreeFolder.begin` on another thread; a caller that is cancelled leaves no partial tree."""
+    try:
+        return await asyncio.shield(beginning)
+    except asyncio.CancelledError:
+        await asyncio.wait([beginning])
+        if not beginning.cancelled() and beginning.exception() is None:
+            beginning.result().close()
+        raise
 
 
 @frozen
@@ -96,7 +108,7 @@ class TreeFolder:
         Path(name).rename(self._sum(digest))
 
     def is_unchanged(self, digest: str, limits: TreeLimits) -> bool:
-        """Return whether every file of a tree is as it was fetched, and no other one is there."""
+        """Return whether every file of a tree is unchanged, and no other one is there."""
         noted, computed = self._noted(digest), hashlib.sha256()
         try:
             for piece in plain(self.path / digest, TreeJudge(limits)):
@@ -124,7 +136,7 @@ class TreeFolder:
         return is_gone
 
     def discard(self, digest: str) -> None:
-        """Take a tree away that is not as it was, also from those who use it: they keep its files, unnamed."""
+        """Take a changed tree away, also from those who use it: they keep its files, unnamed."""
         self._take_away(digest, fcntl.LOCK_SH)
 
     def _take_away(self, digest: str, how: int) -> bool:

@@ -59,7 +59,8 @@ class PackageIndex:
     def hide(self, text: str) -> str:
         """Return a text of a tool without the credentials, in whatever form."""
         parts = urlsplit(self.url)
-        words = [parts.password, parts.username and f"{parts.username}:{parts.password}", self.basic]
+        pair = f"{parts.username}:{parts.password}" if parts.password else parts.username  # a token alone, without one
+        words = [parts.password, pair, self.basic]
         spellings = {form for word in words if word for form in (word, unquote(word), quote(unquote(word), safe=""))}
         for spelling in sorted(spellings, key=len, reverse=True):
             text = text.replace(spelling, _HIDDEN)

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import subprocess
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from adapters.environments.building.libraries import require_libraries
 from adapters.environments.building.relay import IndexRelay
 from adapters.environments.building.sandbox import BUILD, BuildSandbox, BuildStep, hosts_of
 from adapters.environments.building.tools import TREE, PackageInstall, installation
-from adapters.environments.folder import TreeFolder
+from adapters.environments.folder import TreeFolder, begun
 from domain.environments.build import BuildFailed
 from domain.environments.environment import EnvironmentVersion
 from domain.environments.ports import MadeTree, TreeMaker
@@ -36,6 +36,7 @@ _PACKED = "packed"
 _OWN_FOLDERS = ("home", "tmp", "cache", TREE)
 _COMPILE_TIMEOUT_S = 300.0
 _PIECE_SIZE = 65_536
+_LINE_MAX = 65_536
 _DROPPED_NAMED_MAX = 50
 _DOWNLOAD_FACTOR = 2
 """A build receives at most so many times the bytes that a tree may have."""
@@ -63,7 +64,8 @@ class SandboxedTreeMaker(TreeMaker):
         if index is None:
             raise BuildFailed(f"no index is set: set ENVIRONMENT_INDEX_{version.language.upper()}")
         sandbox = await asyncio.to_thread(self._sandbox, version.language)
-        partial_tree = await asyncio.to_thread(self.folder.begin, f"{version.name}-{version.version}")
+        name = f"{version.name}-{version.version}"
+        partial_tree = await begun(asyncio.ensure_future(asyncio.to_thread(self.folder.begin, name)))
         try:
             build = _Build(partial_tree.path, sandbox, index, self._limits, lambda text: log(index.hide(text)))
             yield await build.made(version, self._timeout_s)
@@ -119,7 +121,7 @@ class _Build:
         destinations = self._index.destinations
         async with relay.opened(self._path / "relay", destinations, self._sandbox.uid):
             status, last = await self._run(BuildStep(plan.command, plan.variables, destinations))
-        for failure in dict.fromkeys(relay.failures):
+        for failure in relay.failures:
             self._log(f"{failure}\n")
         if status != 0:
             why = next(iter(relay.failures), last)
@@ -159,8 +161,7 @@ class _Build:
         with program, contextlib.suppress(BrokenPipeError):
             program.stdin.write(order)
             program.stdin.close()
-            while piece := os.read(program.stdout.fileno(), _PIECE_SIZE):
-                text = piece.decode(errors="replace")
+            for text in whole_lines(iter(partial(os.read, program.stdout.fileno(), _PIECE_SIZE), b"")):
                 loop.call_soon_threadsafe(self._log, text)
                 said = (said + text)[-_SAID_MAX:]
         return program.returncode, _failure_in(said)
@@ -187,6 +188,19 @@ class _Build:
         if dropped:
             named = "".join(f"  {name}\n" for name in dropped[:_DROPPED_NAMED_MAX])
             self._log(f"Left out {len(dropped)} files and folders that scripts do not import:\n{named}")
+
+
+def whole_lines(pieces: Iterable[bytes]) -> Iterator[str]:
+    """Yield what a tool writes in whole lines, so that no credential is split; only a line over _LINE_MAX may be."""
+    rest = b""
+    for piece in pieces:
+        lines, end, rest = (rest + piece).rpartition(b"\n")
+        if len(rest) > _LINE_MAX:
+            lines, rest = lines + end + rest, b""
+        if lines or end:
+            yield (lines + end).decode(errors="replace")
+    if rest:
+        yield rest.decode(errors="replace")
 
 
 def _failure_in(said: str) -> str:

@@ -29,7 +29,7 @@ class IndexRelay:
     bytes: int = 0
     connections: int = 0
     failures: list[str] = field(factory=list)
-    """Why hosts were not reached."""
+    """Why hosts were not reached, each reason once."""
     _open: set["asyncio.Task[None]"] = field(factory=set, init=False)
 
     @asynccontextmanager
@@ -58,7 +58,9 @@ class IndexRelay:
         assert task is not None
         self._open.add(task)
         try:
-            if len(self._open) <= CONNECTIONS_MAX:
+            if len(self._open) > CONNECTIONS_MAX:
+                self._fail(f"{destination} was not reached: {CONNECTIONS_MAX} connections are open, the limit")
+            else:
                 await self._connect(destination, reader, writer)
         finally:
             self._open.discard(task)
@@ -71,7 +73,7 @@ class IndexRelay:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 far_reader, far_writer = await asyncio.open_connection(destination.host, destination.port)
         except OSError as error:  # also of a time-out
-            self.failures.append(f"{destination} was not reached: {str(error) or 'no reply'}")
+            self._fail(f"{destination} was not reached: {str(error) or 'no reply'}")
             return
         self.connections += 1
         try:
@@ -89,9 +91,13 @@ class IndexRelay:
                 break
             self.bytes += len(piece)
             if self.bytes > self._bytes_max:
-                self.failures.append(f"the build received more than {self._bytes_max:,} bytes")
+                self._fail(f"the build received more than {self._bytes_max:,} bytes")
                 raise EOFError
             writer.write(piece)
             await writer.drain()
         with contextlib.suppress(OSError):
             writer.write_eof()
+
+    def _fail(self, reason: str) -> None:
+        if reason not in self.failures:
+            self.failures.append(reason)

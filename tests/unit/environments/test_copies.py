@@ -3,16 +3,17 @@
 import asyncio
 import hashlib
 import os
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from adapters.environments.archive import packed
 from adapters.environments.copies import TreeCopies
-from adapters.environments.folder import TreeFolder
+from adapters.environments.folder import PartialTree, TreeFolder
 from adapters.memory.environments import MemoryEnvironmentStore, MemoryTreeStore
 from domain.environments.tree import CHUNK_SIZE, StoredTree, TreeJudge, TreeLimits, TreeUnavailable
 from domain.errors import StorageUnavailable
@@ -287,3 +288,59 @@ async def test_the_end_of_the_service_ends_a_fetch_and_removes_what_it_wrote(cop
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert not list((tmp_path / "environments").glob("*"))
+
+
+@frozen
+class SlowFolder(TreeFolder):
+    """Verifies and begins trees only while `gate` is open."""
+
+    gate: threading.Event = field(factory=threading.Event)
+    waiting: list[str] = field(factory=list)
+    begun: list[str] = field(factory=list)
+
+    def is_unchanged(self, digest: str, limits: TreeLimits) -> bool:
+        self._pass(digest)
+        return TreeFolder.is_unchanged(self, digest, limits)
+
+    def begin(self, digest: str) -> PartialTree:
+        self._pass(digest)
+        partial = TreeFolder.begin(self, digest)
+        self.begun.append(digest)
+        return partial
+
+    def _pass(self, digest: str) -> None:
+        self.waiting.append(digest)
+        self.gate.wait()
+
+
+async def test_a_caller_that_is_cancelled_while_a_tree_is_verified_leaves_no_lock(copies, store, tree, tmp_path):
+    (await copies.hold(tree.digest)).release()
+    folder = SlowFolder(tmp_path / "environments")
+    later = TreeCopies(folder, store, LIMITS, GIB, 30.0)
+    holding = asyncio.create_task(later.hold(tree.digest))
+    await until(lambda: folder.waiting)
+    holding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await holding
+    assert folder.evict(tree.digest)
+    folder.gate.set()
+    await later.close()
+
+
+async def test_a_caller_that_is_cancelled_while_a_tree_is_begun_leaves_no_folder(store, tree, tmp_path):
+    folder = SlowFolder(tmp_path / "environments")
+    copies = TreeCopies(folder, None, LIMITS, GIB, 30.0)
+    await copies.open()
+
+    async def nothing() -> AsyncIterator[bytes]:
+        yield b""
+
+    receiving = asyncio.create_task(copies.receive(tree, nothing()))
+    await until(lambda: folder.waiting)
+    receiving.cancel()
+    asyncio.get_running_loop().call_soon(folder.gate.set)
+    with pytest.raises(asyncio.CancelledError):
+        await receiving
+    await until(lambda: folder.begun)
+    assert list(folder.path.iterdir()) == []
+    await copies.close()
