@@ -34,6 +34,8 @@ from msgspec import Meta, Raw, Struct
 from typing_extensions import override
 
 from domain.egress.rule import RULE_SIZE_MAX, RULES_MAX
+from domain.environments.environment import PRELOADED_MAX
+from domain.grants.secrets import SECRETS_MAX
 from domain.hosts.host import LANGUAGE_PATTERN, LANGUAGES_MAX, RELEASE_PATTERN, RUNS_MAX, HostState
 from domain.hosts.networks import URL_SIZE_MAX
 from domain.identity import Owner
@@ -98,7 +100,7 @@ class EnvironmentFields(Struct, frozen=True):
     name: Annotated[str, Meta(max_length=64)]
     version: _Positive
     digest: Annotated[str, Meta(pattern=DIGEST_PATTERN)]
-    preload: Annotated[tuple[Annotated[str, Meta(max_length=256)], ...], Meta(max_length=64)] = ()
+    preload: Annotated[tuple[Annotated[str, Meta(max_length=256)], ...], Meta(max_length=PRELOADED_MAX)] = ()
 
 
 class TreeFacts(Struct, frozen=True):
@@ -117,7 +119,7 @@ class Granted(Struct, frozen=True, omit_defaults=True):
     state: StateFields | None = None
     network: Annotated[tuple[Annotated[str, Meta(max_length=RULE_SIZE_MAX)], ...], Meta(max_length=RULES_MAX)] = ()
     """Egress rules, which the host judges by its own settings too."""
-    secrets: dict[str, str] = {}
+    secrets: Annotated[dict[str, str], Meta(max_length=SECRETS_MAX)] = {}
     """The values of secrets by name. Only hosts whose way no other machine can read get them."""
     environment: EnvironmentFields | None = None
     """The host has its packages, or is sent them."""

@@ -4,11 +4,13 @@ from datetime import timedelta
 from uuid import UUID
 
 import httpx2
+import msgspec
 import pytest
 
 from adapters.memory.script_runner import MemoryScriptRunner
-from adapters.runtime_protocol import FAULT_SIZE_MAX, MalformedMessage, decode
+from adapters.runtime_protocol import FAULT_SIZE_MAX, Granted, MalformedMessage, decode
 from adapters.runtime_replies import CheckReply
+from domain.grants.secrets import SECRETS_MAX
 from domain.identity import Owner, SessionRef
 from domain.scripts.language import Language
 from domain.scripts.report import Failure, FailureCode, ScriptReport
@@ -129,3 +131,11 @@ def test_the_fault_of_a_malformed_message_is_cut():
     with pytest.raises(MalformedMessage, match="Invalid enum value") as caught:
         decode(CheckReply, b'{"parsed": true, "form": "%b"}' % (b"x" * 10_000))
     assert len(str(caught.value)) == FAULT_SIZE_MAX
+
+
+def test_a_host_takes_no_more_secrets_than_a_session_may_name():
+    secrets = {f"S{number}": "value" for number in range(SECRETS_MAX + 1)}
+    with pytest.raises(MalformedMessage, match="length <= 16"):
+        decode(Granted, msgspec.json.encode({"secrets": secrets}))
+    del secrets["S0"]
+    assert decode(Granted, msgspec.json.encode({"secrets": secrets})).secrets == secrets
