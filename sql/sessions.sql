@@ -10,6 +10,7 @@
 -- vacuumed or analysed, and the planner then expects no rows in it. For a join by `o.request_id = c.request_id` it would
 -- read a whole index with all dead entries. `o.request_id = any(ARRAY[c.request_id])` means the same, but leaves lookups
 -- only: the order of the index is then of no use. For this, `ORDER BY` must not name the columns of the index either.
+-- The owner stands twice for PostgreSQL 15: decision 0005.
 
 -- name: insert_sessions(request_ids, owners, languages, titles, script_hashes, timeouts_ms, memories_mb, isolations, renewals, ttls_seconds, expiries, expiries_max, contexts, metadatas, scripts, function_versions, function_ids, conventions, created_ats, grants)!
 -- Storing the same session again changes nothing.

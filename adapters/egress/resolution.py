@@ -83,7 +83,7 @@ class AddressJudge:
         def end(ended: asyncio.Future[Sequence[str]]) -> None:
             turns.release()
             if not ended.cancelled():
-                ended.exception()  # those who asked may have left
+                ended.exception()  # the callers may be gone
 
         asking.add_done_callback(end)
         return await asyncio.shield(asking)

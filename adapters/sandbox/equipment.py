@@ -1,4 +1,4 @@
-"""What the workers of an equipped zygote have, and those of a plain one have not."""
+"""What workers of equipped zygotes have beyond plain ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

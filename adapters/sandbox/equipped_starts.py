@@ -1,4 +1,4 @@
-"""How the worker of a slot is started that needs more than plain ones have."""
+"""Starts the workers of slots that need equipment."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -51,7 +51,7 @@ function preload(names) {
   return { cpu_ms: (user + system) / 1000, ...memory() };
 }
 
-// The stack of the error is what the service is told.
+// The stack of the error is what the service reports.
 const failure = (name, cause) => Object.assign(new Error(), { stack: `the preload of ${name} failed: ${cause}` });
 
 // Returns the threads, open descriptors and resources of the event loop.

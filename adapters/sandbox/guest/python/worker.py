@@ -67,7 +67,7 @@ def prepare_packages(preload: Sequence[str], variables: Mapping[str, str]) -> di
     try:
         facts: dict[str, float] = packages.preload(preload, variables)
     except packages.UnfitPackage as error:
-        os.write(2, str(error).encode())  # what the service is told, without a stack
+        os.write(2, str(error).encode())  # what the service reports, without a stack
         os._exit(1)
     return facts
 
