@@ -171,6 +171,6 @@ class Environments:
         with contextlib.suppress(DomainError):
             tree = await opened.holding
             if opened.equipment is not None:
-                for has_files in (False, True):
-                    await self.zygotes.end(evolve(opened.equipment, has_files=has_files))
+                kinds = (evolve(opened.equipment, has_files=has_files) for has_files in (False, True))
+                await asyncio.gather(*map(self.zygotes.end, kinds))
             tree.release()

@@ -124,6 +124,29 @@ async def test_an_idle_environment_without_workers_ends_after_ten_minutes(world,
     await until(lambda: world.held() == ["b"])
 
 
+@define(eq=False)
+class BusyZygotes(ZygotePool):
+    """Zygotes whose workers go on until `gone`."""
+
+    retired: set[bool] = field(factory=set)
+    gone: asyncio.Event = field(factory=asyncio.Event)
+
+    async def end(self, equipment: Equipment, *, kills: bool = False) -> None:
+        self.retired.add(equipment.has_files)
+        await self.gone.wait()
+
+
+async def test_zygotes_with_files_are_retired_though_workers_without_files_still_run(world, named):
+    zygotes = world.environments.zygotes = BusyZygotes()
+    await world.start(named[0])
+    world.now_s += 601
+    world.environments.end_idle()
+    await until(lambda: zygotes.retired == {False, True})
+    assert world.held() == ["a"]
+    zygotes.gone.set()
+    await until(lambda: world.held() == [])
+
+
 async def test_a_failed_preload_is_repeated_after_half_a_minute(world, named):
     world.failure = "the preload of a failed: it leaves 1 thread running"
     for _ in range(2):
