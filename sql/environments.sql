@@ -222,7 +222,7 @@ ON CONFLICT (digest) DO UPDATE SET created_at = excluded.created_at;
 
 -- name: insert_tree_chunk(digest, seq, content)!
 INSERT INTO meta.tree_chunks (digest, seq, content)
-SELECT t.digest, :seq::integer, decode(:content::text, 'base64')
+SELECT t.digest, :seq::integer, :content::bytea
 FROM meta.trees AS t
 WHERE t.digest = decode(:digest::text, 'hex')
 ON CONFLICT DO NOTHING;

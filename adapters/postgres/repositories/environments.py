@@ -1,6 +1,5 @@
 """Environments, their builds and their trees in PostgreSQL."""
 
-import base64
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -161,8 +160,8 @@ class PostgresTreeStore(TreeStore):
 
     @override
     async def write(self, digest: str, seq: int, content: bytes) -> None:
-        parameters = {"digest": digest, "seq": seq, "content": base64.b64encode(content).decode()}
-        await self._gateway.fetch(self._statements.insert_tree_chunk, parameters)
+        named = {"digest": digest, "seq": seq, "content": content}
+        await self._gateway.fetch(self._statements.insert_tree_chunk, named)
 
     @override
     async def get(self, digest: str) -> StoredTree | None:
