@@ -1,7 +1,7 @@
 -- Statements about files; sessions.sql describes the format. A file is a row, which callers see from `complete` on, and
 -- chunks. An incomplete file whose `expires_at` has passed is erased: such are uploads that broke off, and files that were
--- removed. Whoever stores a chunk updates the row, so no chunk is stored behind the removal of its file. Statements that
--- name a slot are never prepared, unless they insert: a plan for the given slot locks only its partition.
+-- removed. A transaction that stores a chunk updates the row, so no chunk is stored behind the removal of its file.
+-- Statements that name a slot are never prepared, unless they insert: a plan for the given slot locks only its partition.
 
 -- name: insert_file(slot, file_id, owner, name, content_type, size, request_id, execution_id, expires_at)!
 -- `size` is reserved until the file is complete.
@@ -15,7 +15,7 @@ VALUES (
 ON CONFLICT (slot, file_id) DO NOTHING;
 
 -- name: insert_file_chunk(slot, file_id, seq, content, now, expires_at)
--- Returns no row if the file is not there, is complete, or had to have this chunk earlier.
+-- Returns no row if the file is not there, is complete, or its deadline for this chunk has passed.
 WITH held AS (
     UPDATE meta.files AS f
     SET expires_at = :expires_at::timestamptz
@@ -131,12 +131,18 @@ removed AS (
 )
 SELECT (SELECT count(*) FROM erased) AS chunks, (SELECT count(*) FROM removed) AS files;
 
--- name: select_ended_file_slots(now)
--- The slots with files of which none is kept any longer.
-SELECT f.slot
-FROM meta.files AS f
-GROUP BY f.slot
-HAVING max(f.expires_at) <= :now::timestamptz;
+-- name: select_ended_file_slots(slots, now)
+-- The slots with files of which none is kept any longer. The newest files, which are mostly kept for longest, come first.
+SELECT d.slot
+FROM unnest(:slots::smallint[]) AS d (slot)
+WHERE
+    (SELECT TRUE FROM meta.files AS f WHERE f.slot = d.slot LIMIT 1)
+    AND (
+        SELECT TRUE FROM meta.files AS f
+        WHERE f.slot = d.slot AND f.expires_at > :now::timestamptz
+        ORDER BY f.file_id DESC
+        LIMIT 1
+    ) IS NULL;
 
 -- name: empty_file_slot(slot, now)
 SELECT meta.empty_file_slot(:slot::smallint, :now::timestamptz);

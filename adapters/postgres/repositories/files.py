@@ -7,7 +7,8 @@ from uuid import UUID
 from attrs import define, evolve
 from typing_extensions import override
 
-from adapters.postgres.codec import Row, file_slot_of
+from adapters.postgres import codec
+from adapters.postgres.codec import FILE_SLOTS, Row, file_slot_of
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements.calls import FileStatements
 from domain.errors import StorageUnavailable
@@ -113,7 +114,8 @@ class PostgresFileRepository(FileRepository):
     @override
     async def empty_slots(self, now: datetime) -> int:
         emptied = 0
-        for (slot,) in await self._gateway.fetch(self._statements.select_ended_file_slots, {"now": now}):
+        slots = {"slots": codec.numbers(range(FILE_SLOTS)), "now": now}
+        for (slot,) in await self._gateway.fetch(self._statements.select_ended_file_slots, slots):
             try:
                 ((done,),) = await self._gateway.fetch(
                     self._statements.empty_file_slot, {"slot": slot, "now": now}, repeatable=False
