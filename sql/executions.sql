@@ -279,10 +279,10 @@ SET
 FROM written AS w
 WHERE t.request_id = any(ARRAY[w.request_id]);
 
--- name: complete_files(request_ids, execution_ids, slots, file_ids, sizes, sha256s, expiries)!
+-- name: complete_files(request_ids, execution_ids, slots, file_ids, sizes, sha256s, expiries, now)!
 -- Runs in front of a finish and in its transaction, behind save_states_and_uses, which has taken the locks. So files are
--- seen if and only if their execution counts. A call without an open record changes nothing. A file that was removed
--- meanwhile stays removed: it has no `expires_at` but -infinity.
+-- seen if and only if their execution counts. A call without an open record changes nothing. Neither does one for a file
+-- past its deadline, of which chunks may be erased; a removed one has the deadline -infinity.
 WITH call AS (
     SELECT *
     FROM
@@ -304,7 +304,7 @@ WHERE
     AND f.file_id = c.file_id
     AND f.execution_id = c.execution_id
     AND NOT f.complete
-    AND f.expires_at > '-infinity';
+    AND f.expires_at > :now::timestamptz;
 
 -- name: select_execution_counts(partitions, request_ids, owners, execution_ids, named_partitions)
 -- Never prepared: a plan for the given partitions locks only these.

@@ -665,13 +665,14 @@ SELECT count(*) FROM meta.sessions AS s WHERE s.owner = :owner::text AND s.scrip
 SELECT count(*) FROM meta.inbound_sessions AS i WHERE i.owner = :owner::text;
 
 -- name: hide_files(owner, request_id, after, rows_max)
--- Those of an owner, or of a session: from here on nobody sees them or stores a chunk of them. So the next statement
--- finds all their chunks.
+-- Those of an owner, or of a session; without either none. From here on nobody sees them or stores a chunk of them. So
+-- the next statement finds all their chunks.
 WITH examined AS MATERIALIZED (
     SELECT f.slot, f.file_id
     FROM meta.files AS f
     WHERE
-        (:owner::text IS NULL OR f.owner = :owner::text)
+        num_nonnulls(:owner::text, :request_id::uuid) = 1
+        AND (:owner::text IS NULL OR f.owner = :owner::text)
         AND (:request_id::uuid IS NULL OR f.request_id = :request_id::uuid)
         AND f.file_id > coalesce(:after::uuid, '00000000-0000-0000-0000-000000000000')
     ORDER BY f.file_id
@@ -695,7 +696,8 @@ WITH picked AS MATERIALIZED (
     SELECT f.slot, f.file_id, f.owner
     FROM meta.files AS f
     WHERE
-        (:owner::text IS NULL OR f.owner = :owner::text)
+        num_nonnulls(:owner::text, :request_id::uuid) = 1
+        AND (:owner::text IS NULL OR f.owner = :owner::text)
         AND (:request_id::uuid IS NULL OR f.request_id = :request_id::uuid)
         AND f.expires_at = '-infinity'
     LIMIT :rows_max::bigint

@@ -1,5 +1,6 @@
 """Files in memory."""
 
+import contextlib
 from datetime import datetime
 from uuid import UUID
 
@@ -49,10 +50,12 @@ class MemoryFileRepository(FileRepository):
         self.completed[file.file_id] = evolve(file, session_id=start.session_id, execution_id=start.execution_id)
         return file
 
-    def complete_outputs(self, finished: FinishedExecution) -> None:
-        """Make the files of an execution that counts visible."""
+    def complete_outputs(self, finished: FinishedExecution, now: datetime) -> None:
+        """Make the files of an execution that counts visible, except those past their deadline."""
         for file in finished.files:
-            if self.started.pop(file.file_id, None) is not None:
+            with contextlib.suppress(FileNotFound):
+                self._open(file.file_id, now)
+                del self.started[file.file_id]
                 self.completed[file.file_id] = file
 
     @override

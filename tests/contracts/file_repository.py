@@ -130,6 +130,15 @@ class FileRepositoryContract(ABC):
         with pytest.raises(FileNotFound):
             await storage.files.find(ALICE, file.file_id)
 
+    async def test_a_file_past_its_deadline_is_not_seen_when_its_execution_counts(self, storage: Storage) -> None:
+        execution = await storage.begin((await storage.add(ALICE)).ref)
+        file = await self.left(storage, execution)
+        finished = evolve(storage.finished(execution), files=(file,))
+        storage.clock.advance(execution.deadline_at + PAUSE - storage.clock.now())
+        assert await storage.executions.finish(finished) == 1
+        with pytest.raises(FileNotFound):
+            await storage.files.find(ALICE, file.file_id)
+
     async def test_files_of_an_end_under_a_key_are_seen_with_it(self, storage: Storage) -> None:
         assert storage.keyed_executions is not None
         ref = (await storage.add(ALICE)).ref

@@ -64,7 +64,7 @@ from tests.unit.takeover.builders import NOW
 def memory_storage(store: MemoryStore, webhooks: MemoryWebhookStore | None = None) -> Storage:
     clock, ids, functions = ManualClock(), SequentialIds(), MemoryFunctionRepository()
     store.functions, files = functions.functions, MemoryFileRepository()
-    store.on_counted = files.complete_outputs
+    store.on_counted = lambda finished: files.complete_outputs(finished, clock.now())
     sessions, executions = MemorySessionRepository(store, EXAMINED_MAX), MemoryExecutionRepository(store, clock)
     announcer = MemoryAnnouncer(webhooks or MemoryWebhookStore(), ids)
     queue = MemoryExecutionQueue(store, executions, ids, announcer=announcer)

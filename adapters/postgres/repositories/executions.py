@@ -154,8 +154,8 @@ class PostgresExecutionRepository(ExecutionRepository):
         self._withdrawals = Coalescer(gateway, withdraw, batches, exclusive=opening)
         finish = FinishExecutions(statements.finish_executions, full=self.options.history.full)
         self._finishes = LockingWrites(gateway, finish, batches, exclusive=writing)
-        self.statements = statements
-        saving = SavingEndStatement(finish, statements, _itself)
+        self.statements, self.clock = statements, clock
+        saving = SavingEndStatement(finish, statements, _itself, clock)
         self._saving = SavingEnds(gateway, saving, batches, exclusive=writing)
 
     @property

@@ -158,7 +158,7 @@ class PostgresKeyedExecutionRepository(KeyedExecutionRepository):
         self._begins = LockingWrites(gateway, begin, batches, exclusive=writing)
         self._withdrawals = Coalescer(gateway, withdraw, batches, exclusive=writing)
         self._finishes = LockingWrites(gateway, finish, batches, exclusive=writing)
-        saving = SavingEndStatement(finish, executions.statements, _finished)
+        saving = SavingEndStatement(finish, executions.statements, _finished, executions.clock)
         self._saving = SavingEnds(gateway, saving, batches, exclusive=writing)
 
     @property

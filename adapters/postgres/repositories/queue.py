@@ -80,7 +80,7 @@ class PostgresExecutionQueue(QueueReader):
         self._put_backs = coalescer(statement=PutBackExecutions(statements.queue_claims.put_back_executions))
         ends = evolve(batches, overlap_s=_ENDS_OVERLAP_S)
         self._finishes = LockingWrites(gateway, finish, ends, exclusive=writing)
-        saving = SavingEndStatement(finish, statements.executions, _finished)
+        saving = SavingEndStatement(finish, statements.executions, _finished, executions.clock)
         self._saving = SavingEnds(gateway, saving, batches, exclusive=writing)
         self._cancels = coalescer(
             statement=CancelExecutions(statements.queue_ends.cancel_executions), exclusive=BatchKeys()

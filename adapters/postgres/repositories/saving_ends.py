@@ -19,6 +19,7 @@ from adapters.postgres.connections.connection import BoundStatement
 from adapters.postgres.connections.errors import StatementRefused, StillLocked
 from adapters.postgres.gateway import Gateway, PoolName
 from adapters.postgres.statements.calls import ExecutionStatements
+from domain.clock import Clock
 from domain.errors import StorageUnavailable
 from domain.executions.execution import FinishedExecution, StateLost
 from domain.files.file import StoredFile
@@ -35,12 +36,14 @@ class SavingEndStatement(LockingStatement[Call, int | None]):
         ends: LockingStatement[Call, int | None],
         statements: ExecutionStatements,
         finished: Callable[[Call], FinishedExecution],
+        clock: Clock,
     ) -> None:
         super().__init__(ends.sql)
         self.name = f"{ends.name}_state"  # type: ignore[misc]  # one class for each kind of end would say no more
         self._ends = ends
         self._statements = statements
         self._finished = finished
+        self._clock = clock
 
     @override
     def batch_key(self, call: Call) -> Any:
@@ -66,7 +69,7 @@ class SavingEndStatement(LockingStatement[Call, int | None]):
         files = [(each, file) for each in ends for file in each.files]
         if files:
             # Behind the save, which has taken the locks of all calls of the batch.
-            found.append(BoundStatement(self._statements.complete_files, _left(files)))
+            found.append(BoundStatement(self._statements.complete_files, {**_left(files), "now": self._clock.now()}))
         return found
 
     @override

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from attrs import evolve
 
+from adapters.postgres import codec
 from adapters.postgres.connections.connection import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.audit import PostgresAuditReader
@@ -184,6 +185,21 @@ async def test_sessions_are_closed_as_by_their_owner(purger, storage):
     assert found == expected
     assert found.status(storage.clock.now()) is Status.CLOSED
     assert await storage.sessions.script(session.ref) is None
+
+
+async def test_no_file_is_hidden_or_erased_without_an_owner_or_a_session(gateway, statements, storage):
+    await stored_file(storage, ALICE, SECRET.encode())
+    some, nobody = {"owner": ALICE, "request_id": None}, {"owner": None, "request_id": None}
+    step = {"after": None, "rows_max": 10, "chunks_max": 10, **codec.act_columns(act(ActName.OWNERS_PURGE))}
+
+    async def counted(statement: Statement, of: dict[str, Owner | None]) -> int:
+        ((*_, examined, _),) = await gateway.fetch(statement, {**step, **of})
+        return examined
+
+    purges = statements.purges
+    steps = [(purges.hide_files, nobody), (purges.hide_files, some), (purges.purge_files, nobody)]
+    assert [await counted(*each) for each in steps] == [0, 1, 0]
+    assert await counted(purges.purge_files, some) == 2
 
 
 async def test_a_purge_that_is_stopped_can_be_repeated(purger, storage, audit):

@@ -200,7 +200,7 @@ class World:
         if number == 0:
             store.functions = self.functions.functions
         files = MemoryFileRepository()
-        store.on_counted = files.complete_outputs
+        store.on_counted = lambda finished: files.complete_outputs(finished, self.clock.now())
         sessions = MemorySessionRepository(store, EXAMINED_MAX)
         executions = MemoryExecutionRepository(store, self.clock)
         webhooks = self.sent.setdefault(number, MemoryWebhookStore())
