@@ -22,11 +22,15 @@ _TIMEOUT_MS = 10_000
 
 
 class AttackState(StrEnum):
-    """The state that the scripts of an attack have, if they have one: `always` is exclusive, and kept by failures."""
+    """The state that the scripts of an attack have, if they have one.
+
+    `always` is exclusive, and kept by failures. `repl` is exclusive, and its keys are the names of the scripts.
+    """
 
     EXCLUSIVE = "exclusive"
     SHARED = "shared"
     ALWAYS = "always"
+    REPL = "repl"
 
 
 @frozen

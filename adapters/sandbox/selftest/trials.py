@@ -245,8 +245,12 @@ class SelfTest:
 def _run_state(attack: Attack, text: JsonText) -> RunState | None:
     if attack.state is None:
         return None
-    is_shared, saves_failures = attack.state is AttackState.SHARED, attack.state is AttackState.ALWAYS
-    return RunState(text, is_shared=is_shared, saves_failures=saves_failures)
+    return RunState(
+        text,
+        is_shared=attack.state is AttackState.SHARED,
+        saves_failures=attack.state is AttackState.ALWAYS,
+        is_repl=attack.state is AttackState.REPL,
+    )
 
 
 def _new_session() -> SessionRef:

@@ -139,7 +139,7 @@ def test_an_attack_that_gets_anything_has_succeeded(judge, found, evidence):
 def test_an_attack_on_a_shared_state_succeeds_if_it_is_kept(judge):
     attacks = [read_attack(Language.PYTHON, "c", "n", f"state: {each}\n{TEXT}", "") for each in AttackState]
     kept = [judge.judge(attack, [report(state=JsonText('{"a":1}'))], None)[0] for attack in attacks]
-    assert kept == [AttackResult.HELD, AttackResult.SUCCEEDED, AttackResult.HELD]
+    assert kept == [AttackResult.HELD, AttackResult.SUCCEEDED, AttackResult.HELD, AttackResult.HELD]
 
 
 def test_a_script_that_is_stopped_for_its_memory_may_be_somewhat_beyond_the_limit(judge):

@@ -24,6 +24,9 @@ DROPPED_MAX = 64
 NAME_SIZE_MAX = 128
 TYPE_SIZE_MAX = 64
 LEAVES = frozenset((type(None), bool, int, float, str))
+type_name = type.__dict__["__name__"].__get__
+bases_of = type.__dict__["__mro__"].__get__
+"""Of any class. One of a script may have attributes of these names, which would run its code."""
 
 
 class ReplScript:
@@ -70,9 +73,13 @@ def divided(names: dict[str, Any]) -> tuple[dict[str, Any], list[list[str]]]:
     for name, value in names.items():
         if len(name) <= NAME_SIZE_MAX and stays(value):
             kept[name] = value
-        elif not isinstance(value, types.ModuleType) and len(dropped) < DROPPED_MAX:
-            dropped.append([name[:NAME_SIZE_MAX], type(value).__name__[:TYPE_SIZE_MAX]])
+        elif not is_module(value) and len(dropped) < DROPPED_MAX:
+            dropped.append([name[:NAME_SIZE_MAX], type_name(type(value))[:TYPE_SIZE_MAX]])
     return kept, dropped
+
+
+def is_module(value: Any) -> bool:
+    return any(each is types.ModuleType for each in bases_of(type(value)))
 
 
 def stays(value: Any) -> bool:
