@@ -184,6 +184,20 @@ WHERE
     AND b.status = 'building' AND b.builder = :builder::uuid
 RETURNING 1 AS is_renewed;
 
+-- name: select_waiting_builds(now)
+-- Returns how many versions have no build, or only ones whose builders were lost, and since when the first one waits.
+WITH begun AS (
+    SELECT
+        b.name, b.version, max(b.lease_until) AS left_at,
+        bool_and(b.status = 'building' AND b.lease_until <= :now::timestamptz) AS is_left
+    FROM meta.environment_builds AS b
+    GROUP BY b.name, b.version
+)
+SELECT count(*) AS versions, min(coalesce(b.left_at, e.created_at)) AS since
+FROM meta.environments AS e
+LEFT JOIN begun AS b ON e.name = b.name AND e.version = b.version
+WHERE e.retired_at IS NULL AND coalesce(b.is_left, TRUE);
+
 -- name: end_environment_build(name, version, platform, builder, digest, facts, log, now)
 -- Ends a build as ready with a tree, or as failed without one. A tree is complete from then on; it is only if all its
 -- chunks are stored. Ending the same build again changes nothing. Returns whether the build has this end.

@@ -18,7 +18,7 @@ from typing_extensions import override
 from adapters.environments.archive import FORMAT, Unpacker
 from adapters.environments.folder import Locked, PartialTree, TreeFolder, begun
 from domain.environments.ports import HeldTree, TreeCache, TreeStore
-from domain.environments.tree import BadTree, StoredTree, TreeLimits, TreeUnavailable
+from domain.environments.tree import BadTree, StoredTree, TreeLimits, TreeStats, TreeUnavailable
 from domain.errors import DomainError
 
 _NICE = 10
@@ -30,18 +30,6 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 _log = structlog.get_logger(__name__)
-
-
-@define(eq=False)
-class CopyStats:
-    """Trees that were fetched, that failed to be, that were found changed on the disk, and that were removed."""
-
-    fetched: int = 0
-    failed: int = 0
-    changed: int = 0
-    evicted: int = 0
-    bytes: int = 0
-    """Bytes of the trees on the disk, as of the last fetch."""
 
 
 @frozen
@@ -79,7 +67,7 @@ class TreeCopies(TreeCache):
     _bytes_max: int
     _wait_s: float
     _free: Callable[[Path], int] = free_bytes
-    stats: CopyStats = field(factory=CopyStats, init=False)
+    stats: TreeStats = field(factory=TreeStats, init=False)
     _verified: set[str] = field(factory=set, init=False)
     _fetches: dict[str, "asyncio.Task[None]"] = field(factory=dict, init=False)
     _thread: ThreadPoolExecutor = field(init=False)
@@ -127,10 +115,9 @@ class TreeCopies(TreeCache):
             finally:
                 await self._run(partial.close)
         except (BadTree, OSError) as error:
-            self.stats.failed += 1
-            raise TreeUnavailable(tree.digest, self._explained(tree, error)) from error
+            raise self._refused(tree.digest, self._explained(tree, error)) from error
         self._verified.add(tree.digest)
-        self.stats.fetched += 1
+        self.stats.take(tree.digest)
 
     async def _found(self, digest: str) -> HeldTree | None:
         lock = self.folder.lock(digest)
@@ -176,10 +163,14 @@ class TreeCopies(TreeCache):
     async def _fetch(self, digest: str) -> None:
         tree = None if self._store is None else await self._store.get(digest)
         if self._store is None or tree is None:
-            raise TreeUnavailable(digest, "no database has them. Build the environment again.")
+            raise self._refused(digest, "no database has them. Build the environment again.")
         if tree.format != FORMAT:
-            raise TreeUnavailable(digest, f"they are packed in format {tree.format}, of a later release.")
+            raise self._refused(digest, f"they are packed in format {tree.format}, of a later release.")
         await self.receive(tree, _chunks(self._store, tree))
+
+    def _refused(self, digest: str, reason: str) -> TreeUnavailable:
+        self.stats.refuse(digest, reason)
+        return TreeUnavailable(digest, reason)
 
     async def _unpack(self, tree: StoredTree, pieces: AsyncIterator[bytes], partial: PartialTree) -> None:
         unpacker, packed = Unpacker(partial.path, self._limits), hashlib.sha256()

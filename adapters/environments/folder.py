@@ -89,6 +89,13 @@ class TreeFolder:
         """Return a lock on a tree; None if it is not here."""
         return _locked(self.path / digest, fcntl.LOCK_SH)
 
+    def lock_alone(self) -> Locked | None:
+        """Return a lock that one process of the host has at a time; None if another one has it, or without the folder.
+
+        It ends with the process. It does not hinder those who use or write trees.
+        """
+        return _locked(self.path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
     def begin(self, digest: str) -> PartialTree:
         """Return an empty folder for a tree; raises OSError."""
         path = Path(tempfile.mkdtemp(prefix=f"{digest}.", suffix=_PARTIAL, dir=self.path))

@@ -18,7 +18,14 @@ from domain.environments.environment import (
     EnvironmentVersion,
     StoredEnvironment,
 )
-from domain.environments.ports import BuildQueue, ClaimedBuild, EnvironmentRepository, Platforms, TreeStore
+from domain.environments.ports import (
+    BuildQueue,
+    ClaimedBuild,
+    EnvironmentRepository,
+    Platforms,
+    TreeStore,
+    WaitingBuilds,
+)
 from domain.environments.tree import StoredTree
 from domain.errors import QuotaReached
 from domain.grants.grants import Grants
@@ -196,6 +203,17 @@ class MemoryBuildQueue(BuildQueue):
         status = BuildStatus.FAILED if end.digest is None else BuildStatus.READY
         self.store.builds[_key(build)] = evolve(held, status=status, digest=end.digest, facts=end.facts, log=log)
         return True
+
+    @override
+    async def waiting(self, now: datetime) -> WaitingBuilds:
+        self.store.require_available()
+        since = []
+        for key, version in self.store.versions.items():
+            builds = self.store.builds_of(key)
+            is_left = all(each.status is BuildStatus.BUILDING and each.lease_until <= now for each in builds)
+            if version.retired_at is None and is_left:
+                since.append(max((each.lease_until for each in builds), default=version.created_at))
+        return WaitingBuilds(len(since), min(since, default=None))
 
     def _held(self, build: ClaimedBuild) -> Build | None:
         is_own = self.store.builders.get(_key(build)) == build.claim.builder

@@ -29,6 +29,7 @@ from domain.errors import DomainError
 from domain.scripts.language import Language
 
 _END_ATTEMPTS = 5
+_FAILURES_MAX = 8
 
 
 @frozen
@@ -50,6 +51,19 @@ class BuildStats:
     """Builds that another builder has taken or begins anew, or whose end was not stored."""
     seconds: float = 0.0
     is_building: bool = False
+    failures: dict[str, str] = field(factory=dict)
+    """Why the last builds failed, by version: at most _FAILURES_MAX of them."""
+
+    def end(self, version: str, end: BuildEnd) -> None:
+        """Count a build whose end is stored."""
+        self.failures.pop(version, None)
+        if end.digest is not None:
+            self.ready += 1
+            return
+        self.failed += 1
+        self.failures[version] = end.facts.reason or ""
+        if len(self.failures) > _FAILURES_MAX:
+            del self.failures[next(iter(self.failures))]
 
 
 @define(eq=False)
@@ -193,8 +207,7 @@ class Builder:
                 await asyncio.sleep(attempt * self._times.log_every_s)
                 continue
             if is_ended:
-                self.stats.ready += end.digest is not None
-                self.stats.failed += end.digest is None
+                self.stats.end(str(build.version), end)
                 return
             break
         self.stats.lost += 1

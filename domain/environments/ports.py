@@ -63,6 +63,14 @@ class ClaimedBuild:
     attempt: int
 
 
+@frozen
+class WaitingBuilds:
+    """How many versions wait for a builder, and since when the first of them does."""
+
+    count: int
+    since: datetime | None
+
+
 class BuildQueue(Protocol):
     """Hands versions to builders. A version is built once for each platform, by one builder at a time.
 
@@ -78,6 +86,13 @@ class BuildQueue(Protocol):
 
     async def renew(self, build: ClaimedBuild, log: str, now: datetime) -> bool:
         """Extend the lease from now, and store the log so far; return whether the builder still has the build."""
+        ...
+
+    async def waiting(self, now: datetime) -> WaitingBuilds:
+        """Return which versions no builder of any platform has begun, or one has left with a lease that has ended.
+
+        Retired versions do not wait.
+        """
         ...
 
     async def end(self, build: ClaimedBuild, end: BuildEnd, log: str, now: datetime) -> bool:

@@ -52,6 +52,36 @@ class TreeLimits:
     members_max: int
 
 
+_REFUSALS_MAX = 8
+
+
+@define(eq=False)
+class TreeStats:
+    """Trees of a host that were fetched, refused, found changed on the disk, and removed for others."""
+
+    fetched: int = 0
+    refused: int = 0
+    changed: int = 0
+    evicted: int = 0
+    bytes: int = 0
+    """Bytes of the trees on the disk, as of the last fetch."""
+    refusals: dict[str, str] = field(factory=dict)
+    """Why trees are not here, by their digest: the last _REFUSALS_MAX of them."""
+
+    def take(self, digest: str) -> None:
+        """Count a tree that has come."""
+        self.fetched += 1
+        self.refusals.pop(digest, None)
+
+    def refuse(self, digest: str, reason: str) -> None:
+        """Count a tree that was not accepted."""
+        self.refused += 1
+        self.refusals.pop(digest, None)
+        self.refusals[digest] = reason
+        if len(self.refusals) > _REFUSALS_MAX:
+            del self.refusals[next(iter(self.refusals))]
+
+
 CHUNK_SIZE = 262_144
 """Bytes of a chunk of packed bytes; the last one of a tree may be shorter."""
 

@@ -66,6 +66,8 @@ class Controller(UseCases):
         states=UseCases.state_slots,
         secrets=UseCases.secret_values,
         files=UseCases.files,
+        environments=UseCases.host_environments,
+        build_watch=UseCases.build_watch,
         runtime_hosts=UseCases.runtime_hosts,
     )
     lifespan = providers.Singleton(
@@ -90,6 +92,7 @@ class Controller(UseCases):
         UseCases.database.buckets,
         UseCases.host_environments,
         UseCases.environment_retention,
+        UseCases.build_watch,
     )
 
     http_options = providers.Callable(http_options, UseCases.settings)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import structlog
-from attrs import define, field
+from attrs import define, evolve, field, frozen
 from typing_extensions import override
 
 from adapters.environments.building.index import Destination, PackageIndex
@@ -17,15 +17,16 @@ from adapters.environments.building.maker import SandboxedTreeMaker
 from adapters.environments.building.sandbox import BuildFile, BuildSandbox
 from adapters.environments.building.tools import NPM, UV
 from adapters.environments.copies import TreeCopies
-from adapters.environments.folder import TreeFolder
+from adapters.environments.folder import Locked, TreeFolder
 from adapters.environments.platform import platform_of
 from adapters.remote_runtime.script_runner import HttpScriptRunner
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.runtimes.interpreters import InterpreterMissing, find_interpreter, program_binds
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder, Unprepared
 from domain.clock import Clock, IdGenerator
-from domain.environments.builder import Builder
-from domain.environments.ports import BuildQueue, Platforms, TreeStore
+from domain.environments.builder import Builder, BuildStats
+from domain.environments.ports import BuildQueue, Platforms, TreeStore, TreeTrial, TrialFacts
+from domain.environments.tree import TreeStats
 from domain.errors import RuntimeUnavailable
 from domain.scripts.language import Language
 from entrypoints.composition.egress import roots_of_host
@@ -38,6 +39,8 @@ _log = structlog.get_logger(__name__)
 
 _FOLDER = "environments"
 _BUILDING = "building"
+_TURN_EVERY_S = 5.0
+_TRIAL_GRACE_S = 2.0
 _BUILDS_UID = 2
 """Builds have the uid of workers and this: one of their own."""
 
@@ -100,7 +103,7 @@ class HostEnvironments:
             limits,
             settings.environment_build_seconds,
         )
-        trial = None if sandbox is None else sandbox.tree_trial()
+        trial = TrialSandbox(settings) if sandbox is None else sandbox.tree_trial()
         builder = Builder(clock, ids, queue, trees, maker, platforms, tuple(indexes), settings.script_memory_mb, trial)
         return cls(copies, builder, maker, sandbox)
 
@@ -123,12 +126,46 @@ class HostEnvironments:
     @property
     def background(self) -> Sequence[Step]:
         """What runs as long as the service."""
-        return [] if self.builder is None else [self.builder.run]
+        return [] if self.builder is None else [self._build]
+
+    async def _build(self) -> None:
+        """Build as long as no other process of this host does; if that one ends, this one takes its place."""
+        assert self.builder is not None
+        assert self._maker is not None
+        turn = await _turn_of(self._maker.folder)
+        try:
+            await self.builder.run()
+        finally:
+            turn.release()
+
+    def build_stats(self) -> BuildStats:
+        """Return the counts of the builder; zeros without one."""
+        return BuildStats() if self.builder is None else self.builder.stats
+
+    def tree_stats(self) -> TreeStats:
+        """Return the counts of the trees; zeros without a sandbox."""
+        return TreeStats() if self.copies is None else self.copies.stats
 
     async def close(self) -> None:
         """End fetches."""
         if self.copies is not None:
             await self.copies.close()
+
+
+@frozen
+class TrialSandbox(TreeTrial):
+    """Tries trees in a sandbox that lasts as long as a trial, because this process runs no scripts."""
+
+    _settings: Settings
+
+    @override
+    async def trial(self, language: Language, tree: Path, preload: Sequence[str], memory_mb: int) -> TrialFacts:
+        sandbox = SandboxScriptRunner(evolve(sandbox_options(self._settings, (language,)), prewarmed=0))
+        await sandbox.open()
+        try:
+            return await sandbox.tree_trial().trial(language, tree, preload, memory_mb)
+        finally:
+            await sandbox.close(_TRIAL_GRACE_S)
 
 
 @define(eq=False)
@@ -142,6 +179,10 @@ class ReceivedTrees:
     def of(cls, settings: Settings, sandbox: SandboxScriptRunner) -> "ReceivedTrees":
         """Return those below DATA_DIR."""
         return cls(_copies(settings, None), sandbox)
+
+    def stats(self) -> TreeStats:
+        """Return the counts of the trees."""
+        return self.copies.stats
 
     async def open(self) -> None:
         """Make the folder, before the sandbox is opened. Without it the sandbox refuses scripts with an environment."""
@@ -170,6 +211,15 @@ def build_sandbox(settings: Settings, builder: SandboxBuilder, language: Languag
     roots = roots_of_host()
     found = None if roots is None else builder.reachable(roots)
     return BuildSandbox(builder.bwrap(), python.program, files, uid, found, tree_limits(settings).bytes_max)
+
+
+async def _turn_of(folder: TreeFolder) -> Locked:
+    """Wait until this process is the one that builds on this host."""
+    while True:
+        turn = await asyncio.to_thread(folder.lock_alone)
+        if turn is not None:
+            return turn
+        await asyncio.sleep(_TURN_EVERY_S)
 
 
 def _copies(settings: Settings, trees: TreeStore | None) -> TreeCopies:

@@ -12,6 +12,7 @@ from adapters.postgres.retention.bucket_cleanups import BucketCleanups
 from adapters.postgres.retention.cleanup import Cleanup
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.environments.retention import EnvironmentRetention
+from domain.environments.watch import BuildWatch
 from domain.secrets.values import SecretValues
 from entrypoints.composition.database import BucketSteps
 from entrypoints.composition.environments import HostEnvironments
@@ -49,6 +50,7 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
     buckets: BucketSteps,
     environments: HostEnvironments,
     retention: EnvironmentRetention,
+    build_watch: BuildWatch,
 ) -> Lifespan:
     """Return the order of the start and the end; no part that is unreachable stops a start."""
     return Lifespan(
@@ -73,6 +75,7 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
             *buckets.background,
             *environments.background,
             retention.run,
+            build_watch.run,
         ],
         shutdown=[partial(tasks.drain, _RECORDING_TIMEOUT_S), *webhooks.shutdown, runners.close],
         close=[

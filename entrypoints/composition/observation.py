@@ -8,12 +8,16 @@ from dependency_injector import containers, providers
 from adapters.postgres.health import DatabaseHealth
 from adapters.postgres.stats import DatabaseStatsReader
 from adapters.postgres.write_probe import WriteProbe
+from domain.environments.watch import BuildWatch
+from entrypoints.composition.environments import HostEnvironments
 from entrypoints.composition.webhooks import Webhooks
+from entrypoints.http.endpoints.environment_health import EnvironmentHealth
 from entrypoints.http.endpoints.health import HealthChecks, Probe
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.callers import CallerMetrics
 from entrypoints.telemetry.metrics.database import DatabaseMetrics
 from entrypoints.telemetry.metrics.egress import EgressMetrics
+from entrypoints.telemetry.metrics.environments import BuildMetrics, TreeMetrics
 from entrypoints.telemetry.metrics.files import FileMetrics
 from entrypoints.telemetry.metrics.runtime_hosts import RuntimeStreamMetrics
 from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
@@ -33,6 +37,10 @@ def _webhook_metrics(webhooks: Webhooks) -> WebhookMetrics:
     return WebhookMetrics(lambda: webhooks.counts)
 
 
+def _build_metrics(environments: HostEnvironments, watch: BuildWatch) -> BuildMetrics:
+    return BuildMetrics(environments.build_stats, lambda: watch.waiting)
+
+
 class Observation(containers.DeclarativeContainer):
     """The probes of `/health`, and the registry of metrics, over the parts that they observe."""
 
@@ -50,6 +58,8 @@ class Observation(containers.DeclarativeContainer):
     states: providers.Dependency[Any] = providers.Dependency()
     secrets: providers.Dependency[Any] = providers.Dependency()
     files: providers.Dependency[Any] = providers.Dependency()
+    environments: providers.Dependency[Any] = providers.Dependency()
+    build_watch: providers.Dependency[Any] = providers.Dependency()
     runtime_hosts: providers.Dependency[Any] = providers.Dependency()
 
     write_probe = providers.Singleton(WriteProbe, database.gateway, database.statements.provided.server.try_write)
@@ -66,6 +76,9 @@ class Observation(containers.DeclarativeContainer):
         settings.provided.database_connections,
         settings.provided.clock_source,
     )
+    environment_health = providers.Singleton(
+        EnvironmentHealth, build_watch, environments.provided.build_stats, environments.provided.tree_stats
+    )
     health = providers.Singleton(
         HealthChecks,
         VERSION,
@@ -78,6 +91,7 @@ class Observation(containers.DeclarativeContainer):
             fronting.provided.probes,
             database.buckets.provided.probes,
             runtime_hosts.provided.probes,
+            providers.Dict(environments=environment_health.provided.probe),
         ),
     )
     database_stats = providers.Singleton(
@@ -112,6 +126,8 @@ class Observation(containers.DeclarativeContainer):
         providers.Singleton(StateMetrics, states.provided.stats),
         providers.Singleton(SecretMetrics, secrets.provided.stats),
         providers.Singleton(FileMetrics, files),
+        providers.Singleton(_build_metrics, environments, build_watch),
+        providers.Singleton(TreeMetrics, environments.provided.tree_stats),
         runtime_hosts.provided.metrics,
         providers.Singleton(RuntimeStreamMetrics, runners.provided.stream_stats),
     )

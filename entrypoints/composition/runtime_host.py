@@ -24,6 +24,7 @@ from entrypoints.server.lifespan import Lifespan, bounded
 from entrypoints.settings.runtime_hosts import host_tls, runtime_host_name, runtime_host_url
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.egress import EgressMetrics
+from entrypoints.telemetry.metrics.environments import TreeMetrics
 from entrypoints.telemetry.metrics.process import LoopLag, ProcessMetrics
 from entrypoints.telemetry.metrics.sandbox import SandboxMetrics
 from entrypoints.telemetry.metrics.scrape import Scrape, metrics_registry
@@ -116,6 +117,7 @@ class RuntimeHost(containers.DeclarativeContainer):
         requests,
         providers.Singleton(SandboxMetrics, runner.provided.stats),
         providers.Singleton(EgressMetrics, egress.provided.stats),
+        providers.Singleton(TreeMetrics, trees.provided.stats),
         loop_lag,
         providers.Singleton(ProcessMetrics),
     )

@@ -12,6 +12,7 @@ from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.environments.catalog import EnvironmentCatalog
 from domain.environments.retention import EnvironmentRetention
 from domain.environments.service import EnvironmentService
+from domain.environments.watch import BuildWatch
 from domain.executions.by_name import FunctionCalls
 from domain.executions.function_sessions import FunctionSessions
 from domain.executions.history import HistoryService
@@ -120,6 +121,7 @@ class UseCases(containers.DeclarativeContainer):
         providers.Callable(built_languages, settings),
         host_environments.provided.wake,
     )
+    build_watch = providers.Singleton(BuildWatch, database.clock, database.environment_builds)
     environment_retention = providers.Singleton(
         EnvironmentRetention, database.clock, database.environments, database.trees
     )

@@ -13,7 +13,7 @@ from adapters.memory.manual_clock import ManualClock
 from domain.audit import ActName, AuditReader
 from domain.environments.build import LEASE, BuildClaim, BuildEnd, BuildFacts, BuildStatus
 from domain.environments.environment import PINNING_MAX, EnvironmentNotFound, EnvironmentVersion
-from domain.environments.ports import BuildQueue, EnvironmentRepository, TreeStore
+from domain.environments.ports import BuildQueue, EnvironmentRepository, TreeStore, WaitingBuilds
 from domain.environments.tree import CHUNK_SIZE, StoredTree
 from domain.errors import QuotaReached
 from domain.grants.environment import EnvironmentGrant
@@ -260,6 +260,21 @@ class BuildQueueContract:
         assert await environments.queue.claim(claim(2, 2 * LEASE - SECOND)) is None
         (build,) = (await environments.repository.get("data")).builds
         assert (build.log, build.lease_until) == ("Resolved\n", NOW + 2 * LEASE)
+
+    async def test_versions_wait_until_a_builder_has_them_and_again_if_it_was_lost(self, environments):
+        assert await environments.queue.waiting(NOW) == WaitingBuilds(0, None)
+        for number in (1, 2, 3):
+            await environments.add(number)
+        await environments.repository.retire("data", 3, NOW, act(RETIRE))
+        assert await environments.queue.waiting(NOW) == WaitingBuilds(2, NOW + SECOND)
+        taken = [await environments.queue.claim(claim(n)) for n in (1, 2)]
+        assert await environments.queue.waiting(NOW + LEASE - SECOND) == WaitingBuilds(0, None)
+        assert await environments.queue.waiting(NOW + LEASE) == WaitingBuilds(2, NOW + LEASE)
+        assert await environments.queue.end(taken[0], FAILED, "", NOW)
+        assert (await environments.queue.waiting(NOW + LEASE)).count == 1
+        for builder in (3, 4):
+            await environments.queue.claim(claim(builder, LEASE, "another platform"))
+        assert await environments.queue.waiting(NOW + LEASE) == WaitingBuilds(0, None)
 
     async def test_a_build_is_ready_with_its_tree_and_ending_it_again_changes_nothing(self, environments):
         await environments.add()

@@ -32,6 +32,15 @@ class LocalIndex:
         self.files[f"/simple/{name}/"] = f"<!DOCTYPE html><html><body>{link}</body></html>".encode()
         return digest
 
+    def add_source(self, name: str, setup: str) -> str:
+        """Serve a package of version 1.0 as source alone, whose installation runs `setup`; return its SHA-256."""
+        content = tarball({"setup.py": setup, "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"})
+        file, digest = f"{name}-1.0.tar.gz", hashlib.sha256(content).hexdigest()
+        self.files[f"/files/{file}"] = content
+        link = f'<a href="/files/{file}#sha256={digest}">{file}</a>'
+        self.files[f"/simple/{name}/"] = f"<!DOCTYPE html><html><body>{link}</body></html>".encode()
+        return digest
+
     def add_package(self, name: str, files: Mapping[str, str], **facts: object) -> str:
         """Serve a package of Node.js of version 1.0.0, and return its integrity."""
         manifest = {"name": name, "version": "1.0.0", **facts}
@@ -54,7 +63,7 @@ def wheel(name: str, files: Mapping[str, bytes], links: Mapping[str, str]) -> by
     everything = {**files, **metadata}
     record = "".join(f"{each},,\n" for each in (*everything, *links, f"{about}/RECORD"))
     target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as archive:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, content in {**everything, f"{about}/RECORD": record.encode()}.items():
             archive.writestr(path, content)
         for path, to in links.items():

@@ -16,11 +16,13 @@ from typing_extensions import override
 
 from adapters.environments.archive import FORMAT, packed, plain
 from adapters.environments.building.cleaning import clean
+from adapters.environments.building.growth import DiskWatch
 from adapters.environments.building.index import PackageIndex
 from adapters.environments.building.libraries import require_libraries
 from adapters.environments.building.relay import IndexRelay
 from adapters.environments.building.sandbox import BUILD, BuildSandbox, BuildStep, hosts_of
 from adapters.environments.building.tools import TREE, PackageInstall, installation
+from adapters.environments.copies import free_bytes
 from adapters.environments.folder import TreeFolder, begun
 from domain.environments.build import BuildFailed
 from domain.environments.environment import EnvironmentVersion
@@ -56,6 +58,7 @@ class SandboxedTreeMaker(TreeMaker):
     _indexes: Mapping[Language, PackageIndex]
     _limits: TreeLimits
     _timeout_s: float
+    _free: Callable[[Path], int] = free_bytes
 
     @override
     @asynccontextmanager
@@ -67,7 +70,8 @@ class SandboxedTreeMaker(TreeMaker):
         name = f"{version.name}-{version.version}"
         partial_tree = await begun(asyncio.ensure_future(asyncio.to_thread(self.folder.begin, name)))
         try:
-            build = _Build(partial_tree.path, sandbox, index, self._limits, lambda text: log(index.hide(text)))
+            disk = DiskWatch(partial_tree.path, self._limits, self._free)
+            build = _Build(partial_tree.path, sandbox, index, self._limits, lambda text: log(index.hide(text)), disk)
             yield await build.made(version, self._timeout_s)
         except OSError as error:
             raise BuildFailed(f"the host could not build it: {error}") from error
@@ -84,6 +88,7 @@ class _Build:
     _index: PackageIndex
     _limits: TreeLimits
     _log: Log
+    _disk: DiskWatch
 
     async def made(self, version: EnvironmentVersion, timeout_s: float) -> MadeTree:
         plan = installation(version.language, version.lock, self._index, self._sandbox.python)
@@ -146,11 +151,17 @@ class _Build:
         reading = asyncio.ensure_future(
             asyncio.to_thread(self._read, program, self._sandbox.order(step), asyncio.get_running_loop())
         )
+        growing = asyncio.ensure_future(self._disk.excess())
         try:
-            return await asyncio.shield(reading)
+            await asyncio.wait([reading, growing], return_when=asyncio.FIRST_COMPLETED)
+            excess = growing.result() if growing.done() else await asyncio.to_thread(self._disk.found)
+            if excess:
+                raise BuildFailed(excess)
+            return reading.result()
         finally:
+            growing.cancel()
             program.kill()  # the whole sandbox ends with it
-            await asyncio.wait([reading])
+            await asyncio.wait([reading, growing])
 
     def _read(
         self, program: "subprocess.Popen[bytes]", order: bytes, loop: asyncio.AbstractEventLoop

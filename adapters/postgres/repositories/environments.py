@@ -22,7 +22,7 @@ from domain.environments.environment import (
     EnvironmentVersion,
     StoredEnvironment,
 )
-from domain.environments.ports import BuildQueue, ClaimedBuild, EnvironmentRepository, TreeStore
+from domain.environments.ports import BuildQueue, ClaimedBuild, EnvironmentRepository, TreeStore, WaitingBuilds
 from domain.environments.tree import StoredTree
 from domain.errors import QuotaReached
 from domain.identity import Owner, uuid7_at
@@ -130,6 +130,11 @@ class PostgresBuildQueue(BuildQueue):
         until = BuildClaim(build.claim.builder, build.claim.language, build.claim.platform, now).until
         parameters = {**_key(build), "log": log, "until": until, "now": now}
         return bool(await self._gateway.fetch(self._statements.renew_environment_build, parameters))
+
+    @override
+    async def waiting(self, now: datetime) -> WaitingBuilds:
+        ((count, since),) = await self._gateway.fetch(self._statements.select_waiting_builds, {"now": now})
+        return WaitingBuilds(count, since)
 
     @override
     async def end(self, build: ClaimedBuild, end: BuildEnd, log: str, now: datetime) -> bool:

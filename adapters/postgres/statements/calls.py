@@ -125,6 +125,7 @@ class EnvironmentStatements:
     claim_environment_build: Statement
     renew_environment_build: Statement
     end_environment_build: Statement
+    select_waiting_builds: Statement
     insert_tree: Statement
     insert_tree_chunk: Statement
     select_tree: Statement

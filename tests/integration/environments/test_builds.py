@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -162,9 +163,48 @@ async def test_a_link_in_a_wheel_is_no_link_in_the_tree(builds):
 
 
 async def test_a_tree_over_its_limits_fails(builds):
-    digest = builds.index.add_wheel("large", {f"large/{n}.txt": b"x" for n in range(200)})
+    digest = builds.index.add_wheel("large", {f"large/{n}.txt": b"x" for n in range(110)})
     builds.limits = TreeLimits(50_000_000, 100)
     assert "100 files and folders that are allowed" in await builds.fails(Language.PYTHON, python_lock("large", digest))
+
+
+MANY = {f"growing/{n}.bin": bytes(1_000_000) for n in range(60)}
+
+
+async def test_a_build_that_grows_on_the_disk_ends_before_its_files_are_judged(builds):
+    builds.limits = TreeLimits(10_000_000, 5_000)
+    digest = builds.index.add_wheel("growing", MANY)
+    reason = await builds.fails(Language.PYTHON, python_lock("growing", digest))
+    assert "3 times MAX_ENVIRONMENT_MB are allowed (28 MiB)" in reason
+
+
+@pytest.fixture
+def small_disk(builds) -> Iterator[None]:
+    """Builds on a file system of 120 MiB."""
+    folder = builds.folder / "building"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=120m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    yield
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+async def test_a_build_on_a_disk_that_is_nearly_full_ends_and_leaves_room_to_others(builds, small_disk):
+    digest = builds.index.add_wheel("growing", MANY)
+    reason = await builds.fails(Language.PYTHON, python_lock("growing", digest))
+    assert "MiB free, and a build leaves 64 MiB. Free the disk" in reason
+    pure = builds.index.add_wheel("pure", PURE)
+    async with builds.made(Language.PYTHON, python_lock("pure", pure)) as made:
+        assert (made.path / "pure" / "__init__.py").is_file()
+
+
+async def test_a_package_that_would_run_code_to_be_installed_is_not_installed(builds):
+    digest = builds.index.add_source("evil", f"open('{builds.folder}/ran', 'w')")
+    reason = await builds.fails(Language.PYTHON, python_lock("evil", digest))
+    assert "uv ended with status" in reason
+    assert "no usable wheels" in "".join(builds.log).replace("\n", " ")
+    assert not (builds.folder / "ran").exists()
 
 
 async def test_a_build_that_takes_too_long_ends(builds):

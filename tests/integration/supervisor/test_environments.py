@@ -1,7 +1,9 @@
 """Packages from an index to a script: the service builds an environment, and sessions import what it has."""
 
 import os
+import re
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,15 +31,21 @@ def index() -> Iterator[LocalIndex]:
 
 
 @pytest.fixture(scope="module")
-def service(made: Path, index: LocalIndex) -> Iterator[Service]:
+def data_dir(made: Path) -> Iterator[Path]:
     with shared_folder(quick_parent()) as folder:
         seed(made, folder)
-        urls = {"ENVIRONMENT_INDEX_PYTHON": f"{index.url}/simple", "ENVIRONMENT_INDEX_NODEJS": index.url}
-        service = Service(folder, program=("entrypoints", "serve"), **urls)
-        try:
-            yield service.ready()
-        finally:
-            service.end()
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def service(data_dir: Path, index: LocalIndex) -> Iterator[Service]:
+    """A service of two HTTP workers, whose scripts run in a process that they share."""
+    urls = {"ENVIRONMENT_INDEX_PYTHON": f"{index.url}/simple", "ENVIRONMENT_INDEX_NODEJS": index.url}
+    service = Service(data_dir, program=("entrypoints", "serve"), WEB_CONCURRENCY="2", **urls)
+    try:
+        yield service.ready()
+    finally:
+        service.end()
 
 
 def created(service: Service, **fields: object) -> str:
@@ -78,6 +86,24 @@ def test_a_script_of_node_requires_what_an_environment_has(service: Service, ind
     assert build["status"] == "ready", build
     response = execute(service, "nodejs-x", "return require('adder')(20, 22)", "web@1")
     assert response.json()["result"] == 42, response.text
+
+
+def builder_of(folder: Path) -> int | None:
+    """Return the id of the process that builds on this host: it has a lock on the folder of builds."""
+    number = (folder / "environments" / "building").stat().st_ino
+    lock = re.search(rf"FLOCK +ADVISORY +WRITE (\d+) \S+:{number} ", Path("/proc/locks").read_text())
+    return None if lock is None else int(lock[1])
+
+
+def test_one_http_worker_builds_and_another_one_takes_its_place(
+    service: Service, index: LocalIndex, data_dir: Path
+) -> None:
+    builder = wait_until(lambda: builder_of(data_dir))
+    os.kill(builder, signal.SIGKILL)
+    assert wait_until(lambda: (found := builder_of(data_dir)) != builder and found)
+    digest = index.add_wheel("late", {"late/__init__.py": b""})
+    path = created(service, name="late", language="python", lock=f"late==1.0 --hash=sha256:{digest}", preload=["late"])
+    assert service.get(path).json()["status"] == "ready"
 
 
 def test_a_build_that_fails_says_why_and_serves_no_session(service: Service, index: LocalIndex) -> None:

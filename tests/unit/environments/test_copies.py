@@ -149,7 +149,7 @@ async def test_a_tree_with_other_bytes_than_its_digest_says_is_not_used(copies, 
     with pytest.raises(TreeUnavailable, match="not what was built"):
         await copies.hold(tree.digest)
     assert list((tmp_path / "environments").iterdir()) == []
-    assert copies.stats.failed == 1
+    assert copies.stats.refused == 1
 
 
 async def test_the_tree_of_another_digest_is_not_used(copies, store, tree, tmp_path):
