@@ -116,6 +116,15 @@ class StateTrace:
 
 
 @frozen
+class TreeTrace:
+    """A build of the environment of a session: its platform, its status, and the digest of its tree if it is ready."""
+
+    platform: str
+    status: str
+    digest: str | None
+
+
+@frozen
 class OpenTrace:
     """An open record: its execution runs, or is overdue."""
 
@@ -187,10 +196,10 @@ class ExecutionTrace:
 class Timeline:
     """Everything that is stored about an id, read within a moment.
 
-    `session` and `execution` say what the id is; `history`, `open`, `state`, `queued`, `schedules` and `keys` are those
-    of the session with the id, `taken` is the key that the call had which made the id. `purge` is the latest act that
-    erased the session's content. `move` is what a takeover has stored about the session, and `recorded_calls` counts
-    its stored calls.
+    `session` and `execution` say what the id is; `history`, `open`, `state`, `trees`, `queued`, `schedules` and `keys`
+    are those of the session with the id, `taken` is the key that the call had which made the id. `purge` is the latest
+    act that erased the session's content. `move` is what a takeover has stored about the session, and `recorded_calls`
+    counts its stored calls.
     `delivery`, `schedule` or `webhook` is set if the id is that of a message to a webhook, a schedule or a webhook.
     `bucket` is the bucket of the id; None if the database is not distributed.
     """
@@ -202,6 +211,7 @@ class Timeline:
     history: HistoryTrace = field(factory=HistoryTrace)
     open: Sequence[OpenTrace] = ()
     state: StateTrace | None = None
+    trees: Sequence[TreeTrace] = ()
     queued: int = 0
     schedules: int = 0
     keys: Sequence[KeyTrace] = ()

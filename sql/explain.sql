@@ -24,6 +24,12 @@ SELECT t.version, octet_length(t.state) AS bytes, t.updated_at, t.writer
 FROM meta.session_states AS t
 WHERE t.request_id = :request_id::uuid;
 
+-- name: select_tree_traces(name, version)
+SELECT b.platform, b.status, encode(b.digest, 'hex') AS digest
+FROM meta.environment_builds AS b
+WHERE b.name = :name::text AND b.version = :version::integer
+ORDER BY b.platform;
+
 -- name: select_open_trace(execution_id)
 -- Needs no index, because the table is small: it holds only executions that have begun and not finished.
 SELECT o.request_id, o.owner, o.execution_id, o.deadline_at

@@ -520,3 +520,33 @@ SELECT
     (SELECT e.pattern FROM examined AS e ORDER BY e.pattern DESC LIMIT 1) AS last_pattern,
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM moved) AS moved;
+
+-- name: share_environments(owner_from, owner_to, rows_max, act_id, actor, origin, act)
+-- Lets the new owner use what the former one may use, before the sessions that are pinned to it move. The former one
+-- keeps its place: its sessions that could not move yet need it.
+WITH examined AS MATERIALIZED (
+    SELECT e.name, e.version
+    FROM meta.environments AS e
+    WHERE :owner_from::text = any(e.owners) AND :owner_to::text <> all(e.owners)
+    ORDER BY e.name, e.version
+    LIMIT :rows_max::bigint
+    FOR UPDATE
+),
+shared AS (
+    UPDATE meta.environments AS e
+    SET owners = array_append(e.owners, :owner_to::text)
+    FROM examined AS x
+    WHERE e.name = x.name AND e.version = x.version
+    RETURNING e.name
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner_from::text, :owner_to::text,
+        jsonb_build_object('environments', (SELECT count(*) FROM shared))
+    WHERE EXISTS (SELECT FROM shared)
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+)
+SELECT
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM shared) AS moved;

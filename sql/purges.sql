@@ -761,3 +761,36 @@ SELECT
     (SELECT e.pattern FROM examined AS e ORDER BY e.pattern DESC LIMIT 1) AS last_pattern,
     (SELECT count(*) FROM examined) AS examined,
     (SELECT count(*) FROM purged) AS purged;
+
+-- name: select_environment_count(owner)
+-- Counts the versions that name an owner among those who may use them.
+SELECT count(*) FROM meta.environments AS e WHERE :owner::text = any(e.owners);
+
+-- name: purge_environments(owner, rows_max, act_id, actor, origin, act)
+-- Removes an owner from the lists of those who may use a version.
+WITH examined AS MATERIALIZED (
+    SELECT e.name, e.version
+    FROM meta.environments AS e
+    WHERE :owner::text = any(e.owners)
+    ORDER BY e.name, e.version
+    LIMIT :rows_max::bigint
+    FOR UPDATE
+),
+purged AS (
+    UPDATE meta.environments AS e
+    SET owners = array_remove(e.owners, :owner::text)
+    FROM examined AS x
+    WHERE e.name = x.name AND e.version = x.version
+    RETURNING e.name
+),
+recorded AS (
+    INSERT INTO meta.audit AS a (act_id, actor, origin, act, owner, subject, details)
+    SELECT
+        :act_id::uuid, :actor::text, :origin::text, :act::text, :owner::text, :owner::text,
+        jsonb_build_object('environments', (SELECT count(*) FROM purged))
+    WHERE EXISTS (SELECT FROM purged)
+    ON CONFLICT (act_id) DO UPDATE SET details = meta.added_counts(a.details, excluded.details)
+)
+SELECT
+    (SELECT count(*) FROM examined) AS examined,
+    (SELECT count(*) FROM purged) AS purged;

@@ -24,8 +24,8 @@ from domain.scripts.language import LanguageTitle
 from domain.sessions.ports import SessionPurger
 from domain.timeline import Timeline, TimelineReader
 
-_OF_HOME = frozenset({OwnedData.FUNCTIONS, OwnedData.WEBHOOKS, OwnedData.EGRESS_RULES})
-"""Other buckets have no functions and no egress rules, and copies of webhooks."""
+_OF_HOME = frozenset({OwnedData.FUNCTIONS, OwnedData.WEBHOOKS, OwnedData.EGRESS_RULES, OwnedData.ENVIRONMENTS})
+"""Other buckets have no functions, egress rules and environments, and copies of webhooks."""
 
 _MOVING_MAX = timedelta(days=1)
 """No move takes longer, with a wide margin."""

@@ -24,6 +24,8 @@ class OwnedData(StrEnum):
     FILES = "files"
     EGRESS_RULES = "egress rules"
     SECRETS = "secrets"
+    ENVIRONMENTS = "environments"
+    """Versions that name the owner among those who may use them."""
 
 
 @frozen
@@ -42,7 +44,10 @@ class OwnerMover(Protocol):
     """
 
     async def count(self, owner: Owner) -> Mapping[OwnedData, int]:
-        """Return the number of the owner's objects by kind; keys of executions count as keys."""
+        """Return the number of the owner's objects by kind; keys of executions count as keys.
+
+        Environments count as none, because several owners may use one, so it stays.
+        """
         ...
 
     async def collisions(self, source: Owner, target: Owner) -> Sequence[LanguageTitle]:
@@ -64,7 +69,8 @@ class OwnerMover(Protocol):
         A session with an execution in progress stays, with its keys, history and schedules; moving again moves it too.
         Sessions stay pinned to the versions that they have. A function stays if `target` has one of its title, and so
         does a secret if it has one of its name. Secrets are sealed anew: if their keys are not set, SecretsUnavailable
-        is raised before anything moves.
+        is raised before anything moves. Environments that name `source` among their owners name `target` too, before
+        sessions move.
         """
         ...
 

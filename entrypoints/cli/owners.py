@@ -211,7 +211,8 @@ async def _require_no_collision(mover: OwnerMover, source: Owner, target: Owner)
 
 async def _counted(mover: OwnerMover, owner: Owner, *, functions: bool) -> Mapping[OwnedData, int]:
     counts = await mover.count(owner)
-    return {part: number for part, number in counts.items() if functions or part is not OwnedData.FUNCTIONS}
+    left_out = {OwnedData.ENVIRONMENTS} if functions else {OwnedData.ENVIRONMENTS, OwnedData.FUNCTIONS}
+    return {part: number for part, number in counts.items() if part not in left_out}
 
 
 def _print(found: OwnerChange, output: Output, words: tuple[str, str, str], *, dry_run: bool) -> None:
@@ -249,4 +250,5 @@ _NAMES = {
     OwnedData.SCHEDULES: ("schedule", "schedules"),
     OwnedData.EGRESS_RULES: ("egress rule", "egress rules"),
     OwnedData.SECRETS: ("secret", "secrets"),
+    OwnedData.ENVIRONMENTS: ("environment", "environments"),
 }

@@ -90,6 +90,7 @@ class PostgresOwnerMover(OwnerMover):
             OwnedData.FILES: await self._number(self._statements.select_file_count, named),
             OwnedData.EGRESS_RULES: await self._number(self._statements.select_egress_rule_count, named),
             OwnedData.SECRETS: await self._number(self._statements.select_secret_count, named),
+            OwnedData.ENVIRONMENTS: 0,
         }
 
     @override
@@ -131,6 +132,7 @@ class PostgresOwnerMover(OwnerMover):
         entry = {"after_ready_at": None, "after_execution_id": NO_ID}
         title = {"after_language": "", "after_title": ""}
         return [
+            Walk(OwnedData.ENVIRONMENTS, statements.share_environments, owners, {}, rows_max),
             Walk(OwnedData.SESSIONS, statements.move_sessions, sessions, {"after": None}, self._options.sessions_max),
             *(
                 Walk(OwnedData.SESSIONS, statements.move_queue, {**owners, "language": language}, entry, rows_max)

@@ -90,7 +90,9 @@ class PostgresOwnerPurger(OwnerPurger):
         named = {"owner": owner}
         ((filled,),) = await self._gateway.fetch(self._statements.select_filled_session_count, named)
         ((inbound,),) = await self._gateway.fetch(self._statements.select_inbound_count, named)
-        return {**await self._mover.count(owner), OwnedData.SESSIONS: filled + inbound}
+        ((environments,),) = await self._gateway.fetch(self._statements.select_environment_count, named)
+        counted = {OwnedData.SESSIONS: filled + inbound, OwnedData.ENVIRONMENTS: environments}
+        return {**await self._mover.count(owner), **counted}
 
     @override
     async def purge(self, owner: Owner, act: Act) -> AsyncIterator[MoveStep]:
@@ -134,4 +136,5 @@ class PostgresOwnerPurger(OwnerPurger):
             Walk(OwnedData.FILES, statements.purge_files, files, {}, rows_max, cut=True),
             Walk(OwnedData.EGRESS_RULES, statements.purge_egress_rules, named, {"after": ""}, rows_max),
             Walk(OwnedData.SECRETS, statements.purge_secrets, named, {"after": ""}, rows_max),
+            Walk(OwnedData.ENVIRONMENTS, statements.purge_environments, named, {}, rows_max),
         ]

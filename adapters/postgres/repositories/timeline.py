@@ -38,6 +38,7 @@ from domain.timeline import (
     StateTrace,
     Timeline,
     TimelineReader,
+    TreeTrace,
 )
 from domain.webhooks.delivery import Delivery, DeliveryNotFound, DeliveryState
 from domain.webhooks.webhook import Webhook, WebhookNotFound
@@ -73,6 +74,7 @@ class PostgresTimelineReader(TimelineReader):
             history=await self._history(session_id),
             open=await self._open(session_id),
             state=await self._state(session_id),
+            trees=() if session is None else await self._trees(session),
             queued=await self._queued(session_id),
             schedules=await self._schedules(session_id),
             keys=await self._keys(session_id),
@@ -157,6 +159,15 @@ class PostgresTimelineReader(TimelineReader):
     async def _state(self, session_id: UUID) -> StateTrace | None:
         found = await self._rows(self._statements.explain.select_state_trace, {"request_id": session_id})
         return StateTrace(*found[0]) if found else None
+
+    async def _trees(self, session: Session) -> Sequence[TreeTrace]:
+        environment = None if session.grants is None else session.grants.environment
+        if environment is None:
+            return ()
+        parameters = {"name": environment.name, "version": environment.version}
+        home = self._home or self._gateway
+        rows = await home.fetch(self._statements.explain.select_tree_traces, parameters)
+        return [TreeTrace(*row) for row in rows]
 
     async def _queued(self, session_id: UUID) -> int:
         ((number,),) = await self._rows(self._statements.explain.select_queued_trace, {"request_id": session_id})

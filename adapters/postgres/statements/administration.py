@@ -24,6 +24,7 @@ class OwnerStatements:
     move_queue: Statement = field(metadata=UNPREPARED)
     move_schedules: Statement = field(metadata=UNPREPARED)
     move_egress_rules: Statement = field(metadata=UNPREPARED)
+    share_environments: Statement = field(metadata=UNPREPARED)
     move_takings: Statement = field(metadata=UNPREPARED)
     move_initialize_keys: Statement = field(metadata=UNPREPARED)
     move_history: Statement = field(metadata=UNPREPARED)
@@ -46,6 +47,8 @@ class PurgeStatements:
     purge_queue: Statement = field(metadata=UNPREPARED)
     purge_webhooks: Statement = field(metadata=UNPREPARED)
     purge_egress_rules: Statement = field(metadata=UNPREPARED)
+    purge_environments: Statement = field(metadata=UNPREPARED)
+    select_environment_count: Statement
     purge_inbound: Statement = field(metadata=UNPREPARED)
     purge_schedules: Statement = field(metadata=UNPREPARED)
     purge_takings: Statement = field(metadata=UNPREPARED)
@@ -115,6 +118,7 @@ class ExplainStatements:
     select_session_trace: Statement
     select_open_traces: Statement
     select_state_trace: Statement
+    select_tree_traces: Statement
     select_open_trace: Statement
     select_accepted_trace: Statement
     select_queued_trace: Statement

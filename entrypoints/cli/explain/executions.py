@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from domain.executions.execution import Execution
 from domain.scripts.report import ExecutionStatus
 from domain.timeline import AcceptedTrace, ClockReading, ExecutionTrace, RetentionTimes, Timeline
+from entrypoints.cli.explain.environment import environment
 from entrypoints.cli.explain.sentences import Evidence, Explanation, clock_read, fact, known, summary, written
 
 _ENDED = {ExecutionStatus.CANCELLED: "was cancelled"}
@@ -23,6 +24,7 @@ def explain_execution(timeline: Timeline, retention: RetentionTimes, trace: Exec
         fact("partition", partition=trace.partition),
         fact(key_name, key.expires_at, key=key.name) if key else None,
         _session_of(timeline, trace),
+        environment(timeline),
         fact("end_kept", kept_until, end="It is kept" if trace.ended else "Its end will be kept"),
         clock_read(timeline.clock),
     )

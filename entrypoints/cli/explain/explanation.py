@@ -12,6 +12,7 @@ from domain.scripts.convention import Convention
 from domain.sessions.session import Renewal, Session, Status
 from domain.takeover.moving import TakenState
 from domain.timeline import RetentionTimes, Timeline
+from entrypoints.cli.explain.environment import environment
 from entrypoints.cli.explain.executions import explain_execution
 from entrypoints.cli.explain.messages import explain_delivery, explain_webhook
 from entrypoints.cli.explain.schedules import explain_schedule
@@ -72,6 +73,7 @@ def _explain_session(timeline: Timeline, retention: RetentionTimes, session: Ses
         *_script(timeline, session),
         None if session.convention is Convention.OWN else fact("convention", convention=session.convention),
         None if session.grants is None else fact("grants", grants=session.grants.text()),
+        environment(timeline),
         *_state(timeline),
         *_executions(timeline, retention, session),
         *_open_executions(timeline),

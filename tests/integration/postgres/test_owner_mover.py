@@ -15,6 +15,7 @@ from adapters.postgres.buckets.placements import PostgresBucketRegister
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.egress_rules import PostgresOwnerRules
+from adapters.postgres.repositories.environments import PostgresEnvironmentRepository
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.repositories.queue_statements import AcceptCall, AcceptExecutions
@@ -35,6 +36,7 @@ from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.script import Script
 from domain.sessions.session import Session, SessionNotFound
 from tests.contracts.bucket_register import BucketRegisterContract
+from tests.contracts.environments import version
 from tests.contracts.execution_queue import KEY, LONG, RETENTION, QueueOfOne
 from tests.contracts.file_repository import started_file, stored_file
 from tests.contracts.hidden_session_repository import TITLE
@@ -484,3 +486,19 @@ async def test_egress_rules_move_and_those_of_the_new_owner_stay(mover, gateway,
     audit = PostgresAuditReader(gateway, statements.audit)
     (entry,) = [each for each in await recorded(audit) if each.act == ActName.OWNERS_MOVE]
     assert entry.details["egress_rules"] == 7
+
+
+async def test_the_new_owner_may_use_the_environments_of_the_former_one(mover, gateway, statements, storage):
+    environments = PostgresEnvironmentRepository(gateway, statements.environments)
+    lists = [(ANONYMOUS,), (ANONYMOUS, ALICE), (BOB,), None, *[(ANONYMOUS,)] * 4]
+    for number, owners in enumerate(lists, 1):
+        await environments.add(version(number, owners=owners), act(ActName.ENVIRONMENTS_CREATE))
+    await storage.add(ANONYMOUS)
+    first = await anext(mover.move(ANONYMOUS, ALICE, act()))
+    assert (first.part, first.moved) == (OwnedData.ENVIRONMENTS, 3), "before the first session moves"
+    await walked(mover)
+    found = {each.version.version: each.version.owners for each in await environments.versions()}
+    assert [found[number] for number in (1, 2, 3, 4, 8)] == [both := (ANONYMOUS, ALICE), both, (BOB,), None, both]
+    audit = PostgresAuditReader(gateway, statements.audit)
+    (entry,) = [each for each in await recorded(audit) if each.act == ActName.OWNERS_MOVE]
+    assert entry.details["environments"] == 5

@@ -41,6 +41,11 @@ INSERT INTO meta.egress_rules
 SELECT o.owner, format('a%s.test:443', n), now()
 FROM generate_series(1, 4) AS n, unnest(ARRAY['alice', 'bob']) AS o (owner)
 """
+ENVIRONMENTS = """
+INSERT INTO meta.environments
+SELECT 'data', n, 'python', '', '{}', ARRAY['alice', 'bob'], '', now(), 'root', NULL
+FROM generate_series(1, 4) AS n
+"""
 SECRET = "content-of-alice"
 _CONTENT = """
 SELECT string_agg(t::text, '') FROM (
@@ -108,13 +113,14 @@ async def test_nothing_of_the_content_is_left_and_that_of_others_stays(purger, s
     scheduled, _ = [await planner.add(owner=owner, params=JsonText(f'"{SECRET}"')) for owner in (ALICE, BOB)]
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(EGRESS_RULES)
+        connection.execute(ENVIRONMENTS)
     file, _, upload = [
         await stored_file(storage, ALICE, SECRET.encode()),
         await stored_file(storage, BOB, SECRET.encode()),
         await started_file(storage, ALICE),
     ]
     kept = await purger.count(BOB)
-    assert await purger.count(ALICE) == dict(zip(OwnedData, (5, 5, 10, 1, 0, 1, 2, 4, 0), strict=True))
+    assert await purger.count(ALICE) == dict(zip(OwnedData, (5, 5, 10, 1, 0, 1, 2, 4, 0, 4), strict=True))
     assert content_of(database_url).count(SECRET) == 17
     steps = [step async for step in purger.purge(ALICE, act(ActName.OWNERS_PURGE))]
     assert max(step.examined for step in steps) <= 3
@@ -137,6 +143,7 @@ async def test_nothing_of_the_content_is_left_and_that_of_others_stays(purger, s
         "functions": 1,
         "files": 2,
         "egress_rules": 4,
+        "environments": 4,
     }
 
 

@@ -214,6 +214,8 @@ def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(stat
         "purge_webhooks",
         "purge_secrets",
         "move_egress_rules",
+        "share_environments",
+        "purge_environments",
         "purge_egress_rules",
         "select_schedule_page",
         "select_webhook_page",

@@ -67,7 +67,9 @@ class ManualMover:
 
 @define
 class ManualPurger:
-    left: dict[OwnedData, int] = field(factory=lambda: dict(zip(OwnedData, (3, 1, 20, 2, 1, 4, 5, 2, 0), strict=True)))
+    left: dict[OwnedData, int] = field(
+        factory=lambda: dict(zip(OwnedData, (3, 1, 20, 2, 1, 4, 5, 2, 0, 6), strict=True))
+    )
     stays: dict[OwnedData, int] = field(factory=lambda: dict.fromkeys(OwnedData, 0))
     purged: list[Owner] = field(factory=list)
 
@@ -442,7 +444,7 @@ def test_without_acts_the_command_says_so(run):
 
 AMOUNT = (
     "3 sessions, 1 idempotency key, 20 executions in the history, 2 functions, 1 webhook, 4 schedules, 5 files, "
-    "2 egress rules, 0 secrets"
+    "2 egress rules, 0 secrets, 6 environments"
 )
 
 
@@ -470,7 +472,7 @@ def test_what_a_purge_leaves_is_listed_and_sets_the_exit_status(run, world):
     assert result.exit_code == 1
     left = (
         "Left: 0 sessions, 0 idempotency keys, 0 executions in the history, 1 function, 0 webhooks, 0 schedules, "
-        "0 files, 0 egress rules, 0 secrets."
+        "0 files, 0 egress rules, 0 secrets, 0 environments."
     )
     assert left in result.stdout
 

@@ -8,6 +8,7 @@ import pytest
 from attrs import evolve
 
 from domain.executions.execution import Execution
+from domain.grants.environment import EnvironmentGrant
 from domain.grants.grants import Grants
 from domain.grants.state import StateGrant, StateMode
 from domain.identity import ANONYMOUS, NO_ID, Owner, SessionRef, is_own_id, uuid7_at
@@ -28,9 +29,10 @@ from domain.timeline import (
     RetentionTimes,
     StateTrace,
     Timeline,
+    TreeTrace,
 )
 from domain.webhooks.delivery import DeliveryState
-from entrypoints.cli.explain import executions, explanation, messages, schedules, sentences
+from entrypoints.cli.explain import environment, executions, explanation, messages, schedules, sentences
 from entrypoints.cli.explain.explanation import explain
 from entrypoints.cli.explain.sentences import SENTENCES, span, written
 from tests.foreign_ids import EXTREMES, random_v4
@@ -211,6 +213,20 @@ class TestAForeignId:
         shown = '{"state":{"mode":"shared","repl":false,"save_on":"success"}}'
         assert f"Its script may use more than its params: {shown}" in texts(found, "script")
         assert len(texts(explain(timeline(session=session_at()), RETENTION), "script")) == 1
+
+    @pytest.mark.parametrize(
+        ("trees", "shown"),
+        [
+            ([], "no build of it is stored"),
+            ([TreeTrace("p1", "ready", "abc"), TreeTrace("p2", "failed", None)], "p1 has the tree abc, p2 failed"),
+        ],
+    )
+    def test_a_session_and_an_execution_show_their_environment(self, trees, shown):
+        granted = session_at(grants=Grants(environment=EnvironmentGrant("data", 3)))
+        expected = f"It imports packages of the environment data@3: {shown}."
+        assert expected in texts(explained(session=granted, trees=trees), "script")
+        execution = ExecutionTrace(0, open=OpenTrace(KEY, ID, START + SECOND * 60))
+        assert expected in texts(explained(session=granted, trees=trees, execution=execution), "script")
 
     def test_days_of_history_that_were_removed_count_from_its_creation(self):
         ref = SessionRef(ANONYMOUS, random_v4(1)[0])
@@ -521,7 +537,7 @@ def test_an_id_in_a_distributed_database_has_a_bucket(number, text):
     assert texts(explained(), "bucket") == []
 
 
-MODULES = (executions, explanation, messages, schedules, sentences)
+MODULES = (environment, executions, explanation, messages, schedules, sentences)
 
 
 def test_every_sentence_is_used():
