@@ -16,6 +16,8 @@ INTERPRETER_MB = {Language.PYTHON: 4, Language.NODEJS: 12}
 takes 11 MiB, a fork 3."""
 _SHARE_OF_HOST = 0.5
 """The share of the host's memory for workers if no setting says how much."""
+_PACKAGES_SHARE = 0.25
+"""The share of the host's memory for zygotes with packages."""
 _PREWARMED_MEMORY_MB = 32
 """Memory reserved for a worker that is starting or has no script yet. It shares most of that with its zygote."""
 _CHECKERS = 3
@@ -56,6 +58,11 @@ def group_limits(options: SandboxOptions) -> GroupLimits:
     others = _OTHER_PROCESSES if options.reserved_mb else 0
     zygotes += options.environments_max
     return GroupLimits(memory_bytes, workers * options.processes_max + zygotes * ZYGOTE_PROCESSES + others)
+
+
+def packages_bytes_max() -> int:
+    """Return the memory that zygotes with packages may take together, beside the workers."""
+    return int(memory_of_host() * _PACKAGES_SHARE)
 
 
 def memory_of_host(root: Path = Path("/")) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from domain.scripts.environment import Environment
 from domain.scripts.language import Language
 
 _QUEUE = "a zygote for an environment"
+_USED_LATELY_S = 10.0
 _PAUSE_S = 30.0
 """After a preload that failed, until the next try: each costs as much as the imports."""
 
@@ -56,7 +58,7 @@ class OpenEnvironment:
 class Environments:
     """Starts workers with packages. Each environment has a zygote of its own, and at most `zygotes_max` have one.
 
-    The least recently used without a running execution gives way, with its idle workers.
+    The least recently used without a running execution gives way, with its idle workers, also if memory is short.
     """
 
     trees: TreeCache
@@ -67,6 +69,8 @@ class Environments:
     preloads: bool = True
     """Whether zygotes import packages. Otherwise each worker imports what its script needs."""
     now: Callable[[], float] = time.monotonic
+    memory_bytes_max: int = sys.maxsize
+    """What their zygotes may take together."""
     failures: int = field(default=0, init=False)
     """Preloads that failed."""
     _open: dict[EnvironmentKey, OpenEnvironment] = field(factory=dict, init=False)
@@ -124,6 +128,18 @@ class Environments:
             if opened.used_at < used_before and not is_needed:
                 self._end(key)
 
+    def relieve(self) -> None:
+        """If memory is short, end the zygote of the least recently used environment that runs nothing.
+
+        One that was used a moment ago stays: each start costs as much as its imports.
+        """
+        group = self.zygotes.group
+        if self._takes_too_much or (group is not None and group.is_nearly_full()):
+            used_before = self.now() - _USED_LATELY_S
+            unused = self._unused()
+            if unused is not None and self._open[unused].used_at < used_before:
+                self._end(unused)
+
     async def close(self, grace_s: float) -> None:
         """Release every tree whose zygotes have ended; wait for that at most `grace_s`."""
         for key in list(self._open):
@@ -150,11 +166,23 @@ class Environments:
 
     def _make_room(self) -> None:
         while len(self._open) >= self.zygotes_max:
-            unused = (key for key, each in self._open.items() if not self._is_running(key, each))
-            key = next(unused, None)
-            if key is None:
-                raise Overloaded(_QUEUE)
-            self._end(key)
+            self._end_unused()
+        if self._open and self._takes_too_much:
+            self._end_unused()
+
+    @property
+    def _takes_too_much(self) -> bool:
+        return self.zygotes.packages_bytes > self.memory_bytes_max
+
+    def _end_unused(self) -> None:
+        key = self._unused()
+        if key is None:
+            raise Overloaded(_QUEUE)
+        self._end(key)
+
+    def _unused(self) -> EnvironmentKey | None:
+        """Return the least recently used environment that runs nothing."""
+        return next((key for key, each in self._open.items() if not self._is_running(key, each)), None)
 
     def _is_running(self, key: EnvironmentKey, opened: OpenEnvironment) -> bool:
         return opened.starting > 0 or self.workers.has_workers(key[1], running=True)

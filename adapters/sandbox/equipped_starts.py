@@ -5,6 +5,7 @@ from functools import partial
 
 from attrs import define, evolve, field
 
+from adapters.sandbox.capacity import packages_bytes_max
 from adapters.sandbox.environments import Environments
 from adapters.sandbox.equipment import Equipment
 from adapters.sandbox.network import Networks
@@ -49,9 +50,10 @@ class EquippedStarts:
         return {} if self.environments is None else self.environments.summary()
 
     def end_idle(self) -> None:
-        """End the zygotes of environments that had no worker for a while."""
+        """End the zygotes of environments that had no worker for a while, and one more if memory is short."""
         if self.environments is not None:
             self.environments.end_idle()
+            self.environments.relieve()
 
     async def close(self, grace_s: float) -> None:
         """Release the trees of environments, after the end of all zygotes; wait at most `grace_s`."""
@@ -62,7 +64,9 @@ class EquippedStarts:
         if self.environments is None:
             options = self.options
             limits = (options.environments_max, options.environment_idle_s, options.preloads)
-            self.environments = Environments(trees, self.zygotes, self.pool, *limits)
+            self.environments = Environments(
+                trees, self.zygotes, self.pool, *limits, memory_bytes_max=packages_bytes_max()
+            )
         return self.environments
 
 

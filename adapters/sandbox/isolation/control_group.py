@@ -13,6 +13,12 @@ _PREFIX = "pglambda-"
 _PROCESSES = "cgroup.procs"
 _CONTROLLERS = ("memory", "pids")
 _MEMORY_FILES = {1: "memory.limit_in_bytes", 2: "memory.max"}
+_USED_FILES = {1: "memory.usage_in_bytes", 2: "memory.current"}
+_NEARLY_FULL = 0.9
+_DROPPED = {
+    1: re.compile(r"^total_inactive_file (\d+)$", re.MULTILINE),
+    2: re.compile(r"^inactive_file (\d+)$", re.MULTILINE),
+}
 _KILLS_FILES = {1: "memory.oom_control", 2: "memory.events"}
 _KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
@@ -44,6 +50,18 @@ class ControlGroup:
         with contextlib.suppress(OSError):  # version 1 refuses a limit below what is in use
             limit = str(self.memory_bytes + memory_bytes)
             (self.folders[0] / _MEMORY_FILES[self.version]).write_text(limit, encoding="ascii")
+
+    def is_nearly_full(self) -> bool:
+        """Return whether its processes use nine tenths of its limit, but for pages that the kernel can drop."""
+        folder = self.folders[0]
+        with contextlib.suppress(OSError, ValueError):
+            used, limit = (
+                int((folder / files[self.version]).read_text(encoding="ascii"))
+                for files in (_USED_FILES, _MEMORY_FILES)
+            )
+            dropped = _DROPPED[self.version].search((folder / "memory.stat").read_text(encoding="ascii"))
+            return used - int(dropped[1] if dropped else 0) > _NEARLY_FULL * limit
+        return False
 
     def admit(self, pid: int) -> None:
         """Add a process, and every process that it will start; raises OSError."""

@@ -59,6 +59,12 @@ class ZygotePool:
         costs = (zygote.cost for zygote, (_, _, own) in self._living.items() if own == equipment)
         return next((cost for cost in costs if cost is not None), None)
 
+    @property
+    def packages_bytes(self) -> int:
+        """The memory that zygotes with packages take."""
+        costs = [zygote.cost for zygote, kind in self._living.items() if has_packages(kind)]
+        return len(costs) * ZYGOTE_MEMORY_MB * MIB + sum(0 if cost is None else cost.private_bytes for cost in costs)
+
     async def end(self, equipment: Equipment, *, kills: bool = False) -> None:
         """Start no more workers with this equipment, and wait until all zygotes that have it have ended.
 
@@ -130,9 +136,7 @@ class ZygotePool:
     def _reserve(self) -> None:
         """Let the group have the memory of zygotes with packages, beside that of workers and of other zygotes."""
         if self.group is not None:
-            costs = [zygote.cost for zygote, kind in self._living.items() if has_packages(kind)]
-            own_bytes = sum(0 if cost is None else cost.private_bytes for cost in costs)
-            self.group.reserve(len(costs) * ZYGOTE_MEMORY_MB * MIB + own_bytes)
+            self.group.reserve(self.packages_bytes)
 
     def _zygotes_of(self, kind: ZygoteKind) -> Iterator[Zygote]:
         return (zygote for zygote, of in self._living.items() if of == kind)

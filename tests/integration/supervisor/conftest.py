@@ -109,8 +109,8 @@ class Service:
         except httpx2.TransportError:
             return 0
 
-    def ready(self) -> "Service":
-        wait_until(lambda: self.status("/readyz") == 200 or self.program.poll() is not None)
+    def ready(self, timeout_s: float = TIMEOUT_S) -> "Service":
+        wait_until(lambda: self.status("/readyz") == 200 or self.program.poll() is not None, timeout_s)
         assert self.program.poll() is None, self.output
         wait_until(lambda: "serves on" in self.output)
         return self

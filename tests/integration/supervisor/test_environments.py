@@ -16,6 +16,8 @@ from tests.integration.supervisor.conftest import Service, wait_until
 from tests.support.folders import quick_parent, shared_folder
 from tests.support.indexes import LocalIndex, local_index
 
+_START_S = 120.0
+"""Four processes start, with a sandbox, on a machine that may be busy."""
 _TOOLS = os.pathsep.join((str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")))
 
 pytestmark = [
@@ -43,7 +45,7 @@ def service(data_dir: Path, index: LocalIndex) -> Iterator[Service]:
     urls = {"ENVIRONMENT_INDEX_PYTHON": f"{index.url}/simple", "ENVIRONMENT_INDEX_NODEJS": index.url}
     service = Service(data_dir, program=("entrypoints", "serve"), WEB_CONCURRENCY="2", **urls)
     try:
-        yield service.ready()
+        yield service.ready(_START_S)
     finally:
         service.end()
 

@@ -89,6 +89,24 @@ def test_a_group_counts_its_processes_that_were_killed_for_memory(tmp_path, vers
     assert ControlGroup(version, (tmp_path, tmp_path / "pids")).memory_kills() == kills
 
 
+@pytest.mark.parametrize(
+    ("version", "names", "stat"),
+    [
+        (2, ("memory.current", "memory.max"), "anon 5\ninactive_file 100\n"),
+        (1, ("memory.usage_in_bytes", "memory.limit_in_bytes"), "inactive_file 900\ntotal_inactive_file 100\n"),
+    ],
+)
+@pytest.mark.parametrize(("used", "full"), [("1000", False), ("1001", True)])
+def test_a_group_is_nearly_full_if_nine_tenths_are_used_and_cannot_be_dropped(  # noqa: PLR0917  # by name
+    tmp_path, version, names, stat, used, full
+):
+    group = ControlGroup(version, (tmp_path,))
+    assert not group.is_nearly_full(), "nothing is known"
+    for name, text in ((names[0], used), (names[1], "1000"), ("memory.stat", stat)):
+        (tmp_path / name).write_text(text)
+    assert group.is_nearly_full() is full
+
+
 def test_groups_of_services_that_have_ended_are_removed_and_others_stay(tmp_path):
     write_files(tmp_path, {"proc/self/cgroup": "4:memory:/\n8:pids:/\n"})
     folders = [tmp_path / "sys/fs/cgroup" / controller for controller in ("memory", "pids")]

@@ -36,8 +36,25 @@ class ManualWorkers:
 
 
 @define(eq=False)
+class MeasuredZygotes(ZygotePool):
+    """Zygotes whose memory the test sets."""
+
+    packages_bytes: int = 0
+
+
+@define
+class MeasuredGroup:
+    """A control group that is full when the test says so."""
+
+    full: bool = False
+
+    def is_nearly_full(self) -> bool:
+        return self.full
+
+
+@define(eq=False)
 class World:
-    """Two places for zygotes, and a clock that the test moves."""
+    """Two places for zygotes, with 100 bytes for both, and a clock that the test moves."""
 
     trees: Folders
     runtime: LanguageRuntime
@@ -45,10 +62,13 @@ class World:
     now_s: float = 1000.0
     failure: str = ""
     started: list[Equipment] = field(factory=list)
+    zygotes: MeasuredZygotes = field(factory=MeasuredZygotes)
     environments: Environments = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.environments = Environments(self.trees, ZygotePool(), self.workers, 2, 600.0, now=lambda: self.now_s)
+        self.environments = Environments(
+            self.trees, self.zygotes, self.workers, 2, 600.0, now=lambda: self.now_s, memory_bytes_max=100
+        )
 
     async def start(self, environment: Environment) -> str:
         return await self.environments.start(self.runtime, environment, Path("/roots.pem"), self._start)
@@ -145,6 +165,46 @@ async def test_zygotes_with_files_are_retired_though_workers_without_files_still
     assert world.held() == ["a"]
     zygotes.gone.set()
     await until(lambda: world.held() == [])
+
+
+@pytest.mark.parametrize("short", ["zygotes", "group"])
+async def test_while_memory_is_short_the_least_recently_used_environment_that_runs_nothing_ends(world, named, short):
+    a, b, _ = named
+    world.zygotes.group = group = MeasuredGroup()
+    await world.start(a)
+    await world.start(b)
+    world.workers.running, world.workers.idle = {"a"}, {"b"}
+    world.now_s += 11
+    world.environments.relieve()
+    assert world.held() == ["a", "b"], "memory is not short yet"
+    if short == "group":
+        group.full = True
+    else:
+        world.zygotes.packages_bytes = 101
+    world.environments.relieve()
+    await until(lambda: world.held() == ["a"])
+    assert world.workers.idle == set()
+    world.environments.relieve()
+    assert world.environments.count == 1, "what runs stays"
+
+
+async def test_an_environment_that_was_used_a_moment_ago_does_not_end_for_memory(world, named):
+    await world.start(named[0])
+    world.zygotes.packages_bytes = 101
+    world.now_s += 9
+    world.environments.relieve()
+    assert world.held() == ["a"]
+
+
+async def test_an_environment_beyond_the_memory_for_all_makes_another_one_give_way(world, named):
+    a, b, _ = named
+    world.zygotes.packages_bytes = 101
+    await world.start(a)
+    await world.start(b)
+    await until(lambda: world.held() == ["b"])
+    world.workers.running = {"b"}
+    with pytest.raises(Overloaded):
+        await world.start(a)
 
 
 async def test_a_failed_preload_is_repeated_after_half_a_minute(world, named):
