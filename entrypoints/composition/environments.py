@@ -216,7 +216,7 @@ def build_sandbox(settings: Settings, builder: SandboxBuilder, language: Languag
 async def _turn_of(folder: TreeFolder) -> Locked:
     """Wait until this process is the one that builds on this host."""
     while True:
-        turn = await asyncio.to_thread(folder.lock_alone)
+        turn = folder.lock_alone()
         if turn is not None:
             return turn
         await asyncio.sleep(_TURN_EVERY_S)
