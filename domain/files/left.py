@@ -1,7 +1,6 @@
 """The files that the script of one execution leaves, which callers see if and only if it is counted."""
 
 from collections.abc import AsyncIterator
-from fnmatch import fnmatchcase
 
 from attrs import define, field
 
@@ -20,7 +19,7 @@ class LeftFiles:
 
     _service: FileService
     _by: LeftBy
-    _patterns: tuple[str, ...] | None = None
+    patterns: tuple[str, ...] | None = None
     error: DomainError | None = field(default=None, init=False)
     """Why a file could not be stored."""
     _taken: dict[str, StoredFile] = field(factory=dict, init=False)
@@ -30,10 +29,6 @@ class LeftFiles:
     def files(self) -> dict[str, StoredFile]:
         """All files by their paths below /files/out, their chunks stored; none if that was not possible for one."""
         return self._taken if self._is_complete else {}
-
-    def wants(self, path: str) -> bool:
-        """Return whether a pattern has this path."""
-        return self._patterns is None or any(_matches(path, each) for each in self._patterns)
 
     async def take(self, file: LeftFile, pieces: AsyncIterator[bytes]) -> bool:
         """Store a file; return whether that was possible."""
@@ -46,8 +41,3 @@ class LeftFiles:
     def complete(self) -> None:
         """Let `files` show what was stored."""
         self._is_complete = True
-
-
-def _matches(path: str, pattern: str) -> bool:
-    parts, wanted = path.split("/"), pattern.split("/")
-    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))

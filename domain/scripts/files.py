@@ -1,6 +1,7 @@
 """The files of one run: what its script finds below /files/in, and what is collected of that which it leaves."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from fnmatch import fnmatchcase
 from typing import Protocol
 
 from attrs import field, frozen
@@ -18,6 +19,8 @@ PART_SIZE_MAX = 255
 """Bytes of a part of a path, as UTF-8."""
 PATH_SIZE_MAX = 512
 MIB = 1 << 20
+TRANSFER_S = 10.0
+"""The limit of what a worker does with files before a script, and of that after it."""
 
 
 @frozen
@@ -43,8 +46,9 @@ class LeftFile:
 class FileSink(Protocol):
     """Takes the files that a script has left, in turn."""
 
-    def wants(self, path: str) -> bool:
-        """Return whether a file at this path below /files/out is collected."""
+    @property
+    def patterns(self) -> tuple[str, ...] | None:
+        """The paths below /files/out that are collected, with * and ? within a part; None collects everything."""
         ...
 
     async def take(self, file: LeftFile, pieces: AsyncIterator[bytes]) -> bool:
@@ -103,6 +107,16 @@ def refused(why: str, path: str = "") -> Failure:
     because = f"because of {shown}: {why}. Remove or rename it" if shown else f"because {why}"
     message = f"No file below /files/out was collected, {because}."
     return Failure(FailureCode.FILES_REFUSED, message)
+
+
+def is_wanted(path: str, patterns: tuple[str, ...] | None) -> bool:
+    """Return whether a pattern has this path; without patterns each path is wanted."""
+    return patterns is None or any(_matches(path, each) for each in patterns)
+
+
+def _matches(path: str, pattern: str) -> bool:
+    parts, wanted = path.split("/"), pattern.split("/")
+    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
 
 
 def path_fault(path: str) -> str | None:

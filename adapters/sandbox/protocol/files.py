@@ -11,14 +11,12 @@ from adapters.sandbox.protocol.replies import FileReply, read_file_reply, read_l
 from adapters.sandbox.workers.channel import Ending, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import WorkerProcess
 from domain.errors import RuntimeUnavailable
-from domain.scripts.files import PIECE_SIZE, LeftFile, RunFiles, refused
+from domain.scripts.files import PIECE_SIZE, TRANSFER_S, LeftFile, RunFiles, is_wanted, refused
 from domain.scripts.language import Language
 from domain.scripts.report import Failure
 
 _NONCE_SIZE = 12
 _EXCHANGE_S = 2.0
-_WHOLE_S = 10.0
-"""The limit of all exchanges before a script, and of those after it, without what others do between them."""
 _CPU_S = 1.0
 """The CPU time that one exchange may take; threads that a script has left run on."""
 
@@ -35,7 +33,8 @@ class WorkerFiles:
     """
 
     process: WorkerProcess
-    left_s: float = field(default=_WHOLE_S, init=False)
+    left_s: float = field(default=TRANSFER_S, init=False)
+    """What is left for exchanges, without what others do between them."""
 
     async def add(self, path: str, content: bytes) -> None:
         """Add a piece to a file below /files/in; raises WorkerRefused."""
@@ -123,7 +122,7 @@ async def _collect(worker: WorkerFiles, files: RunFiles) -> Failure | None:
     sink = files.sink
     assert sink is not None
     left = await worker.left()
-    wanted = [each for each in left if sink.wants(each.path)]
+    wanted = [each for each in left if is_wanted(each.path, sink.patterns)]
     fault = files.fault_of_left(wanted, len(left))
     if fault is not None:
         return fault

@@ -15,11 +15,8 @@ class TrialFiles(FileSink):
     """Keeps what one script leaves, if all of that was collected."""
 
     kept: dict[str, bytes] = field(factory=dict)
+    patterns: tuple[str, ...] | None = None
     _taken: dict[str, bytes] = field(factory=dict, init=False)
-
-    @override
-    def wants(self, path: str) -> bool:
-        return True
 
     @override
     async def take(self, file: LeftFile, pieces: AsyncIterator[bytes]) -> bool:

@@ -3,7 +3,7 @@
 import pytest
 
 from domain.errors import RuntimeUnavailable
-from domain.scripts.files import LeftFile, RunFiles, path_fault, refused
+from domain.scripts.files import LeftFile, RunFiles, is_wanted, path_fault, refused
 from domain.scripts.ports import require_no_files
 from domain.scripts.report import FailureCode
 from tests.contracts.script_runs import run_of
@@ -66,3 +66,18 @@ def test_a_runner_that_gives_scripts_no_files_refuses_runs_that_have_some() -> N
     require_no_files(run_of("result = 1"))
     with pytest.raises(RuntimeUnavailable, match="no files"):
         require_no_files(run_of("result = 1", files=FILES))
+
+
+@pytest.mark.parametrize(
+    ("patterns", "wanted"),
+    [
+        (None, {"a.png", "plots/b.png", "plots/c.txt", "plots/more/d.png"}),
+        (("*.png",), {"a.png"}),
+        (("plots/*.png", "a.*"), {"a.png", "plots/b.png"}),
+        (("*/*",), {"plots/b.png", "plots/c.txt"}),
+        ((), set()),
+    ],
+)
+def test_patterns_say_what_is_collected(patterns: tuple[str, ...] | None, wanted: set[str]) -> None:
+    paths = ("a.png", "plots/b.png", "plots/c.txt", "plots/more/d.png")
+    assert {path for path in paths if is_wanted(path, patterns)} == wanted

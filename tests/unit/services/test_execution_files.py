@@ -74,21 +74,6 @@ async def test_a_file_that_was_not_collected_takes_no_room(world: World) -> None
     assert await take(LeftFiles(world.service, left_by(world)), "b", bytes(3 * CHUNK_SIZE))
 
 
-@pytest.mark.parametrize(
-    ("patterns", "wanted"),
-    [
-        (None, {"a.png", "plots/b.png", "plots/c.txt", "plots/more/d.png"}),
-        (("*.png",), {"a.png"}),
-        (("plots/*.png", "a.*"), {"a.png", "plots/b.png"}),
-        (("*/*",), {"plots/b.png", "plots/c.txt"}),
-        ((), set()),
-    ],
-)
-def test_patterns_say_what_is_collected(world: World, patterns: tuple[str, ...] | None, wanted: set[str]) -> None:
-    sink = LeftFiles(world.service, left_by(world), patterns)
-    assert {path for path in ("a.png", "plots/b.png", "plots/c.txt", "plots/more/d.png") if sink.wants(path)} == wanted
-
-
 async def content_of(file: GivenFile) -> bytes:
     return b"".join([piece async for piece in file.pieces()])
 
