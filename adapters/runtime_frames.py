@@ -29,17 +29,19 @@ RUN_ID_MAX = 1 << 31
 
 
 class Kind(IntEnum):
-    """What a frame is. The controller sends the first four, the host those from 16, both the last two."""
+    """What a frame is. The controller sends the first five, the host those from 16, both the last two."""
 
     RUN = 1
     CANCEL = 2
     WITHDRAW = 3
     EVICT = 4
+    FILE_TO_HOST = 5
     WELCOME = 16
     OUTPUT = 17
     END = 18
     CAPACITY = 19
     DRAIN = 20
+    FILE_FROM_HOST = 21
     PING = 32
     PONG = 33
 
@@ -48,7 +50,10 @@ Languages = Annotated[list[str], Meta(max_length=16)]
 
 
 class Welcome(Struct, frozen=True):
-    """The first frame of a host: who it is, what it runs, how much at once, and what it cannot run now."""
+    """The first frame of a host: who it is, what it runs, how much at once, and what it cannot run now.
+
+    `features` are what not every release of this version of the protocol has.
+    """
 
     name: Annotated[str, Meta(max_length=128)]
     boot_id: UUID
@@ -57,6 +62,7 @@ class Welcome(Struct, frozen=True):
     runs_max: Annotated[int, Meta(ge=0, le=1 << 31)]
     draining: bool
     unavailable: Languages = []
+    features: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=64)] = []
 
 
 class Capacity(Struct, frozen=True):

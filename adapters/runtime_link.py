@@ -14,6 +14,8 @@ PROTOCOL = "pglambda-runtime/1"
 PING_SIZE = 8
 _WRITE_SIZE_MAX = 262_144
 """A link takes no frame from its queues while so much is unsent by the system."""
+_ROOM = 1_048_576
+"""With so much unsent, no further piece of a file is read."""
 STALL_S = 5.0
 TAKEN_MIN = 65_536
 """The bytes that a peer must take in STALL_S, or it is disconnected: 13 kB/s. Under TLS 256 KiB may leave unseen."""
@@ -48,6 +50,7 @@ class FrameLink(asyncio.Protocol):
     _is_flush_planned: bool = field(default=False, init=False)
     _is_paused: bool = field(default=False, init=False)
     _is_closing: bool = field(default=False, init=False)
+    _has_room: asyncio.Event = field(factory=asyncio.Event, init=False)
     _stall: asyncio.TimerHandle | None = field(default=None, init=False)
     _reason: str | None = field(default=None, init=False)
 
@@ -95,6 +98,7 @@ class FrameLink(asyncio.Protocol):
         self._transport = None
         self._reader.close()
         self.resume_writing()
+        self._has_room.set()
         self._receiver.on_lost(self._reason or ("its stream ended" if exc is None else f"its stream broke ({exc})"))
 
     def send(self, kind: Kind, run_id: int = 0, payload: bytes = b"") -> None:
@@ -102,6 +106,12 @@ class FrameLink(asyncio.Protocol):
         if self._transport is not None and not self._is_closing:
             self._writer.put(kind, run_id, payload)
             self._plan_flush()
+
+    async def room(self) -> None:
+        """Wait until so little is unsent that a piece of a file may follow, or the connection is lost."""
+        while self._transport is not None and self.unsent >= _ROOM:
+            self._has_room.clear()
+            await self._has_room.wait()
 
     def close(self) -> None:
         """Close the connection after what is unsent."""
@@ -145,6 +155,8 @@ class FrameLink(asyncio.Protocol):
         self._is_flush_planned = False
         while self._transport is not None and not self._is_paused and self._writer.has_frames:
             self._transport.write(self._writer.take(_WRITE_SIZE_MAX))
+        if self.unsent < _ROOM:
+            self._has_room.set()
         if self._is_closing and self._transport is not None and not self._writer.has_frames:
             self._transport.close()
 

@@ -41,6 +41,7 @@ from domain.hosts.networks import URL_SIZE_MAX
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
+from domain.scripts.files import COUNT_MAX, PATH_SIZE_MAX, PATTERNS_MAX, TRANSFER_S
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 from domain.scripts.syntax import Syntax
@@ -52,8 +53,8 @@ TREE_FACTS = "tree-facts"
 ESCAPED_BYTES = 6
 """The most bytes that JSON takes for one byte of text, as in `\\u0000`."""
 
-TIME_LEFT_MS_MAX = 4_200_000
-"""The longest wait of a controller: SCRIPT_TIMEOUT_MAX_MS and RUNTIME_TIMEOUT_SECONDS, both at their upper limits."""
+TIME_LEFT_MS_MAX = 4_200_000 + int(2 * TRANSFER_S * 1000)
+"""The longest wait of a controller: SCRIPT_TIMEOUT_MAX_MS, RUNTIME_TIMEOUT_SECONDS and files, at their upper limits."""
 
 _CALLED: Mapping[str, tuple[Language, Convention]] = {
     str(language) if convention is Convention.OWN else f"{language}+{convention}": (language, convention)
@@ -68,6 +69,7 @@ _SessionLeft = Annotated[int, Meta(ge=0, le=1 << 53)]
 _Positive = Annotated[int, Meta(ge=1, le=1 << 31)]
 _Size = Annotated[int, Meta(ge=0, le=1 << 40)]
 _OwnerName = Annotated[Owner, Meta(min_length=1, max_length=512)]
+_Path = Annotated[str, Meta(max_length=PATH_SIZE_MAX)]
 _Message = TypeVar("_Message", bound=Struct)
 
 FAULT_SIZE_MAX = 500
@@ -112,6 +114,22 @@ class TreeFacts(Struct, frozen=True):
     packed_size: _Size
 
 
+class GivenFields(Struct, frozen=True):
+    """A file that the script finds, whose bytes the host asks for on the stream."""
+
+    path: _Path
+    size: _Size
+
+
+class FilesFields(Struct, frozen=True, omit_defaults=True):
+    """The files of one execution: `domain.scripts.files.RunFiles`. Without `collects` the script leaves none."""
+
+    size_mb: Annotated[int, Meta(ge=1, le=4096)]
+    given: Annotated[tuple[GivenFields, ...], Meta(max_length=COUNT_MAX)] = ()
+    collects: bool = False
+    patterns: Annotated[tuple[_Path, ...], Meta(max_length=PATTERNS_MAX)] | None = None
+
+
 class Granted(Struct, frozen=True, omit_defaults=True):
     """What a run has beside its params and its context, and its calling convention."""
 
@@ -124,6 +142,8 @@ class Granted(Struct, frozen=True, omit_defaults=True):
     environment: EnvironmentFields | None = None
     """The host has its packages, or is sent them."""
     syntax: Syntax | None = None
+    files: FilesFields | None = None
+    """Only hosts whose welcome names them get runs with files, and only on a stream."""
 
     @override
     def __repr__(self) -> str:

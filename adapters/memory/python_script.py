@@ -18,6 +18,7 @@ from attrs import define, field, frozen
 from typing_extensions import override
 
 from adapters.memory.repl_script import run_with_names
+from adapters.memory.script_files import ScriptFiles
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
 from domain.scripts.dropped import DroppedName
@@ -155,10 +156,11 @@ def python_function(
     secrets: Mapping[str, str] | None = None,
     *,
     is_repl: bool = False,
+    files: ScriptFiles | None = None,
 ) -> Callable[[Mapping[str, object]], object]:
     """Return the script as a function of its event: `handler`, else `handle`, else the value of `result`.
 
-    It can import the secrets, if there are any. A script whose names are the state has no handler.
+    It can import the secrets and open the files, if there are any. A script whose names are the state has no handler.
     """
     entry_points = ("handle",) if convention is Convention.ORIGIN else ("handler", "handle")
 
@@ -166,6 +168,8 @@ def python_function(
         namespace = {"__name__": "__script__", "params": event["params"], "context": event["context"]}
         if secrets:
             namespace["__builtins__"] = vars(builtins) | {"__import__": partial(_imported, _Secrets(secrets))}
+        if files is not None:
+            namespace["open"] = files.open
         if convention is not Convention.ORIGIN:
             namespace |= {"progress": _progress, "event": event}
             if is_repl:

@@ -12,6 +12,7 @@ from attrs import define, evolve, field, frozen
 from typing_extensions import override
 
 from adapters.memory.python_script import Ended, Stop, evaluate, parse, python_function
+from adapters.memory.script_files import ScriptFiles
 from domain.egress.rule import EgressRule
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.identity import Owner
@@ -20,7 +21,7 @@ from domain.scripts.convention import Convention
 from domain.scripts.environment import Environment
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
-from domain.scripts.ports import ScriptRun, ScriptRunner, Worker, require_no_files
+from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.report import CANCELLED, ExecutionUnknown, Failure, FailureCode, ScriptReport, cancelled_report
 from domain.scripts.script import InputForm, Script
 from domain.scripts.syntax import Syntax, require_known
@@ -84,7 +85,6 @@ class MemoryScriptRunner(ScriptRunner):
     async def acquire(self, run: ScriptRun) -> Worker:
         self._require_available(run.language)
         require_known(run.syntax, run.language)
-        require_no_files(run)
         self.networks.append(run.network)
         self.syntaxes.append(run.syntax)
         self.environments.append(run.environment)
@@ -92,11 +92,12 @@ class MemoryScriptRunner(ScriptRunner):
         await self._take_worker()
         try:
             script = await self._script(run)
-            function = self._function(run, script)
+            files = None if run.files is None else ScriptFiles(run.files)
+            function = self._function(run, script, files)
         except BaseException:
             await self.release_worker()
             raise
-        return MemoryWorker(self, run, function, (time.monotonic() - waited_since) * 1000)
+        return MemoryWorker(self, run, function, files, (time.monotonic() - waited_since) * 1000)
 
     @override
     async def check(
@@ -181,10 +182,10 @@ class MemoryScriptRunner(ScriptRunner):
             self._sources[run.script_hash] = await run.source()
         return self._sources[run.script_hash]
 
-    def _function(self, run: ScriptRun, script: Script) -> _Function:
+    def _function(self, run: ScriptRun, script: Script, files: ScriptFiles | None) -> _Function:
         if run.language is Language.PYTHON:
             is_repl = run.state is not None and run.state.is_repl
-            return python_function(script.source, run.convention, run.secrets, is_repl=is_repl)
+            return python_function(script.source, run.convention, run.secrets, is_repl=is_repl, files=files)
         if script.source not in self.node_functions:
             raise RuntimeUnavailable(run.language, "the fake has no function for this source")
         return self.node_functions[script.source]
@@ -214,6 +215,7 @@ class MemoryWorker(Worker):
     _runner: MemoryScriptRunner
     _run: ScriptRun
     _function: _Function
+    _files: ScriptFiles | None
     _queue_time_ms: float
     _stop: Stop = field(factory=Stop, init=False)
     _released: bool = field(default=False, init=False)
@@ -222,9 +224,14 @@ class MemoryWorker(Worker):
     async def run(self) -> ScriptReport:
         if self._stop.asked.is_set():
             return cancelled_report(self._queue_time_ms)
+        if self._files is not None and not await self._files.deliver(self._run.language, self._stop.asked.is_set):
+            return cancelled_report(self._queue_time_ms)
         cold = self._runner.warm_up(self._run)
         started, cpu_started = time.perf_counter(), time.process_time()
         ended = await self._runner.execute(self._run, self._function, self._stop)
+        fault = None if self._files is None or ended.failure == CANCELLED else await self._files.collect()
+        if fault is not None:
+            ended = evolve(ended, result=None, failure=ended.failure or fault)
         return ScriptReport(
             result=ended.result,
             failure=ended.failure,

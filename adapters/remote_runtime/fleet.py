@@ -87,6 +87,9 @@ class HostView:
     reported: int = 0
     unavailable: Collection[str] = ()
     """The languages that the host cannot run now."""
+    release: str = ""
+    """What it runs, and its `features`, as its welcome says."""
+    features: Collection[str] = ()
     name: str = ""
     """What the host calls itself, as soon as it has a stream."""
     unknown: int = field(default=0, init=False)

@@ -19,6 +19,7 @@ from adapters.remote_runtime.connection import (
     no_headers,
 )
 from adapters.remote_runtime.dial import Dial, KeptStream, dial
+from adapters.remote_runtime.files import FileExchange
 from adapters.remote_runtime.fleet import Condition, HostView, UnknownReason, ignore_change
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.replies import (
@@ -29,12 +30,15 @@ from adapters.remote_runtime.replies import (
     ReportReader,
     RunRefused,
     ScriptNeeded,
+    TreeNeeded,
     Uncertain,
+    health_of,
     read_check,
     read_execute,
 )
 from adapters.remote_runtime.requests import execute_body
 from adapters.remote_runtime.trees import HostTrees
+from adapters.runtime_files import FEATURE
 from adapters.runtime_protocol import CancelRequest, CheckRequest, EvictRequest, MalformedMessage
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.concurrency.fair_turns import FairTurns
@@ -116,13 +120,12 @@ class RemoteHost:
     async def execute(self, run: ScriptRun, script: Script | None, ends_at: float, waited_ms: float) -> ScriptReport:
         """Run once, and return the report; `ends_at` is in the loop's time.
 
-        Raises RunRefused, ScriptNeeded or TreeNeeded when nothing was started, and ExecutionUnknown.
+        Raises RunRefused, ScriptNeeded, TreeNeeded or what reading a given file raises, when nothing was started, and
+        ExecutionUnknown.
         """
-        started_at = time.monotonic()
+        started_at, files = time.monotonic(), None if run.files is None else FileExchange(run.files)
         try:
-            reply = read_execute(await self._sent(run, script, ends_at), self.form)
-            self._learn(Form.OWN if reply.is_own_form else Form.OLD, run.script_hash)
-            return self._reports.read(reply, _since_ms(started_at), waited_ms)
+            return await self._report(run, script, ends_at, waited_ms, files)
         except ScriptNeeded:
             self._sent_scripts.drop(run.script_hash)
             raise
@@ -130,8 +133,6 @@ class RemoteHost:
             self.form = Form.OLD
             return self._reports.read_old_failure(str(failure), _since_ms(started_at))
         except ReplyTooLarge as error:
-            if error.status == _OK:
-                return self._reports.read_oversized(error.size, _since_ms(started_at))
             raise self._unknown(run, "its reply is too large", UnknownReason.INVALID) from error
         except HostSilent as error:
             reason = UnknownReason.LATE if isinstance(error, HostLate) else UnknownReason.LOST
@@ -193,7 +194,7 @@ class RemoteHost:
             return self._identity | {"status": "failing", "reason": str(error)}
         if self.form is Form.OLD and reply.status in NO_SUCH_PATH:
             return self._identity | {"status": "ok", "reason": "it replies, and does not report its health"}
-        return _health_of(reply) | self._identity
+        return health_of(reply) | self._identity
 
     @property
     def log_fields(self) -> Mapping[str, object]:
@@ -207,15 +208,40 @@ class RemoteHost:
             _log.info("runtime_host_changed", state=condition.value, reason=self.state.reason, **self.log_fields)
         self._on_change()
 
-    async def _sent(self, run: ScriptRun, script: Script | None, ends_at: float) -> HostReply:
+    async def _report(
+        self, run: ScriptRun, script: Script | None, ends_at: float, waited_ms: float, files: FileExchange | None
+    ) -> ScriptReport:
+        started_at = time.monotonic()
+        try:
+            reply = read_execute(await self._sent(run, script, ends_at, files), self.form)
+        except ReplyTooLarge as error:
+            if error.status != _OK:
+                raise
+            report = self._reports.read_oversized(error.size, _since_ms(started_at))
+        except (RunRefused, ScriptNeeded, TreeNeeded):
+            if files is not None:
+                files.require_unused()
+            raise
+        else:
+            self._learn(Form.OWN if reply.is_own_form else Form.OLD, run.script_hash)
+            report = self._reports.read(reply, _since_ms(started_at), waited_ms)
+        if files is not None:
+            files.settle(report)
+        return report
+
+    async def _sent(
+        self, run: ScriptRun, script: Script | None, ends_at: float, files: FileExchange | None
+    ) -> HostReply:
         """Send the run on the stream, or over HTTP to a host that has none."""
         try:
             stream = await self._kept.current()
             self._require_room()
+            if files is not None:
+                self._require_files()
             body = execute_body(run, script, ends_at - asyncio.get_running_loop().time(), self._trace())
             if stream is not None:
                 self.form = Form.OWN
-                return await stream.run(run.execution_id, body, ends_at, run.listener)
+                return await stream.run(run.execution_id, body, ends_at, run.listener, files)
         except HostUnreached as error:
             raise RunRefused(str(error)) from error
         self.state.in_flight += 1
@@ -227,6 +253,11 @@ class RemoteHost:
     def _require_room(self) -> None:
         if self.state.is_full:
             raise HostFull("as many executions as it may get are in flight")
+
+    def _require_files(self) -> None:
+        if FEATURE not in self.state.features or self.state.condition is Condition.HTTP:
+            release = f"it runs release {self.state.release!a}" if self.state.release else "it has no stream"
+            raise RunRefused(f"{release}, which gives scripts no files. Update it to 0.3.0 or newer")
 
     async def _post_check(self, request: CheckRequest, ends_at: float) -> HostReply:
         try:
@@ -259,17 +290,6 @@ class RemoteHost:
         self.state.lose(reason)
         _log.warning("execution_unknown", execution_id=run.execution_id, reason=text, **self.log_fields)
         return ExecutionUnknown(f"{self.name}: {text}", run.execution_id)
-
-
-def _health_of(reply: HostReply) -> dict[str, object]:
-    if reply.status != _OK:
-        return {"status": "degraded", "reason": f"it replied to GET /health with status {reply.status}"}
-    try:
-        health = msgspec.json.decode(reply.body, type=dict[str, object])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return {"status": "ok"}
-    status = health.get("status")
-    return health | {"status": status if status in ("degraded", "failing") else "ok"}
 
 
 def _since_ms(started_at: float) -> float:

@@ -90,6 +90,18 @@ def read_check(reply: HostReply) -> InputForm | None:
     raise _not_started(reply.status, error)
 
 
+def health_of(reply: HostReply) -> dict[str, object]:
+    """Return the reply to `GET /health` as facts; `status` is "ok", "degraded" or "failing"."""
+    if reply.status != _OK:
+        return {"status": "degraded", "reason": f"it replied to GET /health with status {reply.status}"}
+    try:
+        health = msgspec.json.decode(reply.body, type=dict[str, object])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {"status": "ok"}
+    status = health.get("status")
+    return health | {"status": status if status in ("degraded", "failing") else "ok"}
+
+
 def refusal_of(reply: HostReply) -> Exception:
     """Return the refusal that a reply other than a success stands for: nothing was started."""
     return _not_started(reply.status, _error_of(reply))

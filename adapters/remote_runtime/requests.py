@@ -9,6 +9,8 @@ from adapters.runtime_protocol import (
     CheckRequest,
     EnvironmentFields,
     ExecuteRequest,
+    FilesFields,
+    GivenFields,
     Granted,
     LimitFields,
     StateFields,
@@ -17,6 +19,7 @@ from adapters.runtime_protocol import (
 )
 from domain.identity import Owner
 from domain.scripts.convention import Convention
+from domain.scripts.files import RunFiles
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun
 from domain.scripts.script import Script
@@ -61,7 +64,8 @@ def check_request(
 def granted_of(run: ScriptRun) -> Granted | None:
     """Return what a run has beside its params and its context; None if that is nothing."""
     state = run.state
-    if state is None and not run.network and not run.secrets and run.environment is None and run.syntax is None:
+    optional = (state, run.environment, run.syntax, run.files)
+    if not run.network and not run.secrets and all(each is None for each in optional):
         return None
     fields = None
     if state is not None:
@@ -73,7 +77,13 @@ def granted_of(run: ScriptRun) -> Granted | None:
         dict(run.secrets),
         environment=_environment_of(run),
         syntax=run.syntax,
+        files=None if run.files is None else _files_of(run.files),
     )
+
+
+def _files_of(files: RunFiles) -> FilesFields:
+    given, sink = tuple(GivenFields(each.path, each.size) for each in files.given), files.sink
+    return FilesFields(files.size_mb, given, sink is not None, None if sink is None else sink.patterns)
 
 
 def _environment_of(run: ScriptRun) -> EnvironmentFields | None:

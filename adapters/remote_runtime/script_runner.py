@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -32,6 +32,7 @@ from adapters.remote_runtime.requests import check_request
 from adapters.remote_runtime.turns import HostTurn, HostTurns
 from adapters.remote_runtime.verification import Verification
 from adapters.remote_runtime.worker import HostChooser, Refusals, RemoteWorker
+from adapters.runtime_files import FEATURE
 from adapters.runtime_frames import Kind
 from domain.addresses import Address
 from domain.concurrency.bounded_cache import BoundedCache
@@ -42,7 +43,7 @@ from domain.hosts.ports import HostClient
 from domain.identity import Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
-from domain.scripts.ports import ScriptRun, ScriptRunner, Worker, require_no_files
+from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
 from domain.scripts.script import InputForm, Script
 from domain.scripts.syntax import Syntax, require_known
 from domain.stats import RuntimeStreamStats
@@ -141,7 +142,6 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
     async def acquire(self, run: ScriptRun) -> Worker:
         self._require_hosts(run.language)
         require_known(run.syntax, run.language)
-        require_no_files(run)
         asked_at = time.monotonic()
         turn = HostTurn(self._turns, run.language, run.ref.owner, _in(self._options.queue_timeout_s))
         await turn.take()
@@ -216,7 +216,11 @@ class HttpScriptRunner(ScriptRunner, HostClient, HostChooser):
         session_id, ranks = run.ref.session_id, self._ranks[run.language]
         warm = self._warm.get(session_id)
         known = warm if warm in ranks else None
-        hosts, choice = choose(ranks.of_session(session_id), known, run.language, time.monotonic())
+        ranked: Iterable[RemoteHost] = ranks.of_session(session_id)
+        if run.files is not None:
+            able = [host for host in ranked if FEATURE in host.state.features]
+            ranked, known = able or ranks.of_session(session_id), known if known in able else None
+        hosts, choice = choose(ranked, known, run.language, time.monotonic())
         self._choices[choice] += 1
         return hosts
 

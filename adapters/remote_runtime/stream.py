@@ -9,10 +9,12 @@ from attrs import define, field
 from typing_extensions import override
 
 from adapters.remote_runtime.connection import HostLate, HostReply, HostSilent, HostUnreached, ReplyTooLarge
+from adapters.remote_runtime.files import PIECES_MAX, FileExchange
 from adapters.remote_runtime.fleet import Condition, HostView
 from adapters.remote_runtime.messages import MessageRate, OutputLimits, has_no_time, hear, read_message, reply_of
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.silence import JUDGED_EACH_S, LEFT_AFTER_S, Silence, SilenceVerdict
+from adapters.runtime_files import STEP_SIZE_MAX
 from adapters.runtime_frames import RUN_ID_MAX, BrokenStream, Capacity, FrameParser, Kind, StreamFrame, Welcome
 from adapters.runtime_link import PING_SIZE, FrameLink, FrameReceiver
 from adapters.runtime_replies import Line
@@ -36,6 +38,7 @@ class _Run:
     done: "asyncio.Future[HostReply]"
     listener: OutputListener | None
     _view: HostView
+    files: FileExchange | None = None
     is_cancelled: bool = False
     limits: OutputLimits = field(factory=OutputLimits, init=False)
 
@@ -64,6 +67,7 @@ class HostStream(FrameReceiver):
     _runs: dict[int, _Run] = field(factory=dict, init=False)
     _last_id: int = field(default=0, init=False)
     _silence: Silence = field(init=False)
+    _pieces: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(PIECES_MAX), init=False)
     _state_rate: MessageRate = field(factory=lambda: MessageRate(_STATE_INTERVAL_S), init=False)
     _judging: asyncio.TimerHandle | None = field(default=None, init=False)
     _pinged_at_s: float = field(factory=time.monotonic, init=False)
@@ -77,6 +81,7 @@ class HostStream(FrameReceiver):
             Kind.END: reply_size_max,
             Kind.CAPACITY: _CAPACITY_SIZE_MAX,
             Kind.DRAIN: 0,
+            Kind.FILE_FROM_HOST: STEP_SIZE_MAX,
             Kind.PING: PING_SIZE,
             Kind.PONG: PING_SIZE,
         }
@@ -85,16 +90,23 @@ class HostStream(FrameReceiver):
         self._silence = Silence(self._loop.time(), self._loop.time())
 
     async def run(
-        self, execution_id: UUID, body: bytes, ends_at: float, listener: OutputListener | None = None
+        self,
+        execution_id: UUID,
+        body: bytes,
+        ends_at: float,
+        listener: OutputListener | None = None,
+        files: FileExchange | None = None,
     ) -> HostReply:
-        """Send a run and return its reply; a cancelled call withdraws the run.
+        """Send a run and return its reply, with its files meanwhile; a cancelled call withdraws the run.
 
         Raises HostUnreached if nothing was sent, HostSilent or ReplyTooLarge.
         """
         if not self.link.is_open or self._is_used_up:
             raise HostUnreached("its stream has ended")
         self._last_id += 1
-        run_id, run = self._last_id, _Run(execution_id, self._loop.create_future(), listener, self._state)
+        run_id, run = self._last_id, _Run(execution_id, self._loop.create_future(), listener, self._state, files)
+        if files is not None:
+            files.open(self.link, run_id, self._pieces)
         self._runs[run_id] = run
         self._state.in_flight += 1
         self._send(Kind.RUN, run_id, body)
@@ -109,6 +121,8 @@ class HostStream(FrameReceiver):
         finally:
             period.discard(run)
             run.listener = None
+            if files is not None:
+                await files.close()
 
     def cancel(self, execution_id: UUID) -> bool:
         """Stop the execution if it is in flight on this stream; return whether it is."""
@@ -138,6 +152,8 @@ class HostStream(FrameReceiver):
                 self._ended(frame)
             case Kind.OUTPUT:
                 self._output(frame)
+            case Kind.FILE_FROM_HOST:
+                self._moved(frame)
             case Kind.CAPACITY:
                 self._reported(read_message(Capacity, frame))
             case Kind.WELCOME:
@@ -169,6 +185,7 @@ class HostStream(FrameReceiver):
     def _welcomed(self, welcome: Welcome) -> None:
         self._state.claim(welcome.runs_max)
         self._state.name, self._state.unavailable = welcome.name, frozenset(welcome.unavailable)
+        self._state.release, self._state.features = welcome.release, frozenset(welcome.features)
         if self.begun.cancelled():
             return
         self.begun.set_result(welcome)
@@ -191,6 +208,12 @@ class HostStream(FrameReceiver):
         run.limits.note(line, frame.kind, self._loop.time())
         if run.listener is not None:
             hear(run.listener, line)
+
+    def _moved(self, frame: StreamFrame) -> None:
+        run = self._in_flight(frame)
+        if run.files is None:
+            raise BrokenStream(f"a step of files of run {frame.id}, which has none")
+        run.files.on_frame(frame)
 
     def _ended(self, frame: StreamFrame) -> None:
         run = self._in_flight(frame)

@@ -15,6 +15,7 @@ from adapters.remote_runtime.replies import HostFull, RunRefused, ScriptNeeded, 
 from adapters.remote_runtime.turns import HostTurn
 from domain.environments.ports import TreeStore
 from domain.errors import DomainError, Overloaded, RuntimeUnavailable
+from domain.scripts.files import TRANSFER_S
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, Worker
 from domain.scripts.report import ScriptReport, cancelled_report
@@ -92,7 +93,8 @@ class RemoteWorker(Worker):
 
     @override
     async def run(self) -> ScriptReport:
-        ends_at = _now() + self._run.limits.timeout_ms / 1000 + self._options.runtime_timeout_s
+        transfers_s = 0.0 if self._run.files is None else 2 * TRANSFER_S
+        ends_at = _now() + self._run.limits.timeout_ms / 1000 + self._options.runtime_timeout_s + transfers_s
         while True:
             refusals = Refusals()
             for host in self._runner.hosts_for(self._run):

@@ -12,6 +12,8 @@ PIECE_SIZE = 262_144
 """Bytes of each piece of a file but the last one."""
 COUNT_MAX = 64
 """Files that a script finds, and those that are collected."""
+PATTERNS_MAX = 64
+"""Patterns of the paths to collect."""
 FOLDERS_MAX = 64
 """Folders of the files that a script finds."""
 LEVELS_MAX = 8

@@ -8,7 +8,6 @@ from uuid import UUID
 from attrs import field, frozen
 
 from domain.egress.rule import EgressRule
-from domain.errors import RuntimeUnavailable
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
@@ -75,13 +74,6 @@ class ScriptRun:
     """The files that the script finds, and where those go that it leaves; None gives it no folder /files."""
 
 
-def require_no_files(run: ScriptRun) -> None:
-    """Raise RuntimeUnavailable for a run with files, in the place of a runner that gives scripts none."""
-    if run.files is not None:
-        remedy = "its host gives scripts no files. Use a server that runs scripts itself."
-        raise RuntimeUnavailable(run.language, remedy)
-
-
 class Worker(Protocol):
     """A worker that was acquired for one run."""
 
@@ -117,8 +109,8 @@ class ScriptRunner(Protocol):
     async def acquire(self, run: ScriptRun) -> Worker:
         """Wait for a worker; a cancelled call leaves the queue, and nothing was started.
 
-        Raises Overloaded if the queue is full or the wait too long, RuntimeUnavailable if the language cannot run now
-        or the runner gives scripts no files and the run has some, and what `run.source` raises.
+        Raises Overloaded if the queue is full or the wait too long, RuntimeUnavailable if the language cannot run now,
+        and what `run.source` raises.
         """
         ...
 

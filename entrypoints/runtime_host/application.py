@@ -39,7 +39,7 @@ from entrypoints.runtime_host.errors import (
 )
 from entrypoints.runtime_host.executions import StartDeadline
 from entrypoints.runtime_host.hosted import NAME, HostedExecutions
-from entrypoints.runtime_host.messages import check_call, read_message, require_form, script_run
+from entrypoints.runtime_host.messages import check_call, files_of, read_message, require_form, script_run
 from entrypoints.runtime_host.options import ENVELOPE_SIZE_MAX, RuntimeHostOptions
 from entrypoints.runtime_host.stream import HostStreams, StreamResponse
 from entrypoints.runtime_host.streamed import streamed_run
@@ -137,7 +137,8 @@ class HostApi:
             message = await self._execute_message(request)
         request.parameters |= {"request_id": message.request_id, "execution_id": message.execution_id}
         deadline = StartDeadline(message.time_left_ms, arrived_at_s, self._monotonic)
-        run = script_run(message, self._script_of(message), None if streamed is None else streamed.output)
+        listener, files = None if streamed is None else streamed.output, files_of(message, streamed)
+        run = script_run(message, self._script_of(message), listener, files)
         await self._trees.require(run)
         deadline.require_left()
         wait = partial(until_disconnect, request.receive)

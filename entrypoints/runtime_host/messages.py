@@ -21,6 +21,7 @@ from domain.egress.rule import EgressRule, InvalidRule
 from domain.identity import SessionRef
 from domain.scripts.convention import Convention
 from domain.scripts.environment import Environment
+from domain.scripts.files import RunFiles, path_fault
 from domain.scripts.language import Language
 from domain.scripts.limits import Limits
 from domain.scripts.output import OutputListener
@@ -29,6 +30,7 @@ from domain.scripts.report import Failure, ScriptReport
 from domain.scripts.script import InputForm, Script, ScriptSyntaxError, SyntaxFault
 from domain.scripts.syntax import Syntax
 from entrypoints.runtime_host.errors import MalformedRequest
+from entrypoints.runtime_host.streamed import StreamedRun
 
 _Message = TypeVar("_Message", bound=Struct)
 
@@ -49,7 +51,9 @@ def read_language(name: str) -> tuple[Language, Convention]:
         raise MalformedRequest(str(error)) from error
 
 
-def script_run(request: ExecuteRequest, script: Script, listener: OutputListener | None = None) -> ScriptRun:
+def script_run(
+    request: ExecuteRequest, script: Script, listener: OutputListener | None = None, files: RunFiles | None = None
+) -> ScriptRun:
     """Return the run that the request describes; raises MalformedRequest."""
 
     async def source() -> Script:
@@ -79,7 +83,19 @@ def script_run(request: ExecuteRequest, script: Script, listener: OutputListener
         secrets={} if grants is None else grants.secrets,
         syntax=None if grants is None else grants.syntax,
         environment=_environment(request),
+        files=files,
     )
+
+
+def files_of(request: ExecuteRequest, streamed: StreamedRun | None) -> RunFiles | None:
+    """Return the files of the run, which come and go on its stream; raises MalformedRequest."""
+    if request.grants is None or request.grants.files is None:
+        return None
+    if streamed is None or streamed.files is None:
+        raise MalformedRequest("files need a stream")
+    if any(path_fault(each.path) for each in request.grants.files.given):
+        raise MalformedRequest("a path of files names no file")
+    return streamed.files.of_run(_granted_language(request.language))
 
 
 def _environment(request: ExecuteRequest) -> Environment | None:

@@ -7,11 +7,14 @@ from attrs import Attribute, field, frozen
 
 from adapters.runtime_protocol import ESCAPED_BYTES
 from domain.grants.secrets import SECRETS_MAX
+from domain.scripts.files import COUNT_MAX, PATH_SIZE_MAX, PATTERNS_MAX
 from domain.secrets.secret import VALUE_SIZE_MAX
 
 ENVELOPE_SIZE_MAX = 16_384
 """The largest body without its script, params and context, in bytes."""
 _NAME_LENGTH_MAX = 128
+_FILES_SIZE_MAX = (COUNT_MAX + PATTERNS_MAX) * (2 * PATH_SIZE_MAX + 64)
+"""The paths of files, with a backslash before each byte, and their sizes."""
 
 
 def _require_token(options: "RuntimeHostOptions", _attribute: "Attribute[str | None]", token: str | None) -> None:
@@ -66,7 +69,7 @@ class RuntimeHostOptions:
     def execute_body_size_max(self) -> int:
         """The largest body of `POST /execute`."""
         values = self.params_size_max + self.context_size_max + self.state_size_max
-        return self.script_body_size_max + values + ESCAPED_BYTES * self.secrets_size_max
+        return self.script_body_size_max + values + _FILES_SIZE_MAX + ESCAPED_BYTES * self.secrets_size_max
 
     @property
     def script_body_size_max(self) -> int:

@@ -11,6 +11,7 @@ from attrs import define, field
 from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import override
 
+from adapters.runtime_files import FEATURE, STEP_SIZE_MAX
 from adapters.runtime_frames import (
     RUN_ID_MAX,
     BrokenStream,
@@ -119,7 +120,14 @@ class HostStreams:
         languages = [str(language) for language in Language]
         options, unavailable = self._options, list(self._reports.unavailable)
         return Welcome(
-            options.name, self._boot_id, VERSION, languages, options.runs_max, self._executions.closed, unavailable
+            options.name,
+            self._boot_id,
+            VERSION,
+            languages,
+            options.runs_max,
+            self._executions.closed,
+            unavailable,
+            features=[FEATURE],
         )
 
     def _report(self, payload: bytes) -> None:
@@ -149,6 +157,7 @@ class ServedStream(FrameReceiver):
             Kind.CANCEL: 0,
             Kind.WITHDRAW: 0,
             Kind.EVICT: _EVICTION_SIZE_MAX,
+            Kind.FILE_TO_HOST: STEP_SIZE_MAX,
             Kind.PING: PING_SIZE,
             Kind.PONG: PING_SIZE,
         }
@@ -166,12 +175,14 @@ class ServedStream(FrameReceiver):
         match frame.kind:
             case Kind.RUN:
                 self._run(frame)
-            case Kind.CANCEL | Kind.WITHDRAW if not 0 < frame.id <= self._last_id:
+            case Kind.CANCEL | Kind.WITHDRAW | Kind.FILE_TO_HOST if not 0 < frame.id <= self._last_id:
                 raise BrokenStream(f"a frame for run {frame.id}, which was never sent")
             case Kind.CANCEL:
                 self._cancel(self._runs.get(frame.id))
             case Kind.WITHDRAW if frame.id in self._runs:
                 self._runs[frame.id].withdraw()
+            case Kind.FILE_TO_HOST if frame.id in self._runs:
+                self._move(self._runs[frame.id], frame)
             case Kind.EVICT:
                 self._evict(frame)
             case Kind.PONG if self._is_draining:
@@ -224,6 +235,11 @@ class ServedStream(FrameReceiver):
         if run is not None and run.message is not None and not run.is_cancelled:
             run.is_cancelled = True
             self._streams.tasks.spawn(self._streams.cancel(run.message.execution_id))
+
+    def _move(self, run: StreamedRun, frame: StreamFrame) -> None:
+        if run.files is None:
+            raise BrokenStream(f"a step of files of run {frame.id}, which has none")
+        run.files.on_frame(frame)
 
     def _evict(self, frame: StreamFrame) -> None:
         try:

@@ -19,6 +19,7 @@ from domain.concurrency.budget import call_later
 from domain.scripts.output import OutputListener, ScriptProgress
 from entrypoints.http.request import Header
 from entrypoints.http.response import JSON, SINGLE_WRITE
+from entrypoints.runtime_host.files import StreamedFiles
 
 STREAMED = "pglambda.streamed"
 """The name of an ASGI extension: the execution is one of a stream."""
@@ -120,6 +121,7 @@ class StreamedRun:
     _run_id: int
     _payload: bytes = field(repr=False)
     output: LiveOutput | None = field(default=None, init=False)
+    files: StreamedFiles | None = field(default=None, init=False)
     is_ended: bool = field(default=False, init=False)
     is_cancelled: bool = field(default=False, init=False)
     _is_read: bool = field(default=False, init=False)
@@ -130,6 +132,10 @@ class StreamedRun:
     def __attrs_post_init__(self) -> None:
         if self.message is not None and self.message.live:
             self.output = LiveOutput(self._link, self._run_id)
+        fields = None if self.message is None or self.message.grants is None else self.message.grants.files
+        if self.message is not None and fields is not None:
+            ends_at = asyncio.get_running_loop().time() + self.message.time_left_ms / 1000
+            self.files = StreamedFiles(fields, self._link, self._run_id, ends_at)
 
     def scope(self, stream: Scope) -> Scope:
         """Return the scope of a request on this stream."""
@@ -147,8 +153,10 @@ class StreamedRun:
         }
 
     def withdraw(self) -> None:
-        """Let the run start nothing, if it is queued."""
+        """Let the run start nothing, if it is queued. No further file is delivered or collected."""
         self._withdrawn.set()
+        if self.files is not None:
+            self.files.close()
 
     async def receive(self) -> Message:
         """Return the body, and then that the controller has left, once it has."""

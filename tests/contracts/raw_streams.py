@@ -1,7 +1,7 @@
 """Either end of a stream as raw frames, for tests of peers that break the protocol."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -30,9 +30,9 @@ def frame(kind: int, run_id: int = 0, payload: bytes = b"") -> bytes:
     return writer.take(1 << 30)
 
 
-def welcome(runs_max: int = 8, *, draining: bool = False) -> bytes:
+def welcome(runs_max: int = 8, *, draining: bool = False, features: Sequence[str] = ()) -> bytes:
     """Return the first frame of a host."""
-    first = Welcome("raw", new_id(), "0.0.0", ["python"], runs_max, draining)
+    first = Welcome("raw", new_id(), "0.0.0", ["python"], runs_max, draining, features=list(features))
     return frame(Kind.WELCOME, 0, msgspec.json.encode(first))
 
 

@@ -10,12 +10,13 @@ from domain.identity import ANONYMOUS
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.report import ExecutionUnknown
+from tests.contracts.script_files import ScriptFilesContract
 from tests.contracts.script_runner import ScriptRunnerContract
 from tests.contracts.script_runs import failure_of, new_session, report_of, result_of, run_of, script_of
 from tests.support.waiting import until
 
 
-class TestMemoryScriptRunner(ScriptRunnerContract):
+class TestMemoryScriptRunner(ScriptRunnerContract, ScriptFilesContract):
     @pytest.fixture
     def runner(self) -> MemoryScriptRunner:
         return MemoryScriptRunner(

@@ -12,6 +12,7 @@ from domain.scripts.script import InputForm
 from domain.scripts.syntax import Syntax
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
+from tests.contracts.script_files import ScriptFilesContract
 from tests.contracts.script_runner import ScriptRunnerContract
 from tests.contracts.script_runs import report_of, run_of, script_of
 from tests.contracts.served_hosts import served
@@ -23,7 +24,7 @@ TOKEN = "a token for tests"
 MODULE = "export default 5"
 
 
-class TestOverAUnixSocket(ScriptRunnerContract):
+class TestOverAUnixSocket(ScriptRunnerContract, ScriptFilesContract):
     @pytest.fixture
     async def runner(self, tmp_path):
         app = HostApi(MemoryScriptRunner(), RuntimeHostOptions(bind="unix:/tmp/host.sock")).app()
@@ -37,7 +38,7 @@ class TestOverAUnixSocket(ScriptRunnerContract):
             await runner.close()
 
 
-class TestOverLoopback(ScriptRunnerContract):
+class TestOverLoopback(ScriptRunnerContract, ScriptFilesContract):
     @pytest.fixture
     async def runner(self):
         app = HostApi(MemoryScriptRunner(), RuntimeHostOptions(token=TOKEN)).app()
@@ -51,7 +52,7 @@ class TestOverLoopback(ScriptRunnerContract):
             await runner.close()
 
 
-class TestOverTls(ScriptRunnerContract):
+class TestOverTls(ScriptRunnerContract, ScriptFilesContract):
     @pytest.fixture
     async def runner(self, tmp_path):
         authority = Authority(tmp_path)

@@ -14,6 +14,7 @@ from domain.scripts.language import Language
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.node_script_runner import NodeScriptRunnerContract
+from tests.contracts.script_files import ScriptFilesContract
 from tests.contracts.script_runner import ScriptLimitsContract, ScriptRunnerContract
 from tests.contracts.served_hosts import served
 from tests.support.folders import shared_folder
@@ -42,7 +43,7 @@ async def url(folder: Path) -> AsyncIterator[str]:
     await sandbox.close(5)
 
 
-class TestServedSandbox(ScriptRunnerContract, ScriptLimitsContract, NodeScriptRunnerContract):
+class TestServedSandbox(ScriptRunnerContract, ScriptFilesContract, ScriptLimitsContract, NodeScriptRunnerContract):
     @pytest_asyncio.fixture(loop_scope="module")
     async def runner(self, url: str) -> AsyncIterator[HttpScriptRunner]:
         options = RuntimeOptions(runs_max=self.workers_max, queue_max=self.queue_max, queue_timeout_s=1.0)

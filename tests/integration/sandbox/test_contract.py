@@ -11,6 +11,7 @@ import pytest_asyncio
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from domain.scripts.language import Language
+from tests.contracts.script_files import ScriptFilesContract
 from tests.contracts.script_runner import ScriptLimitsContract, ScriptRunnerContract
 from tests.support.waiting import until
 
@@ -31,7 +32,7 @@ async def sandbox(runtimes_dir: Path) -> AsyncIterator[SandboxScriptRunner]:
     await runner.close(5)
 
 
-class TestSandboxScriptRunner(ScriptRunnerContract, ScriptLimitsContract):
+class TestSandboxScriptRunner(ScriptRunnerContract, ScriptFilesContract, ScriptLimitsContract):
     @pytest_asyncio.fixture(loop_scope="module")
     async def runner(self, sandbox: SandboxScriptRunner) -> AsyncIterator[SandboxScriptRunner]:
         """The shared runner, in which no session has a worker when a test begins."""

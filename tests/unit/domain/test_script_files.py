@@ -2,11 +2,8 @@
 
 import pytest
 
-from domain.errors import RuntimeUnavailable
 from domain.scripts.files import LeftFile, RunFiles, is_wanted, path_fault, refused
-from domain.scripts.ports import require_no_files
 from domain.scripts.report import FailureCode
-from tests.contracts.script_runs import run_of
 
 FILES = RunFiles(1)
 
@@ -60,12 +57,6 @@ def test_too_many_and_too_large_files_are_refused_with_limit_and_observed_value(
     assert (many.code, many.limit, many.observed) == (FailureCode.FILES_TOO_LARGE, 64, 65)
     assert large is not None
     assert (large.code, large.limit, large.observed) == (FailureCode.FILES_TOO_LARGE, 1 << 20, (1 << 20) + 1)
-
-
-def test_a_runner_that_gives_scripts_no_files_refuses_runs_that_have_some() -> None:
-    require_no_files(run_of("result = 1"))
-    with pytest.raises(RuntimeUnavailable, match="no files"):
-        require_no_files(run_of("result = 1", files=FILES))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
 from domain.errors import RuntimeUnavailable
 from domain.identity import ANONYMOUS
+from domain.scripts.files import TRANSFER_S
 from entrypoints.composition.host_options import runtime_options
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
@@ -81,6 +82,11 @@ class TestExecute:
         assert (await client.post("/execute", json=by_hash | {"script_content": "result = 1"})).status_code == 200
         again = await client.post("/execute", json=execute_body(script_content=None))
         assert again.json()["result"] == 1
+
+    async def test_files_need_a_stream(self, client, runner):
+        body = execute_body(language="python+granted", grants={"files": {"size_mb": 1}})
+        response = await client.post("/execute", json=body)
+        assert (response.status_code, error_of(response), runner.ran) == (400, "INVALID_REQUEST", [])
 
     async def test_the_host_does_not_ask_for_a_checked_script(self, client):
         await client.post("/check", json={"language": "python", "owner": "anonymous", "script_content": "result = 1"})
@@ -171,7 +177,8 @@ class TestExecute:
     async def test_the_longest_time_that_settings_allow_is_accepted(self, client, tmp_path):
         longest = {"SCRIPT_TIMEOUT_MAX_MS": "3600000", "RUNTIME_TIMEOUT_SECONDS": "600", "DATA_DIR": str(tmp_path)}
         settings = load_settings(longest)
-        left_ms = settings.script_timeout_max_ms + int(runtime_options(settings).runtime_timeout_s * 1000)
+        beside_s = runtime_options(settings).runtime_timeout_s + 2 * TRANSFER_S
+        left_ms = settings.script_timeout_max_ms + int(beside_s * 1000)
         assert (await client.post("/execute", json=execute_body(time_left_ms=left_ms))).status_code == 200
         response = await client.post("/execute", json=execute_body(time_left_ms=left_ms + 1))
         assert (response.status_code, error_of(response)) == (400, "INVALID_REQUEST")
