@@ -3,16 +3,20 @@
 import json
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from attrs import asdict, fields
 
 from domain.egress.traffic import ExecutionTraffic, HostTraffic, Refusal, RefusalReason
 from domain.json_text import JsonText
+from domain.scripts.collected import CollectedFile
 from domain.scripts.dropped import DroppedName
 from domain.scripts.report import Failure, FailureCode, ScriptReport
 
 # ASCII can hold what a script may print and PostgreSQL's text cannot: NUL, and halves of surrogate pairs.
-_encode = json.JSONEncoder(separators=(",", ":"), default=asdict).encode
+_encode = json.JSONEncoder(
+    separators=(",", ":"), default=lambda value: str(value) if isinstance(value, UUID) else asdict(value)
+).encode
 
 
 _STORED = [member.name for member in fields(ScriptReport) if member.name != "result"]
@@ -37,6 +41,7 @@ def report_of(text: str, result: str | None) -> ScriptReport:
     """Return the report in a JSON text; facts of another release that this one does not know are dropped."""
     facts = json.loads(text)
     failure, traffic, dropped = facts.pop("failure"), facts.pop("traffic", None), facts.pop("dropped", ())
+    files = facts.pop("files", None)
     return ScriptReport(
         result=None if result is None else JsonText(result),
         failure=None
@@ -44,8 +49,14 @@ def report_of(text: str, result: str | None) -> ScriptReport:
         else Failure(**_known(Failure, failure) | {"code": FailureCode(failure["code"])}),
         traffic=None if traffic is None else _traffic(traffic),
         dropped=tuple(DroppedName(**_known(DroppedName, each)) for each in dropped),
+        files=None if files is None else tuple(map(_file, files)),
         **_known(ScriptReport, facts),
     )
+
+
+def _file(facts: Mapping[str, Any]) -> CollectedFile:
+    known = _known(CollectedFile, facts)
+    return CollectedFile(**known | {"file_id": UUID(known["file_id"])})
 
 
 def _traffic(facts: Mapping[str, Any]) -> ExecutionTraffic:

@@ -1,5 +1,6 @@
 """The use case of calls by name: a function is executed in a hidden session of its caller."""
 
+from functools import partial
 from uuid import UUID
 
 from attrs import frozen
@@ -9,6 +10,7 @@ from domain.executions.execution import Executed, Execution
 from domain.executions.function_sessions import FunctionSessions
 from domain.executions.ports import ExecutionFilter, ExecutionRepository
 from domain.executions.service import ExecutionService
+from domain.files.asked import AskedFiles
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner
 from domain.json_text import JsonText
@@ -28,7 +30,12 @@ class FunctionCalls:
     _executions: ExecutionRepository
 
     async def execute(
-        self, owner: Owner, name: str, params: JsonText, idempotency_key: IdempotencyKey | None = None
+        self,
+        owner: Owner,
+        name: str,
+        params: JsonText,
+        idempotency_key: IdempotencyKey | None = None,
+        files: AskedFiles | None = None,
     ) -> Executed:
         """Run the function once with `params`: the owner's own, or else the shared one.
 
@@ -39,12 +46,12 @@ class FunctionCalls:
         """
         budget, lookup = self._sessions.budget(), self._sessions.lookup(owner, name)
         if lookup.version is None and idempotency_key is None:
-            return await self._sessions.in_current(
-                lookup, budget, lambda ref: self._service.execute(ref, params, budget=budget, current_only=True)
-            )
-        return await self._sessions.in_exact(
-            lookup, idempotency_key, budget, lambda ref: self._service.execute(ref, params, idempotency_key, budget)
+            run = partial(self._service.execute, params=params, budget=budget, current_only=True, files=files)
+            return await self._sessions.in_current(lookup, budget, run)
+        keyed = partial(
+            self._service.execute, params=params, idempotency_key=idempotency_key, budget=budget, files=files
         )
+        return await self._sessions.in_exact(lookup, idempotency_key, budget, keyed)
 
     async def history(
         self, owner: Owner, name: str, after: UUID | None, size: int, wanted: ExecutionFilter

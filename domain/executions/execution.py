@@ -12,7 +12,7 @@ from domain.files.file import StoredFile
 from domain.identity import SessionRef, uuid7_time
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
-from domain.scripts.report import ERASED, ExecutionStatus, Failure, ScriptReport
+from domain.scripts.report import ERASED, ExecutionStatus, Failure, FailureCode, ScriptReport
 from domain.sessions.session import Session
 
 _REPEAT_IS_UNSAFE = "Do not repeat the call unless the script may run twice."
@@ -175,6 +175,8 @@ class ExecutionFailed(ScriptFailed):
         """The facts of the run that the error does not have as its code and its message."""
         facts = execution_facts(self.execution_id, self.report, self.failure)
         del facts["error"], facts["message"]
+        if self.failure.code is FailureCode.FILES_LOST:
+            facts["executed"] = "yes"
         return facts if self.execution_count is None else facts | {"execution_count": self.execution_count}
 
 
@@ -245,6 +247,7 @@ def execution_facts(execution_id: UUID, report: ScriptReport, failure: Failure |
         "stdout": report.stdout,
         "stderr": report.stderr,
         "redacted": report.redacted or None,
+        "files": None if report.files is None else [each.facts() for each in report.files],
     }
     if failure is not None:
         facts |= {

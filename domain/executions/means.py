@@ -8,12 +8,18 @@ from attrs import define, evolve, frozen
 from domain.egress.rule import EgressRule
 from domain.environments.catalog import EnvironmentCatalog
 from domain.executions.execution import Executed, OpenExecution
+from domain.files.asked import AskedFiles, no_files
+from domain.files.file import LeftBy, StoredFile
+from domain.files.left import LeftFiles
+from domain.files.run import NO_FILES, FilesOfRuns, PreparedFiles
 from domain.grants.ceilings import EgressCeilings
 from domain.grants.environment import EnvironmentGrant
+from domain.grants.files import FilesGrant
 from domain.grants.grants import Grants, GrantsUnknown
 from domain.grants.state import SaveOn, StateGrant, StateMode
 from domain.identity import Owner
 from domain.scripts.environment import Environment
+from domain.scripts.files import RunFiles
 from domain.scripts.output import OutputListener
 from domain.scripts.ports import RunState
 from domain.scripts.report import ScriptReport
@@ -26,13 +32,18 @@ from domain.states.state import SlotClaim
 
 @frozen
 class RunMeans:
-    """What one run is given: network rules, state, secrets of its owner, the syntax of its script, and packages."""
+    """What one run is given: network rules, state, secrets of its owner, the syntax of its script, packages, files.
+
+    `left` is the sink in `files`, if something is to be collected.
+    """
 
     network: tuple[EgressRule, ...] = ()
     state: RunState | None = None
     secrets: RunSecrets | None = None
     syntax: Syntax | None = None
     environment: Environment | None = None
+    files: RunFiles | None = None
+    left: LeftFiles | None = None
 
     @property
     def secret_values(self) -> Mapping[str, str]:
@@ -44,8 +55,14 @@ class RunMeans:
         return listener if self.secrets is None else self.secrets.listening(listener)
 
     def shown(self, report: ScriptReport) -> ScriptReport:
-        """Return the report without the secrets of the run, which has ended."""
-        return report if self.secrets is None else self.secrets.shown(report)
+        """Return the report without the secrets of the run, which has ended, and with the files that it left."""
+        shown = report if self.secrets is None else self.secrets.shown(report)
+        return shown if self.left is None else self.left.reported(shown)
+
+    @property
+    def stored_files(self) -> tuple[StoredFile, ...]:
+        """The files that the run has left, to be completed with its end."""
+        return () if self.left is None else tuple(self.left.files.values())
 
 
 NO_MEANS = RunMeans()
@@ -60,9 +77,12 @@ class Means:
     _states: StateSlots
     _secrets: SecretValues
     _environments: EnvironmentCatalog
+    _files: FilesOfRuns
 
     @asynccontextmanager
-    async def given(self, execution: OpenExecution, slot_wait_s: float | None) -> AsyncIterator[RunMeans]:
+    async def given(
+        self, execution: OpenExecution, slot_wait_s: float | None, asked: AskedFiles | None = None
+    ) -> AsyncIterator[RunMeans]:
         """Yield what the run is given, and hold its state's slot meanwhile; the rules are judged for the present owner.
 
         Raises:
@@ -72,20 +92,24 @@ class Means:
             EnvironmentNotReady: the packages are not built for this platform.
             StateTaken: another execution holds the slot for longer than `slot_wait_s`, by default QUEUE_TIMEOUT_MS.
             SecretNotFound, SecretNotAllowed, SecretsUnavailable: the owner's secrets have changed.
+            FileNotFound, FileExpired: the owner no longer has a file that the call names.
+            InvalidRequest: the call names files, and the session has none, or has too little room for them.
             SessionNotFound, Overloaded, StorageUnavailable: the state, or the rules of the owner, cannot be read.
         """
-        grants = execution.session.grants
-        assert grants is not None, "a session without grants has no means"
+        grants = execution.session.grants or Grants()
         if grants.unknown:
             raise GrantsUnknown(grants.unknown)
         if grants.network is not None:
             await self._egress.require(execution.ref.owner, grants.network.allow)
         network = () if grants.network is None else grants.network.allow
         environment = await self._environment(execution.ref.owner, grants.environment)
+        files = await self._prepared(execution, grants.files, asked)
         async with self._state(execution, grants.state, slot_wait_s) as state:
             # Last: what is refused before counts no use of a secret.
             secrets = await self._given_secrets(execution, grants)
-            yield RunMeans(network, state, secrets, grants.run_syntax, environment)
+            if secrets is not None and files.left is not None:
+                files.left.shown = secrets.shown_text
+            yield RunMeans(network, state, secrets, grants.run_syntax, environment, files.run, files.left)
 
     @asynccontextmanager
     async def _state(
@@ -108,6 +132,17 @@ class Means:
         pinned = execution.session.pinned
         pin = None if pinned is None else pinned.pin
         return RunSecrets(await self._secrets.give(execution.ref.owner, grants.secrets.names, pin))
+
+    async def _prepared(
+        self, execution: OpenExecution, granted: FilesGrant | None, asked: AskedFiles | None
+    ) -> PreparedFiles:
+        if granted is None:
+            if asked is not None:
+                raise no_files()
+            return NO_FILES
+        assert granted.size_mb is not None, "a session is pinned to a size"
+        by = LeftBy(execution.ref, execution.execution_id, execution.deadline_at)
+        return await self._files.prepared(by, granted.size_mb, asked)
 
     async def _environment(self, owner: Owner, granted: EnvironmentGrant | None) -> Environment | None:
         if granted is None:

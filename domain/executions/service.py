@@ -33,6 +33,7 @@ from domain.executions.ports import (
 )
 from domain.executions.running import RunningExecutions
 from domain.executions.uses import uses_of
+from domain.files.asked import AskedFiles
 from domain.functions.params import ParamsCheck
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
@@ -78,7 +79,7 @@ class ExecutionService:
         init=False,
     )
 
-    async def execute(
+    async def execute(  # noqa: PLR0913  # what one request may say
         self,
         ref: SessionRef,
         params: JsonText,
@@ -86,6 +87,7 @@ class ExecutionService:
         budget: Budget | None = None,
         *,
         current_only: bool = False,
+        files: AskedFiles | None = None,
     ) -> Executed:
         """Run the session's script once with `params`, and count it.
 
@@ -98,9 +100,9 @@ class ExecutionService:
             StateTaken: another execution writes the state of the session; nothing ran.
             VersionReplaced: the version is not current; nothing ran.
             Overloaded, QuotaReached, RuntimeUnavailable, StorageUnavailable: nothing ran.
-            GrantsUnknown: the session has grants of a later release; nothing ran.
+            GrantsUnknown, InvalidRequest: the session has grants of a later release, or not the files; nothing ran.
             EgressNotAllowed, SecretNotFound, SecretNotAllowed, SecretsUnavailable: nothing ran.
-            EnvironmentNotFound, EnvironmentNotReady: nothing ran.
+            EnvironmentNotFound, EnvironmentNotReady, FileNotFound, FileExpired: nothing ran.
             ParamsRefused, PinnedVersionNotFound, SchemaUnusable: nothing ran (see ParamsCheck).
             IdempotencyConflict, KeyInFlight, KeyInterrupted: nothing ran for this call.
             ExecutionFailed: the script ran and failed, or was stopped; after a purge without a count.
@@ -111,7 +113,7 @@ class ExecutionService:
         keyed = idempotency_key and KeyedExecutionRecorder(self._keyed, idempotency_key)
         recorder = keyed or self._executions
         budget = budget or Budget(self._policy.request_timeout_s)
-        call = Call(ref, params, self._ids.new(now, ref.session_id), now, recorder, budget, current_only)
+        call = Call(ref, params, self._ids.new(now, ref.session_id), now, recorder, budget, current_only, files=files)
         task = self._tasks.spawn(self._execute(call, recorder))
         try:
             return await asyncio.shield(task)
@@ -132,13 +134,15 @@ class ExecutionService:
             executed = await self._complete(call, execution)
             return executed.require_success()
 
-    async def complete(
+    async def complete(  # noqa: PLR0913  # what a claim knows of one execution
         self,
         execution: OpenExecution,
         params: JsonText,
         recorder: EndRecorder,
         listener: OutputListener,
         postponing: EndRecorder | None = None,
+        *,
+        files: AskedFiles | None = None,
     ) -> Executed:
         """Run an execution that was begun elsewhere, and record its end with `recorder`, also that of a failed script.
 
@@ -148,7 +152,7 @@ class ExecutionService:
         """
         budget, now = Budget(self._policy.request_timeout_s), self._clock.now()
         ref, execution_id = execution.ref, execution.execution_id
-        call = Call(ref, params, execution_id, now, recorder, budget, listener=listener, postponing=postponing)
+        call = Call(ref, params, execution_id, now, recorder, budget, False, listener, postponing, files)
         try:
             self._in_flight.acquire(call.ref.owner)
         except DomainError:
@@ -160,14 +164,14 @@ class ExecutionService:
             self._in_flight.release(call.ref.owner)
 
     def _complete(self, call: Call, execution: OpenExecution) -> Awaitable[Executed]:
-        if execution.session.grants is None:
+        if execution.session.grants is None and call.files is None:
             return self._ran(call, execution)  # no coroutine of its own, which each of its steps would pass through
         return self._granted(call, execution)
 
     async def _granted(self, call: Call, execution: OpenExecution) -> Executed:
         wait_s = None if call.postponing is None else _POSTPONED_AFTER_S
         async with contextlib.AsyncExitStack() as stack:
-            giving = stack.enter_async_context(self._means.given(execution, wait_s))
+            giving = stack.enter_async_context(self._means.given(execution, wait_s, call.files))
             means = await self._prepared(call, giving)
             return self._means.used(await self._ran(call, execution, means), means)
 
@@ -187,13 +191,11 @@ class ExecutionService:
     async def _ran(self, call: Call, execution: OpenExecution, means: RunMeans = NO_MEANS) -> Executed:
         worker = await self._acquire(call, execution, means)
         try:
-            report = means.shown(await self._run(call, execution, worker))
+            report = means.shown(await self._run(call, execution, worker, means))
         finally:
             await worker.release()
-        uses = None if means is NO_MEANS else uses_of(report, means)
-        count = await self._finish(call, execution, report, uses)
-        title = execution.session.language_title
-        return Executed(call.ref, call.execution_id, title, report, count)
+        count = await self._finish(call, execution, report, means)
+        return Executed(call.ref, call.execution_id, execution.session.language_title, report, count)
 
     async def _begin(self, call: Call, recorder: ExecutionRecorder) -> OpenExecution | Executed:
         beginning = recorder.begin(call.execution_id, call.ref, self._policy.allowance)
@@ -229,8 +231,9 @@ class ExecutionService:
             await self._late.withdrawn(call)
             raise
 
-    async def _run(self, call: Call, execution: OpenExecution, worker: Worker) -> ScriptReport:
-        limit_s = execution.session.limits.timeout_ms / 1000 + self._policy.run_overhead_s
+    async def _run(self, call: Call, execution: OpenExecution, worker: Worker, means: RunMeans) -> ScriptReport:
+        overhead_s = self._policy.overhead_s(has_files=means.files is not None)
+        limit_s = execution.session.limits.timeout_ms / 1000 + overhead_s
         late = partial(ExecutionUnknown, "the runtime did not respond in time")
         call.started = True
         self._running.began(call.ref, call.execution_id, worker)
@@ -244,8 +247,9 @@ class ExecutionService:
         finally:
             self._running.ended(call.execution_id)
 
-    async def _finish(self, call: Call, execution: OpenExecution, report: ScriptReport, uses: JsonText | None) -> int:
-        finished = FinishedExecution(execution, self._clock.now(), call.params, report, report.state, uses)
+    async def _finish(self, call: Call, execution: OpenExecution, report: ScriptReport, means: RunMeans) -> int:
+        now, uses = self._clock.now(), None if means is NO_MEANS else uses_of(report, means)
+        finished = FinishedExecution(execution, now, call.params, report, report.state, uses, means.stored_files)
         try:
             return await call.budget.spend(call.recorder.finish(finished), StorageUnavailable)
         except ExecutionLost as error:
@@ -283,6 +287,7 @@ class ExecutionService:
             secrets=means.secret_values,
             syntax=means.syntax,
             environment=means.environment,
+            files=means.files,
         )
 
     async def _source(self, ref: SessionRef) -> Script:

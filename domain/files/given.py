@@ -2,25 +2,34 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from functools import partial
+from contextlib import aclosing
 from uuid import UUID
 
-from domain.errors import InvalidRequest, Problem
+from domain.concurrency.budget import Budget
+from domain.errors import InvalidRequest, Problem, StorageUnavailable
 from domain.files.file import Span
 from domain.files.service import FileService
 from domain.identity import Owner
 from domain.scripts.files import COUNT_MAX, FOLDERS_MAX, MIB, PIECE_SIZE, GivenFile, path_fault
 
-INLINE_SIZE_MAX = 262_144
-"""Bytes of all files together whose content is in the request."""
 _PAGE_SIZE = 4096
 """What a file of at least one byte takes in the folder /files, and a multiple of it."""
 
 
-async def stored_file(service: FileService, owner: Owner, path: str, file_id: UUID) -> GivenFile:
-    """Return an uploaded file as one that a script finds; raises FileNotFound, FileExpired and StorageUnavailable."""
+async def stored_file(service: FileService, owner: Owner, path: str, file_id: UUID, budget: Budget) -> GivenFile:
+    """Return an uploaded file as one that a script finds; raises FileNotFound, FileExpired and StorageUnavailable.
+
+    Its pieces raise FileNotFound if it is removed meanwhile, and StorageUnavailable when the budget is spent.
+    """
     file = await service.get(owner, file_id)
-    return GivenFile(path, file.size, partial(service.content, owner, file, Span(0, file.size - 1)))
+
+    async def pieces() -> AsyncIterator[bytes]:
+        async with aclosing(service.pieces(owner, file, Span(0, file.size - 1))) as stored:
+            while (piece := await budget.spend(anext(stored, None), _late)) is not None:
+                yield piece
+                service.stats.given_bytes += len(piece)
+
+    return GivenFile(path, file.size, pieces, file_id)
 
 
 def inline_file(path: str, content: bytes) -> GivenFile:
@@ -38,6 +47,10 @@ def require_given(files: Sequence[GivenFile], size_mb: int) -> None:
     problems = tuple(_problems(files, size_mb))
     if problems:
         raise InvalidRequest(problems)  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
+
+
+def _late() -> StorageUnavailable:
+    return StorageUnavailable(stored="no", executed="no")
 
 
 def _problems(files: Sequence[GivenFile], size_mb: int) -> Iterator[Problem]:

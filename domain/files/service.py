@@ -1,8 +1,8 @@
 """The use cases of files: upload, read, list and remove."""
 
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import datetime
 from mimetypes import MimeTypes
 from uuid import UUID
@@ -11,9 +11,10 @@ from attrs import define, field
 
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.background_tasks import BackgroundTasks
+from domain.concurrency.budget import Budget
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.concurrency.fair_turns import FairTurns
-from domain.errors import Unavailable
+from domain.errors import StorageUnavailable, Unavailable
 from domain.files.file import (
     CHUNK_SIZE,
     DEFAULT_TYPE,
@@ -30,7 +31,6 @@ from domain.files.ports import FileRepository, FileStart
 from domain.files.room import FileRoom
 from domain.identity import Owner
 from domain.paging import Page
-from domain.scripts.files import LeftFile
 
 _TYPES = MimeTypes()
 """By the ends of names, as Python knows them on every host."""
@@ -40,7 +40,9 @@ _TYPES = MimeTypes()
 class FileStats:
     """Bytes of content that were received and sent, files that were stored, and uploads that ended without one.
 
-    `full` counts uploads that were refused because all files together took their room.
+    `full` counts uploads that were refused because all files together took their room. `given_bytes` and `left_bytes`
+    count what went into executions and what came out of them, `left` the files that their scripts left, and `lost`
+    executions whose files could not be stored.
     """
 
     received_bytes: int = 0
@@ -48,6 +50,10 @@ class FileStats:
     stored: int = 0
     abandoned: int = 0
     full: int = 0
+    given_bytes: int = 0
+    left_bytes: int = 0
+    left: int = 0
+    lost: int = 0
 
 
 @define(eq=False, kw_only=True)
@@ -92,22 +98,34 @@ class FileService:
             finally:
                 self._room.give_back(size - kept, measured_at)
 
-    async def keep(self, by: LeftBy, left: LeftFile, pieces: AsyncIterator[bytes]) -> StoredFile:
+    async def keep(self, by: LeftBy, name: str, size: int, pieces: AsyncIterator[bytes], budget: Budget) -> StoredFile:
         """Store all chunks of a file that a script has left, and return it as the end of its execution completes it.
 
-        Raises what `upload` raises. What was stored is erased if the file is not completed in time.
+        Raises what `upload` raises, and StorageUnavailable when the budget is spent. What was stored is erased if this
+        raises, or if the file is not completed in time.
         """
-        declared, size = left.size or 0, 0
+        declared, size = size, 0
         self._limits.require_size(declared)
         measured_at = self._take_room(declared)
-        started = self._left(by, left.path.rpartition("/")[2], declared)
+        started = self._left(by, name, declared)
         try:
-            size, digest = await self._received(started, pieces)
+            await budget.spend(self._begin(started), StorageUnavailable)
+            size, digest = await self._received(started, pieces, budget)
+        except BaseException:
+            self._tasks.spawn(self._abandon(started.file_id))
+            raise
         finally:
             self._room.give_back(declared - size, measured_at)
+        self.stats.left += 1
+        self.stats.left_bytes += size
         until = self._clock.now() + self._limits.retention
         named = started.file_id, started.owner, started.name, started.content_type
         return StoredFile(*named, size, digest, until, by.ref.session_id, by.execution_id)
+
+    def discard(self, files: Iterable[StoredFile]) -> None:
+        """Erase in the background what was kept and is not to be completed."""
+        for each in files:
+            self._tasks.spawn(self._abandon(each.file_id))
 
     async def get(self, owner: Owner, file_id: UUID) -> StoredFile:
         """Return a file; raises FileNotFound and FileExpired."""
@@ -128,17 +146,23 @@ class FileService:
     async def content(self, caller: Owner, file: StoredFile, span: Span) -> AsyncGenerator[bytes, None]:
         """Yield the bytes of a span, at most CHUNK_SIZE at once; raises FileNotFound if it is removed meanwhile."""
         with self._transfers.hold(caller):
-            position = span.first
-            while position <= span.last:
-                seq, first = divmod(position, CHUNK_SIZE)
-                size = min(CHUNK_SIZE - first, span.last - position + 1)
-                async with self._turn(caller):
-                    piece = await self._files.chunk(file.file_id, seq, first, size)
-                if len(piece) != size:
-                    raise FileNotFound
-                yield piece
-                self.stats.sent_bytes += size
-                position += size
+            async with aclosing(self.pieces(caller, file, span)) as pieces:
+                async for piece in pieces:
+                    yield piece
+                    self.stats.sent_bytes += len(piece)
+
+    async def pieces(self, caller: Owner, file: StoredFile, span: Span) -> AsyncGenerator[bytes, None]:
+        """Yield as `content` does, for an execution: it counts as no transfer, because executions have a limit."""
+        position = span.first
+        while position <= span.last:
+            seq, first = divmod(position, CHUNK_SIZE)
+            size = min(CHUNK_SIZE - first, span.last - position + 1)
+            async with self._turn(caller):
+                piece = await self._files.chunk(file.file_id, seq, first, size)
+            if len(piece) != size:
+                raise FileNotFound
+            yield piece
+            position += size
 
     @property
     def transfers(self) -> int:
@@ -163,7 +187,8 @@ class FileService:
         return FileStart(file_id, by.ref.owner, name, content_type, size, by.until, by.ref.session_id, by.execution_id)
 
     async def _stored(self, started: FileStart, new: NewFile, chunks: AsyncIterator[bytes]) -> StoredFile:
-        size, digest = await self._received(started, chunks)
+        await self._begin(started)
+        size, digest = await self._received(started, self._counted(chunks))
         if new.sha256 not in (None, digest):
             raise DigestMismatch(new.sha256 or "", digest)
         now = self._clock.now()
@@ -174,23 +199,34 @@ class FileService:
         self.stats.stored += 1
         return stored
 
-    async def _received(self, started: FileStart, chunks: AsyncIterator[bytes]) -> tuple[int, str]:
-        """Store the chunks of a new file, and return their size and digest."""
-        # Its own bytes are among those that are counted, so uploads at the same moment never exceed the quota.
+    async def _counted(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for chunk in chunks:
+            yield chunk
+            self.stats.received_bytes += len(chunk)
+
+    async def _begin(self, started: FileStart) -> None:
+        # Its own bytes are among those that are counted, so files that begin at once never exceed the quota.
         await self._files.start(started)
         self._limits.require_quota(await self._files.stored_bytes(started.owner, self._clock.now()))
+
+    async def _received(
+        self, started: FileStart, chunks: AsyncIterator[bytes], budget: Budget | None = None
+    ) -> tuple[int, str]:
         size, seq, digest = 0, 0, hashlib.sha256()
         async for chunk in chunks:
             size += len(chunk)
             self._limits.require_size(size)
             digest.update(chunk)
-            async with self._turn(started.owner):
-                now = self._clock.now()
-                until = max(started.expires_at, now + self._limits.pause_max)
-                await self._files.add_chunk(started.file_id, seq, chunk, now, until)
-            self.stats.received_bytes += len(chunk)
+            adding = self._add(started, seq, chunk)
+            await (adding if budget is None else budget.spend(adding, StorageUnavailable))
             seq += 1
         return size, digest.hexdigest()
+
+    async def _add(self, started: FileStart, seq: int, chunk: bytes) -> None:
+        async with self._turn(started.owner):
+            now = self._clock.now()
+            until = max(started.expires_at, now + self._limits.pause_max)
+            await self._files.add_chunk(started.file_id, seq, chunk, now, until)
 
     @asynccontextmanager
     async def _turn(self, owner: Owner) -> AsyncIterator[None]:

@@ -10,6 +10,7 @@ from attrs import define, frozen
 from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import Unavailable
 from domain.grants.environment import EnvironmentGrant
+from domain.grants.files import FilesGrant
 from domain.grants.member import Member
 from domain.grants.network import NetworkGrant
 from domain.grants.secrets import SecretsGrant
@@ -60,6 +61,7 @@ class Grants:
     secrets: SecretsGrant | None = _member(SecretsGrant)  # noqa: RUF009  # it returns an attrs field
     syntax: SyntaxGrant | None = _member(SyntaxGrant)  # noqa: RUF009  # it returns an attrs field
     environment: EnvironmentGrant | None = _member(EnvironmentGrant)  # noqa: RUF009  # it returns an attrs field
+    files: FilesGrant | None = _member(FilesGrant)  # noqa: RUF009  # it returns an attrs field
     unknown: tuple[str, ...] = ()
 
     @classmethod

@@ -1,8 +1,9 @@
 """The files of one run: what its script finds below /files/in, and what is collected of that which it leaves."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Protocol
+from uuid import UUID
 
 from attrs import field, frozen
 
@@ -35,6 +36,13 @@ class GivenFile:
     path: str
     size: int
     pieces: Callable[[], AsyncIterator[bytes]] = field(repr=False, eq=False)
+    file_id: UUID | None = None
+    """Of one that the service stores; None of one whose content is in the request."""
+
+    def facts(self) -> Mapping[str, object]:
+        """Return the file by its API names, with the id as text."""
+        stored = {} if self.file_id is None else {"file_id": str(self.file_id)}
+        return {"path": self.path, **stored, "bytes": self.size}
 
 
 @frozen

@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 from domain.egress.traffic import ExecutionTraffic
 from domain.errors import Unavailable
 from domain.json_text import JsonText
+from domain.scripts.collected import CollectedFile
 from domain.scripts.dropped import DroppedName
 
 
@@ -48,6 +49,7 @@ class FailureCode(StrEnum):
     RESULT_TOO_LARGE = "RESULT_TOO_LARGE"
     FILES_TOO_LARGE = "FILES_TOO_LARGE"
     FILES_REFUSED = "FILES_REFUSED"
+    FILES_LOST = "FILES_LOST"
     STATE_NOT_SERIALIZABLE = "STATE_NOT_SERIALIZABLE"
     STATE_TOO_LARGE = "STATE_TOO_LARGE"
     STATE_HOLDS_SECRET = "STATE_HOLDS_SECRET"  # noqa: S105  # a name of a failure
@@ -132,6 +134,9 @@ class ScriptReport:
 
     dropped: tuple[DroppedName, ...] = ()
     """Of a run whose state is its names: those that are not kept."""
+
+    files: tuple[CollectedFile, ...] | None = None
+    """Those that the script has left; None if none were to be collected, or that was not possible."""
 
     @property
     def status(self) -> ExecutionStatus:

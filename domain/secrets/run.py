@@ -36,6 +36,10 @@ class RunSecrets:
         self._listener = RedactedListener(listener, self.given.redaction)
         return self._listener
 
+    def shown_text(self, text: str) -> str:
+        """Return a text of the script without secrets."""
+        return self.given.redaction.text(text)[0]
+
     def shown(self, report: ScriptReport) -> ScriptReport:
         """Return the report without secrets, after the end of live output; a state that holds one is not saved."""
         if self._listener is not None:

@@ -8,6 +8,7 @@ from domain.clock import Clock, IdGenerator
 from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.concurrency.fair_turns import FairTurns
+from domain.files.ceiling import FilesCeiling
 from domain.files.limits import FileLimits
 from domain.files.ports import FileRepository
 from domain.files.room import FileRoom, Measured
@@ -42,6 +43,11 @@ def file_limits(settings: Settings) -> FileLimits:
         bytes_max=int(settings.max_files_gb * 1024**3),
         retention=timedelta(seconds=settings.file_retention_seconds),
     )
+
+
+def files_ceiling(settings: Settings) -> FilesCeiling:
+    """Return how large the files of an execution may be."""
+    return FilesCeiling(settings.script_files_mb, settings.script_files_max_mb)
 
 
 def file_service(  # noqa: PLR0913, PLR0917  # as the container gives them

@@ -19,6 +19,7 @@ from domain.executions.history import HistoryService
 from domain.executions.means import Means
 from domain.executions.running import RunningExecutions
 from domain.executions.service import ExecutionService
+from domain.files.run import FilesOfRuns
 from domain.functions.examples import ExampleRuns
 from domain.functions.params import ParamsCheck
 from domain.functions.service import FunctionService
@@ -34,7 +35,7 @@ from domain.webhooks.service import WebhookService
 from entrypoints.composition.database import Database
 from entrypoints.composition.egress import egress_ceilings
 from entrypoints.composition.environments import HostEnvironments, HostPlatforms
-from entrypoints.composition.files import file_service
+from entrypoints.composition.files import file_service, files_ceiling
 from entrypoints.composition.guards import OwnerLimits
 from entrypoints.composition.options import (
     example_policy,
@@ -128,7 +129,12 @@ class UseCases(containers.DeclarativeContainer):
     environment_ceiling = providers.Singleton(EnvironmentCeiling, environment_catalog)
     grants = providers.Singleton(
         GrantService,
-        providers.List(egress, environment_ceiling, providers.Singleton(SecretCeiling, secret_values)),
+        providers.List(
+            egress,
+            environment_ceiling,
+            providers.Singleton(SecretCeiling, secret_values),
+            providers.Singleton(files_ceiling, settings),
+        ),
     )
     running = providers.Singleton(RunningExecutions)
 
@@ -146,8 +152,10 @@ class UseCases(containers.DeclarativeContainer):
         providers.Callable(state_limits, settings),
     )
 
-    means = providers.Singleton(Means, egress, state_slots, secret_values, environment_catalog)
     files = providers.Singleton(file_service, settings, database.clock, ids, database.files, database.storage, tasks)
+    means = providers.Singleton(
+        Means, egress, state_slots, secret_values, environment_catalog, providers.Singleton(FilesOfRuns, files)
+    )
 
     executions = providers.Singleton(
         ExecutionService,

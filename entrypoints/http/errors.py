@@ -196,6 +196,7 @@ STATUS_OF_CODE: Mapping[str, HTTPStatus] = {
     FailureCode.EXECUTION_TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT,
     FailureCode.EXECUTION_CANCELLED: HTTPStatus.CONFLICT,
     FailureCode.EXECUTION_EXPIRED: HTTPStatus.GONE,
+    FailureCode.FILES_LOST: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """Codes whose status is not the status of their category."""
 

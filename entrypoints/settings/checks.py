@@ -43,6 +43,7 @@ def defaults_within_maxima(settings: Settings) -> Iterator[str]:
     for name, maximum in (
         ("script_timeout_ms", "script_timeout_max_ms"),
         ("script_memory_mb", "script_memory_max_mb"),
+        ("script_files_mb", "script_files_max_mb"),
         ("session_expiry_seconds", "session_max_lifetime_seconds"),
     ):
         value, limit = getattr(settings, name), getattr(settings, maximum)

@@ -357,6 +357,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     script_memory_max_mb: Annotated[
         int, Meta(ge=16, le=65_536, description="Largest memory limit in MiB that a caller can set.")
     ] = 512
+    script_files_mb: Annotated[
+        int, Meta(ge=1, le=4096, description="Limit in MiB of the files of an execution if its caller sets none.")
+    ] = 16
+    script_files_max_mb: Annotated[
+        int, Meta(ge=1, le=4096, description="Largest limit in MiB of the files of an execution.")
+    ] = 128
 
     isolation: Annotated[
         Isolation, Meta(description="Lifetime of a worker: session (that of its session) or process (one execution).")

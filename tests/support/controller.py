@@ -92,6 +92,7 @@ class Fakes:
 
     def __attrs_post_init__(self) -> None:
         self.store.functions = self.functions.functions
+        self.store.on_counted = lambda finished: self.files.complete_outputs(finished, self.clock.now())
         self.output = MemoryLiveOutput(self.store)
         self.sessions = MemorySessionRepository(self.store)
         self.executions = MemoryExecutionRepository(self.store, self.clock)

@@ -48,13 +48,16 @@ _RETRY_AFTER: Headers = ((b"retry-after", b"1"),)
 _VARY: Headers = ((b"vary", b"prefer, accept"),)
 _NOT_KEPT = "respond-async is not accepted: this server keeps no responses (IDEMPOTENCY=off). Omit it"
 _NO_EVENTS = "asks for live events, and this server keeps no responses (IDEMPOTENCY=off). Accept application/json"
+_NO_FILES = "must be absent, and so must collect: an execution that runs later has no files. Wait for the response"
 _NOT_ASKED = (
     "is only accepted with the header Prefer: respond-async, or with Accept: text/event-stream. Send one, or omit this"
 )
 
 
 def submission(body: ExecuteBody, key: IdempotencyKey | None = None) -> Submission:
-    """Return the execution of a body, to be run later."""
+    """Return the execution of a body, to be run later; raises InvalidRequest if it has files."""
+    if body.files is not UNSET or body.collect is not UNSET:
+        raise invalid([Problem("/files", _NO_FILES)])
     params, wanted = json_text(body.params), body.async_
     if wanted is UNSET:
         return Submission(params, idempotency_key=key)

@@ -26,6 +26,7 @@ from entrypoints.http.errors import error_content, internal_error_content, statu
 from entrypoints.http.parsing.accept import preferred
 from entrypoints.http.parsing.batches import BatchParser
 from entrypoints.http.parsing.bodies import json_text
+from entrypoints.http.parsing.execution_files import asked_files
 from entrypoints.http.parsing.headers import idempotency_key, reject_idempotency_key
 from entrypoints.http.parsing.preferences import Preferences
 from entrypoints.http.pipeline import InFlightLimiter
@@ -131,7 +132,7 @@ class BatchEndpoints:
             await self._sessions.require_capacity(request.owner)
 
     async def _execute(self, request: Request, body: ExecuteBody) -> Executed:
-        return await self._executions.execute(request.session_ref, json_text(body.params))
+        return await self._executions.execute(request.session_ref, json_text(body.params), files=asked_files(body))
 
     async def _initialize(self, request: Request, item: InitializeItemBody) -> Initialized:
         body = item.body

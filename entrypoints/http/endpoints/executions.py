@@ -2,28 +2,34 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 from msgspec import UNSET, UnsetType
 
 from domain.errors import FieldTooLarge, Problem
 from domain.executions.by_name import FunctionCalls
 from domain.executions.service import ExecutionService
+from domain.files.asked import INLINE_SIZE_MAX, AskedFiles
 from entrypoints.http.endpoints.asynchronous import AsynchronousEndpoints, require_no_options, submission
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.parsing.bodies import BodyParser, Examiner, json_text
 from entrypoints.http.parsing.body_problems import BodyProblem
+from entrypoints.http.parsing.execution_files import asked_files, files_problems
 from entrypoints.http.parsing.headers import IdempotencyKeys, idempotency_key
 from entrypoints.http.request import Request, until_disconnect
 from entrypoints.http.response import REPLAYED, Response, embedded, json_response
 from entrypoints.http.schemas.executions import ExecuteBody, ExecuteResponse
+from entrypoints.http.schemas.fields import given
 
 _ENVELOPE_SIZE = 64 * 1024
+_FILES_SIZE = 2 * INLINE_SIZE_MAX
+"""Of content in the request as JSON: base64 takes a third more, and text more the more characters it escapes."""
 
 
 def execute_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[ExecuteBody]:
     """Return the parser for the body of execute."""
     rules = partial(_params_rules, options.params_size_max)
-    size_max = options.params_size_max + _ENVELOPE_SIZE
+    size_max = options.params_size_max + _FILES_SIZE + _ENVELOPE_SIZE
     return BodyParser(ExecuteBody, size_max, options.body_timeout_s, rules, examiner, optional=True)
 
 
@@ -34,6 +40,8 @@ def _params_rules(size_max: int, body: ExecuteBody) -> Iterator[BodyProblem]:
         size = len(memoryview(body.params))
         if size > size_max:
             yield FieldTooLarge("/params", size_max, size)
+    if _has_files(body):
+        yield from files_problems(body)
 
 
 class ExecutionEndpoints:
@@ -58,12 +66,12 @@ class ExecutionEndpoints:
         key = self._keys.read(request)
         body = await self._parser.read(request)
         params = json_text(body.params)
-        hashed = None if key is None else idempotency_key(key, embedded(params))
+        hashed = None if key is None else idempotency_key(key, _payload(embedded(params), body))
         if (manner := self._asynchronous.manner(request)) is not None:
             return await self._asynchronous.accept(request, submission(body, hashed), manner)
         if body.async_ is not UNSET:
             require_no_options({"": body})
-        call = self._service.execute(request.session_ref, params, hashed)
+        call = self._service.execute(request.session_ref, params, hashed, files=_files(body))
         executed = await until_disconnect(request.receive, call)
         return json_response(ExecuteResponse.of(executed), headers=REPLAYED if executed.replayed else ())
 
@@ -72,12 +80,26 @@ class ExecutionEndpoints:
         key = self._keys.read(request)
         body = await self._parser.read(request)
         params, name = json_text(body.params), request.parameters["language_title"]
-        hashed = None if key is None else idempotency_key(key, (name.partition("@")[2], embedded(params)))
+        version = name.partition("@")[2]
+        hashed = None if key is None else idempotency_key(key, _payload((version, embedded(params)), body))
         if (manner := self._asynchronous.manner(request)) is not None:
             return await self._asynchronous.accept_by_name(request, submission(body, hashed), manner)
         if body.async_ is not UNSET:
             require_no_options({"": body})
-        call = self._calls.execute(request.owner, name, params, hashed)
+        call = self._calls.execute(request.owner, name, params, hashed, _files(body))
         executed = await until_disconnect(request.receive, call)
         request.created_session_id = executed.ref.session_id
         return json_response(ExecuteResponse.of(executed), headers=REPLAYED if executed.replayed else ())
+
+
+def _payload(params: Any, body: ExecuteBody) -> Any:
+    """Return what a key stands for: without files as earlier releases have it."""
+    return (params, given(body.files), given(body.collect)) if _has_files(body) else params
+
+
+def _files(body: ExecuteBody) -> AskedFiles | None:
+    return asked_files(body) if _has_files(body) else None
+
+
+def _has_files(body: ExecuteBody) -> bool:
+    return body.files is not UNSET or body.collect is not UNSET

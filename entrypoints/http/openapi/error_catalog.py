@@ -22,6 +22,7 @@ from domain.errors import (
 )
 from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotFound, ExecutionNotStored
 from domain.files.file import DigestMismatch, FileExpired, FileNotFound, StorageFull
+from domain.files.left import files_lost
 from domain.functions.function import (
     FunctionConditionFailed,
     FunctionConflict,
@@ -80,6 +81,7 @@ MEANINGS: Mapping[str, str] = {
     "EXECUTION_NOT_FOUND": "the history has no such execution of this owner, or no longer has it",
     "EXECUTION_TIMEOUT": "the script ran longer than its limit, and its sandbox was killed",
     "EXPECTATION_FAILED": "the header Expect has something else than 100-continue",
+    "FILES_LOST": "the script ran, and the files that it left could not be stored, so none was kept",
     "FILES_REFUSED": "a file that the script left cannot be collected, so none was",
     "FILES_TOO_LARGE": "the script left more files, or larger ones, than its limit, so none was collected",
     "FILE_DIGEST_MISMATCH": "the body does not have the SHA-256 that Content-Digest declares, so nothing was stored",
@@ -204,6 +206,7 @@ _FAILURES: Mapping[FailureCode, Failure] = {
             limit=16_777_216,
             observed=20_971_520,
         ),
+        files_lost(QuotaReached("stored_file_bytes", 1_073_741_824, 1_073_807_360)),
         Failure(
             FailureCode.STATE_NOT_SERIALIZABLE,
             "state['seen'] is a value of type set, which JSON cannot hold.",

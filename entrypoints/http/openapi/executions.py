@@ -3,6 +3,7 @@
 from domain.environments.environment import EnvironmentNotFound, EnvironmentNotReady
 from domain.errors import QuotaReached, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionFailed, ExecutionLost, ExecutionNotStored
+from domain.files.file import FileExpired, FileNotFound
 from domain.functions.function import FunctionNotFound, FunctionVersionNotFound
 from domain.functions.schema import ParamsRefused, PinnedVersionNotFound, SchemaUnusable
 from domain.grants.ceilings import EgressNotAllowed
@@ -91,6 +92,8 @@ _RUN_ERRORS = (
     SecretsUnavailable,
     EnvironmentNotFound,
     EnvironmentNotReady,
+    FileNotFound,
+    FileExpired,
     GrantsUnknown,
     ExecutionUnknown,
 )

@@ -9,6 +9,7 @@ from domain.egress.rule import EgressRule, InvalidRule
 from domain.environments.environment import pinned_name
 from domain.errors import Problem
 from domain.grants.environment import EnvironmentGrant
+from domain.grants.files import FilesGrant
 from domain.grants.grants import Grants
 from domain.grants.network import NetworkGrant
 from domain.grants.secrets import SecretsGrant
@@ -16,7 +17,7 @@ from domain.grants.state import SaveOn, StateGrant
 from domain.grants.syntax import SyntaxGrant
 from domain.scripts.syntax import Syntax
 from entrypoints.http.schemas.fields import given
-from entrypoints.http.schemas.grants import NewNetwork, NewState, NewSyntax, is_given
+from entrypoints.http.schemas.grants import NewFiles, NewNetwork, NewState, NewSyntax, is_given
 
 
 class GrantingBody(Protocol):
@@ -47,6 +48,11 @@ class GrantingBody(Protocol):
         """The packages that it asks for."""
         ...
 
+    @property
+    def files(self) -> NewFiles | UnsetType | None:
+        """The folder that it asks for."""
+        ...
+
 
 def grants_problems(body: GrantingBody) -> Iterator[Problem]:
     """Yield what is missing in the members of a body that ask for grants."""
@@ -73,6 +79,7 @@ def asked_grants(body: GrantingBody) -> Grants | None:
         secrets=SecretsGrant(names) if names else None,
         syntax=None if given(body.syntax) is None else SyntaxGrant(Syntax.TYPESCRIPT),
         environment=_environment(body.environment),
+        files=_files(body.files),
     )
 
 
@@ -83,6 +90,10 @@ def _rules(asked: NewNetwork | UnsetType | None) -> list[str]:
 def _environment(asked: str | UnsetType | None) -> EnvironmentGrant | None:
     """Return the packages that a body asks for; raises ValueError."""
     return EnvironmentGrant(*pinned_name(asked)) if isinstance(asked, str) else None
+
+
+def _files(asked: NewFiles | UnsetType | None) -> FilesGrant | None:
+    return FilesGrant(given(asked.size_mb)) if isinstance(asked, NewFiles) else None
 
 
 def _state(asked: NewState | UnsetType | None) -> StateGrant | None:

@@ -14,6 +14,7 @@ from entrypoints.http.response import embedded
 from entrypoints.http.schemas import asynchronous, fields, networks, states
 from entrypoints.http.schemas.asynchronous import AsyncBody
 from entrypoints.http.schemas.errors import Error
+from entrypoints.http.schemas.files import CollectedFileBody, CollectedFilesField, CollectField, GivenFilesField
 
 _JSON_PAYLOADS = ("params", "result", "error")
 
@@ -23,6 +24,8 @@ class ExecuteBody(Struct, forbid_unknown_fields=True):
 
     params: fields.Params | UnsetType = UNSET
     async_: AsyncBody | UnsetType = member(name="async", default=UNSET)
+    files: GivenFilesField | UnsetType = UNSET
+    collect: CollectField | UnsetType = UNSET
 
 
 class ExecuteResponse(Struct):
@@ -47,6 +50,7 @@ class ExecuteResponse(Struct):
     network_refused: networks.RefusalsField | UnsetType = UNSET
     network_lost: networks.NetworkLost | UnsetType = UNSET
     redacted: fields.Redacted | UnsetType = UNSET
+    files: CollectedFilesField | UnsetType = UNSET
 
     @classmethod
     def of(cls, ended: execution.Executed) -> "ExecuteResponse":
@@ -68,6 +72,7 @@ class ExecuteResponse(Struct):
             stderr=report.stderr,
             state_version=UNSET if ended.state_version is None else ended.state_version,
             redacted=report.redacted or UNSET,
+            files=UNSET if report.files is None else [*map(CollectedFileBody.of, report.files)],
             dropped=[states.DroppedBody(each.name, each.type) for each in report.dropped] or UNSET,
             **({} if report.traffic is None else networks.network_bodies(report.traffic)),
         )
@@ -216,6 +221,7 @@ class BatchLine(Struct, omit_defaults=True):
     network_refused: networks.RefusalsField | UnsetType = UNSET
     network_lost: networks.NetworkLost | UnsetType = UNSET
     redacted: fields.Redacted | UnsetType = UNSET
+    files: CollectedFilesField | UnsetType = UNSET
     error: Error | UnsetType = UNSET
 
     @classmethod

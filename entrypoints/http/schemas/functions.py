@@ -23,6 +23,7 @@ from entrypoints.http.schemas import fields
 from entrypoints.http.schemas.grants import (
     GrantsField,
     NewEnvironmentField,
+    NewFilesField,
     NewNetworkField,
     NewSecretsField,
     NewStateField,
@@ -112,6 +113,7 @@ class FunctionBody(Struct, forbid_unknown_fields=True):
     secrets: NewSecretsField | UnsetType = UNSET
     syntax: NewSyntaxField | UnsetType = UNSET
     environment: NewEnvironmentField | UnsetType = UNSET
+    files: NewFilesField | UnsetType = UNSET
 
 
 class FunctionEnvelope(Struct, forbid_unknown_fields=True):
@@ -128,6 +130,7 @@ class FunctionEnvelope(Struct, forbid_unknown_fields=True):
     secrets: NewSecretsField | UnsetType = UNSET
     syntax: NewSyntaxField | UnsetType = UNSET
     environment: NewEnvironmentField | UnsetType = UNSET
+    files: NewFilesField | UnsetType = UNSET
 
 
 class ExampleEnvelope(Struct, forbid_unknown_fields=True):

@@ -109,6 +109,33 @@ NewEnvironmentField = Annotated[
 ]
 
 
+FilesSize = Annotated[
+    int, Meta(ge=1, le=4096, description="MiB that all files of an execution may take together, in and out.")
+]
+
+
+class NewFiles(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Files that executions give to the script and take from it. An empty object asks for the size of the server."""
+
+    size_mb: FilesSize | UnsetType = UNSET
+
+
+NewFilesField = Annotated[
+    NewFiles | None,
+    Meta(
+        description="A folder /files in which the script finds files, and leaves some. Without size_mb it has "
+        "SCRIPT_FILES_MB of the server; at most SCRIPT_FILES_MAX_MB. The default is none. A session without "
+        "script_content has that of its function, whose size it may lower."
+    ),
+]
+
+
+class GrantedFiles(Struct):
+    """Files that executions give to the script and take from it; a function may have no size of its own."""
+
+    size_mb: FilesSize | UnsetType = UNSET
+
+
 class GrantedNetwork(Struct):
     """Hosts that the script may reach."""
 
@@ -140,6 +167,7 @@ class GrantsBody(Struct):
     secrets: Annotated[list[SecretName], Meta(description="The names of secrets.")] | UnsetType = UNSET
     syntax: GrantedSyntax | UnsetType = UNSET
     environment: Annotated[str, Meta(description="The packages that the script may import.")] | UnsetType = UNSET
+    files: GrantedFiles | UnsetType = UNSET
 
 
 GrantsField = Annotated[
@@ -152,12 +180,14 @@ def grants_body(grants: Grants | None) -> GrantsBody | UnsetType:
     if grants is None:
         return UNSET
     state, network, secrets, syntax = grants.state, grants.network, grants.secrets, grants.run_syntax
+    files = grants.files
     return GrantsBody(
         state=UNSET if state is None else GrantedState(state.mode, state.save_on, state.repl),
         network=UNSET if network is None else GrantedNetwork([str(rule) for rule in network.allow]),
         secrets=UNSET if secrets is None else list(secrets.names),
         syntax=UNSET if syntax is None else syntax,
         environment=UNSET if grants.environment is None else str(grants.environment),
+        files=UNSET if files is None else GrantedFiles(UNSET if files.size_mb is None else files.size_mb),
     )
 
 

@@ -18,6 +18,7 @@ from entrypoints.http.schemas.errors import Error
 from entrypoints.http.schemas.grants import (
     GrantsField,
     NewEnvironmentField,
+    NewFilesField,
     NewNetworkField,
     NewSecretsField,
     NewStateField,
@@ -79,6 +80,7 @@ class InitializeBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
     secrets: NewSecretsField | UnsetType = UNSET
     syntax: NewSyntaxField | UnsetType = UNSET
     environment: NewEnvironmentField | UnsetType = UNSET
+    files: NewFilesField | UnsetType = UNSET
 
 
 class InitializeItemBody(InitializeBody):

@@ -2,14 +2,18 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from domain.egress.traffic import ExecutionTraffic, HostTraffic
+from domain.egress.traffic import ExecutionTraffic, HostTraffic, Refusal, RefusalReason
 from domain.executions.means import RunMeans
 from domain.executions.uses import USES_SIZE_MAX, uses_of
+from domain.files.given import inline_file
 from domain.grants.secrets import SECRETS_MAX
 from domain.json_text import JsonText
+from domain.scripts.collected import CollectedFile
+from domain.scripts.files import RunFiles
 from domain.scripts.ports import RunState
 from domain.scripts.report import ScriptReport
 from domain.secrets.redaction import Redaction
@@ -67,3 +71,32 @@ def test_the_uses_of_a_run_with_every_grant_fit() -> None:
     uses = uses_of(report, RunMeans(state=RunState(JsonText("{}"), 10**15), secrets=secrets))
     assert uses is not None
     assert USES_SIZE_MAX - 500 < len(uses.encode()) <= USES_SIZE_MAX
+
+
+def collected(path: str) -> CollectedFile:
+    return CollectedFile(path, UUID(int=7), 3, "0" * 64, "text/plain")
+
+
+def test_files_are_named_as_many_as_fit_and_the_others_are_counted() -> None:
+    given = tuple(inline_file(f"{number:060}", b"") for number in range(64))
+    left = tuple(collected(f"{number:060}") for number in range(64))
+    means = RunMeans(files=RunFiles(1, given))
+    uses = uses_of(ScriptReport(None, None, 1.0, files=left), means)
+    files = json.loads(uses or "")["files"]
+    assert len(files["in"]) + len(files["out"]) + files["more"] == 128
+    assert files["in"]
+    assert files["out"]
+    assert len(uses or "") < USES_SIZE_MAX - 5000
+    few = json.loads(uses_of(ScriptReport(None, None, 1.0, files=left[:1]), RunMeans()) or "")
+    assert few == {"files": {"out": [left[0].facts()]}}
+
+
+def test_files_and_a_network_fit_together() -> None:
+    hosts = tuple(HostTraffic(f"{number:0>60}.example.com", 443) for number in range(16))
+    refusals = tuple(Refusal("h" * 250, 443, RefusalReason.NOT_ALLOWED) for _ in range(32))
+    report = ScriptReport(
+        None, None, 1.0, traffic=ExecutionTraffic(hosts, refusals), files=tuple(map(collected, "abc"))
+    )
+    uses = uses_of(report, RunMeans()) or ""
+    assert len(uses) <= USES_SIZE_MAX - 2000
+    assert json.loads(uses)["network"]["hosts"]

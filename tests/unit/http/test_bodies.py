@@ -23,8 +23,8 @@ INITIALIZE = "/api/v1/initialize"
 HEADERS = TITLE | {"Content-Type": "application/json"}
 PARSERS = Parsers.of(OPTIONS)
 FIELDS = (
-    "context, convention, environment, limits, metadata, network, renewal, script_content, secrets, state, syntax, "
-    "ttl_seconds"
+    "context, convention, environment, files, limits, metadata, network, renewal, script_content, secrets, state, "
+    "syntax, ttl_seconds"
 )
 
 

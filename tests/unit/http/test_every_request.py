@@ -219,6 +219,7 @@ STATUSES = {
     FailureCode.EXECUTION_TIMEOUT: 504,
     FailureCode.EXECUTION_CANCELLED: 409,
     FailureCode.EXECUTION_EXPIRED: 410,
+    FailureCode.FILES_LOST: 503,
 }
 
 

@@ -73,7 +73,7 @@ async def test_a_state_that_cannot_be_granted_is_refused_with_the_place(client, 
     assert (await client.get("/api/v1/sessions")).json()["sessions"] == []
 
 
-@pytest.mark.parametrize("member", ["environment", "secrets", "files", "grants"])
+@pytest.mark.parametrize("member", ["environment", "secrets", "packages", "grants"])
 async def test_a_member_that_nothing_implements_is_unknown(client, member):
     assert list(await refused(client, **{member: {}})) == [f"/{member}"]
 

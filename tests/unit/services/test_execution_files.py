@@ -1,19 +1,23 @@
 """Files of executions: those that a caller gives, and those that a script leaves."""
 
 import hashlib
+import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
 
-from domain.errors import FieldTooLarge, InvalidRequest, QuotaReached
+from domain.concurrency.budget import Budget
+from domain.errors import DomainError, FieldTooLarge, InvalidRequest, QuotaReached, StorageUnavailable
 from domain.files.file import CHUNK_SIZE, FileNotFound, LeftBy, StorageFull
 from domain.files.given import inline_file, require_given, stored_file
-from domain.files.left import LeftFiles
+from domain.files.left import LeftFiles, files_lost
 from domain.identity import SessionRef
 from domain.scripts.files import GivenFile, LeftFile
+from domain.scripts.report import Failure, FailureCode, ScriptReport
 from tests.contracts.script_runs import new_id
-from tests.unit.services.test_files import ALICE, BOB, CONTENT, DAY, World, chunked, chunks
+from tests.unit.services.test_files import ALICE, BOB, CONTENT, DAY, TURNS, World, chunked, chunks
 
 
 @pytest.fixture
@@ -32,7 +36,7 @@ async def take(sink: LeftFiles, path: str, content: bytes = CONTENT) -> bool:
 
 async def test_files_that_a_script_left_are_stored_and_not_seen(world: World) -> None:
     by = left_by(world)
-    sink = LeftFiles(world.service, by)
+    sink = LeftFiles(world.service, by, Budget(5))
     assert await take(sink, "plots/a.png")
     assert await take(sink, "notes", b"")
     assert sink.files == {}
@@ -54,10 +58,10 @@ async def test_files_that_a_script_left_are_stored_and_not_seen(world: World) ->
 async def test_a_file_beyond_a_limit_ends_the_collection_with_its_error(
     world: World, size: int, error: type[Exception]
 ) -> None:
-    sink = LeftFiles(world.service, left_by(world))
+    sink = LeftFiles(world.service, left_by(world), Budget(5))
     sizes = {QuotaReached: [3 * CHUNK_SIZE] * 2, StorageFull: [3 * CHUNK_SIZE] * 2 + [2 * CHUNK_SIZE] * 1}
     for number, each in enumerate(sizes.get(error, [])):
-        assert await take(LeftFiles(world.service, left_by(world)), str(number), bytes(each))
+        assert await take(LeftFiles(world.service, left_by(world), Budget(5)), str(number), bytes(each))
     if error is StorageFull:
         world.measured = type(world.measured)(20 * CHUNK_SIZE, world.clock.now())
     assert not await take(sink, "a", bytes(size))
@@ -68,10 +72,10 @@ async def test_a_file_beyond_a_limit_ends_the_collection_with_its_error(
 async def test_a_file_that_was_not_collected_takes_no_room(world: World) -> None:
     left = LeftFile("a", 3 * CHUNK_SIZE)
     for _ in range(8):
-        sink = LeftFiles(world.service, left_by(world))
+        sink = LeftFiles(world.service, left_by(world), Budget(5))
         assert not await sink.take(left, chunks(bytes(CHUNK_SIZE), failure=FieldTooLarge("", 1, 2)))
         world.files.started.clear()
-    assert await take(LeftFiles(world.service, left_by(world)), "b", bytes(3 * CHUNK_SIZE))
+    assert await take(LeftFiles(world.service, left_by(world), Budget(5)), "b", bytes(3 * CHUNK_SIZE))
 
 
 async def content_of(file: GivenFile) -> bytes:
@@ -80,15 +84,15 @@ async def content_of(file: GivenFile) -> bytes:
 
 async def test_an_uploaded_file_and_one_of_the_request_are_given(world: World) -> None:
     uploaded = await world.upload()
-    given = await stored_file(world.service, ALICE, "in/a.bin", uploaded.file_id)
+    given = await stored_file(world.service, ALICE, "in/a.bin", uploaded.file_id, Budget(5))
     assert (given.path, given.size, await content_of(given)) == ("in/a.bin", len(CONTENT), CONTENT)
     inline = inline_file("b", CONTENT)
     assert (inline.size, await content_of(inline)) == (len(CONTENT), CONTENT)
-    empty = await stored_file(world.service, ALICE, "c", (await world.upload(b"")).file_id)
+    empty = await stored_file(world.service, ALICE, "c", (await world.upload(b"")).file_id, Budget(5))
     assert await content_of(empty) == await content_of(inline_file("d", b"")) == b""
     require_given([given, inline, empty], 1)
     with pytest.raises(FileNotFound):
-        await stored_file(world.service, BOB, "in/a.bin", uploaded.file_id)
+        await stored_file(world.service, BOB, "in/a.bin", uploaded.file_id, Budget(5))
 
 
 async def nothing() -> AsyncIterator[bytes]:
@@ -120,3 +124,58 @@ def test_files_that_a_script_cannot_find_are_refused(files: list[GivenFile], poi
 def test_files_up_to_the_limits_are_taken() -> None:
     require_given([given("a", (1 << 20) - 8191), given("b"), given("c", 0)], 1)
     require_given([given(f"{number}/a") for number in range(64)], 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "limit", "observed"),
+    [
+        (FieldTooLarge("", 5, 7), "a file has 7 bytes, and MAX_FILE_MB allows 5", 5, 7),
+        (QuotaReached("stored_file_bytes", 5, 7), "MAX_FILES_MB_PER_OWNER allows 5", 5, 7),
+        (StorageFull(5, 7), "MAX_FILES_GB allows 5", 5, 7),
+        (FileNotFound(), "the session or its owner was purged meanwhile", None, None),
+        (StorageUnavailable(), r"did not store one in time \(STORAGE_UNAVAILABLE\)", None, None),
+    ],
+)
+def test_the_failure_of_lost_files_says_why(
+    error: DomainError, words: str, limit: int | None, observed: int | None
+) -> None:
+    failure = files_lost(error)
+    assert re.search(words, failure.message)
+    assert (failure.code, failure.limit, failure.observed) == (FailureCode.FILES_LOST, limit, observed)
+
+
+async def test_files_that_are_not_delivered_in_time_start_nothing(world: World) -> None:
+    uploaded = await world.upload()
+    given = await stored_file(world.service, ALICE, "a", uploaded.file_id, Budget(0))
+    async with held_turns(world):
+        with pytest.raises(StorageUnavailable) as late:
+            await content_of(given)
+    assert (late.value.stored, late.value.executed) == ("no", "no")
+
+
+async def test_files_that_are_not_stored_in_time_are_erased(world: World) -> None:
+    sink = LeftFiles(world.service, left_by(world), Budget(0))
+    async with held_turns(world):
+        assert not await take(sink, "a")
+    assert isinstance(sink.error, StorageUnavailable)
+    assert await world.left() == 0
+
+
+async def test_what_was_stored_in_vain_is_erased(world: World) -> None:
+    sink = LeftFiles(world.service, left_by(world), Budget(5))
+    assert await take(sink, "a")
+    failed = ScriptReport(None, Failure(FailureCode.FILES_REFUSED, "no"), 1.0)
+    assert sink.reported(failed) == failed
+    assert await world.left() == 0
+
+
+@asynccontextmanager
+async def held_turns(world: World) -> AsyncIterator[None]:
+    """Let nobody else have a turn."""
+    for _ in range(TURNS):
+        await world.turns.acquire(BOB, 0)
+    try:
+        yield
+    finally:
+        for _ in range(TURNS):
+            world.turns.release(BOB)

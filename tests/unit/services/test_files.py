@@ -27,6 +27,7 @@ ALICE, BOB = Owner("alice"), Owner("bob")
 DAY = timedelta(days=1)
 LIMITS = FileLimits(size_max=3 * CHUNK_SIZE, owner_bytes_max=8 * CHUNK_SIZE, bytes_max=20 * CHUNK_SIZE, retention=DAY)
 CONTENT = bytes(range(256)) * 1024 + b"the end"
+TURNS = 2
 
 
 class BrokenOff(Exception):
@@ -52,6 +53,7 @@ class World:
     tasks: BackgroundTasks = field(factory=BackgroundTasks)
     measured: Measured = field(factory=Measured)
     transfers: CapacityLimiter = field(factory=lambda: CapacityLimiter("the transfer of files", 4, 2))
+    turns: FairTurns = field(factory=lambda: FairTurns("the transfer of files", TURNS, TURNS, CHUNK_SIZE * 8))
     service: FileService = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -62,7 +64,7 @@ class World:
             limits=self.limits,
             room=FileRoom(self.limits, lambda: self.measured),
             transfers=self.transfers,
-            turns=FairTurns("the transfer of files", 2, 2, CHUNK_SIZE * 8),
+            turns=self.turns,
             tasks=self.tasks,
         )
 

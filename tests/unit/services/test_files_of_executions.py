@@ -1,0 +1,267 @@
+"""Files of executions: given, collected, and seen if and only if the execution is counted."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from attrs import define, evolve, field
+from typing_extensions import override
+
+from domain.audit import Actor
+from domain.errors import DomainError, InvalidRequest, QuotaReached, StorageUnavailable
+from domain.executions.execution import Executed, ExecutionFailed, ExecutionNotStored
+from domain.executions.service import ExecutionService
+from domain.files.asked import AskedFile, AskedFiles
+from domain.files.file import FileExpired, FileNotFound, NewFile, StoredFile
+from domain.files.service import FileService
+from domain.grants.files import FilesGrant
+from domain.grants.grants import Grants
+from domain.grants.secrets import SecretsGrant
+from domain.grants.state import SaveOn, StateGrant, StateMode
+from domain.idempotency import IdempotencyKey
+from domain.identity import ANONYMOUS, SessionRef
+from domain.json_text import JsonText
+from domain.scripts.report import FailureCode
+from domain.secrets.secret import SecretRef
+from domain.secrets.service import SecretRequest, SecretService
+from tests.support.waiting import until
+from tests.unit.services.conftest import World
+from tests.unit.services.test_files import chunks
+
+PARAMS = JsonText("{}")
+GRANTS = Grants(files=FilesGrant(1))
+ALL = AskedFiles(collect=True)
+RUNS = "result = 1"
+FAILS = "raise ValueError(1)"
+READS = "result = [open(path).read().decode() for path in params]"
+KEY = IdempotencyKey("k", "0" * 64)
+
+
+@define(eq=False)
+class FilesWorld(World):
+    """One container for all services, so that a test sees what the executions have counted."""
+
+    files_service: FileService = field(init=False)
+    service: ExecutionService = field(init=False)
+    secret_service: SecretService = field(init=False)
+
+    @override
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        container = self.container
+        self.files_service, self.service = container.files(), container.executions()
+        self.secret_service = container.secrets()
+
+    def fail(self, failure: DomainError) -> None:
+        """Let every call of the files' repository fail from now on."""
+        self.files.failure = failure
+
+
+@pytest.fixture
+def world() -> FilesWorld:
+    return FilesWorld()
+
+
+async def a_session(world: FilesWorld, source: str = RUNS, grants: Grants = GRANTS) -> SessionRef:
+    return await world.session(source, grants=grants)
+
+
+async def upload(world: FilesWorld, content: bytes = b"content") -> StoredFile:
+    return await world.files_service.upload(ANONYMOUS, NewFile("a.csv", size=len(content)), chunks(content))
+
+
+def leaving(files: dict[str, bytes], then: str = RUNS) -> str:
+    """Return a script that leaves these files, by their paths, and ends so."""
+    writes = [f"with open('/files/out/{path}', 'wb') as file: file.write({each!r})" for path, each in files.items()]
+    return "\n".join([*writes, then])
+
+
+async def execute_while(world: FilesWorld, ref: SessionRef, change: Callable[[], None]) -> Executed:
+    """Execute, with this change before the script runs."""
+    world.runner.hold()
+    call = asyncio.ensure_future(execute(world, ref))
+    await until(lambda: world.runner.running == 1)
+    change()
+    world.runner.let_go()
+    return await call
+
+
+async def execute(world: FilesWorld, ref: SessionRef, asked: AskedFiles | None = ALL, **more: Any) -> Executed:
+    return await world.service.execute(ref, PARAMS, files=asked, **more)
+
+
+async def stored(world: FilesWorld) -> dict[str, StoredFile]:
+    await world.tasks.drain(5)
+    page = await world.files_service.page(ANONYMOUS, None, 50)
+    return {each.name: each for each in page.items}
+
+
+async def test_a_script_finds_uploads_and_files_of_the_request(world: FilesWorld) -> None:
+    ref, uploaded = await a_session(world, READS), await upload(world)
+    given = AskedFile("data/a.csv", uploaded.file_id), AskedFile("b", content=b"inline")
+    paths = JsonText('["/files/in/data/a.csv", "/files/in/b"]')
+    executed = await world.service.execute(ref, paths, files=AskedFiles(given))
+    assert executed.report.result == '["content","inline"]'
+    assert executed.report.files is None
+    (row,) = (await world.history_service.page(ref, None, 10)).items
+    in_history = [
+        {"path": "data/a.csv", "file_id": str(uploaded.file_id), "bytes": 7},
+        {"path": "b", "bytes": 6},
+    ]
+    assert json.loads(row.uses or "") == {"files": {"in": in_history}}
+    assert world.files_service.stats.given_bytes == 7
+
+
+async def test_what_a_script_leaves_is_stored_with_its_count(world: FilesWorld) -> None:
+    ref = await a_session(world, leaving({"plots/a.png": b"png", "b.txt": b""}))
+    executed = await execute(world, ref)
+    found = await stored(world)
+    assert executed.execution_count == 1
+    assert [(each.path, each.size, each.content_type) for each in executed.report.files or ()] == [
+        ("plots/a.png", 3, "image/png"),
+        ("b.txt", 0, "text/plain"),
+    ]
+    assert {each.file_id for each in executed.report.files or ()} == {each.file_id for each in found.values()}
+    assert {(each.session_id, each.execution_id) for each in found.values()} == {
+        (ref.session_id, executed.execution_id)
+    }
+    (row,) = (await world.history_service.page(ref, None, 10)).items
+    assert json.loads(row.uses or "")["files"]["out"] == [each.facts() for each in executed.report.files or ()]
+    stats = world.files_service.stats
+    assert (stats.left, stats.left_bytes, stats.lost) == (2, 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("collect", "paths"), [(("*.txt",), ["b.txt"]), ((), []), (True, ["plots/a.png", "b.txt"]), (False, None)]
+)
+async def test_a_call_says_what_is_collected(
+    world: FilesWorld, collect: bool | tuple[str, ...], paths: list[str] | None
+) -> None:
+    ref = await a_session(world, leaving({"plots/a.png": b"png", "b.txt": b"text"}))
+    executed = await execute(world, ref, AskedFiles(collect=collect))
+    files = executed.report.files
+    assert (None if files is None else [each.path for each in files]) == paths
+
+
+async def test_a_session_with_files_runs_without_any(world: FilesWorld) -> None:
+    executed = await execute(world, await a_session(world), None)
+    assert (executed.report.files, executed.report.result) == (None, "1")
+
+
+async def test_a_session_without_files_takes_none(world: FilesWorld) -> None:
+    for ref in (await world.session(RUNS), await world.session(RUNS, grants=Grants(StateGrant(StateMode.SHARED)))):
+        with pytest.raises(InvalidRequest, match="the session has no files"):
+            await execute(world, ref)
+        assert (await world.session_service.get(ref)).execution_count == 0
+    assert not world.store.open_executions
+
+
+async def test_files_that_are_not_there_or_too_large_start_nothing(world: FilesWorld) -> None:
+    ref, uploaded = await a_session(world), await upload(world)
+    large = AskedFiles((AskedFile("a", content=bytes(1 << 20)), AskedFile("b", content=b"b")))
+    with pytest.raises(InvalidRequest, match=r"files\.size_mb allows 1048576"):
+        await execute(world, ref, large)
+    with pytest.raises(FileNotFound):
+        await execute(world, ref, AskedFiles((AskedFile("a", ref.session_id),)))
+    longer = await world.session(RUNS, grants=GRANTS, ttl_seconds=1000)
+    file = world.files.completed[uploaded.file_id]
+    world.files.completed[uploaded.file_id] = evolve(file, expires_at=world.clock.now())
+    with pytest.raises(FileExpired):
+        await execute(world, longer, AskedFiles((AskedFile("a", uploaded.file_id),)))
+    await world.tasks.drain(5)
+    assert (world.runner.ran, world.store.open_executions) == ([], {})
+
+
+async def test_a_file_whose_content_is_removed_before_its_delivery_starts_nothing(world: FilesWorld) -> None:
+    ref, uploaded = await a_session(world), await upload(world)
+    world.files.chunks.clear()
+    with pytest.raises(FileNotFound):
+        await execute(world, ref, AskedFiles((AskedFile("a", uploaded.file_id),)))
+    assert world.runner.ran == []
+
+
+async def test_files_of_a_script_that_failed_are_kept(world: FilesWorld) -> None:
+    ref = await a_session(world, leaving({"log": b"what happened"}, FAILS))
+    with pytest.raises(ExecutionFailed) as failed:
+        await execute(world, ref)
+    (file,) = (await stored(world)).values()
+    assert failed.value.details["files"] == [
+        {
+            "path": "log",
+            "file_id": str(file.file_id),
+            "bytes": 13,
+            "sha256": file.sha256,
+            "content_type": "application/octet-stream",
+        }
+    ]
+
+
+async def test_files_beyond_the_grant_fail_the_execution(world: FilesWorld) -> None:
+    ref = await a_session(world, "with open('/files/out/log', 'wb') as file: file.write(bytes((1 << 20) + 1))")
+    with pytest.raises(ExecutionFailed) as failed:
+        await execute(world, ref)
+    assert (failed.value.code, failed.value.execution_count) == ("FILES_TOO_LARGE", 1)
+    assert await stored(world) == {}
+
+
+@pytest.mark.parametrize("then", [RUNS, FAILS])
+async def test_files_that_cannot_be_stored_are_lost_and_the_execution_counts(world: FilesWorld, then: str) -> None:
+    ref = await a_session(world, leaving({"a": b"a", "b": b"b"}, then))
+    with pytest.raises(ExecutionFailed) as failed:
+        await execute_while(world, ref, lambda: world.fail(QuotaReached("stored_file_bytes", 2, 9)))
+    world.files.failure = None
+    details = failed.value.details
+    assert failed.value.execution_count == 1
+    assert "files" not in details
+    assert await stored(world) == {}
+    assert world.files_service.stats.lost == 1
+    if then == FAILS:
+        assert failed.value.code == "SCRIPT_ERROR"
+        return
+    assert failed.value.code == "FILES_LOST"
+    assert (details["executed"], details["limit"], details["observed"]) == ("yes", 2, 9)
+    assert "MAX_FILES_MB_PER_OWNER allows 2" in failed.value.message
+
+
+async def test_an_execution_that_lost_its_files_saves_no_state(world: FilesWorld) -> None:
+    grants = evolve(GRANTS, state=StateGrant(StateMode.EXCLUSIVE, SaveOn.ALWAYS))
+    ref = await a_session(world, leaving({"a": b"a"}, "event['state']['n'] = 1"), grants)
+    with pytest.raises(ExecutionFailed) as failed:
+        await execute_while(world, ref, lambda: world.fail(StorageUnavailable()))
+    assert failed.value.failure.code is FailureCode.FILES_LOST
+    assert world.store.states[ref.session_id].text == "{}"
+
+
+async def test_files_of_an_execution_that_does_not_count_are_not_seen(world: FilesWorld) -> None:
+    ref = await a_session(world, leaving({"a": b"a"}))
+    with pytest.raises(ExecutionNotStored, match="no longer has a record of it"):
+        await execute_while(world, ref, world.store.open_executions.clear)
+    assert await stored(world) == {}
+
+
+async def test_a_repeated_call_gets_the_files_of_the_first_one(world: FilesWorld) -> None:
+    ref = await a_session(world, leaving({"a": b"a"}))
+    first = await execute(world, ref, idempotency_key=KEY)
+    again = await execute(world, ref, idempotency_key=KEY)
+    assert again == evolve(first, replayed=True)
+    assert len(await stored(world)) == 1
+
+
+async def test_a_file_name_shows_no_secret(world: FilesWorld) -> None:
+    await world.secret_service.put(
+        SecretRef(ANONYMOUS, "API_KEY"), SecretRequest("correct-horse"), Actor("anonymous", "127.0.0.1")
+    )
+    grants = evolve(GRANTS, secrets=SecretsGrant(("API_KEY",)))
+    ref = await a_session(world, leaving({"d/correct-horse.txt": b"a"}), grants)
+    executed = await execute(world, ref)
+    assert [each.path for each in executed.report.files or ()] == ["d/[secret API_KEY].txt"]
+    assert [*await stored(world)] == ["[secret API_KEY].txt"]
+
+
+async def test_a_purge_ends_with_the_files_that_a_script_leaves(world: FilesWorld) -> None:
+    ref = await a_session(world, leaving({"a": b"a"}))
+    with pytest.raises(ExecutionFailed, match="purged meanwhile"):
+        await execute_while(world, ref, lambda: world.fail(FileNotFound()))
+    assert world.files.started == {}
