@@ -42,10 +42,10 @@ WHERE :owner::text IN (e.owner, '*') AND e.params IS NOT NULL AND e.kept_until >
 -- name: select_states(owners, execution_ids, nows, position_max)
 -- The states of asynchronous executions whose results are kept: each is in one of three tables. `is_ended` says that the
 -- state is about to end: of an entry that can no longer run, and of an open record past its deadline. The owner "*" stands
--- for every owner.
+-- for every owner. Files, which may have content, are only read to run them.
 SELECT
-    c.ordinal, e.request_id, e.owner, e.execution_id, e.language_title, e.options::text, e.ready_at, e.start_until,
-    e.next_attempt, e.is_erased, e.status, e.is_ended, e.position, e.cancel_requested, e.execution_count, e.answer,
+    c.ordinal, e.request_id, e.owner, e.execution_id, e.language_title, (e.options - 'files'::text)::text AS options, e.ready_at,
+    e.start_until, e.next_attempt, e.is_erased, e.status, e.is_ended, e.position, e.cancel_requested, e.execution_count, e.answer,
     e.result, e.kept_until
 FROM
     unnest(:owners::text[], :execution_ids::uuid[], :nows::timestamptz[]) WITH ORDINALITY
@@ -210,8 +210,8 @@ SELECT
             THEN (SELECT n.execution_id FROM numbered AS n WHERE n.position = :rows_max::bigint)
         ELSE (SELECT r.execution_id FROM reached AS r)
     END AS next_after,
-    m.request_id, m.owner, m.execution_id, m.language_title, m.options::text, m.ready_at, m.start_until, m.next_attempt,
-    m.is_erased, m.status, m.cancel_requested, m.execution_count, m.kept_until,
+    m.request_id, m.owner, m.execution_id, m.language_title, (m.options - 'files'::text)::text AS options, m.ready_at, m.start_until,
+    m.next_attempt, m.is_erased, m.status, m.cancel_requested, m.execution_count, m.kept_until,
     m.status = 'queued'
     AND (
         m.start_until <= :now::timestamptz

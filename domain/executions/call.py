@@ -1,11 +1,13 @@
 """One execute in progress, and its times."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from attrs import define, field, frozen
 
 from domain.concurrency.budget import Budget
+from domain.errors import DomainError
 from domain.executions.ports import EndRecorder, KeyedExecutionRecorder
 from domain.files.asked import AskedFiles
 from domain.identity import SessionRef
@@ -37,6 +39,10 @@ class ExecutionPolicy:
         return self.run_overhead_s + self.files_s if has_files else self.run_overhead_s
 
 
+Postponing = Callable[[DomainError], EndRecorder]
+"""Returns what withdraws a call that an error keeps from its run."""
+
+
 @define(eq=False)
 class Call:
     """One execute in progress; once `started`, user code may run, and the call can no longer be withdrawn."""
@@ -49,7 +55,7 @@ class Call:
     budget: Budget
     current_only: bool = False
     listener: OutputListener | None = None
-    postponing: EndRecorder | None = None
+    postponing: Postponing | None = None
     files: AskedFiles | None = None
     started: bool = False
 

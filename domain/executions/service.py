@@ -12,7 +12,7 @@ from domain.concurrency.background_tasks import BackgroundTasks
 from domain.concurrency.budget import Budget
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import DomainError, Overloaded, StorageUnavailable
-from domain.executions.call import Call, ExecutionPolicy
+from domain.executions.call import Call, ExecutionPolicy, Postponing
 from domain.executions.execution import (
     Executed,
     ExecutionLost,
@@ -45,7 +45,6 @@ from domain.scripts.report import ExecutionUnknown, ScriptReport
 from domain.scripts.script import Script
 from domain.sessions.ports import SessionRepository
 from domain.sessions.session import SessionNotFound, VersionReplaced
-from domain.states.state import StateTaken
 
 _POSTPONED_AFTER_S = 0.25
 """How long an execution that can be postponed waits for the slot of its session."""
@@ -140,15 +139,15 @@ class ExecutionService:
         params: JsonText,
         recorder: EndRecorder,
         listener: OutputListener,
-        postponing: EndRecorder | None = None,
+        postponing: Postponing | None = None,
         *,
         files: AskedFiles | None = None,
     ) -> Executed:
         """Run an execution that was begun elsewhere, and record its end with `recorder`, also that of a failed script.
 
         Raises what `execute` raises after the begin, but ExecutionFailed only after a purge. If nothing ran, the
-        execution is withdrawn: by `postponing`, if it is given and another execution writes the state of the session.
-        With it, the wait for that is short. What this returns is recorded.
+        execution is withdrawn: if it cannot have its means, by what `postponing` returns, and with that the wait for a
+        state is short. What this returns is recorded.
         """
         budget, now = Budget(self._policy.request_timeout_s), self._clock.now()
         ref, execution_id = execution.ref, execution.execution_id
@@ -183,8 +182,8 @@ class ExecutionService:
             await self._late.withdrawn(call)
             raise error.restated(stored="no", executed="no") from error
         except (asyncio.CancelledError, DomainError) as error:
-            if isinstance(error, StateTaken) and call.postponing is not None:
-                call.recorder = call.postponing
+            if isinstance(error, DomainError) and call.postponing is not None:
+                call.recorder = call.postponing(error)
             await self._late.withdrawn(call)
             raise
 

@@ -3,33 +3,30 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
-from uuid import UUID
 
 from domain.concurrency.budget import Budget
 from domain.errors import InvalidRequest, Problem, StorageUnavailable
-from domain.files.file import Span
+from domain.files.file import Span, StoredFile
 from domain.files.service import FileService
-from domain.identity import Owner
 from domain.scripts.files import COUNT_MAX, FOLDERS_MAX, MIB, PIECE_SIZE, GivenFile, path_fault
 
 _PAGE_SIZE = 4096
 """What a file of at least one byte takes in the folder /files, and a multiple of it."""
 
 
-async def stored_file(service: FileService, owner: Owner, path: str, file_id: UUID, budget: Budget) -> GivenFile:
-    """Return an uploaded file as one that a script finds; raises FileNotFound, FileExpired and StorageUnavailable.
+def stored_file(service: FileService, path: str, file: StoredFile, budget: Budget) -> GivenFile:
+    """Return a file of an owner as one that a script finds.
 
     Its pieces raise FileNotFound if it is removed meanwhile, and StorageUnavailable when the budget is spent.
     """
-    file = await service.get(owner, file_id)
 
     async def pieces() -> AsyncIterator[bytes]:
-        async with aclosing(service.pieces(owner, file, Span(0, file.size - 1))) as stored:
+        async with aclosing(service.pieces(file.owner, file, Span(0, file.size - 1))) as stored:
             while (piece := await budget.spend(anext(stored, None), _late)) is not None:
                 yield piece
                 service.stats.given_bytes += len(piece)
 
-    return GivenFile(path, file.size, pieces, file_id)
+    return GivenFile(path, file.size, pieces, file.file_id)
 
 
 def inline_file(path: str, content: bytes) -> GivenFile:

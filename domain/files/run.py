@@ -1,13 +1,19 @@
 """The files of one run: those that its caller gives, and where those go that its script leaves."""
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
 from attrs import frozen
 
 from domain.concurrency.budget import Budget
-from domain.files.asked import AskedFile, AskedFiles
-from domain.files.file import LeftBy
+from domain.errors import InvalidRequest, Problem
+from domain.files.asked import AskedFiles, no_files
+from domain.files.file import LeftBy, StoredFile
 from domain.files.given import inline_file, require_given, stored_file
 from domain.files.left import LeftFiles
 from domain.files.service import FileService
+from domain.identity import Owner
 from domain.scripts.files import GivenFile, RunFiles
 
 TRANSFER_S = 10.0
@@ -39,8 +45,7 @@ class FilesOfRuns:
         """
         if asked is None:
             return PreparedFiles(RunFiles(size_mb))
-        budget = Budget(TRANSFER_S)
-        given = [await self._given(by, each, budget) for each in asked.given]
+        given = self._given(asked, await self._stored(by.ref.owner, asked))
         require_given(given, size_mb)
         if asked.collect is False:
             return PreparedFiles(RunFiles(size_mb, tuple(given)))
@@ -48,7 +53,30 @@ class FilesOfRuns:
         left = LeftFiles(self._service, by, Budget(TRANSFER_S), patterns)
         return PreparedFiles(RunFiles(size_mb, tuple(given), left), left)
 
-    async def _given(self, by: LeftBy, asked: AskedFile, budget: Budget) -> GivenFile:
-        if asked.file_id is None:
-            return inline_file(asked.path, asked.content)
-        return await stored_file(self._service, by.ref.owner, asked.path, asked.file_id, budget)
+    async def require(self, owner: Owner, size_mb: int | None, asked: AskedFiles, starts_at: datetime) -> None:
+        """Raise InvalidRequest, FileNotFound or FileExpired if a run that starts then cannot have the files.
+
+        `size_mb` is what its session has, None of one without files.
+        """
+        if size_mb is None:
+            raise no_files()
+        stored = await self._stored(owner, asked)
+        require_given(self._given(asked, stored), size_mb)
+        for at, each in enumerate(asked.given):
+            if each.file_id is not None and stored[each.file_id].expires_at <= starts_at:
+                message = f"must be kept longer: the file expires at {stored[each.file_id].expires_at.isoformat()}"
+                problems = (Problem(f"/files/{at}/file_id", message),)
+                raise InvalidRequest(problems)  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
+
+    async def _stored(self, owner: Owner, asked: AskedFiles) -> Mapping[UUID, StoredFile]:
+        ids = {each.file_id for each in asked.given if each.file_id is not None}
+        return {file_id: await self._service.get(owner, file_id) for file_id in ids}
+
+    def _given(self, asked: AskedFiles, stored: Mapping[UUID, StoredFile]) -> Sequence[GivenFile]:
+        budget = Budget(TRANSFER_S)
+        return [
+            inline_file(each.path, each.content)
+            if each.file_id is None
+            else stored_file(self._service, each.path, stored[each.file_id], budget)
+            for each in asked.given
+        ]

@@ -5,6 +5,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from attrs import define, evolve, field, frozen
@@ -15,6 +16,7 @@ from domain.errors import DomainError, StorageUnavailable, Unavailable
 from domain.executions.execution import FinishedExecution
 from domain.executions.ports import EndRecorder
 from domain.executions.service import ExecutionService
+from domain.files.file import FileExpired, FileNotFound
 from domain.identity import Owner, SessionRef
 from domain.live.hub import LiveHub
 from domain.queue.ending import following
@@ -24,6 +26,7 @@ from domain.queue.following import Ended
 from domain.queue.ports import ClaimRequest, ExecutionQueue
 from domain.queue.served import ServedLanguages
 from domain.scripts.language import Language
+from domain.states.state import StateTaken
 
 
 @frozen
@@ -179,12 +182,13 @@ class Dispatcher:
         owner = claimed.entry.ref.owner
         pause = self._policy.put_back_pause
         recorder = QueuedRecorder(self._queue, claimed, self._clock, self._ids, pause, self._jitter, self._rest)
-        postponing = evolve(recorder, pause=self._policy.postponed_pause, unstarted=_rest_nobody)
         session_id, execution_id = claimed.entry.ref.session_id, claimed.entry.execution_id
         try:
             with self._hub.live(session_id, execution_id) as buffer:
-                execution, params = claimed.execution, claimed.entry.params
-                buffer.end(await self._executions.complete(execution, params, recorder, buffer, postponing))
+                execution, params, files = claimed.execution, claimed.entry.params, claimed.entry.options.files
+                postponing = partial(self._postponing, recorder)
+                ending = self._executions.complete(execution, params, recorder, buffer, postponing, files=files)
+                buffer.end(await ending)
         except DomainError:
             # Nobody waits for this call: its end is recorded, or its state says what is known. The task that withdraws
             # it starts first: else a claim would find the owner's place free, and not yet that the owner rests.
@@ -196,6 +200,17 @@ class Dispatcher:
             self._ends.notify(execution_id)
             self._changed.set()
             self.wake()
+
+    def _postponing(self, recorder: "QueuedRecorder", error: DomainError) -> EndRecorder:
+        """Return what puts an entry back that cannot run now: until its expiry, if it can never run.
+
+        Its owner rests only if others of its entries may not run either.
+        """
+        if isinstance(error, StateTaken):
+            return evolve(recorder, pause=self._policy.postponed_pause, unstarted=_rest_nobody)
+        if isinstance(error, FileNotFound | FileExpired):
+            return evolve(recorder, pause=recorder.left(), unstarted=_rest_nobody)
+        return recorder
 
     def _rest(self, owner: Owner, until: datetime) -> None:
         """Claim nothing of the owner until then: else its entries would be taken in vain, one after the other."""
@@ -217,6 +232,10 @@ class QueuedRecorder(EndRecorder):
     _pause: timedelta
     _jitter: Jitter
     _unstarted: Callable[[Owner, datetime], None]
+
+    def left(self) -> timedelta:
+        """Return the time until the entry expires."""
+        return max(timedelta(0), self._claimed.entry.window.expires_at - self._clock.now())
 
     async def withdraw(self, execution_id: UUID, ref: SessionRef) -> None:  # noqa: ARG002  # those of the entry
         not_before = self._clock.now() + self._pause

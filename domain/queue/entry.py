@@ -11,6 +11,7 @@ from attrs.validators import ge, le
 from domain.clock import Jitter
 from domain.errors import Conflict, Invalid
 from domain.executions.execution import OpenExecution
+from domain.files.asked import AskedFiles
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef, uuid7_time
 from domain.json_text import JsonText
@@ -145,13 +146,15 @@ class AcceptOptions:
     """What a caller asks for beside the window of the start.
 
     `priority_s` is a head start in seconds in the order of the queue. With `in_order`, executions of the session run
-    one at a time in the order of acceptance. `webhook_id` names an endpoint that hears of the end.
+    one at a time in the order of acceptance. `webhook_id` names an endpoint that hears of the end. `files` are what the
+    script finds, and what is collected.
     """
 
     priority_s: int = field(default=0, validator=[ge(0), le(PRIORITY_MAX_S)])
     retry: RetryPolicy = RetryPolicy()
     in_order: bool = False
     webhook_id: UUID | None = None
+    files: AskedFiles | None = None
 
 
 BY_DEFAULT = AcceptOptions()
@@ -184,6 +187,12 @@ class Entry:
     @accepted_at.default
     def _time_in_id(self) -> datetime:
         return uuid7_time(self.execution_id)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes: its params, and the files whose content is in the request."""
+        files = self.options.files
+        return len(self.params) + (0 if files is None else files.inline_size)
 
     @property
     def ready_at(self) -> datetime:

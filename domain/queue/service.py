@@ -17,6 +17,7 @@ from domain.concurrency.budget import Budget
 from domain.errors import DomainError, StorageUnavailable, Unavailable, commit_unknown
 from domain.executions.execution import ExecutionNotFound
 from domain.executions.running import RunningExecutions
+from domain.files.run import FilesOfRuns
 from domain.functions.function import PinnedVersion
 from domain.functions.params import ParamsCheck
 from domain.idempotency import IdempotencyKey, Repeatable
@@ -69,6 +70,7 @@ class _Runs:
 
     language: Language
     pinned: PinnedVersion | None
+    files_mb: int | None
 
 
 @define(eq=False)
@@ -92,6 +94,7 @@ class QueueService:
     _tasks: BackgroundTasks
     _jitter: Jitter
     _wake: Callable[[], None]
+    _files: FilesOfRuns
     _runs: BoundedCache[SessionRef, _Runs] = field(
         factory=lambda: BoundedCache(_REMEMBERED_MAX, lambda _: 1), init=False
     )
@@ -102,14 +105,15 @@ class QueueService:
         Under a key of an earlier call nothing is stored: the state of that call is returned, or its response if it has
         ended. What would fail later is refused now. Raises ResponsesNotKept, SessionNotFound, SessionExpired,
         SessionClosed, ScheduleRefused, CallbackNotFound, RuntimeUnavailable, ParamsRefused, PinnedVersionNotFound,
-        SchemaUnusable, QuotaReached, or what ExecutionQueue.accept raises of keys.
+        SchemaUnusable, InvalidRequest, FileNotFound, FileExpired, QuotaReached, or what ExecutionQueue.accept raises of
+        keys.
         """
         if not self._policy.keeps_responses:
             raise ResponsesNotKept
         budget = budget or Budget(self._policy.request_timeout_s)
         entry = submission.entry(ref, self._ids.new(self._clock.now(), ref.session_id))
         try:
-            await budget.spend(self._require_runnable(ref, submission), StorageUnavailable)
+            await budget.spend(self._require_runnable(entry, submission), StorageUnavailable)
         except DomainError as refusal:
             return await budget.spend(self._replayed(submission, entry, refusal), StorageUnavailable)
         with Repeatable(submission.idempotency_key):
@@ -123,7 +127,7 @@ class QueueService:
             accepted = await budget.spend(accepting, commit_unknown)
             stored = isinstance(accepted, Entry)
         finally:
-            self._quota.settle(entry.ref.owner, len(entry.params), stored=stored)
+            self._quota.settle(entry.ref.owner, entry.size, stored=stored)
         if stored:
             self._wake()
         return accepted
@@ -138,22 +142,26 @@ class QueueService:
             raise refusal
         return earlier
 
-    async def _require_runnable(self, ref: SessionRef, submission: Submission) -> None:
+    async def _require_runnable(self, entry: Entry, submission: Submission) -> None:
         """Refuse what could not run, and take room in the queue for what could.
 
         Whether the session is live is judged when the entry is stored.
         """
+        ref, options = entry.ref, entry.options
         runs = self._runs.get(ref) or await self._remembered(ref)
         await self._served.require(runs.language)
         if runs.pinned is not None:
             await self._params.require(runs.pinned, submission.params)
         if submission.retry_of is None:  # the options of a retry are those of the execution that it repeats
-            await require_callback(self._webhooks, ref.owner, submission.options)
-        await self._quota.take(ref.owner, len(submission.params))
+            await require_callback(self._webhooks, ref.owner, options)
+        if options.files is not None:
+            await self._files.require(ref.owner, runs.files_mb, options.files, entry.window.not_before)
+        await self._quota.take(ref.owner, entry.size)
 
     async def _remembered(self, ref: SessionRef) -> _Runs:
         session = await self._sessions.get(ref)
-        runs = _Runs(session.language_title.language, session.pinned)
+        files = None if session.grants is None else session.grants.files
+        runs = _Runs(session.language_title.language, session.pinned, None if files is None else files.size_mb)
         self._runs.put(ref, runs)
         return runs
 

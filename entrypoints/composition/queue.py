@@ -66,6 +66,7 @@ class Queue(containers.DeclarativeContainer):
     running: providers.Dependency[RunningExecutions] = providers.Dependency()
     announce: providers.Dependency[Any] = providers.Dependency()
     quotas: providers.Dependency[Any] = providers.Dependency()
+    files: providers.Dependency[Any] = providers.Dependency()
 
     queue = providers.Singleton(CountedQueue, database.execution_queue)
     served = providers.Singleton(ServedLanguages, probes)
@@ -104,6 +105,7 @@ class Queue(containers.DeclarativeContainer):
         tasks,
         jitter,
         dispatcher.provided.wake,
+        files,
     )
     events = providers.Singleton(
         ExecutionEvents, providers.Callable(_reader, service), database.live_output, live, ends, jitter

@@ -153,9 +153,8 @@ class UseCases(containers.DeclarativeContainer):
     )
 
     files = providers.Singleton(file_service, settings, database.clock, ids, database.files, database.storage, tasks)
-    means = providers.Singleton(
-        Means, egress, state_slots, secret_values, environment_catalog, providers.Singleton(FilesOfRuns, files)
-    )
+    files_of_runs = providers.Singleton(FilesOfRuns, files)
+    means = providers.Singleton(Means, egress, state_slots, secret_values, environment_catalog, files_of_runs)
 
     executions = providers.Singleton(
         ExecutionService,
@@ -187,6 +186,7 @@ class UseCases(containers.DeclarativeContainer):
         running=running,
         announce=sent_webhooks.provided.hurry,
         quotas=quotas,
+        files=files_of_runs,
     )
     sessions = providers.Singleton(
         CountedSessions,

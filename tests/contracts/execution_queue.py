@@ -13,6 +13,7 @@ from attrs import evolve
 
 from domain.audit import ActName, AuditReader
 from domain.executions.execution import Executed, ExecutionLost, ExecutionNotFound
+from domain.files.asked import AskedFile, AskedFiles
 from domain.grants.grants import Grants
 from domain.grants.state import StateGrant, StateMode
 from domain.idempotency import IdempotencyConflict, IdempotencyKey, KeyErased, KeyInFlight, KeyInterrupted
@@ -50,6 +51,7 @@ EVERYTHING = AcceptOptions(
     retry=RetryPolicy(3, frozenset({RetryCause.TIMEOUT, RetryCause.UNKNOWN})),
     in_order=True,
     webhook_id=UUID(int=7),
+    files=AskedFiles((AskedFile("a/b", UUID(int=9)), AskedFile("c", content=b"\0\xff")), ("*.png", "d/?")),
 )
 FAILED = report_of(result=None, failure=Failure(FailureCode.EXECUTION_TIMEOUT, "too long \0\ud800"))
 

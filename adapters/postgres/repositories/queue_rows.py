@@ -9,6 +9,7 @@ from uuid import UUID
 from attrs import evolve, frozen
 
 from adapters.postgres import codec
+from adapters.postgres.asked_files import asked_of
 from adapters.postgres.batching.statement import Row, RowLocked
 from adapters.postgres.reports import report_of
 from adapters.postgres.repositories.idempotency_keys import ERASED, replayed
@@ -119,6 +120,7 @@ class _Accepted:
             RetryPolicy(retry["attempts_max"], frozenset(map(RetryCause, retry["causes"]))) if retry else RetryPolicy(),
             facts.get("in_order", False),
             _uuid(facts.get("webhook_id")),
+            asked_of(facts["files"]) if "files" in facts else None,
         )
         return cls(options, facts.get("attempt", 1), _uuid(facts.get("retry_of")))
 

@@ -10,6 +10,7 @@ from attrs import frozen
 from typing_extensions import override
 
 from adapters.postgres import codec
+from adapters.postgres.asked_files import files_facts
 from adapters.postgres.batching.statement import BatchStatement, LockingStatement, Row, RowLocked
 from adapters.postgres.codec import partition_of
 from adapters.postgres.connections.connection import Statement
@@ -231,7 +232,7 @@ def _fence_of(statements: QueueStatements) -> Sequence[Statement]:
 
 
 def _accept_size(call: AcceptCall) -> int:
-    return ROW_BYTES + len(call.entry.params)
+    return ROW_BYTES + call.entry.size
 
 
 def _accept_columns(calls: Sequence[AcceptCall]) -> dict[str, object]:
@@ -262,16 +263,15 @@ def options_text(entry: Entry) -> str | None:
     retry, options = entry.options.retry, entry.options
     if (options is BY_DEFAULT or options == BY_DEFAULT) and entry.attempt == 1 and entry.retry_of is None:
         return None
-    return json.dumps(
-        {
-            "attempt": entry.attempt,
-            "retry_of": entry.retry_of and str(entry.retry_of),
-            "priority_s": options.priority_s,
-            "in_order": options.in_order,
-            "retry": {"attempts_max": retry.attempts_max, "causes": sorted(retry.causes)},
-            "webhook_id": options.webhook_id and str(options.webhook_id),
-        }
-    )
+    facts = {
+        "attempt": entry.attempt,
+        "retry_of": entry.retry_of and str(entry.retry_of),
+        "priority_s": options.priority_s,
+        "in_order": options.in_order,
+        "retry": {"attempts_max": retry.attempts_max, "causes": sorted(retry.causes)},
+        "webhook_id": options.webhook_id and str(options.webhook_id),
+    }
+    return json.dumps(facts if options.files is None else {**facts, "files": files_facts(options.files)})
 
 
 def _following_columns(following: Sequence[Entry | None]) -> dict[str, object]:

@@ -16,11 +16,11 @@ from domain.executions.history import HistoryService, whole_row
 from domain.idempotency import IdempotencyKey
 from domain.identity import SessionRef
 from domain.paging import Page
-from domain.queue.entry import Entry
+from domain.queue.entry import BY_DEFAULT, Entry
 from domain.queue.ports import StateFilter
 from domain.queue.service import QueueService
 from domain.queue.state import Accepted, CancelResult, ExecutionState
-from domain.queue.submission import Submission
+from domain.queue.submission import Start, Submission
 from domain.scripts.report import ExecutionStatus, ExecutionUnknown
 from domain.sessions.session import SessionClosed
 from entrypoints.http.endpoints.events import EventEndpoints
@@ -30,6 +30,7 @@ from entrypoints.http.event_stream import EventFormat
 from entrypoints.http.parsing.bodies import json_text
 from entrypoints.http.parsing.body_problems import PROBLEMS_MAX
 from entrypoints.http.parsing.cursors import QueueCursor, instant_of, microseconds, write_cursor
+from entrypoints.http.parsing.execution_files import asked_files
 from entrypoints.http.parsing.headers import IdempotencyKeys, idempotency_key, invalid_header
 from entrypoints.http.parsing.preferences import NO_PREFERENCES, Preferences, accepted_format, preferences
 from entrypoints.http.parsing.queries import Query
@@ -48,20 +49,16 @@ _RETRY_AFTER: Headers = ((b"retry-after", b"1"),)
 _VARY: Headers = ((b"vary", b"prefer, accept"),)
 _NOT_KEPT = "respond-async is not accepted: this server keeps no responses (IDEMPOTENCY=off). Omit it"
 _NO_EVENTS = "asks for live events, and this server keeps no responses (IDEMPOTENCY=off). Accept application/json"
-_NO_FILES = "must be absent, and so must collect: an execution that runs later has no files. Wait for the response"
 _NOT_ASKED = (
     "is only accepted with the header Prefer: respond-async, or with Accept: text/event-stream. Send one, or omit this"
 )
 
 
 def submission(body: ExecuteBody, key: IdempotencyKey | None = None) -> Submission:
-    """Return the execution of a body, to be run later; raises InvalidRequest if it has files."""
-    if body.files is not UNSET or body.collect is not UNSET:
-        raise invalid([Problem("/files", _NO_FILES)])
-    params, wanted = json_text(body.params), body.async_
-    if wanted is UNSET:
-        return Submission(params, idempotency_key=key)
-    return Submission(params, wanted.start(), wanted.options(), key)
+    """Return the execution of a body, to be run later."""
+    params, wanted, files = json_text(body.params), body.async_, asked_files(body)
+    start, options = (Start(), BY_DEFAULT) if wanted is UNSET else (wanted.start(), wanted.options())
+    return Submission(params, start, options if files is None else evolve(options, files=files), key)
 
 
 def require_no_options(bodies: Mapping[str, ExecuteBody]) -> None:

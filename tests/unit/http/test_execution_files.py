@@ -6,6 +6,7 @@ import json
 import pytest
 
 from entrypoints.http.options import HttpOptions
+from tests.unit.http.test_asynchronous import dispatching
 from tests.unit.http.world import OPTIONS, TITLE, World, error_of, problems_of
 
 EXECUTE = "/api/v1/execute"
@@ -126,3 +127,18 @@ async def test_each_item_of_a_batch_has_its_files(client):
     lines = (await client.post(f"{EXECUTE}/{session_id}/batch", json={"items": items})).text.splitlines()
     assert [json.loads(line)["result"] for line in lines] == [["0"], ["1"], []]
     assert ['"path":"log"' in line for line in lines] == [True, True, False]
+
+
+async def test_an_execution_that_runs_later_keeps_its_files(client, world):
+    session_id = await initialized(client, script_content=LEAVES, files={"size_mb": 1})
+    body = {"params": ["a"], "files": [{"path": "a", "text": "later"}], "collect": True}
+    accepted = await client.post(f"{EXECUTE}/{session_id}", json=body, headers={"Prefer": "respond-async"})
+    assert accepted.status_code == 202, accepted.text
+    async with dispatching(world):
+        url = f"/api/v1/executions/{accepted.json()['execution_id']}"
+        ended = (await client.get(url, headers={"Prefer": "wait=5"})).json()
+    assert (ended["status"], ended["result"]) == ("succeeded", ["later"])
+    assert [each["path"] for each in ended["uses"]["files"]["out"]] == ["plots/a.png", "log"]
+    plain = await initialized(client)
+    refused = await client.post(f"{EXECUTE}/{plain}", json=body, headers={"Prefer": "respond-async"})
+    assert [*problems_of(refused)] == ["/files"]

@@ -173,6 +173,7 @@ class Later:
             world.tasks,
             no_jitter,
             self.dispatcher.wake,
+            container.files_of_runs(),
         )
         self.events = ExecutionEvents(
             lambda owner, execution_id: self.service.wait(owner, execution_id, 0),

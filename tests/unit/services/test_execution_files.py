@@ -84,15 +84,13 @@ async def content_of(file: GivenFile) -> bytes:
 
 async def test_an_uploaded_file_and_one_of_the_request_are_given(world: World) -> None:
     uploaded = await world.upload()
-    given = await stored_file(world.service, ALICE, "in/a.bin", uploaded.file_id, Budget(5))
+    given = stored_file(world.service, "in/a.bin", uploaded, Budget(5))
     assert (given.path, given.size, await content_of(given)) == ("in/a.bin", len(CONTENT), CONTENT)
     inline = inline_file("b", CONTENT)
     assert (inline.size, await content_of(inline)) == (len(CONTENT), CONTENT)
-    empty = await stored_file(world.service, ALICE, "c", (await world.upload(b"")).file_id, Budget(5))
+    empty = stored_file(world.service, "c", await world.upload(b""), Budget(5))
     assert await content_of(empty) == await content_of(inline_file("d", b"")) == b""
     require_given([given, inline, empty], 1)
-    with pytest.raises(FileNotFound):
-        await stored_file(world.service, BOB, "in/a.bin", uploaded.file_id, Budget(5))
 
 
 async def nothing() -> AsyncIterator[bytes]:
@@ -146,7 +144,7 @@ def test_the_failure_of_lost_files_says_why(
 
 async def test_files_that_are_not_delivered_in_time_start_nothing(world: World) -> None:
     uploaded = await world.upload()
-    given = await stored_file(world.service, ALICE, "a", uploaded.file_id, Budget(0))
+    given = stored_file(world.service, "a", uploaded, Budget(0))
     async with held_turns(world):
         with pytest.raises(StorageUnavailable) as late:
             await content_of(given)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -23,11 +24,14 @@ from domain.grants.state import SaveOn, StateGrant, StateMode
 from domain.idempotency import IdempotencyKey
 from domain.identity import ANONYMOUS, SessionRef
 from domain.json_text import JsonText
-from domain.scripts.report import FailureCode
+from domain.queue.entry import AcceptOptions, Entry
+from domain.queue.submission import Start
+from domain.scripts.report import ExecutionStatus, FailureCode
 from domain.secrets.secret import SecretRef
 from domain.secrets.service import SecretRequest, SecretService
 from tests.support.waiting import until
 from tests.unit.services.conftest import World
+from tests.unit.services.later import Later
 from tests.unit.services.test_files import chunks
 
 PARAMS = JsonText("{}")
@@ -265,3 +269,54 @@ async def test_a_purge_ends_with_the_files_that_a_script_leaves(world: FilesWorl
     with pytest.raises(ExecutionFailed, match="purged meanwhile"):
         await execute_while(world, ref, lambda: world.fail(FileNotFound()))
     assert world.files.started == {}
+
+
+async def accepted(later: Later, ref: SessionRef, asked: AskedFiles, **start: Any) -> Entry:
+    return await later.add(ref, "{}", options=AcceptOptions(files=asked), **start)
+
+
+async def test_an_execution_that_runs_later_has_its_files(world: FilesWorld) -> None:
+    later, uploaded = Later(world), await upload(world)
+    ref = await a_session(world, leaving({"a": b"left"}, "result = open('/files/in/u').read().decode()"))
+    entry = await accepted(later, ref, AskedFiles((AskedFile("u", uploaded.file_id),), collect=True))
+    async with later.dispatching():
+        ended = await later.ended(entry)
+    assert ended.report is not None
+    assert (ended.report.result, [each.path for each in ended.report.files or ()]) == ('"content"', ["a"])
+    assert set(await stored(world)) == {"a", "a.csv"}
+
+
+@pytest.mark.parametrize("grants", [None, Grants(state=StateGrant(StateMode.SHARED))])
+async def test_a_session_without_files_accepts_none_to_run_later(world: FilesWorld, grants: Grants | None) -> None:
+    later, ref = Later(world), await world.session(RUNS, grants=grants)
+    with pytest.raises(InvalidRequest, match="the session has no files"):
+        await accepted(later, ref, ALL)
+    assert not world.store.queued
+
+
+async def test_files_that_a_later_run_cannot_have_are_refused_at_once(world: FilesWorld) -> None:
+    later, uploaded = Later(world), await upload(world)
+    ref = await world.session(RUNS, grants=GRANTS, ttl_seconds=1000)
+    with pytest.raises(InvalidRequest, match=r"files\.size_mb allows"):
+        await accepted(later, ref, AskedFiles((AskedFile("a", content=bytes((1 << 20) + 1)),)))
+    with pytest.raises(FileNotFound):
+        await accepted(later, ref, AskedFiles((AskedFile("a", ref.session_id),)))
+    world.files.completed[uploaded.file_id] = evolve(uploaded, expires_at=world.clock.now() + timedelta(seconds=9))
+    given = AskedFiles((AskedFile("b"), AskedFile("a", uploaded.file_id)))
+    with pytest.raises(InvalidRequest, match="/files/1/file_id: must be kept longer"):
+        await accepted(later, ref, given, start=Start(timedelta(seconds=9)))
+    assert await accepted(later, ref, given, start=Start(timedelta(seconds=8)))
+
+
+async def test_a_later_run_whose_file_is_gone_waits_for_its_expiry_and_never_runs(world: FilesWorld) -> None:
+    later, uploaded = Later(world), await upload(world)
+    ref = await a_session(world)
+    entry = await accepted(later, ref, AskedFiles((AskedFile("a", uploaded.file_id),)))
+    await world.files_service.remove(ANONYMOUS, uploaded.file_id)
+    async with later.dispatching():
+        await until(lambda: later.queue.put_backs == 1)
+        await until(lambda: not later.dispatcher.held)
+    state = await later.service.wait(ANONYMOUS, entry.execution_id, 0)
+    assert state.status is ExecutionStatus.QUEUED
+    assert world.store.accepted[entry.execution_id].not_before == entry.window.expires_at
+    assert world.runner.ran == []
