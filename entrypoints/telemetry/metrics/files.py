@@ -11,11 +11,17 @@ from domain.files.service import FileService
 from entrypoints.telemetry.metrics.instruments import counter, gauge
 
 _BYTES = counter(
-    "pglambda_file_bytes_total", "Bytes of files that callers have sent and received, by direction.", "direction"
+    "pglambda_file_bytes_total",
+    "Bytes of files: received from callers, sent to them, given to scripts, and left by scripts, by direction.",
+    "direction",
 )
 _STORED = counter("pglambda_files_stored_total", "Files that uploads have stored.")
 _ABANDONED = counter("pglambda_file_uploads_abandoned_total", "Uploads that began and stored no file.")
 _FULL = counter("pglambda_file_uploads_full_total", "Uploads that were refused because of MAX_FILES_GB.")
+_LEFT = counter("pglambda_files_left_total", "Files that scripts have left and that were stored.")
+_LOST = counter(
+    "pglambda_files_lost_executions_total", "Executions that kept none of their files, because one could not be stored."
+)
 _TRANSFERS = gauge("pglambda_file_transfers", "Uploads and downloads in progress.")
 
 
@@ -28,8 +34,11 @@ class FileMetrics(Collector):
     @override
     def collect(self) -> Iterable[Metric]:
         stats = self._service.stats
-        yield _BYTES.metric([(("received",), stats.received_bytes), (("sent",), stats.sent_bytes)])
+        directions = ("received", "sent", "given", "left")
+        yield _BYTES.metric([((each,), getattr(stats, f"{each}_bytes")) for each in directions])
         yield _STORED.single(stats.stored)
         yield _ABANDONED.single(stats.abandoned)
         yield _FULL.single(stats.full)
+        yield _LEFT.single(stats.left)
+        yield _LOST.single(stats.lost)
         yield _TRANSFERS.single(self._service.transfers)
