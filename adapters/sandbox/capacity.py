@@ -24,6 +24,10 @@ _CHECKERS = 3
 """Processes that check scripts of one language: small scripts, large ones, those of slow owners."""
 _OTHER_PROCESSES = 128
 """Processes and threads of the egress process."""
+_EQUIPPED = 4
+"""Zygotes of a language for workers that have no packages: with certificates or not, and with files or not."""
+_WITH_AND_WITHOUT_FILES = 2
+"""Zygotes of an environment, whose memory the group gets when they start."""
 _QUICK_SLOTS_PER_PROCESSOR = 2
 """Workers that a session gets without a wait. More of them take turns on a processor, and each costs a start."""
 
@@ -53,10 +57,10 @@ def group_limits(options: SandboxOptions) -> GroupLimits:
     checkers = _CHECKERS * len(options.languages)
     memory_mb = prewarmed * _PREWARMED_MEMORY_MB + checkers * options.check_memory_mb
     workers = options.warm_workers_max + prewarmed + checkers
-    zygotes = len(options.languages) * (ZYGOTES_MAX + 1)
+    zygotes = len(options.languages) * (ZYGOTES_MAX + 1 + _EQUIPPED)
     memory_bytes = _memory_bytes_max(options) + (memory_mb + options.reserved_mb + zygotes * ZYGOTE_MEMORY_MB) * MIB
     others = _OTHER_PROCESSES if options.reserved_mb else 0
-    zygotes += options.environments_max
+    zygotes += _WITH_AND_WITHOUT_FILES * options.environments_max
     return GroupLimits(memory_bytes, workers * options.processes_max + zygotes * ZYGOTE_PROCESSES + others)
 
 

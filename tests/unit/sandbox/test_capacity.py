@@ -1,9 +1,12 @@
 """The limits of all workers together follow from the options and from the host's memory."""
 
 import pytest
+from attrs import evolve
 
 from adapters.sandbox.capacity import group_limits, memory_of_host
 from adapters.sandbox.options import MIB, SandboxOptions
+from adapters.sandbox.zygote.sandbox_spec import ZYGOTE_PROCESSES
+from adapters.sandbox.zygote.zygote_pool import ZYGOTE_MEMORY_MB, ZYGOTES_MAX
 
 V2, V1 = "sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes"
 
@@ -30,3 +33,11 @@ def test_prewarmed_workers_have_memory_and_processes_of_their_own(tmp_path):
     none, some = (group_limits(SandboxOptions(tmp_path, prewarmed=count)) for count in (0, 16))
     assert some.memory_bytes - none.memory_bytes == 2 * 16 * 32 * MIB
     assert some.processes - none.processes == 2 * 16 * SandboxOptions(tmp_path).processes_max
+
+
+def test_zygotes_with_files_have_memory_and_processes_of_their_own(tmp_path):
+    options = SandboxOptions(tmp_path, prewarmed=0, starting_max=1, memory_budget_mb=1024, environments_max=1)
+    one, two = (group_limits(evolve(options, environments_max=count)) for count in (1, 2))
+    assert two.processes - one.processes == 2 * ZYGOTE_PROCESSES, "one of an environment has files, and one has none"
+    others_mb = 2 * 32 + 6 * options.check_memory_mb + 1024
+    assert one.memory_bytes == (others_mb + 2 * (ZYGOTES_MAX + 1 + 4) * ZYGOTE_MEMORY_MB) * MIB
