@@ -1,6 +1,7 @@
 """Responses to callers are stored exactly, and read by other releases."""
 
 import json
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -9,12 +10,14 @@ from hypothesis import strategies as st
 from adapters.postgres.reports import report_of, report_text
 from domain.egress.traffic import ExecutionTraffic, HostTraffic, Refusal, RefusalReason
 from domain.json_text import JsonText
+from domain.scripts.collected import CollectedFile
 from domain.scripts.dropped import DroppedName
 from domain.scripts.report import Failure, FailureCode, ScriptReport
 
 TRAFFIC = ExecutionTraffic(
     (HostTraffic("api.example.com", 443, 1, 2, 3, 4),), (Refusal("a.test", 443, RefusalReason.IDLE),), is_lost=True
 )
+LEFT = CollectedFile("plots/ä.png", UUID(int=7), 3, "0" * 64, "image/png")
 texts = st.text(max_size=20) | st.sampled_from(["\0", "\ud800", "\udfff\\", '"'])
 times = st.floats(0, 1e9)
 failures = st.builds(
@@ -37,6 +40,7 @@ reports = st.builds(
     cold_start=st.none() | st.booleans(),
     traffic=st.none() | st.just(TRAFFIC),
     dropped=st.sampled_from([(), (DroppedName("pair", "tuple"),)]),
+    files=st.sampled_from([None, (), (LEFT,)]),
 )
 
 
