@@ -320,3 +320,15 @@ async def test_a_later_run_whose_file_is_gone_waits_for_its_expiry_and_never_run
     assert state.status is ExecutionStatus.QUEUED
     assert world.store.accepted[entry.execution_id].not_before == entry.window.expires_at
     assert world.runner.ran == []
+
+
+async def test_a_later_run_that_cannot_have_its_grants_now_returns_to_the_queue_for_a_moment(world: FilesWorld) -> None:
+    later, ref = Later(world), await a_session(world)
+    stored_session = world.store.sessions[ref.session_id]
+    world.store.put(evolve(stored_session, grants=evolve(GRANTS, unknown=("teleport",))))
+    entry = await later.add(ref, "{}")
+    async with later.dispatching():
+        await until(lambda: later.queue.put_backs == 1)
+        await until(lambda: not later.dispatcher.held)
+    due_at = world.clock.now() + timedelta(seconds=1)
+    assert world.store.accepted[entry.execution_id].not_before == due_at
