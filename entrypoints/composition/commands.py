@@ -22,12 +22,11 @@ from adapters.postgres.buckets.pool import connections_of_node
 from adapters.postgres.checked_gateway import CheckedGateway
 from adapters.postgres.inspection import DatabaseInspector
 from adapters.postgres.migrations.announcement import Announcement
-from adapters.postgres.migrations.buckets import BucketMigrations, BucketStatus, ClusterNode
+from adapters.postgres.migrations.buckets import BucketStatus, ClusterNode
 from adapters.postgres.migrations.database import DatabaseMigrations
 from adapters.postgres.migrations.distribution import Distribution, DistributionPlan, MadeBucket, UnawareClients
 from adapters.postgres.migrations.down import PlannedDown
 from adapters.postgres.migrations.migration import MigrationStatus
-from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.repositories.audit import DatabaseActs
 from adapters.postgres.retention.survey import StorageSurvey
 from adapters.system_clock import SystemClock
@@ -46,6 +45,7 @@ from domain.queue.quota import QueueQuota
 from domain.usage import UsageService
 from domain.webhooks.service import WebhookService, leave_to_others
 from entrypoints.composition.database import time_of
+from entrypoints.composition.migrations import Migrations
 from entrypoints.composition.options import (
     embedded_options,
     execution_policy,
@@ -142,30 +142,23 @@ class Commands(TakeoverCommands):
     wall_clock = providers.Factory(SystemClock)
     new_act = providers.Callable(new_act, database.clock, ids, actor)
     gateway_options = providers.Callable(gateway_options, settings)
-    home_migrations = providers.Factory(
-        MigrationRunner,
-        gateway_options.provided.dsn,
-        database.statements.provided.migrations,
-        wall_clock,
-        actor=actor,
+    schema = providers.Container(
+        Migrations, dsn=gateway_options.provided.dsn, statements=database.statements, actor=actor
     )
-    bucket_migrations = providers.Factory(
-        BucketMigrations, gateway_options.provided.dsn, database.statements, wall_clock
-    )
-    migrations = providers.Factory(DatabaseMigrations, home_migrations, bucket_migrations)
+    migrations = schema.whole
     distribution = providers.Factory(
         Distribution,
-        home_migrations,
-        bucket_migrations,
+        schema.home,
+        schema.buckets,
         database.statements,
         providers.Callable(partial, connections_of_node, gateway_options),
         providers.Factory(
             Announcement,
-            bucket_migrations.provided.connections,
+            schema.buckets.provided.connections,
             database.statements,
             wall_clock,
             providers.Callable(
-                time_of, bucket_migrations.provided.connections, settings, database.statements.provided.clock
+                time_of, schema.buckets.provided.connections, settings, database.statements.provided.clock
             ),
             actor,
         ),

@@ -1,9 +1,6 @@
 """The commands of a takeover, whose parts are imported when a command needs them."""
 
 import asyncio
-import os
-import pwd
-import socket
 from pkgutil import resolve_name
 from typing import Any
 
@@ -11,18 +8,9 @@ from attrs import frozen
 from dependency_injector import containers, providers
 
 from adapters.random_ids import RandomIds
-from domain.audit import COMMAND, Actor
 from entrypoints.composition.database import Database
+from entrypoints.composition.operator import operator
 from entrypoints.settings.settings import Settings
-
-
-def _operator() -> Actor:
-    """Return who runs the command: the user of the operating system, and the name of the host."""
-    try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        user = str(os.getuid())
-    return Actor(f"{user}@{socket.gethostname()}", COMMAND)
 
 
 @frozen
@@ -44,7 +32,7 @@ class TakeoverCommands(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
     database = providers.Container(Database, settings=settings, observe=providers.Object(None))
     ids = providers.Factory(RandomIds)
-    actor = providers.Singleton(_operator)
+    actor = providers.Singleton(operator)
 
     origin_inspector = providers.Callable(Later("entrypoints.composition.takeover:origin_inspector"))
     origin_reader = providers.Callable(Later("entrypoints.composition.takeover:origin_reader"))

@@ -41,6 +41,8 @@ _STOPPING_TIMEOUT_S = 1
 _ORPHANED_STATUS = 70
 _KEEP_ALIVE_S = 75
 _COLLECTION_THRESHOLDS = (10_000, 20, 20)
+_IMPORTING_THRESHOLD = 200_000
+"""Allocations between two garbage collections before the application serves: what imports make is kept."""
 _SWITCH_INTERVAL_S = 0.0001
 """How long a thread that parses a large body keeps the event loop waiting; the default is fifty times this."""
 
@@ -254,4 +256,5 @@ def tune_interpreter() -> None:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(_IMPORTING_THRESHOLD)
     sys.exit(main(int(sys.argv[1])))
