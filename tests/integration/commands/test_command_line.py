@@ -9,16 +9,20 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
+from attrs import frozen
 from msgspec.structs import replace
 
 from domain.errors import StorageUnavailable
 from entrypoints.composition.commands import Commands
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
+from tests.integration.application.conftest import settings_for
 from tests.integration.commands.conftest import QUIET, ROOT, Run
+from tests.integration.conftest import NewDatabase
 from tests.support.ports import free_port
 from tests.support.programs import unmeasured
 
@@ -26,26 +30,42 @@ COMMAND = [sys.executable, "-m", "entrypoints"]
 SERVICE_S = 40.0
 
 
-@pytest.fixture
-def service(settings: Settings) -> Iterator[str]:
-    """The URL of a service on the test's own database."""
-    assert settings.database_url is not None
+@frozen
+class Measured:
+    """A service that the command measures."""
+
+    url: str
+    database_url: str
+
+    def sessions(self) -> tuple[int, int]:
+        """Return how many sessions there are, and how many of them are closed."""
+        with psycopg.connect(self.database_url) as connection:
+            (counts,) = connection.execute("SELECT count(*), count(closed_at) FROM meta.sessions").fetchall()
+        return counts[0], counts[1]
+
+
+@pytest.fixture(scope="module")
+def service(new_database: NewDatabase, template: str, data_dir: Path) -> Iterator[Measured]:
+    """One service for the tests that measure, because it takes seconds of processor time to start."""
     port = free_port()
-    given = {"DATABASE_URL": settings.database_url.reveal(), "DATA_DIR": str(settings.data_dir), "PORT": str(port)}
-    server = subprocess.Popen(
-        [*COMMAND, "serve"],
-        env={**unmeasured(), **QUIET, **given, "REQUEST_TIMEOUT_MS": "10000"},
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _await_ready(f"{url}/readyz")
-        yield url
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(SERVICE_S)
+    with new_database(template) as database_url:
+        settings = settings_for(database_url, data_dir)
+        assert settings.database_url is not None
+        given = {"DATABASE_URL": settings.database_url.reveal(), "DATA_DIR": str(data_dir), "PORT": str(port)}
+        server = subprocess.Popen(
+            [*COMMAND, "serve"],
+            env={**unmeasured(), **QUIET, **given, "REQUEST_TIMEOUT_MS": "10000"},
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _await_ready(f"{url}/readyz")
+            yield Measured(url, database_url)
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(SERVICE_S)
 
 
 def _await_ready(url: str) -> None:
@@ -59,18 +79,18 @@ def _await_ready(url: str) -> None:
     raise AssertionError(f"{url} was not ready")
 
 
-def test_a_benchmark_measures_a_service_and_closes_its_sessions(run: Run, service: str, database_url: str) -> None:
-    result = run("bench", "--url", service, "--seconds", "0.5", "--connections", "2", "--output", "json")
+def test_a_benchmark_measures_a_service_and_closes_its_sessions(run: Run, service: Measured) -> None:
+    before = service.sessions()
+    result = run("bench", "--url", service.url, "--seconds", "0.5", "--connections", "2", "--output", "json")
     assert result.returncode == 0, result.stdout + result.stderr
     calls = {each["name"]: each for each in json.loads(result.stdout)["calls"]}
     assert list(calls) == ["initialize", "get", "execute nodejs", "execute python"]
     for each in calls.values():
         assert each["answered"] > 0
         assert 0 < each["p50_ms"] <= each["p99_ms"]
-    with psycopg.connect(database_url) as connection:
-        rows = connection.execute("SELECT count(*), count(closed_at) FROM meta.sessions").fetchall()
-    assert rows[0][0] == rows[0][1] >= calls["initialize"]["answered"]
-    table = run("bench", "--url", service, "--seconds", "0.2", "--connections", "1", "--language", "python")
+    begun, closed = (after - count for after, count in zip(service.sessions(), before, strict=True))
+    assert begun == closed >= calls["initialize"]["answered"]
+    table = run("bench", "--url", service.url, "--seconds", "0.2", "--connections", "1", "--language", "python")
     assert "execute python" in table.stdout
     assert "execute nodejs" not in table.stdout
 
@@ -85,9 +105,10 @@ def _attended() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_attended")
-def test_ctrl_c_ends_a_benchmark_and_closes_its_sessions(service: str, database_url: str) -> None:
+def test_ctrl_c_ends_a_benchmark_and_closes_its_sessions(service: Measured) -> None:
+    before = service.sessions()
     measuring = subprocess.Popen(
-        [*COMMAND, "bench", "--url", service, "--seconds", "60", "--connections", "1", "--language", "python"],
+        [*COMMAND, "bench", "--url", service.url, "--seconds", "60", "--connections", "1", "--language", "python"],
         env={**unmeasured(), **QUIET},
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -101,10 +122,9 @@ def test_ctrl_c_ends_a_benchmark_and_closes_its_sessions(service: str, database_
     assert (measuring.returncode, output) == (130, "")
     assert errors.endswith("Interrupted.\n")
     assert "Traceback" not in errors
-    with psycopg.connect(database_url) as connection:
-        (counts,) = connection.execute("SELECT count(*), count(closed_at) FROM meta.sessions").fetchall()
+    begun, closed = (after - count for after, count in zip(service.sessions(), before, strict=True))
     # The session whose response the client no longer read expires in ten minutes.
-    assert counts[0] - counts[1] <= 1 < counts[0]
+    assert begun - closed <= 1 < begun
 
 
 def test_a_closed_pipe_is_not_an_error(run: Run) -> None:
