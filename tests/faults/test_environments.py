@@ -1,13 +1,17 @@
 """Builds and fetches of packages that are killed: a tree is used whole, or not at all, and the next builder builds it."""
 
 import asyncio
+import contextlib
+import subprocess
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
 from attrs import define, field
 
+from adapters.embedded_postgres.programs import find_programs
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.repositories.environments import PostgresEnvironmentRepository
 from adapters.postgres.statements.catalogue import load_statements
@@ -15,6 +19,7 @@ from adapters.system_clock import SystemClock
 from domain.audit import ActName
 from domain.environments.build import LEASE
 from domain.environments.environment import StoredEnvironment
+from domain.environments.tree import TreeUnavailable
 from domain.errors import DomainError
 from domain.scripts.language import Language
 from tests.contracts.environments import version
@@ -30,7 +35,7 @@ from tests.faults.mortal_builder import (
     files_of,
 )
 from tests.faults.report import NOTES
-from tests.faults.server import Server
+from tests.faults.server import SERVICE_ROLE, Server
 from tests.support.acts import act
 from tests.support.folders import shared_folder
 
@@ -164,3 +169,33 @@ async def test_a_fetch_during_which_the_database_is_killed_says_so_and_the_next_
     assert not list((folder / "trees").iterdir())
     await asyncio.to_thread(server.start)
     assert await is_fetched_whole(gateway, folder, other)
+
+
+@contextlib.asynccontextmanager
+async def connected(url):
+    gateway = Gateway(GatewayOptions(url, request_timeout_s=10))
+    await gateway.open()
+    yield gateway
+    await gateway.close()
+
+
+async def test_a_dump_has_the_packages_and_a_byte_that_changes_in_a_database_is_noticed(
+    server, database, folder, other, url
+):
+    dump, name = folder / "dump", server.create_database(f"restored_{uuid4().hex}")
+    programs = find_programs()
+    pg_dump = [programs.path("pg_dump"), "--format=custom", f"--file={dump}", "--dbname", server.dsn(database)]
+    pg_restore = [programs.path("pg_restore"), "--exit-on-error", "--dbname", server.dsn(name), dump]
+    for command in (pg_dump, pg_restore):
+        await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True, timeout=60)
+    hosts = [folder / "before", folder / "after"]
+    async with connected(server.dsn(name, SERVICE_ROLE)) as gateway:
+        assert await is_fetched_whole(gateway, hosts[0], other)
+        with server.admin(name) as admin:
+            admin.execute("UPDATE meta.tree_chunks SET content = set_byte(content, 9, 255 - get_byte(content, 9))")
+        with pytest.raises(TreeUnavailable, match="what was fetched is not what was built"):
+            await is_fetched_whole(gateway, hosts[1], other)
+    assert not list((hosts[1] / "trees").iterdir())
+    server.drop_database(name)
+    async with connected(url) as gateway:
+        assert await is_fetched_whole(gateway, hosts[1], other)

@@ -1,5 +1,6 @@
 """Explanations of sessions and executions that exist, existed, or never did."""
 
+import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
@@ -9,7 +10,10 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from domain.grants.environment import EnvironmentGrant
+from domain.grants.grants import Grants
 from domain.identity import uuid7_at, uuid7_time
+from domain.scripts.language import Language
 from domain.timeline import Timeline
 from entrypoints.cli.explain.explanation import explain
 from entrypoints.cli.explain.sentences import Explanation
@@ -164,6 +168,24 @@ async def test_a_session_with_an_idempotency_key_and_a_function(api: Api, settin
         "Version 1 was registered at 2026-01-01 00:00:00.000000Z, by an unrecorded author.",
     ]
     assert texts_of(found, "renewed")[0].startswith("It was never renewed")
+
+
+BUILT = """
+INSERT INTO meta.environment_builds
+SELECT 'data', v, 'p1', 'ready', sha256('x'), NULL, '', 1, gen_random_uuid(), now(), now() FROM generate_series(1, 2) AS v
+"""
+
+
+async def test_the_packages_of_a_session_are_named_with_their_tree(api: Api, settings: Settings, write: Write) -> None:
+    session_id = await api.initialize("python-x", "result = 1")
+    execution_id = (await api.execute(session_id)).json()["execution_id"]
+    write(BUILT)
+    grants = Grants(environment=EnvironmentGrant("data", 2, Language.PYTHON)).text()
+    write("UPDATE meta.sessions SET grants = %(grants)s WHERE request_id = %(id)s", grants=grants, id=session_id)
+    tree = hashlib.sha256(b"x").hexdigest()
+    for each in (session_id, execution_id):
+        shown = texts_of(await explained(settings, each), "script")
+        assert f"It imports packages of the environment data@2: p1 has the tree {tree}." in shown
 
 
 async def test_the_history_proves_a_session_without_a_row(api: Api, settings: Settings, write: Write) -> None:

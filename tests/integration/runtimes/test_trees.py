@@ -147,6 +147,28 @@ async def test_packages_with_a_changed_byte_are_refused_and_nothing_is_left(worl
     await runner.close()
 
 
+async def test_packages_on_their_way_to_a_host_that_is_lost_are_sent_again_once_it_is_back(tmp_path):
+    store, tree = await stored(tmp_path / "files")
+    copies, socket = copies_in(tmp_path), tmp_path / "host.sock"
+    await copies.open()
+    world = World(tmp_path, store, tree, copies, f"unix:{socket}")
+    store.gate.clear()
+    async with served(HostApi(MemoryScriptRunner(), RuntimeHostOptions(), receiver=copies).app(), unix_socket(socket)):
+        runner = await world.controller()
+        call = asyncio.create_task(report_of(runner, run_of("result = 1", environment=world.environment)))
+        await until(lambda: store.reads == 1)
+    store.gate.set()
+    with pytest.raises(RuntimeUnavailable):
+        await call
+    assert not list(copies.folder.path.iterdir())
+    socket.unlink()
+    async with served(HostApi(MemoryScriptRunner(), RuntimeHostOptions(), receiver=copies).app(), unix_socket(socket)):
+        await until(lambda: runner.stats().states["ready"], TIMEOUT_S)
+        assert await result_of(runner, run_of("result = 1", environment=world.environment)) == "1"
+        await runner.close()
+    await copies.close()
+
+
 async def test_packages_that_no_database_has_start_nothing(world):
     missing = evolve(world.environment, digest="0" * 64)
     runner = await world.controller()
