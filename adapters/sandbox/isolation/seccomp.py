@@ -1,4 +1,4 @@
-"""The system call filters of the workers: classic BPF programs that deny what is dangerous (seccomp(2)).
+"""The system call filters of the workers, which deny what is dangerous (seccomp(2)).
 
 There are two. bubblewrap gives a zygote the inherited one before it runs, and each fork has it too. It denies what
 neither a zygote nor the start of a worker needs. A worker adds its own filter last. That one denies the calls of a
@@ -9,32 +9,32 @@ new filter once for every call number, so the filter that each worker adds is sh
 
 import errno
 import platform
-import struct
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
+from adapters.sandbox.isolation.bpf import (
+    ARCHITECTURE,
+    ARGUMENT_0,
+    ARGUMENT_1,
+    ARGUMENT_2,
+    ARGUMENT_3,
+    ARGUMENT_5,
+    HIGH_HALF,
+    JUMP_IF_ANY_BIT,
+    JUMP_IF_AT_LEAST,
+    JUMP_IF_EQUAL,
+    LOAD,
+    NUMBER,
+    allow,
+    decide_argument,
+    do_nothing,
+    fail,
+    fail_if_any_bit,
+    fail_unless,
+    instruction,
+    when,
+)
 from adapters.sandbox.isolation.system_calls import FIRST_UNKNOWN, MACHINES, Machine
 
-_LOAD = 0x20  # BPF_LD | BPF_W | BPF_ABS
-_JUMP_IF_EQUAL = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
-_JUMP_IF_AT_LEAST = 0x35  # BPF_JMP | BPF_JGE | BPF_K
-_JUMP_IF_ANY_BIT = 0x45  # BPF_JMP | BPF_JSET | BPF_K
-_RETURN = 0x06  # BPF_RET | BPF_K
-_AND = 0x54  # BPF_ALU | BPF_AND | BPF_K
-
-# Offsets in struct seccomp_data; arguments are 64 bits wide, their low half first on both machines.
-_NUMBER = 0
-_ARCHITECTURE = 4
-_ARGUMENT_0 = 16
-_ARGUMENT_1 = 24
-_ARGUMENT_2 = 32
-_ARGUMENT_3 = 40
-_ARGUMENT_5 = 56
-_HIGH_HALF = 4
-
-_ALLOW = 0x7FFF0000
-_ERRNO = 0x00050000
-_DO_NOTHING = _ERRNO
-"""The call is not made, and succeeds."""
 _X32_BIT = 0x40000000
 
 _NEW_NAMESPACES = 0x7E020080  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET,TIME}
@@ -112,16 +112,16 @@ def egress_filter(machine_name: str = platform.machine()) -> bytes:
     It may have TCP and UDP sockets of IP, to connect and to resolve names. It starts no program and no process.
     """
     machine = MACHINES[machine_name]
-    rules = dict(_rules(machine)) | {machine.madvise: [_allow()]}
+    rules = dict(_rules(machine)) | {machine.madvise: [allow()]}
     for name in ("sendmsg", "sendmmsg"):  # by which names are resolved
-        rules[machine.denied[name]] = [_allow()]
-    rules[machine.setsockopt] = _decide_argument(_ARGUMENT_2, _FILTERS_OF_SOCKETS)
+        rules[machine.denied[name]] = [allow()]
+    rules[machine.setsockopt] = decide_argument(ARGUMENT_2, _FILTERS_OF_SOCKETS)
     rules[machine.denied["socket"]] = [
-        *_fail_unless(_ARGUMENT_0, [_AF_INET, _AF_INET6], errno.EPERM),
-        *_fail_unless(_ARGUMENT_1, [_SOCK_STREAM, _SOCK_DATAGRAM], errno.EPERM, mask=_SOCK_TYPES),
-        _allow(),
+        *fail_unless(ARGUMENT_0, [_AF_INET, _AF_INET6], errno.EPERM),
+        *fail_unless(ARGUMENT_1, [_SOCK_STREAM, _SOCK_DATAGRAM], errno.EPERM, mask=_SOCK_TYPES),
+        allow(),
     ]
-    rules |= {number: [_fail(errno.EPERM)] for number in _EXECUTES[machine_name]}
+    rules |= {number: [fail(errno.EPERM)] for number in _EXECUTES[machine_name]}
     return _program(machine, rules.items())
 
 
@@ -129,151 +129,124 @@ def _network_rules(machine: Machine) -> Iterator[_Rule]:
     yield (
         machine.denied["socket"],
         [
-            *_fail_unless(_ARGUMENT_0, [_AF_INET], errno.EPERM),
-            *_fail_unless(_ARGUMENT_1, [_SOCK_STREAM], errno.EPERM, mask=_SOCK_TYPES),
-            *_fail_unless(_ARGUMENT_2, _PROTOCOLS, errno.EPERM),
-            _allow(),
+            *fail_unless(ARGUMENT_0, [_AF_INET], errno.EPERM),
+            *fail_unless(ARGUMENT_1, [_SOCK_STREAM], errno.EPERM, mask=_SOCK_TYPES),
+            *fail_unless(ARGUMENT_2, _PROTOCOLS, errno.EPERM),
+            allow(),
         ],
     )
     yield machine.setsockopt, _decide_option_of_client()
-    yield machine.sendto, _fail_if_any_bit(_ARGUMENT_3, _MSG_OOB | _MSG_FASTOPEN, errno.EPERM)
-
-
-def _fail_unless(argument: int, values: Collection[int], error: int, mask: int | None = None) -> Iterator[bytes]:
-    """Fail unless the argument has one of the values."""
-    yield _instruction(_LOAD, argument)
-    if mask is not None:
-        yield _instruction(_AND, mask)
-    for left, value in zip(range(len(values), 0, -1), values, strict=True):
-        yield _instruction(_JUMP_IF_EQUAL, value, if_true=left)
-    yield _fail(error)
+    yield machine.sendto, fail_if_any_bit(ARGUMENT_3, _MSG_OOB | _MSG_FASTOPEN, errno.EPERM)
 
 
 def _decide_option_of_client() -> list[bytes]:
     """Make the options that clients need. The sizes of buffers stay, and a program that sets one continues."""
-    idle = [(_SO_SNDBUF, _instruction(_RETURN, _DO_NOTHING)), (_SO_RCVBUF, _instruction(_RETURN, _DO_NOTHING))]
-    decided = [_instruction(_LOAD, _ARGUMENT_1)]
+    idle = [(_SO_SNDBUF, do_nothing()), (_SO_RCVBUF, do_nothing())]
+    decided = [instruction(LOAD, ARGUMENT_1)]
     for level, names in _OPTIONS_OF_CLIENTS.items():
-        body = [_instruction(_LOAD, _ARGUMENT_2)]
-        for name, verdict in [*((name, _allow()) for name in names), *(idle if level == _SOL_SOCKET else ())]:
-            body += [_instruction(_JUMP_IF_EQUAL, name, if_false=1), verdict]
-        decided += _when(level, [*body, _fail(errno.ENOPROTOOPT)])
-    return [*decided, _fail(errno.ENOPROTOOPT)]
+        body = [instruction(LOAD, ARGUMENT_2)]
+        for name, verdict in [*((name, allow()) for name in names), *(idle if level == _SOL_SOCKET else ())]:
+            body += [instruction(JUMP_IF_EQUAL, name, if_false=1), verdict]
+        decided += when(level, [*body, fail(errno.ENOPROTOOPT)])
+    return [*decided, fail(errno.ENOPROTOOPT)]
 
 
 def _program(machine: Machine, rules: Iterable[_Rule]) -> bytes:
-    decided = [instruction for number, body in rules for instruction in _when(number, body)]
-    return b"".join([*_only_own_architecture(machine), *decided, _allow()])
+    decided = [instruction for number, body in rules for instruction in when(number, body)]
+    return b"".join([*_only_own_architecture(machine), *decided, allow()])
 
 
 def _only_own_architecture(machine: Machine) -> Iterator[bytes]:
-    yield _instruction(_LOAD, _ARCHITECTURE)
-    yield _instruction(_JUMP_IF_EQUAL, machine.audit, if_true=1)
-    yield _fail(errno.EPERM)
-    yield _instruction(_LOAD, _NUMBER)
+    yield instruction(LOAD, ARCHITECTURE)
+    yield instruction(JUMP_IF_EQUAL, machine.audit, if_true=1)
+    yield fail(errno.EPERM)
+    yield instruction(LOAD, NUMBER)
     if machine.has_x32:
-        yield _instruction(_JUMP_IF_AT_LEAST, _X32_BIT, if_false=1)
-        yield _fail(errno.EPERM)
-    yield _instruction(_JUMP_IF_AT_LEAST, FIRST_UNKNOWN, if_false=1)
-    yield _fail(errno.ENOSYS)
+        yield instruction(JUMP_IF_AT_LEAST, _X32_BIT, if_false=1)
+        yield fail(errno.EPERM)
+    yield instruction(JUMP_IF_AT_LEAST, FIRST_UNKNOWN, if_false=1)
+    yield fail(errno.ENOSYS)
 
 
 def _rules(machine: Machine) -> Iterator[_Rule]:
     """Yield each call but madvise that is not simply allowed, once, and what decides about it."""
     yield from _decided_by_arguments(machine)
-    yield from ((number, [_fail(errno.EPERM)]) for number in sorted(machine.denied.values()))
-    yield from ((number, [_instruction(_RETURN, _DO_NOTHING)]) for number in sorted(machine.idle.values()))
-    yield from ((number, [_fail(errno.EAGAIN)]) for number in machine.forks)
-    yield machine.clone3, [_fail(errno.ENOSYS)]
+    yield from ((number, [fail(errno.EPERM)]) for number in sorted(machine.denied.values()))
+    yield from ((number, [do_nothing()]) for number in sorted(machine.idle.values()))
+    yield from ((number, [fail(errno.EAGAIN)]) for number in machine.forks)
+    yield machine.clone3, [fail(errno.ENOSYS)]
 
 
 def _advice_on_memory(machine: Machine, ignored: Iterable[int]) -> _Rule:
     """Leave pages where they are: pages that the kernel merges, and files that it drops, show in other sessions."""
-    return machine.madvise, _decide_argument(_ARGUMENT_2, [_MADV_MERGEABLE, _MADV_COLD, _MADV_PAGEOUT], idle=ignored)
+    return machine.madvise, decide_argument(ARGUMENT_2, [_MADV_MERGEABLE, _MADV_COLD, _MADV_PAGEOUT], idle=ignored)
 
 
 def _decided_by_arguments(machine: Machine) -> Iterator[_Rule]:
     yield (
         machine.clone,
         [
-            _instruction(_LOAD, _ARGUMENT_0),
-            _instruction(_JUMP_IF_ANY_BIT, _NEW_NAMESPACES, if_false=1),
-            _fail(errno.EPERM),
-            _instruction(_JUMP_IF_ANY_BIT, _CLONE_THREAD, if_true=1),
-            _fail(errno.EAGAIN),
+            instruction(LOAD, ARGUMENT_0),
+            instruction(JUMP_IF_ANY_BIT, _NEW_NAMESPACES, if_false=1),
+            fail(errno.EPERM),
+            instruction(JUMP_IF_ANY_BIT, _CLONE_THREAD, if_true=1),
+            fail(errno.EAGAIN),
             # The limit of open files counts for each table: a thread with one of its own would have as many again.
-            _instruction(_JUMP_IF_ANY_BIT, _CLONE_FILES, if_true=1),
-            _fail(errno.EAGAIN),
-            _allow(),
+            instruction(JUMP_IF_ANY_BIT, _CLONE_FILES, if_true=1),
+            fail(errno.EAGAIN),
+            allow(),
         ],
     )
-    yield machine.close_range, _fail_if_any_bit(_ARGUMENT_2, _CLOSE_RANGE_UNSHARE, errno.EPERM)
+    yield machine.close_range, fail_if_any_bit(ARGUMENT_2, _CLOSE_RANGE_UNSHARE, errno.EPERM)
     # A worker that took its parent-death signal back would survive the service; filters are code in the kernel; with a
     # core that it does not share, a worker would have two processors for one.
     denied = [_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SCHED_CORE]
     # Options that are newer do not exist here: one of them (PR_FUTEX_HASH) takes gigabytes of kernel memory at once.
-    newer = [_instruction(_JUMP_IF_AT_LEAST, _PR_FIRST_UNKNOWN, if_false=1), _fail(errno.EINVAL)]
-    yield machine.prctl, _decide_argument(_ARGUMENT_0, denied, more=newer)
-    yield machine.ioctl, _decide_argument(_ARGUMENT_1, [_TIOCSTI, _TIOCLINUX])
+    newer = [instruction(JUMP_IF_AT_LEAST, _PR_FIRST_UNKNOWN, if_false=1), fail(errno.EINVAL)]
+    yield machine.prctl, decide_argument(ARGUMENT_0, denied, more=newer)
+    yield machine.ioctl, decide_argument(ARGUMENT_1, [_TIOCSTI, _TIOCLINUX])
     # Notifications and leases reveal files that others open. Large pipes, and locks of parts of files, are memory that
     # no limit counts. Such locks are reported as granted: they cannot conflict, as no other process has the files.
     denied = [_F_OFD_SETLK, _F_OFD_SETLKW, _F_SETLEASE, _F_NOTIFY, _F_SETPIPE_SZ, _F_SETDELEG]
-    yield machine.fcntl, _decide_argument(_ARGUMENT_1, denied, idle=[_F_SETLK, _F_SETLKW])
+    yield machine.fcntl, decide_argument(ARGUMENT_1, denied, idle=[_F_SETLK, _F_SETLKW])
     # For any other family the kernel would load a module. A socket for datagrams would hold what many others sent that
     # have been closed: ten times what a stream holds.
     yield (
         machine.socketpair,
         [
-            _instruction(_LOAD, _ARGUMENT_0),
-            _instruction(_JUMP_IF_EQUAL, _AF_UNIX, if_true=1),
-            _fail(errno.EPERM),
-            *_fail_if_any_bit(_ARGUMENT_1, _SOCK_DATAGRAM, errno.EPERM),
+            instruction(LOAD, ARGUMENT_0),
+            instruction(JUMP_IF_EQUAL, _AF_UNIX, if_true=1),
+            fail(errno.EPERM),
+            *fail_if_any_bit(ARGUMENT_1, _SOCK_DATAGRAM, errno.EPERM),
         ],
     )
     yield machine.setsockopt, _decide_socket_option()
     # Out-of-band data has led out of other sandboxes (CVE-2025-38236), and no program here reads it.
-    yield machine.sendto, _fail_if_any_bit(_ARGUMENT_3, _MSG_OOB, errno.EPERM)
+    yield machine.sendto, fail_if_any_bit(ARGUMENT_3, _MSG_OOB, errno.EPERM)
     # The host's huge pages are reserved for other programs, and no limit counts them.
-    yield machine.mmap, _fail_if_any_bit(_ARGUMENT_3, _MAP_HUGETLB, errno.ENOMEM)
+    yield machine.mmap, fail_if_any_bit(ARGUMENT_3, _MAP_HUGETLB, errno.ENOMEM)
     # With RWF_NOWAIT a read tells which files are in the page cache, and so what other sessions import.
-    yield machine.preadv2, _fail_if_any_bit(_ARGUMENT_5, _ANY_BIT, errno.EOPNOTSUPP)
+    yield machine.preadv2, fail_if_any_bit(ARGUMENT_5, _ANY_BIT, errno.EOPNOTSUPP)
     # These interrupt the processors of other processes.
     denied = [_MEMBARRIER_GLOBAL, _MEMBARRIER_GLOBAL_EXPEDITED, _MEMBARRIER_REGISTER_GLOBAL_EXPEDITED]
-    yield machine.membarrier, _decide_argument(_ARGUMENT_0, denied)
+    yield machine.membarrier, decide_argument(ARGUMENT_0, denied)
     # The kernel ignores these from the first process of a namespace: a script that ends itself by one would succeed.
     fatal = [_SIGKILL, _SIGTERM, _SIGSTOP]
-    yield machine.kill, _decide_argument(_ARGUMENT_1, fatal)
-    yield machine.tgkill, _decide_argument(_ARGUMENT_2, fatal)
+    yield machine.kill, decide_argument(ARGUMENT_1, fatal)
+    yield machine.tgkill, decide_argument(ARGUMENT_2, fatal)
     # Limits may be read, not set: the third argument is the new limit.
     yield (
         machine.prlimit64,
         [
-            _instruction(_LOAD, _ARGUMENT_2),
-            _instruction(_JUMP_IF_EQUAL, 0, if_true=1),
-            _fail(errno.EPERM),
-            _instruction(_LOAD, _ARGUMENT_2 + _HIGH_HALF),
-            _instruction(_JUMP_IF_EQUAL, 0, if_true=1),
-            _fail(errno.EPERM),
-            _allow(),
+            instruction(LOAD, ARGUMENT_2),
+            instruction(JUMP_IF_EQUAL, 0, if_true=1),
+            fail(errno.EPERM),
+            instruction(LOAD, ARGUMENT_2 + HIGH_HALF),
+            instruction(JUMP_IF_EQUAL, 0, if_true=1),
+            fail(errno.EPERM),
+            allow(),
         ],
     )
-
-
-def _when(number: int, body: list[bytes]) -> Iterator[bytes]:
-    """Run `body`, which always returns, for this call only; afterwards the call's number is still loaded."""
-    yield _instruction(_JUMP_IF_EQUAL, number, if_false=len(body))
-    yield from body
-
-
-def _decide_argument(
-    argument: int, denied: Iterable[int], idle: Iterable[int] = (), more: Iterable[bytes] = ()
-) -> list[bytes]:
-    verdicts = [(value, _fail(errno.EPERM)) for value in denied]
-    verdicts += [(value, _instruction(_RETURN, _DO_NOTHING)) for value in idle]
-    body = [_instruction(_LOAD, argument)]
-    for value, verdict in verdicts:
-        body += [_instruction(_JUMP_IF_EQUAL, value, if_false=1), verdict]
-    return [*body, *more, _allow()]
 
 
 def _decide_socket_option() -> list[bytes]:
@@ -283,26 +256,10 @@ def _decide_socket_option() -> list[bytes]:
     """
     denied = [_SO_ATTACH_FILTER, _SO_SNDBUFFORCE, _SO_RCVBUFFORCE, _SO_LOCK_FILTER]
     denied += [_SO_ATTACH_BPF, _SO_ATTACH_REUSEPORT_CBPF, _SO_ATTACH_REUSEPORT_EBPF, _SO_RESERVE_MEM]
-    decided = _decide_argument(_ARGUMENT_2, denied, idle=[_SO_SNDBUF, _SO_RCVBUF])
+    decided = decide_argument(ARGUMENT_2, denied, idle=[_SO_SNDBUF, _SO_RCVBUF])
     return [
-        _instruction(_LOAD, _ARGUMENT_1),
-        _instruction(_JUMP_IF_EQUAL, _SOL_SOCKET, if_true=1),
-        _allow(),
+        instruction(LOAD, ARGUMENT_1),
+        instruction(JUMP_IF_EQUAL, _SOL_SOCKET, if_true=1),
+        allow(),
         *decided,
     ]
-
-
-def _fail_if_any_bit(argument: int, bits: int, error: int) -> list[bytes]:
-    return [_instruction(_LOAD, argument), _instruction(_JUMP_IF_ANY_BIT, bits, if_false=1), _fail(error), _allow()]
-
-
-def _allow() -> bytes:
-    return _instruction(_RETURN, _ALLOW)
-
-
-def _fail(error: int) -> bytes:
-    return _instruction(_RETURN, _ERRNO | error)
-
-
-def _instruction(code: int, operand: int, *, if_true: int = 0, if_false: int = 0) -> bytes:
-    return struct.pack("=HBBI", code, if_true, if_false, operand)
