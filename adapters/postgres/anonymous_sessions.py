@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from attrs import define
 
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from domain.errors import DomainError
 from domain.identity import ANONYMOUS

@@ -6,8 +6,8 @@ from typing import Any
 from attrs import define, evolve
 
 from adapters.postgres.buckets.node_facts import node_facts
-from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.inspection import InspectionConnection
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.migrations.migration import AppliedMigration, Migration, SchemaState
 from adapters.postgres.statements.catalogue import Statements
 from domain.inspection import NOWHERE, BucketFacts, BucketLocation, NodeFacts

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from attrs import define
 
 from adapters.postgres.clock.disciplined import DisciplinedClock
-from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.errors import missing_right
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.migrations.schema import SchemaCheck
 from domain.errors import StorageUnavailable

@@ -7,7 +7,7 @@ from attrs import define
 
 from adapters.postgres.buckets.unknown_buckets import UnknownBuckets
 from adapters.postgres.clock.disciplined import DisciplinedClock
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.migrations.migration import MigrationsDiffer
 from adapters.postgres.migrations.schema import SchemaCheck

@@ -12,8 +12,8 @@ from adapters.postgres import codec
 from adapters.postgres.bucket_inspection import BucketInspector, in_bucket
 from adapters.postgres.clock.probe import AT_HOME, ServerTime
 from adapters.postgres.clock.samples import ClockSample, boottime_ns, from_ns, host_time, to_ns
-from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.inspection import InspectionConnection
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.migrations.migration import (
     AppliedMigration,

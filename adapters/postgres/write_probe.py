@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 
 from attrs import define, field
 
-from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.faults import detail_of
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from domain.errors import Overloaded, StorageUnavailable
 from domain.storage.faults import StorageFault

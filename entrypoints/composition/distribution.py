@@ -30,7 +30,7 @@ from adapters.buckets.webhooks import BucketWebhooks, WebhookRepairs
 from adapters.postgres.buckets.node_clocks import NodeClocks
 from adapters.postgres.buckets.placements import Node, Placements, PostgresBucketRegister
 from adapters.postgres.clock.probe import Fetch
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.migrations.connections import MigrationConnections
 from adapters.random_ids import RandomIds
 from domain.buckets.bucket_map import HOME

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from adapters.postgres.codec import partition_of
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.statements.catalogue import load_statements
 from domain.identity import uuid7_at
 from tests.benchmarks.database import Database, program

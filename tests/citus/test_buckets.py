@@ -24,7 +24,7 @@ from adapters.postgres.buckets.placements import Placement, Placements, Postgres
 from adapters.postgres.buckets.pool import bucket_gateway
 from adapters.postgres.clock.probe import DatabaseClock, ServerClock, ServerTime
 from adapters.postgres.codec import PARTITIONS, day_at
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.inspection import DatabaseInspector
 from adapters.postgres.migrations.announcement import OPTIONS, Announcement

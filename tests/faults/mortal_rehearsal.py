@@ -14,7 +14,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.repositories.recordings import PostgresRecordingStore
 from adapters.postgres.repositories.takeover import PostgresTakeoverStore

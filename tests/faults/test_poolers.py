@@ -6,7 +6,7 @@ import contextlib
 import pytest
 from msgspec.structs import replace
 
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from domain.errors import Overloaded, StorageUnavailable
 from entrypoints.cli.doctor.command import check_database

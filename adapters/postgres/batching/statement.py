@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from typing_extensions import override
 
-from adapters.postgres.connections.connection import BoundStatement, Statement
+from adapters.postgres.connections.statement import BoundStatement, Statement
 from adapters.postgres.gateway import PoolName
 
 Call = TypeVar("Call")

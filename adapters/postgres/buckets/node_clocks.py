@@ -10,7 +10,7 @@ from attrs import define, field
 from adapters.postgres.buckets.placements import Node, Placements
 from adapters.postgres.buckets.pool import BucketGateway
 from adapters.postgres.clock.probe import Fetch
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from domain.clock import Clock
 from domain.errors import Unavailable

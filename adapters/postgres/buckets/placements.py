@@ -12,8 +12,8 @@ from attrs import define, field, frozen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from typing_extensions import override
 
-from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.held import Hold
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements.administration import BucketStatements
 from domain.buckets.bucket_map import Bucket, BucketMap, OwnerMove

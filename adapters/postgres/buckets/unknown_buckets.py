@@ -5,7 +5,7 @@ import contextlib
 
 from attrs import define, field
 
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from domain.errors import Unavailable
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from attrs import frozen
 from typing_extensions import override
 
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.statements.calls import ClockStatements
 from domain.errors import StorageUnavailable
 from domain.storage.faults import StorageFault

@@ -8,7 +8,8 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 from typing_extensions import override
 
-from adapters.postgres.connections.connection import PREPARED_MAX, GatewayConnection, Rows, Statement
+from adapters.postgres.connections.connection import PREPARED_MAX, GatewayConnection, Rows
+from adapters.postgres.connections.statement import Statement
 
 _NAME = b"pglambda_hold"
 

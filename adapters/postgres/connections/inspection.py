@@ -12,8 +12,9 @@ import psycopg
 from attrs import define, field
 from psycopg.conninfo import conninfo_to_dict
 
-from adapters.postgres.connections.connection import GatewayConnection, Rows, Statement
+from adapters.postgres.connections.connection import GatewayConnection, Rows
 from adapters.postgres.connections.exchange import SocketDeadline
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway_options import GatewayOptions
 from domain.inspection import DatabaseUnreachable, InspectionFailed, Obstacle
 

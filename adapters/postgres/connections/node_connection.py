@@ -10,8 +10,9 @@ from psycopg.abc import Buffer
 from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
-from adapters.postgres.connections.connection import GatewayConnection, Rows, Statement, Types
+from adapters.postgres.connections.connection import GatewayConnection, Rows, Types
 from adapters.postgres.connections.held import Hold, shards_text
+from adapters.postgres.connections.statement import Statement
 
 _PREPARED_MAX = 256
 """Three statements and a hold for each of 64 buckets; see `Placement.gathers`."""

@@ -10,12 +10,13 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from adapters.postgres.connections.connection import BoundStatement, GatewayConnection, Rows, Statement
+from adapters.postgres.connections.connection import GatewayConnection, Rows
 from adapters.postgres.connections.errors import CUT, CUT_SHORT, NO_CONNECTION, RetryDecision, judge
 from adapters.postgres.connections.exchange import SocketDeadline, looks_alive
 from adapters.postgres.connections.held import HeldConnection, Hold
 from adapters.postgres.connections.node_connection import HeldStatement, NodeConnection
 from adapters.postgres.connections.observer import FailureLog, StatementObserver, failure_class
+from adapters.postgres.connections.statement import BoundStatement, Statement
 from adapters.postgres.connections.timelines import READ_TIMELINE, Timelines
 from adapters.postgres.gateway_options import GatewayOptions
 from domain.errors import Overloaded, ShuttingDown

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 
 FORGOTTEN_S = 60.0
 """A newer server that has been silent for so long may be gone for good, as after a restore of an earlier state."""

@@ -10,7 +10,8 @@ import psycopg
 from attrs import define, evolve, field, fields, frozen
 
 from adapters.postgres.buckets.node_facts import node_facts
-from adapters.postgres.connections.connection import Connection, placed
+from adapters.postgres.connections.connection import Connection
+from adapters.postgres.connections.statement import placed
 from adapters.postgres.migrations.connections import MigrationConnections, fetch, run
 from adapters.postgres.migrations.down import MigrationFailed
 from adapters.postgres.migrations.migration import Migration, load_migrations

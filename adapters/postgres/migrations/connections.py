@@ -8,8 +8,9 @@ import psycopg
 from attrs import field, frozen
 from psycopg.abc import QueryNoTemplate
 
-from adapters.postgres.connections.connection import Connection, GatewayConnection, Statement
+from adapters.postgres.connections.connection import Connection, GatewayConnection
 from adapters.postgres.connections.exchange import SocketDeadline
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway_options import to_primary
 from adapters.postgres.migrations.down import MigrationFailed
 from adapters.postgres.migrations.options import MigrationOptions

@@ -10,7 +10,7 @@ from importlib.resources import files
 from attrs import Factory, evolve, field, frozen
 from typing_extensions import override
 
-from adapters.postgres.connections.connection import placed
+from adapters.postgres.connections.statement import placed
 from adapters.postgres.migrations.down import DownMigration, MigrationFailed, parse_down
 
 _NAME = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.up\.sql")

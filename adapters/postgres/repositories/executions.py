@@ -15,7 +15,7 @@ from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.locking_writes import LockingWrites
 from adapters.postgres.batching.statement import BatchStatement, LockingStatement, MeasuredStatement, Row, RowLocked
 from adapters.postgres.codec import partition_of
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.history import HistoryOptions, HistoryReader
 from adapters.postgres.repositories.saving_ends import SavingEnds, SavingEndStatement

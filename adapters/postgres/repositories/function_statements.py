@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from adapters.postgres import codec
 from adapters.postgres.batching.statement import MeasuredStatement, Response, Row
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from domain.functions.function import (
     Definition,
     Example,

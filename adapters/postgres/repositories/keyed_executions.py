@@ -12,7 +12,7 @@ from adapters.postgres.batching.call_queue import BatchKeys
 from adapters.postgres.batching.coalescer import Coalescer
 from adapters.postgres.batching.locking_writes import LockingWrites
 from adapters.postgres.batching.statement import BatchStatement, LockingStatement, MeasuredStatement, Row, RowLocked
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.reports import report_of, report_text
 from adapters.postgres.repositories.executions import (

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from adapters.postgres import codec
 from adapters.postgres.codec import PARTITIONS
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.writers import WRITERS_WAIT_S, writers_gone
 from adapters.postgres.statements.catalogue import Statements

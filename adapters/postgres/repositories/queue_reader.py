@@ -13,7 +13,7 @@ from typing_extensions import override
 from adapters.postgres import codec
 from adapters.postgres.batching.coalescer import Coalescer
 from adapters.postgres.batching.statement import BatchStatement, Row
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.reports import report_of
 from adapters.postgres.repositories.executions import ROW_BYTES, PostgresExecutionRepository

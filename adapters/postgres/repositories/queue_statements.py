@@ -13,7 +13,7 @@ from adapters.postgres import codec
 from adapters.postgres.asked_files import files_facts
 from adapters.postgres.batching.statement import BatchStatement, LockingStatement, Row, RowLocked
 from adapters.postgres.codec import partition_of
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.reports import error_text, report_text
 from adapters.postgres.repositories.executions import ROW_BYTES, execution_columns, finish_columns
 from adapters.postgres.repositories.keyed_executions import answer_columns, keyed_end_size

@@ -15,8 +15,8 @@ from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.locking_writes import POLLS_MAX
 from adapters.postgres.batching.statement import Call, LockingStatement, Row
 from adapters.postgres.codec import file_slot_of, partition_of
-from adapters.postgres.connections.connection import BoundStatement
 from adapters.postgres.connections.errors import StatementRefused, StillLocked
+from adapters.postgres.connections.statement import BoundStatement
 from adapters.postgres.gateway import Gateway, PoolName
 from adapters.postgres.statements.calls import ExecutionStatements
 from domain.clock import Clock

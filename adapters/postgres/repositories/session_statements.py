@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from adapters.postgres import codec
 from adapters.postgres.batching.statement import BatchStatement, LockingStatement, MeasuredStatement, Row, RowLocked
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from domain.identity import SessionRef
 from domain.json_text import JsonText
 from domain.scripts.script import Script

@@ -11,7 +11,7 @@ from typing_extensions import override
 from adapters.postgres import codec
 from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.codec import day_at, first_day_of, partition_of, partitions_between
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.audit import entry_of
 from adapters.postgres.repositories.schedules import PostgresScheduleRepository

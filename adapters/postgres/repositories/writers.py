@@ -2,7 +2,7 @@
 
 import asyncio
 
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 
 WRITERS_WAIT_S = 2.0

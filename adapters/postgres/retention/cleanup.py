@@ -12,8 +12,8 @@ from attrs import define, evolve, field, frozen, validators
 
 from adapters.postgres import codec
 from adapters.postgres.codec import PARTITIONS, day_at, first_id_of
-from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.errors import StatementRefused
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.backlog import BacklogReader
 from adapters.postgres.retention.deliveries import DeliveryRetention

@@ -10,7 +10,7 @@ from attrs import define, field, frozen, validators
 
 from adapters.postgres import codec
 from adapters.postgres.codec import PARTITIONS, day_at
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.reports import error_text, report_text
 from adapters.postgres.statements.queue import QueueSweepStatements

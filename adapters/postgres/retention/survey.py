@@ -9,7 +9,7 @@ from attrs import define, evolve
 
 from adapters.postgres.clock.probe import AT_HOME
 from adapters.postgres.codec import PARTITIONS, day_number
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.retention.gauge import StorageGauge
 from adapters.postgres.statements.catalogue import Statements

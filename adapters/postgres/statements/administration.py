@@ -2,7 +2,7 @@
 
 from attrs import field, frozen
 
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.statements.files import UNPREPARED
 
 

@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from attrs import fields
 
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.sql_files import read_statements
 
 Holder = TypeVar("Holder")

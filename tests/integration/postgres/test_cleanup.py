@@ -12,7 +12,7 @@ from attrs import evolve
 from structlog.testing import capture_logs
 
 from adapters.postgres.codec import day_at, first_id_of
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.repositories.api_keys import PostgresApiKeyRepository
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.usage import PostgresExecutionCounts

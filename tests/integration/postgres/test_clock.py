@@ -6,7 +6,7 @@ import pytest
 
 from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.clock.probe import DatabaseClock
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from adapters.postgres.statements.catalogue import load_statements
 from domain.sessions.session import SessionExpired

@@ -5,7 +5,8 @@ import asyncio
 import psycopg
 import pytest
 
-from adapters.postgres.connections.connection import GatewayConnection, Statement
+from adapters.postgres.connections.connection import GatewayConnection
+from adapters.postgres.connections.statement import Statement
 from tests.integration.postgres.silent_server import SilentServer
 from tests.support.ports import free_port
 from tests.support.waiting import until, within

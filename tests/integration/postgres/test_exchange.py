@@ -7,8 +7,9 @@ import psycopg
 import pytest
 
 from adapters.copied_rows import COPY_END, COPY_HEAD
-from adapters.postgres.connections.connection import LOADED, GatewayConnection, Statement
+from adapters.postgres.connections.connection import LOADED, GatewayConnection
 from adapters.postgres.connections.exchange import SocketDeadline, looks_alive
+from adapters.postgres.connections.statement import Statement
 from tests.integration.postgres.silent_server import SilentServer, message
 from tests.support.waiting import until, within
 

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.errors import StatementRefused, TookTooLong
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import CALLER, DatabaseWaiter, Gateway, GatewayOptions
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from tests.support.waiting import until, within

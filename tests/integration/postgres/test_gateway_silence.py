@@ -6,7 +6,7 @@ import contextlib
 import pytest
 import uvloop
 
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from domain.errors import DomainError, StorageUnavailable
 from tests.integration.postgres.silent_server import SilentServer

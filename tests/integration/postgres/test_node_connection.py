@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.exchange import SocketDeadline
 from adapters.postgres.connections.held import Hold
 from adapters.postgres.connections.node_connection import HeldStatement, NodeConnection
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway_options import GatewayOptions
 
 HOLD = Statement("select_hold", "SELECT 1 / (7 <> ALL(%(shards)s::bigint[]))::int")

@@ -6,7 +6,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions, PostgresFunctionRepository
 from adapters.postgres.retention.cleanup import (
     Cleanup,

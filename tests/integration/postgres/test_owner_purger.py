@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from adapters.postgres import codec
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.audit import PostgresAuditReader
 from adapters.postgres.repositories.functions import PostgresFunctionRepository

@@ -15,7 +15,8 @@ from adapters.origin.statements import OriginStatements
 from adapters.postgres import codec
 from adapters.postgres.clock.probe import AT_HOME
 from adapters.postgres.codec import first_id_of, partitions_between
-from adapters.postgres.connections.connection import GatewayConnection, Statement
+from adapters.postgres.connections.connection import GatewayConnection
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.repositories.executions import FinishExecutions, WithdrawExecutions
 from adapters.postgres.repositories.keyed_executions import FinishKeyedExecutions, WithdrawKeyedExecutions

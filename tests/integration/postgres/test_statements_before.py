@@ -6,8 +6,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapters.postgres.connections.connection import BoundStatement, GatewayConnection, Statement
+from adapters.postgres.connections.connection import GatewayConnection
 from adapters.postgres.connections.held import HeldConnection, Hold
+from adapters.postgres.connections.statement import BoundStatement, Statement
 from adapters.postgres.gateway_options import GatewayOptions
 
 HOLD = Statement("select_hold", "SELECT 1 / (7 <> ALL(%(shards)s::bigint[]))::int")

@@ -4,8 +4,8 @@ import asyncio
 
 from adapters.postgres.batching.coalescer import Coalescer, CoalescerOptions
 from adapters.postgres.batching.statement import LockingStatement
-from adapters.postgres.connections.connection import Statement
 from adapters.postgres.connections.errors import StatementRefused
+from adapters.postgres.connections.statement import Statement
 
 
 class PlainCalls(LockingStatement):

@@ -1,7 +1,7 @@
 """Kinds of calls that run in batches."""
 
 from adapters.postgres.batching.statement import BatchStatement, LockingStatement, MeasuredStatement
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 
 SQL = Statement("select_words", "SELECT %(words)s")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from adapters.postgres.clock.disciplined import ClockOptions, DisciplinedClock
 from adapters.postgres.clock.probe import AT_HOME, DatabaseClock, NodeClock, ServerTime
 from adapters.postgres.clock.samples import boottime_ns, host_time
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.statements.calls import ClockStatements
 from domain.errors import StorageUnavailable
 from domain.storage.faults import StorageFault

@@ -7,7 +7,7 @@ import pytest
 from adapters.memory.manual_clock import ManualClock
 from adapters.postgres.buckets.node_clocks import NodeClocks
 from adapters.postgres.buckets.placements import Placements
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.statements.catalogue import load_statements
 from domain.errors import StorageUnavailable
 

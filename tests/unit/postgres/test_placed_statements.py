@@ -5,7 +5,7 @@ import re
 import attrs
 import pytest
 
-from adapters.postgres.connections.connection import Statement, UnknownTable
+from adapters.postgres.connections.statement import Statement, UnknownTable
 from adapters.postgres.migrations.migration import load_migrations
 from adapters.postgres.statements.catalogue import load_statements
 

@@ -5,7 +5,7 @@ from collections import Counter
 import attrs
 import pytest
 
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.statements.catalogue import load_statements
 
 TWICE = Statement("select_it", "SELECT %(a)s::text[], %(b)s, %(a)s || '100 %%'")

@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.postgres.buckets.unknown_buckets import UnknownBuckets
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from domain.errors import StorageUnavailable
 
 

@@ -4,7 +4,7 @@ import pytest
 from attrs import define, field
 from psycopg import errors
 
-from adapters.postgres.connections.connection import Statement
+from adapters.postgres.connections.statement import Statement
 from adapters.postgres.write_probe import WriteProbe
 from domain.errors import Overloaded, StorageUnavailable
 from domain.storage.faults import StorageFault
