@@ -1,4 +1,4 @@
-"""Indexes of packages on this machine: their packages are made by the tests."""
+"""Indexes of packages on this machine: their packages are made by the tests. Builds from them need uv."""
 
 import base64
 import hashlib
@@ -11,7 +11,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
 from attrs import define, field
+
+from entrypoints.composition.environments import uv_program
+
+
+def _has_uv() -> bool:
+    try:
+        uv_program()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+needs_uv = pytest.mark.skipif(not _has_uv(), reason="uv is not installed: make .venv anew")
 
 
 @define(eq=False)

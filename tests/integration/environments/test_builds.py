@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,7 +28,7 @@ from entrypoints.composition.host_options import sandbox_options
 from entrypoints.settings.loading import load_settings
 from tests.contracts.environments import NOW, version
 from tests.support.folders import shared_folder
-from tests.support.indexes import LocalIndex, local_index
+from tests.support.indexes import LocalIndex, local_index, needs_uv
 from tests.support.waiting import until
 
 LIMITS = TreeLimits(50_000_000, 5_000)
@@ -86,9 +85,7 @@ def node_lock(**integrities: str) -> str:
     return json.dumps({"lockfileVersion": 3, "packages": {"": root, **packages}})
 
 
-TOOLS = os.pathsep.join((str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")))
-
-pytestmark = pytest.mark.skipif(shutil.which("uv", path=TOOLS) is None, reason="uv is not installed: make .venv anew")
+pytestmark = needs_uv
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Locks that the real tools make, from an index on this machine."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,9 @@ from domain.scripts.language import Language
 from entrypoints.composition.locking import lock_packages
 from entrypoints.settings.loading import load_settings
 from entrypoints.settings.settings import Settings
-from tests.integration.environments.test_builds import TOOLS
-from tests.support.indexes import LocalIndex, local_index
+from tests.support.indexes import LocalIndex, local_index, needs_uv
 
-pytestmark = pytest.mark.skipif(shutil.which("uv", path=TOOLS) is None, reason="uv is not installed: make .venv anew")
+pytestmark = needs_uv
 
 
 @pytest.fixture(scope="module")

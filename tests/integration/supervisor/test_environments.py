@@ -2,9 +2,7 @@
 
 import os
 import re
-import shutil
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,16 +12,12 @@ import pytest
 from tests.integration.embedded.conftest import seed
 from tests.integration.supervisor.conftest import Service, wait_until
 from tests.support.folders import quick_parent, shared_folder
-from tests.support.indexes import LocalIndex, local_index
+from tests.support.indexes import LocalIndex, local_index, needs_uv
 
 _START_S = 120.0
 """Four processes start, with a sandbox, on a machine that may be busy."""
-_TOOLS = os.pathsep.join((str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")))
 
-pytestmark = [
-    pytest.mark.timeout(120),
-    pytest.mark.skipif(shutil.which("uv", path=_TOOLS) is None, reason="uv is not installed: make .venv anew"),
-]
+pytestmark = [pytest.mark.timeout(120), needs_uv]
 
 
 @pytest.fixture(scope="module")
