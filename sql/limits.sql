@@ -13,6 +13,38 @@ ON CONFLICT (owner, policy) DO UPDATE
 SET full_at = greatest(r.full_at, excluded.full_at - excluded.spent) + excluded.spent, spent = excluded.spent
 RETURNING r.owner, r.policy, r.full_at;
 
+-- name: reserve_parts(owners, limits, replaced, versions, slots, reserved, reserved_before, expiries)
+-- Repeating it changes nothing. A row that was not changed is returned as it was when the statement began. Rows are
+-- locked in the order of the key.
+WITH proposed AS MATERIALIZED (
+    SELECT * FROM
+        unnest(
+            :owners::text[], :limits::text[], :replaced::bigint[], :versions::bigint[], :slots::bigint[],
+            :reserved::bigint[], :reserved_before::bigint[], :expiries::timestamptz[]
+        ) AS c (owner, policy, replaced, version, slot, reserved, reserved_before, expires_at)
+),
+stored AS (
+    INSERT INTO meta.rates AS r (
+        owner, policy, full_at, spent, replaced, version, slot, reserved, reserved_before
+    )
+    SELECT
+        p.owner, p.policy, p.expires_at, interval '0', p.replaced, p.version, p.slot, p.reserved, p.reserved_before
+    FROM proposed AS p
+    ORDER BY p.owner, p.policy
+    ON CONFLICT (owner, policy) DO UPDATE
+        SET
+            full_at = excluded.full_at, replaced = excluded.replaced, version = excluded.version,
+            slot = excluded.slot, reserved = excluded.reserved, reserved_before = excluded.reserved_before
+        WHERE r.version = excluded.replaced
+    RETURNING r.owner, r.policy, r.version, r.slot, r.reserved, r.reserved_before
+)
+SELECT s.owner, s.policy, s.version, s.slot, s.reserved, s.reserved_before FROM stored AS s
+UNION ALL
+SELECT r.owner, r.policy, r.version, r.slot, r.reserved, r.reserved_before
+FROM proposed AS p
+INNER JOIN meta.rates AS r ON p.owner = r.owner AND p.policy = r.policy
+WHERE (p.owner, p.policy) NOT IN (SELECT s.owner, s.policy FROM stored AS s);
+
 -- name: forget_rates(full_before, after_owner, after_policy, rows_max)
 -- Reads rows in the order of the key, at most rows_max in one statement. Returns the last key and the number of rows
 -- read. Never prepared, so that the plan is for few rows.

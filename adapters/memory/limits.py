@@ -10,7 +10,16 @@ from typing_extensions import override
 from adapters.memory.store import MemoryStore
 from adapters.memory.webhooks import MemoryWebhookStore
 from domain.identity import Owner
-from domain.limits.ports import OwnerHoldings, OwnerUsage, RateCharge, RateStore, UsageReader
+from domain.limits.ports import (
+    OwnerHoldings,
+    OwnerUsage,
+    RateCharge,
+    RateStore,
+    ReservationChange,
+    ReservationStore,
+    UsageReader,
+)
+from domain.limits.reservation import Reserved
 from domain.scripts.report import ScriptReport
 from domain.sessions.session import Status
 
@@ -48,6 +57,24 @@ class MemoryRateStore(RateStore):
     def _require_available(self) -> None:
         if self.failure is not None:
             raise self.failure
+
+
+@define(eq=False)
+class MemoryReservationStore(ReservationStore):
+    """Stores what is reserved in a dict; while `failure` is set, every call raises it."""
+
+    reserved: dict[tuple[Owner, str], Reserved] = field(factory=dict)
+    failure: Exception | None = None
+
+    @override
+    async def reserve(self, changes: Sequence[ReservationChange]) -> Sequence[Reserved]:
+        if self.failure is not None:
+            raise self.failure
+        for change in changes:
+            key = change.owner, change.limit
+            if key not in self.reserved or self.reserved[key].version == change.proposal.replaced:
+                self.reserved[key] = change.proposal.reserved
+        return [self.reserved[change.owner, change.limit] for change in changes]
 
 
 @define(eq=False)

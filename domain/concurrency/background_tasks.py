@@ -1,7 +1,8 @@
 """Work beside requests: tasks that outlive their caller, jobs for many callers, and jobs that repeat on demand."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from domain.errors import DomainError
@@ -62,8 +63,20 @@ class SharedTasks(Generic[Name, Result]):
         task = self._tasks.get(name)
         if task is None or task.done():
             task = self._tasks[name] = asyncio.get_running_loop().create_task(job())
-            task.add_done_callback(lambda ended: self._on_end(name, ended))
+            task.add_done_callback(partial(self._on_end, name))
         return task
+
+    def is_running(self, name: Name) -> bool:
+        """Return whether a task of this name is under way."""
+        return name in self._tasks
+
+    async def result_of_all(self, names: Iterable[Name], job: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """Run a job under several names, none of which has a task, and return its result or raise its error."""
+        task = asyncio.get_running_loop().create_task(job())
+        for name in names:
+            self._tasks[name] = task
+            task.add_done_callback(partial(self._on_end, name))
+        return await asyncio.shield(task)
 
     async def result(self, name: Name, job: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         """Return the result of the task of this name, or raise its error."""

@@ -8,6 +8,7 @@ from typing import Protocol
 from attrs import frozen
 
 from domain.identity import Owner
+from domain.limits.reservation import Proposal, Reserved
 
 
 @frozen
@@ -45,6 +46,27 @@ class RateStore(Protocol):
         """Remove owners whose whole quota was available before `full_before`, in a bounded number that follow `after`.
 
         Returns the place to continue from; None at the end.
+        """
+        ...
+
+
+@frozen
+class ReservationChange:
+    """What shall be stored as reserved of a limit of an owner."""
+
+    owner: Owner
+    limit: str
+    proposal: Proposal
+
+
+class ReservationStore(Protocol):
+    """Keeps what processes have reserved of the limits of owners; may raise StorageUnavailable or Overloaded."""
+
+    async def reserve(self, changes: Sequence[ReservationChange]) -> Sequence[Reserved]:
+        """Store each proposal whose `replaced` is the stored version, or of whose limit nothing is stored.
+
+        Returns for each what is stored then; another change may have replaced that already. Repeating the call changes
+        nothing. No two changes have the same owner and limit. What expired a minute ago may be removed.
         """
         ...
 

@@ -1,7 +1,7 @@
-"""Holds owners to quotas of sessions, bytes and concurrent calls, by periodic counts."""
+"""Holds owners to quotas of sessions, bytes and concurrent calls, by periodic counts and reserved parts."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
@@ -10,11 +10,16 @@ from attrs.validators import ge, gt
 
 from domain.clock import Clock, MonotonicClock
 from domain.concurrency.background_tasks import DemandLoop, SharedTasks
-from domain.errors import QuotaReached, Unavailable
+from domain.errors import StorageUnavailable, Unavailable
 from domain.identity import Owner
-from domain.limits.ports import OwnerUsage, Quotas, UsageReader
+from domain.limits.owner_quotas import OwnerQuotas, late_refusal, refusal, waiting
+from domain.limits.ports import Quotas, UsageReader
+from domain.limits.quota_exchange import QuotaExchange
+from domain.limits.reservation import Reservation
 
 _NS_PER_S = 1_000_000_000
+_TRIES_MAX = 4
+"""Exchanges in a row for one call, if other processes change what is reserved at the same time."""
 
 
 @frozen
@@ -29,80 +34,70 @@ class UsagePolicy:
         """Whether there is a quota of sessions or bytes."""
         return self.live_sessions_max is not None or self.stored_bytes_max is not None
 
+    def quotas(self) -> OwnerQuotas:
+        """Return the quotas of an owner of whom nothing is known."""
+        sessions_max, bytes_max = self.live_sessions_max, self.stored_bytes_max
+        return OwnerQuotas(
+            sessions=None if sessions_max is None else Reservation(sessions_max),
+            stored=None if bytes_max is None else Reservation(bytes_max),
+        )
+
 
 @frozen
 class UsageLimiterOptions:
     """Pauses in seconds; owners in memory, and in one statement.
 
     An owner's sessions are counted again after `recount_pause_s`, their executions after `pause_s`, both only while
-    the owner makes new ones. An owner that made none for `idle_s` is forgotten. After a failed count the next statement
-    covers half as many owners.
+    the owner makes new ones. A count of executions is used for `calls_kept_s`. A call waits up to `wait_s` for what
+    other processes have reserved, and looks for it after each `wait_pause_s`. An owner that made nothing for `idle_s`
+    is forgotten. After a failed count the next statement covers half as many owners.
     """
 
     pause_s: float = field(default=0.25, validator=gt(0))
-    recount_pause_s: float = field(default=2.0, validator=gt(0))
+    recount_pause_s: float = field(default=1.0, validator=gt(0))
+    calls_kept_s: float = field(default=2.0, validator=gt(0))
+    wait_s: float = field(default=1.5, validator=ge(0))
+    wait_pause_s: float = field(default=0.1, validator=gt(0))
     idle_s: float = field(default=60.0, validator=gt(0))
     owners_max: int = field(default=10_000, validator=ge(1))
     batch_max: int = field(default=100, validator=ge(1))
 
 
-_NOTHING = OwnerUsage(0, 0)
-
-
 @define(eq=False)
 class _Usage:
-    """An owner's usage: the last count, what this process has added since, and what it is adding now.
+    """An owner's quotas, and how many of its executions other controllers had at the last count of them."""
 
-    What was added during the last count may be in it, and be added as well; the usage is not `exact` then.
-    """
-
-    counted: OwnerUsage = _NOTHING
-    counted_at_s: float = float("-inf")
-    exact: bool = True
+    quotas: OwnerQuotas
     called_at_s: float = 0.0
-    sessions_since: int = 0
-    bytes_since: int = 0
-    sessions_in_progress: int = 0
-    bytes_in_progress: int = 0
     calls_elsewhere: int = 0
     calls_counted_at_s: float = float("-inf")
-
-    @property
-    def live_sessions(self) -> int:
-        return max(0, self.counted.live_sessions + self.sessions_since) + self.sessions_in_progress
-
-    @property
-    def stored_bytes(self) -> int:
-        return self.counted.stored_bytes + self.bytes_since + self.bytes_in_progress
-
-    @property
-    def is_adding(self) -> bool:
-        """Whether this process adds something now."""
-        return bool(self.sessions_in_progress or self.bytes_in_progress)
 
 
 @define(eq=False)
 class UsageLimiter(Quotas):
-    """Counts an owner before their first session and periodically after it, and adds what this process makes.
+    """Reserves a part of what an owner has left, for the sessions that this process makes.
 
-    One controller alone is exact, except that expired sessions count until the next count. Several controllers together
-    may exceed a quota by what the others make between two counts. If counting fails, the last count stays in use.
-    A count that is not exact is repeated before it refuses anybody. `calls_here` returns the owner's executions
-    that are in flight in this process.
+    The owner is counted before its first session here, and periodically after it. Each count reserves half of what is
+    free. So a session needs no statement while the owner is far from its quota; near it, calls wait for the next count.
+    Several controllers together exceed no quota, because each makes only what it has reserved. What they reserved and
+    do not use is free again after their next count, and calls wait for it up to `wait_s`. If the store is unavailable,
+    the last count decides. `calls_here` returns the owner's executions that are in flight in this process.
     """
 
     _policy: UsagePolicy
+    _exchange_of: QuotaExchange
     _reader: UsageReader
     _clock: Clock
     _monotonic_ns: MonotonicClock
     _calls_here: Callable[[Owner], int]
+    _sleep: Callable[[float], Awaitable[None]]
     _options: UsageLimiterOptions = field(factory=UsageLimiterOptions)
     _usages: dict[Owner, _Usage] = field(factory=dict, init=False)
     _sessions_due: dict[Owner, None] = field(factory=dict, init=False)
     """Owners whose sessions are to be counted again."""
     _calls_due: dict[Owner, None] = field(factory=dict, init=False)
     """Owners whose executions are to be counted again."""
-    _counts: SharedTasks[Owner, None] = field(factory=SharedTasks, init=False)
+    _exchanges: SharedTasks[Owner, bool] = field(factory=SharedTasks, init=False)
     _loop: DemandLoop = field(factory=DemandLoop, init=False)
     _batch: int = field(init=False)
 
@@ -117,58 +112,75 @@ class UsageLimiter(Quotas):
         """Return the owners whose sessions, and those whose executions, are to be counted again."""
         return {"sessions_due": list(self._sessions_due), "calls_due": list(self._calls_due)}
 
+    def left(self, owner: Owner) -> dict[str, int]:
+        """Return what may be stored for the owner without a statement, by the names of quotas."""
+        return {name: each.left for name, each in self._known(owner).quotas.reservations.items()}
+
     async def require_capacity(self, owner: Owner, size: int, *, hidden: bool = False) -> None:
         if not self._policy.counts_stored or (hidden and self._policy.stored_bytes_max is None):
             return
         usage = self._usage(owner)
         self._request(self._sessions_due, owner)
-        if usage.counted_at_s < 0:
-            await self._count_now(owner)
-        refusal = self._refusal(usage, size, hidden=hidden)
-        if refusal is not None and not usage.exact:
-            await self._count_now(owner)
-            refusal = self._refusal(usage, size, hidden=hidden)
-        if refusal is not None:
-            raise refusal
+        if not usage.quotas.allows(size, usage.called_at_s, hidden=hidden):
+            await self._reserve(owner, usage.quotas, size, hidden=hidden)
 
-    async def _count_now(self, owner: Owner) -> None:
-        # The second of two counts would also count what follows the first.
-        with contextlib.suppress(Unavailable):
-            await self._counts.result(owner, partial(self._count_sessions, [owner]))
+    async def _reserve(self, owner: Owner, quotas: OwnerQuotas, size: int, *, hidden: bool) -> None:
+        """Return when enough is reserved; raises QuotaReached if the owner has it, or others keep it for too long."""
+        needs = quotas.needs(size, hidden=hidden)
+        reached = refusal(needs)
+        if reached is not None and all(each.exact for _, each, _ in needs):
+            raise reached
+        until_s = self._now_s() + self._options.wait_s
+        with waiting(needs):
+            while await self._exchange_now(owner):
+                if quotas.allows(size, self._now_s(), hidden=hidden):
+                    return
+                if (reached := refusal(needs)) is not None:
+                    break
+                if self._now_s() >= until_s:
+                    raise late_refusal(needs)
+                await self._sleep(self._options.wait_pause_s)
+        if (reached := refusal(needs)) is not None:
+            raise reached
 
-    def _refusal(self, usage: _Usage, size: int, *, hidden: bool) -> QuotaReached | None:
-        sessions_max, bytes_max = self._policy.live_sessions_max, self._policy.stored_bytes_max
-        if sessions_max is not None and usage.live_sessions >= sessions_max and not hidden:
-            return QuotaReached("live_sessions", sessions_max, usage.live_sessions)
-        if bytes_max is not None and usage.stored_bytes + size > bytes_max:
-            return QuotaReached("stored_bytes", bytes_max, usage.stored_bytes)
-        return None
+    async def _exchange_now(self, owner: Owner) -> bool:
+        """Count the owner and reserve a part; return whether the store was available."""
+        try:
+            for _ in range(_TRIES_MAX):
+                if await self._exchanges.result(owner, partial(self._exchange, [owner])):
+                    break
+        except Unavailable:
+            return False
+        return True
 
     @contextlib.contextmanager
     def adding(self, owner: Owner, size: int, *, hidden: bool = False) -> Iterator[None]:
-        usage, sessions = self._usage(owner), 0 if hidden else 1
-        usage.sessions_in_progress += sessions
-        usage.bytes_in_progress += size
+        quotas, stored = self._usage(owner).quotas, False
+        quotas.begin(size, hidden=hidden)
         try:
             yield
-            usage.sessions_since += sessions
-            usage.bytes_since += size
+            stored = True
+        except StorageUnavailable as error:
+            stored = error.stored == "unknown"
+            raise
         finally:
-            usage.sessions_in_progress -= sessions
-            usage.bytes_in_progress -= size
+            quotas.end(size, hidden=hidden, stored=stored)
 
     def added(self, owner: Owner, size: int) -> None:
-        self._usage(owner).bytes_since += size
+        stored = self._usage(owner).quotas.stored
+        if stored is not None:
+            stored.add(size)
 
     def closed(self, owner: Owner) -> None:
-        if owner in self._usages:
-            self._usages[owner].sessions_since -= 1
+        usage = self._usages.get(owner)
+        if usage is not None and usage.quotas.sessions is not None:
+            usage.quotas.sessions.remove(1)
 
     def calls_elsewhere(self, owner: Owner) -> int:
         """Return how many executions of the owner are open in other controllers, by a recent count; else 0."""
         usage = self._usage(owner)
         self._request(self._calls_due, owner)
-        is_fresh = usage.calls_counted_at_s >= self._now_s() - self._options.recount_pause_s
+        is_fresh = usage.calls_counted_at_s >= self._now_s() - self._options.calls_kept_s
         return usage.calls_elsewhere if is_fresh else 0
 
     async def run(self) -> None:
@@ -180,7 +192,9 @@ class UsageLimiter(Quotas):
         self._forget_idle()
         try:
             await self._count_calls()
-            await self._count_sessions(self._due())
+            owners = self._due()
+            if owners:
+                await self._exchanges.result_of_all(owners, partial(self._exchange, owners))
         finally:
             if not (self._sessions_due or self._calls_due):
                 self._loop.clear()
@@ -194,33 +208,31 @@ class UsageLimiter(Quotas):
         return self._options.pause_s
 
     def _due(self) -> list[Owner]:
+        """Return owners to count again, but not those that are being counted; at most a batch."""
         before_s = self._now_s() - self._options.recount_pause_s
-        due = (owner for owner in self._sessions_due if self._usage(owner).counted_at_s <= before_s)
+        due = (
+            owner
+            for owner in self._sessions_due
+            if not self._exchanges.is_running(owner) and self._known(owner).quotas.counted_at_s <= before_s
+        )
         return list(islice(due, self._batch))
 
-    async def _count_sessions(self, owners: Sequence[Owner]) -> None:
-        if not owners:
-            return
-        usages = [self._usage(owner) for owner in owners]
-        before = [(usage.sessions_since, usage.bytes_since) for usage in usages]
-        was_adding = [usage.is_adding for usage in usages]
+    async def _exchange(self, owners: Sequence[Owner]) -> bool:
+        """Count the owners, and reserve a part for each; return whether no other process came in between."""
+        quotas = {owner: self._known(owner).quotas for owner in owners}
         for owner in owners:
             self._sessions_due.pop(owner, None)
+        is_accepted = False
         try:
-            counts = await self._reader.usage(owners, self._clock.now())
-        except BaseException:
-            # The statement may have covered too many owners.
-            self._batch = max(1, self._batch // 2)
-            for owner in owners:
-                self._request(self._sessions_due, owner)
-            raise
-        self._batch = min(self._options.batch_max, self._batch * 2)
-        for usage, counted, (sessions, size), adding in zip(usages, counts, before, was_adding, strict=True):
-            has_added = (usage.sessions_since, usage.bytes_since) != (sessions, size)
-            usage.counted, usage.counted_at_s = counted, self._now_s()
-            usage.exact = not (adding or has_added or usage.is_adding)
-            usage.sessions_since -= sessions
-            usage.bytes_since -= size
+            is_accepted = await self._exchange_of(quotas)
+        finally:
+            # A statement that failed may have covered too many owners.
+            batch = self._batch * 2 if is_accepted else self._batch // 2
+            self._batch = min(self._options.batch_max, max(1, batch))
+            for owner, each in quotas.items():
+                if each.is_held or not is_accepted:
+                    self._request(self._sessions_due, owner)
+        return is_accepted
 
     async def _count_calls(self) -> None:
         owners = list(islice(self._calls_due, self._options.batch_max))
@@ -235,12 +247,17 @@ class UsageLimiter(Quotas):
             usage.calls_elsewhere, usage.calls_counted_at_s = max(0, everywhere - own), self._now_s()
 
     def _usage(self, owner: Owner) -> _Usage:
+        """Return the usage of an owner who calls."""
+        usage = self._known(owner)
+        usage.called_at_s = self._now_s()
+        return usage
+
+    def _known(self, owner: Owner) -> _Usage:
         usage = self._usages.get(owner)
         if usage is None:
             if len(self._usages) >= self._options.owners_max:
                 del self._usages[next(iter(self._usages))]
-            usage = self._usages[owner] = _Usage()
-        usage.called_at_s = self._now_s()
+            usage = self._usages[owner] = _Usage(self._policy.quotas())
         return usage
 
     def _request(self, due: dict[Owner, None], owner: Owner) -> None:
@@ -252,7 +269,7 @@ class UsageLimiter(Quotas):
         before_s = self._now_s() - self._options.idle_s
         for owner in list(islice(self._usages, self._options.batch_max)):
             usage = self._usages.pop(owner)
-            if usage.called_at_s >= before_s or usage.is_adding:
+            if usage.called_at_s >= before_s or usage.quotas.is_held:
                 self._usages[owner] = usage
 
     def _now_s(self) -> float:

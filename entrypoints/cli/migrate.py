@@ -53,6 +53,7 @@ DESTROYED = {
     "execution-uses": "the record of what executions have used of their grants (migration 32).",
     "egress-rules": "what scripts of single owners may reach (migration 35).",
     "environments": "environments, their builds and their packages (migration 36).",
+    "reservations": "what HTTP workers have reserved of quotas, for a minute at most (migration 37).",
     "states": "the states of sessions (migration 31).",
     "files": "files of owners and of executions (migration 33).",
     "secrets": "the secrets of owners (migration 34).",

@@ -32,7 +32,7 @@ from adapters.postgres.repositories.functions import PostgresFunctionRepository
 from adapters.postgres.repositories.hidden_sessions import PostgresHiddenSessionRepository
 from adapters.postgres.repositories.keyed_executions import PostgresKeyedExecutionRepository
 from adapters.postgres.repositories.keyed_sessions import PostgresKeyedSessionRepository
-from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
+from adapters.postgres.repositories.limits import PostgresRateStore, PostgresReservationStore, PostgresUsageReader
 from adapters.postgres.repositories.live_output import PostgresLiveOutput
 from adapters.postgres.repositories.owner_mover import OwnerMoverOptions, PostgresOwnerMover
 from adapters.postgres.repositories.purges import PostgresOwnerPurger, PostgresSessionPurger
@@ -232,6 +232,7 @@ class Database(containers.DeclarativeContainer):
         egress_rules.provided.coalescers,
     )
     rates = providers.Singleton(PostgresRateStore, gateway, statements.provided.limits)
+    reservations = providers.Singleton(PostgresReservationStore, gateway, statements.provided.limits)
     usage = providers.Singleton(PostgresUsageReader, gateway, statements.provided.limits)
     execution_counts = providers.Singleton(PostgresExecutionCounts, gateway, statements.provided.usage)
     sealer = providers.Singleton(sealer, settings)

@@ -1,6 +1,8 @@
 """The guards of a controller: who may call, and how much an owner may have."""
 
+import asyncio
 import random
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 
@@ -15,14 +17,15 @@ from domain.access.principal import ANYBODY, NOBODY, Principal
 from domain.clock import Clock
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.identity import Owner
-from domain.limits.ports import Quotas, RateStore, Unlimited, UsageReader
+from domain.limits.ports import Quotas, RateStore, ReservationStore, Unlimited, UsageReader
+from domain.limits.quota_exchange import QuotaExchange
 from domain.limits.rate_limiter import RateLimiter
 from domain.limits.unknown_callers import UnknownCallers
-from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
+from domain.limits.usage_limiter import UsageLimiter, UsageLimiterOptions, UsagePolicy
 from domain.scripts.language import LanguageMapping
 from domain.sessions.ports import SessionRepository
 from domain.sessions.service import SessionLanguages
-from entrypoints.composition.options import key_cache_options, lookup_timeout_s
+from entrypoints.composition.options import key_cache_options, lookup_timeout_s, request_timeout_s
 from entrypoints.composition.tokens import claim_rules, verification_keys
 from entrypoints.http.endpoints.batches import Charge, charge_nothing
 from entrypoints.http.endpoints.health import Probe
@@ -40,6 +43,11 @@ _EXECUTIONS_MAX = 1024
 """Executions of one controller at once, queued ones included."""
 
 _MIB = 1024 * 1024
+
+_WAIT_SHARE = 0.7
+"""Part of a request's time in which it waits for what other processes have reserved of a quota."""
+
+_VERSION_BITS = 62
 
 
 @frozen
@@ -93,6 +101,7 @@ class OwnerLimits:
     _clock: Clock
     _rate_store: RateStore
     _usage_reader: UsageReader
+    _reservations: ReservationStore
     executions: CapacityLimiter = field(init=False)
     rate_limiter: RateLimiter | None = field(default=None, init=False)
     unknown_callers: UnknownCallers | None = field(default=None, init=False)
@@ -138,7 +147,12 @@ class OwnerLimits:
         stored_mb, concurrent = settings.max_stored_mb_per_owner, settings.max_concurrent_per_owner
         policy = UsagePolicy(settings.max_sessions_per_owner, stored_mb and stored_mb * _MIB)
         if policy.counts_stored or concurrent is not None:
-            self._usage = UsageLimiter(policy, self._usage_reader, self._clock, time.monotonic_ns, self._held_by)
+            clock, reader, wait_s = self._clock, self._usage_reader, request_timeout_s(settings) * _WAIT_SHARE
+            exchange = QuotaExchange(reader, self._reservations, clock, time.monotonic_ns, _new_version)
+            options = UsageLimiterOptions(wait_s=wait_s)
+            self._usage = UsageLimiter(
+                policy, exchange, reader, clock, time.monotonic_ns, self._held_by, asyncio.sleep, options
+            )
             self.executions = CapacityLimiter("an execution", _EXECUTIONS_MAX, concurrent, self._usage.calls_elsewhere)
 
     def _held_by(self, owner: Owner) -> int:
@@ -170,3 +184,7 @@ def _token_verifier(settings: Settings, clock: Clock, jwks: Jwks | None) -> Toke
     if not settings.verifies_tokens:
         return None
     return JwtVerifier(clock, claim_rules(settings), verification_keys(settings), jwks)
+
+
+def _new_version() -> int:
+    return 1 + secrets.randbits(_VERSION_BITS)

@@ -79,7 +79,9 @@ class UseCases(containers.DeclarativeContainer):
     tasks = providers.Singleton(BackgroundTasks)
     ids = providers.Singleton(RandomIds)
     mapping = providers.Singleton(language_mapping, settings)
-    limits = providers.Singleton(OwnerLimits, settings, database.clock, database.rates, database.usage)
+    limits = providers.Singleton(
+        OwnerLimits, settings, database.clock, database.rates, database.usage, database.reservations
+    )
 
     request_timeout_s = providers.Callable(request_timeout_s, settings)
     session_policy = providers.Callable(session_policy, settings)

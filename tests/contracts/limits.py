@@ -1,8 +1,9 @@
-"""The contracts of RateStore and UsageReader."""
+"""The contracts of RateStore, ReservationStore and UsageReader."""
 
 import asyncio
 import json
 import random
+from collections import Counter
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,7 +14,16 @@ from adapters.memory.manual_clock import ManualClock
 from domain.audit import ActName
 from domain.identity import Owner
 from domain.json_text import JsonText
-from domain.limits.ports import OwnerHoldings, OwnerUsage, RateCharge, RateStore, UsageReader
+from domain.limits.ports import (
+    OwnerHoldings,
+    OwnerUsage,
+    RateCharge,
+    RateStore,
+    ReservationChange,
+    ReservationStore,
+    UsageReader,
+)
+from domain.limits.reservation import NONE, Proposal, Reserved
 from domain.webhooks.delivery import Delivery
 from domain.webhooks.ports import DeliveryQueue, WebhookRepository
 from domain.webhooks.webhook import ENDS, Event, SecretVersion, Webhook
@@ -90,6 +100,50 @@ class RateStoreContract:
 
     async def test_forgetting_without_owners_is_no_error(self, rates):
         assert await rates.forget(NOW, None) is None
+
+
+def reserve(owner: Owner, replaced: int, version: int, slot: int = 7, amount: int = 1) -> ReservationChange:
+    return ReservationChange(owner, "live_sessions", Proposal(replaced, Reserved(version, slot, amount, 2)))
+
+
+class ReservationStoreContract:
+    """Subclasses have a fixture `reservations`."""
+
+    @pytest.fixture
+    def reservations(self) -> ReservationStore:
+        raise NotImplementedError
+
+    async def test_what_is_stored_first_replaces_nothing(self, reservations):
+        changes = [reserve(BOB, 0, 12), reserve(ALICE, 0, 11), reserve(ALICE, 0, 13)]
+        changes[2] = evolve(changes[2], limit="stored_bytes")
+        assert await reservations.reserve(changes) == [each.proposal.reserved for each in changes]
+        assert await reservations.reserve([]) == []
+
+    async def test_only_the_version_that_is_stored_is_replaced(self, reservations):
+        first = reserve(ALICE, 0, 11)
+        await reservations.reserve([first])
+        assert await reservations.reserve([reserve(ALICE, 0, 12, amount=5)]) == [first.proposal.reserved]
+        assert await reservations.reserve([reserve(ALICE, NONE, 12, amount=5)]) == [first.proposal.reserved]
+        second, other = reserve(ALICE, 11, 13, 8, 1 << 40), reserve(BOB, 0, 14)
+        assert await reservations.reserve([other, second]) == [other.proposal.reserved, second.proposal.reserved]
+
+    async def test_repeating_a_change_changes_nothing(self, reservations):
+        change = reserve(ALICE, 0, 11)
+        for _ in range(2):
+            assert await reservations.reserve([change]) == [change.proposal.reserved]
+
+    async def test_one_of_concurrent_changes_is_stored(self, reservations):
+        await reservations.reserve([reserve(ALICE, 0, 1), reserve(BOB, 0, 1)])
+        both = [[reserve(ALICE, 1, number), reserve(BOB, 1, number)] for number in range(2, 22)]
+        found = await asyncio.gather(
+            *(reservations.reserve(each[:: 1 if i % 2 else -1]) for i, each in enumerate(both))
+        )
+        accepted = Counter(
+            row.version == change.proposal.reserved.version
+            for i, (rows, changes) in enumerate(zip(found, both, strict=True))
+            for row, change in zip(rows, changes[:: 1 if i % 2 else -1], strict=True)
+        )
+        assert accepted[True] == 2
 
 
 class UsageReaderContract:

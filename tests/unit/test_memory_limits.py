@@ -1,9 +1,9 @@
-"""The fakes of RateStore and UsageReader keep their contracts."""
+"""The fakes of RateStore, ReservationStore and UsageReader keep their contracts."""
 
 import pytest
 
 from adapters.memory.executions import MemoryExecutionRepository
-from adapters.memory.limits import MemoryRateStore, MemoryUsageReader
+from adapters.memory.limits import MemoryRateStore, MemoryReservationStore, MemoryUsageReader
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.queue import MemoryExecutionQueue
 from adapters.memory.schedules import MemoryScheduleRepository
@@ -12,7 +12,14 @@ from adapters.memory.store import MemoryStore
 from adapters.memory.usage import MemoryExecutionCounts
 from adapters.memory.webhooks import MemoryDeliveryQueue, MemoryWebhookRepository
 from domain.errors import StorageUnavailable
-from tests.contracts.limits import FORGOTTEN_MAX, NOW, RateStoreContract, UsageReaderContract, charge
+from tests.contracts.limits import (
+    FORGOTTEN_MAX,
+    NOW,
+    RateStoreContract,
+    ReservationStoreContract,
+    UsageReaderContract,
+    charge,
+)
 from tests.contracts.storage import ALICE, Storage
 from tests.contracts.usage import SETTLING, Count, ExecutionCountsContract
 
@@ -21,6 +28,12 @@ class TestMemoryRateStore(RateStoreContract):
     @pytest.fixture
     def rates(self) -> MemoryRateStore:
         return MemoryRateStore(FORGOTTEN_MAX)
+
+
+class TestMemoryReservationStore(ReservationStoreContract):
+    @pytest.fixture
+    def reservations(self) -> MemoryReservationStore:
+        return MemoryReservationStore()
 
 
 class TestMemoryUsageReader(UsageReaderContract):
@@ -80,6 +93,11 @@ async def test_a_rate_store_with_a_failure_fails_every_call():
     for call in (rates.settle([charge()]), rates.forget(NOW, None), rates.balances([ALICE])):
         with pytest.raises(StorageUnavailable):
             await call
+
+
+async def test_a_reservation_store_with_a_failure_fails():
+    with pytest.raises(StorageUnavailable):
+        await MemoryReservationStore(failure=StorageUnavailable()).reserve([])
 
 
 async def test_a_usage_reader_over_a_store_with_a_failure_fails():

@@ -1,7 +1,7 @@
 """Rates and usage of owners in PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from attrs import define
 from typing_extensions import override
@@ -10,11 +10,23 @@ from adapters.postgres import codec
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements.calls import LimitStatements
 from domain.identity import Owner
-from domain.limits.ports import OwnerHoldings, OwnerUsage, RateCharge, RateStore, UsageReader
+from domain.limits.ports import (
+    OwnerHoldings,
+    OwnerUsage,
+    RateCharge,
+    RateStore,
+    ReservationChange,
+    ReservationStore,
+    UsageReader,
+)
+from domain.limits.reservation import Reserved
 from domain.scripts.language import Language
 
 _START = (Owner(""), "")
 """Sorts before every owner."""
+
+_NOTHING = Reserved()
+"""Of a row that another process has inserted since the statement began."""
 
 _LANGUAGES = codec.texts(Language)
 
@@ -63,6 +75,33 @@ class PostgresRateStore(RateStore):
         if not found or found[0][2] < self._examined_max:
             return None
         return Owner(found[0][0]), found[0][1]
+
+
+@define(eq=False)
+class PostgresReservationStore(ReservationStore):
+    """Stores what is reserved in `meta.rates`, one row for each owner and limit; `forget` of the rates removes it."""
+
+    _gateway: Gateway
+    _statements: LimitStatements
+
+    @override
+    async def reserve(self, changes: Sequence[ReservationChange]) -> Sequence[Reserved]:
+        reserved = [each.proposal.reserved for each in changes]
+        found = await self._gateway.fetch(
+            self._statements.reserve_parts,
+            {
+                "owners": codec.texts(each.owner for each in changes),
+                "limits": codec.texts(each.limit for each in changes),
+                "replaced": codec.numbers(each.proposal.replaced for each in changes),
+                "versions": codec.numbers(each.version for each in reserved),
+                "slots": codec.numbers(each.slot for each in reserved),
+                "reserved": codec.numbers(each.amount for each in reserved),
+                "reserved_before": codec.numbers(each.amount_before for each in reserved),
+                "expiries": codec.instants(datetime.fromtimestamp(each.expires_at_s, UTC) for each in reserved),
+            },
+        )
+        stored = {(owner, limit): Reserved(*row) for owner, limit, *row in found}
+        return [stored.get((each.owner, each.limit), _NOTHING) for each in changes]
 
 
 @define(eq=False)

@@ -152,6 +152,7 @@ class LimitStatements:
     """Statements of `limits.sql`."""
 
     settle_rates: Statement
+    reserve_parts: Statement
     forget_rates: Statement = field(metadata=UNPREPARED)
     select_rates: Statement
     select_usage: Statement

@@ -28,11 +28,11 @@ async def two(database_url: str, data_dir: Path) -> AsyncIterator[AtOnce]:
         yield AtOnce(clients, credentials_of(settings))
 
 
-async def test_two_controllers_that_are_called_at_once_keep_sessions_counts_and_keys_exact_and_limits_bounded(
+async def test_two_controllers_that_are_called_at_once_keep_sessions_counts_keys_and_quotas_exact_and_rates_bounded(
     two: AtOnce,
 ) -> None:
     await two.sessions_are_found_everywhere(20)
     await two.executions_of_one_session_are_counted_once_each(60)
     await two.each_key_takes_effect_once(10)
-    await two.a_quota_of_sessions_is_exceeded_by_a_quota_for_each_other_controller_at_most()
+    await two.a_quota_of_sessions_is_reached_and_not_exceeded()
     await two.a_rate_is_exceeded_by_a_rate_for_each_other_controller_at_most()

@@ -1,19 +1,27 @@
 """Rates and usage in PostgreSQL keep their contracts."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
 from adapters.postgres.gateway import Gateway
-from adapters.postgres.repositories.limits import PostgresRateStore, PostgresUsageReader
+from adapters.postgres.repositories.limits import PostgresRateStore, PostgresReservationStore, PostgresUsageReader
 from adapters.postgres.repositories.usage import PostgresExecutionCounts
 from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue, PostgresWebhookRepository
 from adapters.postgres.retention.usage_counter import UsageCounter
 from adapters.postgres.statements.catalogue import Statements
+from domain.identity import Owner
+from domain.limits.reservation import NONE, SLOT_S
 from tests.contracts.execution_queue import QueueOfOne
-from tests.contracts.limits import FORGOTTEN_MAX, RateStoreContract, UsageReaderContract
+from tests.contracts.limits import (
+    FORGOTTEN_MAX,
+    RateStoreContract,
+    ReservationStoreContract,
+    UsageReaderContract,
+    reserve,
+)
 from tests.contracts.storage import ALICE, BOB, Storage
 from tests.contracts.usage import FIRST, SETTLED, Count, ExecutionCountsContract
 from tests.integration.postgres.gateways import Rows, Run, SteeredGateway
@@ -31,6 +39,29 @@ class TestPostgresRateStore(RateStoreContract):
     @pytest.fixture
     def rates(self, gateway: Gateway, statements: Statements) -> PostgresRateStore:
         return PostgresRateStore(gateway, statements.limits, FORGOTTEN_MAX)
+
+
+class TestPostgresReservationStore(ReservationStoreContract):
+    @pytest.fixture
+    def reservations(self, gateway: Gateway, statements: Statements) -> PostgresReservationStore:
+        return PostgresReservationStore(gateway, statements.limits)
+
+    async def test_what_has_expired_is_removed_with_idle_rates(self, reservations, gateway, statements):
+        kept, expired = reserve(ALICE, 0, 11, slot=9), reserve(BOB, 0, 12, slot=7)
+        await reservations.reserve([kept, expired])
+        await PostgresRateStore(gateway, statements.limits).forget(datetime.fromtimestamp(9 * SLOT_S + 1, UTC), None)
+        changes = [reserve(ALICE, 0, 13), reserve(BOB, 0, 14)]
+        assert await reservations.reserve(changes) == [kept.proposal.reserved, changes[1].proposal.reserved]
+
+    async def test_what_is_inserted_during_the_statement_is_not_changed(self, reservations, gateway, statements):
+        """Two processes store the first row of an owner at the same time, in many owners."""
+        owners = [Owner(f"owner-{number}") for number in range(20)]
+        sent = [[reserve(owner, 0, version) for owner in owners] for version in (21, 22)]
+        found = await asyncio.gather(*(reservations.reserve(each) for each in sent))
+        stored = await reservations.reserve([reserve(owner, NONE, 23) for owner in owners])
+        for rows, changes in zip(found, sent, strict=True):
+            for row, change, now in zip(rows, changes, stored, strict=True):
+                assert (row.version == change.proposal.reserved.version) is (now == change.proposal.reserved)
 
 
 class TestPostgresUsageReader(UsageReaderContract):

@@ -101,6 +101,7 @@ VALUES (0, gen_random_uuid(), gen_random_uuid(), 'alice', 'cancelled', 1);
 INSERT INTO meta.repeated_accepts VALUES (gen_random_uuid(), gen_random_uuid(), 2);
 INSERT INTO meta.usage_additions VALUES (gen_random_uuid(), 'alice', '2026-11-27', 1, 1, 0, 1, 1);
 INSERT INTO meta.rates VALUES ('alice', 'execute', now(), interval '1 s');
+INSERT INTO meta.rates VALUES ('alice', 'live_sessions', now(), interval '0', 7, 6, 2, 3, 0);
 INSERT INTO meta.shortened_days VALUES (1, now(), now(), 1), (2, now(), now(), 1);
 INSERT INTO meta.usage VALUES ('alice', '2026-11-25', 1, 0, 0, 1, 1), ('alice', '2026-11-26', 1, 0, 0, 1, 1);
 INSERT INTO meta.takeover VALUES (TRUE, gen_random_uuid(), '{}', '{}', 'adopt', '2026-11-27');
@@ -152,6 +153,7 @@ WHERE c.relnamespace = 'meta'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
 GROUP BY c.relname
 """
 LOSSES = {
+    "reservations": "1 reservation",
     "files": "2 files (1 file chunk)",
     "egress-rules": "2 egress rules",
     "environments": "1 environment (1 build, 1 tree, 1 chunk)",
@@ -180,7 +182,7 @@ LOSSES = {
     "function-authors": "2 function authors",
     "registration-times": "7 registration times",
     "shortened-days": "2 shortened days",
-    "rates": "1 rate account",
+    "rates": "2 rate accounts",
     "keys": "1 API key",
     "idempotency": "6 idempotency keys (4 answers)",
     "functions": "6 functions (7 versions, 2 session pins)",

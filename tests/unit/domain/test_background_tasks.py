@@ -163,6 +163,28 @@ async def test_a_shared_job_runs_once_for_all_who_wait_and_again_for_those_who_c
     assert leaving.cancelled()
 
 
+async def test_a_shared_job_of_several_names_is_the_job_of_each_until_it_ends() -> None:
+    shared: SharedTasks[str, int] = SharedTasks()
+    release = asyncio.Event()
+
+    async def job() -> int:
+        await release.wait()
+        return 1
+
+    async def other_job() -> int:
+        return 2
+
+    waiting = asyncio.create_task(shared.result_of_all(["a", "b"], job))
+    await asyncio.sleep(0)
+    assert [shared.is_running(name) for name in ("a", "b", "c")] == [True, True, False]
+    joining = asyncio.create_task(shared.result("b", other_job))
+    await asyncio.sleep(0)
+    release.set()
+    assert await asyncio.gather(waiting, joining) == [1, 1]
+    assert not shared.is_running("a")
+    assert await shared.result("b", other_job) == 2
+
+
 async def test_the_error_of_a_shared_job_reaches_those_who_wait_and_is_forgotten() -> None:
     shared: SharedTasks[str, None] = SharedTasks()
 

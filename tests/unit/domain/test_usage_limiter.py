@@ -4,15 +4,19 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 from attrs import define, field
 
+from adapters.memory.limits import MemoryReservationStore
 from adapters.memory.manual_clock import ManualClock
 from domain.errors import QuotaReached, StorageUnavailable
 from domain.identity import Owner
 from domain.limits.ports import OwnerUsage, Unlimited, UsageReader
+from domain.limits.reservation import SLOT_S
 from domain.limits.usage_limiter import UsageLimiter, UsageLimiterOptions, UsagePolicy
+from tests.support.quotas import limiter_over
 
 ALICE, BOB = Owner("alice"), Owner("bob")
 
@@ -44,19 +48,23 @@ class World:
     policy: UsagePolicy = field(factory=lambda: UsagePolicy(3, 1000))
     options: UsageLimiterOptions = field(factory=UsageLimiterOptions)
     reader: ManualReader = field(factory=ManualReader)
+    store: MemoryReservationStore = field(factory=MemoryReservationStore)
+    clock: ManualClock = field(factory=ManualClock)
     calls_here: Counter[Owner] = field(factory=Counter)
-    now_s: float = 1000.0
     limiter: UsageLimiter = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.limiter = UsageLimiter(
-            self.policy,
+        self.limiter = limiter_over(
             self.reader,
-            ManualClock(),
-            lambda: int(self.now_s * 1_000_000_000),
-            lambda owner: self.calls_here[owner],
-            self.options,
+            self.clock,
+            self.policy,
+            store=self.store,
+            options=self.options,
+            calls_here=lambda owner: self.calls_here[owner],
         )
+
+    def advance(self, span_s: float) -> None:
+        self.clock.advance(timedelta(seconds=span_s))
 
     async def add(self, owner: Owner = ALICE, size: int = 10) -> None:
         await self.limiter.require_capacity(owner, size)
@@ -65,17 +73,21 @@ class World:
             self.reader.stored[owner] = OwnerUsage(stored.live_sessions + 1, stored.stored_bytes + size)
 
 
-async def test_an_owner_is_counted_once_and_later_sessions_are_added():
-    world = World()
+async def test_half_of_what_is_free_is_reserved_at_each_count_until_the_quota_is_reached():
+    world = World(UsagePolicy(9))
     world.reader.stored[ALICE] = OwnerUsage(1, 100)
+    counts = []
+    for _ in range(8):
+        await world.add()
+        counts.append(len(world.reader.counted))
+    assert counts == [1, 1, 1, 1, 2, 2, 3, 4]
     for _ in range(2):
-        await world.add()
-    with pytest.raises(QuotaReached) as refusal:
-        await world.add()
-    assert refusal.value.details == {"limit": "live_sessions", "allowed": 3, "observed": 3}
-    assert "Close a session" in refusal.value.message
+        with pytest.raises(QuotaReached) as refusal:
+            await world.add()
+        assert refusal.value.details == {"limit": "live_sessions", "allowed": 9, "observed": 9}
+        assert "Close a session" in refusal.value.message
+    assert len(world.reader.counted) == 4, "the last count was exact"
     await world.add(BOB)
-    assert world.reader.counted == [[ALICE], [BOB]]
 
 
 async def test_the_first_calls_of_an_owner_wait_for_one_count_together():
@@ -124,7 +136,10 @@ async def test_bytes_that_are_stored_beside_sessions_count():
 async def test_nothing_is_counted_for_bytes_without_a_quota_of_them():
     world = World(UsagePolicy(live_sessions_max=1))
     await world.limiter.require_capacity(ALICE, 60, hidden=True)
-    assert world.reader.counted == []
+    world.limiter.added(ALICE, 60)
+    with world.limiter.adding(ALICE, 60, hidden=True):
+        assert world.reader.counted == []
+        await world.limiter.require_capacity(ALICE, 60)
 
 
 async def test_sessions_count_while_they_are_made_unless_they_fail():
@@ -140,30 +155,41 @@ async def test_a_closed_session_no_longer_counts():
     world = World(UsagePolicy(live_sessions_max=1))
     await world.add()
     world.limiter.closed(BOB)
+    with pytest.raises(QuotaReached):
+        await world.add()
     world.limiter.closed(ALICE)
+    world.reader.stored[ALICE] = OwnerUsage(0, 0)
     await world.add()
+
+
+async def test_a_closed_session_counts_for_nothing_without_a_quota_of_sessions():
+    world = World(UsagePolicy(stored_bytes_max=100))
+    await world.add(size=100)
+    world.limiter.closed(ALICE)
+    with pytest.raises(QuotaReached):
+        await world.add(size=1)
 
 
 async def test_the_next_count_finds_sessions_of_other_controllers_and_expired_ones():
-    world = World()
+    world = World(UsagePolicy(10))
     await world.add()
-    world.reader.stored[ALICE] = OwnerUsage(3, 30)
+    world.reader.stored[ALICE] = OwnerUsage(9, 90)
     await world.add()
     await world.limiter.count()
     assert world.reader.counted == [[ALICE]], "the pause is not over"
-    world.now_s += 2
+    world.advance(2)
     await world.limiter.count()
     with pytest.raises(QuotaReached):
         await world.add()
     world.reader.stored[ALICE] = OwnerUsage(2, 20)
-    world.now_s += 2
+    world.advance(2)
     await world.limiter.count()
     await world.add()
 
 
 def controllers_of_one_database(number: int, policy: UsagePolicy) -> list[World]:
-    reader = ManualReader()
-    return [World(policy, reader=reader) for _ in range(number)]
+    reader, store, clock = ManualReader(), MemoryReservationStore(), ManualClock()
+    return [World(policy, reader=reader, store=store, clock=clock) for _ in range(number)]
 
 
 async def made_by(world: World, number: int) -> int:
@@ -177,37 +203,96 @@ async def made_by(world: World, number: int) -> int:
 
 
 @pytest.mark.parametrize("number", [2, 4])
-async def test_controllers_exceed_a_quota_by_what_the_others_make_between_two_counts(number):
+async def test_controllers_together_never_exceed_a_quota_and_reach_it(number):
     allowed, at_once = 20, 3
     controllers = controllers_of_one_database(number, UsagePolicy(live_sessions_max=allowed))
     total = 0
     for _ in range(allowed):
         total += sum([await made_by(each, at_once) for each in controllers])
+        assert total <= allowed
         for each in controllers:
-            each.now_s += each.options.recount_pause_s
             await each.limiter.count()
-    assert allowed <= total <= allowed + (number - 1) * at_once
+        controllers[0].advance(1)
+    assert total == allowed
     assert [await made_by(each, 1) for each in controllers] == [0] * number
 
 
 @pytest.mark.parametrize("number", [2, 4])
-async def test_controllers_that_all_fill_a_quota_before_a_count_have_as_many_quotas_and_none_more(number):
-    controllers = controllers_of_one_database(number, UsagePolicy(live_sessions_max=5))
-    for each in controllers:
-        await each.limiter.require_capacity(ALICE, 0)  # each has counted an owner without sessions
-    assert [await made_by(each, 9) for each in controllers] == [5] * number
-    for each in controllers:
-        each.now_s += each.options.recount_pause_s
-        await each.limiter.count()
-        with pytest.raises(QuotaReached) as reached:
-            await each.add()
-        assert reached.value.observed == 5 * number
+async def test_controllers_that_fill_a_quota_at_the_same_time_share_it(number):
+    controllers = controllers_of_one_database(number, UsagePolicy(live_sessions_max=20))
+    made = await asyncio.gather(*(made_by(each, 99) for each in controllers))
+    assert sum(made) == 20
+
+
+async def test_a_call_waits_for_what_another_controller_has_reserved_and_does_not_use():
+    one, other = controllers_of_one_database(2, UsagePolicy(live_sessions_max=2))
+    await one.limiter.require_capacity(ALICE, 0)
+    await made_by(other, 1)
+
+    async def count(_: float) -> None:
+        one.advance(0.25)
+        for each in (one, other):
+            await each.limiter.count()
+
+    waiting = limiter_over(one.reader, one.clock, UsagePolicy(2), store=one.store, sleep=count)
+    await waiting.require_capacity(ALICE, 0)
+
+
+async def test_a_call_that_waited_too_long_is_refused_and_may_be_repeated():
+    one, other = controllers_of_one_database(2, UsagePolicy(live_sessions_max=2))
+    await one.add()
+    with one.limiter.adding(ALICE, 10), pytest.raises(QuotaReached) as reached:
+        await other.add()
+    assert reached.value.details == {"limit": "live_sessions", "allowed": 2, "observed": 2, "retry_after_ms": 1000}
+    assert other.clock.now() - ManualClock().now() >= timedelta(seconds=other.options.wait_s)
+
+
+async def test_what_a_controller_reserved_before_it_ended_is_free_again_after_two_slots():
+    one, other = controllers_of_one_database(2, UsagePolicy(live_sessions_max=4))
+    await one.limiter.require_capacity(ALICE, 0)
+    assert await made_by(other, 4) == 2
+    other.advance(2 * SLOT_S)
+    assert await made_by(other, 4) == 2
+
+
+async def test_a_session_whose_end_is_unknown_counts_until_the_next_count():
+    world = World(UsagePolicy(live_sessions_max=1))
+    for stored, refused in (("no", False), ("unknown", True)):
+        await world.limiter.require_capacity(ALICE, 10)
+        with pytest.raises(StorageUnavailable), world.limiter.adding(ALICE, 10):
+            raise StorageUnavailable(stored=stored)
+        assert (world.limiter.left(ALICE)["live_sessions"] == 0) is refused
+
+
+@pytest.mark.parametrize("stored", ["no", "unknown"])
+async def test_a_quota_holds_although_the_response_of_the_store_is_lost(stored):
+    one, other = controllers_of_one_database(2, UsagePolicy(live_sessions_max=8))
+    await one.add()
+    one.store.failure = StorageUnavailable(stored=stored)
+    one.advance(1)
+    with pytest.raises(StorageUnavailable):
+        await one.limiter.count()
+    one.store.failure = None
+    assert sum(await asyncio.gather(made_by(one, 99), made_by(other, 99))) <= 7
+
+
+async def test_an_exchange_is_repeated_if_another_controller_has_changed_what_is_reserved():
+    one, other = controllers_of_one_database(2, UsagePolicy(live_sessions_max=100))
+    await one.add()
+    await other.add()
+    one.advance(1)
+    await one.limiter.count()
+    assert one.limiter.debug_snapshot()["sessions_due"] == [ALICE]
+    one.advance(1)
+    await one.limiter.count()
+    assert one.store.reserved[ALICE, "live_sessions"].total > 0
 
 
 async def test_a_session_made_during_a_count_is_not_lost():
     world = World(UsagePolicy(live_sessions_max=2))
     await world.add()
-    world.now_s += 2
+    world.advance(2)
+    await world.limiter.require_capacity(ALICE, 10)
     counting = asyncio.create_task(world.limiter.count())
     await asyncio.sleep(0)
     world.reader.stored[ALICE] = OwnerUsage(1, 10)
@@ -220,7 +305,7 @@ async def test_a_session_made_during_a_count_is_not_lost():
 async def test_nobody_is_refused_for_a_session_that_a_count_may_have_counted_twice():
     world = World(UsagePolicy(live_sessions_max=3))
     await world.add()
-    world.now_s += 2
+    world.advance(2)
     await world.limiter.require_capacity(ALICE, 10)
     with world.limiter.adding(ALICE, 10):
         world.reader.stored[ALICE] = OwnerUsage(2, 20)  # its commit is not confirmed yet
@@ -252,7 +337,7 @@ async def test_after_a_failed_count_a_statement_covers_fewer_owners():
     for name in "abcdabcd":
         await world.add(Owner(name))
     world.reader.counted.clear()
-    world.now_s += 2
+    world.advance(2)
     world.reader.failure = StorageUnavailable()
     with pytest.raises(StorageUnavailable):
         await world.limiter.count()
@@ -268,26 +353,27 @@ async def test_calls_elsewhere_are_all_open_executions_but_those_of_this_control
     world.reader.open[ALICE], world.calls_here[ALICE] = 5, 2
     await world.limiter.count()
     assert world.limiter.calls_elsewhere(ALICE) == 3
-    world.now_s += 3
+    world.advance(3)
     assert world.limiter.calls_elsewhere(ALICE) == 0, "the count is too old"
     await world.limiter.require_capacity(ALICE, 10**12)
     assert world.reader.counted == [], "there is no quota of sessions or bytes"
 
 
 async def test_owners_in_memory_are_bounded_and_idle_ones_are_forgotten():
-    world = World(options=UsageLimiterOptions(owners_max=2))
+    world = World(UsagePolicy(30), UsageLimiterOptions(owners_max=2))
     for name in "abc":
         await world.add(Owner(name))
     assert len(world.limiter) == 2
-    world.now_s += 30
+    world.advance(30)
     await world.limiter.count()
     await world.add(Owner("c"))
-    world.now_s += 60
+    world.advance(60)
     await world.limiter.count()
     await world.limiter.count()
-    world.now_s += 61
+    world.advance(61)
     with world.limiter.adding(ALICE, 1):
-        await world.limiter.count()
+        for _ in range(2):
+            await world.limiter.count()
         assert len(world.limiter) == 1
 
 
@@ -299,11 +385,11 @@ async def test_the_loop_counts_and_continues_after_failures():
         await world.add()
         async with asyncio.timeout(5):
             while len(world.reader.counted) < 3:
-                world.now_s += 1
+                world.advance(1)
                 await asyncio.sleep(0.001)
             world.reader.failure = None
             while world.limiter.debug_snapshot()["sessions_due"]:
-                world.now_s += 1
+                world.advance(1)
                 await asyncio.sleep(0.001)
     finally:
         running.cancel()

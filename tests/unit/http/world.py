@@ -16,7 +16,7 @@ from domain.functions.examples import ExamplePolicy
 from domain.functions.service import FunctionPolicy
 from domain.hosts.service import HostRegistry
 from domain.limits.ports import Quotas, Unlimited
-from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
+from domain.limits.usage_limiter import UsagePolicy
 from domain.queue.dispatcher import Dispatcher
 from domain.scripts.language import LanguageMapping
 from domain.scripts.limits import Isolation, Limits, LimitsPolicy
@@ -29,6 +29,7 @@ from entrypoints.origin.application import OriginApi, OriginHooks
 from entrypoints.origin.endpoints import OriginOptions
 from entrypoints.server.control import ORIGIN
 from tests.support.controller import Fakes
+from tests.support.quotas import limiter_over
 
 POLICY = LimitsPolicy(Limits(5000, 128, Isolation.SESSION), timeout_ms_max=60_000, memory_mb_max=512)
 OPTIONS = HttpOptions(
@@ -73,7 +74,7 @@ class World(Fakes):
         world = cls(**fakes)
         quotas: Quotas = Unlimited()
         if usage is not None:
-            quotas = UsageLimiter(usage, MemoryUsageReader(world.store), world.clock, lambda: 1, lambda _: 0)
+            quotas = limiter_over(MemoryUsageReader(world.store), world.clock, usage)
         lifetime = LifetimePolicy(3600, 86_400 * 30)
         controller = world.controller(
             request_timeout_s=1.0,

@@ -9,10 +9,11 @@ from adapters.memory.limits import MemoryUsageReader
 from domain.concurrency.capacity_limiter import CapacityLimiter
 from domain.errors import QuotaReached, StorageUnavailable
 from domain.identity import ANONYMOUS, Owner, SessionRef
-from domain.limits.usage_limiter import UsageLimiter, UsagePolicy
+from domain.limits.usage_limiter import UsagePolicy
 from domain.scripts.script import ScriptSyntaxError
 from domain.sessions.requests import SessionRequest
 from domain.sessions.service import SessionService
+from tests.support.quotas import limiter_over
 from tests.unit.services.conftest import World
 
 ALICE = Owner("alice")
@@ -22,7 +23,7 @@ GOOD, BAD = SessionRequest("python-x", "result = 1"), SessionRequest("python-x",
 def limited(world: World, **policy: int) -> SessionService:
     """Return the service with quotas over the world's store."""
     reader = MemoryUsageReader(world.store)
-    quotas = UsageLimiter(UsagePolicy(**policy), reader, world.clock, world.clock.monotonic_ns, lambda _: 0)
+    quotas = limiter_over(reader, world.clock, UsagePolicy(**policy))
     return evolve(world.session_service, quotas=quotas)
 
 
@@ -59,7 +60,7 @@ async def test_a_silent_count_ends_with_the_budget(world: World) -> None:
             return await asyncio.Event().wait()
 
     world.request_timeout_s = 0.01
-    quotas = UsageLimiter(UsagePolicy(1), SilentReader(world.store), world.clock, world.clock.monotonic_ns, lambda _: 0)
+    quotas = limiter_over(SilentReader(world.store), world.clock, UsagePolicy(1))
     service = evolve(world.session_service, quotas=quotas)
     with pytest.raises(StorageUnavailable):
         await service.initialize(ALICE, GOOD)

@@ -1,0 +1,65 @@
+"""Counts owners, and reserves a part of what is free for this process."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import frozen
+
+from domain.clock import Clock, MonotonicClock
+from domain.errors import StorageUnavailable
+from domain.identity import Owner
+from domain.limits.owner_quotas import OwnerQuotas
+from domain.limits.ports import ReservationChange, ReservationStore, UsageReader
+from domain.limits.reservation import Reservation
+
+_NS_PER_S = 1_000_000_000
+
+_Proposed = tuple[Reservation, ReservationChange]
+
+
+@frozen
+class QuotaExchange:
+    """Two statements for any number of owners: one counts, one stores what is reserved.
+
+    `new_version` returns a random number above 0.
+    """
+
+    _reader: UsageReader
+    _store: ReservationStore
+    _clock: Clock
+    _monotonic_ns: MonotonicClock
+    _new_version: Callable[[], int]
+
+    async def __call__(self, quotas: Mapping[Owner, OwnerQuotas]) -> bool:
+        """Count and reserve; return whether all parts are reserved.
+
+        If another process has changed what is reserved since the last exchange, it has to be repeated. Raises
+        StorageUnavailable or Overloaded.
+        """
+        for each in quotas.values():
+            each.count_begins()
+        usages = await self._reader.usage(list(quotas), self._clock.now())
+        now_s, own_s = self._clock.now().timestamp(), self._monotonic_ns() / _NS_PER_S
+        proposed: list[_Proposed] = []
+        for (owner, each), usage in zip(quotas.items(), usages, strict=True):
+            each.ahead_s = now_s - own_s
+            for name, reservation, counted in each.counted(usage):
+                proposal = reservation.propose(counted, now_s, self._new_version())
+                if proposal is not None:
+                    proposed.append((reservation, ReservationChange(owner, name, proposal)))
+        is_accepted = await self._store_all(proposed)
+        for each in quotas.values():
+            each.counted_at_s = own_s if is_accepted else float("-inf")
+        return is_accepted
+
+    async def _store_all(self, proposed: Sequence[_Proposed]) -> bool:
+        if not proposed:
+            return True
+        try:
+            stored = await self._store.reserve([change for _, change in proposed])
+        except BaseException as error:
+            is_unknown = not isinstance(error, StorageUnavailable) or error.stored == "unknown"
+            for reservation, _ in proposed:
+                reservation.fail(is_unknown=is_unknown)
+            raise
+        accepted = [each.settle(row) for (each, _), row in zip(proposed, stored, strict=True)]
+        return all(accepted)
