@@ -56,6 +56,11 @@ STEPS_OF_SCHEDULES = (
 )
 STEPS_OF_STATE = (*STEPS[:3], "before take", "in take", "after take", *STEPS[3:])
 STEPS_OF_UPLOAD = tuple(f"{at} {name}" for name in ("start", "chunk", "complete") for at in ("before", "in", "after"))
+STEPS_OF_FILES = (
+    "after begin",
+    *(f"{at} {name}" for name in ("read", "run", "start", "chunk", "chunk 1", "finish") for at in ("in", "after")),
+)
+"""Of an execution with a file that its script finds, and one of two chunks that it leaves."""
 STEPS_OF_PURGE = ("before purge", "in purge", "after purge")
 _UNDER_WAY_S = 0.0005
 """About as long as a statement takes to be on its way."""
@@ -149,7 +154,7 @@ class MortalCalls:
 
 
 class MortalFiles:
-    """The real repository of files, and death at the steps of an upload."""
+    """The real repository of files, and death at the steps of an upload, and of the files of an execution."""
 
     def __init__(self, files, death):
         self._files, self._death = files, death
@@ -157,8 +162,12 @@ class MortalFiles:
     async def start(self, *call):
         return await self._death.during("start", self._files.start(*call))
 
-    async def add_chunk(self, *call):
-        return await self._death.during("chunk", self._files.add_chunk(*call))
+    async def add_chunk(self, file_id, seq, *call):
+        name = f"chunk {seq}" if seq else "chunk"
+        return await self._death.during(name, self._files.add_chunk(file_id, seq, *call))
+
+    async def chunk(self, *call):
+        return await self._death.during("read", self._files.chunk(*call))
 
     async def complete(self, *call):
         return await self._death.during("complete", self._files.complete(*call))
