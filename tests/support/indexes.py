@@ -16,6 +16,8 @@ from attrs import define, field
 
 from entrypoints.composition.environments import uv_program
 
+_GATE_S = 60.0
+
 
 def _has_uv() -> bool:
     try:
@@ -30,11 +32,15 @@ needs_uv = pytest.mark.skipif(not _has_uv(), reason="uv is not installed: make .
 
 @define(eq=False)
 class LocalIndex:
-    """Serves files by their paths, and records the requests."""
+    """Serves files by their paths, and records the requests. Their content waits for the gate, which is open at first."""
 
     url: str
     files: dict[str, bytes] = field(factory=dict)
     asked: list[str] = field(factory=list)
+    gate: threading.Event = field(factory=threading.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self.gate.set()
 
     def add_wheel(self, name: str, files: Mapping[str, bytes], links: Mapping[str, str] | None = None) -> str:
         """Serve a wheel of version 1.0, and return its SHA-256."""
@@ -107,7 +113,9 @@ def local_index() -> Iterator[LocalIndex]:
             self._head()
 
         def do_GET(self) -> None:
-            self.wfile.write(self._head())
+            content = self._head()
+            index.gate.wait(_GATE_S)
+            self.wfile.write(content)
 
         def _head(self) -> bytes:
             index.asked.append(self.path)
