@@ -1,11 +1,14 @@
 """A limit of memory is what a script may hold beside its interpreter, in each language and way of start."""
 
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 
 import pytest
 from attrs import frozen
 
 from adapters.sandbox.capacity import INTERPRETER_MB
+from adapters.sandbox.isolation.control_group import GroupLimits, NoControlGroup, make_control_group
 from adapters.sandbox.options import MIB, NodeStart, SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.workers.observation import UsageMeter
@@ -112,3 +115,22 @@ async def test_a_script_that_held_more_than_its_limit_and_ended_well_fails_and_i
         assert (failed.result, failed.failure.code) == (None, FailureCode.MEMORY_LIMIT)
         assert failed.failure.observed == failed.memory_usage_bytes > 39 * MIB
         assert (then.failure, then.cold_start) == (None, True)
+
+
+_FILLS_GROUP = "import sys; sys.stdin.read(1); held = bytearray(58 << 20); print('held', flush=True); sys.stdin.read(1)"
+
+
+def test_a_group_whose_processes_take_nine_tenths_of_its_memory_is_nearly_full():
+    try:
+        group = make_control_group(GroupLimits(64 * MIB, 50))
+    except NoControlGroup as error:
+        pytest.skip(str(error))
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-I", "-c", _FILLS_GROUP], **pipes) as process:
+        group.admit(process.pid)
+        assert not group.is_nearly_full()
+        process.stdin.write(b"x")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"held\n"
+        assert group.is_nearly_full()
+    group.close()
