@@ -9,7 +9,9 @@ SELECT
     s.last_executed_at, s.execution_count, s.version, s.function_version, s.function_id, s.hidden, s.convention,
     s.created_at, s.grants
 FROM meta.sessions AS s
-WHERE s.request_id = :request_id::uuid;
+WHERE s.request_id = any(ARRAY[:request_id::uuid])
+ORDER BY s.request_id
+LIMIT 1;
 
 -- name: select_open_traces(request_id, rows_max)
 SELECT o.request_id, o.owner, o.execution_id, o.deadline_at

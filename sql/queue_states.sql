@@ -57,7 +57,8 @@ CROSS JOIN LATERAL ( -- noqa: ST05
         q.expires_at <= c.now
         OR (
             SELECT TRUE FROM meta.sessions AS s
-            WHERE s.request_id = q.request_id AND s.closed_at IS NULL AND s.expires_at > c.now
+            WHERE s.request_id = any(ARRAY[q.request_id]) AND s.closed_at IS NULL AND s.expires_at > c.now
+            ORDER BY s.request_id
             LIMIT 1
         ) IS NULL AS is_ended,
         (
@@ -217,7 +218,8 @@ SELECT
         m.start_until <= :now::timestamptz
         OR (
             SELECT TRUE FROM meta.sessions AS s
-            WHERE s.request_id = m.request_id AND s.closed_at IS NULL AND s.expires_at > :now::timestamptz
+            WHERE s.request_id = any(ARRAY[m.request_id]) AND s.closed_at IS NULL AND s.expires_at > :now::timestamptz
+            ORDER BY s.request_id
             LIMIT 1
         ) IS NULL
     ) AS is_ended
@@ -231,7 +233,8 @@ SELECT
     (
         SELECT count(*)
         FROM meta.open_executions AS o
-        INNER JOIN meta.sessions AS s ON o.request_id = s.request_id
+        INNER JOIN meta.sessions AS s
+            ON s.request_id = any(ARRAY[o.request_id]) AND s.owner = any(ARRAY[o.owner, o.owner])
         WHERE o.claim_id IS NOT NULL AND o.owner = :owner::text AND s.language = l.language
     ) AS running
 FROM unnest(:languages::text[]) AS l (language)
@@ -270,7 +273,8 @@ SELECT
     (
         SELECT count(*)
         FROM meta.open_executions AS o
-        INNER JOIN meta.sessions AS s ON o.request_id = s.request_id
+        INNER JOIN meta.sessions AS s
+            ON s.request_id = any(ARRAY[o.request_id]) AND s.owner = any(ARRAY[o.owner, o.owner])
         WHERE o.claim_id IS NOT NULL AND s.language = l.language
     ) AS running
 FROM unnest(:languages::text[]) AS l (language);

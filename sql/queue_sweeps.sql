@@ -18,7 +18,8 @@ WHERE
         q.expires_at <= :now::timestamptz
         OR (
             SELECT TRUE FROM meta.sessions AS s
-            WHERE s.request_id = q.request_id AND s.closed_at IS NULL AND s.expires_at > :now::timestamptz
+            WHERE s.request_id = any(ARRAY[q.request_id]) AND s.closed_at IS NULL AND s.expires_at > :now::timestamptz
+            ORDER BY s.request_id
             LIMIT 1
         ) IS NULL
     )
@@ -53,7 +54,8 @@ CROSS JOIN LATERAL (
 WHERE
     (
         SELECT TRUE FROM meta.sessions AS s
-        WHERE s.request_id = f.request_id AND s.closed_at IS NULL AND s.expires_at > :now::timestamptz
+        WHERE s.request_id = any(ARRAY[f.request_id]) AND s.closed_at IS NULL AND s.expires_at > :now::timestamptz
+        ORDER BY s.request_id
         LIMIT 1
     ) IS NULL
 LIMIT :ended_max::bigint;

@@ -319,7 +319,8 @@ renewed AS (
     UPDATE meta.sessions AS s
     SET expires_at = r.session_until
     FROM taken AS r
-    WHERE s.request_id = r.request_id AND s.expires_at < r.session_until
+    WHERE
+        s.request_id = :request_id::uuid AND s.owner = :owner::text AND s.expires_at < r.session_until
 ),
 queued AS (
     INSERT INTO meta.queued_executions (
