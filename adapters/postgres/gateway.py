@@ -12,11 +12,11 @@ from attrs import evolve
 from psycopg.errors import QueryCanceled
 
 from adapters.postgres.connections.connection import Rows
-from adapters.postgres.connections.errors import Category, StatementRefused, StillLocked, TookTooLong
+from adapters.postgres.connections.errors import AttemptFailed, Category, StatementRefused, StillLocked, TookTooLong
 from adapters.postgres.connections.faults import fault_behind
 from adapters.postgres.connections.observer import StatementObserver, limit_pool_log
 from adapters.postgres.connections.statement import BoundStatement, Statement
-from adapters.postgres.connections.statement_pool import AttemptFailed, StatementPool
+from adapters.postgres.connections.statement_pool import StatementPool
 from adapters.postgres.gateway_options import GatewayOptions
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from domain.stats import PoolStats

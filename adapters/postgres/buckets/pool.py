@@ -11,11 +11,18 @@ from typing_extensions import override
 from adapters.postgres.buckets.node import SIZE, Nodes, NodeStatements
 from adapters.postgres.buckets.placements import Placement, Placements
 from adapters.postgres.connections.connection import Rows
-from adapters.postgres.connections.errors import BUCKET_MOVED, NO_CONNECTION, StillLocked, TookTooLong, judge
+from adapters.postgres.connections.errors import (
+    BUCKET_MOVED,
+    NO_CONNECTION,
+    AttemptFailed,
+    StillLocked,
+    TookTooLong,
+    judge,
+)
 from adapters.postgres.connections.node_connection import HeldStatement
 from adapters.postgres.connections.observer import StatementObserver
 from adapters.postgres.connections.statement import BoundStatement, Statement, UnknownTable
-from adapters.postgres.connections.statement_pool import AttemptFailed, StatementPool
+from adapters.postgres.connections.statement_pool import StatementPool
 from adapters.postgres.gateway import Gateway, MakePool, PoolName
 from adapters.postgres.gateway_options import GatewayOptions
 from domain.concurrency.background_tasks import BackgroundTasks

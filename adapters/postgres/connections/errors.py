@@ -69,6 +69,14 @@ class RetryDecision:
         return self.category is Category.REFUSED
 
 
+class AttemptFailed(Exception):
+    """One attempt at a statement failed; its cause is the driver's error."""
+
+    def __init__(self, decision: RetryDecision) -> None:
+        super().__init__(decision)
+        self.decision = decision
+
+
 _ROLLED_BACK = RetryDecision(Category.RETRYABLE, sent=False)
 _LOST = RetryDecision(Category.RETRYABLE, sent=True, connection_spent=True)
 _TIMED_OUT = RetryDecision(Category.TIMEOUT, sent=False)

@@ -1,40 +1,26 @@
-"""A bounded pool of connections, and one statement on one of them."""
+"""The attempts at statements, each on a connection of a bounded pool."""
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
-import psycopg
 import structlog
-from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from adapters.postgres.connections.connection import GatewayConnection, Rows
-from adapters.postgres.connections.errors import CUT, CUT_SHORT, NO_CONNECTION, RetryDecision, judge
-from adapters.postgres.connections.exchange import SocketDeadline, looks_alive
+from adapters.postgres.connections.connection_pool import ConnectionPool
+from adapters.postgres.connections.errors import CUT, CUT_SHORT, AttemptFailed, RetryDecision, judge
+from adapters.postgres.connections.exchange import SocketDeadline
 from adapters.postgres.connections.held import HeldConnection, Hold
 from adapters.postgres.connections.node_connection import HeldStatement, NodeConnection
 from adapters.postgres.connections.observer import FailureLog, StatementObserver, failure_class
 from adapters.postgres.connections.statement import BoundStatement, Statement
-from adapters.postgres.connections.timelines import READ_TIMELINE, Timelines
 from adapters.postgres.gateway_options import GatewayOptions
-from domain.errors import Overloaded, ShuttingDown
 from domain.stats import PoolStats
 
 _CLOSE_TIMEOUT_S = 1.0
-_RECONNECT_PAUSE_S = 0.25
-_UTC = (b"UTC", b"Etc/UTC")
 
 _log = structlog.get_logger(__name__)
-
-
-class AttemptFailed(Exception):
-    """One attempt at a statement failed; its cause is the driver's error."""
-
-    def __init__(self, decision: RetryDecision) -> None:
-        super().__init__(decision)
-        self.decision = decision
 
 
 class StatementPool:
@@ -61,62 +47,26 @@ class StatementPool:
         self._on_server_left = on_server_left
         self._failures = FailureLog(options.log_facts)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._responded_at_s = float("-inf")
-        self._connect_failure: Exception | None = None
-        self._timelines = Timelines()
-        self._closed = False
-        # All writes may wait for one thing, such as a standby that is away. Reads must not wait with them.
-        self._writers = asyncio.Semaphore(max(1, size_max - 1) if name == "normal" else size_max)
-        self._writers_waiting = 0
-        self._pool: AsyncConnectionPool[GatewayConnection] = AsyncConnectionPool(
-            options.conninfo,
-            connection_class=NodeConnection if gathers else GatewayConnection if hold is None else HeldConnection,
-            kwargs=({} if hold is None else {"hold": hold})
-            | {
-                "autocommit": True,
-                "prepare_threshold": 0 if options.prepares else None,
-                "address_timeout_s": options.connect_timeout_s,
-                "on_failure": self._note_connect_failure,
-            },
-            name=name,
-            min_size=1,
-            max_size=size_max,
-            open=False,
-            configure=self._configure,
-            timeout=options.pool_timeout_s,
-            max_waiting=options.pool_queue_max,
-            # Below the pool's own pause, which doubles, so that each attempt is followed by this one.
-            reconnect_timeout=_RECONNECT_PAUSE_S * random.uniform(0.8, 1.2),  # noqa: S311  # keeps controllers apart
-            reconnect_failed=_keep_connecting,
-        )
+        connection_class = NodeConnection if gathers else GatewayConnection if hold is None else HeldConnection
+        self._pool = ConnectionPool(name, size_max, options, connection_class, {} if hold is None else {"hold": hold})
 
     def stats(self) -> PoolStats:
         """Return the present figures."""
-        pool = self._pool.get_stats()  # a counter that is zero may be missing
-        return PoolStats(
-            pool_size=pool.get("pool_size", 0),
-            pool_size_max=self._pool.max_size,
-            pool_idle=pool.get("pool_available", 0),
-            pool_waiting=pool.get("requests_waiting", 0) + self._writers_waiting,
-            in_flight=len(self._tasks),
-            connects=pool.get("connections_num", 0),
-            connect_errors=pool.get("connections_errors", 0),
-        )
+        return self._pool.stats(len(self._tasks))
 
     async def open(self) -> None:
         """Begin to connect, and return."""
-        await self._pool.open(wait=False)
+        await self._pool.open()
 
     async def close(self) -> None:
         """Wait for the statements in flight, within a limit, and close the connections."""
-        self._closed = True
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._socket_timeout_s + _CLOSE_TIMEOUT_S)
-        await self._pool.close(timeout=_CLOSE_TIMEOUT_S)
+        await self._pool.close(_CLOSE_TIMEOUT_S)
 
     async def drop_idle(self) -> None:
         """Close the idle connections, and those in use when they are returned."""
-        await self._pool.drain()
+        await self._pool.drop_idle()
 
     async def attempt(
         self,
@@ -133,7 +83,7 @@ class StatementPool:
         Raises AttemptFailed, Overloaded, ShuttingDown, or the driver's error if it shows a bug.
         """
         timeout_s = self._connection_timeout_s(until_s - time.monotonic())
-        connection = await (self._writer if statement.writes else self._connection)(timeout_s)
+        connection = await self._pool.take(timeout_s, writes=statement.writes)
         socket_s = min(self._socket_timeout_s, until_s - time.monotonic())
         work = self._run(connection, statement, parameters, socket_s, fence, before)
         task = asyncio.get_running_loop().create_task(work, name=statement.name)
@@ -152,7 +102,7 @@ class StatementPool:
         """
         timeout_s = self._connection_timeout_s(until_s - time.monotonic())
         writes = any(each.statement.writes for each in statements)
-        connection = await (self._writer if writes else self._connection)(timeout_s)
+        connection = await self._pool.take(timeout_s, writes=writes)
         socket_s = min(self._socket_timeout_s, until_s - time.monotonic())
         task = asyncio.current_task()
         assert task is not None
@@ -170,15 +120,13 @@ class StatementPool:
             with SocketDeadline(connection, timeout_s) as deadline:
                 outcomes = list(await connection.run_each(statements))
             cut_after_s = timeout_s if deadline.passed else None
-            self._timelines.require(connection.timeline)
+            self._pool.timelines.require(connection.timeline)
             decisions = [self._judge(each, cut_after_s) if isinstance(each, Exception) else None for each in outcomes]
             spent = any(decision is not None and decision.connection_spent for decision in decisions)
         except Exception as error:  # noqa: BLE001  # judged, and returned to each caller
             outcomes, decisions = [error] * len(statements), [self._judge(error, None)] * len(statements)
         finally:
-            if writes:
-                self._writers.release()
-            await self._return(connection, spent=spent)
+            await self._pool.put_back(connection, spent=spent, writes=writes)
         return await self._judged(statements, outcomes, decisions, started_s)
 
     async def _judged(
@@ -204,51 +152,6 @@ class StatementPool:
         """Return how long to wait for a connection, so that the statement keeps its time, or half of the rest."""
         return min(self._pool_timeout_s, max(left_s - self._socket_timeout_s, left_s / 2))
 
-    async def _writer(self, timeout_s: float) -> GatewayConnection:
-        """Return a connection for a write; one of the pool `normal` stays free of writes, unless it is the only one."""
-        since_s = time.monotonic()
-        if self._writers.locked():
-            await self._wait_for_writers(since_s, timeout_s)
-        else:
-            await self._writers.acquire()
-        try:
-            return await self._connection(since_s + timeout_s - time.monotonic())
-        except BaseException:
-            self._writers.release()
-            raise
-
-    async def _wait_for_writers(self, since_s: float, timeout_s: float) -> None:
-        if self._writers_waiting >= self._options.pool_queue_max:
-            raise self._no_connection(since_s - self._pool_timeout_s)
-        self._writers_waiting += 1
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._writers.acquire()
-        except TimeoutError as error:
-            raise self._no_connection(since_s) from error
-        finally:
-            self._writers_waiting -= 1
-
-    async def _connection(self, timeout_s: float) -> GatewayConnection:
-        since_s = time.monotonic()
-        try:
-            while True:
-                connection = await self._pool.getconn(timeout=since_s + timeout_s - time.monotonic())
-                if looks_alive(connection) and self._timelines.admits(connection.timeline):
-                    return connection
-                await self._return(connection, spent=True)
-        except PoolClosed as error:
-            raise (ShuttingDown() if self._closed else AttemptFailed(NO_CONNECTION)) from error
-        except TooManyRequests as error:
-            # Until the pool has a connection again, it also counts callers that have left.
-            raise self._no_connection(since_s - self._pool_timeout_s) from self._connect_failure or error
-        except PoolTimeout as error:
-            raise self._no_connection(since_s) from self._connect_failure or error
-
-    def _no_connection(self, since_s: float) -> Overloaded | AttemptFailed:
-        """Return the error for a missing connection: a database that has responded to others since is only busy."""
-        return Overloaded("the database") if self._responded_at_s >= since_s else AttemptFailed(NO_CONNECTION)
-
     async def _run(  # noqa: PLR0913, PLR0917  # as `attempt`, and the connection
         self,
         connection: GatewayConnection,
@@ -265,7 +168,7 @@ class StatementPool:
         try:
             with SocketDeadline(connection, timeout_s) as deadline:
                 rows = await connection.run(statement, parameters, fence, before)
-            self._timelines.require(connection.timeline)
+            self._pool.timelines.require(connection.timeline)
             spent = False
         except Exception as error:  # noqa: BLE001  # judged, and raised to the caller
             decision = self._judge(error, timeout_s if deadline.passed else None)
@@ -278,9 +181,7 @@ class StatementPool:
             return rows
         finally:
             self._note(statement, time.monotonic() - started_s, failure, responded=not spent)
-            if statement.writes:
-                self._writers.release()
-            await self._return(connection, spent=spent)
+            await self._pool.put_back(connection, spent=spent, writes=statement.writes)
 
     def _judge(self, error: Exception, cut_after_s: float | None) -> RetryDecision:
         if cut_after_s is None:
@@ -289,34 +190,12 @@ class StatementPool:
 
     def _note(self, statement: Statement, duration_s: float, failure: str | None, *, responded: bool) -> None:
         if responded:
-            self._responded_at_s = time.monotonic()
+            self._pool.note_response()
         if self._observe is not None:
             self._observe(statement.name, duration_s, failure)
         if duration_s >= self._options.slow_statement_s:
             duration_ms = round(duration_s * 1000, 1)
             _log.warning("slow_statement", statement=statement.name, duration_ms=duration_ms, **self._options.log_facts)
-
-    async def _return(self, connection: GatewayConnection, *, spent: bool) -> None:
-        if spent:
-            await connection.close()
-        await self._pool.putconn(connection)
-
-    def _note_connect_failure(self, error: Exception) -> None:
-        self._connect_failure = error.with_traceback(None)
-
-    async def _configure(self, connection: GatewayConnection) -> None:
-        self._connect_failure = None
-        try:
-            with SocketDeadline(connection, self._socket_timeout_s):
-                if connection.pgconn.parameter_status(b"TimeZone") not in _UTC:
-                    await connection.execute("SET TIME ZONE 'UTC'")
-                for (timeline,) in await connection.run(READ_TIMELINE, {}):
-                    connection.timeline = timeline
-            self._timelines.require(connection.timeline)
-        except psycopg.Error as error:
-            self._note_connect_failure(error)
-            await connection.close()
-            raise
 
 
 def _failure(decision: RetryDecision, error: Exception) -> Exception:
@@ -325,9 +204,3 @@ def _failure(decision: RetryDecision, error: Exception) -> Exception:
     failed = AttemptFailed(decision)
     failed.__cause__ = error
     return failed
-
-
-async def _keep_connecting(pool: AsyncConnectionPool[Any]) -> None:
-    """Connect again: a pool without a connection otherwise stops trying."""
-    if pool.get_stats()["pool_size"] == 0:
-        await pool.check()

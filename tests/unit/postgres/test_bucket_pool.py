@@ -15,10 +15,9 @@ from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.placements import Node, Placement
 from adapters.postgres.buckets.pool import BucketPool
 from adapters.postgres.connections.connection import Rows
-from adapters.postgres.connections.errors import BUCKET_MOVED, NO_CONNECTION, judge
+from adapters.postgres.connections.errors import BUCKET_MOVED, NO_CONNECTION, AttemptFailed, judge
 from adapters.postgres.connections.held import Hold
 from adapters.postgres.connections.statement import BoundStatement, Statement, UnknownTable
-from adapters.postgres.connections.statement_pool import AttemptFailed
 from adapters.postgres.gateway_options import GatewayOptions
 from domain.errors import ShuttingDown
 from domain.stats import PoolStats

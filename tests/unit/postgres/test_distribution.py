@@ -12,9 +12,9 @@ from typing_extensions import override
 
 from adapters.postgres.buckets.placements import Node, Placement, Placements
 from adapters.postgres.buckets.pool import BucketPool, connections_of_node
+from adapters.postgres.connections.errors import AttemptFailed
 from adapters.postgres.connections.held import Hold
 from adapters.postgres.connections.statement import Statement
-from adapters.postgres.connections.statement_pool import AttemptFailed
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.gateway_options import GatewayOptions
 from adapters.postgres.migrations.announcement import OPTIONS, require_time

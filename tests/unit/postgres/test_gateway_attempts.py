@@ -6,9 +6,16 @@ import pytest
 from psycopg import errors
 
 from adapters.postgres.buckets.pool import BucketGateway
-from adapters.postgres.connections.errors import CUT, NO_CONNECTION, StatementRefused, StillLocked, TookTooLong, judge
+from adapters.postgres.connections.errors import (
+    CUT,
+    NO_CONNECTION,
+    AttemptFailed,
+    StatementRefused,
+    StillLocked,
+    TookTooLong,
+    judge,
+)
 from adapters.postgres.connections.statement import BoundStatement, Statement
-from adapters.postgres.connections.statement_pool import AttemptFailed
 from adapters.postgres.gateway import Gateway, GatewayOptions
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 

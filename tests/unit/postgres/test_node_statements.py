@@ -9,11 +9,10 @@ from attrs import evolve
 from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.placements import Node, Placement
 from adapters.postgres.buckets.pool import BucketPool
-from adapters.postgres.connections.errors import NO_CONNECTION
+from adapters.postgres.connections.errors import NO_CONNECTION, AttemptFailed
 from adapters.postgres.connections.held import Hold
 from adapters.postgres.connections.node_connection import HeldStatement
 from adapters.postgres.connections.statement import Statement
-from adapters.postgres.connections.statement_pool import AttemptFailed
 from adapters.postgres.gateway_options import GatewayOptions
 from domain.errors import Overloaded
 from tests.support.ports import free_port
