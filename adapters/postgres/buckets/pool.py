@@ -35,7 +35,6 @@ _PAUSE_S = 0.02
 _CLOSE_TIMEOUT_S = 10.0
 _AWAY_S = 5.0
 """So long new sessions get other buckets after a failure; the first call that succeeds ends it."""
-
 _ALONE_S = 5.0
 """So long statements of a bucket share no message after one that failed: it may move, or its statements be slow."""
 
