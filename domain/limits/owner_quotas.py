@@ -66,6 +66,11 @@ class OwnerQuotas:
         if self.stored is not None:
             self.stored.end(size, stored=stored)
 
+    def retire(self) -> None:
+        """Note that no further session will be made."""
+        for each in self.reservations.values():
+            each.retire()
+
     def count_begins(self) -> None:
         """Note that what is stored by now will be counted."""
         for each in self.reservations.values():

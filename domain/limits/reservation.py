@@ -164,6 +164,10 @@ class Reservation:
         """Note that so much of what was stored is gone; it can be reserved after the next count."""
         self._gone += amount
 
+    def retire(self) -> None:
+        """Note that nothing more will be begun, so that the next exchange returns what is not used."""
+        self._begun = 0
+
     def count_begins(self) -> None:
         """Note that what is stored by now will be counted."""
         self._marks = self.made, self._gone, self.in_progress > 0

@@ -187,6 +187,21 @@ class UsageLimiter(Quotas):
         """Count for ever the owners that make something, each after its pause."""
         await self._loop.run(self._count)
 
+    async def release(self) -> None:
+        """Return what this process has reserved and not used, before it ends; what cannot be returned expires."""
+        held = [
+            (owner, usage.quotas)
+            for owner, usage in self._usages.items()
+            if usage.quotas.is_held and not self._exchanges.is_running(owner)
+        ]
+        for _, each in held:
+            each.retire()
+        with contextlib.suppress(Unavailable):
+            for first in range(0, len(held), self._options.batch_max):
+                batch = dict(held[first : first + self._options.batch_max])
+                if not await self._exchange_of(batch):  # another process came in between
+                    await self._exchange_of(batch)
+
     async def count(self) -> None:
         """Count the owners that are due; raises StorageUnavailable or Overloaded."""
         self._forget_idle()

@@ -133,6 +133,11 @@ class OwnerLimits:
         """The work in the background."""
         return [each.run for each in (self.rate_limiter, self._usage) if each is not None]
 
+    @property
+    def close(self) -> Sequence[Step]:
+        """What returns reserved parts of quotas, before the database is closed."""
+        return [] if self._usage is None else [self._usage.release]
+
     def _limit_rates(self) -> None:
         policies = rate_policies(self._settings.rate_limits)
         if policies:

@@ -80,6 +80,7 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
         shutdown=[partial(tasks.drain, _RECORDING_TIMEOUT_S), *webhooks.shutdown, runners.close],
         close=[
             *security.close,
+            *(bounded(each, _RECORDING_TIMEOUT_S) for each in limits.close),
             *fronting.close,
             *webhooks.close,
             *hosts.close,

@@ -255,6 +255,33 @@ async def test_what_a_controller_reserved_before_it_ended_is_free_again_after_tw
     assert await made_by(other, 4) == 2
 
 
+async def test_what_a_controller_reserved_is_free_at_once_if_it_ends_in_order():
+    one, other = controllers_of_one_database(2, UsagePolicy(live_sessions_max=8))
+    await one.add(BOB)
+    await made_by(one, 2)
+    await other.add(BOB)
+    await one.limiter.release()
+    assert one.store.reserved[ALICE, "live_sessions"].total == 0
+    assert await made_by(other, 99) == 6
+
+
+async def test_what_is_being_made_or_counted_is_not_returned():
+    world = World(UsagePolicy(live_sessions_max=8))
+    await world.limiter.require_capacity(ALICE, 10)
+    await world.limiter.require_capacity(BOB, 10)
+    world.advance(1)
+    counting = asyncio.create_task(world.limiter.count())
+    await asyncio.sleep(0)
+    await world.limiter.require_capacity(ALICE, 10)
+    await world.limiter.release()
+    await counting
+    with world.limiter.adding(ALICE, 10):
+        await world.limiter.release()
+        assert world.store.reserved[ALICE, "live_sessions"].total == 1
+    world.store.failure = StorageUnavailable()
+    await world.limiter.release()
+
+
 async def test_a_session_whose_end_is_unknown_counts_until_the_next_count():
     world = World(UsagePolicy(live_sessions_max=1))
     for stored, refused in (("no", False), ("unknown", True)):
