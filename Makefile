@@ -17,6 +17,8 @@ UV ?= $(shell command -v uv 2> /dev/null)
 SOURCES := domain adapters entrypoints sql deploy tests
 LOCK := pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --quiet
 COVERAGE := $(PYTHON) -m coverage
+# What the unit suite has run, with branches; .coverage has the lines that all suites have run.
+UNIT_COVERAGE := .coverage-unit
 # What the programs inside the sandbox have run in the tests.
 GUEST_COVERAGE := .guest-coverage
 PYTEST := $(PYTHON) -m pytest
@@ -38,15 +40,19 @@ help: ## List the targets.
 run: $(RUN_STAMP) ## Serve on HOST:PORT with PostgreSQL embedded (or DATABASE_URL); Ctrl-C stops everything.
 	@exec $(PYTHON) -m entrypoints serve
 
-test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL, with branch coverage and its gates.
+test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL, with the gates of their coverage.
 	@$(COVERAGE) erase
-	@rm -rf $(GUEST_COVERAGE)
-	GUEST_COVERAGE='$(CURDIR)/$(GUEST_COVERAGE)' $(PYTEST) $(DURATIONS) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report= tests/integration tests/unit
+	@rm -rf $(GUEST_COVERAGE) $(UNIT_COVERAGE)*
+	COVERAGE_CORE=ctrace COVERAGE_FILE=$(UNIT_COVERAGE) $(PYTEST) $(DURATIONS) -n 2 --dist loadfile --no-loadscope-reorder \
+	    --cov --cov-branch --cov-report= tests/unit
+	GUEST_COVERAGE='$(CURDIR)/$(GUEST_COVERAGE)' $(PYTEST) $(DURATIONS) -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	    --cov --cov-report= tests/integration
 	@rm -f .coverage.*  # what programs that a test killed had begun to write; all complete files are in .coverage
+	@$(PYTHON) -m tests.line_coverage $(UNIT_COVERAGE) .coverage
 	$(COVERAGE) report --fail-under=95
 	$(PYTHON) -m tests.guest_coverage $(GUEST_COVERAGE)
-	$(COVERAGE) report --include='domain/*' --fail-under=100 --format=total > /dev/null \
-	    || { echo 'domain/ is not covered whole'; exit 1; }
+	$(COVERAGE) report --data-file=$(UNIT_COVERAGE) --include='domain/*' --fail-under=100 \
+	    || { echo 'domain/ is not covered whole by unit tests'; exit 1; }
 
 further: $(DEV_STAMP) ## Suites of what few changes touch: files of a release, the fake origin, the OpenAPI document by its schema.
 	$(PYTEST) $(DURATIONS) --show-capture=no -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/further
@@ -204,7 +210,7 @@ lock: ## Write the locks anew with uv: every platform, with hashes.
 	$(UV) $(LOCK) pyproject.toml --group bench -c requirements-dev.lock -o requirements-bench.lock
 
 clean: ## Remove what was made here (never the data of a service: that lies in DATA_DIR).
-	rm -rf $(VENV) .coverage .coverage.* $(GUEST_COVERAGE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) .coverage .coverage.* $(UNIT_COVERAGE)* $(GUEST_COVERAGE) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 
 $(RUN_STAMP): requirements.lock Makefile
 	@$(MAKE) --no-print-directory environment LOCKS=requirements.lock

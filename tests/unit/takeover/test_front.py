@@ -203,7 +203,7 @@ async def test_the_stage_is_read_again_after_a_failure():
     ownership = ManualOwnership(None)
     known = KnownStage(ownership, ManualClock().monotonic_ns)
     running = asyncio.create_task(known.run())
-    await asyncio.sleep(0)
+    await until(lambda: ownership.questions)
     ownership.stored = Stage.BACK
     await until(lambda: known.known is Stage.BACK)
     running.cancel()

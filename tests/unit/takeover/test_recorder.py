@@ -20,6 +20,7 @@ from domain.takeover.recorder import Recorder, SampleOutcome
 from domain.takeover.recording import RecordedCall, Recording, RecordingLimits, Unrecorded
 from tests.contracts.recording_store import MINUTE
 from tests.contracts.takeover_store import id_of, inbound, origin_id, receive, takeover_of
+from tests.support.waiting import until
 from tests.unit.test_memory_contracts import memory_storage
 
 PARAMS, RESULT = JsonText("{}"), JsonText("1")
@@ -98,6 +99,16 @@ async def test_a_call_is_stored_by_the_next_flush():
     assert (call.session_id, call.params, call.result) == (session_id, PARAMS, RESULT)
     await world.recorder.flush()
     assert len(await world.stored()) == 1
+
+
+async def test_while_it_runs_calls_are_stored():
+    world = World()
+    session_id = await world.begin()
+    world.recorder.sample(session_id)
+    world.recorder.add(session_id, PARAMS, RESULT)
+    running = asyncio.create_task(world.recorder.run())
+    await until(world.stored)
+    running.cancel()
 
 
 async def test_one_call_of_a_session_is_sampled_between_two_flushes():
