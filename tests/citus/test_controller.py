@@ -18,6 +18,7 @@ from tests.support.folders import shared_folder
 from tests.support.waiting import until
 
 SCRIPT = "return event.params.a + 1;"
+SECRETS_KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +38,8 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 async def api(cluster: Cluster, database: str, data_dir: Path) -> AsyncIterator[Api]:
-    settings = settings_for(
-        cluster.url(database), data_dir, DATABASE_NODES="auto", REQUEST_TIMEOUT_MS="4000", **NODEJS_HERE
-    )
+    variables = {"DATABASE_NODES": "auto", "REQUEST_TIMEOUT_MS": "4000", "SECRETS_KEY": SECRETS_KEY, **NODEJS_HERE}
+    settings = settings_for(cluster.url(database), data_dir, **variables)
     async with serving(create_controller(settings)) as api:
         yield api
 
@@ -74,11 +74,11 @@ def bucket_of(session_id: str) -> int:
     return int(session_id[-2:], 16)
 
 
-async def sessions_in_both(api: Api) -> dict[int, str]:
+async def sessions_in_both(api: Api, script: str = SCRIPT, **fields: object) -> dict[int, str]:
     """Return a session in each bucket."""
     found: dict[int, str] = {}
     for _ in range(40):
-        session_id = await api.initialize("nodejs-adder", SCRIPT)
+        session_id = await api.initialize("nodejs-adder", script, **fields)
         found[bucket_of(session_id)] = session_id
         if len(found) == 2:
             return found
@@ -109,6 +109,21 @@ async def test_sessions_live_in_all_buckets_with_all_that_belongs_to_them(api: A
     assert 'pool="bucket_2_normal"' in measured
     listed = (await api.client.get("/api/v1/sessions", params={"limit": 200})).json()
     assert set(sessions.values()) <= {each["request_id"] for each in listed["sessions"]}
+
+
+async def test_sessions_in_all_buckets_get_the_secrets_of_their_owner(api: Api) -> None:
+    value, script = (
+        "s3cr3t-of-buckets",
+        "const { TOKEN } = require('pglambda').secrets; console.log(TOKEN); return TOKEN.length;",
+    )
+    stored = await api.client.put("/api/v1/secrets/TOKEN", json={"value": value})
+    assert (stored.status_code, stored.json()["version"]) == (200, 1), stored.text
+    for session_id in (await sessions_in_both(api, script, secrets=["TOKEN"])).values():
+        executed = (await api.execute(session_id)).json()
+        assert (executed["result"], executed["stdout"], executed["redacted"]) == (len(value), "[secret TOKEN]\n", 1)
+        history = (await api.client.get(f"/api/v1/sessions/{session_id}/executions")).json()
+        assert history["executions"][0]["uses"]["secrets"] == {"TOKEN": 1}
+        assert value not in json.dumps(history)
 
 
 async def test_a_repeated_initialize_and_calls_by_name_find_their_bucket(api: Api) -> None:

@@ -10,7 +10,8 @@ from domain.scripts.language import Language
 from domain.scripts.output import ScriptProgress
 from domain.scripts.ports import ScriptRun, ScriptRunner
 from domain.scripts.report import FailureCode
-from domain.scripts.script import InputForm, ScriptSyntaxError
+from domain.scripts.script import InputForm, ScriptSyntaxError, SyntaxFault
+from domain.scripts.syntax import Syntax
 from tests.contracts.script_runs import (
     Heard,
     failure_of,
@@ -168,3 +169,54 @@ class NodeScriptRunnerContract:
     @pytest.mark.parametrize("source", ["import fs from 'fs';", "export default 1;"])
     async def test_an_es_module_is_found_by_the_check(self, runner, source):
         assert await runner.check(Language.NODEJS, script_of(source), ANONYMOUS) is InputForm.MODULE
+
+    @pytest.mark.parametrize(
+        ("source", "asked", "form", "found"),
+        [
+            (
+                "import { sep } from 'node:path';\nexport default ({ params }) => params.a + sep;",
+                None,
+                InputForm.MODULE,
+                Syntax.MODULE,
+            ),
+            (
+                "const a: number = event.params.a; return a + '/';",
+                Syntax.TYPESCRIPT,
+                InputForm.PLAIN,
+                Syntax.TYPESCRIPT,
+            ),
+            (
+                "export default ({ params }: { params: { a: number } }): string => `${params.a}/`;",
+                Syntax.TYPESCRIPT,
+                InputForm.MODULE,
+                Syntax.TYPESCRIPT_MODULE,
+            ),
+        ],
+        ids=["module", "typescript", "typescript-module"],
+    )
+    async def test_a_script_runs_in_the_syntax_that_its_check_found(self, runner, source, asked, form, found):
+        assert await runner.check(Language.NODEJS, script_of(source), ANONYMOUS, syntax=asked) is form
+        ref = new_session()
+        for _ in range(2):
+            assert await result_of(runner, node(source, '{"a":7}', ref=ref, syntax=found)) == '"7/"'
+
+    @pytest.mark.parametrize(
+        ("source", "asked", "fault"),
+        [
+            (
+                "const a = 1;\nenum A { B }",
+                Syntax.TYPESCRIPT,
+                SyntaxFault("TypeScript's enum is not supported: types are removed, and it is more than a type", 2, 1),
+            ),
+            ("const a: number = 1;\nreturn (a", Syntax.TYPESCRIPT, SyntaxFault("Unexpected end of the script", 2, 10)),
+            ("const a: number = 1;", None, SyntaxFault("Missing initializer in const declaration", 1, 7)),
+        ],
+    )
+    async def test_a_syntax_that_is_refused_has_its_reason_and_its_place(self, runner, source, asked, fault):
+        with pytest.raises(ScriptSyntaxError) as refused:
+            await runner.check(Language.NODEJS, script_of(source), ANONYMOUS, syntax=asked)
+        assert refused.value.fault == fault
+
+    async def test_a_module_that_imports_what_is_not_there_fails_with_its_name(self, runner):
+        failure = await failure_of(runner, node("import _ from 'lodash';\nexport default _", syntax=Syntax.MODULE))
+        assert (failure.code, "lodash" in failure.message) == (FailureCode.SCRIPT_ERROR, True)

@@ -1,11 +1,14 @@
 """Secrets in PostgreSQL: races, moves to another owner, purges, and what a dump shows."""
 
 import asyncio
+import subprocess
+from base64 import b64encode
 
 import psycopg
 import pytest
 
 from adapters.aes_gcm_sealer import AesGcmSealer
+from adapters.embedded_postgres.programs import find_programs
 from adapters.memory.sequential_ids import SequentialIds
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.functions import PostgresFunctionRepository
@@ -114,3 +117,23 @@ async def test_a_row_that_is_copied_to_another_owner_does_not_open(
         assert VALUE not in str(connection.execute(ROWS).fetchone())
     with pytest.raises(SecretsUnavailable, match="does not belong to this owner"):
         await SecretValues(storage.clock, secrets, SEALER).give(BOB, ("TOKEN",), None)
+
+
+async def test_a_dump_of_the_database_shows_no_value_in_any_spelling(service: SecretService, database_url: str) -> None:
+    await put(service, SecretRef(ALICE, "TOKEN"))
+    dump = await asyncio.to_thread(dumped, database_url)
+    assert "TOKEN" in dump
+    raw = VALUE.encode()
+    spelled = [
+        VALUE,
+        VALUE[::-1],
+        raw.hex(),
+        *(b64encode(b"-" * edge + raw)[edge and 4 : -4].decode() for edge in range(3)),
+    ]
+    assert [each for each in spelled if each in dump] == []
+
+
+def dumped(url: str) -> str:
+    """Return the database as pg_dump writes it."""
+    command = [str(find_programs().path("pg_dump")), f"--dbname={url}", "--schema=meta"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout

@@ -140,3 +140,15 @@ def test_no_file_no_log_and_no_process_of_the_service_shows_the_secret_of_the_pa
     shown = b"".join((folder / name).read_bytes() for folder in folders for name in ("environ", "cmdline"))
     assert b"entrypoints" in shown
     assert value not in shown
+
+
+def test_no_report_about_the_session_of_the_page_shows_its_secret(service, data_dir):
+    run_page(service, data_dir, SECRETS)
+    signed = service.get("/api/v1/sessions").json()["sessions"][0]["request_id"]
+    (execution,) = service.get(f"/api/v1/sessions/{signed}/executions").json()["executions"]
+    options = {"cwd": ROOT, "env": {**unmeasured(), "DATA_DIR": str(data_dir)}, "timeout": 60}
+    for arguments in (["explain", signed], ["explain", execution["execution_id"]], ["doctor"], ["audit"]):
+        command = [sys.executable, "-m", "entrypoints", *arguments]
+        ended = subprocess.run(command, check=False, capture_output=True, text=True, **options)
+        assert "API_KEY" in ended.stdout or arguments == ["doctor"], ended.stdout + ended.stderr
+        assert "s3cr3t-of-alice" not in ended.stdout + ended.stderr

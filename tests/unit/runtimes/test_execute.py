@@ -61,6 +61,30 @@ class TestRequests:
         assert len(host.calls) == 1
 
 
+SECRETS = {"TOKEN": "s3cr3t-of-alice"}
+
+
+class TestSecrets:
+    async def test_a_host_whose_way_others_can_read_gets_no_run_with_secrets(self, runner, host):
+        host.post(EXECUTE).respond(content=own())
+        with pytest.raises(RuntimeUnavailable) as refused:
+            await report_of(runner, run_of("result = 1", secrets=SECRETS))
+        assert "set RUNTIME_CA_FILE" in refused.value.message
+        assert "s3cr3t" not in refused.value.message
+        assert not host.calls
+        assert (await report_of(runner, run_of("result = 1"))).result == "8"
+
+    @pytest.mark.parametrize("url", ["https://one.test", "http://127.0.0.1:9", "http://[::1]:9", "http://localhost:9"])
+    async def test_a_host_behind_it_whose_way_is_private_gets_the_run(self, options, host, url):
+        runner = HttpScriptRunner(options, {Language.PYTHON: [HOST, url]}, dial=over_http)
+        await runner.open()
+        host.post(f"{url}/execute").respond(content=own())
+        assert (await report_of(runner, run_of("result = 1", secrets=SECRETS))).result == "8"
+        assert [str(call.request.url) for call in host.calls] == [f"{url}/execute"]
+        assert sent(host)["grants"]["secrets"] == SECRETS
+        await runner.close()
+
+
 class TestOwnForm:
     async def test_every_measurement_is_reported(self, runner, host):
         host.post(EXECUTE).respond(content=own())
