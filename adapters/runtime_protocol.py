@@ -33,6 +33,8 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 from typing_extensions import override
 
+from domain.addresses import HOST_SIZE_MAX
+from domain.egress.endpoints import GUARDED_MAX
 from domain.egress.rule import RULE_SIZE_MAX, RULES_MAX
 from domain.environments.environment import PRELOADED_MAX
 from domain.grants.secrets import SECRETS_MAX
@@ -66,6 +68,8 @@ _NAMES = {called: name for name, called in _CALLED.items()}
 
 _TimeLeft = Annotated[int, Meta(ge=0, le=TIME_LEFT_MS_MAX)]
 _SessionLeft = Annotated[int, Meta(ge=0, le=1 << 53)]
+_HostName = Annotated[str, Meta(min_length=1, max_length=HOST_SIZE_MAX)]
+_Port = Annotated[int, Meta(ge=1, le=65_535)]
 _Positive = Annotated[int, Meta(ge=1, le=1 << 31)]
 _Size = Annotated[int, Meta(ge=0, le=1 << 40)]
 _OwnerName = Annotated[Owner, Meta(min_length=1, max_length=512)]
@@ -144,6 +148,8 @@ class Granted(Struct, frozen=True, omit_defaults=True):
     syntax: Syntax | None = None
     files: FilesFields | None = None
     """Only hosts whose welcome names them get runs with files, and only on a stream."""
+    guarded: Annotated[tuple[tuple[_HostName, _Port], ...], Meta(max_length=GUARDED_MAX)] = ()
+    """What belongs to the service at the ports of the rules, which no script reaches, whatever the host allows."""
 
     @override
     def __repr__(self) -> str:

@@ -29,6 +29,7 @@ from adapters.egress.control import (
     decode_report,
 )
 from adapters.egress.leases import LEASES_MAX
+from domain.egress.endpoints import NamedEndpoint
 from domain.egress.ports import Lease, WayOut
 from domain.egress.rule import EgressRule
 from domain.egress.stats import EgressStats
@@ -128,11 +129,13 @@ class EgressLease(Lease):
         return self._process.is_lost or self._is_in_doubt
 
     @override
-    async def begin(self, execution_id: UUID, rules: Sequence[EgressRule]) -> None:
+    async def begin(
+        self, execution_id: UUID, rules: Sequence[EgressRule], guarded: Sequence[NamedEndpoint] = ()
+    ) -> None:
         self._is_executing = True
         reply = None
         try:
-            reply = await self._ask(Begin(self._number, [str(rule) for rule in rules]))
+            reply = await self._ask(Begin(self._number, [str(rule) for rule in rules], list(guarded)))
         finally:
             self._is_executing = isinstance(reply, Begun)
         if not self._is_executing:

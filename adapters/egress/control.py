@@ -42,6 +42,8 @@ class Begin(msgspec.Struct, tag="begin"):
 
     lease: int
     rules: list[str]
+    guarded: list[tuple[str, int]] = []
+    """What belongs to the service now, beside what Configure names."""
 
 
 class End(msgspec.Struct, tag="end"):

@@ -13,6 +13,7 @@ from adapters.egress.connect_request import ESTABLISHED, FORBIDDEN
 from adapters.egress.control import Traffic
 from adapters.egress.resolution import LOOKUPS_MAX, AddressJudge, KnownAddresses, Refused
 from adapters.egress.tunnel import TunnelRelay, connect, read_first_bytes, read_target
+from domain.egress.endpoints import NamedEndpoint
 from domain.egress.rule import PROXY_PORT, EgressRule, is_covered
 from domain.egress.traffic import REFUSALS_MAX, RefusalReason
 
@@ -52,9 +53,10 @@ class HostCounts:
 
 @define(eq=False)
 class ConnectedExecution:
-    """The present execution of a lease, and its connections."""
+    """The present execution of a lease, and its connections. The `guarded` endpoints belong to the service."""
 
     rules: Mapping[_Target, EgressRule]
+    guarded: Sequence[NamedEndpoint] = ()
     known: KnownAddresses = field(factory=KnownAddresses)
     counts: dict[_Target, HostCounts] = field(factory=dict)
     refusals: list[tuple[str, int, str]] = field(factory=list)
@@ -124,7 +126,7 @@ class ProcessLease:
             listener.setblocking(False)
             self._listen(listener)
 
-    def begin(self, rules: Sequence[str]) -> None:
+    def begin(self, rules: Sequence[str], guarded: Sequence[NamedEndpoint] = ()) -> None:
         """Connect an execution to the hosts of these rules, after a reset of what was opened before."""
         for listener in self.listeners:
             with contextlib.suppress(OSError):
@@ -132,7 +134,7 @@ class ProcessLease:
                     _reset(connection)
         parsed = [EgressRule.parse(rule) for rule in rules]
         by_target = {(rule.name, rule.port): rule for rule in parsed}
-        self.execution = ConnectedExecution(by_target, KnownAddresses(turns=self._lookups))
+        self.execution = ConnectedExecution(by_target, guarded, KnownAddresses(turns=self._lookups))
 
     async def end(self) -> Traffic:
         """End the execution with its connections; return what they used."""
@@ -205,7 +207,8 @@ class ProcessLease:
                     if not await self._answer(inner, execution, rule):
                         return
                 first, later = await read_first_bytes(inner, rule)
-                addresses = await self.shared.judge.addresses(rule.name, rule.port, execution.known)
+                judge = self.shared.judge
+                addresses = await judge.addresses(rule.name, rule.port, execution.known, execution.guarded)
                 outer = await connect(addresses, rule.port, self.shared.limits.connect_timeout_s)
                 closing.callback(outer.close)
                 counts = execution.of(target)

@@ -70,7 +70,7 @@ class EgressServer:
                 await self.control.send(Traffic(order.lease, [], []))
             return
         if isinstance(order, Begin):
-            lease.begin(order.rules)
+            lease.begin(order.rules, order.guarded)
             await self.control.send(Begun(order.lease))
         elif isinstance(order, End):
             await self.control.send(await lease.end())

@@ -9,6 +9,7 @@ from attrs import define, field
 
 from adapters.public_addresses import Resolve, SystemResolver, is_own
 from domain.addresses import Address, parse_address
+from domain.egress.endpoints import NamedEndpoint
 from domain.egress.policy import AddressRules, Endpoint
 from domain.egress.traffic import RefusalReason
 
@@ -56,19 +57,24 @@ class AddressJudge:
     """Resolves names and judges their addresses. `guarded` are endpoints of the service, by name."""
 
     _rules: AddressRules
-    _guarded: Sequence[tuple[str, int]] = ()
+    _guarded: Sequence[NamedEndpoint] = ()
     _resolve: Resolve = field(factory=SystemResolver)
     _is_own: Callable[[Address], bool] = is_own
     _guards: KnownAddresses = field(factory=KnownAddresses)
 
-    async def addresses(self, host: str, port: int, known: KnownAddresses) -> Sequence[Address]:
-        """Return the addresses of a host; raises Refused, also if only one of them may not be reached."""
+    async def addresses(
+        self, host: str, port: int, known: KnownAddresses, guarded: Sequence[NamedEndpoint] = ()
+    ) -> Sequence[Address]:
+        """Return the addresses of a host; raises Refused, also if only one of them may not be reached.
+
+        `guarded` are endpoints of the service beside those that are always guarded.
+        """
         found = known.get(host)
         if found is None:
             found = await self._found(host, port, known)
             known.put(host, found)
-        guarded = await self._endpoints()
-        if not all(self._permits(each, port, guarded) for each in found):
+        endpoints = await self._endpoints(port, guarded)
+        if not all(self._permits(each, port, endpoints) for each in found):
             raise Refused(RefusalReason.ADDRESS)
         return found
 
@@ -103,17 +109,17 @@ class AddressJudge:
             raise Refused(RefusalReason.UNRESOLVED)
         return [ip_address(text) for text in texts]
 
-    async def _endpoints(self) -> Sequence[Endpoint]:
-        endpoints: list[Endpoint] = []
-        for host, port in self._guarded:
-            addresses = self._guards.get(host)
-            if addresses is None:
-                addresses = await self._guard(host, port)
-            endpoints += [(address, port) for address in addresses]
-        return endpoints
+    async def _endpoints(self, port: int, more: Sequence[NamedEndpoint]) -> Sequence[Endpoint]:
+        """Return what is guarded at a port; raises Refused if one of the names there has never had an address."""
+        hosts = dict.fromkeys(host for host, guarded in (*self._guarded, *more) if guarded == port)
+        return [(address, port) for host in hosts for address in await self._guard(host, port)]
 
     async def _guard(self, host: str, port: int) -> Sequence[Address]:
         """Return the addresses of a guarded host; the last known ones count as long as it has no others."""
+        literal = parse_address(host)
+        kept = [literal] if literal is not None else self._guards.get(host)
+        if kept is not None:
+            return kept
         try:
             found = await self._found(host, port, self._guards)
         except Refused:

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from adapters.memory.python_script import Ended, Stop, evaluate, parse, python_function
 from adapters.memory.script_files import ScriptFiles
+from domain.egress.endpoints import NamedEndpoint
 from domain.egress.rule import EgressRule
 from domain.errors import Overloaded, RuntimeUnavailable
 from domain.identity import Owner
@@ -56,6 +57,7 @@ class MemoryScriptRunner(ScriptRunner):
     unknown_next: str | None = None
     ran: list[UUID] = field(factory=list)
     networks: list[tuple[EgressRule, ...]] = field(factory=list)
+    guarded: list[tuple[NamedEndpoint, ...]] = field(factory=list)
     """The rules of each run that was acquired."""
     syntaxes: list[Syntax | None] = field(factory=list)
     """The syntax of each run that was acquired."""
@@ -86,6 +88,7 @@ class MemoryScriptRunner(ScriptRunner):
         self._require_available(run.language)
         require_known(run.syntax, run.language)
         self.networks.append(run.network)
+        self.guarded.append(run.guarded)
         self.syntaxes.append(run.syntax)
         self.environments.append(run.environment)
         waited_since = time.monotonic()

@@ -78,6 +78,7 @@ def granted_of(run: ScriptRun) -> Granted | None:
         environment=_environment_of(run),
         syntax=run.syntax,
         files=None if run.files is None else _files_of(run.files),
+        guarded=run.guarded,
     )
 
 

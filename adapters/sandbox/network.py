@@ -100,7 +100,7 @@ async def connected(
     lease = worker.lease
     assert lease is not None
     try:
-        await lease.begin(run.execution_id, run.network)
+        await lease.begin(run.execution_id, run.network, run.guarded)
     except BaseException:
         worker.kill()
         raise

@@ -5,6 +5,7 @@ from typing import Protocol
 from uuid import UUID
 
 from domain.audit import Act
+from domain.egress.endpoints import NamedEndpoint
 from domain.egress.owner_rule import OwnerEgressRule
 from domain.egress.rule import EgressRule
 from domain.egress.traffic import ExecutionTraffic
@@ -19,9 +20,12 @@ class Lease(Protocol):
         """Whether it will connect no more, and the worker has to end."""
         ...
 
-    async def begin(self, execution_id: UUID, rules: Sequence[EgressRule]) -> None:
+    async def begin(
+        self, execution_id: UUID, rules: Sequence[EgressRule], guarded: Sequence[NamedEndpoint] = ()
+    ) -> None:
         """Connect the script of this execution to the hosts of these rules, and to no other; it has not started yet.
 
+        The `guarded` endpoints, which belong to the service, are refused whatever the rules are.
         Connections that the worker opened before are reset. Raises RuntimeUnavailable if the lease is lost.
         """
         ...

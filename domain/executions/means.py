@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from attrs import define, evolve, frozen
 
+from domain.egress.endpoints import NamedEndpoint
 from domain.egress.rule import EgressRule
 from domain.environments.catalog import EnvironmentCatalog
 from domain.executions.execution import Executed, OpenExecution
@@ -44,6 +45,8 @@ class RunMeans:
     environment: Environment | None = None
     files: RunFiles | None = None
     left: LeftFiles | None = None
+    guarded: tuple[NamedEndpoint, ...] = ()
+    """What belongs to the service at the ports of the network rules."""
 
     @property
     def secret_values(self) -> Mapping[str, str]:
@@ -109,7 +112,8 @@ class Means:
             secrets = await self._given_secrets(execution, grants)
             if secrets is not None and files.left is not None:
                 files.left.shown = secrets.shown_text
-            yield RunMeans(network, state, secrets, grants.run_syntax, environment, files.run, files.left)
+            syntax, guarded = grants.run_syntax, self._egress.guarded(network)
+            yield RunMeans(network, state, secrets, syntax, environment, files.run, files.left, guarded)
 
     @asynccontextmanager
     async def _state(

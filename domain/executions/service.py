@@ -283,6 +283,7 @@ class ExecutionService:
             listener=means.listening(call.listener),
             state=means.state,
             network=means.network,
+            guarded=means.guarded,
             secrets=means.secret_values,
             syntax=means.syntax,
             environment=means.environment,

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 
+from domain.egress.endpoints import NamedEndpoint, ServiceEndpoints
 from domain.egress.known_rules import KnownOwnerRules
 from domain.egress.rule import EgressRule, is_covered
 from domain.environments.catalog import EnvironmentCatalog
@@ -58,11 +59,17 @@ class EgressCeilings(GrantCeiling):
     """What scripts of every owner may reach."""
     owners: KnownOwnerRules | None = None
     """What scripts of single owners may reach as well; None with EGRESS other than `owners`."""
+    endpoints: ServiceEndpoints = field(factory=ServiceEndpoints)
+    """What no script reaches, whatever its rules are."""
 
     async def judge(self, owner: Owner, grants: Grants, _pin: Pin | None = None) -> Grants:
         if grants.network is not None:
             await self.require(owner, grants.network.allow)
         return grants
+
+    def guarded(self, rules: Sequence[EgressRule]) -> tuple[NamedEndpoint, ...]:
+        """Return what belongs to the service at the ports of these rules."""
+        return self.endpoints.at({rule.port for rule in rules}) if rules else ()
 
     async def require(self, owner: Owner, rules: Sequence[EgressRule]) -> None:
         """Raise EgressNotAllowed for the first rule that the owner may not have.

@@ -75,6 +75,11 @@ class HostWatch:
     _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     state: HostsRead = field(init=False, factory=HostsRead)
 
+    def endpoints(self) -> Sequence[tuple[str, int]]:
+        """Return the address and the port of each host that has not ended, as it was read last."""
+        hosts = (host for host in self.state.hosts if host.state is not HostState.ENDED)
+        return [(str(host.address), HostLocation.of(host.url).port) for host in hosts]
+
     async def run(self) -> None:
         """Read for ever: every READ_EVERY_S, and every READ_SOONEST_S while callers wait for a host."""
         while True:

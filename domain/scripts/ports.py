@@ -7,6 +7,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from domain.egress.endpoints import NamedEndpoint
 from domain.egress.rule import EgressRule
 from domain.identity import Owner, SessionRef
 from domain.json_text import JsonText
@@ -66,6 +67,9 @@ class ScriptRun:
 
     network: tuple[EgressRule, ...] = ()
     """The hosts that the script may reach; none without rules. The runs of one session have equal ones."""
+
+    guarded: tuple[NamedEndpoint, ...] = field(default=(), repr=False)
+    """What belongs to the service, and is refused whatever the rules are: at the ports of the rules, as it is now."""
 
     secrets: Mapping[str, str] = field(factory=dict, repr=False)
     """The values of secrets by their names, which the script finds in the module pglambda."""

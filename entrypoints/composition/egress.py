@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from attrs import define, field
@@ -15,6 +16,7 @@ from adapters.sandbox.network import Networks
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.clock import Clock
+from domain.egress.endpoints import NamedEndpoint, ServiceEndpoints
 from domain.egress.known_rules import KnownOwnerRules
 from domain.egress.ports import OwnerRules
 from domain.egress.stats import EgressStats
@@ -32,16 +34,23 @@ from entrypoints.settings.settings import Settings
 _MIB = 1024 * 1024
 
 
-def egress_ceilings(settings: Settings, clock: Clock, rules: OwnerRules) -> EgressCeilings:
-    """Return what owners may reach."""
-    return EgressCeilings(egress_rules(settings), KnownOwnerRules(clock, rules) if has_owner_rules(settings) else None)
+def egress_ceilings(
+    settings: Settings, clock: Clock, rules: OwnerRules, known: Callable[[], Sequence[NamedEndpoint]]
+) -> EgressCeilings:
+    """Return what owners may reach. `known` returns the runtime hosts that are registered now."""
+    owners = KnownOwnerRules(clock, rules) if has_owner_rules(settings) else None
+    return EgressCeilings(egress_rules(settings), owners, ServiceEndpoints(_guarded(settings), known))
+
+
+def _guarded(settings: Settings) -> Sequence[NamedEndpoint]:
+    """Return what settings name that belongs to the service."""
+    urls = [url.reveal() for url in (settings.database_url, settings.takeover_source_url) if url is not None]
+    return [*guarded_endpoints(settings), *(endpoint for url in urls for endpoint in endpoints_of(url))]
 
 
 def egress_client(settings: Settings, sandbox: SandboxScriptRunner) -> EgressClient:
     """Return what connects the scripts of this sandbox. Its process starts with the first of them."""
     rules = address_rules(settings)
-    urls = [url.reveal() for url in (settings.database_url, settings.takeover_source_url) if url is not None]
-    databases = [endpoint for url in urls for endpoint in endpoints_of(url)]
     configuration = Configure(
         connections_max=settings.max_egress_connections,
         bytes_max=settings.max_egress_mb * _MIB,
@@ -49,7 +58,7 @@ def egress_client(settings: Settings, sandbox: SandboxScriptRunner) -> EgressCli
         allowed=[str(network) for network in rules.allowed],
         denied=[str(network) for network in rules.denied],
         own_ports=sorted(rules.own_ports),
-        guarded=[*guarded_endpoints(settings), *databases],
+        guarded=list(_guarded(settings)),
         filter=egress_filter(),
     )
     builder = sandbox.builder

@@ -6,6 +6,7 @@ from attrs import field, frozen
 
 from adapters.public_addresses import SystemResolver
 from domain.clock import Clock
+from domain.egress.endpoints import NamedEndpoint
 from domain.hosts.ports import HostDirectory
 from domain.hosts.service import HostRegistry, HostWatch
 from entrypoints.composition.runners import Runners
@@ -27,6 +28,8 @@ class RegisteredHosts:
     background: Sequence[Step] = ()
     close: Sequence[Step] = ()
     probes: Mapping[str, Probe] = field(factory=dict)
+    endpoints: Callable[[], Sequence[NamedEndpoint]] = tuple
+    """The address and the port of each registered host, as this process knows them."""
 
     @classmethod
     def of(cls, settings: Settings, directory: HostDirectory, clock: Clock, runners: Runners) -> "RegisteredHosts":
@@ -43,6 +46,7 @@ class RegisteredHosts:
             background=[watch.run],
             close=[_closing(resolver)],
             probes={"runtime_hosts": RuntimeHostHealth(watch).probe},
+            endpoints=watch.endpoints,
         )
 
 

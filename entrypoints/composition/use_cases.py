@@ -91,7 +91,9 @@ class UseCases(containers.DeclarativeContainer):
     recording_limiter = providers.Singleton(CapacityLimiter, "the recording of an execution", _RECORDINGS_MAX)
     schemas = providers.Singleton(JsonSchemaCompiler)
     params = providers.Singleton(ParamsCheck, database.functions, schemas)
-    egress = providers.Singleton(egress_ceilings, settings, database.clock, database.egress_rules)
+    egress = providers.Singleton(
+        egress_ceilings, settings, database.clock, database.egress_rules, runtime_hosts.provided.endpoints
+    )
     sealer = database.sealer
     secret_values = providers.Singleton(SecretValues, database.clock, database.secrets, sealer)
     secrets = providers.Singleton(

@@ -80,6 +80,7 @@ def script_run(
         listener=listener,
         state=state,
         network=network,
+        guarded=() if grants is None else grants.guarded,
         secrets={} if grants is None else grants.secrets,
         syntax=None if grants is None else grants.syntax,
         environment=_environment(request),

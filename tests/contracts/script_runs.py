@@ -9,6 +9,7 @@ from uuid import UUID
 from attrs import define, field
 from typing_extensions import override
 
+from domain.egress.endpoints import NamedEndpoint
 from domain.egress.rule import EgressRule
 from domain.identity import ANONYMOUS, Owner, SessionRef, uuid7_at
 from domain.json_text import JsonText
@@ -69,6 +70,7 @@ def run_of(
     listener: OutputListener | None = None,
     state: RunState | None = None,
     network: tuple[str, ...] = (),
+    guarded: tuple[NamedEndpoint, ...] = (),
     secrets: Mapping[str, str] | None = None,
     syntax: Syntax | None = None,
     environment: Environment | None = None,
@@ -92,6 +94,7 @@ def run_of(
         syntax=syntax,
         environment=environment,
         network=tuple(map(EgressRule.parse, network)),
+        guarded=guarded,
         secrets=secrets or {},
         files=files,
     )

@@ -89,6 +89,13 @@ class WayOutContract:
         assert await upstream.ask(b"hello") is None
         assert (await lease.end()).last_refusal.host == "127.0.0.1"
 
+    async def test_an_execution_does_not_reach_what_belongs_to_the_service_then(self, way_out, upstream):
+        lease = await self.admit(way_out, upstream)
+        for guarded, heard in (([("127.0.0.1", upstream.port)], None), ([("127.0.0.2", upstream.port)], b"hello")):
+            await lease.begin(new_id(), [upstream.rule], guarded)
+            assert await upstream.ask(b"hello") == heard
+            await lease.end()
+
     async def test_nothing_is_reached_outside_of_an_execution(self, way_out, upstream):
         lease = await self.admit(way_out, upstream)
         assert await upstream.ask(b"hello") is None

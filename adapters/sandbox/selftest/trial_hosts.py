@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 NETWORK = "127.0.7.0/24"
 """The network that is allowed, although it is not public."""
-_ALLOWED, _OWN, _GUARDED = "127.0.7.1", "127.0.7.2", "127.0.7.9"
-_NAMES = {"allowed.test": _ALLOWED, "own.test": _OWN, "guarded.test": _GUARDED}
+_ALLOWED, _OWN, _REGISTERED, _GUARDED = "127.0.7.1", "127.0.7.2", "127.0.7.8", "127.0.7.9"
+_NAMES = {"allowed.test": _ALLOWED, "own.test": _OWN, "registered.test": _REGISTERED, "guarded.test": _GUARDED}
 _TLS = 22
 _PIECE = 64 * 1024
 _RETRY = bytes.fromhex(
@@ -33,7 +33,8 @@ class TrialHosts:
     """Servers on loopback addresses, and names for them and for the hosts of attacks.
 
     The allowed host echoes what it hears, or asks for another ClientHello. What it must not hear has the mark of the
-    canaries. `own` and `guarded` stand for the service's own port and for its database.
+    canaries. `own`, `guarded` and `registered` stand for the service's own port, for its database, and for a runtime
+    host that has registered itself.
     """
 
     attacks: Sequence[Attack]
@@ -54,7 +55,7 @@ class TrialHosts:
             self._server = await closing.enter_async_context(await asyncio.start_server(self._serve, _ALLOWED, 0))
             self._forbidden = {
                 name: closing.enter_context(_listening(address))
-                for name, address in (("own", _OWN), ("guarded", _GUARDED))
+                for name, address in (("own", _OWN), ("guarded", _GUARDED), ("registered", _REGISTERED))
             }
             self._closing = closing.pop_all()
 
@@ -78,6 +79,11 @@ class TrialHosts:
         """The host and the port that stand for its database."""
         return "guarded.test", _port_of(self._forbidden["guarded"])
 
+    @property
+    def registered(self) -> tuple[str, int]:
+        """The address and the port that stand for the registered host."""
+        return _REGISTERED, _port_of(self._forbidden["registered"])
+
     def params(self) -> Mapping[str, object]:
         """Return names and ports, for scripts and for rules."""
         return {
@@ -87,6 +93,8 @@ class TrialHosts:
             "own_port": self.own_port,
             "guarded": self.guarded[0],
             "guarded_port": self.guarded[1],
+            "registered": "registered.test",
+            "registered_port": self.registered[1],
         }
 
     def harm(self) -> str | None:

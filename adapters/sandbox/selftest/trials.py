@@ -184,7 +184,8 @@ class Attacker:
         """Return the run with rules in which names and ports stand for those of the trial."""
         params = {**self._params(), "target": target}
         network = tuple(EgressRule.parse(rule.format(**params)) for rule in rules)
-        return evolve(run, params=JsonText(json.dumps(params)), network=network)
+        guarded = () if self.hosts is None else (self.hosts.registered,)
+        return evolve(run, params=JsonText(json.dumps(params)), network=network, guarded=guarded)
 
     def _params(self) -> Mapping[str, object]:
         hosts = {} if self.hosts is None else self.hosts.params()

@@ -29,7 +29,8 @@ class Judge:
 
     reason: RefusalReason | None = None
 
-    async def addresses(self, host, port, known):
+    async def addresses(self, host, port, known, guarded=()):
+        self.guarded = guarded
         if self.reason is not None:
             raise Refused(self.reason)
         return [ip_address("127.0.0.1")]
@@ -97,6 +98,14 @@ async def world(request):
 
 
 GREETING = hello(server_name(NAME.encode()))
+
+
+async def test_the_judge_learns_what_belongs_to_the_service_with_each_execution(world):
+    for guarded in ([("10.1.1.1", world.port)], []):
+        world.lease.begin([f"{NAME}:{world.port}/tcp"], guarded)
+        assert await world.ask(b"x") == b"x"
+        assert world.judge.guarded == guarded
+        await world.lease.end()
 
 
 async def test_a_hello_with_the_name_of_the_rule_is_connected_and_counted(world):

@@ -83,9 +83,20 @@ async def test_the_database_is_guarded_by_its_name():
     assert await judge_of(names, [("db.test", 5432)], allowed=allowed).addresses("a.test", 443, KnownAddresses())
 
 
-async def test_nothing_is_reached_while_a_guarded_name_is_unknown():
+async def test_nothing_is_reached_at_the_port_of_a_guarded_name_that_is_unknown():
     names = Names(a_test=[["8.8.8.8"]], db_test=[OSError("away")])
-    assert await reason_of(judge_of(names, [("db.test", 5432)])) is RefusalReason.GUARDS_UNKNOWN
+    assert await reason_of(judge_of(names, [("db.test", 443)])) is RefusalReason.GUARDS_UNKNOWN
+    assert await judge_of(names, [("db.test", 5432)]).addresses("a.test", 443, KnownAddresses())
+
+
+async def test_what_an_execution_brings_is_guarded_for_it_alone():
+    judge = judge_of(Names(a_test=[["10.1.1.1"]]), allowed=(ip_network("10.0.0.0/8"),))
+    for address, port in (("10.1.1.2", 443), ("10.1.1.1", 5432)):
+        assert await judge.addresses("a.test", 443, KnownAddresses(), [(address, port)])
+    with pytest.raises(Refused) as refused:
+        await judge.addresses("a.test", 443, KnownAddresses(), [("10.1.1.1", 443)])
+    assert refused.value.reason is RefusalReason.ADDRESS
+    assert await judge.addresses("a.test", 443, KnownAddresses())
 
 
 async def test_a_guarded_name_that_is_unknown_later_keeps_its_last_addresses():

@@ -47,6 +47,13 @@ def test_the_rules_of_a_run_arrive():
     assert tuple(map(str, script_run(request_of(granted), script_of("result = 1")).network)) == RULES
 
 
+def test_what_belongs_to_the_service_arrives_with_the_run():
+    guarded = (("10.0.0.1", 5432), ("db.example.com", 443))
+    granted = granted_of(run_of("result = 1", network=RULES, guarded=guarded))
+    assert granted is not None
+    assert script_run(request_of(granted), script_of("result = 1")).guarded == guarded
+
+
 def test_a_run_without_grants_has_no_such_member():
     assert granted_of(run_of("result = 1")) is None
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from domain.egress.endpoints import ServiceEndpoints
 from domain.egress.rule import EgressRule
 from domain.grants.ceilings import EgressCeilings, EgressNotAllowed
 from domain.grants.grants import Grants
@@ -31,6 +32,17 @@ async def test_a_run_gets_the_rules_of_its_session(world: World) -> None:
     for ref in (with_network, without):
         await world.execution_service.execute(ref, PARAMS)
     assert world.runner.networks == [RULES, ()]
+
+
+async def test_a_run_gets_what_belongs_to_the_service_at_its_ports_as_it_is_then(world: World) -> None:
+    hosts = [("10.0.0.1", 443)]
+    ref = await a_session(world)
+    world.egress = EgressCeilings(ALLOWED.everybody, endpoints=ServiceEndpoints([("db", 5432)], lambda: hosts))
+    await world.execution_service.execute(ref, PARAMS)
+    hosts.append(("10.0.0.2", 443))
+    for session in (ref, await world.session()):
+        await world.execution_service.execute(session, PARAMS)
+    assert world.runner.guarded == [(("10.0.0.1", 443),), (("10.0.0.1", 443), ("10.0.0.2", 443)), ()]
 
 
 async def test_a_permission_that_was_revoked_counts_for_the_next_execution(world: World) -> None:

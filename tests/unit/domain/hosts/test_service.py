@@ -248,6 +248,20 @@ async def test_ready_hosts_that_were_seen_lately_get_executions():
     assert await watched.read_after(SECOND) == []
 
 
+async def test_the_endpoints_are_those_of_hosts_that_have_not_ended_also_of_silent_ones():
+    watched = Watched()
+    assert watched.watch.endpoints() == []
+    for name, changed in {
+        "ready": {},
+        "ended": {"state": HostState.ENDED},
+        "draining": {"state": HostState.DRAINING},
+    }.items():
+        await watched.directory.register(host(name, **changed))
+    await watched.read_after(2 * STALE_AFTER)
+    known = {each.name: (str(each.address), int(each.url.rpartition(":")[2])) for each in watched.watch.state.hosts}
+    assert sorted(watched.watch.endpoints()) == sorted([known["ready"], known["draining"]])
+
+
 async def test_while_the_directory_cannot_be_read_the_client_keeps_its_hosts():
     watched = Watched()
     await watched.directory.register(host())
