@@ -6,6 +6,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from adapters.sandbox.runtimes.interpreters import Bind
+from domain.addresses import parse_address
 from domain.egress.rule import PROXY_PORT
 
 ENVIRONMENT = Path("/environment")
@@ -85,6 +86,12 @@ class WorkerNetwork:
         """Return the address of each name."""
         return {name: f"127.1.0.{number}" for number, name in enumerate(self.hosts, _FIRST_HOST)}
 
+    @staticmethod
+    def _is_address_elsewhere(name: str) -> bool:
+        """Return whether clients connect to the name itself, without a lookup, and loopback does not have it."""
+        address = parse_address(name)
+        return address is not None and not address.is_loopback
+
     def variables(self) -> Mapping[str, str]:
         """Return the environment variables by which clients find the proxy."""
         if not self.has_proxy:
@@ -100,4 +107,7 @@ class WorkerNetwork:
         """Yield the members of the order to a zygote."""
         yield "own_network", True
         yield "listeners", self.listening
+        own = [name for name in self.hosts if self._is_address_elsewhere(name)]
+        if own:
+            yield "addresses", own
         yield "hosts", self.host_file()

@@ -147,6 +147,16 @@ async def test_a_name_with_one_private_address_is_refused(world, language, sourc
 
 
 @pytest.mark.parametrize(("language", "source"), CLIENTS, ids=NAMES)
+async def test_an_address_that_a_rule_names_is_the_one_that_a_script_connects_to(world, language, source):
+    """The judge refuses it here: it is in no network that is allowed."""
+    for address in ("10.77.0.1", "192.0.2.7"):
+        rules = [world.rule(address, "/tcp"), world.rule("10.77.0.2", "/tcp")]
+        report = await world.run(source, rules, world.url(address), language=language)
+        assert report.failure is not None
+        assert f"refused: {address}:{world.server.port}: {RefusalReason.ADDRESS}" in report.failure.message
+
+
+@pytest.mark.parametrize(("language", "source"), CLIENTS, ids=NAMES)
 async def test_a_client_posts_to_a_host_of_a_pattern(world, language, source):
     ref = new_session()
     for _ in range(2):

@@ -93,6 +93,12 @@ def test_a_worker_with_patterns_has_a_proxy_and_variables_that_name_it():
     assert NETWORK.variables() == NETWORK.variables_at_start() == {}
 
 
+def test_the_loopback_of_a_worker_gets_the_addresses_that_rules_name():
+    network = WorkerNetwork(["10.1.2.3", "127.0.0.1", "api.example.com"], [5432])
+    assert dict(network.order())["addresses"] == ["10.1.2.3"]
+    assert "addresses" not in dict(NETWORK.order())
+
+
 def test_the_order_of_a_worker_has_its_network():
     order = evolve(spec_of(), equipment=EQUIPMENT, network=NETWORK).order()
     assert order["own_network"] is True

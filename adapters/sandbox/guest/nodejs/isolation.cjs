@@ -19,7 +19,8 @@ const BATCH = 3;
 const NO_SETUID = 2, NO_DEVICES = 4, NO_PROGRAMS = 8, RECURSIVE = 0x4000, PRIVATE = 0x40000, DETACH = 2;
 const READ_ONLY = 1, REMOUNT = 32;
 // socket.h, if.h, sockios.h
-const INTERNET = 2, STREAM = 1, CLOSED_ON_EXEC = 0x80000, UP = 1, SET_FLAGS = 0x8914;
+const INTERNET = 2, STREAM = 1, CLOSED_ON_EXEC = 0x80000, UP = 1;
+const SET_FLAGS = 0x8914, SET_ADDRESS = 0x8916, SET_NETMASK = 0x891c;
 const BACKLOG = 16;
 const BUFFER_SIZES = '4096 16384 65536';
 // Whether the kernel's memory for connections is limited.
@@ -51,7 +52,7 @@ function makeMountsPrivate(system) {
 function isolate(system, setup, order, descriptors, streams) {
   schedule(system, order.processors);
   enterNetwork(system, order.network);
-  if (order.listeners !== undefined) giveListeners(system, order.listeners, streams[0]);
+  if (order.listeners !== undefined) giveListeners(system, order.listeners, order.addresses ?? [], streams[0]);
   descriptors.replace(system, ...streams);
   enterNamespaces(system, setup.scratch, order.hosts, order.files);
   descriptors.closeOthers(system);
@@ -76,8 +77,8 @@ function enterNetwork(system, network) {
 }
 
 // Listens on the loopback of the new network, and gives the listeners to the service as the channel's first message.
-// Nobody else is in this network, and no script has run yet.
-function giveListeners(system, ports, channel) {
+// The loopback has these addresses too. Nobody else is in this network, and no script has run yet.
+function giveListeners(system, ports, addresses, channel) {
   const hasLimits = limitBuffers(system);
   const listeners = ports.map((port) => listenerOn(system, port));
   if (listeners.length > 0) {
@@ -85,9 +86,20 @@ function giveListeners(system, ports, channel) {
     request.write('lo');
     request.writeUInt16LE(UP, 16);
     system.call('ioctl', listeners[0], SET_FLAGS, request);
+    addresses.forEach((address, number) => addAddress(system, listeners[0], `lo:${number}`, address));
   }
   sendDescriptors(system, channel, hasLimits ? LIMITED : UNLIMITED, listeners);
   for (const each of listeners) system.call('close', each);
+}
+
+function addAddress(system, listener, label, address) {
+  for (const [order, value] of [[SET_ADDRESS, address], [SET_NETMASK, '255.255.255.255']]) {
+    const request = Buffer.alloc(32); // struct ifreq with struct sockaddr_in
+    request.write(label);
+    request.writeUInt16LE(INTERNET, 16);
+    request.set(value.split('.').map(Number), 20);
+    system.call('ioctl', listener, order, request);
+  }
 }
 
 function listenerOn(system, port) {

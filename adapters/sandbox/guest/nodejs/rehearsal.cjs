@@ -44,7 +44,7 @@ function rehearseStart(addon, setup) {
   const system = new RehearsedSystem(addon);
   const descriptors = Object.assign(Object.create(InheritedDescriptors.prototype), { shared: [4, 5], gaps: [[6, 7]] });
   const order = { limits: Object.fromEntries(LIMITS.map((name) => [name, 1])), processors: [0], network: 4 };
-  const networked = { ...order, listeners: [443], hosts: '127.0.0.1 localhost\n' };
+  const networked = { ...order, listeners: [443], addresses: ['10.0.0.1'], hosts: '127.0.0.1 localhost\n' };
   const random = () => 0;
   for (let turn = 0; turn < TURNS; turn += 1) {
     isolate(system, setup, order, descriptors, [8, 9, 10]);

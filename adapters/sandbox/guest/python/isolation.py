@@ -41,7 +41,7 @@ CAPABILITIES_VERSION, CAPABILITIES_MAX = 0x2008_0522, 64
 CLOSE_RANGE, DESCRIPTOR_MAX = 436, 0x7FFF_FFFF
 
 # if.h, sockios.h
-UP, SET_FLAGS = 1, 0x8914
+UP, SET_FLAGS, SET_ADDRESS, SET_NETMASK = 1, 0x8914, 0x8916, 0x891C
 
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  # of the worker's own loopback
 BACKLOG = 16
@@ -69,7 +69,7 @@ def isolate(setup: dict[str, Any], order: dict[str, Any], descriptors: list[int]
     schedule(order["processors"])
     enter_network(order["network"])
     if "listeners" in order:
-        give_listeners(order["listeners"], descriptors[0])
+        give_listeners(order["listeners"], order.get("addresses", []), descriptors[0])
     take_streams(*descriptors)
     enter_namespaces(setup["scratch"], order.get("hosts"), order.get("files"))
     close_others()
@@ -95,10 +95,10 @@ def enter_network(network: int | None) -> None:
         call("setns", network, NEW_NETWORK)
 
 
-def give_listeners(ports: list[int], channel: int) -> None:
+def give_listeners(ports: list[int], addresses: list[str], channel: int) -> None:
     """Listen on the loopback of the new network, and give the listeners to the service as the channel's first message.
 
-    Nobody else is in this network, and no script has run yet.
+    The loopback has these addresses too. Nobody else is in this network, and no script has run yet.
     """
     has_limits = limit_buffers()
     listeners = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in ports]
@@ -107,6 +107,10 @@ def give_listeners(ports: list[int], channel: int) -> None:
         listener.listen(BACKLOG)
     if listeners:
         fcntl.ioctl(listeners[0], SET_FLAGS, struct.pack("16sH14x", b"lo", UP))
+    for number, address in enumerate(addresses):
+        for request, value in ((SET_ADDRESS, address), (SET_NETMASK, "255.255.255.255")):
+            place = struct.pack("16sHH4s8x", b"lo:%d" % number, socket.AF_INET, 0, socket.inet_aton(value))
+            fcntl.ioctl(listeners[0], request, place)
     service = socket.socket(fileno=os.dup(channel))
     socket.send_fds(service, [LIMITED if has_limits else UNLIMITED], [each.fileno() for each in listeners])
     for each in (*listeners, service):
