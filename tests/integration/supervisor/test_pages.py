@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,18 +11,25 @@ import pytest
 from tests.integration.embedded.conftest import seed
 from tests.integration.supervisor.conftest import ROOT, Service
 from tests.support.folders import quick_parent, shared_folder
+from tests.support.ports import free_port
 from tests.support.programs import unmeasured
 
 pytestmark = pytest.mark.timeout(120)
 
-STARTED, SCHEDULES, ASYNCHRONOUS, STATE, FILES, SECRETS = (
+STARTED, SCHEDULES, ASYNCHRONOUS, STATE, FILES, SECRETS, NETWORK = (
     (ROOT / "docs" / f"{name}.md").read_text()
-    for name in ("getting-started", "schedules", "asynchronous", "state", "files", "secrets")
+    for name in ("getting-started", "schedules", "asynchronous", "state", "files", "secrets", "network")
 )
+TRIAL_PORT = free_port()
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 START = "make run\n"
 SHOWN = re.compile(r"(?:^# .*\n)(?:^#   .*\n)*", re.MULTILINE)
 """An output that the page shows; the rest of a long line follows with more blanks."""
+CERTIFICATE, SERVER, START_WITH_NETWORK, *CALLS = BLOCK.findall(
+    re.search(r"^## Try it on this machine\n(.*?)^## ", NETWORK, re.DOTALL | re.MULTILINE)[1].replace(
+        "8443", str(TRIAL_PORT)
+    )
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +40,11 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def service(data_dir: Path, made: Path) -> Iterator[Service]:
-    """The service that the pages ask their reader to start."""
+    """The service that the pages ask their reader to start, that about networks with settings."""
     seed(made, data_dir)
-    service = Service(data_dir, program=("entrypoints", "serve"))
+    run_blocks(data_dir, [CERTIFICATE])
+    settings = dict(re.findall(r"(\w+)=(\S+)", START_WITH_NETWORK.replace("/tmp/", f"{data_dir}/")))
+    service = Service(data_dir, program=("entrypoints", "serve"), **settings)
     try:
         yield service.ready()
     finally:
@@ -44,8 +53,13 @@ def service(data_dir: Path, made: Path) -> Iterator[Service]:
 
 def run_page(service: Service, data_dir: Path, page: str, between: str = "") -> str:
     """Run every block of a page, in one shell, and return what it prints."""
-    steps = f"\n{between}\n".join(block for block in BLOCK.findall(page) if block != START)
-    steps = steps.replace("http://127.0.0.1:8080", service.url).replace("/tmp/", f"{data_dir}/")
+    blocks = [block.replace("http://127.0.0.1:8080", service.url) for block in BLOCK.findall(page) if block != START]
+    return run_blocks(data_dir, blocks, between)
+
+
+def run_blocks(data_dir: Path, blocks: Sequence[str], between: str = "") -> str:
+    """Run blocks in one shell, and return what they print."""
+    steps = f"\n{between}\n".join(blocks).replace("/tmp/", f"{data_dir}/")
     steps = steps.replace(".venv/bin/pglambda", f"{sys.executable} -m entrypoints")
     environ = {**unmeasured(), "DATA_DIR": str(data_dir)}
     ended = subprocess.run(
@@ -125,6 +139,22 @@ def test_every_step_of_the_page_about_secrets_works(service, data_dir):
     assert '"stdout":"[secret API_KEY]\\n"' in output
     assert '"redacted":1' in output
     assert "s3cr3t-of-alice" not in output
+
+
+def test_scripts_post_to_the_server_of_the_page_about_networks_and_reach_nothing_else(service, data_dir):
+    (posts, others) = (each.replace("http://127.0.0.1:8080", service.url) for each in CALLS)
+    ready = f"until (: < /dev/tcp/127.0.0.1/{TRIAL_PORT}) 2> /dev/null; do sleep 0.05; done\n"
+    output = run_blocks(data_dir, [SERVER, "END=$!\n", ready, posts, "echo ---\n", others, "kill $END\n"])
+    reached, refused = output.split("---\n")
+    assert "t0ken" not in output
+    assert (
+        reached.count('"result":"HELLO"')
+        == reached.count(f'"host":"127.0.0.1","port":{TRIAL_PORT},"connections":1')
+        == 2
+    )
+    assert reached.count("Bearer [secret TOKEN]") == reached.count('"redacted":1') == 2
+    assert refused.count('"code":"SCRIPT_ERROR"') == 2
+    assert refused.count(f"The script may reach only 127.0.0.1:{TRIAL_PORT}/tcp (network.allow).") == 2
 
 
 def test_no_file_no_log_and_no_process_of_the_service_shows_the_secret_of_the_page(service, data_dir):
