@@ -25,7 +25,7 @@ from tests.contracts.script_runs import run_of
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ATTACKS = [attack for attack in load_attacks() if attack.network]
-FLOODS = {"many-connections", "many-bytes", "never-reading"}
+FLOODS = {"many-connections", "many-bytes", "never-reading", "kernel-memory"}
 CONNECT = """
 import socket
 with socket.create_connection((params["allowed"], params["allowed_port"]), timeout=3) as connection:
