@@ -21,7 +21,7 @@ from entrypoints.settings.settings import Settings
 
 __all__ = ["SelfTest", "Trial", "categories"]
 
-_BYTES_MAX = 1 << 20
+_BYTES_MAX = 16 << 20
 
 
 def self_test(settings: Settings, languages: Sequence[Language], only: Sequence[str] = ()) -> SelfTest:

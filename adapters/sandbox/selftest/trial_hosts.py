@@ -52,7 +52,7 @@ class TrialHosts:
             closing.callback(shutil.rmtree, self._folder, ignore_errors=True)
             self._folder.chmod(0o755)  # the egress process has a user of its own
             self._write_names()
-            self._server = await closing.enter_async_context(await asyncio.start_server(self._serve, _ALLOWED, 0))
+            self._server = await closing.enter_async_context(await self._started())
             self._forbidden = {
                 name: closing.enter_context(_listening(address))
                 for name, address in (("own", _OWN), ("guarded", _GUARDED), ("registered", _REGISTERED))
@@ -107,6 +107,13 @@ class TrialHosts:
                 listener.accept()[0].close()
                 return f"a connection came in on the port that is {name}"
         return None
+
+    async def _started(self) -> asyncio.Server:
+        listener = socket.create_server((_ALLOWED, 0))
+        # What a host holds is not held for the script, and would hide how much is.
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            listener.setsockopt(socket.SOL_SOCKET, option, _PIECE)
+        return await asyncio.start_server(self._serve, sock=listener, limit=_PIECE)
 
     def _write_names(self) -> None:
         lines = [f"{address} {name}\n" for name, address in _NAMES.items()]
