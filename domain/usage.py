@@ -31,7 +31,10 @@ _NS_PER_US = 1000
 
 @frozen
 class UsedDay:
-    """The executions of an owner that were admitted on one day in UTC; the times are sums."""
+    """The executions of an owner that were admitted on one day in UTC; the times are sums.
+
+    The connections are those of scripts that have ended on the day, with the bytes that they have sent and received.
+    """
 
     day: date
     executions: int
@@ -39,6 +42,9 @@ class UsedDay:
     unknown: int
     execution_time_ms: float
     cpu_time_ms: float
+    connections: int = 0
+    sent_bytes: int = 0
+    received_bytes: int = 0
 
 
 class ExecutionCounts(Protocol):

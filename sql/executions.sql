@@ -279,6 +279,32 @@ SET
 FROM written AS w
 WHERE t.request_id = any(ARRAY[w.request_id]);
 
+-- name: add_network_usage(request_ids, owners, execution_ids, nows, connections, sent_bytes, received_bytes)!
+-- Runs in front of a finish and in its transaction, behind save_states_and_uses, which has taken the locks. So what the
+-- connections of an execution have used counts if and only if the execution does. A call without an open record adds
+-- nothing.
+WITH call AS (
+    SELECT *
+    FROM
+        unnest(
+            :request_ids::uuid[], :owners::text[], :execution_ids::uuid[], :nows::timestamptz[], :connections::bigint[],
+            :sent_bytes::bigint[], :received_bytes::bigint[]
+        ) AS c (request_id, owner, execution_id, now, connections, sent_bytes, received_bytes)
+),
+opened AS (
+    SELECT c.*
+    FROM call AS c
+    INNER JOIN meta.open_executions AS o ON o.request_id = any(ARRAY[c.request_id]) AND c.execution_id = o.execution_id
+)
+INSERT INTO meta.usage_additions (
+    owner, day, executions, failed, unknown, execution_time_ms, cpu_time_ms, connections, sent_bytes, received_bytes
+)
+SELECT
+    o.owner, (o.now AT TIME ZONE 'UTC')::date, 0, 0, 0, 0, 0, sum(o.connections), sum(o.sent_bytes),
+    sum(o.received_bytes)
+FROM opened AS o
+GROUP BY o.owner, (o.now AT TIME ZONE 'UTC')::date;
+
 -- name: complete_files(request_ids, execution_ids, slots, file_ids, sizes, sha256s, expiries, now)!
 -- Runs in front of a finish and in its transaction, behind save_states_and_uses, which has taken the locks. So files are
 -- seen if and only if their execution counts. A call without an open record changes nothing. Neither does one for a file

@@ -87,12 +87,17 @@ removed AS (
     DELETE FROM meta.usage_additions AS a
     USING picked AS p
     WHERE a.addition_id = p.addition_id
-    RETURNING a.owner, a.day, a.executions, a.failed, a.unknown, a.execution_time_ms, a.cpu_time_ms
+    RETURNING
+        a.owner, a.day, a.executions, a.failed, a.unknown, a.execution_time_ms, a.cpu_time_ms, a.connections,
+        a.sent_bytes, a.received_bytes
 ),
 counted AS (
-    INSERT INTO meta.usage AS u (owner, day, executions, failed, unknown, execution_time_ms, cpu_time_ms)
+    INSERT INTO meta.usage AS u (
+        owner, day, executions, failed, unknown, execution_time_ms, cpu_time_ms, connections, sent_bytes, received_bytes
+    )
     SELECT
-        r.owner, r.day, sum(r.executions), sum(r.failed), sum(r.unknown), sum(r.execution_time_ms), sum(r.cpu_time_ms)
+        r.owner, r.day, sum(r.executions), sum(r.failed), sum(r.unknown), sum(r.execution_time_ms), sum(r.cpu_time_ms),
+        sum(r.connections), sum(r.sent_bytes), sum(r.received_bytes)
     FROM removed AS r
     GROUP BY r.owner, r.day
     ORDER BY r.owner, r.day
@@ -102,7 +107,10 @@ counted AS (
             failed = u.failed + excluded.failed,
             unknown = u.unknown + excluded.unknown,
             execution_time_ms = u.execution_time_ms + excluded.execution_time_ms,
-            cpu_time_ms = u.cpu_time_ms + excluded.cpu_time_ms
+            cpu_time_ms = u.cpu_time_ms + excluded.cpu_time_ms,
+            connections = u.connections + excluded.connections,
+            sent_bytes = u.sent_bytes + excluded.sent_bytes,
+            received_bytes = u.received_bytes + excluded.received_bytes
 )
 SELECT count(*) FROM removed;
 
@@ -124,7 +132,9 @@ removed AS (
 SELECT count(*) FROM removed;
 
 -- name: select_usage_days(owners, day_from)
-SELECT c.ordinal, u.day, u.executions, u.failed, u.unknown, u.execution_time_ms, u.cpu_time_ms
+SELECT
+    c.ordinal, u.day, u.executions, u.failed, u.unknown, u.execution_time_ms, u.cpu_time_ms, u.connections,
+    u.sent_bytes, u.received_bytes
 FROM unnest(:owners::text[]) WITH ORDINALITY AS c (owner, ordinal)
 INNER JOIN meta.usage AS u ON c.owner = u.owner
 WHERE u.day >= :day_from::date

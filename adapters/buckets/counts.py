@@ -190,4 +190,7 @@ def _sum(one: UsedDay, other: UsedDay) -> UsedDay:
         unknown=one.unknown + other.unknown,
         execution_time_ms=one.execution_time_ms + other.execution_time_ms,
         cpu_time_ms=one.cpu_time_ms + other.cpu_time_ms,
+        connections=one.connections + other.connections,
+        sent_bytes=one.sent_bytes + other.sent_bytes,
+        received_bytes=one.received_bytes + other.received_bytes,
     )

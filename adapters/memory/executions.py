@@ -105,6 +105,8 @@ class MemoryExecutionRepository(ExecutionRepository):
         ended_at = max(session.last_executed_at or finished.finished_at, finished.finished_at)
         self._store.put(evolve(session, execution_count=count, last_executed_at=ended_at))
         self._store.history[finished.execution.execution_id] = history_row(finished, count, full=self._full)
+        if finished.report.traffic is not None:
+            self._store.traffic[finished.execution.execution_id] = finished.report.traffic
         return count
 
     def _known(self) -> Iterator[Execution]:

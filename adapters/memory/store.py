@@ -7,6 +7,7 @@ from uuid import UUID
 
 from attrs import define, field
 
+from domain.egress.traffic import ExecutionTraffic
 from domain.executions.execution import Execution, FinishedExecution, OpenExecution, StateLost
 from domain.functions.function import Function
 from domain.idempotency import KeptCall
@@ -61,6 +62,8 @@ class MemoryStore:
     scripts: dict[UUID, Script] = field(factory=dict)
     open_executions: dict[UUID, OpenExecution] = field(factory=dict)
     history: dict[UUID, Execution] = field(factory=dict)
+    traffic: dict[UUID, ExecutionTraffic] = field(factory=dict)
+    """Of executions that have ended with a network."""
     functions: Mapping[tuple[Owner, LanguageTitle], Function] = field(factory=dict)
     keys: dict[StoredKey, KeptCall[Any]] = field(factory=dict)
     accepted: dict[UUID, AcceptedEntry] = field(factory=dict)

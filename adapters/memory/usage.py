@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from adapters.memory.store import MemoryStore
 from adapters.memory.webhooks import MemoryWebhookStore
+from domain.egress.traffic import ExecutionTraffic
 from domain.executions.execution import Execution
 from domain.identity import EVERY_OWNER, Owner, uuid7_at, uuid7_time
 from domain.scripts.report import ExecutionStatus
@@ -64,7 +65,13 @@ class MemoryExecutionCounts(ExecutionCounts):
     def _days(self, owner: Owner) -> Iterable[UsedDay]:
         own = [each for each in self._counted.values() if each.ref.owner == owner]
         for day in sorted({_day(each) for each in own}):
-            yield _used(day, [each for each in own if _day(each) == day])
+            executions = [each for each in own if _day(each) == day]
+            traffic = [
+                self._store.traffic[each.execution_id]
+                for each in executions
+                if each.execution_id in self._store.traffic
+            ]
+            yield _used(day, executions, traffic)
 
 
 def _collated(owner: Owner) -> tuple[str, str]:
@@ -76,7 +83,7 @@ def _has_run(execution: Execution) -> bool:
     return execution.execution_count is not None or execution.status is ExecutionStatus.UNKNOWN
 
 
-def _used(day: date, executions: Sequence[Execution]) -> UsedDay:
+def _used(day: date, executions: Sequence[Execution], traffic: Sequence[ExecutionTraffic]) -> UsedDay:
     return UsedDay(
         day,
         len(executions),
@@ -84,6 +91,9 @@ def _used(day: date, executions: Sequence[Execution]) -> UsedDay:
         sum(each.status is ExecutionStatus.UNKNOWN for each in executions),
         _sum(executions, lambda each: each.execution_time_ms),
         _sum(executions, lambda each: each.cpu_time_ms),
+        sum(each.connections for each in traffic),
+        sum(each.sent_bytes for each in traffic),
+        sum(each.received_bytes for each in traffic),
     )
 
 

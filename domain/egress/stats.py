@@ -22,9 +22,8 @@ class EgressStats:
 
     def count(self, traffic: ExecutionTraffic) -> None:
         """Add what an execution used."""
-        for host in traffic.hosts:
-            self.connections += host.connections
-            self.sent_bytes += host.sent_bytes
-            self.received_bytes += host.received_bytes
+        self.connections += traffic.connections
+        self.sent_bytes += traffic.sent_bytes
+        self.received_bytes += traffic.received_bytes
         self.refusals.update(refusal.reason for refusal in traffic.refusals)
         self.lost += traffic.is_lost

@@ -80,6 +80,21 @@ class ExecutionTraffic:
     is_lost: bool = False
 
     @property
+    def connections(self) -> int:
+        """Connections to all hosts."""
+        return sum(host.connections for host in self.hosts)
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes that were sent to all hosts."""
+        return sum(host.sent_bytes for host in self.hosts)
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes that were received from all hosts."""
+        return sum(host.received_bytes for host in self.hosts)
+
+    @property
     def last_refusal(self) -> Refusal | None:
         """The last of the refusals that are reported."""
         return self.refusals[-1] if self.refusals else None

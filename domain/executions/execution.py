@@ -63,7 +63,8 @@ class FinishedExecution:
     @property
     def saves_more(self) -> bool:
         """Whether more than the end itself is stored."""
-        return self.state is not None or self.uses is not None or bool(self.files)
+        has_uses = self.uses is not None or self.report.traffic is not None
+        return self.state is not None or has_uses or bool(self.files)
 
 
 @frozen

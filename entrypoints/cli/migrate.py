@@ -52,6 +52,7 @@ DESTROYED = {
     "granted-functions": "functions and versions with grants (migration 30).",
     "execution-uses": "the record of what executions have used of their grants (migration 32).",
     "egress-rules": "what scripts of single owners may reach (migration 35).",
+    "network-usage": "what connections of scripts have used, by owner and day (migration 38).",
     "environments": "environments, their builds and their packages (migration 36).",
     "reservations": "what HTTP workers have reserved of quotas, for a minute at most (migration 37).",
     "states": "the states of sessions (migration 31).",

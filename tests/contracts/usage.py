@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from domain.egress.traffic import ExecutionTraffic, HostTraffic
 from domain.identity import Owner
 from domain.scripts.report import Failure, FailureCode
 from domain.usage import ExecutionCounts, UsedDay
@@ -60,6 +61,25 @@ class ExecutionCountsContract:
         assert await counts.days([BOB, FIRST, ALICE], began.date()) == [[second], [], [first, second]]
         assert await counts.days([ALICE], today) == [[second]]
         assert await counts.counted_until() == storage.clock.now() - SETTLING
+
+    async def test_what_connections_have_used_is_counted_with_their_execution(self, storage, counts, count):
+        began, session = storage.clock.now(), await storage.add(ALICE)
+        hosts = (HostTraffic("a.test", 443, 2, 10, 20), HostTraffic("b.test", 443, 1, 5, 7, 1))
+        used = report_of(traffic=ExecutionTraffic(hosts))
+        for report in (used, used, report_of(traffic=ExecutionTraffic())):
+            execution = await storage.begin(session.ref)
+            finished = storage.finished(execution, report)
+            for _ in range(2):  # the second one is a copy
+                await storage.executions.finish(finished)
+        process = QueueOfOne(storage)
+        await process.add(session)
+        (running,) = await process.claim(1)
+        await process.finish(running, used)
+        storage.clock.advance(SETTLED)
+        for _ in range(2):
+            await count()
+        ((day,),) = await counts.days([ALICE], began.date())
+        assert (day.executions, day.connections, day.sent_bytes, day.received_bytes) == (4, 9, 45, 81)
 
     async def test_what_was_admitted_behind_an_open_execution_waits_for_its_end(self, storage, counts, count):
         session, today = await storage.add(ALICE), storage.clock.now().date()

@@ -20,6 +20,7 @@ from adapters.postgres.connections.statement import BoundStatement
 from adapters.postgres.gateway import Gateway, PoolName
 from adapters.postgres.statements.calls import ExecutionStatements
 from domain.clock import Clock
+from domain.egress.traffic import ExecutionTraffic
 from domain.errors import StorageUnavailable
 from domain.executions.execution import FinishedExecution, StateLost
 from domain.files.file import StoredFile
@@ -66,6 +67,9 @@ class SavingEndStatement(LockingStatement[Call, int | None]):
     def before(self, calls: Sequence[Call]) -> Sequence[BoundStatement]:
         ends = [self._finished(call) for call in calls]
         found = [BoundStatement(self._statements.save_states_and_uses, _saved(ends))]
+        connected = [(each, used) for each in ends if (used := each.report.traffic) is not None and used.hosts]
+        if connected:
+            found.append(BoundStatement(self._statements.add_network_usage, _connected(connected)))
         files = [(each, file) for each in ends for file in each.files]
         if files:
             # Behind the save, which has taken the locks of all calls of the batch.
@@ -89,6 +93,17 @@ def _saved(ends: Sequence[FinishedExecution]) -> dict[str, object]:
         "states": codec.texts(each.state for each in ends),
         "uses": codec.texts(each.uses for each in ends),
         "nows": codec.instants(each.finished_at for each in ends),
+    }
+
+
+def _connected(ends: Sequence[tuple[FinishedExecution, ExecutionTraffic]]) -> dict[str, object]:
+    return {
+        **codec.ref_columns([finished.execution.ref for finished, _ in ends]),
+        "execution_ids": codec.uuids(finished.execution.execution_id for finished, _ in ends),
+        "nows": codec.instants(finished.finished_at for finished, _ in ends),
+        "connections": codec.numbers(used.connections for _, used in ends),
+        "sent_bytes": codec.numbers(used.sent_bytes for _, used in ends),
+        "received_bytes": codec.numbers(used.received_bytes for _, used in ends),
     }
 
 

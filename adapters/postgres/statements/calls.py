@@ -49,6 +49,7 @@ class ExecutionStatements:
     delete_open_executions: Statement
     finish_executions: Statement
     save_states_and_uses: Statement
+    add_network_usage: Statement
     complete_files: Statement
     select_execution_counts: Statement = field(metadata=UNPREPARED)
     select_execution_page: Statement = field(metadata=UNPREPARED)

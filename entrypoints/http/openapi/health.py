@@ -98,6 +98,9 @@ _REPORT = {
             "unknown": 0,
             "execution_time_ms": 5210.5,
             "cpu_time_ms": 3120.25,
+            "connections": 12,
+            "sent_bytes": 10_800,
+            "received_bytes": 61_440,
         }
     ],
     "complete": True,

@@ -56,12 +56,16 @@ class UsedDayResponse(Struct):
     cpu_time_ms: Annotated[
         float, Meta(description="Sum of their CPU times in milliseconds, as far as runtimes report them.", ge=0)
     ]
+    connections: Annotated[_Count, Meta(description="Connections of scripts to hosts, of executions that ended then.")]
+    sent_bytes: Annotated[_Count, Meta(description="Bytes that these have sent.")]
+    received_bytes: Annotated[_Count, Meta(description="Bytes that these have received.")]
 
     @classmethod
     def of(cls, day: usage.UsedDay) -> "UsedDayResponse":
         """Return the body of a day. Executions have times in microseconds; a sum of floats has more digits."""
         times_ms = (round(day.execution_time_ms, 3), round(day.cpu_time_ms, 3))
-        return cls(day.day, day.executions, day.failed, day.unknown, *times_ms)
+        used = day.connections, day.sent_bytes, day.received_bytes
+        return cls(day.day, day.executions, day.failed, day.unknown, *times_ms, *used)
 
 
 class OwnerUsageResponse(Struct):

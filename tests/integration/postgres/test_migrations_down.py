@@ -128,6 +128,7 @@ SELECT 3, gen_random_uuid(), 'alice', 'a.csv', 'text/csv', 1, now(), TRUE FROM g
 INSERT INTO meta.file_chunks VALUES (3, gen_random_uuid(), 0, '');
 INSERT INTO meta.secrets (owner, name, version, key_id, nonce, sealed, created_at, author)
 SELECT 'alice', n, 1, 'k', '', '', now(), 'alice' FROM generate_series(1, 2) AS n;
+INSERT INTO meta.usage VALUES ('bob', '2026-11-26', 0, 0, 0, 0, 0, 2, 10, 20);
 INSERT INTO meta.egress_rules VALUES ('alice', 'api.example.com:443', now()), ('bob', '*:443', now());
 INSERT INTO meta.environments VALUES ('data', 1, 'python', '', '{}', NULL, '', now(), 'root', NULL);
 INSERT INTO meta.environment_builds VALUES (
@@ -156,6 +157,7 @@ LOSSES = {
     "reservations": "1 reservation",
     "files": "2 files (1 file chunk)",
     "egress-rules": "2 egress rules",
+    "network-usage": "1 network usage",
     "environments": "1 environment (1 build, 1 tree, 1 chunk)",
     "execution-uses": "2 execution uses",
     "granted-functions": "1 granted function (1 granted version)",

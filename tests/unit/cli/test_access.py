@@ -508,4 +508,7 @@ def test_the_usage_of_one_owner_is_printed_for_programs(run):
         "unknown": 0,
         "execution_time_ms": 9.5,
         "cpu_time_ms": 1500.0,
+        "connections": 0,
+        "sent_bytes": 0,
+        "received_bytes": 0,
     }
