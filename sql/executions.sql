@@ -290,20 +290,22 @@ WITH call AS (
             :request_ids::uuid[], :owners::text[], :execution_ids::uuid[], :nows::timestamptz[], :connections::bigint[],
             :sent_bytes::bigint[], :received_bytes::bigint[]
         ) AS c (request_id, owner, execution_id, now, connections, sent_bytes, received_bytes)
-),
-opened AS (
-    SELECT c.*
-    FROM call AS c
-    INNER JOIN meta.open_executions AS o ON o.request_id = any(ARRAY[c.request_id]) AND c.execution_id = o.execution_id
 )
 INSERT INTO meta.usage_additions (
     owner, day, executions, failed, unknown, execution_time_ms, cpu_time_ms, connections, sent_bytes, received_bytes
 )
 SELECT
-    o.owner, (o.now AT TIME ZONE 'UTC')::date, 0, 0, 0, 0, 0, sum(o.connections), sum(o.sent_bytes),
-    sum(o.received_bytes)
-FROM opened AS o
-GROUP BY o.owner, (o.now AT TIME ZONE 'UTC')::date;
+    c.owner, (c.now AT TIME ZONE 'UTC')::date, 0, 0, 0, 0, 0, sum(c.connections), sum(c.sent_bytes),
+    sum(c.received_bytes)
+FROM call AS c
+WHERE
+    (
+        SELECT TRUE
+        FROM meta.open_executions AS o
+        WHERE o.request_id = c.request_id AND o.execution_id = c.execution_id
+        LIMIT 1
+    )
+GROUP BY c.owner, (c.now AT TIME ZONE 'UTC')::date;
 
 -- name: complete_files(request_ids, execution_ids, slots, file_ids, sizes, sha256s, expiries, now)!
 -- Runs in front of a finish and in its transaction, behind save_states_and_uses, which has taken the locks. So files are

@@ -178,7 +178,7 @@ LOSSES = {
     "foreign-sessions": "1 foreign session",
     "creation-times": "1 creation time",
     "audit": "1 audited act",
-    "usage": "2 usage days",
+    "usage": "3 usage days",
     "hidden-marks": "1 hidden mark",
     "owned-functions": "2 owned functions (3 versions, 1 session pin)",
     "function-authors": "2 function authors",
@@ -194,6 +194,7 @@ LOSSES = {
 """What there is before the first step."""
 
 DELETED = LOSSES | {
+    "usage": "2 usage days",
     "function-authors": "1 function author",
     "registration-times": "1 registration time",
     "functions": "2 functions (1 version, 1 session pin)",
