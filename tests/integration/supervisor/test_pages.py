@@ -128,7 +128,10 @@ def test_every_step_of_the_page_about_states_works(service, data_dir):
 
 
 def test_every_step_of_the_page_about_files_works(service, data_dir):
-    assert run_page(service, data_dir, FILES) == "a,b\n1,2\n"
+    output = run_page(service, data_dir, FILES)
+    assert output.startswith('a,b\n1,2\n{"request_id"'), output
+    assert '"result":2,' in output
+    assert re.search(r'"files":\[\{"path":"upper\.csv","file_id":"[-0-9a-f]+","bytes":8,', output), output
 
 
 def test_every_step_of_the_page_about_secrets_works(service, data_dir):
