@@ -16,7 +16,7 @@ from tests.benchmarks.process_table import KINDS, processor_s_by_kind
 from tests.benchmarks.servers import Program, Server, serving
 
 _SIZE = 16 * 1024 * 1024
-_CALLS = 5
+_CALLS = 3
 _PLAIN, _GRANTED, _MOVED = "no files granted", "granted, none in the call", "16 MiB in, 16 MiB out"
 _COPIES = "import os, shutil\nif os.path.exists('/files/in/a'):\n    shutil.copyfile('/files/in/a', '/files/out/a')\nresult = 1"
 _TIMEOUT_S = 60.0

@@ -15,7 +15,7 @@ from domain.errors import DomainError, InvalidRequest, QuotaReached, StorageUnav
 from domain.executions.execution import Executed, ExecutionFailed, ExecutionNotStored
 from domain.executions.service import ExecutionService
 from domain.files.asked import AskedFile, AskedFiles
-from domain.files.file import FileExpired, FileNotFound, NewFile, StoredFile
+from domain.files.file import FileExpired, FileNotFound, NewFile, StorageFull, StoredFile
 from domain.files.service import FileService
 from domain.grants.files import FilesGrant
 from domain.grants.grants import Grants
@@ -332,3 +332,27 @@ async def test_a_later_run_that_cannot_have_its_grants_now_returns_to_the_queue_
         await until(lambda: not later.dispatcher.held)
     due_at = world.clock.now() + timedelta(seconds=1)
     assert world.store.accepted[entry.execution_id].not_before == due_at
+
+
+async def test_files_that_find_no_room_on_disk_are_lost_with_the_limit(world: FilesWorld) -> None:
+    ref = await a_session(world, leaving({"a": b"a"}))
+    with pytest.raises(ExecutionFailed, match="MAX_FILES_GB allows 10") as failed:
+        await execute_while(world, ref, lambda: world.fail(StorageFull(10, 9)))
+    world.files.failure = None
+    assert (failed.value.code, failed.value.details["executed"]) == ("FILES_LOST", "yes")
+    assert await stored(world) == {}
+
+
+async def test_the_files_of_a_session_that_is_closed_while_its_script_runs_are_kept_with_the_count(
+    world: FilesWorld,
+) -> None:
+    ref = await a_session(world, leaving({"a": b"a"}))
+    world.runner.hold()
+    call = asyncio.ensure_future(execute(world, ref))
+    await until(lambda: world.runner.running == 1)
+    assert await world.container.sessions().close(ref)
+    world.runner.let_go()
+    executed = await call
+    assert executed.execution_count == 1
+    assert [each.path for each in executed.report.files or ()] == ["a"]
+    assert [*await stored(world)] == ["a"]
