@@ -8,7 +8,11 @@ from adapters.postgres.gateway import Gateway
 from adapters.postgres.statements.catalogue import Statements, load_statements
 from tests.citus.cluster import Cluster, citus_cluster, citus_programs
 from tests.contracts.storage import Storage
-from tests.faults.conftest import pytest_terminal_summary  # noqa: F401  # the table of faults
+from tests.faults.conftest import (  # noqa: F401  # the table of faults, out of all processes
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
 from tests.integration.postgres.conftest import storage_on
 
 

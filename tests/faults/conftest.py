@@ -31,7 +31,24 @@ from tests.support.folders import shared_folder
 
 QUICK = {"REQUEST_TIMEOUT_MS": "1000", "QUEUE_TIMEOUT_MS": "100", "LOG_LEVEL": "error"}
 TABLESPACE_MIB = 96
+LONGEST = "test_takeover.py"
 _STORED = "SELECT request_id, execution_count, closed_at IS NOT NULL, context::jsonb -> 'mark' FROM meta.sessions"
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest file, so that no process of pytest-xdist is left with it alone in the end."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
+
+
+def pytest_sessionfinish(session):
+    """Hand what a process of pytest-xdist has measured to the one that reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["faults"] = report.measured()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    report.add(*getattr(node, "workeroutput", {}).get("faults", ([], [])))
 
 
 def pytest_terminal_summary(terminalreporter):

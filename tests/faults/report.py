@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from attrs import frozen
+from attrs import astuple, frozen
 
 from tests.faults.history import EXECUTE, Call
 
@@ -43,6 +43,17 @@ def row_of(fault: str, calls: list[Call], during_s: tuple[float, float] | None, 
         beyond_ms=1000 * max(0.0, *(call.over_budget_s for call in calls), 0.0),
         recovery_ms=1000 * recovery_s,
     )
+
+
+def measured() -> tuple[list[tuple], list[str]]:
+    """Return the members of all rows, and all notes, for another process."""
+    return [astuple(row) for row in ROWS], NOTES
+
+
+def add(rows: list[tuple], notes: list[str]) -> None:
+    """Add what another process has measured."""
+    ROWS.extend(Row(*row) for row in rows)
+    NOTES.extend(notes)
 
 
 def lines() -> Iterator[str]:
