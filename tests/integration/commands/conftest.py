@@ -54,6 +54,12 @@ def settings(database_url: str, data_dir: Path) -> Settings:
 
 
 @pytest.fixture
+def python_settings(database_url: str, data_dir: Path) -> Settings:
+    """Settings of a controller on the test's own database that does not start Node.js."""
+    return settings_for(database_url, data_dir)
+
+
+@pytest.fixture
 def variables(settings: Settings) -> dict[str, str]:
     """The settings by which a command finds the test's own database."""
     assert settings.database_url is not None

@@ -11,21 +11,21 @@ from entrypoints.composition.controller import create_controller
 from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import Api, serving
 from tests.integration.application.test_asynchronous import accepted, read
-from tests.integration.commands.conftest import Run, program
+from tests.integration.commands.conftest import Run
 
 pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture
-async def api(settings: Settings) -> AsyncIterator[Api]:
+async def api(python_settings: Settings) -> AsyncIterator[Api]:
     """A controller that accepts executions and runs none."""
-    async with serving(create_controller(replace(settings, max_async_executions=0))) as api:
+    async with serving(create_controller(replace(python_settings, max_async_executions=0))) as api:
         yield api
 
 
 @pytest.fixture
-async def running(settings: Settings) -> AsyncIterator[Api]:
-    async with serving(create_controller(settings)) as api:
+async def running(python_settings: Settings) -> AsyncIterator[Api]:
+    async with serving(create_controller(python_settings)) as api:
         yield api
 
 
@@ -43,11 +43,12 @@ async def test_an_execution_is_followed_to_its_end(running: Api, run: Run) -> No
     assert (unknown.returncode, unknown.stdout) == (1, "")
 
 
-async def test_output_is_shown_while_an_execution_runs(running: Api, variables: dict[str, str]) -> None:
+async def test_output_is_shown_while_an_execution_runs(running: Api, run: Run) -> None:
     script = "import time\nprint('one', flush=True)\nprogress(0.5, 'half')\ntime.sleep(params['s'])\nprint('two')"
     session_id = await running.initialize("python-sleeps", script, limits={"timeout_ms": 60_000})
     execution_id = (await accepted(running, session_id, {"s": 5}))["execution_id"]
-    followed = await asyncio.to_thread(program, "executions", "follow", execution_id, **variables)
+    # A program would import for longer than the script runs, on a busy machine.
+    followed = await asyncio.to_thread(run, "executions", "follow", execution_id)
     assert (followed.returncode, followed.stdout) == (0, "one\ntwo\n")
     assert "progress: 50% half\n" in followed.stderr, "progress is no part of the record: it was read meanwhile"
 

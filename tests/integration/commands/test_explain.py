@@ -28,8 +28,8 @@ Write = Callable[..., None]
 
 
 @pytest.fixture
-async def api(settings: Settings) -> AsyncIterator[Api]:
-    async with serving(create_controller(settings)) as api:
+async def api(python_settings: Settings) -> AsyncIterator[Api]:
+    async with serving(create_controller(python_settings)) as api:
         yield api
 
 
@@ -197,9 +197,11 @@ async def test_the_history_proves_a_session_without_a_row(api: Api, settings: Se
     assert "The history has 1 execution of it, of anonymous." in texts_of(found, "executed")
 
 
-async def test_open_executions_are_running_or_unknown(settings: Settings, write: Write) -> None:
+async def test_open_executions_are_running_or_unknown(
+    settings: Settings, python_settings: Settings, write: Write
+) -> None:
     # The service has ended before: its cleanup would move the overdue one into the history.
-    async with serving(create_controller(settings)) as api:
+    async with serving(create_controller(python_settings)) as api:
         session_id = await api.initialize("python-x", "result = 1")
     now = uuid7_time(UUID(session_id))
     running, overdue = uuid7_at(now, 1), uuid7_at(now, 2)

@@ -15,9 +15,9 @@ UNKNOWN = "019a6c1e-3f4b-7c2d-8e9f-0a1b2c3d4e5f"
 
 
 @pytest.fixture
-async def api(settings: Settings) -> AsyncIterator[Api]:
+async def api(python_settings: Settings) -> AsyncIterator[Api]:
     """A controller that accepts executions and runs none."""
-    async with serving(create_controller(replace(settings, max_async_executions=0))) as api:
+    async with serving(create_controller(replace(python_settings, max_async_executions=0))) as api:
         yield api
 
 
