@@ -132,8 +132,13 @@ def test_what_was_reserved_long_ago_is_not_used():
     exchanged(reservation, 0)
     assert reservation.usable_until_s == NOW_S + 1.5 * SLOT_S
     reservation.count_begins()
-    proposed = proposed_by(reservation, 10, reservation.usable_until_s)
-    assert (reservation.left, proposed.total) == (0, 0)
+    late_s = reservation.usable_until_s
+    assert reservation.allows(1, late_s - 1)
+    assert not reservation.allows(1, late_s)
+    assert proposed_by(reservation, 0, late_s).amount == 5
+    assert reservation.left == 0, "until it is stored"
+    reservation.fail(is_unknown=False)
+    assert reservation.left == 0
 
 
 def test_the_store_is_read_while_callers_wait_for_what_others_have_reserved():
