@@ -6,7 +6,7 @@ from adapters.postgres.migrations.buckets import BucketMigrations
 from adapters.postgres.migrations.database import DatabaseMigrations
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.statements.catalogue import load_statements
-from adapters.system_clock import SystemClock  # noqa: TID251  # stamps of migrations
+from adapters.system_clock import SystemClock
 from entrypoints.composition.operator import operator
 
 __all__ = ["DatabaseMigrations", "Migrations"]
