@@ -1,12 +1,14 @@
 """Files in several buckets."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from attrs import frozen
+from attrs import define, field
 from typing_extensions import override
 
-from adapters.buckets.directory import Directory, of_each
+from adapters.buckets.counts import LastAnswers
+from adapters.buckets.directory import Directory, Storage, of_each
 from domain.buckets.pages import merged
 from domain.files.file import StoredFile
 from domain.files.ports import ERASED_MAX, FileRepository, FileStart
@@ -14,11 +16,15 @@ from domain.identity import Owner
 from domain.paging import Page
 
 
-@frozen
+@define(eq=False)
 class BucketFiles(FileRepository):
-    """A file is in the bucket of its id; an owner has some in each of its buckets."""
+    """A file is in the bucket of its id; an owner has some in each of its buckets.
+
+    `stored_bytes` counts a bucket that is away as at its last answer, so files begin in the buckets that serve.
+    """
 
     _directory: Directory
+    _stored: LastAnswers[int] = field(factory=LastAnswers, init=False)
 
     @override
     async def start(self, file: FileStart) -> None:
@@ -48,8 +54,11 @@ class BucketFiles(FileRepository):
 
     @override
     async def stored_bytes(self, owner: Owner, now: datetime) -> int:
-        storages = self._directory.listing(owner)
-        return sum(await of_each(storages, lambda each: each.files.stored_bytes(owner, now)))
+        async def count(storage: Storage, owners: Sequence[Owner]) -> Sequence[int]:
+            return [await storage.files.stored_bytes(each, now) for each in owners]
+
+        (parts,) = await self._stored.of_owners(self._directory, [owner], 0, count)
+        return sum(parts.values())
 
     @override
     async def abandon(self, file_id: UUID) -> None:

@@ -8,12 +8,14 @@ import pytest
 from attrs import evolve
 
 from adapters.buckets.directory import Directory, Storage, of_those_that_serve
+from adapters.buckets.files import BucketFiles
 from adapters.buckets.sessions import BucketSessions
 from domain.buckets.bucket_map import ANNOUNCED, FRESH, HOME, SETTLING, Bucket, BucketsChange, in_bucket
 from domain.concurrency.budget import Budget
 from domain.errors import Overloaded, ShuttingDown, StorageUnavailable
 from domain.executions.execution import Executed
 from domain.executions.function_sessions import FunctionSessions
+from domain.files.ports import COUNTED_MIN, FileStart
 from domain.functions.function import Definition, Function
 from domain.idempotency import KEPT_FOR, IdempotencyConflict, IdempotencyKey
 from domain.identity import ANONYMOUS, Owner, SessionRef
@@ -168,6 +170,29 @@ async def test_a_bucket_that_fails_refuses_its_own_calls_and_lists_only(world):
             assert await storage.execute(session.ref) == 1
     with pytest.raises(StorageUnavailable):
         await storage.sessions.page(ANONYMOUS, SessionFilter(storage.clock.now()), None, 5)
+
+
+async def started_file(world: World, number: int) -> None:
+    """Begin a file of ALICE in a bucket, which counts as the smallest one."""
+    file_id, until = in_bucket(world.ids.new(world.clock.now()), number), world.clock.now() + timedelta(days=1)
+    await world.storage().files.start(FileStart(file_id, ALICE, "a.txt", "text/plain", 1, until))
+
+
+async def test_files_begin_while_another_bucket_of_the_owner_is_away_and_counts_as_at_its_last_answer(world):
+    files, now = BucketFiles(world.directory), world.clock.now()
+    for number in (1, 2, 3):
+        await started_file(world, number)
+    assert await files.stored_bytes(ALICE, now) == 3 * COUNTED_MIN
+    world.files[3].failure = StorageUnavailable()
+    await started_file(world, 1)
+    assert await files.stored_bytes(ALICE, now) == 4 * COUNTED_MIN
+    assert await BucketFiles(world.directory).stored_bytes(ALICE, now) == 3 * COUNTED_MIN, "it has not counted bucket 3"
+    with pytest.raises(StorageUnavailable):
+        await files.page(ALICE, None, 5, now)
+    for each in world.files.values():
+        each.failure = StorageUnavailable()
+    with pytest.raises(StorageUnavailable):
+        await files.stored_bytes(ALICE, now)
 
 
 async def initialized(world: World, key: IdempotencyKey) -> Session:

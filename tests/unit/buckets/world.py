@@ -148,6 +148,7 @@ class World:
     _turns: Iterator[int] = field(factory=count, init=False)
     made: list[int] = field(factory=list, init=False)
     sent: dict[int, MemoryWebhookStore] = field(factory=dict, init=False)
+    files: dict[int, MemoryFileRepository] = field(factory=dict, init=False)
     audits: dict[int, MemoryAudit] = field(factory=dict, init=False)
     queues: list[MemoryExecutionQueue] = field(factory=list, init=False)
     counts: list[MemoryExecutionCounts] = field(factory=list, init=False)
@@ -199,7 +200,7 @@ class World:
         store = self.stores[number] = MemoryStore()
         if number == 0:
             store.functions = self.functions.functions
-        files = MemoryFileRepository()
+        files = self.files[number] = MemoryFileRepository()
         store.on_counted = lambda finished: files.complete_outputs(finished, self.clock.now())
         sessions = MemorySessionRepository(store, EXAMINED_MAX)
         executions = MemoryExecutionRepository(store, self.clock)
