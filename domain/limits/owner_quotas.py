@@ -21,12 +21,14 @@ class OwnerQuotas:
     """Reservations of live sessions and of stored bytes; None is no quota.
 
     `counted_at_s` is an instant of the process's own clock, which the common clock was `ahead_s` of at that time.
+    `failed_at_s` is when the last exchange failed; -inf if it did not.
     """
 
     sessions: Reservation | None
     stored: Reservation | None
     counted_at_s: float = float("-inf")
     ahead_s: float = 0.0
+    failed_at_s: float = float("-inf")
 
     @property
     def reservations(self) -> Mapping[str, Reservation]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from attrs import frozen
+from attrs import define, field
 
 from domain.clock import Clock, MonotonicClock
-from domain.errors import StorageUnavailable
+from domain.errors import StorageUnavailable, Unavailable
 from domain.identity import Owner
 from domain.limits.owner_quotas import OwnerQuotas
 from domain.limits.ports import ReservationChange, ReservationStore, UsageReader
@@ -13,10 +13,12 @@ from domain.limits.reservation import Reservation
 
 _NS_PER_S = 1_000_000_000
 
+_NEVER_S = float("-inf")
+
 _Proposed = tuple[Reservation, ReservationChange]
 
 
-@frozen
+@define(eq=False)
 class QuotaExchange:
     """Two statements for any number of owners: one counts, one stores what is reserved.
 
@@ -28,6 +30,7 @@ class QuotaExchange:
     _clock: Clock
     _monotonic_ns: MonotonicClock
     _new_version: Callable[[], int]
+    _store_failed_at_s: float = field(default=_NEVER_S, init=False)
 
     async def __call__(self, quotas: Mapping[Owner, OwnerQuotas]) -> bool:
         """Count and reserve; return whether all parts are reserved.
@@ -35,10 +38,25 @@ class QuotaExchange:
         If another process has changed what is reserved since the last exchange, it has to be repeated. Raises
         StorageUnavailable or Overloaded.
         """
+        try:
+            is_accepted = await self._exchange(quotas)
+        except Unavailable:
+            for each in quotas.values():
+                each.failed_at_s = self._own_s()
+            raise
+        for each in quotas.values():
+            each.failed_at_s = _NEVER_S
+        return is_accepted
+
+    def failed_after(self, quotas: OwnerQuotas, instant_s: float) -> bool:
+        """Return whether the owner's last exchange, or the last use of the store, failed after an own instant."""
+        return max(quotas.failed_at_s, self._store_failed_at_s) > instant_s
+
+    async def _exchange(self, quotas: Mapping[Owner, OwnerQuotas]) -> bool:
         for each in quotas.values():
             each.count_begins()
         usages = await self._reader.usage(list(quotas), self._clock.now())
-        now_s, own_s = self._clock.now().timestamp(), self._monotonic_ns() / _NS_PER_S
+        now_s, own_s = self._clock.now().timestamp(), self._own_s()
         proposed: list[_Proposed] = []
         for (owner, each), usage in zip(quotas.items(), usages, strict=True):
             each.ahead_s = now_s - own_s
@@ -48,7 +66,7 @@ class QuotaExchange:
                     proposed.append((reservation, ReservationChange(owner, name, proposal)))
         is_accepted = await self._store_all(proposed)
         for each in quotas.values():
-            each.counted_at_s = own_s if is_accepted else float("-inf")
+            each.counted_at_s = own_s if is_accepted else _NEVER_S
         return is_accepted
 
     async def _store_all(self, proposed: Sequence[_Proposed]) -> bool:
@@ -57,9 +75,14 @@ class QuotaExchange:
         try:
             stored = await self._store.reserve([change for _, change in proposed])
         except BaseException as error:
+            self._store_failed_at_s = self._own_s()
             is_unknown = not isinstance(error, StorageUnavailable) or error.stored == "unknown"
             for reservation, _ in proposed:
                 reservation.fail(is_unknown=is_unknown)
             raise
+        self._store_failed_at_s = _NEVER_S
         accepted = [each.settle(row) for (each, _), row in zip(proposed, stored, strict=True)]
         return all(accepted)
+
+    def _own_s(self) -> float:
+        return self._monotonic_ns() / _NS_PER_S

@@ -49,8 +49,9 @@ class UsageLimiterOptions:
 
     An owner's sessions are counted again after `recount_pause_s`, their executions after `pause_s`, both only while
     the owner makes new ones. A count of executions is used for `calls_kept_s`. A call waits up to `wait_s` for what
-    other processes have reserved, and looks for it after each `wait_pause_s`. An owner that made nothing for `idle_s`
-    is forgotten. After a failed count the next statement covers half as many owners.
+    other processes have reserved, and looks for it after each `wait_pause_s`. For `failing_s` after a failure it does
+    not wait: `run` counts again. An owner that made nothing for `idle_s` is forgotten. After a failed count the next
+    statement covers half as many owners.
     """
 
     pause_s: float = field(default=0.25, validator=gt(0))
@@ -58,6 +59,7 @@ class UsageLimiterOptions:
     calls_kept_s: float = field(default=2.0, validator=gt(0))
     wait_s: float = field(default=1.5, validator=ge(0))
     wait_pause_s: float = field(default=0.1, validator=gt(0))
+    failing_s: float = field(default=9.0, validator=ge(0))
     idle_s: float = field(default=60.0, validator=gt(0))
     owners_max: int = field(default=10_000, validator=ge(1))
     batch_max: int = field(default=100, validator=ge(1))
@@ -145,6 +147,8 @@ class UsageLimiter(Quotas):
 
     async def _exchange_now(self, owner: Owner) -> bool:
         """Count the owner and reserve a part; return whether the store was available."""
+        if self._exchange_of.failed_after(self._known(owner).quotas, self._now_s() - self._options.failing_s):
+            return False
         try:
             for _ in range(_TRIES_MAX):
                 if await self._exchanges.result(owner, partial(self._exchange, [owner])):

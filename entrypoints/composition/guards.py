@@ -47,6 +47,9 @@ _MIB = 1024 * 1024
 _WAIT_SHARE = 0.7
 """Part of a request's time in which it waits for what other processes have reserved of a quota."""
 
+_RECOUNT_STATEMENTS = 4
+"""Times of a request in which quotas are counted again after a failure, which takes three statements at most."""
+
 _VERSION_BITS = 62
 
 
@@ -152,9 +155,9 @@ class OwnerLimits:
         stored_mb, concurrent = settings.max_stored_mb_per_owner, settings.max_concurrent_per_owner
         policy = UsagePolicy(settings.max_sessions_per_owner, stored_mb and stored_mb * _MIB)
         if policy.counts_stored or concurrent is not None:
-            clock, reader, wait_s = self._clock, self._usage_reader, request_timeout_s(settings) * _WAIT_SHARE
+            clock, reader, timeout_s = self._clock, self._usage_reader, request_timeout_s(settings)
             exchange = QuotaExchange(reader, self._reservations, clock, time.monotonic_ns, _new_version)
-            options = UsageLimiterOptions(wait_s=wait_s)
+            options = UsageLimiterOptions(wait_s=timeout_s * _WAIT_SHARE, failing_s=1 + timeout_s * _RECOUNT_STATEMENTS)
             self._usage = UsageLimiter(
                 policy, exchange, reader, clock, time.monotonic_ns, self._held_by, asyncio.sleep, options
             )

@@ -15,7 +15,7 @@ from tests.citus.test_buckets import distribute
 from tests.integration.application.conftest import NODEJS_HERE, Api, serving, settings_for
 from tests.support.commands import run_command
 from tests.support.folders import shared_folder
-from tests.support.waiting import until
+from tests.support.waiting import until, within
 
 SCRIPT = "return event.params.a + 1;"
 SECRETS_KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
@@ -194,6 +194,31 @@ async def test_without_the_coordinator_the_sessions_in_buckets_are_served(api: A
         assert (ready.status_code, ready.json()["components"]["clock"]["status"]) == (503, "ok")
     finally:
         cluster.start(cluster.ports[0])
+
+
+async def test_without_the_coordinator_quotas_hold_new_sessions_up_until_the_first_count_has_failed(
+    cluster: Cluster, database: str, data_dir: Path
+) -> None:
+    variables = {
+        "DATABASE_NODES": "auto",
+        "REQUEST_TIMEOUT_MS": "2000",
+        "MAX_SESSIONS_PER_OWNER": "1000",
+        **NODEJS_HERE,
+    }
+    request = {"headers": {"Language-Title": "nodejs-adder"}, "json": {"script_content": SCRIPT}}
+    async with serving(create_controller(settings_for(cluster.url(database), data_dir, **variables))) as api:
+        cluster.kill(cluster.ports[0])
+        try:
+
+            async def begins() -> bool:
+                return (await api.client.post("/api/v1/initialize", **request)).status_code == 200
+
+            await until(begins, 30)
+            with within(2):
+                made = [await api.initialize("nodejs-adder", SCRIPT) for _ in range(4)]
+            assert {bucket_of(each) for each in made} <= {1, 2}
+        finally:
+            cluster.start(cluster.ports[0])
 
 
 async def test_a_controller_that_knows_no_nodes_is_not_ready_and_refuses_calls(

@@ -97,13 +97,35 @@ async def test_the_first_calls_of_an_owner_wait_for_one_count_together():
     assert world.reader.counted == [[ALICE]]
 
 
-async def test_a_first_count_that_fails_is_repeated_by_the_next_call():
-    world = World()
+async def test_a_first_count_that_fails_is_repeated_by_a_later_call():
+    world = World(UsagePolicy(9), UsageLimiterOptions(failing_s=9))
     world.reader.failure = StorageUnavailable()
     await asyncio.gather(world.add(), world.add())
     world.reader.failure = None
+    world.advance(8.9)
     await world.add()
-    assert world.reader.counted == [[ALICE], [ALICE]]
+    assert world.reader.counted == [[ALICE]], "the last count decides"
+    await world.add(BOB)
+    assert world.reader.counted == [[ALICE], [BOB]], "only the count of the other owner failed"
+    world.advance(0.1)
+    await world.add()
+    assert world.reader.counted == [[ALICE], [BOB], [ALICE]]
+
+
+async def test_while_the_store_fails_calls_wait_for_no_exchange_until_one_in_the_background_succeeds():
+    world = World(UsagePolicy(9), UsageLimiterOptions(failing_s=9))
+    world.store.failure = StorageUnavailable()
+    await world.add()
+    for _ in range(3):
+        world.advance(2)
+        await world.add()
+        await world.add(BOB)
+    assert world.reader.counted == [[ALICE]]
+    world.store.failure = None
+    await world.limiter.count()
+    assert world.reader.counted == [[ALICE], [ALICE, BOB]]
+    await world.add(Owner("carol"))
+    assert world.reader.counted[2:] == [[Owner("carol")]], "the store is asked again"
 
 
 async def test_a_caller_that_leaves_does_not_end_the_count_of_others():
