@@ -86,7 +86,8 @@ engines: $(DEV_STAMP) ## Contracts of repositories and plans on each PostgreSQL 
 	    echo "== $$folder"; \
 	    PGLAMBDA_TEST_POSTGRES="$$folder" $(PYTEST) tests/integration/postgres/test_contracts.py \
 	        tests/integration/postgres/test_limits.py tests/integration/postgres/test_live_output.py \
-	        tests/integration/postgres/test_statements.py tests/integration/postgres/test_migrations.py || exit 1; done
+	        tests/integration/postgres/test_statements.py tests/integration/postgres/test_migrations.py \
+        tests/integration/postgres/test_environments.py tests/integration/postgres/test_runtime_hosts.py || exit 1; done
 	$(PYTEST) $(DURATIONS) -n 2 --dist loadfile tests/citus
 
 soak: $(DEV_STAMP) ## Leaks over many executions, what neighbours of attackers notice, sessions in turn; SOAK=--help for options.

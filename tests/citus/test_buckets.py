@@ -388,7 +388,8 @@ _BODY = "SELECT p.prosrc ~ 'more_[0-9]' FROM pg_proc AS p WHERE p.oid = 'meta.al
 async def test_migrations_reach_every_bucket_and_are_not_reverted(cluster, database, statements):
     url, clock = cluster.url(database), SystemClock()
     text = "CREATE TABLE meta.more (a int PRIMARY KEY);\nCREATE FUNCTION meta.all_of_it() RETURNS bigint LANGUAGE sql "
-    text += "AS $$ SELECT count(*) FROM meta.more $$;\n-- works beside 0016\n"
+    text += "AS $$ SELECT count(*) FROM meta.more $$;\nALTER TABLE meta.sessions ADD COLUMN more int DEFAULT 7;\n"
+    text += "-- works beside 0016\n"
     steps = [*load_migrations(), Migration(len(load_migrations()) + 1, "more", text, "DROP TABLE meta.more")]
     options = MigrationOptions()
     home = MigrationRunner(url, statements.migrations, clock, options, steps)
@@ -403,6 +404,8 @@ async def test_migrations_reach_every_bucket_and_are_not_reverted(cluster, datab
     assert [str(each) for each in await migrations.up()] == [f"{step} in bucket_2"]
     async with opened(url, statements) as (_, gateways):
         for gateway in gateways.values():
+            column = Statement("select_column", "SELECT coalesce(max(s.more), 7) FROM meta.sessions AS s")
+            assert await gateway.fetch(column, {}) == [(7,)]
             assert await gateway.fetch(Statement("select_all", "SELECT meta.all_of_it()"), {}) == [(0,)]
             assert await gateway.fetch(Statement("select_text", _BODY), {}) == [(True,)]
     with pytest.raises(DatabaseDistributed, match="has 2 buckets"):

@@ -28,10 +28,11 @@ from tests.integration.postgres.test_contracts import (
     TestPostgresStateRepository,
     TestPostgresWebhooks,
 )
-from tests.integration.postgres.test_limits import TestPostgresUsageReader
+from tests.integration.postgres.test_limits import TestPostgresExecutionCounts, TestPostgresUsageReader
 from tests.integration.postgres.test_live_output import TestPostgresLiveOutput, output
 
 __all__ = [
+    "TestPostgresExecutionCounts",
     "TestPostgresExecutionQueue",
     "TestPostgresExecutionRepository",
     "TestPostgresFileRepository",
@@ -50,6 +51,8 @@ __all__ = [
 
 _KEPT = ("migrations", "usage_progress", "clock")
 """Tables with what a migrated database has."""
+
+_NOTHING_COUNTED = "UPDATE meta.usage_progress_{} SET counted_until = '00000000-0000-0000-0000-000000000000'"
 
 
 @frozen
@@ -90,6 +93,7 @@ def database_url(cluster: Cluster, bucket: tuple[str, Placement]) -> str:
     with psycopg.connect(url) as connection:
         tables = [table for table in placement.shards if table not in _KEPT and not table[-2:].isdigit()]
         connection.execute(";".join(f"DELETE FROM meta.{table}_{placement.shards[table]}" for table in tables))
+        connection.execute(_NOTHING_COUNTED.format(placement.shards["usage_progress"]))
     return url
 
 
