@@ -1,6 +1,6 @@
 """Counts owners, and reserves a part of what is free for this process."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from attrs import define, field
 
@@ -32,27 +32,27 @@ class QuotaExchange:
     _new_version: Callable[[], int]
     _store_failed_at_s: float = field(default=_NEVER_S, init=False)
 
-    async def __call__(self, quotas: Mapping[Owner, OwnerQuotas]) -> bool:
-        """Count and reserve; return whether all parts are reserved.
+    async def __call__(self, quotas: Mapping[Owner, OwnerQuotas]) -> Collection[Owner]:
+        """Count and reserve; return the owners for whom it has to be repeated.
 
-        If another process has changed what is reserved since the last exchange, it has to be repeated. Raises
-        StorageUnavailable or Overloaded.
+        Of these, another process has changed what is reserved since the last exchange. Raises StorageUnavailable or
+        Overloaded.
         """
         try:
-            is_accepted = await self._exchange(quotas)
+            rejected = await self._exchange(quotas)
         except Unavailable:
             for each in quotas.values():
                 each.failed_at_s = self._own_s()
             raise
         for each in quotas.values():
             each.failed_at_s = _NEVER_S
-        return is_accepted
+        return rejected
 
     def failed_after(self, quotas: OwnerQuotas, instant_s: float) -> bool:
         """Return whether the owner's last exchange, or the last use of the store, failed after an own instant."""
         return max(quotas.failed_at_s, self._store_failed_at_s) > instant_s
 
-    async def _exchange(self, quotas: Mapping[Owner, OwnerQuotas]) -> bool:
+    async def _exchange(self, quotas: Mapping[Owner, OwnerQuotas]) -> Collection[Owner]:
         for each in quotas.values():
             each.count_begins()
         usages = await self._reader.usage(list(quotas), self._clock.now())
@@ -64,14 +64,15 @@ class QuotaExchange:
                 proposal = reservation.propose(counted, now_s, self._new_version())
                 if proposal is not None:
                     proposed.append((reservation, ReservationChange(owner, name, proposal)))
-        is_accepted = await self._store_all(proposed)
-        for each in quotas.values():
-            each.counted_at_s = own_s if is_accepted else _NEVER_S
-        return is_accepted
+        rejected = await self._store_all(proposed)
+        for owner, each in quotas.items():
+            each.counted_at_s = _NEVER_S if owner in rejected else own_s
+        return rejected
 
-    async def _store_all(self, proposed: Sequence[_Proposed]) -> bool:
+    async def _store_all(self, proposed: Sequence[_Proposed]) -> Collection[Owner]:
+        """Store the proposals; return the owners of those that were rejected."""
         if not proposed:
-            return True
+            return frozenset()
         try:
             stored = await self._store.reserve([change for _, change in proposed])
         except BaseException as error:
@@ -81,8 +82,8 @@ class QuotaExchange:
                 reservation.fail(is_unknown=is_unknown)
             raise
         self._store_failed_at_s = _NEVER_S
-        accepted = [each.settle(row) for (each, _), row in zip(proposed, stored, strict=True)]
-        return all(accepted)
+        settled = [(change.owner, each.settle(row)) for (each, change), row in zip(proposed, stored, strict=True)]
+        return {owner for owner, is_accepted in settled if not is_accepted}
 
     def _own_s(self) -> float:
         return self._monotonic_ns() / _NS_PER_S

@@ -42,11 +42,11 @@ class Reserved:
         return evolve(self, slot=slot, amount=0, amount_before=self.amount if passed == 1 else 0)
 
     def without(self, part: "OwnPart") -> "Reserved":
-        """Return it without a part; one that has expired is not in it."""
+        """Return it without a part; one that has expired, or that a failover of the database lost, is not in it."""
         if part.slot == self.slot:
-            return evolve(self, amount=self.amount - part.amount)
+            return evolve(self, amount=max(0, self.amount - part.amount))
         if part.slot == self.slot - 1:
-            return evolve(self, amount_before=self.amount_before - part.amount)
+            return evolve(self, amount_before=max(0, self.amount_before - part.amount))
         return self
 
 

@@ -1,7 +1,7 @@
 """Holds owners to quotas of sessions, bytes and concurrent calls, by periodic counts and reserved parts."""
 
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
@@ -99,7 +99,7 @@ class UsageLimiter(Quotas):
     """Owners whose sessions are to be counted again."""
     _calls_due: dict[Owner, None] = field(factory=dict, init=False)
     """Owners whose executions are to be counted again."""
-    _exchanges: SharedTasks[Owner, bool] = field(factory=SharedTasks, init=False)
+    _exchanges: SharedTasks[Owner, Collection[Owner]] = field(factory=SharedTasks, init=False)
     _loop: DemandLoop = field(factory=DemandLoop, init=False)
     _batch: int = field(init=False)
 
@@ -130,7 +130,8 @@ class UsageLimiter(Quotas):
         """Return when enough is reserved; raises QuotaReached if the owner has it, or others keep it for too long."""
         needs = quotas.needs(size, hidden=hidden)
         reached = refusal(needs)
-        if reached is not None and all(each.exact for _, each, _ in needs):
+        is_recent = quotas.counted_at_s > self._now_s() - self._options.recount_pause_s
+        if reached is not None and is_recent and all(each.exact for _, each, _ in needs):
             raise reached
         until_s = self._now_s() + self._options.wait_s
         with waiting(needs):
@@ -151,7 +152,7 @@ class UsageLimiter(Quotas):
             return False
         try:
             for _ in range(_TRIES_MAX):
-                if await self._exchanges.result(owner, partial(self._exchange, [owner])):
+                if owner not in await self._exchanges.result(owner, partial(self._exchange, [owner])):
                     break
         except Unavailable:
             return False
@@ -203,8 +204,9 @@ class UsageLimiter(Quotas):
         with contextlib.suppress(Unavailable):
             for first in range(0, len(held), self._options.batch_max):
                 batch = dict(held[first : first + self._options.batch_max])
-                if not await self._exchange_of(batch):  # another process came in between
-                    await self._exchange_of(batch)
+                rejected = await self._exchange_of(batch)
+                if rejected:  # another process came in between
+                    await self._exchange_of({owner: batch[owner] for owner in rejected})
 
     async def count(self) -> None:
         """Count the owners that are due; raises StorageUnavailable or Overloaded."""
@@ -236,22 +238,22 @@ class UsageLimiter(Quotas):
         )
         return list(islice(due, self._batch))
 
-    async def _exchange(self, owners: Sequence[Owner]) -> bool:
-        """Count the owners, and reserve a part for each; return whether no other process came in between."""
+    async def _exchange(self, owners: Sequence[Owner]) -> Collection[Owner]:
+        """Count the owners, and reserve a part for each; return those for whom another process came in between."""
         quotas = {owner: self._known(owner).quotas for owner in owners}
         for owner in owners:
             self._sessions_due.pop(owner, None)
-        is_accepted = False
+        again: Collection[Owner] = owners
+        batch = self._batch // 2  # a statement that fails may have covered too many owners
         try:
-            is_accepted = await self._exchange_of(quotas)
+            again = await self._exchange_of(quotas)
+            batch = self._batch * 2
         finally:
-            # A statement that failed may have covered too many owners.
-            batch = self._batch * 2 if is_accepted else self._batch // 2
             self._batch = min(self._options.batch_max, max(1, batch))
             for owner, each in quotas.items():
-                if each.is_held or not is_accepted:
+                if each.is_held or owner in again:
                     self._request(self._sessions_due, owner)
-        return is_accepted
+        return again
 
     async def _count_calls(self) -> None:
         owners = list(islice(self._calls_due, self._options.batch_max))

@@ -32,6 +32,12 @@ def test_a_part_that_has_expired_is_not_subtracted():
     assert reserved.without(OwnPart(1, 5)) == reserved
 
 
+def test_of_a_part_that_the_database_lost_in_a_failover_no_more_is_subtracted_than_is_reserved():
+    reserved = Reserved(version=1, slot=7, amount=3, amount_before=2)
+    assert reserved.without(OwnPart(8, 7)) == evolve(reserved, amount=0)
+    assert reserved.without(OwnPart(8, 6)) == evolve(reserved, amount_before=0)
+
+
 def proposed_by(reservation: Reservation, counted: int, now_s: float = NOW_S) -> Reserved:
     """Return what the process proposes to store."""
     proposal = reservation.propose(counted, now_s, new_version())

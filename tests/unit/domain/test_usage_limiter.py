@@ -13,8 +13,8 @@ from adapters.memory.limits import MemoryReservationStore
 from adapters.memory.manual_clock import ManualClock
 from domain.errors import QuotaReached, StorageUnavailable
 from domain.identity import Owner
-from domain.limits.ports import OwnerUsage, Unlimited, UsageReader
-from domain.limits.reservation import SLOT_S
+from domain.limits.ports import OwnerUsage, ReservationChange, Unlimited, UsageReader
+from domain.limits.reservation import SLOT_S, Reserved
 from domain.limits.usage_limiter import UsageLimiter, UsageLimiterOptions, UsagePolicy
 from tests.support.quotas import limiter_over
 
@@ -44,11 +44,23 @@ class ManualReader(UsageReader):
 
 
 @define(eq=False)
+class CountingStore(MemoryReservationStore):
+    """Counts its calls. Other processes may come before each."""
+
+    calls: int = 0
+
+    async def reserve(self, changes: Sequence[ReservationChange]) -> Sequence[Reserved]:
+        self.calls += 1
+        await asyncio.sleep(0)
+        return await super().reserve(changes)
+
+
+@define(eq=False)
 class World:
     policy: UsagePolicy = field(factory=lambda: UsagePolicy(3, 1000))
     options: UsageLimiterOptions = field(factory=UsageLimiterOptions)
     reader: ManualReader = field(factory=ManualReader)
-    store: MemoryReservationStore = field(factory=MemoryReservationStore)
+    store: CountingStore = field(factory=CountingStore)
     clock: ManualClock = field(factory=ManualClock)
     calls_here: Counter[Owner] = field(factory=Counter)
     limiter: UsageLimiter = field(init=False)
@@ -192,6 +204,16 @@ async def test_a_closed_session_counts_for_nothing_without_a_quota_of_sessions()
         await world.add(size=1)
 
 
+async def test_an_old_count_refuses_nobody():
+    world = World(UsagePolicy(live_sessions_max=3))
+    assert await made_by(world, 4) == 3
+    world.reader.stored[ALICE] = OwnerUsage(0, 0)  # all have expired
+    world.advance(0.9)
+    assert await made_by(world, 1) == 0
+    world.advance(0.1)
+    assert await made_by(world, 4) == 3
+
+
 async def test_the_next_count_finds_sessions_of_other_controllers_and_expired_ones():
     world = World(UsagePolicy(10))
     await world.add()
@@ -210,7 +232,7 @@ async def test_the_next_count_finds_sessions_of_other_controllers_and_expired_on
 
 
 def controllers_of_one_database(number: int, policy: UsagePolicy) -> list[World]:
-    reader, store, clock = ManualReader(), MemoryReservationStore(), ManualClock()
+    reader, store, clock = ManualReader(), CountingStore(), ManualClock()
     return [World(policy, reader=reader, store=store, clock=clock) for _ in range(number)]
 
 
@@ -244,6 +266,24 @@ async def test_controllers_that_fill_a_quota_at_the_same_time_share_it(number):
     controllers = controllers_of_one_database(number, UsagePolicy(live_sessions_max=20))
     made = await asyncio.gather(*(made_by(each, 99) for each in controllers))
     assert sum(made) == 20
+
+
+async def test_controllers_that_count_at_the_same_time_refuse_nobody_and_keep_nothing():
+    """A part that was rejected delays no other one."""
+    controllers = controllers_of_one_database(2, UsagePolicy(live_sessions_max=20))
+    owners = [Owner(f"owner-{number}") for number in range(150)]
+    reserved = controllers[0].store.reserved
+
+    async def pass_time(span_s: float) -> None:
+        for _ in range(int(span_s / 0.25)):
+            controllers[0].advance(0.25)
+            await asyncio.gather(*(each.limiter.count() for each in controllers))
+
+    for _ in range(3):
+        await asyncio.gather(*(each.add(owner) for each in controllers for owner in owners))
+        await pass_time(1)
+    await pass_time(4)
+    assert [owner for owner in owners if reserved[owner, "live_sessions"].total] == []
 
 
 async def test_a_call_waits_for_what_another_controller_has_reserved_and_does_not_use():
@@ -328,12 +368,14 @@ async def test_a_quota_holds_although_the_response_of_the_store_is_lost(stored):
 async def test_an_exchange_is_repeated_if_another_controller_has_changed_what_is_reserved():
     one, other = controllers_of_one_database(2, UsagePolicy(live_sessions_max=100))
     await one.add()
+    await one.add(BOB)
     await other.add()
     one.advance(1)
     await one.limiter.count()
-    assert one.limiter.debug_snapshot()["sessions_due"] == [ALICE]
-    one.advance(1)
+    assert one.limiter.debug_snapshot()["sessions_due"] == [ALICE, BOB]
+    one.advance(0.25)
     await one.limiter.count()
+    assert one.reader.counted[-2:] == [[ALICE, BOB], [ALICE]], "only what was rejected is repeated at once"
     assert one.store.reserved[ALICE, "live_sessions"].total > 0
 
 
