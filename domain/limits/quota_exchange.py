@@ -22,6 +22,9 @@ _Proposed = tuple[Reservation, ReservationChange]
 class QuotaExchange:
     """Two statements for any number of owners: one counts, one stores what is reserved.
 
+    For owners of whom nothing is known, one statement comes before them. It reserves what they would get without rows,
+    so that far from a quota their first session needs two statements.
+
     `new_version` returns a random number above 0.
     """
 
@@ -53,6 +56,7 @@ class QuotaExchange:
         return max(quotas.failed_at_s, self._store_failed_at_s) > instant_s
 
     async def _exchange(self, quotas: Mapping[Owner, OwnerQuotas]) -> Collection[Owner]:
+        await self._store_all(self._first(quotas, self._clock.now().timestamp()))
         for each in quotas.values():
             each.count_begins()
         usages = await self._reader.usage(list(quotas), self._clock.now())
@@ -68,6 +72,15 @@ class QuotaExchange:
         for owner, each in quotas.items():
             each.counted_at_s = _NEVER_S if owner in rejected else own_s
         return rejected
+
+    def _first(self, quotas: Mapping[Owner, OwnerQuotas], now_s: float) -> list[_Proposed]:
+        proposed: list[_Proposed] = []
+        for owner, each in quotas.items():
+            for name, reservation in each.reservations.items():
+                proposal = reservation.propose_first(now_s, self._new_version())
+                if proposal is not None:
+                    proposed.append((reservation, ReservationChange(owner, name, proposal)))
+        return proposed
 
     async def _store_all(self, proposed: Sequence[_Proposed]) -> Collection[Owner]:
         """Store the proposals; return the owners of those that were rejected."""

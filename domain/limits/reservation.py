@@ -84,6 +84,7 @@ class _Sent:
     left_before: int
     left_meanwhile: int
     exact: bool
+    is_first: bool = False
 
 
 @define(eq=False)
@@ -93,7 +94,8 @@ class Reservation:
     An exchange with the store has three steps. `count_begins`; the owner's rows are counted; `propose` returns what
     shall be stored instead of `known`. The store accepts it if `known` is still stored. Then `known` has been stored
     since before the count, so each row that the count missed is in a part that `known` has. Otherwise the rows are
-    counted again. While an exchange is under way there is no other.
+    counted again. While an exchange is under way there is no other. If nothing is known, `propose_first` comes before
+    them: it reserves a part, or reads what is stored.
 
     Amounts are sessions or bytes. `left` may be begun without an exchange, `in_progress` was begun and has not ended,
     and `made` was stored since the last count began. `waiting` is what callers wait for.
@@ -116,6 +118,8 @@ class Reservation:
     _marks: tuple[int, int, bool] = (0, 0, False)
     """`made`, `_gone`, and whether something was in progress, when the count began."""
     _sent: _Sent | None = None
+    _is_first: bool = False
+    """Whether the part was reserved before anything was counted, and nothing was begun with it."""
 
     @property
     def used(self) -> int:
@@ -168,6 +172,20 @@ class Reservation:
         """Note that nothing more will be begun, so that the next exchange returns what is not used."""
         self._begun = 0
 
+    def propose_first(self, now_s: float, version: int) -> Proposal | None:
+        """Return what shall be stored before the first count; None if something is known, or nothing is needed.
+
+        If nothing is stored yet, the part is what an owner without rows would get. Nothing is begun with it before the
+        count. A count below half of the limit then needs no other part.
+        """
+        if self.known.version or not (self.waiting or self._begun):
+            return None
+        part = OwnPart(max(self.limit // 2, min(self.limit, self.waiting)), int(now_s // SLOT_S))
+        reserved = Reserved(version, part.slot, part.amount)
+        self._marks, left = (0, 0, False), self.left
+        self._sent = _Sent(reserved, part, self.counted, left, 0, left, left, self.exact, is_first=True)
+        return Proposal(0, reserved)
+
     def count_begins(self) -> None:
         """Note that what is stored by now will be counted."""
         self._marks = self.made, self._gone, self.in_progress > 0
@@ -179,6 +197,7 @@ class Reservation:
         as much as callers wait for. It has nothing of it if nobody has begun anything since the last exchange.
         """
         made_before, _, was_adding = self._marks
+        is_first, self._is_first = self._is_first, False
         others = self.known.at(int(now_s // SLOT_S)).without(self._part)
         kept = self.in_progress + self.made - made_before
         free = max(0, self.limit - counted - others.total - kept)
@@ -196,6 +215,11 @@ class Reservation:
             min(left, spare),
             exact=not (was_adding or kept),
         )
+        held = self._part.amount
+        if is_first and is_used and part.slot == self._part.slot and part.amount <= held <= kept + free:
+            self._take_count(sent)
+            self.left = held - kept
+            return None
         replaced = self.known.version
         if not part.amount and not self._part.amount:
             if not self.waiting or not others.total:
@@ -211,7 +235,7 @@ class Reservation:
         accepted = stored.version == sent.reserved.version
         self.known = stored
         if accepted:
-            self._part = sent.part
+            self._part, self._is_first = sent.part, sent.is_first
             self._take_count(sent)
         self.left += (sent.spare if accepted else sent.left_before) - sent.left_meanwhile
         return accepted

@@ -48,7 +48,7 @@ _WAIT_SHARE = 0.7
 """Part of a request's time in which it waits for what other processes have reserved of a quota."""
 
 _RECOUNT_STATEMENTS = 4
-"""Times of a request in which quotas are counted again after a failure, which takes three statements at most."""
+"""Times of a request in which quotas are counted again after a failure, which takes four statements at most."""
 
 _VERSION_BITS = 62
 

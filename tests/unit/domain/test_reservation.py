@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from random import Random
 
+import pytest
 from attrs import define, evolve, field
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -61,6 +62,58 @@ def test_half_of_what_is_free_is_reserved_or_what_callers_wait_for():
     reservation.waiting = 9
     exchanged(reservation, 2)
     assert (reservation.left, reservation.known.total) == (8, 8)
+
+
+def first_stored(reservation: Reservation) -> None:
+    """Let the store accept what a process proposes that knows nothing."""
+    proposal = reservation.propose_first(NOW_S, new_version())
+    assert proposal is not None
+    assert proposal.replaced == 0
+    assert reservation.settle(proposal.reserved)
+    assert reservation.left == 0, "nothing is counted"
+
+
+@pytest.mark.parametrize(
+    ("limit", "waiting", "counted", "left"), [(10, 1, 0, 5), (10, 1, 5, 5), (10, 7, 1, 7), (1, 1, 0, 1), (1, 3, 0, 1)]
+)
+def test_what_is_reserved_before_the_first_count_is_used_if_it_is_free(limit, waiting, counted, left):
+    reservation = Reservation(limit, waiting=waiting)
+    first_stored(reservation)
+    reservation.count_begins()
+    assert reservation.propose(counted, NOW_S, new_version()) is None
+    assert (reservation.left, reservation.counted, reservation.known.total) == (left, counted, left)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "counted", "now_s", "reserved"),
+    [(1, 6, NOW_S, 2), (6, 0, NOW_S, 6), (1, 0, NOW_S + SLOT_S, 5), (0, 0, NOW_S, 0)],
+)
+def test_what_is_reserved_before_the_first_count_is_replaced(waiting, counted, now_s, reserved):
+    """If it is not free, if callers wait for more, if the slot is over, or if nobody waits."""
+    reservation = Reservation(10, waiting=1)
+    first_stored(reservation)
+    reservation.waiting = waiting
+    reservation.count_begins()
+    assert proposed_by(reservation, counted, now_s).amount == reserved
+
+
+def test_what_was_begun_before_anything_was_reserved_is_in_the_first_part():
+    reservation = Reservation(10)
+    reservation.begin(1)  # while the store failed
+    proposal = reservation.propose_first(NOW_S, new_version())
+    assert proposal is not None
+    assert reservation.settle(proposal.reserved)
+    assert reservation.left == -1
+    reservation.count_begins()
+    assert reservation.propose(0, NOW_S, new_version()) is None
+    assert (reservation.left, reservation.known.total) == (4, 5)
+
+
+def test_nothing_is_reserved_before_the_count_if_something_is_known_or_nobody_waits():
+    reservation = Reservation(10)
+    assert reservation.propose_first(NOW_S, new_version()) is None
+    reservation.waiting, reservation.known = 1, Reserved(version=new_version())
+    assert reservation.propose_first(NOW_S, new_version()) is None
 
 
 def test_what_is_not_used_between_two_exchanges_is_returned():
@@ -221,19 +274,22 @@ class Fleet:
             self.rows += stored
 
     def exchange(self, process: Process) -> None:
-        """Take the next step of an exchange: begin to count, count, propose, store, hear of it."""
+        """Take the next step of an exchange: propose a first part, begin to count, count, propose, store, hear of it."""
         reservation = process.reservation
-        if not process.counting:
-            process.counting = True
-            reservation.count_begins()
-        elif process.counted is None:
+        if not process.counting and process.proposed is None:
+            process.proposed = reservation.propose_first(self.now_s, new_version())
+            if process.proposed is None:
+                process.counting = True
+                reservation.count_begins()
+        elif process.counting and process.counted is None:
             process.counted = self.rows
         elif process.proposed is None:
+            assert process.counted is not None
             process.proposed = reservation.propose(process.counted, self.now_s, new_version())
             if process.proposed is None:
                 process.finish()
         elif process.answer is None:
-            if self.stored.version == process.proposed.replaced:
+            if self.stored.version in (0, process.proposed.replaced):
                 self.stored = process.proposed.reserved
             process.answer = self.stored
         else:
@@ -248,6 +304,8 @@ class Fleet:
 
     def advance(self, span_s: float) -> None:
         self.now_s += span_s
+        if self.now_s >= self.stored.expires_at_s:
+            self.stored = Reserved()  # the row is removed
         before_s = self.now_s - ENDS_WITHIN_S
         self.left_behind = [each for each in self.left_behind if each > before_s]
         for process in self.processes:
@@ -290,7 +348,7 @@ class Fleet:
 @settings(phases=[Phase.explicit, Phase.generate])
 def test_processes_never_exceed_a_limit_whatever_fails_and_reach_it_when_all_ask(seed: int):
     """A seed is not shrunk: a shorter history is found no faster than read."""
-    fleet, random = Fleet(), Random(seed)
+    fleet, random = Fleet(rows=seed % (LIMIT + 1)), Random(seed)
     for _ in fleet.steps(random):
         assert fleet.rows + fleet.storing <= LIMIT
     fleet.fill()

@@ -132,12 +132,12 @@ async def test_while_the_store_fails_calls_wait_for_no_exchange_until_one_in_the
         world.advance(2)
         await world.add()
         await world.add(BOB)
-    assert world.reader.counted == [[ALICE]]
+    assert (world.store.calls, world.reader.counted) == (1, [])
     world.store.failure = None
     await world.limiter.count()
-    assert world.reader.counted == [[ALICE], [ALICE, BOB]]
+    assert world.reader.counted == [[ALICE, BOB]]
     await world.add(Owner("carol"))
-    assert world.reader.counted[2:] == [[Owner("carol")]], "the store is asked again"
+    assert world.reader.counted[1:] == [[Owner("carol")]], "the store is asked again"
 
 
 async def test_a_caller_that_leaves_does_not_end_the_count_of_others():
@@ -266,6 +266,25 @@ async def test_controllers_that_fill_a_quota_at_the_same_time_share_it(number):
     controllers = controllers_of_one_database(number, UsagePolicy(live_sessions_max=20))
     made = await asyncio.gather(*(made_by(each, 99) for each in controllers))
     assert sum(made) == 20
+
+
+@pytest.mark.parametrize(
+    ("others", "stored", "statements"),
+    [(False, 0, 2), (False, 50, 2), (False, 51, 3), (False, 100, 3), (True, 0, 3), (True, 99, 3)],
+)
+async def test_a_first_session_needs_two_statements_or_three_and_the_next_ones_none(others, stored, statements):
+    """Three near the quota, or if other controllers have reserved something of it."""
+    one, other = controllers_of_one_database(2, UsagePolicy(live_sessions_max=100))
+    if others:
+        await other.add()
+        await other.limiter.release()
+    one.reader.stored[ALICE] = OwnerUsage(stored, 0)
+    one.reader.counted.clear()
+    one.store.calls = 0
+    made = await made_by(one, 20)
+    assert made == min(20, 100 - stored)
+    if made == 20:
+        assert len(one.reader.counted) + one.store.calls == statements
 
 
 async def test_controllers_that_count_at_the_same_time_refuse_nobody_and_keep_nothing():
