@@ -117,12 +117,14 @@ async def test_a_script_that_held_more_than_its_limit_and_ended_well_fails_and_i
         assert (then.failure, then.cold_start) == (None, True)
 
 
-_FILLS_GROUP = "import sys; sys.stdin.read(1); held = bytearray(58 << 20); print('held', flush=True); sys.stdin.read(1)"
+_FILLS_GROUP = (
+    "import sys; sys.stdin.read(1); held = bytearray(236 << 20); print('held', flush=True); sys.stdin.read(1)"
+)
 
 
 def test_a_group_whose_processes_take_nine_tenths_of_its_memory_is_nearly_full():
     try:
-        group = make_control_group(GroupLimits(64 * MIB, 50))
+        group = make_control_group(GroupLimits(256 * MIB, 50))
     except NoControlGroup as error:
         pytest.skip(str(error))
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
