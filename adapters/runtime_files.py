@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from adapters.runtime_frames import BrokenStream, StreamFrame
-from domain.scripts.files import PIECE_SIZE
+from domain.scripts.files import PATH_SIZE_MAX, PIECE_SIZE
 
 FEATURE = "files"
 """What the welcome of a host that gives scripts files names."""
@@ -40,7 +40,7 @@ class FileStep(IntEnum):
 class LeftOffer(Struct, frozen=True):
     """A file that the script has left."""
 
-    path: str
+    path: Annotated[str, Meta(max_length=PATH_SIZE_MAX)]
     size: Annotated[int, Meta(ge=0, le=1 << 40)]
 
 

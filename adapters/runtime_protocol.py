@@ -43,7 +43,7 @@ from domain.hosts.networks import URL_SIZE_MAX
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.scripts.convention import Convention
-from domain.scripts.files import COUNT_MAX, PATH_SIZE_MAX, PATTERNS_MAX, TRANSFER_S
+from domain.scripts.files import COUNT_MAX, FILES_S, PATH_SIZE_MAX, PATTERNS_MAX
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation
 from domain.scripts.syntax import Syntax
@@ -55,7 +55,7 @@ TREE_FACTS = "tree-facts"
 ESCAPED_BYTES = 6
 """The most bytes that JSON takes for one byte of text, as in `\\u0000`."""
 
-TIME_LEFT_MS_MAX = 4_200_000 + int(2 * TRANSFER_S * 1000)
+TIME_LEFT_MS_MAX = 4_200_000 + int(FILES_S * 1000)
 """The longest wait of a controller: SCRIPT_TIMEOUT_MAX_MS, RUNTIME_TIMEOUT_SECONDS and files, at their upper limits."""
 
 _CALLED: Mapping[str, tuple[Language, Convention]] = {

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from domain.errors import RuntimeUnavailable
 from domain.files.given import inline_file
-from domain.scripts.files import MIB, LeftFile, RunFiles, is_wanted
+from domain.scripts.files import MIB, LeftFile, RunFiles
 from domain.scripts.language import Language
 from domain.scripts.report import Failure
 
@@ -63,7 +63,7 @@ class ScriptFiles:
         if sink is None:
             return None
         left = {path.removeprefix(_OUT): each for path, each in self._contents.items() if path.startswith(_OUT)}
-        wanted = [LeftFile(path, len(each)) for path, each in left.items() if is_wanted(path, sink.patterns)]
+        wanted = [LeftFile(path, len(each)) for path, each in left.items() if self._files.is_wanted(path)]
         fault = self._files.fault_of_left(wanted, len(left))
         if fault is not None:
             return fault

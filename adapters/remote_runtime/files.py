@@ -10,7 +10,7 @@ from adapters.runtime_files import FileStep, LeftOffer, offer_of, step_of, step_
 from adapters.runtime_frames import BrokenStream, Kind, StreamFrame
 from adapters.runtime_link import FrameLink
 from domain.errors import Overloaded
-from domain.scripts.files import COUNT_MAX, MIB, PIECE_SIZE, LeftFile, RunFiles, is_wanted, path_fault
+from domain.scripts.files import COUNT_MAX, MIB, PIECE_SIZE, LeftFile, RunFiles, path_fault
 from domain.scripts.report import ScriptReport
 
 PIECES_MAX = 32
@@ -117,12 +117,12 @@ class FileExchange:
 
     def _judged(self, offer: LeftOffer) -> LeftFile:
         """Return the file that the host offers; raises BrokenStream if no host of this protocol would offer it."""
-        path, sink, offered = offer.path, self._files.sink, self._offered
-        if sink is None or path in offered or not is_wanted(path, sink.patterns) or path_fault(path):
+        path, files, offered = offer.path, self._files, self._offered
+        if files.sink is None or path in offered or path_fault(path) or not files.is_wanted(path):
             raise BrokenStream("an offer of a file that nobody wants, or that was offered before")
         offered[path] = offer.size
-        if len(offered) > COUNT_MAX or sum(offered.values()) > self._files.size_mb * MIB:
-            raise BrokenStream(f"offers of more than {COUNT_MAX} files, or {self._files.size_mb} MiB")
+        if len(offered) > COUNT_MAX or sum(offered.values()) > files.size_mb * MIB:
+            raise BrokenStream(f"offers of more than {COUNT_MAX} files, or {files.size_mb} MiB")
         return LeftFile(path, offer.size)
 
     def _begin(self, reply: Coroutine[None, None, None]) -> None:

@@ -15,7 +15,7 @@ from adapters.remote_runtime.replies import HostFull, RunRefused, ScriptNeeded, 
 from adapters.remote_runtime.turns import HostTurn
 from domain.environments.ports import TreeStore
 from domain.errors import DomainError, Overloaded, RuntimeUnavailable
-from domain.scripts.files import TRANSFER_S
+from domain.scripts.files import FILES_S
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, Worker
 from domain.scripts.report import ScriptReport, cancelled_report
@@ -93,7 +93,7 @@ class RemoteWorker(Worker):
 
     @override
     async def run(self) -> ScriptReport:
-        transfers_s = 0.0 if self._run.files is None else 2 * TRANSFER_S
+        transfers_s = 0.0 if self._run.files is None else FILES_S
         ends_at = _now() + self._run.limits.timeout_ms / 1000 + self._options.runtime_timeout_s + transfers_s
         while True:
             refusals = Refusals()

@@ -12,6 +12,7 @@ from domain.executions.ports import EndRecorder, KeyedExecutionRecorder
 from domain.files.asked import AskedFiles
 from domain.identity import SessionRef
 from domain.json_text import JsonText
+from domain.scripts.files import FILES_S
 from domain.scripts.output import OutputListener
 
 
@@ -26,7 +27,7 @@ class ExecutionPolicy:
     request_timeout_s: float
     run_overhead_s: float
     grace_s: float = 60.0
-    files_s: float = 40.0
+    files_s: float = FILES_S
     finish_retry_s: float = 1.0
 
     @property

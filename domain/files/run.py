@@ -14,10 +14,7 @@ from domain.files.given import inline_file, require_given, stored_file
 from domain.files.left import LeftFiles
 from domain.files.service import FileService
 from domain.identity import Owner
-from domain.scripts.files import GivenFile, RunFiles
-
-TRANSFER_S = 10.0
-"""What all statements with given files may take, and all with those that are left. Workers have as much."""
+from domain.scripts.files import TRANSFER_S, GivenFile, RunFiles
 
 
 @frozen

@@ -1,7 +1,10 @@
 """The files of one run: what its script finds below /files/in, and what is collected of that which it leaves."""
 
+import json
+import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Protocol
 from uuid import UUID
 
@@ -15,6 +18,8 @@ COUNT_MAX = 64
 """Files that a script finds, and those that are collected."""
 PATTERNS_MAX = 64
 """Patterns of the paths to collect."""
+PATTERNS_LENGTH_MAX = 4096
+"""Characters of all patterns together."""
 FOLDERS_MAX = 64
 """Folders of the files that a script finds."""
 LEVELS_MAX = 8
@@ -23,7 +28,9 @@ PART_SIZE_MAX = 255
 PATH_SIZE_MAX = 512
 MIB = 1 << 20
 TRANSFER_S = 10.0
-"""The limit of what a worker does with files before a script, and of that after it."""
+"""The limit of what a worker does with files before a script, and of that after it; statements have as much each."""
+FILES_S = 4 * TRANSFER_S
+"""What the files of a run may add to its time: delivery and collection, each in the worker and in the database."""
 
 
 @frozen
@@ -84,6 +91,18 @@ class RunFiles:
     given: tuple[GivenFile, ...] = ()
     sink: FileSink | None = field(default=None, repr=False, eq=False)
 
+    @cached_property
+    def _patterns(self) -> tuple[re.Pattern[str], ...] | None:
+        patterns = None if self.sink is None else self.sink.patterns
+        return None if patterns is None else tuple(map(_compiled, patterns))
+
+    def is_wanted(self, path: str) -> bool:
+        """Return whether a pattern has this path; without patterns each path is wanted.
+
+        A path of 512 characters takes some milliseconds with the patterns that are allowed.
+        """
+        return self._patterns is None or any(each.match(path) for each in self._patterns)
+
     def fault_of_left(self, wanted: Sequence[LeftFile], count: int) -> Failure | None:
         """Return why the wanted ones of `count` files cannot be collected; None if they can."""
         for each in wanted:
@@ -92,6 +111,9 @@ class RunFiles:
                 why = f"it is no regular file, or lies in more than {LEVELS_MAX - 1} folders"
             if why is not None:
                 return refused(why, each.path)
+        double = next((path for path, times in Counter(each.path for each in wanted).items() if times > 1), None)
+        if double is not None:
+            return refused("it is listed twice", double)
         return self._fault_of_sizes(wanted, count)
 
     def _fault_of_sizes(self, wanted: Sequence[LeftFile], count: int) -> Failure | None:
@@ -112,21 +134,25 @@ class RunFiles:
 
 
 def refused(why: str, path: str = "") -> Failure:
-    """Return the failure of a script whose files were not collected, for this reason in the one at the path if any."""
-    shown = path.encode("unicode_escape").decode()[:PATH_SIZE_MAX]
+    """Return the failure of a script whose files were not collected, for this reason in the one at the path if any.
+
+    The path is shown as JSON escapes it, where secrets are found. One that is too long is not shown: its worker may
+    have cut it within a secret.
+    """
+    shown = json.dumps(path)[1:-1]
+    if len(path.encode("utf-8", "surrogatepass")) > PATH_SIZE_MAX:
+        shown = "a file"
     because = f"because of {shown}: {why}. Remove or rename it" if shown else f"because {why}"
     message = f"No file below /files/out was collected, {because}."
     return Failure(FailureCode.FILES_REFUSED, message)
 
 
-def is_wanted(path: str, patterns: tuple[str, ...] | None) -> bool:
-    """Return whether a pattern has this path; without patterns each path is wanted."""
-    return patterns is None or any(_matches(path, each) for each in patterns)
-
-
-def _matches(path: str, pattern: str) -> bool:
-    parts, wanted = path.split("/"), pattern.split("/")
-    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Return what matches as * and ? say. No group is tried again: the time is at most the product of both lengths."""
+    first, *others = (re.escape(each).replace(r"\?", "[^/]") for each in re.split(r"\*+", pattern))
+    inner = "".join(f"(?>[^/]*?{each})" for each in others[:-1])
+    last = f"[^/]*{others[-1]}" if others else ""
+    return re.compile(rf"{first}{inner}{last}\Z", re.DOTALL)
 
 
 def path_fault(path: str) -> str | None:

@@ -1,5 +1,6 @@
 """The files of one execution in its worker: delivered before the script, and collected after it."""
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +12,7 @@ from adapters.sandbox.protocol.replies import FileReply, read_file_reply, read_l
 from adapters.sandbox.workers.channel import Ending, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import WorkerProcess
 from domain.errors import RuntimeUnavailable
-from domain.scripts.files import PIECE_SIZE, TRANSFER_S, LeftFile, RunFiles, is_wanted, refused
+from domain.scripts.files import PIECE_SIZE, TRANSFER_S, LeftFile, RunFiles, refused
 from domain.scripts.language import Language
 from domain.scripts.report import Failure
 
@@ -122,7 +123,11 @@ async def _collect(worker: WorkerFiles, files: RunFiles) -> Failure | None:
     sink = files.sink
     assert sink is not None
     left = await worker.left()
-    wanted = [each for each in left if is_wanted(each.path, sink.patterns)]
+    wanted = []
+    for each in left:
+        await asyncio.sleep(0)  # a name and patterns that are hard to match take some milliseconds
+        if files.is_wanted(each.path):
+            wanted.append(each)
     fault = files.fault_of_left(wanted, len(left))
     if fault is not None:
         return fault

@@ -7,7 +7,7 @@ import msgspec
 from adapters.sandbox.protocol.failures import ReportedFailure
 from adapters.sandbox.workers.channel import Frame, ProtocolBroken
 from domain.scripts.dropped import DROPPED_MAX, NAME_SIZE_MAX, DroppedName
-from domain.scripts.files import COUNT_MAX, LeftFile
+from domain.scripts.files import COUNT_MAX, PATH_SIZE_MAX, LeftFile
 
 
 class ReportedFault(msgspec.Struct):
@@ -48,7 +48,9 @@ class WorkerReply(msgspec.Struct):
     """The places of checked scripts with the form EVENT_IN_CONTEXT."""
 
 
-LeftFiles: TypeAlias = Annotated[tuple[tuple[str, int], ...], msgspec.Meta(max_length=COUNT_MAX + 1)]
+_LeftPath = Annotated[str, msgspec.Meta(max_length=PATH_SIZE_MAX + 1)]
+"""With one character more than is allowed, by which the service sees that it is too long."""
+LeftFiles: TypeAlias = Annotated[tuple[tuple[_LeftPath, int], ...], msgspec.Meta(max_length=COUNT_MAX + 1)]
 """Paths below /files/out with their sizes, which are negative for what is no regular file."""
 
 

@@ -1,8 +1,12 @@
 """Which files of a script are collected, and why the others are not."""
 
+import json
+import time
+
 import pytest
 
-from domain.scripts.files import LeftFile, RunFiles, is_wanted, path_fault, refused
+from adapters.sandbox.selftest.files import TrialFiles
+from domain.scripts.files import LeftFile, RunFiles, path_fault, refused
 from domain.scripts.report import FailureCode
 
 FILES = RunFiles(1)
@@ -62,13 +66,39 @@ def test_too_many_and_too_large_files_are_refused_with_limit_and_observed_value(
 @pytest.mark.parametrize(
     ("patterns", "wanted"),
     [
-        (None, {"a.png", "plots/b.png", "plots/c.txt", "plots/more/d.png"}),
+        (None, {"a.png", "plots/b.png", "plots/c.txt", "plots/more/d.png", "e[1].csv", "e1.csv"}),
         (("*.png",), {"a.png"}),
         (("plots/*.png", "a.*"), {"a.png", "plots/b.png"}),
         (("*/*",), {"plots/b.png", "plots/c.txt"}),
+        (("pl?ts/**t*", "?.pn"), {"plots/c.txt"}),
+        (("*/?.???", "a[.]png", "[ab].png"), {"plots/b.png", "plots/c.txt"}),
+        (("e[1].csv",), {"e[1].csv"}),
         ((), set()),
     ],
 )
 def test_patterns_say_what_is_collected(patterns: tuple[str, ...] | None, wanted: set[str]) -> None:
-    paths = ("a.png", "plots/b.png", "plots/c.txt", "plots/more/d.png")
-    assert {path for path in paths if is_wanted(path, patterns)} == wanted
+    paths = ("a.png", "plots/b.png", "plots/c.txt", "plots/more/d.png", "e[1].csv", "e1.csv")
+    files = RunFiles(1, sink=TrialFiles(patterns=patterns))
+    assert {path for path in paths if files.is_wanted(path)} == wanted
+    assert FILES.is_wanted("a")
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 32 + "b", "a*" * 32 + "d", "*?" * 32 + "b", "*" + "a" * 62 + "b"])
+def test_patterns_that_are_hard_to_match_take_no_long_time(pattern: str) -> None:
+    files = RunFiles(1, sink=TrialFiles(patterns=(pattern,) * 64))
+    began_at = time.process_time()
+    assert not any(files.is_wanted("a" * 190 + "c" * number) for number in range(1, 66))
+    assert time.process_time() - began_at < 5, "a pattern that is tried in all ways takes centuries"
+
+
+def test_a_path_that_is_listed_twice_is_refused() -> None:
+    failure = FILES.fault_of_left([LeftFile("a", 1), LeftFile("b", 1), LeftFile("a", 2)], 3)
+    assert failure is not None
+    assert failure.code is FailureCode.FILES_REFUSED
+    assert "because of a: it is listed twice" in failure.message
+
+
+def test_a_refusal_shows_a_path_whole_as_json_or_not_at_all() -> None:
+    path = "é" * 100 + "\x7f\n\ud800"
+    assert f"because of {json.dumps(path)[1:-1]}: why" in refused("why", path).message
+    assert "because of a file: why" in refused("why", "a" * 513).message

@@ -15,8 +15,8 @@ from adapters.remote_runtime.fleet import HostView, ignore_change
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.remote_runtime.replies import Uncertain
 from adapters.remote_runtime.stream import HostStream
-from adapters.runtime_files import STEP_SIZE_MAX, FileStep, step_of, step_payload
-from adapters.runtime_frames import Kind, StreamFrame
+from adapters.runtime_files import STEP_SIZE_MAX, FileStep, offer_of, step_of, step_payload
+from adapters.runtime_frames import BrokenStream, Kind, StreamFrame
 from adapters.sandbox.selftest.files import TrialFiles, given_file
 from domain.errors import Overloaded
 from domain.files.file import FileNotFound
@@ -340,6 +340,14 @@ async def test_no_piece_is_read_while_the_host_takes_nothing(host: PlayedHost) -
     await until(lambda: len(host.replies) == 8)
     assert len(reads) == 8
     assert host.replies[0] == (PIECE, bytes(PIECE_SIZE))
+
+
+def test_an_offer_of_a_path_that_is_too_long_is_not_read() -> None:
+    _, longest = offer("a" * 512)
+    assert offer_of(longest).path == "a" * 512
+    _, longer = offer("a" * 513)
+    with pytest.raises(BrokenStream, match="cannot be read"):
+        offer_of(longer)
 
 
 def test_a_step_is_a_byte_and_its_content() -> None:

@@ -9,7 +9,7 @@ import pytest
 from adapters.memory.script_runner import MemoryRunnerOptions, MemoryScriptRunner
 from domain.errors import RuntimeUnavailable
 from domain.identity import ANONYMOUS
-from domain.scripts.files import TRANSFER_S
+from domain.scripts.files import FILES_S
 from entrypoints.composition.host_options import runtime_options
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
@@ -177,7 +177,7 @@ class TestExecute:
     async def test_the_longest_time_that_settings_allow_is_accepted(self, client, tmp_path):
         longest = {"SCRIPT_TIMEOUT_MAX_MS": "3600000", "RUNTIME_TIMEOUT_SECONDS": "600", "DATA_DIR": str(tmp_path)}
         settings = load_settings(longest)
-        beside_s = runtime_options(settings).runtime_timeout_s + 2 * TRANSFER_S
+        beside_s = runtime_options(settings).runtime_timeout_s + FILES_S
         left_ms = settings.script_timeout_max_ms + int(beside_s * 1000)
         assert (await client.post("/execute", json=execute_body(time_left_ms=left_ms))).status_code == 200
         response = await client.post("/execute", json=execute_body(time_left_ms=left_ms + 1))

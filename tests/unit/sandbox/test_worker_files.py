@@ -1,5 +1,7 @@
 """Files of a run that a worker does not let go of, and workers that are not used again."""
 
+import asyncio
+import json
 import re
 
 import pytest
@@ -62,6 +64,32 @@ async def test_files_that_cannot_be_collected_fail_the_run():
     assert failure is not None
     assert "did not give them" in failure.message
     assert (is_settled, process.killed) == (False, True)
+
+
+async def test_a_listed_path_that_is_too_long_breaks_the_protocol():
+    for length, is_read in ((513, True), (514, False)):
+        process = ScriptedProcess([LISTED, SETTLED], b'[["%s",1]]' % (b"a" * length))
+        failure, is_settled = await collect(process, RunFiles(1, sink=TrialFiles()))
+        assert ("more than 255" if is_read else "cannot be read") in failure.message
+        assert (is_settled, process.killed) == (is_read, not is_read)
+
+
+async def test_only_wanted_files_are_read_and_others_have_their_turn():
+    turns = []
+
+    async def others():
+        for number in range(100):
+            turns.append(number)
+            await asyncio.sleep(0)
+
+    listed = [["a.txt", 0], *([f"{number}.bin", 1] for number in range(60))]
+    process = ScriptedProcess([LISTED, SETTLED], json.dumps(listed).encode())
+    sink = TrialFiles(patterns=("*.txt",))
+    running = asyncio.ensure_future(others())
+    assert await collect(process, RunFiles(1, sink=sink)) == (None, True)
+    assert sink.kept == {"a.txt": b""}
+    assert len(turns) >= 60, "one for each path"
+    await running
 
 
 @pytest.mark.parametrize("reusable", [True, False])
