@@ -10,6 +10,7 @@ from domain.errors import FieldTooLarge, Problem
 from domain.executions.by_name import FunctionCalls
 from domain.executions.service import ExecutionService
 from domain.files.asked import INLINE_SIZE_MAX, AskedFiles
+from domain.idempotency import IdempotencyKey
 from entrypoints.http.endpoints.asynchronous import AsynchronousEndpoints, require_no_options, submission
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.parsing.bodies import BodyParser, Examiner, json_text
@@ -24,6 +25,9 @@ from entrypoints.http.schemas.fields import given
 _ENVELOPE_SIZE = 64 * 1024
 _FILES_SIZE = 2 * INLINE_SIZE_MAX
 """Of content in the request as JSON: base64 takes a third more, and text more the more characters it escapes."""
+
+_WITH_FILES = b"files:"
+"""The kind of payload of a call with files, whose params may be any JSON."""
 
 
 def execute_parser(options: HttpOptions, examiner: Examiner) -> BodyParser[ExecuteBody]:
@@ -66,7 +70,7 @@ class ExecutionEndpoints:
         key = self._keys.read(request)
         body = await self._parser.read(request)
         params = json_text(body.params)
-        hashed = None if key is None else idempotency_key(key, _payload(embedded(params), body))
+        hashed = _hashed(key, embedded(params), body)
         if (manner := self._asynchronous.manner(request)) is not None:
             return await self._asynchronous.accept(request, submission(body, hashed), manner)
         if body.async_ is not UNSET:
@@ -81,7 +85,7 @@ class ExecutionEndpoints:
         body = await self._parser.read(request)
         params, name = json_text(body.params), request.parameters["language_title"]
         version = name.partition("@")[2]
-        hashed = None if key is None else idempotency_key(key, _payload((version, embedded(params)), body))
+        hashed = _hashed(key, (version, embedded(params)), body)
         if (manner := self._asynchronous.manner(request)) is not None:
             return await self._asynchronous.accept_by_name(request, submission(body, hashed), manner)
         if body.async_ is not UNSET:
@@ -92,9 +96,11 @@ class ExecutionEndpoints:
         return json_response(ExecuteResponse.of(executed), headers=REPLAYED if executed.replayed else ())
 
 
-def _payload(params: Any, body: ExecuteBody) -> Any:
-    """Return what a key stands for: without files as earlier releases have it."""
-    return (params, given(body.files), given(body.collect)) if _has_files(body) else params
+def _hashed(key: str | None, params: Any, body: ExecuteBody) -> IdempotencyKey | None:
+    """Return the key of a call with what it stands for: without files as earlier releases have it."""
+    if key is None or not _has_files(body):
+        return None if key is None else idempotency_key(key, params)
+    return idempotency_key(key, (params, given(body.files), given(body.collect)), _WITH_FILES)
 
 
 def _files(body: ExecuteBody) -> AskedFiles | None:

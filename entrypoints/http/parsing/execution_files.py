@@ -8,7 +8,7 @@ from msgspec import UnsetType
 
 from domain.errors import FieldTooLarge, Problem
 from domain.files.asked import INLINE_SIZE_MAX, AskedFile, AskedFiles
-from domain.scripts.files import path_fault
+from domain.scripts.files import PATTERNS_LENGTH_MAX, path_fault
 from entrypoints.http.parsing.body_problems import BodyProblem
 from entrypoints.http.schemas.executions import ExecuteBody
 from entrypoints.http.schemas.fields import given
@@ -26,7 +26,11 @@ def files_problems(body: ExecuteBody) -> Iterator[BodyProblem]:
     size = sum(map(_inline_size, files))
     if size > INLINE_SIZE_MAX:
         yield FieldTooLarge("/files", INLINE_SIZE_MAX, size)
-    for at, pattern in enumerate(collect if isinstance(collect, list) else ()):
+    patterns = collect if isinstance(collect, list) else []
+    length = sum(map(len, patterns))
+    if length > PATTERNS_LENGTH_MAX:
+        yield Problem("/collect", f"must have at most {PATTERNS_LENGTH_MAX} characters together, not {length}")
+    for at, pattern in enumerate(patterns):
         why = path_fault(pattern)
         if why is not None:
             yield Problem(f"/collect/{at}", f"matches no file: {why}")

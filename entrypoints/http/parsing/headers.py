@@ -41,15 +41,18 @@ class IdempotencyKeys:
         return key
 
 
-def idempotency_key(key: str | None, payload: Any) -> IdempotencyKey | None:
-    """Return the key with the hash of a payload, which is any value that can be encoded as JSON."""
-    return None if key is None else IdempotencyKey(key, payload_hash(payload))
+def idempotency_key(key: str | None, payload: Any, kind: bytes = b"") -> IdempotencyKey | None:
+    """Return the key with the hash of a payload, which is any value that can be encoded as JSON.
+
+    The `kind` stands in front of it. No JSON begins so, so payloads of two kinds have different hashes.
+    """
+    return None if key is None else IdempotencyKey(key, payload_hash(payload, kind))
 
 
-def payload_hash(payload: Any) -> str:
+def payload_hash(payload: Any, kind: bytes = b"") -> str:
     """Return the SHA-256 of the canonical JSON: sorted members, no spaces, one spelling of numbers and strings."""
     value = msgspec.json.decode(msgspec.json.encode(payload))
-    return hashlib.sha256(_canonical(value)).hexdigest()
+    return hashlib.sha256(kind + _canonical(value)).hexdigest()
 
 
 def reject_idempotency_key(request: Request, advice: str) -> None:

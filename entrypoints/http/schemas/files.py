@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from domain.files.asked import INLINE_SIZE_MAX
 from domain.files.file import StoredFile
 from domain.scripts.collected import CollectedFile
-from domain.scripts.files import COUNT_MAX, PATH_SIZE_MAX
+from domain.scripts.files import COUNT_MAX, PATH_SIZE_MAX, PATTERNS_LENGTH_MAX
 from entrypoints.http.schemas import fields
 
 Path = Annotated[str, Meta(description="The path of the file below /files/in.", min_length=1, max_length=PATH_SIZE_MAX)]
@@ -37,7 +37,8 @@ CollectField = Annotated[
     bool | Annotated[list[Pattern], Meta(max_length=COUNT_MAX)],
     Meta(
         description="Whether the files that the script leaves below /files/out are stored, or the paths of those to "
-        "store, such as plots/*.png: * and ? stand for characters within a part. The default is false."
+        "store, such as plots/*.png: * and ? stand for characters within a part. All paths together have at most "
+        f"{PATTERNS_LENGTH_MAX} characters. The default is false."
     ),
 ]
 

@@ -80,6 +80,10 @@ async def test_inline_files_go_in_and_what_is_left_comes_out(client):
         ({"files": {}}, "/files"),
         ({"collect": ["a", "../*"]}, "/collect/1"),
         ({"collect": "a"}, "/collect"),
+        (
+            {"collect": ["x" * 200 + "/" + "y" * 200] * 11},
+            {"/collect": "must have at most 4096 characters together, not 4411"},
+        ),
     ],
 )
 async def test_files_that_cannot_be_are_refused_with_the_place(client, body, problems):
@@ -117,6 +121,14 @@ async def test_a_repeated_call_gets_the_same_files_and_other_files_are_another_c
     assert again.json()["files"] == first.json()["files"]
     assert again.headers["idempotent-replayed"] == "true"
     other = await client.post(f"{EXECUTE}/{session_id}", json={"collect": ["a"]}, headers=headers)
+    assert error_of(other, 409)["code"] == "IDEMPOTENCY_CONFLICT"
+
+
+async def test_params_that_look_like_a_call_with_files_are_another_call(client):
+    session_id, headers = await initialized(client, files={"size_mb": 1}), {"Idempotency-Key": "k"}
+    first = await client.post(f"{EXECUTE}/{session_id}", json={"params": 1, "collect": True}, headers=headers)
+    assert first.status_code == 200, first.text
+    other = await client.post(f"{EXECUTE}/{session_id}", json={"params": [1, None, True]}, headers=headers)
     assert error_of(other, 409)["code"] == "IDEMPOTENCY_CONFLICT"
 
 
