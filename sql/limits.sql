@@ -121,20 +121,20 @@ CROSS JOIN LATERAL ( -- noqa: ST05
     SELECT coalesce(sum(n.stored_bytes), 0) AS stored_bytes, count(*) AS examined
     FROM (
         (
-            SELECT coalesce(pg_column_size(q.params), 0) AS stored_bytes
+            SELECT coalesce(pg_column_size(q.params), 0) + coalesce(pg_column_size(q.options), 0) AS stored_bytes
             FROM meta.queued_executions AS q
             WHERE q.language = any(:languages::text[]) AND q.owner = c.owner
             LIMIT :rows_max::bigint
         )
         UNION ALL
-        SELECT coalesce(pg_column_size(o.params), 0) AS stored_bytes
+        SELECT coalesce(pg_column_size(o.params), 0) + coalesce(pg_column_size(o.options), 0) AS stored_bytes
         FROM meta.open_executions AS o
         WHERE o.claim_id IS NOT NULL AND o.owner = c.owner
         UNION ALL
         (
             SELECT
-                coalesce(pg_column_size(k.params), 0) + coalesce(pg_column_size(k.answer), 0)
-                + coalesce(pg_column_size(k.result), 0) AS stored_bytes
+                coalesce(pg_column_size(k.params), 0) + coalesce(pg_column_size(k.options), 0)
+                + coalesce(pg_column_size(k.answer), 0) + coalesce(pg_column_size(k.result), 0) AS stored_bytes
             FROM meta.idempotency_keys AS k
             WHERE k.owner = c.owner AND k.outcome IS NOT NULL
             ORDER BY k.winner DESC

@@ -30,16 +30,17 @@ found_entries AS MATERIALIZED (
     SELECT n.execution_id
     FROM (
         SELECT
-            f.execution_id, f.params_bytes,
-            sum(f.params_bytes) OVER (ORDER BY f.execution_id) AS bytes_with_it
+            f.execution_id, f.bytes,
+            sum(f.bytes) OVER (ORDER BY f.execution_id) AS bytes_with_it
         FROM (
-            SELECT q.execution_id, pg_column_size(q.params) AS params_bytes
+            SELECT
+                q.execution_id, pg_column_size(q.params) + coalesce(pg_column_size(q.options), 0) AS bytes
             FROM meta.queued_executions AS q
             WHERE q.request_id = :request_id::uuid AND :owner::text IN (q.owner, '*')
             LIMIT :rows_max::bigint
         ) AS f
     ) AS n
-    WHERE n.bytes_with_it - n.params_bytes < :bytes_max::bigint
+    WHERE n.bytes_with_it - n.bytes < :bytes_max::bigint
 ),
 picked_entries AS MATERIALIZED (
     SELECT q.execution_id, q.request_id
@@ -120,8 +121,8 @@ picked_keys AS MATERIALIZED (
         FROM (
             SELECT
                 k.request_id, k.owner, k.key,
-                coalesce(pg_column_size(k.params), 0) + coalesce(pg_column_size(k.answer), 0)
-                + coalesce(pg_column_size(k.result), 0) AS bytes
+                coalesce(pg_column_size(k.params), 0) + coalesce(pg_column_size(k.options), 0)
+                + coalesce(pg_column_size(k.answer), 0) + coalesce(pg_column_size(k.result), 0) AS bytes
             FROM meta.idempotency_keys AS k
             WHERE k.request_id = :request_id::uuid AND :owner::text IN (k.owner, '*')
             LIMIT :rows_max::bigint
@@ -285,7 +286,8 @@ SELECT
 -- Also entries of sessions that were removed, and open records of accepted executions. With the open record goes the right
 -- to record the end.
 WITH first AS MATERIALIZED (
-    SELECT q.ready_at, q.execution_id, pg_column_size(q.params) AS bytes
+    SELECT
+        q.ready_at, q.execution_id, pg_column_size(q.params) + coalesce(pg_column_size(q.options), 0) AS bytes
     FROM meta.queued_executions AS q
     WHERE
         q.language = :language::text
@@ -452,8 +454,8 @@ WITH first AS MATERIALIZED (
         CASE
             WHEN k.owner <> :owner::text THEN 0
             ELSE
-                coalesce(pg_column_size(k.params), 0) + coalesce(pg_column_size(k.answer), 0)
-                + coalesce(pg_column_size(k.result), 0)
+                coalesce(pg_column_size(k.params), 0) + coalesce(pg_column_size(k.options), 0)
+                + coalesce(pg_column_size(k.answer), 0) + coalesce(pg_column_size(k.result), 0)
         END AS bytes
     FROM meta.idempotency_keys AS k
     WHERE (k.request_id, k.owner, k.key) > (:after_request_id::uuid, :after_owner::text, :after_key::text)

@@ -11,7 +11,7 @@
 -- makes it read the first rows from the index, where it would else sort all rows of an owner of whom it knows nothing
 -- yet. The unique index of open records in order makes one of two claims wait for the other, and then take nothing.
 -- `IS TRUE` makes the planner look up what was opened in a hash table, where it would else compare each with each.
--- Params are stored again with the open record, so a claim takes about bytes_max of them, or one entry.
+-- Params and options are stored again with the open record, so a claim takes about bytes_max of them, or one entry.
 WITH RECURSIVE turn (language, owner, first_ready_at, lap, position) AS (
     SELECT :after_language::text, :after_owner::text, NULL::timestamptz, 0, 0
     UNION ALL
@@ -128,7 +128,10 @@ chosen AS MATERIALIZED (
     LIMIT :entries_max::bigint
 ),
 sized AS (
-    SELECT c.*, sum(pg_column_size(c.params)) OVER (ORDER BY c.nth, c.position) AS bytes_with_it FROM chosen AS c
+    SELECT c.*, sum(c.bytes) OVER (ORDER BY c.nth, c.position) AS bytes_with_it
+    FROM (
+        SELECT n.*, pg_column_size(n.params) + coalesce(pg_column_size(n.options), 0) AS bytes FROM chosen AS n
+    ) AS c
 ),
 opened AS (
     INSERT INTO meta.open_executions (
@@ -139,7 +142,7 @@ opened AS (
         c.request_id, c.execution_id, c.owner, c.slot, c.deadline_at, c.in_order, :claim_id::uuid,
         c.language || '-' || c.title, c.ready_at, c.start_until, c.kept_until, c.params, c.options, c.key, c.payload_hash
     FROM sized AS c
-    WHERE c.bytes_with_it - pg_column_size(c.params) < :bytes_max::bigint
+    WHERE c.bytes_with_it - c.bytes < :bytes_max::bigint
     ORDER BY c.request_id, c.execution_id
     ON CONFLICT (request_id) WHERE in_order DO NOTHING
     RETURNING request_id, execution_id
@@ -163,18 +166,20 @@ LEFT JOIN LATERAL (
 ) AS l ON TRUE
 ORDER BY c.nth, c.position;
 
--- name: put_back_executions(request_ids, execution_ids, claim_ids, not_befores, cancelled, cancelled_error)!
+-- name: put_back_executions(request_ids, execution_ids, claim_ids, not_befores, expiries, cancelled, cancelled_error)!
 -- An open record of another claim stays: the statement may be sent twice, and the entry may be claimed again between. A
--- cancel that was requested meanwhile ends the entry. Each call has a claim. With `=`, PostgreSQL would take it for the
+-- cancel that was requested meanwhile ends the entry. An expiry that is null, or later, changes nothing. Each call has a claim. With `=`, PostgreSQL would take it for the
 -- condition of the index open_executions_id, and read all of that.
 WITH call AS (
     SELECT *
     FROM
-        unnest(:request_ids::uuid[], :execution_ids::uuid[], :claim_ids::uuid[], :not_befores::timestamptz[])
-            AS c (request_id, execution_id, claim_id, not_before)
+        unnest(
+            :request_ids::uuid[], :execution_ids::uuid[], :claim_ids::uuid[], :not_befores::timestamptz[],
+            :expiries::timestamptz[]
+        ) AS c (request_id, execution_id, claim_id, not_before, expires_at)
 ),
 held AS MATERIALIZED (
-    SELECT o.request_id, o.execution_id, c.not_before
+    SELECT o.request_id, o.execution_id, c.not_before, c.expires_at
     FROM call AS c
     INNER JOIN meta.open_executions AS o ON o.request_id = any(ARRAY[c.request_id]) AND c.execution_id = o.execution_id
     WHERE o.claim_id IS NOT DISTINCT FROM c.claim_id
@@ -185,7 +190,7 @@ removed AS (
     DELETE FROM meta.open_executions AS o
     USING held AS h
     WHERE o.request_id = any(ARRAY[h.request_id]) AND o.execution_id = h.execution_id
-    RETURNING o.*, h.not_before, coalesce((o.options ->> 'attempt')::smallint, 1::smallint) AS attempt
+    RETURNING o.*, h.not_before, least(o.start_until, h.expires_at) AS expires_at, coalesce((o.options ->> 'attempt')::smallint, 1::smallint) AS attempt
 ),
 queued AS (
     INSERT INTO meta.queued_executions (
@@ -193,7 +198,7 @@ queued AS (
         params, options, key, payload_hash
     )
     SELECT
-        r.execution_id, r.request_id, r.ready_at, r.not_before, r.start_until, r.kept_until, r.slot, r.in_order, r.owner,
+        r.execution_id, r.request_id, r.ready_at, r.not_before, r.expires_at, r.kept_until, r.slot, r.in_order, r.owner,
         split_part(r.language_title, '-', 1), substr(r.language_title, strpos(r.language_title, '-') + 1), r.params,
         r.options, r.key, r.payload_hash
     FROM removed AS r

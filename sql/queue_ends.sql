@@ -280,8 +280,8 @@ RETURNING o.execution_id;
 -- name: erase_execution(request_id, execution_id, partition, owner, act_id, actor, origin, act)!
 -- Of an execution that has ended. An empty text in place of the result, which is JSON, marks the key of an erased call. A
 -- message to a webhook has result and error at its end, and its receiver may have echoed them. A controller that died may
--- have left live output. The owner "*" stands for every owner. Never prepared: a plan for the given partition locks only
--- that one.
+-- have left live output. Files that its script has left are removed as by remove_file. The owner "*" stands for every
+-- owner. Never prepared: a plan for the given partition of the history locks only that one.
 WITH history AS (
     UPDATE meta.executions AS e
     SET
@@ -296,7 +296,7 @@ WITH history AS (
 ),
 keys AS (
     UPDATE meta.idempotency_keys AS k
-    SET answer = NULL, result = '', params = NULL
+    SET answer = NULL, result = '', params = NULL, options = k.options - 'files'
     WHERE
         k.request_id = :request_id::uuid
         AND k.winner = :execution_id::uuid
@@ -312,6 +312,21 @@ live AS (
     DELETE FROM meta.live_output AS l
     USING erased AS e
     WHERE l.request_id = :request_id::uuid AND l.execution_id = :execution_id::uuid
+),
+files AS (
+    UPDATE meta.files AS f
+    SET complete = FALSE, expires_at = '-infinity'
+    FROM erased AS e
+    WHERE f.request_id = :request_id::uuid AND f.execution_id = :execution_id::uuid
+),
+uses AS (
+    UPDATE meta.execution_uses AS u
+    SET uses = (u.uses::jsonb - 'files')::text
+    FROM erased AS e
+    WHERE
+        u.slot = :partition::smallint
+        AND u.execution_id = :execution_id::uuid
+        AND u.uses::jsonb -> 'files' IS NOT NULL
 ),
 messages AS (
     UPDATE meta.deliveries AS d

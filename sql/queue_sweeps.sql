@@ -62,9 +62,11 @@ LIMIT :ended_max::bigint;
 
 -- name: end_entries(request_ids, execution_ids, bytes_max, now, cancelled, expired, cancelled_error, expired_error)
 -- Ends those of the entries that can no longer run. The next call ends the rows that are locked now, and those beyond
--- about bytes_max of params, which are stored again under the key.
+-- about bytes_max of params and options, which are stored again under the key.
 WITH picked AS MATERIALIZED (
-    SELECT q.execution_id, q.request_id, q.expires_at, pg_column_size(q.params) AS params_bytes
+    SELECT
+        q.execution_id, q.request_id, q.expires_at,
+        pg_column_size(q.params) + coalesce(pg_column_size(q.options), 0) AS bytes
     FROM unnest(:request_ids::uuid[], :execution_ids::uuid[]) AS c (request_id, execution_id)
     INNER JOIN meta.queued_executions AS q ON c.execution_id = q.execution_id AND c.request_id = q.request_id
     WHERE q.execution_id = any(:execution_ids::uuid[])
@@ -73,7 +75,7 @@ WITH picked AS MATERIALIZED (
 ),
 judged AS (
     SELECT
-        p.execution_id, p.request_id, p.params_bytes,
+        p.execution_id, p.request_id, p.bytes,
         CASE
             WHEN s.closed_at < p.expires_at THEN 'cancelled'
             WHEN
@@ -93,7 +95,7 @@ judged AS (
     ) AS s ON TRUE
 ),
 ending AS (
-    SELECT j.*, sum(j.params_bytes) OVER (ORDER BY j.execution_id) AS bytes_with_it
+    SELECT j.*, sum(j.bytes) OVER (ORDER BY j.execution_id) AS bytes_with_it
     FROM judged AS j
     WHERE j.outcome IS NOT NULL
 ),
@@ -106,7 +108,7 @@ removed AS (
         AND q.execution_id = any(:execution_ids::uuid[])
         AND q.execution_id = e.execution_id
         AND q.request_id = e.request_id
-        AND e.bytes_with_it - e.params_bytes < :bytes_max::bigint
+        AND e.bytes_with_it - e.bytes < :bytes_max::bigint
     RETURNING
         q.*, e.outcome, q.language || '-' || q.title AS language_title,
         coalesce((q.options ->> 'attempt')::smallint, 1::smallint) AS attempt

@@ -58,6 +58,11 @@ class MemoryFileRepository(FileRepository):
                 del self.started[file.file_id]
                 self.completed[file.file_id] = file
 
+    def remove_outputs(self, execution_id: UUID) -> None:
+        """Remove the files of an execution that is erased."""
+        for file in [each for each in self.completed.values() if each.execution_id == execution_id]:
+            self._remove(file)
+
     @override
     async def find(self, owner: Owner, file_id: UUID) -> StoredFile:
         self._require_available()
@@ -104,9 +109,7 @@ class MemoryFileRepository(FileRepository):
         file = await self.find(owner, file_id)
         if file.expires_at <= now:
             raise FileNotFound
-        del self.completed[file_id]
-        self.started[file_id] = FileStart(file_id, file.owner, file.name, file.content_type, file.size, now)
-        self.ended.add(file_id)
+        self._remove(file)
 
     @override
     async def erase(self, now: datetime, file_id: UUID | None = None, chunks_max: int = ERASED_MAX) -> int:
@@ -134,6 +137,12 @@ class MemoryFileRepository(FileRepository):
                 part.pop(file_id, None)
             self.ended.discard(file_id)
         return len(ended)
+
+    def _remove(self, file: StoredFile) -> None:
+        del self.completed[file.file_id]
+        left = file.owner, file.name, file.content_type, file.size, file.expires_at
+        self.started[file.file_id] = FileStart(file.file_id, *left)
+        self.ended.add(file.file_id)
 
     def _is_kept(self, file_id: UUID, now: datetime) -> bool:
         file = self.completed.get(file_id) or self.started[file_id]

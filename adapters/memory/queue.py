@@ -1,5 +1,6 @@
 """The queue of executions in memory."""
 
+import json
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from itertools import islice
@@ -20,6 +21,7 @@ from domain.executions.execution import Executed, Execution, FinishedExecution, 
 from domain.executions.ports import ExecutionRepository
 from domain.idempotency import KeptCall, KeyInterrupted
 from domain.identity import EVERY_OWNER, Owner, SessionRef
+from domain.json_text import JsonText
 from domain.paging import Page
 from domain.queue.entry import Claimed, Entry, RetryCause
 from domain.queue.ports import EVERY_STATE, ClaimRequest, Claims, StateFilter
@@ -70,7 +72,9 @@ class MemoryExecutionQueue(MemoryQueueReader):
     @override
     async def put_back(self, claimed: Claimed, not_before: datetime) -> None:
         self._store.require_available()
-        self._return(claimed.entry.execution_id, claimed.claim_id, not_before)
+        if self._return(claimed.entry.execution_id, claimed.claim_id, not_before):
+            accepted = self._store.accepted[claimed.entry.execution_id]
+            accepted.entry = accepted.entry.expired(claimed.entry.window.expires_at)
 
     @override
     async def unclaim(self, claim_id: UUID, not_before: datetime) -> int:
@@ -121,7 +125,8 @@ class MemoryExecutionQueue(MemoryQueueReader):
         row, accepted = self._store.history.get(execution_id), self._store.accepted.get(execution_id)
         if row is not None and owner in (row.ref.owner, EVERY_OWNER):
             erased = evolve(row, params=None, result=None, error=None, stdout=None, stderr=None)
-            self._store.history[execution_id] = erased
+            self._store.history[execution_id] = evolve(erased, uses=_without_files(erased.uses))
+            self._store.on_erased(execution_id)
             self.audit.record(act, row.ref.owner, str(execution_id), {"request_id": str(session_id)})
             self._announcer.forget(execution_id)
         for key, call in self._store.keys.items():
@@ -229,14 +234,15 @@ class MemoryExecutionQueue(MemoryQueueReader):
         accepted.claim_id = claim.claim_id
         return Claimed(accepted.entry, execution, claim.claim_id)
 
-    def _return(self, execution_id: UUID, claim_id: UUID, not_before: datetime) -> None:
+    def _return(self, execution_id: UUID, claim_id: UUID, not_before: datetime) -> bool:
         if execution_id not in self._store.open_executions or self._rows.claim_of(execution_id) != claim_id:
-            return
+            return False
         del self._store.open_executions[execution_id]
         self._store.accepted[execution_id].not_before = not_before
         self._store.queued.add(execution_id)
         if execution_id in self._store.cancels:
             self._end(execution_id, CANCELLED, not_before)
+        return True
 
     def _end(self, execution_id: UUID, report: ScriptReport, now: datetime) -> None:
         self._store.queued.remove(execution_id)
@@ -268,6 +274,12 @@ class MemoryExecutionQueue(MemoryQueueReader):
         self._enqueue(entry, session, accepted.allowance, accepted.retention)
         accepted.next_attempt = entry.execution_id
         return True
+
+
+def _without_files(uses: JsonText | None) -> JsonText | None:
+    """Return what an erased execution has used: its files had names of the script."""
+    kept = {name: each for name, each in json.loads(uses or "{}").items() if name != "files"}
+    return None if uses is None else JsonText(json.dumps(kept))
 
 
 def _key_of(entry: Entry) -> tuple[Owner, UUID, str]:

@@ -127,7 +127,7 @@ class MemoryScriptRunner(ScriptRunner):
         return {"status": "ok" if self.unavailable is None else "failing", "running": self.running}
 
     async def execute(self, run: ScriptRun, function: _Function, stop: Stop) -> Ended:
-        """Run the script when runs are not held; raises ExecutionUnknown if the test has set it."""
+        """Run the script when runs are not held."""
         with self._counted():
             if await self._is_stopped_while_held(stop):
                 return Ended(None, CANCELLED)
@@ -135,10 +135,13 @@ class MemoryScriptRunner(ScriptRunner):
             event = _event(run)
             ended = _with_state(run, event, await evaluate(function, event, run.listener, stop))
             ended = evolve(ended, dropped=event.pop("dropped", ()))
+        return self._bounded(ended)
+
+    def require_reported(self, run: ScriptRun) -> None:
+        """Raise ExecutionUnknown if the test has set it."""
         if self.unknown_next is not None:
             reason, self.unknown_next = self.unknown_next, None
             raise ExecutionUnknown(reason, run.execution_id)
-        return self._bounded(ended)
 
     def warm_up(self, run: ScriptRun) -> bool:
         """Bind a worker to the session; return whether it had none."""
@@ -235,6 +238,8 @@ class MemoryWorker(Worker):
         fault = None if self._files is None or ended.failure == CANCELLED else await self._files.collect()
         if fault is not None:
             ended = evolve(ended, result=None, failure=ended.failure or fault)
+        if ended.failure != CANCELLED:
+            self._runner.require_reported(self._run)
         return ScriptReport(
             result=ended.result,
             failure=ended.failure,

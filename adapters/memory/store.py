@@ -47,7 +47,7 @@ class AcceptedEntry:
     erased_status: ExecutionStatus | None = None
 
 
-def _ignore(_finished: FinishedExecution) -> None:
+def _ignore(_: object) -> None:
     return
 
 
@@ -58,6 +58,8 @@ class MemoryStore:
     sessions: dict[UUID, Session] = field(factory=dict)
     on_counted: Callable[[FinishedExecution], None] = _ignore
     """Called with each execution that counts."""
+    on_erased: Callable[[UUID], None] = _ignore
+    """Called with each execution that is erased."""
 
     scripts: dict[UUID, Script] = field(factory=dict)
     open_executions: dict[UUID, OpenExecution] = field(factory=dict)

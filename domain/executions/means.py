@@ -113,7 +113,11 @@ class Means:
             if secrets is not None and files.left is not None:
                 files.left.shown = secrets.shown_text
             syntax, guarded = grants.run_syntax, self._egress.guarded(network)
-            yield RunMeans(network, state, secrets, syntax, environment, files.run, files.left, guarded)
+            try:
+                yield RunMeans(network, state, secrets, syntax, environment, files.run, files.left, guarded)
+            finally:
+                if files.left is not None:
+                    files.left.close()
 
     @asynccontextmanager
     async def _state(

@@ -32,6 +32,7 @@ class LeftFiles:
     """Why a file could not be stored."""
     _taken: dict[str, StoredFile] = field(factory=dict, init=False)
     _is_complete: bool = field(default=False, init=False)
+    _is_reported: bool = field(default=False, init=False)
 
     @property
     def files(self) -> dict[str, StoredFile]:
@@ -56,6 +57,7 @@ class LeftFiles:
 
         What was stored in vain is erased.
         """
+        self._is_reported = True
         if not self._is_complete:
             self._service.discard(self._taken.values())
         if self.error is not None:
@@ -63,6 +65,11 @@ class LeftFiles:
             failure = files_lost(self.error)
             return report if report.failure is not None else evolve(report, result=None, state=None, failure=failure)
         return evolve(report, files=tuple(map(self._collected, self._taken))) if self._is_complete else report
+
+    def close(self) -> None:
+        """Erase what was stored of a run that has ended without a report."""
+        if not self._is_reported:
+            self._service.discard(self._taken.values())
 
     def _collected(self, path: str) -> CollectedFile:
         file = self._taken[path]

@@ -202,14 +202,14 @@ class Dispatcher:
             self.wake()
 
     def _postponing(self, recorder: "QueuedRecorder", error: DomainError) -> EndRecorder:
-        """Return what puts an entry back that cannot run now: until its expiry, if it can never run.
+        """Return what puts an entry back that cannot run now, or ends it as expired if it can never run.
 
         Its owner rests only if others of its entries may not run either.
         """
         if isinstance(error, StateTaken):
             return evolve(recorder, pause=self._policy.postponed_pause, unstarted=_rest_nobody)
         if isinstance(error, FileNotFound | FileExpired):
-            return evolve(recorder, pause=recorder.left(), unstarted=_rest_nobody)
+            return evolve(recorder, unstarted=_rest_nobody, can_run=False)
         return recorder
 
     def _rest(self, owner: Owner, until: datetime) -> None:
@@ -232,13 +232,16 @@ class QueuedRecorder(EndRecorder):
     _pause: timedelta
     _jitter: Jitter
     _unstarted: Callable[[Owner, datetime], None]
+    _can_run: bool = True
+    """Whether the entry may start later. One that may not would hold up those behind it until its expiry."""
 
-    def left(self) -> timedelta:
-        """Return the time until the entry expires."""
-        return max(timedelta(0), self._claimed.entry.window.expires_at - self._clock.now())
-
-    async def withdraw(self, execution_id: UUID, ref: SessionRef) -> None:  # noqa: ARG002  # those of the entry
-        not_before = self._clock.now() + self._pause
+    async def withdraw(self, execution_id: UUID, ref: SessionRef) -> None:  # noqa: ARG002  # that of the entry
+        now = self._clock.now()
+        if not self._can_run:
+            await self._queue.put_back(evolve(self._claimed, entry=self._claimed.entry.expired(now)), now)
+            await self._queue.end_entries(now, ref)
+            return
+        not_before = now + self._pause
         self._unstarted(self._claimed.entry.ref.owner, not_before)
         await self._queue.put_back(self._claimed, not_before)
 

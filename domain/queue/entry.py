@@ -199,6 +199,10 @@ class Entry:
         """Where the entry stands in the order of the queue: its first possible start less its head start."""
         return self.window.not_before - timedelta(seconds=self.options.priority_s)
 
+    def expired(self, now: datetime) -> "Entry":
+        """Return the entry with an expiry at `now`, if it would expire later."""
+        return evolve(self, window=evolve(self.window, expires_at=min(self.window.expires_at, now)))
+
     def next_attempt(self, execution_id: UUID, pause: timedelta) -> "Entry":
         """Return the next attempt after a pause, without a key and within the same expiry.
 

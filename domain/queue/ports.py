@@ -115,6 +115,7 @@ class ExecutionQueue(Protocol):
     async def put_back(self, claimed: Claimed, not_before: datetime) -> None:
         """Return an entry whose script did not start to its place in the queue, and remove its open record.
 
+        It expires as `claimed.entry` says, if that is earlier than before.
         Nothing happens if the claim has no open record of it. If its cancel was requested meanwhile, it ends as
         cancelled.
         """
@@ -165,7 +166,7 @@ class ExecutionQueue(Protocol):
         ...
 
     async def erase(self, owner: Owner, execution_id: UUID, session_id: UUID, act: Act) -> None:
-        """Erase params, result and output of an execution that has ended, and record the act, in one write.
+        """Erase params, result, output and files of an execution that has ended, and record the act, in one write.
 
         Its state stays, without `kept_until`; its key raises KeyErased. Messages to webhooks lose result and error.
         Erasing again changes nothing. EVERY_OWNER erases for any owner.

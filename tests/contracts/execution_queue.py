@@ -574,6 +574,15 @@ class ExecutionQueueContract(ABC):
         assert await process.history(session) == []
         assert await process.status(second.execution_id) is ExecutionStatus.RUNNING
 
+    async def test_an_entry_that_is_put_back_with_an_earlier_expiry_expires_then(self, process, session, storage):
+        entry = await process.add(session, in_order=True)
+        behind = await process.add(session, in_order=True)
+        claimed, now = await process.claim_one(), storage.clock.now()
+        await process.queue.put_back(evolve(claimed, entry=claimed.entry.expired(now)), now)
+        assert await process.claimed_ids() == [behind.execution_id]
+        assert await process.queue.end_entries(now, session.ref) == 1
+        assert await process.status(entry.execution_id) is ExecutionStatus.EXPIRED
+
     async def test_putting_back_twice_does_not_take_the_entry_from_the_next_claim(self, process, session, storage):
         await process.add(session)
         earlier = await process.claim_one()

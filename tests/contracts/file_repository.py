@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from datetime import timedelta
 from uuid import UUID
@@ -9,6 +10,7 @@ from uuid import UUID
 import pytest
 from attrs import evolve
 
+from domain.audit import ActName
 from domain.executions.execution import ExecutionLost, OpenExecution
 from domain.files.file import CHUNK_SIZE, FileNotFound, StoredFile
 from domain.files.ports import COUNTED_MIN, FileStart
@@ -16,6 +18,7 @@ from domain.identity import EVERY_OWNER, Owner
 from domain.json_text import JsonText
 from tests.contracts.keyed_call_repository import KEY
 from tests.contracts.storage import ALICE, BOB, Storage
+from tests.support.acts import act
 
 PAUSE = timedelta(minutes=2)
 DAY = timedelta(days=1)
@@ -147,6 +150,25 @@ class FileRepositoryContract(ABC):
         file = await self.left(storage, execution)
         assert await storage.keyed_executions.finish(evolve(storage.finished(execution), files=(file,)), KEY) == 1
         assert await storage.files.find(ALICE, file.file_id) == file
+
+    async def test_an_erased_execution_leaves_no_file_and_no_name_of_one(self, storage: Storage) -> None:
+        assert storage.queue is not None
+        execution = await storage.begin((await storage.add(ALICE)).ref)
+        file, other = await self.left(storage, execution), await self.stored(storage)
+        uses = JsonText('{"files":{"out":[{"path":"a"}]},"state":{"version":2}}')
+        await storage.executions.finish(evolve(storage.finished(execution), files=(file,), uses=uses))
+        erased = execution.execution_id, execution.ref.session_id, act(ActName.EXECUTIONS_ERASE)
+        await storage.queue.erase(BOB, *erased)
+        assert await storage.files.find(ALICE, file.file_id) == file
+        await storage.queue.erase(ALICE, *erased)
+        with pytest.raises(FileNotFound):
+            await storage.files.find(ALICE, file.file_id)
+        row = await storage.executions.get(ALICE, execution.execution_id)
+        assert json.loads(row.uses or "") == {"state": {"version": 2}}
+        await self.erase_all(storage)
+        with pytest.raises(FileNotFound):
+            await storage.files.chunk(file.file_id, 0, 0, 1)
+        assert await storage.files.find(ALICE, other.file_id) == other
 
     async def test_an_empty_file_has_no_chunks(self, storage: Storage) -> None:
         file = await self.stored(storage, content=b"")

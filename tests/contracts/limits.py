@@ -12,6 +12,7 @@ from attrs import evolve
 
 from adapters.memory.manual_clock import ManualClock
 from domain.audit import ActName
+from domain.files.asked import AskedFile, AskedFiles
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.limits.ports import (
@@ -24,6 +25,7 @@ from domain.limits.ports import (
     UsageReader,
 )
 from domain.limits.reservation import NONE, Proposal, Reserved
+from domain.queue.entry import AcceptOptions
 from domain.webhooks.delivery import Delivery
 from domain.webhooks.ports import DeliveryQueue, WebhookRepository
 from domain.webhooks.webhook import ENDS, Event, SecretVersion, Webhook
@@ -203,6 +205,12 @@ class UsageReaderContract:
         entry = evolve(process.entry(session.ref), params=JsonText(json.dumps(_RANDOM[:1000])))
         await process.accept(entry)
         assert 1000 <= await grown() < 1100
+        inline = AskedFiles((AskedFile("a", content=_RANDOM[:3000].encode()),))
+        with_files = evolve(process.entry(session.ref), options=AcceptOptions(files=inline))
+        await process.accept(with_files)
+        assert 3000 <= await grown() < 4500, "in base64"
+        await process.queue.cancel(ALICE, with_files.execution_id, storage.clock.now())
+        await grown()
         await process.finish(await process.claim_one(), report_of(result=JsonText(json.dumps(_RANDOM[:2000]))))
         assert 2000 <= await grown() < 2500
         webhook = Webhook(UUID(int=9), ALICE, "https://example.com/", ENDS, SecretVersion("0123456789abcdef"))

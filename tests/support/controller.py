@@ -93,6 +93,7 @@ class Fakes:
     def __attrs_post_init__(self) -> None:
         self.store.functions = self.functions.functions
         self.store.on_counted = lambda finished: self.files.complete_outputs(finished, self.clock.now())
+        self.store.on_erased = self.files.remove_outputs
         self.output = MemoryLiveOutput(self.store)
         self.sessions = MemorySessionRepository(self.store)
         self.executions = MemoryExecutionRepository(self.store, self.clock)

@@ -65,6 +65,7 @@ def memory_storage(store: MemoryStore, webhooks: MemoryWebhookStore | None = Non
     clock, ids, functions = ManualClock(), SequentialIds(), MemoryFunctionRepository()
     store.functions, files = functions.functions, MemoryFileRepository()
     store.on_counted = lambda finished: files.complete_outputs(finished, clock.now())
+    store.on_erased = files.remove_outputs
     sessions, executions = MemorySessionRepository(store, EXAMINED_MAX), MemoryExecutionRepository(store, clock)
     announcer = MemoryAnnouncer(webhooks or MemoryWebhookStore(), ids)
     queue = MemoryExecutionQueue(store, executions, ids, announcer=announcer)

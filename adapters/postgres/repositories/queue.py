@@ -134,7 +134,7 @@ class PostgresExecutionQueue(QueueReader):
     async def put_back(self, claimed: Claimed, not_before: datetime) -> None:
         entry = claimed.entry
         await self._put_backs.submit(
-            PutBackCall(entry.ref.session_id, entry.execution_id, claimed.claim_id, not_before)
+            PutBackCall(entry.ref.session_id, entry.execution_id, claimed.claim_id, not_before, entry.window.expires_at)
         )
 
     @override

@@ -43,6 +43,8 @@ class PutBackCall:
     execution_id: UUID
     claim_id: UUID
     not_before: datetime
+    expires_at: datetime | None = None
+    """When it expires, if that is earlier than before."""
 
 
 @frozen
@@ -153,6 +155,7 @@ class PutBackExecutions(BatchStatement[PutBackCall, None]):
             "execution_ids": codec.uuids(call.execution_id for call in calls),
             "claim_ids": codec.uuids(call.claim_id for call in calls),
             "not_befores": codec.instants(call.not_before for call in calls),
+            "expiries": codec.instants(call.expires_at for call in calls),
             "cancelled": report_text(CANCELLED),
             "cancelled_error": error_text(CANCELLED.failure),
         }

@@ -89,8 +89,8 @@ ERASE = Contract(
     Tag.EXECUTIONS,
     "Erase what an execution had and gave",
     "Erases params, result, error and output of an execution that has ended, in the history, under its Idempotency-Key "
-    "and in messages to webhooks. Its state and its times stay. A repeated call with its key gets 409. Repeating this "
-    "call changes nothing.",
+    "and in messages to webhooks, and the files that its script left. Its state and its times stay. A repeated call "
+    "with its key gets 409. Repeating this call changes nothing.",
     errors=(ExecutionNotFound, ExecutionNotEnded, StorageUnavailable),
     examples=(ApiExample("erased", "An execution that has ended"),),
 )

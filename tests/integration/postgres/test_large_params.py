@@ -1,6 +1,7 @@
 """Entries bring their params along wherever they move: one statement moves a bounded number of bytes, or one entry."""
 
 import asyncio
+import random
 from functools import partial
 
 import psycopg
@@ -13,6 +14,7 @@ from adapters.postgres.repositories.purges import PostgresOwnerPurger, PostgresS
 from adapters.postgres.repositories.queue import PostgresExecutionQueue
 from adapters.postgres.retention.entry_ender import EntryEnder, QueueLimits
 from domain.audit import ActName
+from domain.files.asked import AskedFile, AskedFiles
 from domain.idempotency import KEPT_FOR
 from domain.identity import ANONYMOUS
 from domain.scripts.report import ExecutionStatus
@@ -22,6 +24,7 @@ from tests.support.acts import act
 from tests.support.waiting import until
 
 ONE = QueueLimits(bytes_max=1)
+INLINE = AskedFiles((AskedFile("a", content=random.Random(1).randbytes(3000)),))
 
 
 @pytest.fixture
@@ -34,6 +37,27 @@ async def test_a_claim_takes_no_more_bytes_than_its_limit_or_one_entry(process):
     session = await process.storage.add()
     entries = [(await process.add(session)).execution_id for _ in range(3)]
     assert [await process.claimed_ids() for _ in range(4)] == [*([each] for each in entries), []]
+
+
+async def test_files_in_the_request_count_as_params_do(gateway, statements, storage):
+    queue = PostgresExecutionQueue(gateway, statements, storage.executions, BatchKeys(), QueueLimits(bytes_max=2000))
+    process, session = QueueOfOne(evolve(storage, queue=queue)), await storage.add()
+    entries = [(await process.add(session, files=INLINE)).execution_id for _ in range(2)]
+    assert [await process.claimed_ids() for _ in range(3)] == [*([each] for each in entries), []]
+
+
+async def test_an_erased_execution_keeps_no_file_of_its_request(process, database_url):
+    session = await process.storage.add()
+    entry = await process.add(session, priority_s=7, files=INLINE)
+    await process.finish(await process.claim_one())
+    with psycopg.connect(database_url) as connection:
+        read = partial(connection.execute, "SELECT options FROM meta.idempotency_keys")
+        assert read().fetchone()[0]["files"]
+        erased = entry.execution_id, session.ref.session_id, act(ActName.EXECUTIONS_ERASE)
+        await process.queue.erase(ANONYMOUS, *erased)
+        (options,) = read().fetchone()
+    assert "files" not in options
+    assert options["priority_s"] == 7
 
 
 async def test_all_entries_end_however_large_they_are(process, gateway, statements):

@@ -29,6 +29,8 @@ from adapters.postgres.repositories.queue_statements import (
     CancelExecutions,
     EndCall,
     FinishQueuedExecutions,
+    PutBackCall,
+    PutBackExecutions,
 )
 from adapters.postgres.statements.catalogue import Statements
 from adapters.postgres.statements.files import load
@@ -595,7 +597,7 @@ def _queue_statements(statements: Statements) -> list[tuple[Statement, dict[str,
         (claims.claim_executions, claim),
         (
             claims.put_back_executions,
-            {**one, "claim_ids": one["request_ids"], "not_befores": codec.instants([now]), **ended},
+            PutBackExecutions(claims.put_back_executions).columns([PutBackCall(SOME_ID, SOME_ID, SOME_ID, now)]),
         ),
         (
             ends.finish_queued_executions,

@@ -202,6 +202,7 @@ class World:
             store.functions = self.functions.functions
         files = self.files[number] = MemoryFileRepository()
         store.on_counted = lambda finished: files.complete_outputs(finished, self.clock.now())
+        store.on_erased = files.remove_outputs
         sessions = MemorySessionRepository(store, EXAMINED_MAX)
         executions = MemoryExecutionRepository(store, self.clock)
         webhooks = self.sent.setdefault(number, MemoryWebhookStore())

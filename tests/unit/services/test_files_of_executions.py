@@ -26,7 +26,7 @@ from domain.identity import ANONYMOUS, SessionRef
 from domain.json_text import JsonText
 from domain.queue.entry import AcceptOptions, Entry
 from domain.queue.submission import Start
-from domain.scripts.report import ExecutionStatus, FailureCode
+from domain.scripts.report import ExecutionStatus, ExecutionUnknown, FailureCode
 from domain.secrets.secret import SecretRef
 from domain.secrets.service import SecretRequest, SecretService
 from tests.support.waiting import until
@@ -264,6 +264,20 @@ async def test_a_file_name_shows_no_secret(world: FilesWorld) -> None:
     assert [*await stored(world)] == ["[secret API_KEY].txt"]
 
 
+async def test_a_refusal_of_a_file_name_shows_no_secret(world: FilesWorld) -> None:
+    await world.secret_service.put(
+        SecretRef(ANONYMOUS, "API_KEY"), SecretRequest("größe-horse"), Actor("anonymous", "127.0.0.1")
+    )
+    grants = evolve(GRANTS, secrets=SecretsGrant(("API_KEY",)))
+    ref = await a_session(world, leaving({r"größe-horse\n": b"a"}), grants)
+    with pytest.raises(ExecutionFailed) as failed:
+        await execute(world, ref)
+    assert failed.value.code == "FILES_REFUSED"
+    failure = failed.value.report.failure
+    assert failure is not None
+    assert "because of [secret API_KEY]\\n: its path has a character" in failure.message
+
+
 async def test_a_purge_ends_with_the_files_that_a_script_leaves(world: FilesWorld) -> None:
     ref = await a_session(world, leaving({"a": b"a"}))
     with pytest.raises(ExecutionFailed, match="purged meanwhile"):
@@ -308,18 +322,40 @@ async def test_files_that_a_later_run_cannot_have_are_refused_at_once(world: Fil
     assert await accepted(later, ref, given, start=Start(timedelta(seconds=8)))
 
 
-async def test_a_later_run_whose_file_is_gone_waits_for_its_expiry_and_never_runs(world: FilesWorld) -> None:
+async def test_a_later_run_whose_file_is_gone_expires_at_once_and_holds_up_none_behind_it(world: FilesWorld) -> None:
     later, uploaded = Later(world), await upload(world)
     ref = await a_session(world)
-    entry = await accepted(later, ref, AskedFiles((AskedFile("a", uploaded.file_id),)))
+    options = AcceptOptions(in_order=True, files=AskedFiles((AskedFile("a", uploaded.file_id),)))
+    entry = await later.add(ref, "{}", options=options)
+    behind = await later.add(ref, "{}", options=AcceptOptions(in_order=True))
     await world.files_service.remove(ANONYMOUS, uploaded.file_id)
     async with later.dispatching():
-        await until(lambda: later.queue.put_backs == 1)
-        await until(lambda: not later.dispatcher.held)
+        assert (await later.ended(behind)).status is ExecutionStatus.SUCCEEDED
+    assert entry.execution_id not in world.store.queued
     state = await later.service.wait(ANONYMOUS, entry.execution_id, 0)
-    assert state.status is ExecutionStatus.QUEUED
-    assert world.store.accepted[entry.execution_id].not_before == entry.window.expires_at
-    assert world.runner.ran == []
+    assert state.status is ExecutionStatus.EXPIRED
+    assert world.runner.ran == [behind.execution_id]
+
+
+async def test_what_a_run_left_whose_end_is_unknown_is_erased(world: FilesWorld) -> None:
+    ref = await a_session(world, leaving({"a": b"a"}))
+    world.runner.unknown_next = "the runtime disconnected"
+    with pytest.raises(ExecutionUnknown):
+        await execute(world, ref)
+    assert await stored(world) == {}
+    assert world.files.started == {}
+    assert world.files.chunks == {}
+
+
+async def test_an_erased_execution_leaves_no_file(world: FilesWorld) -> None:
+    later, ref = Later(world), await a_session(world, leaving({"a": b"a"}))
+    entry = await accepted(later, ref, ALL)
+    async with later.dispatching():
+        await later.ended(entry)
+    assert len(await stored(world)) == 1
+    await later.service.erase(ANONYMOUS, entry.execution_id, Actor("anonymous", "127.0.0.1"))
+    assert await stored(world) == {}
+    assert world.store.history[entry.execution_id].uses == "{}"
 
 
 async def test_a_later_run_that_cannot_have_its_grants_now_returns_to_the_queue_for_a_moment(world: FilesWorld) -> None:
