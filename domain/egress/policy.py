@@ -30,7 +30,7 @@ class AddressRules:
         if plain is None or any(plain in network for network in self.denied):
             return False
         own = is_own or plain.is_loopback or plain.is_unspecified
-        if (own and port in self.own_ports) or (plain, port) in guarded:
+        if (own and port in self.own_ports) or (plain, port) in [(_plain(host), at) for host, at in guarded]:
             return False
         if any(plain in network for network in self.allowed):
             return True

@@ -55,6 +55,13 @@ def test_endpoints_of_the_service_elsewhere_are_not_reached(text, port, may):
     assert LOCAL.permit(ip_address(text), port, is_own=False, guarded=DATABASE) is may
 
 
+def test_a_guarded_address_counts_in_each_of_its_notations():
+    mapped = [(ip_address("::ffff:10.1.1.1"), 5432)]
+    assert not LOCAL.permit(ip_address("10.1.1.1"), 5432, is_own=False, guarded=mapped)
+    assert not LOCAL.permit(ip_address("::ffff:10.1.1.1"), 5432, is_own=False, guarded=mapped)
+    assert LOCAL.permit(ip_address("10.1.1.1"), 443, is_own=False, guarded=mapped)
+
+
 def test_an_address_with_a_zone_is_in_no_network():
     linked = AddressRules(allowed=(ip_network("fe80::/10"),))
     assert linked.permit(ip_address("fe80::1"), 443, is_own=False)
