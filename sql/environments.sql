@@ -185,7 +185,8 @@ WHERE
 RETURNING 1 AS is_renewed;
 
 -- name: select_waiting_builds(now)
--- Returns how many versions have no build, or only ones whose builders were lost, and since when the first one waits.
+-- Returns how many versions have no build, or only ones whose builders were lost, since when the first one waits, and
+-- how many builds have a lease that has not ended.
 WITH begun AS (
     SELECT
         b.name, b.version, max(b.lease_until) AS left_at,
@@ -193,7 +194,12 @@ WITH begun AS (
     FROM meta.environment_builds AS b
     GROUP BY b.name, b.version
 )
-SELECT count(*) AS versions, min(coalesce(b.left_at, e.created_at)) AS since
+SELECT
+    count(*) AS versions, min(coalesce(b.left_at, e.created_at)) AS since,
+    (
+        SELECT count(*) FROM meta.environment_builds AS r
+        WHERE r.status = 'building' AND r.lease_until > :now::timestamptz
+    ) AS running
 FROM meta.environments AS e
 LEFT JOIN begun AS b ON e.name = b.name AND e.version = b.version
 WHERE e.retired_at IS NULL AND coalesce(b.is_left, TRUE);

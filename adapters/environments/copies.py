@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing_extensions import override
 
 from adapters.environments.archive import FORMAT, Unpacker
 from adapters.environments.folder import Locked, PartialTree, TreeFolder, begun
+from domain.clock import MonotonicClock
 from domain.environments.ports import HeldTree, TreeCache, TreeStore
 from domain.environments.tree import BadTree, StoredTree, TreeLimits, TreeStats, TreeUnavailable
 from domain.errors import DomainError
@@ -67,12 +69,14 @@ class TreeCopies(TreeCache):
     _bytes_max: int
     _wait_s: float
     _free: Callable[[Path], int] = free_bytes
-    stats: TreeStats = field(factory=TreeStats, init=False)
+    _monotonic_ns: MonotonicClock = time.monotonic_ns
+    stats: TreeStats = field(init=False)
     _verified: set[str] = field(factory=set, init=False)
     _fetches: dict[str, "asyncio.Task[None]"] = field(factory=dict, init=False)
     _thread: ThreadPoolExecutor = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.stats = TreeStats(self._monotonic_ns)
         self._thread = ThreadPoolExecutor(1, "trees", _be_nice)
 
     async def open(self) -> None:
@@ -129,6 +133,7 @@ class TreeCopies(TreeCache):
                 await self._run(self.folder.discard, digest)
                 return None
             self.folder.touch(digest)
+            self.stats.find(digest)
         except BaseException:  # also of a caller that is cancelled
             lock.release()
             raise

@@ -213,7 +213,12 @@ class MemoryBuildQueue(BuildQueue):
             is_left = all(each.status is BuildStatus.BUILDING and each.lease_until <= now for each in builds)
             if version.retired_at is None and is_left:
                 since.append(max((each.lease_until for each in builds), default=version.created_at))
-        return WaitingBuilds(len(since), min(since, default=None))
+        running = [
+            each
+            for each in self.store.builds.values()
+            if each.status is BuildStatus.BUILDING and each.lease_until > now
+        ]
+        return WaitingBuilds(len(since), min(since, default=None), len(running))
 
     def _held(self, build: ClaimedBuild) -> Build | None:
         is_own = self.store.builders.get(_key(build)) == build.claim.builder

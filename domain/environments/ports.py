@@ -65,10 +65,11 @@ class ClaimedBuild:
 
 @frozen
 class WaitingBuilds:
-    """How many versions wait for a builder, and since when the first of them does."""
+    """How many versions wait for a builder, since when the first of them does, and how many builds run meanwhile."""
 
     count: int
     since: datetime | None
+    running: int = 0
 
 
 class BuildQueue(Protocol):
@@ -91,7 +92,7 @@ class BuildQueue(Protocol):
     async def waiting(self, now: datetime) -> WaitingBuilds:
         """Return which versions no builder of any platform has begun, or one has left with a lease that has ended.
 
-        Retired versions do not wait.
+        Retired versions do not wait. A build runs as long as its lease has not ended.
         """
         ...
 

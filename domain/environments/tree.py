@@ -1,11 +1,13 @@
 """A tree: the files of an environment. Each member is judged before it is written, at the build and on each host."""
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar
 
 from attrs import define, field, frozen
 
+from domain.clock import MonotonicClock
 from domain.errors import Unavailable
 
 PART_SIZE_MAX = 255
@@ -53,33 +55,44 @@ class TreeLimits:
 
 
 _REFUSALS_MAX = 8
+_REFUSAL_NS = 10 * 60 * 1_000_000_000
 
 
 @define(eq=False)
 class TreeStats:
     """Trees of a host that were fetched, refused, found changed on the disk, and removed for others."""
 
+    _monotonic_ns: MonotonicClock
     fetched: int = 0
     refused: int = 0
     changed: int = 0
     evicted: int = 0
     bytes: int = 0
     """Bytes of the trees on the disk, as of the last fetch."""
-    refusals: dict[str, str] = field(factory=dict)
-    """Why trees are not here, by their digest: the last _REFUSALS_MAX of them."""
+    _refusals: dict[str, tuple[int, str]] = field(factory=dict, init=False)
+
+    @property
+    def refusals(self) -> Mapping[str, str]:
+        """Why trees are not here, by their digest: the last _REFUSALS_MAX of those of the last _REFUSAL_NS."""
+        since_ns = self._monotonic_ns() - _REFUSAL_NS
+        return {digest: reason for digest, (at_ns, reason) in self._refusals.items() if at_ns > since_ns}
 
     def take(self, digest: str) -> None:
         """Count a tree that has come."""
         self.fetched += 1
-        self.refusals.pop(digest, None)
+        self.find(digest)
+
+    def find(self, digest: str) -> None:
+        """Forget the refusal of a tree that is here; another process of the host may have fetched it."""
+        self._refusals.pop(digest, None)
 
     def refuse(self, digest: str, reason: str) -> None:
         """Count a tree that was not accepted."""
         self.refused += 1
-        self.refusals.pop(digest, None)
-        self.refusals[digest] = reason
-        if len(self.refusals) > _REFUSALS_MAX:
-            del self.refusals[next(iter(self.refusals))]
+        self._refusals.pop(digest, None)
+        self._refusals[digest] = (self._monotonic_ns(), reason)
+        if len(self._refusals) > _REFUSALS_MAX:
+            del self._refusals[next(iter(self._refusals))]
 
 
 CHUNK_SIZE = 262_144

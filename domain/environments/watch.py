@@ -11,7 +11,7 @@ from domain.environments.ports import BuildQueue, WaitingBuilds
 from domain.errors import DomainError
 
 _WAITING_MAX = timedelta(minutes=10)
-"""A builder looks for work every few seconds, and a build takes ENVIRONMENT_BUILD_SECONDS at most."""
+"""A builder looks for work every few seconds. One that builds takes the next version later, however long that is."""
 
 
 @define(eq=False)
@@ -37,6 +37,8 @@ class BuildWatch:
 
     @property
     def late_since(self) -> datetime | None:
-        """Since when a version waits, if that is too long."""
+        """Since when a version waits, if that is too long and no builder has another version."""
         since = self.waiting.since
-        return since if since is not None and self._clock.now() - since > _WAITING_MAX else None
+        if since is None or self.waiting.running:
+            return None
+        return since if self._clock.now() - since > _WAITING_MAX else None

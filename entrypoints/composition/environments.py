@@ -5,6 +5,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -144,7 +145,7 @@ class HostEnvironments:
 
     def tree_stats(self) -> TreeStats:
         """Return the counts of the trees; zeros without a sandbox."""
-        return TreeStats() if self.copies is None else self.copies.stats
+        return TreeStats(time.monotonic_ns) if self.copies is None else self.copies.stats
 
     async def close(self) -> None:
         """End fetches."""
@@ -215,11 +216,26 @@ def build_sandbox(settings: Settings, builder: SandboxBuilder, language: Languag
 
 async def _turn_of(folder: TreeFolder) -> Locked:
     """Wait until this process is the one that builds on this host."""
+    last = None
     while True:
+        reason = await asyncio.to_thread(_reason_against, folder)
+        if reason is not None and reason != last:
+            _log.warning("environments_unavailable", reason=reason)
+        last = reason
         turn = folder.lock_alone()
         if turn is not None:
             return turn
         await asyncio.sleep(_TURN_EVERY_S)
+
+
+def _reason_against(folder: TreeFolder) -> str | None:
+    """Make the folder if it is not there; return why it cannot be made."""
+    try:
+        if not folder.path.is_dir():  # in one that is there, others may write
+            folder.prepare()
+    except OSError as error:
+        return str(error)
+    return None
 
 
 def _copies(settings: Settings, trees: TreeStore | None) -> TreeCopies:

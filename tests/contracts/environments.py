@@ -268,13 +268,13 @@ class BuildQueueContract:
         await environments.repository.retire("data", 3, NOW, act(RETIRE))
         assert await environments.queue.waiting(NOW) == WaitingBuilds(2, NOW + SECOND)
         taken = [await environments.queue.claim(claim(n)) for n in (1, 2)]
-        assert await environments.queue.waiting(NOW + LEASE - SECOND) == WaitingBuilds(0, None)
+        assert await environments.queue.waiting(NOW + LEASE - SECOND) == WaitingBuilds(0, None, 2)
         assert await environments.queue.waiting(NOW + LEASE) == WaitingBuilds(2, NOW + LEASE)
         assert await environments.queue.end(taken[0], FAILED, "", NOW)
         assert (await environments.queue.waiting(NOW + LEASE)).count == 1
         for builder in (3, 4):
             await environments.queue.claim(claim(builder, LEASE, "another platform"))
-        assert await environments.queue.waiting(NOW + LEASE) == WaitingBuilds(0, None)
+        assert await environments.queue.waiting(NOW + LEASE) == WaitingBuilds(0, None, 2)
 
     async def test_a_build_is_ready_with_its_tree_and_ending_it_again_changes_nothing(self, environments):
         await environments.add()

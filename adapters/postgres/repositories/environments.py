@@ -133,8 +133,8 @@ class PostgresBuildQueue(BuildQueue):
 
     @override
     async def waiting(self, now: datetime) -> WaitingBuilds:
-        ((count, since),) = await self._gateway.fetch(self._statements.select_waiting_builds, {"now": now})
-        return WaitingBuilds(count, since)
+        ((count, since, running),) = await self._gateway.fetch(self._statements.select_waiting_builds, {"now": now})
+        return WaitingBuilds(count, since, running)
 
     @override
     async def end(self, build: ClaimedBuild, end: BuildEnd, log: str, now: datetime) -> bool:

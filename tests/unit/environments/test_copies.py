@@ -132,6 +132,19 @@ async def test_without_a_store_only_what_was_received_is_there(tmp_path, store, 
     await host.close()
 
 
+async def test_a_refusal_counts_until_another_process_of_the_host_has_fetched_the_tree(copies, store, tree, tmp_path):
+    store.store.complete.discard(tree.digest)
+    with pytest.raises(TreeUnavailable):
+        await copies.hold(tree.digest)
+    assert list(copies.stats.refusals) == [tree.digest]
+    store.store.complete.add(tree.digest)
+    other = copies_in(tmp_path, store)
+    (await other.hold(tree.digest)).release()
+    await other.close()
+    assert await copies.has(tree.digest)
+    assert copies.stats.refusals == {}
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -9,14 +9,14 @@ from attrs import define, field
 
 from adapters.memory.environments import MemoryEnvironmentStore
 from adapters.memory.manual_clock import ManualClock
-from domain.environments.build import BuildEnd, BuildFacts
+from domain.environments.build import LEASE, BuildEnd, BuildFacts
 from domain.environments.builder import BuildStats
 from domain.environments.ports import WaitingBuilds
 from domain.environments.tree import TreeStats
 from domain.environments.watch import BuildWatch
 from domain.errors import StorageUnavailable
 from entrypoints.http.endpoints.environment_health import EnvironmentHealth
-from tests.contracts.environments import NOW, SECOND, Environments
+from tests.contracts.environments import NOW, SECOND, Environments, claim
 from tests.support.waiting import until
 from tests.unit.environments.test_memory import in_memory
 
@@ -28,11 +28,13 @@ class World:
     clock: ManualClock = field(factory=ManualClock)
     store: MemoryEnvironmentStore = field(factory=MemoryEnvironmentStore)
     builds: BuildStats = field(factory=BuildStats)
-    trees: TreeStats = field(factory=TreeStats)
+    now_ns: int = 0
+    trees: TreeStats = field(init=False)
     environments: Environments = field(init=False)
     watch: BuildWatch = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.trees = TreeStats(lambda: self.now_ns)
         self.environments = in_memory(self.store)
         self.watch = BuildWatch(self.clock, self.environments.queue, 0)
 
@@ -59,11 +61,36 @@ async def test_a_version_that_waits_for_ten_minutes_degrades_the_service(world):
     assert (status, str(reason)[:52]) == ("degraded", "no controller has begun to build a version since 202")
 
 
+async def test_no_version_waits_for_too_long_while_a_builder_has_another_one(world):
+    build = await world.environments.queue.claim(claim())
+    await world.environments.add(2)
+    world.clock.advance(timedelta(minutes=20))
+    await world.environments.queue.renew(build, "", world.clock.now())
+    await world.watch.look()
+    assert world.watch.waiting == WaitingBuilds(1, NOW + 2 * SECOND, 1)
+    assert (world.watch.late_since, await world.health()) == (None, ("ok", None))
+    world.clock.advance(LEASE)
+    await world.watch.look()
+    assert world.watch.late_since == NOW + 2 * SECOND
+
+
 async def test_a_refused_fetch_degrades_the_service_until_the_tree_comes(world):
     world.trees.refuse("d1", "the disk lacks 5 bytes")
     assert await world.health() == ("degraded", "this host could not fetch packages")
     world.trees.take("d1")
     assert await world.health() == ("ok", None)
+
+
+async def test_a_refused_fetch_counts_until_the_tree_is_found_or_for_ten_minutes(world):
+    world.trees.refuse("d1", "the disk lacks 5 bytes")
+    world.trees.find("d1")
+    assert await world.health() == ("ok", None)
+    world.trees.refuse("d2", "no database has them")
+    world.now_ns += 599 * 10**9
+    assert await world.health() == ("degraded", "this host could not fetch packages")
+    world.now_ns += 10**9
+    assert await world.health() == ("ok", None)
+    assert world.trees.refused == 2
 
 
 async def test_a_build_that_failed_is_shown_and_degrades_nothing(world):
@@ -75,7 +102,7 @@ async def test_a_build_that_failed_is_shown_and_degrades_nothing(world):
 
 
 def test_the_last_reasons_are_kept():
-    builds, trees = BuildStats(), TreeStats()
+    builds, trees = BuildStats(), TreeStats(lambda: 0)
     for number in range(12):
         builds.end(f"data@{number}", BuildEnd(BuildFacts.failed("bad")))
         trees.refuse(f"{number}", "bad")
