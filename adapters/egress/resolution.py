@@ -67,7 +67,8 @@ class AddressJudge:
     ) -> Sequence[Address]:
         """Return the addresses of a host; raises Refused, also if only one of them may not be reached.
 
-        `guarded` are endpoints of the service beside those that are always guarded.
+        `guarded` are endpoints of the service beside those that are always guarded. A name among them that this host
+        cannot resolve guards nothing: the execution brings its addresses too.
         """
         found = known.get(host)
         if found is None:
@@ -110,7 +111,7 @@ class AddressJudge:
         return [ip_address(text) for text in texts]
 
     async def _endpoints(self, port: int, more: Sequence[NamedEndpoint]) -> Sequence[Endpoint]:
-        """Return what is guarded at a port; raises Refused if one of the names there has never had an address."""
+        """Return what is guarded at a port; raises Refused if a name that always is has never had an address."""
         hosts = dict.fromkeys(host for host, guarded in (*self._guarded, *more) if guarded == port)
         return [(address, port) for host in hosts for address in await self._guard(host, port)]
 
@@ -124,8 +125,8 @@ class AddressJudge:
             found = await self._found(host, port, self._guards)
         except Refused:
             last = self._guards.last(host)
-            if last is None:
+            if last is None and any(host == always for always, _ in self._guarded):
                 raise Refused(RefusalReason.GUARDS_UNKNOWN) from None
-            found = last
+            found = last or ()
         self._guards.put(host, found)
         return found

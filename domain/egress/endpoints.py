@@ -11,18 +11,18 @@ GUARDED_MAX = 512
 """Of one run. Settings name few, and HOSTS_MAX runtime hosts may be registered."""
 
 
-def _none() -> Sequence[NamedEndpoint]:
-    return ()
+Endpoints = Callable[[], Sequence[NamedEndpoint]]
+"""Returns endpoints as they are known now."""
 
 
 @frozen
 class ServiceEndpoints:
-    """The endpoints that settings name, and those that are known while the service runs, such as registered hosts."""
+    """The endpoints that settings name, with their addresses, and those of registered hosts."""
 
-    named: Sequence[NamedEndpoint] = ()
-    known: Callable[[], Sequence[NamedEndpoint]] = _none
+    named: Endpoints = tuple
+    known: Endpoints = tuple
 
     def at(self, ports: Collection[int]) -> tuple[NamedEndpoint, ...]:
         """Return those at one of the ports, each once: only these can be behind a rule with one of them."""
-        found = dict.fromkeys(each for each in (*self.known(), *self.named) if each[1] in ports)
+        found = dict.fromkeys(each for each in (*self.known(), *self.named()) if each[1] in ports)
         return tuple(found)[:GUARDED_MAX]

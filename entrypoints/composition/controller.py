@@ -93,6 +93,7 @@ class Controller(UseCases):
         UseCases.host_environments,
         UseCases.environment_retention,
         UseCases.build_watch,
+        UseCases.guarded_names,
     )
 
     http_options = providers.Callable(http_options, UseCases.settings)

@@ -2,13 +2,14 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import define, field
 
 from adapters.egress.client import EgressClient
 from adapters.egress.control import Configure
+from adapters.egress.guarded_names import GuardedNames
 from adapters.egress.launch import EgressSandbox
 from adapters.postgres.connections.addresses import endpoints_of
 from adapters.sandbox.isolation.seccomp import egress_filter
@@ -16,7 +17,7 @@ from adapters.sandbox.network import Networks
 from adapters.sandbox.runner import SandboxScriptRunner
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.clock import Clock
-from domain.egress.endpoints import NamedEndpoint, ServiceEndpoints
+from domain.egress.endpoints import Endpoints, NamedEndpoint, ServiceEndpoints
 from domain.egress.known_rules import KnownOwnerRules
 from domain.egress.ports import OwnerRules
 from domain.egress.stats import EgressStats
@@ -35,11 +36,20 @@ _MIB = 1024 * 1024
 
 
 def egress_ceilings(
-    settings: Settings, clock: Clock, rules: OwnerRules, known: Callable[[], Sequence[NamedEndpoint]]
+    settings: Settings,
+    clock: Clock,
+    rules: OwnerRules,
+    named: GuardedNames,
+    known: Endpoints,
 ) -> EgressCeilings:
     """Return what owners may reach. `known` returns the runtime hosts that are registered now."""
     owners = KnownOwnerRules(clock, rules) if has_owner_rules(settings) else None
-    return EgressCeilings(egress_rules(settings), owners, ServiceEndpoints(_guarded(settings), known))
+    return EgressCeilings(egress_rules(settings), owners, ServiceEndpoints(named.endpoints, known))
+
+
+def guarded_names(settings: Settings) -> GuardedNames:
+    """Return what settings name that belongs to the service; nothing if scripts may reach no host."""
+    return GuardedNames(_guarded(settings) if has_egress(settings) else ())
 
 
 def _guarded(settings: Settings) -> Sequence[NamedEndpoint]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from adapters.egress.guarded_names import GuardedNames
 from adapters.postgres.batching.coalescer import Coalescer
 from adapters.postgres.clock.disciplined import DisciplinedClock
 from adapters.postgres.gateway import Gateway
@@ -51,13 +52,14 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
     environments: HostEnvironments,
     retention: EnvironmentRetention,
     build_watch: BuildWatch,
+    guarded_names: GuardedNames,
 ) -> Lifespan:
     """Return the order of the start and the end; no part that is unreachable stops a start."""
     return Lifespan(
         startup=[
             *(each.open for each in (gateway, *clock_gateways)),
             environments.open,
-            together(clock.measure, runners.open, *fronting.startup),
+            together(clock.measure, runners.open, guarded_names.look, *fronting.startup),
             *buckets.startup,
             *hosts.startup,
         ],
@@ -76,6 +78,7 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
             *environments.background,
             retention.run,
             build_watch.run,
+            guarded_names.run,
         ],
         shutdown=[partial(tasks.drain, _RECORDING_TIMEOUT_S), *webhooks.shutdown, runners.close],
         close=[
@@ -87,6 +90,7 @@ def lifespan(  # noqa: PLR0913, PLR0917  # the parts that start and end
             first_touch.close,
             secrets.close,
             environments.close,
+            guarded_names.close,
             *(bounded(each.close, _RECORDING_TIMEOUT_S) for each in coalescers),
             *buckets.close,
             *(each.close for each in (*clock_gateways, gateway)),

@@ -33,7 +33,7 @@ from domain.states.slots import StateSlots
 from domain.usage import UsageService
 from domain.webhooks.service import WebhookService
 from entrypoints.composition.database import Database
-from entrypoints.composition.egress import egress_ceilings
+from entrypoints.composition.egress import egress_ceilings, guarded_names
 from entrypoints.composition.environments import HostEnvironments, HostPlatforms
 from entrypoints.composition.files import file_service, files_ceiling
 from entrypoints.composition.guards import OwnerLimits
@@ -91,8 +91,14 @@ class UseCases(containers.DeclarativeContainer):
     recording_limiter = providers.Singleton(CapacityLimiter, "the recording of an execution", _RECORDINGS_MAX)
     schemas = providers.Singleton(JsonSchemaCompiler)
     params = providers.Singleton(ParamsCheck, database.functions, schemas)
+    guarded_names = providers.Singleton(guarded_names, settings)
     egress = providers.Singleton(
-        egress_ceilings, settings, database.clock, database.egress_rules, runtime_hosts.provided.endpoints
+        egress_ceilings,
+        settings,
+        database.clock,
+        database.egress_rules,
+        guarded_names,
+        runtime_hosts.provided.endpoints,
     )
     sealer = database.sealer
     secret_values = providers.Singleton(SecretValues, database.clock, database.secrets, sealer)

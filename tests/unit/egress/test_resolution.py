@@ -99,6 +99,26 @@ async def test_what_an_execution_brings_is_guarded_for_it_alone():
     assert await judge.addresses("a.test", 443, KnownAddresses())
 
 
+async def test_a_name_that_an_execution_brings_and_this_host_cannot_resolve_refuses_no_port():
+    names = Names(a_test=[["10.1.1.1"]], b_test=[["10.1.1.2"]], db_test=[OSError("unknown here")])
+    judge = judge_of(names, allowed=(ip_network("10.0.0.0/8"),))
+    brought = [("db.test", 443), ("10.1.1.1", 443)]
+    for _ in range(2):
+        assert await judge.addresses("b.test", 443, KnownAddresses(), brought)
+    assert names.asked.count("db.test") == 1
+    with pytest.raises(Refused) as refused:
+        await judge.addresses("a.test", 443, KnownAddresses(), brought)
+    assert refused.value.reason is RefusalReason.ADDRESS
+
+
+@pytest.mark.parametrize("port", [443, 5432])
+async def test_a_name_that_is_always_guarded_refuses_a_port_also_if_an_execution_brings_it(port):
+    judge = judge_of(Names(a_test=[["8.8.8.8"]], db_test=[OSError("away")]), [("db.test", port)])
+    with pytest.raises(Refused) as refused:
+        await judge.addresses("a.test", 443, KnownAddresses(), [("db.test", 443)])
+    assert refused.value.reason is RefusalReason.GUARDS_UNKNOWN
+
+
 async def test_a_guarded_name_that_is_unknown_later_keeps_its_last_addresses():
     now_s = 1000.0
     names = Names(a_test=[["10.1.1.1"]], b_test=[["10.1.1.2"]], db_test=[["10.1.1.1"], OSError("away")])

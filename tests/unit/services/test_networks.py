@@ -37,7 +37,7 @@ async def test_a_run_gets_the_rules_of_its_session(world: World) -> None:
 async def test_a_run_gets_what_belongs_to_the_service_at_its_ports_as_it_is_then(world: World) -> None:
     hosts = [("10.0.0.1", 443)]
     ref = await a_session(world)
-    world.egress = EgressCeilings(ALLOWED.everybody, endpoints=ServiceEndpoints([("db", 5432)], lambda: hosts))
+    world.egress = EgressCeilings(ALLOWED.everybody, endpoints=ServiceEndpoints(lambda: [("db", 5432)], lambda: hosts))
     await world.execution_service.execute(ref, PARAMS)
     hosts.append(("10.0.0.2", 443))
     for session in (ref, await world.session()):
