@@ -122,7 +122,7 @@ class MemoryUsageReader(UsageReader):
             sum(len(session.context) + len(session.metadata) for session in own)
             + sum(len(script.source) for script in scripts if script is not None)
             + sum(len(states[each.ref.session_id].text) for each in own if each.ref.session_id in states)
-            + sum(len(each.entry.params) + _response_size(each.report) for each in later)
+            + sum(each.entry.size + _response_size(each.report) for each in later)
             + sum(len(each.payload) for each in sent),
             complete=max(len(own), len(later), len(sent)) < examined_max,
         )
