@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from attrs import define, field
@@ -60,12 +61,23 @@ def nodejs_lines(folder: Path) -> Iterator[FileLines]:
     """Read the coverage of V8 that `probe.cjs` has left in the folder."""
     files = {path.name: FileLines(path, _code_of(path)) for path in sorted((GUEST / "nodejs").glob("*.cjs"))}
     texts = {name: file.path.read_text() for name, file in files.items()}
+    judged: set[tuple[object, ...]] = set()
     for path in folder.glob("*.v8"):
         for line in path.read_text().splitlines():
             for script in json.loads(line):
                 name = script["url"].rpartition("/")[2]
-                files[name].run |= covered_lines(texts[name], script["functions"])
+                ranges = tuple(_ranges(script["functions"]))
+                if (name, ranges) not in judged:
+                    judged.add((name, ranges))
+                    files[name].run |= covered_lines(texts[name], ranges)
     yield from files.values()
+
+
+def _ranges(functions: Sequence[Mapping[str, object]]) -> Iterator[tuple[int, int, bool]]:
+    """Return the start and the end of each range, and whether it has run."""
+    for function in functions:
+        for part in function["ranges"]:
+            yield part["startOffset"], part["endOffset"], part["count"] > 0
 
 
 def _code_of(path: Path) -> frozenset[int]:
@@ -73,16 +85,21 @@ def _code_of(path: Path) -> frozenset[int]:
     return frozenset(number for number, line in lines if WORD.search(line) and not line.lstrip().startswith("//"))
 
 
-def covered_lines(text: str, functions: Sequence[Mapping[str, object]]) -> set[int]:
+def covered_lines(text: str, ranges: Sequence[tuple[int, int, bool]]) -> set[int]:
     """Return the lines of which some part has run. Each range of V8 lies within those before it that it overlaps."""
     counts = bytearray(len(text))
-    for function in functions:
-        for part in function["ranges"]:
-            start, end = part["startOffset"], min(part["endOffset"], len(text))
-            counts[start:end] = (b"\x01" if part["count"] else b"\x00") * (end - start)
-    covered, at = set(), 0
+    for start, stop, has_run in ranges:
+        end = min(stop, len(text))
+        counts[start:end] = (b"\x01" if has_run else b"\x00") * (end - start)
+    return {number for number, at, end, words in _words(text) if int.from_bytes(counts[at:end]) & words}
+
+
+@cache
+def _words(text: str) -> Sequence[tuple[int, int, int, int]]:
+    """Return of each line its number, start and end, and a number whose bytes are 1 for letters of words, else 0."""
+    found, at = [], 0
     for number, line in enumerate(text.splitlines(keepends=True), 1):
-        if any(count for count, letter in zip(counts[at : at + len(line)], line, strict=True) if WORD.match(letter)):
-            covered.add(number)
+        letters = bytes(1 if WORD.match(letter) else 0 for letter in line)
+        found.append((number, at, at + len(line), int.from_bytes(letters)))
         at += len(line)
-    return covered
+    return found

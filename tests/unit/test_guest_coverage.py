@@ -27,15 +27,12 @@ def of_function(name, *ranges):
 
 def test_a_line_has_run_if_the_innermost_range_of_a_part_of_it_has_a_count():
     block = TEXT.index("{\n    inner"), TEXT.index("  }\n") + 3
-    functions = [
-        of_function("", (0, len(TEXT), 1)),
-        of_function("outer", (0, TEXT.index("outer();\n"), 1), (*block, 0)),
-    ]
-    assert covered_lines(TEXT, functions) == {1, 2, 6}
+    ranges = [(0, len(TEXT), True), (0, TEXT.index("outer();\n"), True), (*block, False)]
+    assert covered_lines(TEXT, ranges) == {1, 2, 6}
 
 
 def test_a_function_that_was_not_called_covers_no_line():
-    assert covered_lines(TEXT, [of_function("outer", (0, TEXT.index("outer();\n"), 0))]) == set()
+    assert covered_lines(TEXT, [(0, TEXT.index("outer();\n"), False)]) == set()
 
 
 def test_the_runs_of_several_processes_add_up(tmp_path):

@@ -168,8 +168,8 @@ def outcome(report):
 async def test_scripts_have_the_same_results_and_errors_in_forks_and_in_executed_workers(opened):
     limits = Limits(20_000, 128, Isolation.PROCESS)
     async with (
-        opened(**NODEJS, node_start=NodeStart.FORK) as forked,
-        opened(**NODEJS, node_start=NodeStart.EXEC) as executed,
+        opened(**NODEJS, node_start=NodeStart.FORK, queue_timeout_s=20) as forked,
+        opened(**NODEJS, node_start=NodeStart.EXEC, queue_timeout_s=20) as executed,
     ):
         different = {}
         for name, source in SAME.items():
