@@ -66,7 +66,7 @@ failover: $(DEV_STAMP) ## Failures of the primary of three servers under Patroni
 quick: $(DEV_STAMP) ## Rules and use cases over fakes that the contracts verify; about four seconds.
 	$(PYTEST) $(DURATIONS) tests/unit/domain tests/unit/services tests/unit/test_memory_contracts.py tests/unit/test_memory_script_runner.py
 
-unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; under half a minute.
+unit: $(DEV_STAMP) ## Unit tests alone: no database, no network, no sandbox; about two minutes.
 	$(PYTEST) $(DURATIONS) -n 2 tests/unit
 
 proof: $(DEV_STAMP) ## The long suites that CI leaves out: properties with 1,000 examples, all attacks, soak; long.
