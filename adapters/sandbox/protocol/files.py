@@ -18,6 +18,7 @@ from domain.scripts.report import Failure
 
 _NONCE_SIZE = 12
 _EXCHANGE_S = 2.0
+_REASON_LENGTH_MAX = 500
 _CPU_S = 1.0
 """The CPU time that one exchange may take; threads that a script has left run on."""
 
@@ -74,8 +75,13 @@ class WorkerFiles:
             raise ProtocolBroken(f"it ended while its files were moved ({exchange.ending.name})")
         reply = read_file_reply(exchange.frame, nonce, kind)
         if reply.kind == "failed":
-            raise WorkerRefused(reply.message)
+            raise WorkerRefused(_shown(reply.message))
         return reply, exchange.frame.body
+
+
+def _shown(reason: str) -> str:
+    """Return the beginning of a text of a worker, with a question mark for each character that is not printable."""
+    return "".join(each if each.isprintable() else "?" for each in reason[:_REASON_LENGTH_MAX])
 
 
 async def deliver(process: WorkerProcess, files: RunFiles, language: Language, is_stopped: Callable[[], bool]) -> bool:

@@ -66,6 +66,15 @@ async def test_files_that_cannot_be_collected_fail_the_run():
     assert (is_settled, process.killed) == (False, True)
 
 
+async def test_a_reason_of_a_worker_is_short_and_printable():
+    shown = "?[31m?X?? " + "E" * 490
+    reason = json.dumps("\x1b[31m\u202eX\r\n " + "E" * 200_000).encode()
+    process = ScriptedProcess([b'"kind":"failed","message":' + reason])
+    failure, _ = await collect(process, RunFiles(1, sink=TrialFiles()))
+    message = "No file below /files/out was collected, because the worker did not give them: "
+    assert failure.message == f"{message}{shown}."
+
+
 async def test_a_listed_path_that_is_too_long_breaks_the_protocol():
     for length, is_read in ((513, True), (514, False)):
         process = ScriptedProcess([LISTED, SETTLED], b'[["%s",1]]' % (b"a" * length))
