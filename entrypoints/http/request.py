@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 from uuid import UUID
 
 from attrs import define, field
@@ -149,6 +149,15 @@ class Request:
             path = unquote(_ENCODED_SLASH.sub(b"%252F", self.scope["raw_path"]).decode("latin-1"))
         prefix = self.scope.get("root_path", "")
         return path.removeprefix(prefix) if prefix else path
+
+    @property
+    def has_utf8_path(self) -> bool:
+        """Whether the path is UTF-8; in the parsed one U+FFFD stands for what is not."""
+        try:
+            unquote_to_bytes(self.scope.get("raw_path") or b"").decode()
+        except UnicodeDecodeError:
+            return False
+        return True
 
     def header(self, name: bytes) -> str | None:
         """Return the value of a header without outer blanks, None if it is absent; commas join repeated ones."""

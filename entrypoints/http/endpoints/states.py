@@ -1,9 +1,12 @@
 """Endpoints of the states of sessions."""
 
+from domain.errors import Problem
 from domain.states.service import StateService
 from domain.states.state import SessionState
+from entrypoints.http.errors import invalid
 from entrypoints.http.parsing.bodies import json_text
 from entrypoints.http.parsing.conditions import is_known, session_condition, session_match
+from entrypoints.http.parsing.json_faults import NUL
 from entrypoints.http.parsing.states import StateParsers
 from entrypoints.http.request import Request
 from entrypoints.http.response import Response, etag, json_response, not_modified
@@ -50,7 +53,7 @@ class StateEndpoints:
         condition = session_condition(request)
         body = await self._parsers.value.read(request)
         value = json_text(body.value)
-        state = await self._service.replace_key(request.session_ref, _key(request), value, condition)
+        state = await self._service.replace_key(request.session_ref, _key(request, stored=True), value, condition)
         return _shown_value(SessionState(state.version, value))
 
     async def remove_key(self, request: Request) -> Response:
@@ -59,8 +62,13 @@ class StateEndpoints:
         return _shown(state)
 
 
-def _key(request: Request) -> str:
+def _key(request: Request, *, stored: bool = False) -> str:
+    """Return the key in the path; raises InvalidRequest if it is not UTF-8, or if it is `stored` and has NUL."""
     key: str = request.parameters["state_key"]
+    if stored and "\0" in key:
+        raise invalid([Problem("/path/state_key", NUL)])
+    if not request.has_utf8_path:
+        raise invalid([Problem("/path/state_key", "must be percent-encoded UTF-8")])
     return key
 
 

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from tests.support.waiting import until
-from tests.unit.http.world import World, error_of, initialized
+from tests.unit.http.world import World, error_of, initialized, problems_of
 
 COUNT = "def handler(state):\n    state['n'] = state.get('n', 0) + 1\n    return state['n']"
 EXCLUSIVE = {"mode": "exclusive"}
@@ -135,6 +135,16 @@ async def test_a_body_that_cannot_be_a_state_is_refused(
     response = await client.put(path(session_id), json=body)
     assert error_of(response, status)["code"] == code
     assert (await client.get(path(session_id))).json()["version"] == 0
+
+
+@pytest.mark.parametrize("key", ["%00", "a%00", "%ff", "%fe", "%ED%A0%80"])
+async def test_a_key_in_a_path_that_no_body_could_have_is_refused(client: httpx2.AsyncClient, key: str) -> None:
+    session_id = await a_session(client)
+    assert set(problems_of(await client.put(path(session_id, key), json={"value": 1}))) == {"/path/state_key"}
+    assert (await client.get(path(session_id))).json() == {"state": {}, "version": 0}
+    is_text = "%00" in key
+    for method in ("GET", "DELETE"):  # a script may have left NUL
+        error_of(await client.request(method, path(session_id, key)), 404 if is_text else 400)
 
 
 async def test_a_state_of_a_closed_session_is_gone(client: httpx2.AsyncClient) -> None:
