@@ -2,12 +2,15 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 
 LENGTH_MIN = 8
 """Characters of the shortest text that is looked for: shorter ones stand in many texts by chance."""
 
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
+"""What may be the name of a host, which is shown in lower case."""
 _BASE64_OFFSETS = 3
 _BITS_OF_BYTE, _BITS_OF_DIGIT = 8, 6
 
@@ -26,6 +29,8 @@ def _spellings(value: str) -> Iterator[str]:
     content = value.encode()
     yield from (value, value[::-1], *escaped(value))
     yield from (quote(value), quote(value, safe=""), quote_plus(value))
+    if _HOST.fullmatch(host := value.strip()):
+        yield host.lower()
     yield from (content.hex(), content.hex().upper())
     for offset in range(_BASE64_OFFSETS):
         digits = _base64(content, offset)

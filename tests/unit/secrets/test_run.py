@@ -55,12 +55,14 @@ def test_names_of_a_script_that_are_not_kept_are_redacted():
     assert (found.dropped[1], found.redacted) == (DroppedName("n", "set"), 2)
 
 
-def test_hosts_are_shown_without_the_values():
+@pytest.mark.parametrize("value", ["12345678", "ab345678", "Ab_345-78.X", "AB345678\n"])
+def test_hosts_are_shown_without_the_values_which_are_there_in_lower_case(value):
+    host = value.strip().lower()
     traffic = ExecutionTraffic(
-        (HostTraffic("12345678.example.com", 443),),
-        (Refusal("12345678.example.org", 443, RefusalReason.NOT_ALLOWED),),
+        (HostTraffic(f"{host}.example.com", 443),),
+        (Refusal(f"{host}.example.org", 443, RefusalReason.NOT_ALLOWED),),
     )
-    found = run("12345678").shown(report(traffic=traffic)).traffic
+    found = run(value).shown(report(traffic=traffic)).traffic
     assert found.hosts[0].host == "[secret KEY].example.com"
     assert found.refusals[0].host == "[secret KEY].example.org"
 
