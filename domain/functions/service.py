@@ -61,13 +61,17 @@ class FunctionRequest:
 
 @frozen
 class Write:
-    """A write to a function: whose function it is, who writes from which address, and the condition under which."""
+    """A write to a function: whose function it is, who writes from which address, and the condition under which.
+
+    `permit` raises ScopeMissing if the author may not give a script these grants.
+    """
 
     owner: Owner
     author: Owner
     name: str
     condition: Precondition
     origin: str
+    permit: Callable[[Grants | None], None] = field(eq=False)
 
 
 @frozen
@@ -137,10 +141,11 @@ class FunctionService:
         """Register a function, or replace it by its next version, if the condition holds.
 
         With `check`, all examples must hold. Registering the same definition again changes nothing. Raises
-        InvalidRequest (schemas, examples that do not fit them, or grants), ExamplesFailed, FieldTooLarge,
+        ScopeMissing, InvalidRequest (schemas, examples that do not fit them, or grants), ExamplesFailed, FieldTooLarge,
         ScriptSyntaxError, FunctionConditionFailed, FunctionConflict, QuotaReached, RuntimeUnavailable or
         ExecutionUnknown.
         """
+        write.permit(request.grants)
         title, budget = self._mapping.resolve(write.name), self._budget()
         definition = await self._definition(request)
         await budget.spend(self._quota.require(write.owner, title, definition), StorageUnavailable)

@@ -78,7 +78,6 @@ class FunctionEndpoints:
         """Register or replace a function."""
         write, check = _write(request)
         wanted = await self._parser.read(request)
-        request.caller.require_grants(wanted.grants)
         call = self._service.register(write, wanted, check=check)
         return _registered(request, await until_disconnect(request.receive, call))
 
@@ -172,7 +171,8 @@ def _write(request: Request) -> tuple[Write, bool]:
     query.require_valid()
     caller, condition = request.caller, function_condition(request)
     allowed = caller.may_write_functions(owner or caller.functions_owner)
-    return Write(allowed, caller.owner, _name(request), condition, request.actor.origin), check
+    origin, permit = request.actor.origin, caller.require_grants
+    return Write(allowed, caller.owner, _name(request), condition, origin, permit), check
 
 
 def _registered(request: Request, registered: Registered) -> Response:

@@ -195,6 +195,18 @@ async def test_only_callers_with_the_scope_name_secrets_in_scripts_of_their_own(
     assert '"needed_scopes":["use:secrets"]' in lines.text
 
 
+async def test_a_rollback_to_a_version_with_secrets_needs_the_scope_too(guarded):
+    client, path = guarded.client, "/api/v1/functions/python-adder"
+    without, body = credential([Scope.WRITE_FUNCTIONS]), {"script_content": SCRIPT}
+    scopes = credential([Scope.WRITE_FUNCTIONS, Scope.USE_SECRETS])
+    await client.put(path, headers=scopes, json=body | {"secrets": ["API_KEY"]})
+    assert (await client.put(path, headers=without, json=body)).json()["version"] == 2
+    refused = await client.post(f"{path}/rollback", headers=without, json={"version": 1})
+    assert error_of(refused, 403)["details"] == {"needed_scopes": ["use:secrets"]}
+    assert (await client.post(f"{path}/rollback", headers=scopes, json={"version": 1})).json()["version"] == 3
+    assert (await client.post(f"{path}/rollback", headers=without, json={"version": 2})).json()["version"] == 4
+
+
 async def test_an_installation_without_a_key_has_no_secrets():
     async with World.of(sealer=None).client() as client:
         response = await client.put(f"{PATH}/API_KEY", json={"value": VALUE})

@@ -7,6 +7,7 @@ import pytest
 from attrs import define, evolve
 
 from adapters.memory.script_runner import MemoryScriptRunner
+from domain.access.principal import ANYBODY
 from domain.errors import InvalidRequest, Problem, QuotaReached, RuntimeUnavailable, StorageUnavailable
 from domain.executions.execution import ExecutionFailed
 from domain.functions.function import (
@@ -68,7 +69,7 @@ async def register(
 
 
 def write(owner: Owner = ALICE, condition: Precondition = ANY, author: Owner = ALICE) -> Write:
-    return Write(owner, author, NAME, condition, "192.0.2.7")
+    return Write(owner, author, NAME, condition, "192.0.2.7", ANYBODY.require_grants)
 
 
 async def pinned(world: World, **fields: object) -> SessionRef:

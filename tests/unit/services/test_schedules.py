@@ -16,7 +16,7 @@ from adapters.cron_calendar import CronCalendar
 from adapters.memory.queue import MemoryExecutionQueue
 from adapters.memory.schedules import MemoryScheduleRepository
 from adapters.memory.store import MemoryStore
-from domain.access.principal import EXECUTE, Principal, Scope, ScopeMissing
+from domain.access.principal import ANYBODY, EXECUTE, Principal, Scope, ScopeMissing
 from domain.audit import ActName, Actor
 from domain.errors import QuotaReached, StorageUnavailable
 from domain.functions.function import FunctionNotFound, Precondition
@@ -105,7 +105,7 @@ class ScheduleWorld:
         return [(each.state, each.due_times, each.reason) for each in found]
 
     async def register(self, source: str, schema: str | None = None) -> None:
-        write = Write(SHARED, SHARED, "python-adder", Precondition(), "127.0.0.1")
+        write = Write(SHARED, SHARED, "python-adder", Precondition(), "127.0.0.1", ANYBODY.require_grants)
         params = None if schema is None else JsonText(schema)
         request = FunctionRequest(source, schema=FunctionSchema(params))
         await self.world.function_service.register(write, request, check=False)
@@ -238,7 +238,7 @@ async def test_a_function_whose_session_was_closed_gets_another_one(process: Sch
 async def test_a_function_that_is_gone_misses_and_the_schedule_goes_on(process: ScheduleWorld) -> None:
     await process.register("result = params['a']")
     schedule = await process.create(FunctionTarget("python-adder"))
-    write = Write(SHARED, SHARED, "python-adder", Precondition(), "127.0.0.1")
+    write = Write(SHARED, SHARED, "python-adder", Precondition(), "127.0.0.1", ANYBODY.require_grants)
     await process.world.function_service.deactivate(write)
     await process.settle()
     assert await process.history(schedule) == [("missed", 1, "FUNCTION_NOT_FOUND")]
@@ -437,7 +437,9 @@ async def test_another_process_that_was_faster_leaves_nothing_to_do(process: Sch
 async def test_of_two_processes_that_miss_one_due_time_one_records_it(process: ScheduleWorld) -> None:
     await process.register("result = params['a']")
     schedule = await process.create(FunctionTarget("python-adder"))
-    await process.world.function_service.deactivate(Write(SHARED, SHARED, "python-adder", Precondition(), "127.0.0.1"))
+    await process.world.function_service.deactivate(
+        Write(SHARED, SHARED, "python-adder", Precondition(), "127.0.0.1", ANYBODY.require_grants)
+    )
     process.world.clock.advance(10 * SECOND)
     both = process.dispatcher, process.world.container.schedules.dispatcher()
     await asyncio.gather(*(each.run_once() for each in both))

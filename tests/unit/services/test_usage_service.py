@@ -76,7 +76,7 @@ async def test_executions_are_shown_for_the_days_of_the_history(world: World) ->
 async def test_functions_of_callers_without_authentication_are_shared(world: World) -> None:
     request, write = (
         FunctionRequest("result = 1"),
-        Write(SHARED, ANONYMOUS, "python-adder", Precondition(), "192.0.2.7"),
+        Write(SHARED, ANONYMOUS, "python-adder", Precondition(), "192.0.2.7", ANYBODY.require_grants),
     )
     await world.function_service.register(write, request, check=False)
     assert (await report_of(world, ANYBODY, ANONYMOUS)).quotas[2] == QuotaUse("functions", 1, 2)
