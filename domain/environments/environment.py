@@ -120,7 +120,7 @@ class EnvironmentNotFound(NotFound):
 
     @property
     def details(self) -> Mapping[str, object]:
-        facts = {"name": self.name, "version": self.version}
+        facts = {"name": self.name, "version": self.version if isinstance(self.version, int) else None}
         return {name: fact for name, fact in facts.items() if fact is not None}
 
 

@@ -117,7 +117,7 @@ def test_errors_say_what_to_do_next():
     assert "/api/v1/environments" not in missing.message, "it is for operators"
     malformed = EnvironmentNotFound(None, "x")
     assert "There is no environment with version x that" in malformed.message
-    assert malformed.details == {"version": "x"}
+    assert malformed.details == {}, "the document says that it is a number"
     building = EnvironmentNotReady("data", 3, "building")
     assert "not built yet (building). Repeat the call" in building.message
     assert building.details == {"name": "data", "version": 3, "status": "building", "retry_after_ms": 2000}
