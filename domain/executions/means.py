@@ -57,9 +57,9 @@ class RunMeans:
         """Return what receives the output in the place of this listener."""
         return listener if self.secrets is None else self.secrets.listening(listener)
 
-    def shown(self, report: ScriptReport) -> ScriptReport:
+    async def shown(self, report: ScriptReport) -> ScriptReport:
         """Return the report without the secrets of the run, which has ended, and with the files that it left."""
-        shown = report if self.secrets is None else self.secrets.shown(report)
+        shown = report if self.secrets is None else await self.secrets.shown_aside(report)
         return shown if self.left is None else self.left.reported(shown)
 
     @property

@@ -190,7 +190,7 @@ class ExecutionService:
     async def _ran(self, call: Call, execution: OpenExecution, means: RunMeans = NO_MEANS) -> Executed:
         worker = await self._acquire(call, execution, means)
         try:
-            report = means.shown(await self._run(call, execution, worker, means))
+            report = await means.shown(await self._run(call, execution, worker, means))
         finally:
             await worker.release()
         count = await self._finish(call, execution, report, means)

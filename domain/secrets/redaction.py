@@ -1,7 +1,9 @@
 """Redaction: each secret that a script writes is replaced by its name, in whatever usual spelling."""
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
+from heapq import heapify, heappop, heapreplace
 from typing import Any, Self
 
 from attrs import define, evolve, field, frozen
@@ -10,7 +12,7 @@ from domain.egress.traffic import ExecutionTraffic
 from domain.json_text import JsonText
 from domain.scripts.dropped import DroppedName
 from domain.scripts.report import Failure, ScriptReport
-from domain.secrets.spellings import escaped, spellings
+from domain.secrets.spellings import LENGTH_MIN, escaped, spellings
 
 BYTES = "latin-1"
 """The encoding by which bytes are texts, with a character for each byte."""
@@ -18,11 +20,18 @@ BYTES = "latin-1"
 _UNREAD_MAX = 8
 """A stream is read on once it has this part of what it holds back, so that many small pieces do not take long."""
 
-
-class _Number(str):
-    """A number of JSON as it is written."""
-
-    __slots__ = ()
+_LONG_TOKENS = re.compile(
+    rf"""
+    (?:
+        [^"0-9\-]++
+        | "[^"\\]{{0,{LENGTH_MIN - 1}}}"
+        | [0-9\-][0-9.eE+\-]{{0,{LENGTH_MIN - 2}}}+(?![0-9.eE+\-])
+    ){{0,1000}}+
+    ( "[^"\\]*+(?:\\.[^"\\]*+)*+" | [0-9\-][0-9.eE+\-]*+ )?
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""Strings and numbers of JSON that may hold a spelling, each behind at most so many that are too short."""
 
 
 @frozen
@@ -35,15 +44,15 @@ class Redaction:
 
     _marks: Mapping[str, str] = field(repr=False)
     """The mark of each spelling, longest first."""
-    _in_json: frozenset[str] = field(repr=False)
-    """The spellings as they stand in JSON."""
+    _in_json: Mapping[str, str] = field(repr=False)
+    """The spellings by how they stand in JSON."""
 
     @classmethod
     def of(cls, secrets: Mapping[str, str]) -> Self:
         """Return the redaction of secrets, given as values by name."""
         marks = {text: f"[secret {name}]" for name, value in secrets.items() for text in spellings(value)}
         ordered = sorted(marks, key=len, reverse=True)
-        in_json = frozenset(each for text in ordered for each in escaped(text))
+        in_json = {text if each == text else each: text for text in ordered for each in escaped(text)}
         return cls({text: marks[text] for text in ordered}, in_json)
 
     def of_bytes(self) -> Self:
@@ -63,34 +72,22 @@ class Redaction:
 
     def beginning(self, text: str, until: int) -> tuple[str, int, int]:
         """Redact the part of a text in which spellings begin before `until`; return also where it ends."""
-        parts: list[str] = []
-        start = 0
-        starts = {spelling: place for spelling in self._marks if (place := text.find(spelling)) >= 0}
-        while starts:
-            place = min(starts.values())
-            if place >= until:
-                break
-            found = next(spelling for spelling, each in starts.items() if each == place)
-            parts += (text[start:place], self._marks[found])
-            start = place + len(found)
-            for spelling, each in list(starts.items()):
-                if each < start:
-                    following = text.find(spelling, start)
-                    if following < 0:
-                        del starts[spelling]
-                    else:
-                        starts[spelling] = following
-        end = max(start, until)
-        return "".join((*parts, text[start:end])), len(parts) // 2, end
+        return _replaced(text, until, self._marks)
 
     def json(self, text: JsonText) -> tuple[JsonText, int]:
-        """Redact the strings, the names and the numbers of a JSON text; one without secrets stays as it is."""
-        if not any(each in text for each in self._in_json):
+        """Redact the strings, the names and the numbers of a JSON text; everything else stays as it is."""
+        present = {spelling for each, spelling in self._in_json.items() if each in text}
+        if not present:
             return text, 0
-        counter = _Counter(self)
-        value = json.loads(text, parse_int=_Number, parse_float=_Number)
-        redacted = "".join(counter.written(value))
-        return (JsonText(redacted), counter.count) if counter.count else (text, 0)
+        marks = {spelling: mark for spelling, mark in self._marks.items() if spelling in present}
+        parts, end, count = list[str](), 0, 0
+        for match in _LONG_TOKENS.finditer(text):
+            redacted, found = _token(match[1] or "", marks)
+            if found:
+                parts += (text[end : match.start(1)], redacted)
+                end = match.end()
+                count += found
+        return (JsonText("".join((*parts, text[end:]))), count) if count else (text, 0)
 
     def report(self, report: ScriptReport) -> tuple[ScriptReport, int]:
         """Redact everything that a script has written."""
@@ -178,24 +175,35 @@ class _Counter:
         refusals = tuple(evolve(each, host=self.text(each.host)) for each in traffic.refusals)
         return evolve(traffic, hosts=hosts, refusals=refusals)
 
-    def written(self, value: Any) -> Iterator[str]:
-        """Yield a value as JSON text, redacted; JSON of the service is nested only so deep that this can recurse."""
-        if isinstance(value, _Number):
-            redacted = self.text(value)
-            yield value if redacted == value else json.dumps(redacted, ensure_ascii=False)
-        elif isinstance(value, str):
-            yield json.dumps(self.text(value), ensure_ascii=False)
-        elif isinstance(value, list):
-            yield "["
-            for nth, item in enumerate(value):
-                yield "," if nth else ""
-                yield from self.written(item)
-            yield "]"
-        elif isinstance(value, dict):
-            yield "{"
-            for nth, (name, member) in enumerate(value.items()):
-                yield f"{',' if nth else ''}{json.dumps(self.text(name), ensure_ascii=False)}:"
-                yield from self.written(member)
-            yield "}"
+
+def _token(token: str, marks: Mapping[str, str]) -> tuple[str, int]:
+    """Redact a string or a number of JSON. A string without a backslash is as it is written."""
+    if token.startswith('"') and "\\" not in token:
+        redacted, count, _ = _replaced(token[1:-1], len(token), marks)
+        return f'"{redacted}"', count
+    redacted, count, _ = _replaced(json.loads(token) if token.startswith('"') else token, len(token), marks)
+    return json.dumps(redacted, ensure_ascii=False) if count else token, count
+
+
+def _replaced(text: str, until: int, marks: Mapping[str, str]) -> tuple[str, int, int]:
+    """Replace the spellings that begin before `until` by their marks; return also how many, and where that ends.
+
+    At each place it looks only at the spellings whose next place has been passed. A regular expression would take
+    longer to build than a text to search, and `re` would keep the values in its cache.
+    """
+    parts: list[str] = []
+    start = 0
+    following = [(place, -len(each), each) for each in marks if (place := text.find(each)) >= 0]
+    heapify(following)
+    while following and following[0][0] < until:
+        place, _, found = following[0]
+        if place >= start:
+            parts += (text[start:place], marks[found])
+            start = place + len(found)
+        place = text.find(found, start)
+        if place < 0:
+            heappop(following)
         else:
-            yield json.dumps(value)
+            heapreplace(following, (place, -len(found), found))
+    end = max(start, min(until, len(text)))
+    return "".join((*parts, text[start:end])), len(parts) // 2, end

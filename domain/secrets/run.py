@@ -1,5 +1,6 @@
 """The secrets of one run: what its script gets, and what is shown of what it writes."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from attrs import define, evolve, field
@@ -15,6 +16,9 @@ STATE_HOLDS_SECRET = Failure(
     "each execution gets them anew.",
 )
 """Of a script whose state is not saved."""
+
+_ASIDE_SIZE_MIN = 64 * 1024
+"""Characters of the smallest report that is searched in a thread."""
 
 
 @define(eq=False)
@@ -42,8 +46,21 @@ class RunSecrets:
 
     def shown(self, report: ScriptReport) -> ScriptReport:
         """Return the report without secrets, after the end of live output; a state that holds one is not saved."""
+        self._end_live()
+        return self._redacted(report)
+
+    async def shown_aside(self, report: ScriptReport) -> ScriptReport:
+        """Return what `shown` returns. It searches a large report in a thread, so that other calls go on."""
+        self._end_live()
+        if _size_of(report) < _ASIDE_SIZE_MIN:
+            return self._redacted(report)
+        return await asyncio.to_thread(self._redacted, report)
+
+    def _end_live(self) -> None:
         if self._listener is not None:
             self._listener.end()
+
+    def _redacted(self, report: ScriptReport) -> ScriptReport:
         if report.state is not None and self.given.redaction.json(report.state)[1]:
             failure = report.failure or STATE_HOLDS_SECRET
             report = evolve(report, state=None, result=None, failure=failure)
@@ -86,3 +103,10 @@ class RedactedListener(OutputListener):
 def _pass_on(shown: str, listen: Callable[[bytes], None]) -> None:
     if shown:
         listen(shown.encode(BYTES))
+
+
+def _size_of(report: ScriptReport) -> int:
+    """Return the characters of a report whose length the script decides."""
+    failure = report.failure
+    said = () if failure is None else (failure.message, failure.stack)
+    return sum(len(each or "") for each in (report.stdout, report.stderr, report.result, report.state, *said))

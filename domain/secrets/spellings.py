@@ -11,6 +11,11 @@ LENGTH_MIN = 8
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
 """What may be the name of a host, which is shown in lower case."""
+_LINE_LENGTH_MIN = 16
+"""Characters of the shortest line that is looked for alone."""
+_LINES_MAX = 64
+_PEM_BOUNDARY = "-----"
+"""What a line begins with that stands around every key."""
 _BASE64_OFFSETS = 3
 _BITS_OF_BYTE, _BITS_OF_DIGIT = 8, 6
 
@@ -27,7 +32,10 @@ def escaped(text: str) -> frozenset[str]:
 
 def _spellings(value: str) -> Iterator[str]:
     content = value.encode()
-    yield from (value, value[::-1], *escaped(value))
+    yield from (value, value.strip(), value[::-1], repr(value)[1:-1])
+    for text in escaped(value):
+        yield from (text, *escaped(text))
+    yield from sorted(_lines(value), key=len, reverse=True)[:_LINES_MAX]
     yield from (quote(value), quote(value, safe=""), quote_plus(value))
     if _HOST.fullmatch(host := value.strip()):
         yield host.lower()
@@ -35,6 +43,11 @@ def _spellings(value: str) -> Iterator[str]:
     for offset in range(_BASE64_OFFSETS):
         digits = _base64(content, offset)
         yield from (digits, digits.translate(str.maketrans("+/", "-_")))
+
+
+def _lines(value: str) -> frozenset[str]:
+    lines = {line.strip() for line in value.splitlines()}
+    return frozenset(each for each in lines if len(each) >= _LINE_LENGTH_MIN and not each.startswith(_PEM_BOUNDARY))
 
 
 def _base64(content: bytes, offset: int) -> str:

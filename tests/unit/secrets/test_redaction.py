@@ -2,6 +2,8 @@
 
 import base64
 import json
+import sys
+from collections import Counter
 from itertools import pairwise
 from urllib.parse import quote, quote_plus
 
@@ -30,6 +32,8 @@ ENCODED = {
     "quote_plus": quote_plus(VALUE),
     "hex": CONTENT.hex(),
     "HEX": CONTENT.hex().upper(),
+    "repr": repr(VALUE)[1:-1],
+    "json in json": json.dumps(json.dumps(VALUE))[3:-3],
 }
 VALUES = st.text(alphabet=st.characters(exclude_categories=("Cs",)), min_size=8, max_size=40)
 NOISE = st.text(alphabet='ab"\\/+é1', max_size=12)
@@ -54,8 +58,24 @@ def test_base64_is_found_whatever_its_neighbours_are(encode, before, after):
 def test_no_secret_has_more_than_some_spellings_and_none_that_is_short(value):
     found = spellings(value)
     assert value in found
-    assert len(found) <= 16
+    assert len(found) <= 24
     assert min(map(len, found)) >= 8
+
+
+def test_a_value_is_found_without_the_space_around_it():
+    redaction = Redaction.of({"API_KEY": "\tsk+live+0123\n"})
+    assert redaction.text("Bearer sk+live+0123 ") == (f"Bearer {MARK} ", 1)
+
+
+def test_long_lines_of_a_value_are_found_alone_but_not_what_stands_around_every_key():
+    lines = ["-----BEGIN PRIVATE KEY-----", "MIIEvQIBADANBgkqhkiG9w0B", "short", "-----END PRIVATE KEY-----"]
+    found = spellings("\n".join(lines))
+    assert [line for line in lines if line in found] == [lines[1]]
+
+
+def test_of_many_lines_the_longest_are_found():
+    lines = [f"{nth}".rjust(16 + nth, "x") for nth in range(70)]
+    assert [line for line in lines if line in spellings("\n".join(lines))] == lines[6:]
 
 
 def test_the_longest_spelling_counts_where_several_begin():
@@ -110,6 +130,52 @@ def test_a_result_stays_json_without_the_secret(result, redacted, is_ascii):
     text, count = REDACTION.json(JsonText(json.dumps(result, ensure_ascii=is_ascii)))
     assert json.loads(text) == redacted
     assert count >= 1
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.sampled_from([VALUE, f"{OTHER}5", int(f"9{OTHER}"), "", "\\\\", '"', "x" * 9, f"a\n{VALUE}"]),
+        lambda parts: st.lists(parts) | st.dictionaries(st.sampled_from([VALUE, "a", '"', "x" * 9]), parts),
+    ),
+    st.booleans(),
+)
+def test_of_json_each_string_name_and_number_is_redacted_and_nothing_else(value, is_ascii):
+    def expected(part):
+        if isinstance(part, list):
+            return [expected(each) for each in part]
+        if isinstance(part, dict):
+            return {expected(name): expected(member) for name, member in part.items()}
+        text = part if isinstance(part, str) else json.dumps(part)
+        redacted, count = REDACTION.text(text)
+        return redacted if count else part
+
+    text, _ = REDACTION.json(JsonText(json.dumps(value, ensure_ascii=is_ascii)))
+    assert json.loads(text) == expected(value)
+
+
+@pytest.mark.parametrize(
+    ("result", "calls_max"),
+    [
+        ([0] * 20_000 + [VALUE], 2_000),
+        (["short"] * 20_000 + [VALUE], 2_000),
+        (OTHER * 2_000, 12_000),
+        ([OTHER] * 2_000, 40_000),
+    ],
+    ids=["numbers", "short texts", "a text of many", "many texts"],
+)
+def test_the_work_for_a_result_grows_with_its_places_not_with_its_values_times_spellings(result, calls_max):
+    redaction = Redaction.of(SECRETS | {f"OTHER_{nth}": f"another secret {nth}" for nth in range(14)})
+    text, calls = JsonText(json.dumps(result)), Counter[str]()
+    sys.setprofile(lambda _frame, event, _argument: calls.update((event,)))
+    try:
+        redaction.json(text)
+    finally:
+        sys.setprofile(None)
+    assert calls["call"] + calls["c_call"] < calls_max
 
 
 def test_numbers_and_members_beside_a_secret_keep_their_digits_and_their_order():

@@ -1,5 +1,6 @@
 """What is shown of a run with secrets: its report, and its output while it runs."""
 
+import asyncio
 import json
 from itertools import pairwise
 
@@ -41,6 +42,27 @@ def test_a_report_without_a_value_stays_as_it_is():
     plain = report(result=JsonText("1"), stdout="nothing")
     assert run().shown(plain) is plain
     assert plain.redacted == 0
+
+
+@pytest.mark.parametrize("noise", ["", "x" * 65_536])
+@pytest.mark.parametrize("place", ["stdout", "message"])
+async def test_a_report_of_any_size_is_shown_without_the_values(noise, place):
+    text, redacted = f"{noise}{VALUE}", f"{noise}{MARK}"
+    if place == "stdout":
+        assert (await run().shown_aside(report(stdout=text))).stdout == redacted
+    else:
+        failure = Failure(FailureCode.SCRIPT_ERROR, text)
+        assert (await run().shown_aside(report(failure=failure))).failure.message == redacted
+
+
+async def test_other_calls_go_on_while_a_large_report_is_searched():
+    searching = asyncio.ensure_future(run().shown_aside(report(stdout="x" * 65_536)))
+    await asyncio.sleep(0)
+    assert not searching.done()
+    await searching
+    small = asyncio.ensure_future(run().shown_aside(report(stdout="x")))
+    await asyncio.sleep(0)
+    assert small.done()
 
 
 def test_a_failure_is_shown_without_the_values():
