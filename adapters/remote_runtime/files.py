@@ -136,7 +136,7 @@ class FileExchange:
             self._lose(error)
 
     def _lose(self, error: BaseException) -> None:
-        """Keep why it goes no further, and end it; whoever waits for a piece fails too."""
+        """Give the error to what waits for a piece; if nothing does, keep it and end the exchange."""
         if self._arriving is not None:
             self._is_replying, arriving, self._arriving = True, self._arriving, None
             arriving.set_exception(error)
