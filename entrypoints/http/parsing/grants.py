@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from domain.egress.rule import EgressRule, InvalidRule
 from domain.environments.environment import pinned_name
@@ -56,6 +56,8 @@ class GrantingBody(Protocol):
 
 def grants_problems(body: GrantingBody) -> Iterator[Problem]:
     """Yield what is missing in the members of a body that ask for grants."""
+    if _asks_nothing(body):
+        return
     if is_given(body.state) and isinstance(body.state, NewState) and isinstance(body.state.mode, UnsetType):
         yield Problem("/state/mode", "is required: exclusive or shared; it is never guessed")
     for at, text in enumerate(_rules(body.network)):
@@ -71,6 +73,8 @@ def grants_problems(body: GrantingBody) -> Iterator[Problem]:
 
 def asked_grants(body: GrantingBody) -> Grants | None:
     """Return what a body without problems asks for; None if it asks for nothing."""
+    if _asks_nothing(body):
+        return None
     rules = tuple(map(EgressRule.parse, _rules(body.network)))
     names = tuple(given(body.secrets) or ())
     return Grants.of_members(
@@ -80,6 +84,18 @@ def asked_grants(body: GrantingBody) -> Grants | None:
         syntax=None if given(body.syntax) is None else SyntaxGrant(Syntax.TYPESCRIPT),
         environment=_environment(body.environment),
         files=_files(body.files),
+    )
+
+
+def _asks_nothing(body: GrantingBody) -> bool:
+    """Return whether a body has none of the members, as most bodies have none."""
+    return (
+        body.state is UNSET
+        and body.network is UNSET
+        and body.secrets is UNSET
+        and body.syntax is UNSET
+        and body.environment is UNSET
+        and body.files is UNSET
     )
 
 
