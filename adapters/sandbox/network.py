@@ -127,4 +127,5 @@ def explained(report: ScriptReport, rules: tuple[EgressRule, ...], traffic: Exec
         hint = f"The script may reach only {', '.join(map(str, rules))} (network.allow)."
     else:
         return report
-    return evolve(report, failure=evolve(failure, message=f"{failure.message.rstrip('.')}. {hint}"))
+    # An ellipsis stays: it shows where a limit has cut the message.
+    return evolve(report, failure=evolve(failure, message=f"{failure.message.removesuffix('.')}. {hint}"))

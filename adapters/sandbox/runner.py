@@ -20,7 +20,6 @@ from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.pool.slot_table import Slot
 from adapters.sandbox.pool.worker_pool import WorkerPool
 from adapters.sandbox.protocol.execution import execute
-from adapters.sandbox.protocol.failures import PROTOCOL_BROKEN
 from adapters.sandbox.protocol.files import deliver
 from adapters.sandbox.protocol.script_examiner import SandboxScriptExaminer
 from adapters.sandbox.runtime import LanguageRuntime
@@ -36,7 +35,7 @@ from domain.identity import Owner
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import ScriptRun, ScriptRunner, Worker
-from domain.scripts.report import ScriptReport, cancelled_report
+from domain.scripts.report import PROTOCOL_BROKEN, ScriptReport, cancelled_report
 from domain.scripts.script import InputForm, Script, ScriptSyntaxError, SyntaxFault
 from domain.scripts.syntax import Syntax, require_known
 from domain.stats import SandboxStats

@@ -11,6 +11,7 @@ from domain.files.service import FileService
 from domain.scripts.collected import CollectedFile
 from domain.scripts.files import LeftFile
 from domain.scripts.report import Failure, FailureCode, ScriptReport
+from domain.secrets.marks import shortened
 
 NAME_LENGTH_MAX = 255
 
@@ -42,7 +43,7 @@ class LeftFiles:
     async def take(self, file: LeftFile, pieces: AsyncIterator[bytes]) -> bool:
         """Store a file; return whether that was possible."""
         try:
-            name = self.shown(file.path.rpartition("/")[2])[:NAME_LENGTH_MAX]
+            name = shortened(self.shown(file.path.rpartition("/")[2]), NAME_LENGTH_MAX)
             self._taken[file.path] = await self._service.keep(self._by, name, file.size or 0, pieces, self._budget)
         except DomainError as error:
             self.error = error

@@ -8,6 +8,9 @@ DROPPED_MAX = 64
 NAME_SIZE_MAX = 128
 """Characters of a name, and of its type."""
 
+TYPE_SIZE_MAX = 64
+"""Characters of a type, at which workers cut it."""
+
 
 @frozen
 class DroppedName:

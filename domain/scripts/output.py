@@ -4,6 +4,9 @@ from typing import Protocol
 
 from attrs import field, frozen
 
+OUTPUT_SIZE_MAX = 256 * 1024
+"""Bytes of stdout, and of stderr, that a report has."""
+
 PROGRESS_MESSAGE_LENGTH_MAX = 200
 """Characters of the message of a progress."""
 

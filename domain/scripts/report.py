@@ -57,6 +57,25 @@ class FailureCode(StrEnum):
     EXECUTION_EXPIRED = "EXECUTION_EXPIRED"
 
 
+TEXT_LENGTH_MAX = 16_384
+"""Characters of the message and of the stack of an error, behind which workers cut them and write ELLIPSIS."""
+NAME_LENGTH_MAX = 200
+"""Characters of the name of an error, likewise."""
+ELLIPSIS = "..."
+
+PROTOCOL_BROKEN = "ProtocolBroken"
+"""The name of the failure of a script that used its worker's channel."""
+
+_STOPPING = frozenset(
+    {
+        FailureCode.SCRIPT_EXITED,
+        FailureCode.EXECUTION_TIMEOUT,
+        FailureCode.CPU_LIMIT,
+        FailureCode.MEMORY_LIMIT,
+        FailureCode.OUTPUT_LIMIT,
+        FailureCode.EXECUTION_CANCELLED,
+    }
+)
 _STATUSES = {
     FailureCode.EXECUTION_CANCELLED: ExecutionStatus.CANCELLED,
     FailureCode.EXECUTION_EXPIRED: ExecutionStatus.EXPIRED,
@@ -137,6 +156,12 @@ class ScriptReport:
 
     files: tuple[CollectedFile, ...] | None = None
     """Those that the script has left; None if none were to be collected, or that was not possible."""
+
+    @property
+    def is_output_cut(self) -> bool:
+        """Whether the script may have been stopped while it wrote, so that its output can end within anything."""
+        failure = self.failure
+        return failure is not None and (failure.code in _STOPPING or failure.name == PROTOCOL_BROKEN)
 
     @property
     def status(self) -> ExecutionStatus:

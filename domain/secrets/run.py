@@ -1,13 +1,16 @@
 """The secrets of one run: what its script gets, and what is shown of what it writes."""
 
 import asyncio
+import codecs
 from collections.abc import Callable, Mapping
 
 from attrs import define, evolve, field
 
 from domain.scripts.output import PROGRESS_MESSAGE_LENGTH_MAX, OutputListener, ScriptProgress
 from domain.scripts.report import Failure, FailureCode, ScriptReport
-from domain.secrets.redaction import BYTES, RedactedStream, Redaction
+from domain.secrets.marks import shortened
+from domain.secrets.redaction import Redaction
+from domain.secrets.stream import RedactedStream
 from domain.secrets.values import GivenSecrets
 
 STATE_HOLDS_SECRET = Failure(
@@ -16,6 +19,10 @@ STATE_HOLDS_SECRET = Failure(
     "each execution gets them anew.",
 )
 """Of a script whose state is not saved."""
+
+_Decoder = codecs.getincrementaldecoder("utf-8")
+_ESCAPED = "surrogateescape"
+"""The handling of bytes that are not UTF-8: lone surrogates stand for them."""
 
 _ASIDE_SIZE_MIN = 64 * 1024
 """Characters of the smallest report that is searched in a thread."""
@@ -46,19 +53,19 @@ class RunSecrets:
 
     def shown(self, report: ScriptReport) -> ScriptReport:
         """Return the report without secrets, after the end of live output; a state that holds one is not saved."""
-        self._end_live()
+        self._end_live(report)
         return self._redacted(report)
 
     async def shown_aside(self, report: ScriptReport) -> ScriptReport:
         """Return what `shown` returns. It searches a large report in a thread, so that other calls go on."""
-        self._end_live()
+        self._end_live(report)
         if _size_of(report) < _ASIDE_SIZE_MIN:
             return self._redacted(report)
         return await asyncio.to_thread(self._redacted, report)
 
-    def _end_live(self) -> None:
+    def _end_live(self, report: ScriptReport) -> None:
         if self._listener is not None:
-            self._listener.end()
+            self._listener.end(is_cut=report.is_output_cut)
 
     def _redacted(self, report: ScriptReport) -> ScriptReport:
         if report.state is not None and self.given.redaction.json(report.state)[1]:
@@ -74,35 +81,50 @@ class RedactedListener(OutputListener):
 
     _listener: OutputListener
     _redaction: Redaction
-    _stdout: RedactedStream = field(init=False)
-    _stderr: RedactedStream = field(init=False)
+    _stdout: "_RedactedBytes" = field(init=False)
+    _stderr: "_RedactedBytes" = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        encoded = self._redaction.of_bytes()
-        self._stdout, self._stderr = RedactedStream(encoded), RedactedStream(encoded)
+        self._stdout = _RedactedBytes(RedactedStream(self._redaction), self._listener.on_stdout)
+        self._stderr = _RedactedBytes(RedactedStream(self._redaction), self._listener.on_stderr)
 
     def on_stdout(self, piece: bytes) -> None:
         """Take the next bytes of stdout."""
-        _pass_on(self._stdout.feed(piece.decode(BYTES)), self._listener.on_stdout)
+        self._stdout.feed(piece)
 
     def on_stderr(self, piece: bytes) -> None:
         """Take the next bytes of stderr."""
-        _pass_on(self._stderr.feed(piece.decode(BYTES)), self._listener.on_stderr)
+        self._stderr.feed(piece)
 
     def on_progress(self, progress: ScriptProgress) -> None:
         """Take the newest progress."""
         message, _ = self._redaction.text(progress.message)
-        self._listener.on_progress(ScriptProgress(progress.value, message[:PROGRESS_MESSAGE_LENGTH_MAX]))
+        self._listener.on_progress(ScriptProgress(progress.value, shortened(message, PROGRESS_MESSAGE_LENGTH_MAX)))
 
-    def end(self) -> None:
-        """Pass on what is held back, after the last piece."""
-        _pass_on(self._stdout.end(), self._listener.on_stdout)
-        _pass_on(self._stderr.end(), self._listener.on_stderr)
+    def end(self, *, is_cut: bool) -> None:
+        """Pass on what is held back, after the last piece; `is_cut` says that the script was stopped."""
+        self._stdout.end(is_cut=is_cut)
+        self._stderr.end(is_cut=is_cut)
 
 
-def _pass_on(shown: str, listen: Callable[[bytes], None]) -> None:
-    if shown:
-        listen(shown.encode(BYTES))
+@define(eq=False)
+class _RedactedBytes:
+    """Redacts the bytes of a stream, and passes them on. Those that are not UTF-8 stay as they are."""
+
+    _stream: RedactedStream
+    _listen: Callable[[bytes], None]
+    _decoder: codecs.IncrementalDecoder = field(factory=lambda: _Decoder(_ESCAPED), init=False)
+
+    def feed(self, piece: bytes) -> None:
+        self._pass_on(self._stream.feed(self._decoder.decode(piece)))
+
+    def end(self, *, is_cut: bool) -> None:
+        self._pass_on(self._stream.feed(self._decoder.decode(b"", final=True)))
+        self._pass_on(self._stream.end(is_cut=is_cut))
+
+    def _pass_on(self, shown: str) -> None:
+        if shown:
+            self._listen(shown.encode("utf-8", _ESCAPED))
 
 
 def _size_of(report: ScriptReport) -> int:

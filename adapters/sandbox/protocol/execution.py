@@ -8,7 +8,6 @@ from attrs import evolve, field, frozen
 
 from adapters.sandbox.options import MIB, SandboxOptions
 from adapters.sandbox.protocol.failures import (
-    PROTOCOL_BROKEN,
     FailureRules,
     protocol_failure,
     too_deep,
@@ -24,7 +23,7 @@ from domain.json_text import VALUE_DEPTH_MAX, JsonText, has_unreadable_number, i
 from domain.scripts.convention import Convention
 from domain.scripts.language import Language
 from domain.scripts.ports import RunState, ScriptRun
-from domain.scripts.report import Failure, FailureCode, ScriptReport
+from domain.scripts.report import PROTOCOL_BROKEN, Failure, FailureCode, ScriptReport
 from domain.scripts.script import Script
 from domain.scripts.syntax import Syntax
 

@@ -14,7 +14,7 @@ from adapters.sandbox.workers.channel import Ending, ProtocolBroken
 from adapters.sandbox.workers.process import Death, Exchange
 from domain.json_text import VALUE_DEPTH_MAX
 from domain.scripts.limits import Limits
-from domain.scripts.report import CANCELLED, ExecutionUnknown, Failure, FailureCode
+from domain.scripts.report import CANCELLED, PROTOCOL_BROKEN, ExecutionUnknown, Failure, FailureCode
 
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|OOM error|Zone Allocation failed|Check failed: SetPermissions\(", re.IGNORECASE
@@ -23,9 +23,6 @@ _ENGINE_NOISE = re.compile(
     r"(?:\n?<--- Last few GCs --->|\n?\n#\n# Fatal|FATAL ERROR: |\n?----- Native stack trace).*", re.DOTALL
 )
 _PROCESSORS = os.cpu_count() or 1
-
-PROTOCOL_BROKEN = "ProtocolBroken"
-"""The name of the failure of a script that used its worker's channel."""
 
 
 class ReportedFailure(msgspec.Struct):

@@ -12,13 +12,14 @@ from adapters.sandbox.protocol.replies import FileReply, read_file_reply, read_l
 from adapters.sandbox.workers.channel import Ending, ProtocolBroken, encode_frame
 from adapters.sandbox.workers.process import WorkerProcess
 from domain.errors import RuntimeUnavailable
-from domain.scripts.files import PIECE_SIZE, TRANSFER_S, LeftFile, RunFiles, refused
+from domain.scripts.files import PATH_SIZE_MAX, PIECE_SIZE, TRANSFER_S, LeftFile, RunFiles, refused
 from domain.scripts.language import Language
 from domain.scripts.report import Failure
 
 _NONCE_SIZE = 12
 _EXCHANGE_S = 2.0
-_REASON_LENGTH_MAX = 500
+_REASON_LENGTH_MAX = PATH_SIZE_MAX + 100
+"""Characters of a reason, which names a path: an honest one is not cut."""
 _CPU_S = 1.0
 """The CPU time that one exchange may take; threads that a script has left run on."""
 

@@ -17,6 +17,8 @@ SECRETS: Mapping[str, str] = {"ATTACKED": 'p4ss "wörd"\\of/trials', "DIGITS": "
 """Values that no other text of a trial has."""
 
 _MARK = "[secret "
+_LEAK_LENGTH = 8
+"""Characters of a beginning that tell which secret it is."""
 
 
 @define(eq=False)
@@ -67,4 +69,5 @@ class TrialSecrets:
         texts.append(b"".join(self._overheard.texts).decode("utf-8", "replace"))
         for name, value in SECRETS.items():
             spelled = (value, value[::-1], json.dumps(value)[1:-1], value.encode().hex())
-            yield from (f"{name} in {text[:100]!r}" for text in texts if text and any(each in text for each in spelled))
+            leaking = [text for text in texts if text and any(each[:_LEAK_LENGTH] in text for each in spelled)]
+            yield from (f"{name} in {text[:100]!r}" for text in leaking)

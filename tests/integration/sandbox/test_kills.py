@@ -10,13 +10,12 @@ from attrs import define
 
 from adapters.sandbox.isolation.control_group import ControlGroup
 from adapters.sandbox.options import MIB, SandboxOptions
-from adapters.sandbox.protocol.failures import PROTOCOL_BROKEN
 from adapters.sandbox.workers.channel import Ending
 from adapters.sandbox.workers.process import WorkerProcess
 from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.scripts.language import Language
 from domain.scripts.limits import Isolation, Limits
-from domain.scripts.report import ExecutionUnknown, FailureCode
+from domain.scripts.report import PROTOCOL_BROKEN, ExecutionUnknown, FailureCode
 from tests.contracts.script_runs import new_session, report_of, result_of, run_of
 from tests.integration.sandbox.processes import pid_of
 from tests.integration.sandbox.unconfined import launched_bare

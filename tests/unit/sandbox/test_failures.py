@@ -1,14 +1,29 @@
 """Every end of an execution without a result has its failure, with the limit and the reason."""
 
+import re
+from pathlib import Path
+
 import pytest
 from attrs import evolve
 
+from adapters.sandbox.guest.python import failures, repl
+from adapters.sandbox.network import explained
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.protocol.failures import FailureRules, ReportedFailure, too_deep, without_engine_noise
 from adapters.sandbox.workers.channel import Ending, ProtocolBroken
 from adapters.sandbox.workers.process import Death, Exchange
+from domain.egress.traffic import LOST
+from domain.scripts.dropped import NAME_SIZE_MAX, TYPE_SIZE_MAX
 from domain.scripts.limits import Isolation, Limits
-from domain.scripts.report import ExecutionUnknown, FailureCode
+from domain.scripts.report import (
+    ELLIPSIS,
+    NAME_LENGTH_MAX,
+    TEXT_LENGTH_MAX,
+    ExecutionUnknown,
+    Failure,
+    FailureCode,
+    ScriptReport,
+)
 from entrypoints.http.openapi.error_catalog import failure_sample
 
 LIMITS = Limits(timeout_ms=500, memory_mb=64, isolation=Isolation.SESSION)
@@ -133,3 +148,22 @@ def test_what_the_engine_writes_when_it_dies_is_not_the_scripts_output():
 def test_the_documented_example_of_a_failure_is_what_the_sandbox_reports(tmp_path, failure):
     found = failure(FailureRules(SandboxOptions(tmp_path), Limits(5000, 128, Isolation.SESSION)))
     assert failure_sample(found.code).failure == found
+
+
+def test_workers_cut_texts_where_the_redaction_of_secrets_looks_for_cuts():
+    assert (failures.TEXT_SIZE_MAX, failures.NAME_SIZE_MAX) == (TEXT_LENGTH_MAX, NAME_LENGTH_MAX)
+    assert failures.cut("xyz", 2) == f"xy{ELLIPSIS}"
+    assert (repl.NAME_SIZE_MAX, repl.TYPE_SIZE_MAX) == (NAME_SIZE_MAX, TYPE_SIZE_MAX)
+    of_node = Path(failures.__file__).parents[1] / "nodejs"
+    assert f"TEXT_SIZE_MAX = {TEXT_LENGTH_MAX:_};" in (text := (of_node / "failures.cjs").read_text())
+    assert f"NAME_SIZE_MAX = {NAME_LENGTH_MAX};" in text
+    assert f"slice(0, sizeMax)}}{ELLIPSIS}`" in text
+    names = (of_node / "repl.cjs").read_text()
+    assert re.search(rf"\bNAME_SIZE_MAX = {NAME_SIZE_MAX}\b", names)
+    assert f".slice(0, {TYPE_SIZE_MAX})" in names
+
+
+@pytest.mark.parametrize(("said", "kept"), [("no", "no. The"), ("no.", "no. The"), ("cut...", "cut... The")])
+def test_what_the_service_adds_to_a_message_stands_behind_its_sentence_or_its_ellipsis(said, kept):
+    report = ScriptReport(None, Failure(FailureCode.SCRIPT_ERROR, said), 1.0)
+    assert explained(report, (), LOST).failure.message.startswith(f"{kept} process that connects")

@@ -67,7 +67,7 @@ async def test_files_that_cannot_be_collected_fail_the_run():
 
 
 async def test_a_reason_of_a_worker_is_short_and_printable():
-    shown = "?[31m?X?? " + "E" * 490
+    shown = "?[31m?X?? " + "E" * 602
     reason = json.dumps("\x1b[31m\u202eX\r\n " + "E" * 200_000).encode()
     process = ScriptedProcess([b'"kind":"failed","message":' + reason])
     failure, _ = await collect(process, RunFiles(1, sink=TrialFiles()))

@@ -1,6 +1,7 @@
 """Secrets over fakes."""
 
 from attrs import define, field
+from hypothesis import strategies as st
 
 from adapters.aes_gcm_sealer import AesGcmSealer
 from adapters.memory.functions import MemoryFunctionRepository
@@ -24,6 +25,7 @@ ACTOR = Actor("alice", "127.0.0.1")
 FIRST, SECOND = bytes(range(32)), bytes(range(32, 64))
 TOKEN = SecretRef(ALICE, "TOKEN")
 VALUE = "s3cret-välue"
+VALUES = st.text(alphabet=st.characters(exclude_categories=("Cs",)), min_size=8, max_size=40)
 
 
 @define(eq=False)

@@ -4,7 +4,6 @@ import base64
 import json
 import sys
 from collections import Counter
-from itertools import pairwise
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -13,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.json_text import JsonText
-from domain.scripts.report import Failure, FailureCode, ScriptReport
-from domain.secrets.redaction import RedactedStream, Redaction
+from domain.scripts.dropped import DroppedName
+from domain.scripts.report import PROTOCOL_BROKEN, Failure, FailureCode, ScriptReport
+from domain.secrets.redaction import Redaction
 from domain.secrets.spellings import spellings
+from tests.unit.secrets.builders import VALUES
 
 VALUE, OTHER = 'p4$$ "wörd"/+?\\', "1234567890"
 SECRETS = {"API_KEY": VALUE, "NUMBER": OTHER}
@@ -35,8 +36,6 @@ ENCODED = {
     "repr": repr(VALUE)[1:-1],
     "json in json": json.dumps(json.dumps(VALUE))[3:-3],
 }
-VALUES = st.text(alphabet=st.characters(exclude_categories=("Cs",)), min_size=8, max_size=40)
-NOISE = st.text(alphabet='ab"\\/+é1', max_size=12)
 
 
 @pytest.mark.parametrize("text", ENCODED.values(), ids=ENCODED)
@@ -92,27 +91,6 @@ def test_without_secrets_texts_stay_as_they_are():
     nothing = Redaction.of({})
     assert nothing.text(VALUE) == (VALUE, 0)
     assert nothing.length_max == 0
-    assert RedactedStream(nothing).feed(VALUE) == VALUE
-
-
-@given(VALUES, st.lists(NOISE, max_size=4), st.lists(st.integers(0, 200), max_size=12), st.data())
-def test_any_split_of_writes_gives_the_redacted_whole(value, noise, cuts, data):
-    redaction = Redaction.of({"API_KEY": value, "NUMBER": OTHER})
-    texts = [*spellings(value), OTHER, value[:-1]]
-    whole = "".join(each + data.draw(st.sampled_from(texts)) for each in noise)
-    places = sorted({0, len(whole), *(cut for cut in cuts if cut < len(whole))})
-    stream = RedactedStream(redaction)
-    shown = [stream.feed(whole[start:end]) for start, end in pairwise(places)]
-    redacted, count = redaction.text(whole)
-    assert ("".join([*shown, stream.end()]), stream.count) == (redacted, count)
-
-
-def test_a_stream_shows_nothing_of_a_secret_whose_end_has_not_arrived():
-    stream = RedactedStream(REDACTION)
-    shown = "".join(map(stream.feed, "x" * 200 + VALUE))
-    assert set(shown) == {"x"}
-    assert len(shown) > 200 - 2 * REDACTION.length_max
-    assert shown + stream.end() == "x" * 200 + MARK
 
 
 @pytest.mark.parametrize(
@@ -209,6 +187,100 @@ def test_a_report_without_a_secret_is_the_same_object():
 
 def test_no_value_is_in_the_representation():
     assert VALUE not in repr(REDACTION)
-    stream = RedactedStream(REDACTION)
-    stream.feed(VALUE)
-    assert VALUE not in repr(stream)
+
+
+STOPPED = Failure(FailureCode.EXECUTION_TIMEOUT, "stopped")
+
+
+@pytest.mark.parametrize("text", ENCODED.values(), ids=ENCODED)
+def test_of_a_stopped_script_the_beginning_of_a_spelling_is_replaced_where_its_output_ends(text):
+    stopped = ScriptReport(None, STOPPED, 1.0, stdout=f"<{text[:-1]}", stderr=text[:4])
+    redacted, count = REDACTION.report(stopped)
+    assert (redacted.stdout, redacted.stderr, count) == (f"<{MARK}", MARK, 2)
+
+
+@pytest.mark.parametrize("failure", [None, Failure(FailureCode.SCRIPT_ERROR, "no"), STOPPED])
+def test_a_script_that_came_to_its_end_has_written_what_it_meant_to(failure):
+    ended = ScriptReport(None, failure, 1.0, stdout=VALUE[:-1], stderr=VALUE[:3])
+    redacted, count = REDACTION.report(ended)
+    assert (redacted.stdout, count) == ((MARK, 1) if failure is STOPPED else (VALUE[:-1], 0))
+    assert redacted.stderr == VALUE[:3]
+
+
+def test_a_script_that_wrote_to_the_channel_of_its_worker_was_stopped():
+    broken = Failure(FailureCode.SCRIPT_ERROR, "broken", name=PROTOCOL_BROKEN)
+    assert REDACTION.report(ScriptReport(None, broken, 1.0, stdout=VALUE[:4]))[0].stdout == MARK
+
+
+def cut_text(text, length_max):
+    """Cut as workers do."""
+    return text if len(text) <= length_max else f"{text[:length_max]}..."
+
+
+@pytest.mark.parametrize("kept", [4, 7, len(VALUE) - 1])
+@pytest.mark.parametrize("behind", ["", " The script may reach only api.example.com:443 (network.allow)."])
+def test_an_error_that_was_cut_shows_no_beginning_of_a_secret(kept, behind):
+    text = cut_text("x" * (16_384 - kept) + VALUE, 16_384)
+    name = cut_text("N" * (200 - kept) + VALUE, 200)
+    failure = Failure(FailureCode.SCRIPT_ERROR, text + behind, name=name, stack=text)
+    redacted, count = REDACTION.report(ScriptReport(None, failure, 1.0))
+    shown = "x" * (16_384 - kept) + f"{MARK}..."
+    assert (redacted.failure.message, redacted.failure.stack, count) == (shown + behind, shown, 3)
+    assert redacted.failure.name == "N" * (200 - kept) + f"{MARK}..."
+
+
+def test_an_error_within_its_limit_keeps_what_stands_before_an_ellipsis():
+    failure = Failure(FailureCode.SCRIPT_ERROR, f"{VALUE[:6]}...", stack="x" * 16_000 + f"{VALUE[:6]}...")
+    assert REDACTION.report(ScriptReport(None, failure, 1.0))[1] == 0
+
+
+def test_a_text_of_node_is_cut_by_utf_16_and_within_a_character():
+    value = "abcd\U0001f511efgh"
+    written = "\U0001f600" * 8189 + "x" + value
+    cut = written.encode("utf-16-le")[: 2 * 16_384].decode("utf-16-le", "replace") + "..."
+    failure = Failure(FailureCode.SCRIPT_ERROR, cut, stack="\U0001f600" * 8193)
+    redacted, count = Redaction.of({"KEYS": value}).report(ScriptReport(None, failure, 1.0))
+    assert (redacted.failure.message, count) == ("\U0001f600" * 8189 + "x[secret KEYS]...", 1)
+    assert redacted.failure.stack == failure.stack
+
+
+def test_an_error_that_the_names_of_secrets_make_longer_is_cut_at_its_limit_and_within_no_name():
+    failure = Failure(FailureCode.SCRIPT_ERROR, OTHER * 1600, name=OTHER * 20, stack=OTHER * 1600 + "\n" * 384)
+    redacted = REDACTION.report(ScriptReport(None, failure, 1.0))[0].failure
+    mark = "[secret NUMBER]"
+    assert redacted.message == redacted.stack == mark * ((16_384 + 73) // 15) + "..."
+    assert redacted.name == mark * ((200 + 73) // 15) + "..."
+
+
+def test_names_that_were_cut_show_no_beginning_of_a_secret():
+    names = tuple(
+        DroppedName(f"{'n' * (128 - kept)}{VALUE}"[:128], f"{'t' * (64 - kept)}{VALUE}"[:64]) for kept in (4, 3)
+    )
+    redacted, count = REDACTION.report(ScriptReport(JsonText("1"), None, 1.0, dropped=names))
+    assert count == 2
+    assert redacted.dropped == (DroppedName("n" * 124, "t" * 60 + MARK), names[1])
+
+
+@given(
+    VALUES.filter(lambda value: "\ufffd" not in value),
+    st.lists(st.text(alphabet="\n\t xyzé"), max_size=3),
+    st.integers(0, 400),
+    st.data(),
+)
+def test_at_a_cut_no_text_of_four_characters_or_more_begins_a_spelling(value, noise, size, data):
+    texts = [*sorted(spellings(value)), OTHER, value[:-1]]
+    content = "".join(each + data.draw(st.sampled_from(texts)) for each in noise).encode()[:size]
+    redaction = Redaction.of({"KEY": value, "NUMBER": OTHER})
+    left, _ = redaction.output(content.decode("utf-8", "replace"), is_cut=True)
+    if "[secret " in left:
+        left = left.rpartition("[secret ")[2].partition("]")[2]
+    for whole in (left, left.removesuffix("\ufffd")):
+        assert [each for each in texts if any(whole.endswith(each[:length]) for length in range(4, len(each)))] == []
+
+
+@given(st.text(alphabet="\n\t xyzé\ufffd."), st.booleans(), st.sampled_from([None, STOPPED]))
+def test_a_text_without_a_secret_is_unchanged_wherever_it_is_cut(text, is_long, failure):
+    text *= 20_000 if is_long else 1
+    error = None if failure is None else evolve(failure, message=text, name=text, stack=text)
+    report = ScriptReport(None, error, 1.0, stdout=text, stderr=text, dropped=(DroppedName(text, text),))
+    assert Redaction.of({"API_KEY": "abcdefgh" * 5, "NUMBER": OTHER}).report(report) == (report, 0)

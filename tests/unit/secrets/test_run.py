@@ -124,6 +124,24 @@ def test_live_output_in_any_pieces_of_bytes_is_that_of_the_report(value, cuts, d
     assert (heard.stdout.decode(), heard.stderr.decode()) == (found.stdout, found.stderr)
 
 
+@given(
+    st.text(alphabet=st.characters(exclude_categories=("Cs",)), min_size=8, max_size=30),
+    st.lists(st.integers(0, 300), max_size=5),
+    st.integers(0, 300),
+    st.data(),
+)
+def test_live_output_of_a_stopped_script_ends_as_that_of_its_report_at_any_byte(value, cuts, size, data):
+    texts = [*sorted(spellings(value)), "é\n", "x", value[:-1]]
+    content = "".join(data.draw(st.lists(st.sampled_from(texts), max_size=5))).encode()[:size]
+    secrets, heard = run(value), Heard()
+    listener = secrets.listening(heard)
+    for start, end in pairwise(sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})):
+        listener.on_stdout(content[start:end])
+    stopped = Failure(FailureCode.OUTPUT_LIMIT, "too much")
+    found = secrets.shown(report(stdout=content.decode("utf-8", "replace"), failure=stopped))
+    assert heard.stdout.decode("utf-8", "replace") == found.stdout
+
+
 def test_bytes_that_are_no_text_pass_as_they_are():
     secrets, heard = run(), Heard()
     listener = secrets.listening(heard)
@@ -138,7 +156,7 @@ def test_progress_is_shown_without_the_values_and_stays_short():
     listener.on_progress(ScriptProgress(0.5, "12345678" * 25))
     (progress,) = heard.progress
     assert progress.value == 0.5
-    assert progress.message == (MARK * 25)[:200]
+    assert progress.message == MARK * 16, "a mark that would not fit is left out"
 
 
 def test_output_that_comes_by_single_bytes_is_held_back_for_a_while_only():
@@ -146,4 +164,4 @@ def test_output_that_comes_by_single_bytes_is_held_back_for_a_while_only():
     listener = secrets.listening(heard)
     for _ in range(1000):
         listener.on_stdout(b"x")
-    assert len(heard.stdout) > 1000 - 2 * Redaction.of({"KEY": VALUE}).of_bytes().length_max
+    assert len(heard.stdout) > 1000 - 2 * Redaction.of({"KEY": VALUE}).length_max

@@ -52,7 +52,8 @@ function detailsOf(error) {
   };
 }
 
-const inspected = (value) => require('node:util').inspect(value, { depth: 2, maxStringLength: 1000 });
+// Strings are cut no earlier than the whole text: the service looks for secrets only at its end.
+const inspected = (value) => require('node:util').inspect(value, { depth: 2, maxStringLength: TEXT_SIZE_MAX });
 
 // Names the call that the sandbox refused, if the error or its cause has it.
 function refusalIn(error) {
@@ -70,7 +71,7 @@ const missedIn = ({ name, message }) => {
 };
 
 // Clients tell only by the cause what happened; the service knows more about a script with a network.
-const causeOf = ({ cause }) => (cause?.message === undefined ? '' : ` (${cut(String(cause.message), NAME_SIZE_MAX)})`);
+const causeOf = ({ cause }) => (cause?.message === undefined ? '' : ` (${String(cause.message)})`);
 
 const isGuestFrame = (line) =>
   /^ +at /.test(line) && (line.includes(`${__dirname}/`) || /node:internal|node:vm|node:fs:/.test(line));

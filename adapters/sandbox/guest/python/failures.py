@@ -30,7 +30,9 @@ CAUSES_MAX = 20
 
 def failure_of(error: BaseException) -> dict[str, Any]:
     if isinstance(error, SystemExit):
-        return {"code": "SCRIPT_EXITED", "message": f"The script ended itself by SystemExit({exit_code(error)})."}
+        # Cut as a whole: the service looks for secrets only at the end of a message that was cut.
+        message = cut(f"The script ended itself by SystemExit({exit_code(error)}).", TEXT_SIZE_MAX)
+        return {"code": "SCRIPT_EXITED", "message": message}
     if isinstance(error, NotSerializable):
         return {"code": f"{error.of}_NOT_SERIALIZABLE", "message": str(error)}
     if isinstance(error, ResultTooLarge):
@@ -39,7 +41,7 @@ def failure_of(error: BaseException) -> dict[str, Any]:
 
 
 def exit_code(error: SystemExit) -> str:
-    return cut(repr(error.code), NAME_SIZE_MAX) if error.code is not None else ""
+    return repr(error.code) if error.code is not None else ""
 
 
 def code_of(error: BaseException) -> str:

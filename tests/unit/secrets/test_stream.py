@@ -1,0 +1,60 @@
+"""Redaction of a text that arrives in pieces."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.scripts.output import OUTPUT_SIZE_MAX
+from domain.secrets.redaction import Redaction
+from domain.secrets.spellings import spellings
+from domain.secrets.stream import RedactedStream
+from tests.unit.secrets.builders import VALUES
+
+VALUE, OTHER = 'p4$$ "wörd"/+?\\', "1234567890"
+REDACTION = Redaction.of({"API_KEY": VALUE, "NUMBER": OTHER})
+MARK = "[secret API_KEY]"
+NOISE = st.text(alphabet='ab"\\/+é1', max_size=12)
+
+
+@given(VALUES, st.lists(NOISE, max_size=4), st.lists(st.integers(0, 200), max_size=12), st.booleans(), st.data())
+def test_any_split_of_writes_gives_the_redacted_whole(value, noise, cuts, is_cut, data):
+    redaction = Redaction.of({"API_KEY": value, "NUMBER": OTHER})
+    texts = [*sorted(spellings(value)), OTHER, value[:-1]]
+    whole = "".join(each + data.draw(st.sampled_from(texts)) for each in noise)
+    places = sorted({0, len(whole), *(cut for cut in cuts if cut < len(whole))})
+    stream = RedactedStream(redaction)
+    shown = [stream.feed(whole[start:end]) for start, end in pairwise(places)]
+    assert ("".join([*shown, stream.end(is_cut=is_cut)]), stream.count) == redaction.output(whole, is_cut=is_cut)
+
+
+def test_without_secrets_pieces_are_shown_as_they_come():
+    stream = RedactedStream(Redaction.of({}))
+    assert stream.feed(VALUE) + stream.end(is_cut=True) == VALUE
+
+
+def test_a_stream_shows_nothing_of_a_secret_whose_end_has_not_arrived():
+    stream = RedactedStream(REDACTION)
+    shown = "".join(map(stream.feed, "x" * 200 + VALUE))
+    assert set(shown) == {"x"}
+    assert len(shown) > 200 - 2 * REDACTION.length_max
+    assert shown + stream.end() == "x" * 200 + MARK
+
+
+def test_a_redacted_stream_ends_at_the_limit_of_output_and_within_no_mark():
+    stream = RedactedStream(REDACTION)
+    whole = "é" + OTHER * (OUTPUT_SIZE_MAX // len(OTHER) - 1) + "end"
+    shown = "".join(stream.feed(whole[at : at + 1000]) for at in range(0, len(whole), 1000)) + stream.end()
+    assert shown == REDACTION.output(whole, is_cut=False)[0]
+    assert shown == "é" + "[secret NUMBER]" * ((OUTPUT_SIZE_MAX - 2) // 15)
+
+
+def test_a_stream_without_a_secret_has_no_limit():
+    stream = RedactedStream(REDACTION)
+    assert len("".join(stream.feed("x" * OUTPUT_SIZE_MAX) for _ in range(2)) + stream.end()) == 2 * OUTPUT_SIZE_MAX
+
+
+def test_no_value_is_in_the_representation():
+    stream = RedactedStream(REDACTION)
+    stream.feed(VALUE)
+    assert VALUE not in repr(stream)
