@@ -1,4 +1,4 @@
-"""Adds the lines of one file of coverage to another: `python -m tests.line_coverage FROM TO`.
+"""Adds the lines of files of coverage up in another one: `python -m tests.line_coverage FROM... TO`.
 
 `coverage combine` does not take files with branches and files without them together.
 """
@@ -8,12 +8,15 @@ import sys
 from coverage import CoverageData
 
 
-def main(source: str, target: str) -> None:
-    """Add what `source` has measured, with or without branches, to `target`, which has lines only."""
-    measured, lines = CoverageData(source), CoverageData(target)
-    measured.read()
+def main(*files: str) -> None:
+    """Add what all but the last file have measured, with or without branches, to the last one, which has lines only."""
+    *sources, target = files
+    lines = CoverageData(target)
     lines.read()
-    lines.add_lines({path: measured.lines(path) or [] for path in measured.measured_files()})
+    for source in sources:
+        measured = CoverageData(source)
+        measured.read()
+        lines.add_lines({path: measured.lines(path) or [] for path in measured.measured_files()})
     lines.write()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.integration.supervisor.conftest import ROOT, Service
+from tests.programs.supervisor.conftest import ROOT, Service
 from tests.support.folders import shared_folder
 
 # Patient, because schemathesis takes one of two cores.

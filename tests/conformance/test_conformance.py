@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.supervisor.conftest import ROOT
+from tests.programs.supervisor.conftest import ROOT
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 SCOPES = ("execute:all", "read:functions", "write:functions", "write:webhooks", "write:schedules", "write:files")

@@ -19,7 +19,7 @@ from adapters.embedded_postgres.programs import find_programs
 from adapters.postgres.connections.timelines import READ_TIMELINE
 from tests.failover.network import Network
 from tests.faults.server import SERVICE_ROLE
-from tests.integration.supervisor.conftest import processes
+from tests.programs.supervisor.conftest import processes
 from tests.support.folders import shared_folder
 from tests.support.ports import free_port
 from tests.support.waiting import until

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from adapters.embedded_postgres.account import choose_account
 from adapters.embedded_postgres.programs import find_programs
-from tests.integration.supervisor.conftest import gone, processes, wait_until
+from tests.programs.supervisor.conftest import gone, processes, wait_until
 from tests.support.ports import free_port
 
 _READY_TIMEOUT_S = 20.0

@@ -17,7 +17,7 @@ import pytest
 from tests.faults.report import NOTES
 from tests.integration.commands.conftest import QUIET, ROOT, pglambda
 from tests.integration.embedded.conftest import folder, made, seed  # noqa: F401  # fixtures
-from tests.integration.supervisor.conftest import Service, gone, wait_until
+from tests.programs.supervisor.conftest import Service, gone, wait_until
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(240)

@@ -11,7 +11,7 @@ import pytest
 from tests.faults import trial
 from tests.faults.server import SERVICE_ROLE
 from tests.faults.trial import USUAL, Trial
-from tests.integration.supervisor.conftest import Service, gone, wait_until
+from tests.programs.supervisor.conftest import Service, gone, wait_until
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -11,8 +11,8 @@ import pytest
 from tests.faults.report import NOTES
 from tests.faults.test_backups import NODEJS_ELSEWHERE
 from tests.integration.embedded.conftest import folder, made, seed  # noqa: F401  # fixtures
-from tests.integration.supervisor.conftest import Service, gone, wait_until
-from tests.integration.supervisor.test_environments import builder_of
+from tests.programs.supervisor.conftest import Service, gone, wait_until
+from tests.programs.supervisor.test_environments import builder_of
 from tests.support.indexes import local_index
 
 pytestmark = pytest.mark.timeout(240)

@@ -16,9 +16,9 @@ from psycopg.rows import dict_row
 from domain.takeover.stages import Stage
 from tests.faults import report
 from tests.faults.server import fill_disk
-from tests.integration.origin.fronting import store_stage
-from tests.integration.origin.test_first_touch import OPTIONS
 from tests.origin.databases import fill, origin_database
+from tests.programs.origin.fronting import store_stage
+from tests.unit.takeover.test_start import OPTIONS
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.faults.report import NOTES
-from tests.integration.supervisor.conftest import Service, gone, wait_until
+from tests.programs.supervisor.conftest import Service, gone, wait_until
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.timeout(240)

@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 
 from adapters.embedded_postgres.programs import find_programs
-from tests.integration.supervisor.conftest import ROOT, Service
+from tests.programs.supervisor.conftest import ROOT, Service
 from tests.support.folders import shared_folder
 from tests.upgrade.traffic import Traffic
 

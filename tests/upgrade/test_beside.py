@@ -18,7 +18,7 @@ from adapters.system_clock import SystemClock
 from entrypoints.cli.migrate import DESTROYED
 from tests.faults.history import Stored
 from tests.faults.trial import USUAL, Trial
-from tests.integration.supervisor.conftest import ROOT, Service, wait_until
+from tests.programs.supervisor.conftest import ROOT, Service, wait_until
 from tests.support.folders import shared_folder
 from tests.upgrade.__main__ import extract
 from tests.upgrade.conftest import RELEASES

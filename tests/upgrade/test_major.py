@@ -16,8 +16,8 @@ from adapters.embedded_postgres.programs import PostgresPrograms
 from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresOptions
 from entrypoints.server.process import launch
 from tests.integration.embedded.conftest import RunningServer, folder  # noqa: F401  # a fixture
-from tests.integration.supervisor.conftest import ROOT, Service
-from tests.integration.supervisor.test_serve import execute, initialize
+from tests.programs.supervisor.conftest import ROOT, Service
+from tests.programs.supervisor.test_serve import execute, initialize
 from tests.support.folders import shared_folder
 from tests.upgrade.test_beside import LONG
 

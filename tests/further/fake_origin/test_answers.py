@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.integration.origin.calls import execute, initialize, initialized, session
+from tests.programs.origin.calls import execute, initialize, initialized, session
 
 JSON = "application/json"
 DIGITS_9 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,9}\+00:00")

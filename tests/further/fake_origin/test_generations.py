@@ -9,9 +9,9 @@ import psycopg
 import pytest
 import redis
 
-from tests.integration.origin.calls import execute, initialized, session
 from tests.origin.databases import origin_database
 from tests.origin.process import Origin, Redis, running_origin
+from tests.programs.origin.calls import execute, initialized, session
 
 SHIFT = "UPDATE meta.sessions SET expires_at = expires_at - interval '31536000000 seconds' WHERE request_id = %s"
 ABSENT = {"error": "Session not found or expired"}

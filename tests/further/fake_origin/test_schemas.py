@@ -4,9 +4,9 @@ import psycopg
 import pytest
 
 from tests.further.fake_origin.test_generations import client_of
-from tests.integration.origin.calls import execute, initialize, initialized, session
 from tests.origin.databases import fill, origin_database, run
 from tests.origin.process import running_origin
+from tests.programs.origin.calls import execute, initialize, initialized, session
 
 COLUMNS = "SELECT column_name FROM information_schema.columns WHERE table_schema = 'meta' AND table_name = 'sessions'"
 

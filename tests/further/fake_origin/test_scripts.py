@@ -3,9 +3,9 @@
 import httpx2
 import pytest
 
-from tests.integration.origin.calls import execute, initialized
-from tests.integration.supervisor.conftest import wait_until
 from tests.origin.process import running_origin
+from tests.programs.origin.calls import execute, initialized
+from tests.programs.supervisor.conftest import wait_until
 
 FAILS = "Failed to execute function: Runtime error: HTTP client error: error decoding response body: "
 CALLED = """

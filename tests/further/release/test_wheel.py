@@ -18,7 +18,7 @@ import pytest
 
 from entrypoints.version import VERSION
 from tests.distribution import SUMS, make
-from tests.integration.supervisor.conftest import wait_until
+from tests.programs.supervisor.conftest import wait_until
 from tests.support.folders import shared_folder
 from tests.support.ports import free_port
 

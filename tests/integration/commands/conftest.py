@@ -1,7 +1,5 @@
-"""Commands on the test's own database: in this process, or as programs where these are the subject."""
+"""Commands in this process, on the test's own database."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,13 +9,9 @@ from entrypoints.settings.settings import Settings
 from tests.integration.application.conftest import NODEJS_HERE, settings_for
 from tests.support.commands import Ended, run_command
 from tests.support.folders import shared_folder
-from tests.support.programs import unmeasured
 
 ROOT = Path(__file__).parents[3]
 QUIET = {"HOST": "", "PORT": "", "AUTH": "", "JWT_SECRET": "", "NODEJS_RUNTIME_URL": "", "PYTHON_RUNTIME_URL": ""}
-
-PROCESS_LIMIT_S = 180
-"""A program takes a second of processor time, of which a busy machine may give it a hundredth."""
 
 Run = Callable[..., Ended]
 
@@ -25,20 +19,6 @@ Run = Callable[..., Ended]
 def pglambda(*arguments: str, **variables: str) -> Ended:
     """Run the command in this process, whose own settings do not count."""
     return run_command(*arguments, **{**QUIET, **variables})
-
-
-def program(*arguments: str, stdin: int = subprocess.DEVNULL, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a program to its end; `stdin` is a descriptor."""
-    return subprocess.run(
-        [sys.executable, "-m", "entrypoints", *arguments],
-        env={**unmeasured(), **QUIET, **variables},
-        cwd=ROOT,
-        stdin=stdin,
-        capture_output=True,
-        text=True,
-        timeout=PROCESS_LIMIT_S,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,6 @@
 """The command `doctor` on real databases and hosts: healthy ones, and each fault of a database or of the way to it."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,18 +25,14 @@ from entrypoints.composition.commands import Commands
 from entrypoints.composition.runners import HostInspector
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
-from entrypoints.server.database import running
-from entrypoints.settings.loading import load_settings
 from entrypoints.settings.secret import Secret
 from entrypoints.settings.settings import Settings
 from entrypoints.version import VERSION
 from tests.contracts.served_hosts import served
 from tests.integration.application.conftest import settings_for
-from tests.integration.commands.conftest import ROOT, Run, pglambda
+from tests.integration.commands.conftest import Run, pglambda
 from tests.integration.postgres.silent_server import SilentServer
-from tests.support.folders import shared_folder
 from tests.support.ports import free_port, loopback_socket
-from tests.support.programs import unmeasured
 from tests.support.waiting import within
 from tests.unit.domain.builders import session_at
 
@@ -365,24 +358,6 @@ class TestTheWayToTheDatabase:
         assert {each.seen for each in found[1:]} == {"could not be checked: the server has fallen silent"}
 
 
-def test_the_command_starts_the_embedded_server_and_uses_its_password() -> None:
-    with shared_folder() as folder:
-        settings = load_settings({"DATA_DIR": str(folder)})
-        with running(Commands(settings=settings).embedded_postgres()) as url:
-            pgpass = folder / "wrong"
-            pgpass.write_text("*:*:*:*:wrong\n")
-            pgpass.chmod(0o600)
-            wrong = url.replace(str(folder / "pgpass").replace("/", "%2F"), str(pgpass).replace("/", "%2F"))
-            result = pglambda("doctor", DATABASE_URL=wrong, DATA_DIR=str(folder))
-        assert result.returncode == 1
-        assert "no connection (login): " in result.stdout
-        assert "password authentication failed" in result.stdout
-        alone = pglambda("doctor", DATABASE_URL="", DATA_DIR=str(folder))
-        assert alone.returncode == 0, alone.stdout
-        assert "migrations are pending: 0001_sessions" in alone.stdout
-        assert not (folder / "postgres" / "postmaster.pid").exists()
-
-
 class TestRuntimeHosts:
     @staticmethod
     async def seen_of(settings: Settings) -> list[tuple[Level, str]]:
@@ -402,28 +377,6 @@ class TestRuntimeHosts:
             ((level, seen),) = await self.seen_of(other)
         assert level is Level.PROBLEM
         assert "401" in seen
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
-def test_another_user_than_the_services_is_one_problem(tmp_path: Path) -> None:
-    with shared_folder() as folder:
-        result = subprocess.run(
-            [sys.executable, "-m", "entrypoints", "doctor", "--output", "json"],
-            env={**unmeasured(), "DATA_DIR": str(folder), "DATABASE_URL": "", "PYTHONDONTWRITEBYTECODE": "1"},
-            user=65534,
-            group=65534,
-            extra_groups=[],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=50,
-            check=False,
-        )
-    assert result.returncode == 1, result.stderr
-    found = json.loads(result.stdout)["findings"]
-    (problem,) = [each for each in found if each["status"] == "problem"]
-    assert problem["seen"].startswith(f"DATA_DIR {folder} belongs to root, and this command runs as ")
-    assert {each["subject"] for each in found} == {"user", "access"}
 
 
 async def test_a_language_without_an_interpreter_has_the_reason(settings: Settings, tmp_path: Path) -> None:

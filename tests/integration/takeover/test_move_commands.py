@@ -23,10 +23,10 @@ from entrypoints.cli.takeover.connecting import connected
 from entrypoints.cli.takeover.options import SourceChoice
 from entrypoints.composition.commands import Commands
 from tests.integration.application.conftest import settings_for
-from tests.integration.origin.test_first_touch import OPTIONS
 from tests.origin.databases import fill, origin_database
 from tests.origin.process import running_redis
 from tests.support.commands import run_command
+from tests.unit.takeover.test_start import OPTIONS
 
 
 def as_url(conninfo: str) -> str:

@@ -17,7 +17,7 @@ from entrypoints.http.request import Request
 from entrypoints.http.route import Access, Route, RouteTable
 from entrypoints.origin.passing import PassedCalls
 from entrypoints.server.connection import BoundedConnection
-from tests.integration.supervisor.test_connection import connected
+from tests.integration.server.test_connection import connected
 from tests.support.peer import PeerConnection, Serve, peer
 from tests.support.waiting import until
 

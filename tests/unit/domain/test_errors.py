@@ -17,7 +17,14 @@ from domain.functions.function import FunctionNotFound
 from domain.identity import uuid7_at
 from domain.json_text import JsonText
 from domain.scripts.language import LanguageTitle
-from domain.scripts.report import ExecutionStatus, ExecutionUnknown, Failure, FailureCode, ScriptReport
+from domain.scripts.report import (
+    ExecutionStatus,
+    ExecutionUnknown,
+    Failure,
+    FailureCode,
+    ScriptReport,
+    cancelled_report,
+)
 from domain.sessions.session import UpdateConflict
 from tests.unit.domain.builders import START, session_at
 
@@ -123,3 +130,13 @@ def test_times_are_rounded_to_the_microsecond() -> None:
 )
 def test_a_failure_has_a_summary_in_one_line(name: str | None, message: str, summary: str) -> None:
     assert Failure(FailureCode.SCRIPT_ERROR, message, name=name).summary == summary
+
+
+def test_a_full_queue_and_a_wait_that_was_too_long_are_told_apart():
+    assert str(Overloaded("a worker")).startswith("Too many calls are waiting for a worker, so this call was not")
+    assert str(Overloaded("a worker", 2.0)).startswith("This call waited 2 s for a worker, until QUEUE_TIMEOUT_MS, and")
+
+
+def test_a_script_that_was_stopped_before_it_started_took_no_time():
+    report = cancelled_report(queue_time_ms=3.0)
+    assert (report.status, report.execution_time_ms, report.queue_time_ms) == (ExecutionStatus.CANCELLED, 0.0, 3.0)
