@@ -1,6 +1,7 @@
 """One name stands for one class, and the words that the glossary replaced name nothing."""
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -19,12 +20,28 @@ FORMER = {
 """Words of the glossary's last column that have no other meaning in the code."""
 
 
-def classes() -> Iterator[tuple[str, str]]:
-    """Yield the name of each class in the source, and where it is."""
+@functools.cache
+def definitions() -> list[tuple[str, str, bool]]:
+    """Return each name that a module defines, where that is, and whether it is that of a class."""
+    found = []
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ClassDef):
-                yield node.name, f"{path.relative_to(ROOT)}:{node.lineno}"
+            match node:
+                case (
+                    ast.ClassDef(name=name)
+                    | ast.FunctionDef(name=name)
+                    | ast.AsyncFunctionDef(name=name)
+                    | ast.arg(arg=name)
+                    | ast.Name(id=name, ctx=ast.Store())
+                    | ast.Attribute(attr=name, ctx=ast.Store())
+                ):
+                    found.append((name, f"{path.relative_to(ROOT)}:{node.lineno}", isinstance(node, ast.ClassDef)))
+    return found
+
+
+def classes() -> Iterator[tuple[str, str]]:
+    """Yield the name of each class in the source, and where it is."""
+    yield from ((name, where) for name, where, is_class in definitions() if is_class)
 
 
 def words(name: str) -> set[str]:
@@ -35,16 +52,9 @@ def words(name: str) -> set[str]:
 def names() -> Iterator[tuple[str, str]]:
     """Yield each name that the source defines: modules, classes, functions, parameters and variables."""
     for path in SOURCES:
-        where = str(path.relative_to(ROOT))
-        yield from ((part, where) for part in Path(where).with_suffix("").parts)
-        for node in ast.walk(ast.parse(path.read_text())):
-            match node:
-                case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                    yield name, f"{where}:{node.lineno}"
-                case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()):
-                    yield name, f"{where}:{node.lineno}"
-                case ast.Attribute(attr=name, ctx=ast.Store()):
-                    yield name, f"{where}:{node.lineno}"
+        where = path.relative_to(ROOT)
+        yield from ((part, str(where)) for part in where.with_suffix("").parts)
+    yield from ((name, where) for name, where, _ in definitions())
 
 
 def test_each_class_name_stands_for_one_class():

@@ -1,5 +1,6 @@
 """The command `egress`."""
 
+import asyncio
 import json
 
 import pytest
@@ -10,7 +11,9 @@ from adapters.memory.egress_rules import MemoryOwnerRules
 from adapters.memory.manual_clock import ManualClock
 from adapters.memory.sequential_ids import SequentialIds
 from domain.egress.owner_rule_service import OwnerRuleService
+from domain.egress.rule import EgressRule
 from domain.errors import StorageUnavailable
+from domain.identity import Owner
 from entrypoints.cli.main import cli
 from tests.support.acts import OPERATOR
 from tests.support.commands import commands_with
@@ -24,9 +27,11 @@ class World:
     rules: MemoryOwnerRules = field(factory=MemoryOwnerRules)
     ids: SequentialIds = field(factory=SequentialIds)
 
+    def service(self):
+        return OwnerRuleService(ManualClock(), self.ids, self.rules, OPERATOR)
+
     def run(self, *arguments, **env):
-        service = OwnerRuleService(ManualClock(), self.ids, self.rules, OPERATOR)
-        container = commands_with(egress_rules=service, audit=self.rules.audit)
+        container = commands_with(egress_rules=self.service(), audit=self.rules.audit)
         return CliRunner().invoke(cli, ["egress", *arguments], obj=container, env={**ENV, **env})
 
     def texts(self):
@@ -92,8 +97,11 @@ def test_wrong_arguments_are_refused(world, owner, rule, message):
 
 
 def test_every_page_is_listed(world):
-    for number in range(203):
-        world.run("allow", "alice", f"a{number}.test:443")
+    async def allow_all():
+        for number in range(203):
+            await world.service().allow(Owner("alice"), EgressRule.parse(f"a{number}.test:443"))
+
+    asyncio.run(allow_all())
     assert len(json.loads(world.run("list", "--output", "json").stdout)) == 203
 
 
