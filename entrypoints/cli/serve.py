@@ -9,8 +9,9 @@ import click
 import structlog
 from msgspec.structs import replace
 
-from entrypoints.cli.invocation import container_of, controller_settings, failures_reported, runtime_host_settings
+from entrypoints.cli.invocation import controller_settings, failures_reported, runtime_host_settings
 from entrypoints.cli.lazy_group import examples
+from entrypoints.composition.embedded import embedded_server
 from entrypoints.server.banner import print_banner, print_runtime_host_banner
 from entrypoints.server.control import Targets
 from entrypoints.server.supervisor import Supervisor
@@ -28,8 +29,7 @@ from entrypoints.telemetry.logs import configure_service_logs
         "HOST=0.0.0.0 JWT_SECRET_FILE=/run/secrets/jwt DATABASE_URL_FILE=/run/secrets/database pglambda serve",
     )
 )
-@click.pass_context
-def serve(context: click.Context) -> None:
+def serve() -> None:
     """Serve the HTTP API until Ctrl-C or SIGTERM.
 
     The first signal lets running calls end; a second one skips that wait. Without DATABASE_URL the service runs its own
@@ -39,7 +39,7 @@ def serve(context: click.Context) -> None:
         manager = ServiceManager.of(os.environ)
         settings = controller_settings()
         _configure_logs(settings)
-        server = container_of(context)(settings=settings).embedded_postgres() if settings.embedded else None
+        server = embedded_server(settings) if settings.embedded else None
         targets = Targets()
         greeting = partial(print_banner, credentials=credential_commands(settings))
         asyncio.run(Supervisor(settings, targets.controller, targets, server, greeting, manager).run())

@@ -22,8 +22,9 @@ from adapters.postgres.retention.functions import Pinned
 from adapters.postgres.retention.history_budget import BucketBudgets
 from adapters.random_ids import RandomIds
 from domain.errors import Unavailable
+from entrypoints.composition.checked_options import gateway_options
 from entrypoints.composition.database import Database
-from entrypoints.composition.options import gateway_options, storage_budget
+from entrypoints.composition.options import storage_budget
 from entrypoints.server.lifespan import bounded
 from entrypoints.settings.settings import Settings
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from adapters.sandbox.runtimes.interpreters import InterpreterMissing, node_version
-from entrypoints.composition.options import gateway_options, language_mapping
+from entrypoints.composition.checked_options import gateway_options, language_mapping
 from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
 

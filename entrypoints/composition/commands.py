@@ -15,7 +15,6 @@ from adapters.buckets.directory import Directory
 from adapters.embedded_postgres.backup import BaseBackup
 from adapters.embedded_postgres.programs import find_programs
 from adapters.embedded_postgres.restoration import LATEST, RecoveryTarget, Restoration
-from adapters.embedded_postgres.server import EmbeddedPostgres
 from adapters.embedded_postgres.unpacking import BackupLabel
 from adapters.embedded_postgres.upgrade import DatabaseUpgrade
 from adapters.postgres.buckets.pool import connections_of_node
@@ -44,13 +43,12 @@ from domain.limits.ports import Unlimited
 from domain.queue.quota import QueueQuota
 from domain.usage import UsageService
 from domain.webhooks.service import WebhookService, leave_to_others
+from entrypoints.composition.checked_options import gateway_options, language_mapping
 from entrypoints.composition.database import time_of
+from entrypoints.composition.embedded import embedded_options, embedded_server
 from entrypoints.composition.migrations import Migrations
 from entrypoints.composition.options import (
-    embedded_options,
     execution_policy,
-    gateway_options,
-    language_mapping,
     owner_policy,
     queue_bounds,
     queue_policy,
@@ -123,9 +121,7 @@ class Commands(TakeoverCommands):
     ids = TakeoverCommands.ids
     actor = TakeoverCommands.actor
 
-    embedded_postgres = providers.Factory(
-        EmbeddedPostgres, providers.Callable(embedded_options, settings), providers.Object(launch)
-    )
+    embedded_postgres = providers.Factory(embedded_server, settings)
     database_upgrade = providers.Factory(DatabaseUpgrade, embedded_postgres, providers.Object(running))
     restoration = providers.Factory(
         Restoration,

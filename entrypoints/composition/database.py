@@ -59,11 +59,11 @@ from adapters.random_ids import RandomIds
 from domain.idempotency import KEPT_FOR
 from domain.secrets.resealing import Resealing
 from domain.stats import BucketStats, PoolStats
+from entrypoints.composition.checked_options import gateway_options
 from entrypoints.composition.options import (
     clock_options,
     execution_options,
     function_options,
-    gateway_options,
     retention,
     storage_budget,
 )

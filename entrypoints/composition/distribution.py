@@ -37,8 +37,8 @@ from domain.buckets.bucket_map import HOME
 from domain.errors import Unavailable
 from entrypoints.composition.bucket_facts import bucket_facts, bucket_stats
 from entrypoints.composition.bucket_parts import BucketParts, BucketRetention, storage_of
+from entrypoints.composition.checked_options import gateway_options, request_timeout_s
 from entrypoints.composition.database import READING, BucketSteps
-from entrypoints.composition.options import gateway_options, request_timeout_s
 from entrypoints.settings.nodes import node_addresses
 from entrypoints.settings.settings import Settings
 

@@ -11,7 +11,7 @@ from domain.scripts.language import LanguageMapping
 from domain.takeover.front import Front, FrontPolicy, KnownStage
 from domain.takeover.ports import Ownership
 from domain.takeover.recorder import Recorder
-from entrypoints.composition.options import request_timeout_s
+from entrypoints.composition.checked_options import request_timeout_s
 from entrypoints.http.endpoints.health import Probe
 from entrypoints.http.route import Route
 from entrypoints.origin.application import served_here

@@ -25,7 +25,8 @@ from domain.limits.usage_limiter import UsageLimiter, UsageLimiterOptions, Usage
 from domain.scripts.language import LanguageMapping
 from domain.sessions.ports import SessionRepository
 from domain.sessions.service import SessionLanguages
-from entrypoints.composition.options import key_cache_options, lookup_timeout_s, request_timeout_s
+from entrypoints.composition.checked_options import request_timeout_s
+from entrypoints.composition.options import key_cache_options, lookup_timeout_s
 from entrypoints.composition.tokens import claim_rules, verification_keys
 from entrypoints.http.endpoints.batches import Charge, charge_nothing
 from entrypoints.http.endpoints.health import Probe

@@ -7,7 +7,8 @@ from attrs import evolve
 from adapters.remote_runtime.options import RuntimeOptions
 from adapters.sandbox.options import NodeStart, SandboxLevel, SandboxOptions
 from domain.scripts.language import Language
-from entrypoints.composition.options import KILL_S, request_timeout_s, state_limits
+from entrypoints.composition.checked_options import request_timeout_s
+from entrypoints.composition.options import KILL_S, state_limits
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from entrypoints.server.descriptors import workers_within_limit
 from entrypoints.settings.egress import has_egress

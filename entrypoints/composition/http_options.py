@@ -1,7 +1,8 @@
 """The options of what answers requests: the API, and the API of the origin."""
 
 from domain.scripts.convention import Convention
-from entrypoints.composition.options import limits_policy, request_timeout_s
+from entrypoints.composition.checked_options import request_timeout_s
+from entrypoints.composition.options import limits_policy
 from entrypoints.http.options import HttpOptions
 from entrypoints.origin.endpoints import OriginOptions
 from entrypoints.settings.choices import Idempotency

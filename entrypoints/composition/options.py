@@ -2,10 +2,7 @@
 
 from datetime import timedelta
 
-from adapters.embedded_postgres.server import EmbeddedPostgresOptions
-from adapters.mapping_file import WrongMappingFile, read_mapping
 from adapters.postgres.clock.disciplined import ClockOptions
-from adapters.postgres.gateway_options import APPLICATION, APPLICATION_OF_NODES, GatewayOptions, WrongAddress
 from adapters.postgres.repositories.executions import ExecutionRepositoryOptions
 from adapters.postgres.repositories.functions import FunctionRepositoryOptions
 from adapters.postgres.repositories.history import HistoryOptions
@@ -21,7 +18,6 @@ from domain.queue.dispatcher import DispatchPolicy
 from domain.queue.quota import QueueMaxima
 from domain.queue.service import QueuePolicy
 from domain.schedules.dispatcher import SchedulePolicy
-from domain.scripts.language import LanguageMapping
 from domain.scripts.limits import Limits, LimitsPolicy
 from domain.sessions.requests import SessionPolicy
 from domain.sessions.session import LifetimePolicy
@@ -29,9 +25,9 @@ from domain.states.limits import StateLimits
 from domain.storage.storage import StorageBudget
 from domain.timeline import RetentionTimes
 from domain.usage import OwnerPolicy, UsageBounds
+from entrypoints.composition.checked_options import request_timeout_s
 from entrypoints.settings.choices import HistoryMode, Idempotency
 from entrypoints.settings.edge import rate_policies
-from entrypoints.settings.environment import SettingsError
 from entrypoints.settings.settings import Settings
 
 KILL_S = 0.5
@@ -44,40 +40,8 @@ _LOOKUP_SHARE = 0.25
 _PROBE_SHARE = 0.5
 _PROBE_TIMEOUT_MIN_S = 1.0
 _PROBE_TIMEOUT_MAX_S = 5.0
-_WAITING_CONNECTIONS = 2
 _MIBI = 1024**2
 _GIBI = 1024**3
-_WRONG_URL = (
-    "DATABASE_URL: it is not valid. Set it to postgresql://user:password@host:5432/database, with the special "
-    "characters "
-    "of the password percent-encoded, and with no parameters but PostgreSQL's own."
-)
-
-
-_SLOW_SHARE = 40
-"""A statement is slow if it takes more than this part of the budget: 50 ms of 2 s, and 500 ms in a command."""
-
-
-def gateway_options(settings: Settings) -> GatewayOptions:
-    """Return the address of the database and the limits of every wait; DB_POOL_MAX counts all connections of a process.
-
-    Raises SettingsError when DATABASE_URL is no address.
-    """
-    assert settings.database_url is not None, "the embedded server's URL is put in before anything connects"
-    waiting = min(_WAITING_CONNECTIONS, settings.db_pool_max // 2)
-    try:
-        return GatewayOptions(
-            dsn=settings.database_url.reveal(),
-            pool_size_max=settings.db_pool_max - waiting,
-            lock_wait_pool_size_max=waiting,
-            request_timeout_s=request_timeout_s(settings),
-            prepares=settings.db_prepare,
-            server_timeouts=settings.db_server_timeouts,
-            slow_statement_s=request_timeout_s(settings) / _SLOW_SHARE,
-            application=APPLICATION if settings.database_nodes is None else APPLICATION_OF_NODES,
-        )
-    except WrongAddress as error:
-        raise SettingsError([_WRONG_URL]) from error
 
 
 def clock_options(settings: Settings) -> ClockOptions:
@@ -134,15 +98,6 @@ def function_options(settings: Settings) -> FunctionRepositoryOptions:
     return FunctionRepositoryOptions(versions_kept=settings.function_versions_kept)
 
 
-def embedded_options(settings: Settings) -> EmbeddedPostgresOptions:
-    """Return the folders of the embedded server, and a limit for the connections of all processes."""
-    return EmbeddedPostgresOptions(
-        data_dir=settings.data_dir,
-        wal_archive=settings.wal_archive_dir,
-        connections_max=settings.database_connections,
-    )
-
-
 def limits_policy(settings: Settings) -> LimitsPolicy:
     """Return the default limits of an execution, and their maxima."""
     return LimitsPolicy(
@@ -150,11 +105,6 @@ def limits_policy(settings: Settings) -> LimitsPolicy:
         timeout_ms_max=settings.script_timeout_max_ms,
         memory_mb_max=settings.script_memory_max_mb,
     )
-
-
-def request_timeout_s(settings: Settings) -> float:
-    """Return the budget of one request."""
-    return settings.request_timeout_ms / 1000
 
 
 def session_policy(settings: Settings) -> SessionPolicy:
@@ -261,13 +211,3 @@ def example_policy(settings: Settings) -> ExamplePolicy:
     """Return the limits of the examples of functions."""
     overhead_s = execution_policy(settings).run_overhead_s
     return ExamplePolicy(limits_policy(settings).default, _EXAMPLES_S, overhead_s)
-
-
-def language_mapping(settings: Settings) -> LanguageMapping:
-    """Return the prefixes of language-titles; raises SettingsError if RUNTIME_MAPPINGS_FILE is wrong."""
-    if settings.runtime_mappings_file is None:
-        return LanguageMapping()
-    try:
-        return read_mapping(settings.runtime_mappings_file)
-    except WrongMappingFile as error:
-        raise SettingsError([f"RUNTIME_MAPPINGS_FILE: {error}"]) from error

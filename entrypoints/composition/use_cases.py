@@ -32,6 +32,7 @@ from domain.states.service import StateService
 from domain.states.slots import StateSlots
 from domain.usage import UsageService
 from domain.webhooks.service import WebhookService
+from entrypoints.composition.checked_options import language_mapping, request_timeout_s
 from entrypoints.composition.database import Database
 from entrypoints.composition.egress import egress_ceilings, guarded_names
 from entrypoints.composition.environments import HostEnvironments, HostPlatforms
@@ -42,9 +43,7 @@ from entrypoints.composition.options import (
     execution_policy,
     function_policy,
     function_quota,
-    language_mapping,
     owner_policy,
-    request_timeout_s,
     session_policy,
     state_limits,
     state_wait_s,

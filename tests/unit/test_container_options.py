@@ -4,12 +4,12 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from domain.scripts.language import Language
+from entrypoints.composition.checked_options import gateway_options
 from entrypoints.composition.controller import create_controller
 from entrypoints.composition.host_options import sandbox_options
 from entrypoints.composition.options import (
     clock_options,
     function_options,
-    gateway_options,
     key_cache_options,
     lookup_timeout_s,
     retention,
