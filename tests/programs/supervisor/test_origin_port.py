@@ -1,4 +1,4 @@
-"""The complete service with a second port, on which it serves the API of the origin."""
+"""The complete service with the converted settings of the origin, whose API it serves on a second port."""
 
 import asyncio
 import re
@@ -10,7 +10,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from click.testing import CliRunner
 
+from entrypoints.cli.main import cli
 from entrypoints.server.listener import listen, url_of
 from tests.contracts.origin_api import TITLE, OriginApiContract, execute, initialized
 from tests.integration.embedded.conftest import seed
@@ -18,21 +20,35 @@ from tests.programs.supervisor.conftest import Service, gone, wait_until
 from tests.programs.supervisor.test_registered_hosts import as_url
 from tests.support.folders import quick_parent, shared_folder
 from tests.support.ports import free_port
+from tests.unit.takeover.test_settings import SAMPLE
 
-SIZES = {"MAX_CONTEXT_SIZE": "2097152", "MAX_PARAMS_SIZE": "2097152", "MAX_RESULT_SIZE": "67108864"}
 PATIENT = {"REQUEST_TIMEOUT_MS": "10000", "QUEUE_TIMEOUT_MS": "10000"}
 
 
+def converted(folder: Path) -> dict[str, str]:
+    """Return the settings that `takeover config` prints for the sample of the origin, with ports that are free."""
+    old, new = folder / ".env", folder / "pglambda.env"
+    old.write_text("".join(f"{name}={value}\n" for name, value in {**SAMPLE, "PORT": str(free_port())}.items()))
+    mappings, mapped = folder / "old.json", folder / "new.json"
+    mappings.write_text('[{"pattern": "ml", "runtime_type": "python", "is_regex": false}]')
+    options = ["--mappings", str(mappings), "--mappings-out", str(mapped), "--port", str(free_port())]
+    done = CliRunner().invoke(cli, ["takeover", "config", "--env", str(old), "--out", str(new), *options])
+    assert done.exit_code == 0, done.output
+    settings = dict(line.partition("=")[::2] for line in new.read_text().splitlines())
+    assert settings["RUNTIME_MAPPINGS_FILE"] == str(mapped)
+    return {name: value.strip("'") for name, value in settings.items()}
+
+
 @pytest.fixture(scope="module")
-def both(made: Path) -> Iterator[tuple[Service, str]]:
-    """A service of two HTTP workers, and the URL of its origin's API."""
-    port = free_port()
+def both(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, str]]:
+    """A service of two HTTP workers, and the URL of its origin's API. It has the settings of the origin, converted."""
+    given = converted(tmp_path_factory.mktemp("origin"))
     with shared_folder(quick_parent()) as folder:
         seed(made, folder)
-        settings = {"ORIGIN_PORT": str(port), "WEB_CONCURRENCY": "2", **SIZES, **PATIENT}
+        settings = {**given, **PATIENT, "HOST": "127.0.0.1", "WEB_CONCURRENCY": "2"}
         service = Service(folder, program=("entrypoints", "serve"), **settings)
         try:
-            yield service.ready(), f"http://127.0.0.1:{port}"
+            yield service.ready(), f"http://127.0.0.1:{given['ORIGIN_PORT']}"
         finally:
             service.end()
 
