@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import httpx2
 import pytest
+import pytest_asyncio
 import structlog
 from attrs import define
 from psycopg.conninfo import conninfo_to_dict
@@ -16,6 +17,7 @@ from entrypoints.composition.controller import create_controller
 from entrypoints.http.app import Application
 from entrypoints.settings.loading import load_settings
 from entrypoints.settings.settings import Settings
+from tests.integration.conftest import NewDatabase
 from tests.support.folders import shared_folder
 
 NODEJS_HERE = {"NODEJS_RUNTIME_URL": ""}
@@ -23,6 +25,9 @@ NODEJS_HERE = {"NODEJS_RUNTIME_URL": ""}
 
 BOTH_LANGUAGES = pytest.mark.parametrize("api", [NODEJS_HERE], indirect=True, ids=["both"])
 """For tests whose `api` runs Node.js too."""
+
+ON_SHARED = pytest.mark.asyncio(loop_scope="module")
+"""For tests on the `shared` controller of their module, whose event loop they need."""
 
 
 @define
@@ -96,4 +101,22 @@ async def api(request: pytest.FixtureRequest, database_url: str, data_dir: Path)
     """A caller of a controller that runs Python alone."""
     variables = getattr(request, "param", {})
     async with serving(create_controller(settings_for(database_url, data_dir, **variables))) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def shared_database_url(new_database: NewDatabase, template: str) -> Iterator[str]:
+    """The address of the database of `shared`."""
+    with new_database(template) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(request: pytest.FixtureRequest, shared_database_url: str, data_dir: Path) -> AsyncIterator[Api]:
+    """A caller of one controller for tests of a module that bear with each other's sessions: a start takes longest.
+
+    They are marked with ON_SHARED. SETTINGS of the module are settings of the controller.
+    """
+    variables = getattr(request.module, "SETTINGS", {})
+    async with serving(create_controller(settings_for(shared_database_url, data_dir, **variables))) as api:
         yield api

@@ -4,8 +4,10 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+import pytest_asyncio
 
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
@@ -13,28 +15,32 @@ from entrypoints.composition.controller import create_controller
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.served_hosts import served
-from tests.integration.application.conftest import NODEJS_HERE, Api, serving, settings_for
+from tests.integration.application.conftest import NODEJS_HERE, ON_SHARED, Api, serving, settings_for
+from tests.integration.conftest import NewDatabase
 from tests.support.ports import unix_socket
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), ON_SHARED]
 
 
-@pytest.fixture(params=["sandbox", "runtime host"])
-async def checked_at(request, database_url: str, data_dir: Path, tmp_path: Path) -> AsyncIterator[Api]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["sandbox", "runtime host"])
+async def checked_at(
+    request: pytest.FixtureRequest, new_database: NewDatabase, template: str, data_dir: Path
+) -> AsyncIterator[Api]:
     """An application whose scripts are checked here, or by a host on a Unix socket."""
-    if request.param == "sandbox":
-        async with serving(create_controller(settings_for(database_url, data_dir, **NODEJS_HERE))) as api:
+    with new_database(template) as database_url:
+        if request.param == "sandbox":
+            async with serving(create_controller(settings_for(database_url, data_dir, **NODEJS_HERE))) as api:
+                yield api
+            return
+        sandbox = SandboxScriptRunner(SandboxOptions(runtimes_dir=data_dir / "runtimes", queue_timeout_s=10.0))
+        await sandbox.open()
+        path = data_dir / f"{uuid4().hex}.sock"
+        host = HostApi(sandbox, RuntimeHostOptions(bind=f"unix:{path}")).app()
+        urls = dict.fromkeys(("NODEJS_RUNTIME_URL", "PYTHON_RUNTIME_URL"), f"unix:{path}")
+        application = create_controller(settings_for(database_url, data_dir, QUEUE_TIMEOUT_MS="20000", **urls))
+        async with served(host, unix_socket(path)), serving(application) as api:
             yield api
-        return
-    sandbox = SandboxScriptRunner(SandboxOptions(runtimes_dir=data_dir / "runtimes", queue_timeout_s=10.0))
-    await sandbox.open()
-    path = tmp_path / "host.sock"
-    host = HostApi(sandbox, RuntimeHostOptions(bind=f"unix:{path}")).app()
-    urls = dict.fromkeys(("NODEJS_RUNTIME_URL", "PYTHON_RUNTIME_URL"), f"unix:{path}")
-    application = create_controller(settings_for(database_url, data_dir, QUEUE_TIMEOUT_MS="20000", **urls))
-    async with served(host, unix_socket(path)), serving(application) as api:
-        yield api
-    await sandbox.close(5)
+        await sandbox.close(5)
 
 
 async def test_200_new_scripts_at_once_are_all_taken(checked_at: Api) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import pytest_asyncio
 
 from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.runner import SandboxScriptRunner
@@ -18,11 +19,11 @@ from entrypoints.http.app import Application
 from entrypoints.runtime_host.application import HostApi
 from entrypoints.runtime_host.options import RuntimeHostOptions
 from tests.contracts.served_hosts import served
-from tests.integration.application.conftest import Api, settings_for
+from tests.integration.application.conftest import ON_SHARED, Api, settings_for
 from tests.integration.application.test_asynchronous import read
 from tests.support.ports import unix_socket
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), ON_SHARED]
 
 LINES = {"Accept": "application/x-ndjson"}
 STEPS = """
@@ -50,16 +51,16 @@ async def connected(application: Application) -> AsyncIterator[Api]:
         yield Api(client)
 
 
-@pytest.fixture
-async def running(database_url: str, data_dir: Path) -> AsyncIterator[Api]:
-    async with connected(create_controller(settings_for(database_url, data_dir))) as api:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(shared_database_url: str, data_dir: Path) -> AsyncIterator[Api]:
+    async with connected(create_controller(settings_for(shared_database_url, data_dir))) as api:
         yield api
 
 
-@pytest.fixture
-async def accepting(database_url: str, data_dir: Path) -> AsyncIterator[Api]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def accepting(shared_database_url: str, data_dir: Path) -> AsyncIterator[Api]:
     """A controller that accepts executions, and runs none of them."""
-    settings = settings_for(database_url, data_dir, MAX_ASYNC_EXECUTIONS="0")
+    settings = settings_for(shared_database_url, data_dir, MAX_ASYNC_EXECUTIONS="0")
     async with connected(create_controller(settings)) as api:
         yield api
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.application.conftest import BOTH_LANGUAGES, Api
+from tests.integration.application.conftest import NODEJS_HERE, ON_SHARED, Api
 
-pytestmark = [pytest.mark.timeout(120), BOTH_LANGUAGES]
+pytestmark = [pytest.mark.timeout(120), ON_SHARED]
+
+SETTINGS = NODEJS_HERE
 
 COPIES = {
     "python-copies": """
@@ -50,8 +52,8 @@ async def uploaded(api: Api) -> str:
 
 
 @pytest.mark.parametrize("title", COPIES)
-async def test_uploads_and_inline_files_go_in_and_copies_come_out(api: Api, title: str) -> None:
-    session_id, file_id = await initialized(api, title), await uploaded(api)
+async def test_uploads_and_inline_files_go_in_and_copies_come_out(shared: Api, title: str) -> None:
+    session_id, file_id = await initialized(shared, title), await uploaded(shared)
     files = [
         {"path": "large/a.bin", "file_id": file_id},
         {"path": "b.bin", "base64": INLINE},
@@ -59,7 +61,7 @@ async def test_uploads_and_inline_files_go_in_and_copies_come_out(api: Api, titl
     ]
     execute = f"/api/v1/execute/{session_id}"
     for count, collect in ((1, True), (2, ["copies/*.bin"])):  # the second one in the same worker
-        executed = (await api.client.post(execute, json={"files": files, "collect": collect})).json()
+        executed = (await shared.client.post(execute, json={"files": files, "collect": collect})).json()
         assert executed.get("result") == ["/files/in/b.bin", "/files/in/c.txt", "/files/in/large/a.bin"], executed
         assert executed["execution_count"] == count
         left = {each["path"]: each for each in executed["files"]}
@@ -68,27 +70,27 @@ async def test_uploads_and_inline_files_go_in_and_copies_come_out(api: Api, titl
     copy = left["copies/a.bin"]
     assert (copy["bytes"], copy["sha256"]) == (len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
     content = f"/api/v1/files/{copy['file_id']}/content"
-    assert (await api.client.get(content)).content == CONTENT
-    ranged = await api.client.get(content, headers={"Range": "bytes=524288-"})
+    assert (await shared.client.get(content)).content == CONTENT
+    ranged = await shared.client.get(content, headers={"Range": "bytes=524288-"})
     assert (ranged.status_code, ranged.content) == (206, b"the end")
-    shown = (await api.client.get(f"/api/v1/executions/{executed['execution_id']}")).json()["uses"]["files"]
+    shown = (await shared.client.get(f"/api/v1/executions/{executed['execution_id']}")).json()["uses"]["files"]
     assert [each["path"] for each in shown["in"]] == ["large/a.bin", "b.bin", "c.txt"]
     assert shown["out"] == executed["files"]
-    without = (await api.client.post(execute, json={"params": {}})).json()
+    without = (await shared.client.post(execute, json={"params": {}})).json()
     assert (without["result"], "files" in without) == ([], False)
 
 
-async def test_a_script_that_fills_its_folder_fails_and_what_it_left_is_kept(api: Api) -> None:
+async def test_a_script_that_fills_its_folder_fails_and_what_it_left_is_kept(shared: Api) -> None:
     source = "open('/files/out/a', 'wb').write(bytes(3 << 20)); open('/files/out/b', 'wb').write(bytes(2 << 20))"
-    session_id = await initialized(api, "python-copies", script_content=source)
-    failed = (await api.client.post(f"/api/v1/execute/{session_id}", json={"collect": True})).json()["error"]
+    session_id = await initialized(shared, "python-copies", script_content=source)
+    failed = (await shared.client.post(f"/api/v1/execute/{session_id}", json={"collect": True})).json()["error"]
     assert (failed["code"], failed["details"]["name"]) == ("SCRIPT_ERROR", "OSError"), failed
     assert {each["path"]: each["bytes"] for each in failed["details"]["files"]} == {"a": 3 << 20, "b": 1 << 20}
 
 
-async def test_a_session_without_files_refuses_them_and_runs_nothing(api: Api) -> None:
-    session_id = await api.initialize("python-plain", "result = __import__('os').path.exists('/files')")
-    refused = await api.client.post(f"/api/v1/execute/{session_id}", json={"collect": True})
+async def test_a_session_without_files_refuses_them_and_runs_nothing(shared: Api) -> None:
+    session_id = await shared.initialize("python-plain", "result = __import__('os').path.exists('/files')")
+    refused = await shared.client.post(f"/api/v1/execute/{session_id}", json={"collect": True})
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "INVALID_REQUEST")
-    plain = (await api.execute(session_id)).json()
+    plain = (await shared.execute(session_id)).json()
     assert (plain["result"], plain["execution_count"], "files" in plain) == (False, 1, False)

@@ -2,9 +2,11 @@
 
 import pytest
 
-from tests.integration.application.conftest import BOTH_LANGUAGES, Api
+from tests.integration.application.conftest import NODEJS_HERE, ON_SHARED, Api
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), ON_SHARED]
+
+SETTINGS = NODEJS_HERE
 
 NODE_SWITCH = """
 module.exports = async (event) => {
@@ -38,17 +40,16 @@ def handle(params):
         ("python-sorter", PYTHON_HANDLE, {"items": [3, 1, 2]}, [1, 2, 3]),
     ],
 )
-@BOTH_LANGUAGES
-async def test_a_script_gives_its_result(api: Api, title, script, params, result) -> None:
-    assert await api.run(title, script, **params) == result
+async def test_a_script_gives_its_result(shared: Api, title, script, params, result) -> None:
+    assert await shared.run(title, script, **params) == result
 
 
-async def test_a_failing_script_explains_itself_and_is_counted(api: Api) -> None:
-    session_id = await api.initialize("python-failing", "print('so far')\nresult = 1 / params['by']")
-    response = await api.execute(session_id, by=0)
+async def test_a_failing_script_explains_itself_and_is_counted(shared: Api) -> None:
+    session_id = await shared.initialize("python-failing", "print('so far')\nresult = 1 / params['by']")
+    response = await shared.execute(session_id, by=0)
     assert response.status_code == 422
     error = response.json()["error"]
     assert error["code"] == "SCRIPT_ERROR"
     assert error["details"]["name"] == "ZeroDivisionError"
     assert (error["details"]["line"], error["details"]["stdout"]) == (2, "so far\n")
-    assert (await api.session(session_id)).json()["execution_count"] == 1
+    assert (await shared.session(session_id)).json()["execution_count"] == 1

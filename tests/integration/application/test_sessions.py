@@ -10,7 +10,7 @@ import pytest
 from domain.errors import StorageUnavailable
 from domain.storage.faults import StorageFault
 from entrypoints.composition.controller import create_controller
-from tests.integration.application.conftest import BOTH_LANGUAGES, Api, serving, settings_for
+from tests.integration.application.conftest import BOTH_LANGUAGES, ON_SHARED, Api, serving, settings_for
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
@@ -18,13 +18,14 @@ pytestmark = pytest.mark.timeout(120)
 COUNTING = "result = params.get('n', 0) + 1"
 
 
-async def test_twenty_executions_at_once_count_exactly_twenty(api: Api) -> None:
-    session_id = await api.initialize("python-counting", COUNTING)
-    responses = await asyncio.gather(*(api.execute(session_id, n=n) for n in range(20)))
+@ON_SHARED
+async def test_twenty_executions_at_once_count_exactly_twenty(shared: Api) -> None:
+    session_id = await shared.initialize("python-counting", COUNTING)
+    responses = await asyncio.gather(*(shared.execute(session_id, n=n) for n in range(20)))
     assert sorted(response.json()["result"] for response in responses) == list(range(1, 21))
     assert sorted(response.json()["execution_count"] for response in responses) == list(range(1, 21))
-    assert (await api.session(session_id)).json()["execution_count"] == 20
-    history = await api.client.get(f"/api/v1/sessions/{session_id}/executions?limit=50")
+    assert (await shared.session(session_id)).json()["execution_count"] == 20
+    history = await shared.client.get(f"/api/v1/sessions/{session_id}/executions?limit=50")
     assert Counter(row["outcome"] for row in history.json()["executions"]) == {"succeeded": 20}
 
 
@@ -50,20 +51,21 @@ async def test_two_controllers_see_one_session(database_url: str, data_dir: Path
     assert (gone.status_code, gone.json()["error"]["code"]) == (410, "SESSION_CLOSED")
 
 
-async def test_context_and_metadata_come_back_as_they_were_sent(api: Api) -> None:
+@ON_SHARED
+async def test_context_and_metadata_come_back_as_they_were_sent(shared: Api) -> None:
     texts = ['{"z": 1, "a": {"y": 1.50, "b": 2}, "big": 1e30}', '{ "b":[1,2.0],\n"a":12345678901234567890 }']
     headers = {"Language-Title": "python-order", "Content-Type": "application/json"}
     script = "result = [list(context), type(context['big']).__name__ if 'big' in context else None]"
     body = f'{{"script_content": "{script}", "context": {texts[0]}, "metadata": {texts[1]}}}'
-    session_id = (await api.client.post("/api/v1/initialize", headers=headers, content=body)).json()["request_id"]
+    session_id = (await shared.client.post("/api/v1/initialize", headers=headers, content=body)).json()["request_id"]
     url = f"/api/v1/sessions/{session_id}"
-    assert (await api.execute(session_id)).json()["result"] == [["z", "a", "big"], "float"]
+    assert (await shared.execute(session_id)).json()["result"] == [["z", "a", "big"], "float"]
     patched = f'{{"context": {texts[1]}, "metadata": {texts[0]}}}'
-    read = [await api.client.get(url), await api.client.get("/api/v1/sessions?fields=context,metadata")]
-    changed = [await api.client.patch(url, headers=headers, content=patched), await api.client.get(url)]
+    read = [await shared.client.get(url), await shared.client.get("/api/v1/sessions?fields=context,metadata")]
+    changed = [await shared.client.patch(url, headers=headers, content=patched), await shared.client.get(url)]
     for response, (context, metadata) in zip([*read, *changed], [texts, texts, texts[::-1], texts[::-1]], strict=True):
         assert f'"context":{context},"metadata":{metadata}' in response.text
-    assert (await api.execute(session_id)).json()["result"] == [["b", "a"], None]
+    assert (await shared.execute(session_id)).json()["result"] == [["b", "a"], None]
 
 
 @BOTH_LANGUAGES
@@ -147,6 +149,7 @@ def contents_of(database_url: str) -> str:
         )
 
 
+@ON_SHARED
 @pytest.mark.parametrize(
     "value",
     [
@@ -160,11 +163,11 @@ def contents_of(database_url: str) -> str:
         '{"a":' * 50 + "1" + "}" * 50,
     ],
 )
-async def test_sessions_are_found_by_every_value_that_metadata_can_have(api: Api, value: str) -> None:
+async def test_sessions_are_found_by_every_value_that_metadata_can_have(shared: Api, value: str) -> None:
     metadata = f'{{"value": {value}}}'
     body = f'{{"script_content": "result = 1", "metadata": {metadata}}}'
     headers = {"Language-Title": "python-x", "Content-Type": "application/json"}
-    made = await api.client.post("/api/v1/initialize", content=body, headers=headers)
-    await api.initialize("python-x", "result = 1", metadata={"other": 1})
-    found = await api.client.get("/api/v1/sessions", params={"metadata": metadata})
+    made = await shared.client.post("/api/v1/initialize", content=body, headers=headers)
+    await shared.initialize("python-x", "result = 1", metadata={"other": 1})
+    found = await shared.client.get("/api/v1/sessions", params={"metadata": metadata})
     assert [item["request_id"] for item in found.json()["sessions"]] == [made.json()["request_id"]]
