@@ -2,11 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from entrypoints.settings.settings import Settings
-from tests.integration.application.conftest import NODEJS_HERE, settings_for
+from tests.integration.application.conftest import (  # noqa: F401  # fixtures of both folders
+    NODEJS_HERE,
+    settings_for,
+    shared,
+    shared_database_url,
+)
 from tests.support.commands import Ended, run_command
 from tests.support.folders import shared_folder
 
@@ -14,6 +21,7 @@ ROOT = Path(__file__).parents[3]
 QUIET = {"HOST": "", "PORT": "", "AUTH": "", "JWT_SECRET": "", "NODEJS_RUNTIME_URL": "", "PYTHON_RUNTIME_URL": ""}
 
 Run = Callable[..., Ended]
+Write = Callable[..., None]
 
 
 def pglambda(*arguments: str, **variables: str) -> Ended:
@@ -50,3 +58,14 @@ def variables(settings: Settings) -> dict[str, str]:
 def run(variables: dict[str, str]) -> Run:
     """Runs a command on the test's own database."""
     return lambda *arguments, **others: pglambda(*arguments, **{**variables, **others})
+
+
+@pytest.fixture
+def write(database_url: str) -> Write:
+    """Runs a statement that writes rows on the test's own database."""
+
+    def run(statement: str, **values: Any) -> None:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            assert connection.execute(statement, values).rowcount
+
+    return run
