@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.json_text import depth_of, is_deeper, outside_strings, without_strings
+from domain.json_text import depth_of, has_unreadable_number, is_deeper, outside_strings, without_strings
 
 values = st.recursive(
     st.none() | st.text(alphabet='[]{}"\\a') | st.integers(),
@@ -63,3 +63,17 @@ def test_brackets_are_counted_through_all_slices() -> None:
     assert is_deeper(text, 99)
     assert not is_deeper(text, 100)
     assert depth_of(text) == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"[1e308]", False),
+        (b"[1e309]", True),
+        (b'["1e309"]', False),
+        (b"[" + b"9" * 5000 + b"]", True),
+        (b'["' + b"9" * 5000 + b'"]', False),
+    ],
+)
+def test_numbers_that_many_decoders_refuse_are_found_outside_strings(text: bytes, expected: bool) -> None:
+    assert has_unreadable_number(text) is expected
