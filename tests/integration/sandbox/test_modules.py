@@ -168,3 +168,21 @@ async def test_a_worker_that_was_executed_runs_modules_too(runtimes_dir, built):
         assert (report.result, report.stderr) == ('"1/"', "")
     finally:
         await runner.close(5)
+
+
+@pytest.mark.parametrize("syntax", [Syntax.MODULE, Syntax.TYPESCRIPT_MODULE])
+async def test_each_execution_imports_its_own_secrets(runner, syntax):
+    ref, source = new_session(), "import { secrets } from 'pglambda';\nexport default secrets.KEY"
+    given = [{"KEY": "first-value"}, {"KEY": "second-value"}]
+    found = [
+        await report_of(runner, run_of(source, language=Language.NODEJS, ref=ref, syntax=syntax, secrets=each))
+        for each in given
+    ]
+    assert [json.loads(each.result or "null") for each in found] == ["first-value", "second-value"]
+    assert [each.cold_start for each in found] == [True, False]
+
+
+async def test_the_module_of_secrets_is_not_there_without_any(runner):
+    report = await run(runner, "import { secrets } from 'pglambda';\nexport default secrets.KEY")
+    assert report.failure.code is FailureCode.SCRIPT_ERROR
+    assert "Cannot find module 'pglambda': it is there if the session has secrets" in report.failure.message

@@ -104,7 +104,11 @@ async def test_every_limit_has_its_code(shared, source, code):
             "the sandbox has no network: socket.getad",
         ),
         ("import socket\nsocket.create_connection(('192.0.2.1', 80))", "the sandbox has no network: socket.socket"),
-        ("import numpy.linalg", "No module named 'numpy' (a script has Python's standard library only)"),
+        (
+            "import numpy.linalg",
+            "No module named 'numpy' (a script has Python's standard library; packages need an environment)",
+        ),
+        ("from pglambda import secrets", "No module named 'pglambda' (it is there if the session has secrets)"),
         ("import fcntl\nfcntl.fcntl(0, 1031, 4096)", "the sandbox refuses fcntl.fcntl(0, 1031, 4096)"),
         ("import os\nos.chroot(\n  '/')", "the sandbox refuses os.chroot("),
         (

@@ -36,6 +36,10 @@ const QUIET_MODULES = new Set(
 // Loaded at the first use: it takes 0.3 ms, for scripts that use require() only.
 const isBuiltin = (name) => require('node:module').isBuiltin(String(name));
 
+const OWN_MODULE = 'pglambda';
+
+const notFound = (name, why) => Object.assign(new Error(`Cannot find module '${name}': ${why}`), { code: 'MODULE_NOT_FOUND' });
+
 class Execution {
   // `end` receives the header of the reply, and the result as JSON text. It is called once. `notify` receives the
   // progress of the script. `state` is null, or says how large the state may be, whether it is shared, and whether a
@@ -92,12 +96,14 @@ class Execution {
   }
 
   require(name) {
-    if (name === 'pglambda' && this.given !== null) return this.given;
+    if (name === OWN_MODULE) {
+      if (this.given === null) throw notFound(name, 'it is there if the session has secrets');
+      return this.given;
+    }
     if (!isBuiltin(name)) {
       // A package keeps what a script gives it, such as a callback.
       if (areThere()) return (this.isQuiet = false, requirePackage(String(name)));
-      const error = new Error(`Cannot find module '${name}': a script has Node's built-in modules only`);
-      throw Object.assign(error, { code: 'MODULE_NOT_FOUND' });
+      throw notFound(name, "a script has Node's built-in modules; packages need an environment");
     }
     const plainName = String(name).replace(/^node:/, '');
     this.isLasting ||= LASTING_MODULES.has(plainName);

@@ -72,8 +72,9 @@ function moduleOf(name, context, require) {
   const value = require(name); // it notes what the script uses, so each execution calls it
   if (!importedIn.has(context)) importedIn.set(context, new Map());
   const known = importedIn.get(context);
-  if (!known.has(name)) known.set(name, evaluated(name, value, context));
-  return known.get(name);
+  // The module pglambda is another one in each execution.
+  if (known.get(name)?.value !== value) known.set(name, { value, module: evaluated(name, value, context) });
+  return known.get(name).module;
 }
 
 function evaluated(name, value, context) {

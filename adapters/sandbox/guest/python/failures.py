@@ -25,6 +25,10 @@ NAME_SIZE_MAX = 200
 FRAMES_MAX = 50
 HOSTS = "/etc/hosts"
 """A file that only workers with a network have."""
+PACKAGES = "/environment"
+"""A folder that only workers with packages have."""
+GIVEN = "pglambda"
+"""The module with the secrets of an execution."""
 CAUSES_MAX = 20
 
 
@@ -96,7 +100,13 @@ def refusal_in(error: BaseException) -> str:
 
 def missing_package(error: ModuleNotFoundError) -> str:
     package = str(error.name).partition(".")[0]
-    return "" if package in sys.stdlib_module_names else " (a script has Python's standard library only)"
+    if package in sys.stdlib_module_names:
+        return ""
+    if package == GIVEN:
+        return " (it is there if the session has secrets)"
+    if os.path.exists(PACKAGES):  # noqa: PTH110  # pathlib would be half of the start
+        return " (the environment of the session does not have it)"
+    return " (a script has Python's standard library; packages need an environment)"
 
 
 def refused_call(error: BaseException | None) -> OSError | None:
