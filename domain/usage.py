@@ -16,6 +16,7 @@ from domain.functions.ports import FunctionRepository, FunctionUsage
 from domain.identity import EVERY_OWNER, Owner
 from domain.limits.ports import OwnerHoldings, OwnerUsage, RateStore, UsageReader
 from domain.limits.rate import RatePolicy, judge
+from domain.secrets.ports import SecretRepository
 
 USAGE = "the turn of a call for usage"
 """What a call for usage waits for."""
@@ -150,6 +151,7 @@ class UsageService:
     _functions: FunctionRepository
     _rates: RateStore
     _files: FileRepository
+    _secrets: SecretRepository
     _limits: OwnerPolicy
     _bounds: UsageBounds
     _turns: FairTurns = field(init=False)
@@ -188,23 +190,33 @@ class UsageService:
         of_functions = [caller.functions_owner if owner == caller.owner else owner for owner in owners]
         functions = await self._functions.usage(of_functions, examined_max)
         full_at = await self._rates.balances(owners) if self._limits.rates else {}
-        file_bytes = [await self._files.stored_bytes(owner, now) for owner in owners]
+        kept = [await self._kept(owner, now) for owner in owners]
         days = await self._counts.days(owners, now.date() - timedelta(days=self._limits.history_days))
         return [
             OwnerReport(
                 owner,
-                self._quotas(stored, registered, in_flight, held, of_files),
+                self._quotas(stored, registered, in_flight, held, others),
                 [(policy, _remaining(policy, full_at.get((owner, policy.name)), now)) for policy in self._limits.rates],
                 used,
                 stored.complete and max(registered.functions, held.queued_executions) < examined_max,
             )
-            for owner, stored, in_flight, held, registered, used, of_files in zip(
-                owners, sessions, calls, holdings, functions, days, file_bytes, strict=True
+            for owner, stored, in_flight, held, registered, used, others in zip(
+                owners, sessions, calls, holdings, functions, days, kept, strict=True
             )
         ]
 
+    async def _kept(self, owner: Owner, now: datetime) -> Mapping[str, int]:
+        """Return what an owner has of quotas that are read owner by owner."""
+        stored = await self._files.stored_bytes(owner, now)
+        return {"stored_file_bytes": stored, "secrets": sum((await self._secrets.key_counts(owner)).values())}
+
     def _quotas(
-        self, stored: OwnerUsage, registered: FunctionUsage, calls: int, held: OwnerHoldings, file_bytes: int
+        self,
+        stored: OwnerUsage,
+        registered: FunctionUsage,
+        calls: int,
+        held: OwnerHoldings,
+        kept: Mapping[str, int],
     ) -> Sequence[QuotaUse]:
         observed = {
             "live_sessions": stored.live_sessions,
@@ -215,7 +227,7 @@ class UsageService:
             "queued_executions": held.queued_executions,
             "schedules": held.schedules,
             "webhooks": held.webhooks,
-            "stored_file_bytes": file_bytes,
+            **kept,
         }
         return [QuotaUse(limit, number, self._limits.quotas.get(limit)) for limit, number in observed.items()]
 

@@ -156,7 +156,7 @@ class Principal:
 
     def require_grants(self, grants: Grants | None) -> None:
         """Raise ScopeMissing unless the caller may give a script these grants."""
-        if grants is not None and grants.secrets is not None:
+        if grants is not None and grants.secrets is not None and grants.secrets.names:
             self.require_any(frozenset({Scope.USE_SECRETS}))
 
     def require_language(self, language: Language) -> None:

@@ -112,9 +112,9 @@ class EnvironmentService:
     async def create(self, asked: NewEnvironment, actor: Actor) -> tuple[StoredEnvironment, bool]:
         """Store the next version, and return it with whether it is new.
 
-        If the newest version has the same content, that one is returned; if its build has failed, it is built again.
-        Raises InvalidRequest, InvalidLock, BuildsUnavailable, QuotaReached and EnvironmentConflict; then nothing was
-        stored.
+        All versions of a name are for one language. If the newest one has the same content, it is returned; if its
+        build has failed, it is built again. Raises InvalidRequest, InvalidLock, BuildsUnavailable, QuotaReached and
+        EnvironmentConflict; then nothing was stored.
         """
         problems = tuple(asked.problems())
         if problems:
@@ -130,6 +130,7 @@ class EnvironmentService:
     async def _create(self, asked: NewEnvironment, actor: Actor) -> tuple[StoredEnvironment, bool]:
         for _ in range(_ATTEMPTS_MAX):
             newest = await self._newest(asked.name)
+            _require_language(asked, newest)
             now = self._clock.now()
             number = 1 if newest is None else newest.version.version + 1
             version = EnvironmentVersion(
@@ -169,3 +170,10 @@ class EnvironmentService:
         now = self._clock.now()
         act = Act(self._ids.new(now), actor, ActName.ENVIRONMENTS_RETIRE)
         await self._environments.retire(name, version, now, act)
+
+
+def _require_language(asked: NewEnvironment, newest: StoredEnvironment | None) -> None:
+    """Raise InvalidRequest if the versions of this name are for another language: sessions name no language."""
+    if newest is not None and newest.version.language is not asked.language:
+        problem = f"must be {newest.version.language}, as in {newest.version}; choose another name for {asked.language}"
+        raise InvalidRequest((Problem("/language", problem),))  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter

@@ -8,14 +8,17 @@ from attrs import define, evolve, frozen
 
 from domain.clock import Clock, IdGenerator
 from domain.concurrency.background_tasks import BackgroundTasks
-from domain.errors import Problem
+from domain.environments.catalog import EnvironmentCatalog
+from domain.errors import InvalidRequest, Problem
 from domain.functions.function import Definition, Example
 from domain.functions.ports import Schema, SchemaCompiler
 from domain.functions.schema import in_one_line, within
+from domain.grants.environment import EnvironmentGrant
 from domain.grants.state import StateMode
 from domain.identity import Owner, SessionRef
 from domain.json_equality import same_json
 from domain.json_text import EMPTY_OBJECT, JsonText
+from domain.scripts.environment import Environment
 from domain.scripts.language import Language, LanguageTitle
 from domain.scripts.limits import Limits
 from domain.scripts.ports import RunState, ScriptRun, ScriptRunner
@@ -59,12 +62,17 @@ class ExampleRuns:
     _runners: Mapping[Language, ScriptRunner]
     _policy: ExamplePolicy
     _tasks: BackgroundTasks
+    _environments: EnvironmentCatalog | None = None
+    """Finds the packages of functions; without it no example has any."""
 
     async def judge(self, owner: Owner, title: LanguageTitle, definition: Definition) -> tuple[ExampleOutcome, ...]:
         """Run the examples one after the other, and return their outcomes in order.
 
-        Raises RuntimeUnavailable, Overloaded, ExecutionUnknown or SchemaRefused.
+        Examples have the packages that `owner` would get. Raises RuntimeUnavailable, Overloaded, ExecutionUnknown,
+        SchemaRefused, StorageUnavailable, EnvironmentNotFound, EnvironmentNotReady, or InvalidRequest for packages of
+        another language.
         """
+        environment = await self._environment(owner, title.language, definition)
         text = definition.schema.result
         schema = None if text is None else await self._schemas.compile(text)
         runner = self._runners[title.language]
@@ -75,10 +83,22 @@ class ExampleRuns:
         try:
             for example in definition.examples:
                 run = self._run(ref, title, definition, example, until_s - loop.time())
+                run = None if run is None else evolve(run, environment=environment)
                 outcomes.append(await self._outcome(runner, run, example, schema))
         finally:
             self._tasks.spawn(runner.evict(ref.session_id))
         return tuple(outcomes)
+
+    async def _environment(self, owner: Owner, language: Language, definition: Definition) -> Environment | None:
+        """Return the packages of the newest version that is ready, or of the one that the function names."""
+        asked = None if definition.grants is None else definition.grants.environment
+        if asked is None or self._environments is None or not definition.examples:
+            return None
+        version = await self._environments.choose(owner, asked.name, asked.version)
+        problems = tuple(EnvironmentGrant(version.name, version.version, version.language).problems(language))
+        if problems:
+            raise InvalidRequest(within(problems, "/environment"))  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
+        return await self._environments.find(owner, version.name, version.version)
 
     def _run(
         self, ref: SessionRef, title: LanguageTitle, definition: Definition, example: Example, left_s: float

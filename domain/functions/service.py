@@ -143,7 +143,7 @@ class FunctionService:
         With `check`, all examples must hold. Registering the same definition again changes nothing. Raises
         ScopeMissing, InvalidRequest (schemas, examples that do not fit them, or grants), ExamplesFailed, FieldTooLarge,
         ScriptSyntaxError, FunctionConditionFailed, FunctionConflict, QuotaReached, RuntimeUnavailable or
-        ExecutionUnknown.
+        ExecutionUnknown; with `check` also EnvironmentNotFound and EnvironmentNotReady.
         """
         write.permit(request.grants)
         title, budget = self._mapping.resolve(write.name), self._budget()
@@ -151,11 +151,11 @@ class FunctionService:
         await budget.spend(self._quota.require(write.owner, title, definition), StorageUnavailable)
         runner, convention = self._runners[title.language], definition.convention
         kind = ScriptKind(title.language, convention)
-        self._grants.for_function(kind, definition.grants)
-        syntax = asked_syntax(definition.grants)
+        grants = self._grants.for_function(kind, definition.grants)
+        syntax = asked_syntax(grants)
         checking = runner.check(title.language, definition.script, write.author, convention, syntax)
         form = await parsed(checking, title.language, budget)
-        definition = evolve(definition, grants=with_form(definition.grants, kind, form))
+        definition = evolve(definition, grants=with_form(grants, kind, form))
         if check:
             await self._require_examples(write.author, title, definition)
         now, created = self._clock.now(), False
@@ -204,7 +204,8 @@ class FunctionService:
     async def check(self, reader: Owner, name: str, owner: Owner | None = None) -> CheckedFunction:
         """Run the examples of a registered function.
 
-        Raises FunctionNotFound, RuntimeUnavailable or ExecutionUnknown.
+        Raises FunctionNotFound, RuntimeUnavailable, ExecutionUnknown, EnvironmentNotFound, EnvironmentNotReady, or
+        InvalidRequest for packages of another language.
         """
         function = await self.get(reader, name, owner)
         outcomes = await self._examples.judge(reader, function.language_title, function.definition)

@@ -82,6 +82,17 @@ class Grants:
                 yield name, member
 
     @property
+    def effective(self) -> "Grants | None":
+        """These grants without empty lists of hosts and of secrets; None if nothing is left.
+
+        By an empty list a request takes nothing of what a function grants.
+        """
+        network = self.network if self.network is not None and self.network.allow else None
+        secrets = self.secrets if self.secrets is not None and self.secrets.names else None
+        found = attrs.evolve(self, network=network, secrets=secrets)
+        return found if any(found.members()) or found.unknown else None
+
+    @property
     def run_syntax(self) -> Syntax | None:
         """The syntax in which the script runs; None is that of its language."""
         return None if self.syntax is None else self.syntax.syntax

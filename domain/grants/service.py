@@ -48,7 +48,7 @@ class GrantService:
         A session of a function has those of the function, which the request may narrow. Raises InvalidRequest, and what
         the ceilings raise.
         """
-        grants = asked if function is None else _narrowed(asked, function.grants)
+        grants = _effective(asked) if function is None else _narrowed(asked, function.grants)
         if grants is None:
             return None
         _require(grants, kind)
@@ -64,9 +64,10 @@ class GrantService:
 
         Raises InvalidRequest.
         """
-        if asked is not None:
-            _require(asked, kind)
-        return asked
+        grants = _effective(asked)
+        if grants is not None:
+            _require(grants, kind)
+        return grants
 
 
 def with_form(grants: Grants | None, kind: ScriptKind, form: InputForm | None) -> Grants | None:
@@ -77,16 +78,22 @@ def with_form(grants: Grants | None, kind: ScriptKind, form: InputForm | None) -
     return found
 
 
+def _effective(asked: Grants | None) -> Grants | None:
+    return None if asked is None else asked.effective
+
+
 def _narrowed(asked: Grants | None, granted: Grants | None) -> Grants | None:
     """Return what the function grants, in the members that are asked for as the request narrows them."""
     if asked is None:
         return granted
-    problems = tuple(_excess(asked, granted or Grants()))
+    problems = tuple(_excess(asked.effective or Grants(), granted or Grants()))
     if problems:
         raise InvalidRequest(problems)  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
-    assert granted is not None, "otherwise each member that is asked for exceeds it"
-    narrowed: dict[str, Any] = dict(asked.members())
-    return evolve(granted, **narrowed)
+    if granted is None:
+        return None
+    of_function = dict(granted.members())
+    narrowed: dict[str, Any] = {name: member for name, member in asked.members() if name in of_function}
+    return evolve(granted, **narrowed).effective
 
 
 def _excess(asked: Grants, granted: Grants) -> Iterator[Problem]:

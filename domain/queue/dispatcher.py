@@ -12,11 +12,13 @@ from attrs import define, evolve, field, frozen
 
 from domain.clock import Clock, IdGenerator, Jitter
 from domain.concurrency.background_tasks import BackgroundTasks
+from domain.environments.environment import EnvironmentNotFound
 from domain.errors import DomainError, StorageUnavailable, Unavailable
 from domain.executions.execution import FinishedExecution
 from domain.executions.ports import EndRecorder
 from domain.executions.service import ExecutionService
 from domain.files.file import FileExpired, FileNotFound
+from domain.grants.ceilings import EgressNotAllowed
 from domain.identity import Owner, SessionRef
 from domain.live.hub import LiveHub
 from domain.queue.ending import following
@@ -26,7 +28,11 @@ from domain.queue.following import Ended
 from domain.queue.ports import ClaimRequest, ExecutionQueue
 from domain.queue.served import ServedLanguages
 from domain.scripts.language import Language
+from domain.secrets.secret import SecretNotAllowed, SecretNotFound
 from domain.states.state import StateTaken
+
+_OF_GRANTS = EgressNotAllowed | EnvironmentNotFound | SecretNotAllowed | SecretNotFound
+"""Why a session does not get what was granted to it. Somebody may change that before its entries expire."""
 
 
 @frozen
@@ -43,6 +49,8 @@ class DispatchPolicy:
     put_back_pause: timedelta = timedelta(seconds=1)
     postponed_pause: timedelta = timedelta(milliseconds=250)
     """Before an entry is due again that found another execution of its session writing the state."""
+    refused_pause: timedelta = timedelta(seconds=30)
+    """Before an entry is due again whose session does not get what was granted to it."""
     claimed_max: int = 256
     """Entries of one claim. If one filled all places, all would end together, and the server would wait meanwhile."""
 
@@ -208,6 +216,8 @@ class Dispatcher:
         """
         if isinstance(error, StateTaken):
             return evolve(recorder, pause=self._policy.postponed_pause, unstarted=_rest_nobody)
+        if isinstance(error, _OF_GRANTS):
+            return evolve(recorder, pause=self._policy.refused_pause, unstarted=_rest_nobody)
         if isinstance(error, FileNotFound | FileExpired):
             return evolve(recorder, unstarted=_rest_nobody, can_run=False)
         return recorder

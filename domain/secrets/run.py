@@ -16,7 +16,7 @@ from domain.secrets.values import GivenSecrets
 STATE_HOLDS_SECRET = Failure(
     FailureCode.STATE_HOLDS_SECRET,
     "The state that the script left holds the value of a secret, so nothing was saved. Keep secrets out of the state: "
-    "each execution gets them anew.",
+    "each execution gets them anew. With repl, a name that begins with _ is no part of the state.",
 )
 """Of a script whose state is not saved."""
 

@@ -196,6 +196,7 @@ def owner_policy(settings: Settings) -> OwnerPolicy:
             "schedules": settings.max_schedules_per_owner,
             "webhooks": settings.max_webhooks_per_owner,
             "stored_file_bytes": settings.max_files_mb_per_owner * _MIBI,
+            "secrets": settings.max_secrets_per_owner,
         },
         rates=rate_policies(settings.rate_limits),
         history_days=settings.history_retention_days,

@@ -247,6 +247,7 @@ class UseCases(containers.DeclarativeContainer):
         database.functions,
         database.rates,
         database.files,
+        database.secrets,
         providers.Callable(owner_policy, settings),
         providers.Callable(usage_bounds, settings),
     )
@@ -279,6 +280,7 @@ class UseCases(containers.DeclarativeContainer):
             runners=runners.provided.by_language,
             policy=example_policy,
             tasks=tasks,
+            environments=environment_catalog,
         ),
         mapping=mapping,
         policy=function_policy,

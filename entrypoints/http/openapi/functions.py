@@ -1,6 +1,7 @@
 """The contracts of the routes of functions."""
 
 from domain.access.principal import FunctionsOfAnother
+from domain.environments.environment import EnvironmentNotFound, EnvironmentNotReady
 from domain.errors import RuntimeUnavailable, StorageUnavailable
 from domain.functions.function import (
     FunctionConditionFailed,
@@ -149,6 +150,8 @@ _WRITE_ERRORS = (
     StorageUnavailable,
     RuntimeUnavailable,
     ExecutionUnknown,
+    EnvironmentNotFound,
+    EnvironmentNotReady,
 )
 
 PUT_FUNCTION = Contract(
@@ -199,7 +202,15 @@ CHECK_FUNCTION = Contract(
     "Runs the examples of the function in the sandbox, and reports which of them hold and what the others returned. "
     "All examples together have ten seconds; an example that did not run in this time does not hold.",
     parameters=(READ_OWNER,),
-    errors=(*_TITLE_ERRORS, FunctionNotFound, StorageUnavailable, RuntimeUnavailable, ExecutionUnknown),
+    errors=(
+        *_TITLE_ERRORS,
+        FunctionNotFound,
+        StorageUnavailable,
+        RuntimeUnavailable,
+        ExecutionUnknown,
+        EnvironmentNotFound,
+        EnvironmentNotReady,
+    ),
     examples=(
         ApiExample(
             "sum",

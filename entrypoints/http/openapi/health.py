@@ -45,7 +45,8 @@ HEALTH = Contract(
 AUDIT = Contract(
     Tag.OPERATIONS,
     "List administrative acts",
-    "Lists who created and revoked keys, changed functions, purged sessions, moved or purged the objects of owners, "
+    "Lists who created and revoked keys, changed functions, secrets, environments and egress rules, purged sessions, "
+    "moved or purged the objects of owners, "
     "made or restored backups, and migrated the schema: what, when and from where, newest first. Entries are kept for "
     "AUDIT_RETENTION_DAYS. They never have scripts, params or results.",
     parameters=(LIMIT, CURSOR),
@@ -88,6 +89,7 @@ _REPORT = {
         {"limit": "schedules", "observed": 2, "allowed": 100},
         {"limit": "webhooks", "observed": 1, "allowed": 20},
         {"limit": "stored_file_bytes", "observed": 65536, "allowed": 1073741824},
+        {"limit": "secrets", "observed": 3, "allowed": 100},
     ],
     "rates": [{"policy": "execute", "allowed": 100, "window_seconds": 60, "remaining": 99}],
     "days": [

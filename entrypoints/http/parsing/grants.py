@@ -76,11 +76,11 @@ def asked_grants(body: GrantingBody) -> Grants | None:
     if _asks_nothing(body):
         return None
     rules = tuple(map(EgressRule.parse, _rules(body.network)))
-    names = tuple(given(body.secrets) or ())
+    names = given(body.secrets)
     return Grants.of_members(
         state=_state(body.state),
-        network=NetworkGrant(rules) if rules else None,
-        secrets=SecretsGrant(names) if names else None,
+        network=NetworkGrant(rules) if isinstance(body.network, NewNetwork) else None,
+        secrets=None if names is None else SecretsGrant(tuple(names)),
         syntax=None if given(body.syntax) is None else SyntaxGrant(Syntax.TYPESCRIPT),
         environment=_environment(body.environment),
         files=_files(body.files),

@@ -69,7 +69,8 @@ NewNetworkField = Annotated[
     NewNetwork | None,
     Meta(
         description="Hosts that the script may reach, as far as EGRESS_RULES of the server allow them. The default is "
-        "none. A session without script_content has those of its function, which it may narrow."
+        "none. A session without script_content has those of its function, which it may narrow; an empty object takes "
+        "none of them."
     ),
 ]
 
@@ -78,7 +79,8 @@ NewSecretsField = Annotated[
     list[SecretName] | None,
     Meta(
         description="Names of secrets of the owner that the script may read, at most 16. The default is none. A "
-        "session without script_content has those of its function, which it may narrow.",
+        "session without script_content has those of its function, which it may narrow; an empty list takes none of "
+        "them.",
     ),
 ]
 

@@ -19,6 +19,7 @@ QuotaName = Literal[
     "schedules",
     "webhooks",
     "stored_file_bytes",
+    "secrets",
 ]
 _Count = Annotated[int, Meta(ge=0)]
 

@@ -7,9 +7,12 @@ from attrs import evolve, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.egress.rule import EgressRule
 from domain.errors import InvalidRequest
 from domain.grants.grants import GRANTS_SIZE_MAX, Grants, asked_syntax, pinned
+from domain.grants.network import NetworkGrant
 from domain.grants.ports import Pin
+from domain.grants.secrets import SecretsGrant
 from domain.grants.service import FunctionGrants, GrantService, ScriptKind, with_form
 from domain.grants.state import SaveOn, StateGrant, StateMode
 from domain.grants.syntax import SyntaxGrant
@@ -171,3 +174,24 @@ async def test_what_an_owner_may_have_is_judged_for_the_owner_of_the_session():
     with pytest.raises(InvalidRequest):
         await service.for_session(Owner("bob"), PYTHON, EXCLUSIVE)
     assert service.for_function(PYTHON, EXCLUSIVE) == EXCLUSIVE
+
+
+NOTHING = Grants(network=NetworkGrant(()), secrets=SecretsGrant(()))
+MUCH = Grants(
+    EXCLUSIVE.state, NetworkGrant((EgressRule.parse("api.example.com:443"),)), SecretsGrant(("API_KEY", "TOKEN"))
+)
+
+
+async def test_a_session_takes_nothing_of_what_its_function_grants_by_empty_lists():
+    assert await judged(NOTHING, FunctionGrants(MUCH)) == EXCLUSIVE
+    assert await judged(evolve(NOTHING, network=None), FunctionGrants(MUCH)) == evolve(MUCH, secrets=None)
+    assert await judged(NOTHING, FunctionGrants(evolve(MUCH, state=None))) is None
+    assert await judged(NOTHING, FunctionGrants(EXCLUSIVE)) == EXCLUSIVE
+    assert await judged(NOTHING, FunctionGrants(None)) is None
+
+
+async def test_empty_lists_of_hosts_and_secrets_grant_nothing():
+    assert await judged(NOTHING) is None
+    assert await judged(evolve(NOTHING, state=EXCLUSIVE.state)) == EXCLUSIVE
+    assert GrantService().for_function(PYTHON, NOTHING) is None
+    assert evolve(NOTHING, unknown=("teleport",)).effective == Grants(unknown=("teleport",))

@@ -219,3 +219,23 @@ async def test_examples_of_a_function_find_the_names_of_secrets(client):
     source = "from pglambda import secrets\nresult = secrets['API_KEY']"
     body = {"script_content": source, "secrets": ["API_KEY"], "examples": [{"result": "[secret API_KEY]"}]}
     assert (await client.put("/api/v1/functions/python-adder", json=body)).status_code == 201
+
+
+async def test_a_session_of_a_function_takes_none_of_its_secrets_and_hosts_by_empty_members(client):
+    await stored(client)
+    function = {"script_content": SCRIPT, "secrets": ["API_KEY"], "state": {"mode": "shared"}}
+    assert (await client.put("/api/v1/functions/python-adder", json=function)).status_code == 201
+    shown = {}
+    for name, body in {"all": {}, "null": {"secrets": None}, "none": {"secrets": [], "network": {}}}.items():
+        made = await client.post("/api/v1/initialize", headers={"Language-Title": "python-adder"}, json=body)
+        shown[name] = set(made.json()["grants"])
+    assert shown == {"all": {"secrets", "state"}, "null": {"secrets", "state"}, "none": {"state"}}
+
+
+async def test_an_empty_list_needs_no_scope_and_grants_no_function_a_secret(guarded):
+    without = credential([Scope.EXECUTE_ALL, Scope.WRITE_FUNCTIONS])
+    body = {"script_content": SCRIPT, "secrets": [], "network": {"allow": []}}
+    for call, path in ((guarded.client.post, "/api/v1/initialize"), (guarded.client.put, "/api/v1/functions/python-x")):
+        response = await call(path, headers=TITLE | without, json=body)
+        assert response.status_code in (200, 201), response.text
+        assert "grants" not in response.json()

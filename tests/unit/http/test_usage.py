@@ -38,6 +38,7 @@ async def test_a_caller_reads_its_own_usage(client, world):
     assert (await client.post("/api/v1/schedules", json=timed)).status_code == 201
     assert (await client.post("/api/v1/webhooks", json={"url": "https://hooks.example.com/"})).status_code == 201
     assert (await client.post("/api/v1/files", content=b"x")).status_code == 201
+    assert (await client.put("/api/v1/secrets/TOKEN", json={"value": "12345678"})).status_code == 200
     later = {"Prefer": "respond-async"}
     assert (await client.post(f"/api/v1/execute/{session_id}", json={}, headers=later)).status_code == 202
     world.counts.count(world.clock.now().replace(year=2030))
@@ -55,6 +56,7 @@ async def test_a_caller_reads_its_own_usage(client, world):
         "schedules": True,
         "webhooks": True,
         "stored_file_bytes": True,
+        "secrets": True,
     }
     assert (day["day"], day["executions"], day["failed"]) == (str(world.clock.now().date()), 1, 0)
     assert (found["counted_until"][:4], found["next_cursor"]) == ("2030", None)

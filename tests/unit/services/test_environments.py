@@ -1,23 +1,31 @@
 """Sessions with an environment, and their executions."""
 
+from datetime import timedelta
+
 import pytest
 from attrs import evolve
 
 from adapters.memory.environments import MemoryEnvironmentRepository
+from domain.access.principal import ANYBODY
 from domain.environments.build import BuildStatus
 from domain.environments.environment import EnvironmentNotFound, EnvironmentNotReady
 from domain.errors import InvalidRequest
+from domain.functions.function import Example, Precondition
+from domain.functions.service import FunctionRequest, Write
 from domain.grants.environment import EnvironmentGrant
 from domain.grants.grants import Grants
 from domain.grants.state import StateGrant, StateMode
 from domain.identity import ANONYMOUS
 from domain.json_text import JsonText
+from domain.queue.dispatcher import DispatchPolicy
 from domain.scripts.environment import Environment
 from domain.scripts.language import Language
+from domain.scripts.report import ExecutionStatus
 from tests.contracts.environments import version
 from tests.support.acts import act
 from tests.unit.domain.environments.test_environment import build
 from tests.unit.services.conftest import World
+from tests.unit.services.later import ALLOWANCE, Later
 
 PARAMS = JsonText('{"a": 1}')
 PINNED = EnvironmentGrant("data", 1, Language.PYTHON)
@@ -92,3 +100,45 @@ def test_a_session_may_narrow_the_environment_of_its_function_to_a_version() -> 
         (problem,) = asked.excess(granted)
         assert problem.pointer == ""
         assert problem.message.startswith(f"must be {granted}, as the function grants it")
+
+
+async def registered(world: World, examples: tuple[Example, ...]) -> None:
+    grants = Grants(environment=EnvironmentGrant("data"))
+    request = FunctionRequest("result = 1", examples=examples, grants=grants)
+    write = Write(ANONYMOUS, ANONYMOUS, "python-adder", Precondition(), "192.0.2.7", ANYBODY.require_grants)
+    await world.function_service.register(write, request, check=True)
+
+
+async def test_examples_of_a_function_have_its_packages(world: World) -> None:
+    example = Example(JsonText("{}"), JsonText("1"))
+    await registered(world, ())
+    with pytest.raises(EnvironmentNotFound):
+        await registered(world, (example,))
+    await ready(world)
+    await registered(world, (example,))
+    assert (await world.function_service.check(ANONYMOUS, "python-adder", ANONYMOUS)).holds
+    assert world.runner.environments == [USED, USED]
+
+
+async def test_examples_have_no_packages_of_another_language(world: World) -> None:
+    await ready(world, language=Language.NODEJS)
+    with pytest.raises(InvalidRequest, match="/environment: must be one for python"):
+        await registered(world, (Example(JsonText("{}"), JsonText("1")),))
+
+
+async def test_an_accepted_execution_without_its_packages_delays_no_other_one_of_its_owner(world: World) -> None:
+    await ready(world)
+    ref = await world.session(grants=Grants(environment=EnvironmentGrant("data")))
+    stored = world.environments.versions["data", 1]
+    world.environments.versions["data", 1] = evolve(stored, owners=())
+    later = Later(world, DispatchPolicy(1, 1, ALLOWANCE, busy_pause_s=60, idle_pause_s=60))
+    refused, other = await later.add(ref), await later.add(await world.session())
+    async with later.dispatching():
+        later.dispatcher.wake()
+        assert (await later.ended(other)).status is ExecutionStatus.SUCCEEDED
+        assert (await later.state(refused)).status is ExecutionStatus.QUEUED
+        world.environments.versions["data", 1] = stored
+        world.clock.advance(timedelta(seconds=30))
+        later.dispatcher.wake()
+        assert (await later.ended(refused)).status is ExecutionStatus.SUCCEEDED
+    assert later.queue.put_backs == 1

@@ -51,6 +51,7 @@ async def test_quotas_are_shown_with_their_limits_or_without(world: World) -> No
         QuotaUse("schedules", 0, 7),
         QuotaUse("webhooks", 0, None),
         QuotaUse("stored_file_bytes", 0, None),
+        QuotaUse("secrets", 0, None),
     ]
     assert report.complete
 

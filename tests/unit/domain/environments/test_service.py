@@ -13,6 +13,7 @@ from domain.environments.service import BuildsUnavailable, EnvironmentService, I
 from domain.errors import InvalidRequest
 from domain.identity import Owner
 from domain.scripts.language import Language
+from tests.contracts.environments import version
 from tests.support.acts import OPERATOR
 from tests.unit.domain.environments.test_environment import build
 
@@ -133,3 +134,12 @@ async def test_without_an_index_nothing_is_stored_and_the_setting_is_named(world
     with pytest.raises(BuildsUnavailable, match="ENVIRONMENT_INDEX_NODEJS"):
         await world.service().create(asked, OPERATOR)
     assert world.store.versions == {}
+
+
+async def test_all_versions_of_a_name_are_for_one_language(world):
+    world.store.versions["data", 1] = evolve(version(), language=Language.NODEJS)
+    with pytest.raises(InvalidRequest) as refused:
+        await world.service().create(ASKED, OPERATOR)
+    (problem,) = refused.value.problems
+    assert problem.pointer == "/language"
+    assert problem.message == "must be nodejs, as in data@1; choose another name for python"
