@@ -23,6 +23,7 @@ SECRETS = {
     "POSTGRES_PASSWORD": "of-the-test",
     "RUNTIME_TOKEN": "of-the-test-" * 4,
     "WEBHOOK_KEY": "of-the-test-" * 4,
+    "SECRETS_KEY": f"{'A' * 43}=",
     "GRAFANA_PASSWORD": "of-the-test",
 }
 TIMEOUT_S = 120.0

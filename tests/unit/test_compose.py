@@ -1,4 +1,4 @@
-"""deploy/compose.yaml and the file that adds the port for clients of lambda-microservice agree with the service."""
+"""deploy/compose.yaml and the files that add to it agree with the service."""
 
 import re
 from pathlib import Path
@@ -12,9 +12,13 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+):(?:-(?P<default>[^}]*)|\?[^}]*)\}")
 
 
+SECRET = f"{'A' * 43}="
+"""The base64 of 32 bytes, which may stand for every secret."""
+
+
 def filled(value):
-    """Return a value of the file with the defaults of its variables, and a text for those that have to be set."""
-    return _VARIABLE.sub(lambda found: found["default"] or "a text of the test, of 32 bytes at least", str(value))
+    """Return a value of the file with the defaults of its variables, and SECRET for those that have to be set."""
+    return _VARIABLE.sub(lambda found: SECRET if found["default"] is None else found["default"], str(value))
 
 
 def test_runtime_hosts_register_at_both_controllers_from_the_network_that_these_accept():
@@ -47,3 +51,26 @@ def test_both_controllers_serve_the_port_that_the_proxy_publishes():
         settings = load_settings({"DATABASE_URL": "postgresql://postgres/pglambda", **variables}, CONTROLLER_CHECKS)
         assert settings.origin_port == int(port)
     assert set(servers) == {"controller-1", "controller-2"}
+
+
+def test_hosts_reach_what_controllers_allow_and_one_controller_builds_packages_in_a_sandbox():
+    base = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    added = yaml.safe_load((DEPLOY / "compose.scripts.yaml").read_text())
+    services = added["services"]
+    given = {"EGRESS_RULES": "api.example.com:443", "ENVIRONMENT_INDEX_PYTHON": "https://index.example.com/simple"}
+
+    def settings_of(name, checks):
+        variables = base["services"][services[name].get("extends", {}).get("service", name)]["environment"]
+        merged = {key: filled(value) for key, value in (variables | services[name]["environment"]).items()}
+        return load_settings(
+            {"HOST": "0.0.0.0", **merged, **{key: given[key] for key in given if key in merged}}, checks
+        )
+
+    controllers = [settings_of(name, CONTROLLER_CHECKS) for name in ("controller-1", "controller-2", "builder")]
+    host = settings_of("runtime-host", RUNTIME_HOST_CHECKS)
+    assert [each.environment_builds for each in controllers] == [False, False, True]
+    assert len({each.environment_index_python.reveal() for each in controllers}) == 1
+    assert [each.egress_rules for each in controllers[:2]] == [host.egress_rules] * 2 == [("api.example.com:443",)] * 2
+    (outside,) = services["runtime-host"]["networks"]
+    assert not (added["networks"][outside] or {}).get("internal")
+    assert set(services["builder"]["security_opt"]) <= set(base["services"]["runtime-host"]["security_opt"])

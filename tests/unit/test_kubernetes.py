@@ -81,6 +81,7 @@ def test_the_service_accepts_its_settings(objects, tmp_path):
     (tmp_path / "database-url").write_text("postgresql://database/pglambda")
     (tmp_path / "runtime-token").write_text("a token of the test")
     (tmp_path / "webhook-key").write_text("a key of the test, of 32 bytes at least")
+    (tmp_path / "secrets-key").write_text(f"{'A' * 43}=")
     for name, pod in workloads(objects):
         checks = RUNTIME_HOST_CHECKS if name == "runtime-host" else CONTROLLER_CHECKS
         variables = environ(pod["spec"]["containers"][0], objects)
@@ -152,14 +153,15 @@ def test_clients_of_lambda_microservice_reach_the_second_port_where_there_is_one
     assert ("origin" in targets) == ({"port": "origin"} in policy["ingress"][0]["ports"]) == ("origin" in ports)
 
 
-def test_controllers_share_the_key_of_webhooks_and_reach_public_addresses_only(objects):
+def test_controllers_share_their_keys_and_reach_public_addresses_only(objects):
     (pod,) = [pod for name, pod in workloads(objects) if name == "controller"]
-    path = environ(pod["spec"]["containers"][0], objects)["WEBHOOK_KEY_FILE"]
+    variables = environ(pod["spec"]["containers"][0], objects)
+    keys = {Path(variables[name]).name for name in ("WEBHOOK_KEY_FILE", "SECRETS_KEY_FILE")}
     (volume,) = [each for each in pod["spec"]["volumes"] if each["name"] == "secrets"]
     files = [
         item["path"] for each in volume.get("projected", {}).get("sources", []) for item in each["secret"]["items"]
     ]
-    assert "projected" not in volume or Path(path).name in files
+    assert "projected" not in volume or keys <= set(files)
     (egress,) = [
         each["spec"]["egress"]
         for each in objects
