@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from domain.audit import AuditEntry
 from domain.executions.execution import Execution
+from domain.files.file import StoredFile
 from domain.identity import Owner, SessionRef, uuid7_time
 from domain.schedules.firing import Firing
 from domain.schedules.schedule import Schedule
@@ -200,7 +201,8 @@ class Timeline:
     are those of the session with the id, `taken` is the key that the call had which made the id. `purge` is the latest
     act that erased the session's content. `move` is what a takeover has stored about the session, and `recorded_calls`
     counts its stored calls.
-    `delivery`, `schedule` or `webhook` is set if the id is that of a message to a webhook, a schedule or a webhook.
+    `delivery`, `schedule`, `webhook` or `file` is set if the id is that of a message to a webhook, a schedule, a
+    webhook or a complete file.
     `bucket` is the bucket of the id; None if the database is not distributed.
     """
 
@@ -224,6 +226,7 @@ class Timeline:
     delivery: Delivery | None = None
     schedule: ScheduleTrace | None = None
     webhook: Webhook | None = None
+    file: StoredFile | None = None
     bucket: int | None = None
 
     @property

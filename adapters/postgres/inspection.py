@@ -1,5 +1,6 @@
 """Facts about a database for an operator, read over one connection."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -24,6 +25,7 @@ from adapters.postgres.migrations.migration import (
 )
 from adapters.postgres.repositories.environments import stored_environments
 from adapters.postgres.repositories.runtime_hosts import host_of
+from adapters.postgres.retention.gauge import part_of
 from adapters.postgres.statements.catalogue import Statements
 from domain.access.api_key import EXPIRY_NOTICE, UNUSED_AFTER
 from domain.audit import ActName
@@ -47,6 +49,7 @@ from domain.inspection import (
 )
 from domain.schedules.schedule import ON_TIME
 from domain.scripts.language import Language
+from domain.storage.storage import Part
 from domain.stored_facts import (
     AccessFacts,
     Contents,
@@ -263,10 +266,12 @@ class DatabaseInspector:
         (row,) = await self._rows(self._statements.inspection.select_contents, {"after": after})
         return Contents(*row)
 
-    async def stored_bytes(self) -> int:
-        """Return the size of the schema's tables with their indexes."""
-        sizes = await self._rows(self._statements.storage.select_table_sizes)
-        return sum(size_bytes for _, size_bytes, _ in sizes)
+    async def stored_bytes(self) -> Mapping[Part, int]:
+        """Return the sizes of the schema's tables with their indexes, by the part that they store."""
+        sizes: Counter[Part] = Counter()
+        for table, size_bytes, _ in await self._rows(self._statements.storage.select_table_sizes):
+            sizes[part_of(table)] += size_bytes
+        return sizes
 
     async def _sample(self, select: Statement, parameters: Mapping[str, object]) -> tuple[ClockSample, float]:
         """Return a sample, and the correction in milliseconds."""

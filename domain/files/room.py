@@ -25,19 +25,27 @@ class FileRoom:
     _measured: Measured = field(factory=Measured, init=False)
     _begun: int = field(default=0, init=False)
 
+    def stored(self) -> Measured:
+        """Return what all files take, with what this process has begun to store since the measurement."""
+        self._look()
+        return Measured(self._measured.size_bytes + self._begun, self._measured.measured_at)
+
     def take(self, size: int) -> datetime | None:
         """Count a file of at most so many bytes, and return when the bytes before it were measured.
 
         Raises StorageFull if there is no room for it.
         """
-        measured = self._measure()
-        if measured.measured_at != self._measured.measured_at:
-            self._measured, self._begun = measured, 0
+        self._look()
         self._limits.require_room(self._measured.size_bytes + self._begun, size)
         self._begun += size
-        return measured.measured_at
+        return self._measured.measured_at
 
     def give_back(self, size: int, measured_at: datetime | None) -> None:
         """Count so many bytes less, which were taken and not stored; a later measurement has forgotten them."""
         if measured_at == self._measured.measured_at:
             self._begun -= size
+
+    def _look(self) -> None:
+        measured = self._measure()
+        if measured.measured_at != self._measured.measured_at:
+            self._measured, self._begun = measured, 0

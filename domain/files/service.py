@@ -28,7 +28,7 @@ from domain.files.file import (
 )
 from domain.files.limits import FileLimits
 from domain.files.ports import FileRepository, FileStart
-from domain.files.room import FileRoom
+from domain.files.room import FileRoom, Measured
 from domain.identity import Owner
 from domain.paging import Page
 
@@ -163,6 +163,16 @@ class FileService:
                 raise FileNotFound
             yield piece
             position += size
+
+    @property
+    def stored(self) -> Measured:
+        """What the files of all owners take."""
+        return self._room.stored()
+
+    @property
+    def size_max(self) -> int:
+        """The bytes that the files of all owners may take."""
+        return self._limits.bytes_max
 
     @property
     def transfers(self) -> int:

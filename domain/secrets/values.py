@@ -13,10 +13,13 @@ from domain.grants.ports import Pin
 from domain.identity import Owner
 from domain.secrets.ports import Sealer, SecretRepository, SecretUses
 from domain.secrets.redaction import Redaction
-from domain.secrets.secret import SealedSecret, SecretNotFound, SecretRef, StoredSecret, without_key
+from domain.secrets.secret import SealedSecret, SecretNotFound, SecretRef, SecretsUnavailable, StoredSecret, without_key
 
 KEPT_S = 5.0
 """How long an opened value is kept: a change may take so long to count everywhere."""
+
+UNOPENED_SHOWN = timedelta(minutes=10)
+"""How long health shows that a secret did not open."""
 
 _KEPT_SIZE_MAX = 64 * 1024 * 1024
 _SPELLED = 24
@@ -52,6 +55,8 @@ class SecretStats:
     given: int = 0
     refused: dict[str, int] = field(factory=dict)
     """By the code of the error."""
+    unopened: tuple[datetime, str] | None = None
+    """When a secret did not open last, and why."""
 
 
 @define(eq=False)
@@ -80,7 +85,7 @@ class SecretValues:
         try:
             opened = await self._allowed(owner, names, pin)
         except DomainError as error:
-            self.stats.refused[error.code] = self.stats.refused.get(error.code, 0) + 1
+            self._count(error)
             raise
         now = self._clock.now()
         for secret in opened.secrets:
@@ -88,6 +93,12 @@ class SecretValues:
             self._uses[secret.ref] = SecretUses(1 if used is None else used.count + 1, now)
         self.stats.given += len(opened.secrets)
         return opened.given
+
+    @property
+    def unopened_reason(self) -> str | None:
+        """Why a secret did not open, if that was within UNOPENED_SHOWN."""
+        at, reason = self.stats.unopened or (None, None)
+        return reason if at is not None and self._clock.now() - at < UNOPENED_SHOWN else None
 
     async def run(self) -> None:
         """Record uses, and forget values that were kept for long enough, for ever."""
@@ -107,6 +118,11 @@ class SecretValues:
         """Return how many values are kept, and how many uses are not recorded."""
         kept = sum(len(opened.secrets) for opened in self._opened.values())
         return {"kept": kept, "unrecorded": sum(each.count for each in self._uses.values())}
+
+    def _count(self, error: DomainError) -> None:
+        self.stats.refused[error.code] = self.stats.refused.get(error.code, 0) + 1
+        if isinstance(error, SecretsUnavailable):
+            self.stats.unopened = self._clock.now(), error.message
 
     async def _allowed(self, owner: Owner, names: tuple[str, ...], pin: Pin | None) -> _Opened:
         opened = await self._open(owner, names)

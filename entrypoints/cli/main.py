@@ -26,7 +26,7 @@ _COMMANDS = {
     "restore": ("entrypoints.cli.restore:restore", "Restore a backup, to its end or to a point in time."),
     "explain": (
         "entrypoints.cli.explain.command:explain",
-        "Explain what happened to a session, an execution, a schedule, a webhook or a message to one.",
+        "Explain what happened to a session, an execution, a schedule, a webhook, a message to one or a file.",
     ),
     "selftest": ("entrypoints.cli.selftest:selftest", "Try every known attack on this host's sandbox."),
     "storage": ("entrypoints.cli.storage:storage", "Show what is stored, and when the space runs out."),
@@ -48,7 +48,10 @@ _COMMANDS = {
         "entrypoints.cli.webhooks:webhooks",
         "List webhooks, show what became of their messages, and send messages again.",
     ),
-    "secrets": ("entrypoints.cli.secrets:secrets", "Seal the secrets of owners by another key."),
+    "secrets": (
+        "entrypoints.cli.secrets:secrets",
+        "List the secrets of an owner, and seal those of all owners by another key.",
+    ),
     "takeover": (
         "entrypoints.cli.takeover.group:takeover",
         "Move the sessions of a live lambda-microservice, the origin, to this service.",

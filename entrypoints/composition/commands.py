@@ -198,6 +198,7 @@ class Commands(TakeoverCommands):
     owner_mover = database.owner_mover
     owner_purger = database.owner_purger
     resealing = database.resealing
+    stored_secrets = database.secrets
     operator = providers.Object(Principal(SHARED, frozenset({Scope.ADMIN})))
     usage = providers.Factory(
         UsageService,

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attrs import define, field
@@ -109,6 +109,10 @@ class HostEgress:
     def stats(self) -> EgressStats:
         """Return the numbers of the connections."""
         return EgressStats() if self._client is None else self._client.stats
+
+    async def health(self) -> Mapping[str, object]:
+        """Return the state of the process that connects scripts, as that of a controller."""
+        return {"status": "ok", "process": "off"} if self._client is None else await self._client.health()
 
     async def close(self) -> None:
         """End every connection."""

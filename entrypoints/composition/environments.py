@@ -185,6 +185,11 @@ class ReceivedTrees:
         """Return the counts of the trees."""
         return self.copies.stats
 
+    async def health(self) -> Mapping[str, object]:
+        """Return which trees were refused lately, and why."""
+        refusals = dict(self.copies.stats.refusals)
+        return {"status": "degraded" if refusals else "ok", "not_fetched": refusals}
+
     async def open(self) -> None:
         """Make the folder, before the sandbox is opened. Without it the sandbox refuses scripts with an environment."""
         try:

@@ -12,7 +12,10 @@ from domain.environments.watch import BuildWatch
 from entrypoints.composition.environments import HostEnvironments
 from entrypoints.composition.webhooks import Webhooks
 from entrypoints.http.endpoints.environment_health import EnvironmentHealth
+from entrypoints.http.endpoints.file_health import FileHealth
 from entrypoints.http.endpoints.health import HealthChecks, Probe
+from entrypoints.http.endpoints.secret_health import SecretHealth
+from entrypoints.settings.secrets import key_ids
 from entrypoints.settings.settings import Settings
 from entrypoints.telemetry.metrics.callers import CallerMetrics
 from entrypoints.telemetry.metrics.database import DatabaseMetrics
@@ -79,6 +82,8 @@ class Observation(containers.DeclarativeContainer):
     environment_health = providers.Singleton(
         EnvironmentHealth, build_watch, environments.provided.build_stats, environments.provided.tree_stats
     )
+    file_health = providers.Singleton(FileHealth, files)
+    secret_health = providers.Singleton(SecretHealth, secrets, providers.Callable(key_ids, settings))
     health = providers.Singleton(
         HealthChecks,
         VERSION,
@@ -91,7 +96,11 @@ class Observation(containers.DeclarativeContainer):
             fronting.provided.probes,
             database.buckets.provided.probes,
             runtime_hosts.provided.probes,
-            providers.Dict(environments=environment_health.provided.probe),
+            providers.Dict(
+                environments=environment_health.provided.probe,
+                files=file_health.provided.probe,
+                secrets=secret_health.provided.probe,
+            ),
         ),
     )
     database_stats = providers.Singleton(

@@ -100,6 +100,7 @@ class RuntimeHost(containers.DeclarativeContainer):
         providers.Singleton(ObservedRunner, runner, executions, providers.Object(_REQUEST.get)),
         providers.Callable(host_options, settings),
         receiver=trees.provided.copies,
+        parts=providers.Dict(egress=egress.provided.health, trees=trees.provided.health),
     )
     registrar = providers.Singleton(_registrar, settings, runner)
     tls = providers.Callable(host_tls, settings)

@@ -107,15 +107,21 @@ class ExpectationFailed(DomainError):
 
 @define(eq=False)
 class UnsupportedMediaType(DomainError):
-    """The headers do not declare the body as plain JSON in UTF-8."""
+    """The headers do not declare the body as plain JSON in UTF-8, or that of an upload as the bytes of a file."""
 
     code: ClassVar[str] = "UNSUPPORTED_MEDIA_TYPE"
     header: str
     value: str | None
+    is_upload: bool = False
 
     @property
     @override
     def message(self) -> str:
+        if self.is_upload:
+            return (
+                f"The header {self.header} does not declare the bytes of one file as they are, so nothing was stored. "
+                "Send them uncompressed and in no form: curl --data-binary @FILE -H 'Content-Type: text/csv'."
+            )
         return (
             f"The header {self.header} does not declare plain JSON in UTF-8. Send the body uncompressed, with the "
             "header Content-Type: application/json."

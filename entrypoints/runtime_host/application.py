@@ -21,7 +21,7 @@ from domain.concurrency.bounded_cache import BoundedCache
 from domain.errors import DomainError, ShuttingDown
 from domain.scripts.ports import ScriptRunner
 from domain.scripts.script import InputForm, Script
-from entrypoints.http.endpoints.health import MetricsEndpoint
+from entrypoints.http.endpoints.health import MetricsEndpoint, Probe
 from entrypoints.http.endpoints.runtime_hosts import has_token
 from entrypoints.http.errors import MethodNotAllowed, RouteNotFound
 from entrypoints.http.parsing.bodies import read_body
@@ -69,6 +69,8 @@ class HostApi:
     _monotonic: Callable[[], float] = time.monotonic
     _receiver: TreeReceiver | None = None
     """The packages on this host; without it no script with an environment runs."""
+    _parts: Mapping[str, Probe] = field(factory=dict)
+    """Parts beside the runner that health shows."""
     _trees: HostedTrees = field(init=False)
     _scripts: BoundedCache[str, Script] = field(init=False)
     _executions: HostedExecutions = field(init=False)
@@ -171,9 +173,10 @@ class HostApi:
         return Response(HTTPStatus.NO_CONTENT)
 
     async def health(self, _request: Request) -> Response:
-        """Describe the runner."""
+        """Describe the runner and the parts beside it."""
         of_host = {"draining": self._executions.closed, "streams": self._streams.count}
-        health = {"version": VERSION, **await self._runner.health(), **of_host}
+        parts = {name: await probe() for name, probe in self._parts.items()}
+        health = {"version": VERSION, **await self._runner.health(), **parts, **of_host}
         return Response(HTTPStatus.OK, encode_json(health))
 
     def _require_open(self) -> None:

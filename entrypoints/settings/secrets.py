@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Iterator, Sequence
 
+from domain.secrets.secret import key_id_of
 from domain.secrets.service import SecretPolicy
 from entrypoints.settings.settings import Settings
 
@@ -13,6 +14,11 @@ _KEY_SIZE = 32
 def secret_keys(settings: Settings) -> Sequence[bytes]:
     """Return the keys that seal secrets, the one that seals new ones first; none if there are no secrets."""
     return [] if settings.secrets_key is None else [_key(text) or b"" for text in _texts(settings.secrets_key.reveal())]
+
+
+def key_ids(settings: Settings) -> Sequence[str]:
+    """Return the names of the keys, that of the one that seals first."""
+    return tuple(map(key_id_of, secret_keys(settings)))
 
 
 def secret_policy(settings: Settings) -> SecretPolicy:

@@ -14,12 +14,14 @@ from adapters.postgres.codec import day_at, first_day_of, partition_of, partitio
 from adapters.postgres.connections.statement import Statement
 from adapters.postgres.gateway import Gateway
 from adapters.postgres.repositories.audit import entry_of
+from adapters.postgres.repositories.files import PostgresFileRepository
 from adapters.postgres.repositories.schedules import PostgresScheduleRepository
 from adapters.postgres.repositories.webhooks import PostgresDeliveryQueue, PostgresWebhookRepository
 from adapters.postgres.retention.gauge import StorageGauge
 from adapters.postgres.statements.catalogue import Statements
 from domain.audit import AuditEntry
 from domain.executions.execution import Execution
+from domain.files.file import FileNotFound, StoredFile
 from domain.identity import EVERY_OWNER, NO_ID, Owner, SessionRef, is_own_id, uuid7_at, uuid7_time
 from domain.schedules.schedule import ScheduleNotFound
 from domain.scripts.report import ExecutionStatus
@@ -87,6 +89,7 @@ class PostgresTimelineReader(TimelineReader):
             delivery=None if execution or session else await self._delivery(identifier),
             schedule=None if execution or session else await self._schedule(identifier),
             webhook=None if execution or session else await self._webhook(identifier),
+            file=None if execution or session else await self._file(identifier),
         )
 
     async def _delivery(self, delivery_id: UUID) -> Delivery | None:
@@ -101,6 +104,12 @@ class PostgresTimelineReader(TimelineReader):
                 EVERY_OWNER, webhook_id
             )
         except WebhookNotFound:
+            return None
+
+    async def _file(self, file_id: UUID) -> StoredFile | None:
+        try:
+            return await PostgresFileRepository(self._gateway, self._statements.files).find(EVERY_OWNER, file_id)
+        except FileNotFound:
             return None
 
     async def _schedule(self, schedule_id: UUID) -> ScheduleTrace | None:

@@ -61,10 +61,9 @@ class StorageGauge:
         days = {partition: day_of(execution_id) for partition, execution_id in rows}
         parts: defaultdict[Part, Amount] = defaultdict(Amount)
         history: defaultdict[int, Amount] = defaultdict(Amount)
-        for found, size_bytes, count in await self._gateway.fetch(self._statements.select_table_sizes, {}):
-            name, amount = _SHARD.sub("", found), Amount(size_bytes, count)
-            partition = _HISTORY_TABLE.fullmatch(name)
-            parts[_part_of(name) if partition is None else Part.HISTORY] += amount
+        for name, size_bytes, count in await self._gateway.fetch(self._statements.select_table_sizes, {}):
+            amount, partition = Amount(size_bytes, count), _HISTORY_TABLE.fullmatch(_SHARD.sub("", name))
+            parts[part_of(name)] += amount
             if partition is not None and int(partition[1]) in days:
                 history[days[int(partition[1])]] += amount
         return Stored(
@@ -78,5 +77,9 @@ class StorageGauge:
         return [ShortenedDay(*row) for row in rows]
 
 
-def _part_of(table: str) -> Part:
-    return Part.FILES if _FILE_TABLE.fullmatch(table) else _PARTS.get(table, Part.OTHER)
+def part_of(table: str) -> Part:
+    """Return the part that a table stores; its name may be that of a shard."""
+    name = _SHARD.sub("", table)
+    if _HISTORY_TABLE.fullmatch(name):
+        return Part.HISTORY
+    return Part.FILES if _FILE_TABLE.fullmatch(name) else _PARTS.get(name, Part.OTHER)

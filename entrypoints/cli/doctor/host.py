@@ -1,12 +1,13 @@
 """This machine: who may call, disk and files, the sandbox, and the origin."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import frozen
 
 from domain.access.api_key import EXPIRY_NOTICE, UNUSED_AFTER
 from domain.host_facts import LanguageFacts, OriginFacts, SandboxFacts, SyntaxFacts
+from domain.storage.storage import Part
 from domain.stored_facts import AccessFacts
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.server.descriptors import attainable, descriptors_needed
@@ -151,8 +152,10 @@ def _judge_disk(facts: HostFacts, settings: Settings) -> Finding:
     return DISK.warning(seen, why, remedy) if settings.embedded and is_low else DISK.ok(seen)
 
 
-def judge_stored(size_bytes: int, settings: Settings) -> Iterator[Finding]:
-    """Yield how much of the storage budget is used."""
+def judge_stored(sizes: Mapping[Part, int], settings: Settings) -> Iterator[Finding]:
+    """Yield how much of the room of files, and of the storage budget, is used."""
+    yield _judge_files(sizes.get(Part.FILES, 0), settings)
+    size_bytes = sum(sizes.values())
     stored = f"{_size(size_bytes)} are stored"
     if settings.storage_max_gb is None:
         yield DISK.note(f"{stored}; STORAGE_MAX_GB is not set, so the history is not shortened for its size")
@@ -167,6 +170,16 @@ def judge_stored(size_bytes: int, settings: Settings) -> Iterator[Finding]:
             "Above the limit, the oldest days of the history are removed before their retention ends.",
             "Raise STORAGE_MAX_GB, lower HISTORY_RETENTION_DAYS, or set HISTORY=summary.",
         )
+
+
+def _judge_files(size_bytes: int, settings: Settings) -> Finding:
+    share = size_bytes / (settings.max_files_gb * _GIB)
+    seen = f"files take {_size(size_bytes)}, {share:.0%} of MAX_FILES_GB"
+    if share < _BUDGET_SHARE_HIGH:
+        return DISK.ok(seen)
+    return DISK.warning(
+        seen, "Beyond it uploads get 507 STORAGE_FULL.", "Raise MAX_FILES_GB, or lower FILE_RETENTION_SECONDS."
+    )
 
 
 def _size(size_bytes: float) -> str:

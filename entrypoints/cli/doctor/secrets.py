@@ -4,10 +4,9 @@ from collections.abc import Collection, Iterator, Mapping
 
 from attrs import frozen
 
-from domain.secrets.secret import key_id_of
 from entrypoints.cli.doctor.report import Finding, Subject
 from entrypoints.server.data_dir import kept_key, key_file
-from entrypoints.settings.secrets import secret_keys
+from entrypoints.settings.secrets import key_ids
 from entrypoints.settings.settings import Settings
 
 SECRETS = Subject("secrets")
@@ -33,7 +32,7 @@ def key_facts(settings: Settings, environment: Mapping[str, str]) -> KeyFacts:
     made = kept_key(settings.data_dir, "secrets")
     is_used = settings.secrets_key is not None and settings.secrets_key.reveal() == made
     return KeyFacts(
-        tuple(map(key_id_of, secret_keys(settings))),
+        key_ids(settings),
         in_data_dir_only=is_used and _NAMES.isdisjoint(environment),
         others_can_read=made is not None and bool(key_file(settings.data_dir, "secrets").stat().st_mode & 0o077),
     )

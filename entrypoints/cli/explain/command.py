@@ -43,13 +43,13 @@ _COLOURS = {
 @output_option
 @click.pass_context
 def explain(context: click.Context, identifier: UUID, output: str) -> None:
-    """Explain what happened to a session, an execution, a schedule, a webhook or a message to one.
+    """Explain what happened to a session, an execution, a schedule, a webhook, a message to one or a file.
 
-    ID is a request_id, an execution_id, a schedule_id, a webhook_id or a delivery_id of any owner. The explanation
-    lists what the stored rows prove, with the source of each statement: when the session or execution was created,
-    executed, renewed, closed or expired, by which clock, and when it will be removed. For an id without rows it says
-    whether the id never existed here, or why that is unknown. The command changes nothing. It takes the retention from
-    the settings: use those of the service.
+    ID is a request_id, an execution_id, a schedule_id, a webhook_id, a delivery_id or a file_id of any owner. The
+    explanation lists what the stored rows prove, with the source of each statement: when the session or execution was
+    created, executed, renewed, closed or expired, by which clock, and when it will be removed. For an id without rows
+    it says whether the id never existed here, or why that is unknown. The command changes nothing. It takes the
+    retention from the settings: use those of the service.
     """
     with failures_reported():
         settings = patient(settings_in_force(), _TIMEOUT_MS)

@@ -14,6 +14,7 @@ from domain.takeover.moving import TakenState
 from domain.timeline import RetentionTimes, Timeline
 from entrypoints.cli.explain.environment import environment
 from entrypoints.cli.explain.executions import explain_execution
+from entrypoints.cli.explain.files import explain_file
 from entrypoints.cli.explain.messages import explain_delivery, explain_webhook
 from entrypoints.cli.explain.schedules import explain_schedule
 from entrypoints.cli.explain.sentences import Evidence, Explanation, clock_read, counted, fact, known, summary
@@ -45,13 +46,18 @@ def _explained(timeline: Timeline, retention: RetentionTimes) -> Explanation:
         return explain_execution(timeline, retention, timeline.execution)
     if timeline.session is not None:
         return _explain_session(timeline, retention, timeline.session)
+    return _explained_other(timeline) or _explain_absence(timeline, retention)
+
+
+def _explained_other(timeline: Timeline) -> Explanation | None:
+    """Return the explanation of what is neither a session nor an execution; None if nothing is stored."""
     if timeline.delivery is not None:
         return explain_delivery(timeline.delivery)
     if timeline.schedule is not None:
         return explain_schedule(timeline.schedule)
     if timeline.webhook is not None:
         return explain_webhook(timeline.webhook)
-    return _explain_absence(timeline, retention)
+    return None if timeline.file is None else explain_file(timeline.file, timeline.clock)
 
 
 def _later(number: int) -> str:

@@ -21,6 +21,8 @@ TYPE_PATTERN = rf'^{_WORD}/{_WORD}(?:[ \t]*;[ \t]*{_WORD}=(?:{_WORD}|"[^"\\\x00-
 
 _TYPE = re.compile(TYPE_PATTERN)
 _TYPE_LENGTH_MAX = 255
+_FORM = "multipart/form-data"
+"""What a form sends: its parts would be stored with their borders."""
 _DIGEST = re.compile(r"(?:^|,)[ \t]*sha-256=:([A-Za-z0-9+/]{43}=):[ \t]*(?=,|;|$)")
 _LENGTH = re.compile(r"[0-9]{1,15}")
 
@@ -34,7 +36,7 @@ def new_file(request: Request) -> NewFile:
     query.require_valid()
     coding = request.header(b"content-encoding")
     if coding is not None and coding.lower() != "identity":
-        raise UnsupportedMediaType("content-encoding", coding)
+        raise UnsupportedMediaType("content-encoding", coding, is_upload=True)
     return NewFile(name or _DEFAULT_NAME, _media_type(request), _length(request), _digest(request))
 
 
@@ -44,6 +46,8 @@ def _media_type(request: Request) -> str:
         return DEFAULT_TYPE
     if len(found) > _TYPE_LENGTH_MAX or not _TYPE.fullmatch(found):
         raise invalid_header("Content-Type", f"must be a media type of at most {_TYPE_LENGTH_MAX} characters")
+    if found.lower().startswith(_FORM):
+        raise UnsupportedMediaType("content-type", found, is_upload=True)
     return found
 
 

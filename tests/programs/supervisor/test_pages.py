@@ -11,16 +11,17 @@ import pytest
 from tests.integration.embedded.conftest import seed
 from tests.programs.supervisor.conftest import ROOT, Service
 from tests.support.folders import quick_parent, shared_folder
+from tests.support.indexes import needs_uv
 from tests.support.ports import free_port
 from tests.support.programs import unmeasured
 
 pytestmark = pytest.mark.timeout(120)
 
-STARTED, SCHEDULES, ASYNCHRONOUS, STATE, FILES, SECRETS, NETWORK = (
+STARTED, SCHEDULES, ASYNCHRONOUS, STATE, FILES, SECRETS, NETWORK, ENVIRONMENTS = (
     (ROOT / "docs" / f"{name}.md").read_text()
-    for name in ("getting-started", "schedules", "asynchronous", "state", "files", "secrets", "network")
+    for name in ("getting-started", "schedules", "asynchronous", "state", "files", "secrets", "network", "environments")
 )
-TRIAL_PORT = free_port()
+TRIAL_PORT, INDEX_PORT = free_port(), free_port()
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 START = "make run\n"
 SHOWN = re.compile(r"(?:^# .*\n)(?:^#   .*\n)*", re.MULTILINE)
@@ -30,6 +31,7 @@ CERTIFICATE, SERVER, START_WITH_NETWORK, *CALLS = BLOCK.findall(
         "8443", str(TRIAL_PORT)
     )
 )
+PACKAGE, START_WITH_INDEX, *IMPORT = BLOCK.findall(ENVIRONMENTS.replace("8090", str(INDEX_PORT)))
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +42,11 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def service(data_dir: Path, made: Path) -> Iterator[Service]:
-    """The service that the pages ask their reader to start, that about networks with settings."""
+    """The service that the pages ask their reader to start, those about networks and environments with settings."""
     seed(made, data_dir)
     run_blocks(data_dir, [CERTIFICATE])
-    settings = dict(re.findall(r"(\w+)=(\S+)", START_WITH_NETWORK.replace("/tmp/", f"{data_dir}/")))
+    starts = (START_WITH_NETWORK + START_WITH_INDEX).replace("/tmp/", f"{data_dir}/")
+    settings = dict(re.findall(r"(\w+)=(\S+)", starts))
     service = Service(data_dir, program=("entrypoints", "serve"), **settings)
     try:
         yield service.ready()
@@ -66,6 +69,11 @@ def run_blocks(data_dir: Path, blocks: Sequence[str], between: str = "") -> str:
         ["bash", "-e", "-c", steps], cwd=ROOT, env=environ, check=True, capture_output=True, text=True, timeout=60
     )
     return ended.stdout
+
+
+def until_open(port: int) -> str:
+    """Return a step that waits for a server on a port."""
+    return f"until (: < /dev/tcp/127.0.0.1/{port}) 2> /dev/null; do sleep 0.05; done\n"
 
 
 def shown_outputs() -> list[str]:
@@ -146,8 +154,9 @@ def test_every_step_of_the_page_about_secrets_works(service, data_dir):
 
 def test_scripts_post_to_the_server_of_the_page_about_networks_and_reach_nothing_else(service, data_dir):
     (posts, others) = (each.replace("http://127.0.0.1:8080", service.url) for each in CALLS)
-    ready = f"until (: < /dev/tcp/127.0.0.1/{TRIAL_PORT}) 2> /dev/null; do sleep 0.05; done\n"
-    output = run_blocks(data_dir, [SERVER, "END=$!\n", ready, posts, "echo ---\n", others, "kill $END\n"])
+    output = run_blocks(
+        data_dir, [SERVER, "END=$!\n", until_open(TRIAL_PORT), posts, "echo ---\n", others, "kill $END\n"]
+    )
     reached, refused = output.split("---\n")
     assert "t0ken" not in output
     assert (
@@ -158,6 +167,14 @@ def test_scripts_post_to_the_server_of_the_page_about_networks_and_reach_nothing
     assert reached.count("Bearer [secret TOKEN]") == reached.count('"redacted":1') == 2
     assert refused.count('"code":"SCRIPT_ERROR"') == 2
     assert refused.count(f"The script may reach only 127.0.0.1:{TRIAL_PORT}/tcp (network.allow).") == 2
+
+
+@needs_uv
+def test_every_step_of_the_page_about_environments_works(service, data_dir):
+    lock, use = (each.replace("http://127.0.0.1:8080", service.url) for each in IMPORT)
+    output = run_blocks(data_dir, [PACKAGE, 'trap "kill $!" EXIT\n', until_open(INDEX_PORT), lock, use])
+    assert "Created hello@1, which is ready.\n" in output
+    assert '"result":"Hello, Ada!"' in output
 
 
 def test_no_file_no_log_and_no_process_of_the_service_shows_the_secret_of_the_page(service, data_dir):

@@ -1,5 +1,6 @@
 """The command `secrets`, and what the doctor says of secrets and their keys."""
 
+import asyncio
 import base64
 import json
 
@@ -27,10 +28,26 @@ async def world() -> World:
     return world
 
 
-def run(world: World, *arguments: str):
-    container = commands_with(resealing=world.resealing, new_act=providers.Callable(act))
-    environment = {"DATABASE_URL": "postgresql://nobody/nothing"}
-    return CliRunner().invoke(cli, ["secrets", "rotate", *arguments], obj=container, env=environment)
+def run(world: World, *arguments: str, command: str = "rotate"):
+    container = commands_with(resealing=world.resealing, new_act=providers.Callable(act), stored_secrets=world.secrets)
+    key = base64.b64encode(FIRST).decode()
+    environment = {"DATABASE_URL": "postgresql://nobody/nothing", "SECRETS_KEY": key}
+    return CliRunner().invoke(cli, ["secrets", command, *arguments], obj=container, env=environment)
+
+
+def test_the_secrets_of_an_owner_are_listed_without_their_values(world):
+    asyncio.run(world.put(SecretRef(ALICE, "SEALED_ANEW"), functions=()))
+    listed = run(world, "alice", command="list")
+    assert [line.split()[:4] for line in listed.stdout.splitlines()] == [
+        ["name", "version", "functions", "uses"],
+        ["OTHER", "1", "all", "0"],
+        ["SEALED_ANEW", "1", "none", "0"],
+        ["TOKEN", "1", "all", "0"],
+    ]
+    assert VALUE not in listed.output
+    keys = [each["key"] for each in json.loads(run(world, "alice", "--output", "json", command="list").stdout)]
+    assert keys == [key_id_of(FIRST), f"{key_id_of(SECOND)} (not set)", key_id_of(FIRST)]
+    assert run(world, "bob", command="list").stdout == "bob has no secrets.\n"
 
 
 def test_a_rotation_seals_by_the_first_key_and_can_be_repeated(world):

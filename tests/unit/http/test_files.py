@@ -145,6 +145,7 @@ async def test_files_are_listed_and_removed(client: httpx2.AsyncClient) -> None:
         ({"Content-Type": "nonsense"}, "INVALID_REQUEST", 400),
         ({"Content-Type": "text/plain; a=" + "b" * 255}, "INVALID_REQUEST", 400),
         ({"Content-Encoding": "gzip"}, "UNSUPPORTED_MEDIA_TYPE", 415),
+        ({"Content-Type": "multipart/form-data; boundary=x"}, "UNSUPPORTED_MEDIA_TYPE", 415),
     ],
 )
 async def test_headers_that_do_not_fit_are_refused(

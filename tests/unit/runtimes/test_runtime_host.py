@@ -313,6 +313,15 @@ class TestOtherPaths:
         runner.unavailable = "off"
         assert (await client.get("/health")).json()["status"] == "failing"
 
+    async def test_the_health_shows_the_parts_beside_the_runner(self):
+        async def trees():
+            return {"status": "degraded", "not_fetched": {"ab": "the disk is full"}}
+
+        host = HostApi(MemoryScriptRunner(), RuntimeHostOptions(), parts={"trees": trees})
+        async with client_of(host) as client:
+            health = (await client.get("/health")).json()
+        assert (health["status"], health["trees"]) == ("ok", await trees())
+
     async def test_an_unknown_path_is_404_and_an_unknown_method_405(self, client):
         assert error_of(await client.get("/nothing")) == "NOT_FOUND"
         response = await client.get("/execute")

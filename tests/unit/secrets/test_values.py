@@ -16,6 +16,7 @@ from domain.scripts.language import LanguageTitle
 from domain.secrets.ceiling import SecretCeiling
 from domain.secrets.secret import SecretNotAllowed, SecretNotFound, SecretRef, SecretsUnavailable
 from domain.secrets.service import FunctionName
+from entrypoints.http.endpoints.secret_health import SecretHealth
 from tests.support.waiting import until
 from tests.unit.secrets.builders import ALICE, BOB, SECOND, TOKEN, VALUE, World
 
@@ -164,3 +165,21 @@ async def test_values_take_bounded_memory():
     for name in names[:40]:
         await values.require(ALICE, (name,), None)
     assert values.debug_snapshot()["kept"] == 40
+
+
+async def test_health_shows_the_keys_and_for_ten_minutes_why_a_secret_did_not_open():
+    world = World()
+    values = world.values()
+    health = SecretHealth(values, ("a", "b"))
+    assert await health.probe() == {"status": "ok", "key_ids": ["a", "b"]}
+    with pytest.raises(SecretNotFound):
+        await values.give(ALICE, NAMES, None)
+    assert (await health.probe())["status"] == "ok"
+    world.sealer = AesGcmSealer.of([SECOND])
+    await world.put()
+    with pytest.raises(SecretsUnavailable):
+        await values.give(ALICE, NAMES, None)
+    facts = await health.probe()
+    assert (facts["status"], "which is not set" in facts["reason"]) == ("degraded", True)
+    world.clock.advance(timedelta(minutes=10))
+    assert (await health.probe())["status"] == "ok"

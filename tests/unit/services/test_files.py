@@ -22,6 +22,7 @@ from domain.files.ports import COUNTED_MIN
 from domain.files.room import FileRoom, Measured
 from domain.files.service import FileService
 from domain.identity import EVERY_OWNER, Owner
+from entrypoints.http.endpoints.file_health import FileHealth
 
 ALICE, BOB = Owner("alice"), Owner("bob")
 DAY = timedelta(days=1)
@@ -221,6 +222,18 @@ async def test_what_was_reserved_before_a_measurement_is_not_given_back_after_it
     await world.service.upload(BOB, NewFile("a.bin"), measured_meanwhile())
     with pytest.raises(StorageFull):
         await world.upload(b"not", size=3)
+
+
+async def test_health_is_degraded_while_files_take_nearly_all_of_their_room(world: World) -> None:
+    health = FileHealth(world.service)
+    nothing = {"status": "ok", "stored_bytes": 0, "max_bytes": 20 * CHUNK_SIZE, "measured_at": None}
+    assert await health.probe() == nothing
+    world.measured = Measured(17 * CHUNK_SIZE, world.clock.now())
+    assert (await health.probe())["status"] == "ok"
+    await world.upload(b"x" * CHUNK_SIZE)
+    facts = await health.probe()
+    assert (facts["status"], facts["stored_bytes"]) == ("degraded", 18 * CHUNK_SIZE)
+    assert "90% of MAX_FILES_GB" in facts["reason"]
 
 
 async def test_transfers_of_an_owner_are_limited(world: World) -> None:

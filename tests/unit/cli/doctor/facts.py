@@ -18,6 +18,7 @@ from domain.inspection import (
     StandbyFacts,
     TableFacts,
 )
+from domain.storage.storage import Part
 from domain.stored_facts import AccessFacts, ScheduleFacts, WebhookFacts
 from entrypoints.cli.doctor.host import HostFacts
 from entrypoints.cli.doctor.report import Finding, Level
@@ -159,7 +160,7 @@ class ManualDatabase:
         return self._fact("access", AccessFacts(0, api_keys=1))
 
     async def stored_bytes(self):
-        return self._fact("stored_bytes", GIB)
+        return self._fact("stored_bytes", {Part.HISTORY: GIB})
 
     def _fact(self, name, default):
         self.asked.append(name)

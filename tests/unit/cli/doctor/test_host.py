@@ -3,6 +3,7 @@
 import pytest
 
 from domain.host_facts import LanguageFacts, LayerFacts, OriginFacts, SyntaxFacts
+from domain.storage.storage import Part
 from domain.stored_facts import AccessFacts
 from entrypoints.cli.doctor.host import (
     host_facts,
@@ -201,4 +202,10 @@ class TestTheDisk:
         ("size", "budget", "level"), [(GIB, "", Level.NOTE), (GIB, "2", Level.OK), (GIB, "1.1", Level.WARNING)]
     )
     def test_a_budget_that_is_almost_used_is_a_warning(self, size, budget, level):
-        assert levels(judge_stored(size, settings_of(STORAGE_MAX_GB=budget))) == {level}
+        assert levels(judge_stored({Part.HISTORY: size}, settings_of(STORAGE_MAX_GB=budget))) == {Level.OK, level}
+
+    @pytest.mark.parametrize(("size", "level"), [(GIB, Level.OK), (9 * GIB, Level.WARNING)])
+    def test_room_of_files_that_is_almost_used_is_a_warning(self, size, level):
+        settings = settings_of(MAX_FILES_GB="10", STORAGE_MAX_GB="100")
+        found = next(judge_stored({Part.FILES: size, Part.HISTORY: GIB}, settings))
+        assert (found.level, found.seen) == (level, f"files take {size // GIB}.0 GiB, {size // GIB}0% of MAX_FILES_GB")

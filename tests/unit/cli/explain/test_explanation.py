@@ -32,7 +32,7 @@ from domain.timeline import (
     TreeTrace,
 )
 from domain.webhooks.delivery import DeliveryState
-from entrypoints.cli.explain import environment, executions, explanation, messages, schedules, sentences
+from entrypoints.cli.explain import environment, executions, explanation, files, messages, schedules, sentences
 from entrypoints.cli.explain.explanation import explain
 from entrypoints.cli.explain.sentences import SENTENCES, span, written
 from tests.foreign_ids import EXTREMES, random_v4
@@ -537,7 +537,7 @@ def test_an_id_in_a_distributed_database_has_a_bucket(number, text):
     assert texts(explained(), "bucket") == []
 
 
-MODULES = (environment, executions, explanation, messages, schedules, sentences)
+MODULES = (environment, executions, explanation, files, messages, schedules, sentences)
 
 
 def test_every_sentence_is_used():
