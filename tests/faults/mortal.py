@@ -61,6 +61,8 @@ STEPS_OF_FILES = (
     *(f"{at} {name}" for name in ("read", "run", "start", "chunk", "chunk 1", "finish") for at in ("in", "after")),
 )
 """Of an execution with a file that its script finds, and one of two chunks that it leaves."""
+STEPS_OF_FILES_ON_HOSTS = tuple(step for step in STEPS_OF_FILES if not step.endswith(" run"))
+"""Those of the controller when the script runs on a runtime host."""
 STEPS_OF_PURGE = ("before purge", "in purge", "after purge")
 _UNDER_WAY_S = 0.0005
 """About as long as a statement takes to be on its way."""
@@ -228,8 +230,9 @@ def application_of(settings, runs, kill_at=None, grace_s=0):
     if settings.database_nodes is not None:
         distribute(controller, controller.ids, settings)
     death = Death(kill_at, lambda: controller.database.gateway().stats().in_flight)
-    runner = CountingRunner(MemoryRunnerOptions(workers_max=64, queue_max=64), runs=runs, death=death)
-    controller.runners.override(Runners(None, None, dict.fromkeys(Language, runner)))
+    if not settings.has_runtime_hosts:
+        runner = CountingRunner(MemoryRunnerOptions(workers_max=64, queue_max=64), runs=runs, death=death)
+        controller.runners.override(Runners(None, None, dict.fromkeys(Language, runner)))
     database = controller.database
     mortal = (
         database.keyed_sessions,

@@ -10,8 +10,10 @@ from collections import Counter
 import httpx2
 import psycopg
 import pytest
+from attrs import frozen
 
 from tests.faults.report import NOTES
+from tests.faults.test_files import HALF_VISIBLE
 from tests.programs.supervisor.conftest import Service, gone, wait_until
 from tests.support.ports import free_port
 
@@ -21,6 +23,36 @@ TOKEN = "a token of runtime hosts"
 SETTINGS = {"RUNTIME_TOKEN": TOKEN, "RUNTIME_HOST_NETWORKS": "127.0.0.0/8"}
 CALLERS = 8
 FROZEN_S = 10.0
+
+
+@frozen
+class Work:
+    """What callers do: the bodies of initialize and of execute."""
+
+    session: dict
+    call: dict
+
+
+ECHO = Work({"script_content": "result = params['n']"}, {"params": {"n": 1}})
+COPIES = Work(
+    {
+        "script_content": (
+            "state['n'] = state.get('n', 0) + 1\n"
+            "with open('/files/in/a', 'rb') as given, open('/files/out/b', 'wb') as left:\n"
+            "    left.write(given.read() * 40_000)"
+        ),
+        "files": {"size_mb": 1},
+        "state": {"mode": "exclusive"},
+    },
+    {"files": [{"path": "a", "text": "content"}], "collect": True},
+)
+"""Two chunks go out."""
+KEPT = """
+SELECT s.execution_count, (SELECT count(*) FROM meta.files AS f WHERE f.request_id = s.request_id AND f.complete),
+    t.version, coalesce((t.state::jsonb ->> 'n')::int, 0)
+FROM meta.sessions AS s JOIN meta.session_states AS t USING (request_id)
+"""
+"""Of each session of COPIES: its executions, the files that they have left, and its state."""
 
 
 @pytest.fixture
@@ -103,24 +135,26 @@ def kill(service):
 class Callers:
     """Execute sessions again and again, and keep what they saw with the time."""
 
-    def __init__(self, controller):
-        self._ending, self.seen = threading.Event(), []
+    def __init__(self, controller, work=ECHO):
+        self._work, self._ending, self.seen = work, threading.Event(), []
         self._client = httpx2.Client(base_url=controller.url, timeout=30, verify=False)
         self._threads = [threading.Thread(target=self._run, args=(self._session(),)) for _ in range(CALLERS)]
         for each in self._threads:
             each.start()
 
     def _session(self):
-        body, headers = {"script_content": "result = params['n']"}, {"Language-Title": "python-echo"}
-        made = self._client.post("/api/v1/initialize", json=body, headers=headers)
+        headers = {"Language-Title": "python-work"}
+        made = self._client.post("/api/v1/initialize", json=self._work.session, headers=headers)
         assert made.status_code == 200, made.text
         return made.json()["request_id"]
 
     def _run(self, session_id):
         while not self._ending.is_set():
-            reply = self._client.post(f"/api/v1/execute/{session_id}", json={"params": {"n": 1}})
+            reply = self._client.post(f"/api/v1/execute/{session_id}", json=self._work.call)
             fault = None if reply.status_code == 200 else reply.json()["error"]
             self.seen.append((time.monotonic(), fault))
+            if fault is not None and fault["code"] == "CONFLICT":  # what the host was lost with still holds the state
+                session_id = self._session()
 
     def codes_since(self, at_s):
         return Counter("success" if fault is None else fault["code"] for when_s, fault in self.seen if when_s > at_s)
@@ -166,21 +200,33 @@ def test_a_host_stays_in_use_while_the_controller_it_registers_at_and_the_server
     )
 
 
-def test_a_host_that_is_killed_is_left_for_the_other_one(controllers, host):
+@pytest.mark.parametrize("work", [ECHO, COPIES], ids=["plain", "files-and-state"])
+def test_a_host_that_is_killed_is_left_for_the_other_one(controllers, host, url, work):
     _, second = controllers
     one, _two = host("one"), host("two")
-    callers = Callers(second)
+    callers = Callers(second, work)
     callers.succeed()
     kill(one)
     recovered_s = callers.succeed()
     callers.end()
-    faults = [fault for _, fault in callers.seen if fault is not None]
-    assert {fault["details"].get("executed") for fault in faults} <= {"unknown"}, faults
-    assert len(faults) <= CALLERS, "each caller had one call in flight, and the other host took all later ones"
+    ends = Counter(fault["details"].get("executed") for _, fault in callers.seen if fault is not None)
+    assert ends.keys() <= ({"unknown", "no"} if work is COPIES else {"unknown"}), ends
+    assert ends["unknown"] <= CALLERS, "each caller had one call in flight, and the other host took all later ones"
+    kept = _kept(url) if work is COPIES else "no files"
     NOTES.append(
-        f"runtime hosts: one of two was killed -9 under {CALLERS} callers: {len(faults)} executions are unknown, all others "
-        f"succeeded, and each caller did so again {1000 * recovered_s:.0f} ms after the host was gone"
+        f"runtime hosts: one of two was killed -9 under {CALLERS} callers: {ends['unknown']} executions are unknown, all "
+        f"others that ran succeeded ({kept}), and callers did so again {1000 * recovered_s:.0f} ms after the host was gone"
     )
+
+
+def _kept(url):
+    """Require that files and states are those of the executions that are counted; return how many there are."""
+    with psycopg.connect(url, autocommit=True) as reading:
+        rows = reading.execute(KEPT).fetchall()
+        assert reading.execute(HALF_VISIBLE).fetchone() == (0,)
+    assert len(rows) >= CALLERS
+    assert all(count == files == version == n for count, files, version, n in rows), rows
+    return f"{sum(count for count, *_ in rows)} with their files and states"
 
 
 def test_hosts_that_restart_in_turn_cost_no_call(controllers, host, begin_host):
