@@ -42,6 +42,9 @@ async def test_the_addresses_of_a_public_name_are_returned():
     assert found == [ip_address("8.8.8.8"), ip_address("2606:4700::1111")]
 
 
+PUBLIC = [f"8.8.8.{number}" for number in range(9)]
+
+
 @pytest.mark.parametrize(
     "addresses",
     [
@@ -53,6 +56,7 @@ async def test_the_addresses_of_a_public_name_are_returned():
         )),
         ["8.8.8.8", "10.0.0.1"],
         ["10.0.0.1", "8.8.8.8"],
+        *([*PUBLIC[:at], "10.0.0.1", *PUBLIC[at:]] for at in (0, 4, 9)),
     ],
 )  # fmt: skip
 async def test_a_name_with_an_address_that_is_not_public_is_refused(addresses):

@@ -1,5 +1,6 @@
 """Redaction of a text that arrives in pieces."""
 
+import random
 from itertools import pairwise
 
 from hypothesis import given
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from domain.scripts.output import OUTPUT_SIZE_MAX
 from domain.secrets.redaction import Redaction
+from domain.secrets.secret import VALUE_SIZE_MAX
 from domain.secrets.spellings import spellings
 from domain.secrets.stream import RedactedStream
 from tests.unit.secrets.builders import VALUES
@@ -58,3 +60,13 @@ def test_no_value_is_in_the_representation():
     stream = RedactedStream(REDACTION)
     stream.feed(VALUE)
     assert VALUE not in repr(stream)
+
+
+def test_a_secret_of_the_greatest_size_is_found_in_each_spelling_that_is_split_over_two_writes():
+    value = "".join(random.Random("a secret").choices('abcXYZ0189+/"\\% é', k=VALUE_SIZE_MAX))
+    value = value.encode()[:VALUE_SIZE_MAX].decode(errors="ignore")
+    redaction = Redaction.of({"NUMBER": OTHER, "LARGE": value})
+    for text in spellings(value):
+        stream, half = RedactedStream(redaction), len(text) // 2
+        shown = stream.feed(f"<{text[:half]}") + stream.feed(f"{text[half:]}>") + stream.end()
+        assert shown == "<[secret LARGE]>"
