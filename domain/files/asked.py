@@ -42,3 +42,12 @@ def no_files() -> InvalidRequest:
         '"files": {"size_mb": 16}'
     )
     return InvalidRequest((Problem("/files", message),))  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter
+
+
+def nothing_to_collect() -> InvalidRequest:
+    """Return the error of a schedule that collects files of a session, or of a function, that has none."""
+    message = (
+        "must be absent: what the schedule executes has no files. Initialize the session, or register the function, "
+        'with "files": {"size_mb": 16}'
+    )
+    return InvalidRequest((Problem("/collect", message),))  # type: ignore[arg-type]  # attrs' plugin cannot type a generic converter

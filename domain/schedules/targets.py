@@ -10,11 +10,12 @@ from attrs import frozen
 from domain.clock import IdGenerator
 from domain.concurrency.budget import Budget
 from domain.executions.function_sessions import FunctionSessions
+from domain.files.asked import nothing_to_collect
 from domain.functions.params import ParamsCheck
 from domain.functions.ports import FunctionLookup, FunctionRepository
+from domain.grants.grants import Grants
 from domain.idempotency import IdempotencyKey
 from domain.identity import Owner, SessionRef
-from domain.json_text import JsonText
 from domain.queue.submission import require_callback
 from domain.schedules.plan import SchedulePlan, SessionTarget
 from domain.scripts.language import Language, LanguageMapping
@@ -50,16 +51,20 @@ class ScheduleTargets:
         """Return the language of a target that can be executed as planned.
 
         Raises InvalidLanguageTitle, LanguageNotServed, FunctionNotFound, FunctionVersionNotFound, SessionNotFound,
-        SessionExpired, SessionClosed, ParamsRefused, PinnedVersionNotFound, SchemaUnusable or CallbackNotFound.
+        SessionExpired, SessionClosed, ParamsRefused, PinnedVersionNotFound, SchemaUnusable, CallbackNotFound, or
+        InvalidRequest if files are to be collected, and the target has none.
         """
         await require_callback(self._webhooks, owner, plan.options)
         if isinstance(plan.target, SessionTarget):
-            session = await self._fitting(SessionRef(owner, plan.target.session_id), plan.params)
+            session = await self._fitting(SessionRef(owner, plan.target.session_id), plan)
             session.require_live(now)
             return session.language_title.language
         title, version = self._mapping.resolve_pinned(plan.target.name)
-        pinned = await self._functions.callable(FunctionLookup.usable(owner, title, version))
+        lookup = FunctionLookup.usable(owner, title, version)
+        pinned = await self._functions.callable(lookup)
         await self._params.require(pinned, plan.params)
+        if plan.options.files is not None:
+            _require_files(plan, (await self._functions.find(lookup)).definition.grants)
         return title.language
 
     async def language(self, owner: Owner, plan: SchedulePlan) -> Language:
@@ -86,16 +91,23 @@ class ScheduleTargets:
         """
 
         async def checked(ref: SessionRef, _: Budget | None = None) -> Result:
-            await self._fitting(ref, plan.params)
+            await self._fitting(ref, plan)
             return await call(ref)
 
         if isinstance(plan.target, SessionTarget):
             return await checked(SessionRef(owner, plan.target.session_id))
         return await self._function_sessions.in_session(owner, plan.target.name, key, checked, beside)
 
-    async def _fitting(self, ref: SessionRef, params: JsonText) -> Session:
-        """Return a session that takes these params; whether it lives is for the caller to judge."""
+    async def _fitting(self, ref: SessionRef, plan: SchedulePlan) -> Session:
+        """Return a session that takes the params and has the files; whether it lives is for the caller to judge."""
         session = await self._sessions.get(ref)
         if session.pinned is not None:
-            await self._params.require(session.pinned, params)
+            await self._params.require(session.pinned, plan.params)
+        _require_files(plan, session.grants)
         return session
+
+
+def _require_files(plan: SchedulePlan, grants: Grants | None) -> None:
+    """Raise InvalidRequest if files are to be collected, and the grants have none."""
+    if plan.options.files is not None and (grants is None or grants.files is None):
+        raise nothing_to_collect()

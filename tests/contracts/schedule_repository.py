@@ -13,6 +13,7 @@ from attrs import evolve
 from adapters.cron_calendar import CronCalendar
 from domain.audit import ActName
 from domain.errors import QuotaReached
+from domain.files.asked import AskedFiles
 from domain.idempotency import IdempotencyConflict, IdempotencyKey
 from domain.identity import EVERY_OWNER, Owner
 from domain.json_text import JsonText
@@ -113,7 +114,10 @@ class ScheduleRepositoryContract(ABC):
         return await storage.add(ALICE, **LONG)
 
     async def test_a_schedule_is_found_as_it_was_stored(self, planner: Planner, session: Session) -> None:
-        options = AcceptOptions(30, RetryPolicy(3, frozenset({RetryCause.MEMORY})), webhook_id=UUID(int=7))
+        collects = AskedFiles(collect=("plots/*.png",))
+        options = AcceptOptions(
+            30, RetryPolicy(3, frozenset({RetryCause.MEMORY})), webhook_id=UUID(int=7), files=collects
+        )
         for schedule in (
             await planner.add(session),
             await planner.add(
@@ -274,7 +278,10 @@ class ScheduleRepositoryContract(ABC):
     async def test_firing_queues_the_execution_and_moves_the_schedule(
         self, planner: Planner, process: QueueOfOne, session: Session
     ) -> None:
-        options = AcceptOptions(30, RetryPolicy(3, frozenset({RetryCause.TIMEOUT})), webhook_id=UUID(int=7))
+        collects = AskedFiles(collect=True)
+        options = AcceptOptions(
+            30, RetryPolicy(3, frozenset({RetryCause.TIMEOUT})), webhook_id=UUID(int=7), files=collects
+        )
         schedule = await planner.add(session, options=options, overlap=Overlap.QUEUE)
         planner.storage.clock.advance(PERIOD)
         attempt = planner.attempt(schedule, session)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from adapters.postgres.asked_files import asked_of, files_facts
 from domain.identity import Owner
 from domain.json_text import JsonText
 from domain.queue.entry import AcceptOptions, RetryCause, RetryPolicy
@@ -83,17 +84,17 @@ def _target(session_id: UUID | None, function_name: str) -> Target:
 
 def _options_text(options: AcceptOptions) -> str:
     retry = options.retry
-    return json.dumps(
-        {
-            "priority_s": options.priority_s,
-            "retry": {"attempts_max": retry.attempts_max, "causes": sorted(retry.causes)},
-            "webhook_id": options.webhook_id and str(options.webhook_id),
-        }
-    )
+    facts = {
+        "priority_s": options.priority_s,
+        "retry": {"attempts_max": retry.attempts_max, "causes": sorted(retry.causes)},
+        "webhook_id": options.webhook_id and str(options.webhook_id),
+    }
+    return json.dumps(facts if options.files is None else {**facts, "files": files_facts(options.files)})
 
 
 def _options(text: str) -> AcceptOptions:
     facts = json.loads(text)
     retry = RetryPolicy(facts["retry"]["attempts_max"], frozenset(map(RetryCause, facts["retry"]["causes"])))
     webhook_id = facts["webhook_id"]
-    return AcceptOptions(facts["priority_s"], retry, webhook_id=webhook_id and UUID(webhook_id))
+    files = asked_of(facts["files"]) if "files" in facts else None
+    return AcceptOptions(facts["priority_s"], retry, webhook_id=webhook_id and UUID(webhook_id), files=files)

@@ -55,6 +55,7 @@ _SCHEDULE = {
     "priority": 0,
     "retry": None,
     "callback": None,
+    "collect": False,
     "paused": False,
     "end_reason": None,
     "next_times": ["2026-11-26T01:32:10.250000Z"],

@@ -26,6 +26,11 @@ def files_problems(body: ExecuteBody) -> Iterator[BodyProblem]:
     size = sum(map(_inline_size, files))
     if size > INLINE_SIZE_MAX:
         yield FieldTooLarge("/files", INLINE_SIZE_MAX, size)
+    yield from collect_problems(collect)
+
+
+def collect_problems(collect: bool | list[str] | None) -> Iterator[Problem]:
+    """Yield what the type of `collect` cannot express."""
     patterns = collect if isinstance(collect, list) else []
     length = sum(map(len, patterns))
     if length > PATTERNS_LENGTH_MAX:

@@ -9,7 +9,9 @@ from domain.schedules.plan import PARAMS_SIZE_MAX
 from entrypoints.http.options import HttpOptions
 from entrypoints.http.parsing.bodies import BodyParser, Examiner
 from entrypoints.http.parsing.body_problems import BodyProblem
+from entrypoints.http.parsing.execution_files import collect_problems
 from entrypoints.http.parsing.sessions import ENVELOPE_SIZE
+from entrypoints.http.schemas.fields import given
 from entrypoints.http.schemas.schedules import ScheduleFields
 
 _STORED = frozenset({"name", "cron", "time_zone"})
@@ -50,6 +52,7 @@ def _patch_rules(body: ScheduleFields) -> Iterator[BodyProblem]:
         yield Problem("/run_at", f"must be in the years {_FIRST_YEAR} to {_LAST_YEAR}")
     if body.params is not UNSET and len(bytes(body.params)) > PARAMS_SIZE_MAX:
         yield FieldTooLarge("/params", PARAMS_SIZE_MAX, len(bytes(body.params)))
+    yield from collect_problems(given(body.collect))
 
 
 def _required(names: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 from attrs import evolve
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
+from domain.files.asked import AskedFiles
 from domain.json_text import EMPTY_OBJECT, JsonText
 from domain.queue.entry import AcceptOptions, RetryPolicy
 from domain.schedules import timing
@@ -17,6 +18,7 @@ from domain.schedules.service import ScheduleView
 from entrypoints.http.response import embedded
 from entrypoints.http.schemas import fields
 from entrypoints.http.schemas.asynchronous import Causes, ExpiresIn, MaxAttempts, Priority, RetryBody
+from entrypoints.http.schemas.files import CollectField
 from entrypoints.http.schemas.schedule_fields import (
     CallbackField,
     CatchUpField,
@@ -64,6 +66,7 @@ class ScheduleFields(Struct, forbid_unknown_fields=True, kw_only=True):
     priority: Priority | UnsetType = UNSET
     retry: Retry | UnsetType = UNSET
     callback: CallbackField | UnsetType = UNSET
+    collect: CollectField | UnsetType = UNSET
 
     @property
     def target(self) -> Target | None:
@@ -122,11 +125,17 @@ class ScheduleFields(Struct, forbid_unknown_fields=True, kw_only=True):
             options.priority_s if self.priority is UNSET else self.priority,
             options.retry if self.retry is UNSET else _policy(self.retry),
             webhook_id=options.webhook_id if self.callback is UNSET else self.callback,
+            files=options.files if self.collect is UNSET else _files(self.collect),
         )
 
 
 def _policy(body: RetryBody | None) -> RetryPolicy:
     return RetryPolicy() if body is None else RetryPolicy(body.max_attempts, frozenset(body.on))
+
+
+def _files(collect: bool | list[str]) -> AskedFiles | None:
+    """Return what is asked for by `collect`; None if that is nothing."""
+    return None if collect is False else AskedFiles(collect=tuple(collect) if isinstance(collect, list) else collect)
 
 
 class ScheduleBody(ScheduleFields, forbid_unknown_fields=True, kw_only=True):
@@ -166,6 +175,7 @@ class ScheduleResponse(Struct, kw_only=True):
     priority: Priority
     retry: Annotated[RetryResponse | None, Meta(description="When another attempt is made; null if none is.")]
     callback: CallbackField
+    collect: CollectField
     paused: Paused
     end_reason: EndReasonField
     next_times: NextTimes
@@ -178,7 +188,8 @@ class ScheduleResponse(Struct, kw_only=True):
         """Return the body of a schedule."""
         stored = view.schedule
         plan, due, target = stored.plan, stored.plan.timing, stored.plan.target
-        retry = plan.options.retry
+        retry, files = plan.options.retry, plan.options.files
+        collect = False if files is None else files.collect
         return cls(
             schedule_id=stored.schedule_id,
             name=plan.name,
@@ -197,6 +208,7 @@ class ScheduleResponse(Struct, kw_only=True):
             priority=plan.options.priority_s,
             retry=RetryResponse(retry.attempts_max, sorted(retry.causes)) if retry.causes else None,
             callback=plan.options.webhook_id,
+            collect=list(collect) if isinstance(collect, tuple) else collect,
             paused=stored.paused,
             end_reason=stored.end_reason,
             next_times=list(view.upcoming),

@@ -49,6 +49,7 @@ async def test_a_schedule_is_read_as_it_was_created(client, world):
         "overlap": "skip",
         "expires_in_seconds": 60,
         "retry": retry,
+        "collect": False,
         "paused": False,
         "end_reason": None,
         "next_times": [text_of(now + timedelta(minutes=n)) for n in range(1, 6)],
@@ -111,6 +112,26 @@ async def test_a_callback_must_exist_and_can_be_removed(client, world):
     assert "callback" in error_of(await client.patch(url, json={"name": "x"}), 400)["message"]
     changed = (await client.patch(url, json={"callback": None, "retry": None})).json()
     assert (changed["callback"], changed["retry"], changed["version"]) == (None, None, 2)
+
+
+async def test_what_is_collected_is_replaced_and_removed(client):
+    session_id = await initialized(client, files={"size_mb": 1})
+    response = await created(client, request_id=session_id, collect=["plots/*.png"])
+    url = response.headers["location"]
+    assert response.json()["collect"] == ["plots/*.png"]
+    assert (await client.patch(url, json={"name": "x"})).json()["collect"] == ["plots/*.png"]
+    for collect in (True, False):
+        assert (await client.patch(url, json={"collect": collect})).json()["collect"] is collect
+
+
+async def test_what_cannot_be_collected_is_refused_with_its_place(client):
+    assert problems_of(await created(client, collect=True)).keys() == {"/collect"}
+    for body, pointer in (
+        ({"collect": ["../a"]}, "/collect/0"),
+        ({"collect": [f"{'a' * 250}/{'b' * 250}"] * 9}, "/collect"),
+        ({"files": [{"path": "a", "text": "b"}]}, "/files"),
+    ):
+        assert problems_of(await created(client, **body)).keys() == {pointer}
 
 
 async def test_a_single_time_is_kept_in_utc(client, world):

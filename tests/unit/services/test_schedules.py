@@ -18,10 +18,13 @@ from adapters.memory.schedules import MemoryScheduleRepository
 from adapters.memory.store import MemoryStore
 from domain.access.principal import ANYBODY, EXECUTE, Principal, Scope, ScopeMissing
 from domain.audit import ActName, Actor
-from domain.errors import QuotaReached, StorageUnavailable
+from domain.errors import InvalidRequest, QuotaReached, StorageUnavailable
+from domain.files.asked import AskedFiles
 from domain.functions.function import FunctionNotFound, Precondition
 from domain.functions.schema import FunctionSchema, ParamsRefused, SchemaUnusable
 from domain.functions.service import FunctionRequest, Write
+from domain.grants.files import FilesGrant
+from domain.grants.grants import Grants
 from domain.idempotency import IdempotencyConflict, IdempotencyKey
 from domain.identity import ANONYMOUS, EVERY_OWNER, SHARED, Owner, SessionRef
 from domain.json_text import JsonText
@@ -104,10 +107,10 @@ class ScheduleWorld:
         found = await self.service.firings(ANONYMOUS, schedule.schedule_id, None, 200)
         return [(each.state, each.due_times, each.reason) for each in found]
 
-    async def register(self, source: str, schema: str | None = None) -> None:
+    async def register(self, source: str, schema: str | None = None, grants: Grants | None = None) -> None:
         write = Write(SHARED, SHARED, "python-adder", Precondition(), "127.0.0.1", ANYBODY.require_grants)
         params = None if schema is None else JsonText(schema)
-        request = FunctionRequest(source, schema=FunctionSchema(params))
+        request = FunctionRequest(source, schema=FunctionSchema(params), grants=grants)
         await self.world.function_service.register(write, request, check=False)
 
 
@@ -644,6 +647,43 @@ async def test_a_callback_must_be_a_webhook_of_the_owner(process: ScheduleWorld)
             ANONYMOUS, schedule.schedule_id, lambda plan: evolve(plan, options=calling), ACTOR, EVERYTHING
         )
     assert (await process.view(schedule)).schedule == schedule
+
+
+FILES = Grants(files=FilesGrant(1))
+COLLECTS = AcceptOptions(files=AskedFiles(collect=("*.csv",)))
+ADDER = FunctionTarget("python-adder")
+
+
+async def test_each_execution_collects_what_the_schedule_says(process: ScheduleWorld) -> None:
+    await process.register("result = 1", grants=FILES)
+    for target in (await process.session(grants=FILES), ADDER):
+        await process.create(target, options=COLLECTS)
+    await process.settle()
+    entries = [process.world.store.accepted[each].entry for each in process.world.store.queued]
+    assert [each.options.files for each in entries] == [COLLECTS.files] * 2
+
+
+async def test_a_target_without_files_collects_none(process: ScheduleWorld) -> None:
+    await process.register("result = 1")
+    for target in (await process.session(), ADDER):
+        with pytest.raises(InvalidRequest, match="what the schedule executes has no files"):
+            await process.create(target, options=COLLECTS)
+    schedule = await process.create(await process.session())
+    with pytest.raises(InvalidRequest, match="/collect"):
+        await process.service.change(
+            ANONYMOUS, schedule.schedule_id, lambda plan: evolve(plan, options=COLLECTS), ACTOR, EVERYTHING
+        )
+
+
+async def test_due_times_are_missed_while_a_function_has_no_files_any_more(process: ScheduleWorld) -> None:
+    await process.register("result = 1", grants=FILES)
+    schedule = await process.create(ADDER, options=COLLECTS)
+    await process.register("result = 2")
+    await process.settle()
+    assert await process.history(schedule) == [("missed", 1, "INVALID_REQUEST")]
+    await process.register("result = 3", grants=FILES)
+    await process.settle()
+    assert [state for state, *_ in await process.history(schedule)] == ["fired", "missed"]
 
 
 async def test_a_callback_that_was_removed_holds_no_due_time_up(process: ScheduleWorld) -> None:
