@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from domain.addresses import HOST_SIZE_MAX
 from domain.egress.rule import RULES_MAX
 from domain.egress.traffic import REFUSALS_MAX, ExecutionTraffic, HostTraffic, Refusal, RefusalReason
 from domain.live.buffer import STREAM_SIZE_MAX
@@ -20,7 +21,15 @@ Each of these may become U+FFFD, which takes 3 bytes.
 _Measured = Annotated[float, Meta(ge=0, le=1 << 53)]
 _ShortText = Annotated[str, Meta(max_length=NAME_SIZE_MAX)]
 _Dropped = Annotated[tuple[tuple[_ShortText, _ShortText], ...], Meta(max_length=DROPPED_MAX)]
-_HOSTS_MAX = RULES_MAX + REFUSALS_MAX
+_HOSTS_MAX = RULES_MAX + 64
+"""Those of rules, and those of patterns that an execution may name."""
+_HostName = Annotated[str, Meta(min_length=1, max_length=HOST_SIZE_MAX)]
+_Port = Annotated[int, Meta(ge=1, le=65_535)]
+_Count = Annotated[int, Meta(ge=0, le=1 << 31)]
+_Bytes = Annotated[int, Meta(ge=0, le=1 << 36)]
+"""MAX_EGRESS_MB is at most 65,536. What hosts claim must not leave the range of the columns that add it up."""
+_Fact = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+_Status = Annotated[int, Meta(ge=100, le=599)]
 
 
 class HostErrorCode(StrEnum):
@@ -58,7 +67,7 @@ class Line(Struct, frozen=True, omit_defaults=True):
     stdout: str = ""
     stderr: str = ""
     progress: ProgressFields | None = None
-    status: int | None = None
+    status: _Status | None = None
     reply: Raw = Raw()
 
 
@@ -69,17 +78,19 @@ class FailureFields(Struct, frozen=True, kw_only=True):
     message: str
     name: str | None = None
     stack: str | None = None
-    line: int | None = None
-    column: int | None = None
-    limit: int | None = None
-    observed: int | None = None
+    line: _Fact | None = None
+    column: _Fact | None = None
+    limit: _Fact | None = None
+    observed: _Fact | None = None
 
 
 class TrafficFields(Struct, frozen=True, omit_defaults=True):
     """What a run with a network used: HostTraffic and Refusal of `domain.egress.traffic`, field by field."""
 
-    hosts: Annotated[tuple[tuple[str, int, int, int, int, int], ...], Meta(max_length=_HOSTS_MAX)] = ()
-    refusals: Annotated[tuple[tuple[str, int, RefusalReason], ...], Meta(max_length=REFUSALS_MAX)] = ()
+    hosts: Annotated[
+        tuple[tuple[_HostName, _Port, _Count, _Bytes, _Bytes, _Count], ...], Meta(max_length=_HOSTS_MAX)
+    ] = ()
+    refusals: Annotated[tuple[tuple[_HostName, _Port, RefusalReason], ...], Meta(max_length=REFUSALS_MAX)] = ()
     lost: bool = False
 
     @classmethod
@@ -142,8 +153,8 @@ class FaultFields(Struct, frozen=True):
     """Where a script does not parse: the members of `details` that a controller reads."""
 
     reason: str | None = None
-    line: int | None = None
-    column: int | None = None
+    line: _Fact | None = None
+    column: _Fact | None = None
 
 
 class HostErrorFields(Struct, frozen=True):

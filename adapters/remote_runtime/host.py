@@ -46,6 +46,7 @@ from domain.errors import Overloaded
 from domain.scripts.ports import ScriptRun
 from domain.scripts.report import ExecutionUnknown, ScriptReport
 from domain.scripts.script import InputForm, Script
+from domain.states.limits import StateLimits
 
 _OK = 200
 _NO_CONTENT = 204
@@ -81,7 +82,8 @@ class RemoteHost:
     def __attrs_post_init__(self) -> None:
         options = self._options
         self._kept = KeptStream(self.connection, self.state, options, self._changed, self._dial)
-        self._reports = ReportReader(options.result_size_max, options.output_size_max)
+        limits = StateLimits(size_max=options.state_size_max)
+        self._reports = ReportReader(options.result_size_max, options.output_size_max, limits)
         self._checks = FairTurns(
             _CHECKS, options.checks_max, options.owner_checks_max, options.checks_waiting_bytes_max
         )
@@ -224,7 +226,7 @@ class RemoteHost:
             raise
         else:
             self._learn(Form.OWN if reply.is_own_form else Form.OLD, run.script_hash)
-            report = self._reports.read(reply, _since_ms(started_at), waited_ms)
+            report = self._reports.read(reply, run, _since_ms(started_at), waited_ms)
         if files is not None:
             files.settle(report)
         return report

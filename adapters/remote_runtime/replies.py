@@ -9,13 +9,16 @@ from attrs import frozen
 from msgspec import UnsetType
 from msgspec.structs import replace
 
+from adapters.remote_runtime.claims import judged
 from adapters.remote_runtime.connection import HostReply
 from adapters.runtime_protocol import FAULT_SIZE_MAX, MalformedMessage, decode, json_text
 from adapters.runtime_replies import CheckReply, ErrorReply, ExecuteReply, FailureFields, HostErrorCode, HostErrorFields
 from domain.json_text import JsonText
 from domain.scripts.dropped import DroppedName
+from domain.scripts.ports import ScriptRun
 from domain.scripts.report import Failure, FailureCode, ScriptReport
 from domain.scripts.script import InputForm, ScriptSyntaxError, SyntaxFault
+from domain.states.limits import StateLimits
 
 _OK = 200
 _BAD_REQUEST = 400
@@ -109,13 +112,20 @@ def refusal_of(reply: HostReply) -> Exception:
 
 @frozen
 class ReportReader:
-    """Makes reports within sizes in bytes (results) and characters (texts)."""
+    """Makes reports within sizes in bytes (results) and characters (texts), and with states within `state_limits`."""
 
     result_size_max: int
     text_size_max: int
+    state_limits: StateLimits
 
-    def read(self, reply: ExecuteReply, elapsed_ms: float, waited_ms: float) -> ScriptReport:
-        """Return the report of an execution that has ended; raises MalformedMessage without a result and an error."""
+    def read(self, reply: ExecuteReply, run: ScriptRun, elapsed_ms: float, waited_ms: float) -> ScriptReport:
+        """Return the report of an execution that has ended.
+
+        Raises MalformedMessage without a result and an error, and with what the run cannot have.
+        """
+        return judged(self._claimed(reply, elapsed_ms, waited_ms), run, self.state_limits)
+
+    def _claimed(self, reply: ExecuteReply, elapsed_ms: float, waited_ms: float) -> ScriptReport:
         if reply.has_error:
             return self._report(reply, None, self._failure(reply), elapsed_ms, waited_ms)
         if not bytes(reply.result):

@@ -56,6 +56,7 @@ def runtime_options(settings: Settings) -> RuntimeOptions:
         check_timeout_s=request_timeout_s(settings),
         result_size_max=settings.max_result_size,
         output_size_max=_OUTPUT_SIZE_MAX,
+        state_size_max=settings.max_state_size,
     )
 
 

@@ -24,6 +24,8 @@ _ENGINE_NOISE = re.compile(
 )
 _PROCESSORS = os.cpu_count() or 1
 
+_OF_THE_SERVICE = frozenset({FailureCode.EXECUTION_CANCELLED, FailureCode.EXECUTION_EXPIRED})
+
 
 class ReportedFailure(msgspec.Struct):
     """A failure as the worker reports it. The service adds the limit."""
@@ -47,10 +49,10 @@ class FailureRules:
     def reported(self, reported: ReportedFailure) -> Failure:
         """Return the failure that the worker reports, with the limit that it exceeded.
 
-        Raises ProtocolBroken for a cancellation, which only the service reports.
+        Raises ProtocolBroken for an end that only the service reports: a script that has run did not expire.
         """
-        if reported.code is FailureCode.EXECUTION_CANCELLED:
-            raise ProtocolBroken("a report that it was cancelled")
+        if reported.code in _OF_THE_SERVICE:
+            raise ProtocolBroken("a report that it was cancelled, or has expired")
         limit, message = self._limit_of(reported)
         return Failure(
             code=reported.code,

@@ -51,9 +51,10 @@ def test_a_failure_is_cleaned_of_values_that_no_worker_of_the_service_reports(ru
     assert (failure.message, failure.line, failure.column, failure.observed) == ("a\ufffdb", None, None, None)
 
 
-def test_a_worker_cannot_report_that_it_was_cancelled(rules):
-    with pytest.raises(ProtocolBroken, match="cancelled"):
-        rules.reported(ReportedFailure(FailureCode.EXECUTION_CANCELLED, "forged"))
+@pytest.mark.parametrize("code", [FailureCode.EXECUTION_CANCELLED, FailureCode.EXECUTION_EXPIRED])
+def test_a_worker_cannot_report_that_it_was_cancelled_or_has_expired(rules, code):
+    with pytest.raises(ProtocolBroken, match="cancelled, or has expired"):
+        rules.reported(ReportedFailure(code, "forged"))
 
 
 def test_a_failure_always_has_a_message(rules):
