@@ -37,8 +37,13 @@ PYTHON_TREE = {
     "numpy/random.py": (
         "import os\nSEED = None\n\ndef seed():\n    global SEED\n    SEED = int.from_bytes(os.urandom(8))\n\nseed()\n"
     ),
+    "drawing.py": (
+        "import random\nSEEDED = random.Random(1)\nOWN = random.Random()\nFIXED = random.Random()\nFIXED.seed(7)\n"
+    ),
     "threads.py": "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n",
     "files.py": "FILE = open('/environment/packaged.py')\n",
+    "shared.py": "import mmap\nMEMORY = mmap.mmap(-1, 4096)\n",
+    "own.py": "import mmap\nMEMORY = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE)\n",
     "children.py": "import os, time\nif os.fork() == 0:\n    time.sleep(100)\n",
     "broken.py": "raise OSError('no data files')\n",
     "crash.py": "import os\nos._exit(7)\n",
@@ -51,6 +56,13 @@ NODE_TREE = {
     "node_modules/packaged/index.js": "exports.pid = process.pid; exports.make = () => new Function('return 42')();",
     "node_modules/es-module/package.json": '{"type": "module", "main": "main.js"}',
     "node_modules/es-module/main.js": "export const answer = 42;",
+    "node_modules/drawing/index.js": (
+        "const crypto = require('crypto'), { random } = Math;\n"
+        "const draw = () => [random(), Math.random(), crypto.randomInt(2 ** 47), crypto.randomUUID(),"
+        " globalThis.crypto.randomUUID(), crypto.randomBytes(8).toString('hex')];\n"
+        "exports.drawn = draw();\nexports.draw = draw;"
+    ),
+    "node_modules/freezing/index.js": "Object.freeze(Math);",
     "node_modules/needs/index.js": "require('absent');",
     "node_modules/timers-left/index.js": "setInterval(() => {}, 1000);",
     "node_modules/files-left/index.js": "exports.file = require('fs').openSync('/environment/package.json');",
@@ -142,12 +154,35 @@ async def test_no_two_workers_draw_the_same_random_numbers(shared, python):
     assert len(set(seeds)) == 3
 
 
+async def test_memory_of_a_package_that_no_fork_shares_may_be_preloaded(shared, trees):
+    environment = preloading(trees, "own")
+    assert await result_of(shared, run_of("import own\nresult = len(own.MEMORY)", environment=environment)) == "4096"
+
+
+async def test_generators_that_drew_their_seeds_before_the_fork_draw_others(shared, trees):
+    environment = preloading(trees, "drawing")
+    source = "import drawing\nresult = [drawing.OWN.random(), drawing.FIXED.random(), drawing.SEEDED.random()]"
+    drawn = [json.loads(await result_of(shared, run_of(source, environment=environment))) for _ in range(3)]
+    assert [len(set(each)) for each in zip(*drawn, strict=True)] == [3, 1, 1]
+
+
+async def test_no_two_workers_of_nodejs_draw_the_same_random_numbers_by_a_package(shared, trees):
+    environment = preloading(trees, "drawing", "freezing", of="nodejs")
+    source = "const { draw } = require('drawing'); return Array.from({ length: 200 }, draw).flat();"
+    drawn = []
+    for _ in range(12):
+        run = run_of(source, language=Language.NODEJS, environment=environment)
+        drawn += json.loads(await result_of(shared, run))
+    assert len(set(drawn)) == len(drawn)
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [
         ("threads", "it leaves 1 thread running. Leave it out of preload"),
         ("files", "it leaves /environment/packaged.py open"),
         ("children", "it leaves a process running"),
+        ("shared", "it leaves memory that all workers would share"),
         ("broken", "OSError: no data files"),
         ("absent", "ModuleNotFoundError: No module named 'absent'"),
         ("crash", "the packages of python-crash@1 cannot be used"),
@@ -178,7 +213,7 @@ async def fails_once(runner: SandboxScriptRunner, trees: Folders, name: str, why
     assert sum(1 for each in runner.debug_snapshot().zygotes) <= started
 
 
-@pytest.mark.parametrize("name", ["threads", "files", "broken"])
+@pytest.mark.parametrize("name", ["threads", "files", "shared", "broken"])
 async def test_packages_that_are_not_preloaded_harm_their_own_execution_only(shared, trees, name):
     environment = preloading(trees)
     report = await report_of(shared, run_of(f"import {name}\nresult = 1", environment=environment))

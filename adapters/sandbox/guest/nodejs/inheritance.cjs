@@ -3,7 +3,7 @@
 
 const fs = require('node:fs');
 const v8 = require('node:v8');
-const { randomFillSync } = require('node:crypto');
+const { randomFillSync, randomInt, randomUUID } = require('node:crypto');
 const { inspect } = require('node:util');
 
 const DESCRIPTORS = '/proc/self/fd';
@@ -92,6 +92,15 @@ function reseed(random) {
   for (let left = entropy.readUInt16LE(4) & SKIPPED_MAX; left > 0; left -= 1) random();
 }
 
+// Node.js draws so many random UUIDs and integers ahead.
+const UUIDS_AHEAD = 128, INTEGERS_AHEAD = 1024;
+
+// In a fork: uses up what packages that were loaded before have made Node.js draw ahead.
+function drawAnew() {
+  for (let left = UUIDS_AHEAD; left > 0; left -= 1) randomUUID();
+  for (let left = INTEGERS_AHEAD; left > 0; left -= 1) randomInt(2);
+}
+
 const { uptime, _fatalException: handle } = process;
 const { now, mark, measure } = Performance.prototype;
 const ownOriginMs = performance.timeOrigin;
@@ -144,4 +153,4 @@ function restartClocks() {
 const define = (target, name, value) =>
   Object.defineProperty(target, name, { value, writable: true, enumerable: true, configurable: true });
 
-module.exports = { InheritedDescriptors, begin, reseed };
+module.exports = { InheritedDescriptors, begin, drawAnew, reseed };

@@ -3,6 +3,7 @@
 'use strict';
 
 const fs = require('node:fs');
+const vm = require('node:vm');
 
 const FOLDER = '/environment/';
 const THREADS = '/proc/self/task', DESCRIPTORS = '/proc/self/fd';
@@ -43,7 +44,7 @@ function preload(names) {
   const before = process.cpuUsage();
   for (const name of names) {
     const active = whatIsActive();
-    try { requirePackage(name); } catch (error) { throw failure(name, error); }
+    try { withoutRandomState(() => requirePackage(name)); } catch (error) { throw failure(name, error); }
     const left = whatIsActive().find((each) => !active.includes(each));
     if (left !== undefined) throw failure(name, `it leaves ${left}. ${REMEDY}`);
   }
@@ -51,14 +52,28 @@ function preload(names) {
   return { cpu_ms: (user + system) / 1000, ...memory() };
 }
 
+// Math.random draws its state at its first use in a realm, so all forks would draw the numbers of the zygote. Packages get
+// those of another realm while they load. What they keep of it draws as Math.random does later.
+function withoutRandomState(load) {
+  const own = Math.random, lent = () => random();
+  let random = vm.runInNewContext('Math.random');
+  Math.random = lent;
+  try {
+    return load();
+  } finally {
+    random = own;
+    if (Math.random === lent) Reflect.set(Math, 'random', own); // a package may have frozen it
+  }
+}
+
 // The stack of the error is what the service reports.
 const failure = (name, cause) => Object.assign(new Error(), { stack: `the preload of ${name} failed: ${cause}` });
 
-// Returns the threads, open descriptors and resources of the event loop.
+// Returns the threads, open descriptors, shared memory and resources of the event loop.
 function whatIsActive() {
   const threads = fs.readdirSync(THREADS).map((each) => `the thread ${each} running`);
   const resources = process.getActiveResourcesInfo().map((each, at) => `${each} number ${at + 1} active`);
-  return [...threads, ...resources, ...descriptors()];
+  return [...threads, ...resources, ...descriptors(), ...sharedMemory()];
 }
 
 function descriptors() {
@@ -69,6 +84,12 @@ function descriptors() {
     } catch {} // The descriptor of the listing itself.
   }
   return found;
+}
+
+// Returns what a fork would share with all others, beside files that it can only read.
+function sharedMemory() {
+  const found = fs.readFileSync('/proc/self/maps', 'utf8').matchAll(/^(\S+) .(?:w.s.*|-.s.*\(deleted\))$/gm);
+  return Array.from(found, ([, place]) => `memory that all workers would share at ${place}`);
 }
 
 // Returns what no other process has, and what RLIMIT_DATA and RLIMIT_AS count, in bytes.

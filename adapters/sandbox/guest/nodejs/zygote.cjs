@@ -6,7 +6,7 @@
 const { constants } = require('node:os');
 const { ControlSocket } = require('./control.cjs');
 const { equip } = require('./equipment.cjs');
-const { InheritedDescriptors, begin, reseed } = require('./inheritance.cjs');
+const { InheritedDescriptors, begin, drawAnew, reseed } = require('./inheritance.cjs');
 const { NEW_NETWORK, NEW_PROCESSES, isolate, makeMountsPrivate } = require('./isolation.cjs');
 const { find, preload } = require('./packages.cjs');
 const { rehearse } = require('./rehearsal.cjs');
@@ -56,6 +56,7 @@ function serve(system, server, worker, setup, ready) {
   const [order, streams] = server.serve();
   isolate(system, setup, order, descriptors, streams);
   begin(system);
+  if (setup.preload !== undefined) drawAnew();
   worker.reseed = reseed;
   system.addon.close();
   // No frame below a script is the zygote's.

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import sys
 import time
+import weakref
 
 TYPE_CHECKING = False  # importing typing would cost a tenth of the start
 if TYPE_CHECKING:
     import types
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
 FOLDER = "/environment"
@@ -37,8 +40,36 @@ def preload(names: Sequence[str], variables: Mapping[str, str]) -> dict[str, flo
     """
     os.environ.update(variables)
     began_s = time.process_time()
+    with drawing_anew():
+        import_all(names)
+    if RANDOM in sys.modules:
+        # It draws its seed when it is imported. Without another one all workers would draw the same numbers.
+        os.register_at_fork(after_in_child=sys.modules[RANDOM].seed)
+    return {"cpu_ms": (time.process_time() - began_s) * 1000, **memory()}
+
+
+@contextlib.contextmanager
+def drawing_anew() -> Iterator[None]:
+    """Let each fork draw another seed for the generators of the module random that draw theirs meanwhile."""
+    generators: weakref.WeakSet[random.Random] = weakref.WeakSet()
+    seed = random.Random.seed
+
+    def noted(self: random.Random, a: Any = None, version: int = 2) -> None:
+        seed(self, a, version)
+        (generators.add if a is None else generators.discard)(self)
+
+    random.Random.seed = noted  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        random.Random.seed = seed  # type: ignore[method-assign]
+    for each in generators:
+        os.register_at_fork(after_in_child=each.seed)
+
+
+def import_all(names: Sequence[str]) -> None:
     for name in names:
-        before = open_files()
+        before = held()
         try:
             __import__(name)
         except BaseException as error:
@@ -48,10 +79,6 @@ def preload(names: Sequence[str], variables: Mapping[str, str]) -> dict[str, flo
                 f"the preload of {name} failed: it leaves {left}. Leave it out of preload; scripts can import it "
                 "all the same."
             )
-    if RANDOM in sys.modules:
-        # It draws its seed when it is imported. Without another one all workers would draw the same numbers.
-        os.register_at_fork(after_in_child=sys.modules[RANDOM].seed)
-    return {"cpu_ms": (time.process_time() - began_s) * 1000, **memory()}
 
 
 def shown(error: BaseException) -> str:
@@ -61,15 +88,14 @@ def shown(error: BaseException) -> str:
     return text[:SHOWN_MAX]
 
 
-def what_is_left(files_before: Mapping[str, str]) -> str:
+def what_is_left(before: Mapping[str, str]) -> str:
     """Return what an import has left active; empty if nothing."""
     threads = len(os.listdir("/proc/self/task")) - 1
     if threads:
         return f"{threads} thread{'s' * (threads > 1)} running"
     if has_child():
         return "a process running"
-    opened = [path for number, path in open_files().items() if files_before.get(number) != path]
-    return f"{opened[0]} open" if opened else ""
+    return next((what for place, what in held().items() if before.get(place) != what), "")
 
 
 def has_child() -> bool:
@@ -80,15 +106,30 @@ def has_child() -> bool:
     return True
 
 
+def held() -> dict[str, str]:
+    """Return the open files of this process by their descriptors, and its shared memory by its addresses."""
+    return {**open_files(), **shared_memory()}
+
+
 def open_files() -> dict[str, str]:
-    """Return what each descriptor of this process shows."""
     files = {}
     for number in os.listdir("/proc/self/fd"):
         try:
-            files[number] = os.readlink(f"/proc/self/fd/{number}")
+            files[number] = f"{os.readlink(f'/proc/self/fd/{number}')} open"
         except FileNotFoundError:  # that of the listing itself
             continue
     return files
+
+
+def shared_memory() -> dict[str, str]:
+    """Return what a fork would share with all others, beside files that it can only read."""
+    shared = {}
+    with open("/proc/self/maps") as file:  # noqa: PTH123  # pathlib would be half of the start
+        for line in file:
+            place, rights = line.split()[:2]
+            if rights[3] == "s" and (rights[1] == "w" or line.endswith("(deleted)\n")):
+                shared[place] = "memory that all workers would share"
+    return shared
 
 
 def memory() -> dict[str, float]:
