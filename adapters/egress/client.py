@@ -35,6 +35,7 @@ from domain.egress.rule import EgressRule
 from domain.egress.stats import EgressStats
 from domain.egress.traffic import LOST, ExecutionTraffic, HostTraffic, Refusal, RefusalReason
 from domain.errors import RuntimeUnavailable
+from domain.identity import Owner
 
 _START_TIMEOUT_S = 10.0
 _REPLY_TIMEOUT_S = 5.0
@@ -183,7 +184,9 @@ class EgressClient(WayOut):
     _closed: bool = field(default=False, init=False)
 
     @override
-    async def admit(self, listeners: Sequence[int], hosts: Mapping[str, str], connections_max: int) -> Lease:
+    async def admit(
+        self, listeners: Sequence[int], hosts: Mapping[str, str], connections_max: int, owner: Owner
+    ) -> Lease:
         try:
             process = await self._ready()
             if len(process.leases) >= LEASES_MAX:
@@ -191,7 +194,7 @@ class EgressClient(WayOut):
             number = next(self._numbers)
             process.leases.add(number)
             try:
-                await process.control.send(Admit(number, dict(hosts), connections_max), listeners)
+                await process.control.send(Admit(number, dict(hosts), connections_max, owner), listeners)
             except ControlLost:
                 process.leases.discard(number)
                 raise _unavailable("ended while a worker started") from None

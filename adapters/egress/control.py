@@ -35,6 +35,7 @@ class Admit(msgspec.Struct, tag="admit"):
     lease: int
     hosts: dict[str, str]
     connections_max: int
+    owner: str
 
 
 class Begin(msgspec.Struct, tag="begin"):

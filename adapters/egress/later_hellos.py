@@ -8,6 +8,12 @@ _SERVER_HELLO = 2
 _RETRY_AT = RECORD_HEADER_SIZE + 4 + 2
 _RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 """The random of a ServerHello that asks for another ClientHello (RFC 8446, 4.1.3)."""
+RECORDS_MAX = 256
+"""Records before the answer of the server: early data of 4 MiB. Many small ones would take much time."""
+
+
+class TooManyRecords(InvalidHello):
+    """The client sends many records before the server has answered."""
 
 
 @define
@@ -26,12 +32,16 @@ class LaterHellos:
     _reader: HelloReader | None = field(default=None, init=False)
     _fed: int = field(default=0, init=False)
     _has_second: bool = field(default=False, init=False)
+    _records: int = field(default=0, init=False)
     _answer: bytearray = field(factory=bytearray, init=False)
     _is_retry: bool | None = field(default=None, init=False)
     """Whether the server asks for another ClientHello; None before its answer."""
 
     def sent(self, piece: bytes) -> bytes:
-        """Return what to pass on to the server; a ClientHello is held until it is whole. Raises InvalidHello."""
+        """Return what to pass on to the server; a ClientHello is held until it is whole.
+
+        Raises InvalidHello, also its subclass TooManyRecords.
+        """
         if self._is_over and not self._held:
             return piece
         self._held += piece
@@ -71,6 +81,7 @@ class LaterHellos:
                 return 0
             if self._held[RECORD_HEADER_SIZE] == CLIENT_HELLO:
                 return self._judged()
+        self._count()
         self._left = size
         return self._passable()
 
@@ -83,5 +94,11 @@ class LaterHellos:
             return 0
         if hello.host != self.host or hello.hides_another:
             raise InvalidHello("its second ClientHello names another host")
+        self._count()
         self._reader, self._fed, self._has_second = None, 0, True
         return reader.size
+
+    def _count(self) -> None:
+        self._records += 1
+        if self._records > RECORDS_MAX:
+            raise TooManyRecords(f"it sends more than {RECORDS_MAX} records before the server has answered")

@@ -16,6 +16,8 @@ _PACKAGES = ("adapters", "domain", "attr", "attrs", "msgspec", "typing_extension
 _NAMES = ("/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/host.conf", "/etc/ld.so.cache")
 _SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from adapters.egress.process import main; main(int(sys.argv[2]))"
+_RESOLVER = {"RES_OPTIONS": "timeout:1 attempts:2"}
+"""Nobody waits longer than 2 s for a name, so a lookup that hangs must not keep its thread for 10 s and more."""
 _WAIT_THEN_RUN = 'read -r _ && exec "$@" < /dev/null'
 
 
@@ -44,7 +46,7 @@ class EgressSandbox:
                 stdin=waiting,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env={},
+                env=_RESOLVER,
                 cwd="/",
                 user=self.uid,
                 group=self.uid,

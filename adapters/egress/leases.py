@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from weakref import WeakValueDictionary
 
 from attrs import Factory, define, field, frozen
 
 from adapters.egress.connect_request import ESTABLISHED, FORBIDDEN
 from adapters.egress.control import Traffic
-from adapters.egress.resolution import LOOKUPS_MAX, AddressJudge, KnownAddresses, Refused
+from adapters.egress.resolution import OWNER_LOOKUPS_MAX, AddressJudge, KnownAddresses, LookupTurns, Refused
 from adapters.egress.tunnel import TunnelRelay, connect, read_first_bytes, read_target
 from domain.egress.endpoints import NamedEndpoint
 from domain.egress.rule import PROXY_PORT, EgressRule, is_covered
@@ -104,7 +104,14 @@ class Connections:
     judge: AddressJudge
     open_max: int = CONNECTIONS_MAX
     open: int = field(default=0, init=False)
-    refused: Counter[str] = field(factory=Counter, init=False)
+    _lookups: "WeakValueDictionary[str, asyncio.Semaphore]" = field(factory=WeakValueDictionary, init=False)
+    """By owner, as long as one of its workers is there, or one of its lookups has not ended."""
+
+    def lookups_of(self, owner: str) -> LookupTurns:
+        """Return the turns of a new worker of an owner."""
+        turns = LookupTurns(self._lookups.get(owner) or asyncio.Semaphore(OWNER_LOOKUPS_MAX))
+        self._lookups[owner] = turns.of_owner
+        return turns
 
 
 @define(eq=False)
@@ -116,9 +123,9 @@ class ProcessLease:
     hosts: Mapping[str, str]
     shared: Connections
     connections_max: int
+    lookups: LookupTurns = field(factory=LookupTurns)
+    """Of all executions of the worker: lookups that hang outlast theirs."""
     execution: ConnectedExecution | None = field(default=None, init=False)
-    _lookups: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(LOOKUPS_MAX), init=False)
-    """Turns of all executions of the worker: lookups that hang outlast theirs."""
     _loop: asyncio.AbstractEventLoop = field(default=Factory(asyncio.get_running_loop), init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -134,7 +141,7 @@ class ProcessLease:
                     _reset(connection)
         parsed = [EgressRule.parse(rule) for rule in rules]
         by_target = {(rule.name, rule.port): rule for rule in parsed}
-        self.execution = ConnectedExecution(by_target, guarded, KnownAddresses(turns=self._lookups))
+        self.execution = ConnectedExecution(by_target, guarded, KnownAddresses(turns=self.lookups))
 
     async def end(self) -> Traffic:
         """End the execution with its connections; return what they used."""

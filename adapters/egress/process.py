@@ -56,8 +56,10 @@ class EgressServer:
 
     def _admit(self, order: Admit, listeners: list[socket.socket]) -> None:
         if len(self._leases) < LEASES_MAX:
-            lease = ProcessLease(order.lease, listeners, order.hosts, self.connections, order.connections_max)
-            self._leases[order.lease] = lease
+            lookups = self.connections.lookups_of(order.owner)
+            self._leases[order.lease] = ProcessLease(
+                order.lease, listeners, order.hosts, self.connections, order.connections_max, lookups
+            )
             return
         for each in listeners:
             each.close()

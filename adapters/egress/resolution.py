@@ -17,7 +17,9 @@ _DNS_TIMEOUT_S = 2.0
 _ADDRESSES_MAX = 16
 _KEPT_S = 30.0
 LOOKUPS_MAX = 4
-"""Of one worker at the same time; the resolver has 64 threads for all."""
+"""Of one worker at the same time."""
+OWNER_LOOKUPS_MAX = 16
+"""Of all workers of one owner at the same time; the resolver has 64 threads for all owners."""
 
 
 class Refused(Exception):
@@ -29,12 +31,40 @@ class Refused(Exception):
 
 
 @define(eq=False)
+class LookupTurns:
+    """Turns of the lookups of a worker, which count until they end, also when those who asked have left.
+
+    The workers of one owner share `of_owner`.
+    """
+
+    of_owner: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(OWNER_LOOKUPS_MAX))
+    _of_worker: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(LOOKUPS_MAX), init=False)
+
+    async def acquire(self) -> None:
+        """Wait for a turn."""
+        await self._of_worker.acquire()
+        try:
+            await self.of_owner.acquire()
+        except BaseException:
+            self._of_worker.release()
+            raise
+
+    def release(self) -> None:
+        """End a turn."""
+        self.of_owner.release()
+        self._of_worker.release()
+
+    def locked(self) -> bool:
+        """Return whether a further lookup would wait."""
+        return self._of_worker.locked() or self.of_owner.locked()
+
+
+@define(eq=False)
 class KnownAddresses:
     """The addresses of names as one execution has found them, each kept for a short time."""
 
     _now: Callable[[], float] = time.monotonic
-    turns: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(LOOKUPS_MAX), kw_only=True)
-    """Of lookups at the same time, also of those for which nobody waits any more."""
+    turns: LookupTurns = field(factory=LookupTurns, kw_only=True)
     _known: dict[str, tuple[float, Sequence[Address]]] = field(factory=dict, init=False)
 
     def get(self, host: str) -> Sequence[Address] | None:
@@ -82,8 +112,8 @@ class AddressJudge:
     def _permits(self, address: Address, port: int, guarded: Sequence[Endpoint]) -> bool:
         return self._rules.permit(address, port, is_own=self._is_own(address), guarded=guarded)
 
-    async def _looked_up(self, host: str, port: int, turns: asyncio.Semaphore) -> Sequence[str]:
-        """Ask the resolver, whose threads a script with names that hang must not take from others."""
+    async def _looked_up(self, host: str, port: int, turns: LookupTurns) -> Sequence[str]:
+        """Ask the resolver, whose threads an owner with names that hang must not take from others."""
         await turns.acquire()
         asking = asyncio.ensure_future(self._resolve(host, port))
 

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from adapters.egress.client_hello import HelloReader, InvalidHello
 from adapters.egress.connect_request import InvalidConnect, read_connect
-from adapters.egress.later_hellos import LaterHellos
+from adapters.egress.later_hellos import LaterHellos, TooManyRecords
 from adapters.egress.resolution import Refused
 from domain.addresses import Address
 from domain.egress.rule import EgressRule
@@ -55,6 +55,8 @@ async def read_first_bytes(connection: socket.socket, rule: EgressRule) -> tuple
 def _judged(later: LaterHellos, piece: bytes) -> bytes:
     try:
         return later.sent(piece)
+    except TooManyRecords:
+        raise Refused(RefusalReason.NOT_TLS) from None
     except InvalidHello:
         raise Refused(RefusalReason.OTHER_HOST) from None
 
@@ -81,7 +83,10 @@ async def connect(addresses: Sequence[Address], port: int, timeout_s: float) -> 
     loop, reason = asyncio.get_running_loop(), RefusalReason.UNREACHABLE
     for address in addresses:
         family = socket.AF_INET6 if address.version == 6 else socket.AF_INET  # IPv6
-        connection = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            connection = socket.socket(family, socket.SOCK_STREAM)
+        except OSError:  # the host has no IPv6, or no file descriptors left
+            continue
         try:
             connection.setblocking(False)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PIECE_SIZE)

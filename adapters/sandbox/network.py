@@ -65,7 +65,7 @@ class Networks:
         connections_max = self.connections_max if worker.listeners.has_limits else unlimited_max
         hosts = {address: name for name, address in network.addresses().items()}
         try:
-            worker.lease = await self.way_out.admit(worker.listeners.take(), hosts, connections_max)
+            worker.lease = await self.way_out.admit(worker.listeners.take(), hosts, connections_max, owner)
         except BaseException:
             worker.kill()
             raise

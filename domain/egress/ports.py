@@ -45,11 +45,14 @@ class Lease(Protocol):
 class WayOut(Protocol):
     """Connects workers to hosts."""
 
-    async def admit(self, listeners: Sequence[int], hosts: Mapping[str, str], connections_max: int) -> Lease:
+    async def admit(
+        self, listeners: Sequence[int], hosts: Mapping[str, str], connections_max: int, owner: Owner
+    ) -> Lease:
         """Return the lease of a worker that can reach these listeners only. The descriptors are the callee's to close.
 
         `hosts` has the names by the address on which the worker connects. At most `connections_max` connections are
-        open at once. Raises RuntimeUnavailable if nothing can be connected now; the error says that nothing ran.
+        open at once. Names that hang for workers of the `owner` take few lookups from those of others. Raises
+        RuntimeUnavailable if nothing can be connected now; the error says that nothing ran.
         """
         ...
 

@@ -22,6 +22,7 @@ from adapters.egress.leases import EXECUTION_CONNECTIONS_MAX
 from adapters.sandbox.isolation.seccomp import egress_filter
 from adapters.sandbox.runtimes.launchers import find_programs
 from domain.egress.rule import EgressRule
+from domain.identity import ANONYMOUS
 from tests.benchmarks.process_table import processor_s
 
 _HOST, _UPSTREAM, _LISTENER = "bench.test", "127.0.0.1", "127.1.0.1"
@@ -123,7 +124,7 @@ async def _measured(rounds: int) -> Sequence[tuple[Turn, Turn]]:
         limits = Configure(16, 4 * _BULK, 2.0, ["127.0.0.0/8"], [], [], [], egress_filter())
         client = EgressClient(limits, launch)
         listener = socket.create_server((_LISTENER, upstream.port), backlog=16)
-        lease = await client.admit([listener.detach()], {_LISTENER: _HOST}, 16)
+        lease = await client.admit([listener.detach()], {_LISTENER: _HOST}, 16, ANONYMOUS)
         assert isinstance(lease, EgressLease)
         rule = EgressRule(_HOST, upstream.port, is_raw=True)
         turns = []

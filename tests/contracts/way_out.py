@@ -12,6 +12,7 @@ from domain.egress.ports import Lease, WayOut
 from domain.egress.rule import EgressRule
 from domain.egress.traffic import LOST, ExecutionTraffic, HostTraffic
 from domain.errors import RuntimeUnavailable
+from domain.identity import ANONYMOUS
 from tests.contracts.script_runs import new_id
 from tests.support.waiting import until
 
@@ -75,7 +76,7 @@ class WayOutContract:
         await upstream.close()
 
     async def admit(self, way_out: WayOut, upstream: Upstream) -> Lease:
-        return await way_out.admit([upstream.listener()], {ADDRESS: "127.0.0.1"}, 16)
+        return await way_out.admit([upstream.listener()], {ADDRESS: "127.0.0.1"}, 16, ANONYMOUS)
 
     async def test_an_execution_reaches_the_hosts_of_its_rules_and_is_counted(self, way_out, upstream):
         lease = await self.admit(way_out, upstream)

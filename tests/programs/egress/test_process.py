@@ -15,6 +15,7 @@ from adapters.egress.launch import EgressSandbox
 from adapters.sandbox.isolation.seccomp import egress_filter
 from adapters.sandbox.runtimes.launchers import find_programs
 from domain.errors import RuntimeUnavailable
+from domain.identity import ANONYMOUS
 from tests.contracts.way_out import Upstream, WayOutContract
 
 _PLAIN = "import sys; from adapters.egress.process import main; main(int(sys.argv[1]))"
@@ -85,6 +86,6 @@ async def test_a_process_that_does_not_start_is_an_error_with_its_words():
     client, upstream = EgressClient(configuration(), fail), Upstream()
     await upstream.open()
     with pytest.raises(RuntimeUnavailable, match="did not start: no such bubblewrap"):
-        await client.admit([upstream.listener()], {}, 16)
+        await client.admit([upstream.listener()], {}, 16, ANONYMOUS)
     await upstream.close()
     await client.close()

@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from adapters.egress.client_hello import SIZE_MAX, HelloReader, InvalidHello
-from adapters.egress.later_hellos import LaterHellos
+from adapters.egress.later_hellos import RECORDS_MAX, LaterHellos, TooManyRecords
 from tests.unit.egress.builder import ECH, hello, message, record, server_name
 
 HOST = "api.example.com"
@@ -85,6 +85,19 @@ def test_other_handshake_messages_and_empty_records_are_passed_on(later):
     exchange, empty = record(message(bytes(66), kind=16)), record(b"")
     assert later.sent(empty + exchange[:5]) == empty
     assert later.sent(exchange[5:]) == exchange
+
+
+@pytest.mark.parametrize("each", [record(b"", kind=23), record(b"x", kind=23), SAME], ids=["empty", "byte", "hello"])
+def test_a_client_sends_few_records_before_its_server_has_answered(later, each):
+    assert later.sent(each * RECORDS_MAX) == each * RECORDS_MAX
+    with pytest.raises(TooManyRecords, match="more than 256 records"):
+        later.sent(each)
+
+
+def test_after_the_answer_of_the_server_records_are_not_counted(later):
+    later.received(SERVER_HELLO)
+    many = record(b"", kind=23) * (RECORDS_MAX + 1)
+    assert later.sent(many) == many
 
 
 def test_what_was_held_when_the_judgement_ends_is_not_lost(later):

@@ -135,6 +135,7 @@ async def test_a_raw_rule_passes_any_bytes(world):
         (b"\x80\x2e\x01\x03\x01" + bytes(41), RefusalReason.NOT_TLS),
         (record(b"\x01\x00", kind=21) + GREETING, RefusalReason.NOT_TLS),
         (b"CONNECT 10.0.0.1:22 HTTP/1.1\r\n\r\n", RefusalReason.NOT_TLS),
+        (hello(server_name(NAME.encode())) + record(b"", kind=23) * 300, RefusalReason.NOT_TLS),
     ],
 )
 async def test_other_first_bytes_reach_nothing(world, content, reason):
@@ -356,3 +357,9 @@ async def test_without_a_free_descriptor_connections_wait_and_the_process_rests(
     assert exhausted.failures == 0
     assert exhausted.calls <= 6
     await lease.close()
+
+
+async def test_workers_of_one_owner_share_turns_of_lookups(world):
+    one, other, stranger = (world.shared.lookups_of(owner) for owner in ("alice", "alice", "bob"))
+    assert one.of_owner is other.of_owner
+    assert one.of_owner is not stranger.of_owner

@@ -5,7 +5,14 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from adapters.egress.resolution import LOOKUPS_MAX, AddressJudge, KnownAddresses, Refused
+from adapters.egress.resolution import (
+    LOOKUPS_MAX,
+    OWNER_LOOKUPS_MAX,
+    AddressJudge,
+    KnownAddresses,
+    LookupTurns,
+    Refused,
+)
 from domain.egress.policy import AddressRules
 from domain.egress.traffic import RefusalReason
 
@@ -161,3 +168,29 @@ async def test_names_that_hang_take_so_many_lookups_of_one_worker_and_none_of_an
     going.set()
     assert await waiting
     assert one.turns.locked() is False
+
+
+async def test_names_that_hang_take_so_many_lookups_of_one_owner_whatever_its_workers_are():
+    going = asyncio.Event()
+
+    async def resolve(host, port):
+        if host.startswith("slow"):
+            await going.wait()
+        return ["8.8.8.8"]
+
+    judge = AddressJudge(AddressRules(), (), resolve, lambda _: False)
+    of_owner = asyncio.Semaphore(OWNER_LOOKUPS_MAX)
+    workers = [KnownAddresses(turns=LookupTurns(of_owner)) for _ in range(OWNER_LOOKUPS_MAX + 1)]
+    for number, worker in enumerate(workers[:-1]):
+        leaving = asyncio.ensure_future(judge.addresses(f"slow{number}.test", 443, worker))
+        await asyncio.sleep(0)
+        leaving.cancel()
+    waiting = asyncio.ensure_future(judge.addresses("fast.test", 443, workers[-1]))
+    assert await judge.addresses("fast.test", 443, KnownAddresses())
+    assert not waiting.done()
+    leaving = asyncio.ensure_future(judge.addresses("fast.test", 443, workers[-1]))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    going.set()
+    assert await waiting
+    assert not any(worker.turns.locked() for worker in workers)
