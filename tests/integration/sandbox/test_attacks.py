@@ -62,6 +62,10 @@ async def test_without_the_sandbox_the_same_attack_succeeds(specs, canaries, tmp
     [
         ("sessions/memory-of-the-zygote", "python/zygote.py", ["ForkServer"]),
         ("executions/without-first-thread", "python/worker.py", ["nonce", "channel", "write_frame", "serve"]),
+        ("protocol/reply-with-the-right-number", "python/worker.py", ["nonce", "channel"]),
+        ("protocol/reply-with-the-right-number", "python/frames.py", ["descriptor"]),
+        ("protocol/reply-of-another-kind", "python/frames.py", ["descriptor"]),
+        ("protocol/report-that-it-never-ran", "python/frames.py", ["descriptor"]),
         ("progress/flood", "python/progress.py", ["_count"]),
         ("progress/unchecked", "python/progress.py", ["_nonce", "_channel"]),
         ("states/unchecked", "python/states.py", ["KeptState", "size_max"]),
