@@ -27,6 +27,9 @@ _NOT_FOUND = re.compile(
     r"|network is unreachable|ENETUNREACH|getaddrinfo",
     re.IGNORECASE,
 )
+_UNTRUSTED = re.compile(
+    r"self-signed certificate|unable to get (?:local )?issuer|unable to verify the first certificate"
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -125,6 +128,8 @@ def explained(report: ScriptReport, rules: tuple[EgressRule, ...], traffic: Exec
         hint = f"The last connection that was refused: {traffic.last_refusal}."
     elif _NOT_FOUND.search(failure.message):
         hint = f"The script may reach only {', '.join(map(str, rules))} (network.allow)."
+    elif _UNTRUSTED.search(failure.message):
+        hint = "The host's certificate is from no authority that the script trusts: by default those in EGRESS_CA_FILE."
     else:
         return report
     # An ellipsis stays: it shows where a limit has cut the message.

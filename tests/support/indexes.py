@@ -4,12 +4,16 @@ import base64
 import hashlib
 import io
 import json
+import re
+import subprocess
+import sys
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from attrs import define, field
@@ -17,6 +21,10 @@ from attrs import define, field
 from entrypoints.composition.environments import uv_program
 
 _GATE_S = 60.0
+_DOWNLOAD_S = 60.0
+_LOCK = Path(__file__).parents[2] / "requirements-dev.lock"
+_ENTRY = re.compile(r"^(\S+)==(?:.*\\\n)*.*\n", re.MULTILINE)
+"""A package of a lock, with its hashes."""
 
 
 def _has_uv() -> bool:
@@ -71,6 +79,21 @@ class LocalIndex:
         self.files[f"/{name}"] = json.dumps(packument).encode()
         self.files[f"/{name}/-/{name}-1.0.0.tgz"] = content
         return integrity
+
+
+def locked_wheels(names: Iterable[str], folder: Path) -> list[Path]:
+    """Return the wheels of packages that the lock of development has, by its hashes; skips without an index."""
+    entries = {match[1]: match[0] for match in _ENTRY.finditer(_LOCK.read_text())}
+    (folder / "lock.txt").write_text("".join(entries[name] for name in names))
+    options = ["--quiet", "--retries", "1", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    pip = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), "-r", str(folder / "lock.txt")]
+    try:
+        subprocess.run(pip, check=True, capture_output=True, text=True, timeout=_DOWNLOAD_S)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        said = str(error.stderr)
+        assert "HASHES" not in said, said
+        pytest.skip(f"no index has the wheels: {said[-500:]}")
+    return sorted(folder.glob("*.whl"))
 
 
 def wheel(name: str, files: Mapping[str, bytes], links: Mapping[str, str]) -> bytes:

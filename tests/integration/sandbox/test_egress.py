@@ -184,6 +184,18 @@ async def test_a_host_that_a_pattern_does_not_lead_to_is_refused(world, language
         assert f"refused: {name}:{world.server.port}: {reason}" in report.failure.message
 
 
+@pytest.mark.parametrize(("language", "source"), CLIENTS, ids=NAMES)
+async def test_a_certificate_of_another_authority_fails_with_an_error_that_names_the_setting(
+    world, language, source, runtimes_dir
+):
+    vouched = Authority(runtimes_dir / "egress", "another").vouch("api.example.com")
+    async with https_server(vouched) as server:
+        params = {"url": f"https://api.example.com:{server.port}/items"}
+        report = await world.run(source, [f"api.example.com:{server.port}"], params, language=language)
+    assert "from no authority that the script trusts: by default those in EGRESS_CA_FILE." in report.failure.message
+    assert "the sandbox refuses" not in report.failure.message
+
+
 @contextlib.asynccontextmanager
 async def silent_host() -> AsyncIterator[tuple[int, asyncio.Event]]:
     """A host that accepts connections and says nothing; yields its port, and an event that its first one sets."""

@@ -6,12 +6,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.integration.embedded.conftest import seed
 from tests.programs.supervisor.conftest import ROOT, Service
 from tests.support.folders import quick_parent, shared_folder
-from tests.support.indexes import needs_uv
+from tests.support.indexes import locked_wheels, needs_uv
 from tests.support.ports import free_port
 from tests.support.programs import unmeasured
 
@@ -26,12 +27,64 @@ BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 START = "make run\n"
 SHOWN = re.compile(r"(?:^# .*\n)(?:^#   .*\n)*", re.MULTILINE)
 """An output that the page shows; the rest of a long line follows with more blanks."""
-CERTIFICATE, SERVER, START_WITH_NETWORK, *CALLS = BLOCK.findall(
-    re.search(r"^## Try it on this machine\n(.*?)^## ", NETWORK, re.DOTALL | re.MULTILINE)[1].replace(
+CERTIFICATE, SERVER, START_WITH_NETWORK, *CALLS, START_WITH_BOTH, BUILD, CALLS_OF_PACKAGES = BLOCK.findall(
+    re.search(r"^## Try it on this machine\n(.*?)^## Certificates", NETWORK, re.DOTALL | re.MULTILINE)[1].replace(
         "8443", str(TRIAL_PORT)
     )
 )
 PACKAGE, START_WITH_INDEX, *IMPORT = BLOCK.findall(ENVIRONMENTS.replace("8090", str(INDEX_PORT)))
+RULE = f"127.0.0.1:{TRIAL_PORT}/tcp"
+PACKAGES = (
+    *("anyio", "certifi", "charset-normalizer", "h11", "httpcore", "httpx", "idna", "requests", "typing-extensions"),
+    "urllib3",
+)
+POST = {
+    "urllib": """
+import urllib.request
+def post(url, headers):
+    return urllib.request.urlopen(urllib.request.Request(url, b"hello", headers)).read().decode()
+""",
+    "requests": """
+import requests
+def post(url, headers):
+    return requests.post(url, b"hello", headers=headers).text
+""",
+    "httpx": """
+import httpx
+def post(url, headers):
+    return httpx.post(url, content=b"hello", headers=headers).text
+""",
+    "fetch": """
+const post = async (url, headers) => (await fetch(url, { method: 'POST', body: 'hello', headers })).text();
+""",
+    "https": """
+const post = (url, headers) => new Promise((resolve, reject) => {
+  const options = { method: 'POST', headers: { ...headers, 'Content-Length': 5 } };
+  const request = require('node:https').request(url, options, (response) => {
+    let text = '';
+    response.on('data', (piece) => { text += piece; });
+    response.on('end', () => resolve(text));
+  });
+  request.on('error', reject);
+  request.end('hello');
+});
+""",
+}
+"""A POST with headers by each client of a script."""
+CALL = {
+    "python": """
+from pglambda import secrets
+print(secrets["TOKEN"])
+result = post(params["url"], {"Authorization": "Bearer " + secrets["TOKEN"]})
+""",
+    "nodejs": """
+const { secrets } = require('pglambda');
+module.exports = ({ params }) => {
+  console.log(secrets.TOKEN);
+  return post(params.url, { Authorization: `Bearer ${secrets.TOKEN}` });
+};
+""",
+}
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +100,38 @@ def service(data_dir: Path, made: Path) -> Iterator[Service]:
     run_blocks(data_dir, [CERTIFICATE])
     starts = (START_WITH_NETWORK + START_WITH_INDEX).replace("/tmp/", f"{data_dir}/")
     settings = dict(re.findall(r"(\w+)=(\S+)", starts))
+    assert settings.keys() == set(re.findall(r"(\w+)=", START_WITH_BOTH))
     service = Service(data_dir, program=("entrypoints", "serve"), **settings)
     try:
         yield service.ready()
     finally:
         service.end()
+
+
+@pytest.fixture(scope="module")
+def trial(service: Service, data_dir: Path) -> Iterator[None]:
+    """The server of the page about networks, with its secret at the service."""
+    steps = f"{SERVER}END=$!\n{until_open(TRIAL_PORT)}echo ready\ncat > /dev/null\nkill $END\n".replace(
+        "/tmp/", f"{data_dir}/"
+    )
+    command = ["bash", "-e", "-c", steps]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout.readline() == "ready\n"
+        yield
+        program.communicate(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def packages(service: Service, data_dir: Path) -> None:
+    """The environment of the page about networks, of wheels that the lock of development names."""
+    folder = data_dir / "index" / "simple"
+    for wheel in locked_wheels(PACKAGES, data_dir):
+        name = wheel.name.partition("-")[0].replace("_", "-")
+        (folder / name).mkdir(parents=True)
+        wheel.rename(folder / name / wheel.name)
+    index = PACKAGE.splitlines(keepends=True)[-1]
+    build = BUILD.replace("https://index.example.com", f"http://127.0.0.1:{INDEX_PORT}")
+    run_blocks(data_dir, [index, 'trap "kill $!" EXIT\n', until_open(INDEX_PORT), build], timeout_s=100)
 
 
 def run_page(service: Service, data_dir: Path, page: str, between: str = "") -> str:
@@ -60,13 +140,19 @@ def run_page(service: Service, data_dir: Path, page: str, between: str = "") -> 
     return run_blocks(data_dir, blocks, between)
 
 
-def run_blocks(data_dir: Path, blocks: Sequence[str], between: str = "") -> str:
+def run_blocks(data_dir: Path, blocks: Sequence[str], between: str = "", timeout_s: float = 60) -> str:
     """Run blocks in one shell, and return what they print."""
     steps = f"\n{between}\n".join(blocks).replace("/tmp/", f"{data_dir}/")
     steps = steps.replace(".venv/bin/pglambda", f"{sys.executable} -m entrypoints")
     environ = {**unmeasured(), "DATA_DIR": str(data_dir)}
     ended = subprocess.run(
-        ["bash", "-e", "-c", steps], cwd=ROOT, env=environ, check=True, capture_output=True, text=True, timeout=60
+        ["bash", "-e", "-c", steps],
+        cwd=ROOT,
+        env=environ,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
     )
     return ended.stdout
 
@@ -152,13 +238,10 @@ def test_every_step_of_the_page_about_secrets_works(service, data_dir):
     assert "s3cr3t-of-alice" not in output
 
 
-def test_scripts_post_to_the_server_of_the_page_about_networks_and_reach_nothing_else(service, data_dir):
-    (posts, others) = (each.replace("http://127.0.0.1:8080", service.url) for each in CALLS)
-    output = run_blocks(
-        data_dir, [SERVER, "END=$!\n", until_open(TRIAL_PORT), posts, "echo ---\n", others, "kill $END\n"]
-    )
-    reached, refused = output.split("---\n")
-    assert "t0ken" not in output
+def test_scripts_post_to_the_server_of_the_page_about_networks_and_reach_nothing_else(service, data_dir, trial):
+    posts, others = (each.replace("http://127.0.0.1:8080", service.url) for each in CALLS)
+    reached, refused = run_blocks(data_dir, [posts, "echo ---\n", others]).split("---\n")
+    assert "t0ken" not in reached + refused
     assert (
         reached.count('"result":"HELLO"')
         == reached.count(f'"host":"127.0.0.1","port":{TRIAL_PORT},"connections":1')
@@ -166,7 +249,40 @@ def test_scripts_post_to_the_server_of_the_page_about_networks_and_reach_nothing
     )
     assert reached.count("Bearer [secret TOKEN]") == reached.count('"redacted":1') == 2
     assert refused.count('"code":"SCRIPT_ERROR"') == 2
-    assert refused.count(f"The script may reach only 127.0.0.1:{TRIAL_PORT}/tcp (network.allow).") == 2
+    assert refused.count(f"The script may reach only {RULE} (network.allow).") == 2
+
+
+@needs_uv
+def test_clients_of_packages_post_as_the_page_about_networks_says(service, data_dir, trial, packages):
+    posts = CALLS[0].replace("http://127.0.0.1:8080", service.url)
+    output = run_blocks(data_dir, [posts, "echo ---\n", CALLS_OF_PACKAGES]).split("---\n")[1]
+    assert output.count('"result":"HELLO"') == 2
+
+
+@pytest.mark.parametrize(
+    "client", ["urllib", "fetch", "https", *(pytest.param(each, marks=needs_uv) for each in ("requests", "httpx"))]
+)
+def test_each_client_gives_its_secret_to_the_host_of_its_rule_and_reaches_nothing_else(service, trial, client, request):
+    httpx2.put(f"{service.url}/api/v1/secrets/TOKEN", json={"value": "t0ken-of-trial"}).raise_for_status()
+    language = "nodejs" if client in {"fetch", "https"} else "python"
+    body = {"script_content": POST[client] + CALL[language], "secrets": ["TOKEN"], "network": {"allow": [RULE]}}
+    if client in {"requests", "httpx"}:
+        request.getfixturevalue("packages")
+        body["environment"] = "clients"
+    title = {"Language-Title": f"{language}-{client}"}
+    session = httpx2.post(f"{service.url}/api/v1/initialize", json=body, headers=title).json()
+
+    def post(host: str) -> dict[str, object]:
+        params = {"params": {"url": f"https://{host}/"}}
+        response = httpx2.post(f"{service.url}/api/v1/execute/{session['request_id']}", json=params, timeout=30)
+        assert "t0ken" not in response.text
+        return response.json()
+
+    posted = post(f"127.0.0.1:{TRIAL_PORT}")
+    assert (posted["result"], posted["stdout"], posted["redacted"]) == ("HELLO", "[secret TOKEN]\n", 1)
+    for other in (f"example.com:{TRIAL_PORT}", f"10.0.0.1:{TRIAL_PORT}", f"127.0.0.1:{service.port}"):
+        error = post(other)["error"]
+        assert f"The script may reach only {RULE} (network.allow)." in error["message"], (other, error)
 
 
 @needs_uv

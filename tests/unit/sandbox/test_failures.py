@@ -12,7 +12,7 @@ from adapters.sandbox.options import SandboxOptions
 from adapters.sandbox.protocol.failures import FailureRules, ReportedFailure, too_deep, without_engine_noise
 from adapters.sandbox.workers.channel import Ending, ProtocolBroken
 from adapters.sandbox.workers.process import Death, Exchange
-from domain.egress.traffic import LOST
+from domain.egress.traffic import LOST, ExecutionTraffic
 from domain.scripts.dropped import NAME_SIZE_MAX, TYPE_SIZE_MAX
 from domain.scripts.limits import Isolation, Limits
 from domain.scripts.report import (
@@ -168,3 +168,16 @@ def test_workers_cut_texts_where_the_redaction_of_secrets_looks_for_cuts():
 def test_what_the_service_adds_to_a_message_stands_behind_its_sentence_or_its_ellipsis(said, kept):
     report = ScriptReport(None, Failure(FailureCode.SCRIPT_ERROR, said), 1.0)
     assert explained(report, (), LOST).failure.message.startswith(f"{kept} process that connects")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "certificate verify failed: self-signed certificate (_ssl.c:1029)",
+        "certificate verify failed: unable to get local issuer certificate",
+        "fetch failed (unable to verify the first certificate; if the root CA is installed locally)",
+    ],
+)
+def test_the_message_about_a_certificate_names_the_setting(said):
+    report = ScriptReport(None, Failure(FailureCode.SCRIPT_ERROR, said), 1.0)
+    assert explained(report, (), ExecutionTraffic()).failure.message.endswith("by default those in EGRESS_CA_FILE.")

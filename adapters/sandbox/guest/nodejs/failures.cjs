@@ -58,6 +58,7 @@ const inspected = (value) => require('node:util').inspect(value, { depth: 2, max
 // Names the call that the sandbox refused, if the error or its cause has it.
 function refusalIn(error) {
   const { code, syscall } = error.syscall === undefined && error.cause ? error.cause : error;
+  if (error.message === 'fetch failed' && fs.existsSync(HOSTS)) return causeOf(error);
   if (/^(connect|bind|listen|socket)/.test(syscall) || /^(getaddrinfo|query)/.test(syscall)) {
     if (fs.existsSync(HOSTS)) return causeOf(error);
     return ` (the sandbox has no network: ${syscall} was refused)`;

@@ -114,10 +114,15 @@ def refused_call(error: BaseException | None) -> OSError | None:
     for _ in range(CAUSES_MAX):
         if not isinstance(error, OSError):
             break
-        if error.errno == errno.EPERM or is_lookup(error) or is_refused_semaphore(error):
+        if (error.errno == errno.EPERM and not is_of_tls(error)) or is_lookup(error) or is_refused_semaphore(error):
             return error
         error = error.__cause__ or error.__context__
     return None
+
+
+def is_of_tls(error: OSError) -> bool:
+    """Tell whether it is an error of OpenSSL, whose numbers mean something else."""
+    return any(each.__name__ == "SSLError" for each in type(error).__mro__)
 
 
 def is_lookup(error: OSError) -> bool:
