@@ -73,13 +73,13 @@ async def test_the_command_explains_a_session_and_an_execution(shared: Api, run:
     assert abs(document["clock"]["offset_ms"]) < 1000
 
 
-async def test_a_file_is_explained_until_it_is_removed(api: Api, settings: Settings) -> None:
-    uploaded = await api.client.post("/api/v1/files?name=a.csv", content=b"a,b")
+async def test_a_file_is_explained_until_it_is_removed(shared: Api, settings: Settings) -> None:
+    uploaded = await shared.client.post("/api/v1/files?name=a.csv", content=b"a,b")
     file_id = uploaded.json()["file_id"]
     found = await explained(settings, file_id)
     assert (found.state, texts_of(found, "upload")) == ("active", ["A caller has uploaded it."])
     assert texts_of(found, "file")[0].startswith("It belongs to anonymous, is called 'a.csv', and has 3 bytes")
-    await api.client.delete(f"/api/v1/files/{file_id}")
+    await shared.client.delete(f"/api/v1/files/{file_id}")
     gone = await explained(settings, file_id)
     assert gone.state == "never-here"
     assert "message or file" in texts_of(gone, "session")[0]
