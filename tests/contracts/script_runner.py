@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from domain.errors import Overloaded, RuntimeUnavailable, StorageUnavailable
+from domain.grants.secrets import SECRETS_MAX
 from domain.identity import ANONYMOUS
 from domain.json_text import VALUE_DEPTH_MAX, JsonText
 from domain.scripts.convention import Convention
@@ -18,6 +19,7 @@ from domain.scripts.ports import RunState, ScriptRunner, Worker
 from domain.scripts.report import ExecutionStatus, FailureCode
 from domain.scripts.script import InputForm, ScriptSyntaxError
 from domain.scripts.syntax import Syntax
+from domain.secrets.secret import VALUE_SIZE_MAX
 from tests.contracts.script_runs import (
     Heard,
     Source,
@@ -226,6 +228,12 @@ class ScriptRunnerContract:
         for value in ('first "välue"\n', "x" * 65_536):
             result = await result_of(runner, run_of(source, ref=ref, secrets={"KEY": value, "OTHER": "unused-1"}))
             assert json.loads(result) == [value, ["KEY", "OTHER"], "<secrets: KEY, OTHER>"]
+
+    async def test_a_script_imports_as_many_secrets_of_the_greatest_size_as_a_session_may_have(self, runner):
+        values = {f"KEY_{number}": "\x01" * VALUE_SIZE_MAX for number in range(SECRETS_MAX)}  # six bytes each in JSON
+        source = "from pglambda import secrets\nresult = [len(secrets[name]) for name in event['params']]"
+        result = await result_of(runner, run_of(source, params=json.dumps(list(values)), secrets=values))
+        assert json.loads(result) == [VALUE_SIZE_MAX] * SECRETS_MAX
 
     async def test_a_run_without_secrets_finds_none_of_an_earlier_one(self, runner):
         ref = new_session()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.programs.supervisor.test_connection import Patient, connected
+from tests.integration.server.test_connection import Patient, connected
 from tests.support.waiting import until
 from tests.unit.http.world import World
 
