@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from attrs import define
+from attrs import define, evolve
 
 from adapters.egress.client import EgressClient
 from adapters.egress.control import Configure
 from adapters.egress.launch import EgressSandbox
+from adapters.remote_runtime.options import RuntimeOptions
+from adapters.remote_runtime.script_runner import HttpScriptRunner
 from adapters.sandbox.isolation.seccomp import egress_filter
 from adapters.sandbox.network import Networks
 from adapters.sandbox.options import SandboxOptions
@@ -23,9 +25,17 @@ from adapters.sandbox.zygote.sandbox_builder import SandboxBuilder
 from domain.egress.traffic import RefusalReason
 from domain.scripts.language import Language
 from domain.scripts.report import ScriptReport
-from tests.contracts.script_runs import new_session, run_of
+from domain.secrets.redaction import Redaction
+from domain.secrets.run import RunSecrets
+from domain.secrets.values import GivenSecrets
+from entrypoints.runtime_host.application import HostApi
+from entrypoints.runtime_host.options import RuntimeHostOptions
+from tests.contracts.script_runs import Heard, new_session, report_of, run_of
+from tests.contracts.served_hosts import served
 from tests.support.certificates import Authority
 from tests.support.https import HttpsServer, https_server
+from tests.support.ports import unix_socket
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -182,6 +192,44 @@ async def test_a_host_that_a_pattern_does_not_lead_to_is_refused(world, language
         report = await world.run(source, [world.rule(rule)], world.url(name), language=language)
         assert report.failure is not None
         assert f"refused: {name}:{world.server.port}: {reason}" in report.failure.message
+
+
+GIVEN = {
+    Language.PYTHON: URLLIB.replace('"Bearer s3cret"', '"Bearer " + secrets["TOKEN"]') + "print(secrets['TOKEN'])\n",
+    Language.NODEJS: FETCH.replace("'Bearer s3cret'", "`Bearer ${secrets.TOKEN}`") + "console.log(secrets.TOKEN);\n",
+}
+IMPORTS = {
+    Language.PYTHON: "from pglambda import secrets\n",
+    Language.NODEJS: "const { secrets } = require('pglambda');\n",
+}
+
+
+@pytest.mark.parametrize("language", Language)
+async def test_by_a_runtime_host_a_script_gives_its_secret_to_the_host_of_its_rule_alone(world, language, runtimes_dir):
+    path = runtimes_dir / "egress" / f"{language}.sock"
+    values = {"TOKEN": "t0ken-of-trial"}
+    app = HostApi(world.runner, RuntimeHostOptions(bind=f"unix:{path}")).app()
+    remote = HttpScriptRunner(RuntimeOptions(), {each: [f"unix:{path}"] for each in Language})
+    async with served(app, unix_socket(path)):
+        await remote.open()
+        await until(lambda: remote.stats().states["ready"])
+        reports = []
+        for name in ("api.example.com", "other.example.com"):
+            source, heard, given = IMPORTS[language] + GIVEN[language], Heard(), RunSecrets(given_secrets(values))
+            asked = run_of(source, json.dumps(world.url(name)), network=(world.rule(),), secrets=values)
+            run = evolve(asked, language=language, listener=given.listening(heard))
+            report = given.shown(await report_of(remote, run))
+            assert (heard.stdout.decode(), "t0ken" in str(report)) == (report.stdout, False)
+            reports.append(report)
+        await remote.close()
+    reached, refused = reports
+    assert (reached.failure, reached.result, reached.stdout) == (None, '{"heard":"hello"}', "[secret TOKEN]\n")
+    assert b"authorization: bearer t0ken-of-trial" in world.server.requests[-1].lower()
+    assert f"The script may reach only {world.rule()} (network.allow)." in refused.failure.message
+
+
+def given_secrets(values: dict[str, str]) -> GivenSecrets:
+    return GivenSecrets(values, dict.fromkeys(values, 1), Redaction.of(values))
 
 
 @pytest.mark.parametrize(("language", "source"), CLIENTS, ids=NAMES)

@@ -128,11 +128,14 @@ def test_live_output_in_any_pieces_of_bytes_is_that_of_the_report(value, cuts, d
     st.text(alphabet=st.characters(exclude_categories=("Cs",)), min_size=8, max_size=30),
     st.lists(st.integers(0, 300), max_size=5),
     st.integers(0, 300),
+    st.booleans(),
     st.data(),
 )
-def test_live_output_of_a_stopped_script_ends_as_that_of_its_report_at_any_byte(value, cuts, size, data):
+def test_live_output_of_a_stopped_script_ends_as_that_of_its_report_at_any_byte(value, cuts, size, is_remote, data):
     texts = [*sorted(spellings(value)), "é\n", "x", value[:-1]]
     content = "".join(data.draw(st.lists(st.sampled_from(texts), max_size=5))).encode()[:size]
+    if is_remote:
+        content = content.decode("utf-8", "replace").encode()
     secrets, heard = run(value), Heard()
     listener = secrets.listening(heard)
     for start, end in pairwise(sorted({0, len(content), *(cut for cut in cuts if cut < len(content))})):
