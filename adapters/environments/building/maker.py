@@ -30,7 +30,7 @@ from domain.environments.ports import MadeTree, TreeMaker
 from domain.environments.tree import CHUNK_SIZE, BadTree, StoredTree, TreeJudge, TreeLimits
 from domain.scripts.language import Language
 
-_ERROR = re.compile("(?:npm )?error\\b|[\u00d7\u251c\u2570]", re.IGNORECASE)
+_ERROR = re.compile("(?:npm )?error\\b|cause:|[\u00d7\u251c\u2570]", re.IGNORECASE)
 """How lines of npm and uv begin that say what failed."""
 _ERRORS_MAX = 2
 _SAID_MAX = 65_536

@@ -113,7 +113,7 @@ def create(  # noqa: PLR0913, PLR0917  # the options of the command
     if Output(output) is Output.JSON:
         click.echo(json.dumps({"is_new": is_new, **facts(stored)}, indent=2))
     elif is_new:
-        click.echo(f"Created {stored.version}, which is {stored.status}.")
+        click.echo(f"Created {stored.version}, which {_said(stored.status)}.")
     else:
         click.echo(f"{stored.version} has this content already, and is {stored.status}.")
     _require_built(stored)
@@ -204,6 +204,10 @@ def retire(context: click.Context, version: tuple[str, int], dry_run: bool, yes:
         click.echo(f"{stored.version} is retired. {left}")
     else:
         click.echo(f"Would retire {stored.version}, which is {stored.status}. {left}")
+
+
+def _said(status: str) -> str:
+    return "could not be built" if status == "failed" else f"is {status}"
 
 
 def _left(name: str, rest: Sequence[StoredEnvironment]) -> str:

@@ -1,8 +1,9 @@
 """The JSON Schema of a body, and everything in a value that violates it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache, partial, reduce
+from itertools import chain
 from operator import getitem
 from typing import Annotated, Any
 from uuid import UUID
@@ -55,11 +56,27 @@ class BodySchema:
     def problems(self, value: Any) -> Iterator[Problem]:
         """Yield everything that violates the schema, with its JSON pointer."""
         schema, validator = _compiled(self._kind)
-        for error in _of_values(validator.iter_errors(_outline(value, _ENVELOPE_DEPTH))):
-            if error.kind.name == "additionalProperties":
-                yield from self._unknown_fields(schema, error)
-            else:
-                yield _schema_problem(error)
+        for error in validator.iter_errors(_outline(value, _ENVELOPE_DEPTH)):
+            yield from self._problems_of(schema, error)
+
+    def _problems_of(self, schema: Any, error: ValidationError) -> Iterator[Problem]:
+        if error.kind.name == "additionalProperties":
+            yield from self._unknown_fields(schema, error)
+        elif error.kind.name != "anyOf":
+            yield _schema_problem(error)
+        else:
+            yield from self._of_alternatives(schema, error)
+
+    def _of_alternatives(self, schema: Any, error: ValidationError) -> Iterator[Problem]:
+        """Yield the problems of a value that may be one of several, and may be null: those of the type that it has."""
+        alternatives = [each for each in error.kind.as_dict()["context"] if _types_of(each[0]) != ["null"]]
+        fitting = [each for each in alternatives if not _is_of_another_type(each, error)]
+        if fitting or len(alternatives) == 1:
+            for each in chain.from_iterable(fitting or alternatives):
+                yield from self._problems_of(schema, each)
+        else:
+            types = chain.from_iterable(_types_of(each[0]) for each in alternatives)
+            yield Problem(pointer(error.instance_path), _must_be(types))
 
     def _unknown_fields(self, schema: Any, error: ValidationError) -> Iterator[Problem]:
         *place, _ = error.schema_path
@@ -76,15 +93,18 @@ def _compiled(kind: type[Struct]) -> tuple[Any, Draft202012Validator]:
     return schema, Draft202012Validator(schema, validate_formats=True, formats=formats)
 
 
-def _of_values(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
-    """Yield the errors; where a value may also be null, those of the value."""
-    for error in errors:
-        if error.kind.name != "anyOf":
-            yield error
-            continue
-        for alternative in error.kind.as_dict()["context"]:
-            if alternative[0].kind.as_dict().get("types") != ["null"]:
-                yield from alternative
+def _is_of_another_type(errors: Sequence[ValidationError], whole: ValidationError) -> bool:
+    return bool(_types_of(errors[0])) and errors[0].instance_path == whole.instance_path
+
+
+def _types_of(error: ValidationError) -> Sequence[str]:
+    """Return the types that a value must have; none if its type is right."""
+    types: Sequence[str] = error.kind.as_dict().get("types", ())
+    return types
+
+
+def _must_be(types: Iterable[str]) -> str:
+    return f"must be {' or '.join(_ARTICLES.get(each, f'a {each}') for each in types)}"
 
 
 def _outline(value: Any, depth: int) -> Any:
@@ -120,8 +140,7 @@ def _schema_problem(error: ValidationError) -> Problem:
     name, facts = error.kind.name, error.kind.as_dict()
     match name:
         case "type":
-            allowed = " or ".join(_ARTICLES.get(each, f"a {each}") for each in facts["types"])
-            message = f"must be {allowed}"
+            message = _must_be(facts["types"])
         case "enum":
             message = f"must be one of: {', '.join(facts['options'])}"
         case "format" if facts["format"] in _FORMATS:

@@ -23,6 +23,8 @@ _TYPE = re.compile(TYPE_PATTERN)
 _TYPE_LENGTH_MAX = 255
 _FORM = "multipart/form-data"
 """What a form sends: its parts would be stored with their borders."""
+_UNSAID = "application/x-www-form-urlencoded"
+"""What curl sends with a file if it is given no type."""
 _DIGEST = re.compile(r"(?:^|,)[ \t]*sha-256=:([A-Za-z0-9+/]{43}=):[ \t]*(?=,|;|$)")
 _LENGTH = re.compile(r"[0-9]{1,15}")
 
@@ -48,7 +50,7 @@ def _media_type(request: Request) -> str:
         raise invalid_header("Content-Type", f"must be a media type of at most {_TYPE_LENGTH_MAX} characters")
     if found.lower().startswith(_FORM):
         raise UnsupportedMediaType("content-type", found, is_upload=True)
-    return found
+    return DEFAULT_TYPE if found.lower() == _UNSAID else found
 
 
 def _length(request: Request) -> int | None:

@@ -109,6 +109,8 @@ async def test_every_limit_has_its_code(shared, source, code):
             "No module named 'numpy' (a script has Python's standard library; packages need an environment)",
         ),
         ("from pglambda import secrets", "No module named 'pglambda' (it is there if the session has secrets)"),
+        ("state['n'] = 1", "name 'state' is not defined (the session has no state)"),
+        ("open('/files/in/a')", "No such file or directory: '/files/in/a' (the session has no files)"),
         ("import fcntl\nfcntl.fcntl(0, 1031, 4096)", "the sandbox refuses fcntl.fcntl(0, 1031, 4096)"),
         ("import os\nos.chroot(\n  '/')", "the sandbox refuses os.chroot("),
         (

@@ -176,3 +176,18 @@ async def test_a_python_script_that_does_not_parse_has_a_fault_with_its_position
 
 async def test_a_warning_of_the_compiler_is_no_fault(shared):
     assert await shared.check(PYTHON, script_of("x = '\\d'\ny = 1 is 1"), ANONYMOUS) is InputForm.PLAIN
+
+
+@pytest.mark.parametrize(
+    ("source", "is_hinted"),
+    [
+        ("const a: number = 1; return a", True),
+        ("interface A { a?: string }\nreturn 1", True),
+        ("type A = string;\nreturn 1", True),
+        ("return (event as any).params", True),
+        ("return { a: 1 +; }", False),
+    ],
+)
+async def test_a_script_that_looks_like_typescript_is_told_how_to_ask_for_it(shared, source, is_hinted):
+    fault = await fault_of(shared, NODE, source)
+    assert ('If it is TypeScript, send "syntax": "typescript"' in fault.message) == is_hinted

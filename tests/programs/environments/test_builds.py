@@ -143,7 +143,9 @@ async def test_equal_builds_have_equal_digests(builds):
 
 async def test_another_hash_than_the_lock_has_fails_and_both_are_in_the_log(builds):
     digest = builds.index.add_wheel("pure", PURE)
-    assert "uv ended with status" in await builds.fails(Language.PYTHON, python_lock("pure", "0" * 64))
+    reason = await builds.fails(Language.PYTHON, python_lock("pure", "0" * 64))
+    assert reason.startswith("uv ended with status")
+    assert "Hash mismatch for `pure==1.0`" in reason
     log = "".join(builds.log)
     assert digest in log
     assert "0" * 64 in log

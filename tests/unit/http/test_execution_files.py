@@ -79,7 +79,8 @@ async def test_inline_files_go_in_and_what_is_left_comes_out(client):
         ({"files": [{"path": "a", "file_id": "7"}]}, "/files/0/file_id"),
         ({"files": {}}, "/files"),
         ({"collect": ["a", "../*"]}, "/collect/1"),
-        ({"collect": "a"}, "/collect"),
+        ({"collect": "a"}, {"/collect": "must be a boolean or an array"}),
+        ({"collect": ["a", 1]}, {"/collect/1": "must be a string"}),
         (
             {"collect": ["x" * 200 + "/" + "y" * 200] * 11},
             {"/collect": "must have at most 4096 characters together, not 4411"},

@@ -136,6 +136,12 @@ async def test_files_are_listed_and_removed(client: httpx2.AsyncClient) -> None:
     assert error_of(await client.get(f"{FILES}/nonsense/content"), 404)["code"] == "FILE_NOT_FOUND"
 
 
+async def test_the_type_that_curl_sends_by_itself_is_none(client: httpx2.AsyncClient) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    made = await client.post(FILES, content=b"x", headers=headers)
+    assert made.json()["content_type"] == "application/octet-stream"
+
+
 @pytest.mark.parametrize(
     ("headers", "code", "status"),
     [

@@ -43,6 +43,11 @@ function stripped(text, { opening, closing }) {
 }
 
 const modules = () => (modulesPart ??= require('./modules.cjs'));
+const isTyped = (syntax) => syntax === 'typescript' || syntax === 'typescript-module';
+// What TypeScript has and JavaScript has not, mostly.
+const looksTyped =
+  /\b(?:interface\s{1,9}[\w$]{1,99}\s{0,9}[{<]|type\s{1,9}[\w$]{1,99}\s{0,9}=|as\s{1,9}(?:any|const|string|number)\b)|:\s{0,9}(?:string|number|boolean|any|unknown|void|Promise<)/;
+const TYPED = '. If it is TypeScript, send "syntax": "typescript"';
 const isModule = (syntax) => syntax === 'module' || syntax === 'typescript-module';
 const textOfModule = (text, syntax) => (syntax === 'module' ? text : stripped(text, NO_WRAPPER));
 
@@ -79,6 +84,7 @@ function check(source, convention = 'own', syntax = undefined) {
     return null;
   } catch (error) {
     const fault = faultOf(error, source, wrapperOf(convention));
+    if (!isTyped(syntax) && convention !== 'origin' && looksTyped.test(source)) fault.message += TYPED;
     return isOfModules(String(error.message)) && !isModule(syntax) ? { ...fault, of_modules: true } : fault;
   }
 }

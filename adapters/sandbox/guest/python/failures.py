@@ -27,6 +27,8 @@ HOSTS = "/etc/hosts"
 """A file that only workers with a network have."""
 PACKAGES = "/environment"
 """A folder that only workers with packages have."""
+FILES = "/files"
+"""A folder that only workers with files have."""
 GIVEN = "pglambda"
 """The module with the secrets of an execution."""
 CAUSES_MAX = 20
@@ -87,9 +89,11 @@ def refusal_in(error: BaseException) -> str:
     """Name what the sandbox refused: the text of the system says only that something was."""
     if isinstance(error, ModuleNotFoundError):
         return missing_package(error)
+    if isinstance(error, NameError) and error.name == "state":
+        return " (the session has no state)"
     refused = refused_call(error)
     if refused is None:
-        return ""
+        return missing_folder(error)
     call = innermost_call(refused)
     if is_lookup(refused) or call.startswith(("socket", "_socket")):
         if os.path.exists(HOSTS):  # noqa: PTH110  # pathlib would be half of the start
@@ -107,6 +111,12 @@ def missing_package(error: ModuleNotFoundError) -> str:
     if os.path.exists(PACKAGES):  # noqa: PTH110  # pathlib would be half of the start
         return " (the environment of the session does not have it)"
     return " (a script has Python's standard library; packages need an environment)"
+
+
+def missing_folder(error: BaseException) -> str:
+    is_there = os.path.exists(FILES)  # noqa: PTH110  # pathlib would be half of the start
+    is_below = isinstance(error, FileNotFoundError) and str(error.filename).startswith(f"{FILES}/")
+    return " (the session has no files)" if is_below and not is_there else ""
 
 
 def refused_call(error: BaseException | None) -> OSError | None:
