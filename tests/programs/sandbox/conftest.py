@@ -5,4 +5,5 @@ from tests.integration.sandbox.conftest import (  # noqa: F401  # fixtures of bo
     guest_coverage,
     opened,
     runtimes_dir,
+    shared,
 )
