@@ -170,6 +170,7 @@ class Commands(TakeoverCommands):
             database.clock,
             database.statements.provided.migrations.select_migrations_exist,
             database.clock_gateways,
+            database.unknown_buckets,
         ),
         settings,
     )

@@ -258,8 +258,13 @@ def test_commands_reach_all_buckets(cluster: Cluster, database: str) -> None:
         explained = run_command("explain", each["execution_id"], **environ)
         assert (explained.returncode, each["request_id"] in explained.stdout) == (0, True), explained.stderr
         assert f"Its rows belong to bucket {bucket_of(each['execution_id'])}." in explained.stdout
-    sizes = [stored_sessions(DATABASE_URL=cluster.url(database)), stored_sessions(**environ)]
-    assert 0 < sizes[0] < sizes[1], "the first one knows home alone"
+    with psycopg.connect(cluster.url(database)) as connection:
+        ((at_home,),) = connection.execute("SELECT pg_total_relation_size('meta.sessions')").fetchall()
+    assert 0 < at_home < stored_sessions(**environ)
+    refused = run_command("owners", "purge", "anonymous", "--yes", DATABASE_URL=cluster.url(database))
+    assert refused.returncode == 1, "it would find what home has"
+    assert "DATABASE_NODES is not set" in refused.stderr
+    assert "Nothing was done" in refused.stderr
     erased = run_command("owners", "purge", "anonymous", "--yes", **environ)
     assert erased.returncode == 0, erased.stderr
     for number in (1, 2):

@@ -24,10 +24,10 @@ class UnknownBuckets:
     are_there: bool = field(default=False, init=False)
     """Whether they were seen."""
 
-    async def look(self) -> bool:
+    async def look(self, timeout_s: float = _TIMEOUT_S) -> bool:
         """Look, and return whether there are any; raises what `fetch` raises."""
         if not self.are_there:
-            self.are_there = bool(await self._gateway.fetch(self._select, {}, timeout_s=_TIMEOUT_S))
+            self.are_there = bool(await self._gateway.fetch(self._select, {}, timeout_s=timeout_s))
         return self.are_there
 
     async def run(self) -> None:
