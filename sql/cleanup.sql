@@ -390,6 +390,18 @@ WITH RECURSIVE pinned (function_id, version) AS (
 )
 SELECT p.function_id, p.version FROM pinned AS p;
 
+-- name: select_environment_use(begun_before, pin, older_max)
+-- Returns whether a session that began before begun_before has a version of an environment, or may have it because so many
+-- sessions are not read. Ids are in the order of time.
+SELECT count(*) > :older_max::bigint OR coalesce(bool_or(strpos(o.grants, :pin::text) > 0), FALSE) AS may_be_used
+FROM (
+    SELECT s.grants
+    FROM meta.sessions AS s
+    WHERE s.request_id < :begun_before::uuid
+    ORDER BY s.request_id
+    LIMIT :older_max::bigint + 1
+) AS o;
+
 -- name: delete_old_versions(versions_kept, left_before, pinned_functions, pinned_versions, rows_max)
 -- A version is no longer among the newest ones since the version that many numbers later was registered. A call that
 -- found it before may still pin a session to it, so it stays until that instant is long past. After that it stays while

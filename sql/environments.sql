@@ -98,10 +98,11 @@ WHERE
 ORDER BY e.retired_at, e.name, e.version
 LIMIT :rows_max::bigint;
 
--- name: delete_retired_environment(name, version, begun_before, pin, older_max)
+-- name: delete_retired_environment(name, version, begun_before, pin, older_max, asked)
 -- Removes a version and its builds, unless it is or may be in use. Only sessions that began before begun_before can have
 -- it. They are found by their ids, which are in the order of time; no index has their grants, so few of them are read. The
--- sessions of other buckets are not here. The newest version of a name keeps its row, so that its number stays taken.
+-- sessions of other buckets are not here: the caller has asked these buckets, and nothing is removed while there are
+-- others. The newest version of a name keeps its row, so that its number stays taken.
 WITH older AS MATERIALIZED (
     SELECT s.grants
     FROM meta.sessions AS s
@@ -114,7 +115,7 @@ unused AS MATERIALIZED (
     FROM meta.environments AS e
     WHERE
         e.name = :name::text AND e.version = :version::integer AND e.retired_at IS NOT NULL
-        AND NOT EXISTS (SELECT FROM meta.buckets)
+        AND NOT EXISTS (SELECT FROM meta.buckets AS k WHERE k.number <> all(:asked::bigint[]))
         AND (SELECT count(*) FROM older) <= :older_max::bigint
         AND NOT EXISTS (SELECT FROM older AS o WHERE strpos(o.grants, :pin::text) > 0)
         AND NOT EXISTS (SELECT FROM meta.function_versions AS v WHERE strpos(v.grants, :pin::text) > 0)

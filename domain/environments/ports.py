@@ -43,9 +43,9 @@ class EnvironmentRepository(Protocol):
     async def remove_retired(self, retired_before: datetime) -> int:
         """Remove versions that were retired by `retired_before`, with their builds, and return how many.
 
-        A version stays if the grants of a session or of a function's version name it, if more than OLDER_MAX sessions
-        began within PINNING_MAX after it was retired or earlier, or if the database has buckets. The newest version of
-        a name loses its builds alone, because its number must not be given again.
+        A version stays if the grants of a session or of a function's version name it, or if more than OLDER_MAX
+        sessions of a bucket began within PINNING_MAX after it was retired or earlier. While a bucket is away all stay.
+        The newest version of a name loses its builds alone, because its number must not be given again.
         """
         ...
 

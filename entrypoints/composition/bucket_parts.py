@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from adapters.postgres.batching.statement_turns import MessageRounds, NodeTurns,
 from adapters.postgres.buckets.node import Nodes
 from adapters.postgres.buckets.placements import Placement, Placements
 from adapters.postgres.buckets.pool import GATHERED, BucketGateway, bucket_gateway
+from adapters.postgres.repositories.environments import UseElsewhere
 from adapters.postgres.retention.bucket_cleanups import BucketCleanups
 from adapters.postgres.retention.functions import Pinned
 from adapters.postgres.retention.history_budget import BucketBudgets
@@ -86,6 +87,16 @@ class BucketParts:
         for gateway in self.gateways:
             found += await gateway.fetch(select, {})
         return found
+
+    async def environment_use(self, directory: Directory, parameters: Mapping[str, object]) -> UseElsewhere:
+        """Return whether sessions in buckets have a version of an environment; raises as `pinned`."""
+        directory.hashing()
+        select = self._home.statements().cleanup.select_environment_use
+        for gateway in self.gateways:
+            ((may_be_used,),) = await gateway.fetch(select, parameters)
+            if may_be_used:
+                return UseElsewhere(may_be_used=True)
+        return UseElsewhere(asked=[gateway.number for gateway in self.gateways])
 
     async def _share(self, number: int, coalescers: Sequence[Any]) -> None:
         """Let the coalescers of a bucket start statements in turn with those of its node, as soon as it is known."""

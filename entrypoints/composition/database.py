@@ -25,6 +25,7 @@ from adapters.postgres.repositories.environments import (
     PostgresBuildQueue,
     PostgresEnvironmentRepository,
     PostgresTreeStore,
+    no_use_elsewhere,
 )
 from adapters.postgres.repositories.executions import PostgresExecutionRepository
 from adapters.postgres.repositories.files import PostgresFileRepository
@@ -174,7 +175,13 @@ class Database(containers.DeclarativeContainer):
     )
     schedules = providers.Singleton(PostgresScheduleRepository, gateway, statements.provided.schedules)
     live_output = providers.Singleton(PostgresLiveOutput, gateway, statements.provided.live_output)
-    environments = providers.Singleton(PostgresEnvironmentRepository, gateway, statements.provided.environments)
+    environment_use_elsewhere = providers.Object(no_use_elsewhere)
+    environments = providers.Singleton(
+        PostgresEnvironmentRepository,
+        gateway,
+        statements.provided.environments,
+        use_elsewhere=environment_use_elsewhere,
+    )
     environment_builds = providers.Singleton(PostgresBuildQueue, gateway, statements.provided.environments)
     trees = providers.Singleton(PostgresTreeStore, gateway, statements.provided.environments)
     runtime_hosts = providers.Singleton(PostgresHostDirectory, gateway, statements.provided.runtime_hosts)

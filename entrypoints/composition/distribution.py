@@ -74,6 +74,7 @@ def distribute(container: Any, ids: providers.Provider[Any], settings: Settings)
     parts = BucketParts(settings, database, placements, retention)
     directory = _directory(database, settings, parts)
     database.pinned_elsewhere.override(providers.Object(partial(parts.pinned, directory)))
+    database.environment_use_elsewhere.override(providers.Object(partial(parts.environment_use, directory)))
     retention.begin()
     routers = {name: make(directory) for name, make in _ROUTERS.items()}
     repairs = WebhookRepairs(directory, RandomIds())

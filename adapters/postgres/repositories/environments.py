@@ -1,12 +1,13 @@
 """Environments, their builds and their trees in PostgreSQL."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from attrs import define
+import structlog
+from attrs import define, frozen
 from typing_extensions import override
 
 from adapters.postgres import codec
@@ -24,13 +25,32 @@ from domain.environments.environment import (
 )
 from domain.environments.ports import BuildQueue, ClaimedBuild, EnvironmentRepository, TreeStore, WaitingBuilds
 from domain.environments.tree import StoredTree
-from domain.errors import QuotaReached
+from domain.errors import QuotaReached, Unavailable
 from domain.identity import Owner, uuid7_at
 from domain.scripts.language import Language
 
 _VERSION_COLUMNS = 10
 _SWEPT_MAX = 32
 """Chunks that one statement removes: 8 MiB."""
+
+_log = structlog.get_logger(__name__)
+
+
+@frozen
+class UseElsewhere:
+    """Whether a session in another bucket has a version, or may have it; and the buckets that were asked."""
+
+    may_be_used: bool = False
+    asked: Sequence[int] = ()
+
+
+FindUse = Callable[[Mapping[str, object]], Awaitable[UseElsewhere]]
+"""Asks all other buckets with the parameters of `select_environment_use`."""
+
+
+async def no_use_elsewhere(_: Mapping[str, object]) -> UseElsewhere:
+    """Return the use of a version in other buckets if there are none."""
+    return UseElsewhere()
 
 
 @define(eq=False)
@@ -41,6 +61,7 @@ class PostgresEnvironmentRepository(EnvironmentRepository):
     _statements: EnvironmentStatements
     _versions_max: int = VERSIONS_MAX
     _older_max: int = OLDER_MAX
+    _use_elsewhere: FindUse = no_use_elsewhere
 
     @override
     async def add(self, version: EnvironmentVersion, act: Act) -> bool:
@@ -87,16 +108,25 @@ class PostgresEnvironmentRepository(EnvironmentRepository):
         asked = {"retired_before": retired_before, "rows_max": self._versions_max}
         removed = 0
         for name, version, retired_at in await self._gateway.fetch(self._statements.select_retired_environments, asked):
-            parameters = {
-                "name": name,
-                "version": version,
+            use = {
                 "begun_before": uuid7_at(retired_at + PINNING_MAX, 0),
                 "pin": f'"name":"{name}","version":{version}}}',  # as Grants.text has it
                 "older_max": self._older_max,
             }
-            ((found,),) = await self._gateway.fetch(self._statements.delete_retired_environment, parameters)
-            removed += found
+            try:
+                elsewhere = await self._use_elsewhere(use)
+            except Unavailable as error:  # a bucket that is away may use any of them
+                _log.warning("environments_not_removed", reason=error.message)
+                break
+            if not elsewhere.may_be_used:
+                removed += await self._remove(name, version, use, elsewhere.asked)
         return removed
+
+    async def _remove(self, name: str, version: int, use: Mapping[str, object], asked: Sequence[int]) -> int:
+        """Remove a version unless it is used here, and return how many were removed."""
+        parameters = {"name": name, "version": version, "asked": codec.numbers(asked), **use}
+        ((removed,),) = await self._gateway.fetch(self._statements.delete_retired_environment, parameters)
+        return int(removed)
 
     @override
     async def forget_failures(self, name: str, version: int) -> None:

@@ -79,6 +79,7 @@ class CleanupStatements:
     select_unserved: Statement
     delete_expired_keys: Statement = field(metadata=UNPREPARED)
     select_pinned_versions: Statement = field(metadata=UNPREPARED)
+    select_environment_use: Statement = field(metadata=UNPREPARED)
     delete_old_versions: Statement = field(metadata=UNPREPARED)
     delete_deactivated_functions: Statement = field(metadata=UNPREPARED)
     delete_old_acts: Statement = field(metadata=UNPREPARED)

@@ -188,6 +188,7 @@ def test_statements_that_name_partitions_or_run_in_batches_are_not_prepared(stat
         "delete_deactivated_functions",
         "delete_old_versions",
         "select_pinned_versions",
+        "select_environment_use",
         "move_overdue_executions",
         "move_functions",
         "move_queue",
