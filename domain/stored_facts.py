@@ -1,11 +1,18 @@
 """Facts about what a database stores, as an inspection finds them."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Self
 from uuid import UUID
 
 from attrs import frozen
 
 from domain.takeover.stages import Stage
+
+
+def earliest(*instants: datetime | None) -> datetime | None:
+    """Return the first of some instants; None if there is none."""
+    return min((each for each in instants if each is not None), default=None)
 
 
 @frozen
@@ -16,6 +23,16 @@ class QueueLanguageFacts:
     queued: int
     due_at: datetime | None
     running: int
+
+    @classmethod
+    def together(cls, parts: Iterable[Self]) -> Sequence[Self]:
+        """Return one queue for each language, out of those of all buckets."""
+        found: dict[str, Self] = {}
+        for each in parts:
+            known = found.get(each.language, cls(each.language, 0, None, 0))
+            due_at = earliest(known.due_at, each.due_at)
+            found[each.language] = cls(each.language, known.queued + each.queued, due_at, known.running + each.running)
+        return list(found.values())
 
 
 @frozen
@@ -29,6 +46,11 @@ class WebhookFacts:
     unsignable: int = 0
     due_at: datetime | None = None
 
+    @classmethod
+    def together(cls, home: Self, *buckets: Self) -> Self:
+        """Return the facts of all buckets: those beside home have copies of webhooks, and messages of their own."""
+        return cls(home.disabled, home.unsignable, earliest(home.due_at, *(each.due_at for each in buckets)))
+
 
 @frozen
 class ScheduleFacts:
@@ -37,6 +59,12 @@ class ScheduleFacts:
     late: int
     first_due_at: datetime | None
     unreadable: int
+
+    @classmethod
+    def together(cls, parts: Sequence[Self]) -> Self:
+        """Return the facts of all buckets."""
+        first_due_at = earliest(*(each.first_due_at for each in parts))
+        return cls(sum(each.late for each in parts), first_due_at, sum(each.unreadable for each in parts))
 
 
 @frozen

@@ -36,6 +36,10 @@ GROUP BY b.number, b.schema, p.groupid, d.nodename, d.nodeport
 HAVING bool_or(c.relname = 'sessions')
 ORDER BY b.number;
 
+-- name: select_nodes_exist()
+-- There are none before Citus is installed, though controllers may be set for it.
+SELECT to_regclass('pg_dist_node') IS NOT NULL;
+
 -- name: select_workers()
 -- Returns all nodes but the coordinator.
 SELECT d.groupid, d.nodename, d.nodeport
@@ -124,6 +128,40 @@ missing AS (
 SELECT 'GRANT ' || m.granted || ' TO ' || coalesce(quote_ident(r.rolname), 'PUBLIC')
 FROM missing AS m
 LEFT JOIN pg_roles AS r ON m.grantee = r.oid;
+
+-- name: select_column_options(schema)
+-- Returns the tables of a bucket whose columns have other options than those in `meta`, each with the changes and with the
+-- statement that makes them.
+WITH changes AS (
+    SELECT
+        quote_ident(n.nspname) || '.' || quote_ident(b.relname) AS table_name,
+        string_agg(
+            'ALTER COLUMN ' || quote_ident(t.attname) || ' SET STORAGE ' || CASE h.attstorage
+                WHEN 'p' THEN 'PLAIN' WHEN 'm' THEN 'MAIN' WHEN 'e' THEN 'EXTERNAL' ELSE 'EXTENDED'
+            END
+            || ', ALTER COLUMN ' || quote_ident(t.attname) || ' SET STATISTICS ' || coalesce(h.attstattarget, -1),
+            ', ' ORDER BY t.attnum
+        ) AS options
+    FROM pg_class AS b
+    INNER JOIN pg_namespace AS n ON b.relnamespace = n.oid
+    INNER JOIN pg_class AS m ON b.relname = m.relname AND m.relnamespace = to_regnamespace('meta')
+    INNER JOIN pg_attribute AS t ON b.oid = t.attrelid
+    INNER JOIN pg_attribute AS h ON m.oid = h.attrelid AND t.attname = h.attname
+    WHERE
+        n.nspname = :schema::text AND b.relkind IN ('r', 'p') AND t.attnum > 0 AND NOT t.attisdropped
+        AND (t.attstorage <> h.attstorage OR coalesce(t.attstattarget, -1) <> coalesce(h.attstattarget, -1))
+    GROUP BY n.nspname, b.relname
+)
+
+SELECT c.table_name, c.options, 'ALTER TABLE ' || c.table_name || ' ' || c.options AS change FROM changes AS c;
+
+-- name: alter_shard(table, options)
+SELECT r.success, r.result
+FROM run_command_on_shards(:table::text::regclass, 'ALTER TABLE %%s ' || :options::text) AS r;
+
+-- name: keep_changes_here()
+-- Changes of tables in the rest of the transaction are those of the coordinator alone.
+SELECT set_config('citus.enable_ddl_propagation', 'off', TRUE);
 
 -- name: empty_bucket()!
 -- Functions are in `meta` alone, and the migrations of a bucket are no acts of an operator.
@@ -248,6 +286,15 @@ INNER JOIN pg_dist_shard AS s ON c.oid = s.logicalrelid
 INNER JOIN pg_dist_placement AS p ON s.shardid = p.shardid
 INNER JOIN pg_dist_node AS d ON p.groupid = d.groupid AND d.noderole = 'primary'
 GROUP BY b.schema;
+
+-- name: select_shard_sizes()
+-- Returns the size of each table of all buckets with its indexes; each node is asked for its shards.
+SELECT c.relname, sum(z.size)::bigint AS size_bytes
+FROM citus_shard_sizes() AS z
+INNER JOIN pg_dist_shard AS s ON z.shard_id = s.shardid
+INNER JOIN pg_class AS c ON s.logicalrelid = c.oid
+INNER JOIN meta.buckets AS b ON c.relnamespace = to_regnamespace(b.schema)
+GROUP BY c.relname;
 
 -- name: select_home_size()
 -- Rows are estimates from statistics.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from adapters.postgres.buckets.node_facts import node_facts
 from adapters.postgres.connections.inspection import InspectionConnection
@@ -23,8 +23,24 @@ class BucketInspector:
     _node_timeout_s: float
     """The time in which the coordinator connects to its nodes."""
 
+    _known: tuple[Sequence[BucketFacts], Sequence[NodeFacts]] | None = field(default=None, init=False)
+
     async def facts(self) -> tuple[Sequence[BucketFacts], Sequence[NodeFacts]]:
-        """Return the buckets and the nodes of a distributed database; nothing of a plain one."""
+        """Return the buckets and the nodes of a distributed database, as they were at first; nothing of a plain one."""
+        if self._known is None:
+            self._known = await self._read()
+        return self._known
+
+    async def rows_of_each(self, statement: Statement, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement in all buckets whose nodes respond, and that have all migrations."""
+        buckets, nodes = await self.facts()
+        away, found = {node.address for node in nodes if node.is_away}, []
+        for each in buckets:
+            if not (each.pending or away.intersection(each.location.nodes)):
+                found += await self._rows(in_bucket(statement, each.schema), parameters)
+        return found
+
+    async def _read(self) -> tuple[Sequence[BucketFacts], Sequence[NodeFacts]]:
         schemas = await self.schemas()
         if not schemas:
             return [], []

@@ -141,7 +141,7 @@ class DatabaseInspector:
         applied = await self._applied()
         versions = {taken.version for taken in applied}
         expected = indexes_of([step for step in self._steps if step.version in versions]) if versions else ()
-        found = dict(await self._pairs(self._statements.inspection.select_indexes))
+        found = dict(await self._rows(self._statements.inspection.select_indexes))
         if SchemaState.of(self._steps, applied).newer:
             found = {name: is_valid for name, is_valid in found.items() if name in expected}
         return IndexFacts(found, expected)
@@ -159,15 +159,15 @@ class DatabaseInspector:
         if (await self.schema()).pending:
             return []
         asked = {"languages": codec.texts(Language), "now": (await self.clock()).now, "counted_max": count_max}
-        rows = await self._rows(self._statements.queue_states.select_all_queue_facts, asked)
-        return [QueueLanguageFacts(*row) for row in rows]
+        rows = await self._everywhere(self._statements.queue_states.select_all_queue_facts, asked)
+        return QueueLanguageFacts.together(QueueLanguageFacts(*row) for row in rows)
 
     async def webhooks(self, key_id: str | None) -> WebhookFacts:
         """Return what is wrong with webhooks and their secrets of this key; nothing while migrations are pending."""
         if (await self.schema()).pending:
             return WebhookFacts()
-        (row,) = await self._rows(self._statements.inspection.select_webhook_facts, {"key_id": key_id})
-        return WebhookFacts(*row)
+        rows = await self._everywhere(self._statements.inspection.select_webhook_facts, {"key_id": key_id})
+        return WebhookFacts.together(*(WebhookFacts(*row) for row in rows))
 
     async def secret_keys(self) -> Mapping[str, int]:
         """Return how many secrets each key has sealed, by the id of the key; none while migrations are pending."""
@@ -187,7 +187,8 @@ class DatabaseInspector:
         if (await self.schema()).pending:
             return ScheduleFacts(0, None, 0)
         asked = {"due_before": (await self.clock()).now - ON_TIME, "counted_max": count_max}
-        return ScheduleFacts(*(await self._rows(self._statements.inspection.select_schedule_facts, asked))[0])
+        rows = await self._everywhere(self._statements.inspection.select_schedule_facts, asked)
+        return ScheduleFacts.together([ScheduleFacts(*row) for row in rows])
 
     async def registered_hosts(self) -> Sequence[RegisteredHost]:
         """Read the runtime hosts that have registered themselves; none while migrations are pending."""
@@ -222,7 +223,8 @@ class DatabaseInspector:
     async def access(self, count_max: int) -> AccessFacts:
         """Return the number of anonymous sessions, counted up to `count_max`, and of API keys."""
         asked = {"owner": ANONYMOUS, "rows_max": count_max}
-        ((sessions,),) = await self._rows(self._statements.owners.select_session_count, asked)
+        rows = await self._everywhere(self._statements.owners.select_session_count, asked)
+        sessions = min(count_max, sum(count for (count,) in rows))
         now = (await self.clock()).now
         used_before = now - UNUSED_AFTER
         ((keys, expiring, unused),) = await self._rows(
@@ -267,9 +269,11 @@ class DatabaseInspector:
         return Contents(*row)
 
     async def stored_bytes(self) -> Mapping[Part, int]:
-        """Return the sizes of the schema's tables with their indexes, by the part that they store."""
-        sizes: Counter[Part] = Counter()
-        for table, size_bytes, _ in await self._rows(self._statements.storage.select_table_sizes):
+        """Return the sizes of all tables with their indexes, those of buckets too, by the part that they store."""
+        sizes, (buckets, _) = Counter[Part](), await self.buckets()
+        tables = [row[:2] for row in await self._rows(self._statements.storage.select_table_sizes)]
+        tables += await self._rows(self._statements.buckets.select_shard_sizes) if buckets else []
+        for table, size_bytes in tables:
             sizes[part_of(table)] += size_bytes
         return sizes
 
@@ -285,8 +289,9 @@ class DatabaseInspector:
         rows = await self._rows(self._statements.migrations.select_migrations) if there else []
         return [AppliedMigration(*row) for row in rows]
 
-    async def _pairs(self, statement: Statement) -> list[tuple[Any, Any]]:
-        return [(name, value) for name, value in await self._rows(statement)]
+    async def _everywhere(self, statement: Statement, asked: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """Return the rows of `meta` first, and then those of the buckets that can be read."""
+        return [*await self._rows(statement, asked), *await self._buckets.rows_of_each(statement, asked)]
 
     async def _rows(
         self, statement: Statement, parameters: Mapping[str, object] | None = None

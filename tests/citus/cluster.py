@@ -16,7 +16,7 @@ from psycopg import sql
 from adapters.embedded_postgres.account import Account, choose_account
 from adapters.embedded_postgres.programs import PostgresPrograms
 from tests.faults.server import kill_server, signal_server
-from tests.integration.postgres_server import await_ready, initdb, running_server
+from tests.integration.postgres_server import as_user, await_ready, initdb, running_server
 from tests.support.folders import quick_parent, shared_folder
 from tests.support.ports import free_port
 
@@ -88,6 +88,20 @@ class Cluster:
             yield
         finally:
             os.killpg(server.pid, signal.SIGCONT)
+
+    @contextmanager
+    def standby_of(self, port: int) -> Iterator[int]:
+        """Yield the port of a server that follows another one."""
+        own_port, folder = free_port(), self._folders[self.ports.index(port)] / "standby"
+        folder.mkdir()
+        self._account.adopt(folder)
+        source = f"host=127.0.0.1 port={port} user=postgres"
+        argv = [self._programs.path("pg_basebackup"), "-D", str(folder / "cluster"), "-d", source, "-R", "-c", "fast"]
+        subprocess.run(argv, check=True, capture_output=True, **as_user(self._account))
+        settings = [f"port={own_port}", f"max_connections={self._connections_max}", *_SETTINGS]
+        with running_server(self._programs, self._account, folder, settings):
+            await_ready(self.url("postgres", own_port))
+            yield own_port
 
     def database(self) -> str:
         """Make an empty database on all servers, with Citus, and return its name."""

@@ -382,6 +382,10 @@ async def test_doctor_sees_where_each_bucket_lies_and_what_each_node_has_free(cl
     assert all(node.free_connections > 0 for node in nodes)
 
 
+_STORAGE = """
+    SELECT a.attstorage::text, a.attstattarget FROM pg_attribute AS a
+    WHERE a.attrelid = 'meta.sessions'::regclass AND a.attname = 'metadata'
+"""
 _BODY = "SELECT p.prosrc ~ 'more_[0-9]' FROM pg_proc AS p WHERE p.oid = 'meta.all_of_it()'::regprocedure"
 
 
@@ -389,7 +393,10 @@ async def test_migrations_reach_every_bucket_and_are_not_reverted(cluster, datab
     url, clock = cluster.url(database), SystemClock()
     text = "CREATE TABLE meta.more (a int PRIMARY KEY);\nCREATE FUNCTION meta.all_of_it() RETURNS bigint LANGUAGE sql "
     text += "AS $$ SELECT count(*) FROM meta.more $$;\nALTER TABLE meta.sessions ADD COLUMN more int DEFAULT 7;\n"
-    text += "-- works beside 0016\n"
+    text += (
+        "ALTER TABLE meta.sessions ALTER COLUMN metadata SET STORAGE EXTERNAL, ALTER COLUMN metadata SET STATISTICS 7;"
+    )
+    text += "\n-- works beside 0016\n"
     steps = [*load_migrations(), Migration(len(load_migrations()) + 1, "more", text, "DROP TABLE meta.more")]
     options = MigrationOptions()
     home = MigrationRunner(url, statements.migrations, clock, options, steps)
@@ -408,6 +415,7 @@ async def test_migrations_reach_every_bucket_and_are_not_reverted(cluster, datab
             assert await gateway.fetch(column, {}) == [(7,)]
             assert await gateway.fetch(Statement("select_all", "SELECT meta.all_of_it()"), {}) == [(0,)]
             assert await gateway.fetch(Statement("select_text", _BODY), {}) == [(True,)]
+            assert await gateway.fetch(Statement("select_storage", _STORAGE), {}) == [("e", 7)]
     with pytest.raises(DatabaseDistributed, match="has 2 buckets"):
         await migrations.down()
 

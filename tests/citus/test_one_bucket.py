@@ -1,18 +1,34 @@
 """One bucket on two workers: roles have the same rights in it as in `meta`, and the other worker is shown too."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import psycopg
 import pytest
 
+from adapters.postgres.gateway import GatewayOptions
+from adapters.postgres.inspection import DatabaseInspector
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.statements.catalogue import Statements
 from adapters.system_clock import SystemClock
+from domain.audit import ActName
+from domain.buckets.bucket_map import in_bucket
+from domain.grants.environment import EnvironmentGrant
+from domain.grants.grants import Grants
+from domain.identity import ANONYMOUS, SessionRef, uuid7_at
+from domain.scripts.language import Language
+from entrypoints.composition.commands import Commands
 from entrypoints.composition.controller import create_controller
+from entrypoints.settings.loading import load_settings
 from tests.citus.cluster import Cluster
-from tests.citus.test_buckets import distribute
+from tests.citus.test_buckets import distribute, opened
+from tests.contracts.environments import version
+from tests.contracts.execution_queue import QueueOfOne
+from tests.contracts.schedule_repository import Planner
 from tests.integration.application.conftest import Api, serving, settings_for
+from tests.integration.postgres.conftest import storage_on
+from tests.support.acts import act
 from tests.support.commands import run_command
 from tests.support.folders import shared_folder
 from tests.support.waiting import until
@@ -136,6 +152,49 @@ def test_the_hold_runs_no_code_of_its_caller_and_is_for_roles_with_rights_alone(
     assert run(worker, f"SELECT who FROM {role}.seen") == []
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         run(of(other, worker), f"SELECT bucket_1.hold(ARRAY[{shard}]::bigint[])", LOCALLY)
+
+
+async def test_doctor_counts_what_is_stored_in_a_bucket(url: str, statements: Statements) -> None:
+    before = await inspected(url, statements)
+    async with opened(url, statements, (1,)) as (_, gateways):
+        storage = storage_on(gateways[1], statements)
+        session = await storage.add()
+        await QueueOfOne(storage).add(session)
+        await Planner(storage, storage.schedules).add(session)
+    after = await inspected(url, statements)
+    assert [now - then for now, then in zip(after[:3], before[:3], strict=True)] == [1, 1, 1]
+    ((_, at_home),) = run(url, statements.buckets.select_home_size.sql)
+    assert after[3] > at_home
+
+
+async def inspected(url: str, statements: Statements) -> tuple[int, int, int, int]:
+    """Return the queued executions, late schedules, anonymous sessions and bytes that an inspection counts."""
+    async with DatabaseInspector.connected(GatewayOptions(url, request_timeout_s=8), statements) as inspector:
+        queued = sum(each.queued for each in await inspector.queue(1000))
+        late, sessions = (await inspector.schedules(1000)).late, (await inspector.access(1000)).anonymous_sessions
+        assert await inspector.webhooks(None) is not None
+        return queued, late, sessions, sum((await inspector.stored_bytes()).values())
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["used", "unused"])
+async def test_a_retired_environment_stays_while_a_session_in_a_bucket_has_it(
+    url: str, statements: Statements, used: bool
+) -> None:
+    now, name = datetime.now(UTC), "used" if used else "unused"
+    retired_at = now - timedelta(hours=2)
+    granted = Grants(environment=EnvironmentGrant("used", 1, Language.PYTHON))
+    async with opened(url, statements, (1,)) as (_, gateways):
+        session_id = in_bucket(uuid7_at(retired_at, 1), 1)
+        await storage_on(gateways[1], statements).add(ref=SessionRef(ANONYMOUS, session_id), grants=granted)
+        commands = Commands(settings=load_settings({"DATABASE_URL": url, "DATABASE_NODES": "auto"}))
+        async with commands.database_access().opened():
+            environments = commands.database.environments()
+            for number in (1, 2):
+                assert await environments.add(version(number, name=name), act(ActName.ENVIRONMENTS_CREATE))
+            await environments.retire(name, 1, retired_at, act(ActName.ENVIRONMENTS_RETIRE))
+            removed = await environments.remove_retired(now - timedelta(hours=1))
+            left = [each.version.version for each in await environments.versions(name)]
+    assert (removed, left) == ((0, [2, 1]) if used else (1, [2]))
 
 
 async def test_the_node_without_buckets_is_shown_with_its_clock(cluster: Cluster, url: str) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -49,7 +50,7 @@ def initdb(binaries: PostgresPrograms, account: Account, folder: Path) -> None:
     """Make the data of a new server in a folder."""
     argv = [binaries.path("initdb"), "-D", str(folder / "cluster"), "-U", "postgres", "--auth=trust", "--no-sync"]
     locale = _LOCALE if int(binaries.major) >= _BUILTIN_SINCE else _OLD_LOCALE
-    subprocess.run([*argv, *locale], check=True, capture_output=True, **_as_user(account))
+    subprocess.run([*argv, *locale], check=True, capture_output=True, **as_user(account))
 
 
 @contextlib.contextmanager
@@ -71,7 +72,7 @@ def running_server(
     argv = [binaries.path("postgres"), "-D", str(folder / "cluster")]
     options = [part for setting in settings for part in ("-c", setting)]
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([*argv, *options], stdout=log, stderr=log, **_as_user(account))
+        server = subprocess.Popen([*argv, *options], stdout=log, stderr=log, **as_user(account))
     try:
         yield server
     finally:
@@ -97,6 +98,7 @@ def await_ready(url: str) -> None:
             return
 
 
-def _as_user(account: Account) -> dict[str, object]:
+def as_user(account: Account) -> dict[str, Any]:
+    """Return the options of a process that runs as an account."""
     user = {"user": account.uid, "group": account.gid, "extra_groups": []} if os.geteuid() == 0 else {}
     return {"cwd": "/", "env": {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}, "start_new_session": True, **user}

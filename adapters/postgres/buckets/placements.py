@@ -133,7 +133,13 @@ class Placements:
         return self._known.get(number)
 
     async def workers(self) -> Sequence[Node]:
-        """Return all nodes but the coordinator, with buckets or without; raises what `fetch` raises."""
+        """Return all nodes but the coordinator, with buckets or without; raises what `fetch` raises.
+
+        There are none in a database without Citus.
+        """
+        ((exist,),) = await self._home.fetch(self._statements.select_nodes_exist, {})
+        if not exist:
+            return []
         rows = await self._home.fetch(self._statements.select_workers, {})
         return [self._node(*row) for row in rows]
 

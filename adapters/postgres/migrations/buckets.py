@@ -12,6 +12,7 @@ from attrs import define, evolve, field, fields, frozen
 from adapters.postgres.buckets.node_facts import node_facts
 from adapters.postgres.connections.connection import Connection
 from adapters.postgres.connections.statement import placed
+from adapters.postgres.migrations.columns import BucketColumns
 from adapters.postgres.migrations.connections import MigrationConnections, fetch, run
 from adapters.postgres.migrations.down import MigrationFailed
 from adapters.postgres.migrations.migration import Migration, load_migrations
@@ -84,9 +85,11 @@ class BucketMigrations:
     _options: MigrationOptions = field(factory=MigrationOptions)
     _steps: Sequence[Migration] = field(factory=load_migrations)
     connections: MigrationConnections = field(init=False)
+    _columns: BucketColumns = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.connections = MigrationConnections(self._dsn, self._statements.migrations.set_timeouts, self._options)
+        self._columns = BucketColumns(self.connections, self._statements.buckets, self._options.lock_timeout_long_s)
 
     async def known(self) -> Sequence[BucketSchema]:
         """Return the buckets of the database, by number; none of a plain one."""
@@ -99,16 +102,16 @@ class BucketMigrations:
             raise StorageUnavailable from error
         return [BucketSchema(*row) for row in rows]
 
-    async def status(self) -> Sequence[BucketStatus]:
-        """Return the buckets, each with the steps that it lacks, and its location."""
+    async def status(self, to: int | None = None) -> Sequence[BucketStatus]:
+        """Return the buckets, each with the steps that it lacks up to version `to` (default: all), and its location."""
         known = await self.known()
         if not known:
             return []
         locations, away = await self.locations(), {node.address: node for node in await self.away()}
-        return [await self._status(each, locations.get(each.schema, NOWHERE), away) for each in known]
+        return [await self._status(each, locations.get(each.schema, NOWHERE), away, to) for each in known]
 
     async def _status(
-        self, bucket: BucketSchema, location: BucketLocation, away: Mapping[str, NodeFacts]
+        self, bucket: BucketSchema, location: BucketLocation, away: Mapping[str, NodeFacts], to: int | None
     ) -> BucketStatus:
         reasons = [away[address].reason for address in location.nodes if address in away]
         if reasons:
@@ -117,7 +120,8 @@ class BucketMigrations:
             steps = await self.pending(bucket.schema)
         except StorageUnavailable as error:
             return BucketStatus(bucket, [], location, str(error.__cause__ or error.message).strip())
-        return BucketStatus(bucket, [str(step) for step in steps], location)
+        wanted = [str(step) for step in steps if to is None or step.version <= to]
+        return BucketStatus(bucket, wanted, location)
 
     async def locations(self) -> Mapping[str, BucketLocation]:
         """Return where the announced buckets lie, by their schemas."""
@@ -146,6 +150,7 @@ class BucketMigrations:
         applied = await self._runner(schema).up(to)
         if applied or await self._has_unplaced_functions(schema):  # an earlier run may have ended before it placed them
             await self._place_functions(schema)
+        await self._columns.set_shards(schema)
         await self._give_rights(schema)
         return applied
 
@@ -159,6 +164,7 @@ class BucketMigrations:
         async with self.connections.single_statements() as connection:
             ((is_distributed,),) = await fetch(connection, statements.select_is_distributed, {"schema": schema})
             if not is_distributed:
+                await self._columns.set_tables(schema)
                 await fetch(connection, statements.empty_bucket.at(schema, {}))
                 await fetch(connection, statements.distribute_schema, {"schema": schema})
         await self._place_functions(schema)

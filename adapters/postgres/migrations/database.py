@@ -71,7 +71,7 @@ class DatabaseMigrations:
     async def _without(self, away: Sequence[NodeFacts], to: int | None) -> Sequence[Migration]:
         """Return no steps if none is known to be pending; the buckets of nodes that are away are not read."""
         pending = [str(step) for step in await self.home.up(to, dry_run=True)]
-        for state in await self.buckets.status():
+        for state in await self.buckets.status(to):
             pending += state.pending
         if pending:
             raise NodesAway(away, pending, [])
@@ -86,8 +86,8 @@ class DatabaseMigrations:
         if known:
             raise DatabaseDistributed(
                 f"The database has {len(known)} buckets, and migrations of a distributed database are not reverted: "
-                "controllers of older releases would not find the sessions in them. Nothing was changed. "
-                "docs/scale.md says how buckets are drained."
+                "controllers of older releases would not find the sessions in them. Nothing was changed. To go "
+                "back to a release without buckets, restore a backup from before the division."
             )
         return await self.home.down(to, destroy=destroy, dry_run=dry_run)
 

@@ -15,6 +15,9 @@ from adapters.postgres.migrations.down import DownMigration, MigrationFailed, pa
 
 _NAME = re.compile(r"(?P<version>\d{4})_(?P<name>[a-z0-9_]+)\.up\.sql")
 _CONCURRENTLY = re.compile(r"^-- concurrently$", re.MULTILINE)
+_COLUMN_OPTIONS = re.compile(
+    r"^ALTER TABLE \S+(?:,?\s+ALTER COLUMN \w+ SET (?:STORAGE|STATISTICS) \w+)+;$", re.MULTILINE | re.IGNORECASE
+)
 _WORKS_BESIDE = re.compile(r"^-- works beside (\d{4})$", re.MULTILINE)
 
 
@@ -47,6 +50,11 @@ class Migration:
         """
         declared = _WORKS_BESIDE.search(self.up)
         return int(declared[1]) if declared else None
+
+    @property
+    def text(self) -> str:
+        """The SQL that runs. Citus refuses options of columns, so those of a bucket are set by BucketColumns."""
+        return self.up if self.schema is None else _COLUMN_OPTIONS.sub("", self.up)
 
     @property
     def statements(self) -> Sequence[str]:

@@ -184,12 +184,16 @@ class BucketStatements:
     delete_owner_move: Statement
     select_buckets_exist: Statement
     select_placements: Statement
+    select_nodes_exist: Statement
     select_workers: Statement
     select_hold: Statement
     select_shards_open: Statement
     create_hold: Statement
     close_hold: Statement
     select_missing_grants: Statement
+    select_column_options: Statement
+    alter_shard: Statement
+    keep_changes_here: Statement
     empty_bucket: Statement
     select_is_distributed: Statement
     distribute_schema: Statement
@@ -208,4 +212,5 @@ class BucketStatements:
     select_is_coordinator: Statement
     select_nodes: Statement
     select_bucket_locations: Statement
+    select_shard_sizes: Statement
     select_home_size: Statement

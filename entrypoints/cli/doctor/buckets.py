@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from domain.inspection import BucketFacts, NodeFacts
 from entrypoints.cli.doctor.report import Finding, Subject
+from entrypoints.settings.settings import Settings
 
 BUCKETS = Subject("buckets")
 
@@ -13,13 +14,22 @@ _SHOWN_MAX = 16
 _CLOCK_S_MAX = 1.0
 
 
-def judge_buckets(facts: tuple[Sequence[BucketFacts], Sequence[NodeFacts]]) -> Sequence[Finding]:
+def judge_buckets(facts: tuple[Sequence[BucketFacts], Sequence[NodeFacts]], settings: Settings) -> Sequence[Finding]:
     """Return the findings about buckets; none of a plain database."""
     buckets, nodes = facts
     if not buckets:
         return []
     found = [*(finding for each in buckets for finding in _judge_bucket(each)), *_judge_nodes(nodes)]
-    return [*(found or [_all_is_well(buckets, nodes)]), *_locations(buckets)]
+    unknown = [] if settings.database_nodes else [_nodes_unknown()]
+    return [*unknown, *(found or [_all_is_well(buckets, nodes)]), *_locations(buckets)]
+
+
+def _nodes_unknown() -> Finding:
+    return BUCKETS.problem(
+        "the database has buckets, and DATABASE_NODES is not set",
+        "A controller with these settings is not ready, and answers calls with 503. Commands refuse to run.",
+        "Set DATABASE_NODES=auto, also for commands, and start the controllers again.",
+    )
 
 
 def _all_is_well(buckets: Sequence[BucketFacts], nodes: Sequence[NodeFacts]) -> Finding:

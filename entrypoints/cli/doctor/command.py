@@ -161,7 +161,7 @@ def database_checks(database: "DatabaseInspector", machine: "HostInspector", set
         ),
         Check(schema.SCHEMA, partial(schema.judge_schema, settings=settings), [database.schema]),
         Check(schema.SCHEMA, schema.judge_indexes, [database.indexes]),
-        Check(buckets.BUCKETS, buckets.judge_buckets, [database.buckets]),
+        Check(buckets.BUCKETS, partial(buckets.judge_buckets, settings=settings), [database.buckets]),
         Check(tables.TABLES, tables.judge_tables, [database.tables]),
         Check(
             schema.QUEUE,

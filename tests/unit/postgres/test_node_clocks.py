@@ -33,10 +33,13 @@ class Node:
 class Home:
     """Says where the buckets lie."""
 
-    def __init__(self, *ports):
-        self.ports = ports
+    def __init__(self, *ports, has_citus=True):
+        self.ports, self.has_citus = ports, has_citus
 
     async def fetch(self, statement, *_, **__):
+        if statement.name == "select_nodes_exist":
+            return [(self.has_citus,)]
+        assert self.has_citus, f"{statement.name} would fail"
         if statement.name == "select_workers":
             return [(port, "db", port) for port in (*sorted(set(self.ports)), 3)]
         return [
@@ -73,3 +76,8 @@ async def test_each_node_is_measured_once_and_one_that_is_away_has_no_figure(pla
     await clocks.measure()
     assert clocks.offsets_ms == {"home": 0, "db:1": 60_000}
     assert asked == ["db:3"] * 2, "only the one without buckets"
+
+
+async def test_a_database_without_citus_has_no_other_nodes():
+    placements = Placements(Home(has_citus=False), load_statements().buckets)
+    assert await placements.workers() == []
