@@ -14,13 +14,13 @@ from entrypoints.cli.database import command_database
 from entrypoints.cli.invocation import container_of, failures_reported, settings_in_force
 from entrypoints.cli.lazy_group import examples
 from entrypoints.cli.output import Output, output_option
-from entrypoints.settings.settings import Settings
 
 if TYPE_CHECKING:
     from entrypoints.composition.commands import ClusterNode, Distribution, DistributionPlan, MadeBucket, UnawareClients
 
 _MIBI = 1024**2
 _SECOND = timedelta(seconds=1)
+_LATER_S = (ANNOUNCED + SETTLING) / _SECOND
 _STOP = "--stop-controllers"
 
 
@@ -52,25 +52,27 @@ def distribute(context: click.Context, buckets: int | None, stop_controllers: bo
     given = {_STOP} if stop_controllers else set()
     settings, say = settings_in_force(), click.echo if output == Output.TABLE else _say_nothing
     with failures_reported(), command_database(container_of(context), settings) as commands:
-        plan, made = asyncio.run(_distributed(commands.distribution(), buckets, given, say, dry_run=dry_run))
+        pause = timedelta(milliseconds=2 * settings.request_timeout_ms) + SETTLING
+        plan, made = asyncio.run(_distributed(commands.distribution(), buckets, given, say, pause, dry_run=dry_run))
         if plan.numbers and not dry_run:
-            say(_begin(settings))
+            say(f"New sessions get these buckets in {_LATER_S:.0f} s. {_paused(pause)}")
     if output == Output.JSON:
         click.echo(json.dumps(_as_json(plan, made, dry_run=dry_run), indent=2))
 
 
-async def _distributed(
+async def _distributed(  # noqa: PLR0913  # what the command was given, and how it reports
     distribution: "Distribution",
     buckets: int | None,
     given: Collection[str],
     say: Callable[[str], None],
+    pause: timedelta,
     *,
     dry_run: bool,
 ) -> "tuple[DistributionPlan, Sequence[MadeBucket]]":
     """Return the plan, and the buckets that were made."""
     made: list[MadeBucket] = []
     plan = await distribution.plan(buckets)
-    say(_described(plan))
+    say(_described(plan, pause))
     if dry_run or not plan.numbers:
         say(_needed(plan, given) if plan.numbers else "Nothing to do.")
         return plan, made
@@ -84,11 +86,10 @@ async def _distributed(
     return plan, made
 
 
-def _begin(settings: Settings) -> str:
-    pause = timedelta(milliseconds=2 * settings.request_timeout_ms) + SETTLING
+def _paused(pause: timedelta) -> str:
     return (
-        f"New sessions get these buckets in {(ANNOUNCED + SETTLING) / _SECOND:.0f} s. For {pause / _SECOND:g} s more "
-        "(twice REQUEST_TIMEOUT_MS, and 5 s) a call with a new idempotency key may get 503 and be repeated."
+        f"For {pause / _SECOND:g} s more (twice REQUEST_TIMEOUT_MS, and 5 s) a call with a new idempotency key may get "
+        "503 and be repeated."
     )
 
 
@@ -120,7 +121,7 @@ def _named(clients: "UnawareClients") -> str:
     return f"Controllers without DATABASE_NODES, or of an older release ({connections} as {clients.role} {where}),"
 
 
-def _described(plan: "DistributionPlan") -> str:
+def _described(plan: "DistributionPlan", pause: timedelta) -> str:
     lines = [
         f"Citus {plan.citus_version}, {len(plan.known)} buckets on {len(plan.nodes)} nodes:",
         *(_line(node) for node in plan.nodes),
@@ -128,6 +129,7 @@ def _described(plan: "DistributionPlan") -> str:
     ]
     if plan.numbers:
         lines.append(f"New buckets: {', '.join(map(str, plan.numbers))}. This takes about {plan.duration_s} s.")
+        lines.append(f"New sessions get them {_LATER_S:.0f} s after that. {_paused(pause)}")
     return "\n".join(lines)
 
 

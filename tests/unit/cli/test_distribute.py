@@ -56,3 +56,11 @@ def test_the_number_of_buckets_has_a_limit():
     assert run("--buckets", "255", "--dry-run", distribution=distribution).exit_code == 0
     assert run("--dry-run", distribution=distribution).exit_code == 0
     assert distribution.wanted == [255, None]
+
+
+def test_a_dry_run_states_the_rows_that_stay_the_time_and_the_pause():
+    planned = run("--buckets", "3", "--dry-run").output
+    assert "`meta` keeps its 7 rows (1 MiB): nothing is copied." in planned
+    assert "New buckets: 2, 3. This takes about 20 s." in planned
+    assert "New sessions get them 65 s after that. For 9 s more (twice REQUEST_TIMEOUT_MS, and 5 s) a call" in planned
+    assert planned.rstrip().endswith("Nothing was changed.")
