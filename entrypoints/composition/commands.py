@@ -209,6 +209,7 @@ class Commands(TakeoverCommands):
         database.functions,
         database.rates,
         database.files,
+        database.secrets,
         providers.Callable(owner_policy, settings),
         providers.Callable(usage_bounds, settings),
     )
