@@ -119,3 +119,10 @@ async def test_numbers_of_a_failure_are_within_what_can_be_stored(runner, host, 
 async def test_the_largest_number_that_a_sandbox_reports_is_accepted(runner, host):
     host.post(EXECUTE).respond(content=own(result=None, error=ERROR | {"observed": (1 << 63) - 1}))
     assert (await report_of(runner, run_of("result = 1"))).failure.observed == (1 << 63) - 1
+
+
+@pytest.mark.parametrize("result", ["1e999", "[" * 100 + "]" * 100], ids=["infinite", "deep"])
+async def test_a_result_that_many_programs_cannot_read_fails_the_run(runner, host, result):
+    host.post(EXECUTE).respond(content=own(result="RESULT", state={"a": 2}).replace(b'"RESULT"', result.encode()))
+    report = await report_of(runner, run_of("result = 1", state=state()))
+    assert (report.failure.code, report.result, report.state) == (FailureCode.RESULT_NOT_SERIALIZABLE, None, None)
