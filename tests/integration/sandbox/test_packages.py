@@ -351,3 +351,8 @@ async def test_a_trial_of_a_bad_preload_fails(shared, trees, language, name):
     tree = trees.path_of(preloading(trees, name, of=str(language)))
     with pytest.raises(TrialFailed, match=f"the preload of {name} failed"):
         await shared.tree_trial().trial(language, tree, [name], 128)
+
+
+async def test_a_package_that_the_environment_lacks_is_named_as_one(shared, python):
+    failure = await failure_of(shared, run_of("import absent", environment=python))
+    assert failure.message == "No module named 'absent' (the environment of the session does not have it)"
