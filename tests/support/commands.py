@@ -40,20 +40,22 @@ class Ended:
 
 def run_command(*arguments: str, obj: Callable[..., Commands] = Commands, **variables: str) -> Ended:
     """Run `pglambda` to its end, with these variables; in a thread, because the caller may have an event loop."""
-    with ThreadPoolExecutor(1) as thread, _logs_kept():
+    with ThreadPoolExecutor(1) as thread, logs_kept():
         run = thread.submit(CliRunner().invoke, cli, arguments, obj=obj, env=variables, catch_exceptions=False)
         result = run.result()
     return Ended(result.exit_code, result.stdout, result.stderr)
 
 
 @contextmanager
-def _logs_kept() -> Iterator[None]:
+def logs_kept() -> Iterator[None]:
     """Keep the logs of this process as they are: a command sends them to its own standard error."""
-    root, kept = logging.getLogger(), structlog.get_config()
+    root, kept = logging.getLogger(), structlog.get_config() if structlog.is_configured() else None
     handlers, level = root.handlers[:], root.level
     try:
         yield
     finally:
-        structlog.configure(**kept)
+        structlog.reset_defaults()
+        if kept is not None:
+            structlog.configure(**kept)
         root.handlers[:] = handlers
         root.setLevel(level)
