@@ -40,6 +40,7 @@ DYNAMIC = {
     "maximum_lag_on_failover": 1024 * 1024,
     "synchronous_mode": True,
     "synchronous_node_count": 1,
+    "failsafe_mode": True,
     "postgresql": {
         "use_pg_rewind": True,
         "use_slots": True,
@@ -217,6 +218,7 @@ class Cluster:
 
     nodes: list
     port: int
+    etcd: subprocess.Popen
     _http: httpx2.AsyncClient
 
     def hosts_dsn(self, database, role=SERVICE_ROLE):
@@ -293,6 +295,15 @@ class Cluster:
             await asyncio.sleep(_POLL_S)
         return await self.leader(timeline)
 
+    @contextlib.contextmanager
+    def without_etcd(self):
+        """Freeze etcd: no Patroni gets a response of it."""
+        self.etcd.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.etcd.send_signal(signal.SIGCONT)
+
     async def _refusal_of_switch(self):
         """Ask Patroni for it, and return why it refuses, as while the standby is not yet synchronous; None if it did."""
         primary = await self.leader()
@@ -335,7 +346,7 @@ async def running_cluster():
         account.adopt(folder)
         launcher, programs = Launcher(folder, account), find_programs().reachable_by(account, folder)
         async with contextlib.AsyncExitStack() as stack:
-            etcd_port = _start_etcd(launcher, stack)
+            etcd, etcd_port = _start_etcd(launcher, stack)
             network = await Network.start()
             stack.push_async_callback(network.stop)
             nodes = [Node(f"n{number}", network, launcher, programs, etcd_port) for number in range(3)]
@@ -344,7 +355,7 @@ async def running_cluster():
                 stack.callback(node.stop)
                 node.start()
             http = await stack.enter_async_context(httpx2.AsyncClient())
-            cluster = Cluster(nodes, _start_haproxy(launcher, nodes, stack), http)
+            cluster = Cluster(nodes, _start_haproxy(launcher, nodes, stack), etcd, http)
             await cluster.await_whole()
             yield cluster
 
@@ -362,8 +373,9 @@ def _start_etcd(launcher, stack):
         "log-level": "error",
     }
     argv = [part for name, value in listens.items() for part in (f"--{name}", value)]
-    _stopped(launcher.start("etcd", find_program("etcd"), "--unsafe-no-fsync", *argv), stack)
-    return client
+    program = launcher.start("etcd", find_program("etcd"), "--unsafe-no-fsync", *argv)
+    _stopped(program, stack)
+    return program, client
 
 
 def _start_haproxy(launcher, nodes, stack):
