@@ -130,34 +130,66 @@ FROM missing AS m
 LEFT JOIN pg_roles AS r ON m.grantee = r.oid;
 
 -- name: select_column_options(schema)
--- Returns the tables of a bucket whose columns have other options than those in `meta`, each with the changes and with the
--- statement that makes them.
-WITH changes AS (
-    SELECT
-        quote_ident(n.nspname) || '.' || quote_ident(b.relname) AS table_name,
-        string_agg(
-            'ALTER COLUMN ' || quote_ident(t.attname) || ' SET STORAGE ' || CASE h.attstorage
-                WHEN 'p' THEN 'PLAIN' WHEN 'm' THEN 'MAIN' WHEN 'e' THEN 'EXTERNAL' ELSE 'EXTENDED'
-            END
-            || ', ALTER COLUMN ' || quote_ident(t.attname) || ' SET STATISTICS ' || coalesce(h.attstattarget, -1),
-            ', ' ORDER BY t.attnum
-        ) AS options
-    FROM pg_class AS b
-    INNER JOIN pg_namespace AS n ON b.relnamespace = n.oid
-    INNER JOIN pg_class AS m ON b.relname = m.relname AND m.relnamespace = to_regnamespace('meta')
-    INNER JOIN pg_attribute AS t ON b.oid = t.attrelid
-    INNER JOIN pg_attribute AS h ON m.oid = h.attrelid AND t.attname = h.attname
+-- Returns the tables of a bucket whose columns have other options than those in `meta`, in their shards or here, each with
+-- the changes and with the statement that makes them. Each node is asked for its shards; of one that is away none is found.
+WITH stored AS (
+    SELECT s.logicalrelid AS table_id, e.attname, e.attstorage, e.attstattarget
+    FROM run_command_on_all_nodes(
+        format(
+            'SELECT coalesce(json_agg(json_build_object(''relname'', c.relname, ''attname'', a.attname, ''attstorage'','
+            ' a.attstorage, ''attstattarget'', a.attstattarget)), ''[]'') FROM pg_class AS c INNER JOIN pg_attribute AS a'
+            ' ON c.oid = a.attrelid WHERE c.relnamespace = to_regnamespace(%%L) AND c.relkind IN (''r'', ''p'') AND'
+            ' a.attnum > 0 AND NOT a.attisdropped',
+            :schema::text
+        )
+    ) AS r
+    INNER JOIN pg_dist_node AS d ON r.nodeid = d.nodeid
+    CROSS JOIN LATERAL json_to_recordset(CASE WHEN r.success THEN r.result ELSE '[]' END::json)
+        AS e (relname text, attname text, attstorage text, attstattarget integer)
+    INNER JOIN pg_class AS c ON c.relnamespace = to_regnamespace(:schema::text)
+    INNER JOIN pg_dist_shard AS s ON c.oid = s.logicalrelid AND e.relname = c.relname || '_' || s.shardid
+    INNER JOIN pg_dist_placement AS p ON s.shardid = p.shardid AND d.groupid = p.groupid
+    UNION ALL
+    SELECT a.attrelid, a.attname, a.attstorage::text, a.attstattarget
+    FROM pg_class AS c
+    INNER JOIN pg_attribute AS a ON c.oid = a.attrelid
     WHERE
-        n.nspname = :schema::text AND b.relkind IN ('r', 'p') AND t.attnum > 0 AND NOT t.attisdropped
-        AND (t.attstorage <> h.attstorage OR coalesce(t.attstattarget, -1) <> coalesce(h.attstattarget, -1))
-    GROUP BY n.nspname, b.relname
+        c.relnamespace = to_regnamespace(:schema::text) AND c.relkind IN ('r', 'p') AND a.attnum > 0
+        AND NOT a.attisdropped
+),
+
+differing AS (
+    SELECT DISTINCT
+        c.relname, h.attname, h.attnum, coalesce(h.attstattarget, -1) AS statistics,
+        CASE h.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'm' THEN 'MAIN' WHEN 'e' THEN 'EXTERNAL' ELSE 'EXTENDED' END AS storage
+    FROM stored AS t
+    INNER JOIN pg_class AS c ON t.table_id = c.oid
+    INNER JOIN pg_class AS m ON c.relname = m.relname AND m.relnamespace = to_regnamespace('meta')
+    INNER JOIN pg_attribute AS h ON m.oid = h.attrelid AND t.attname = h.attname
+    WHERE t.attstorage <> h.attstorage::text OR coalesce(t.attstattarget, -1) <> coalesce(h.attstattarget, -1)
+),
+
+changes AS (
+    SELECT
+        quote_ident(:schema::text) || '.' || quote_ident(d.relname) AS table_name,
+        string_agg(
+            format(
+                'ALTER COLUMN %%1$I SET STORAGE %%2$s, ALTER COLUMN %%1$I SET STATISTICS %%3$s', d.attname, d.storage,
+                d.statistics
+            ),
+            ', ' ORDER BY d.attnum
+        ) AS options
+    FROM differing AS d
+    GROUP BY d.relname
 )
 
-SELECT c.table_name, c.options, 'ALTER TABLE ' || c.table_name || ' ' || c.options AS change FROM changes AS c;
+SELECT c.table_name, c.options, 'ALTER TABLE ONLY ' || c.table_name || ' ' || c.options AS change
+FROM changes AS c
+ORDER BY c.table_name;
 
 -- name: alter_shard(table, options)
 SELECT r.success, r.result
-FROM run_command_on_shards(:table::text::regclass, 'ALTER TABLE %%s ' || :options::text) AS r;
+FROM run_command_on_shards(:table::text::regclass, 'ALTER TABLE ONLY %%s ' || :options::text) AS r;
 
 -- name: keep_changes_here()
 -- Changes of tables in the rest of the transaction are those of the coordinator alone.

@@ -1,6 +1,7 @@
 """One bucket on two workers: roles have the same rights in it as in `meta`, and the other worker is shown too."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -9,6 +10,10 @@ import pytest
 
 from adapters.postgres.gateway import GatewayOptions
 from adapters.postgres.inspection import DatabaseInspector
+from adapters.postgres.migrations.buckets import BucketMigrations
+from adapters.postgres.migrations.database import DatabaseMigrations
+from adapters.postgres.migrations.migration import load_migrations
+from adapters.postgres.migrations.options import MigrationOptions
 from adapters.postgres.migrations.runner import MigrationRunner
 from adapters.postgres.statements.catalogue import Statements
 from adapters.system_clock import SystemClock
@@ -152,6 +157,63 @@ def test_the_hold_runs_no_code_of_its_caller_and_is_for_roles_with_rights_alone(
     assert run(worker, f"SELECT who FROM {role}.seen") == []
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         run(of(other, worker), f"SELECT bucket_1.hold(ARRAY[{shard}]::bigint[])", LOCALLY)
+
+
+OLDEST_BUCKETS = 30
+"""No release has buckets without these migrations, some of which Citus refuses in a bucket that exists."""
+
+TABLES = """
+    SELECT
+        c.relname, c.reloptions, c.relkind,
+        (
+            SELECT array_agg((a.attname, a.atttypid, a.attnotnull, a.attstorage, a.attcompression, a.attstattarget)::text
+                ORDER BY a.attnum)
+            FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        ),
+        (
+            SELECT array_agg(k.facts ORDER BY k.facts)
+            FROM (
+                SELECT concat_ws(' ', i.indisunique, (
+                    SELECT string_agg(pg_get_indexdef(x.oid, n, TRUE), ',') FROM generate_series(1, i.indnatts) AS n
+                ), pg_get_expr(i.indpred, c.oid), x.reloptions) AS facts
+                FROM pg_index AS i JOIN pg_class AS x ON i.indexrelid = x.oid WHERE i.indrelid = c.oid
+            ) AS k
+        ),
+        (SELECT array_agg(k.contype ORDER BY k.contype) FROM pg_constraint AS k WHERE k.conrelid = c.oid)
+    FROM pg_class AS c
+    WHERE c.relnamespace = to_regnamespace('{}') AND c.relkind IN ('r', 'p')
+    ORDER BY c.relname
+"""
+
+
+SHARD_NAME = re.compile(r"(\w+)_\d{6,}")
+
+
+def has_what_meta_has(cluster: Cluster, url: str) -> None:
+    """Compare the shards of the bucket with the tables of `meta`."""
+    ((port, _),) = run(url, SHARD)
+    worker = cluster.url(url.rpartition("/")[2], port)
+    shards = run(worker, TABLES.format("bucket_1"), "-c citus.override_table_visibility=off")
+    found = {match[1]: facts for name, *facts in shards if (match := SHARD_NAME.fullmatch(name))}
+    wanted = {name: facts for name, *facts in run(url, TABLES.format("meta"))}
+    assert found.keys() == wanted.keys()
+    assert {name: facts for name, facts in found.items() if facts != wanted[name]} == {}
+
+
+def test_the_tables_of_a_bucket_have_what_those_of_meta_have(cluster: Cluster, url: str) -> None:
+    has_what_meta_has(cluster, url)
+
+
+async def test_later_migrations_give_a_bucket_what_they_give_meta(cluster: Cluster, statements: Statements) -> None:
+    url, clock, steps = cluster.url(cluster.database()), SystemClock(), load_migrations()
+    home = MigrationRunner(url, statements.migrations, clock)
+    await home.up()
+    before = [step for step in steps if step.version <= OLDEST_BUCKETS]
+    await BucketMigrations(url, statements, clock, MigrationOptions(), before).make("bucket_1")
+    run(url, "INSERT INTO meta.buckets (number, schema, from_at) VALUES (1, 'bucket_1', '2026-01-01')")
+    applied = await DatabaseMigrations(home, BucketMigrations(url, statements, clock)).up()
+    assert len(applied) == len(steps) - len(before)
+    has_what_meta_has(cluster, url)
 
 
 async def test_doctor_counts_what_is_stored_in_a_bucket(url: str, statements: Statements) -> None:

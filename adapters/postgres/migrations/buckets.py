@@ -150,7 +150,7 @@ class BucketMigrations:
         applied = await self._runner(schema).up(to)
         if applied or await self._has_unplaced_functions(schema):  # an earlier run may have ended before it placed them
             await self._place_functions(schema)
-        await self._columns.set_shards(schema)
+        await self._columns.set(schema)
         await self._give_rights(schema)
         return applied
 
@@ -164,12 +164,12 @@ class BucketMigrations:
         async with self.connections.single_statements() as connection:
             ((is_distributed,),) = await fetch(connection, statements.select_is_distributed, {"schema": schema})
             if not is_distributed:
-                await self._columns.set_tables(schema)
                 await fetch(connection, statements.empty_bucket.at(schema, {}))
                 await fetch(connection, statements.distribute_schema, {"schema": schema})
         await self._place_functions(schema)
         await self._give_rights(schema)
         await self._level(schema)
+        await self._columns.set(schema)
         async with self.connections.single_statements() as connection:
             ((node, shard),) = await fetch(connection, statements.select_location, {"schema": schema})
         return BucketLocation([node], shard)

@@ -19,31 +19,31 @@ class ColumnsNotSet(MigrationFailed):
 
 @define(eq=False)
 class BucketColumns:
-    """Gives the columns of a bucket the options that those of `meta` have. It can be repeated.
+    """Gives the columns of a bucket the options that those of `meta` have.
 
-    Citus carries no such change to a shard. It makes shards as the tables are on the coordinator, so both are changed.
+    Citus refuses to change them, and makes shards of partitions without them, also when it moves a bucket.
     """
 
     _connections: MigrationConnections
     _statements: BucketStatements
     _lock_timeout_s: float
 
-    async def set_shards(self, schema: str) -> None:
-        """Set the options of the shards, and then those of the tables; raises ColumnsNotSet."""
+    async def set(self, schema: str) -> None:
+        """Change the shards, and the tables on the coordinator; it can be repeated. Raises ColumnsNotSet."""
         statements = self._statements
         async with self._connections.single_statements() as connection:
-            for table, options, _ in await fetch(connection, statements.select_column_options, {"schema": schema}):
-                shard = {"table": table, "options": options}
-                for is_set, result in await fetch(connection, statements.alter_shard, shard):
+            changes = await fetch(connection, statements.select_column_options, {"schema": schema})
+            for table, options, _ in changes:
+                for is_set, result in await fetch(
+                    connection, statements.alter_shard, {"table": table, "options": options}
+                ):
                     if not is_set:
                         raise ColumnsNotSet(table, result)
-        await self.set_tables(schema)
+        if changes:
+            await self._set_here([change for _, _, change in changes])
 
-    async def set_tables(self, schema: str) -> None:
-        """Set the options of the tables on the coordinator alone; a bucket that is not distributed has no others."""
-        statements = self._statements
+    async def _set_here(self, changes: list[str]) -> None:
         async with self._connections.transaction(self._lock_timeout_s) as connection:
-            changes = await fetch(connection, statements.select_column_options, {"schema": schema})
-            await fetch(connection, statements.keep_changes_here)
-            for _, _, change in changes:
+            await fetch(connection, self._statements.keep_changes_here)
+            for change in changes:
                 await run(connection, change)

@@ -18,6 +18,9 @@ _CONCURRENTLY = re.compile(r"^-- concurrently$", re.MULTILINE)
 _COLUMN_OPTIONS = re.compile(
     r"^ALTER TABLE \S+(?:,?\s+ALTER COLUMN \w+ SET (?:STORAGE|STATISTICS) \w+)+;$", re.MULTILINE | re.IGNORECASE
 )
+_STATEMENT = re.compile(r"(?:\$(\w*)\$.*?\$\1\$|[^$]|\$(?!\w*\$))+?;\s*?$", re.MULTILINE | re.DOTALL)
+"""What is quoted by dollar signs may have semicolons."""
+
 _WORKS_BESIDE = re.compile(r"^-- works beside (\d{4})$", re.MULTILINE)
 
 
@@ -52,9 +55,14 @@ class Migration:
         return int(declared[1]) if declared else None
 
     @property
-    def text(self) -> str:
-        """The SQL that runs. Citus refuses options of columns, so those of a bucket are set by BucketColumns."""
-        return self.up if self.schema is None else _COLUMN_OPTIONS.sub("", self.up)
+    def texts(self) -> Sequence[str]:
+        """The SQL that runs, in messages. Citus takes one statement in each, so a bucket has as many as statements.
+
+        It refuses options of columns, which BucketColumns sets.
+        """
+        if self.schema is None:
+            return [self.up]
+        return [each[0] for each in _STATEMENT.finditer(_COLUMN_OPTIONS.sub("", self.up))]
 
     @property
     def statements(self) -> Sequence[str]:

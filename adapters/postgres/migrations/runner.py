@@ -169,7 +169,8 @@ class MigrationRunner:
             if step.version in {each.version for each in await self._applied_in(connection)}:
                 return False
             if not step.statements:
-                await run(connection, step.text)
+                for text in step.texts:
+                    await run(connection, text)
             await fetch(
                 connection,
                 self._statements.insert_migration,
