@@ -62,6 +62,11 @@ NODE_TREE = {
         " globalThis.crypto.randomUUID(), crypto.randomBytes(8).toString('hex')];\n"
         "exports.drawn = draw();\nexports.draw = draw;"
     ),
+    "node_modules/importing/package.json": '{"type": "module", "main": "main.js"}',
+    "node_modules/importing/main.js": (
+        "import { randomInt, randomUUID } from 'node:crypto';\n"
+        "export const draw = () => [randomUUID(), randomInt(2 ** 47)];\ndraw();"
+    ),
     "node_modules/freezing/index.js": "Object.freeze(Math);",
     "node_modules/needs/index.js": "require('absent');",
     "node_modules/timers-left/index.js": "setInterval(() => {}, 1000);",
@@ -166,11 +171,12 @@ async def test_generators_that_drew_their_seeds_before_the_fork_draw_others(shar
     assert [len(set(each)) for each in zip(*drawn, strict=True)] == [3, 1, 1]
 
 
-async def test_no_two_workers_of_nodejs_draw_the_same_random_numbers_by_a_package(shared, trees):
-    environment = preloading(trees, "drawing", "freezing", of="nodejs")
-    source = "const { draw } = require('drawing'); return Array.from({ length: 200 }, draw).flat();"
+@pytest.mark.parametrize("name", ["drawing", "importing"])
+async def test_no_two_workers_of_nodejs_draw_the_same_random_numbers_by_a_package(shared, trees, name):
+    environment = preloading(trees, name, "freezing", of="nodejs")
+    source = f"const {{ draw }} = require('{name}'); return Array.from({{ length: 200 }}, draw).flat();"
     drawn = []
-    for _ in range(12):
+    for _ in range(6):
         run = run_of(source, language=Language.NODEJS, environment=environment)
         drawn += json.loads(await result_of(shared, run))
     assert len(set(drawn)) == len(drawn)

@@ -3,7 +3,6 @@
 'use strict';
 
 const fs = require('node:fs');
-const vm = require('node:vm');
 
 const FOLDER = '/environment/';
 const THREADS = '/proc/self/task', DESCRIPTORS = '/proc/self/fd';
@@ -41,7 +40,7 @@ function requirePackage(name) {
 // Loads these packages; returns what that took, and the memory of this process. A package must leave nothing behind that
 // a fork does not get, or that all forks would share.
 function preload(names) {
-  const before = process.cpuUsage();
+  const before = process.cpuUsage(), { withoutRandomState } = require('./drawing.cjs');
   for (const name of names) {
     const active = whatIsActive();
     try { withoutRandomState(() => requirePackage(name)); } catch (error) { throw failure(name, error); }
@@ -50,20 +49,6 @@ function preload(names) {
   }
   const { user, system } = process.cpuUsage(before);
   return { cpu_ms: (user + system) / 1000, ...memory() };
-}
-
-// Math.random draws its state at its first use in a realm, so all forks would draw the numbers of the zygote. Packages get
-// those of another realm while they load. What they keep of it draws as Math.random does later.
-function withoutRandomState(load) {
-  const own = Math.random, lent = () => random();
-  let random = vm.runInNewContext('Math.random');
-  Math.random = lent;
-  try {
-    return load();
-  } finally {
-    random = own;
-    if (Math.random === lent) Reflect.set(Math, 'random', own); // a package may have frozen it
-  }
 }
 
 // The stack of the error is what the service reports.

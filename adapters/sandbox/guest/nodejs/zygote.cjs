@@ -56,7 +56,7 @@ function serve(system, server, worker, setup, ready) {
   const [order, streams] = server.serve();
   isolate(system, setup, order, descriptors, streams);
   begin(system);
-  if (setup.preload !== undefined) drawAnew();
+  if (setup.preload !== undefined && require('./drawing.cjs').hasDrawn()) drawAnew();
   worker.reseed = reseed;
   system.addon.close();
   // No frame below a script is the zygote's.
