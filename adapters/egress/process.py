@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import os
 import resource
 import socket
 import sys
@@ -140,4 +141,5 @@ def main(descriptor: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY_MAX, _MEMORY_MAX))
     threading.stack_size(_STACK_SIZE)
+    os.set_blocking(sys.stderr.fileno(), False)  # it is read when the process has ended
     asyncio.run(serve(socket.socket(fileno=descriptor)))

@@ -1,6 +1,7 @@
 """The egress process, in its sandbox and started plainly, keeps the contract of WayOut."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -41,6 +42,20 @@ def configuration(filter_: bytes = b"") -> Configure:
 def start_plainly(control: int) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-c", _PLAIN, str(control)]
     return subprocess.Popen(command, pass_fds=[control], stderr=subprocess.PIPE, cwd=_ROOT)
+
+
+def test_errors_that_nobody_reads_do_not_stop_the_process():
+    writes = "async def serve(_):\n    for _ in range(64):\n        os.write(2, b'e' * 4096)\n"
+    program = f"import os, socket\nfrom adapters.egress import process\n{writes}process.serve = serve\n"
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        command = [sys.executable, "-c", f"{program}process.main({theirs.fileno()})"]
+        ended = subprocess.Popen(command, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE, cwd=_ROOT)
+        with ended:
+            try:
+                assert ended.wait(timeout=30) == 1, "a write that would wait is an error"
+            finally:
+                ended.kill()
 
 
 class TestPlainProcess(WayOutContract):
