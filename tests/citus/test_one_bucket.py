@@ -200,7 +200,10 @@ def has_what_meta_has(cluster: Cluster, url: str) -> None:
     assert {name: facts for name, facts in found.items() if facts != wanted[name]} == {}
 
 
-def test_the_tables_of_a_bucket_have_what_those_of_meta_have(cluster: Cluster, url: str) -> None:
+async def test_the_tables_of_a_bucket_that_has_moved_have_what_those_of_meta_have(
+    cluster: Cluster, url: str, statements: Statements
+) -> None:
+    await BucketMigrations(url, statements, SystemClock()).up("bucket_1")
     has_what_meta_has(cluster, url)
 
 

@@ -203,6 +203,7 @@ class Simulation:
     site: Site = field(init=False)
     ledger: Ledger = field(factory=Ledger)
     _random: random.Random = field(init=False)
+    _is_over: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -214,7 +215,7 @@ class Simulation:
         readers = [asyncio.ensure_future(self._reading(each)) for each in self.site.controllers]
         await asyncio.sleep(15)
         tasks = [self._repeating(self._client) for _ in range(self.plan.clients)]
-        tasks += [self._repeating(self._claim) for _ in range(max(2, self.plan.clients // 8))]
+        claimers = [asyncio.ensure_future(self._claiming()) for _ in range(max(2, self.plan.clients // 8))]
         faults = [self._repeating(self._node_away), self._repeating(self._cut_off)]
         working = [asyncio.ensure_future(each) for each in [*tasks, *faults]]
         for buckets in self.plan.buckets:
@@ -224,6 +225,8 @@ class Simulation:
         await _cancelled(working)
         self._heal()
         await asyncio.sleep(20)
+        self._is_over = True
+        await asyncio.gather(*claimers)
         await self._judge()
         await _cancelled(readers)
         return self.ledger
@@ -321,6 +324,11 @@ class Simulation:
             self.ledger.ended[claimed.entry.execution_id] += 1
             finished = process.storage.finished(claimed.execution)
             await self._until_done(lambda: process.queue.finish(finished, claimed.entry))  # noqa: B023  # awaited here
+
+    async def _claiming(self) -> None:
+        """Claim until the end. No process ends within a claim: what it has claimed would wait for its deadline."""
+        while not self._is_over:
+            await self._claim()
 
     async def _until_done(self, act: Callable[[], Awaitable[Any]]) -> None:
         while True:

@@ -33,7 +33,7 @@ def test_what_was_acknowledged_is_found_once_by_all_controllers_though_the_numbe
 
 
 def test_a_simulation_notices_buckets_that_begin_before_all_controllers_can_know_them() -> None:
-    assert simulated(LATE, 1).problems
+    assert simulated(LATE, 0).problems
 
 
 def _raises(buckets: int) -> Sequence[int]:
