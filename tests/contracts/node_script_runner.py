@@ -209,7 +209,13 @@ class NodeScriptRunnerContract:
                 SyntaxFault("TypeScript's enum is not supported: types are removed, and it is more than a type", 2, 1),
             ),
             ("const a: number = 1;\nreturn (a", Syntax.TYPESCRIPT, SyntaxFault("Unexpected end of the script", 2, 10)),
-            ("const a: number = 1;", None, SyntaxFault("Missing initializer in const declaration", 1, 7)),
+            (
+                "const a: number = 1;",
+                None,
+                SyntaxFault(
+                    'Missing initializer in const declaration. If it is TypeScript, send "syntax": "typescript"', 1, 7
+                ),
+            ),
         ],
     )
     async def test_a_syntax_that_is_refused_has_its_reason_and_its_place(self, runner, source, asked, fault):
